@@ -1,0 +1,1 @@
+"""Thin boto3: one module per thing that the service keeps in AWS."""

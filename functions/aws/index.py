@@ -1,0 +1,176 @@
+"""The index table: one Row per Upload, and the questions that people ask of it, each a Query."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
+from functions.domain.row import Row, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BATCH_GET = 100  # the most keys of one BatchGetItem
+
+
+class IndexName(enum.Enum):
+    """A global secondary index: its name, partition key and sort key."""
+
+    BY_STUDY = ("ByStudy", "StudyInstanceUID", "ReceivedAt")
+    BY_SERIES = ("BySeries", "SeriesInstanceUID", "ReceivedAt")
+    BY_KEY = ("ByKey", "Key", "ReceivedAt")
+    BY_STATUS = ("ByStatus", "Status", "ReceivedAt")
+    BY_CLASS = ("ByClass", "PredictedClass", "CompletedAt")
+    BY_JOB = ("ByJob", "TransformJobName", "ReceivedAt")
+    BY_MODEL = ("ByModel", "ModelPackage", "CompletedAt")
+
+    def __init__(self, title: str, partition: str, sort: str) -> None:
+        self.title = title
+        self.partition = partition
+        self.sort = sort
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of an answer, and where the next page starts (None: that was all)."""
+
+    rows: list[Row]
+    next: Mapping[str, Any] | None
+
+
+class Index:
+    """The rows. GSI answers are eventually consistent: hints for dispatch, good enough for people."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self.table = table
+
+    def put_new(self, row: Row) -> bool:
+        """Write the row of a new Upload; False when the Upload has a row already, which then stays as it is."""
+        try:
+            self._client.put_item(
+                TableName=self.table,
+                Item=to_item(row.to_json()),
+                ConditionExpression="attribute_not_exists(UploadId)",
+            )
+        except ClientError as error:
+            if is_condition_failed(error):
+                return False
+            raise
+        return True
+
+    def get(self, upload_id: str) -> Row | None:
+        """One row, strongly consistent; None when there is none."""
+        answer = self._client.get_item(TableName=self.table, Key=to_item({"UploadId": upload_id}), ConsistentRead=True)
+        return Row.from_json(from_item(answer["Item"])) if "Item" in answer else None
+
+    def get_many(self, upload_ids: Iterable[str]) -> dict[str, Row]:
+        """The rows of many Uploads by id, strongly consistent; ids without a row are left out."""
+        ids = list(dict.fromkeys(upload_ids))
+        rows: dict[str, Row] = {}
+        for start in range(0, len(ids), BATCH_GET):
+            keys: Any = [to_item({"UploadId": one}) for one in ids[start : start + BATCH_GET]]
+            pause = 0.05
+            while keys:
+                request: Any = {self.table: {"Keys": keys, "ConsistentRead": True}}
+                answer = self._client.batch_get_item(RequestItems=request)
+                found = (Row.from_json(from_item(item)) for item in answer["Responses"].get(self.table, []))
+                rows.update((row.upload_id, row) for row in found)
+                keys = unprocessed_keys(answer, self.table)
+                if keys:  # throttled: botocore does not retry what a successful answer leaves out
+                    time.sleep(pause)
+                    pause = min(2 * pause, 2.0)
+        return rows
+
+    def query(
+        self,
+        index: IndexName,
+        value: str,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        newest_first: bool = True,
+        limit: int | None = None,
+        start: Mapping[str, Any] | None = None,
+    ) -> Page:
+        """One page of the rows whose ``index`` attribute is ``value``, by time; ``since`` and ``until`` inclusive."""
+        condition, values = "#p = :p", {":p": value}
+        names = {"#p": index.partition}
+        if since or until:
+            condition += " AND #s BETWEEN :since AND :until"
+            names["#s"] = index.sort
+            values |= {":since": since or "0", ":until": until or "9999"}
+        request: dict[str, Any] = {
+            "TableName": self.table,
+            "IndexName": index.title,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": to_item(values),
+            "ScanIndexForward": not newest_first,
+        }
+        if limit:
+            request["Limit"] = limit
+        if start:
+            request["ExclusiveStartKey"] = start
+        answer = self._client.query(**request)
+        return Page([Row.from_json(from_item(item)) for item in answer["Items"]], answer.get("LastEvaluatedKey"))
+
+    def pending(self, at_most: int) -> list[Row]:
+        """The oldest pending rows, oldest first."""
+        rows: list[Row] = []
+        start: Mapping[str, Any] | None = None
+        while len(rows) < at_most:
+            page = self.query(
+                IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=at_most - len(rows), start=start
+            )
+            rows += page.rows
+            start = page.next
+            if start is None:
+                break
+        return rows
+
+    def count(self, index: IndexName, value: str) -> int:
+        """How many rows an ``index`` value has."""
+        paginator = self._client.get_paginator("query")
+        pages = paginator.paginate(
+            TableName=self.table,
+            IndexName=index.title,
+            Select="COUNT",
+            KeyConditionExpression="#p = :p",
+            ExpressionAttributeNames={"#p": index.partition},
+            ExpressionAttributeValues=to_item({":p": value}),
+        )
+        return sum(page["Count"] for page in pages)
+
+    def leave_batch(
+        self, upload_id: str, batch_id: str, changes: Mapping[str, Any], remove: Sequence[str] = ()
+    ) -> bool:
+        """Change a row that ``batch_id`` holds; False when the batch holds it no more, and nothing is changed.
+
+        This condition is what makes collecting twice, or late, change nothing.
+        """
+        names = {"#Status": "Status"} | {f"#{name}": name for name in (*changes, *remove)}
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
+        if remove:
+            update += " REMOVE " + ", ".join(f"#{name}" for name in remove)
+        values = {f":{name}": value for name, value in changes.items()}
+        try:
+            self._client.update_item(
+                TableName=self.table,
+                Key=to_item({"UploadId": upload_id}),
+                UpdateExpression=update,
+                ConditionExpression="#Status = :batched AND BatchId = :batch",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=to_item(values | {":batched": Status.BATCHED, ":batch": batch_id}),
+            )
+        except ClientError as error:
+            if is_condition_failed(error):
+                return False
+            raise
+        return True

@@ -1,0 +1,54 @@
+"""Python values to DynamoDB attribute values and back, and the one exception of conditional writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+def to_item(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Attribute values for a document of text, whole and floating numbers, lists and maps."""
+    return {name: _serializer.serialize(_with_decimals(value)) for name, value in document.items()}
+
+
+def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The document that an item holds; numbers are int where whole, else float."""
+    return {name: _without_decimals(_deserializer.deserialize(value)) for name, value in item.items()}
+
+
+def unprocessed_keys(answer: Mapping[str, Any], table: str) -> Any:
+    """The keys that a BatchGetItem answer left out because the table was throttled."""
+    return answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+
+
+def error_code(error: ClientError) -> str:
+    """The AWS error code of a ClientError."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def is_condition_failed(error: ClientError) -> bool:
+    """Whether a conditional write found its condition false: somebody else was first."""
+    return error_code(error) == "ConditionalCheckFailedException"
+
+
+def _with_decimals(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, Mapping):
+        return {name: _with_decimals(inner) for name, inner in value.items()}
+    return [_with_decimals(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _without_decimals(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {name: _without_decimals(inner) for name, inner in value.items()}
+    return [_without_decimals(inner) for inner in value] if isinstance(value, list) else value

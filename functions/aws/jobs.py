@@ -1,0 +1,140 @@
+"""SageMaker transform jobs: create once per name, describe, stop."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+from functions.domain import layout
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# Told by SageMaker while the account has no room: the batch waits in its slot and the sweep tries again.
+NO_ROOM = frozenset({"ResourceLimitExceeded", "ThrottlingException", "Throttling", "ServiceUnavailable"})
+
+
+class JobStatus(enum.StrEnum):
+    """TransformJobStatus, spelled as SageMaker spells it."""
+
+    IN_PROGRESS = "InProgress"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job writes no more outputs."""
+        return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformJob:
+    """What DescribeTransformJob says that the service uses."""
+
+    name: str
+    status: JobStatus
+    failure_reason: str
+    manifest_uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobShape:
+    """The settings that every transform job of a stage shares; payload in MiB."""
+
+    instance_type: str
+    instance_count: int
+    max_concurrent_transforms: int
+    max_payload_mb: int
+    transform_ami_version: str
+
+
+class Jobs:
+    """The transform jobs of one stage, which read and write the work bucket."""
+
+    def __init__(self, client: SageMakerClient, work_bucket: str) -> None:
+        self._client = client
+        self._work_bucket = work_bucket
+
+    def create(self, name: str, batch_id: str, model_name: str, shape: JobShape) -> bool:
+        """Start the job of a batch, or find it started; False when SageMaker has no room for it now.
+
+        The name is the idempotency key: a job of this name that reads this batch's manifest is this job.
+        """
+        try:
+            self._client.create_transform_job(**self._request(name, batch_id, model_name, shape))
+        except ClientError as error:
+            if error_code(error) in NO_ROOM:
+                return False
+            if not _name_is_taken(error):
+                raise
+            found = self.describe(name)
+            if found is None or found.manifest_uri != self._manifest_uri(batch_id):
+                raise RuntimeError(
+                    f"A transform job {name} exists that does not read batch {batch_id}. Two stacks share the job name "
+                    "prefix; give each stage its own."
+                ) from error
+        return True
+
+    def describe(self, name: str) -> TransformJob | None:
+        """The job as it is now; None when there is none of that name."""
+        try:
+            answer = self._client.describe_transform_job(TransformJobName=name)
+        except ClientError as error:
+            if error_code(error) in {"ResourceNotFound", "ValidationException"}:
+                return None
+            raise
+        source = answer["TransformInput"]["DataSource"]["S3DataSource"]
+        return TransformJob(
+            name=name,
+            status=JobStatus(answer["TransformJobStatus"]),
+            failure_reason=answer.get("FailureReason", ""),
+            manifest_uri=source["S3Uri"],
+        )
+
+    def stop(self, name: str) -> None:
+        """Ask a job to stop; one that has ended meanwhile is left as it is."""
+        try:
+            self._client.stop_transform_job(TransformJobName=name)
+        except ClientError as error:
+            if error_code(error) != "ValidationException":
+                raise
+
+    def _manifest_uri(self, batch_id: str) -> str:
+        return f"s3://{self._work_bucket}/{layout.manifest_key(batch_id)}"
+
+    def _request(self, name: str, batch_id: str, model_name: str, shape: JobShape) -> Any:
+        resources: dict[str, Any] = {"InstanceType": shape.instance_type, "InstanceCount": shape.instance_count}
+        if shape.transform_ami_version:
+            resources["TransformAmiVersion"] = shape.transform_ami_version
+        return {
+            "TransformJobName": name,
+            "ModelName": model_name,
+            "MaxConcurrentTransforms": shape.max_concurrent_transforms,
+            "MaxPayloadInMB": shape.max_payload_mb,
+            "BatchStrategy": "SingleRecord",
+            "TransformInput": {
+                "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": self._manifest_uri(batch_id)}},
+                "ContentType": "application/dicom",
+                "SplitType": "None",
+                "CompressionType": "None",
+            },
+            "TransformOutput": {
+                "S3OutputPath": f"s3://{self._work_bucket}/{layout.output_prefix(name)}",
+                "Accept": "application/json",
+                "AssembleWith": "None",
+            },
+            "TransformResources": resources,
+            "Tags": [{"Key": "wetread:batch", "Value": batch_id}],
+        }
+
+
+def _name_is_taken(error: ClientError) -> bool:
+    return error_code(error) == "ResourceInUse" or (
+        error_code(error) == "ValidationException" and "already exists" in str(error)
+    )

@@ -1,0 +1,107 @@
+"""The buckets: heads and pinned copies of uploads, documents of batches, outputs of jobs, result documents."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+from functions.domain import layout
+from functions.domain.errors import Refusal, RefusalCode
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
+
+
+class Uploads:
+    """The uploads bucket, where people write, and the pinned copies in the work bucket that jobs read.
+
+    A SageMaker manifest cannot name object versions. The copy is what makes a job read the very bytes of the row: an
+    overwrite or a delete while it waits or runs changes nothing.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, work_bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+        self._work_bucket = work_bucket
+
+    def head(self, key: str, version_id: str, length: int) -> bytes:
+        """The first ``length`` bytes of an object version; refuse one that is gone."""
+        version: Any = {} if version_id == "null" else {"VersionId": version_id}
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{length - 1}", **version)
+        except ClientError as error:
+            raise _gone(error) from error
+        return answer["Body"].read()
+
+    def pin(self, key: str, version_id: str, upload_id: str) -> str:
+        """Copy an object version to where jobs read it; return the SHA-256 of its bytes (hex), computed by S3."""
+        source: Any = {"Bucket": self.bucket, "Key": key}
+        if version_id != "null":
+            source["VersionId"] = version_id
+        try:
+            answer = self._client.copy_object(
+                Bucket=self._work_bucket,
+                Key=layout.instance_key(upload_id),
+                CopySource=source,
+                ChecksumAlgorithm="SHA256",
+                ContentType="application/dicom",
+                MetadataDirective="REPLACE",  # a person's own metadata stays with the person's own object
+                TaggingDirective="REPLACE",
+            )
+        except ClientError as error:
+            raise _gone(error) from error
+        return base64.b64decode(answer["CopyObjectResult"]["ChecksumSHA256"]).hex()
+
+
+class Documents:
+    """JSON documents and outputs in one bucket."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def read(self, key: str) -> Any:
+        """One JSON document."""
+        return json.loads(self.read_bytes(key))
+
+    def read_bytes(self, key: str) -> bytes:
+        """One object's bytes."""
+        return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def write_once(self, key: str, document: Any) -> bool:
+        """Write a JSON document unless the key has one; False when it has, and that one stays."""
+        try:
+            self._client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=json.dumps(document, separators=(",", ":")).encode(),
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            if error_code(error) in {"PreconditionFailed", "ConditionalRequestConflict"}:
+                return False
+            raise
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys below a prefix."""
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                yield entry["Key"]
+
+
+def _gone(error: ClientError) -> Exception:
+    """A Refusal when the object version is not there (any more), otherwise the error itself: AWS trouble is retried."""
+    if error_code(error) in GONE:
+        return Refusal(
+            RefusalCode.OBJECT_GONE, "The object version was deleted before it could be read; upload it again."
+        )
+    return error

@@ -1,0 +1,44 @@
+"""Lambda: ended transform jobs in, terminal rows out. Triggered by SageMaker's state changes through a queue."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from functions import wiring
+from functions.aws.events import transform_job_name
+from functions.aws.ticks import Ticks
+from functions.flow.collecting import Collecting
+from functions.messages import process
+from functions.settings import CollectSettings, Metric, from_environment
+from functions.telemetry import count, logger, metrics
+
+
+@functools.cache
+def _parts() -> tuple[Collecting, Ticks]:
+    settings = from_environment(CollectSettings, os.environ)
+    return wiring.collecting(settings), wiring.ticks(settings)
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Collect each job; wake dispatch, since a slot is free and rows may wait again."""
+    collecting, ticks = _parts()
+
+    def collect(body: str) -> None:
+        name = transform_job_name(body)
+        outcome = collecting.collect(name)
+        logger.info("collected", extra={"transform_job": name, "outcome": outcome})
+        if outcome is None:
+            return
+        ticks.send(wiring.now())
+        count(
+            {
+                Metric.UPLOADS_COMPLETED: outcome.completed,
+                Metric.UPLOADS_FAILED: outcome.failed,
+                Metric.JOBS_FAILED: int(outcome.retried > 0),
+            }
+        )
+
+    return process(event, collect)

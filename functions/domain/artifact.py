@@ -1,0 +1,60 @@
+"""What a model artifact says of itself: the ``metadata.json`` inside a ``model.tar.gz``, read without unpacking."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from functions.domain.errors import WetreadError
+
+REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
+MAX_METADATA_BYTES = 1024 * 1024
+
+
+class InvalidArtifact(WetreadError):
+    """A file is not a model artifact; the message says what it lacks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A model artifact's own name, version and labels, and the digest (hex) of its bytes."""
+
+    path: Path
+    sha256: str
+    name: str
+    version: str
+    labels: tuple[str, ...]
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read an artifact's identity; raise InvalidArtifact when it has not the layout that the container serves."""
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            members = {member.name.removeprefix("./"): member for member in archive if member.isfile()}
+            missing = [name for name in REQUIRED if name not in members]
+            if missing:
+                raise InvalidArtifact(f"{path.name} lacks {', '.join(missing)}: it is not a model artifact.")
+            member = members["metadata.json"]
+            if member.size > MAX_METADATA_BYTES:
+                raise InvalidArtifact(f"metadata.json of {path.name} has {member.size} bytes; that is no metadata.")
+            stream = archive.extractfile(member)
+            metadata = json.loads(stream.read()) if stream else {}
+        return Artifact(
+            path=path,
+            sha256=_digest(path),
+            name=str(metadata["name"]),
+            version=str(metadata["version"]),
+            labels=tuple(map(str, metadata["labels"])),
+        )
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise InvalidArtifact(f"{path.name} cannot be read as a model.tar.gz: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise InvalidArtifact(f"metadata.json of {path.name} has no usable {error}.") from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

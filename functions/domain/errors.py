@@ -1,0 +1,71 @@
+"""The exceptions of the functions, and the codes that a person finds on a row.
+
+WetreadError
+├── Refusal              an upload that is not taken, for good: a code and a sentence
+├── HeaderIncomplete     the bytes read so far end before the pixel data: read more
+├── MalformedEvent       an event that is not what its source documents
+└── MalformedPrediction  an output that is not prediction/1, or answers for other bytes
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class RefusalCode(enum.StrEnum):
+    """Why an upload is not taken. Retrying makes no refused object good."""
+
+    NOT_DICOM = "NotDicom"
+    EMPTY = "Empty"
+    TOO_LARGE = "TooLarge"
+    OBJECT_GONE = "ObjectGone"
+    TRUNCATED_HEADER = "TruncatedHeader"
+    UNREADABLE_HEADER = "UnreadableHeader"
+    HEADER_TOO_LONG = "HeaderTooLong"
+    NO_PIXEL_DATA = "NoPixelData"
+    MISSING_UID = "MissingUID"
+    MISSING_GEOMETRY = "MissingGeometry"
+    NON_CONFORMANT = "NonConformant"
+    SOP_CLASS_NOT_SERVED = "SOPClassNotServed"
+    MODALITY_NOT_SERVED = "ModalityNotServed"
+    TRANSFER_SYNTAX_NOT_SERVED = "TransferSyntaxNotServed"
+    MULTI_FRAME_NOT_SERVED = "MultiFrameNotServed"
+
+
+class FailureCode(enum.StrEnum):
+    """Why an accepted upload has no result; the container's own error codes stand beside these."""
+
+    JOB_FAILED = "JobFailed"
+    NO_OUTPUT = "NoOutput"
+    OUTPUT_MISMATCH = "OutputMismatch"
+    MALFORMED_PREDICTION = "MalformedPrediction"
+
+
+class WetreadError(Exception):
+    """Base of all that the functions raise themselves."""
+
+
+class Refusal(WetreadError):
+    """An upload that is not taken: ``code`` for programs, ``reason`` (a sentence, without PHI) for people."""
+
+    def __init__(self, code: RefusalCode, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class HeaderIncomplete(WetreadError):
+    """The bytes given end before the pixel data begins, and the object has more."""
+
+
+class MalformedEvent(WetreadError):
+    """An event lacks a field that its source documents; the message names the field."""
+
+
+class MalformedPrediction(WetreadError):
+    """An output is not a prediction/1 document, or is one of other bytes than the row's."""
+
+    def __init__(self, code: FailureCode, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason

@@ -1,0 +1,182 @@
+"""Decides whether a DICOM Instance is served, and how a non-conformant identity is repaired."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field, replace
+
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import Header
+
+UID_PATTERN = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # DICOM PS3.5 section 9.1
+UID_LENGTH = 64
+UUID_ROOT = "2.25."  # DICOM PS3.5 annex B.2: a UUID as a decimal number under this root is a UID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What a stage serves. ``conformance`` is ``strict`` (any repair is a refusal) or ``repair``."""
+
+    sop_class_uids: frozenset[str]
+    modalities: frozenset[str]
+    transfer_syntax_uids: frozenset[str]
+    max_object_bytes: int
+    conformance: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """The identity and geometry of one DICOM Instance; Rows and Columns in pixels, ``repairs`` one sentence each.
+
+    ``sop_instance_uid`` is "" until ``identified`` gives an Instance that came without one its own.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    transfer_syntax_uid: str
+    rows: int
+    columns: int
+    number_of_frames: int
+    patient_id: str = field(repr=False)  # only ever hashed, never stored or logged
+    repairs: tuple[str, ...] = ()
+
+
+def is_uid(text: str) -> bool:
+    """Whether ``text`` is a UID by DICOM PS3.5 section 9.1."""
+    return len(text) <= UID_LENGTH and UID_PATTERN.fullmatch(text) is not None
+
+
+def as_uid(text: str) -> str:
+    """The UID for an identifier: itself if it is one; for a UUID its 2.25 form; else one from the identifier's hash.
+
+    Questions about a study apply this too, so that a person may ask with what the file says.
+    """
+    if is_uid(text):
+        return text
+    try:
+        number = uuid.UUID(text)
+    except ValueError:
+        number = _uuid_of(text)
+    return f"{UUID_ROOT}{number.int}"
+
+
+def describe(header: Header) -> Instance:
+    """Take from a header what the service needs; UIDs that are none are mapped by ``as_uid`` and the repair noted."""
+    repairs: list[str] = []
+
+    def uid_of(keyword: str) -> str:
+        text = header.text(keyword)
+        if text and not is_uid(text):
+            kind = "a UUID" if _is_uuid(text) else "other text"
+            repairs.append(f"{keyword} was {kind}, not a UID: mapped under 2.25.")
+            return as_uid(text)
+        return text
+
+    study, series, sop = (uid_of(f"{level}InstanceUID") for level in ("Study", "Series", "SOP"))
+    named = header.meta_text("MediaStorageSOPInstanceUID")
+    if header.text("SOPInstanceUID") and named != header.text("SOPInstanceUID"):
+        repairs.append("MediaStorageSOPInstanceUID did not name this SOPInstanceUID: ignored.")
+    frames = header.text("NumberOfFrames")
+    return Instance(
+        study_instance_uid=study,
+        series_instance_uid=series,
+        sop_instance_uid=sop,
+        sop_class_uid=header.text("SOPClassUID"),
+        modality=header.text("Modality"),
+        transfer_syntax_uid=header.meta_text("TransferSyntaxUID"),
+        rows=header.number("Rows") or 0,
+        columns=header.number("Columns") or 0,
+        number_of_frames=int(frames) if frames.isdecimal() else 1,
+        patient_id=header.text("PatientID"),
+        repairs=tuple(repairs),
+    )
+
+
+def check_size(object_bytes: int, served: Served) -> None:
+    """Refuse by size alone, before a byte is read."""
+    if object_bytes == 0:
+        raise Refusal(RefusalCode.EMPTY, "The object has no bytes.")
+    if object_bytes > served.max_object_bytes:
+        raise Refusal(
+            RefusalCode.TOO_LARGE,
+            f"The object has {object_bytes} bytes; this service takes at most {served.max_object_bytes} "
+            "(the setting max_payload_mb).",
+        )
+
+
+def check(instance: Instance, served: Served) -> None:
+    """Refuse an Instance that this stage does not serve, with the first reason that a person can act on."""
+    if instance.sop_class_uid not in served.sop_class_uids:
+        raise Refusal(
+            RefusalCode.SOP_CLASS_NOT_SERVED,
+            f"SOPClassUID {_shown(instance.sop_class_uid)} is not served; served: {_list(served.sop_class_uids)}.",
+        )
+    if instance.modality not in served.modalities:
+        raise Refusal(
+            RefusalCode.MODALITY_NOT_SERVED,
+            f"Modality {_shown(instance.modality)} is not served; served: {_list(served.modalities)}.",
+        )
+    if instance.transfer_syntax_uid not in served.transfer_syntax_uids:
+        raise Refusal(
+            RefusalCode.TRANSFER_SYNTAX_NOT_SERVED,
+            f"TransferSyntaxUID {_shown(instance.transfer_syntax_uid)} is not served; transcode the object to "
+            "Explicit VR Little Endian, say.",
+        )
+    if instance.number_of_frames != 1:
+        raise Refusal(
+            RefusalCode.MULTI_FRAME_NOT_SERVED,
+            f"The object has {instance.number_of_frames} frames; one-frame objects are served.",
+        )
+    if not (instance.rows and instance.columns):
+        raise Refusal(
+            RefusalCode.MISSING_GEOMETRY,
+            f"Rows is {instance.rows} and Columns is {instance.columns}; both must be positive.",
+        )
+    for keyword, value in (
+        ("StudyInstanceUID", instance.study_instance_uid),
+        ("SeriesInstanceUID", instance.series_instance_uid),
+    ):
+        if not value:
+            raise Refusal(RefusalCode.MISSING_UID, f"{keyword} is absent or empty, so nobody could ask for the result.")
+    if served.conformance == "strict" and (instance.repairs or not instance.sop_instance_uid):
+        problems = " ".join(instance.repairs) or "SOPInstanceUID was absent or empty."
+        raise Refusal(RefusalCode.NON_CONFORMANT, f"This stage is strict and the object needs repair: {problems}")
+
+
+def identified(instance: Instance, content_sha256: str) -> Instance:
+    """The Instance with a SOPInstanceUID: its own, or one from the hash of its bytes, noted as a repair."""
+    if instance.sop_instance_uid:
+        return instance
+    note = "SOPInstanceUID was absent or empty: made from the content's hash."
+    return replace(
+        instance,
+        sop_instance_uid=f"{UUID_ROOT}{_uuid_of(content_sha256).int}",
+        repairs=(*instance.repairs, note),
+    )
+
+
+def _uuid_of(text: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_OID, text)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(value: str) -> str:
+    """A code value for a sentence; anything that is not a plain code might be a person's text, and is not repeated."""
+    if not value:
+        return "(absent)"
+    return value if re.fullmatch(r"[0-9.]{1,64}|[A-Z0-9_ ]{1,16}", value) else "(not a valid value)"
+
+
+def _list(values: frozenset[str]) -> str:
+    return ", ".join(sorted(values))

@@ -1,0 +1,86 @@
+"""The ``prediction/1`` document: what the container answers for one object, read strictly."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.domain.errors import FailureCode, MalformedPrediction
+
+SCHEMA = "prediction/1"
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A class and every class's probability (they sum to 1); timings in milliseconds."""
+
+    content_sha256: str
+    weights_sha256: str
+    predicted_class: str
+    probabilities: Mapping[str, float]
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionError:
+    """The container's word that these bytes cannot be read: for good, since the same bytes always fail alike."""
+
+    content_sha256: str
+    code: str
+    message: str
+
+
+def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
+    """Read one output; ``expected_sha256`` is the hash of the bytes that the row stands for.
+
+    Raises MalformedPrediction for anything that is not exactly an answer to those bytes.
+    """
+    try:
+        document = json.loads(body)
+        if document["Schema"] != SCHEMA:
+            raise _malformed(f"its Schema is {document['Schema']!r}, expected {SCHEMA!r}")
+        sha256 = document["ContentSHA256"]
+        if sha256 != expected_sha256:
+            raise MalformedPrediction(
+                FailureCode.OUTPUT_MISMATCH,
+                f"The output answers for bytes {str(sha256)[:12]}…, the upload's are {expected_sha256[:12]}….",
+            )
+        if "Error" in document:
+            error = document["Error"]
+            return PredictionError(content_sha256=sha256, code=str(error["Code"]), message=str(error["Message"]))
+        return Prediction(
+            content_sha256=sha256,
+            weights_sha256=str(document["Model"]["WeightsSHA256"]),
+            predicted_class=_class_of(document),
+            probabilities=_numbers(document["Probabilities"]),
+            timings_ms=_numbers(document.get("TimingsMs", {})),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _malformed(f"{type(error).__name__} {error}") from error
+
+
+def _class_of(document: Any) -> str:
+    probabilities = _numbers(document["Probabilities"])
+    if not probabilities or abs(sum(probabilities.values()) - 1) > SUM_TOLERANCE:
+        raise _malformed(f"its Probabilities sum to {sum(probabilities.values())}, expected 1")
+    name = str(document["Class"])
+    if probabilities.get(name) != max(probabilities.values()):
+        raise _malformed(f"its Class {name!r} is not the most probable one")
+    return name
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {str(name): float(value) for name, value in values.items()}
+    if not all(math.isfinite(number) for number in numbers.values()):
+        raise _malformed("it holds a number that is not finite")
+    return numbers
+
+
+def _malformed(what: str) -> MalformedPrediction:
+    return MalformedPrediction(
+        FailureCode.MALFORMED_PREDICTION, f"The output is not a {SCHEMA} document: {what}. Check the model's code."
+    )

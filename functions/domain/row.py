@@ -1,0 +1,101 @@
+"""The Row: what the index holds of one Upload, from its arrival to its result."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+
+class Status(enum.StrEnum):
+    """Where an Upload stands. Completed, Failed and Refused are terminal."""
+
+    PENDING = "Pending"
+    BATCHED = "Batched"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    REFUSED = "Refused"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the row stays as it is."""
+        return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One Upload. Times are ISO 8601 UTC with milliseconds; TimingsMs in milliseconds; absent values are None or empty.
+
+    ``retry_group`` names the uploads that are tried again together, apart from all others, after a failed job.
+    """
+
+    upload_id: str
+    key: str
+    version_id: str
+    size: int
+    received_at: str
+    updated_at: str
+    status: Status
+    sequencer: str = ""
+    code: str | None = None
+    reason: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    sop_class_uid: str | None = None
+    modality: str | None = None
+    transfer_syntax_uid: str | None = None
+    rows: int | None = None
+    columns: int | None = None
+    patient_hash: str | None = None
+    repairs: tuple[str, ...] = ()
+    content_sha256: str | None = None
+    attempt: int = 0
+    retry_group: str | None = None
+    batch_id: str | None = None
+    transform_job_name: str | None = None
+    model_package: str | None = None
+    predicted_class: str | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    prediction_key: str | None = None
+    completed_at: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The row under the names of the index and of DICOM, without what is absent."""
+        values = ((NAMES[f.name], getattr(self, f.name)) for f in dataclasses.fields(self))
+        return {
+            name: list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+            for name, value in values
+            if value not in (None, (), {}, "")
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Row:
+        """Read back what ``to_json`` wrote."""
+        values = {f.name: document[NAMES[f.name]] for f in dataclasses.fields(cls) if NAMES[f.name] in document}
+        values["status"] = Status(values["status"])
+        values["repairs"] = tuple(values.get("repairs", ()))
+        return cls(**values)
+
+
+def _attribute_name(field_name: str) -> str:
+    upper = {"uid": "UID", "sop": "SOP", "sha256": "SHA256"}
+    return "".join(upper.get(word, word.capitalize()) for word in field_name.split("_"))
+
+
+NAMES = {f.name: _attribute_name(f.name) for f in dataclasses.fields(Row)}
+"""Field of a Row -> attribute of the index: the DICOM keyword where there is one."""
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as rows hold it: ISO 8601, UTC, milliseconds, so that text order is time order."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def moment_of(text: str) -> datetime:
+    """The moment that a row's timestamp names."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,152 @@
+"""From an ended transform job to terminal rows: every output is verified, everything without one is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from functions.aws.batches import Batches
+from functions.aws.index import Index
+from functions.aws.jobs import Jobs, TransformJob
+from functions.aws.objects import Documents
+from functions.domain import layout, prediction
+from functions.domain.batch import Batch, BatchStatus, after_failure
+from functions.domain.errors import FailureCode, MalformedPrediction
+from functions.domain.prediction import Prediction, PredictionError
+from functions.domain.row import NAMES, Row, Status, timestamp
+
+READERS = 16  # outputs read and rows written at once; S3 and DynamoDB wait far longer than they work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What collecting one job came to, in rows."""
+
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collecting:
+    """Collects ended jobs. A job is believed by its Describe alone, an output by the hash that it carries."""
+
+    index: Index
+    batches: Batches
+    work: Documents
+    results: Documents
+    jobs: Jobs
+    job_name_prefix: str
+    max_attempts: int
+    clock: Callable[[], datetime]
+
+    def collect(self, job_name: str) -> Outcome | None:
+        """Bring every row of an ended job on; None when there is nothing to do (not ours, not ended, done before)."""
+        batch_id = layout.batch_of_job(self.job_name_prefix, job_name)
+        batch = self.batches.get(batch_id) if batch_id else None
+        if batch is None or batch.status not in {BatchStatus.READY, BatchStatus.SUBMITTED}:
+            return None
+        job = self.jobs.describe(job_name)
+        if job is None or not job.status.ended:
+            return None
+        outcome, outputs = self._collect_rows(batch, job)
+        self.batches.finish(batch, barren=not outputs, now=timestamp(self.clock()))
+        return outcome
+
+    def _collect_rows(self, batch: Batch, job: TransformJob) -> tuple[Outcome, int]:
+        """Settle each upload of the manifest that the batch still holds; also return how many outputs there are."""
+        manifest = self.work.read(layout.manifest_key(batch.batch_id))[1:]
+        members = [layout.upload_of_instance(name) for name in manifest]
+        rows = self.index.get_many(members)
+        keys = self.work.keys(layout.output_prefix(job.name))
+        outputs = {upload: key for key in keys if (upload := layout.upload_of_output(key))}
+
+        def settle(position: int) -> Status | None:
+            row = rows[members[position]]
+            if row.status != Status.BATCHED or row.batch_id != batch.batch_id:
+                return None
+            return self._settle(row, position, len(members), batch, job, outputs.get(row.upload_id))
+
+        with ThreadPoolExecutor(READERS) as pool:
+            settled = list(pool.map(settle, range(len(members))))
+        return Outcome(
+            completed=settled.count(Status.COMPLETED),
+            failed=settled.count(Status.FAILED),
+            retried=settled.count(Status.PENDING),
+        ), len(outputs)
+
+    def _settle(
+        self, row: Row, position: int, batch_size: int, batch: Batch, job: TransformJob, output_key: str | None
+    ) -> Status | None:
+        """One row's next status, written; None when the batch does not hold the row any more."""
+        try:
+            if output_key is None:
+                raise MalformedPrediction(*_no_output(job))
+            answer = prediction.parse(self.work.read_bytes(output_key), row.content_sha256 or "")
+        except MalformedPrediction as problem:
+            retry = after_failure(row, position, batch_size, batch.batch_id, job.failure_reason, self.max_attempts)
+            if retry is None:
+                return self._fail(row, batch, problem.code, problem.reason)
+            changes: dict[str, Any] = {NAMES["attempt"]: retry.attempt}
+            gone = ["BatchId", "TransformJobName"]
+            if retry.retry_group:
+                changes[NAMES["retry_group"]] = retry.retry_group
+            else:
+                gone.append("RetryGroup")
+            return self._write(row, batch, Status.PENDING, changes, gone)
+        if isinstance(answer, PredictionError):
+            return self._fail(row, batch, answer.code, answer.message)
+        return self._complete(row, batch, answer)
+
+    def _complete(self, row: Row, batch: Batch, answer: Prediction) -> Status | None:
+        result_id = layout.prediction_id(answer.content_sha256, batch.model_package, answer.weights_sha256)
+        key = layout.prediction_key(result_id)
+        document = _result(answer, batch)
+        if not self.results.write_once(key, document):
+            document = self.results.read(key)  # the same bytes were read before by the same model: one answer
+        changes = {
+            NAMES["model_package"]: batch.model_package,
+            NAMES["predicted_class"]: document["Class"],
+            NAMES["probabilities"]: document["Probabilities"],
+            NAMES["timings_ms"]: document["TimingsMs"],
+            NAMES["prediction_key"]: key,
+            NAMES["completed_at"]: timestamp(self.clock()),
+        }
+        return self._write(row, batch, Status.COMPLETED, changes, ["RetryGroup"])
+
+    def _fail(self, row: Row, batch: Batch, code: str, reason: str) -> Status | None:
+        changes = {
+            NAMES["code"]: code,
+            NAMES["reason"]: reason,
+            NAMES["model_package"]: batch.model_package,
+            NAMES["completed_at"]: timestamp(self.clock()),
+        }
+        return self._write(row, batch, Status.FAILED, changes, ["RetryGroup"])
+
+    def _write(
+        self, row: Row, batch: Batch, status: Status, changes: Mapping[str, Any], remove: list[str]
+    ) -> Status | None:
+        values = {"Status": status, NAMES["updated_at"]: timestamp(self.clock()), **changes}
+        return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, remove) else None
+
+
+def _no_output(job: TransformJob) -> tuple[FailureCode, str]:
+    if job.failure_reason:
+        return FailureCode.JOB_FAILED, f"The transform job {job.name} ended {job.status}: {job.failure_reason}"
+    return FailureCode.NO_OUTPUT, f"The transform job {job.name} ended {job.status} without an output for this object."
+
+
+def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
+    """The result document: what the bytes, the model and its configuration determine, and how long it took."""
+    return {
+        "Schema": prediction.SCHEMA,
+        "ContentSHA256": answer.content_sha256,
+        "ModelPackage": batch.model_package,
+        "WeightsSHA256": answer.weights_sha256,
+        "Class": answer.predicted_class,
+        "Probabilities": dict(answer.probabilities),
+        "TimingsMs": dict(answer.timings_ms),
+    }

@@ -1,0 +1,117 @@
+"""From pending rows to few transform jobs: take a slot, claim rows behind a fence, submit under an idempotent name."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from functions.aws.batches import Batches
+from functions.aws.champion import Champion, Champions
+from functions.aws.index import Index
+from functions.aws.jobs import Jobs, JobShape
+from functions.aws.objects import Documents
+from functions.domain import layout
+from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, candidates, decide
+from functions.domain.row import Row, Status, moment_of, timestamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatching:
+    """Starts transform jobs. Safe when it runs twice at once, or stops anywhere: the sweep goes on from there."""
+
+    index: Index
+    batches: Batches
+    champions: Champions
+    work: Documents
+    jobs: Jobs
+    shape: JobShape
+    limits: Limits
+    job_name_prefix: str
+    clock: Callable[[], datetime]
+
+    def run(self) -> list[str]:
+        """Start as many jobs as the policy allows now; return the names of those that were started.
+
+        Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room): asking again at
+        once would find the same.
+        """
+        started: list[str] = []
+        while (batch := self._open_next()) is not None and self.resume(batch):
+            started.append(layout.job_name(self.job_name_prefix, batch.batch_id))
+        return started
+
+    def _open_next(self) -> Batch | None:
+        """Open the next batch, if the policy wants one: its candidates are written first, then slot and batch."""
+        champion = self.champions.get()
+        if champion is None:
+            return None
+        held = self.batches.holders(self.limits.slots)
+        free = [slot for slot in range(self.limits.slots) if slot not in held]
+        pending = self.index.pending(self.limits.max_batch) if free else []
+        if not pending or decide(self._backlog(pending, len(held)), self.limits):
+            return None
+        batch = self._new_batch(free[0], champion)
+        chosen = [row.upload_id for row in candidates(pending, self.limits)]
+        self.work.write_once(layout.candidates_key(batch.batch_id), chosen)
+        return batch if self.batches.open(batch) else None
+
+    def _backlog(self, pending: list[Row], live_jobs: int) -> Backlog:
+        now = self.clock()
+        health = self.batches.health()
+        return Backlog(
+            pending=len(pending),
+            oldest_wait_seconds=(now - moment_of(pending[0].received_at)).total_seconds(),
+            live_jobs=live_jobs,
+            barren_jobs=health.barren_jobs,
+            seconds_since_barren=(now - moment_of(health.last_at)).total_seconds() if health.last_at else 0.0,
+        )
+
+    def _new_batch(self, slot: int, champion: Champion) -> Batch:
+        now = self.clock()
+        return Batch(
+            batch_id=f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}",
+            status=BatchStatus.CLAIMING,
+            slot=slot,
+            model_name=champion.model_name,
+            model_package=champion.model_package,
+            created_at=timestamp(now),
+            updated_at=timestamp(now),
+        )
+
+    def resume(self, batch: Batch) -> bool:
+        """Carry a Claiming or Ready batch on to Submitted, from wherever it was left; whether its job exists now."""
+        if batch.status == BatchStatus.CLAIMING:
+            self._claim(batch)
+        return self._submit(batch)
+
+    def _claim(self, batch: Batch) -> None:
+        chosen = self.work.read(layout.candidates_key(batch.batch_id))
+        name = layout.job_name(self.job_name_prefix, batch.batch_id)
+        self.batches.claim(batch.batch_id, name, chosen, timestamp(self.clock()))
+        # From here on nobody claims for this batch any more, so what it owns is fixed, whoever reads it.
+        self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, timestamp(self.clock()))
+
+    def _submit(self, batch: Batch) -> bool:
+        current = self.batches.get(batch.batch_id)
+        if current is None or current.status != BatchStatus.READY:
+            return False
+        chosen = self.work.read(layout.candidates_key(batch.batch_id))
+        rows = self.index.get_many(chosen)
+        owned = [one for one in chosen if one in rows and _belongs(rows[one], batch.batch_id)]
+        if not owned:
+            self.batches.finish(batch, barren=None, now=timestamp(self.clock()))
+            return False
+        prefix = f"s3://{self.work.bucket}/{layout.INSTANCES}"
+        manifest = [{"prefix": prefix}, *map(layout.instance_name, owned)]
+        self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
+        name = layout.job_name(self.job_name_prefix, batch.batch_id)
+        if not self.jobs.create(name, batch.batch_id, batch.model_name, self.shape):
+            return False
+        self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, timestamp(self.clock()))
+        return True
+
+
+def _belongs(row: Row, batch_id: str) -> bool:
+    return row.status == Status.BATCHED and row.batch_id == batch_id

@@ -1,0 +1,94 @@
+"""From an "Object Created" event to a row: Pending, or Refused with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from functions.aws.events import ObjectCreated
+from functions.aws.index import Index
+from functions.aws.objects import Uploads
+from functions.aws.patients import Patients
+from functions.domain import instance as instances
+from functions.domain import layout
+from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
+from functions.domain.header import Header, read_header
+from functions.domain.instance import Instance, Served
+from functions.domain.row import Row, Status, moment_of, timestamp
+
+FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
+LONGEST_READ = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """Takes uploads in; pixels are never read, only copied by S3 itself."""
+
+    uploads: Uploads
+    index: Index
+    patients: Patients
+    served: Served
+    clock: Callable[[], datetime]
+
+    def take(self, event: ObjectCreated) -> Row:
+        """The row of the event's object version: as it is already, or newly written.
+
+        An AWS error propagates, so that the message comes again. A repeated event finds the row and changes nothing.
+        """
+        upload_id = layout.upload_id(event.key, event.version_id)
+        known = self.index.get(upload_id)
+        if known:
+            return known
+        row = self._row(event, upload_id)
+        return row if self.index.put_new(row) else self.index.get_many([upload_id])[upload_id]
+
+    def _row(self, event: ObjectCreated, upload_id: str) -> Row:
+        base: dict[str, Any] = {
+            "upload_id": upload_id,
+            "key": event.key,
+            "version_id": event.version_id,
+            "size": event.size,
+            "sequencer": event.sequencer,
+            "received_at": timestamp(moment_of(event.time)),
+            "updated_at": timestamp(self.clock()),
+        }
+        try:
+            instances.check_size(event.size, self.served)
+            instance = instances.describe(self._header(event))
+            base |= _attributes(instance) | {"patient_hash": self.patients.hash_of(instance.patient_id)}
+            instances.check(instance, self.served)
+            sha256 = self.uploads.pin(event.key, event.version_id, upload_id)
+            base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
+        except Refusal as refusal:
+            return Row(**base, status=Status.REFUSED, code=refusal.code, reason=refusal.reason)
+        return Row(**base, status=Status.PENDING)
+
+    def _header(self, event: ObjectCreated) -> Header:
+        length = FIRST_READ
+        while True:
+            prefix = self.uploads.head(event.key, event.version_id, length)
+            try:
+                return read_header(prefix, event.size)
+            except HeaderIncomplete:
+                if length >= LONGEST_READ:
+                    raise Refusal(
+                        RefusalCode.HEADER_TOO_LONG,
+                        f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
+                    ) from None
+                length = min(length * 8, LONGEST_READ)
+
+
+def _attributes(instance: Instance) -> dict[str, Any]:
+    return {
+        "study_instance_uid": instance.study_instance_uid or None,
+        "series_instance_uid": instance.series_instance_uid or None,
+        "sop_instance_uid": instance.sop_instance_uid or None,
+        "sop_class_uid": instance.sop_class_uid or None,
+        "modality": instance.modality or None,
+        "transfer_syntax_uid": instance.transfer_syntax_uid or None,
+        "rows": instance.rows or None,
+        "columns": instance.columns or None,
+        "repairs": instance.repairs,
+    }

@@ -1,0 +1,130 @@
+"""The settings of every Lambda function, declared once.
+
+CDK renders them to environment variables and the function reads them back. A setting's environment variable is its
+field name in upper case; lists are comma-separated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
+
+S = TypeVar("S")
+
+METRIC_NAMESPACE = "Wetread"
+
+
+class Metric(enum.StrEnum):
+    """Every metric that the functions emit and the alarms watch. No dimensions but ``service``."""
+
+    UPLOADS_ACCEPTED = "UploadsAccepted"
+    UPLOADS_REFUSED = "UploadsRefused"
+    UPLOADS_COMPLETED = "UploadsCompleted"
+    UPLOADS_FAILED = "UploadsFailed"
+    JOBS_SUBMITTED = "JobsSubmitted"
+    JOBS_FAILED = "JobsFailed"
+    PENDING = "Pending"
+    OLDEST_PENDING_SECONDS = "OldestPendingSeconds"
+    SLOTS_BUSY = "SlotsBusy"
+    MODEL_MISSING = "ModelMissing"
+    SWEEP_REPAIRS = "SweepRepairs"
+
+
+class SettingsError(Exception):
+    """The environment of a function lacks settings or holds unreadable ones; the message names all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSettings:
+    """Settings of ``functions.ingest``."""
+
+    index_table: str
+    uploads_bucket: str
+    work_bucket: str
+    tick_queue_url: str
+    tick_window_seconds: int
+    patient_key_id: str
+    sop_class_uids: tuple[str, ...]
+    modalities: tuple[str, ...]
+    transfer_syntax_uids: tuple[str, ...]
+    max_object_bytes: int
+    conformance: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DispatchSettings:
+    """Settings of ``functions.dispatch``."""
+
+    index_table: str
+    batches_table: str
+    work_bucket: str
+    tick_queue_url: str
+    tick_window_seconds: int
+    job_name_prefix: str
+    slots: int
+    max_batch: int
+    parallel_threshold: int
+    max_wait_seconds: int
+    instance_type: str
+    instance_count: int
+    max_concurrent_transforms: int
+    max_payload_mb: int
+    transform_ami_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectSettings:
+    """Settings of ``functions.collect``."""
+
+    index_table: str
+    batches_table: str
+    work_bucket: str
+    results_bucket: str
+    tick_queue_url: str
+    tick_window_seconds: int
+    job_name_prefix: str
+    max_attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings(CollectSettings, DispatchSettings):
+    """Settings of ``functions.sweep``, which finishes what any other function left half-made."""
+
+    stale_seconds: int
+    max_job_seconds: int
+
+
+def to_environment(settings: Any) -> dict[str, str]:
+    """Render a settings object to the environment variables of its function."""
+    return {
+        field.name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+        for field in dataclasses.fields(settings)
+        for value in (getattr(settings, field.name),)
+    }
+
+
+def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
+    """Read settings of ``kind`` back from ``environ``; raise one SettingsError that lists all that is wrong."""
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        name = field.name.upper()
+        text = environ.get(name)
+        if text is None:
+            problems.append(f"{name} is not set")
+        elif hints[field.name] is int:
+            try:
+                values[field.name] = int(text)
+            except ValueError:
+                problems.append(f"{name} is {text!r}, not a whole number")
+        elif hints[field.name] is str:
+            values[field.name] = text
+        else:
+            values[field.name] = tuple(part for part in text.split(",") if part)
+    if problems:
+        raise SettingsError(f"{kind.__name__}: {'; '.join(problems)}. Deploy the stack again: it sets them all.")
+    return kind(**values)

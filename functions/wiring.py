@@ -1,0 +1,119 @@
+"""Builds each function's parts from its settings and boto3 clients, once per execution environment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from functions.aws.batches import Batches
+from functions.aws.champion import Champions
+from functions.aws.index import Index
+from functions.aws.jobs import Jobs, JobShape
+from functions.aws.objects import Documents, Uploads
+from functions.aws.patients import Patients
+from functions.aws.ticks import Ticks
+from functions.domain.batch import Limits
+from functions.domain.instance import Served
+from functions.flow.collecting import Collecting
+from functions.flow.dispatching import Dispatching
+from functions.flow.intake import Intake
+from functions.flow.sweeping import Sweeping
+from functions.settings import CollectSettings, DispatchSettings, IngestSettings, SweepSettings
+
+POOL = 32  # connections: more than any function's threads
+
+
+def client(service: Any) -> Any:
+    """A boto3 client that retries throttling and transport errors and shares connections among threads."""
+    config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=POOL)
+    return boto3.client(service, config=config)
+
+
+def now() -> datetime:
+    """The functions' clock."""
+    return datetime.now(UTC)
+
+
+def intake(settings: IngestSettings) -> Intake:
+    """The parts of ``functions.ingest``."""
+    return Intake(
+        uploads=Uploads(client("s3"), settings.uploads_bucket, settings.work_bucket),
+        index=Index(client("dynamodb"), settings.index_table),
+        patients=Patients(client("kms"), settings.patient_key_id),
+        served=Served(
+            sop_class_uids=frozenset(settings.sop_class_uids),
+            modalities=frozenset(settings.modalities),
+            transfer_syntax_uids=frozenset(settings.transfer_syntax_uids),
+            max_object_bytes=settings.max_object_bytes,
+            conformance=settings.conformance,
+        ),
+        clock=now,
+    )
+
+
+def ticks(settings: IngestSettings | DispatchSettings | CollectSettings) -> Ticks:
+    """The tick queue of any function."""
+    return Ticks(client("sqs"), settings.tick_queue_url, settings.tick_window_seconds)
+
+
+def dispatching(settings: DispatchSettings) -> Dispatching:
+    """The parts of ``functions.dispatch``."""
+    dynamodb = client("dynamodb")
+    return Dispatching(
+        index=Index(dynamodb, settings.index_table),
+        batches=Batches(dynamodb, settings.batches_table, settings.index_table),
+        champions=Champions(dynamodb, settings.batches_table),
+        work=Documents(client("s3"), settings.work_bucket),
+        jobs=Jobs(client("sagemaker"), settings.work_bucket),
+        shape=JobShape(
+            instance_type=settings.instance_type,
+            instance_count=settings.instance_count,
+            max_concurrent_transforms=settings.max_concurrent_transforms,
+            max_payload_mb=settings.max_payload_mb,
+            transform_ami_version=settings.transform_ami_version,
+        ),
+        limits=Limits(
+            slots=settings.slots,
+            max_batch=settings.max_batch,
+            parallel_threshold=settings.parallel_threshold,
+            max_wait_seconds=settings.max_wait_seconds,
+        ),
+        job_name_prefix=settings.job_name_prefix,
+        clock=now,
+    )
+
+
+def collecting(settings: CollectSettings) -> Collecting:
+    """The parts of ``functions.collect``."""
+    dynamodb, s3 = client("dynamodb"), client("s3")
+    return Collecting(
+        index=Index(dynamodb, settings.index_table),
+        batches=Batches(dynamodb, settings.batches_table, settings.index_table),
+        work=Documents(s3, settings.work_bucket),
+        results=Documents(s3, settings.results_bucket),
+        jobs=Jobs(client("sagemaker"), settings.work_bucket),
+        job_name_prefix=settings.job_name_prefix,
+        max_attempts=settings.max_attempts,
+        clock=now,
+    )
+
+
+def sweeping(settings: SweepSettings) -> Sweeping:
+    """The parts of ``functions.sweep``: it finishes what dispatch and collect left."""
+    dispatch, collect = dispatching(settings), collecting(settings)
+    return Sweeping(
+        dispatching=dispatch,
+        collecting=collect,
+        batches=dispatch.batches,
+        index=dispatch.index,
+        champions=dispatch.champions,
+        jobs=dispatch.jobs,
+        ticks=ticks(settings),
+        slots=settings.slots,
+        stale_seconds=settings.stale_seconds,
+        max_job_seconds=settings.max_job_seconds,
+        clock=now,
+    )

@@ -1,0 +1,113 @@
+"""DynamoDB in memory: conditional writes, transactions, and secondary indexes that may lag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.fakes.expressions import Expression
+from tests.fakes.wire import client_error
+
+Item = dict[str, Any]
+
+
+class FakeDynamoDB:
+    """``keys`` names each table's partition key; ``lagging()`` decides whether a Query sees an older state."""
+
+    def __init__(
+        self, keys: dict[str, str], indexes: dict[str, tuple[str, str]], lagging: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._keys = keys
+        self._indexes = indexes
+        self._lagging = lagging
+        self.tables: dict[str, dict[str, Item]] = {table: {} for table in keys}
+        self._older: dict[str, dict[str, Item]] = {table: {} for table in keys}
+
+    def put_item(self, **request: Any) -> Any:
+        self._write([("Put", request)], "ConditionalCheckFailedException")
+
+    def update_item(self, **request: Any) -> Any:
+        self._write([("Update", request)], "ConditionalCheckFailedException")
+
+    def delete_item(self, **request: Any) -> Any:
+        self._write([("Delete", request)], "ConditionalCheckFailedException")
+
+    def transact_write_items(self, **request: Any) -> Any:
+        actions = [next(iter(action.items())) for action in request["TransactItems"]]
+        assert len(actions) <= 100
+        self._write(actions, "TransactionCanceledException")
+
+    def get_item(self, **request: Any) -> Any:
+        assert request.get("ConsistentRead"), "the product reads the base table strongly consistent"
+        item = self.tables[request["TableName"]].get(self._key(request))
+        return {"Item": dict(item)} if item else {}
+
+    def batch_get_item(self, **request: Any) -> Any:
+        responses = {}
+        for table, wanted in request["RequestItems"].items():
+            assert wanted["ConsistentRead"]
+            assert len(wanted["Keys"]) <= 100
+            found = (self.tables[table].get(next(iter(key.values()))["S"]) for key in wanted["Keys"])
+            responses[table] = [dict(item) for item in found if item]
+        return {"Responses": responses, "UnprocessedKeys": {}}
+
+    def query(self, **request: Any) -> Any:
+        table = request["TableName"]
+        rows = self._older[table] if self._lagging() else self.tables[table]
+        partition, sort = self._indexes[request["IndexName"]]
+        condition = Expression(
+            request["KeyConditionExpression"],
+            request.get("ExpressionAttributeNames"),
+            request.get("ExpressionAttributeValues"),
+        )
+        found = [item for item in rows.values() if partition in item and sort in item and condition.holds(item)]
+        found.sort(key=lambda item: item[sort]["S"], reverse=not request.get("ScanIndexForward", True))
+        start = int(request.get("ExclusiveStartKey", {"at": {"N": "0"}})["at"]["N"])
+        end = start + request.get("Limit", len(found))
+        answer: dict[str, Any] = {"Count": len(found)}
+        if request.get("Select") != "COUNT":
+            answer["Items"] = [dict(item) for item in found[start:end]]
+            if end < len(found):
+                answer["LastEvaluatedKey"] = {"at": {"N": str(end)}}
+        return answer
+
+    def _write(self, actions: list[tuple[str, Any]], error: str) -> None:
+        reasons = [{"Code": "None" if self._allowed(request) else "ConditionalCheckFailed"} for _, request in actions]
+        if any(reason["Code"] != "None" for reason in reasons):
+            raise client_error(error, "a condition is false", CancellationReasons=reasons)
+        for table in {request["TableName"] for _, request in actions}:
+            self._older[table] = dict(self.tables[table])
+        for kind, request in actions:
+            self._apply(kind, request)
+
+    def _allowed(self, request: Any) -> bool:
+        condition = request.get("ConditionExpression")
+        if not condition:
+            return True
+        item = self.tables[request["TableName"]].get(self._key(request), {})
+        return self._expression(condition, request).holds(item)
+
+    def _apply(self, kind: str, request: Any) -> None:
+        rows, key = self.tables[request["TableName"]], self._key(request)
+        if kind == "Put":
+            rows[key] = dict(request["Item"])
+        elif kind == "Delete":
+            rows.pop(key, None)
+        elif kind == "Update":
+            fresh = {self._keys[request["TableName"]]: {"S": key}}
+            rows[key] = self._expression(request["UpdateExpression"], request).apply(rows.get(key, fresh))
+
+    def _key(self, request: Any) -> str:
+        name = self._keys[request["TableName"]]
+        key: str = (request.get("Key") or request["Item"])[name]["S"]
+        return key
+
+    @staticmethod
+    def _expression(text: str, request: Any) -> Expression:
+        names, values = request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
+        used = set()
+        for part in ("ConditionExpression", "UpdateExpression"):
+            used |= Expression(request.get(part, ""), names, values).used
+        unused = (set(names or {}) | set(values or {})) - used
+        assert not unused, f"DynamoDB refuses names and values that no expression uses: {unused}"
+        return Expression(text, names, values)

@@ -1,0 +1,110 @@
+"""Evaluates the DynamoDB condition, key-condition and update expressions that the product uses."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),+]|[#:]?\w+)")
+Item = dict[str, Any]
+
+
+class Expression:
+    """One expression with its names and values; values are DynamoDB attribute values."""
+
+    def __init__(self, text: str, names: dict[str, str] | None, values: dict[str, Any] | None) -> None:
+        self._tokens = TOKEN.findall(text)
+        self._names = names or {}
+        self._values = values or {}
+        self._at = 0
+        self.used: set[str] = {token for token in self._tokens if token[0] in "#:"}
+
+    def holds(self, item: Item) -> bool:
+        self._at = 0
+        result = self._or(item)
+        assert self._at == len(self._tokens), f"unread: {self._tokens[self._at :]}"
+        return result
+
+    def apply(self, item: Item) -> Item:
+        changed = dict(item)
+        self._at = 0
+        clause = ""
+        while self._at < len(self._tokens):
+            token = self._next()
+            if token in {"SET", "REMOVE", "ADD"}:
+                clause = token
+            elif token == ",":
+                continue
+            else:
+                self._change(clause, self._names.get(token, token), item, changed)
+        return changed
+
+    def _change(self, clause: str, name: str, item: Item, changed: Item) -> None:
+        if clause == "REMOVE":
+            changed.pop(name, None)
+        elif clause == "ADD":
+            step = int(self._values[self._next()]["N"])
+            changed[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + step)}
+        else:
+            assert self._next() == "="
+            changed[name] = self._operand(item)
+
+    def _or(self, item: Item) -> bool:
+        result = self._and(item)
+        while self._peek() == "OR":
+            self._next()
+            result = self._and(item) or result
+        return result
+
+    def _and(self, item: Item) -> bool:
+        result = self._primary(item)
+        while self._peek() == "AND":
+            self._next()
+            result = self._primary(item) and result
+        return result
+
+    def _primary(self, item: Item) -> bool:
+        token = self._peek()
+        if token == "(":
+            self._next()
+            result = self._or(item)
+            assert self._next() == ")"
+            return result
+        if token in {"attribute_exists", "attribute_not_exists"}:
+            self._next()
+            assert self._next() == "("
+            name = self._next()
+            assert self._next() == ")"
+            return (self._names.get(name, name) in item) == (token == "attribute_exists")
+        left, operator = self._operand(item), self._next()
+        if operator == "IN":
+            assert self._next() == "("
+            among = [self._operand(item)]
+            while self._next() == ",":
+                among.append(self._operand(item))
+            return left in among
+        if operator == "BETWEEN":
+            low = self._operand(item)
+            assert self._next() == "AND"
+            high = self._operand(item)
+            return left is not None and _plain(low) <= _plain(left) <= _plain(high)
+        assert operator == "=", operator
+        right = self._operand(item)
+        return left is not None and left == right
+
+    def _operand(self, item: Item) -> Any:
+        token = self._next()
+        return self._values[token] if token[0] == ":" else item.get(self._names.get(token, token))
+
+    def _peek(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+
+    def _next(self) -> str:
+        token = self._peek()
+        self._at += 1
+        return token
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    (kind, content), *_ = value.items()
+    return float(content) if kind == "N" else content

@@ -1,0 +1,60 @@
+"""S3 in memory: versions where a bucket keeps them, ranged reads, conditional writes, checksummed copies."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from typing import Any
+
+from tests.fakes.wire import client_error
+
+
+class FakeS3:
+    """``objects[bucket, key]`` is the newest body; ``versions[bucket, key, version]`` every body of a version."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], bytes] = {}
+        self.versions: dict[tuple[str, str, str], bytes] = {}
+        self.bytes_read = 0
+        self.reads = 0
+
+    def add_version(self, bucket: str, key: str, version: str, body: bytes) -> None:
+        self.objects[bucket, key] = self.versions[bucket, key, version] = body
+
+    def get_object(self, **request: Any) -> Any:
+        body = self._body(request["Bucket"], request["Key"], request.get("VersionId"))
+        if "Range" in request:
+            first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
+            body = body[first : last + 1]
+        self.bytes_read += len(body)
+        self.reads += 1
+        return {"Body": io.BytesIO(body)}
+
+    def copy_object(self, **request: Any) -> Any:
+        source = request["CopySource"]
+        body = self._body(source["Bucket"], source["Key"], source.get("VersionId"))
+        self.objects[request["Bucket"], request["Key"]] = body
+        return {"CopyObjectResult": {"ChecksumSHA256": base64.b64encode(hashlib.sha256(body).digest()).decode()}}
+
+    def put_object(self, **request: Any) -> Any:
+        where = request["Bucket"], request["Key"]
+        if request.get("IfNoneMatch") == "*" and where in self.objects:
+            raise client_error("PreconditionFailed", "the key exists")
+        body = request["Body"]
+        self.objects[where] = body if isinstance(body, bytes) else body.read()
+        return {}
+
+    def head_object(self, **request: Any) -> Any:
+        body = self._body(request["Bucket"], request["Key"], None)
+        return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(body).digest()).decode()}
+
+    def list_objects_v2(self, **request: Any) -> Any:
+        keys = [key for bucket, key in self.objects if bucket == request["Bucket"]]
+        return {"Contents": [{"Key": key} for key in sorted(keys) if key.startswith(request["Prefix"])]}
+
+    def _body(self, bucket: str, key: str, version: str | None) -> bytes:
+        try:
+            return self.versions[bucket, key, version] if version else self.objects[bucket, key]
+        except KeyError:
+            raise client_error("NoSuchVersion" if version else "NoSuchKey", key) from None

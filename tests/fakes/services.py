@@ -1,0 +1,119 @@
+"""SQS, KMS and SageMaker in memory, as far as the functions use them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.fakes.s3 import FakeS3
+from tests.fakes.wire import client_error
+
+
+class FakeTicks:
+    """The tick queue: remembers when each distinct window was first sent."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self.sent: list[tuple[datetime, str]] = []
+        self._known: set[str] = set()
+
+    def send_message(self, **request: Any) -> Any:
+        window = request["MessageDeduplicationId"]
+        if window not in self._known:
+            self._known.add(window)
+            self.sent.append((self._clock(), window))
+        return {}
+
+
+class FakeKMS:
+    def generate_mac(self, **request: Any) -> Any:
+        return {"Mac": hashlib.sha256(b"key" + request["Message"]).digest()}
+
+
+class FakeSageMaker:
+    """Transform jobs that a test ends by hand with ``end``, writing the outputs that ``answer`` gives."""
+
+    def __init__(self, s3: FakeS3, quota: int = 100) -> None:
+        self._s3 = s3
+        self.quota = quota
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.models: dict[str, Any] = {}
+        self.packages: list[dict[str, Any]] = []
+
+    def create_transform_job(self, **request: Any) -> Any:
+        name = request["TransformJobName"]
+        if name in self.jobs:
+            raise client_error("ResourceInUse", "Job name must be unique within an AWS account and region")
+        if len(self.live()) >= self.quota:
+            raise client_error("ResourceLimitExceeded", "The account-level service limit is reached")
+        bucket, key = _place(request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"])
+        manifest = json.loads(self._s3.objects[bucket, key])
+        assert manifest[1:], "SageMaker takes no empty manifest"
+        self.jobs[name] = {**request, "TransformJobStatus": "InProgress", "members": manifest[1:]}
+        return {"TransformJobArn": f"arn:aws:sagemaker:eu-west-1:111111111111:transform-job/{name}"}
+
+    def describe_transform_job(self, **request: Any) -> Any:
+        if request["TransformJobName"] not in self.jobs:
+            raise client_error("ResourceNotFound")
+        return self.jobs[request["TransformJobName"]]
+
+    def stop_transform_job(self, **request: Any) -> Any:
+        job = self.jobs[request["TransformJobName"]]
+        if job["TransformJobStatus"] != "InProgress":
+            raise client_error("ValidationException", "The request was rejected because the job is in status")
+        job["TransformJobStatus"] = "Stopping"
+        return {}
+
+    def live(self) -> dict[str, list[str]]:
+        """The members of every job that has not ended."""
+        return {
+            name: job["members"]
+            for name, job in self.jobs.items()
+            if job["TransformJobStatus"] in {"InProgress", "Stopping"}
+        }
+
+    def end(self, name: str, answer: Callable[[bytes], bytes | None], status: str = "", reason: str = "") -> None:
+        """End a job; ``answer`` gives each object's output or None. A job without all outputs is Failed, as in AWS."""
+        job = self.jobs[name]
+        work, prefix = _place(job["TransformOutput"]["S3OutputPath"])
+        outputs = 0
+        for member in job["members"]:
+            output = answer(self._s3.objects[work, f"instances/{member}"])
+            if output is not None:
+                outputs += 1
+                self._s3.objects[work, f"{prefix}some/prefix/{member}.out"] = output
+        whole = outputs == len(job["members"])
+        job["TransformJobStatus"] = status or ("Completed" if whole else "Failed")
+        if job["TransformJobStatus"] != "Completed":
+            job["FailureReason"] = reason or "AlgorithmError: See job logs for more information"
+
+    def create_model_package(self, **request: Any) -> Any:
+        number = len(self.packages) + 1
+        arn = f"arn:aws:sagemaker:eu-west-1:111111111111:model-package/{request['ModelPackageGroupName']}/{number}"
+        package = {"ModelPackageArn": arn, "ModelPackageVersion": number, "CreationTime": datetime.now(UTC), **request}
+        self.packages.insert(0, package)
+        return {"ModelPackageArn": arn}
+
+    def list_model_packages(self, **request: Any) -> Any:
+        return {"ModelPackageSummaryList": self.packages}
+
+    def describe_model_package(self, **request: Any) -> Any:
+        return next(one for one in self.packages if one["ModelPackageArn"] == request["ModelPackageName"])
+
+    def update_model_package(self, **request: Any) -> Any:
+        self.describe_model_package(ModelPackageName=request["ModelPackageArn"]).update(request)
+        return {}
+
+    def create_model(self, **request: Any) -> Any:
+        if request["ModelName"] in self.models:
+            raise client_error("ValidationException", "Cannot create already existing model")
+        self.models[request["ModelName"]] = request
+        return {"ModelArn": "arn:aws:sagemaker:eu-west-1:111111111111:model/m"}
+
+
+def _place(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

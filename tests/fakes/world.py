@@ -1,0 +1,183 @@
+"""The whole service over the AWS in memory, in virtual time: what a test or a benchmark drives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from functions.aws.batches import Batches
+from functions.aws.champion import Champion, Champions
+from functions.aws.events import ObjectCreated
+from functions.aws.index import Index, IndexName
+from functions.aws.jobs import Jobs, JobShape
+from functions.aws.objects import Documents, Uploads
+from functions.aws.patients import Patients
+from functions.aws.ticks import Ticks
+from functions.domain import layout
+from functions.domain.batch import Limits
+from functions.domain.instance import Served
+from functions.domain.row import Row, timestamp
+from functions.flow.collecting import Collecting
+from functions.flow.dispatching import Dispatching
+from functions.flow.intake import Intake
+from functions.flow.sweeping import Sweeping
+from tests.fakes.dynamodb import FakeDynamoDB
+from tests.fakes.s3 import FakeS3
+from tests.fakes.services import FakeKMS, FakeSageMaker, FakeTicks
+from tests.fakes.wire import Wire
+
+UPLOADS, WORK, RESULTS = "uploads-bucket", "work-bucket", "results-bucket"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SERVED = Served(
+    sop_class_uids=frozenset({CT}),
+    modalities=frozenset({"CT"}),
+    transfer_syntax_uids=frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"}),
+    max_object_bytes=16 * 1024 * 1024,
+    conformance="repair",
+)
+SHAPE = JobShape(
+    instance_type="ml.m5.xlarge",
+    instance_count=1,
+    max_concurrent_transforms=4,
+    max_payload_mb=16,
+    transform_ami_version="",
+)
+
+
+class World:
+    """Every part of the service, its clock in the test's hand."""
+
+    def __init__(
+        self,
+        *,
+        slots: int = 2,
+        max_batch: int = 100,
+        parallel_threshold: int = 50,
+        max_wait_seconds: int = 240,
+        window_seconds: int = 20,
+        served: Served = SERVED,
+        interfere: Callable[[str, str], None] = lambda _operation, _when: None,
+        lagging: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.time = datetime(2026, 11, 23, tzinfo=UTC)
+        indexes = {index.title: (index.partition, index.sort) for index in IndexName}
+        self.dynamodb = FakeDynamoDB({"index": "UploadId", "batches": "Id"}, indexes, lagging)
+        self.s3 = FakeS3()
+        self.sagemaker = FakeSageMaker(self.s3)
+        self.queue = FakeTicks(self.clock)
+        dynamodb: Any = Wire("dynamodb", self.dynamodb, interfere)
+        s3: Any = Wire("s3", self.s3, interfere)
+        sagemaker: Any = Wire("sagemaker", self.sagemaker, interfere)
+        sqs: Any = Wire("sqs", self.queue, interfere)
+        kms: Any = Wire("kms", FakeKMS(), interfere)
+        self.index = Index(dynamodb, "index")
+        self.batches = Batches(dynamodb, "batches", "index")
+        self.champions = Champions(dynamodb, "batches")
+        self.ticks = Ticks(sqs, "https://sqs/ticks.fifo", window_seconds)
+        self.jobs = Jobs(sagemaker, WORK)
+        work = Documents(s3, WORK)
+        limits = Limits(
+            slots=slots,
+            max_batch=max_batch,
+            parallel_threshold=parallel_threshold,
+            max_wait_seconds=max_wait_seconds,
+        )
+        self.intake = Intake(
+            uploads=Uploads(s3, UPLOADS, WORK),
+            index=self.index,
+            patients=Patients(kms, "key"),
+            served=served,
+            clock=self.clock,
+        )
+        self.dispatching = Dispatching(
+            index=self.index,
+            batches=self.batches,
+            champions=self.champions,
+            work=work,
+            jobs=self.jobs,
+            shape=SHAPE,
+            limits=limits,
+            job_name_prefix="wetread",
+            clock=self.clock,
+        )
+        self.collecting = Collecting(
+            index=self.index,
+            batches=self.batches,
+            work=work,
+            results=Documents(s3, RESULTS),
+            jobs=self.jobs,
+            job_name_prefix="wetread",
+            max_attempts=3,
+            clock=self.clock,
+        )
+        self.sweeping = Sweeping(
+            dispatching=self.dispatching,
+            collecting=self.collecting,
+            batches=self.batches,
+            index=self.index,
+            champions=self.champions,
+            jobs=self.jobs,
+            ticks=self.ticks,
+            slots=slots,
+            stale_seconds=180,
+            max_job_seconds=7200,
+            clock=self.clock,
+        )
+
+    def clock(self) -> datetime:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+    def crown(self, package: str = "wetread/1") -> None:
+        """Make a champion, without the registry."""
+        current = self.champions.get()
+        champion = Champion(
+            model_name="wetread-1-abc",
+            model_package=package,
+            model_package_arn="arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
+            artifact_sha256="ab" * 32,
+            promoted_at=timestamp(self.time),
+            previous=current.model_package if current else "",
+        )
+        assert self.champions.move(champion)
+
+    def upload(self, key: str, body: bytes, version: str = "v1") -> ObjectCreated:
+        """Put an object version into the uploads bucket; return the event that S3 sends."""
+        self.s3.add_version(UPLOADS, key, version, body)
+        return ObjectCreated(
+            bucket=UPLOADS, key=key, version_id=version, size=len(body), sequencer="01", time=timestamp(self.time)
+        )
+
+    def rows(self) -> list[Row]:
+        """Every row, whatever its state."""
+        return list(self.index.get_many(self.dynamodb.tables["index"]).values())
+
+    def row(self, event: ObjectCreated) -> Row:
+        row = self.index.get(layout.upload_id(event.key, event.version_id))
+        assert row is not None
+        return row
+
+
+def answer(body: bytes, **changes: Any) -> bytes:
+    """What a container answers to one object's bytes."""
+    document = {
+        "Schema": "prediction/1",
+        "SOPInstanceUID": "",
+        "ContentSHA256": hashlib.sha256(body).hexdigest(),
+        "Model": {"Name": "m", "Version": "1", "WeightsSHA256": "cd" * 32},
+        "Class": "covid",
+        "Probabilities": {"normal": 0.125, "cap": 0.125, "covid": 0.75},
+        "TimingsMs": {"Decode": 8.0, "Predict": 95.5},
+    }
+    return json.dumps(document | changes).encode()
+
+
+def relabelled(served: Served, **changes: Any) -> Served:
+    """``served`` with some of its settings changed."""
+    return replace(served, **changes)

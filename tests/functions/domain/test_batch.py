@@ -1,0 +1,78 @@
+"""The policy of group commit, and what becomes of rows after a failed job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from functions.domain.batch import BARREN_JOBS_BEFORE_PAUSE, Backlog, Limits, after_failure, candidates, decide
+from functions.domain.row import Row, Status
+
+LIMITS = Limits(slots=4, max_batch=5000, parallel_threshold=2500, max_wait_seconds=240)
+IDLE = Backlog(pending=1, oldest_wait_seconds=1, live_jobs=0, barren_jobs=0, seconds_since_barren=0)
+ROW = Row(
+    upload_id="a", key="k", version_id="v", size=1, received_at="2026", updated_at="2026", status=Status.BATCHED
+)
+
+
+def test_a_lone_upload_starts_a_job_when_nothing_runs() -> None:
+    assert decide(IDLE, LIMITS) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "starts"),
+    [
+        ({"pending": 0}, False),
+        ({"live_jobs": 1}, False),
+        ({"live_jobs": 1, "pending": 2500}, True),
+        ({"live_jobs": 1, "oldest_wait_seconds": 240}, True),
+        ({"live_jobs": 4, "pending": 5000, "oldest_wait_seconds": 900}, False),
+    ],
+)
+def test_a_parallel_job_needs_a_large_or_an_old_backlog(changes: dict[str, int], starts: bool) -> None:
+    assert (decide(replace(IDLE, **changes), LIMITS) is None) == starts
+
+
+def test_a_full_batch_is_large_even_below_the_threshold() -> None:
+    small = replace(LIMITS, max_batch=100)
+    assert decide(replace(IDLE, live_jobs=1, pending=100), small) is None
+
+
+def test_after_many_jobs_without_output_jobs_come_one_at_a_time_with_growing_pauses() -> None:
+    barren = replace(IDLE, barren_jobs=BARREN_JOBS_BEFORE_PAUSE, pending=5000)
+    assert decide(replace(barren, seconds_since_barren=59), LIMITS)
+    assert decide(replace(barren, seconds_since_barren=60), LIMITS) is None
+    assert decide(replace(barren, seconds_since_barren=60, live_jobs=1), LIMITS)
+    later = replace(barren, barren_jobs=BARREN_JOBS_BEFORE_PAUSE + 3)
+    assert decide(replace(later, seconds_since_barren=479), LIMITS)
+    assert decide(replace(later, seconds_since_barren=480), LIMITS) is None
+    assert decide(replace(later, barren_jobs=1000, seconds_since_barren=1800), LIMITS) is None
+
+
+def test_candidates_never_mix_retry_groups() -> None:
+    rows = [replace(ROW, upload_id=str(n), retry_group=group) for n, group in enumerate(["g", None, "g", "h", None])]
+    assert [row.upload_id for row in candidates(rows, LIMITS)] == ["0", "2"]
+    assert [row.upload_id for row in candidates(rows[1:], LIMITS)] == ["1", "4"]
+    assert len(candidates(rows[1:], replace(LIMITS, max_batch=1))) == 1
+
+
+def test_a_first_failure_is_retried_together_then_in_halves() -> None:
+    first = [after_failure(ROW, n, 4, "b1", "AlgorithmError", 3) for n in range(4)]
+    assert {retry.retry_group for retry in first if retry} == {"b1"}
+    second = [after_failure(replace(ROW, attempt=1), n, 4, "b2", "AlgorithmError", 3) for n in range(4)]
+    assert [retry and retry.retry_group for retry in second] == ["b2-lower", "b2-lower", "b2-upper", "b2-upper"]
+
+
+def test_only_an_upload_alone_in_its_batch_can_fail() -> None:
+    assert after_failure(replace(ROW, attempt=50), 0, 2, "b", "AlgorithmError", 3)
+    assert after_failure(replace(ROW, attempt=1), 0, 1, "b", "AlgorithmError", 3)
+    assert after_failure(replace(ROW, attempt=2), 0, 1, "b", "AlgorithmError", 3) is None
+
+
+def test_trouble_of_the_service_counts_against_no_upload() -> None:
+    tired = replace(ROW, attempt=9, retry_group="g")
+    for reason in ("CapacityError: Unable to provision", "InternalServerError: We encountered an internal error."):
+        retry = after_failure(tired, 0, 1, "b", reason, 3)
+        assert retry
+        assert (retry.attempt, retry.retry_group) == (9, "g")

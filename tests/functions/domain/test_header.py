@@ -1,0 +1,88 @@
+"""The header reader: ordinary files, every cut of a file, damage, and bombs."""
+
+from __future__ import annotations
+
+import random
+import zlib
+
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
+from functions.domain.header import MAX_INFLATED, read_header
+from tests.fakes.dicom import STUDY, ct
+
+
+def code_of(data: bytes) -> RefusalCode:
+    with pytest.raises(Refusal) as caught:
+        read_header(data, len(data))
+    return caught.value.code
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_reads_text_and_numbers_in_every_encoding(syntax: str) -> None:
+    data = ct(syntax=syntax)
+    header = read_header(data, len(data))
+    assert header.text("StudyInstanceUID") == STUDY
+    assert header.number("Rows") == 8
+    assert header.meta_text("TransferSyntaxUID") == syntax
+
+
+def test_stops_at_the_pixel_data() -> None:
+    data = ct(PixelData=bytes(100_000))
+    assert read_header(data[:2048], len(data)).text("Modality") == "CT"
+
+
+def test_asks_for_more_when_the_header_goes_on() -> None:
+    data = ct(ImageComments="x" * 5000)
+    with pytest.raises(HeaderIncomplete):
+        read_header(data[:600], len(data))
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", DeflatedExplicitVRLittleEndian])
+def test_every_cut_of_a_file_is_a_header_or_a_refusal_or_a_wish_for_more(syntax: str) -> None:
+    data = ct(syntax=syntax)
+    for end in range(len(data)):
+        for object_bytes in (end, len(data)):
+            try:
+                header = read_header(data[:end], object_bytes)
+            except (Refusal, HeaderIncomplete):
+                continue
+            assert header.text("StudyInstanceUID") == STUDY
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_bytes_never_escape_as_another_exception() -> None:
+    rng = random.Random(1)
+    data = ct()
+    for _ in range(3000):
+        damaged = bytearray(data)
+        for _ in range(rng.randint(1, 8)):
+            damaged[rng.randrange(132, len(damaged))] = rng.randrange(256)
+        try:
+            read_header(bytes(damaged), len(damaged))
+        except (Refusal, HeaderIncomplete):
+            pass
+
+
+def test_refuses_by_name() -> None:
+    assert code_of(b"hello, this is a text file called .dcm") == RefusalCode.NOT_DICOM
+    assert code_of(ct(PixelData=None)) == RefusalCode.NO_PIXEL_DATA
+    assert code_of(ct()[:400]) == RefusalCode.TRUNCATED_HEADER
+    assert code_of(bytes(128) + b"DICM") == RefusalCode.TRANSFER_SYNTAX_NOT_SERVED
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_deflate_bomb_inflates_no_further_than_the_bound() -> None:
+    small = ct(syntax=DeflatedExplicitVRLittleEndian)
+    start = next(at for at in range(len(small)) if _inflates(small[at:]))
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = deflater.compress(bytes(4 * MAX_INFLATED)) + deflater.flush()
+    assert code_of(small[:start] + bomb) in {RefusalCode.UNREADABLE_HEADER, RefusalCode.NO_PIXEL_DATA}
+
+
+def _inflates(data: bytes) -> bool:
+    try:
+        return len(zlib.decompress(data, -zlib.MAX_WBITS)) > 200
+    except zlib.error:
+        return False

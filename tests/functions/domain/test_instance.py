@@ -1,0 +1,93 @@
+"""Which instances are served, and how identities are repaired."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.domain import instance as instances
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import read_header
+from functions.domain.instance import Instance
+from tests.fakes.dicom import ct
+from tests.fakes.world import SERVED, relabelled
+
+
+def described(data: bytes) -> Instance:
+    return instances.describe(read_header(data, len(data)))
+
+
+def code_of(data: bytes, **settings: object) -> RefusalCode:
+    with pytest.raises(Refusal) as caught:
+        instances.check(described(data), relabelled(SERVED, **settings))
+    return caught.value.code
+
+
+def test_a_conformant_instance_is_served_as_it_is() -> None:
+    found = described(ct())
+    instances.check(found, relabelled(SERVED, conformance="strict"))
+    assert (found.rows, found.columns, found.repairs) == (8, 8, ())
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.4"), RefusalCode.SOP_CLASS_NOT_SERVED),
+        (ct(Modality="MR"), RefusalCode.MODALITY_NOT_SERVED),
+        (ct(NumberOfFrames="2"), RefusalCode.MULTI_FRAME_NOT_SERVED),
+        (ct(Rows=0), RefusalCode.MISSING_GEOMETRY),
+        (ct(StudyInstanceUID=None), RefusalCode.MISSING_UID),
+        (ct(SeriesInstanceUID=""), RefusalCode.MISSING_UID),
+    ],
+)
+def test_refuses_what_is_not_served(data: bytes, code: RefusalCode) -> None:
+    assert code_of(data) == code
+
+
+def test_refuses_a_transfer_syntax_that_the_stage_does_not_serve() -> None:
+    assert code_of(ct(), transfer_syntax_uids=frozenset()) == RefusalCode.TRANSFER_SYNTAX_NOT_SERVED
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_a_reason_never_repeats_text_that_a_person_may_have_typed() -> None:
+    with pytest.raises(Refusal) as caught:
+        instances.check(described(ct(Modality="JOHN^DOE")), SERVED)
+    assert "JOHN" not in caught.value.reason
+
+
+def test_a_uuid_becomes_its_own_uid_and_other_text_a_hashed_one() -> None:
+    assert instances.as_uid("00000000-0000-0000-0000-0000000000ff") == "2.25.255"
+    assert instances.as_uid("1.2.840.99") == "1.2.840.99"
+    hashed = instances.as_uid("Doe^John")
+    assert instances.is_uid(hashed)
+    assert hashed == instances.as_uid("Doe^John") != instances.as_uid("Doe^Jane")
+
+
+@pytest.mark.parametrize("text", ["1.02.3", "1..2", ".1", "1.", "a.b", "1." + "2" * 64, "1", "1.2\n"])
+def test_what_is_no_uid(text: str) -> None:
+    assert not instances.is_uid(text)
+
+
+def test_an_absent_sop_instance_uid_is_made_from_the_content_and_noted() -> None:
+    found = instances.identified(described(ct(SOPInstanceUID="")), "ab" * 32)
+    again = instances.identified(described(ct(SOPInstanceUID=None)), "ab" * 32)
+    assert found.sop_instance_uid == again.sop_instance_uid
+    assert instances.is_uid(found.sop_instance_uid)
+    assert "SOPInstanceUID" in found.repairs[-1]
+
+
+def test_strict_refuses_what_repair_repairs() -> None:
+    data = ct(StudyInstanceUID="1.2.840.99.1", SOPInstanceUID="")
+    instances.check(described(data), SERVED)
+    assert code_of(data, conformance="strict") == RefusalCode.NON_CONFORMANT
+
+
+def test_size_alone_refuses() -> None:
+    for size, code in ((0, RefusalCode.EMPTY), (SERVED.max_object_bytes + 1, RefusalCode.TOO_LARGE)):
+        with pytest.raises(Refusal) as caught:
+            instances.check_size(size, SERVED)
+        assert caught.value.code == code
+    instances.check_size(SERVED.max_object_bytes, SERVED)
+
+
+def test_an_instance_does_not_show_its_patient() -> None:
+    assert "P-7" not in repr(described(ct()))

@@ -1,0 +1,173 @@
+"""An ended job settles every row of its batch: verified, failed for good, or pending again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from functions.domain.row import Status
+from functions.flow.collecting import Outcome
+from tests.fakes.dicom import ct
+from tests.fakes.world import RESULTS, World, answer
+
+POISON = ct(SOPInstanceUID="1.2.666")
+
+
+def running(count: int) -> tuple[World, str]:
+    world = World()
+    world.crown()
+    for number in range(count):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    (name,) = world.dispatching.run()
+    return world, name
+
+
+def test_a_completed_job_completes_its_rows_and_frees_its_slot() -> None:
+    world, name = running(3)
+    world.sagemaker.end(name, answer)
+    assert world.collecting.collect(name) == Outcome(completed=3)
+    row = world.rows()[0]
+    assert (row.status, row.predicted_class, row.model_package) == (Status.COMPLETED, "covid", "wetread/1")
+    assert row.probabilities == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
+    assert (RESULTS, row.prediction_key) in world.s3.objects
+    assert world.batches.holders(2) == {}
+
+
+def test_collecting_twice_changes_nothing() -> None:
+    world, name = running(3)
+    world.sagemaker.end(name, answer)
+    world.collecting.collect(name)
+    before = world.rows()
+    world.wait(5)
+    assert world.collecting.collect(name) is None
+    assert world.rows() == before
+
+
+def test_a_running_job_and_a_foreign_one_are_left_alone() -> None:
+    world, name = running(1)
+    assert world.collecting.collect(name) is None
+    assert world.collecting.collect("somebody-elses-job") is None
+    assert world.collecting.collect("wetread-unknown") is None
+    assert world.rows()[0].status == Status.BATCHED
+
+
+def test_the_containers_refusal_is_a_failed_row_with_its_code() -> None:
+    world, name = running(2)
+    world.sagemaker.end(
+        name, lambda body: answer(body, Error={"Code": "UndecodablePixelData", "Message": "The pixel data end early."})
+    )
+    assert world.collecting.collect(name) == Outcome(failed=2)
+    assert {(row.code, row.reason) for row in world.rows()} == {("UndecodablePixelData", "The pixel data end early.")}
+
+
+def test_a_failed_job_is_collected_as_partial() -> None:
+    world, name = running(4)
+    lucky = iter([True, True, False, False])
+    world.sagemaker.end(name, lambda body: answer(body) if next(lucky) else None)
+    assert world.collecting.collect(name) == Outcome(completed=2, retried=2)
+    waiting = [row for row in world.rows() if row.status == Status.PENDING]
+    assert {row.attempt for row in waiting} == {1}
+    assert {row.transform_job_name for row in waiting} == {None}
+
+
+def test_a_completed_job_without_outputs_is_not_believed() -> None:
+    world, name = running(2)
+    world.sagemaker.end(name, lambda _body: None, status="Completed")
+    assert world.collecting.collect(name) == Outcome(retried=2)
+
+
+@pytest.mark.parametrize("output", [lambda body: answer(b"other"), lambda body: b"ERROR"])
+def test_an_output_that_is_not_an_answer_to_the_rows_bytes_is_never_a_result(
+    output: Callable[[bytes], bytes],
+) -> None:
+    world, name = running(1)
+    world.sagemaker.end(name, output)
+    assert world.collecting.collect(name) == Outcome(retried=1)
+    assert world.rows()[0].predicted_class is None
+
+
+def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
+    world = World()
+    world.crown()
+    world.intake.take(world.upload("a.dcm", ct()))
+    world.intake.take(world.upload("b.dcm", ct()))
+    (name,) = world.dispatching.run()
+    slower = iter([1.0, 2.0])
+    world.sagemaker.end(name, lambda body: answer(body, TimingsMs={"Decode": next(slower)}))
+    world.collecting.collect(name)
+    first, second = world.rows()
+    assert first.prediction_key == second.prediction_key
+    assert first.timings_ms == second.timings_ms
+
+
+def storm(world: World, output: Callable[[bytes], bytes | None], jobs: int = 60, reason: str = "") -> int:
+    """Run the service until nothing is pending; return how many jobs it took."""
+    for count in range(jobs):
+        world.wait(2000)
+        started = world.dispatching.run()
+        if not started:
+            assert all(row.status.terminal for row in world.rows())
+            return count
+        for name in started:
+            world.sagemaker.end(name, output, reason=reason)
+            world.collecting.collect(name)
+    raise AssertionError("no quiescence")
+
+
+def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour() -> None:
+    world = World(slots=1)
+    world.crown()
+    for number in range(63):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    poison = world.upload("poison.dcm", POISON)
+    world.intake.take(poison)
+
+    def container(body: bytes) -> bytes | None:
+        return None if body == POISON or dead["dead"] else answer(body)
+
+    dead = {"dead": True}
+
+    def crashing(body: bytes) -> bytes | None:
+        """The poison takes the container down: no object of its job gets an output."""
+        return None if dead["dead"] else container(body)
+
+    jobs = 0
+    for _ in range(60):
+        world.wait(2000)
+        started = world.dispatching.run()
+        if not started:
+            break
+        jobs += len(started)
+        for name in started:
+            members = world.sagemaker.jobs[name]["members"]
+            dead["dead"] = f"{world.row(poison).upload_id}.dcm" in members
+            world.sagemaker.end(name, crashing)
+            world.collecting.collect(name)
+    assert jobs <= 2 + 2 * 6 + 1
+    assert world.row(poison).status == Status.FAILED
+    assert world.row(poison).code == "JobFailed"
+    assert sum(row.status == Status.COMPLETED for row in world.rows()) == 63
+
+
+def test_a_lone_upload_whose_job_keeps_failing_ends_as_failed_with_the_jobs_reason() -> None:
+    world = World()
+    world.crown()
+    event = world.upload("a.dcm", ct())
+    world.intake.take(event)
+    assert storm(world, lambda _body: None, reason="AlgorithmError: out of memory") == 3
+    assert "out of memory" in (world.row(event).reason or "")
+
+
+def test_trouble_of_the_service_never_fails_an_upload() -> None:
+    world = World()
+    world.crown()
+    event = world.upload("a.dcm", ct())
+    world.intake.take(event)
+    for _ in range(8):
+        world.wait(2000)
+        (name,) = world.dispatching.run()
+        world.sagemaker.end(name, lambda _body: None, reason="CapacityError: Unable to provision")
+        world.collecting.collect(name)
+    assert world.row(event).status == Status.PENDING
+    assert storm(world, answer) == 1

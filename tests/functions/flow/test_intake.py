@@ -1,0 +1,109 @@
+"""Every upload gets one row, Pending or Refused, and a repeated event changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from functions.domain.errors import RefusalCode
+from functions.domain.row import Status
+from functions.flow.intake import FIRST_READ, LONGEST_READ
+from tests.fakes.dicom import STUDY, ct
+from tests.fakes.wire import client_error
+from tests.fakes.world import WORK, World
+
+
+def test_a_served_upload_becomes_a_pending_row_with_its_identity() -> None:
+    world, body = World(), ct()
+    row = world.intake.take(world.upload("Ä b+c (1).dcm", body))
+    assert row.status == Status.PENDING
+    assert row.study_instance_uid == STUDY
+    assert row.content_sha256 == hashlib.sha256(body).hexdigest()
+    assert world.s3.objects[WORK, f"instances/{row.upload_id}.dcm"] == body
+    assert world.rows() == [row]
+
+
+def test_a_patient_is_only_a_hash() -> None:
+    world = World()
+    row = world.intake.take(world.upload("a.dcm", ct(PatientID="P-7")))
+    same = world.intake.take(world.upload("b.dcm", ct(PatientID="P-7", SOPInstanceUID="1.2.9")))
+    other = world.intake.take(world.upload("c.dcm", ct(PatientID="P-8")))
+    assert row.patient_hash == same.patient_hash != other.patient_hash
+    assert "P-7" not in str(world.dynamodb.tables)
+    assert world.intake.take(world.upload("d.dcm", ct(PatientID=""))).patient_hash is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", RefusalCode.EMPTY),
+        (b"text", RefusalCode.NOT_DICOM),
+        (ct()[:400], RefusalCode.TRUNCATED_HEADER),
+        (ct(PixelData=None), RefusalCode.NO_PIXEL_DATA),
+        (ct(NumberOfFrames="3"), RefusalCode.MULTI_FRAME_NOT_SERVED),
+        (ct(ICCProfile=bytes(LONGEST_READ + 2)), RefusalCode.HEADER_TOO_LONG),
+    ],
+)
+def test_a_bad_object_becomes_a_refused_row_with_a_sentence(body: bytes, code: RefusalCode) -> None:
+    world = World()
+    row = world.intake.take(world.upload("bad.dcm", body))
+    assert (row.status, row.code) == (Status.REFUSED, code)
+    assert row.reason
+    assert row.reason.endswith(".")
+    assert not [key for bucket, key in world.s3.objects if bucket == WORK]
+
+
+def test_a_refused_row_can_be_asked_for_by_study() -> None:
+    world = World()
+    row = world.intake.take(world.upload("a.dcm", ct(Modality="MR")))
+    assert row.study_instance_uid == STUDY
+
+
+def test_an_object_that_is_gone_is_refused_by_name() -> None:
+    world = World()
+    event = world.upload("a.dcm", ct())
+    world.s3.versions.clear()
+    assert world.intake.take(event).code == RefusalCode.OBJECT_GONE
+
+
+def test_a_repeated_event_changes_nothing() -> None:
+    world = World()
+    event = world.upload("a.dcm", ct())
+    first = world.intake.take(event)
+    world.wait(60)
+    assert world.intake.take(event) == first
+    assert len(world.rows()) == 1
+
+
+def test_an_overwrite_is_another_upload_and_each_keeps_its_own_bytes() -> None:
+    world = World()
+    old, new = ct(), ct(SOPInstanceUID="1.2.9")
+    first, second = world.upload("a.dcm", old, "v1"), world.upload("a.dcm", new, "v2")
+    rows = [world.intake.take(first), world.intake.take(second)]
+    assert [row.content_sha256 for row in rows] == [hashlib.sha256(body).hexdigest() for body in (old, new)]
+
+
+def test_an_ordinary_header_costs_one_short_read() -> None:
+    world = World()
+    world.intake.take(world.upload("a.dcm", ct(PixelData=bytes(500_000))))
+    assert world.s3.reads == 1
+    assert world.s3.bytes_read <= FIRST_READ
+
+
+def test_a_long_header_is_read_on() -> None:
+    world = World()
+    assert world.intake.take(world.upload("a.dcm", ct(ICCProfile=bytes(100_000)))).status == Status.PENDING
+    assert world.s3.reads == 2
+
+
+def test_trouble_of_aws_is_no_refusal() -> None:
+    def denied(operation: str, _when: str) -> None:
+        if operation == "copy_object":
+            raise client_error("SlowDown")
+
+    world = World(interfere=denied)
+    event = world.upload("a.dcm", ct())
+    with pytest.raises(Exception, match="SlowDown"):
+        world.intake.take(event)
+    assert not world.rows()

@@ -1,0 +1,116 @@
+"""The sweep finishes what any other function left half-made."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.domain.batch import BatchStatus
+from functions.domain.row import Status
+from functions.settings import Metric
+from tests.fakes.dicom import ct
+from tests.fakes.world import World, answer
+
+
+class Crash(BaseException):
+    """The function's environment dies."""
+
+
+def crashed_at(operation: str, when: str, nth: int = 1) -> World:
+    """A world in which dispatch died at the nth call of an operation."""
+    armed = {"left": 0}
+
+    def interfere(called: str, moment: str) -> None:
+        if (called, moment) == (operation, when) and armed["left"]:
+            armed["left"] -= 1
+            if not armed["left"]:
+                raise Crash
+
+    world = World(interfere=interfere)
+    world.crown()
+    for number in range(3):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    armed["left"] = nth
+    with pytest.raises(Crash):
+        world.dispatching.run()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("operation", "when", "nth"),
+    [
+        ("put_object", "after", 1),
+        ("transact_write_items", "before", 1),
+        ("transact_write_items", "after", 1),
+        ("transact_write_items", "after", 2),
+        ("update_item", "before", 1),
+        ("update_item", "after", 1),
+        ("put_object", "before", 2),
+        ("put_object", "after", 2),
+        ("create_transform_job", "before", 1),
+        ("create_transform_job", "after", 1),
+        ("update_item", "after", 2),
+    ],
+)
+def test_wherever_dispatch_dies_the_sweep_brings_every_upload_to_one_job_and_a_result(
+    operation: str, when: str, nth: int
+) -> None:
+    world = crashed_at(operation, when, nth)
+    world.wait(200)
+    world.sweeping.run()
+    world.wait(200)
+    world.sweeping.run()
+    assert len(world.sagemaker.jobs) == 1
+    (name,) = world.sagemaker.jobs
+    world.sagemaker.end(name, answer)
+    world.wait(200)
+    world.sweeping.run()  # the job's event was lost
+    assert {row.status for row in world.rows()} == {Status.COMPLETED}
+    assert world.batches.holders(2) == {}
+
+
+def test_work_in_progress_is_left_alone() -> None:
+    world = crashed_at("update_item", "before")
+    world.wait(10)
+    world.sweeping.run()
+    assert not world.sagemaker.jobs
+
+
+def test_an_overdue_job_is_stopped_and_its_uploads_tried_again() -> None:
+    world = World()
+    world.crown()
+    world.intake.take(world.upload("a.dcm", ct()))
+    (name,) = world.dispatching.run()
+    world.wait(7199)
+    world.sweeping.run()
+    assert world.sagemaker.jobs[name]["TransformJobStatus"] == "InProgress"
+    world.wait(1)
+    world.sweeping.run()
+    assert world.sagemaker.jobs[name]["TransformJobStatus"] == "Stopping"
+    world.sagemaker.end(name, lambda _body: None, status="Stopped")
+    world.sweeping.run()
+    assert world.rows()[0].attempt == 1
+
+
+def test_a_slot_of_a_collected_batch_is_freed() -> None:
+    world = World()
+    world.crown()
+    world.intake.take(world.upload("a.dcm", ct()))
+    (name,) = world.dispatching.run()
+    moved = [BatchStatus.SUBMITTED]
+    world.batches.advance(name.removeprefix("wetread-"), moved, BatchStatus.COLLECTED, "2026-11-23T00:00:00.000Z")
+    assert world.sweeping.run()[Metric.SWEEP_REPAIRS] == 1
+    assert world.batches.holders(2) == {}
+
+
+def test_gauges_say_what_waits_and_that_a_model_is_missing() -> None:
+    world = World()
+    world.intake.take(world.upload("a.dcm", ct()))
+    world.wait(90)
+    measured = world.sweeping.run()
+    assert measured[Metric.PENDING] == 1
+    assert measured[Metric.OLDEST_PENDING_SECONDS] == 90
+    assert measured[Metric.MODEL_MISSING] == 1
+    world.crown()
+    assert world.sweeping.run()[Metric.JOBS_SUBMITTED] == 1
+    quiet = world.sweeping.run()
+    assert (quiet[Metric.PENDING], quiet[Metric.MODEL_MISSING], quiet[Metric.SLOTS_BUSY]) == (0, 0, 1)
