@@ -11,9 +11,7 @@ from functions.domain.row import Row, Status
 
 LIMITS = Limits(slots=4, max_batch=5000, parallel_threshold=2500, max_wait_seconds=240)
 IDLE = Backlog(pending=1, oldest_wait_seconds=1, live_jobs=0, barren_jobs=0, seconds_since_barren=0)
-ROW = Row(
-    upload_id="a", key="k", version_id="v", size=1, received_at="2026", updated_at="2026", status=Status.BATCHED
-)
+ROW = Row(upload_id="a", key="k", version_id="v", size=1, received_at="2026", updated_at="2026", status=Status.BATCHED)
 
 
 def test_a_lone_upload_starts_a_job_when_nothing_runs() -> None:

@@ -113,7 +113,7 @@ def test_stale_candidates_come_to_nothing_and_free_their_slot() -> None:
 
 
 def test_a_slow_claimer_cannot_give_rows_to_a_batch_that_left_claiming() -> None:
-    world, events = filled(3)
+    world, _ = filled(3)
     (name,) = world.dispatching.run()
     batch_id = name.removeprefix("wetread-")
     late = world.intake.take(world.upload("late.dcm", ct()))

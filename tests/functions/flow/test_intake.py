@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 
+from functions.aws.events import ObjectCreated
 from functions.domain.errors import RefusalCode
 from functions.domain.row import Status
 from functions.flow.intake import FIRST_READ, LONGEST_READ
@@ -107,3 +108,19 @@ def test_trouble_of_aws_is_no_refusal() -> None:
     with pytest.raises(Exception, match="SlowDown"):
         world.intake.take(event)
     assert not world.rows()
+
+
+def test_two_deliveries_at_once_write_one_row_and_the_first_stays() -> None:
+    overtaking: list[ObjectCreated] = []
+
+    def interfere(operation: str, when: str) -> None:
+        if (operation, when) == ("put_item", "before") and overtaking:
+            world.intake.take(overtaking.pop())
+            world.crown()
+            world.dispatching.run()
+
+    world = World(interfere=interfere)
+    event = world.upload("a.dcm", ct())
+    overtaking.append(event)
+    assert world.intake.take(event).status == Status.BATCHED
+    assert world.row(event).status == Status.BATCHED

@@ -1,0 +1,55 @@
+"""Events are read as their sources send them: raw keys, and a name alone from SageMaker."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from functions.aws.events import object_created, transform_job_name
+from functions.domain.errors import MalformedEvent
+
+EVENT = {
+    "version": "0",
+    "time": "2026-11-23T07:45:12Z",
+    "detail-type": "Object Created",
+    "detail": {
+        "version": "0",
+        "bucket": {"name": "uploads"},
+        "object": {"key": "k", "size": 5, "etag": "e", "version-id": "v7", "sequencer": "00617F08299329D189"},
+        "reason": "PutObject",
+    },
+}
+
+
+@pytest.mark.parametrize("key", ["a b.dcm", "a+b.dcm", "a%2Bb.dcm", "ünï/😀.dcm", "x" * 1024])
+def test_a_key_is_taken_as_it_is(key: str) -> None:
+    event = json.loads(json.dumps(EVENT))
+    event["detail"]["object"]["key"] = key
+    assert object_created(json.dumps(event)).key == key
+
+
+def test_the_other_fields() -> None:
+    event = object_created(json.dumps(EVENT))
+    assert (event.bucket, event.version_id, event.size, event.time) == ("uploads", "v7", 5, "2026-11-23T07:45:12Z")
+
+
+def test_a_bucket_without_versions_names_the_null_version() -> None:
+    event = json.loads(json.dumps(EVENT))
+    del event["detail"]["object"]["version-id"]
+    assert object_created(json.dumps(event)).version_id == "null"
+
+
+@pytest.mark.parametrize("body", ["no json", "[]", "{}", '{"detail": {}}', '{"detail": null}'])
+def test_anything_else_is_an_error_that_names_what_lacks(body: str) -> None:
+    with pytest.raises(MalformedEvent):
+        object_created(body)
+    with pytest.raises(MalformedEvent):
+        transform_job_name(body)
+
+
+def test_of_a_job_event_only_the_name_is_taken() -> None:
+    assert (
+        transform_job_name('{"detail": {"TransformJobName": "wetread-1", "CreationTime": 1696427182554}}')
+        == "wetread-1"
+    )

@@ -1,0 +1,114 @@
+"""Artifacts become versions, a version becomes champion, and what changed meanwhile is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.aws.registry import PromotionRefused, Registry
+from functions.domain.artifact import InvalidArtifact, read_artifact
+from tests.fakes.wire import Wire
+from tests.fakes.world import World
+
+METADATA = {"name": "ct-slices", "version": "0.1.0", "labels": ["normal", "cap", "covid"]}
+
+
+def artifact(path: Path, metadata: Any = METADATA, **files: bytes) -> Path:
+    contents = {"model.pth": b"weights", "code/inference.py": b"", "metadata.json": json.dumps(metadata).encode()}
+    with tarfile.open(path, "w:gz") as archive:
+        for name, body in (contents | files).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
+    return path
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def registry(world: World) -> Registry:
+    s3: Any = Wire("s3", world.s3)
+    sagemaker: Any = Wire("sagemaker", world.sagemaker)
+    return Registry(
+        s3=s3,
+        sagemaker=sagemaker,
+        champions=world.champions,
+        ticks=world.ticks,
+        models_bucket="models-bucket",
+        group="wetread",
+        image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
+        job_role_arn="arn:aws:iam::111111111111:role/job",
+        clock=lambda: datetime(2026, 11, 23, tzinfo=UTC),
+    )
+
+
+def test_a_version_is_registered_once_and_promoted(registry: Registry, world: World, tmp_path: Path) -> None:
+    path = artifact(tmp_path / "model.tar.gz")
+    version = registry.register(path)
+    assert registry.register(path) == version
+    assert (version.model_package, version.approval) == ("wetread/1", "PendingManualApproval")
+    champion = registry.promote("1")
+    assert registry.champion() == champion
+    assert champion.model_name in world.sagemaker.models
+    assert world.sagemaker.models[champion.model_name]["EnableNetworkIsolation"]
+    assert registry.versions()[0].approval == "Approved"
+    assert len(world.queue.sent) == 1  # uploads that waited for a model start
+
+
+def test_a_second_champion_names_the_first(registry: Registry, tmp_path: Path) -> None:
+    registry.register(artifact(tmp_path / "one.tar.gz"))
+    registry.register(artifact(tmp_path / "two.tar.gz", METADATA | {"version": "0.2.0"}))
+    registry.promote("wetread/1")
+    assert registry.promote("wetread/2").previous == "wetread/1"
+    assert registry.promote("wetread/1").previous == "wetread/2"
+
+
+def test_an_unknown_version_is_refused(registry: Registry) -> None:
+    with pytest.raises(PromotionRefused, match="no version '7'"):
+        registry.promote("7")
+
+
+def test_an_artifact_that_changed_in_the_bucket_is_refused(registry: Registry, world: World, tmp_path: Path) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    (where,) = world.s3.objects
+    world.s3.objects[where] = b"other bytes"
+    with pytest.raises(PromotionRefused, match="not the one that was registered"):
+        registry.promote("1")
+    assert registry.champion() is None
+
+
+def test_of_two_promotions_at_once_one_is_refused(
+    registry: Registry, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    monkeypatch.setattr(registry.champions, "get", lambda: None)
+    registry.promote("1")
+    with pytest.raises(PromotionRefused, match="came between"):
+        registry.promote("1")
+
+
+def test_what_is_no_artifact_is_refused_by_name(tmp_path: Path) -> None:
+    text = tmp_path / "model.tar.gz"
+    text.write_text("not a tar")
+    with pytest.raises(InvalidArtifact, match="cannot be read"):
+        read_artifact(text)
+    empty = tmp_path / "empty.tar.gz"
+    with tarfile.open(empty, "w:gz"):
+        pass
+    with pytest.raises(InvalidArtifact, match=r"lacks model\.pth, metadata\.json"):
+        read_artifact(empty)
+    with pytest.raises(InvalidArtifact, match="no usable 'labels'"):
+        read_artifact(artifact(tmp_path / "bare.tar.gz", {"name": "n", "version": "1"}))
+    with pytest.raises(InvalidArtifact):
+        read_artifact(artifact(tmp_path / "list.tar.gz", [1]))
+    with pytest.raises(InvalidArtifact):
+        read_artifact(tmp_path / "absent.tar.gz")

@@ -1,0 +1,79 @@
+"""The handlers translate: events in, partial batch responses out, and a tick after every write."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from functions import collect, dispatch, ingest, sweep
+from functions.domain.row import Status
+from tests.fakes.dicom import ct
+from tests.fakes.world import UPLOADS, World, answer
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(collect, "_parts", lambda: (world.collecting, world.ticks))
+    monkeypatch.setattr(dispatch, "_dispatching", lambda: world.dispatching)
+    monkeypatch.setattr(sweep, "_sweeping", lambda: world.sweeping)
+    monkeypatch.setattr("functions.wiring.now", world.clock)
+    return world
+
+
+def message(body: Any, message_id: str = "m") -> dict[str, Any]:
+    return {"messageId": message_id, "body": json.dumps(body)}
+
+
+def created(world: World, key: str, body: bytes) -> dict[str, Any]:
+    event = world.upload(key, body)
+    detail = {
+        "bucket": {"name": UPLOADS},
+        "object": {"key": key, "size": event.size, "version-id": event.version_id, "sequencer": "01"},
+    }
+    return {"time": "2026-11-23T00:00:00Z", "detail-type": "Object Created", "detail": detail}
+
+
+def test_one_object_goes_from_event_to_result(world: World) -> None:
+    world.crown()
+    response = ingest.handler({"Records": [message(created(world, "a+b c.dcm", ct()))]}, None)
+    assert response == {"batchItemFailures": []}
+    assert len(world.queue.sent) == 1
+    dispatch.handler({"Records": [message("1")]}, None)
+    (name,) = world.sagemaker.jobs
+    world.sagemaker.end(name, answer)
+    world.wait(60)
+    collect.handler({"Records": [message({"detail": {"TransformJobName": name}})]}, None)
+    (row,) = world.rows()
+    assert (row.key, row.status) == ("a+b c.dcm", Status.COMPLETED)
+    assert len(world.queue.sent) == 2
+    sweep.handler({}, None)
+
+
+def test_a_malformed_message_fails_alone(world: World) -> None:
+    good = message(created(world, "a.dcm", ct()), "good")
+    response = ingest.handler({"Records": [message({"detail": {}}, "bad"), good]}, None)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    assert len(world.rows()) == 1
+
+
+def test_refusals_wake_nobody(world: World) -> None:
+    ingest.handler({"Records": [message(created(world, "a.txt", b"text"))]}, None)
+    assert world.queue.sent == []
+
+
+def test_a_repeated_event_wakes_dispatch_again_in_case_the_first_tick_was_never_sent(world: World) -> None:
+    event = {"Records": [message(created(world, "a.dcm", ct()))]}
+    ingest.handler(event, None)
+    world.wait(60)
+    ingest.handler(event, None)
+    assert len(world.queue.sent) == 2
+
+
+def test_logs_name_no_key_and_no_patient(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ingest.handler({"Records": [message(created(world, "DOE^JOHN.dcm", ct(PatientID="DOE-1")))]}, None)
+    ingest.handler({"Records": [message(created(world, "DOE^JANE.dcm", b"DOE"))]}, None)
+    assert "DOE" not in "".join(capsys.readouterr())

@@ -1,0 +1,41 @@
+"""A setting is declared once: what CDK renders, the function reads back."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.settings import IngestSettings, SettingsError, SweepSettings, from_environment, to_environment
+
+INGEST = IngestSettings(
+    index_table="index",
+    uploads_bucket="uploads",
+    work_bucket="work",
+    tick_queue_url="https://queue",
+    tick_window_seconds=20,
+    patient_key_id="key",
+    sop_class_uids=("1.2.840.10008.5.1.4.1.1.2",),
+    modalities=("CT", "MR"),
+    transfer_syntax_uids=(),
+    max_object_bytes=16,
+    conformance="repair",
+)
+
+
+def test_settings_survive_the_environment() -> None:
+    assert from_environment(IngestSettings, to_environment(INGEST)) == INGEST
+
+
+def test_one_error_names_everything_that_is_wrong() -> None:
+    environment = to_environment(INGEST) | {"MAX_OBJECT_BYTES": "many"}
+    del environment["WORK_BUCKET"]
+    with pytest.raises(SettingsError) as caught:
+        from_environment(IngestSettings, environment)
+    assert "WORK_BUCKET is not set" in str(caught.value)
+    assert "MAX_OBJECT_BYTES is 'many'" in str(caught.value)
+
+
+def test_the_sweep_has_the_settings_of_what_it_finishes() -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_environment(SweepSettings, {})
+    for name in ("JOB_NAME_PREFIX", "RESULTS_BUCKET", "SLOTS", "STALE_SECONDS"):
+        assert name in str(caught.value)
