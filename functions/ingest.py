@@ -8,7 +8,11 @@ from typing import Any
 
 from functions import wiring
 from functions.aws.events import object_created
+from functions.aws.index import Index
+from functions.aws.objects import Uploads
+from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
+from functions.domain.instance import Served
 from functions.domain.row import Row, Status
 from functions.flow.intake import Intake
 from functions.messages import process
@@ -21,7 +25,20 @@ WORKERS = 8
 @functools.cache
 def _parts() -> tuple[Intake, Ticks]:
     settings = from_environment(IngestSettings, os.environ)
-    return wiring.intake(settings), wiring.ticks(settings)
+    intake = Intake(
+        uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket),
+        index=Index(wiring.client("dynamodb"), settings.index_table),
+        patients=Patients(wiring.client("kms"), settings.patient_key_id),
+        served=Served(
+            sop_class_uids=frozenset(settings.sop_class_uids),
+            modalities=frozenset(settings.modalities),
+            transfer_syntax_uids=frozenset(settings.transfer_syntax_uids),
+            max_object_bytes=settings.max_object_bytes,
+            conformance=settings.conformance,
+        ),
+        clock=wiring.now,
+    )
+    return intake, wiring.ticks(settings)
 
 
 @metrics.log_metrics

@@ -14,7 +14,21 @@ from functions.telemetry import count, logger, metrics
 
 @functools.cache
 def _sweeping() -> Sweeping:
-    return wiring.sweeping(from_environment(SweepSettings, os.environ))
+    settings = from_environment(SweepSettings, os.environ)
+    dispatching = wiring.dispatching(settings)
+    return Sweeping(
+        dispatching=dispatching,
+        collecting=wiring.collecting(settings),
+        batches=dispatching.batches,
+        index=dispatching.index,
+        champions=dispatching.champions,
+        jobs=dispatching.jobs,
+        ticks=wiring.ticks(settings),
+        slots=settings.slots,
+        stale_seconds=settings.stale_seconds,
+        max_job_seconds=settings.max_job_seconds,
+        clock=wiring.now,
+    )
 
 
 @metrics.log_metrics

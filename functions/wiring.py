@@ -1,4 +1,4 @@
-"""Builds each function's parts from its settings and boto3 clients, once per execution environment."""
+"""Builds the parts that several functions share from their settings and boto3 clients."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ from functions.aws.batches import Batches
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobShape
-from functions.aws.objects import Documents, Uploads
-from functions.aws.patients import Patients
+from functions.aws.objects import Documents
 from functions.aws.ticks import Ticks
 from functions.domain.batch import Limits
-from functions.domain.instance import Served
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
-from functions.flow.intake import Intake
-from functions.flow.sweeping import Sweeping
-from functions.settings import CollectSettings, DispatchSettings, IngestSettings, SweepSettings
+from functions.settings import CollectSettings, DispatchSettings, IngestSettings
 
 POOL = 32  # connections: more than any function's threads
 
@@ -35,23 +31,6 @@ def client(service: Any) -> Any:
 def now() -> datetime:
     """The functions' clock."""
     return datetime.now(UTC)
-
-
-def intake(settings: IngestSettings) -> Intake:
-    """The parts of ``functions.ingest``."""
-    return Intake(
-        uploads=Uploads(client("s3"), settings.uploads_bucket, settings.work_bucket),
-        index=Index(client("dynamodb"), settings.index_table),
-        patients=Patients(client("kms"), settings.patient_key_id),
-        served=Served(
-            sop_class_uids=frozenset(settings.sop_class_uids),
-            modalities=frozenset(settings.modalities),
-            transfer_syntax_uids=frozenset(settings.transfer_syntax_uids),
-            max_object_bytes=settings.max_object_bytes,
-            conformance=settings.conformance,
-        ),
-        clock=now,
-    )
 
 
 def ticks(settings: IngestSettings | DispatchSettings | CollectSettings) -> Ticks:
@@ -97,23 +76,5 @@ def collecting(settings: CollectSettings) -> Collecting:
         jobs=Jobs(client("sagemaker"), settings.work_bucket),
         job_name_prefix=settings.job_name_prefix,
         max_attempts=settings.max_attempts,
-        clock=now,
-    )
-
-
-def sweeping(settings: SweepSettings) -> Sweeping:
-    """The parts of ``functions.sweep``: it finishes what dispatch and collect left."""
-    dispatch, collect = dispatching(settings), collecting(settings)
-    return Sweeping(
-        dispatching=dispatch,
-        collecting=collect,
-        batches=dispatch.batches,
-        index=dispatch.index,
-        champions=dispatch.champions,
-        jobs=dispatch.jobs,
-        ticks=ticks(settings),
-        slots=settings.slots,
-        stale_seconds=settings.stale_seconds,
-        max_job_seconds=settings.max_job_seconds,
         clock=now,
     )
