@@ -1,0 +1,1 @@
+"""What is deployed: the CDK app, one stack, one construct per concern."""

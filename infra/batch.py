@@ -1,0 +1,162 @@
+"""From pending rows to results: ``dispatch`` starts jobs, ``collect`` reads their outputs, ``sweep`` mends the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from functions.settings import CollectSettings, DispatchSettings, SweepSettings
+from infra.config import StageConfig
+from infra.function import Function, FunctionDefaults
+from infra.queues import ReliableQueue
+from infra.storage import Storage
+
+# A batch of 5,000 takes about 100 table calls to claim and 15,000 short calls, many at a time, to collect.
+DISPATCH_TIMEOUT = Duration.minutes(1)
+COLLECT_TIMEOUT = Duration.minutes(5)
+
+
+class Batch(Construct):
+    """The tick queue and ``dispatch``; the job events, their queue and ``collect``; the clock and ``sweep``."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults
+    ) -> None:
+        super().__init__(scope, id_)
+        self._prefix = config.service_name
+        # FIFO with one message group: one dispatch at a time. The delay lets a burst of uploads become one tick.
+        self.tick = ReliableQueue(
+            self,
+            "Tick",
+            key=storage.key,
+            consumer_timeout=DISPATCH_TIMEOUT,
+            fifo_delay=Duration.seconds(config.tick_delay_seconds),
+        )
+        dispatch = self._dispatch_settings(config, storage)
+        collect = self._collect_settings(config, storage)
+        self.dispatch = Function(
+            self,
+            "Dispatch",
+            module="dispatch",
+            settings=dispatch,
+            defaults=defaults,
+            timeout=DISPATCH_TIMEOUT,
+            memory_size=1024,
+        )
+        self.tick.feed(self.dispatch, batch_size=10)
+        self.collect = Function(
+            self,
+            "Collect",
+            module="collect",
+            settings=collect,
+            defaults=defaults,
+            timeout=COLLECT_TIMEOUT,
+            memory_size=1024,
+        )
+        self.job_events = ReliableQueue(self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT)
+        self.job_events.feed(self.collect, batch_size=1)  # one message is one job of up to max_batch objects
+        self._route_job_events()
+        self.sweep = Function(
+            self,
+            "Sweep",
+            module="sweep",
+            settings=SweepSettings(
+                **dataclasses.asdict(collect) | dataclasses.asdict(dispatch),
+                stale_seconds=config.stale_seconds,
+                max_job_seconds=config.max_job_seconds,
+            ),
+            defaults=defaults,
+            timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left half-made
+            memory_size=1024,
+        )
+        self._start_sweep_every_minute()
+
+    def grant_start_jobs(self, grantee: iam.IGrantable) -> None:
+        """May create, tag and describe the service's own transform jobs (PassRole is not needed: the model has it)."""
+        self._grant(grantee, "sagemaker:CreateTransformJob", resources=[self._job_arn, self._model_arn])
+        self._grant(grantee, "sagemaker:AddTags", "sagemaker:DescribeTransformJob", resources=[self._job_arn])
+
+    def grant_describe_jobs(self, grantee: iam.IGrantable) -> None:
+        """May describe the service's own transform jobs."""
+        self._grant(grantee, "sagemaker:DescribeTransformJob", resources=[self._job_arn])
+
+    def grant_stop_jobs(self, grantee: iam.IGrantable) -> None:
+        """May stop the service's own transform jobs."""
+        self._grant(grantee, "sagemaker:StopTransformJob", resources=[self._job_arn])
+
+    def _grant(self, grantee: iam.IGrantable, *actions: str, resources: list[str]) -> None:
+        iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=resources)
+
+    @property
+    def _job_arn(self) -> str:
+        return Stack.of(self).format_arn(
+            service="sagemaker", resource="transform-job", resource_name=f"{self._prefix}-*"
+        )
+
+    @property
+    def _model_arn(self) -> str:
+        return Stack.of(self).format_arn(service="sagemaker", resource="model", resource_name="*")
+
+    def _dispatch_settings(self, config: StageConfig, storage: Storage) -> DispatchSettings:
+        return DispatchSettings(
+            index_table=storage.index.table_name,
+            batches_table=storage.batches.table_name,
+            work_bucket=storage.work.bucket_name,
+            tick_queue_url=self.tick.queue.queue_url,
+            tick_window_seconds=config.tick_window_seconds,
+            job_name_prefix=self._prefix,
+            slots=config.slots,
+            max_batch=config.max_batch,
+            parallel_threshold=config.parallel_threshold,
+            max_wait_seconds=config.max_wait_seconds,
+            instance_type=config.instance_type,
+            instance_count=config.instance_count,
+            max_concurrent_transforms=config.max_concurrent_transforms,
+            max_payload_mb=config.max_payload_mb,
+            transform_ami_version=config.transform_ami_version,
+        )
+
+    def _collect_settings(self, config: StageConfig, storage: Storage) -> CollectSettings:
+        return CollectSettings(
+            index_table=storage.index.table_name,
+            batches_table=storage.batches.table_name,
+            work_bucket=storage.work.bucket_name,
+            results_bucket=storage.results.bucket_name,
+            tick_queue_url=self.tick.queue.queue_url,
+            tick_window_seconds=config.tick_window_seconds,
+            job_name_prefix=self._prefix,
+            max_attempts=config.max_attempts,
+        )
+
+    def _route_job_events(self) -> None:
+        events.Rule(
+            self,
+            "JobEnded",
+            description="Every end of a transform job of the service",
+            event_pattern=events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Transform Job State Change"],
+                detail={
+                    "TransformJobName": [{"prefix": f"{self._prefix}-"}],
+                    "TransformJobStatus": ["Completed", "Failed", "Stopped"],
+                },
+            ),
+            targets=[targets.SqsQueue(self.job_events.queue, dead_letter_queue=self.job_events.dead_letters)],
+        )
+
+    def _start_sweep_every_minute(self) -> None:
+        # No retries: the next minute's sweep is the retry, and a queue of old ones would only get in its way.
+        once = targets.LambdaFunction(self.sweep, retry_attempts=0)
+        events.Rule(
+            self,
+            "EveryMinute",
+            description="Starts the sweep",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            targets=[once],
+        )
+        self.sweep.configure_async_invoke(retry_attempts=0, max_event_age=Duration.minutes(1))

@@ -1,0 +1,75 @@
+"""One Lambda function of the service, and the code, layer and defaults that all of them share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import Duration, IgnoreMode, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from functions.settings import to_environment
+from infra.config import StageConfig
+from infra.layer import DependencyLayer
+
+ROOT = Path(__file__).parent.parent
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+
+
+class FunctionDefaults(Construct):
+    """What every function has: the same code asset, the same layer, the same key for its logs."""
+
+    def __init__(self, scope: Construct, id_: str, *, config: StageConfig, log_key: kms.IKey) -> None:
+        super().__init__(scope, id_)
+        # Only functions/, under its own name: a module is imported in Lambda as it is in the tests.
+        self.code = lambda_.Code.from_asset(
+            str(ROOT), exclude=["*", "!functions", "!functions/**", "**/__pycache__"], ignore_mode=IgnoreMode.GIT
+        )
+        self.layer = DependencyLayer(self, "Dependencies", runtime=RUNTIME)
+        self.log_key = log_key
+        self.log_removal = RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY
+        self.environment = {"POWERTOOLS_SERVICE_NAME": config.service_name, "POWERTOOLS_LOG_LEVEL": config.log_level}
+
+
+class Function(lambda_.Function):
+    """The handler of ``functions.<module>`` with its settings; it may write its own log and traces, nothing else."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        module: str,
+        settings: object,
+        defaults: FunctionDefaults,
+        timeout: Duration,
+        memory_size: int,
+    ) -> None:
+        log_group = logs.LogGroup(
+            scope,
+            f"{id_}Log",
+            encryption_key=defaults.log_key,
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=defaults.log_removal,
+        )
+        # A role of our own: the default one comes with a managed policy that may write every log group.
+        role = iam.Role(scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        super().__init__(
+            scope,
+            id_,
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.ARM_64,
+            code=defaults.code,
+            layers=[defaults.layer],
+            handler=f"functions.{module}.handler",
+            environment=defaults.environment | to_environment(settings),
+            role=role,
+            log_group=log_group,
+            tracing=lambda_.Tracing.ACTIVE,
+            timeout=timeout,
+            memory_size=memory_size,
+        )

@@ -1,0 +1,69 @@
+"""The dependency layer: the installed pure-Python distributions that the functions need and the Lambda runtime lacks.
+
+Copied from the environment that synthesises, so that building it needs neither docker nor a network and the functions
+get the very versions that the tests ran with.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+from pathlib import Path, PurePath
+
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+DISTRIBUTIONS = ("pydicom", "aws-lambda-powertools", "jmespath", "typing_extensions")
+# What an installer writes for itself: it differs from one machine to the next and would change the layer's hash.
+INSTALLER_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "WHEEL", "entry_points.txt"})
+LEFT_OUT_FOLDERS = frozenset({"..", "__pycache__", "test_files", "tests"})
+COMPILED = frozenset({".so", ".pyd", ".dylib"})
+
+
+class LayerError(Exception):
+    """The layer cannot be built from this environment; the message says which distribution is in the way and why."""
+
+
+class DependencyLayer(lambda_.LayerVersion):
+    """One layer for all functions; the code is for any processor and any Python that the distributions support."""
+
+    def __init__(self, scope: Construct, id_: str, *, runtime: lambda_.Runtime) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            build(Path(folder))
+            # The construct copies the folder into the cloud assembly at once, under the hash of its contents.
+            super().__init__(
+                scope,
+                id_,
+                code=lambda_.Code.from_asset(folder),
+                compatible_runtimes=[runtime],
+                description=f"wetread's dependencies: {', '.join(DISTRIBUTIONS)}",
+            )
+
+
+def build(folder: Path) -> None:
+    """Copy the distributions into ``folder``/python, as Lambda expects a layer; licences stay, tests and caches do not.
+
+    Raises LayerError when a distribution is not installed or holds compiled code.
+    """
+    for name in DISTRIBUTIONS:
+        for relative, source in _files(name):
+            target = folder / "python" / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def _files(name: str) -> list[tuple[PurePath, Path]]:
+    """The files of one installed distribution that belong in the layer: path in the layer, path on this machine."""
+    try:
+        listed = importlib.metadata.distribution(name).files or []
+    except importlib.metadata.PackageNotFoundError:
+        raise LayerError(f"{name} is not installed: set up the environment again with `make setup`.") from None
+    files = [file for file in listed if not LEFT_OUT_FOLDERS.intersection(file.parts)]
+    compiled = [str(file) for file in files if file.suffix in COMPILED]
+    if compiled:
+        raise LayerError(
+            f"{name} holds compiled code ({compiled[0]}), which may not run in Lambda: "
+            "the layer takes pure-Python distributions only."
+        )
+    return [(file, Path(str(file.locate()))) for file in files if file.name not in INSTALLER_FILES]

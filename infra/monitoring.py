@@ -1,0 +1,182 @@
+"""What a person must know: the alarms that ask for an action, the topic that tells them, one dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from functions.settings import METRIC_NAMESPACE
+from functions.settings import Metric as Name
+from infra.config import StageConfig
+from infra.function import Function
+from infra.queues import ReliableQueue
+
+PERIOD = Duration.minutes(5)
+OLDEST_MESSAGE = Duration.minutes(15)
+
+
+class Monitoring(Construct):
+    """``topic`` and ``dashboard``; ``functions`` and ``queues`` are what to watch, under the names to show."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: StageConfig,
+        key: kms.IKey,
+        functions: Mapping[str, Function],
+        queues: Mapping[str, ReliableQueue],
+    ) -> None:
+        super().__init__(scope, id_)
+        self._service = config.service_name
+        self._functions = functions
+        self._queues = queues
+        self._alarms: list[cloudwatch.Alarm] = []
+        self.topic = self._topic(key, config.alarm_email)
+        self._watch_uploads(config)
+        self._watch_functions()
+        self._watch_queues()
+        self.dashboard = self._dashboard()
+
+    def _topic(self, key: kms.IKey, email: str) -> sns.Topic:
+        topic = sns.Topic(self, "Alarms", display_name="wetread alarms", master_key=key, enforce_ssl=True)
+        # enforce_ssl replaces the default policy of a topic, and with it the right of alarms to publish.
+        topic.grant_publish(
+            iam.ServicePrincipal(
+                "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            )
+        )
+        if email:
+            topic.add_subscription(subscriptions.EmailSubscription(email))
+        return topic
+
+    def _watch_uploads(self, config: StageConfig) -> None:
+        self._alarm(
+            "ModelMissing",
+            self._metric(Name.MODEL_MISSING, "Maximum"),
+            "Uploads wait and no model is promoted. Promote one: `wetread model promote`.",
+        )
+        self._alarm(
+            "OldestPending",
+            self._metric(Name.OLDEST_PENDING_SECONDS, "Maximum"),
+            "An upload has waited too long for a transform job. See the dashboard: instance quota, slots, failed jobs.",
+            threshold=config.oldest_pending_alarm_seconds,
+        )
+        self._alarm(
+            "UploadsFailed",
+            self._metric(Name.UPLOADS_FAILED, "Sum"),
+            "Uploads have failed for good. Their rows (status Failed) say why.",
+        )
+        self._alarm(
+            "JobsFailed",
+            self._metric(Name.JOBS_FAILED, "Sum"),
+            "A transform job failed, which means infrastructure and not its objects. Read the job's failure reason.",
+        )
+        self._alarm(
+            "SweepRepairs",
+            self._metric(Name.SWEEP_REPAIRS, "Sum"),
+            "The sweep has had to mend things for a quarter of an hour: events are lost, or a function keeps failing.",
+            periods=3,  # one lost event that the sweep makes good asks for nobody
+        )
+
+    def _watch_functions(self) -> None:
+        for name, function in self._functions.items():
+            self._alarm(
+                f"{name}Errors",
+                function.metric_errors(period=PERIOD),
+                f"The function {name} fails. Its log says why.",
+            )
+            self._alarm(
+                f"{name}Throttles",
+                function.metric_throttles(period=PERIOD),
+                f"The function {name} is throttled: raise the account's concurrency, or find what uses it up.",
+            )
+
+    def _watch_queues(self) -> None:
+        for name, queue in self._queues.items():
+            self._alarm(
+                f"{name}DeadLetters",
+                queue.dead_letters.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+                f"Messages of the queue {name} could not be handled. Mend the cause, then redrive them.",
+            )
+            self._alarm(
+                f"{name}Age",
+                queue.queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum"),
+                f"The queue {name} is not consumed in time.",
+                threshold=OLDEST_MESSAGE.to_seconds(),
+            )
+
+    def _alarm(
+        self, name: str, metric: cloudwatch.IMetric, description: str, *, threshold: float = 1, periods: int = 1
+    ) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            name,
+            metric=metric,
+            alarm_description=description,
+            threshold=threshold,
+            evaluation_periods=periods,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        self._alarms.append(alarm)
+
+    def _metric(self, name: Name, statistic: str) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=METRIC_NAMESPACE,
+            metric_name=name,
+            dimensions_map={"service": self._service},
+            statistic=statistic,
+            period=PERIOD,
+        )
+
+    def _dashboard(self) -> cloudwatch.Dashboard:
+        uploads = (Name.UPLOADS_ACCEPTED, Name.UPLOADS_REFUSED, Name.UPLOADS_COMPLETED, Name.UPLOADS_FAILED)
+        jobs = (Name.JOBS_SUBMITTED, Name.JOBS_FAILED, Name.SWEEP_REPAIRS)
+        dashboard = cloudwatch.Dashboard(self, "Dashboard")
+        dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(self._alarms), width=24))
+        dashboard.add_widgets(
+            _graph("Uploads", *(self._metric(name, "Sum") for name in uploads)),
+            _graph(
+                "Waiting",
+                self._metric(Name.PENDING, "Maximum"),
+                right=[self._metric(Name.OLDEST_PENDING_SECONDS, "Maximum")],
+            ),
+            _graph(
+                "Jobs",
+                *(self._metric(name, "Sum") for name in jobs),
+                right=[self._metric(Name.SLOTS_BUSY, "Maximum"), self._metric(Name.MODEL_MISSING, "Maximum")],
+            ),
+        )
+        dashboard.add_widgets(
+            _graph(
+                "Queues: messages",
+                *(
+                    queue.queue.metric_approximate_number_of_messages_visible(label=name)
+                    for name, queue in self._queues.items()
+                ),
+                right=[
+                    queue.dead_letters.metric_approximate_number_of_messages_visible(label=f"{name} dead letters")
+                    for name, queue in self._queues.items()
+                ],
+            ),
+            _graph("Functions: errors", *(one.metric_errors(label=name) for name, one in self._functions.items())),
+            _graph("Functions: duration", *(one.metric_duration(label=name) for name, one in self._functions.items())),
+        )
+        return dashboard
+
+
+def _graph(
+    title: str, *left: cloudwatch.IMetric, right: list[cloudwatch.Metric] | None = None
+) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=list(left), right=list(right or ()), width=8)

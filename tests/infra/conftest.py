@@ -1,0 +1,94 @@
+"""The synthesised stages, once per session, and a reader for what is in a template."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.app import STACK_NAME, synthesise
+
+
+def text(value: Any) -> str:
+    """A template's value as people read it: references by construct name, without CDK's hash suffixes."""
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return f"<{_name(value['Ref'])}>"
+    if "Fn::GetAtt" in value:
+        return f"<{_name(value['Fn::GetAtt'][0])}>"
+    if "Fn::Sub" in value:
+        return str(value["Fn::Sub"])
+    separator, parts = value["Fn::Join"]
+    return str(separator).join(map(text, parts))
+
+
+def _name(logical_id: str) -> str:
+    return re.sub(r"[0-9A-F]{8}$", "", logical_id)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """One synthesised stage."""
+
+    directory: Path
+    template: dict[str, Any]
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Construct name -> properties of every resource of a type; fails when there is none."""
+        found = {_name(k): r["Properties"] for k, r in self.template["Resources"].items() if r["Type"] == kind}
+        assert found, f"the template has no {kind}"
+        return found
+
+    def named(self, kind: str, name: str) -> dict[str, Any]:
+        return self.of_type(kind)[name]
+
+    def resource(self, name: str) -> dict[str, Any]:
+        """The whole resource, with its deletion policies."""
+        (found,) = (r for k, r in self.template["Resources"].items() if _name(k) == name)
+        return dict(found)
+
+    def environment(self, function: str) -> dict[str, str]:
+        variables = self.named("AWS::Lambda::Function", function)["Environment"]["Variables"]
+        return {name: text(value) for name, value in variables.items()}
+
+    def statements(self, role: str) -> Iterator[dict[str, Any]]:
+        document = self.named("AWS::IAM::Policy", f"{role}RoleDefaultPolicy")["PolicyDocument"]
+        yield from document["Statement"]
+
+    def permissions(self, role: str) -> set[tuple[str, str]]:
+        """All (action, resource) pairs of a function's role, or of the job role ("ModelJob")."""
+        return {
+            (action, text(resource))
+            for statement in self.statements(role)
+            for action in _list(statement["Action"])
+            for resource in _list(statement["Resource"])
+        }
+
+
+@pytest.fixture(scope="session")
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Assembly]:
+    def synthesise_stage(stage: str) -> Assembly:
+        directory = synthesise(tmp_path_factory.mktemp(stage), stage)
+        return Assembly(directory, json.loads((directory / f"{STACK_NAME}.template.json").read_text()))
+
+    return synthesise_stage
+
+
+@pytest.fixture(scope="session")
+def default(synthesised: Callable[[str], Assembly]) -> Assembly:
+    return synthesised("default")
+
+
+@pytest.fixture(scope="session")
+def local(synthesised: Callable[[str], Assembly]) -> Assembly:
+    return synthesised("local")

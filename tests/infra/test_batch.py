@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_ticks_come_one_at_a_time_and_late_enough_to_gather_a_burst(default: Any) -> None:
+    tick = default.named("AWS::SQS::Queue", "BatchTickQueue")
+    assert (tick["FifoQueue"], tick["DelaySeconds"]) == (True, 25)
+    assert default.named("AWS::SQS::Queue", "BatchTickDeadLetters")["FifoQueue"] is True
+
+
+def test_only_the_tick_queue_is_fifo(default: Any) -> None:
+    fifo = {name for name, queue in default.of_type("AWS::SQS::Queue").items() if "FifoQueue" in queue}
+    assert fifo == {"BatchTickQueue", "BatchTickDeadLetters"}
+
+
+def test_collect_hears_of_every_end_of_the_services_own_jobs(default: Any) -> None:
+    rule = default.named("AWS::Events::Rule", "BatchJobEnded")
+    assert rule["EventPattern"] == {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Transform Job State Change"],
+        "detail": {
+            "TransformJobName": [{"prefix": "wetread-"}],
+            "TransformJobStatus": ["Completed", "Failed", "Stopped"],
+        },
+    }
+    (target,) = rule["Targets"]
+    assert "BatchJobEventsQueue" in target["Arn"]["Fn::GetAtt"][0]
+    assert "BatchJobEventsDeadLetters" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+
+
+def test_the_sweep_runs_every_minute_and_is_not_retried(default: Any) -> None:
+    rule = default.named("AWS::Events::Rule", "BatchEveryMinute")
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert rule["Targets"][0]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
+    (invocation,) = default.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert invocation["MaximumRetryAttempts"] == 0

@@ -1,0 +1,134 @@
+"""Least privilege, in sentences: what a role may do, and above all what it may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+FUNCTIONS = ("IntakeIngest", "BatchDispatch", "BatchCollect", "BatchSweep")
+ROLES = (*FUNCTIONS, "ModelJob")
+SAGEMAKER = "arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>"
+OWN_JOBS = f"{SAGEMAKER}:transform-job/wetread-*"
+
+
+def to(permissions: set[tuple[str, str]], service: str) -> set[tuple[str, str]]:
+    return {(action, resource) for action, resource in permissions if action.startswith(f"{service}:")}
+
+
+def on(permissions: set[tuple[str, str]], resource: str) -> set[str]:
+    return {action for action, target in permissions if target.startswith(resource)}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_actions_that_know_no_resources_are_allowed_on_all_resources(default: Any, role: str) -> None:
+    everywhere = {action for action, resource in default.permissions(role) if resource == "*"}
+    assert everywhere <= {
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "cloudwatch:PutMetricData",
+        "ecr:GetAuthorizationToken",
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_wildcard_actions_are_only_those_of_cdks_own_grants(default: Any, role: str) -> None:
+    wildcards = {action for action, _ in default.permissions(role) if "*" in action}
+    assert wildcards <= {
+        "s3:GetObject*",
+        "s3:GetBucket*",
+        "s3:List*",
+        "s3:Abort*",
+        "kms:GenerateDataKey*",
+        "kms:ReEncrypt*",
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_may_pass_roles_delete_objects_or_scan_tables(default: Any, role: str) -> None:
+    actions = {action for action, _ in default.permissions(role)}
+    assert not {"iam:PassRole", "s3:DeleteObject", "s3:DeleteObject*", "dynamodb:Scan"} & actions
+
+
+def test_only_ingest_may_read_uploads(default: Any) -> None:
+    readers = {role for role in ROLES if on(default.permissions(role), "<StorageUploads>")}
+    assert readers == {"IntakeIngest"}
+    assert "s3:PutObject" not in on(default.permissions("IntakeIngest"), "<StorageUploads>")
+
+
+def test_ingest_pins_uploads_and_writes_nothing_else_into_the_work_bucket(default: Any) -> None:
+    assert {
+        resource
+        for _, resource in to(default.permissions("IntakeIngest"), "s3")
+        if resource.startswith("<StorageWork>")
+    } == {"<StorageWork>/instances/*"}
+
+
+def test_only_ingest_may_hash_a_patient_and_it_may_do_nothing_else_with_that_key(default: Any) -> None:
+    allowed = {role: on(default.permissions(role), "<IntakePatientKey>") for role in ROLES}
+    assert allowed == {role: {"kms:GenerateMac"} if role == "IntakeIngest" else set() for role in ROLES}
+
+
+def test_rows_are_written_by_ingest_and_changed_by_the_others(default: Any) -> None:
+    assert on(default.permissions("IntakeIngest"), "<StorageIndex>") == {
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+        "dynamodb:PutItem",
+    }
+    for function in ("BatchDispatch", "BatchCollect", "BatchSweep"):
+        assert on(default.permissions(function), "<StorageIndex>") == {
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+        }
+
+
+def test_dispatch_starts_jobs_of_the_service_only(default: Any) -> None:
+    assert to(default.permissions("BatchDispatch"), "sagemaker") == {
+        ("sagemaker:CreateTransformJob", OWN_JOBS),
+        ("sagemaker:CreateTransformJob", f"{SAGEMAKER}:model/*"),
+        ("sagemaker:AddTags", OWN_JOBS),
+        ("sagemaker:DescribeTransformJob", OWN_JOBS),
+    }
+
+
+def test_collect_only_describes_jobs_and_only_the_sweep_stops_them(default: Any) -> None:
+    assert to(default.permissions("BatchCollect"), "sagemaker") == {("sagemaker:DescribeTransformJob", OWN_JOBS)}
+    stoppers = {role for role in ROLES if ("sagemaker:StopTransformJob", OWN_JOBS) in default.permissions(role)}
+    assert stoppers == {"BatchSweep"}
+
+
+def test_the_sweep_may_do_whatever_dispatch_and_collect_may(default: Any) -> None:
+    def own(function: str) -> set[tuple[str, str]]:
+        receiving = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "kms:DescribeKey"}
+        return {
+            (action, resource)
+            for action, resource in default.permissions(function)
+            if "Log>" not in resource and "<BatchJobEventsQueue>" not in resource and action not in receiving
+        }
+
+    assert own("BatchDispatch") | own("BatchCollect") <= own("BatchSweep")
+
+
+def test_a_job_reads_instances_batches_and_artifacts_and_writes_outputs(default: Any) -> None:
+    assert to(default.permissions("ModelJob"), "s3") == {
+        ("s3:GetObject", "<StorageWork>/instances/*"),
+        ("s3:GetObject", "<StorageWork>/batches/*"),
+        ("s3:GetObject", "<StorageModels>/artifacts/*"),
+        ("s3:PutObject", "<StorageWork>/outputs/*"),
+        ("s3:AbortMultipartUpload", "<StorageWork>/outputs/*"),
+        ("s3:ListBucket", "<StorageWork>"),
+    }
+    (listing,) = (one for one in default.statements("ModelJob") if one["Action"] == "s3:ListBucket")
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": ["instances/*", "batches/*", "outputs/*"]}}
+
+
+def test_only_sagemaker_of_this_account_may_take_the_job_role(default: Any) -> None:
+    (statement,) = default.named("AWS::IAM::Role", "ModelJobRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_no_role_has_a_managed_policy(default: Any) -> None:
+    assert not [name for name, role in default.of_type("AWS::IAM::Role").items() if role.get("ManagedPolicyArns")]

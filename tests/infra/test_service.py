@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from functions.settings import CollectSettings, DispatchSettings, IngestSettings, SweepSettings, from_environment
+from infra.config import StageConfig
+
+OUTPUTS = {
+    "UploadsBucketName",
+    "WorkBucketName",
+    "ResultsBucketName",
+    "ModelsBucketName",
+    "IndexTableName",
+    "BatchesTableName",
+    "TickQueueUrl",
+    "ModelPackageGroupName",
+    "JobRoleArn",
+    "ImageUri",
+    "PatientKeyId",
+    "DataKeyArn",
+    "DeadLetterQueueUrls",
+    "Slots",
+    "JobNamePrefix",
+    "InstanceType",
+    "AlarmTopicArn",
+    "DashboardName",
+}
+SETTINGS = {
+    "IntakeIngest": IngestSettings,
+    "BatchDispatch": DispatchSettings,
+    "BatchCollect": CollectSettings,
+    "BatchSweep": SweepSettings,
+}
+
+
+def test_the_template_is_the_reviewed_one(default: Any, snapshot: SnapshotAssertion) -> None:
+    # Assets are named by the hash of their contents, which any change of the code changes.
+    masked = json.loads(re.sub(r"[0-9a-f]{64}", "<asset hash>", json.dumps(default.template)))
+    assert masked == snapshot(extension_class=JSONSnapshotExtension)
+
+
+@pytest.mark.parametrize("stage", ["default", "local"])
+def test_cfn_lint_finds_nothing(stage: str, request: pytest.FixtureRequest) -> None:
+    template = request.getfixturevalue(stage).directory / "Wetread.template.json"
+    # W3005: next to a role's ARN CDK always writes DependsOn the role, so that its policies are there first.
+    command = [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3005", "--", template]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_both_clouds_get_the_same_resources(default: Any, local: Any) -> None:
+    def types(assembly: Any) -> dict[str, str]:
+        return {name: resource["Type"] for name, resource in assembly.template["Resources"].items()}
+
+    assert types(default) == types(local)
+
+
+def test_there_are_no_custom_resources(default: Any) -> None:
+    types = {resource["Type"] for resource in default.template["Resources"].values()}
+    assert not [one for one in types if one.startswith("Custom::") or one == "AWS::CloudFormation::CustomResource"]
+    assert len(default.of_type("AWS::Lambda::Function")) == len(SETTINGS), "CDK added a function of its own"
+
+
+def test_the_template_names_no_account_and_no_region(default: Any) -> None:
+    assert not re.search(r"\b\d{12}\b|us-east-1", json.dumps(default.template["Resources"]))
+
+
+def test_the_outputs_are_those_that_the_command_line_reads(default: Any) -> None:
+    assert set(default.template["Outputs"]) == OUTPUTS
+
+
+@pytest.mark.parametrize("function", SETTINGS)
+def test_a_function_gets_exactly_its_settings(default: Any, function: str) -> None:
+    environment = default.environment(function)
+    settings = vars(from_environment(SETTINGS[function], environment))
+    powertools = {"POWERTOOLS_SERVICE_NAME": "wetread", "POWERTOOLS_LOG_LEVEL": "INFO"}
+    assert set(environment) == {name.upper() for name in settings} | set(powertools)
+    assert powertools.items() <= environment.items()
+    config = StageConfig()
+    same = {name: getattr(config, name) for name in settings if hasattr(config, name)}
+    assert {name: settings[name] for name in same} == same
+
+
+@pytest.mark.parametrize("function", SETTINGS)
+def test_a_handler_is_a_function_of_the_code_asset(default: Any, function: str) -> None:
+    module, _, name = default.named("AWS::Lambda::Function", function)["Handler"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+    code = default.named("AWS::Lambda::Function", function)["Code"]["S3Key"].removesuffix(".zip")
+    asset = default.directory / f"asset.{code}"
+    assert (asset / f"{module.replace('.', '/')}.py").is_file()
+    assert [path.name for path in asset.iterdir()] == ["functions"]
+    assert not list(asset.rglob("*.pyc"))
+
+
+def test_the_layer_has_the_same_hash_however_often_it_is_built(default: Any, local: Any) -> None:
+    keys = {
+        layer["Content"]["S3Key"]
+        for assembly in (default, local)
+        for layer in assembly.of_type("AWS::Lambda::LayerVersion").values()
+    }
+    assert len(keys) == 1
+
+
+def test_the_functions_log_encrypted_for_three_months_and_are_traced(default: Any) -> None:
+    groups = default.of_type("AWS::Logs::LogGroup")
+    assert len(groups) == len(SETTINGS)
+    assert all(group["RetentionInDays"] == 90 and "KmsKeyId" in group for group in groups.values())
+    functions = default.of_type("AWS::Lambda::Function").values()
+    assert all(one["LoggingConfig"]["LogGroup"] and one["TracingConfig"]["Mode"] == "Active" for one in functions)
+
+
+def test_every_queue_keeps_what_could_not_be_handled(default: Any) -> None:
+    queues = default.of_type("AWS::SQS::Queue")
+    assert {name for name, queue in queues.items() if "RedrivePolicy" not in queue} == {
+        "BatchTickDeadLetters",
+        "BatchJobEventsDeadLetters",
+        "IntakeUploadsDeadLetters",
+    }
+
+
+def test_queues_are_encrypted_and_only_spoken_to_over_tls(default: Any) -> None:
+    queues = default.of_type("AWS::SQS::Queue")
+    assert all("KmsMasterKeyId" in queue for queue in queues.values())
+    policies = default.of_type("AWS::SQS::QueuePolicy").values()
+    assert len(policies) == len(queues)
+    for policy in policies:
+        denied = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Deny"]
+        assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_a_failed_message_is_retried_alone_and_with_time_enough(default: Any) -> None:
+    mappings = default.of_type("AWS::Lambda::EventSourceMapping").values()
+    assert [one["FunctionResponseTypes"] for one in mappings] == [["ReportBatchItemFailures"]] * 3
+    for queue, function in (
+        ("IntakeUploads", "IntakeIngest"),
+        ("BatchTick", "BatchDispatch"),
+        ("BatchJobEvents", "BatchCollect"),
+    ):
+        timeout = default.named("AWS::Lambda::Function", function)["Timeout"]
+        assert default.named("AWS::SQS::Queue", f"{queue}Queue")["VisibilityTimeout"] >= 6 * timeout
+
+
+def test_data_outlives_the_stack_unless_the_stage_says_otherwise(default: Any, local: Any) -> None:
+    for name in ("StorageIndex", "StorageUploads", "StorageResults", "StorageKey", "IntakePatientKey"):
+        assert default.resource(name)["DeletionPolicy"] == "Retain"
+        assert local.resource(name)["DeletionPolicy"] == "Delete"
+    assert default.named("AWS::DynamoDB::Table", "StorageIndex")["DeletionProtectionEnabled"] is True
+    assert local.named("AWS::DynamoDB::Table", "StorageIndex")["DeletionProtectionEnabled"] is False

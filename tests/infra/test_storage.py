@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+from functions.aws.index import IndexName
+from functions.domain import layout
+from infra import storage
+
+DATA_BUCKETS = ("StorageUploads", "StorageWork", "StorageResults", "StorageModels")
+
+
+def test_every_bucket_is_private_and_only_spoken_to_over_tls(default: Any) -> None:
+    buckets = default.of_type("AWS::S3::Bucket")
+    assert set(buckets) == {*DATA_BUCKETS, "StorageAccessLogs"}
+    for name, bucket in buckets.items():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, name
+        statements = default.named("AWS::S3::BucketPolicy", f"{name}Policy")["PolicyDocument"]["Statement"]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in [
+            one.get("Condition") for one in statements if one["Effect"] == "Deny"
+        ], name
+
+
+def test_every_data_bucket_is_encrypted_with_the_services_key_and_logs_access(default: Any) -> None:
+    for name in DATA_BUCKETS:
+        bucket = default.named("AWS::S3::Bucket", name)
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["BucketKeyEnabled"] is True
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+        assert "LoggingConfiguration" in bucket
+    assert default.named("AWS::KMS::Key", "StorageKey")["EnableKeyRotation"] is True
+
+
+def test_what_people_write_or_keep_is_versioned_and_what_is_transient_expires(default: Any) -> None:
+    for name in ("StorageUploads", "StorageResults", "StorageModels"):
+        bucket = default.named("AWS::S3::Bucket", name)
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        rules = bucket["LifecycleConfiguration"]["Rules"]
+        assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+        assert not [rule for rule in rules if "ExpirationInDays" in rule], "a person's data must not expire"
+    work = default.named("AWS::S3::Bucket", "StorageWork")
+    assert "VersioningConfiguration" not in work
+    assert any("ExpirationInDays" in rule and "Prefix" not in rule for rule in work["LifecycleConfiguration"]["Rules"])
+
+
+def test_abandoned_multipart_uploads_are_cleared_away(default: Any) -> None:
+    for name in DATA_BUCKETS:
+        rules = default.named("AWS::S3::Bucket", name)["LifecycleConfiguration"]["Rules"]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), name
+
+
+def test_only_the_uploads_bucket_tells_eventbridge(default: Any) -> None:
+    telling = {
+        name: bucket["NotificationConfiguration"]
+        for name, bucket in default.of_type("AWS::S3::Bucket").items()
+        if "NotificationConfiguration" in bucket
+    }
+    assert telling == {"StorageUploads": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}}
+
+
+def test_the_tables_are_on_demand_recoverable_and_encrypted(default: Any) -> None:
+    tables = default.of_type("AWS::DynamoDB::Table")
+    keys = {name: [key["AttributeName"] for key in table["KeySchema"]] for name, table in tables.items()}
+    assert keys == {"StorageIndex": ["UploadId"], "StorageBatches": ["Id"]}
+    for table in tables.values():
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+        assert table["SSESpecification"]["SSEType"] == "KMS"
+
+
+def test_the_index_answers_every_question_that_the_functions_ask(default: Any) -> None:
+    indexes = {
+        (
+            index["IndexName"],
+            *(key["AttributeName"] for key in index["KeySchema"]),
+            index["Projection"]["ProjectionType"],
+        )
+        for index in default.named("AWS::DynamoDB::Table", "StorageIndex")["GlobalSecondaryIndexes"]
+    }
+    assert indexes == {(one.title, one.partition, one.sort, "ALL") for one in IndexName}
+
+
+def test_the_prefixes_that_are_granted_are_those_that_keys_have() -> None:
+    names = ("INSTANCES", "BATCHES", "OUTPUTS", "PREDICTIONS", "ARTIFACTS")
+    assert {name: getattr(storage, name) for name in names} == {name: getattr(layout, name) for name in names}
+
+
+def test_cloudwatch_logs_may_use_the_key_for_the_stacks_own_log_groups_only(default: Any) -> None:
+    statements = default.named("AWS::KMS::Key", "StorageKey")["KeyPolicy"]["Statement"]
+    (for_logs,) = (one for one in statements if "kms:EncryptionContext:aws:logs:arn" in str(one.get("Condition")))
+    assert str(for_logs["Condition"]).count(":log-group:Wetread-*") == 1
+
+
+def test_no_service_may_use_the_key_without_a_condition(default: Any) -> None:
+    statements = default.named("AWS::KMS::Key", "StorageKey")["KeyPolicy"]["Statement"]
+    assert all("Condition" in one for one in statements if "Service" in one["Principal"])
