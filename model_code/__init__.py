@@ -1,0 +1,1 @@
+"""What runs in SageMaker: one container image with the commands ``serve`` and ``train`` for a CT slice classifier."""

@@ -1,0 +1,63 @@
+"""The folder of one model, as SageMaker lays it at /opt/ml/model and as it is packed in model.tar.gz.
+
+model.pth              the network's state dict, nothing that runs
+metadata.json          identity, labels and preprocessing
+code/inference.py      the four functions; replace it to bring your own script
+code/requirements.txt  empty, so that no start needs the internet
+code/model_code/       the modules that code/inference.py imports, for containers that have no model_code
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from model_code import metadata, network
+from model_code.errors import ArtifactError
+from model_code.metadata import Metadata
+
+WEIGHTS = "model.pth"
+METADATA = "metadata.json"
+CODE = "code"
+SCRIPT = f"{CODE}/inference.py"
+REQUIREMENTS = f"{CODE}/requirements.txt"
+LAYOUT = (WEIGHTS, METADATA, SCRIPT, REQUIREMENTS)
+
+
+def sha256(content: bytes) -> str:
+    """Return the hash by which weights are known, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_layout(model_dir: Path) -> None:
+    """Raise ArtifactError that lists every file of the layout which ``model_dir`` lacks."""
+    missing = [name for name in LAYOUT if not (model_dir / name).is_file()]
+    if missing:
+        raise ArtifactError(f"The model folder lacks {', '.join(missing)}; a model.tar.gz holds {', '.join(LAYOUT)}.")
+
+
+def load(model_dir: Path) -> tuple[nn.Module, Metadata]:
+    """Return the network in evaluation mode with its metadata.
+
+    Raises ArtifactError for an incomplete folder, weights that are not those metadata.json names, weights that are
+    more than tensors, or weights of another network.
+    """
+    check_layout(model_dir)
+    about = metadata.parse((model_dir / METADATA).read_text(encoding="utf-8"))
+    weights = (model_dir / WEIGHTS).read_bytes()
+    if sha256(weights) != about.weights_sha256:
+        raise ArtifactError(
+            f"{WEIGHTS} has the sha256 {sha256(weights)}, metadata.json says {about.weights_sha256}: "
+            "one of the two was replaced."
+        )
+    built = network.build(len(about.labels))
+    try:
+        # weights_only: a pickle that would run code on loading is refused.
+        built.load_state_dict(torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True))
+    except Exception as error:  # torch has no common type for what it cannot load
+        raise ArtifactError(f"{WEIGHTS} is not a state dict of this network: {error}") from error
+    return built.eval(), about

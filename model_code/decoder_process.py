@@ -1,0 +1,148 @@
+"""Decodes compressed frames in a child process, because the C++ decoders can end the process they run in.
+
+Fuzzing found that gdcm aborts on some damaged JPEG streams (an exception crosses C code). In the server that would end
+every request in flight, and the job with them; here it ends the child, and one object is answered with an error.
+``python -m model_code.decoder_process FD FD`` is the child: it reads requests from one pipe, answers on the other.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import uid
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+
+# A 4096 x 4096 frame decodes in about two seconds; a decoder that takes longer than this hangs.
+DECODE_SECONDS = 60.0
+START_SECONDS = 120.0
+READY = b"ready"
+
+Form = dict[str, Any]
+
+
+class DecodingFailed(Exception):
+    """The frame cannot be decoded; the message says why, without a word of the object's content."""
+
+
+class DecoderProcess:
+    """The child process, started at first use and again after each crash. One frame at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._requests: Connection
+        self._answers: Connection
+
+    def start(self) -> None:
+        """Start the child unless it runs; raises RuntimeError when it does not come up."""
+        with self._lock:
+            self._ensure_started()
+
+    def decode(self, syntax: uid.UID, plugin: str, form: Form, codestream: bytes) -> npt.NDArray[np.integer[Any]]:
+        """Decode one frame to rows x columns; raises DecodingFailed for what the decoder rejects or crashes on."""
+        request = json.dumps({"syntax": syntax, "plugin": plugin, "form": form}).encode()
+        with self._lock:
+            # A child may also have died of something else, such as the system's lack of memory: once more, afresh.
+            for _ in range(2):
+                self._ensure_started()
+                try:
+                    return self._exchange(request, codestream).reshape(form["rows"], form["columns"])
+                except (EOFError, OSError):
+                    self._end()
+        raise DecodingFailed("the decoder crashes on it")
+
+    def _exchange(self, request: bytes, codestream: bytes) -> npt.NDArray[np.integer[Any]]:
+        self._requests.send_bytes(request)
+        self._requests.send_bytes(codestream)
+        if not self._answers.poll(DECODE_SECONDS):
+            self._end()
+            raise DecodingFailed(f"the decoder took longer than {DECODE_SECONDS:.0f} s")
+        header = json.loads(self._answers.recv_bytes())
+        if "error" in header:
+            raise DecodingFailed(header["error"])
+        return np.frombuffer(self._answers.recv_bytes(), np.dtype(header["dtype"]))
+
+    def close(self) -> None:
+        """End the child."""
+        with self._lock:
+            self._end()
+
+    def _ensure_started(self) -> None:
+        if self._child is not None and self._child.poll() is None:
+            return
+        self._end()
+        child_requests, self._requests = Pipe(duplex=False)
+        self._answers, child_answers = Pipe(duplex=False)
+        descriptors = (child_requests.fileno(), child_answers.fileno())
+        self._child = subprocess.Popen(  # noqa: S603  (our own module)
+            [sys.executable, "-m", __spec__.name, *map(str, descriptors)],
+            cwd=Path(__file__).parents[1],  # where `-m` finds this very package, packed in an artifact or not
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the parent, which may still have frames to decode
+        )
+        child_requests.close()
+        child_answers.close()
+        try:
+            if self._answers.poll(START_SECONDS) and self._answers.recv_bytes() == READY:
+                return
+        except (EOFError, OSError):
+            pass
+        status = self._child.poll()
+        self._end()
+        raise RuntimeError(f"The decoder process did not start (exit status {status}); its messages are in the log.")
+
+    def _end(self) -> None:
+        if self._child is None:
+            return
+        self._child.kill()
+        self._child.wait()
+        self._child = None
+        self._requests.close()
+        self._answers.close()
+
+
+SHARED = DecoderProcess()
+atexit.register(SHARED.close)
+
+
+def _answer_requests(requests: Connection, answers: Connection) -> None:
+    """The child's loop: it ends when the parent does."""
+    answers.send_bytes(READY)
+    while True:
+        try:
+            request = json.loads(requests.recv_bytes())
+            codestream = requests.recv_bytes()
+        except EOFError:
+            return
+        try:
+            pixels, _ = get_decoder(uid.UID(request["syntax"])).as_array(
+                encapsulate([codestream]),
+                index=0,
+                raw=True,
+                validate=False,
+                decoding_plugin=request["plugin"],
+                **request["form"],
+            )
+        except Exception as error:  # decoders raise anything; their texts may quote the object, ours does not
+            answers.send_bytes(json.dumps({"error": f"{type(error).__name__} in the decoder"}).encode())
+            continue
+        answers.send_bytes(json.dumps({"dtype": pixels.dtype.str}).encode())
+        answers.send_bytes(pixels.tobytes())
+
+
+if __name__ == "__main__":
+    # Decoders write to stderr about damaged streams, line by line; the answer says it once.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    _answer_requests(Connection(int(sys.argv[1])), Connection(int(sys.argv[2])))

@@ -1,0 +1,212 @@
+"""Decodes the bytes of one CT slice to Hounsfield units, or says with a code why that cannot be done.
+
+HU = stored value x RescaleSlope + RescaleIntercept. MONOCHROME1 changes nothing here: it says that low values are to
+be *shown* white; the Hounsfield unit of a stored value is the same, and this service reads units, not a display.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import uid
+from pydicom.pixels.decoders.base import get_decoder
+
+from model_code.codestream import frame_size
+from model_code.decoder_process import SHARED, DecodingFailed
+from model_code.elements import Elements, read_elements
+from model_code.errors import InstanceCode, InstanceError
+
+# The decoder is named for each syntax, so that what happens to be installed beside us cannot change a pixel.
+DECODING_PLUGINS: dict[uid.UID, str] = {
+    uid.ImplicitVRLittleEndian: "",
+    uid.ExplicitVRLittleEndian: "",
+    uid.ExplicitVRBigEndian: "",
+    uid.DeflatedExplicitVRLittleEndian: "",
+    uid.RLELossless: "pydicom",
+    uid.JPEGBaseline8Bit: "gdcm",
+    uid.JPEGLossless: "gdcm",
+    uid.JPEGLosslessSV1: "gdcm",
+    uid.JPEGLSLossless: "gdcm",
+    uid.JPEGLSNearLossless: "gdcm",
+    uid.JPEG2000Lossless: "pylibjpeg",
+    uid.JPEG2000: "pylibjpeg",
+    uid.HTJ2KLossless: "pylibjpeg",
+    uid.HTJ2KLosslessRPCL: "pylibjpeg",
+    uid.HTJ2K: "pylibjpeg",
+}
+KEYWORDS = (
+    "SOPInstanceUID",
+    "Modality",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+)
+# 4096 x 4096 is four times the largest CT matrix in use; as float32 it takes 64 MiB.
+MAX_PIXELS = 4096 * 4096
+# US is "unspecified", which scanners write on plain CT too; any other type is a derived map, not a CT number.
+HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
+UNDEFINED_LENGTH = 0xFFFFFFFF
+ITEM, ITEM_HEADER = b"\xfe\xff\x00\xe0", 8
+
+HounsfieldArray = npt.NDArray[np.float32]
+
+
+def read_instance(body: bytes) -> Elements:
+    """Read what identifies and describes the slice in ``body``; raise InstanceError for what is no DICOM file."""
+    return read_elements(body, KEYWORDS)
+
+
+def decode(elements: Elements) -> HounsfieldArray:
+    """Return the slice in Hounsfield units, float32, shaped rows x columns as DICOM orders them.
+
+    Raises InstanceError with the code of what is missing, not supported or damaged.
+    """
+    form = _pixel_form(elements)
+    slope, intercept = _rescale(elements)
+    stored = _stored_values(elements, form)
+    return (stored * slope + intercept).astype(np.float32)
+
+
+def _pixel_form(elements: Elements) -> dict[str, Any]:
+    """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
+    modality = elements.text("Modality")
+    if modality not in {"", "CT"}:
+        raise InstanceError(
+            InstanceCode.UNSUPPORTED_MODALITY, f"The Modality is {modality[:16]!r}; this model reads CT."
+        )
+    if elements.transfer_syntax not in DECODING_PLUGINS:
+        raise InstanceError(
+            InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX,
+            f"The transfer syntax {elements.transfer_syntax.name} ({elements.transfer_syntax}) is not decoded here.",
+        )
+    if elements.pixel_data is None:
+        raise InstanceError(InstanceCode.NO_PIXEL_DATA, "The object has no Pixel Data element.")
+    frames = elements.text("NumberOfFrames")
+    if frames not in {"", "1"}:
+        raise InstanceError(InstanceCode.MULTI_FRAME, f"NumberOfFrames is {frames[:16]!r}; only one frame is read.")
+    samples, photometric = elements.number("SamplesPerPixel"), elements.text("PhotometricInterpretation")
+    if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
+        raise InstanceError(
+            InstanceCode.UNSUPPORTED_PHOTOMETRIC,
+            f"SamplesPerPixel {samples} with PhotometricInterpretation {photometric[:16]!r} is not a greyscale slice.",
+        )
+    rows, columns = elements.number("Rows") or 0, elements.number("Columns") or 0
+    if not 0 < rows * columns <= MAX_PIXELS:
+        raise InstanceError(
+            InstanceCode.TOO_MANY_PIXELS, f"Rows x Columns is {rows} x {columns}; 1 to {MAX_PIXELS} pixels are read."
+        )
+    return {
+        "rows": rows,
+        "columns": columns,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": photometric,
+        "number_of_frames": 1,
+        "pixel_keyword": "PixelData",
+        **_bits(elements),
+    }
+
+
+def _bits(elements: Elements) -> dict[str, int]:
+    allocated, stored = elements.number("BitsAllocated"), elements.number("BitsStored")
+    high, signed = elements.number("HighBit"), elements.number("PixelRepresentation")
+    readable = allocated in {8, 16} and stored is not None and 0 < stored <= allocated and signed in {0, 1}
+    if not readable or allocated is None or stored is None or signed is None or high not in {None, stored - 1}:
+        raise InstanceError(
+            InstanceCode.UNSUPPORTED_PIXEL_FORMAT,
+            f"BitsAllocated {allocated}, BitsStored {stored}, HighBit {high}, PixelRepresentation {signed} is not "
+            "read; 8 or 16 bits allocated with the stored bits lowest are.",
+        )
+    return {"bits_allocated": allocated, "bits_stored": stored, "pixel_representation": signed}
+
+
+def _rescale(elements: Elements) -> tuple[float, float]:
+    texts = [elements.text("RescaleSlope"), elements.text("RescaleIntercept")]
+    rescale_type = elements.text("RescaleType")
+    try:
+        slope, intercept = (float(text) for text in texts)
+    except ValueError:
+        slope = intercept = math.nan
+    if not (math.isfinite(slope) and math.isfinite(intercept) and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
+        raise InstanceError(
+            InstanceCode.NOT_HOUNSFIELD,
+            f"RescaleSlope {texts[0][:16]!r}, RescaleIntercept {texts[1][:16]!r} and RescaleType {rescale_type[:16]!r} "
+            "do not give Hounsfield units.",
+        )
+    return slope, intercept
+
+
+def _stored_values(elements: Elements, form: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:
+    """Decode the pixel data, rows x columns, signed and masked as the attributes say."""
+    syntax = elements.transfer_syntax
+    plugin = DECODING_PLUGINS[syntax]
+    if syntax.is_encapsulated:
+        codestream = _codestream(elements, form)
+        try:
+            return SHARED.decode(syntax, plugin, form, codestream)
+        except DecodingFailed as error:
+            raise _undecodable(syntax, str(error)) from None
+    values, _ = get_decoder(syntax).as_array(
+        _native(elements, form), index=0, raw=True, validate=False, decoding_plugin=plugin, **form
+    )
+    return values
+
+
+def _native(elements: Elements, form: dict[str, Any]) -> bytes:
+    """Exactly the bytes of the frame, without padding."""
+    needed = form["rows"] * form["columns"] * form["bits_allocated"] // 8
+    held = min(len(elements.pixel_data or b""), elements.pixel_data_length)
+    if held < needed:
+        raise _undecodable(elements.transfer_syntax, f"it holds {held} of {needed} bytes: it is truncated")
+    # An odd frame of 8-bit pixels is padded by one byte, which Explicit VR Big Endian may have swapped before the last.
+    return (elements.pixel_data or b"")[: needed + needed % 2]
+
+
+def _codestream(elements: Elements, form: dict[str, Any]) -> bytes:
+    """The frame's codestream, its fragments joined, checked against the header (PS3.5 A.4)."""
+    data = elements.pixel_data or b""
+    fragments: list[bytes] = []
+    at = 0
+    while data[at : at + len(ITEM)] == ITEM:
+        start = at + ITEM_HEADER
+        length = int.from_bytes(data[at + len(ITEM) : start], "little")
+        if start + length > len(data):
+            raise _undecodable(elements.transfer_syntax, "a fragment goes beyond the end of the file: it is truncated")
+        fragments.append(data[start : start + length])
+        at = start + length
+    codestream = b"".join(fragments[1:])  # the first item is the Basic Offset Table
+    if not codestream:
+        raise _undecodable(elements.transfer_syntax, "it holds no fragment")
+    if elements.transfer_syntax != uid.RLELossless:
+        _check_size(elements.transfer_syntax, codestream, form)
+    return codestream
+
+
+def _check_size(syntax: uid.UID, codestream: bytes, form: dict[str, Any]) -> None:
+    try:
+        rows, columns, components = frame_size(codestream)
+    except ValueError as error:
+        raise _undecodable(syntax, str(error)) from None
+    if (rows, columns, components) != (form["rows"], form["columns"], 1):
+        raise _undecodable(
+            syntax,
+            f"its codestream is {rows} x {columns} with {components} components, "
+            f"the header says {form['rows']} x {form['columns']} with 1",
+        )
+
+
+def _undecodable(syntax: uid.UID, what: str) -> InstanceError:
+    return InstanceError(
+        InstanceCode.UNDECODABLE_PIXEL_DATA, f"The pixel data ({syntax.name}) cannot be decoded: {what}."
+    )

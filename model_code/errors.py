@@ -1,0 +1,58 @@
+"""The exceptions of the container, and the codes that an error document carries.
+
+ModelCodeError
+├── InstanceError         bytes that are not one readable CT slice: a code and a sentence, answered with HTTP 200
+├── UnsupportedMediaType  a request's Content-Type that the model does not read: HTTP 415
+├── NotAcceptable         a request's Accept that the model cannot answer in: HTTP 406
+├── ArtifactError         a model folder or model.tar.gz that is not what the layout says
+└── TrainingError         hyperparameters or training data that cannot be trained on
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class InstanceCode(enum.StrEnum):
+    """Why the bytes of one request are not predicted. The same bytes always get the same code."""
+
+    NOT_DICOM = "NotDicom"
+    DAMAGED_HEADER = "DamagedHeader"
+    UNSUPPORTED_TRANSFER_SYNTAX = "UnsupportedTransferSyntax"
+    UNSUPPORTED_MODALITY = "UnsupportedModality"
+    NO_PIXEL_DATA = "NoPixelData"
+    MULTI_FRAME = "MultiFrame"
+    UNSUPPORTED_PHOTOMETRIC = "UnsupportedPhotometric"
+    UNSUPPORTED_PIXEL_FORMAT = "UnsupportedPixelFormat"
+    TOO_MANY_PIXELS = "TooManyPixels"
+    NOT_HOUNSFIELD = "NotHounsfield"
+    UNDECODABLE_PIXEL_DATA = "UndecodablePixelData"
+
+
+class ModelCodeError(Exception):
+    """Base of all that the container raises itself."""
+
+
+class InstanceError(ModelCodeError):
+    """One object that cannot be predicted: ``code`` for programs, ``message`` (a sentence, without PHI) for people."""
+
+    def __init__(self, code: InstanceCode, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class UnsupportedMediaType(ModelCodeError):
+    """The request body's Content-Type is not one that the model reads."""
+
+
+class NotAcceptable(ModelCodeError):
+    """The answer's type that the request accepts is not one that the model writes."""
+
+
+class ArtifactError(ModelCodeError):
+    """A model artifact breaks its layout; the message names the file and what is wrong with it."""
+
+
+class TrainingError(ModelCodeError):
+    """A training job's input cannot be trained on; the message lists all that is wrong."""

@@ -1,0 +1,82 @@
+"""The hyperparameters of a training job, read from the strings that SageMaker passes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_code.errors import TrainingError
+from model_code.labels import DEFAULT_LABELS, parse_labels
+
+# DenseNet halves its input five times and must then still have something to average.
+SMALLEST_IMAGE = 64
+# SageMaker's SDK adds hyperparameters of its own with this prefix.
+FOREIGN_PREFIX = "sagemaker_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """``image_size`` in pixels; ``learning_rate`` is the highest of the schedule; ``labels`` in the output's order."""
+
+    epochs: int = 40
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    image_size: int = 512
+    seed: int = 0
+    model_name: str = "chest-ct"
+    model_version: str = "0.1.0"
+    labels: tuple[str, ...] = DEFAULT_LABELS
+
+
+def read_hyperparameters(path: Path) -> Hyperparameters:
+    """Read hyperparameters.json, every one optional; raise one TrainingError that lists all that is wrong in it."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise TrainingError(f"{path.name} is not JSON: {error}.") from error
+    if not isinstance(given, dict):
+        raise TrainingError(f"{path.name} is a {type(given).__name__}, not an object of strings.")
+    readers = {field.name: _reader(field) for field in dataclasses.fields(Hyperparameters)}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for given_name, text in given.items():
+        name = given_name.replace("-", "_")  # the spelling of SageMaker's own algorithms
+        if name in readers:
+            try:
+                values[name] = readers[name](_plain(str(text)))
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+        elif not given_name.startswith(FOREIGN_PREFIX):
+            problems.append(f"{given_name} is not one of {', '.join(readers)}")
+    hyperparameters = Hyperparameters(**values)
+    problems += _out_of_range(hyperparameters)
+    if problems:
+        raise TrainingError(f"Hyperparameters: {'; '.join(problems)}.")
+    return hyperparameters
+
+
+def _reader(field: dataclasses.Field[Any]) -> Any:
+    return {int: int, float: float, tuple: parse_labels}.get(type(field.default), str)
+
+
+def _plain(text: str) -> str:
+    """Undo the JSON encoding that SageMaker's SDK applies to each value: ``"\\"covid\\""`` is ``covid``."""
+    return str(json.loads(text)) if text.startswith('"') and text.endswith('"') and len(text) > 1 else text
+
+
+def _out_of_range(values: Hyperparameters) -> list[str]:
+    problems = []
+    if values.epochs < 1:
+        problems.append(f"epochs is {values.epochs}, must be at least 1")
+    if values.batch_size < 2:
+        problems.append(f"batch_size is {values.batch_size}, must be at least 2: batch normalisation compares slices")
+    if not 0 < values.learning_rate < 1:
+        problems.append(f"learning_rate is {values.learning_rate}, must lie between 0 and 1")
+    if values.image_size < SMALLEST_IMAGE:
+        problems.append(f"image_size is {values.image_size}, must be at least {SMALLEST_IMAGE}")
+    if not values.model_name or not values.model_version:
+        problems.append("model_name and model_version must not be empty")
+    return problems

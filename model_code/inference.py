@@ -1,0 +1,117 @@
+"""Bytes of one DICOM object to one ``prediction/1`` document: the functions model_fn, input_fn, predict_fn, output_fn.
+
+A bad object is an answer, not an exception: its error document leaves with HTTP 200, because one failed record would
+mark a whole batch transform job as Failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.transforms.compose import Compose
+from torch import nn
+
+from model_code import artifact, decoder_process, probe, transforms
+from model_code.dicom import HounsfieldArray, decode, read_instance
+from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
+from model_code.network import probabilities
+
+SCHEMA = "prediction/1"
+DICOM_TYPE = "application/dicom"
+JSON_TYPE = "application/json"
+ACCEPTED = frozenset({"", JSON_TYPE, "application/*", "*/*"})
+
+Prediction = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to predict, its preprocessing, its classes, and its identity for the answer."""
+
+    network: nn.Module
+    pipeline: Compose
+    labels: tuple[str, ...]
+    identity: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One request, read: the slice in Hounsfield units, or why there is none. ``decode_ms`` is what reading took."""
+
+    content_sha256: str
+    sop_instance_uid: str
+    reading: HounsfieldArray | InstanceError
+    decode_ms: float
+
+
+def model_fn(model_dir: str) -> Model:
+    """Load, verify and warm up the model in ``model_dir``, on the GPU if there is one.
+
+    Raises ArtifactError when the folder is not a sound artifact, or its model no longer answers the probe slice as it
+    did when it was packed.
+    """
+    network, about = artifact.load(Path(model_dir))
+    decoder_process.SHARED.start()
+    # The same bytes must always get the same answer: no kernel may be chosen by how fast it happened to run.
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    pipeline = transforms.deterministic(about.preprocessing)
+    probe.verify(network, pipeline, about.probe_probabilities)
+    identity = {"Name": about.name, "Version": about.version, "WeightsSHA256": about.weights_sha256}
+    return Model(network, pipeline, about.labels, identity)
+
+
+def input_fn(body: bytes, content_type: str) -> Instance:
+    """Read one request body; raise UnsupportedMediaType unless ``content_type`` is application/dicom."""
+    if content_type.partition(";")[0].strip().lower() != DICOM_TYPE:
+        raise UnsupportedMediaType(f"The Content-Type is {content_type!r}; send {DICOM_TYPE}.")
+    started = time.perf_counter()
+    content = bytes(body)
+    digest = hashlib.sha256(content).hexdigest()
+    uid = ""
+    reading: HounsfieldArray | InstanceError
+    try:
+        elements = read_instance(content)
+        uid = elements.text("SOPInstanceUID")
+        reading = decode(elements)
+    except InstanceError as error:
+        reading = error
+    return Instance(digest, uid, reading, _milliseconds_since(started))
+
+
+def predict_fn(instance: Instance, model: Model) -> Prediction:
+    """Return the prediction/1 document of ``instance``, not yet serialised."""
+    document: Prediction = {
+        "Schema": SCHEMA,
+        "SOPInstanceUID": instance.sop_instance_uid,
+        "ContentSHA256": instance.content_sha256,
+        "Model": model.identity,
+    }
+    if isinstance(instance.reading, InstanceError):
+        return document | {"Error": {"Code": str(instance.reading.code), "Message": instance.reading.message}}
+    started = time.perf_counter()
+    image = transforms.apply(model.pipeline, instance.reading)
+    values = probabilities(model.network, image[None])[0].tolist()
+    return document | {
+        "Class": model.labels[values.index(max(values))],
+        "Probabilities": dict(zip(model.labels, values, strict=True)),
+        "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
+    }
+
+
+def output_fn(prediction: Prediction, accept: str) -> bytes:
+    """Serialise the document as JSON; raise NotAcceptable when JSON is none of what ``accept`` names."""
+    if not ACCEPTED & {part.partition(";")[0].strip().lower() for part in accept.split(",")}:
+        raise NotAcceptable(f"The Accept header is {accept!r}; answers are {JSON_TYPE}.")
+    return json.dumps(prediction, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _milliseconds_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,0 +1,118 @@
+"""``metadata.json`` of the artifact, in the words of a MONAI bundle: who the model is and how its input is made.
+
+Labels, input size and window stand here and nowhere else in the artifact; training writes them, inference reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from model_code.errors import ArtifactError
+from model_code.transforms import Preprocessing
+
+FORMAT = "wetread-artifact/1"
+REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
+INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What inference needs to know of a model; ``probe_probabilities`` is what it answers to the probe slice."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    weights_sha256: str
+    probe_probabilities: tuple[float, ...]
+
+
+def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
+    """Return the text of metadata.json; ``training`` records how the model came to be."""
+    size = metadata.preprocessing.image_size
+    image = {
+        "type": "image",
+        "format": "hounsfield",
+        "modality": "CT",
+        "num_channels": 1,
+        "spatial_shape": [size, size],
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {"0": "slice"},
+    }
+    prediction = {
+        "type": "probabilities",
+        "format": "classes",
+        "num_channels": len(metadata.labels),
+        "spatial_shape": [],
+        "dtype": "float64",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {str(index): label for index, label in enumerate(metadata.labels)},
+    }
+    document = {
+        "format": FORMAT,
+        "name": metadata.name,
+        "version": metadata.version,
+        "task": "Chest CT slice classification",
+        "description": f"DenseNet121 that classifies one axial chest CT slice as one of {', '.join(metadata.labels)}.",
+        "intended_use": INTENDED_USE,
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch"),
+        "numpy_version": version("numpy"),
+        "required_packages_version": {package: version(package) for package in REQUIRED_PACKAGES},
+        "data_type": "dicom",
+        "eval_metrics": dict(eval_metrics),
+        "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": prediction}},
+        "preprocessing": {
+            "window_level_hu": metadata.preprocessing.window_level_hu,
+            "window_width_hu": metadata.preprocessing.window_width_hu,
+        },
+        "weights": {"sha256": metadata.weights_sha256},
+        "probe": {"probabilities": list(metadata.probe_probabilities)},
+        "training": dict(training),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def parse(text: str) -> Metadata:
+    """Read metadata.json; raise ArtifactError when it is not what ``write`` writes."""
+    try:
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise ArtifactError(f"metadata.json has the format {document['format']!r}; this image reads {FORMAT!r}.")
+        formats = document["network_data_format"]
+        labels = _labels(formats["outputs"]["pred"]["channel_def"])
+        probe = tuple(float(value) for value in document["probe"]["probabilities"])
+        if len(probe) != len(labels):
+            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe probabilities.")
+        return Metadata(
+            name=str(document["name"]),
+            version=str(document["version"]),
+            labels=labels,
+            preprocessing=Preprocessing(
+                image_size=_square(formats["inputs"]["image"]["spatial_shape"]),
+                window_level_hu=float(document["preprocessing"]["window_level_hu"]),
+                window_width_hu=float(document["preprocessing"]["window_width_hu"]),
+            ),
+            weights_sha256=str(document["weights"]["sha256"]),
+            probe_probabilities=probe,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
+
+
+def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(str(channel_def[str(index)]) for index in range(len(channel_def)))
+
+
+def _square(shape: Sequence[int]) -> int:
+    rows, columns = (int(length) for length in shape)
+    if rows != columns or rows < 1:
+        raise ValueError(f"the input's spatial_shape is {list(shape)}, not a square")
+    return rows

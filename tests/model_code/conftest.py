@@ -1,0 +1,124 @@
+"""Fixtures: made CT objects, a training channel of them, and a model that was really trained on it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+
+from model_code.container import Container
+from model_code.train import train
+from wetread.demo.encode import pixel_data
+
+LABELS = ("normal", "cap", "covid")
+SIZE = 64
+PATIENTS_PER_CLASS, SLICES_PER_PATIENT = 4, 4
+SOP_INSTANCE_UID = "1.2.840.99.7.1"
+
+MakeSlice = Callable[..., bytes]
+
+
+def make_slice(stored: np.ndarray | None = None, *, syntax: str = ExplicitVRLittleEndian, **changes: Any) -> bytes:
+    """A CT object as a DICOM file; ``changes`` set attributes by keyword, None removes one."""
+    stored = np.arange(48, dtype=np.uint16).reshape(6, 8) if stored is None else stored
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(SOP_INSTANCE_UID)
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    bits = 8 * stored.dtype.itemsize
+    values = {
+        "SOPClassUID": CTImageStorage,
+        "SOPInstanceUID": SOP_INSTANCE_UID,
+        "Modality": "CT",
+        "PatientName": "Doe^Jane",
+        "PatientID": "SECRET-42",
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": stored.shape[0],
+        "Columns": stored.shape[1],
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(stored.dtype.kind == "i"),
+        "RescaleIntercept": "-1024",
+        "RescaleSlope": "1",
+        "PixelData": None,
+    } | changes
+    if "PixelData" not in changes:
+        swapped = stored.byteswap() if not UID(syntax).is_little_endian else stored
+        plain = ExplicitVRLittleEndian if not UID(syntax).is_encapsulated else syntax
+        values["PixelData"] = pixel_data(swapped, values["BitsStored"] or bits, plain)
+    for keyword, value in values.items():
+        if value is not None:
+            setattr(dataset, keyword, value)
+    if "PixelData" in dataset:
+        dataset["PixelData"].VR = "OW"
+        dataset["PixelData"].is_undefined_length = UID(syntax).is_encapsulated
+    stream = io.BytesIO()
+    dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session", name="make_slice")
+def make_slice_fixture() -> MakeSlice:
+    """``make_slice`` for tests."""
+    return make_slice
+
+
+def chest(label: str, rng: np.random.Generator) -> np.ndarray:
+    """A crude chest, SIZE x SIZE stored values (HU + 1024): a dense patch in one lung, a hazy one in both, or none."""
+    hu = np.full((SIZE, SIZE), -850.0)
+    hu[:6], hu[-6:], hu[:, 29:35] = 40, 40, 40
+    row = int(rng.integers(14, 40))
+    if label == "cap":
+        hu[row : row + 14, 10:22] = 30
+    elif label == "covid":
+        hu[row : row + 14, 10:22] = hu[row : row + 14, 42:54] = -550
+    return (hu + rng.normal(1024, 25, hu.shape)).clip(0, 4095).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training channel of twelve patients, each in a folder of its own."""
+    folder = tmp_path_factory.mktemp("channel")
+    rng = np.random.default_rng(7)
+    entries = []
+    for number in range(PATIENTS_PER_CLASS * len(LABELS)):
+        label = LABELS[number % len(LABELS)]
+        (folder / f"study-{number}").mkdir()
+        for index in range(SLICES_PER_PATIENT):
+            name = f"p{number}-{index}.dcm"
+            body = make_slice(chest(label, rng), PatientID=f"P{number}")
+            (folder / f"study-{number}" / name).write_bytes(body)
+            content = {"type": "classification", "label": label}
+            entries.append({"studyId": f"study-{number}", "seriesId": "1", "filename": name, "content": content})
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def container(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Container:
+    """A /opt/ml in which a training job has run."""
+    made = Container(tmp_path_factory.mktemp("opt-ml"))
+    made.training_channel.parent.mkdir(parents=True)
+    made.training_channel.symlink_to(channel)
+    made.hyperparameters.parent.mkdir(parents=True)
+    values = {"epochs": 4, "image_size": SIZE, "seed": 3, "model_name": "tiny", "model_version": "1.2.3"}
+    made.hyperparameters.write_text(json.dumps({name: str(value) for name, value in values.items()}))
+    train(made)
+    return made
+
+
+@pytest.fixture
+def body() -> bytes:
+    """One slice that is of class covid."""
+    return make_slice(chest("covid", np.random.default_rng(1)))

@@ -1,0 +1,96 @@
+"""The decoder's child process: its end is never the server's end, nor another object's error."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import uid
+from pydicom.encaps import get_frame
+
+from model_code import decoder_process
+from model_code.decoder_process import DecoderProcess, DecodingFailed
+from tests.model_code.conftest import MakeSlice
+
+STORED = np.arange(48, dtype=np.uint16).reshape(6, 8)
+FORM = {
+    "rows": 6,
+    "columns": 8,
+    "samples_per_pixel": 1,
+    "photometric_interpretation": "MONOCHROME2",
+    "number_of_frames": 1,
+    "pixel_keyword": "PixelData",
+    "bits_allocated": 16,
+    "bits_stored": 16,
+    "pixel_representation": 0,
+}
+
+
+@pytest.fixture
+def process() -> Iterator[DecoderProcess]:
+    made = DecoderProcess()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def codestream(make_slice: MakeSlice) -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(make_slice(STORED, syntax=uid.JPEGLosslessSV1)))
+    return get_frame(dataset.PixelData, 0, number_of_frames=1)
+
+
+def test_a_rejected_frame_leaves_the_child_at_work(process: DecoderProcess, codestream: bytes) -> None:
+    with pytest.raises(DecodingFailed, match="in the decoder"):
+        process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, b"no codestream")
+    child = process._child
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
+    assert process._child is child
+
+
+def test_a_child_that_was_killed_is_replaced_unnoticed(process: DecoderProcess, codestream: bytes) -> None:
+    process.start()
+    assert process._child is not None
+    process._child.kill()
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
+
+
+def test_a_frame_that_ends_every_child_is_a_named_failure(
+    process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    start = DecoderProcess._ensure_started
+
+    def start_and_kill(self: DecoderProcess) -> None:
+        start(self)
+        assert self._child is not None
+        started.append(self._child.pid)
+        self._child.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DecoderProcess, "_ensure_started", start_and_kill)
+        with pytest.raises(DecodingFailed, match="crashes"):
+            process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+    assert len(set(started)) == 2
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
+
+
+def test_a_decoder_that_hangs_is_ended(
+    process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process.start()
+    monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.0)
+    with pytest.raises(DecodingFailed, match="longer than"):
+        process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+    assert process._child is None
+
+
+def test_a_child_that_cannot_start_is_an_error_of_ours_not_of_the_object(
+    process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="did not start"):
+        process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
