@@ -1,0 +1,55 @@
+"""The local cloud, up and down."""
+
+import pytest
+from click.testing import CliRunner
+
+from wetread import cli
+from wetread.commands import cloud as command
+from wetread.local.process import CloudError
+
+
+@pytest.fixture
+def calls(monkeypatch, tmp_path) -> list[object]:
+    noted: list[object] = []
+    monkeypatch.setenv("WETREAD_HOME", str(tmp_path))
+    monkeypatch.setattr(command.cloud, "up", lambda progress: progress("The local cloud is up at http://127.0.0.1:1."))
+    monkeypatch.setattr(command.cloud, "current", lambda: None)
+
+    def down(*, wipe: bool) -> None:
+        noted.append(wipe)
+
+    monkeypatch.setattr(command.cloud, "down", down)
+    return noted
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(cli.main, arguments, **options)
+
+
+def test_up_tells_where(calls) -> None:
+    result = run("--local", "up")
+    assert result.exit_code == 0
+    assert result.stderr == "The local cloud is up at http://127.0.0.1:1.\n"
+
+
+def test_the_environment_chooses_the_local_cloud_too(calls) -> None:
+    assert run("up", env={"WETREAD_LOCAL": "1"}).exit_code == 0
+
+
+def test_down_keeps_data_unless_wiped(calls, tmp_path) -> None:
+    (tmp_path / "demo").mkdir()
+    assert run("--local", "down").exit_code == 0
+    assert (tmp_path / "demo").exists()
+    assert run("--local", "down", "--wipe").exit_code == 0
+    assert not (tmp_path / "demo").exists()
+    assert calls == [False, True]
+
+
+def test_a_cloud_that_cannot_start_is_told(calls, monkeypatch) -> None:
+    def fail(progress):
+        raise CloudError("Port 4566 is used by another program.")
+
+    monkeypatch.setattr(command.cloud, "up", fail)
+    result = run("--local", "up")
+    assert result.exit_code == 1
+    assert "Error: Port 4566 is used" in result.stderr

@@ -1,0 +1,69 @@
+"""Rows as a table, as JSON and as CSV."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from functions.aws.index import IndexName
+from functions.domain.row import Status
+
+
+@pytest.fixture
+def rows(connection, completed, pending):
+    connection.index.rows += [
+        completed(key="ward/a.dcm"),
+        completed(key="ward/b.dcm", predicted_class="cap"),
+        pending(key="ward/[red]c\x1b[2J.dcm", status=Status.REFUSED, code="NotDicom", reason="No, it is not."),
+    ]
+    return connection.index.rows
+
+
+def test_the_newest_stand_first_in_the_table(wetread, rows) -> None:
+    result = wetread("results")
+    assert result.exit_code == 0
+    order = [result.stdout.index(text) for text in ("NotDicom", "ward/b.dcm", "ward/a.dcm")]
+    assert order == sorted(order)
+    assert "62.5 %" in result.stdout
+
+
+def test_a_key_is_shown_as_it_is_but_for_control_characters(wetread, rows) -> None:
+    shown = wetread("results").stdout
+    assert "[red]c\N{REPLACEMENT CHARACTER}[2J.dcm" in shown
+    assert "\x1b" not in shown
+
+
+def test_json_holds_complete_rows(wetread, rows) -> None:
+    documents = json.loads(wetread("results", "--json").stdout)
+    assert documents == [row.to_json() for row in reversed(rows)]
+
+
+def test_csv_holds_complete_rows(wetread, rows) -> None:
+    lines = list(csv.DictReader(io.StringIO(wetread("results", "--csv").stdout)))
+    assert [line["Key"] for line in lines] == [row.key for row in reversed(rows)]
+    assert lines[0]["Reason"] == "No, it is not."
+    assert lines[2]["Probability"] == "0.625"
+
+
+def test_conditions_are_passed_on(wetread, connection, rows) -> None:
+    documents = json.loads(wetread("results", "--class", "cap", "--status", "completed", "--json").stdout)
+    assert [document["Key"] for document in documents] == ["ward/b.dcm"]
+    assert connection.index.asked == [IndexName.BY_CLASS]
+
+
+def test_a_limit_says_that_there_is_more(wetread, rows) -> None:
+    result = wetread("results", "--limit", "2", "--json")
+    assert len(json.loads(result.stdout)) == 2
+    assert "more than these 2" in result.stderr
+
+
+def test_nothing_fits(wetread, rows) -> None:
+    result = wetread("results", "--key", "other")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "No row fits" in result.stderr
+
+
+@pytest.mark.parametrize("options", [("--since", "soon"), ("--json", "--csv"), ("--status", "Done"), ("--limit", "0")])
+def test_wrong_use_is_exit_code_2(wetread, options) -> None:
+    assert wetread("results", *options).exit_code == 2

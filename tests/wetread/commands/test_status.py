@@ -1,0 +1,40 @@
+"""The service at a glance."""
+
+import json
+
+from functions.domain.batch import Batch, BatchStatus
+
+
+def test_people_see_slots_champion_and_dead_letters(wetread, connection, pending) -> None:
+    connection.index.rows.append(pending())
+    connection.sqs.numbers["uploads-dead"] = 2
+    connection.batches.held[0] = Batch(
+        batch_id="b7",
+        status=BatchStatus.CLAIMING,
+        slot=0,
+        model_name="m",
+        model_package="wetread/3",
+        created_at="2026-11-23T08:00:00.000Z",
+        updated_at="2026-11-23T08:00:00.000Z",
+    )
+    result = wetread("status")
+    assert result.exit_code == 0
+    assert "wetread-b7" in result.stdout
+    assert "free" in result.stdout
+    assert "Champion: wetread/3" in result.stderr
+    assert "2 messages lie in the dead-letter queue uploads-dead" in result.stderr
+
+
+def test_people_are_told_that_there_is_no_champion(wetread, connection) -> None:
+    connection.registry.champion = lambda: None
+    assert "no champion" in wetread("status").stderr
+
+
+def test_json(wetread) -> None:
+    assert set(json.loads(wetread("status", "--json").stdout)) == {
+        "Uploads",
+        "OldestPendingSeconds",
+        "Slots",
+        "Champion",
+        "DeadLetters",
+    }

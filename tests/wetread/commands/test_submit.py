@@ -1,0 +1,94 @@
+"""Files in, and, with --wait, how each of them ended."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.domain.layout import upload_id
+from functions.domain.row import Status
+from wetread import submission, waiting
+
+
+@pytest.fixture
+def scans(tmp_path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("good.dcm", "bad.dcm", "manifest.json"):
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+@pytest.fixture
+def service(connection, completed, pending, monkeypatch):
+    """Gives every object that is put its row at once: completed, refused for bad.dcm, none for slow.dcm."""
+    put = connection.s3.put_object
+
+    def put_and_take(**request):
+        answer = put(**request)
+        key, version = request["Key"], answer["VersionId"]
+        identity = {"upload_id": upload_id(key, version), "key": key, "version_id": version}
+        if key.endswith("bad.dcm"):
+            refusal = {"status": Status.REFUSED, "code": "NotDicom", "reason": "The object is not a DICOM file."}
+            connection.index.rows.append(pending(**identity, **refusal))
+        elif not key.endswith("slow.dcm"):
+            connection.index.rows.append(completed(**identity))
+        return answer
+
+    monkeypatch.setattr(connection.s3, "put_object", put_and_take)
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
+    return connection
+
+
+def test_submits_and_says_what_was_left_out(wetread, connection, scans) -> None:
+    result = wetread("submit", scans, "--prefix", "today")
+    assert result.exit_code == 0
+    assert {key for key, _ in connection.s3.versions} == {"today/scans/good.dcm", "today/scans/bad.dcm"}
+    assert "Submitted 2 of 2 files to s3://uploads" in result.stderr
+    assert "manifest.json" in result.stderr
+    assert result.stdout == ""
+
+
+def test_json_tells_the_uploads(wetread, connection, scans) -> None:
+    documents = json.loads(wetread("submit", scans / "good.dcm", "--json").stdout)
+    assert documents == [{"UploadId": upload_id("good.dcm", "version-1"), "Key": "good.dcm", "VersionId": "version-1"}]
+
+
+def test_waiting_names_what_was_refused_and_fails(wetread, service, scans) -> None:
+    result = wetread("submit", scans, "--wait")
+    assert result.exit_code == 1
+    assert "1 Completed, 1 Refused" in result.stderr
+    assert "scans/bad.dcm  NotDicom: The object is not a DICOM file." in result.stderr
+    assert "scans/good.dcm" in result.stdout
+
+
+def test_waiting_for_good_objects_succeeds(wetread, service, scans) -> None:
+    result = wetread("submit", scans / "good.dcm", "--wait", "--json")
+    assert result.exit_code == 0
+    assert [document["Status"] for document in json.loads(result.stdout)] == ["Completed"]
+
+
+def test_a_timeout_says_what_has_not_ended(wetread, service, scans) -> None:
+    (scans / "slow.dcm").touch()
+    result = wetread("submit", scans, "--wait", "--timeout", "1")
+    assert result.exit_code == 1
+    assert "After 1 s 1 have not ended: scans/slow.dcm" in result.stderr
+
+
+def test_waiting_without_a_champion_is_warned_of(wetread, service, scans) -> None:
+    service.registry.champion = lambda: None
+    assert "no champion" in wetread("submit", scans / "good.dcm", "--wait").stderr
+
+
+def test_long_lists_are_cut(wetread, service, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(submission, "NAMED", 2)
+    for number in range(4):
+        (tmp_path / f"{number}-bad.dcm").touch()
+    result = wetread("submit", *sorted(tmp_path.iterdir()), "--wait")
+    assert "and 2 more" in result.stderr
+
+
+def test_a_wrong_path_is_told_before_any_cloud_is_asked(wetread, connection, tmp_path) -> None:
+    result = wetread("submit", tmp_path / "absent")
+    assert result.exit_code == 2
+    assert connection.where not in result.stderr

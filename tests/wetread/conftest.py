@@ -1,0 +1,189 @@
+"""A connection made of small in-memory parts, and a runner for the commands that use it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner, Result
+
+from functions.aws.champion import Champion
+from functions.aws.index import IndexName, Page
+from functions.domain.batch import Batch
+from functions.domain.row import NAMES, Row, Status
+from wetread import cli
+from wetread.commands import session
+from wetread.deployment import Deployment
+
+_FIELDS = {name: field for field, name in NAMES.items()}
+_numbers = itertools.count(1)
+
+CHAMPION = Champion(
+    model_name="wetread-3",
+    model_package="wetread/3",
+    model_package_arn="arn:aws:sagemaker:us-east-1:000000000000:model-package/wetread/3",
+    artifact_sha256="c0ffee" * 10,
+    promoted_at="2026-11-23T08:00:00.000Z",
+    previous="wetread/2",
+)
+
+
+def _pending(**changes: object) -> Row:
+    number = next(_numbers)
+    values: dict[str, object] = {
+        "upload_id": f"{number:032x}",
+        "key": f"ward/{number}.dcm",
+        "version_id": f"v{number}",
+        "size": 1000,
+        "received_at": f"2026-11-23T07:{number // 60 % 60:02d}:{number % 60:02d}.000Z",
+        "updated_at": "2026-11-23T08:00:00.000Z",
+        "status": Status.PENDING,
+    }
+    return Row(**(values | changes))  # type: ignore[arg-type]
+
+
+def _completed(**changes: object) -> Row:
+    values: dict[str, object] = {
+        "status": Status.COMPLETED,
+        "study_instance_uid": "2.25.111111111111",
+        "series_instance_uid": "2.25.222222222222",
+        "sop_instance_uid": "2.25.333333333333",
+        "predicted_class": "covid",
+        "probabilities": {"normal": 0.125, "cap": 0.25, "covid": 0.625},
+        "model_package": "wetread/3",
+        "completed_at": "2026-11-23T08:30:00.000Z",
+    }
+    return _pending(**(values | changes))
+
+
+class MemoryIndex:
+    """Rows in a list that answers the index's questions page by page, and notes what it was asked."""
+
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        self.rows = list(rows)
+        self.asked: list[IndexName] = []
+
+    def get_many(self, upload_ids: Sequence[str]) -> dict[str, Row]:
+        return {row.upload_id: row for row in self.rows if row.upload_id in set(upload_ids)}
+
+    def query(self, index, value, *, since=None, newest_first=True, limit=None, start=None) -> Page:
+        self.asked.append(index)
+        sort = _FIELDS[index.sort]
+        fitting = [
+            row
+            for row in self.rows
+            if getattr(row, _FIELDS[index.partition]) == value and (since is None or getattr(row, sort) >= since)
+        ]
+        fitting.sort(key=lambda row: getattr(row, sort), reverse=newest_first)
+        begin = start["at"] if start else 0
+        end = begin + (limit or len(fitting))
+        return Page(fitting[begin:end], {"at": end} if end < len(fitting) else None)
+
+
+class MemoryBatches:
+    def __init__(self, *batches: Batch) -> None:
+        self.held = {batch.slot: batch for batch in batches}
+
+    def holders(self, slots: int) -> dict[int, str]:
+        return {slot: batch.batch_id for slot, batch in self.held.items() if slot < slots}
+
+    def get(self, batch_id: str) -> Batch | None:
+        return next((batch for batch in self.held.values() if batch.batch_id == batch_id), None)
+
+
+class CountingTable:
+    """A DynamoDB client that only counts rows by status, in pages of ``page``."""
+
+    def __init__(self, index: MemoryIndex, page: int = 4000) -> None:
+        self.index, self.page = index, page
+
+    def query(self, **request) -> dict[str, object]:
+        assert request["Select"] == "COUNT"
+        status = request["ExpressionAttributeValues"][":status"]["S"]
+        total = sum(row.status == status for row in self.index.rows)
+        begin = request.get("ExclusiveStartKey", 0)
+        end = min(total, begin + min(self.page, request["Limit"]))
+        return {"Count": end - begin} | ({"LastEvaluatedKey": end} if end < total else {})
+
+
+class Queues:
+    def __init__(self, **numbers: int) -> None:
+        self.numbers = numbers
+
+    def get_queue_attributes(self, *, QueueUrl, AttributeNames) -> dict[str, dict[str, str]]:  # noqa: N803
+        return {"Attributes": {AttributeNames[0]: str(self.numbers.get(QueueUrl.rsplit("/", 1)[-1], 0))}}
+
+
+class MemoryBucket:
+    """An S3 client that keeps what is put, each put a new version."""
+
+    def __init__(self) -> None:
+        self.versions: dict[tuple[str, str], bytes] = {}
+        self._numbers = itertools.count(1)
+
+    def put_object(self, *, Bucket, Key, Body, ContentType) -> dict[str, str]:  # noqa: N803
+        version = f"version-{next(self._numbers)}"
+        self.versions[Key, version] = Body.read()
+        return {"VersionId": version}
+
+
+DEPLOYMENT = Deployment(
+    uploads_bucket_name="uploads",
+    work_bucket_name="work",
+    results_bucket_name="results",
+    models_bucket_name="models",
+    index_table_name="index",
+    batches_table_name="batches",
+    tick_queue_url="http://queue/tick.fifo",
+    model_package_group_name="wetread",
+    job_role_arn="arn:aws:iam::000000000000:role/job",
+    image_uri="local/wetread:latest",
+    instance_type="ml.m5.xlarge",
+    job_name_prefix="wetread",
+    dead_letter_queue_urls=("http://queue/uploads-dead", "http://queue/tick-dead"),
+    slots=2,
+)
+
+
+@pytest.fixture
+def pending() -> Callable[..., Row]:
+    """Makes pending rows, each newer than the one before."""
+    return _pending
+
+
+@pytest.fixture
+def completed() -> Callable[..., Row]:
+    """Makes completed rows, each newer than the one before."""
+    return _completed
+
+
+@pytest.fixture
+def memory_index() -> type[MemoryIndex]:
+    return MemoryIndex
+
+
+@pytest.fixture
+def connection() -> SimpleNamespace:
+    index = MemoryIndex()
+    return SimpleNamespace(
+        where="AWS account 123456789012, region eu-west-1, stack Wetread",
+        local=False,
+        deployment=DEPLOYMENT,
+        index=index,
+        batches=MemoryBatches(),
+        dynamodb=CountingTable(index),
+        sqs=Queues(),
+        s3=MemoryBucket(),
+        registry=SimpleNamespace(champion=lambda: CHAMPION, versions=list),
+    )
+
+
+@pytest.fixture
+def wetread(connection, monkeypatch) -> Callable[..., Result]:
+    """Run the command line against ``connection``."""
+    monkeypatch.setattr(session, "connect", lambda choice: connection)
+    for variable in ("WETREAD_LOCAL", "AWS_PROFILE", "WETREAD_STACK"):
+        monkeypatch.delenv(variable, raising=False)
+    return lambda *arguments: CliRunner().invoke(cli.main, [str(argument) for argument in arguments])

@@ -1,0 +1,110 @@
+"""The demo's steps against a service that answers at once."""
+
+import dataclasses
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from functions.domain.layout import upload_id
+from functions.domain.row import Status
+from wetread import cli
+from wetread.commands import demo as command
+from wetread.commands import session
+from wetread.demo import story
+from wetread.demo.defects import DEFECTS
+
+
+@pytest.fixture
+def service(connection, completed, monkeypatch, tmp_path):
+    """A service that reads an object as its defect or label says, but not the defects in ``service.wrong``."""
+    put = connection.s3.put_object
+    by_name = {f"spoilt-{defect.name}.dcm": defect for defect in DEFECTS}
+    connection.wrong, connection.labels, connection.local = set(), {}, True
+
+    def put_and_read(**request):
+        answer = put(**request)
+        key, version = request["Key"], answer["VersionId"]
+        name = key.rsplit("/", 1)[-1]
+        row = completed(upload_id=upload_id(key, version), key=key, version_id=version)
+        if name in connection.labels:
+            row = dataclasses.replace(row, predicted_class=connection.labels[name])
+        if name in by_name and name not in connection.wrong:
+            row = dataclasses.replace(row, status=by_name[name].status, code=by_name[name].code)
+        connection.index.rows.append(row)
+        return answer
+
+    monkeypatch.setattr(connection.s3, "put_object", put_and_read)
+    monkeypatch.setattr(session, "connect", lambda choice: connection)
+    monkeypatch.setattr(command.cloud, "up", lambda progress: progress("The local cloud is up."))
+    monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
+    return connection
+
+
+def run(*options):
+    return CliRunner().invoke(cli.main, ["--local", "demo", *map(str, options)])
+
+
+def test_phantoms_are_read_and_the_spoilt_ones_are_seen(service, tmp_path) -> None:
+    result = run("--count", "6", "--size", "64")
+    assert result.exit_code == 0, result.output
+    assert len(service.s3.versions) == 6 + len(story.SHOWN_DEFECTS)
+    assert "TruncatedHeader" in result.stderr
+    assert "of 6 slices" in result.stderr
+    assert "no medical device" in result.stderr
+    assert "wetread --local results --study" in result.stderr
+    assert "read as covid" in result.stdout
+
+
+def test_a_spoilt_object_that_is_read_is_a_failure(service) -> None:
+    service.wrong = {"spoilt-mr.dcm"}
+    result = run("--count", "1", "--size", "64")
+    assert result.exit_code == 1
+    assert "spoilt-mr.dcm is Completed (None), expected Refused (ModalityNotServed)" in result.stderr
+
+
+def test_a_folder_with_labels_is_compared(service, tmp_path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    truth = {"a.dcm": "cap", "b.dcm": "covid"}
+    entries = [{"filename": name, "content": {"label": label}} for name, label in truth.items()]
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    for name in truth:
+        (folder / name).touch()
+    service.labels = {"a.dcm": "cap", "b.dcm": "normal"}
+    result = run("--data", folder)
+    assert result.exit_code == 0, result.output
+    assert "1 of 2 slices (50 %)" in result.stderr
+
+
+def test_a_folder_without_labels_is_not_compared(service, tmp_path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.dcm").touch()
+    assert "No labels are known" in run("--data", tmp_path / "mine").stderr
+
+
+def test_without_a_champion_one_is_trained_registered_and_promoted(service, monkeypatch) -> None:
+    champion = service.registry.champion()
+    service.registry.champion = lambda: None
+    steps = []
+
+    def train(connection, cohort, artifact, now, tell):
+        steps.append(f"train on {len(list(cohort.glob('*.dcm')))}")
+        tell("epoch 1")
+
+    def promote(version):
+        steps.append(f"promote {version}")
+        service.registry.champion = lambda: champion
+
+    monkeypatch.setattr(story, "train", train)
+    monkeypatch.setattr(story, "TRAINING_PATIENTS", 3)
+    monkeypatch.setattr(story, "TRAINING_SIZE", 64)
+    service.registry.register = lambda artifact: champion
+    service.registry.promote = promote
+    assert run("--count", "1", "--size", "64").exit_code == 0
+    assert steps == ["train on 12", "promote wetread/3"]
+
+
+def test_every_shown_defect_exists() -> None:
+    assert set(story.SHOWN_DEFECTS) <= {defect.name for defect in DEFECTS}
+    assert {Status.REFUSED, Status.FAILED} <= {d.status for d in DEFECTS if d.name in story.SHOWN_DEFECTS}

@@ -1,0 +1,171 @@
+"""What queues and the functions that read them do: batches, windows, order, partial failures, dead letters, redrive."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from wetread.local.mends.queue_mappings import Alarm, _due
+
+# A function that writes what it got to a queue: one message for each invocation. It fails bodies that say so.
+RELAY = """
+import boto3, json, os
+def handler(event, context):
+    bodies = [record["body"] for record in event["Records"]]
+    boto3.client("sqs").send_message(QueueUrl=os.environ["SEEN"], MessageBody=json.dumps(bodies))
+    failed = [record["messageId"] for record in event["Records"] if "fail" in record["body"]]
+    return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
+"""
+
+
+@pytest.fixture
+def relay(client, queue, function):
+    """Read a queue with the relaying function; return the URL of the queue to which it relays."""
+    mappings = []
+
+    def make(arn, **settings):
+        seen, seen_arn = queue("-seen")
+        name = function(RELAY, ("sqs:SendMessage", seen_arn), Environment={"Variables": {"SEEN": seen}})
+        mapping = client("lambda").create_event_source_mapping(
+            FunctionName=name, EventSourceArn=arn, FunctionResponseTypes=["ReportBatchItemFailures"], **settings
+        )
+        mappings.append(mapping["UUID"])
+        return seen
+
+    yield make
+    for uuid in mappings:
+        client("lambda").delete_event_source_mapping(UUID=uuid)
+
+
+def send(client, url, *bodies):
+    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+    for start in range(0, len(entries), 10):
+        client("sqs").send_message_batch(QueueUrl=url, Entries=entries[start : start + 10])
+
+
+def test_a_full_batch_is_larger_than_ten_and_does_not_wait_for_the_window(client, queue, relay, received):
+    url, arn = queue()
+    bodies = [f"message {number}" for number in range(20)]
+    send(client, url, *bodies)
+    seen = relay(arn, BatchSize=20, MaximumBatchingWindowInSeconds=60)
+    assert received(seen, seconds=20) == [bodies]
+
+
+def test_the_window_gathers_what_comes_one_by_one(client, queue, relay, received):
+    url, arn = queue()
+    seen = relay(arn, BatchSize=50, MaximumBatchingWindowInSeconds=2)
+    for body in ("one", "two", "three"):
+        send(client, url, body)
+        time.sleep(0.1)
+    assert received(seen, seconds=20) == [["one", "two", "three"]]
+
+
+def test_a_failed_message_alone_comes_again_and_ends_in_the_dead_letter_queue(client, queue, relay, received, until):
+    dead, dead_arn = queue("-dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": "2"})
+    url, arn = queue(VisibilityTimeout="1", RedrivePolicy=redrive)
+    seen = relay(arn, BatchSize=10)
+
+    send(client, url, '"good"', '"fail"')
+
+    letters = until(lambda: received(dead, seconds=1))
+    assert letters == ["fail"]
+    batches = []
+    until(lambda: (batches.extend(received(seen)), len(batches) >= 2)[1])
+    bodies = [body for batch in batches for body in batch]
+    assert sorted(bodies) == ['"fail"', '"fail"', '"good"']
+
+
+def test_fifo_keeps_order_drops_duplicates_and_waits_its_delay(client, queue, relay, received, until):
+    url, arn = queue(".fifo", FifoQueue="true", DelaySeconds="1")
+    seen = relay(arn, BatchSize=10)
+    sent = time.time()
+    for body, deduplication in (("one", "a"), ("two", "b"), ("again", "a"), ("three", "c")):
+        client("sqs").send_message(
+            QueueUrl=url, MessageBody=body, MessageGroupId="g", MessageDeduplicationId=deduplication
+        )
+    batches = []
+    until(lambda: (batches.extend(received(seen, seconds=1)), sum(map(len, batches)) >= 3)[1])
+    assert [body for batch in batches for body in batch] == ["one", "two", "three"]
+    assert time.time() - sent >= 1
+
+
+def test_redrive_sends_dead_letters_again(client, queue, received):
+    dead, dead_arn = queue("-dead")
+    url, _arn = queue(RedrivePolicy=json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": "1"}))
+    send(client, dead, '"dead"')
+
+    client("sqs").start_message_move_task(SourceArn=dead_arn)
+
+    (task,) = client("sqs").list_message_move_tasks(SourceArn=dead_arn)["Results"]
+    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("COMPLETED", 1)
+    assert received(url, seconds=5) == ["dead"]
+    assert received(dead) == []
+
+
+def test_no_message_is_lost_between_senders_and_receivers(client, session, queue):
+    """Messages arrive on one thread of the emulator while others take them away."""
+    url, _arn = queue()
+    got, total = set(), 300
+
+    def send_all():
+        for start in range(0, total, 10):
+            send(client, url, *[str(number) for number in range(start, start + 10)])
+
+    def receive():
+        sqs = session.client("sqs")
+        quiet = 0
+        while quiet < 3:
+            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+            quiet = 0 if messages else quiet + 1
+            for message in messages:
+                got.add(int(message["Body"]))
+            if messages:
+                entries = [{"Id": m["MessageId"], "ReceiptHandle": m["ReceiptHandle"]} for m in messages]
+                assert not sqs.delete_message_batch(QueueUrl=url, Entries=entries).get("Failed")
+
+    threads = [threading.Thread(target=send_all), *(threading.Thread(target=receive) for _ in range(3))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == set(range(total))
+
+
+def test_a_receipt_that_is_none_deletes_nothing(client, queue, received):
+    url, _arn = queue()
+    send(client, url, '"kept"')
+    sqs = client("sqs")
+    with pytest.raises(sqs.exceptions.ClientError, match="receipt handle is invalid"):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle="none")
+    failed = sqs.delete_message_batch(QueueUrl=url, Entries=[{"Id": "a", "ReceiptHandle": "none"}])["Failed"]
+    assert [entry["Id"] for entry in failed] == ["a"]
+    assert received(url) == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "size", "window", "due"),
+    [
+        ([], 2, 5, float("inf")),
+        ([10], 2, 5, 15),
+        ([10, 12], 2, 5, 12),
+        ([12, 10], 2, 0, 10),
+        ([10, 12, 13], 2, 60, 12),
+    ],
+)
+def test_a_batch_is_due_when_it_is_full_or_its_window_is_over(visible, size, window, due):
+    assert _due([{"visible_at": at} for at in visible], size, window) == due
+
+
+def test_an_alarm_rings_at_the_earliest_time_asked_for():
+    rung = threading.Event()
+    alarm = Alarm(rung.set)
+    alarm.at(time.time() + 60)
+    alarm.at(time.time() + 0.01)
+    assert rung.wait(10)
+    rung.clear()
+    alarm.at(time.time() - 1)
+    assert rung.wait(10)

@@ -1,0 +1,170 @@
+"""Models, model package groups and model packages."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+ACCOUNT = "arn:aws:sagemaker:us-east-1:000000000000"
+
+
+@pytest.fixture
+def sagemaker(client):
+    return client("sagemaker")
+
+
+@pytest.fixture
+def refusal(sagemaker):
+    def message(operation, **request):
+        with pytest.raises(sagemaker.exceptions.ClientError) as error:
+            getattr(sagemaker, operation)(**request)
+        return f"{error.value.response['Error']['Code']}: {error.value.response['Error']['Message']}"
+
+    return message
+
+
+@pytest.fixture
+def group(sagemaker, name):
+    sagemaker.create_model_package_group(ModelPackageGroupName=name.upper(), ModelPackageGroupDescription="models")
+    return name.upper()
+
+
+@pytest.fixture
+def package(sagemaker, group, artifact):
+    def make(**members):
+        specification = {
+            "Containers": [{"Image": "image", "ModelDataUrl": artifact}],
+            "SupportedContentTypes": ["application/dicom"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        }
+        request = {"ModelPackageGroupName": group, "InferenceSpecification": specification, **members}
+        return sagemaker.create_model_package(**request)["ModelPackageArn"]
+
+    return make
+
+
+def test_versions_count_up_and_are_listed_newest_first(sagemaker, group, package, name):
+    arns = [package(ModelPackageDescription=f"number {number}") for number in (1, 2, 3)]
+    assert arns == [f"{ACCOUNT}:model-package/{name}/{number}" for number in (1, 2, 3)]
+    listed = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    assert [package["ModelPackageVersion"] for package in listed] == [3, 2, 1]
+    assert {package["ModelApprovalStatus"] for package in listed} == {"PendingManualApproval"}
+    sagemaker.delete_model_package(ModelPackageName=arns[2])
+    assert package() == f"{ACCOUNT}:model-package/{name}/4"
+
+
+def test_the_same_token_gives_the_same_version(package):
+    token = "00000000-0000-4000-8000-000000000001"
+    assert package(ClientToken=token) == package(ClientToken=token) != package()
+
+
+def test_a_package_is_described_updated_and_told_of(sagemaker, group, package, events_of):
+    read = events_of("SageMaker Model Package State Change", "ModelPackageGroupName", group)
+    arn = package(CustomerMetadataProperties={"sha256": "ab", "old": "1"})
+    sagemaker.update_model_package(
+        ModelPackageArn=arn,
+        ModelApprovalStatus="Approved",
+        ApprovalDescription="looks right",
+        CustomerMetadataProperties={"accepted": "yes"},
+        CustomerMetadataPropertiesToRemove=["old"],
+    )
+    description = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert description["ModelApprovalStatus"] == "Approved"
+    assert description["ModelPackageStatus"] == "Completed"
+    assert description["CustomerMetadataProperties"] == {"sha256": "ab", "accepted": "yes"}
+    assert description["InferenceSpecification"]["Containers"][0]["Image"] == "image"
+    approved = sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus="Approved")
+    assert [summary["ModelPackageArn"] for summary in approved["ModelPackageSummaryList"]] == [arn]
+    told = [event["detail"]["ModelApprovalStatus"] for event in read()]
+    assert sorted(told) == ["Approved", "PendingManualApproval"]
+
+
+def test_a_group_with_versions_cannot_be_deleted(sagemaker, group, package, refusal):
+    arn = package()
+    assert refusal("delete_model_package_group", ModelPackageGroupName=group).startswith("ConflictException")
+    sagemaker.delete_model_package(ModelPackageName=arn)
+    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+    assert "does not exist" in refusal("describe_model_package_group", ModelPackageGroupName=group)
+
+
+def test_what_the_registry_refuses(group, package, refusal, name):
+    assert "already exists" in refusal("create_model_package_group", ModelPackageGroupName=group)
+    assert "does not exist" in refusal("create_model_package", ModelPackageGroupName="none")
+    assert "versioned model packages only" in refusal("create_model_package", ModelPackageName=name)
+    tags = [{"Key": "a", "Value": "b"}]
+    assert "Tags are not allowed" in refusal("create_model_package", ModelPackageGroupName=group, Tags=tags)
+    assert "does not exist" in refusal("describe_model_package", ModelPackageName=f"{ACCOUNT}:model-package/{name}/9")
+
+
+def test_a_model_is_described_listed_and_deleted(sagemaker, model, name, refusal, job_role):
+    model(A="1")
+    description = sagemaker.describe_model(ModelName=name)
+    assert description["ModelArn"] == f"{ACCOUNT}:model/{name}"
+    assert description["PrimaryContainer"]["Environment"] == {"A": "1"}
+    assert [found["ModelName"] for found in sagemaker.list_models(NameContains=name)["Models"]] == [name]
+    container = description["PrimaryContainer"]
+    request = {"ModelName": name, "ExecutionRoleArn": job_role, "PrimaryContainer": container}
+    assert "already existing model" in refusal("create_model", **request)
+    sagemaker.delete_model(ModelName=name)
+    assert "Could not find model" in refusal("describe_model", ModelName=name)
+
+
+def test_a_model_needs_a_role_that_sagemaker_may_assume_and_that_reads_the_artifact(role, artifact, refusal, name):
+    container = {"Image": "image", "ModelDataUrl": artifact}
+    elsewhere = role("lambda.amazonaws.com", ("s3:GetObject", "*"))
+    blind = role("sagemaker.amazonaws.com")
+    for arn, message in ((elsewhere, "Could not assume role"), (blind, "Could not access model data")):
+        assert message in refusal("create_model", ModelName=name, ExecutionRoleArn=arn, PrimaryContainer=container)
+
+
+def test_a_model_of_an_approved_package_runs(
+    sagemaker, package, name, job_role, upload, transform_request, ended, refusal
+):
+    arn = package()
+    request = {"ModelName": name, "ExecutionRoleArn": job_role, "PrimaryContainer": {"ModelPackageName": arn}}
+    assert "is not approved" in refusal("create_model", **request)
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    sagemaker.create_model(**request)
+    sagemaker.create_transform_job(**transform_request(upload(a=b"a")))
+    assert ended(name)["TransformJobStatus"] == "Completed"
+
+
+def test_a_role_that_is_not_to_be_passed_cannot_be_used(function, invoke, job_role, artifact, name):
+    source = "import boto3\ndef handler(request, context): boto3.client('sagemaker').create_model(**request)"
+    caller = function(source, ("sagemaker:CreateModel", "*"))
+    container = {"Image": "image", "ModelDataUrl": artifact}
+    request = {"ModelName": name, "ExecutionRoleArn": job_role, "PrimaryContainer": container}
+    assert "iam:PassRole" in invoke(caller, request)[0]["errorMessage"]
+
+
+def test_tags_can_be_added_and_taken_away(sagemaker, group, name):
+    arn = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["a"])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
+
+
+def test_cloudformation_makes_a_group(client, sagemaker, name, until, refusal):
+    template = {
+        "Resources": {
+            "Group": {
+                "Type": "AWS::SageMaker::ModelPackageGroup",
+                "Properties": {"ModelPackageGroupName": name, "ModelPackageGroupDescription": "of a stack"},
+            }
+        },
+        "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Group", "ModelPackageGroupArn"]}}},
+    }
+    stacks = client("cloudformation")
+    stacks.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    until(lambda: stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE")
+    assert sagemaker.describe_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupStatus"] == "Completed"
+    (output,) = stacks.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    assert output["OutputValue"] == f"{ACCOUNT}:model-package-group/{name}"
+    stacks.delete_stack(StackName=name)
+    until(lambda: "does not exist" in refusal("describe_model_package_group", ModelPackageGroupName=name))
+
+
+def test_an_operation_that_is_not_here_is_said_so(sagemaker):
+    with pytest.raises(sagemaker.exceptions.ClientError, match="This local SageMaker has no ListEndpoints"):
+        sagemaker.list_endpoints()

@@ -1,0 +1,281 @@
+"""Batch transform, from CreateTransformJob to outputs, logs and events."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+
+import pytest
+
+LOG_GROUP = "/aws/sagemaker/TransformJobs"
+
+
+@pytest.fixture
+def run(client, transform_request, ended):
+    def start_and_wait(uri, **changes):
+        request = transform_request(uri, **changes)
+        client("sagemaker").create_transform_job(**request)
+        return ended(request["TransformJobName"])
+
+    return start_and_wait
+
+
+def test_every_object_of_a_manifest_is_posted_once_and_has_an_output(model, upload, run, outputs, log_lines, name):
+    model(FAKE_SETTING="of the model")
+    bodies = {f"object{number}.dcm": f"object {number}".encode() for number in range(12)}
+
+    job = run(upload(**bodies), MaxConcurrentTransforms=4, Environment={"FAKE_SETTING": "of the job"})
+
+    assert job["TransformJobStatus"] == "Completed"
+    assert job["TransformEndTime"] >= job["TransformStartTime"] >= job["CreationTime"]
+    answers = {key: json.loads(body) for key, body in outputs().items()}
+    assert {key: answer["sha256"] for key, answer in answers.items()} == {
+        f"{key}.out": hashlib.sha256(body).hexdigest() for key, body in bodies.items()
+    }
+    answer = answers["object0.dcm.out"]
+    assert answer["type"] == "application/dicom"
+    assert answer["model"] == ["model.pth"]
+    assert answer["environment"] == {
+        "SAGEMAKER_BATCH": "true",
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "4",
+        "FAKE_SETTING": "of the job",
+        "AWS_ACCESS_KEY_ID": None,
+    }
+    lines = log_lines(LOG_GROUP, name)
+    assert "serving the fake model" in lines
+    assert any("MaxConcurrentTransforms=4, MaxPayloadInMB=6" in line for line in lines)
+
+
+def test_a_prefix_names_all_that_begins_with_it(client, bucket, model, run, outputs, transform_request):
+    model()
+    for key in ("in/a/1.dcm", "in/a/b/2.dcm", "in/c/3.dcm"):
+        client("s3").put_object(Bucket=bucket, Key=key, Body=b"x")
+    run(f"s3://{bucket}/in/a/", kind="S3Prefix")
+    assert sorted(outputs()) == ["1.dcm.out", "b/2.dcm.out"]
+
+
+def test_one_failed_object_fails_the_job_and_leaves_the_others_outputs(model, upload, run, outputs, log_lines, name):
+    model()
+    job = run(upload(good=b"good", bad=b"status 400", broken=b"status 500", again=b"once x"))
+    assert job["TransformJobStatus"] == "Failed"
+    assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
+    assert sorted(outputs()) == ["again.out", "good.out"]
+    assert outputs()["again.out"] == b"second time"
+    lines = [line for line in log_lines(LOG_GROUP, name) if "Bad HTTP status" in line]
+    assert sorted(line.rpartition("logs]: ")[2].split(":")[0] for line in lines) == ["bad", "broken"]
+
+
+def test_too_large_absent_and_forbidden_objects_are_the_client_s_fault(
+    client, bucket, model, upload, run, outputs, transform_request, log_lines, name
+):
+    model()
+    upload(good=b"good", large=b"x" * (1024 * 1024 + 1))
+    client("s3").put_object(Bucket=bucket, Key="forbidden", Body=b"x")
+    manifest = json.dumps([{"prefix": f"s3://{bucket}/"}, "in/good", "in/large", "in/absent", "forbidden"])
+    client("s3").put_object(Bucket=bucket, Key="in/other.json", Body=manifest.encode())
+    job = run(f"s3://{bucket}/in/other.json", MaxPayloadInMB=1)
+    assert job["FailureReason"] == "ClientError: See job logs for more information"
+    assert sorted(outputs()) == ["in/good.out"]
+    log = "\n".join(log_lines(LOG_GROUP, name))
+    assert "in/large: 1048577 bytes are more than MaxPayloadInMB=1 allows" in log
+    assert "in/absent: An error occurred (NoSuchKey)" in log
+    assert "forbidden: An error occurred (AccessDenied)" in log
+
+
+def test_the_container_s_advice_is_taken(model, upload, run, log_lines, name):
+    model(FAKE_PARAMETERS='{"MaxConcurrentTransforms": 3, "MaxPayloadInMB": 7}')
+    run(upload(a=b"a"))
+    assert any("MaxConcurrentTransforms=3, MaxPayloadInMB=7" in line for line in log_lines(LOG_GROUP, name))
+
+
+def test_an_invocation_that_takes_too_long_fails(model, upload, run):
+    model()
+    client_configuration = {"InvocationsTimeoutInSeconds": 1, "InvocationsMaxRetries": 0}
+    job = run(upload(slow=b"sleep 20"), ModelClientConfig=client_configuration)
+    assert (job["TransformJobStatus"], job["FailureReason"][:14]) == ("Failed", "AlgorithmError")
+
+
+def test_a_container_that_dies_fails_the_job(model, upload, run, outputs):
+    model()
+    job = run(upload(a=b"a", b=b"die", c=b"c"), MaxConcurrentTransforms=1)
+    assert (job["TransformJobStatus"], job["FailureReason"][:14]) == ("Failed", "AlgorithmError")
+    assert sorted(outputs()) == ["a.out"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [({"FAKE_START": "crash"}, "ended before it answered /ping"), ({"FAKE_PING": "never"}, "within 3 seconds")],
+)
+def test_a_container_that_does_not_start_fails_the_job(model, upload, run, log_lines, name, environment, reason):
+    model(**environment)
+    job = run(upload(a=b"a"))
+    assert job["TransformJobStatus"] == "Failed"
+    assert reason in job["FailureReason"]
+    assert any("serving the fake model" in line for line in log_lines(LOG_GROUP, name))
+
+
+def test_a_stopped_job_ends_its_container_and_keeps_its_outputs(
+    client, model, upload, transform_request, ended, outputs, until
+):
+    model()
+    request = transform_request(upload(fast=b"fast", slow=b"sleep 60"), MaxConcurrentTransforms=1)
+    sagemaker = client("sagemaker")
+    sagemaker.create_transform_job(**request)
+    until(outputs)
+    asked = time.monotonic()
+    sagemaker.stop_transform_job(TransformJobName=request["TransformJobName"])
+    assert ended(request["TransformJobName"])["TransformJobStatus"] == "Stopped"
+    assert time.monotonic() - asked < 15
+    assert sorted(outputs()) == ["fast.out"]
+    with pytest.raises(sagemaker.exceptions.ClientError, match="the job is in status Stopped"):
+        sagemaker.stop_transform_job(TransformJobName=request["TransformJobName"])
+
+
+def test_events_mirror_the_description_in_the_real_events_form(model, upload, run, events_of, name):
+    model()
+    read = events_of("SageMaker Transform Job State Change", "TransformJobName", name)
+    job = run(upload(a=b"a"), Tags=[{"Key": "batch", "Value": "7"}])
+    events = read()
+    assert sorted(event["detail"]["TransformJobStatus"] for event in events) == ["Completed", "InProgress"]
+    (last,) = [event for event in events if event["detail"]["TransformJobStatus"] == "Completed"]
+    detail = last["detail"]
+    assert last["source"] == "aws.sagemaker"
+    assert last["resources"] == [job["TransformJobArn"]] == [detail["TransformJobArn"]]
+    assert detail["CreationTime"] == int(job["CreationTime"].timestamp() * 1000)
+    assert isinstance(detail["TransformEndTime"], int)
+    assert detail["Tags"] == {"batch": "7"}
+    assert detail["TransformInput"] == job["TransformInput"]
+    assert detail["ModelName"] == name
+
+
+# --- what is refused at once
+
+
+@pytest.fixture
+def refused(client):
+    def message(request):
+        sagemaker = client("sagemaker")
+        with pytest.raises(sagemaker.exceptions.ClientError) as error:
+            sagemaker.create_transform_job(**request)
+        return f"{error.value.response['Error']['Code']}: {error.value.response['Error']['Message']}"
+
+    return message
+
+
+def test_a_name_is_used_up_for_good(model, upload, transform_request, run, refused):
+    model()
+    uri = upload(a=b"a")
+    run(uri)
+    assert refused(transform_request(uri)).startswith("ResourceInUse: Job name must be unique within an AWS account")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ModelName": "unknown"}, "ValidationException: Could not find model"),
+        ({"MaxConcurrentTransforms": 20, "MaxPayloadInMB": 6}, "must not exceed 100"),
+        ({"BatchStrategy": "MultiRecord"}, "BatchStrategy MultiRecord needs a SplitType"),
+        ({"TransformJobName": "under_score"}, "regular expression pattern"),
+        ({"TransformResources": {"InstanceType": "ml.none", "InstanceCount": 1}}, "enum value set"),
+        (
+            {"TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 9}},
+            "ResourceLimitExceeded: The account-level service limit 'ml.m5.xlarge for transform job usage' is 8",
+        ),
+    ],
+)
+def test_a_request_against_the_rules_is_refused(model, upload, transform_request, refused, changes, message):
+    model()
+    assert message in refused(transform_request(upload(a=b"a"), **changes))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (b"[]", "does not begin with"),
+        (b'["in/a"]', "does not begin with"),
+        (b'[{"prefix": "s3://b/in/"}]', "names no objects"),
+        (b"[{'prefix': 's3://b/in/'}, 'a']", "is no JSON document"),
+    ],
+)
+def test_a_manifest_that_names_nothing_is_refused(client, bucket, model, transform_request, refused, manifest, message):
+    model()
+    client("s3").put_object(Bucket=bucket, Key="in/manifest.json", Body=manifest)
+    assert message in refused(transform_request(f"s3://{bucket}/in/manifest.json"))
+
+
+def test_a_prefix_without_objects_is_refused_and_so_is_an_absent_manifest(bucket, model, transform_request, refused):
+    model()
+    answer = refused(transform_request(f"s3://{bucket}/in/none/", kind="S3Prefix"))
+    assert answer.startswith("ValidationException: No S3 objects found under S3 URL")
+    assert "Could not read the manifest" in refused(transform_request(f"s3://{bucket}/in/manifest.json"))
+
+
+def test_a_role_that_may_not_list_looks_like_no_objects(
+    client, bucket, artifact, role, upload, transform_request, refused, name
+):
+    upload(a=b"a")
+    blind = role("sagemaker.amazonaws.com", ("s3:GetObject", f"arn:aws:s3:::{bucket}/*"))
+    container = {"Image": "x", "ModelDataUrl": artifact}
+    client("sagemaker").create_model(ModelName=name, ExecutionRoleArn=blind, PrimaryContainer=container)
+    assert "No S3 objects found" in refused(transform_request(f"s3://{bucket}/in/", kind="S3Prefix"))
+
+
+def test_a_role_that_may_not_write_fails_every_object(client, bucket, artifact, role, upload, run, outputs, name):
+    reader = role(
+        "sagemaker.amazonaws.com",
+        ("s3:GetObject", f"arn:aws:s3:::{bucket}/*"),
+        ("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+    )
+    container = {"Image": "x", "ModelDataUrl": artifact}
+    client("sagemaker").create_model(ModelName=name, ExecutionRoleArn=reader, PrimaryContainer=container)
+    assert run(upload(a=b"a"))["TransformJobStatus"] == "Failed"
+    assert outputs() == {}
+
+
+def test_jobs_are_listed_newest_first_by_status_and_in_pages(client, model, upload, transform_request, ended, name):
+    model()
+    sagemaker, uri = client("sagemaker"), upload(a=b"a", b=b"status 500")
+    for number in range(3):
+        sagemaker.create_transform_job(**transform_request(uri, TransformJobName=f"{name}-{number}"))
+    for number in range(3):
+        ended(f"{name}-{number}")
+    first = sagemaker.list_transform_jobs(NameContains=name, MaxResults=2)
+    rest = sagemaker.list_transform_jobs(NameContains=name, NextToken=first["NextToken"])
+    listed = [job["TransformJobName"] for job in first["TransformJobSummaries"] + rest["TransformJobSummaries"]]
+    assert listed == [f"{name}-2", f"{name}-1", f"{name}-0"]
+    assert "NextToken" not in rest
+    failed = sagemaker.list_transform_jobs(NameContains=name, StatusEquals="Failed")
+    assert len(failed["TransformJobSummaries"]) == 3
+    assert sagemaker.list_transform_jobs(NameContains=name, StatusEquals="Completed")["TransformJobSummaries"] == []
+
+
+# --- what a caller must be allowed
+
+CREATE = """
+import boto3
+def handler(request, context):
+    boto3.client("sagemaker").create_transform_job(**request)
+"""
+
+
+@pytest.mark.parametrize("missing", ["transform-job", "model", "tags", None])
+def test_a_function_needs_the_job_the_model_and_the_tags(
+    model, upload, transform_request, function, invoke, name, ended, missing
+):
+    model()
+    account = "arn:aws:sagemaker:us-east-1:000000000000"
+    statements = {
+        "transform-job": ("sagemaker:CreateTransformJob", f"{account}:transform-job/{name}"),
+        "model": ("sagemaker:CreateTransformJob", f"{account}:model/{name}"),
+        "tags": ("sagemaker:AddTags", f"{account}:transform-job/{name}"),
+    }
+    caller = function(CREATE, *(statement for key, statement in statements.items() if key != missing))
+    document, failed = invoke(caller, transform_request(upload(a=b"a"), Tags=[{"Key": "a", "Value": "b"}]))
+    if missing is None:
+        assert not failed, document
+        ended(name)
+    else:
+        assert "AccessDeniedException" in document["errorMessage"]
+        action = "sagemaker:AddTags" if missing == "tags" else "sagemaker:CreateTransformJob"
+        assert action in document["errorMessage"]

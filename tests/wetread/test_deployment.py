@@ -1,0 +1,63 @@
+"""A stack's outputs become one object, or a sentence that says what is missing."""
+
+import re
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from wetread.deployment import OUTPUTS, Deployment
+from wetread.problems import ConfigProblem
+
+VALUES = {name: f"the-{name}" for name in OUTPUTS.values()} | {
+    "Slots": "4",
+    "DeadLetterQueueUrls": "http://q/one,http://q/two",
+}
+
+
+@pytest.fixture
+def cloudformation():
+    client = boto3.client("cloudformation", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    with Stubber(client) as stubber:
+        yield client, stubber
+
+
+def answer(values: dict[str, str], status: str = "CREATE_COMPLETE"):
+    outputs = [{"OutputKey": key, "OutputValue": value} for key, value in values.items()]
+    stack = {"StackName": "Wetread", "CreationTime": "2026-11-23", "StackStatus": status, "Outputs": outputs}
+    return {"Stacks": [stack]}
+
+
+def test_reads_the_outputs_and_ignores_others(cloudformation) -> None:
+    client, stubber = cloudformation
+    stubber.add_response("describe_stacks", answer(VALUES | {"Another": "x"}), {"StackName": "Wetread"})
+    deployment = Deployment.read(client, "Wetread")
+    assert deployment.uploads_bucket_name == "the-UploadsBucketName"
+    assert deployment.slots == 4
+    assert deployment.dead_letter_queue_urls == ("http://q/one", "http://q/two")
+
+
+def test_the_stack_has_every_output_that_is_read() -> None:
+    from infra import service
+
+    declared = set(re.findall(r'"(\w+)": ', Path(service.__file__).read_text()))
+    assert set(OUTPUTS.values()) <= declared
+
+
+def test_no_stack(cloudformation) -> None:
+    client, stubber = cloudformation
+    stubber.add_client_error("describe_stacks", "ValidationError", "Stack with id Wetread does not exist")
+    with pytest.raises(ConfigProblem, match=r"no stack 'Wetread'.*wetread --local up"):
+        Deployment.read(client, "Wetread")
+
+
+def test_an_old_stack_and_an_unfinished_one(cloudformation) -> None:
+    client, stubber = cloudformation
+    old = {name: value for name, value in VALUES.items() if name != "Slots"}
+    stubber.add_response("describe_stacks", answer(old))
+    with pytest.raises(ConfigProblem, match="lacks the outputs Slots"):
+        Deployment.read(client, "Wetread")
+    stubber.add_response("describe_stacks", answer({}, "CREATE_IN_PROGRESS"))
+    with pytest.raises(ConfigProblem, match="CREATE_IN_PROGRESS"):
+        Deployment.read(client, "Wetread")

@@ -1,0 +1,77 @@
+"""Values as people read and write them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from functions.domain.row import Status
+from wetread.formats import CSV_COLUMNS, TABLE_COLUMNS, ago, csv_line, short, short_key, since, span, table_line
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("90m", "2026-11-23T07:30:00.000Z"),
+        ("2h", "2026-11-23T07:00:00.000Z"),
+        ("1w", "2026-11-16T09:00:00.000Z"),
+        ("2026-11-23T08:00+01:00", "2026-11-23T07:00:00.000Z"),
+        ("2026-11-23T08:00Z", "2026-11-23T08:00:00.000Z"),
+    ],
+)
+def test_since_reads_spans_and_moments(text, moment) -> None:
+    assert since(text, NOW) == moment
+
+
+def test_since_reads_a_bare_date_as_the_local_midnight() -> None:
+    local_midnight = datetime(2026, 11, 23).astimezone(UTC)
+    assert since("2026-11-23", NOW) == local_midnight.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2", "h", "-2h", "2026-13-01", ""])
+def test_since_refuses_what_is_no_time(text) -> None:
+    with pytest.raises(ValueError, match="no time"):
+        since(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s"), (59, "59 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (200_000, "2 d")],
+)
+def test_spans(seconds, text) -> None:
+    assert span(seconds) == text
+
+
+def test_short_identifiers_keep_their_end() -> None:
+    assert short("2.25.1106780106515929") == "…106515929"
+    assert len(short("2.25.1106780106515929")) == 10
+    assert short("1.2.3") == "1.2.3"
+    assert short(None) == short("") == "-"
+
+
+def test_short_keys_keep_both_ends() -> None:
+    key = "hospital/ward/2026/11/23/patient-with-long-folder/scan-0001.dcm"
+    assert short_key("a.dcm") == "a.dcm"
+    assert len(short_key(key)) == 44
+    assert short_key(key).startswith("hospital")
+    assert short_key(key).endswith("scan-0001.dcm")
+
+
+def test_a_completed_row_for_people_and_for_programs(completed) -> None:
+    row = completed(key="a.dcm", received_at="2026-11-23T08:00:00.000Z", repairs=("one.", "two."))
+    line = dict(zip(TABLE_COLUMNS, table_line(row, NOW), strict=True))
+    assert line["Received"] == "60 min"
+    assert (line["Class"], line["Probability"], line["Repairs"]) == ("covid", "62.5 %", "2")
+    document = csv_line(row)
+    assert document["Probability"] == 0.625
+    assert document["Repairs"] == "one.; two."
+    assert document["StudyInstanceUID"] == "2.25.111111111111"
+    assert {"UploadId", "Key", "Status", "PredictedClass"} <= set(document) & set(CSV_COLUMNS)
+
+
+def test_a_refused_row_shows_its_code_in_place_of_a_class(pending) -> None:
+    row = pending(status=Status.REFUSED, code="NotDicom", reason="The object is not a DICOM file.")
+    line = dict(zip(TABLE_COLUMNS, table_line(row, NOW), strict=True))
+    assert (line["Status"], line["Class"], line["Probability"], line["Study"]) == ("Refused", "NotDicom", "-", "-")
+    assert ago(None, NOW) == "-"

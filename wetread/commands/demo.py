@@ -1,0 +1,50 @@
+"""``wetread demo``: the whole service in a few minutes, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wetread.commands.session import Session, pass_session
+from wetread.console import note
+from wetread.demo import FOLDER
+from wetread.local import cloud
+from wetread.local.home import current_home
+from wetread.problems import ConfigProblem, Problem
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Read the DICOM objects of this folder instead of phantoms.",
+)
+@click.option(
+    "--size", default=512, show_default=True, type=click.IntRange(64, 1024), help="Rows and columns of the phantoms."
+)
+@click.option("--count", default=24, show_default=True, type=click.IntRange(1, 1000), help="How many phantoms.")
+@pass_session
+def demo(session: Session, *, data: Path | None, size: int, count: int) -> None:
+    """Show the service at work: start the local cloud, make a first model, upload, wait, show the results.
+
+    Without --data it uploads phantoms: synthetic chest CT slices, and a few spoilt ones that must be refused.
+    """
+    if not session.choice.local:
+        raise ConfigProblem(
+            "The demo runs in the local cloud, and --local is not given.", "Write `wetread --local demo`."
+        )
+    # Imported here because the phantoms need numpy and GDCM, which would slow every other command down.
+    from wetread.demo import story  # noqa: PLC0415
+
+    cloud.up(progress=note)
+    connection = session.connection
+    workspace = current_home().root / FOLDER
+    uploads = story.folder_uploads(data) if data else story.phantom_uploads(workspace, count, size)
+    story.first_model(connection, workspace, session.now())
+    rows = story.read(connection, uploads)
+    story.compare(rows, uploads)
+    surprises = story.surprises(rows, uploads)
+    story.what_next(connection, rows)
+    if surprises:
+        raise Problem(f"{len(surprises)} uploads ended otherwise than they should.", "; ".join(surprises[:10]) + ".")

@@ -1,0 +1,75 @@
+"""``wetread results``: rows of the index, newest first."""
+
+from __future__ import annotations
+
+import click
+
+from functions.domain.row import Status
+from wetread.commands.session import Session, pass_session
+from wetread.console import note, print_csv, print_json, print_table
+from wetread.formats import CSV_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
+from wetread.problems import ConfigProblem
+from wetread.questions import Question, ask
+
+
+@click.command()
+@click.option("--study", help="Only of this StudyInstanceUID, as the file says it.")
+@click.option("--series", help="Only of this SeriesInstanceUID, as the file says it.")
+@click.option("--key", help="Only of this object key: one row for each version of the object.")
+@click.option("--job", help="Only of this transform job.")
+@click.option("--status", type=click.Choice(list(Status), case_sensitive=False), help="Only with this status.")
+@click.option("--class", "predicted_class", help="Only with this predicted class.")
+@click.option("--model", help="Only by this model package, <group>/<version>.")
+@click.option("--since", "earliest", help="Only newer ones: 90m, 2h, 7d, 2026-11-23, 2026-11-23T08:00.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most so many rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print complete rows as a JSON list.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print complete rows as CSV.")
+@pass_session
+def results(
+    session: Session,
+    *,
+    study: str | None,
+    series: str | None,
+    key: str | None,
+    job: str | None,
+    status: Status | None,
+    predicted_class: str | None,
+    model: str | None,
+    earliest: str | None,
+    limit: int,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Show uploads and their results, newest first. Conditions add up; without any, the newest of all.
+
+    --since compares the time of arrival, with --class or --model the time of the result.
+    """
+    if as_json and as_csv:
+        raise ConfigProblem("--json and --csv exclude each other.", "Choose one.")
+    try:
+        moment = since(earliest, session.now()) if earliest else None
+    except ValueError:
+        raise ConfigProblem(
+            f"--since is no time: {earliest!r}.", "Write 90m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00."
+        ) from None
+    question = Question(
+        key=key,
+        series=series,
+        study=study,
+        job=job,
+        model=model,
+        predicted_class=predicted_class,
+        status=status,
+        since=moment,
+    )
+    answer = ask(session.connection.index, question, limit)
+    if as_json:
+        print_json([row.to_json() for row in answer.rows])
+    elif as_csv:
+        print_csv(CSV_COLUMNS, map(csv_line, answer.rows))
+    elif answer.rows:
+        print_table(TABLE_COLUMNS, (table_line(row, session.now()) for row in answer.rows))
+    else:
+        note("No row fits.")
+    if answer.more:
+        note(f"There are more than these {limit}: raise --limit, or narrow the question.")

@@ -1,0 +1,33 @@
+"""What every command gets: the chosen cloud, named to the person before the first question is put to it."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+
+import click
+
+from wetread.connection import Choice, Connection, connect
+from wetread.console import note
+
+
+class Session:
+    """One run of the command line."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+
+    @functools.cached_property
+    def connection(self) -> Connection:
+        """The cloud; the first use says on stderr which one it is."""
+        connection = connect(self.choice)
+        note(connection.where)
+        return connection
+
+    @staticmethod
+    def now() -> datetime:
+        """The clock of the command line."""
+        return datetime.now(UTC)
+
+
+pass_session = click.make_pass_decorator(Session)

@@ -1,0 +1,47 @@
+"""``wetread status``: one look at the whole service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from wetread.commands.session import Session, pass_session
+from wetread.console import note, print_json, print_table, warn
+from wetread.formats import ago
+from wetread.survey import Survey, look
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@pass_session
+def status(session: Session, *, as_json: bool) -> None:
+    """Show uploads by status, slots and their jobs, the champion and dead letters."""
+    survey = look(session.connection)
+    if as_json:
+        print_json(survey.to_json(session.now()))
+    else:
+        _print(survey, session.now())
+
+
+def _print(survey: Survey, now: datetime) -> None:
+    print_table(("Status", "Uploads"), ((one, str(count)) for one, count in survey.uploads.items()), "Uploads")
+    print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(survey, now), "Slots")
+    if survey.oldest_pending:
+        note(f"The oldest pending upload waits since {ago(survey.oldest_pending, now)}.")
+    if survey.champion:
+        note(f"Champion: {survey.champion.model_package}, promoted {ago(survey.champion.promoted_at, now)} ago.")
+    else:
+        warn("There is no champion, so nothing is read: register a model and promote it (`wetread model --help`).")
+    for queue, number in survey.dead_letters.items():
+        if number:
+            warn(f"{number} messages lie in the dead-letter queue {queue}: look at them, mend the cause, redrive them.")
+
+
+def _slot_lines(survey: Survey, now: datetime) -> list[tuple[str, ...]]:
+    return [
+        (str(number), "-", "free", "-", "-")
+        if batch is None
+        else (str(number), batch.batch_id, batch.status, survey.job_name(batch), ago(batch.created_at, now))
+        for number, batch in enumerate(survey.slots)
+    ]

@@ -1,0 +1,133 @@
+"""The cloud that a command speaks to, the local one or AWS, and the clients of its parts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+
+from functions.aws.batches import Batches
+from functions.aws.champion import Champions
+from functions.aws.index import Index
+from functions.aws.registry import Registry
+from functions.aws.ticks import Ticks
+from wetread.deployment import Deployment
+from wetread.local import cloud
+from wetread.problems import ConfigProblem
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sqs import SQSClient
+
+POOL = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The global options: which cloud, and which stack in it."""
+
+    local: bool
+    profile: str | None
+    region: str | None
+    stack: str
+
+
+class Connection:
+    """One cloud. Nothing is asked of it before it is needed."""
+
+    def __init__(self, session: boto3.Session, where: Callable[[], str], stack: str, *, local: bool) -> None:
+        self.session = session
+        self.stack = stack
+        self.local = local
+        self._where = where
+
+    @functools.cached_property
+    def where(self) -> str:
+        """The cloud in words, for the first line that a person sees."""
+        return self._where()
+
+    @functools.cached_property
+    def deployment(self) -> Deployment:
+        """The stack's outputs; raises ConfigProblem when there is none."""
+        return Deployment.read(self.client("cloudformation"), self.stack)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this cloud that retries, and that threads may share."""
+        config = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=POOL)
+        return cast("Any", self.session).client(service, config=config)
+
+    @functools.cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """The DynamoDB client."""
+        return cast("DynamoDBClient", self.client("dynamodb"))
+
+    @functools.cached_property
+    def s3(self) -> S3Client:
+        """The S3 client."""
+        return cast("S3Client", self.client("s3"))
+
+    @functools.cached_property
+    def sagemaker(self) -> SageMakerClient:
+        """The SageMaker client."""
+        return cast("SageMakerClient", self.client("sagemaker"))
+
+    @functools.cached_property
+    def sqs(self) -> SQSClient:
+        """The SQS client."""
+        return cast("SQSClient", self.client("sqs"))
+
+    @property
+    def index(self) -> Index:
+        """The rows."""
+        return Index(self.dynamodb, self.deployment.index_table_name)
+
+    @property
+    def batches(self) -> Batches:
+        """The batches and their slots."""
+        return Batches(self.dynamodb, self.deployment.batches_table_name, self.deployment.index_table_name)
+
+    @property
+    def registry(self) -> Registry:
+        """The model versions and the champion."""
+        deployment = self.deployment
+        return Registry(
+            s3=self.s3,
+            sagemaker=self.sagemaker,
+            champions=Champions(self.dynamodb, deployment.batches_table_name),
+            # One window per second: a person's promotion must not be dropped as the duplicate of another tick.
+            ticks=Ticks(self.sqs, deployment.tick_queue_url, 1),
+            models_bucket=deployment.models_bucket_name,
+            group=deployment.model_package_group_name,
+            image_uri=deployment.image_uri,
+            job_role_arn=deployment.job_role_arn,
+            clock=lambda: datetime.now(UTC),
+        )
+
+
+def connect(choice: Choice) -> Connection:
+    """The cloud that was chosen; raises ConfigProblem when the local one does not run."""
+    return _local(choice) if choice.local else _aws(choice)
+
+
+def _local(choice: Choice) -> Connection:
+    running = cloud.current()
+    if running is None:
+        raise ConfigProblem("The local cloud does not run.", "Start it with `wetread --local up`.")
+    return Connection(running.session(), lambda: f"local cloud at {running.endpoint}", choice.stack, local=True)
+
+
+def _aws(choice: Choice) -> Connection:
+    session = boto3.Session(profile_name=choice.profile, region_name=choice.region)
+
+    def where() -> str:
+        account = cast("Any", session).client("sts").get_caller_identity()["Account"]
+        return f"AWS account {account}, region {session.region_name}, stack {choice.stack}"
+
+    return Connection(session, where, choice.stack, local=False)

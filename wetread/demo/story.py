@@ -1,0 +1,160 @@
+"""The demo's story: a first model, uploads good and bad, their results, and what to try next."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from functions.domain.row import Row, Status
+from wetread.connection import Connection
+from wetread.console import note, print_table, printable, progress
+from wetread.demo.defects import DEFECTS
+from wetread.demo.phantoms import phantom_bytes, write_cohort
+from wetread.demo.training import train
+from wetread.demo.truth import Agreement, labels
+from wetread.formats import class_and_probability, short, short_key
+from wetread.problems import Problem
+from wetread.submission import follow, name_unhappy, send
+from wetread.uploads import plan
+
+TRAINING_SEED, UPLOAD_SEED = 0, 1
+TRAINING_PATIENTS, TRAINING_SLICES, TRAINING_SIZE = 36, 4, 160
+SLICES_PER_PATIENT = 4
+SHOWN_DEFECTS = ("text", "truncated-header", "mr", "no-study-uid", "truncated-pixels", "no-instance-uid")
+SHOWN_ROWS = 12
+WAIT_SECONDS = 1800
+COLUMNS = ("Key", "Study", "Status", "Class", "Probability", "Label")
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """What the demo submits: a folder, labels by file name, and what is expected of the spoilt files."""
+
+    folder: Path
+    labels: Mapping[str, str]
+    expected: Mapping[str, tuple[Status, str | None]]
+
+
+def first_model(connection: Connection, workspace: Path, now: datetime) -> None:
+    """Train, register and promote a model of phantoms, unless there is a champion already."""
+    champion = connection.registry.champion()
+    if champion is not None:
+        note(f"The champion is {champion.model_package}; no model needs to be made.")
+        return
+    note("There is no model yet: training one on phantoms, by a SageMaker training job. It knows nothing of patients.")
+    cohort = _fresh(workspace / "training")
+    write_cohort(cohort, TRAINING_PATIENTS, TRAINING_SLICES, TRAINING_SIZE, TRAINING_SEED)
+    artifact = workspace / "model.tar.gz"
+    with progress() as bar:
+        task = bar.add_task("Training", total=None)
+        train(connection, cohort, artifact, now, lambda line: bar.update(task, description=printable(line)[:100]))
+    version = connection.registry.register(artifact)
+    connection.registry.promote(version.model_package)
+    note(f"Champion: {version.model_package}.")
+
+
+def phantom_uploads(workspace: Path, count: int, size: int) -> Uploads:
+    """``count`` phantoms of patients that the first model has not seen, and a few spoilt ones."""
+    folder = _fresh(workspace / "uploads")
+    patients = max(1, -(-count // SLICES_PER_PATIENT))
+    for one in write_cohort(folder, patients, SLICES_PER_PATIENT, size, UPLOAD_SEED)[count:]:
+        one.path.unlink()
+    good = phantom_bytes("normal", patients, 0, size=size, seed=UPLOAD_SEED)
+    expected = {}
+    for defect in DEFECTS:
+        if defect.name in SHOWN_DEFECTS:
+            name = f"spoilt-{defect.name}.dcm"
+            (folder / name).write_bytes(defect.spoil(good))
+            expected[name] = (defect.status, defect.code)
+    return Uploads(folder, labels(folder), expected)
+
+
+def folder_uploads(folder: Path) -> Uploads:
+    """A person's own folder; its manifest.json, if any, holds labels."""
+    return Uploads(folder, labels(folder), {})
+
+
+def read(connection: Connection, uploads: Uploads) -> list[tuple[str, Row]]:
+    """Submit, wait and show; return file name and row of each upload.
+
+    Raises Problem when a file cannot be submitted or an upload does not end in time.
+    """
+    sending = plan([uploads.folder], "demo")
+    note(f"Submitting {len(sending.sources)} files.")
+    done, failed = send(connection, sending)
+    if failed:
+        raise Problem(f"{len(failed)} files could not be submitted.", failed[0].reason)
+    waited = follow(connection, done, WAIT_SECONDS)
+    if waited.open:
+        raise Problem(f"{len(waited.open)} uploads have not ended after {WAIT_SECONDS} s.", "See `wetread doctor`.")
+    rows = [(one.source.path.name, waited.rows[one.upload_id]) for one in done]
+    _show(rows, uploads)
+    return rows
+
+
+def compare(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
+    """Print the agreement with known labels, and what that number means."""
+    known = [(uploads.labels[name], row.predicted_class) for name, row in rows if name in uploads.labels]
+    if not known:
+        note("No labels are known for these objects, so nothing is compared.")
+        return
+    agreement = Agreement.of(known)
+    print_table(*agreement.table(), "Known labels against results")
+    share = 100 * agreement.agreeing / agreement.total
+    note(
+        f"{agreement.agreeing} of {agreement.total} slices ({share:.0f} %) were read as labelled. This counts slices, "
+        "not patients. A model of phantoms, read on phantoms, shows that the service works; on anything else its "
+        "number means nothing. It is no clinical accuracy, and this is no medical device."
+    )
+
+
+def surprises(rows: list[tuple[str, Row]], uploads: Uploads) -> list[str]:
+    """The uploads that did not end as they should: spoilt ones as their defect says, all others Completed."""
+    told = []
+    for name, row in rows:
+        status, code = uploads.expected.get(name, (Status.COMPLETED, None))
+        if (row.status, row.code) != (status, code):
+            told.append(f"{name} is {row.status} ({row.code}), expected {status} ({code})")
+    return told
+
+
+def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
+    """Commands to go on with."""
+    option = "--local " if connection.local else ""
+    study = next((row.study_instance_uid for _, row in rows if row.study_instance_uid), None)
+    note("\nTry next:")
+    for command, what in (
+        (f"wetread {option}results --study {study}", "all results of one study"),
+        (f"wetread {option}results --class covid --since 1h --csv", "one class, for a spreadsheet"),
+        (f"wetread {option}results --status Refused", "what was refused, and why"),
+        (f"wetread {option}submit FOLDER --wait", "your own DICOM objects"),
+        (f"wetread {option}status", "the whole service at a glance"),
+        (f"wetread {option}down", "stop (add --wipe to delete everything)"),
+    ):
+        note(f"  {command:<58} {what}")
+
+
+def _show(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
+    lines = (
+        (
+            short_key(row.key),
+            short(row.study_instance_uid),
+            row.status,
+            *class_and_probability(row),
+            uploads.labels.get(name, "-"),
+        )
+        for name, row in rows[:SHOWN_ROWS]
+    )
+    print_table(COLUMNS, lines)
+    if len(rows) > SHOWN_ROWS:
+        note(f"The first {SHOWN_ROWS} of {len(rows)} are shown.")
+    name_unhappy([row for _, row in rows])
+
+
+def _fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

@@ -1,0 +1,74 @@
+"""Where a deployed stack's parts are: its CloudFormation outputs as one frozen object."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+from wetread.problems import ConfigProblem
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+USABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The outputs of one stack that the command line uses; ``dead_letter_queue_urls`` and ``slots`` are parsed."""
+
+    uploads_bucket_name: str
+    work_bucket_name: str
+    results_bucket_name: str
+    models_bucket_name: str
+    index_table_name: str
+    batches_table_name: str
+    tick_queue_url: str
+    model_package_group_name: str
+    job_role_arn: str
+    image_uri: str
+    instance_type: str
+    job_name_prefix: str
+    dead_letter_queue_urls: tuple[str, ...]
+    slots: int
+
+    @classmethod
+    def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
+        """Read the outputs of ``stack``.
+
+        Raises ConfigProblem when there is no such stack, it is half deployed, or outputs are missing.
+        """
+        try:
+            found = client.describe_stacks(StackName=stack)["Stacks"]
+        except ClientError as error:
+            if error_code(error) != "ValidationError":
+                raise
+            found = []
+        if not found:
+            raise ConfigProblem(
+                f"There is no stack {stack!r} here.",
+                "Deploy it (`wetread --local up`, or `cdk deploy` on AWS), or name another with --stack.",
+            )
+        status = found[0]["StackStatus"]
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in found[0].get("Outputs", [])}
+        missing = [name for name in OUTPUTS.values() if name not in outputs]
+        if missing and status in USABLE:
+            raise ConfigProblem(
+                f"Stack {stack!r} lacks the outputs {', '.join(missing)}.", "Deploy this version again."
+            )
+        if missing:
+            raise ConfigProblem(f"Stack {stack!r} is {status}, not usable yet.", "Finish or repair its deployment.")
+        values = {field: outputs[name] for field, name in OUTPUTS.items()}
+        queues = tuple(filter(None, values.pop("dead_letter_queue_urls").split(",")))
+        slots = int(values.pop("slots"))
+        return cls(**values, dead_letter_queue_urls=queues, slots=slots)
+
+
+OUTPUTS = {
+    field.name: "".join(word.capitalize() for word in field.name.split("_")) for field in dataclasses.fields(Deployment)
+}
+"""Field of a Deployment -> key of the stack's output."""

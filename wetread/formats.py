@@ -1,0 +1,104 @@
+"""How values look to people and how people's values are read: identifiers, ages, probabilities, `--since`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from functions.domain.row import Row, moment_of, timestamp
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+CSV_COLUMNS = (
+    "UploadId",
+    "Key",
+    "VersionId",
+    "ReceivedAt",
+    "CompletedAt",
+    "Status",
+    "Code",
+    "Reason",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "PredictedClass",
+    "Probability",
+    "ModelPackage",
+    "TransformJobName",
+    "Attempt",
+    "Repairs",
+)
+TABLE_COLUMNS = ("Received", "Key", "Study", "Series", "Instance", "Status", "Class", "Probability", "Repairs")
+
+
+def short(text: str | None, room: int = 10) -> str:
+    """An identifier cut to its end, which is where identifiers differ: ``…41883``."""
+    if not text:
+        return "-"
+    return text if len(text) <= room else f"…{text[1 - room :]}"
+
+
+def short_key(key: str, room: int = 44) -> str:
+    """An object key with its middle left out when it is long."""
+    if len(key) <= room:
+        return key
+    head = (room - 1) // 3
+    return f"{key[:head]}…{key[head + 1 - room :]}"
+
+
+def ago(moment: str | None, now: datetime) -> str:
+    """How long ago a row's timestamp was, in one unit: ``12 s``, ``3 min``, ``5 h``, ``9 d``."""
+    return span((now - moment_of(moment)).total_seconds()) if moment else "-"
+
+
+def span(seconds: float) -> str:
+    """A duration in the largest unit that leaves a whole number above one."""
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, int(seconds // divisor))} {unit}"
+    return f"{int(seconds // 86400)} d"
+
+
+def since(text: str, now: datetime) -> str:
+    """The row timestamp that ``2h``, ``30m``, ``7d``, a date or a date with time means (local time unless it says).
+
+    Raises ValueError for anything else.
+    """
+    if match := re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip()):
+        return timestamp(now - timedelta(seconds=int(match[1]) * UNITS[match[2]]))
+    try:
+        return timestamp(datetime.fromisoformat(text.strip()).astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time") from None
+
+
+def class_and_probability(row: Row) -> tuple[str, str]:
+    """The predicted class and its probability in percent; for a row without a result, its code."""
+    if row.predicted_class is None:
+        return row.code or "-", "-"
+    return row.predicted_class, f"{100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
+
+
+def table_line(row: Row, now: datetime) -> tuple[str, ...]:
+    """A row for people, in TABLE_COLUMNS; the status stays bare."""
+    found, probability = class_and_probability(row)
+    return (
+        ago(row.received_at, now),
+        short_key(row.key),
+        short(row.study_instance_uid),
+        short(row.series_instance_uid),
+        short(row.sop_instance_uid),
+        row.status,
+        found,
+        probability,
+        str(len(row.repairs) or "-"),
+    )
+
+
+def csv_line(row: Row) -> dict[str, object]:
+    """A row for programs, in CSV_COLUMNS: nothing shortened, repairs joined by ``; ``."""
+    document = row.to_json()
+    document["Repairs"] = "; ".join(row.repairs)
+    if row.predicted_class:
+        document["Probability"] = row.probabilities.get(row.predicted_class)
+    return document

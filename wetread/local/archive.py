@@ -1,0 +1,28 @@
+"""Pack and unpack `model.tar.gz`; an archive from outside can write nowhere but into its own folder."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from pathlib import Path
+
+
+class ArchiveError(Exception):
+    """An archive cannot be unpacked; the message says which and why."""
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Extract a tar archive into `folder`, refusing absolute paths, links to outside and device files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
+        raise ArchiveError(f"{archive.name} is no usable tar archive: {error}") from error
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write everything below `folder` to a gzipped tar archive, with names relative to it."""
+    with tarfile.open(archive, "w:gz") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, arcname=path.name)

@@ -1,0 +1,263 @@
+"""A model container without docker: the image's own command, `python -m model_code serve`, as a guarded subprocess.
+
+The same contract as on SageMaker: `/opt/ml` (moved by SAGEMAKER_BASE_DIR), GET /ping, GET /execution-parameters,
+POST /invocations. The local SageMaker and `wetread predict` both use it, so it knows nothing of the emulator.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from wetread.local.archive import ArchiveError, unpack
+from wetread.local.processes import ChildProcess, guard
+
+IMAGE_COMMAND = (sys.executable, "-m", "model_code")
+PING_SECONDS = 2.0
+STARTUP_SECONDS = 300.0
+_PING_PAUSE = 0.1
+
+
+class ContainerError(Exception):
+    """The container did not start or has ended; the message carries its last log lines."""
+
+
+class InvocationError(Exception):
+    """One POST /invocations was answered by something else than 200, or not at all."""
+
+    def __init__(self, message: str, status: int | None = None):
+        super().__init__(message)
+        self.status = status
+
+
+class ContainerProcess:
+    """One command of the image, running on a `/opt/ml` of its own with a clean environment."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        base: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        log: Callable[[str], None] | None = None,
+    ):
+        """Start `arguments` with `base` as its /opt/ml; `log` gets every line that it prints."""
+        self._log = log
+        self._last_lines: collections.deque[str] = collections.deque(maxlen=30)
+        (base / "tmp").mkdir(parents=True, exist_ok=True)
+        clean = {
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")),
+            "HOME": str(base),
+            "TMPDIR": str(base / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "SAGEMAKER_BASE_DIR": str(base),
+        }
+        self.child: ChildProcess = guard().start(
+            arguments,
+            cwd=base,
+            environment={**clean, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._reader = threading.Thread(target=self._read, name="container-log", daemon=True)
+        self._reader.start()
+
+    def last_lines(self) -> str:
+        """The end of what the container printed, for an error message."""
+        self._reader.join(timeout=1.0 if self.child.poll() is not None else 0.0)
+        return "\n".join(self._last_lines) or "(it printed nothing)"
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and for the last log line; raise subprocess.TimeoutExpired after `timeout` seconds."""
+        status = self.child.wait(timeout)
+        self._reader.join()
+        return status
+
+    def stop(self, grace: float = 5.0) -> int:
+        """SIGTERM, then SIGKILL after `grace` seconds; return the exit status."""
+        status = self.child.stop(grace)
+        self._reader.join()
+        return status
+
+    def _read(self) -> None:
+        with self.child.output as output:
+            for raw in output:
+                line = raw.decode(errors="replace").rstrip("\n")
+                self._last_lines.append(line)
+                if self._log is not None:
+                    self._log(line)
+
+
+class Container:
+    """A serving container with one model loaded, used as a context manager; `invoke` is safe from many threads."""
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        command: Sequence[str] = (*IMAGE_COMMAND, "serve"),
+        environment: Mapping[str, str] | None = None,
+        startup_seconds: float = STARTUP_SECONDS,
+        log: Callable[[str], None] | None = None,
+        scratch: Path | None = None,
+    ):
+        """Prepare a container for `model`, a model.tar.gz or the folder that one was extracted to.
+
+        `environment` is added to the clean one; `scratch` is the folder in which its /opt/ml is made.
+        """
+        self._model = model
+        self._command = command
+        self._environment = dict(environment or {})
+        self._startup_seconds = startup_seconds
+        self._log = log
+        self._scratch = scratch
+        self._base: Path | None = None
+        self._process: ContainerProcess | None = None
+        self._client: httpx.Client | None = None
+
+    def __enter__(self) -> Container:
+        try:
+            self.start()
+        except BaseException:
+            self.stop(grace=0)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, cancelled: threading.Event | None = None) -> None:
+        """Start the command and wait until it answers GET /ping with 200.
+
+        Raise ContainerError when the model cannot be unpacked, the command ends before, it does not answer within
+        `startup_seconds`, or `cancelled` is set.
+        """
+        self._base = Path(tempfile.mkdtemp(prefix="container-", dir=self._scratch))
+        model_folder = self._base / "model"
+        if self._model.is_dir():
+            model_folder.symlink_to(self._model.resolve())
+        else:
+            try:
+                unpack(self._model, model_folder)
+            except ArchiveError as error:
+                raise ContainerError(str(error)) from error
+        port = _free_port()
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, limits=httpx.Limits(max_connections=None)
+        )
+        bind = {"SAGEMAKER_BIND_TO_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": str(port)}
+        self._process = ContainerProcess(
+            self._command, self._base, environment={**self._environment, **bind}, log=self._log
+        )
+        self._wait_for_ping(cancelled or threading.Event())
+
+    def invoke(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/dicom",
+        accept: str = "application/json",
+        timeout: float = 600.0,
+    ) -> bytes:
+        """POST one object to /invocations, return the answer's body; raise InvocationError for any status but 200."""
+        try:
+            answer = self._http.post(
+                "/invocations", content=body, headers={"content-type": content_type, "accept": accept}, timeout=timeout
+            )
+        except httpx.TimeoutException as error:
+            raise InvocationError(
+                f"Model server did not respond to /invocations request within {timeout:g} seconds"
+            ) from error
+        except (httpx.HTTPError, RuntimeError) as error:  # httpx's RuntimeError: the client was closed by `stop`
+            raise InvocationError(f"The connection to the model server broke: {error!r}") from error
+        if answer.status_code != 200:
+            raise InvocationError(
+                f"Bad HTTP status received from the model server: {answer.status_code}", answer.status_code
+            )
+        return answer.content
+
+    def execution_parameters(self) -> dict[str, Any]:
+        """What the container advises for batch transform; empty when it offers no GET /execution-parameters."""
+        try:
+            answer = self._http.get("/execution-parameters", timeout=PING_SECONDS)
+        except httpx.HTTPError:
+            return {}
+        if answer.status_code != 200:
+            return {}
+        advice = json.loads(answer.content)
+        return advice if isinstance(advice, dict) else {}
+
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.child.poll() is None
+
+    def last_lines(self) -> str:
+        """The end of what the container printed."""
+        return self._process.last_lines() if self._process else "(it was not started)"
+
+    def stop(self, grace: float = 5.0) -> None:
+        """End the process (SIGTERM, then SIGKILL after `grace` seconds) and remove its folder."""
+        if self._process is not None:
+            self._process.stop(grace)
+        if self._client is not None:
+            self._client.close()
+        if self._base is not None:
+            shutil.rmtree(self._base, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running container."""
+        if self._process is None:
+            raise ContainerError("The container is not started.")
+        return self._process.child.pid
+
+    @property
+    def _http(self) -> httpx.Client:
+        if self._client is None:
+            raise ContainerError("The container is not started; use it as a context manager.")
+        return self._client
+
+    def _wait_for_ping(self, cancelled: threading.Event) -> None:
+        deadline = time.monotonic() + self._startup_seconds
+        while not self._ping():
+            if not self.running():
+                raise ContainerError(
+                    f"The container ended before it answered /ping. Its last lines:\n{self.last_lines()}"
+                )
+            if time.monotonic() > deadline:
+                raise ContainerError(
+                    f"The container did not answer /ping within {self._startup_seconds:g} seconds. "
+                    f"Its last lines:\n{self.last_lines()}"
+                )
+            if cancelled.wait(_PING_PAUSE):
+                raise ContainerError("The container was stopped before it answered /ping.")
+
+    def _ping(self) -> bool:
+        try:
+            return self._http.get("/ping", timeout=PING_SECONDS).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,84 @@
+"""The process of the local cloud: MiniStack with our services and mends, on the loopback interface.
+
+`python -m wetread.local.launcher` runs it in the foreground; `wetread.local.cloud.up` starts it in the background.
+It ends on SIGTERM, Ctrl-C, or, when started with a tether, with the process that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+from wetread.local.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
+from wetread.local.home import Home, current_home
+from wetread.local.options import Options
+
+_LOG_LIMIT_BYTES = 5_000_000
+
+
+def main() -> None:
+    """Run until told to end."""
+    home = current_home().create()
+    with _locked(home.launcher_lock):
+        _log_to(home.log_file)
+        options = Options.of(os.environ)
+        _configure_emulator(home, options)
+        from wetread.local.server import serve  # noqa: PLC0415 (it imports the emulator, which reads its environment then)
+
+        asyncio.run(serve(home, options))
+
+
+def _locked(path: Path) -> IO[str]:
+    """Hold the lock of this home; the kernel gives it back when this process ends, however it does."""
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        sys.exit(f"A local cloud already runs in {path.parent} (process {lock.read().strip()}).")
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _log_to(path: Path) -> None:
+    """Send this process's output to the log file, which starts afresh when it has grown large."""
+    fresh = path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES
+    with path.open("w" if fresh else "a") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+
+
+def _configure_emulator(home: Home, options: Options) -> None:
+    """Set the emulator's environment, which it reads when it is imported, and drop the caller's own AWS settings."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "LAMBDA_", "MINISTACK_", "LOCALSTACK_"))]:
+        del os.environ[name]
+    os.environ.update(
+        {
+            "GATEWAY_PORT": str(options.port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+            "MINISTACK_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AUTH": "true",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "DOCKER_HOST": "unix:///nonexistent",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(home.services),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(home.objects),
+            "LOG_LEVEL": "WARNING",
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

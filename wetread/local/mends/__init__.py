@@ -1,0 +1,38 @@
+"""Mends of the emulator: one module for each difference from AWS that this product would notice.
+
+Every mend touches private names, so each checks them when it is installed and says what to do if they have changed.
+"""
+
+from __future__ import annotations
+
+from wetread.local.mends import (
+    copy_checksum,
+    created_settings,
+    event_targets,
+    object_events,
+    object_versions,
+    queue_mappings,
+    queue_messages,
+    queue_redrive,
+    secure_transport,
+)
+from wetread.local.mends.seam import MendError, check_version
+
+__all__ = ["MendError", "install"]
+
+
+def install(*, lambda_concurrency: int) -> None:
+    """Install every mend; raise MendError if the installed emulator is not the one they fit."""
+    check_version()
+    for mend in (
+        secure_transport,
+        copy_checksum,
+        object_versions,
+        object_events,
+        queue_messages,
+        queue_redrive,
+        event_targets,
+        created_settings,
+    ):
+        mend.install()
+    queue_mappings.install(lambda_concurrency)

@@ -1,0 +1,56 @@
+"""What can be set about the local cloud, each by an environment variable of the launcher."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_PREFIX = "WETREAD_"
+
+
+class OptionError(Exception):
+    """An environment variable of the launcher cannot be read; the message names it and its value."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The launcher's options. The variable of `lambda_concurrency` is WETREAD_LAMBDA_CONCURRENCY, and so on."""
+
+    port: int = 4566
+    """Where the emulator listens, on 127.0.0.1."""
+    lambda_concurrency: int = 2
+    """Execution environments of one function at a time; the model needs the processor too."""
+    lambda_idle_seconds: float = 300.0
+    """How long an idle environment is kept."""
+    image_command: str = ""
+    """What runs in the place of the model image, if not `python -m model_code`; `serve` or `train` is added to it."""
+    sagemaker_instance_quota: int = 20
+    """Instances in all running jobs together; beyond it CreateTransformJob answers ResourceLimitExceeded."""
+    sagemaker_startup_seconds: float = 0.0
+    """Waited before a job's container starts, as AWS waits for an instance."""
+    sagemaker_ping_seconds: float = 300.0
+    """How long a container may take until it answers /ping."""
+    sagemaker_create_rate: float = 0.0
+    """Create calls a second before ThrottlingException; 0 means any number."""
+    sagemaker_lost_events: float = 0.0
+    """The share of state-change events that are never sent."""
+    sagemaker_doubled_events: float = 0.0
+    """The share of state-change events that are sent twice."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Options:
+        """Read the options from `environment`; raise OptionError for a value that is no number of the right kind."""
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):
+            variable = _PREFIX + field.name.upper()
+            text = environment.get(variable)
+            if text is None:
+                continue
+            kind: Any = type(field.default)
+            try:
+                values[field.name] = kind(text)
+            except ValueError:
+                raise OptionError(f"{variable} is {text!r}, where {kind.__name__} is expected.") from None
+        return cls(**values)

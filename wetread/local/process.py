@@ -1,0 +1,139 @@
+"""Start, find and end the launcher of one home. A lock that it holds while it lives tells what a pid file cannot."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+
+from wetread.local.home import REPOSITORY, Home
+from wetread.local.names import HEALTH_PATH, TETHER_VARIABLE
+
+DEFAULT_PORT = 4566
+_HEALTH_SECONDS = 5.0
+_START_SECONDS = 60.0
+_END_SECONDS = 10.0
+_POLL_SECONDS = 0.03
+
+# Launchers started by this process, by process id: kept, since the tether is the pipe to their standard input.
+_started: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class CloudError(Exception):
+    """The local cloud cannot be started or ended; the message says why and what to do."""
+
+
+def running(home: Home) -> int | None:
+    """The process id of this home's launcher, or None when there is none (a stale file does not count)."""
+    try:
+        with home.launcher_lock.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read() or 0) or None
+    except FileNotFoundError:
+        return None
+    return None
+
+
+def healthy(home: Home, endpoint: str) -> bool:
+    """Whether the launcher of this home answers at `endpoint`."""
+    try:
+        answer = httpx.get(endpoint + HEALTH_PATH, timeout=_HEALTH_SECONDS, trust_env=False)
+        return bool(answer.status_code == 200 and answer.json()["home"] == str(home.root))
+    except (httpx.HTTPError, ValueError, KeyError):
+        return False
+
+
+def choose_port(remembered: int | None) -> int:
+    """The port for a start: the one of the last time, since queue URLs contain it; else 4566; else a free one."""
+    if remembered is not None:
+        if not _bindable(remembered):
+            raise CloudError(
+                f"Port {remembered}, on which this local cloud was created, is used by another program. "
+                "End that program, or start afresh with `wetread down --wipe`."
+            )
+        return remembered
+    if _bindable(DEFAULT_PORT):
+        return DEFAULT_PORT
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(home: Home, port: int, endpoint: str, *, tether: bool) -> int:
+    """Start the launcher, wait until it answers, and return its process id; raise CloudError with its last words."""
+    for ended in [pid for pid, launcher in _started.items() if launcher.poll() is not None]:
+        _forget(ended)
+    environment = {**os.environ, "WETREAD_HOME": str(home.root), "WETREAD_PORT": str(port)}
+    if tether:
+        environment[TETHER_VARIABLE] = "1"
+    with home.log_file.open("ab") as log:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "wetread.local.launcher"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdin=subprocess.PIPE if tether else subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _started[launcher.pid] = launcher
+    deadline = time.monotonic() + _START_SECONDS
+    while not healthy(home, endpoint):
+        if launcher.poll() is not None:
+            _forget(launcher.pid)
+            raise CloudError(f"The local cloud did not start. The end of {home.log_file}:\n{_last_lines(home)}")
+        if time.monotonic() > deadline:
+            stop(home)
+            raise CloudError(
+                f"The local cloud did not answer within {_START_SECONDS:g} seconds. "
+                f"The end of {home.log_file}:\n{_last_lines(home)}"
+            )
+        time.sleep(_POLL_SECONDS)
+    return launcher.pid
+
+
+def stop(home: Home) -> None:
+    """End the launcher: SIGTERM, and SIGKILL when it takes too long. The reaper ends what it leaves behind."""
+    for number, patience in ((signal.SIGTERM, _END_SECONDS), (signal.SIGKILL, _END_SECONDS)):
+        pid = running(home)
+        if pid is None:
+            break
+        os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while running(home) is not None and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        if running(home) is None:
+            _forget(pid)
+    if running(home) is not None:
+        raise CloudError(f"Process {running(home)}, the local cloud in {home.root}, cannot be ended.")
+
+
+def _forget(pid: int) -> None:
+    """Bury a launcher that has ended, if it was a child of this process."""
+    launcher = _started.pop(pid, None)
+    if launcher is not None:
+        launcher.wait()
+        if launcher.stdin is not None:
+            launcher.stdin.close()
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _last_lines(home: Home) -> str:
+    return "\n".join(home.log_file.read_text(errors="replace").splitlines()[-15:])

@@ -1,0 +1,37 @@
+"""Where jobs run: the endpoint they reach S3 at, a folder for each, and the command of their container."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Containers give way to the emulator and the functions, which need little but soon.
+_NICE = ("nice", "-n", "5")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The surroundings of every job."""
+
+    endpoint: str
+    scratch: Path
+    ping_seconds: float
+    command: tuple[str, ...]
+
+    def command_of(self, argument: str) -> tuple[str, ...]:
+        """The container's command line for `serve` or `train`."""
+        return (*_NICE, *self.command, argument)
+
+    @contextlib.contextmanager
+    def folder(self, job_name: str) -> Iterator[Path]:
+        """A folder for one job, removed at its end."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix=f"{job_name}-", dir=self.scratch))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)

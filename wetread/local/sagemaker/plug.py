@@ -1,0 +1,96 @@
+"""Puts SageMaker into the emulator: API routing, IAM, persistence, and CloudFormation's resource types."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from wetread.local.mends.seam import emulator, replace
+from wetread.local.sagemaker.authorization import authorize, decoded, resource_of
+from wetread.local.sagemaker.errors import ServiceError
+from wetread.local.sagemaker.service import SageMaker
+from wetread.local.sagemaker.store import Record
+
+_NAME = "sagemaker"
+_CONTENT_TYPE = "application/x-amz-json-1.1"
+_ARN_PARAMETERS = ("service", "method", "path", "headers", "body", "query_params", "region", "account_id")
+Response = tuple[int, dict[str, str], bytes]
+
+
+def install(service: SageMaker) -> None:
+    """Register the service under every table of the emulator that speaks of services."""
+    app = emulator("app", "SERVICE_REGISTRY", "SERVICE_HANDLERS", "_state_map", "_loaded_modules")
+    app.SERVICE_REGISTRY[_NAME] = {"module": _NAME}
+    app.SERVICE_HANDLERS[_NAME] = _handler(service)
+    app._state_map[_NAME] = _NAME
+    app._loaded_modules[_NAME] = _module(service)
+    router = emulator("core.router", "SERVICE_PATTERNS")
+    router.SERVICE_PATTERNS[_NAME] = {"target_prefixes": ["SageMaker."]}
+    emulator("core.iam_actions", "SERVICE_TO_IAM_NAMESPACE").SERVICE_TO_IAM_NAMESPACE[_NAME] = _NAME
+    replace("core.iam_actions", "extract_resource_arn", _ARN_PARAMETERS, _with_sagemaker)
+    handlers = emulator("services.cloudformation.provisioners", "_RESOURCE_HANDLERS")._RESOURCE_HANDLERS
+    handlers["AWS::SageMaker::ModelPackageGroup"] = _resource(service, "ModelPackageGroup")
+    handlers["AWS::SageMaker::Model"] = _resource(service, "Model")
+
+
+def _module(service: SageMaker) -> types.ModuleType:
+    """What the emulator takes for the service's module: its state."""
+    module = types.ModuleType(f"ministack.services.{_NAME}", "SageMaker, plugged in by wetread.")
+    module.get_state = service.dump  # type: ignore[attr-defined]
+    module.load_persisted_state = service.load  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    return module
+
+
+def _handler(service: SageMaker) -> Callable[..., Any]:
+    run_reentrant = emulator("core.concurrency", "run_reentrant").run_reentrant
+    access_key_of = emulator("core.router", "extract_access_key_id").extract_access_key_id
+
+    async def handle_request(_method: str, _path: str, headers: dict[str, str], body: bytes, query: Any) -> Response:
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        # On a thread, since the service reads S3 through this very server.
+        answer: Response = await run_reentrant(_answer, service, operation, body, access_key_of(headers, query))
+        return answer
+
+    return handle_request
+
+
+def _answer(service: SageMaker, operation: str, body: bytes, access_key: str) -> Response:
+    try:
+        request = decoded(body)
+        authorize(operation, request, access_key)
+        return 200, {"Content-Type": _CONTENT_TYPE}, json.dumps(service.perform(operation, request)).encode()
+    except ServiceError as error:
+        document = {"__type": error.code, "message": error.message}
+        headers = {"Content-Type": _CONTENT_TYPE, "x-amzn-errortype": error.code}
+        return error.status, headers, json.dumps(document).encode()
+
+
+def _with_sagemaker(original: Callable[..., Any]) -> Callable[..., Any]:
+    def extract_resource_arn(service: str, *arguments: Any, **options: Any) -> Any:
+        if service != _NAME:
+            return original(service, *arguments, **options)
+        _method, _path, headers, body, *_rest = arguments
+        return resource_of(headers.get("x-amz-target", "").rpartition(".")[2], decoded(body))
+
+    return extract_resource_arn
+
+
+def _resource(service: SageMaker, noun: str) -> dict[str, Callable[..., Any]]:
+    """CloudFormation's handlers of one resource type, by the service's own operations."""
+    name_member, arn_member = f"{noun}Name", f"{noun}Arn"
+
+    def create(logical_id: str, properties: Record, stack_name: str) -> tuple[str, dict[str, str]]:
+        name = properties.get(name_member) or f"{stack_name}-{logical_id}-{uuid.uuid4().hex[:8]}"[:63]
+        request = {member: value for member, value in properties.items() if member != f"{noun}Policy"}
+        arn = service.perform(f"Create{noun}", {**request, name_member: name})[arn_member]
+        return arn, {arn_member: arn, name_member: name}
+
+    def delete(physical_id: str, properties: Record) -> None:
+        service.perform(f"Delete{noun}", {name_member: properties.get(name_member) or physical_id.rpartition("/")[2]})
+
+    return {"create": create, "delete": delete}

@@ -1,0 +1,127 @@
+"""The SageMaker API: each operation of the service by its name, requests checked, errors in SageMaker's form."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from wetread.local.options import Options
+from wetread.local.sagemaker import shapes, training, transform
+from wetread.local.sagemaker.errors import ServiceError, invalid
+from wetread.local.sagemaker.events import Events
+from wetread.local.sagemaker.jobs import Jobs
+from wetread.local.sagemaker.limits import Limits
+from wetread.local.sagemaker.models import Models
+from wetread.local.sagemaker.place import Place
+from wetread.local.sagemaker.registry import Registry
+from wetread.local.sagemaker.store import Record, Store
+
+Operation = Callable[[Record], Record]
+
+
+class SageMaker:
+    """One account's SageMaker."""
+
+    def __init__(self, place: Place, options: Options, changed: Callable[[], None]):
+        """`changed` is called whenever a job has moved on by itself."""
+        self._store = Store(changed)
+        events = Events(lost=options.sagemaker_lost_events, doubled=options.sagemaker_doubled_events)
+        limits = Limits(
+            self._store,
+            instances=options.sagemaker_instance_quota,
+            creates_a_second=options.sagemaker_create_rate,
+        )
+        startup = options.sagemaker_startup_seconds
+        self._jobs = (
+            Jobs(transform.KIND, lambda: self._store.transform_jobs, self._store, events, startup),
+            Jobs(training.KIND, lambda: self._store.training_jobs, self._store, events, startup),
+        )
+        self._operations = _operations(
+            self._store,
+            Models(self._store, place.endpoint),
+            Registry(self._store, events),
+            self._jobs,
+            limits,
+            place,
+        )
+
+    def perform(self, operation: str, request: Record) -> Record:
+        """Answer one operation; raise ServiceError when it is refused."""
+        shapes.check(operation, request)
+        perform = self._operations.get(operation)
+        if perform is None:
+            raise ServiceError("UnknownOperationException", f"This local SageMaker has no {operation}.")
+        answer = perform(request)
+        with self._store.lock:  # records change while the answer is written
+            return copy.deepcopy(answer)
+
+    def dump(self) -> Record:
+        """Everything that is to survive a restart."""
+        return self._store.dump()
+
+    def load(self, saved: Record) -> None:
+        """Take over saved state; jobs that ran when it was saved have failed."""
+        self._store.load(saved)
+        for jobs in self._jobs:
+            jobs.fail_interrupted()
+
+    def close(self) -> None:
+        """End all containers."""
+        for jobs in self._jobs:
+            jobs.close()
+
+
+def _operations(
+    store: Store, models: Models, registry: Registry, jobs: tuple[Jobs, Jobs], limits: Limits, place: Place
+) -> dict[str, Operation]:
+    transforms = transform.TransformJobs(jobs[0], models, limits, place)
+    trainings = training.TrainingJobs(jobs[1], limits, place)
+    return {
+        "CreateModel": models.create,
+        "DescribeModel": models.describe,
+        "DeleteModel": models.delete,
+        "ListModels": models.list,
+        "CreateModelPackageGroup": registry.create_group,
+        "DescribeModelPackageGroup": registry.describe_group,
+        "DeleteModelPackageGroup": registry.delete_group,
+        "ListModelPackageGroups": registry.list_groups,
+        "CreateModelPackage": registry.create_package,
+        "DescribeModelPackage": registry.describe_package,
+        "UpdateModelPackage": registry.update_package,
+        "DeleteModelPackage": registry.delete_package,
+        "ListModelPackages": registry.list_packages,
+        "CreateTransformJob": transforms.create,
+        "DescribeTransformJob": transforms.describe,
+        "StopTransformJob": transforms.stop,
+        "ListTransformJobs": transforms.list,
+        "CreateTrainingJob": trainings.create,
+        "DescribeTrainingJob": trainings.describe,
+        "StopTrainingJob": trainings.stop,
+        "ListTrainingJobs": trainings.list,
+        "AddTags": lambda request: _add_tags(store, request),
+        "ListTags": lambda request: {"Tags": _tags(store, request["ResourceArn"])},
+        "DeleteTags": lambda request: _delete_tags(store, request),
+    }
+
+
+def _add_tags(store: Store, request: Record) -> Record:
+    _check_exists(store, request["ResourceArn"])
+    store.tag(request["ResourceArn"], request["Tags"])
+    return {"Tags": _tags(store, request["ResourceArn"])}
+
+
+def _delete_tags(store: Store, request: Record) -> Record:
+    with store.lock:
+        for key in request["TagKeys"]:
+            store.tags.get(request["ResourceArn"], {}).pop(key, None)
+    return {}
+
+
+def _tags(store: Store, arn: str) -> list[dict[str, str]]:
+    with store.lock:
+        return [{"Key": key, "Value": value} for key, value in store.tags.get(arn, {}).items()]
+
+
+def _check_exists(store: Store, arn: str) -> None:
+    if arn not in store.tags and arn not in store.packages:
+        raise invalid(f"The resource {arn} does not exist.")

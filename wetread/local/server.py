@@ -1,0 +1,124 @@
+"""The emulator with our services and mends in it, served over HTTP until the end is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from ministack import app as emulator_app  # before hypercorn, which it adapts
+
+from hypercorn.asyncio import serve as serve_http  # isort: skip
+from hypercorn.config import Config  # isort: skip
+
+from wetread.local import mends
+from wetread.local.container import IMAGE_COMMAND
+from wetread.local.home import Home
+from wetread.local.lambdas import plug as lambda_plug
+from wetread.local.lambdas.environment import Environment
+from wetread.local.lambdas.pool import Pool
+from wetread.local.lambdas.runtime_packages import link_runtime_packages
+from wetread.local.mends.snapshots import Snapshots
+from wetread.local.names import HEALTH_PATH, TETHER_VARIABLE
+from wetread.local.options import Options
+from wetread.local.processes import guard
+from wetread.local.sagemaker import plug as sagemaker_plug
+from wetread.local.sagemaker.place import Place
+from wetread.local.sagemaker.service import SageMaker
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+async def serve(home: Home, options: Options) -> None:
+    """Serve on the options' port. SIGTERM, Ctrl-C and the end of the tether end it in good order."""
+    guard()
+    shutil.rmtree(home.scratch, ignore_errors=True)
+    home.scratch.mkdir(parents=True)
+    mends.install(lambda_concurrency=options.lambda_concurrency)
+    pool = _lambda_pool(home.scratch / "lambda", options)
+    lambda_plug.install(pool)
+    snapshots = Snapshots()
+    place = Place(
+        endpoint=_endpoint(options),
+        scratch=home.scratch / "jobs",
+        ping_seconds=options.sagemaker_ping_seconds,
+        command=tuple(shlex.split(options.image_command)) or IMAGE_COMMAND,
+    )
+    sagemaker = SageMaker(place, options, snapshots.touch)
+    sagemaker_plug.install(sagemaker)
+    snapshots.start()
+
+    ended = _end_event()
+
+    async def shutdown() -> None:
+        await ended.wait()
+        sagemaker.close()
+        await asyncio.to_thread(pool.stop)
+        await asyncio.to_thread(snapshots.stop)
+
+    configuration = Config()
+    configuration.bind = [f"127.0.0.1:{options.port}"]
+    configuration.keep_alive_timeout = 75
+    configuration.graceful_timeout = 1
+    configuration.loglevel = "WARNING"
+    await serve_http(_application(home, snapshots), configuration, shutdown_trigger=shutdown)  # type: ignore[arg-type]
+
+
+def _endpoint(options: Options) -> str:
+    return f"http://127.0.0.1:{options.port}"
+
+
+def _lambda_pool(scratch: Path, options: Options) -> Pool:
+    scratch.mkdir()
+    start = functools.partial(
+        Environment,
+        scratch=scratch,
+        runtime_packages=link_runtime_packages(scratch / "runtime"),
+        endpoint=_endpoint(options),
+    )
+    return Pool(start, concurrency=options.lambda_concurrency, idle_seconds=options.lambda_idle_seconds)
+
+
+def _end_event() -> asyncio.Event:
+    """An event that is set when this process is asked to end."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+
+    def follow_tether() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        loop.call_soon_threadsafe(ended.set)
+
+    if TETHER_VARIABLE in os.environ:
+        threading.Thread(target=follow_tether, name="tether", daemon=True).start()
+    return ended
+
+
+def _application(home: Home, snapshots: Snapshots) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The emulator's application and a health check of our own, which tells whose it is."""
+    health = json.dumps({"pid": os.getpid(), "home": str(home.root)}).encode()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == HEALTH_PATH:
+            headers = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": health})
+            return
+        await emulator_app.app(scope, receive, send)
+        snapshots.touch()
+
+    return application

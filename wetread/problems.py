@@ -1,0 +1,91 @@
+"""What goes wrong for a person at the command line: one sentence of what, the value, and the remedy.
+
+Problem (exit code 1)          something was refused or failed
+└── ConfigProblem (exit 2)     the command cannot start: no cloud, no credentials, no stack, a wrong argument
+"""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
+
+from functions.aws.items import error_code
+
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
+FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    SSOError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+    ProfileNotFound,
+)
+
+
+class Problem(click.ClickException):
+    """A command did its work and something was refused or failed, or the cloud answered with an error."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        """``what`` went wrong, with the wrong value, and the ``remedy``, each a whole sentence."""
+        super().__init__(f"{what} {remedy}".rstrip())
+        self.what = what
+        self.remedy = remedy
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message to stderr, without click's usage lines."""
+        click.secho(f"Error: {self.format_message()}", file=file, err=file is None, fg="red")
+
+
+class ConfigProblem(Problem):
+    """The command cannot start."""
+
+    exit_code = 2
+
+
+def of_aws(error: BotoCoreError | ClientError) -> Problem:
+    """The Problem that a person can act on, for what boto3 raised."""
+    if isinstance(error, ClientError):
+        return _of_answer(error)
+    if isinstance(error, NO_CREDENTIALS):
+        return ConfigProblem(
+            f"There are no usable AWS credentials ({error}).", "Sign in, choose --profile, or use --local."
+        )
+    if isinstance(error, NoRegionError):
+        return ConfigProblem("No AWS region is set.", "Use --region, or set AWS_REGION.")
+    if isinstance(error, AwsConnectionError):
+        return Problem(
+            f"The cloud cannot be reached ({error}).",
+            "Check the network; start the local one with `wetread --local up`.",
+        )
+    return Problem(f"boto3 failed: {error}.", "If it stays, run `wetread doctor`.")
+
+
+def _of_answer(error: ClientError) -> Problem:
+    code = error_code(error)
+    if code in EXPIRED:
+        return ConfigProblem(f"AWS does not accept these credentials ({code}).", "Sign in again, or choose --profile.")
+    if code in FORBIDDEN:
+        return Problem(
+            f"AWS does not allow this: {error}.", "Ask for the permission that it names, or choose another --profile."
+        )
+    return Problem(f"AWS answered with an error: {error}.", "If it stays, run `wetread doctor`.")

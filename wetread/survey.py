@@ -1,0 +1,124 @@
+"""Where the service stands: uploads by status, the oldest wait, slots and their jobs, the champion, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from functions.aws.champion import Champion
+from functions.aws.index import IndexName
+from functions.aws.items import to_item
+from functions.domain import layout
+from functions.domain.batch import Batch
+from functions.domain.row import Status, moment_of
+from wetread.connection import Connection
+
+COUNT_BOUND = 10_000
+"""Counting reads every row that it counts, so a status with more rows than this is not counted to its end."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of rows, exact unless ``bounded``: then there may be more."""
+
+    number: int
+    bounded: bool
+
+    def __str__(self) -> str:
+        return f"{self.number:,}+" if self.bounded else f"{self.number:,}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """One look at a service. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name."""
+
+    uploads: Mapping[Status, Count]
+    oldest_pending: str | None
+    slots: tuple[Batch | None, ...]
+    job_name_prefix: str
+    champion: Champion | None
+    dead_letters: Mapping[str, int]
+
+    def job_name(self, batch: Batch) -> str:
+        """The TransformJobName of a batch."""
+        return layout.job_name(self.job_name_prefix, batch.batch_id)
+
+    def to_json(self, now: datetime) -> dict[str, Any]:
+        """The survey for programs, under AWS-style names."""
+        waiting = (now - moment_of(self.oldest_pending)).total_seconds() if self.oldest_pending else None
+        champion = self.champion
+        return {
+            "Uploads": {status: {"Count": one.number, "Bounded": one.bounded} for status, one in self.uploads.items()},
+            "OldestPendingSeconds": waiting,
+            "Slots": [_slot(number, batch, self) for number, batch in enumerate(self.slots)],
+            "Champion": champion
+            and {
+                "ModelPackage": champion.model_package,
+                "ModelName": champion.model_name,
+                "ArtifactSHA256": champion.artifact_sha256,
+                "PromotedAt": champion.promoted_at,
+                "Previous": champion.previous or None,
+            },
+            "DeadLetters": dict(self.dead_letters),
+        }
+
+
+def look(connection: Connection) -> Survey:
+    """Ask the tables and the dead-letter queues."""
+    deployment = connection.deployment
+    holders = connection.batches.holders(deployment.slots)
+    oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=1).rows
+    return Survey(
+        uploads={status: _count(connection, status) for status in Status},
+        oldest_pending=oldest[0].received_at if oldest else None,
+        slots=tuple(
+            connection.batches.get(holders[number]) if number in holders else None for number in range(deployment.slots)
+        ),
+        job_name_prefix=deployment.job_name_prefix,
+        champion=connection.registry.champion(),
+        dead_letters=dead_letters(connection),
+    )
+
+
+def dead_letters(connection: Connection) -> dict[str, int]:
+    """How many messages lie in each dead-letter queue, roughly, by queue name."""
+    found = {}
+    for url in connection.deployment.dead_letter_queue_urls:
+        answer = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        found[url.rsplit("/", 1)[-1]] = int(answer["Attributes"]["ApproximateNumberOfMessages"])
+    return found
+
+
+def _slot(number: int, batch: Batch | None, survey: Survey) -> dict[str, Any]:
+    if batch is None:
+        return {"Slot": number, "BatchId": None}
+    return {
+        "Slot": number,
+        "BatchId": batch.batch_id,
+        "BatchStatus": batch.status,
+        "TransformJobName": survey.job_name(batch),
+        "ModelPackage": batch.model_package,
+        "CreatedAt": batch.created_at,
+    }
+
+
+def _count(connection: Connection, status: Status) -> Count:
+    request: dict[str, Any] = {
+        "TableName": connection.deployment.index_table_name,
+        "IndexName": IndexName.BY_STATUS.title,
+        "Select": "COUNT",
+        "KeyConditionExpression": "#Status = :status",
+        "ExpressionAttributeNames": {"#Status": "Status"},
+        "ExpressionAttributeValues": to_item({":status": status}),
+    }
+    number = 0
+    while True:
+        answer = connection.dynamodb.query(**request, Limit=COUNT_BOUND - number)
+        number += answer["Count"]
+        if "LastEvaluatedKey" not in answer:
+            return Count(number, bounded=False)
+        if number >= COUNT_BOUND:
+            return Count(number, bounded=True)
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -1,0 +1,176 @@
+"""From files to object versions in the uploads bucket: what is sent, under which key, and which Upload it becomes."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.domain import layout
+from wetread.problems import ConfigProblem, of_aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+WORKERS = 16
+PART_BYTES = 16 * 1024**2
+SINGLE_PUT_BYTES = 64 * 1024**2
+NOT_OBJECTS = frozenset({"manifest.json", "DICOMDIR"})
+"""Files that accompany DICOM objects in a folder, and are none that could be read."""
+LONGEST_KEY = 1024
+UNVERSIONED = "null"  # how S3 itself calls the version of an object in a bucket that keeps none
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file and the key under which it is submitted."""
+
+    path: Path
+    key: str
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A file that is in the bucket now, as the Upload ``upload_id``."""
+
+    source: Source
+    version_id: str
+    upload_id: str
+
+
+@dataclass(frozen=True)
+class NotSubmitted:
+    """A file that did not get into the bucket, and why."""
+
+    source: Source
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a submission sends, and the files in its folders that it leaves out."""
+
+    sources: tuple[Source, ...]
+    skipped: tuple[Path, ...]
+
+
+def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
+    """Find the files below ``paths``. A folder's keys start with the folder's own name, a file's key is its name.
+
+    Hidden files and NOT_OBJECTS are left out of folders; a file that is named itself is always sent. Raises
+    ConfigProblem for a path that does not exist, nothing to send, two files with one key, or a key too long for S3.
+    """
+    sources: list[Source] = []
+    skipped: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise ConfigProblem(f"There is no file or folder {str(path)!r}.", "Check the path.")
+        if path.is_dir():
+            name = path.resolve().name
+            for file in _files_below(path):
+                if file.name.startswith(".") or file.name in NOT_OBJECTS:
+                    skipped.append(file)
+                else:
+                    sources.append(Source(file, _key(prefix, name, file.relative_to(path).as_posix())))
+        else:
+            sources.append(Source(path, _key(prefix, path.name)))
+    if not sources:
+        raise ConfigProblem("There is nothing to submit: no DICOM object lies below the given paths.", "Check them.")
+    _check_keys(sources)
+    return Plan(tuple(sources), tuple(skipped))
+
+
+def upload(
+    client: S3Client, bucket: str, sources: Iterable[Source], advance: Callable[[], None]
+) -> tuple[list[Submitted], list[NotSubmitted]]:
+    """Send files in parallel; ``advance`` is called after each. A file that fails does not stop the others."""
+    done: list[Submitted] = []
+    failed: list[NotSubmitted] = []
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        waiting = {pool.submit(_put, client, bucket, source): source for source in sources}
+        try:
+            for future in concurrent.futures.as_completed(waiting):
+                source = waiting[future]
+                try:
+                    version_id = future.result()
+                    done.append(Submitted(source, version_id, layout.upload_id(source.key, version_id)))
+                except (BotoCoreError, ClientError) as error:
+                    failed.append(NotSubmitted(source, of_aws(error).message))
+                except OSError as error:
+                    failed.append(NotSubmitted(source, f"The file cannot be read: {error.strerror}."))
+                advance()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    order = {source: number for number, source in enumerate(waiting.values())}
+    return sorted(done, key=lambda one: order[one.source]), sorted(failed, key=lambda one: order[one.source])
+
+
+def _files_below(folder: Path) -> Iterable[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent) / name for name in sorted(files))
+
+
+def _key(*parts: str) -> str:
+    return "/".join(part.strip("/") for part in parts if part.strip("/"))
+
+
+def _check_keys(sources: Sequence[Source]) -> None:
+    for key, count in Counter(source.key for source in sources).items():
+        if count > 1:
+            raise ConfigProblem(
+                f"{count} files would get the key {key!r}.", "Submit them apart, each with its own --prefix."
+            )
+        try:
+            size = len(key.encode())
+        except UnicodeEncodeError:
+            raise ConfigProblem(f"The name {key!r} is not valid Unicode.", "Rename the file.") from None
+        if size > LONGEST_KEY:
+            raise ConfigProblem(f"The key {key[:40]!r}… has {size} bytes, S3 takes {LONGEST_KEY}.", "Shorten the path.")
+
+
+def _put(client: S3Client, bucket: str, source: Source) -> str:
+    """Send one file and return the id of the object version that it became."""
+    if source.path.stat().st_size > SINGLE_PUT_BYTES:
+        return _put_in_parts(client, bucket, source)
+    with source.path.open("rb") as body:
+        answer = client.put_object(Bucket=bucket, Key=source.key, Body=body, ContentType="application/dicom")
+    return answer.get("VersionId", UNVERSIONED)
+
+
+def _put_in_parts(client: S3Client, bucket: str, source: Source) -> str:
+    """Send a big file part by part: boto3's own transfer would not tell which version it made."""
+    started = client.create_multipart_upload(
+        Bucket=bucket, Key=source.key, ContentType="application/dicom", ChecksumAlgorithm="CRC32"
+    )
+    upload_id = started["UploadId"]
+    try:
+        parts = []
+        with source.path.open("rb") as body:
+            for number, part in enumerate(iter(lambda: body.read(PART_BYTES), b""), start=1):
+                answer = client.upload_part(
+                    Bucket=bucket,
+                    Key=source.key,
+                    UploadId=upload_id,
+                    PartNumber=number,
+                    Body=part,
+                    ChecksumAlgorithm="CRC32",
+                )
+                parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": answer["ChecksumCRC32"]})
+        completed = client.complete_multipart_upload(
+            Bucket=bucket,
+            Key=source.key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},  # type: ignore[typeddict-item]
+        )
+    except BaseException:
+        client.abort_multipart_upload(Bucket=bucket, Key=source.key, UploadId=upload_id)
+        raise
+    return completed.get("VersionId", UNVERSIONED)
