@@ -1,4 +1,4 @@
-"""How many transform jobs an arrival trace makes: one job per SQS batch window, against the product's own dispatch code.
+"""How many transform jobs an arrival trace makes: a job per SQS batch window, against the product's dispatch code.
 
 The trace: a lone upload, 10,000 uploads in 10 minutes, a lone upload. A job takes 300 s to start and 0.15 s an upload.
 Virtual time; the functions' own intake, dispatching, collecting and sweeping run over an AWS in memory.
@@ -8,6 +8,7 @@ Virtual time; the functions' own intake, dispatching, collecting and sweeping ru
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import random
@@ -57,63 +58,75 @@ def window_per_job(times: list[float], rng: random.Random) -> tuple[list[tuple[f
     return jobs, waits
 
 
+class Simulation:
+    """The product in virtual time: events in order, each one a call of the product's own code."""
+
+    def __init__(self) -> None:
+        self.stage = stage = StageConfig()
+        self.world = World(
+            slots=stage.slots,
+            max_batch=stage.max_batch,
+            parallel_threshold=stage.parallel_threshold,
+            max_wait_seconds=stage.max_wait_seconds,
+            window_seconds=stage.tick_window_seconds,
+        )
+        self.world.crown()
+        self.started = self.world.time
+        self._order = itertools.count()
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Plan an action."""
+        heapq.heappush(self._agenda, (seconds, next(self._order), action))
+
+    def run(self) -> None:
+        """Do all that is planned; whatever it starts is planned as it happens."""
+        while self._agenda:
+            seconds, _, action = heapq.heappop(self._agenda)
+            self.world.wait(max(0.0, seconds - self._now()))
+            running = set(self.world.sagemaker.jobs)
+            action()
+            for name in set(self.world.sagemaker.jobs) - running:
+                members = len(self.world.sagemaker.jobs[name]["members"])
+                self.at(self._now() + job_seconds(members), functools.partial(self.end, name))
+            while self.world.queue.sent:
+                sent_at, _ = self.world.queue.sent.pop(0)
+                due = (sent_at - self.started).total_seconds() + self.stage.tick_delay_seconds
+                self.at(due, self.dispatch)
+
+    def arrive(self, number: int) -> None:
+        """One upload, taken in."""
+        self.world.intake.take(self.world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        self.world.ticks.send(self.world.time)
+
+    def dispatch(self) -> None:
+        """A tick."""
+        self.world.dispatching.run()
+
+    def sweep(self) -> None:
+        """The minute's sweep."""
+        self.world.sweeping.run()
+
+    def end(self, name: str) -> None:
+        """A job ends and is collected."""
+        self.world.sagemaker.end(name, answer)
+        self.world.collecting.collect(name)
+        self.world.ticks.send(self.world.time)
+
+    def _now(self) -> float:
+        return (self.world.time - self.started).total_seconds()
+
+
 def group_commit(times: list[float]) -> tuple[list[tuple[float, int]], list[float]]:
-    """The product: events in order of virtual time, each one a call of its own code."""
-    stage = StageConfig()
-    world = World(
-        slots=stage.slots,
-        max_batch=stage.max_batch,
-        parallel_threshold=stage.parallel_threshold,
-        max_wait_seconds=stage.max_wait_seconds,
-        window_seconds=stage.tick_window_seconds,
-    )
-    world.crown()
-    started = world.time
-    order = itertools.count()
-    agenda: list[tuple[float, int, Callable[[], None]]] = []
-
-    def at(seconds: float, action: Callable[[], None]) -> None:
-        heapq.heappush(agenda, (seconds, next(order), action))
-
-    def now() -> float:
-        return (world.time - started).total_seconds()
-
-    def ticked() -> None:
-        while world.queue.sent:
-            sent_at, _ = world.queue.sent.pop(0)
-            at((sent_at - started).total_seconds() + stage.tick_delay_seconds, dispatch)
-
-    def arrive(number: int) -> None:
-        event = world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}"))
-        world.intake.take(event)
-        world.ticks.send(world.time)
-
-    def dispatch() -> None:
-        for name in world.dispatching.run():
-            at(now() + job_seconds(len(world.sagemaker.jobs[name]["members"])), lambda name=name: end(name))  # type: ignore[misc]
-
-    def end(name: str) -> None:
-        world.sagemaker.end(name, answer)
-        world.collecting.collect(name)
-        world.ticks.send(world.time)
-
-    def sweep() -> None:
-        before = set(world.sagemaker.jobs)
-        world.sweeping.run()
-        for name in set(world.sagemaker.jobs) - before:
-            at(now() + job_seconds(len(world.sagemaker.jobs[name]["members"])), lambda name=name: end(name))  # type: ignore[misc]
-
+    """The product's own policy and protocol on the trace."""
+    simulation = Simulation()
     for number, time in enumerate(times):
-        at(time, lambda number=number: arrive(number))  # type: ignore[misc]
+        simulation.at(time, functools.partial(simulation.arrive, number))
     for minute in range(int(times[-1] // 60) + 20):
-        at(minute * 60.0, sweep)
-    while agenda:
-        seconds, _, action = heapq.heappop(agenda)
-        world.wait(max(0.0, seconds - now()))
-        action()
-        ticked()
-    assert all(row.status.terminal for row in world.rows())
-    return _jobs_and_waits(world, started)
+        simulation.at(minute * 60.0, simulation.sweep)
+    simulation.run()
+    assert all(row.status.terminal for row in simulation.world.rows())
+    return _jobs_and_waits(simulation.world, simulation.started)
 
 
 def _jobs_and_waits(world: World, started: datetime) -> tuple[list[tuple[float, int]], list[float]]:

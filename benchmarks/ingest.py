@@ -1,6 +1,6 @@
 """What ingest costs: bytes read per object against the whole object, and the import time of each Lambda function.
 
-    python -m benchmarks.ingest [FOLDER]     (FOLDER: DICOM files; phantoms when absent)
+python -m benchmarks.ingest [FOLDER]     (FOLDER: DICOM files; phantoms when absent)
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def bytes_read(folder: Path) -> None:
         read.append(world.s3.bytes_read - before)
     whole = sum(path.stat().st_size for path in files)
     print(f"{len(files)} objects of {whole / len(files) / 1024:.0f} KiB on average")
-    print(f"  read per object: median {statistics.median(read) / 1024:.0f} KiB, most {max(read) / 1024:.0f} KiB", end="")
+    print(
+        f"  read per object: median {statistics.median(read) / 1024:.0f} KiB, most {max(read) / 1024:.0f} KiB", end=""
+    )
     print(f" (first read: {FIRST_READ // 1024} KiB); {whole / sum(read):.1f} times less than the whole objects")
 
 
@@ -53,7 +55,9 @@ def import_times() -> None:
     base = statistics.median(times["boto3"])
     print(f"import time, median of {RUNS} processes")
     for module, values in times.items():
-        print(f"  {module:20s} {statistics.median(values):6.2f} s   {statistics.median(values) / base:4.1f} x boto3 alone")
+        print(
+            f"  {module:20s} {statistics.median(values):6.2f} s   {statistics.median(values) / base:4.1f} x boto3 alone"
+        )
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.settings import METRIC_NAMESPACE, Metric
 
-logger = Logger(service="wetread")
-metrics = Metrics(namespace=METRIC_NAMESPACE, service="wetread")
+# Both take the service name, which is the metrics' dimension, from POWERTOOLS_SERVICE_NAME.
+logger = Logger()
+metrics = Metrics(namespace=METRIC_NAMESPACE)
 
 # pydicom repeats odd values in its warnings; a value of a DICOM object may be a patient's and belongs in no log.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)

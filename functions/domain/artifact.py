@@ -20,7 +20,7 @@ class InvalidArtifact(WetreadError):
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A model artifact's own name, version and labels, and the digest (hex) of its bytes."""
+    """A model artifact's own name, version and labels (MONAI's channel_def), and the digest (hex) of its bytes."""
 
     path: Path
     sha256: str
@@ -47,11 +47,11 @@ def read_artifact(path: Path) -> Artifact:
             sha256=_digest(path),
             name=str(metadata["name"]),
             version=str(metadata["version"]),
-            labels=tuple(map(str, metadata["labels"])),
+            labels=tuple(map(str, metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())),
         )
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise InvalidArtifact(f"{path.name} cannot be read as a model.tar.gz: {error}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InvalidArtifact(f"metadata.json of {path.name} has no usable {error}.") from error
 
 

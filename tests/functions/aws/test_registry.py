@@ -16,7 +16,11 @@ from functions.domain.artifact import InvalidArtifact, read_artifact
 from tests.fakes.wire import Wire
 from tests.fakes.world import World
 
-METADATA = {"name": "ct-slices", "version": "0.1.0", "labels": ["normal", "cap", "covid"]}
+METADATA = {
+    "name": "ct-slices",
+    "version": "0.1.0",
+    "network_data_format": {"outputs": {"pred": {"channel_def": {"0": "normal", "1": "cap", "2": "covid"}}}},
+}
 
 
 def artifact(path: Path, metadata: Any = METADATA, **files: bytes) -> Path:
@@ -106,7 +110,7 @@ def test_what_is_no_artifact_is_refused_by_name(tmp_path: Path) -> None:
         pass
     with pytest.raises(InvalidArtifact, match=r"lacks model\.pth, metadata\.json"):
         read_artifact(empty)
-    with pytest.raises(InvalidArtifact, match="no usable 'labels'"):
+    with pytest.raises(InvalidArtifact, match="no usable 'network_data_format'"):
         read_artifact(artifact(tmp_path / "bare.tar.gz", {"name": "n", "version": "1"}))
     with pytest.raises(InvalidArtifact):
         read_artifact(artifact(tmp_path / "list.tar.gz", [1]))

@@ -1,0 +1,113 @@
+"""The whole service, once for all end-to-end tests: a local cloud of its own, and a small model, really trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from functions.domain import layout
+from functions.domain.row import Row
+from wetread.connection import Choice, Connection, connect
+from wetread.demo.phantoms import write_cohort
+from wetread.local import cloud
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service and what tests do with it."""
+
+    connection: Connection
+    artifact: Path
+    environment: Mapping[str, str]
+
+    def put(self, key: str, body: bytes) -> str:
+        """Upload one object; return its Upload's id."""
+        bucket = self.connection.deployment.uploads_bucket_name
+        version = self.connection.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        return layout.upload_id(key, version)
+
+    def put_all(self, bodies: Mapping[str, bytes]) -> dict[str, str]:
+        """Upload many at once; key to Upload id."""
+        with ThreadPoolExecutor(8) as pool:
+            return dict(zip(bodies, pool.map(self.put, bodies, bodies.values()), strict=True))
+
+    def rows(self, uploads: Mapping[str, str], seconds: float = 240) -> dict[str, Row]:
+        """Each key's row, once all are terminal."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.connection.index.get_many(uploads.values())
+            if len(found) == len(set(uploads.values())) and all(row.status.terminal for row in found.values()):
+                return {key: found[upload] for key, upload in uploads.items()}
+            if time.monotonic() > deadline:
+                waiting = [row for row in found.values() if not row.status.terminal]
+                raise AssertionError(f"{len(found)} of {len(uploads)} rows, {len(waiting)} not terminal: {waiting[:3]}")
+            time.sleep(0.5)
+
+    def jobs(self) -> list[str]:
+        """The names of all transform jobs so far."""
+        pages = self.connection.client("sagemaker").get_paginator("list_transform_jobs").paginate()
+        return [job["TransformJobName"] for page in pages for job in page["TransformJobSummaries"]]
+
+    def queue_url(self, part: str) -> str:
+        """The queue whose name contains ``part`` and is no dead letter queue."""
+        urls = self.connection.sqs.list_queues()["QueueUrls"]
+        dead = self.connection.deployment.dead_letter_queue_urls
+        (url,) = [one for one in urls if part in one.rsplit("/", 1)[-1] and one not in dead]
+        return url
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``wetread --local`` as a person would."""
+        program = Path(sys.executable).parent / "wetread"
+        return subprocess.run(
+            [program, "--local", *arguments], env=dict(self.environment), capture_output=True, text=True, check=False
+        )
+
+
+def train(folder: Path) -> Path:
+    """Train a tiny model with the container's own command; return its model.tar.gz."""
+    channel = folder / "input/data/training"
+    write_cohort(channel, patients=6, slices_per_patient=2, size=128)
+    hyperparameters = {"epochs": "1", "image_size": "64", "batch_size": "4"}
+    (folder / "input/config").mkdir(parents=True)
+    (folder / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}
+    artifact = folder / "model.tar.gz"
+    for command in (["train"], ["pack", str(folder / "model"), str(artifact)]):
+        done = subprocess.run(
+            [sys.executable, "-m", "model_code", *command], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return artifact
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model.tar.gz that the container trained."""
+    return train(tmp_path_factory.mktemp("opt-ml"))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
+    """The service, deployed into a local cloud of its own, with a champion."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
+    try:
+        cloud.up(tether=True)
+        connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
+        registry = connection.registry
+        registry.promote(registry.register(artifact).model_package)
+        yield Service(connection, artifact, dict(os.environ))
+    finally:
+        cloud.down()
+        patch.undo()
