@@ -73,6 +73,7 @@ class DispatchSettings:
     max_concurrent_transforms: int
     max_payload_mb: int
     transform_ami_version: str
+    data_key_arn: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,7 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
             max_concurrent_transforms=settings.max_concurrent_transforms,
             max_payload_mb=settings.max_payload_mb,
             transform_ami_version=settings.transform_ami_version,
+            data_key_arn=settings.data_key_arn,
         ),
         limits=Limits(
             slots=settings.slots,

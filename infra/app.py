@@ -17,7 +17,6 @@ from infra.config import ConfigError, load_stage
 from infra.service import Service
 
 ROOT = Path(__file__).parent.parent
-STACK_NAME = "Wetread"
 
 
 def synthesise(outdir: Path, stage: str | None = None) -> Path:
@@ -30,7 +29,7 @@ def synthesise(outdir: Path, stage: str | None = None) -> Path:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = cdk.App(outdir=str(outdir), context=context)
     config = load_stage(app.node.get_context("stages"), stage or app.node.get_context("stage"))
-    Service(app, STACK_NAME, config=config)
+    Service(app, config.stack_name, config=config)
     return Path(app.synth().directory)
 
 

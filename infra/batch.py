@@ -119,6 +119,7 @@ class Batch(Construct):
             max_concurrent_transforms=config.max_concurrent_transforms,
             max_payload_mb=config.max_payload_mb,
             transform_ami_version=config.transform_ami_version,
+            data_key_arn=storage.key.key_arn,
         )
 
     def _collect_settings(self, config: StageConfig, storage: Storage) -> CollectSettings:

@@ -43,7 +43,7 @@ class ConfigError(Exception):
 class StageConfig:
     """What may differ between two deployments. The defaults are the service as it should run in production."""
 
-    # Prefix of the job names, name of the model package group and dimension of the metrics: one per account and region.
+    # Names the stack, the jobs, the model package group and the metrics' dimension: one per account and region.
     service_name: str = "wetread"
 
     # What is served.
@@ -138,6 +138,11 @@ class StageConfig:
                 f"tick_delay_seconds is {self.tick_delay_seconds}: more than tick_window_seconds "
                 f"({self.tick_window_seconds}) is expected, or a tick is dropped as the duplicate of a delivered one"
             )
+
+    @property
+    def stack_name(self) -> str:
+        """The stack's name: "Wetread" for the service "wetread", so that several stages fit in one account."""
+        return self.service_name.title()
 
     @property
     def gpu(self) -> bool:

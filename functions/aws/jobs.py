@@ -45,13 +45,14 @@ class TransformJob:
 
 @dataclass(frozen=True, kw_only=True)
 class JobShape:
-    """The settings that every transform job of a stage shares; payload in MiB."""
+    """The settings that every transform job of a stage shares; payload in MiB, the key that encrypts its outputs."""
 
     instance_type: str
     instance_count: int
     max_concurrent_transforms: int
     max_payload_mb: int
     transform_ami_version: str
+    data_key_arn: str
 
 
 class Jobs:
@@ -128,6 +129,8 @@ class Jobs:
                 "S3OutputPath": f"s3://{self._work_bucket}/{layout.output_prefix(name)}",
                 "Accept": "application/json",
                 "AssembleWith": "None",
+                # Without it SageMaker encrypts with the account's own S3 key, whatever the bucket's default is.
+                "KmsKeyId": shape.data_key_arn,
             },
             "TransformResources": resources,
             "Tags": [{"Key": "wetread:batch", "Value": batch_id}],

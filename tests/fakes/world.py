@@ -45,6 +45,7 @@ SHAPE = JobShape(
     max_concurrent_transforms=4,
     max_payload_mb=16,
     transform_ami_version="",
+    data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.app import STACK_NAME, synthesise
+from infra.app import synthesise
 
 
 def text(value: Any) -> str:
@@ -79,7 +79,7 @@ class Assembly:
 def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Assembly]:
     def synthesise_stage(stage: str) -> Assembly:
         directory = synthesise(tmp_path_factory.mktemp(stage), stage)
-        return Assembly(directory, json.loads((directory / f"{STACK_NAME}.template.json").read_text()))
+        return Assembly(directory, json.loads((directory / "Wetread.template.json").read_text()))
 
     return synthesise_stage
 

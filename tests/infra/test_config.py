@@ -69,3 +69,8 @@ def test_gpu_hosts_get_an_image_with_a_current_driver_and_cpu_hosts_none() -> No
 
 def test_the_largest_upload_is_what_one_request_may_hold() -> None:
     assert StageConfig(max_payload_mb=16).max_object_bytes == 16 * 1024 * 1024
+
+
+def test_a_second_service_in_an_account_has_a_stack_of_its_own() -> None:
+    assert StageConfig().stack_name == "Wetread"
+    assert StageConfig(service_name="wetread-test").stack_name == "Wetread-Test"

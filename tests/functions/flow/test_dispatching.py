@@ -143,6 +143,12 @@ def test_the_manifest_is_json_with_one_prefix_and_flat_names() -> None:
     assert all("/" not in entry for entry in manifest[1:])
 
 
+def test_outputs_are_encrypted_with_the_services_own_key() -> None:
+    world, _ = filled(1)
+    (name,) = world.dispatching.run()
+    assert world.sagemaker.jobs[name]["TransformOutput"]["KmsKeyId"].startswith("arn:aws:kms:")
+
+
 def test_a_conflict_with_another_writer_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world, _ = filled(2)
     monkeypatch.setattr("functions.aws.batches.time.sleep", lambda _seconds: None)
