@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test check format cdk-local clean
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -28,6 +28,10 @@ check: setup
 format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+# The real CDK CLI (from the npm registry) against a local cloud of its own: bootstrap, deploy, diff.
+cdk-local: setup
+	@$(BIN)/python -m wetread.local.cdk
 
 clean:
 	@rm -rf .venv cdk.out build .wetread

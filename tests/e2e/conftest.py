@@ -74,11 +74,11 @@ class Service:
         )
 
 
-def train(folder: Path) -> Path:
-    """Train a tiny model with the container's own command; return its model.tar.gz."""
+def train(folder: Path, image_size: int = 64) -> Path:
+    """Train a model on twelve slices with the container's own command; return its model.tar.gz beside ``model/``."""
     channel = folder / "input/data/training"
     write_cohort(channel, patients=6, slices_per_patient=2, size=128)
-    hyperparameters = {"epochs": "1", "image_size": "64", "batch_size": "4"}
+    hyperparameters = {"epochs": "1", "image_size": str(image_size), "batch_size": "4"}
     (folder / "input/config").mkdir(parents=True)
     (folder / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}

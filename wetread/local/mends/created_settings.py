@@ -56,7 +56,8 @@ def _with_bucket_encryption(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _rule(rule: dict[str, Any]) -> str:
     default = rule["ServerSideEncryptionByDefault"]
-    key = default.get("KMSMasterKeyID")
+    # Without a key id AWS takes the account's own key for S3; the emulator would refuse every write.
+    key = default.get("KMSMasterKeyID") or ("alias/aws/s3" if default["SSEAlgorithm"] == "aws:kms" else "")
     key_element = f"<KMSMasterKeyID>{escape(key)}</KMSMasterKeyID>" if key else ""
     return (
         "<Rule><ApplyServerSideEncryptionByDefault>"
