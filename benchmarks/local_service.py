@@ -19,7 +19,7 @@ from pathlib import Path
 
 from functions.domain import layout
 from functions.domain.row import Status
-from tests.e2e.conftest import train
+from tests.training import train
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import write_cohort
 from wetread.local import cloud

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,10 +16,7 @@ import pytest
 from functions.domain import layout
 from functions.domain.row import Row
 from wetread.connection import Choice, Connection, connect
-from wetread.demo.phantoms import write_cohort
 from wetread.local import cloud
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -72,29 +68,6 @@ class Service:
         return subprocess.run(
             [program, "--local", *arguments], env=dict(self.environment), capture_output=True, text=True, check=False
         )
-
-
-def train(folder: Path, image_size: int = 64) -> Path:
-    """Train a model on twelve slices with the container's own command; return its model.tar.gz beside ``model/``."""
-    channel = folder / "input/data/training"
-    write_cohort(channel, patients=6, slices_per_patient=2, size=128)
-    hyperparameters = {"epochs": "1", "image_size": str(image_size), "batch_size": "4"}
-    (folder / "input/config").mkdir(parents=True)
-    (folder / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
-    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}
-    artifact = folder / "model.tar.gz"
-    for command in (["train"], ["pack", str(folder / "model"), str(artifact)]):
-        done = subprocess.run(
-            [sys.executable, "-m", "model_code", *command], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    return artifact
-
-
-@pytest.fixture(scope="session")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model.tar.gz that the container trained."""
-    return train(tmp_path_factory.mktemp("opt-ml"))
 
 
 @pytest.fixture(scope="session")

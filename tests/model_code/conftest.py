@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,14 +76,12 @@ def make_slice_fixture() -> MakeSlice:
 
 
 def chest(label: str, rng: np.random.Generator) -> np.ndarray:
-    """A crude chest, SIZE x SIZE stored values (HU + 1024): a dense patch in one lung, a hazy one in both, or none."""
-    hu = np.full((SIZE, SIZE), -850.0)
-    hu[:6], hu[-6:], hu[:, 29:35] = 40, 40, 40
-    row = int(rng.integers(14, 40))
+    """A crude chest, SIZE x SIZE stored values (HU + 1024): one lung dense in part, both hazy throughout, or clear."""
+    hu = np.full((SIZE, SIZE), -550.0 if label == "covid" else -850.0)
     if label == "cap":
-        hu[row : row + 14, 10:22] = 30
-    elif label == "covid":
-        hu[row : row + 14, 10:22] = hu[row : row + 14, 42:54] = -550
+        row = int(rng.integers(6, 30))
+        hu[row : row + 26, :28] = 30
+    hu[:6], hu[-6:], hu[:, 29:35] = 40, 40, 40
     return (hu + rng.normal(1024, 25, hu.shape)).clip(0, 4095).astype(np.uint16)
 
 
@@ -107,14 +106,22 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def container(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Container:
-    """A /opt/ml in which a training job has run."""
+    """A /opt/ml in which a training job has run; its log is in training.log."""
     made = Container(tmp_path_factory.mktemp("opt-ml"))
     made.training_channel.parent.mkdir(parents=True)
     made.training_channel.symlink_to(channel)
     made.hyperparameters.parent.mkdir(parents=True)
-    values = {"epochs": 4, "image_size": SIZE, "seed": 3, "model_name": "tiny", "model_version": "1.2.3"}
+    values = {"epochs": 5, "batch_size": 4, "image_size": SIZE, "model_name": "tiny", "model_version": "1.2.3"}
     made.hyperparameters.write_text(json.dumps({name: str(value) for name, value in values.items()}))
-    train(made)
+    handler = logging.FileHandler(made.base / "training.log")
+    logger = logging.getLogger("model_code")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        train(made)
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
     return made
 
 

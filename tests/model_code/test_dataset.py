@@ -64,7 +64,9 @@ def test_every_bad_entry_is_named(tmp_path: Path) -> None:
 
 def test_every_unreadable_file_is_named(tmp_path: Path, make_slice: MakeSlice) -> None:
     names = ("a.dcm", "b.dcm", "c.dcm")
-    write(tmp_path, [entry(name) for name in names], {"a.dcm": b"?", "b.dcm": make_slice(), "c.dcm": make_slice(Rows=0)})
+    write(
+        tmp_path, [entry(name) for name in names], {"a.dcm": b"?", "b.dcm": make_slice(), "c.dcm": make_slice(Rows=0)}
+    )
     with pytest.raises(TrainingError) as caught:
         list(read_slices(read_manifest(tmp_path, LABELS)))
     assert "entry 1 (a.dcm): NotDicom" in str(caught.value)

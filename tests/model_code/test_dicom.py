@@ -167,9 +167,7 @@ def test_a_transfer_syntax_without_decoder_is_named(make_slice: MakeSlice) -> No
     assert uid.MPEG4HP41 in error.message
 
 
-def test_a_deflate_bomb_is_refused_by_its_inflated_size(
-    make_slice: MakeSlice, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deflate_bomb_is_refused_by_its_inflated_size(make_slice: MakeSlice, monkeypatch: pytest.MonkeyPatch) -> None:
     body = make_slice(np.zeros((512, 512), np.uint16), syntax=uid.DeflatedExplicitVRLittleEndian)
     assert len(body) < 4000
     monkeypatch.setattr(elements, "MAX_INFLATED", 100_000)

@@ -49,6 +49,16 @@ def test_without_validation_the_last_epoch_is_kept() -> None:
     assert (fitted.metrics, fitted.best_epoch, fitted.epochs) == (None, 2, 2)
 
 
+def test_the_same_seed_gives_the_same_network() -> None:
+    settings = Hyperparameters(epochs=1, batch_size=4, image_size=64, labels=("dark", "bright"), seed=4)
+    runs = [
+        fit(two_classes(8), two_classes(4), augmentation(Preprocessing(image_size=64), settings.seed), settings)
+        for _ in range(2)
+    ]
+    for one, two in zip(*(run.network.state_dict().values() for run in runs), strict=True):
+        torch.testing.assert_close(one, two)
+
+
 def test_probabilities_sum_to_one_and_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
     net = network.build(3).eval()

@@ -3,6 +3,7 @@
 import pytest
 
 from functions.aws.index import IndexName
+from functions.domain.instance import as_uid
 from functions.domain.row import Status
 from wetread import questions
 from wetread.questions import Question, ask
@@ -34,13 +35,9 @@ def test_all_conditions_must_hold(memory_index, completed) -> None:
 
 
 def test_a_study_is_asked_for_as_the_file_says_it(memory_index, completed) -> None:
-    row = completed(study_instance_uid="2.25.11694560208053364398990571447606519261")
-    index = memory_index([row])
-    assert ask(index, Question(study="08cc5c7f-30a8-4af1-9e20-1c3ca0e7a5dd"), 5).rows == []
-    from functions.domain.instance import as_uid
-
-    row = completed(study_instance_uid=as_uid("08cc5c7f-30a8-4af1-9e20-1c3ca0e7a5dd"))
-    assert ask(memory_index([row]), Question(study="08cc5c7f-30a8-4af1-9e20-1c3ca0e7a5dd"), 5).rows == [row]
+    uuid = "08cc5c7f-30a8-4af1-9e20-1c3ca0e7a5dd"
+    row = completed(study_instance_uid=as_uid(uuid))
+    assert ask(memory_index([row]), Question(study=uuid), 5).rows == [row]
 
 
 def test_newest_first_and_limited_over_many_pages(memory_index, completed, monkeypatch) -> None:

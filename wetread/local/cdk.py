@@ -48,7 +48,7 @@ def main() -> int:
 def _cdk(environment: Mapping[str, str], scratch: str, command: str, *arguments: str) -> int:
     click.echo(f"\ncdk {command}")
     line = ["npx", "--yes", CLI, command, *arguments, *STAGE, "--output", f"{scratch}/cdk.out", "--no-notices"]
-    return subprocess.run(line, env=environment, cwd=ROOT, check=False).returncode
+    return subprocess.run(line, env=environment, cwd=ROOT, check=False).returncode  # noqa: S603 (constant words)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ def test_the_newest_stand_first_in_the_table(wetread, rows) -> None:
     assert "62.5 %" in result.stdout
 
 
+def test_people_read_why_something_was_refused(wetread, rows) -> None:
+    assert "NotDicom: No, it is not." in wetread("results", "--status", "refused").stderr
+
+
 def test_a_key_is_shown_as_it_is_but_for_control_characters(wetread, rows) -> None:
     shown = wetread("results").stdout
     assert "[red]c\N{REPLACEMENT CHARACTER}[2J.dcm" in shown

@@ -22,7 +22,7 @@ def test_people_see_slots_champion_and_dead_letters(wetread, connection, pending
     assert "wetread-b7" in result.stdout
     assert "free" in result.stdout
     assert "Champion: wetread/3" in result.stderr
-    assert "2 messages lie in the dead-letter queue uploads-dead" in result.stderr
+    assert "2 messages in dead-letter queue uploads-dead" in result.stderr
 
 
 def test_people_are_told_that_there_is_no_champion(wetread, connection) -> None:

@@ -63,6 +63,13 @@ def test_up_starts_and_deploys_once(home, app):
     )
 
 
+def test_up_deploys_again_when_the_stack_is_gone(home, app):
+    session = cloud.up().session()
+    session.client("cloudformation").delete_stack(StackName="Wetread")
+    cloud.up()
+    assert app.runs == 2
+
+
 def test_up_deploys_again_when_the_sources_have_changed(home, app):
     cloud.up()
     app.template = {**SYNTHESISED, "Resources": {**SYNTHESISED["Resources"], "Queue": {"Type": "AWS::SQS::Queue"}}}

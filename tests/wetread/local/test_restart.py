@@ -85,6 +85,27 @@ def populate(session, zipped):
         Code={"ZipFile": zipped({"code.py": SLEEPER})},
     )
     session.client("lambda").invoke(FunctionName="sleeper", Payload=b"60", InvocationType="Event")
+    sqs.create_queue(QueueName="mapped", Attributes={"VisibilityTimeout": "60"})
+    session.client("lambda").create_function(
+        FunctionName="taker",
+        Runtime="python3.11",
+        Handler="code.handler",
+        Role=arn,
+        Code={"ZipFile": zipped({"code.py": "def handler(event, context): pass"})},
+    )
+    session.client("lambda").create_event_source_mapping(
+        FunctionName="taker", EventSourceArn="arn:aws:sqs:us-east-1:000000000000:mapped"
+    )
+    return code_of_patient(session)
+
+
+def code_of_patient(session):
+    """The MAC of a message by the one key of its kind, which is made if there is none."""
+    kms = session.client("kms")
+    keys = [key["KeyId"] for key in kms.list_keys()["Keys"]]
+    if not keys:
+        keys = [kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["KeyId"]]
+    return kms.generate_mac(KeyId=keys[0], Message=b"patient", MacAlgorithm="HMAC_SHA_256")["Mac"]
 
 
 def children(home):
@@ -101,7 +122,8 @@ def saved(home, service):
     return path.read_text() if path.exists() else ""
 
 
-def check_survivors(session):
+def check_survivors(session, code, until):
+    assert code_of_patient(session) == code
     s3 = session.client("s3")
     versions = s3.list_object_versions(Bucket="objects", Prefix="key")["Versions"]
     bodies = [
@@ -122,6 +144,14 @@ def check_survivors(session):
     assert (job["TransformJobStatus"], job["FailureReason"][:20]) == ("Failed", "InternalServerError:")
     answer = session.client("lambda").invoke(FunctionName="sleeper", Payload=b"0")
     assert "FunctionError" not in answer
+    mapped = sqs.get_queue_url(QueueName="mapped")["QueueUrl"]
+    sqs.send_message(QueueUrl=mapped, MessageBody="x")
+
+    def left():
+        counts = sqs.get_queue_attributes(QueueUrl=mapped, AttributeNames=["All"])["Attributes"]
+        return int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
+
+    until(lambda: left() == 0)
 
 
 def told(session):
@@ -134,7 +164,7 @@ def told(session):
 
 def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, until):
     session = cloud.start().session()
-    populate(session, zipped)
+    code = populate(session, zipped)
     pids = until(lambda: found if len(found := children(home)) >= 3 else None)
     snapshot = home.services / "sagemaker.json"
     until(
@@ -146,20 +176,20 @@ def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, unti
     until(lambda: not any(exists(pid) for pid in pids))
     assert cloud.current() is None
     session = cloud.start().session()
-    check_survivors(session)
+    check_survivors(session, code, until)
     assert "Failed" in told(session)
 
 
 def test_down_leaves_no_child_and_keeps_all_data(home, zipped, until):
     session = cloud.start().session()
-    populate(session, zipped)
+    code = populate(session, zipped)
     pids = until(lambda: found if len(found := children(home)) >= 3 else None)
 
     cloud.down()
 
     until(lambda: not any(exists(pid) for pid in pids))
     session = cloud.start().session()
-    check_survivors(session)
+    check_survivors(session, code, until)
     assert sorted(told(session)) == ["Failed", "InProgress"]
 
 

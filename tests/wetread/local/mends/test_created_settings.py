@@ -80,9 +80,18 @@ def test_tables_buckets_and_keys_keep_their_settings(client, outputs):
     assert (default["SSEAlgorithm"], default["KMSMasterKeyID"].rpartition("/")[2]) == ("aws:kms", outputs["Key"])
 
 
-def test_a_key_of_a_template_makes_codes(client, outputs, role):
+def test_a_key_of_a_template_makes_codes_for_whom_it_may(client, outputs, function, invoke):
     kms = client("kms")
     request = {"KeyId": outputs["Mac"], "Message": b"patient", "MacAlgorithm": "HMAC_SHA_256"}
     code = kms.generate_mac(**request)["Mac"]
     assert len(code) == 32
     assert kms.verify_mac(**request, Mac=code)["MacValid"]
+
+    source = """
+import boto3
+def handler(key, context):
+    boto3.client("kms").generate_mac(KeyId=key, Message=b"patient", MacAlgorithm="HMAC_SHA_256")
+"""
+    arn = kms.describe_key(KeyId=outputs["Mac"])["KeyMetadata"]["Arn"]
+    assert invoke(function(source, ("kms:GenerateMac", arn)), outputs["Mac"]) == (None, False)
+    assert "AccessDenied" in invoke(function(source), outputs["Mac"])[0]["errorMessage"]

@@ -1,0 +1,32 @@
+"""The folders and variables of SageMaker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_code.container import Binding, Container
+
+
+def test_paths_are_sagemakers_unless_moved() -> None:
+    container = Container.from_environment({})
+    assert container.model_dir == Path("/opt/ml/model")
+    assert container.hyperparameters == Path("/opt/ml/input/config/hyperparameters.json")
+    assert container.training_channel == Path("/opt/ml/input/data/training")
+    assert container.failure == Path("/opt/ml/output/failure")
+    assert Container.from_environment({"SAGEMAKER_BASE_DIR": "/x"}).model_dir == Path("/x/model")
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, ("0.0.0.0", 8080, 6)),
+        ({"SAGEMAKER_BIND_TO_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": "9"}, ("127.0.0.1", 9, 6)),
+        ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "20"}, ("0.0.0.0", 8080, 20)),
+        ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}, ("0.0.0.0", 8080, 100)),
+    ],
+)
+def test_where_serve_listens(environ: dict[str, str], expected: tuple[str, int, int]) -> None:
+    binding = Binding.from_environment(environ)
+    assert (binding.host, binding.port, binding.max_payload_mb) == expected

@@ -1,0 +1,39 @@
+"""What the image is built from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([\w.]+)$")
+
+
+def pins(path: Path) -> dict[str, str]:
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    matches = [PIN.match(line) for line in lines]
+    return {match[1].lower().replace("_", "-"): match[2] for match in matches if match}
+
+
+def test_every_requirement_is_an_exact_pin_that_the_tests_run_with() -> None:
+    image, tested = pins(ROOT / "model_code" / "requirements.txt"), pins(ROOT / "constraints.txt")
+    lines = [line for line in (ROOT / "model_code" / "requirements.txt").read_text().splitlines() if line[:1].isalpha()]
+    assert len(image) == len(lines)
+    differing = {
+        name: (version, tested[name]) for name, version in image.items() if tested.get(name, version) != version
+    }
+    assert not differing
+    assert {"torch", "monai", "pydicom", "python-gdcm", "uvicorn"} <= set(image)
+
+
+@pytest.mark.parametrize("name", ["pylibjpeg-libjpeg", "boto3", "wetread"])
+def test_what_the_image_must_not_hold(name: str) -> None:
+    assert name not in pins(ROOT / "model_code" / "requirements.txt")
+
+
+def test_the_image_runs_the_package() -> None:
+    dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
+    assert 'ENTRYPOINT ["python", "-m", "model_code"]' in dockerfile
+    assert re.search(r"^FROM python:3\.12\.\d+-slim", dockerfile, re.MULTILINE)

@@ -1,0 +1,103 @@
+"""The four functions: prediction/1 for good bytes, an error document for bad ones, the same answer every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+
+from model_code.container import Container
+from model_code.errors import NotAcceptable, UnsupportedMediaType
+from model_code.inference import Model, input_fn, model_fn, output_fn, predict_fn
+from tests.model_code.conftest import LABELS, SOP_INSTANCE_UID, MakeSlice
+
+DICOM = "application/dicom"
+
+
+@pytest.fixture(scope="module")
+def model(container: Container) -> Model:
+    return model_fn(str(container.model_dir))
+
+
+def predict(model: Model, body: bytes) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(output_fn(predict_fn(input_fn(body, DICOM), model), "application/json"))
+    return document
+
+
+def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
+    document = predict(model, body)
+    assert list(document) == [
+        "Schema",
+        "SOPInstanceUID",
+        "ContentSHA256",
+        "Model",
+        "Class",
+        "Probabilities",
+        "TimingsMs",
+    ]
+    assert document["Schema"] == "prediction/1"
+    assert document["SOPInstanceUID"] == SOP_INSTANCE_UID
+    assert document["ContentSHA256"] == hashlib.sha256(body).hexdigest()
+    weights = hashlib.sha256((container.model_dir / "model.pth").read_bytes()).hexdigest()
+    assert document["Model"] == {"Name": "tiny", "Version": "1.2.3", "WeightsSHA256": weights}
+    assert document["Class"] == "covid"
+    assert list(document["Probabilities"]) == list(LABELS)
+    assert sum(document["Probabilities"].values()) == pytest.approx(1, abs=1e-12)
+    assert document["Class"] == max(document["Probabilities"], key=document["Probabilities"].get)
+    assert set(document["TimingsMs"]) == {"Decode", "Predict"}
+
+
+def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:
+    body = make_slice(NumberOfFrames=2)
+    document = predict(model, body)
+    assert document.pop("Error") == {"Code": "MultiFrame", "Message": "NumberOfFrames is '2'; only one frame is read."}
+    assert document == {
+        "Schema": "prediction/1",
+        "SOPInstanceUID": SOP_INSTANCE_UID,
+        "ContentSHA256": hashlib.sha256(body).hexdigest(),
+        "Model": model.identity,
+    }
+
+
+def test_bytes_that_are_no_dicom_file_have_no_uid(model: Model) -> None:
+    document = predict(model, b"?")
+    assert (document["SOPInstanceUID"], document["Error"]["Code"]) == ("", "NotDicom")
+
+
+def test_a_body_may_be_a_bytearray_as_torchserve_gives_it(model: Model, body: bytes) -> None:
+    assert predict(model, bytearray(body))["Probabilities"] == predict(model, body)["Probabilities"]
+
+
+def test_the_same_bytes_get_the_same_answer_however_many_run_at_once(model: Model, body: bytes) -> None:
+    def probabilities(_: int) -> dict[str, float]:
+        answer: dict[str, float] = predict(model, body)["Probabilities"]
+        return answer
+
+    with ThreadPoolExecutor(4, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        answers = list(pool.map(probabilities, range(16)))
+    assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize("content_type", ["application/dicom", "Application/DICOM; transfer-syntax=*"])
+def test_content_types_that_are_read(content_type: str, body: bytes) -> None:
+    assert input_fn(body, content_type).sop_instance_uid == SOP_INSTANCE_UID
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "application/dicom+json"])
+def test_content_types_that_are_not(content_type: str, body: bytes) -> None:
+    with pytest.raises(UnsupportedMediaType, match="send application/dicom"):
+        input_fn(body, content_type)
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/html, application/json;q=0.9"])
+def test_answers_that_are_written(accept: str) -> None:
+    assert output_fn({"Schema": "prediction/1"}, accept) == b'{"Schema":"prediction/1"}'
+
+
+def test_an_answer_that_is_not(model: Model) -> None:
+    with pytest.raises(NotAcceptable, match="application/json"):
+        output_fn({}, "text/csv")

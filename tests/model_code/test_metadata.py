@@ -1,0 +1,63 @@
+"""metadata.json says all that inference needs, in a MONAI bundle's words, and is read back strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from model_code import metadata
+from model_code.errors import ArtifactError
+from model_code.metadata import Metadata
+from model_code.transforms import Preprocessing
+
+ABOUT = Metadata(
+    name="m",
+    version="2.0.0",
+    labels=("a", "b"),
+    preprocessing=Preprocessing(image_size=128, window_level_hu=-500.0, window_width_hu=1400.0),
+    weights_sha256="0f",
+    probe_probabilities=(0.25, 0.75),
+)
+
+
+def document() -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(metadata.write(ABOUT, {"val_accuracy": 0.5}, {"epochs": 3}))
+    return written
+
+
+def test_what_is_written_is_read_back() -> None:
+    assert metadata.parse(json.dumps(document())) == ABOUT
+
+
+def test_the_words_of_a_monai_bundle() -> None:
+    written = document()
+    assert {"version", "monai_version", "pytorch_version", "numpy_version", "task", "intended_use"} <= set(written)
+    formats = written["network_data_format"]
+    assert formats["inputs"]["image"]["spatial_shape"] == [128, 128]
+    assert formats["outputs"]["pred"]["channel_def"] == {"0": "a", "1": "b"}
+    assert written["eval_metrics"] == {"val_accuracy": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda d: d.update(format="wetread-artifact/2"), "this image reads"),
+        (lambda d: d.pop("preprocessing"), "KeyError 'preprocessing'"),
+        (lambda d: d["network_data_format"]["inputs"]["image"].update(spatial_shape=[128, 64]), "not a square"),
+        (lambda d: d["probe"].update(probabilities=[1]), "2 labels but 1 probe"),
+        (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"1": "a"}), "KeyError '0'"),
+    ],
+)
+def test_what_is_not_understood_is_refused(spoil: Callable[[dict[str, Any]], object], message: str) -> None:
+    spoilt = document()
+    spoil(spoilt)
+    with pytest.raises(ArtifactError, match=message):
+        metadata.parse(json.dumps(spoilt))
+
+
+def test_text_that_is_not_json() -> None:
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        metadata.parse("{")

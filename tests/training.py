@@ -1,0 +1,28 @@
+"""Makes a small model with the container's own commands, for the tests and benchmarks that need a real artifact."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from wetread.demo.phantoms import write_cohort
+
+
+def train(folder: Path, image_size: int = 64) -> Path:
+    """Train a model on twelve slices with the container's own command; return its model.tar.gz beside ``model/``."""
+    channel = folder / "input/data/training"
+    write_cohort(channel, patients=6, slices_per_patient=2, size=128)
+    hyperparameters = {"epochs": "1", "image_size": str(image_size), "batch_size": "4"}
+    (folder / "input/config").mkdir(parents=True)
+    (folder / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}
+    artifact = folder / "model.tar.gz"
+    for command in (["train"], ["pack", str(folder / "model"), str(artifact)]):
+        done = subprocess.run(
+            [sys.executable, "-m", "model_code", *command], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return artifact
