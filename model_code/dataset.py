@@ -90,16 +90,17 @@ def _case(line: int, entry: Any, paths: dict[str, list[Path]], labels: tuple[str
     if label not in labels:
         raise ValueError(f"its label {label!r} is not one of {', '.join(labels)}")
     found = paths.get(Path(name).name, [])
-    if len(found) > 1:
-        # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
-        found = [path for path in found if path.as_posix().endswith(f"/{name}") or _lies_in(path, entry)]
-    if len(found) != 1:
-        raise ValueError(f"{name!r} is {'not in the channel' if not found else f'there {len(found)} times'}")
-    return Case(line, found[0], study_id, label)
+    # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
+    belonging = found if len(found) == 1 else [path for path in found if _belongs(path, name, entry)]
+    if len(belonging) != 1:
+        raise ValueError(f"{name!r} is {f'there {len(found)} times' if found else 'not in the channel'}")
+    return Case(line, belonging[0], study_id, label)
 
 
-def _lies_in(path: Path, entry: dict[str, Any]) -> bool:
-    return bool({str(entry["studyId"]), str(entry.get("seriesId"))} & set(path.parts))
+def _belongs(path: Path, name: str, entry: dict[str, Any]) -> bool:
+    if "/" in name:
+        return path.as_posix().endswith(f"/{name}")
+    return not {str(entry["studyId"]), str(entry.get("seriesId"))}.isdisjoint(path.parts)
 
 
 def _paths_by_name(channel: Path) -> dict[str, list[Path]]:

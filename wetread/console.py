@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,11 +13,13 @@ import click
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 UNCUT = 500
 """Columns of a table that is written to a file or a pipe."""
+LINE_SECONDS = 5.0
+"""Progress that is written to a file or a pipe says something new at most this often."""
 STATUS_STYLE = {
     "Pending": "yellow",
     "Batched": "cyan",
@@ -36,19 +39,43 @@ def warn(text: str) -> None:
     click.secho(f"Warning: {text}", err=True, fg="yellow")
 
 
-def progress() -> Progress:
-    """A bar on stderr that vanishes when done, and is silent when stderr is no terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+class Bar:
+    """Work in progress, on stderr: a bar that vanishes when done; where stderr is no terminal, a line now and then."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        """``total`` is the number of steps, None when nobody knows."""
+        console = Console(stderr=True)
+        counter = (BarColumn(bar_width=32), MofNCompleteColumn()) if total is not None else ()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            *counter,
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(description, total=total)
+        self._said, self._said_at = description, 0.0
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advance(self) -> None:
+        """One more step is done."""
+        self._progress.advance(self._task)
+
+    def show(self, description: str, completed: int | None = None) -> None:
+        """Say what is going on and, where it is known, how many steps are done."""
+        description = printable(description)
+        self._progress.update(self._task, description=description[:100], completed=completed)
+        if self._progress.disable and description != self._said and time.monotonic() - self._said_at > LINE_SECONDS:
+            note(description)
+            self._said, self._said_at = description, time.monotonic()
 
 
 def print_json(document: object) -> None:
@@ -63,9 +90,13 @@ def print_csv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> Non
     writer.writerows(lines)
 
 
-def print_table(columns: Sequence[str], lines: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """A table on stdout, as wide as the terminal; in a pipe as wide as it needs, so that nothing is cut."""
-    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def print_table(
+    columns: Sequence[str], lines: Iterable[Sequence[str]], *, elastic: Sequence[str] = (), title: str | None = None
+) -> None:
+    """A table on stdout: in a terminal the ``elastic`` columns give way to its width; in a pipe nothing is cut."""
+    headers = (Column(n, overflow="fold", min_width=12) if n in elastic else Column(n, no_wrap=True) for n in columns)
+    heading = f"\n{title}" if title else None
+    table = Table(*headers, title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for line in lines:
         table.add_row(*(Text(printable(cell), style=STATUS_STYLE.get(cell, "")) for cell in line))
     console = Console(file=sys.stdout, highlight=False)
@@ -81,3 +112,8 @@ def print_table(columns: Sequence[str], lines: Iterable[Sequence[str]], title: s
 def printable(text: str) -> str:
     """``text`` without control characters: an object key may hold any, and a terminal would obey them."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def how_many(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

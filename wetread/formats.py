@@ -28,10 +28,11 @@ CSV_COLUMNS = (
     "Attempt",
     "Repairs",
 )
-TABLE_COLUMNS = ("Received", "Key", "Study", "Series", "Instance", "Status", "Class", "Probability", "Repairs")
+TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs")
+ELASTIC_COLUMNS = ("Key", "Result")
 
 
-def short(text: str | None, room: int = 10) -> str:
+def short(text: str | None, room: int = 6) -> str:
     """An identifier cut to its end, which is where identifiers differ: ``…41883``."""
     if not text:
         return "-"
@@ -72,25 +73,22 @@ def since(text: str, now: datetime) -> str:
         raise ValueError(f"{text!r} is no time") from None
 
 
-def class_and_probability(row: Row) -> tuple[str, str]:
-    """The predicted class and its probability in percent; for a row without a result, its code."""
+def result(row: Row) -> str:
+    """The predicted class with its probability in percent; for a row without one, its code."""
     if row.predicted_class is None:
-        return row.code or "-", "-"
-    return row.predicted_class, f"{100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
+        return row.code or "-"
+    return f"{row.predicted_class} {100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
 
 
 def table_line(row: Row, now: datetime) -> tuple[str, ...]:
     """A row for people, in TABLE_COLUMNS; the status stays bare."""
-    found, probability = class_and_probability(row)
+    identifiers = (row.study_instance_uid, row.series_instance_uid, row.sop_instance_uid)
     return (
         ago(row.received_at, now),
         short_key(row.key),
-        short(row.study_instance_uid),
-        short(row.series_instance_uid),
-        short(row.sop_instance_uid),
+        "/".join(map(short, identifiers)),
         row.status,
-        found,
-        probability,
+        result(row),
         str(len(row.repairs) or "-"),
     )
 

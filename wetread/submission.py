@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from functions.domain.row import Row, Status
 from wetread.connection import Connection
-from wetread.console import note, printable, progress, warn
+from wetread.console import Bar, note, printable, warn
 from wetread.formats import short_key
 from wetread.uploads import NotSubmitted, Plan, Submitted, upload
 from wetread.waiting import Waited, wait
@@ -18,20 +18,18 @@ NAMED = 20
 def send(connection: Connection, sending: Plan) -> tuple[list[Submitted], list[NotSubmitted]]:
     """Upload with a progress bar."""
     bucket = connection.deployment.uploads_bucket_name
-    with progress() as bar:
-        task = bar.add_task("Uploading", total=len(sending.sources))
-        return upload(connection.s3, bucket, sending.sources, lambda: bar.advance(task))
+    with Bar("Uploading", len(sending.sources)) as bar:
+        return upload(connection.s3, bucket, sending.sources, bar.advance)
 
 
 def follow(connection: Connection, done: Sequence[Submitted], timeout: float) -> Waited:
     """Wait for uploads with a progress bar that counts them by status."""
     if connection.registry.champion() is None:
         warn("There is no champion: uploads stay Pending until `wetread model promote` names one.")
-    with progress() as bar:
-        task = bar.add_task("Waiting", total=len(done))
+    with Bar("Waiting", len(done)) as bar:
 
         def show(waited: Waited) -> None:
-            bar.update(task, completed=len(done) - len(waited.open), description=counted(waited))
+            bar.show(counted(waited), len(done) - len(waited.open))
 
         return wait(connection.index, [one.upload_id for one in done], timeout, show)
 

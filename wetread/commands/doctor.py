@@ -19,7 +19,7 @@ def doctor(session: Session, *, as_json: bool) -> None:
         print_json([{"Name": f.name, "Well": f.well, "Found": f.found, "Remedy": f.remedy or None} for f in findings])
     else:
         lines = [("✓" if f.well else "✗", f.name, f.found, f.remedy) for f in findings]
-        print_table(("", "Check", "Found", "Remedy"), lines)
+        print_table(("", "Check", "Found", "Remedy"), lines, elastic=("Found", "Remedy"))
     faults = sum(not finding.well for finding in findings)
     note(f"{faults} of {len(findings)} need attention." if faults else "All is well.")
     if faults:

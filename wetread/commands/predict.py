@@ -12,7 +12,7 @@ import click
 
 from functions.domain import layout
 from wetread.commands.session import Session, pass_session
-from wetread.console import note, print_json, print_table, printable, progress
+from wetread.console import Bar, note, print_json, print_table
 from wetread.local.container import Container, ContainerError, InvocationError
 from wetread.problems import ConfigProblem, Problem
 
@@ -40,7 +40,8 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
     if as_json:
         print_json([{"File": str(file), **answer} for file, answer in zip(files, answers, strict=True)])
     else:
-        print_table(COLUMNS, (_line(file, answer) for file, answer in zip(files, answers, strict=True)))
+        lines = [_line(file, answer) for file, answer in zip(files, answers, strict=True)]
+        print_table(COLUMNS, lines, elastic=("File", "Others"))
     failed = sum("Error" in answer for answer in answers)
     if failed:
         raise Problem(f"The model could not read {failed} of {len(files)} files.", "Their messages say why.")
@@ -49,12 +50,11 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
 def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
     """Serve ``artifact`` in a container of its own and post each file to it; the answers are prediction/1 documents."""
     try:
-        with progress() as bar, Container(artifact) as container:
-            task = bar.add_task("Predicting", total=len(files))
+        with Bar("Predicting", len(files)) as bar, Container(artifact) as container:
             answers = []
             for file in files:
                 answers.append(json.loads(container.invoke(file.read_bytes())))
-                bar.advance(task)
+                bar.advance()
             return answers
     except (ContainerError, InvocationError) as error:
         raise Problem(f"The model's container failed with {artifact.name}.", str(error)) from error
@@ -76,7 +76,7 @@ def _champion(session: Session, folder: Path) -> Path:
 
 def _line(file: Path, answer: dict[str, Any]) -> tuple[str, ...]:
     if "Error" in answer:
-        return (printable(str(file)), answer["Error"]["Code"], "-", answer["Error"]["Message"])
+        return (str(file), answer["Error"]["Code"], "-", answer["Error"]["Message"])
     found = answer["Class"]
     others = ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer["Probabilities"].items() if name != found)
-    return (printable(str(file)), found, f"{100 * answer['Probabilities'][found]:.1f} %", others)
+    return (str(file), found, f"{100 * answer['Probabilities'][found]:.1f} %", others)

@@ -7,9 +7,10 @@ import click
 from functions.domain.row import Status
 from wetread.commands.session import Session, pass_session
 from wetread.console import note, print_csv, print_json, print_table
-from wetread.formats import CSV_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
+from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
 from wetread.problems import ConfigProblem
 from wetread.questions import Question, ask
+from wetread.submission import name_unhappy
 
 
 @click.command()
@@ -68,7 +69,8 @@ def results(
     elif as_csv:
         print_csv(CSV_COLUMNS, map(csv_line, answer.rows))
     elif answer.rows:
-        print_table(TABLE_COLUMNS, (table_line(row, session.now()) for row in answer.rows))
+        print_table(TABLE_COLUMNS, (table_line(row, session.now()) for row in answer.rows), elastic=ELASTIC_COLUMNS)
+        name_unhappy(answer.rows)
     else:
         note("No row fits.")
     if answer.more:

@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from wetread.commands.session import Session, pass_session
-from wetread.console import note, print_json, print_table, warn
+from wetread.console import how_many, note, print_json, print_table, warn
 from wetread.formats import ago
 from wetread.survey import Survey, look
 
@@ -25,8 +25,8 @@ def status(session: Session, *, as_json: bool) -> None:
 
 
 def _print(survey: Survey, now: datetime) -> None:
-    print_table(("Status", "Uploads"), ((one, str(count)) for one, count in survey.uploads.items()), "Uploads")
-    print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(survey, now), "Slots")
+    print_table(("Status", "Uploads"), ((one, str(count)) for one, count in survey.uploads.items()), title="Uploads")
+    print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(survey, now), title="Slots")
     if survey.oldest_pending:
         note(f"The oldest pending upload waits since {ago(survey.oldest_pending, now)}.")
     if survey.champion:
@@ -35,7 +35,7 @@ def _print(survey: Survey, now: datetime) -> None:
         warn("There is no champion, so nothing is read: register a model and promote it (`wetread model --help`).")
     for queue, number in survey.dead_letters.items():
         if number:
-            warn(f"{number} messages lie in the dead-letter queue {queue}: look at them, mend the cause, redrive them.")
+            warn(f"{how_many(number, 'message')} in dead-letter queue {queue}: look, mend the cause, redrive them.")
 
 
 def _slot_lines(survey: Survey, now: datetime) -> list[tuple[str, ...]]:

@@ -10,8 +10,8 @@ import click
 from functions.domain.row import Row, Status
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
-from wetread.console import note, print_json, print_table, printable, warn
-from wetread.formats import TABLE_COLUMNS, short_key, table_line
+from wetread.console import how_many, note, print_json, print_table, printable, warn
+from wetread.formats import ELASTIC_COLUMNS, TABLE_COLUMNS, short_key, table_line
 from wetread.problems import Problem
 from wetread.submission import NAMED, counted, follow, name_unhappy, send
 from wetread.uploads import Plan, Submitted, plan
@@ -33,7 +33,9 @@ def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: boo
     connection = session.connection
     _tell_skipped(sending)
     done, failed = send(connection, sending)
-    note(f"Submitted {len(done)} of {len(sending.sources)} files to s3://{connection.deployment.uploads_bucket_name}.")
+    note(
+        f"Submitted {len(done)} of {how_many(len(sending.sources), 'file')} to s3://{connection.deployment.uploads_bucket_name}."
+    )
     for one in failed[:NAMED]:
         warn(f"{printable(str(one.source.path))} was not submitted: {one.reason}")
     if waits:
@@ -61,7 +63,8 @@ def _wait(
         rows = (waited.rows.get(one.upload_id) for one in done)
         print_json([row.to_json() for row in rows if row])
     else:
-        print_table(TABLE_COLUMNS, (table_line(row, session.now()) for row in ended[:NAMED]))
+        lines = [table_line(row, session.now()) for row in ended[:NAMED]]
+        print_table(TABLE_COLUMNS, lines, elastic=ELASTIC_COLUMNS)
         if len(ended) > NAMED:
             note(f"The first {NAMED} of {len(ended)} are shown; ask `wetread results` for more.")
     note(f"Ended: {counted(waited)}.")
@@ -77,4 +80,4 @@ def _wait(
 def _tell_skipped(sending: Plan) -> None:
     if sending.skipped:
         names = sorted({path.name for path in sending.skipped})
-        note(f"Left out {len(sending.skipped)} files that are no DICOM objects by name: {', '.join(names[:5])}.")
+        note(f"Left out {how_many(len(sending.skipped), 'file')}, by name no DICOM objects: {', '.join(names[:5])}.")

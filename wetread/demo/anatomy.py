@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wetread.demo.field import Grid, Plane, cover, disc, ellipse, oval, paint, smooth_noise, stamp
+from wetread.demo.field import Grid, Plane, branches, cover, disc, ellipse, oval, paint, smooth_noise, stamp
 
 AIR, FAT, MUSCLE, BLOOD, LIVER, BONE = -1000.0, -100.0, 45.0, 42.0, 58.0, 480.0
 
@@ -233,25 +233,3 @@ def _vessels(hu: Plane, lung: Plane, grid: Grid, half: tuple[float, float], rng:
         dots[:, 2] = (0.45 + 1.5 * dots[:, 2] ** 3) * np.clip(1.25 - spread, 0.35, 1)
         stamp(layer, grid, dots, 780)
     hu += np.minimum(layer * cover(lung + np.float32(1.5), grid.spacing, 3), np.maximum(30 - hu, 0))
-
-
-def branches(
-    rng: np.random.Generator, root: tuple[float, float], heading: float, spread: float, count: int, scale: float
-) -> Plane:
-    """Points (x, y, radius in mm) along ``count`` tapering, winding, once-forking tubes from ``root``.
-
-    They fan out within ``spread`` radians either side of ``heading``, about ``scale`` mm long.
-    """
-    steps = 26
-    course = heading + np.linspace(-spread, spread, count) + rng.normal(0, 0.22, count)
-    course = np.repeat(course, 2)[:, None] + np.cumsum(rng.normal(0, 0.07, (2 * count, steps)), axis=1)
-    course += np.tile([-1.0, 1.0], count)[:, None] * np.clip(np.arange(steps) - rng.integers(6, 14), 0, None) * 0.035
-    stride = rng.uniform(0.5, 1.0, (2 * count, 1)) * scale * 0.036
-    x = root[0] + np.cumsum(np.cos(course) * stride, axis=1)
-    y = root[1] + np.cumsum(np.sin(course) * stride, axis=1)
-    radius = rng.uniform(1.7, 3.2, (2 * count, 1)) * np.linspace(1, 0.2, steps)[None, :]
-    # An oblique tube leaves the slice: each is seen along a stretch only.
-    seen = np.arange(steps - 1)[None, :] < rng.integers(8, steps, (2 * count, 1))
-    path = np.stack([x, y, radius], axis=-1)
-    halfway = (path[:, 1:] + path[:, :-1]) / 2
-    return np.concatenate([path[:, 1:][seen], halfway[seen]]).astype(np.float32)

@@ -91,12 +91,24 @@ def disc(canvas: Plane, grid: Grid, shape: tuple[float, float, float, float], va
 
 
 def smooth_noise(rng: np.random.Generator, size: int, extent: float, wavelength: float) -> Plane:
-    """A ``size`` x ``size`` random field of about unit variance that varies over ``wavelength`` of ``extent`` (mm)."""
-    knots = max(4, math.ceil(extent / wavelength) + 3)
-    position = np.linspace(1, knots - 2, size, dtype=np.float32)[:, None] - np.arange(knots, dtype=np.float32)[None, :]
-    weights = np.exp(-position * position * np.float32(1.2))
-    weights /= np.sqrt((weights * weights).sum(axis=1, keepdims=True))
-    return weights @ rng.standard_normal((knots, knots), dtype=np.float32) @ weights.T
+    """A ``size`` x ``size`` random field of unit variance that varies over ``wavelength`` of ``extent`` (mm).
+
+    Cubic B-splines through white noise. Four taps an axis, not a matrix product: BLAS would start threads for it, and
+    threads make many small products slow on a busy machine.
+    """
+    spans = max(1, math.ceil(extent / wavelength))
+    position = np.linspace(0, spans, size, endpoint=False, dtype=np.float32)
+    first = position.astype(np.intp)
+    t = position - first
+    taps = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3])
+    taps /= np.sqrt((taps * taps).sum(axis=0))
+    field: Plane = rng.standard_normal((spans + 3, spans + 3), dtype=np.float32)
+    for _ in ("columns", "rows"):  # gathering whole rows is fast, so the other axis is turned to be rows too
+        turned = np.ascontiguousarray(field.T)
+        field = taps[0][:, None] * turned[first]
+        for tap in (1, 2, 3):
+            field += taps[tap][:, None] * turned[first + tap]
+    return field
 
 
 def stamp(canvas: Plane, grid: Grid, points: npt.NDArray[np.float32], gain: float) -> None:
@@ -115,3 +127,25 @@ def stamp(canvas: Plane, grid: Grid, points: npt.NDArray[np.float32], gain: floa
     inside = (value > 0) & (row >= 0) & (row < size) & (column >= 0) & (column < size)
     flat = (np.broadcast_to(row, inside.shape)[inside]) * size + np.broadcast_to(column, inside.shape)[inside]
     np.maximum.at(canvas.reshape(-1), flat, value[inside])
+
+
+def branches(
+    rng: np.random.Generator, root: tuple[float, float], heading: float, spread: float, count: int, scale: float
+) -> Plane:
+    """Points (x, y, radius in mm) along ``count`` tapering, winding, once-forking tubes from ``root``.
+
+    They fan out within ``spread`` radians either side of ``heading``, about ``scale`` mm long.
+    """
+    steps = 26
+    course = heading + np.linspace(-spread, spread, count) + rng.normal(0, 0.22, count)
+    course = np.repeat(course, 2)[:, None] + np.cumsum(rng.normal(0, 0.07, (2 * count, steps)), axis=1)
+    course += np.tile([-1.0, 1.0], count)[:, None] * np.clip(np.arange(steps) - rng.integers(6, 14), 0, None) * 0.035
+    stride = rng.uniform(0.5, 1.0, (2 * count, 1)) * scale * 0.036
+    x = root[0] + np.cumsum(np.cos(course) * stride, axis=1)
+    y = root[1] + np.cumsum(np.sin(course) * stride, axis=1)
+    radius = rng.uniform(1.7, 3.2, (2 * count, 1)) * np.linspace(1, 0.2, steps)[None, :]
+    # An oblique tube leaves the slice: each is seen along a stretch only.
+    seen = np.arange(steps - 1)[None, :] < rng.integers(8, steps, (2 * count, 1))
+    path = np.stack([x, y, radius], axis=-1)
+    halfway = (path[:, 1:] + path[:, :-1]) / 2
+    return np.concatenate([path[:, 1:][seen], halfway[seen]]).astype(np.float32)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wetread.demo.anatomy import Chest, branches
-from wetread.demo.field import Plane, cover, ellipse, smooth_noise, stamp
+from wetread.demo.anatomy import Chest
+from wetread.demo.field import Plane, branches, cover, ellipse, smooth_noise, stamp
 
 
 @dataclass(frozen=True)

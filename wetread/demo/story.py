@@ -10,12 +10,12 @@ from pathlib import Path
 
 from functions.domain.row import Row, Status
 from wetread.connection import Connection
-from wetread.console import note, print_table, printable, progress
+from wetread.console import Bar, how_many, note, print_table
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import phantom_bytes, write_cohort
 from wetread.demo.training import train
 from wetread.demo.truth import Agreement, labels
-from wetread.formats import class_and_probability, short, short_key
+from wetread.formats import ELASTIC_COLUMNS, result, short, short_key
 from wetread.problems import Problem
 from wetread.submission import follow, name_unhappy, send
 from wetread.uploads import plan
@@ -24,9 +24,9 @@ TRAINING_SEED, UPLOAD_SEED = 0, 1
 TRAINING_PATIENTS, TRAINING_SLICES, TRAINING_SIZE = 36, 4, 160
 SLICES_PER_PATIENT = 4
 SHOWN_DEFECTS = ("text", "truncated-header", "mr", "no-study-uid", "truncated-pixels", "no-instance-uid")
-SHOWN_ROWS = 12
+SHOWN_ROWS = 15
 WAIT_SECONDS = 1800
-COLUMNS = ("Key", "Study", "Status", "Class", "Probability", "Label")
+COLUMNS = ("Key", "Study", "Status", "Result", "Label")
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,8 @@ def first_model(connection: Connection, workspace: Path, now: datetime) -> None:
     cohort = _fresh(workspace / "training")
     write_cohort(cohort, TRAINING_PATIENTS, TRAINING_SLICES, TRAINING_SIZE, TRAINING_SEED)
     artifact = workspace / "model.tar.gz"
-    with progress() as bar:
-        task = bar.add_task("Training", total=None)
-        train(connection, cohort, artifact, now, lambda line: bar.update(task, description=printable(line)[:100]))
+    with Bar("Training", None) as bar:
+        train(connection, cohort, artifact, now, bar.show)
     version = connection.registry.register(artifact)
     connection.registry.promote(version.model_package)
     note(f"Champion: {version.model_package}.")
@@ -83,7 +82,7 @@ def read(connection: Connection, uploads: Uploads) -> list[tuple[str, Row]]:
     Raises Problem when a file cannot be submitted or an upload does not end in time.
     """
     sending = plan([uploads.folder], "demo")
-    note(f"Submitting {len(sending.sources)} files.")
+    note(f"Submitting {how_many(len(sending.sources), 'file')}.")
     done, failed = send(connection, sending)
     if failed:
         raise Problem(f"{len(failed)} files could not be submitted.", failed[0].reason)
@@ -102,7 +101,7 @@ def compare(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
         note("No labels are known for these objects, so nothing is compared.")
         return
     agreement = Agreement.of(known)
-    print_table(*agreement.table(), "Known labels against results")
+    print_table(*agreement.table(), title="Known labels against results")
     share = 100 * agreement.agreeing / agreement.total
     note(
         f"{agreement.agreeing} of {agreement.total} slices ({share:.0f} %) were read as labelled. This counts slices, "
@@ -126,31 +125,34 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
     option = "--local " if connection.local else ""
     study = next((row.study_instance_uid for _, row in rows if row.study_instance_uid), None)
     note("\nTry next:")
-    for command, what in (
+    commands = (
         (f"wetread {option}results --study {study}", "all results of one study"),
         (f"wetread {option}results --class covid --since 1h --csv", "one class, for a spreadsheet"),
         (f"wetread {option}results --status Refused", "what was refused, and why"),
         (f"wetread {option}submit FOLDER --wait", "your own DICOM objects"),
         (f"wetread {option}status", "the whole service at a glance"),
         (f"wetread {option}down", "stop (add --wipe to delete everything)"),
-    ):
-        note(f"  {command:<58} {what}")
+    )
+    width = max(len(command) for command, _ in commands)
+    for command, what in commands:
+        note(f"  {command:<{width}}  {what}")
 
 
 def _show(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
+    shown = rows[:: -(-len(rows) // SHOWN_ROWS)]
     lines = (
         (
             short_key(row.key),
             short(row.study_instance_uid),
             row.status,
-            *class_and_probability(row),
+            result(row),
             uploads.labels.get(name, "-"),
         )
-        for name, row in rows[:SHOWN_ROWS]
+        for name, row in shown
     )
-    print_table(COLUMNS, lines)
-    if len(rows) > SHOWN_ROWS:
-        note(f"The first {SHOWN_ROWS} of {len(rows)} are shown.")
+    print_table(COLUMNS, lines, elastic=ELASTIC_COLUMNS)
+    if len(shown) < len(rows):
+        note(f"{len(shown)} of {len(rows)} are shown.")
     name_unhappy([row for _, row in rows])
 
 

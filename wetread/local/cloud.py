@@ -83,16 +83,17 @@ def up(stage: str = "local", progress: Progress | None = None, *, tether: bool =
     """
     say = progress or (lambda _sentence: None)
     home = current_home().create()
-    with _only_one(home):
+    with _only_one(home, say):
         cloud, state = _running(home, say, tether)
         wanted = fingerprint(stage)
-        if (state.stage, state.fingerprint) == (stage, wanted):
+        deployment = Deployment(cloud.session(), cloud.endpoint, say)
+        if (state.stage, state.fingerprint) == (stage, wanted) and deployment.complete(state.stack):
             say(f"The local cloud is up at {cloud.endpoint}.")
             return cloud
         say(f"Synthesising the stack for stage {stage}.")
         shutil.rmtree(home.assembly, ignore_errors=True)
         synthesise(stage, home.assembly)
-        (stack,) = Deployment(cloud.session(), cloud.endpoint, say).deploy(home.assembly)
+        (stack,) = deployment.deploy(home.assembly)
         replace(state, stage=stage, stack=stack, fingerprint=wanted).save(home)
         say(f"The local cloud is up at {cloud.endpoint}.")
         return replace(cloud, stack=stack)
@@ -100,9 +101,10 @@ def up(stage: str = "local", progress: Progress | None = None, *, tether: bool =
 
 def start(progress: Progress | None = None, *, tether: bool = False) -> Cloud:
     """Start the local cloud unless it runs, and deploy nothing."""
+    say = progress or (lambda _sentence: None)
     home = current_home().create()
-    with _only_one(home):
-        return _running(home, progress or (lambda _sentence: None), tether)[0]
+    with _only_one(home, say):
+        return _running(home, say, tether)[0]
 
 
 def down(wipe: bool = False) -> None:
@@ -110,7 +112,7 @@ def down(wipe: bool = False) -> None:
     home = current_home()
     if not home.root.exists():
         return
-    with _only_one(home):
+    with _only_one(home, lambda _sentence: None):
         process.stop(home)
         state = State.load(home)
         if state is not None:
@@ -147,10 +149,14 @@ def _running(home: Home, say: Progress, tether: bool) -> tuple[Cloud, State]:
 
 
 @contextlib.contextmanager
-def _only_one(home: Home) -> Iterator[None]:
+def _only_one(home: Home, say: Progress) -> Iterator[None]:
     """Let one command at a time bring the cloud up or down."""
     with home.up_lock.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another command that brings the local cloud up or down.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -17,6 +17,7 @@ from wetread.local.account import ACCOUNT_ID, REGION
 
 _CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 _UNUSABLE = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"})
+_WHOLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 _BOOTSTRAP_VERSION = "30"
 _POLL_SECONDS = 0.2
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -47,6 +48,10 @@ class Deployment:
             if artifact["type"] == "aws:cloudformation:stack"
         }
         return [self._deploy_stack(assembly, identifier, artifact) for identifier, artifact in stacks.items()]
+
+    def complete(self, name: str) -> bool:
+        """Whether a stack of this name is there and whole."""
+        return self._status(name) in _WHOLE
 
     def _deploy_stack(self, assembly: Path, identifier: str, artifact: dict[str, Any]) -> str:
         properties = artifact["properties"]

@@ -9,6 +9,7 @@ from wetread.local.mends import (
     copy_checksum,
     created_settings,
     event_targets,
+    expressions,
     object_events,
     object_versions,
     queue_mappings,
@@ -33,6 +34,7 @@ def install(*, lambda_concurrency: int) -> None:
         queue_redrive,
         event_targets,
         created_settings,
+        expressions,
     ):
         mend.install()
     queue_mappings.install(lambda_concurrency)

@@ -98,8 +98,17 @@ class Jobs:
                 f"({self.arn(name)})",
             )
 
-    def start(self, request: Record, run: Callable[[Job], None], **members: Any) -> Record:
-        """Record a new job and run it on a thread of its own; return the answer of Create."""
+    def start(
+        self,
+        request: Record,
+        run: Callable[[Job], None],
+        admit: Callable[[], None],
+        members: Record | None = None,
+    ) -> Record:
+        """Record a new job and run it on a thread of its own; return the answer of Create.
+
+        `admit` raises when there is no room for the job; no other job can start between it and the start.
+        """
         noun = self.kind.noun
         name, arn = request[f"{noun}Name"], self.arn(request[f"{noun}Name"])
         record = {
@@ -107,11 +116,12 @@ class Jobs:
             f"{noun}Arn": arn,
             f"{noun}Status": "InProgress",
             "CreationTime": time.time(),
-            **members,
+            **(members or {}),
         }
         job = Job(record)
         with self._store.lock:
             self.check_name(name)
+            admit()
             self._records()[name] = record
             self._active[name] = job
             self._store.tag(arn, request.get("Tags", []))

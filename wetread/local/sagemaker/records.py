@@ -17,6 +17,7 @@ from wetread.local.sagemaker.store import Record
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+BATCH_STRATEGY = "SINGLE_RECORD"
 _MEGABYTE = 1024 * 1024
 _DEFAULT_PAYLOAD_MB = 6
 _DEFAULT_CONCURRENCY = 1
@@ -70,7 +71,8 @@ class RecordTransform:
         self._log = log
         self._cancelled = cancelled
         self._container_failed = False
-        self._say(f"MaxConcurrentTransforms={settings.concurrency}, MaxPayloadInMB={settings.max_payload_mb}")
+        limits = f"MaxConcurrentTransforms={settings.concurrency}, MaxPayloadInMB={settings.max_payload_mb}"
+        self._say(f"{limits}, BatchStrategy={BATCH_STRATEGY}")
 
     @property
     def blame(self) -> str:

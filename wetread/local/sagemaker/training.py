@@ -59,8 +59,12 @@ class TrainingJobs:
         with s3_with_role(request["RoleArn"], name, self._place.endpoint) as s3:
             for channel in request.get("InputDataConfig", []):
                 resolve(s3, _source(channel), request["RoleArn"])
-        self._limits.check_instances(resources["InstanceType"], resources["InstanceCount"], "training job")
-        return self._jobs.start(request, self._run, SecondaryStatus="Starting", LastModifiedTime=time.time())
+
+        def admit() -> None:
+            self._limits.check_instances(resources["InstanceType"], resources["InstanceCount"], "training job")
+
+        members = {"SecondaryStatus": "Starting", "LastModifiedTime": time.time()}
+        return self._jobs.start(request, self._run, admit, members)
 
     def describe(self, request: Record) -> Record:
         """DescribeTrainingJob."""

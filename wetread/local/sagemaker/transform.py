@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-
 from wetread.local.container import Container, ContainerError
 from wetread.local.logs import LogStream
 from wetread.local.sagemaker.errors import invalid
@@ -20,7 +19,7 @@ from wetread.local.sagemaker.listing import page
 from wetread.local.sagemaker.locations import S3Location, resolve
 from wetread.local.sagemaker.models import Models
 from wetread.local.sagemaker.place import Place
-from wetread.local.sagemaker.records import RecordTransform, TransformSettings
+from wetread.local.sagemaker.records import BATCH_STRATEGY, RecordTransform, TransformSettings
 from wetread.local.sagemaker.roles import s3_with_role
 from wetread.local.sagemaker.store import Record
 
@@ -36,6 +35,10 @@ KIND = JobKind(
 )
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
 _SEE_LOGS = "See job logs for more information"
+_NO_PING = (
+    "AlgorithmError: Model container failed to respond to ping. Please ensure /ping endpoint is implemented and "
+    "responds with an HTTP 200 status code."
+)
 _ONLY_DEFAULTS = {
     ("TransformInput", "SplitType"): "None",
     ("TransformInput", "CompressionType"): "None",
@@ -64,8 +67,11 @@ class TransformJobs:
         with s3_with_role(role, name, self._place.endpoint) as s3:
             resolve(s3, request["TransformInput"]["DataSource"]["S3DataSource"], role)
         resources = request["TransformResources"]
-        self._limits.check_instances(resources["InstanceType"], resources["InstanceCount"], "transform job")
-        return self._jobs.start(request, self._run)
+
+        def admit() -> None:
+            self._limits.check_instances(resources["InstanceType"], resources["InstanceCount"], "transform job")
+
+        return self._jobs.start(request, self._run, admit)
 
     def describe(self, request: Record) -> Record:
         """DescribeTransformJob."""
@@ -135,7 +141,7 @@ def _serving(container: Container, job: Job, log: LogStream) -> Iterator[None]:
     except ContainerError as error:
         job.check()
         log.write(str(error).splitlines())
-        raise JobFailed(f"AlgorithmError: {str(error).splitlines()[0]} {_SEE_LOGS}") from error
+        raise JobFailed(f"{_NO_PING} {str(error).splitlines()[0]}") from error
     finally:
         container.stop()
 
@@ -167,9 +173,10 @@ def _check_rules(request: Record) -> None:
 def _environment(definition: Record, request: Record) -> dict[str, str]:
     """The container's environment: the model's, the job's, and what batch transform adds."""
     environment = {**definition.get("Environment", {}), **request.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
+    if "BatchStrategy" in request:
+        environment["SAGEMAKER_BATCH_STRATEGY"] = BATCH_STRATEGY
     for member, variable in (
         ("MaxPayloadInMB", "SAGEMAKER_MAX_PAYLOAD_IN_MB"),
-        ("BatchStrategy", "SAGEMAKER_BATCH_STRATEGY"),
         ("MaxConcurrentTransforms", "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"),
     ):
         if member in request:
