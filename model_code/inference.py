@@ -63,7 +63,7 @@ def model_fn(model_dir: str) -> Model:
     torch.backends.cudnn.deterministic = True
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = transforms.deterministic(about.preprocessing)
-    probe.verify(network, pipeline, about.probe_probabilities)
+    probe.verify(network, pipeline, about.probe_logits)
     identity = {"Name": about.name, "Version": about.version, "WeightsSHA256": about.weights_sha256}
     return Model(network, pipeline, about.labels, identity)
 

@@ -21,14 +21,14 @@ INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstrat
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What inference needs to know of a model; ``probe_probabilities`` is what it answers to the probe slice."""
+    """What inference needs to know of a model; ``probe_logits`` is what it answers to the probe slice."""
 
     name: str
     version: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     weights_sha256: str
-    probe_probabilities: tuple[float, ...]
+    probe_logits: tuple[float, ...]
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -74,7 +74,7 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
             "window_width_hu": metadata.preprocessing.window_width_hu,
         },
         "weights": {"sha256": metadata.weights_sha256},
-        "probe": {"probabilities": list(metadata.probe_probabilities)},
+        "probe": {"logits": list(metadata.probe_logits)},
         "training": dict(training),
     }
     return json.dumps(document, indent=2) + "\n"
@@ -88,9 +88,9 @@ def parse(text: str) -> Metadata:
             raise ArtifactError(f"metadata.json has the format {document['format']!r}; this image reads {FORMAT!r}.")
         formats = document["network_data_format"]
         labels = _labels(formats["outputs"]["pred"]["channel_def"])
-        probe = tuple(float(value) for value in document["probe"]["probabilities"])
+        probe = tuple(float(value) for value in document["probe"]["logits"])
         if len(probe) != len(labels):
-            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe probabilities.")
+            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe logits.")
         return Metadata(
             name=str(document["name"]),
             version=str(document["version"]),
@@ -101,7 +101,7 @@ def parse(text: str) -> Metadata:
                 window_width_hu=float(document["preprocessing"]["window_width_hu"]),
             ),
             weights_sha256=str(document["weights"]["sha256"]),
-            probe_probabilities=probe,
+            probe_logits=probe,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error

@@ -21,8 +21,13 @@ def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
-def probabilities(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Return N x classes probabilities in double precision on the CPU, so that each row sums to 1."""
+def logits(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return N x classes logits on the CPU, in double precision."""
     with torch.inference_mode():
-        logits = network(images.to(device_of(network), memory_format=torch.channels_last))
-    return torch.softmax(logits.double().cpu(), dim=1)
+        answer: torch.Tensor = network(images.to(device_of(network), memory_format=torch.channels_last))
+    return answer.double().cpu()
+
+
+def probabilities(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return N x classes probabilities; in double precision, so that each row sums to 1."""
+    return torch.softmax(logits(network, images), dim=1)

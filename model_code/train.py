@@ -95,7 +95,7 @@ def _write(
         labels=settings.labels,
         preprocessing=preprocessing,
         weights_sha256=sha256(weights),
-        probe_probabilities=probe.answer(fitted.network, transforms.deterministic(preprocessing)),
+        probe_logits=probe.answer(fitted.network, transforms.deterministic(preprocessing)),
     )
     metrics = fitted.metrics.as_dict() if fitted.metrics else {}
     packing.write(container.model_dir, weights, about, metrics, record)

@@ -67,9 +67,15 @@ def test_weights_of_another_network(folder: Path) -> None:
         load(folder)
 
 
-def test_a_model_that_is_prepared_for_differently_does_not_start(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "preprocessing",
+    [{"window_level_hu": -500.0, "window_width_hu": 1500.0}, {"window_level_hu": -600.0, "window_width_hu": 1300.0}],
+)
+def test_a_model_whose_slices_are_prepared_differently_does_not_start(
+    folder: Path, preprocessing: dict[str, float]
+) -> None:
     document = json.loads((folder / "metadata.json").read_text())
-    document["preprocessing"]["window_level_hu"] = 40.0
+    document["preprocessing"] = preprocessing
     (folder / "metadata.json").write_text(json.dumps(document))
     with pytest.raises(ArtifactError, match="answers the probe slice"):
         model_fn(str(folder))

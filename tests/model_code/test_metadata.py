@@ -19,7 +19,7 @@ ABOUT = Metadata(
     labels=("a", "b"),
     preprocessing=Preprocessing(image_size=128, window_level_hu=-500.0, window_width_hu=1400.0),
     weights_sha256="0f",
-    probe_probabilities=(0.25, 0.75),
+    probe_logits=(0.25, 0.75),
 )
 
 
@@ -47,7 +47,7 @@ def test_the_words_of_a_monai_bundle() -> None:
         (lambda d: d.update(format="wetread-artifact/2"), "this image reads"),
         (lambda d: d.pop("preprocessing"), "KeyError 'preprocessing'"),
         (lambda d: d["network_data_format"]["inputs"]["image"].update(spatial_shape=[128, 64]), "not a square"),
-        (lambda d: d["probe"].update(probabilities=[1]), "2 labels but 1 probe"),
+        (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 probe"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"1": "a"}), "KeyError '0'"),
     ],
 )

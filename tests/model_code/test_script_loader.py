@@ -13,7 +13,12 @@ from model_code.errors import ArtifactError
 from model_code.inference import model_fn
 from model_code.script_loader import load_script
 
-FOUR = "def model_fn(d): return helper.WORD\ndef input_fn(b, c): ...\ndef predict_fn(d, m): ...\ndef output_fn(p, a): ...\n"
+FOUR = """
+def model_fn(model_dir): return helper.WORD
+def input_fn(body, content_type): ...
+def predict_fn(data, model): ...
+def output_fn(prediction, accept): ...
+"""
 
 
 @pytest.fixture(autouse=True)

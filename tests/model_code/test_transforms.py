@@ -54,4 +54,4 @@ def test_augmentation_repeats_with_its_seed_and_stays_in_range() -> None:
     series = [[pipeline(image) for _ in range(4)] for pipeline in (first, again, other)]
     assert all(torch.equal(a, b) for a, b in zip(series[0], series[1], strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(series[0], series[2], strict=True))
-    assert all(0 <= changed.min() and changed.max() <= 1 + 1e-5 for changed in series[0])
+    assert all(changed.min() >= 0 and changed.max() <= 1 + 1e-5 for changed in series[0])

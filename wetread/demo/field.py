@@ -105,9 +105,11 @@ def smooth_noise(rng: np.random.Generator, size: int, extent: float, wavelength:
     field: Plane = rng.standard_normal((spans + 3, spans + 3), dtype=np.float32)
     for _ in ("columns", "rows"):  # gathering whole rows is fast, so the other axis is turned to be rows too
         turned = np.ascontiguousarray(field.T)
-        field = taps[0][:, None] * turned[first]
-        for tap in (1, 2, 3):
-            field += taps[tap][:, None] * turned[first + tap]
+        field = np.zeros((size, turned.shape[1]), np.float32)
+        for tap in range(4):
+            share = turned[first + tap]
+            share *= taps[tap][:, None]
+            field += share
     return field
 
 
