@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -117,3 +119,9 @@ def printable(text: str) -> str:
 def how_many(number: int, noun: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def program() -> str:
+    """How a person calls this command line here: by its name where a shell finds it, otherwise by the path as typed."""
+    typed = sys.argv[0]
+    return typed if Path(typed).name == "wetread" and not shutil.which("wetread") else "wetread"

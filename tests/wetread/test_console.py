@@ -3,7 +3,7 @@
 import pytest
 
 from wetread import console
-from wetread.console import Bar, how_many, print_table, printable
+from wetread.console import Bar, how_many, print_table, printable, program
 
 
 def test_a_table_in_a_pipe_is_not_cut_and_has_no_trailing_space(capsys) -> None:
@@ -43,3 +43,11 @@ def test_a_bar_in_a_pipe_says_something_new_now_and_then(capsys, monkeypatch, to
 
 def test_numbers_with_their_noun() -> None:
     assert [how_many(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
+
+
+def test_commands_to_copy_are_written_as_they_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/wetread", "--local", "demo"])
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    assert program() == ".venv/bin/wetread"
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/wetread")
+    assert program() == "wetread"

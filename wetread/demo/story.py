@@ -10,7 +10,7 @@ from pathlib import Path
 
 from functions.domain.row import Row, Status
 from wetread.connection import Connection
-from wetread.console import Bar, how_many, note, print_table
+from wetread.console import Bar, how_many, note, print_table, program
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import phantom_bytes, write_cohort
 from wetread.demo.training import train
@@ -125,13 +125,14 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
     option = "--local " if connection.local else ""
     study = next((row.study_instance_uid for _, row in rows if row.study_instance_uid), None)
     note("\nTry next:")
+    called = program()
     commands = (
-        (f"wetread {option}results --study {study}", "all results of one study"),
-        (f"wetread {option}results --class covid --since 1h --csv", "one class, for a spreadsheet"),
-        (f"wetread {option}results --status Refused", "what was refused, and why"),
-        (f"wetread {option}submit FOLDER --wait", "your own DICOM objects"),
-        (f"wetread {option}status", "the whole service at a glance"),
-        (f"wetread {option}down", "stop (add --wipe to delete everything)"),
+        (f"{called} {option}results --study {study}", "all results of one study"),
+        (f"{called} {option}results --class covid --since 1h --csv", "one class, for a spreadsheet"),
+        (f"{called} {option}results --status Refused", "what was refused, and why"),
+        (f"{called} {option}submit FOLDER --wait", "your own DICOM objects"),
+        (f"{called} {option}status", "the whole service at a glance"),
+        (f"{called} {option}down", "stop (add --wipe to delete everything)"),
     )
     width = max(len(command) for command, _ in commands)
     for command, what in commands:
