@@ -11,6 +11,7 @@ from functions.domain.header import Header
 
 UID_PATTERN = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # DICOM PS3.5 section 9.1
 UID_LENGTH = 64
+NO_CODE = "(absent or no valid value)"
 UUID_ROOT = "2.25."  # DICOM PS3.5 annex B.2: a UUID as a decimal number under this root is a UID
 
 
@@ -85,9 +86,9 @@ def describe(header: Header) -> Instance:
         study_instance_uid=study,
         series_instance_uid=series,
         sop_instance_uid=sop,
-        sop_class_uid=header.text("SOPClassUID"),
-        modality=header.text("Modality"),
-        transfer_syntax_uid=header.meta_text("TransferSyntaxUID"),
+        sop_class_uid=_code(header.text("SOPClassUID")),
+        modality=_code(header.text("Modality")),
+        transfer_syntax_uid=_code(header.meta_text("TransferSyntaxUID")),
         rows=header.number("Rows") or 0,
         columns=header.number("Columns") or 0,
         number_of_frames=int(frames) if frames.isdecimal() else 1,
@@ -113,17 +114,17 @@ def check(instance: Instance, served: Served) -> None:
     if instance.sop_class_uid not in served.sop_class_uids:
         raise Refusal(
             RefusalCode.SOP_CLASS_NOT_SERVED,
-            f"SOPClassUID {_shown(instance.sop_class_uid)} is not served; served: {_list(served.sop_class_uids)}.",
+            f"SOPClassUID {instance.sop_class_uid or NO_CODE} is not served; served: {_list(served.sop_class_uids)}.",
         )
     if instance.modality not in served.modalities:
         raise Refusal(
             RefusalCode.MODALITY_NOT_SERVED,
-            f"Modality {_shown(instance.modality)} is not served; served: {_list(served.modalities)}.",
+            f"Modality {instance.modality or NO_CODE} is not served; served: {_list(served.modalities)}.",
         )
     if instance.transfer_syntax_uid not in served.transfer_syntax_uids:
         raise Refusal(
             RefusalCode.TRANSFER_SYNTAX_NOT_SERVED,
-            f"TransferSyntaxUID {_shown(instance.transfer_syntax_uid)} is not served; transcode the object to "
+            f"TransferSyntaxUID {instance.transfer_syntax_uid or NO_CODE} is not served; transcode the object to "
             "Explicit VR Little Endian, say.",
         )
     if instance.number_of_frames != 1:
@@ -171,11 +172,9 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _shown(value: str) -> str:
-    """A code value for a sentence; anything that is not a plain code might be a person's text, and is not repeated."""
-    if not value:
-        return "(absent)"
-    return value if re.fullmatch(r"[0-9.]{1,64}|[A-Z0-9_ ]{1,16}", value) else "(not a valid value)"
+def _code(value: str) -> str:
+    """A coded value; "" for anything that has not the form of one: it might be a person's text and stays out of rows."""
+    return value if is_uid(value) or re.fullmatch(r"[A-Z0-9_]{1,16}", value) else ""
 
 
 def _list(values: frozenset[str]) -> str:

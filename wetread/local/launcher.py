@@ -11,11 +11,11 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import IO
 
 from wetread.local.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from wetread.local.home import Home, current_home
 from wetread.local.options import Options
+from wetread.local.processes import guard
 
 _LOG_LIMIT_BYTES = 5_000_000
 
@@ -23,27 +23,26 @@ _LOG_LIMIT_BYTES = 5_000_000
 def main() -> None:
     """Run until told to end."""
     home = current_home().create()
-    with _locked(home.launcher_lock):
-        _log_to(home.log_file)
-        options = Options.of(os.environ)
-        _configure_emulator(home, options)
-        from wetread.local.server import serve  # noqa: PLC0415 (it imports the emulator, which reads its environment then)
+    _hold(home.launcher_lock)
+    _log_to(home.log_file)
+    options = Options.of(os.environ)
+    _configure_emulator(home, options)
+    from wetread.local.server import serve  # noqa: PLC0415 (it imports the emulator, which reads its environment then)
 
-        asyncio.run(serve(home, options))
+    asyncio.run(serve(home, options))
+    # Without its children nothing in this process has anything left to wait for.
+    guard().close()
 
 
-def _locked(path: Path) -> IO[str]:
-    """Hold the lock of this home; the kernel gives it back when this process ends, however it does."""
-    lock = path.open("a+")
+def _hold(path: Path) -> None:
+    """Take the lock of this home for good; the kernel gives it back when this process ends, however it does."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # a number, not a file object: nothing closes it
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        lock.seek(0)
-        sys.exit(f"A local cloud already runs in {path.parent} (process {lock.read().strip()}).")
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
+        sys.exit(f"A local cloud already runs in {path.parent} (process {path.read_text()}).")
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
 
 
 def _log_to(path: Path) -> None:

@@ -87,6 +87,8 @@ class Guard:
     """Starts children and the reaper that kills them when this process is gone."""
 
     def __init__(self) -> None:
+        self._closing = threading.Lock()
+        self._closed = False
         reading, self._pipe = os.pipe()
         self._reaper = subprocess.Popen(  # noqa: S603 (a file of ours)
             [sys.executable, "-I", "-S", str(Path(reaper.__file__))],
@@ -109,10 +111,8 @@ class Guard:
 
         `streams` are Popen's stdout and stderr.
         """
-        if self._reaper.poll() is not None:
-            raise RuntimeError(
-                "The reaper has been killed, so no child may be started any more. Start this program anew."
-            )
+        if self._closed or self._reaper.poll() is not None:
+            raise RuntimeError("The reaper has ended, so no child may be started any more. Start this program anew.")
         popen = subprocess.Popen(  # noqa: S603 (the shell's program is constant, the command goes as arguments)
             ["/bin/sh", "-c", _ANNOUNCE, "sh", *command],
             cwd=cwd,
@@ -125,12 +125,16 @@ class Guard:
 
     def release(self, group: int) -> None:
         """Tell the reaper that this group has ended, so that a later group with its id is left alone."""
-        with contextlib.suppress(BrokenPipeError):  # a reaper that was killed guards nothing any more
-            os.write(self._pipe, f"-{group}\n".encode())
+        # A reaper that was killed, or told the end, guards nothing any more.
+        with self._closing, contextlib.suppress(BrokenPipeError):
+            if not self._closed:
+                os.write(self._pipe, f"-{group}\n".encode())
 
     def close(self) -> None:
-        """Kill whatever still runs and end the reaper."""
-        os.close(self._pipe)
+        """Kill whatever still runs and end the reaper; from then on nothing can be started."""
+        with self._closing:
+            self._closed = True
+            os.close(self._pipe)
         self._reaper.wait()
 
 

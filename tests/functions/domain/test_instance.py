@@ -48,9 +48,11 @@ def test_refuses_a_transfer_syntax_that_the_stage_does_not_serve() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
-def test_a_reason_never_repeats_text_that_a_person_may_have_typed() -> None:
+def test_text_where_a_code_belongs_reaches_neither_the_row_nor_the_reason() -> None:
+    found = described(ct(Modality="JOHN^DOE"))
     with pytest.raises(Refusal) as caught:
-        instances.check(described(ct(Modality="JOHN^DOE")), SERVED)
+        instances.check(found, SERVED)
+    assert found.modality == ""
     assert "JOHN" not in caught.value.reason
 
 
