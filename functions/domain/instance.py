@@ -173,7 +173,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def _code(value: str) -> str:
-    """A coded value; "" for anything that has not the form of one: it might be a person's text and stays out of rows."""
+    """A coded value; "" for what has not the form of one: it might be a person's text, which stays out of rows."""
     return value if is_uid(value) or re.fullmatch(r"[A-Z0-9_]{1,16}", value) else ""
 
 
