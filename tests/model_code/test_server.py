@@ -151,22 +151,6 @@ def test_other_paths_and_methods(client: httpx.Client) -> None:
     assert client.get("/").status_code == 404
 
 
-def test_sigterm_answers_what_is_in_flight_and_ends_with_success(container: Container, body: bytes) -> None:
-    with serving(container.base) as (process, client):
-
-        def post(_: int) -> int:
-            return client.post("/invocations", content=body, headers=DICOM).status_code
-
-        assert post(0) == 200
-        with ThreadPoolExecutor(1) as pool:
-            sent = pool.submit(post, 1)
-            sent.result()
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=60) == 0
-        assert process.stdout is not None
-        assert "Traceback" not in process.stdout.read()
-
-
 def script(tmp_path: Path, **functions: str) -> Path:
     """A model folder with nothing but somebody's own script."""
     code = tmp_path / "model" / "code"
@@ -179,6 +163,26 @@ def script(tmp_path: Path, **functions: str) -> Path:
     } | functions
     (code / "inference.py").write_text("\n".join(f"def {name}{rest}" for name, rest in bodies.items()))
     return tmp_path
+
+
+def test_sigterm_answers_what_is_in_flight_and_ends_with_success(tmp_path: Path) -> None:
+    waiting = """(data, model):
+    import pathlib, time
+    pathlib.Path(data).write_text("begun")
+    time.sleep(1)
+    return "finished\""""
+    begun = tmp_path / "begun"
+    with serving(script(tmp_path, predict_fn=waiting)) as (process, client), ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(client.post, "/invocations", content=str(begun).encode())
+        for _ in range(ATTEMPTS):
+            if begun.exists():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert sent.result().text == "finished"
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert "Traceback" not in output
 
 
 def test_somebodys_own_script_is_served(tmp_path: Path) -> None:
