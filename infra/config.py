@@ -58,7 +58,6 @@ class StageConfig:
                 uid.DeflatedExplicitVRLittleEndian,
                 uid.RLELossless,
                 uid.JPEGBaseline8Bit,
-                uid.JPEGExtended12Bit,
                 uid.JPEGLossless,
                 uid.JPEGLosslessSV1,
                 uid.JPEGLSLossless,
@@ -87,6 +86,7 @@ class StageConfig:
     max_concurrent_transforms: int = 4
     max_payload_mb: int = 16
     image_uri: str = ""  # empty: built from model_code/ at deployment
+    torch_index_url: str = ""  # of the image that is built: PyTorch's index of CPU builds, or of builds for CUDA 12
 
     # When something goes wrong.
     max_attempts: int = 3
@@ -137,6 +137,12 @@ class StageConfig:
             yield (
                 f"tick_delay_seconds is {self.tick_delay_seconds}: more than tick_window_seconds "
                 f"({self.tick_window_seconds}) is expected, or a tick is dropped as the duplicate of a delivered one"
+            )
+
+        if self.gpu and not (self.image_uri or self.torch_index_url):
+            yield (
+                f"instance_type is {self.instance_type!r} and torch_index_url is empty: PyTorch's index of builds for "
+                "CUDA 12 is expected, since the GPU hosts' driver 535 does not run what pip takes by default"
             )
 
     @property

@@ -20,8 +20,6 @@ from infra.function import ROOT
 ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
 )
-# The image has torch for CPUs unless told otherwise. CUDA 12 runs on the driver 535 of the GPU hosts, CUDA 13 does not.
-GPU_BUILD_ARGS = {"TORCH_INDEX_URL": "https://download.pytorch.org/whl/cu126"}
 JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
 
 
@@ -56,7 +54,7 @@ class Model(Construct):
             self,
             "Image",
             directory=str(ROOT / "model_code"),
-            build_args=GPU_BUILD_ARGS if config.gpu else None,
+            build_args={"TORCH_INDEX_URL": config.torch_index_url} if config.torch_index_url else None,
             platform=ecr_assets.Platform.LINUX_AMD64,
         )
         image.repository.grant_pull(self.job_role)

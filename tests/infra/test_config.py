@@ -63,7 +63,8 @@ def test_a_wrong_value_is_named_with_what_is_expected(overrides: dict[str, objec
 
 
 def test_gpu_hosts_get_an_image_with_a_current_driver_and_cpu_hosts_none() -> None:
-    assert StageConfig(instance_type="ml.g5.xlarge").transform_ami_version == "al2-ami-sagemaker-batch-gpu-535"
+    gpu = StageConfig(instance_type="ml.g5.xlarge", torch_index_url="https://index/cu126")
+    assert gpu.transform_ami_version == "al2-ami-sagemaker-batch-gpu-535"
     assert StageConfig(instance_type="ml.m5.xlarge").transform_ami_version == ""
 
 
@@ -74,3 +75,9 @@ def test_the_largest_upload_is_what_one_request_may_hold() -> None:
 def test_a_second_service_in_an_account_has_a_stack_of_its_own() -> None:
     assert StageConfig().stack_name == "Wetread"
     assert StageConfig(service_name="wetread-test").stack_name == "Wetread-Test"
+
+
+def test_a_gpu_image_must_say_which_torch_it_is_built_with() -> None:
+    with pytest.raises(ConfigError, match="torch_index_url"):
+        StageConfig(instance_type="ml.g5.xlarge")
+    StageConfig(instance_type="ml.g5.xlarge", image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1")

@@ -25,16 +25,16 @@ def test_without_an_image_uri_the_image_is_built_from_model_code_at_deployment(d
     assert "*" not in pulled_from.pop()
 
 
-def test_for_gpus_the_image_is_built_with_a_torch_for_gpus(tmp_path: Path, default: Any) -> None:
+def test_the_image_is_built_with_the_torch_of_the_index_that_is_named(tmp_path: Path, default: Any) -> None:
     app = cdk.App(outdir=str(tmp_path))
-    Model(cdk.Stack(app, "Stack"), "Model", config=StageConfig(instance_type="ml.g5.xlarge"))
+    Model(cdk.Stack(app, "Stack"), "Model", config=StageConfig(torch_index_url="https://index/cpu"))
     app.synth()
     assets = [tmp_path / "Stack.assets.json", default.directory / "Wetread.assets.json"]
-    gpu, cpu = (next(iter(json.loads(path.read_text())["dockerImages"].values()))["source"] for path in assets)
-    (argument,) = gpu["dockerBuildArgs"]
-    assert f"ARG {argument}=" in (default.directory / cpu["directory"] / "Dockerfile").read_text()
-    assert "/cu12" in gpu["dockerBuildArgs"][argument]
-    assert "dockerBuildArgs" not in cpu
+    named, plain = (next(iter(json.loads(path.read_text())["dockerImages"].values()))["source"] for path in assets)
+    (argument,) = named["dockerBuildArgs"]
+    assert f"ARG {argument}=" in (default.directory / plain["directory"] / "Dockerfile").read_text()
+    assert named["dockerBuildArgs"][argument] == "https://index/cpu"
+    assert "dockerBuildArgs" not in plain
 
 
 def test_a_given_image_is_taken_as_it_is(local: Any) -> None:
