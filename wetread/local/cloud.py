@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import boto3
 
@@ -82,7 +84,7 @@ def up(stage: str = "local", progress: Progress | None = None, *, tether: bool =
     however that ends. Raise CloudError, SynthesisError or DeployError, each with what to do or what failed.
     """
     say = progress or (lambda _sentence: None)
-    home = current_home().create()
+    home = current_home()
     with _only_one(home, say):
         cloud, state = _running(home, say, tether)
         wanted = fingerprint(stage)
@@ -102,7 +104,7 @@ def up(stage: str = "local", progress: Progress | None = None, *, tether: bool =
 def start(progress: Progress | None = None, *, tether: bool = False) -> Cloud:
     """Start the local cloud unless it runs, and deploy nothing."""
     say = progress or (lambda _sentence: None)
-    home = current_home().create()
+    home = current_home()
     with _only_one(home, say):
         return _running(home, say, tether)[0]
 
@@ -151,13 +153,25 @@ def _running(home: Home, say: Progress, tether: bool) -> tuple[Cloud, State]:
 @contextlib.contextmanager
 def _only_one(home: Home, say: Progress) -> Iterator[None]:
     """Let one command at a time bring the cloud up or down."""
-    with home.up_lock.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Waiting for another command that brings the local cloud up or down.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    while True:
+        home.create()
+        with home.up_lock.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("Waiting for another command that brings the local cloud up or down.")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_at(lock, home.up_lock):
+                yield
+                return
+
+
+def _is_at(lock: IO[str], path: Path) -> bool:
+    """Whether the lock is still the file at `path`: a wipe removes it, and who waited has locked nobody's file."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wipe(home: Home) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import http.client
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-
-import httpx
 
 from wetread.local.home import REPOSITORY, Home
 from wetread.local.names import HEALTH_PATH, TETHER_VARIABLE
@@ -44,11 +44,15 @@ def running(home: Home) -> int | None:
 
 def healthy(home: Home, endpoint: str) -> bool:
     """Whether the launcher of this home answers at `endpoint`."""
+    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=_HEALTH_SECONDS)
     try:
-        answer = httpx.get(endpoint + HEALTH_PATH, timeout=_HEALTH_SECONDS, trust_env=False)
-        return bool(answer.status_code == 200 and answer.json()["home"] == str(home.root))
-    except (httpx.HTTPError, ValueError, KeyError):
+        connection.request("GET", HEALTH_PATH)
+        answer = connection.getresponse()
+        return answer.status == http.HTTPStatus.OK and json.loads(answer.read())["home"] == str(home.root)
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
         return False
+    finally:
+        connection.close()
 
 
 def choose_port(remembered: int | None) -> int:

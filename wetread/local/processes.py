@@ -62,22 +62,20 @@ class ChildProcess:
                 return self.wait(grace)
             except subprocess.TimeoutExpired:
                 pass
-        self._signal(signal.SIGKILL)
+        with self._burying:
+            if not self._buried:
+                reaper.kill({self.pid})
         return self.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._buried:
-            return
-        try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            # The group is empty, or (macOS) consists of zombies only: there is nobody to tell.
-            return
+        with self._burying, contextlib.suppress(ProcessLookupError, PermissionError):
+            if not self._buried:
+                os.killpg(self.pid, number)
 
     def _bury(self) -> None:
         """Kill what the ended child left in its group, once: afterwards its id may belong to somebody else."""
+        self._signal(signal.SIGKILL)
         with self._burying:
-            self._signal(signal.SIGKILL)
             if not self._buried:
                 self._buried = True
                 self._guard.release(self.pid)

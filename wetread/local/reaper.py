@@ -6,6 +6,7 @@ A line `+<group>` guards a process group, `-<group>` lets it go. It imports next
 
 import os
 import signal
+import subprocess
 import sys
 
 
@@ -20,11 +21,36 @@ def main() -> None:
             guarded.add(group)
         else:
             guarded.discard(group)
-    for group in guarded:
+    kill(guarded)
+
+
+def kill(groups: set[int]) -> None:
+    """Kill these groups, and the descendants of their leaders that have left for groups of their own."""
+    strays = _descendants(groups) if groups else set()
+    for group in groups:
         try:
             os.killpg(group, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            # The group is empty, or (macOS) consists of zombies only: there is nobody to tell.
+            continue
+    for process in strays:
+        try:
+            os.kill(process, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def _descendants(roots: set[int]) -> set[int]:
+    """Every process that descends from `roots`; none where there is no `ps` to ask."""
+    try:
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True)  # noqa: S607
+    except (OSError, subprocess.CalledProcessError):
+        return set()
+    parents = {int(process): int(parent) for process, parent in map(str.split, listed.stdout.splitlines())}
+    found: set[int] = set()
+    while more := {process for process, parent in parents.items() if parent in roots | found} - found:
+        found |= more
+    return found
 
 
 if __name__ == "__main__":

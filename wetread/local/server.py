@@ -21,7 +21,7 @@ from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
 from wetread.local import mends
-from wetread.local.container import IMAGE_COMMAND
+from wetread.local.container_process import IMAGE_COMMAND
 from wetread.local.home import Home
 from wetread.local.lambdas import plug as lambda_plug
 from wetread.local.lambdas.environment import Environment

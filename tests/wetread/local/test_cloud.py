@@ -199,3 +199,24 @@ def test_the_home_is_in_the_repository_unless_set(monkeypatch):
     assert current_home() == Home(Path(cloud.__file__).parents[2] / ".wetread")
     monkeypatch.setenv("WETREAD_HOME", "/somewhere/else")
     assert current_home().state_file == Path("/somewhere/else/cloud.json")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_launcher_in_the_foreground_ends_well_when_asked(home, until, number):
+    port = process.choose_port(None)
+    environment = {**os.environ, "WETREAD_PORT": str(port)}
+    with subprocess.Popen([sys.executable, "-m", "wetread.local.launcher"], env=environment) as launcher:
+        until(lambda: process.healthy(home, f"http://127.0.0.1:{port}"))
+        assert process.running(home) == launcher.pid
+        launcher.send_signal(number)
+        assert launcher.wait(20) == 0
+    assert process.running(home) is None
+    assert (home.services / "s3.json").exists()
+
+
+def test_a_second_launcher_of_the_same_home_is_refused(home):
+    cloud.start()
+    command = [sys.executable, "-m", "wetread.local.launcher"]
+    second = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert second.returncode == 1
+    assert f"already runs in {home.root} (process {process.running(home)})" in second.stderr

@@ -10,12 +10,13 @@ import pytest
 
 from wetread.local.processes import Guard
 
-# An owner that starts a child, which starts a child of its own; both sleep, and the owner tells their ids.
+# An owner that starts a child, which starts two of its own, one of them in a group of its own. All sleep.
 OWNER = """
 import subprocess, sys
 from pathlib import Path
 from wetread.local.processes import guard
-script = "import subprocess,sys,time;p=subprocess.Popen(['sleep','60']);print(p.pid,flush=True);time.sleep(60)"
+script = "import subprocess as s,time;a=s.Popen(['sleep','60']);b=s.Popen(['sleep','60'],start_new_session=True)"
+script += ";print(a.pid,b.pid,flush=True);time.sleep(60)"
 child = guard().start([sys.executable, "-c", script], cwd=Path("/"), environment={"PATH": "/usr/bin:/bin"},
                       stdout=subprocess.PIPE)
 print(child.pid, child.output.readline().decode().strip(), guard().reaper_pid, flush=True)
@@ -85,6 +86,15 @@ def test_stop_asks_first_and_then_kills(guard):
     assert deaf.stop(grace=0.2) == -signal.SIGKILL
     for child in (polite, deaf):
         child.output.close()
+
+
+def test_stop_kills_descendants_that_have_left_the_group_too(guard, until):
+    script = "import subprocess as s;p=s.Popen(['sleep','60'],start_new_session=True);print(p.pid,flush=True);p.wait()"
+    child = start(guard, sys.executable, "-c", script, stdout=subprocess.PIPE)
+    stray = int(child.output.readline())
+    child.stop(grace=0)
+    child.output.close()
+    until(lambda: gone(stray))
 
 
 def test_what_an_ended_child_left_in_its_group_is_killed(guard, until):

@@ -1,7 +1,6 @@
 """The emulator's state is written while it runs, not only at an orderly end, so that little is lost to a kill -9.
 
 A snapshot costs more with every row, so the pause grows with it: at most a twentieth of the time goes into snapshots.
-Log events and metrics are left to the orderly end; they are many, and nothing depends on them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from wetread.local.mends.seam import emulator
 _log = logging.getLogger("wetread.snapshots")
 _PAUSE_SECONDS = 3.0
 _SHARE = 20
-_LEFT_OUT = frozenset({"cloudwatch_logs", "cloudwatch"})
 _ATTEMPTS = 5
 
 
@@ -57,10 +55,9 @@ class Snapshots:
 
     def _save(self) -> None:
         for service, get_state in self._app._build_persistence_save_dict().items():
-            if service not in _LEFT_OUT:
-                state = _copied(service, get_state)
-                if state is not None:
-                    self._persistence.save_state(service, state)
+            state = _copied(service, get_state)
+            if state is not None:
+                self._persistence.save_state(service, state)
 
 
 def _copied(service: str, get_state: Any) -> Any:

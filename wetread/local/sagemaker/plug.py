@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import types
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from wetread.local.mends.seam import emulator, replace
 from wetread.local.sagemaker.authorization import authorize, decoded, resource_of
+from wetread.local.sagemaker.cloudformation import ResourceType
 from wetread.local.sagemaker.errors import ServiceError
 from wetread.local.sagemaker.service import SageMaker
-from wetread.local.sagemaker.store import Record
 
 _NAME = "sagemaker"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -33,8 +32,8 @@ def install(service: SageMaker) -> None:
     emulator("core.iam_actions", "SERVICE_TO_IAM_NAMESPACE").SERVICE_TO_IAM_NAMESPACE[_NAME] = _NAME
     replace("core.iam_actions", "extract_resource_arn", _ARN_PARAMETERS, _with_sagemaker)
     handlers = emulator("services.cloudformation.provisioners", "_RESOURCE_HANDLERS")._RESOURCE_HANDLERS
-    handlers["AWS::SageMaker::ModelPackageGroup"] = _resource(service, "ModelPackageGroup")
-    handlers["AWS::SageMaker::Model"] = _resource(service, "Model")
+    for noun in ("ModelPackageGroup", "Model"):
+        handlers[f"AWS::SageMaker::{noun}"] = ResourceType(service, noun).handlers()
 
 
 def _module(service: SageMaker) -> types.ModuleType:
@@ -78,19 +77,3 @@ def _with_sagemaker(original: Callable[..., Any]) -> Callable[..., Any]:
         return resource_of(headers.get("x-amz-target", "").rpartition(".")[2], decoded(body))
 
     return extract_resource_arn
-
-
-def _resource(service: SageMaker, noun: str) -> dict[str, Callable[..., Any]]:
-    """CloudFormation's handlers of one resource type, by the service's own operations."""
-    name_member, arn_member = f"{noun}Name", f"{noun}Arn"
-
-    def create(logical_id: str, properties: Record, stack_name: str) -> tuple[str, dict[str, str]]:
-        name = properties.get(name_member) or f"{stack_name}-{logical_id}-{uuid.uuid4().hex[:8]}"[:63]
-        request = {member: value for member, value in properties.items() if member != f"{noun}Policy"}
-        arn = service.perform(f"Create{noun}", {**request, name_member: name})[arn_member]
-        return arn, {arn_member: arn, name_member: name}
-
-    def delete(physical_id: str, properties: Record) -> None:
-        service.perform(f"Delete{noun}", {name_member: properties.get(name_member) or physical_id.rpartition("/")[2]})
-
-    return {"create": create, "delete": delete}

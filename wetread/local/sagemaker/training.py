@@ -12,7 +12,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
 from wetread.local.archive import pack
-from wetread.local.container import ContainerProcess
+from wetread.local.container_process import ContainerProcess
 from wetread.local.logs import LogStream
 from wetread.local.sagemaker.errors import invalid
 from wetread.local.sagemaker.jobs import Job, JobFailed, JobKind, Jobs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from wetread.local.mends import expressions
+
 
 @pytest.fixture
 def table(client, name):
@@ -65,3 +67,18 @@ def test_a_wrong_expression_is_refused_every_time(client, table):
             dynamodb.put_item(
                 TableName=table, Item={"Id": {"S": "id0"}}, ConditionExpression="attribute_exists(Id) AND"
             )
+
+
+def test_an_expression_is_parsed_once(module, monkeypatch):
+    dynamodb, parsed = module("services.dynamodb"), []
+
+    def tokenize(expr):
+        parsed.append(expr)
+        return [("IDENT", expr)]
+
+    monkeypatch.setattr(dynamodb, "_tokenize", tokenize)
+    expressions.install()
+    first, second = dynamodb._tokenize("a = :b"), dynamodb._tokenize("a = :b")
+    first.clear()
+    assert second == [("IDENT", "a = :b")]
+    assert parsed == ["a = :b"]

@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+from wetread.local.mends import MendError, object_versions
+
 
 def sha256(body: bytes) -> str:
     return base64.b64encode(hashlib.sha256(body).digest()).decode()
@@ -93,7 +95,7 @@ def test_an_event_names_the_raw_key_and_the_version(client, versioned, watched, 
     assert event["detail"]["reason"] == "PutObject"
 
 
-def test_loopback_counts_as_secure_transport(client, bucket):
+def test_loopback_counts_as_secure_transport(client, bucket, function, invoke):
     """A bucket policy that denies plain HTTP, as `enforce_ssl` writes it, does not lock everybody out."""
     deny = {
         "Effect": "Deny",
@@ -104,4 +106,19 @@ def test_loopback_counts_as_secure_transport(client, bucket):
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
     client("s3").put_bucket_policy(Bucket=bucket, Policy=policy)
-    client("s3").put_object(Bucket=bucket, Key="key", Body=b"")
+    source = "import boto3\ndef handler(bucket, _): boto3.client('s3').put_object(Bucket=bucket, Key='key', Body=b'')"
+    assert invoke(function(source, ("s3:PutObject", f"arn:aws:s3:::{bucket}/*")), bucket) == (None, False)
+
+
+def test_no_body_is_kept_in_memory(module, monkeypatch):
+    s3 = module("services.s3")
+    monkeypatch.setattr(s3, "S3_PERSIST", True)
+    object_versions.install()
+    record = {"last_modified": "now", "etag": "e", "size": 4}
+    assert s3._version_entry_from_record(record, "1", b"body")["data"] is None
+
+
+def test_without_files_no_body_may_be_dropped(module, monkeypatch):
+    monkeypatch.setattr(module("services.s3"), "S3_PERSIST", False)
+    with pytest.raises(MendError, match="S3 persistence is off"):
+        object_versions.install()

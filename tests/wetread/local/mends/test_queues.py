@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from wetread.local.mends import queue_messages
 from wetread.local.mends.queue_mappings import Alarm, _due
 
 # A function that writes what it got to a queue: one message for each invocation. It fails bodies that say so.
@@ -106,33 +107,37 @@ def test_redrive_sends_dead_letters_again(client, queue, received):
     assert received(dead) == []
 
 
-def test_no_message_is_lost_between_senders_and_receivers(client, session, queue):
-    """Messages arrive on one thread of the emulator while others take them away."""
-    url, _arn = queue()
-    got, total = set(), 300
+ENTRY = {"Id": "a", "ReceiptHandle": "handle"}
 
-    def send_all():
-        for start in range(0, total, 10):
-            send(client, url, *[str(number) for number in range(start, start + 10)])
 
-    def receive():
-        sqs = session.client("sqs")
-        quiet = 0
-        while quiet < 3:
-            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
-            quiet = 0 if messages else quiet + 1
-            for message in messages:
-                got.add(int(message["Body"]))
-            if messages:
-                entries = [{"Id": m["MessageId"], "ReceiptHandle": m["ReceiptHandle"]} for m in messages]
-                assert not sqs.delete_message_batch(QueueUrl=url, Entries=entries).get("Failed")
-
-    threads = [threading.Thread(target=send_all), *(threading.Thread(target=receive) for _ in range(3))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert got == set(range(total))
+@pytest.mark.parametrize(
+    "removal",
+    [
+        lambda sqs, queue: sqs._expire_retained(queue),
+        lambda sqs, queue: sqs._dlq_sweep(queue),
+        lambda sqs, queue: sqs._delete_messages_for_esm("url", {"handle"}),
+        lambda sqs, queue: sqs._HANDLERS["DeleteMessage"]({"ReceiptHandle": "handle"}, "url"),
+        lambda sqs, queue: sqs._HANDLERS["DeleteMessageBatch"](
+            {"Entries": [{"Id": "a", "ReceiptHandle": "handle"}]}, "url"
+        ),
+    ],
+    ids=["expire", "sweep", "delete-for-mapping", "delete", "delete-batch"],
+)
+def test_a_message_that_arrives_during_a_removal_stays(module, monkeypatch, removal):
+    """The emulator's threads append to the list that they have found: it must still be the queue's list afterwards."""
+    sqs = module("services.sqs")
+    monkeypatch.setattr(sqs, "_HANDLERS", dict(sqs._HANDLERS))
+    queue_messages.install()
+    policy = json.dumps({"deadLetterTargetArn": "arn", "maxReceiveCount": 1})
+    doomed = {"receipt_handle": "handle", "receive_count": 1, "visible_at": 0, "sent_at": 0, "sys": {}}
+    found = [doomed]
+    attributes = {"RedrivePolicy": policy, "QueueArn": "other"}
+    monkeypatch.setattr(sqs, "_get_q", lambda *_: {"messages": found, "attributes": attributes, "is_fifo": False})
+    monkeypatch.setattr(sqs, "_queue_by_arn", lambda _arn: {"messages": []})
+    removal(sqs, sqs._get_q())
+    late = {**doomed, "receipt_handle": "late"}
+    found.append(late)
+    assert sqs._get_q()["messages"] == [late]
 
 
 def test_a_receipt_that_is_none_deletes_nothing(client, queue, received):

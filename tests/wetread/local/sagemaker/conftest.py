@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/fake:latest"
+IMAGE = "local/fake:latest"
 
 
 @pytest.fixture

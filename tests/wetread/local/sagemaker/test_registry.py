@@ -145,22 +145,32 @@ def test_tags_can_be_added_and_taken_away(sagemaker, group, name):
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
 
 
-def test_cloudformation_makes_a_group(client, sagemaker, name, until, refusal):
-    template = {
-        "Resources": {
-            "Group": {
-                "Type": "AWS::SageMaker::ModelPackageGroup",
-                "Properties": {"ModelPackageGroupName": name, "ModelPackageGroupDescription": "of a stack"},
-            }
-        },
-        "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Group", "ModelPackageGroupArn"]}}},
+def test_cloudformation_makes_tags_and_deletes_a_group(client, sagemaker, name, until, refusal):
+    group = {
+        "Type": "AWS::SageMaker::ModelPackageGroup",
+        "Properties": {"ModelPackageGroupName": name, "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]},
     }
+    template = {"Resources": {"Group": group}, "Outputs": {"Arn": {"Value": {"Ref": "Group"}}}}
     stacks = client("cloudformation")
+
+    def settled(status):
+        return stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"] == status
+
     stacks.create_stack(StackName=name, TemplateBody=json.dumps(template))
-    until(lambda: stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE")
-    assert sagemaker.describe_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupStatus"] == "Completed"
-    (output,) = stacks.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-    assert output["OutputValue"] == f"{ACCOUNT}:model-package-group/{name}"
+    until(lambda: settled("CREATE_COMPLETE"))
+    arn = stacks.describe_stacks(StackName=name)["Stacks"][0]["Outputs"][0]["OutputValue"]
+    assert arn == f"{ACCOUNT}:model-package-group/{name}"
+    assert sagemaker.describe_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupArn"] == arn
+
+    group["Properties"]["Tags"] = [{"Key": "b", "Value": "3"}]
+    stacks.update_stack(StackName=name, TemplateBody=json.dumps(template))
+    until(lambda: settled("UPDATE_COMPLETE"))
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "3"}]
+
+    group["Properties"]["ModelPackageGroupDescription"] = "another"
+    stacks.update_stack(StackName=name, TemplateBody=json.dumps(template))
+    until(lambda: settled("UPDATE_ROLLBACK_COMPLETE"))
+
     stacks.delete_stack(StackName=name)
     until(lambda: "does not exist" in refusal("describe_model_package_group", ModelPackageGroupName=name))
 
