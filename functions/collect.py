@@ -11,7 +11,7 @@ from functions.aws.events import transform_job_name
 from functions.aws.ticks import Ticks
 from functions.flow.collecting import Collecting
 from functions.messages import process
-from functions.settings import CollectSettings, Metric, from_environment
+from functions.settings import CollectSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 
@@ -33,12 +33,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         if outcome is None:
             return
         ticks.send(wiring.now())
-        count(
-            {
-                Metric.UPLOADS_COMPLETED: outcome.completed,
-                Metric.UPLOADS_FAILED: outcome.failed,
-                Metric.JOBS_FAILED: int(outcome.retried > 0),
-            }
-        )
+        count(outcome.metrics())
 
     return process(event, collect)

@@ -24,7 +24,6 @@ def _sweeping() -> Sweeping:
         champions=dispatching.champions,
         jobs=dispatching.jobs,
         ticks=wiring.ticks(settings),
-        slots=settings.slots,
         stale_seconds=settings.stale_seconds,
         max_job_seconds=settings.max_job_seconds,
         clock=wiring.now,
@@ -34,6 +33,8 @@ def _sweeping() -> Sweeping:
 @metrics.log_metrics
 def handler(_event: dict[str, Any], _context: object) -> None:
     """Repair, dispatch, measure."""
-    measured = _sweeping().run()
-    logger.info("swept", extra={"measured": measured})
-    count(measured)
+    swept = _sweeping().run()
+    logger.info("swept", extra={"measured": swept.measured, "failures": swept.failures})
+    count(swept.measured)
+    if swept.failures:  # an error of the function raises its alarm; the next sweep tries again
+        raise RuntimeError(f"{swept.failures} batches could not be mended; the log above names them.")

@@ -68,13 +68,13 @@ class Survey:
 def look(connection: Connection) -> Survey:
     """Ask the tables and the dead-letter queues."""
     deployment = connection.deployment
-    holders = connection.batches.holders(deployment.slots)
+    holders = connection.batches.holders()
     oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=1).rows
     return Survey(
         uploads={status: _count(connection, status) for status in Status},
         oldest_pending=oldest[0].received_at if oldest else None,
         slots=tuple(
-            connection.batches.get(holders[number]) if number in holders else None for number in range(deployment.slots)
+            connection.batches.get(holders[number]) if number in holders else None for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
         ),
         job_name_prefix=deployment.job_name_prefix,
         champion=connection.registry.champion(),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CLAIM_CHUNK = 99  # one transaction takes 100 actions: the fence and 99 rows
 CONFLICT_TRIES = 6
+MOST_SLOTS = 100  # one BatchGetItem
 NEW = "attribute_not_exists(Id)"
 
 
@@ -41,9 +42,12 @@ class Batches:
         self.table = table
         self._index_table = index_table
 
-    def holders(self, slots: int) -> dict[int, str]:
-        """Which slots are taken, by which batch id; strongly consistent."""
-        keys: Any = [to_item({"Id": f"SLOT#{slot}"}) for slot in range(slots)]
+    def holders(self) -> dict[int, str]:
+        """Which slots are taken, by which batch id; strongly consistent.
+
+        All slots that a stage can have are looked at, so that lowering their number strands no batch.
+        """
+        keys: Any = [to_item({"Id": f"SLOT#{slot}"}) for slot in range(MOST_SLOTS)]
         held: dict[int, str] = {}
         while keys:
             answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """``model_name`` is SageMaker's Model, ``model_package`` is "<group>/<version>"; ``previous`` the one before."""
+    """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` the other before it."""
 
     model_name: str
     model_package: str
@@ -47,8 +47,8 @@ class Champions:
             previous=item.get("Previous", ""),
         )
 
-    def move(self, to: Champion) -> bool:
-        """Make ``to`` the champion, if ``to.previous`` still is ("" for none); False when another came between."""
+    def move(self, to: Champion, current: Champion | None) -> bool:
+        """Make ``to`` the champion, if ``current`` still is (None: nobody); False when another came between."""
         document = {
             "Id": "CHAMPION",
             "ModelName": to.model_name,
@@ -58,8 +58,8 @@ class Champions:
             "PromotedAt": to.promoted_at,
             "Previous": to.previous,
         }
-        condition = "ModelPackage = :previous" if to.previous else "attribute_not_exists(Id)"
-        values = {"ExpressionAttributeValues": to_item({":previous": to.previous})} if to.previous else {}
+        condition = "PromotedAt = :current" if current else "attribute_not_exists(Id)"
+        values = {"ExpressionAttributeValues": to_item({":current": current.promoted_at})} if current else {}
         try:
             self._client.put_item(
                 TableName=self._table,

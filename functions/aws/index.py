@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
+from functions.domain.batch import Retry
 from functions.domain.row import Row, Status
 
 if TYPE_CHECKING:
@@ -147,6 +148,16 @@ class Index:
             ExpressionAttributeValues=to_item({":p": value}),
         )
         return sum(page["Count"] for page in pages)
+
+    def hand_back(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
+        """Make a row that ``batch_id`` holds Pending again; False when the batch holds it no more."""
+        changes: dict[str, Any] = {"Status": Status.PENDING, "Attempt": retry.attempt, "UpdatedAt": now}
+        remove = ["BatchId", "TransformJobName"]
+        if retry.retry_group:
+            changes["RetryGroup"] = retry.retry_group
+        else:
+            remove.append("RetryGroup")
+        return self.leave_batch(row.upload_id, batch_id, changes, remove)
 
     def leave_batch(
         self, upload_id: str, batch_id: str, changes: Mapping[str, Any], remove: Sequence[str] = ()

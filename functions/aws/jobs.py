@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain import layout
+from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 # Told by SageMaker while the account has no room: the batch waits in its slot and the sweep tries again.
 NO_ROOM = frozenset({"ResourceLimitExceeded", "ThrottlingException", "Throttling", "ServiceUnavailable"})
+# Told for a request that will never be taken as it is: its model is gone, say.
+REFUSED = frozenset({"ValidationException", "ResourceNotFound"})
+
+
+class Creation(enum.Enum):
+    """What came of asking for a transform job: it exists, there is no room for it now, or it never will exist."""
+
+    EXISTS = enum.auto()
+    NO_ROOM = enum.auto()
+    REFUSED = enum.auto()
 
 
 class JobStatus(enum.StrEnum):
@@ -41,6 +53,7 @@ class TransformJob:
     status: JobStatus
     failure_reason: str
     manifest_uri: str
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +75,8 @@ class Jobs:
         self._client = client
         self._work_bucket = work_bucket
 
-    def create(self, name: str, batch_id: str, model_name: str, shape: JobShape) -> bool:
-        """Start the job of a batch, or find it started; False when SageMaker has no room for it now.
+    def create(self, name: str, batch_id: str, model_name: str, shape: JobShape) -> Creation:
+        """Start the job of a batch, or find it started.
 
         The name is the idempotency key: a job of this name that reads this batch's manifest is this job.
         """
@@ -71,16 +84,20 @@ class Jobs:
             self._client.create_transform_job(**self._request(name, batch_id, model_name, shape))
         except ClientError as error:
             if error_code(error) in NO_ROOM:
-                return False
+                logger.warning("no room for a transform job", extra={"transform_job": name, "reason": str(error)})
+                return Creation.NO_ROOM
             if not _name_is_taken(error):
-                raise
+                if error_code(error) not in REFUSED:
+                    raise
+                logger.error("transform job refused", extra={"transform_job": name, "reason": str(error)})
+                return Creation.REFUSED
             found = self.describe(name)
             if found is None or found.manifest_uri != self._manifest_uri(batch_id):
                 raise RuntimeError(
                     f"A transform job {name} exists that does not read batch {batch_id}. Two stacks share the job name "
                     "prefix; give each stage its own."
                 ) from error
-        return True
+        return Creation.EXISTS
 
     def describe(self, name: str) -> TransformJob | None:
         """The job as it is now; None when there is none of that name."""
@@ -96,6 +113,7 @@ class Jobs:
             status=JobStatus(answer["TransformJobStatus"]),
             failure_reason=answer.get("FailureReason", ""),
             manifest_uri=source["S3Uri"],
+            ended_at=answer.get("TransformEndTime"),
         )
 
     def stop(self, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -16,6 +16,7 @@ from functions.domain.errors import Refusal, RefusalCode
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+MOST_DELETES = 1000  # of one DeleteObjects
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
 
 
@@ -77,19 +78,27 @@ class Documents:
 
     def write_once(self, key: str, document: Any) -> bool:
         """Write a JSON document unless the key has one; False when it has, and that one stays."""
-        try:
-            self._client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=json.dumps(document, separators=(",", ":")).encode(),
-                ContentType="application/json",
-                IfNoneMatch="*",
-            )
-        except ClientError as error:
-            if error_code(error) in {"PreconditionFailed", "ConditionalRequestConflict"}:
-                return False
-            raise
+        body = json.dumps(document, separators=(",", ":")).encode()
+        for last in (False, False, False, True):
+            try:
+                self._client.put_object(
+                    Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*"
+                )
+            except ClientError as error:
+                if error_code(error) == "PreconditionFailed":
+                    return False
+                # Two writers at once: S3 asks to try again, and does not say that either has written.
+                if error_code(error) != "ConditionalRequestConflict" or last:
+                    raise
+            else:
+                break
         return True
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; one that is not there is no error, one that stays expires with the bucket's rule."""
+        for start in range(0, len(keys), MOST_DELETES):
+            objects: Any = [{"Key": key} for key in keys[start : start + MOST_DELETES]]
+            self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys below a prefix."""

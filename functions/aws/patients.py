@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,5 +20,7 @@ class Patients:
         """32 hex digits for a PatientID; None for an empty one."""
         if not patient_id:
             return None
-        answer = self._client.generate_mac(KeyId=self._key_id, MacAlgorithm="HMAC_SHA_256", Message=patient_id.encode())
+        # Hashed first, since a message has at most 4,096 bytes and a PatientID may have any number.
+        message = hashlib.sha256(patient_id.encode()).digest()
+        answer = self._client.generate_mac(KeyId=self._key_id, MacAlgorithm="HMAC_SHA_256", Message=message)
         return answer["Mac"].hex()[:32]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -117,9 +118,9 @@ class Registry:
             model_package_arn=version.arn,
             artifact_sha256=version.artifact_sha256,
             promoted_at=timestamp(self.clock()),
-            previous=current.model_package if current else "",
+            previous=_before(version, current),
         )
-        if not self.champions.move(champion):
+        if not self.champions.move(champion, current):
             raise PromotionRefused("Another promotion came between; look at `wetread model list` and promote again.")
         self.ticks.send(self.clock())
         return champion
@@ -134,7 +135,11 @@ class Registry:
             )
 
     def _create_model(self, version: ModelVersion) -> str:
-        name = f"{version.model_package.replace('/', '-')}-{version.artifact_sha256[:12]}".lower()
+        # A Model cannot be changed: another image or role makes another one, so that promoting again takes them up.
+        makings = hashlib.sha256(
+            f"{version.artifact_sha256}\0{self.image_uri}\0{self.job_role_arn}".encode()
+        ).hexdigest()
+        name = f"{version.model_package.replace('/', '-')}-{makings[:12]}".lower()
         data_url = f"s3://{self.models_bucket}/{layout.artifact_key(version.artifact_sha256)}"
         try:
             self.sagemaker.create_model(
@@ -160,3 +165,10 @@ class Registry:
             version=properties.get("Version", ""),
             artifact_sha256=properties.get("ArtifactSHA256", ""),
         )
+
+
+def _before(version: ModelVersion, current: Champion | None) -> str:
+    """The champion before this one: promoting the champion again keeps the way back."""
+    if current is None:
+        return ""
+    return current.previous if current.model_package == version.model_package else current.model_package

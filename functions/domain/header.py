@@ -24,7 +24,17 @@ PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 # An inflated header is never longer than this: a deflate bomb ends as a refusal, not as a full memory.
 MAX_INFLATED = 16 * 1024 * 1024
 # What pydicom's reader and struct raise on damaged bytes; anything else would be a fault of ours.
-DAMAGE = (EOFError, struct.error, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, OSError)
+DAMAGE = (
+    EOFError,
+    struct.error,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
@@ -139,4 +149,5 @@ def _raw(dataset: Dataset, keyword: str) -> bytes:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    return _raw(dataset, keyword).decode("ascii", "replace").strip(" \0")
+    # Latin-1 keeps different bytes different, whatever the object's character set: two names never become one text.
+    return _raw(dataset, keyword).decode("latin-1").strip(" \0")

@@ -52,17 +52,16 @@ def is_uid(text: str) -> bool:
 
 
 def as_uid(text: str) -> str:
-    """The UID for an identifier: itself if it is one; for a UUID its 2.25 form; else one from the identifier's hash.
+    """The UID for an identifier: itself if it is one, the 2.25 form of a UUID, a hashed one for other digits and dots.
 
-    Questions about a study apply this too, so that a person may ask with what the file says.
+    "" for anything else, which may be a person's text. Questions about a study apply this too, so that one may ask with
+    what the file says.
     """
     if is_uid(text):
         return text
-    try:
-        number = uuid.UUID(text)
-    except ValueError:
-        number = _uuid_of(text)
-    return f"{UUID_ROOT}{number.int}"
+    if _is_uuid(text):
+        return f"{UUID_ROOT}{uuid.UUID(text).int}"
+    return f"{UUID_ROOT}{_uuid_of(text).int}" if re.fullmatch(r"[0-9.]+", text) else ""
 
 
 def describe(header: Header) -> Instance:
@@ -72,8 +71,9 @@ def describe(header: Header) -> Instance:
     def uid_of(keyword: str) -> str:
         text = header.text(keyword)
         if text and not is_uid(text):
-            kind = "a UUID" if _is_uuid(text) else "other text"
-            repairs.append(f"{keyword} was {kind}, not a UID: mapped under 2.25.")
+            kind = "a UUID" if _is_uuid(text) else "not well-formed"
+            if as_uid(text):
+                repairs.append(f"{keyword} was {kind}, not a UID: mapped under 2.25.")
             return as_uid(text)
         return text
 
@@ -91,7 +91,7 @@ def describe(header: Header) -> Instance:
         transfer_syntax_uid=_code(header.meta_text("TransferSyntaxUID")),
         rows=header.number("Rows") or 0,
         columns=header.number("Columns") or 0,
-        number_of_frames=int(frames) if frames.isdecimal() else 1,
+        number_of_frames=int(frames) if re.fullmatch(r"[0-9]{1,12}", frames) else int(not frames),
         patient_id=header.text("PatientID"),
         repairs=tuple(repairs),
     )
@@ -130,7 +130,7 @@ def check(instance: Instance, served: Served) -> None:
     if instance.number_of_frames != 1:
         raise Refusal(
             RefusalCode.MULTI_FRAME_NOT_SERVED,
-            f"The object has {instance.number_of_frames} frames; one-frame objects are served.",
+            f"NumberOfFrames is {instance.number_of_frames or 'no number'}; one-frame objects are served.",
         )
     if not (instance.rows and instance.columns):
         raise Refusal(
@@ -142,7 +142,10 @@ def check(instance: Instance, served: Served) -> None:
         ("SeriesInstanceUID", instance.series_instance_uid),
     ):
         if not value:
-            raise Refusal(RefusalCode.MISSING_UID, f"{keyword} is absent or empty, so nobody could ask for the result.")
+            raise Refusal(
+                RefusalCode.MISSING_UID,
+                f"{keyword} is absent, empty, or neither a UID nor a UUID, so nobody could ask for the result.",
+            )
     if served.conformance == "strict" and (instance.repairs or not instance.sop_instance_uid):
         problems = " ".join(instance.repairs) or "SOPInstanceUID was absent or empty."
         raise Refusal(RefusalCode.NON_CONFORMANT, f"This stage is strict and the object needs repair: {problems}")

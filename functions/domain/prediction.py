@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,10 @@ from typing import Any
 from functions.domain.errors import FailureCode, MalformedPrediction
 
 SCHEMA = "prediction/1"
+MOST_NUMBERS = 1000
 SUM_TOLERANCE = 1e-3
+DECIMALS = 12  # of a probability; what is smaller is no information, and DynamoDB takes no number below 1e-130
+LONGEST = {"Class": 64, "Code": 64, "Message": 1000}  # characters: a row has 400 KB, and an index key 1 KB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
     try:
         document = json.loads(body)
         if document["Schema"] != SCHEMA:
-            raise _malformed(f"its Schema is {document['Schema']!r}, expected {SCHEMA!r}")
+            raise _malformed("its Schema is another")
         sha256 = document["ContentSHA256"]
         if sha256 != expected_sha256:
             raise MalformedPrediction(
@@ -51,32 +53,39 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
             )
         if "Error" in document:
             error = document["Error"]
-            return PredictionError(content_sha256=sha256, code=str(error["Code"]), message=str(error["Message"]))
+            return PredictionError(content_sha256=sha256, code=_words(error, "Code"), message=_words(error, "Message"))
         return Prediction(
             content_sha256=sha256,
             weights_sha256=str(document["Model"]["WeightsSHA256"]),
             predicted_class=_class_of(document),
-            probabilities=_numbers(document["Probabilities"]),
-            timings_ms=_numbers(document.get("TimingsMs", {})),
+            probabilities=_numbers(document["Probabilities"], most=1),
+            timings_ms=_numbers(document.get("TimingsMs", {}), most=1e9),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _malformed(f"{type(error).__name__} {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise _malformed(f"it fails with {type(error).__name__}") from error
 
 
 def _class_of(document: Any) -> str:
-    probabilities = _numbers(document["Probabilities"])
+    probabilities = _numbers(document["Probabilities"], most=1)
     if not probabilities or abs(sum(probabilities.values()) - 1) > SUM_TOLERANCE:
         raise _malformed(f"its Probabilities sum to {sum(probabilities.values())}, expected 1")
-    name = str(document["Class"])
+    name = _words(document, "Class")
     if probabilities.get(name) != max(probabilities.values()):
         raise _malformed(f"its Class {name!r} is not the most probable one")
     return name
 
 
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {str(name): float(value) for name, value in values.items()}
-    if not all(math.isfinite(number) for number in numbers.values()):
-        raise _malformed("it holds a number that is not finite")
+def _words(document: Mapping[str, Any], name: str) -> str:
+    words = document[name]
+    if not isinstance(words, str) or not 0 < len(words) <= LONGEST[name]:
+        raise _malformed(f"its {name} is not a text of 1 to {LONGEST[name]} characters")
+    return words
+
+
+def _numbers(values: Mapping[str, Any], most: float) -> dict[str, float]:
+    numbers = {str(name): round(float(value), DECIMALS) for name, value in values.items()}
+    if len(numbers) > MOST_NUMBERS or not all(0 <= number <= most for number in numbers.values()):
+        raise _malformed(f"it holds a number that is not between 0 and {most:g}")
     return numbers
 
 

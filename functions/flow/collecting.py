@@ -10,24 +10,34 @@ from typing import Any
 
 from functions.aws.batches import Batches
 from functions.aws.index import Index
-from functions.aws.jobs import Jobs, TransformJob
+from functions.aws.jobs import Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
 from functions.domain import layout, prediction
 from functions.domain.batch import Batch, BatchStatus, after_failure
 from functions.domain.errors import FailureCode, MalformedPrediction
 from functions.domain.prediction import Prediction, PredictionError
 from functions.domain.row import NAMES, Row, Status, timestamp
+from functions.settings import Metric
 
 READERS = 16  # outputs read and rows written at once; S3 and DynamoDB wait far longer than they work
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What collecting one job came to, in rows."""
+    """What collecting came to: rows by what became of them, and jobs that did not complete."""
 
     completed: int = 0
     failed: int = 0
     retried: int = 0
+    jobs_failed: int = 0
+
+    def metrics(self) -> dict[Metric, float]:
+        """The same, as metrics."""
+        return {
+            Metric.UPLOADS_COMPLETED: self.completed,
+            Metric.UPLOADS_FAILED: self.failed,
+            Metric.JOBS_FAILED: self.jobs_failed,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +74,28 @@ class Collecting:
         keys = self.work.keys(layout.output_prefix(job.name))
         outputs = {upload: key for key in keys if (upload := layout.upload_of_output(key))}
 
+        errors: list[Exception] = []
+
         def settle(position: int) -> Status | None:
-            row = rows[members[position]]
-            if row.status != Status.BATCHED or row.batch_id != batch.batch_id:
+            row = rows.get(members[position])
+            if row is None or row.status != Status.BATCHED or row.batch_id != batch.batch_id:
                 return None
-            return self._settle(row, position, len(members), batch, job, outputs.get(row.upload_id))
+            try:
+                return self._settle(row, position, len(members), batch, job, outputs.get(row.upload_id))
+            except Exception as error:
+                errors.append(error)
+                return None
 
         with ThreadPoolExecutor(READERS) as pool:
             settled = list(pool.map(settle, range(len(members))))
+        if errors:  # each neighbour is settled; the batch stays open and the message comes again for the rest
+            raise errors[0]
+        self.work.delete([layout.instance_key(one) for one, now in zip(members, settled, strict=True) if _ended(now)])
         return Outcome(
             completed=settled.count(Status.COMPLETED),
             failed=settled.count(Status.FAILED),
             retried=settled.count(Status.PENDING),
+            jobs_failed=int(job.status != JobStatus.COMPLETED),
         ), len(outputs)
 
     def _settle(
@@ -90,13 +110,8 @@ class Collecting:
             retry = after_failure(row, position, batch_size, batch.batch_id, job.failure_reason, self.max_attempts)
             if retry is None:
                 return self._fail(row, batch, problem.code, problem.reason)
-            changes: dict[str, Any] = {NAMES["attempt"]: retry.attempt}
-            gone = ["BatchId", "TransformJobName"]
-            if retry.retry_group:
-                changes[NAMES["retry_group"]] = retry.retry_group
-            else:
-                gone.append("RetryGroup")
-            return self._write(row, batch, Status.PENDING, changes, gone)
+            back = self.index.hand_back(row, batch.batch_id, retry, timestamp(self.clock()))
+            return Status.PENDING if back else None
         if isinstance(answer, PredictionError):
             return self._fail(row, batch, answer.code, answer.message)
         return self._complete(row, batch, answer)
@@ -113,24 +128,25 @@ class Collecting:
             NAMES["probabilities"]: document["Probabilities"],
             NAMES["timings_ms"]: document["TimingsMs"],
             NAMES["prediction_key"]: key,
-            NAMES["completed_at"]: timestamp(self.clock()),
         }
-        return self._write(row, batch, Status.COMPLETED, changes, ["RetryGroup"])
+        return self._end(row, batch, Status.COMPLETED, changes)
 
     def _fail(self, row: Row, batch: Batch, code: str, reason: str) -> Status | None:
         changes = {
             NAMES["code"]: code,
             NAMES["reason"]: reason,
             NAMES["model_package"]: batch.model_package,
-            NAMES["completed_at"]: timestamp(self.clock()),
         }
-        return self._write(row, batch, Status.FAILED, changes, ["RetryGroup"])
+        return self._end(row, batch, Status.FAILED, changes)
 
-    def _write(
-        self, row: Row, batch: Batch, status: Status, changes: Mapping[str, Any], remove: list[str]
-    ) -> Status | None:
-        values = {"Status": status, NAMES["updated_at"]: timestamp(self.clock()), **changes}
-        return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, remove) else None
+    def _end(self, row: Row, batch: Batch, status: Status, changes: Mapping[str, Any]) -> Status | None:
+        now = timestamp(self.clock())
+        values = {"Status": status, NAMES["updated_at"]: now, NAMES["completed_at"]: now, **changes}
+        return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, ["RetryGroup"]) else None
+
+
+def _ended(status: Status | None) -> bool:
+    return status is not None and status.terminal
 
 
 def _no_output(job: TransformJob) -> tuple[FailureCode, str]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions
 from functions.aws.index import Index
-from functions.aws.jobs import Jobs, JobShape
+from functions.aws.jobs import Creation, Jobs, JobShape
 from functions.aws.objects import Documents
 from functions.domain import layout
-from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, candidates, decide
+from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
 from functions.domain.row import Row, Status, moment_of, timestamp
+
+WRITERS = 16  # rows written at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +50,25 @@ class Dispatching:
         champion = self.champions.get()
         if champion is None:
             return None
-        held = self.batches.holders(self.limits.slots)
+        held = self.batches.holders()
         free = [slot for slot in range(self.limits.slots) if slot not in held]
         pending = self.index.pending(self.limits.max_batch) if free else []
-        if not pending or decide(self._backlog(pending, len(held)), self.limits):
+        if not pending or decide(self._backlog(pending, len(held), champion), self.limits):
             return None
         batch = self._new_batch(free[0], champion)
         chosen = [row.upload_id for row in candidates(pending, self.limits)]
         self.work.write_once(layout.candidates_key(batch.batch_id), chosen)
         return batch if self.batches.open(batch) else None
 
-    def _backlog(self, pending: list[Row], live_jobs: int) -> Backlog:
+    def _backlog(self, pending: list[Row], live_jobs: int, champion: Champion) -> Backlog:
         now = self.clock()
         health = self.batches.health()
+        judged = health.last_at > champion.promoted_at  # what jobs of an earlier champion came to says nothing
         return Backlog(
             pending=len(pending),
             oldest_wait_seconds=(now - moment_of(pending[0].received_at)).total_seconds(),
             live_jobs=live_jobs,
-            barren_jobs=health.barren_jobs,
+            barren_jobs=health.barren_jobs if judged else 0,
             seconds_since_barren=(now - moment_of(health.last_at)).total_seconds() if health.last_at else 0.0,
         )
 
@@ -107,10 +111,24 @@ class Dispatching:
         manifest = [{"prefix": prefix}, *map(layout.instance_name, owned)]
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
-        if not self.jobs.create(name, batch.batch_id, batch.model_name, self.shape):
+        creation = self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
+        if creation == Creation.REFUSED:
+            self._hand_back(batch, [rows[one] for one in owned])
+        if creation != Creation.EXISTS:
             return False
         self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, timestamp(self.clock()))
         return True
+
+    def _hand_back(self, batch: Batch, owned: list[Row]) -> None:
+        """Give up a batch whose job SageMaker refuses for good: its rows wait for a batch that it takes."""
+
+        def hand_back(row: Row) -> None:
+            same = Retry(attempt=row.attempt, retry_group=row.retry_group)
+            self.index.hand_back(row, batch.batch_id, same, timestamp(self.clock()))
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(hand_back, owned))
+        self.batches.finish(batch, barren=True, now=timestamp(self.clock()))
 
 
 def _belongs(row: Row, batch_id: str) -> bool:

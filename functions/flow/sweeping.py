@@ -14,9 +14,27 @@ from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Status, moment_of
-from functions.flow.collecting import Collecting
+from functions.flow.collecting import Collecting, Outcome
 from functions.flow.dispatching import Dispatching
 from functions.settings import Metric
+from functions.telemetry import logger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """What mending one batch came to; ``done`` when there was something to mend."""
+
+    done: bool = False
+    outcome: Outcome | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """Gauges and counts of one sweep, and how many batches could not be mended this time."""
+
+    measured: dict[Metric, float]
+    failures: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,55 +48,80 @@ class Sweeping:
     champions: Champions
     jobs: Jobs
     ticks: Ticks
-    slots: int
     stale_seconds: int
     max_job_seconds: int
     clock: Callable[[], datetime]
 
-    def run(self) -> dict[Metric, float]:
-        """Sweep once; return the gauges and the number of repairs."""
-        held = self.batches.holders(self.slots)
-        unfinished = [batch for batch_id in held.values() if (batch := self.batches.get(batch_id))]
-        repairs = sum(map(self._mend, unfinished))
-        if repairs:
+    def run(self) -> Swept:
+        """Sweep once."""
+        unfinished = [batch for batch_id in self.batches.holders().values() if (batch := self.batches.get(batch_id))]
+        repairs = [self._try_to_mend(batch) for batch in unfinished]
+        mended = sum(repair.done for repair in repairs)
+        if mended:
             self.ticks.send(self.clock())
         started = self.dispatching.run()
-        return self._gauges() | {Metric.SWEEP_REPAIRS: repairs, Metric.JOBS_SUBMITTED: len(started)}
+        collected = [repair.outcome for repair in repairs if repair.outcome]
+        total = Outcome(
+            completed=sum(one.completed for one in collected),
+            failed=sum(one.failed for one in collected),
+            retried=sum(one.retried for one in collected),
+            jobs_failed=sum(one.jobs_failed for one in collected),
+        )
+        counts = {Metric.SWEEP_REPAIRS: float(mended), Metric.JOBS_SUBMITTED: float(len(started))}
+        failures = sum(repair.failed for repair in repairs)
+        return Swept(measured=self._gauges() | counts | total.metrics(), failures=failures)
 
-    def _mend(self, batch: Batch) -> bool:
-        """Bring one unfinished batch on if it stands still; True when there was something to repair."""
-        still = self._age(batch.updated_at) >= self.stale_seconds
+    def _try_to_mend(self, batch: Batch) -> Repair:
+        """A batch that cannot be mended must not keep the others from it."""
+        try:
+            return self._mend(batch)
+        except Exception:
+            logger.exception("batch not mended", extra={"batch": batch.batch_id})
+            return Repair(failed=True)
+
+    def _mend(self, batch: Batch) -> Repair:
+        """Bring one unfinished batch on if it stands still."""
         if batch.status == BatchStatus.COLLECTED:
             self.batches.free_slot(batch)
-            return True
-        if batch.status in {BatchStatus.CLAIMING, BatchStatus.READY}:
-            return still and (self.dispatching.resume(batch) or self._collect(batch))
-        return self._watch(batch)
+            return Repair(done=True)
+        if batch.status == BatchStatus.SUBMITTED:
+            return self._watch(batch)
+        if not self._still(moment_of(batch.updated_at)):
+            return Repair()
+        return Repair(done=True) if self.dispatching.resume(batch) else self._collect(batch)
 
-    def _watch(self, batch: Batch) -> bool:
-        """A Submitted batch: collect it when its job's last event was lost, stop a job that runs too long."""
+    def _watch(self, batch: Batch) -> Repair:
+        """A Submitted batch: stop a job that runs too long, collect one whose last event was lost."""
         name = layout.job_name(self.dispatching.job_name_prefix, batch.batch_id)
         job = self.jobs.describe(name)
-        if job is not None and not job.status.ended:
-            if self._age(batch.updated_at) >= self.max_job_seconds:
-                self.jobs.stop(name)
-                return True
-            return False
-        return self._age(batch.updated_at) >= self.stale_seconds and self._collect(batch)
+        submitted = moment_of(batch.updated_at)
+        if job is None or job.status.ended:
+            ended = job.ended_at if job and job.ended_at else submitted
+            return self._collect(batch) if self._still(ended) else Repair()
+        if (self.clock() - submitted).total_seconds() < self.max_job_seconds:
+            return Repair()
+        self.jobs.stop(name)
+        return Repair(done=True)
 
-    def _collect(self, batch: Batch) -> bool:
-        name = layout.job_name(self.dispatching.job_name_prefix, batch.batch_id)
-        return self.collecting.collect(name) is not None
+    def _collect(self, batch: Batch) -> Repair:
+        outcome = self.collecting.collect(layout.job_name(self.dispatching.job_name_prefix, batch.batch_id))
+        return Repair(done=outcome is not None, outcome=outcome)
+
+    def _still(self, since: datetime) -> bool:
+        return (self.clock() - since).total_seconds() >= self.stale_seconds
 
     def _gauges(self) -> dict[Metric, float]:
-        oldest = self.index.pending(1)
-        pending = self.index.count(IndexName.BY_STATUS, Status.PENDING) if oldest else 0
+        """What waits. The oldest counts until it has its answer: also in a batch that finds no room for its job."""
+        pending = self.index.count(IndexName.BY_STATUS, Status.PENDING)
+        oldest = [
+            row.received_at
+            for status in (Status.PENDING, Status.BATCHED)
+            for row in self.index.query(IndexName.BY_STATUS, status, newest_first=False, limit=1).rows
+        ]
+        waited = (self.clock() - moment_of(min(oldest))).total_seconds() if oldest else 0
         return {
             Metric.PENDING: pending,
-            Metric.OLDEST_PENDING_SECONDS: self._age(oldest[0].received_at) if oldest else 0,
-            Metric.SLOTS_BUSY: len(self.batches.holders(self.slots)),
-            Metric.MODEL_MISSING: int(bool(oldest) and self.champions.get() is None),
+            Metric.OLDEST_PENDING_SECONDS: waited,
+            Metric.SLOTS_BUSY: len(self.batches.holders()),
+            Metric.MODEL_MISSING: int(pending > 0 and self.champions.get() is None),
         }
-
-    def _age(self, text: str) -> float:
-        return (self.clock() - moment_of(text)).total_seconds()

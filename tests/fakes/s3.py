@@ -45,6 +45,11 @@ class FakeS3:
         self.objects[where] = body if isinstance(body, bytes) else body.read()
         return {}
 
+    def delete_objects(self, **request: Any) -> Any:
+        for entry in request["Delete"]["Objects"]:
+            self.objects.pop((request["Bucket"], entry["Key"]), None)
+        return {}
+
     def head_object(self, **request: Any) -> Any:
         body = self._body(request["Bucket"], request["Key"], None)
         return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(body).digest()).decode()}

@@ -36,9 +36,11 @@ class FakeKMS:
 class FakeSageMaker:
     """Transform jobs that a test ends by hand with ``end``, writing the outputs that ``answer`` gives."""
 
-    def __init__(self, s3: FakeS3, quota: int = 100) -> None:
+    def __init__(self, s3: FakeS3, clock: Callable[[], datetime], quota: int = 100) -> None:
         self._s3 = s3
+        self.clock = clock
         self.quota = quota
+        self.models_gone = False
         self.jobs: dict[str, dict[str, Any]] = {}
         self.models: dict[str, Any] = {}
         self.packages: list[dict[str, Any]] = []
@@ -49,6 +51,8 @@ class FakeSageMaker:
             raise client_error("ResourceInUse", "Job name must be unique within an AWS account and region")
         if len(self.live()) >= self.quota:
             raise client_error("ResourceLimitExceeded", "The account-level service limit is reached")
+        if self.models_gone:
+            raise client_error("ValidationException", "Could not find model")
         bucket, key = _place(request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"])
         manifest = json.loads(self._s3.objects[bucket, key])
         assert manifest[1:], "SageMaker takes no empty manifest"
@@ -87,6 +91,7 @@ class FakeSageMaker:
                 self._s3.objects[work, f"{prefix}some/prefix/{member}.out"] = output
         whole = outputs == len(job["members"])
         job["TransformJobStatus"] = status or ("Completed" if whole else "Failed")
+        job["TransformEndTime"] = self.clock()
         if job["TransformJobStatus"] != "Completed":
             job["FailureReason"] = reason or "AlgorithmError: See job logs for more information"
 

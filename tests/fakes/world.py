@@ -68,7 +68,7 @@ class World:
         indexes = {index.title: (index.partition, index.sort) for index in IndexName}
         self.dynamodb = FakeDynamoDB({"index": "UploadId", "batches": "Id"}, indexes, lagging)
         self.s3 = FakeS3()
-        self.sagemaker = FakeSageMaker(self.s3)
+        self.sagemaker = FakeSageMaker(self.s3, self.clock)
         self.queue = FakeTicks(self.clock)
         dynamodb: Any = Wire("dynamodb", self.dynamodb, interfere)
         s3: Any = Wire("s3", self.s3, interfere)
@@ -123,7 +123,6 @@ class World:
             champions=self.champions,
             jobs=self.jobs,
             ticks=self.ticks,
-            slots=slots,
             stale_seconds=180,
             max_job_seconds=7200,
             clock=self.clock,
@@ -146,7 +145,7 @@ class World:
             promoted_at=timestamp(self.time),
             previous=current.model_package if current else "",
         )
-        assert self.champions.move(champion)
+        assert self.champions.move(champion, current)
 
     def upload(self, key: str, body: bytes, version: str = "v1") -> ObjectCreated:
         """Put an object version into the uploads bucket; return the event that S3 sends."""

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from functions.messages import process
+from tests.fakes.wire import client_error
+
+
+def test_the_log_names_the_error_but_not_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    def handle(_body: str) -> None:
+        raise client_error("AccessDenied", "not authorized on arn:aws:s3:::uploads/DOE^JOHN.dcm")
+
+    process({"Records": [{"messageId": "m", "body": ""}]}, handle)
+    logged = str([vars(record) for record in caplog.records])
+    assert "AccessDenied" in logged
+    assert "DOE" not in logged
 
 
 def test_only_failed_messages_come_again() -> None:

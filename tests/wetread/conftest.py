@@ -86,7 +86,7 @@ class MemoryBatches:
     def __init__(self, *batches: Batch) -> None:
         self.held = {batch.slot: batch for batch in batches}
 
-    def holders(self, slots: int) -> dict[int, str]:
+    def holders(self) -> dict[int, str]:
         return {slot: batch.batch_id for slot, batch in self.held.items() if slot < slots}
 
     def get(self, batch_id: str) -> Batch | None:

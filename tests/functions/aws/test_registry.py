@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,18 @@ def test_a_second_champion_names_the_first(registry: Registry, tmp_path: Path) -
     registry.promote("wetread/1")
     assert registry.promote("wetread/2").previous == "wetread/1"
     assert registry.promote("wetread/1").previous == "wetread/2"
+    assert registry.promote("wetread/1").previous == "wetread/2"
+
+
+def test_another_image_makes_another_model(registry: Registry, world: World, tmp_path: Path) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    before = registry.promote("1").model_name
+    assert registry.promote("1").model_name == before
+    after = (
+        replace(registry, image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:2").promote("1").model_name
+    )
+    assert after != before
+    assert world.sagemaker.models[after]["PrimaryContainer"]["Image"].endswith(":2")
 
 
 def test_an_unknown_version_is_refused(registry: Registry) -> None:

@@ -64,6 +64,22 @@ def test_damaged_bytes_never_escape_as_another_exception() -> None:
             read_header(bytes(damaged), len(damaged))
 
 
+def test_sequences_nested_beyond_reason_are_refused() -> None:
+    item = b""
+    for _ in range(2000):
+        inner = b"\xfe\xff\x00\xe0" + (0xFFFFFFFF).to_bytes(4, "little") + item + b"\xfe\xff\x0d\xe0" + bytes(4)
+        item = b"\x08\x00\x40\x11SQ\x00\x00" + (0xFFFFFFFF).to_bytes(4, "little") + inner
+        item += b"\xfe\xff\xdd\xe0" + bytes(4)
+    data = ct()
+    start = data.index(b"\x08\x00\x16\x00UI")  # SOPClassUID, the first element of the data set
+    assert code_of(data[:start] + item + data[start:]) == RefusalCode.UNREADABLE_HEADER
+
+
+def test_different_bytes_stay_different_text_whatever_the_character_set() -> None:
+    one, other = (ct(PatientID="PPPP").replace(b"PPPP", name.encode("iso8859_5")) for name in ("Иван", "Пётр"))
+    assert read_header(one, len(one)).text("PatientID") != read_header(other, len(other)).text("PatientID")
+
+
 def test_refuses_by_name() -> None:
     assert code_of(b"hello, this is a text file called .dcm") == RefusalCode.NOT_DICOM
     assert code_of(ct(PixelData=None)) == RefusalCode.NO_PIXEL_DATA

@@ -56,12 +56,28 @@ def test_text_where_a_code_belongs_reaches_neither_the_row_nor_the_reason() -> N
     assert "JOHN" not in caught.value.reason
 
 
-def test_a_uuid_becomes_its_own_uid_and_other_text_a_hashed_one() -> None:
+def test_a_uuid_becomes_its_own_uid_and_ill_formed_digits_a_hashed_one() -> None:
     assert instances.as_uid("00000000-0000-0000-0000-0000000000ff") == "2.25.255"
     assert instances.as_uid("1.2.840.99") == "1.2.840.99"
-    hashed = instances.as_uid("Doe^John")
+    hashed = instances.as_uid("1.2.840.007")
     assert instances.is_uid(hashed)
-    assert hashed == instances.as_uid("Doe^John") != instances.as_uid("Doe^Jane")
+    assert hashed == instances.as_uid("1.2.840.007") != instances.as_uid("1.2.840.008")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_text_where_a_uid_belongs_is_no_identity() -> None:
+    assert instances.as_uid("Doe^John") == ""
+    assert code_of(ct(StudyInstanceUID="Doe^John")) == RefusalCode.MISSING_UID
+    assert described(ct(SOPInstanceUID="Doe^John")).sop_instance_uid == ""
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR IS")
+@pytest.mark.parametrize("frames", ["9" * 5000, "many"])
+def test_a_number_of_frames_that_is_none_is_refused(frames: str) -> None:
+    data = ct(NumberOfFrames="2222").replace(
+        b"IS\x04\x002222", b"IS" + len(frames).to_bytes(2, "little") + frames.encode()
+    )
+    assert code_of(data) == RefusalCode.MULTI_FRAME_NOT_SERVED
 
 
 @pytest.mark.parametrize("text", ["1.02.3", "1..2", ".1", "1.", "a.b", "1." + "2" * 64, "1", "1.2\n"])

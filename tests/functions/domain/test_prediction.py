@@ -43,12 +43,24 @@ def test_reads_the_containers_refusal() -> None:
         answer(b"bytes", Model=None),
         answer(b"bytes", Error="bad"),
         answer(b"bytes")[:-5],
+        answer(b"bytes", Probabilities={"covid": 1.5, "normal": -0.5}, Class="covid"),
+        answer(b"bytes", Probabilities={"": 1.0}, Class=""),
+        answer(b"bytes", Class="covid" * 100, Probabilities={"covid" * 100: 1.0}),
+        answer(b"bytes", TimingsMs={"Decode": 10**400}),
+        answer(b"bytes", Error={"Code": "X", "Message": "m" * 5000}),
+        b'{"Schema":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )
 def test_anything_else_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedPrediction) as caught:
         parse(body, SHA)
     assert caught.value.code == FailureCode.MALFORMED_PREDICTION
+
+
+def test_a_tiny_probability_is_rounded_to_what_the_table_takes() -> None:
+    found = parse(answer(b"bytes", Probabilities={"normal": 1e-200, "covid": 1.0}), SHA)
+    assert isinstance(found, Prediction)
+    assert found.probabilities == {"normal": 0.0, "covid": 1.0}
 
 
 def test_an_answer_for_other_bytes_is_a_mismatch() -> None:

@@ -31,7 +31,7 @@ def test_a_completed_job_completes_its_rows_and_frees_its_slot() -> None:
     assert (row.status, row.predicted_class, row.model_package) == (Status.COMPLETED, "covid", "wetread/1")
     assert row.probabilities == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
     assert (RESULTS, row.prediction_key) in world.s3.objects
-    assert world.batches.holders(2) == {}
+    assert world.batches.holders() == {}
 
 
 def test_collecting_twice_changes_nothing() -> None:
@@ -65,7 +65,7 @@ def test_a_failed_job_is_collected_as_partial() -> None:
     world, name = running(4)
     lucky = iter([True, True, False, False])
     world.sagemaker.end(name, lambda body: answer(body) if next(lucky) else None)
-    assert world.collecting.collect(name) == Outcome(completed=2, retried=2)
+    assert world.collecting.collect(name) == Outcome(completed=2, retried=2, jobs_failed=1)
     waiting = [row for row in world.rows() if row.status == Status.PENDING]
     assert {row.attempt for row in waiting} == {1}
     assert {row.transform_job_name for row in waiting} == {None}
@@ -85,6 +85,41 @@ def test_an_output_that_is_not_an_answer_to_the_rows_bytes_is_never_a_result(
     world.sagemaker.end(name, output)
     assert world.collecting.collect(name) == Outcome(retried=1)
     assert world.rows()[0].predicted_class is None
+
+
+def test_a_row_that_cannot_be_settled_keeps_no_neighbour_from_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, name = running(20)
+    world.sagemaker.end(name, answer)
+    write, broken = world.index.leave_batch, world.rows()[7].upload_id
+
+    def failing(upload_id: str, *arguments: object) -> bool:
+        if upload_id == broken:
+            raise OSError("the table is having a moment")
+        return write(upload_id, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.index, "leave_batch", failing)
+    with pytest.raises(OSError, match="moment"):
+        world.collecting.collect(name)
+    assert sum(row.status == Status.COMPLETED for row in world.rows()) == 19
+    monkeypatch.undo()
+    assert world.collecting.collect(name) == Outcome(completed=1)
+    assert world.batches.holders() == {}
+
+
+def test_a_row_that_an_operator_deleted_is_passed_over() -> None:
+    world, name = running(3)
+    world.sagemaker.end(name, answer)
+    world.dynamodb.tables["index"].pop(world.rows()[0].upload_id)
+    assert world.collecting.collect(name) == Outcome(completed=2)
+
+
+def test_copies_of_ended_uploads_are_deleted_and_those_of_others_kept() -> None:
+    world, name = running(2)
+    lucky = iter([True, False])
+    world.sagemaker.end(name, lambda body: answer(body) if next(lucky) else None)
+    world.collecting.collect(name)
+    kept = [key for bucket, key in world.s3.objects if key.startswith("instances/")]
+    assert kept == [f"instances/{row.upload_id}.dcm" for row in world.rows() if row.status == Status.PENDING]
 
 
 def test_the_same_bytes_under_two_keys_have_one_answer() -> None:

@@ -70,7 +70,7 @@ def test_a_full_account_keeps_the_batch_ready_and_its_slot() -> None:
     world, _ = filled(5)
     world.sagemaker.quota = 0
     assert world.dispatching.run() == []
-    (batch_id,) = world.batches.holders(2).values()
+    (batch_id,) = world.batches.holders().values()
     batch = world.batches.get(batch_id)
     assert batch
     assert batch.status == BatchStatus.READY
@@ -93,13 +93,37 @@ def test_a_foreign_job_of_the_same_name_is_an_error_not_a_success() -> None:
     world, _ = filled(3)
     world.sagemaker.quota = 0
     world.dispatching.run()
-    (batch_id,) = world.batches.holders(2).values()
+    (batch_id,) = world.batches.holders().values()
     source = {"DataSource": {"S3DataSource": {"S3Uri": "s3://elsewhere/manifest.json"}}}
     world.sagemaker.jobs[f"wetread-{batch_id}"] = {"TransformInput": source, "TransformJobStatus": "InProgress"}
     batch = world.batches.get(batch_id)
     assert batch
     with pytest.raises(RuntimeError, match="job name prefix"):
         world.dispatching.resume(batch)
+
+
+def test_a_job_that_is_refused_for_good_hands_its_rows_back() -> None:
+    world, _ = filled(5)
+    world.sagemaker.models_gone = True
+    assert world.dispatching.run() == []
+    assert {(row.status, row.attempt, row.batch_id) for row in world.rows()} == {(Status.PENDING, 0, None)}
+    assert world.batches.holders() == {}
+    world.sagemaker.models_gone = False
+    world.wait(60)
+    assert len(world.dispatching.run()) == 1
+
+
+def test_a_promotion_ends_the_pause_that_an_earlier_model_earned() -> None:
+    world, _ = filled(1)
+    world.sagemaker.models_gone = True
+    for _ in range(6):
+        world.wait(3600)
+        world.dispatching.run()
+    world.sagemaker.models_gone = False
+    assert world.dispatching.run() == []
+    world.wait(1)
+    world.crown("wetread/2")
+    assert len(world.dispatching.run()) == 1
 
 
 def test_stale_candidates_come_to_nothing_and_free_their_slot() -> None:
@@ -109,7 +133,7 @@ def test_stale_candidates_come_to_nothing_and_free_their_slot() -> None:
     world.dispatching.index.pending = lambda at_most: stale  # type: ignore[method-assign, assignment]
     world.wait(300)
     assert world.dispatching.run() == []
-    assert len(world.batches.holders(2)) == 1
+    assert len(world.batches.holders()) == 1
 
 
 def test_a_slow_claimer_cannot_give_rows_to_a_batch_that_left_claiming() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from functions.domain.batch import BatchStatus
 from functions.domain.row import Status
+from functions.flow.collecting import Collecting
 from functions.settings import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.world import World, answer
@@ -65,7 +68,7 @@ def test_wherever_dispatch_dies_the_sweep_brings_every_upload_to_one_job_and_a_r
     world.wait(200)
     world.sweeping.run()  # the job's event was lost
     assert {row.status for row in world.rows()} == {Status.COMPLETED}
-    assert world.batches.holders(2) == {}
+    assert world.batches.holders() == {}
 
 
 def test_work_in_progress_is_left_alone() -> None:
@@ -87,6 +90,7 @@ def test_an_overdue_job_is_stopped_and_its_uploads_tried_again() -> None:
     world.sweeping.run()
     assert world.sagemaker.jobs[name]["TransformJobStatus"] == "Stopping"
     world.sagemaker.end(name, lambda _body: None, status="Stopped")
+    world.wait(180)
     world.sweeping.run()
     assert world.rows()[0].attempt == 1
 
@@ -98,19 +102,78 @@ def test_a_slot_of_a_collected_batch_is_freed() -> None:
     (name,) = world.dispatching.run()
     moved = [BatchStatus.SUBMITTED]
     world.batches.advance(name.removeprefix("wetread-"), moved, BatchStatus.COLLECTED, "2026-11-23T00:00:00.000Z")
-    assert world.sweeping.run()[Metric.SWEEP_REPAIRS] == 1
-    assert world.batches.holders(2) == {}
+    assert world.sweeping.run().measured[Metric.SWEEP_REPAIRS] == 1
+    assert world.batches.holders() == {}
+
+
+def test_a_job_that_just_ended_is_left_to_its_event() -> None:
+    world = World()
+    world.crown()
+    world.intake.take(world.upload("a.dcm", ct()))
+    (name,) = world.dispatching.run()
+    world.wait(1000)
+    world.sagemaker.end(name, answer)
+    world.wait(10)
+    assert world.sweeping.run().measured[Metric.SWEEP_REPAIRS] == 0
+    world.wait(180)
+    measured = world.sweeping.run().measured
+    assert (measured[Metric.SWEEP_REPAIRS], measured[Metric.UPLOADS_COMPLETED]) == (1, 1)
+
+
+def test_a_batch_that_cannot_be_mended_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(slots=2, max_batch=1, parallel_threshold=1)
+    world.crown()
+    for number in range(2):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    first, second = world.dispatching.run()
+    for name in (first, second):
+        world.sagemaker.end(name, answer)
+    world.wait(200)
+    collect = Collecting.collect
+
+    def failing(collecting: Collecting, name: str) -> object:
+        if name == first:
+            raise OSError(name)
+        return collect(collecting, name)
+
+    monkeypatch.setattr(Collecting, "collect", failing)
+    swept = world.sweeping.run()
+    assert swept.failures == 1
+    assert sum(row.status == Status.COMPLETED for row in world.rows()) == 1
+
+
+def test_lowering_the_number_of_slots_strands_no_batch() -> None:
+    world = World(slots=4, max_batch=1, parallel_threshold=1)
+    world.crown()
+    for number in range(4):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    for name in world.dispatching.run():
+        world.sagemaker.end(name, answer)
+    world.wait(200)
+    object.__setattr__(world.dispatching, "limits", replace(world.dispatching.limits, slots=1))
+    world.sweeping.run()
+    assert {row.status for row in world.rows()} == {Status.COMPLETED}
+
+
+def test_an_account_without_room_shows_in_the_oldest_wait() -> None:
+    world = World()
+    world.crown()
+    world.sagemaker.quota = 0
+    world.intake.take(world.upload("a.dcm", ct()))
+    world.dispatching.run()
+    world.wait(4000)
+    assert world.sweeping.run().measured[Metric.OLDEST_PENDING_SECONDS] == 4000
 
 
 def test_gauges_say_what_waits_and_that_a_model_is_missing() -> None:
     world = World()
     world.intake.take(world.upload("a.dcm", ct()))
     world.wait(90)
-    measured = world.sweeping.run()
+    measured = world.sweeping.run().measured
     assert measured[Metric.PENDING] == 1
     assert measured[Metric.OLDEST_PENDING_SECONDS] == 90
     assert measured[Metric.MODEL_MISSING] == 1
     world.crown()
-    assert world.sweeping.run()[Metric.JOBS_SUBMITTED] == 1
-    quiet = world.sweeping.run()
+    assert world.sweeping.run().measured[Metric.JOBS_SUBMITTED] == 1
+    quiet = world.sweeping.run().measured
     assert (quiet[Metric.PENDING], quiet[Metric.MODEL_MISSING], quiet[Metric.SLOTS_BUSY]) == (0, 0, 1)
