@@ -61,8 +61,6 @@ class DispatchSettings:
     index_table: str
     batches_table: str
     work_bucket: str
-    tick_queue_url: str
-    tick_window_seconds: int
     job_name_prefix: str
     slots: int
     max_batch: int

@@ -33,8 +33,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def ticks(settings: IngestSettings | DispatchSettings | CollectSettings) -> Ticks:
-    """The tick queue of any function."""
+def ticks(settings: IngestSettings | CollectSettings) -> Ticks:
+    """The tick queue, for a function that sends."""
     return Ticks(client("sqs"), settings.tick_queue_url, settings.tick_window_seconds)
 
 

@@ -107,8 +107,6 @@ class Batch(Construct):
             index_table=storage.index.table_name,
             batches_table=storage.batches.table_name,
             work_bucket=storage.work.bucket_name,
-            tick_queue_url=self.tick.queue.queue_url,
-            tick_window_seconds=config.tick_window_seconds,
             job_name_prefix=self._prefix,
             slots=config.slots,
             max_batch=config.max_batch,

@@ -61,7 +61,8 @@ class Intake(Construct):
             memory_size=512,
         )
         self.queue = ReliableQueue(self, "Uploads", key=storage.key, consumer_timeout=timeout)
-        self.queue.feed(self.ingest, batch_size=50, window=Duration.seconds(1))
+        # A bound, so that a burst of uploads leaves room in the account for the functions that make jobs of them.
+        self.queue.feed(self.ingest, batch_size=50, window=Duration.seconds(1), max_concurrency=20)
         events.Rule(
             self,
             "ObjectCreated",

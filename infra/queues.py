@@ -53,10 +53,21 @@ class ReliableQueue(Construct):
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVE_COUNT),
         )
 
-    def feed(self, function: lambda_.Function, *, batch_size: int, window: Duration | None = None) -> None:
+    def feed(
+        self,
+        function: lambda_.Function,
+        *,
+        batch_size: int,
+        window: Duration | None = None,
+        max_concurrency: int | None = None,
+    ) -> None:
         """Let ``function`` consume the queue; a message that it reports as failed is retried alone."""
         function.add_event_source(
             sources.SqsEventSource(
-                self.queue, batch_size=batch_size, max_batching_window=window, report_batch_item_failures=True
+                self.queue,
+                batch_size=batch_size,
+                max_batching_window=window,
+                max_concurrency=max_concurrency,
+                report_batch_item_failures=True,
             )
         )

@@ -88,14 +88,14 @@ class Service(Stack):
         self.storage.work.grant_read(dispatch, f"{BATCHES}*")
         self.storage.work.grant_put(dispatch, f"{BATCHES}*")
         self.batch.grant_start_jobs(dispatch)
-        self.batch.tick.queue.grant_send_messages(dispatch)
 
     def _grant_collect(self) -> None:
         collect = self.batch.collect
         self.storage.grant_advance_rows(collect)
-        self.storage.grant_advance_batches(collect)
+        self.storage.grant_finish_batches(collect)
         self.storage.work.grant_read(collect, f"{BATCHES}*")
         self.storage.work.grant_read(collect, f"{OUTPUTS}*")
+        self.storage.grant_delete_copies(collect)
         self.storage.results.grant_read(collect, f"{PREDICTIONS}*")
         self.storage.results.grant_put(collect, f"{PREDICTIONS}*")
         self.batch.grant_describe_jobs(collect)
@@ -108,6 +108,7 @@ class Service(Stack):
         self.storage.work.grant_read(sweep, f"{BATCHES}*")
         self.storage.work.grant_put(sweep, f"{BATCHES}*")
         self.storage.work.grant_read(sweep, f"{OUTPUTS}*")
+        self.storage.grant_delete_copies(sweep)
         self.storage.results.grant_read(sweep, f"{PREDICTIONS}*")
         self.storage.results.grant_put(sweep, f"{PREDICTIONS}*")
         self.batch.grant_start_jobs(sweep)

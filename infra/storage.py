@@ -31,7 +31,7 @@ INDEX_QUERIES = (
     ("ByModel", "ModelPackage", "CompletedAt"),
 )
 
-WORK_KEPT = Duration.days(30)  # long enough to look into a failed job, and for uploads that wait for a first model
+WORK_KEPT = Duration.days(90)  # how long an upload may wait for a model; copies of ended ones are deleted at once
 NONCURRENT_KEPT = Duration.days(30)  # time to notice that an object was overwritten or deleted by mistake
 ACCESS_LOGS_KEPT = Duration.days(400)  # an audit of last year must still be possible
 
@@ -83,6 +83,19 @@ class Storage(Construct):
             "dynamodb:ConditionCheckItem",
         )
         self.key.grant_encrypt_decrypt(grantee)
+
+    def grant_finish_batches(self, grantee: iam.IGrantable) -> None:
+        """May read and finish batches and free their slots: never open one, never move the champion."""
+        self.batches.grant(grantee, *READ_ITEMS, "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+        self.key.grant_encrypt_decrypt(grantee)
+
+    def grant_delete_copies(self, grantee: iam.IGrantable) -> None:
+        """May delete the pinned copies of uploads, and no other object (the bucket's own grant says DeleteObject*)."""
+        iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["s3:DeleteObject"],
+            resource_arns=[self.work.arn_for_objects(f"{INSTANCES}*")],
+        )
 
     def grant_job_data(self, job_role: iam.Role) -> None:
         """May read the inputs and the model of a transform job and write its outputs, as SageMaker does for it.

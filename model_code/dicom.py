@@ -7,6 +7,7 @@ be *shown* white; the Hounsfield unit of a stored value is the same, and this se
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def _pixel_form(elements: Elements) -> dict[str, Any]:
     modality = elements.text("Modality")
     if modality not in {"", "CT"}:
         raise InstanceError(
-            InstanceCode.UNSUPPORTED_MODALITY, f"The Modality is {modality[:16]!r}; this model reads CT."
+            InstanceCode.UNSUPPORTED_MODALITY, f"The Modality is {_code(modality)}; this model reads CT."
         )
     if elements.transfer_syntax not in DECODING_PLUGINS:
         raise InstanceError(
@@ -95,12 +96,12 @@ def _pixel_form(elements: Elements) -> dict[str, Any]:
         raise InstanceError(InstanceCode.NO_PIXEL_DATA, "The object has no Pixel Data element.")
     frames = elements.text("NumberOfFrames")
     if frames not in {"", "1"}:
-        raise InstanceError(InstanceCode.MULTI_FRAME, f"NumberOfFrames is {frames[:16]!r}; only one frame is read.")
+        raise InstanceError(InstanceCode.MULTI_FRAME, f"NumberOfFrames is {_code(frames)}; only one frame is read.")
     samples, photometric = elements.number("SamplesPerPixel"), elements.text("PhotometricInterpretation")
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise InstanceError(
             InstanceCode.UNSUPPORTED_PHOTOMETRIC,
-            f"SamplesPerPixel {samples} with PhotometricInterpretation {photometric[:16]!r} is not a greyscale slice.",
+            f"SamplesPerPixel {samples} with PhotometricInterpretation {_code(photometric)} is not a greyscale slice.",
         )
     rows, columns = elements.number("Rows") or 0, elements.number("Columns") or 0
     if not 0 < rows * columns <= MAX_PIXELS:
@@ -141,10 +142,17 @@ def _rescale(elements: Elements) -> tuple[float, float]:
     if not (math.isfinite(slope) and math.isfinite(intercept) and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
-            f"RescaleSlope {texts[0][:16]!r}, RescaleIntercept {texts[1][:16]!r} and RescaleType {rescale_type[:16]!r} "
+            f"RescaleSlope {_code(texts[0])}, RescaleIntercept {_code(texts[1])} and RescaleType {_code(rescale_type)} "
             "do not give Hounsfield units.",
         )
     return slope, intercept
+
+
+def _code(text: str) -> str:
+    """A coded or numeric value for a message; anything else may be a person's text and is not repeated."""
+    if not text:
+        return "(absent)"
+    return text if re.fullmatch(r"[A-Z0-9_]{1,16}|[+-]?[0-9.]{1,16}", text) else "(no valid value)"
 
 
 def _stored_values(elements: Elements, form: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:

@@ -30,7 +30,9 @@ class Question:
     def by_rows(self) -> Question:
         """The question in the words of the rows: identifiers that are no UIDs as the service maps them."""
         return dataclasses.replace(
-            self, study=self.study and as_uid(self.study), series=self.series and as_uid(self.series)
+            self,
+            study=self.study and (as_uid(self.study) or self.study),
+            series=self.series and (as_uid(self.series) or self.series),
         )
 
 

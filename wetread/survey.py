@@ -74,7 +74,8 @@ def look(connection: Connection) -> Survey:
         uploads={status: _count(connection, status) for status in Status},
         oldest_pending=oldest[0].received_at if oldest else None,
         slots=tuple(
-            connection.batches.get(holders[number]) if number in holders else None for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
+            connection.batches.get(holders[number]) if number in holders else None
+            for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
         ),
         job_name_prefix=deployment.job_name_prefix,
         champion=connection.registry.champion(),

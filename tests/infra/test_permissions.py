@@ -45,9 +45,20 @@ def test_wildcard_actions_are_only_those_of_cdks_own_grants(default: Any, role: 
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nobody_may_pass_roles_delete_objects_or_scan_tables(default: Any, role: str) -> None:
+def test_nobody_may_pass_roles_or_scan_tables(default: Any, role: str) -> None:
     actions = {action for action, _ in default.permissions(role)}
-    assert not {"iam:PassRole", "s3:DeleteObject", "s3:DeleteObject*", "dynamodb:Scan"} & actions
+    assert not {"iam:PassRole", "dynamodb:Scan"} & actions
+
+
+def test_nothing_is_ever_deleted_but_the_pinned_copies_of_ended_uploads(default: Any) -> None:
+    deletes = {(role, *one) for role in ROLES for one in default.permissions(role) if one[0].startswith("s3:Delete")}
+    copies = ("s3:DeleteObject", "<StorageWork>/instances/*")
+    assert deletes == {("BatchCollect", *copies), ("BatchSweep", *copies)}
+
+
+def test_only_dispatch_and_the_sweep_may_write_into_the_batches_table_anew(default: Any) -> None:
+    writers = {role for role in ROLES if "dynamodb:PutItem" in on(default.permissions(role), "<StorageBatches>")}
+    assert writers == {"BatchDispatch", "BatchSweep"}
 
 
 def test_only_ingest_may_read_uploads(default: Any) -> None:

@@ -172,3 +172,10 @@ def test_a_deflate_bomb_is_refused_by_its_inflated_size(make_slice: MakeSlice, m
     assert len(body) < 4000
     monkeypatch.setattr(elements, "MAX_INFLATED", 100_000)
     assert refused(body).code == InstanceCode.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize("keyword", ["RescaleType", "PhotometricInterpretation", "Modality"])
+def test_messages_repeat_no_text_that_a_person_may_have_typed(make_slice: MakeSlice, keyword: str) -> None:
+    message = refused(make_slice(**{keyword: "DOE JOHN 1961"})).message
+    assert "DOE" not in message
+    assert "(no valid value)" in message
