@@ -87,7 +87,7 @@ class MemoryBatches:
         self.held = {batch.slot: batch for batch in batches}
 
     def holders(self) -> dict[int, str]:
-        return {slot: batch.batch_id for slot, batch in self.held.items() if slot < slots}
+        return {slot: batch.batch_id for slot, batch in self.held.items()}
 
     def get(self, batch_id: str) -> Batch | None:
         return next((batch for batch in self.held.values() if batch.batch_id == batch_id), None)
