@@ -54,7 +54,7 @@ def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
 def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:
     body = make_slice(NumberOfFrames=2)
     document = predict(model, body)
-    assert document.pop("Error") == {"Code": "MultiFrame", "Message": "NumberOfFrames is '2'; only one frame is read."}
+    assert document.pop("Error") == {"Code": "MultiFrame", "Message": "NumberOfFrames is 2; only one frame is read."}
     assert document == {
         "Schema": "prediction/1",
         "SOPInstanceUID": SOP_INSTANCE_UID,
