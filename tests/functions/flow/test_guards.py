@@ -1,0 +1,102 @@
+"""Removes the protocol's guards one at a time and sees these tests fail: each guard is needed, and watched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+GUARDS = {
+    "claims are fenced by the batch's status": (
+        "functions/aws/batches.py",
+        '"ConditionExpression": "#Status = :claiming"',
+        '"ConditionExpression": "#Status = :claiming OR attribute_exists(Id)"',
+    ),
+    "only pending rows are claimed": (
+        "functions/aws/batches.py",
+        '"#Status = :pending OR (#Status = :batched AND BatchId = :batch)"',
+        '"#Status IN (:pending, :batched) OR BatchId = :batch"',
+    ),
+    "a taken slot is not taken again": (
+        "functions/aws/batches.py",
+        'NEW = "attribute_not_exists(Id)"',
+        'NEW = "attribute_not_exists(Nothing)"',
+    ),
+    "a row leaves only the batch that holds it": (
+        "functions/aws/index.py",
+        '"#Status = :batched AND BatchId = :batch"',
+        '"attribute_exists(UploadId) OR #Status = :batched AND BatchId = :batch"',
+    ),
+    "a new row overwrites none": (
+        "functions/aws/index.py",
+        '"attribute_not_exists(UploadId)"',
+        '"attribute_not_exists(Nothing)"',
+    ),
+    "an output must answer for the row's bytes": (
+        "functions/domain/prediction.py",
+        "if sha256 != expected_sha256:",
+        "if False:",
+    ),
+    "a batch submits only what it owns": (
+        "functions/flow/dispatching.py",
+        "return row.status == Status.BATCHED and row.batch_id == batch_id",
+        "return bool(row and batch_id)",
+    ),
+    "the fence closes before ownership is read": (
+        "functions/flow/dispatching.py",
+        "if current is None or current.status != BatchStatus.READY:",
+        "if current is None:",
+    ),
+    "a slot is freed only by its holder": (
+        "functions/aws/batches.py",
+        'ConditionExpression="BatchId = :batch"',
+        'ConditionExpression="BatchId = :batch OR attribute_exists(Id)"',
+    ),
+    "retries never share a job with new uploads": (
+        "functions/domain/batch.py",
+        "[row for row in oldest_first if row.retry_group == group]",
+        "[row for row in oldest_first if row.retry_group == group or group]",
+    ),
+    "an event that comes again still ticks": (
+        "functions/ingest.py",
+        "if any(row.status == Status.PENDING for row in rows):",
+        "if any(row.status == Status.PENDING and row.updated_at >= row.received_at[:0] + '9' for row in rows):",
+    ),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_protocol_without_this_guard_fails(guard: str, tmp_path: Path) -> None:
+    file, kept, removed = GUARDS[guard]
+    for folder in ("functions", "tests/fakes", "tests/functions"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    source = (tmp_path / file).read_text()
+    assert source.count(kept) == 1, f"{file} has changed: the guard {kept!r} is not there once"
+    (tmp_path / file).write_text(source.replace(kept, removed))
+    watching = ["tests/functions/flow", "tests/functions/test_handlers.py", "tests/functions/domain"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "--deselect",
+        "tests/functions/flow/test_guards.py",
+    ]
+    done = subprocess.run(
+        [*command, *watching],
+        cwd=tmp_path,
+        env={**os.environ, "WETREAD_SCHEDULES": "40", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, f"no test misses the guard: {guard}\n{done.stdout[-2000:]}"
