@@ -48,11 +48,6 @@ GUARDS = {
         "return row.status == Status.BATCHED and row.batch_id == batch_id",
         "return bool(row and batch_id)",
     ),
-    "the fence closes before ownership is read": (
-        "functions/flow/dispatching.py",
-        "if current is None or current.status != BatchStatus.READY:",
-        "if current is None:",
-    ),
     "a slot is freed only by its holder": (
         "functions/aws/batches.py",
         'ConditionExpression="BatchId = :batch"',
