@@ -14,7 +14,7 @@ from wetread.connection import Choice
 from wetread.local.deploy import DeployError
 from wetread.local.process import CloudError
 from wetread.local.synthesis import SynthesisError
-from wetread.problems import Problem, of_aws
+from wetread.problems import Interruption, Problem, of_aws
 
 
 class Commands(click.Group):
@@ -24,6 +24,8 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interruption from None
         except (BotoCoreError, ClientError) as error:
             raise of_aws(error) from error
         except (WetreadError, CloudError, DeployError, SynthesisError) as error:
@@ -43,7 +45,7 @@ def main(ctx: click.Context, *, local: bool, profile: str | None, region: str | 
     """An AI read of every DICOM object dropped into a bucket: a quick preliminary word, never a diagnosis.
 
     Answers go to stdout, everything else to stderr. Exit codes: 0 all well, 1 something was refused or failed, 2 the
-    command could not start (wrong use, no cloud, no credentials, no stack).
+    command could not start (wrong use, no cloud, no credentials, no stack), 130 interrupted.
     """
     ctx.obj = Session(Choice(local=local, profile=profile, region=region, stack=stack))
 

@@ -62,6 +62,15 @@ class ConfigProblem(Problem):
     exit_code = 2
 
 
+class Interruption(Problem):
+    """A person pressed Ctrl-C. What was handed to the cloud goes on there."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("Interrupted.", "What was submitted or started goes on in the cloud: see `wetread status`.")
+
+
 def of_aws(error: BotoCoreError | ClientError) -> Problem:
     """The Problem that a person can act on, for what boto3 raised."""
     if isinstance(error, ClientError):

@@ -24,8 +24,11 @@ def send(connection: Connection, sending: Plan) -> tuple[list[Submitted], list[N
 
 def follow(connection: Connection, done: Sequence[Submitted], timeout: float) -> Waited:
     """Wait for uploads with a progress bar that counts them by status."""
-    if connection.registry.champion() is None:
+    champion = connection.registry.champion()
+    if champion is None:
         warn("There is no champion: uploads stay Pending until `wetread model promote` names one.")
+    else:
+        note(f"Read by {champion.model_package}: see `wetread model list` for what it is. No answer is a diagnosis.")
     with Bar("Waiting", len(done)) as bar:
 
         def show(waited: Waited) -> None:

@@ -63,8 +63,11 @@ def test_an_unknown_option_is_wrong_use(wetread) -> None:
     assert wetread("results", "--colour").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["up", "down", "demo"])
-def test_local_commands_need_the_local_cloud(wetread, command) -> None:
-    result = wetread(command)
-    assert result.exit_code == 2
-    assert f"wetread --local {command}" in result.stderr
+def test_an_interrupt_says_what_goes_on_and_has_its_own_exit_code(wetread, monkeypatch) -> None:
+    def interrupted(progress: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wetread.commands.cloud.cloud.up", interrupted)
+    result = wetread("up")
+    assert result.exit_code == 130
+    assert "goes on in the cloud" in result.stderr

@@ -11,7 +11,7 @@ from wetread.console import note
 from wetread.demo import FOLDER
 from wetread.local import cloud
 from wetread.local.home import current_home
-from wetread.problems import ConfigProblem, Problem
+from wetread.problems import Problem
 
 
 @click.command()
@@ -30,10 +30,7 @@ def demo(session: Session, *, data: Path | None, size: int, count: int) -> None:
 
     Without --data it uploads phantoms: synthetic chest CT slices, and a few spoilt ones that must be refused.
     """
-    if not session.choice.local:
-        raise ConfigProblem(
-            "The demo runs in the local cloud, and --local is not given.", "Write `wetread --local demo`."
-        )
+    session.speak_locally()
     # Imported here because the phantoms need numpy and GDCM, which would slow every other command down.
     from wetread.demo import story  # noqa: PLC0415
 

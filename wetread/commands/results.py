@@ -41,7 +41,9 @@ def results(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Show uploads and their results, newest first. Conditions add up; without any, the newest of all.
+    """Show uploads and their results, newest first: preliminary words of a model, never a diagnosis.
+
+    Conditions add up; without any, the newest of all.
 
     --since compares the time of arrival, with --class or --model the time of the result.
     """

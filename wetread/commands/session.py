@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from datetime import UTC, datetime
 
@@ -23,6 +24,10 @@ class Session:
         connection = connect(self.choice)
         note(connection.where)
         return connection
+
+    def speak_locally(self) -> None:
+        """Choose the local cloud, for a command that has no business in any other."""
+        self.choice = dataclasses.replace(self.choice, local=True)
 
     @staticmethod
     def now() -> datetime:
