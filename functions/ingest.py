@@ -12,10 +12,10 @@ from functions.aws.index import Index
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
-from functions.domain.instance import Served
 from functions.domain.row import Row, Status
 from functions.flow.intake import Intake
 from functions.messages import process
+from functions.served import served
 from functions.settings import IngestSettings, Metric, from_environment
 from functions.telemetry import count, logger, metrics
 
@@ -29,13 +29,7 @@ def _parts() -> tuple[Intake, Ticks]:
         uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket),
         index=Index(wiring.client("dynamodb"), settings.index_table),
         patients=Patients(wiring.client("kms"), settings.patient_key_id),
-        served=Served(
-            sop_class_uids=frozenset(settings.sop_class_uids),
-            modalities=frozenset(settings.modalities),
-            transfer_syntax_uids=frozenset(settings.transfer_syntax_uids),
-            max_object_bytes=settings.max_object_bytes,
-            conformance=settings.conformance,
-        ),
+        served=served(settings),
         clock=wiring.now,
     )
     return intake, wiring.ticks(settings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 S = TypeVar("S")
 
 METRIC_NAMESPACE = "Wetread"
+NUMBERS: Mapping[Any, str] = {int: "a whole number", float: "a number"}
 
 
 class Metric(enum.StrEnum):
@@ -31,6 +33,9 @@ class Metric(enum.StrEnum):
     SLOTS_BUSY = "SlotsBusy"
     MODEL_MISSING = "ModelMissing"
     SWEEP_REPAIRS = "SweepRepairs"
+    CANDIDATES_PROMOTED = "CandidatesPromoted"
+    CANDIDATES_REJECTED = "CandidatesRejected"
+    APPROVALS_REFUSED = "ApprovalsRefused"
 
 
 class SettingsError(Exception):
@@ -96,6 +101,60 @@ class SweepSettings(CollectSettings, DispatchSettings):
     max_job_seconds: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class SnapshotSettings:
+    """Settings of ``functions.snapshot``. What it admits is what ``functions.ingest`` admits: see IngestSettings."""
+
+    training_bucket: str
+    models_bucket: str
+    batches_table: str
+    patient_key_id: str
+    labels: tuple[str, ...]
+    sop_class_uids: tuple[str, ...]
+    modalities: tuple[str, ...]
+    transfer_syntax_uids: tuple[str, ...]
+    max_object_bytes: int
+    conformance: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateSettings:
+    """Settings of ``functions.gate``: the thresholds of both gates, each a fraction of 1 unless its name says else."""
+
+    training_bucket: str
+    min_balanced_accuracy: float
+    min_sensitivity: float
+    min_specificity: float
+    min_auc: float
+    max_calibration_error: float
+    champion_margin: float
+    max_acquisition_p_value: float
+    min_acquisition_gain: float
+    subgroup_min_patients: int
+    max_subgroup_drop: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApproveSettings:
+    """Settings of ``functions.approve``."""
+
+    models_bucket: str
+    batches_table: str
+    tick_queue_url: str
+    tick_window_seconds: int
+    model_package_group: str
+    image_uri: str
+    job_role_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromoteSettings(ApproveSettings):
+    """Settings of ``functions.promote``. ``approval`` is ``auto`` or ``manual`` (a person approves)."""
+
+    training_bucket: str
+    approval: str
+
+
 def to_environment(settings: Any) -> dict[str, str]:
     """Render a settings object to the environment variables of its function."""
     return {
@@ -115,11 +174,11 @@ def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
         text = environ.get(name)
         if text is None:
             problems.append(f"{name} is not set")
-        elif hints[field.name] is int:
+        elif hints[field.name] in NUMBERS:
             try:
-                values[field.name] = int(text)
+                values[field.name] = _number(hints[field.name], text)
             except ValueError:
-                problems.append(f"{name} is {text!r}, not a whole number")
+                problems.append(f"{name} is {text!r}, not {NUMBERS[hints[field.name]]}")
         elif hints[field.name] is str:
             values[field.name] = text
         else:
@@ -127,3 +186,11 @@ def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
     if problems:
         raise SettingsError(f"{kind.__name__}: {'; '.join(problems)}. Deploy the stack again: it sets them all.")
     return kind(**values)
+
+
+def _number(kind: Any, text: str) -> float:
+    """The number that a text says; ValueError for none, and for NaN: no value is below a threshold that is none."""
+    number: float = kind(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number

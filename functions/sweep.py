@@ -15,14 +15,15 @@ from functions.telemetry import count, logger, metrics
 @functools.cache
 def _sweeping() -> Sweeping:
     settings = from_environment(SweepSettings, os.environ)
-    dispatching = wiring.dispatching(settings)
+    dispatching, collecting = wiring.dispatching(settings), wiring.collecting(settings)
     return Sweeping(
         dispatching=dispatching,
-        collecting=wiring.collecting(settings),
+        collecting=collecting,
         batches=dispatching.batches,
         index=dispatching.index,
         champions=dispatching.champions,
         jobs=dispatching.jobs,
+        marking=collecting.marking,
         ticks=wiring.ticks(settings),
         stale_seconds=settings.stale_seconds,
         max_job_seconds=settings.max_job_seconds,
@@ -37,4 +38,4 @@ def handler(_event: dict[str, Any], _context: object) -> None:
     logger.info("swept", extra={"measured": swept.measured, "failures": swept.failures})
     count(swept.measured)
     if swept.failures:  # an error of the function raises its alarm; the next sweep tries again
-        raise RuntimeError(f"{swept.failures} batches could not be mended; the log above names them.")
+        raise RuntimeError(f"{swept.failures} repairs failed; the log above names them.")

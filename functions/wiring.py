@@ -13,11 +13,13 @@ from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobShape
 from functions.aws.objects import Documents
+from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.domain.batch import Limits
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
-from functions.settings import CollectSettings, DispatchSettings, IngestSettings
+from functions.flow.marking import Marking
+from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings
 
 POOL = 32  # connections: more than any function's threads
 
@@ -33,7 +35,22 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def ticks(settings: IngestSettings | CollectSettings) -> Ticks:
+def registry(settings: ApproveSettings) -> Registry:
+    """The model registry, for a function that promotes."""
+    return Registry(
+        s3=client("s3"),
+        sagemaker=client("sagemaker"),
+        champions=Champions(client("dynamodb"), settings.batches_table),
+        ticks=ticks(settings),
+        models_bucket=settings.models_bucket,
+        group=settings.model_package_group,
+        image_uri=settings.image_uri,
+        job_role_arn=settings.job_role_arn,
+        clock=now,
+    )
+
+
+def ticks(settings: IngestSettings | CollectSettings | ApproveSettings) -> Ticks:
     """The tick queue, for a function that sends."""
     return Ticks(client("sqs"), settings.tick_queue_url, settings.tick_window_seconds)
 
@@ -69,12 +86,14 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
 def collecting(settings: CollectSettings) -> Collecting:
     """The parts of ``functions.collect``."""
     dynamodb, s3 = client("dynamodb"), client("s3")
+    index = Index(dynamodb, settings.index_table)
     return Collecting(
-        index=Index(dynamodb, settings.index_table),
+        index=index,
         batches=Batches(dynamodb, settings.batches_table, settings.index_table),
         work=Documents(s3, settings.work_bucket),
         results=Documents(s3, settings.results_bucket),
         jobs=Jobs(client("sagemaker"), settings.work_bucket),
+        marking=Marking(index=index, champions=Champions(dynamodb, settings.batches_table)),
         job_name_prefix=settings.job_name_prefix,
         max_attempts=settings.max_attempts,
         clock=now,

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from pydicom import uid
 
-CPU_FAMILIES = ("m4", "m5", "m6i", "m7i", "c4", "c5", "c6i", "c7i", "r6i", "r7i")
-# Batch transform also offers p2, p3 (too old for the image's CUDA), trn1 and inf2 (no CUDA at all).
-GPU_FAMILIES = ("g4dn", "g5", "g6", "g6e")
-FAMILIES = CPU_FAMILIES + GPU_FAMILIES
+from infra import limits
+
 # Without it batch transform starts GPU hosts with the NVIDIA driver 470, which no current CUDA runtime accepts.
 GPU_HOST_AMI = "al2-ami-sagemaker-batch-gpu-535"
-MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayloadInMB
-JOB_NAME_ROOM = 22  # of the 63 characters of a TransformJobName; the rest is for a hyphen and the batch id
-CHOICES = {"conformance": ("strict", "repair"), "log_level": ("DEBUG", "INFO", "WARNING", "ERROR")}
-RANGES = {
-    "tick_window_seconds": (1, 300),  # SQS forgets a deduplication id after 5 minutes
-    "tick_delay_seconds": (0, 900),
-    "slots": (1, 100),
-    "max_batch": (1, 10_000),
-    "parallel_threshold": (1, 1_000_000),
-    "max_wait_seconds": (1, 86_400),
-    "instance_count": (1, 100),
-    "max_concurrent_transforms": (1, 100),
-    "max_payload_mb": (1, 100),
-    "max_attempts": (1, 10),
-    "stale_seconds": (60, 86_400),
-    "max_job_seconds": (600, 432_000),
-    "oldest_pending_alarm_seconds": (60, 604_800),
-}
 
 
 class ConfigError(Exception):
@@ -88,6 +67,30 @@ class StageConfig:
     image_uri: str = ""  # empty: built from model_code/ at deployment
     torch_index_url: str = ""  # of the image that is built: PyTorch's index of CPU builds, or of builds for CUDA 12
 
+    # What a retrained model is, and how good it must be to become the champion (fractions of 1).
+    labels: tuple[str, ...] = ("normal", "cap", "covid")
+    min_balanced_accuracy: float = 0.7
+    min_sensitivity: float = 0.6  # of every class, as are specificity and AUC
+    min_specificity: float = 0.6
+    min_auc: float = 0.75
+    max_calibration_error: float = 0.25
+    champion_margin: float = 0.05  # how much worse than the champion a candidate may seem, by chance
+    max_subgroup_drop: float = 0.25
+    subgroup_min_patients: int = 5  # a smaller subgroup's figures say nothing
+    max_acquisition_p_value: float = 0.01
+    min_acquisition_gain: float = 0.1
+    approval: str = "auto"  # manual: a person approves what passed the gate
+
+    # The jobs of a retraining: training on the one kind of host, audit and evaluation on the other.
+    training_instance_type: str = "ml.m5.2xlarge"
+    training_instance_count: int = 1
+    training_volume_gb: int = 50  # of the processing hosts too: they read the same slices
+    training_max_seconds: int = 86_400
+    training_spot: bool = False
+    training_max_wait_seconds: int = 172_800  # with spot hosts: the wait for them included
+    processing_instance_type: str = "ml.m5.xlarge"
+    processing_max_seconds: int = 14_400
+
     # When something goes wrong.
     max_attempts: int = 3
     stale_seconds: int = 180
@@ -98,52 +101,9 @@ class StageConfig:
     protect_data: bool = True  # deletion protection, and data that outlives the stack
 
     def __post_init__(self) -> None:
-        problems = [*self._out_of_range(), *self._malformed(), *self._contradictory()]
+        problems = "; ".join(limits.problems(self))
         if problems:
-            raise ConfigError("; ".join(problems))
-
-    def _out_of_range(self) -> Iterator[str]:
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                yield f"{name} is {value}: {low} to {high} is expected"
-
-    def _malformed(self) -> Iterator[str]:
-        for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                yield f"{name} is {value!r}: one of {', '.join(choices)} is expected"
-        for name in ("modalities", "sop_class_uids", "transfer_syntax_uids"):
-            if not getattr(self, name):
-                yield f"{name} is empty: then every upload would be refused"
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.service_name) or len(self.service_name) > JOB_NAME_ROOM:
-            yield (
-                f"service_name is {self.service_name!r}: at most {JOB_NAME_ROOM} lower case letters, digits and single "
-                "hyphens are expected, because job names start with it and SageMaker lower-cases names in ARNs"
-            )
-        if not re.fullmatch(rf"ml\.({'|'.join(FAMILIES)})\.\w+", self.instance_type):
-            yield (
-                f"instance_type is {self.instance_type!r}: 'ml.<family>.<size>' is expected, with a family that batch "
-                f"transform offers: {', '.join(FAMILIES)}"
-            )
-        if self.alarm_email and not re.fullmatch(r"[^@\s]+@[^@\s]+", self.alarm_email):
-            yield f"alarm_email is {self.alarm_email!r}: an e-mail address is expected, or '' for none"
-
-    def _contradictory(self) -> Iterator[str]:
-        in_flight = self.max_concurrent_transforms * self.max_payload_mb
-        if in_flight > MAX_MB_IN_FLIGHT:
-            yield f"max_concurrent_transforms x max_payload_mb is {in_flight}: at most {MAX_MB_IN_FLIGHT} is allowed"
-        if self.tick_delay_seconds <= self.tick_window_seconds:
-            yield (
-                f"tick_delay_seconds is {self.tick_delay_seconds}: more than tick_window_seconds "
-                f"({self.tick_window_seconds}) is expected, or a tick is dropped as the duplicate of a delivered one"
-            )
-
-        if self.gpu and not (self.image_uri or self.torch_index_url):
-            yield (
-                f"instance_type is {self.instance_type!r} and torch_index_url is empty: PyTorch's index of builds for "
-                "CUDA 12 is expected, since the GPU hosts' driver 535 does not run what pip takes by default"
-            )
+            raise ConfigError(problems)
 
     @property
     def stack_name(self) -> str:
@@ -152,12 +112,12 @@ class StageConfig:
 
     @property
     def gpu(self) -> bool:
-        """Whether the jobs run on GPUs."""
-        return self.instance_type.split(".")[1] in GPU_FAMILIES
+        """Whether the transform jobs run on GPUs."""
+        return limits.family(self.instance_type) in limits.GPU_FAMILIES
 
     @property
     def transform_ami_version(self) -> str:
-        """The host image of the jobs: one with a current driver for GPU instance types, otherwise ''."""
+        """The host image of the transform jobs: one with a current driver for GPU instance types, otherwise ''."""
         return GPU_HOST_AMI if self.gpu else ""
 
     @property
@@ -188,7 +148,8 @@ def load_stage(stages: object, name: str) -> StageConfig:
     if problems:
         raise ConfigError(f"Stage {name!r} in cdk.json: {'; '.join(problems)}.")
     values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in overrides.items()
+        key: tuple(value) if isinstance(value, list) else float(value) if hints[key] is float else value
+        for key, value in overrides.items()
     }
     try:
         return StageConfig(**values)
@@ -198,6 +159,7 @@ def load_stage(stages: object, name: str) -> StageConfig:
 
 _EXPECTED: dict[Any, str] = {
     int: "a whole number",
+    float: "a number",
     bool: "true or false",
     str: "a text",
     tuple[str, ...]: "a list of texts",
@@ -207,4 +169,6 @@ _EXPECTED: dict[Any, str] = {
 def _fits(value: object, kind: Any) -> bool:
     if kind == tuple[str, ...]:
         return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if kind is float and type(value) is int:
+        return True  # JSON writes 1.0 as 1 as well
     return type(value) is kind  # not isinstance: to Python, true is a whole number too

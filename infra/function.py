@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import Duration, IgnoreMode, RemovalPolicy
+from aws_cdk import Duration, IgnoreMode, RemovalPolicy, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -35,7 +35,10 @@ class FunctionDefaults(Construct):
 
 
 class Function(lambda_.Function):
-    """The handler of ``functions.<module>`` with its settings; it may write its own log and traces, nothing else."""
+    """The handler of ``functions.<module>`` with its settings; it may write its own log and traces, nothing else.
+
+    ``scratch_size`` is the room in /tmp (512 MiB unless given).
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Function(lambda_.Function):
         defaults: FunctionDefaults,
         timeout: Duration,
         memory_size: int,
+        scratch_size: Size | None = None,
     ) -> None:
         log_group = logs.LogGroup(
             scope,
@@ -72,4 +76,5 @@ class Function(lambda_.Function):
             tracing=lambda_.Tracing.ACTIVE,
             timeout=timeout,
             memory_size=memory_size,
+            ephemeral_storage_size=scratch_size,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from aws_cdk import ArnFormat, Aws, RemovalPolicy, Stack
+from aws_cdk import Aws, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
@@ -16,6 +16,7 @@ from constructs import Construct
 
 from infra.config import StageConfig
 from infra.function import ROOT
+from infra.job_role import JobRole
 
 ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
@@ -28,28 +29,67 @@ class Model(Construct):
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
         super().__init__(scope, id_)
+        self._group = config.service_name
         self.package_group = sagemaker.CfnModelPackageGroup(
             self,
             "PackageGroup",
-            model_package_group_name=config.service_name,
+            model_package_group_name=self._group,
             model_package_group_description="Every model that was a candidate for the service",
         )
         if config.protect_data:
             self.package_group.apply_removal_policy(RemovalPolicy.RETAIN)
-        self.job_role = iam.Role(
+        self.job_role = JobRole(
             self,
             "JobRole",
             description="SageMaker moves the data of wetread's transform jobs with this role",
-            # The condition keeps a SageMaker that works for another account from borrowing the role.
-            assumed_by=iam.ServicePrincipal(
-                "sagemaker.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
-            ),
+            log_groups=(JOB_LOG_GROUP,),
         )
-        self._grant_observability()
+        self._repository: ecr.IRepository | None = None
         self.image_uri = self._given_image(config.image_uri) if config.image_uri else self._built_image(config)
+        self.grant_pull(self.job_role)
+
+    def grant_pull(self, grantee: iam.IGrantable) -> None:
+        """May pull the image (of a registry other than ECR, which SageMaker does not take, nothing is to be said)."""
+        if self._repository:
+            self._repository.grant_pull(grantee)
+
+    def grant_register(self, grantee: iam.IGrantable) -> None:
+        """May add versions to the group."""
+        self._grant(grantee, "sagemaker:CreateModelPackage", resources=[self._group_arn, self._package_arn])
+
+    def grant_promote(self, grantee: iam.IGrantable) -> None:
+        """May find and approve or reject versions of the group, and make the Models that transform jobs use."""
+        stack = Stack.of(self)
+        # IAM's reference names no resource that it always asks about when versions are listed.
+        self._grant(grantee, "sagemaker:ListModelPackages", resources=["*"])
+        self._grant(
+            grantee, "sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", resources=[self._package_arn]
+        )
+        # The Models' names start with the group's.
+        models = stack.format_arn(service="sagemaker", resource="model", resource_name=f"{self._group}-*")
+        self._grant(grantee, "sagemaker:CreateModel", resources=[models])
+        iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["iam:PassRole"],
+            resource_arns=[self.job_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        )
+
+    def _grant(self, grantee: iam.IGrantable, *actions: str, resources: list[str]) -> None:
+        iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=resources)
+
+    @property
+    def _group_arn(self) -> str:
+        return Stack.of(self).format_arn(service="sagemaker", resource="model-package-group", resource_name=self._group)
+
+    @property
+    def _package_arn(self) -> str:
+        return Stack.of(self).format_arn(
+            service="sagemaker", resource="model-package", resource_name=f"{self._group}/*"
+        )
 
     def _built_image(self, config: StageConfig) -> str:
-        """The image of model_code/, built at deployment; the job role may pull it."""
+        """The image of model_code/, built at deployment."""
         image = ecr_assets.DockerImageAsset(
             self,
             "Image",
@@ -57,37 +97,15 @@ class Model(Construct):
             build_args={"TORCH_INDEX_URL": config.torch_index_url} if config.torch_index_url else None,
             platform=ecr_assets.Platform.LINUX_AMD64,
         )
-        image.repository.grant_pull(self.job_role)
+        self._repository = image.repository
         return image.image_uri
 
     def _given_image(self, uri: str) -> str:
-        """The image of the stage's settings; the job role may pull it when it is in ECR (SageMaker takes no other)."""
+        """The image of the stage's settings."""
         found = ECR_IMAGE.fullmatch(uri)
         if found:
             arn = f"arn:{Aws.PARTITION}:ecr:{found['region']}:{found['account']}:repository/{found['name']}"
-            repository = ecr.Repository.from_repository_attributes(
+            self._repository = ecr.Repository.from_repository_attributes(
                 self, "Repository", repository_arn=arn, repository_name=found["name"]
             )
-            repository.grant_pull(self.job_role)
         return uri
-
-    def _grant_observability(self) -> None:
-        # The group and its streams: an ARN of a stream continues the group's with a colon.
-        job_logs = Stack.of(self).format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=f"{JOB_LOG_GROUP}*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        for statement in (
-            iam.PolicyStatement(
-                actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
-                resources=[job_logs],
-            ),
-            iam.PolicyStatement(
-                actions=["cloudwatch:PutMetricData"],
-                resources=["*"],  # the action knows no resources, only the namespace
-                conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
-            ),
-        ):
-            self.job_role.add_to_policy(statement)

@@ -1,16 +1,14 @@
-"""What a person must know: the alarms that ask for an action, the topic that tells them, one dashboard."""
+"""What a person must know: the alarms that ask for an action, and one dashboard."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import Aws, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from functions.settings import METRIC_NAMESPACE
@@ -24,7 +22,7 @@ OLDEST_MESSAGE = Duration.minutes(15)
 
 
 class Monitoring(Construct):
-    """``topic`` and ``dashboard``; ``functions`` and ``queues`` are what to watch, under the names to show."""
+    """``dashboard``, and alarms that tell ``topic``; what to watch is given under the names to show."""
 
     def __init__(
         self,
@@ -32,32 +30,23 @@ class Monitoring(Construct):
         id_: str,
         *,
         config: StageConfig,
-        key: kms.IKey,
+        topic: sns.ITopic,
+        workflow: sfn.IStateMachine,
         functions: Mapping[str, Function],
         queues: Mapping[str, ReliableQueue],
     ) -> None:
         super().__init__(scope, id_)
         self._service = config.service_name
+        self._workflow = workflow
         self._functions = functions
         self._queues = queues
         self._alarms: list[cloudwatch.Alarm] = []
-        self.topic = self._topic(key, config.alarm_email)
+        self._topic = topic
         self._watch_uploads(config)
+        self._watch_retraining()
         self._watch_functions()
         self._watch_queues()
         self.dashboard = self._dashboard()
-
-    def _topic(self, key: kms.IKey, email: str) -> sns.Topic:
-        topic = sns.Topic(self, "Alarms", display_name="wetread alarms", master_key=key, enforce_ssl=True)
-        # enforce_ssl replaces the default policy of a topic, and with it the right of alarms to publish.
-        topic.grant_publish(
-            iam.ServicePrincipal(
-                "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
-            )
-        )
-        if email:
-            topic.add_subscription(subscriptions.EmailSubscription(email))
-        return topic
 
     def _watch_uploads(self, config: StageConfig) -> None:
         self._alarm(
@@ -86,6 +75,23 @@ class Monitoring(Construct):
             self._metric(Name.SWEEP_REPAIRS, "Sum"),
             "The sweep has had to mend things for a quarter of an hour: events are lost, or a function keeps failing.",
             periods=3,  # one lost event that the sweep makes good asks for nobody
+        )
+
+    def _watch_retraining(self) -> None:
+        self._alarm(
+            "TrainingFailed",
+            self._workflow.metric_failed(period=PERIOD),
+            "A retraining failed, which is not a refusal. `wetread runs` says in which state and why; start it again.",
+        )
+        self._alarm(
+            "TrainingTimedOut",
+            self._workflow.metric_timed_out(period=PERIOD),
+            "A retraining took longer than all of its jobs may together. See its execution in Step Functions.",
+        )
+        self._alarm(
+            "ApprovalsRefused",
+            self._metric(Name.APPROVALS_REFUSED, "Sum"),
+            "A version that a person approved did not become champion. The log of the function Approve says why.",
         )
 
     def _watch_functions(self) -> None:
@@ -128,7 +134,7 @@ class Monitoring(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_alarm_action(actions.SnsAction(self._topic))
         self._alarms.append(alarm)
 
     def _metric(self, name: Name, statistic: str) -> cloudwatch.Metric:
@@ -157,6 +163,20 @@ class Monitoring(Construct):
                 *(self._metric(name, "Sum") for name in jobs),
                 right=[self._metric(Name.SLOTS_BUSY, "Maximum"), self._metric(Name.MODEL_MISSING, "Maximum")],
             ),
+        )
+        candidates = (Name.CANDIDATES_PROMOTED, Name.CANDIDATES_REJECTED, Name.APPROVALS_REFUSED)
+        workflow = self._workflow
+        dashboard.add_widgets(
+            _graph(
+                "Retraining: runs",
+                workflow.metric_started(),
+                workflow.metric_succeeded(),
+                workflow.metric_failed(),
+                workflow.metric_timed_out(),
+                workflow.metric_aborted(),
+            ),
+            _graph("Retraining: candidates", *(self._metric(name, "Sum") for name in candidates)),
+            _graph("Retraining: time", workflow.metric_time()),
         )
         dashboard.add_widgets(
             _graph(

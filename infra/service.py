@@ -11,7 +11,9 @@ from infra.function import FunctionDefaults
 from infra.intake import Intake
 from infra.model import Model
 from infra.monitoring import Monitoring
-from infra.storage import BATCHES, INSTANCES, OUTPUTS, PREDICTIONS, Storage
+from infra.notices import Notices
+from infra.storage import ARTIFACTS, BATCHES, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, Storage
+from infra.training import Training
 
 
 class Service(Stack):
@@ -31,22 +33,47 @@ class Service(Stack):
         self.intake = Intake(
             self, "Intake", config=config, storage=self.storage, tick=self.batch.tick.queue, defaults=defaults
         )
+        self.notices = Notices(self, "Notices", key=self.storage.key, email=config.alarm_email)
+        self.training = Training(
+            self,
+            "Training",
+            config=config,
+            storage=self.storage,
+            model=self.model,
+            patient_key=self.intake.patient_key,
+            tick=self.batch.tick.queue,
+            notices=self.notices,
+            defaults=defaults,
+        )
         self._grant_ingest()
         self._grant_dispatch()
         self._grant_collect()
         self._grant_sweep()
+        self._grant_retraining()
+        self._grant_promotion()
         self.storage.grant_job_data(self.model.job_role)
-        queues = {"Uploads": self.intake.queue, "Tick": self.batch.tick, "JobEvents": self.batch.job_events}
+        self.storage.grant_training_data(self.training.job_role)
+        queues = {
+            "Uploads": self.intake.queue,
+            "Tick": self.batch.tick,
+            "JobEvents": self.batch.job_events,
+            "Approvals": self.training.approvals,
+        }
         self.monitoring = Monitoring(
             self,
             "Monitoring",
             config=config,
-            key=self.storage.key,
+            topic=self.notices,
+            workflow=self.training.workflow.state_machine,
             functions={
                 "Ingest": self.intake.ingest,
                 "Dispatch": self.batch.dispatch,
                 "Collect": self.batch.collect,
                 "Sweep": self.batch.sweep,
+                "Snapshot": self.training.snapshot,
+                "Gate": self.training.gate,
+                "Promote": self.training.promote,
+                "Approve": self.training.approve,
             },
             queues=queues,
         )
@@ -55,11 +82,13 @@ class Service(Stack):
             "WorkBucketName": self.storage.work.bucket_name,
             "ResultsBucketName": self.storage.results.bucket_name,
             "ModelsBucketName": self.storage.models.bucket_name,
+            "TrainingBucketName": self.storage.training.bucket_name,
             "IndexTableName": self.storage.index.table_name,
             "BatchesTableName": self.storage.batches.table_name,
             "TickQueueUrl": self.batch.tick.queue.queue_url,
             "DeadLetterQueueUrls": Fn.join(",", [queue.dead_letters.queue_url for queue in queues.values()]),
             "ModelPackageGroupName": self.model.package_group.model_package_group_name,
+            "TrainingStateMachineArn": self.training.workflow.state_machine.state_machine_arn,
             "JobRoleArn": self.model.job_role.role_arn,
             "JobNamePrefix": config.service_name,
             "ImageUri": self.model.image_uri,
@@ -67,7 +96,7 @@ class Service(Stack):
             "Slots": str(config.slots),
             "PatientKeyId": self.intake.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,
-            "AlarmTopicArn": self.monitoring.topic.topic_arn,
+            "AlarmTopicArn": self.notices.topic_arn,
             "DashboardName": self.monitoring.dashboard.dashboard_name,
         }
         for name, value in outputs.items():
@@ -114,3 +143,23 @@ class Service(Stack):
         self.batch.grant_start_jobs(sweep)
         self.batch.grant_stop_jobs(sweep)
         self.batch.tick.queue.grant_send_messages(sweep)
+
+    def _grant_retraining(self) -> None:
+        snapshot, gate = self.training.snapshot, self.training.gate
+        self.storage.grant_freeze_cohorts(snapshot)
+        self.storage.grant_read_champion(snapshot)
+        self.intake.patient_key.grant_generate_mac(snapshot)
+        self.storage.training.grant_read(gate, f"{RUNS}*")
+        self.storage.training.grant_put(gate, f"{RUNS}*")
+
+    def _grant_promotion(self) -> None:
+        promote, approve = self.training.promote, self.training.approve
+        self.storage.training.grant_read(promote, f"{RUNS}*")
+        self.storage.models.grant_put(promote, f"{ARTIFACTS}*")
+        self.model.grant_register(promote)
+        self.model.grant_pull(promote)  # SageMaker looks up the image's digest for whoever registers a version
+        for promoter in (promote, approve):
+            self.storage.models.grant_read(promoter, f"{ARTIFACTS}*")
+            self.storage.grant_move_champion(promoter)
+            self.model.grant_promote(promoter)
+            self.batch.tick.queue.grant_send_messages(promoter)

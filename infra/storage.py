@@ -19,6 +19,9 @@ BATCHES = "batches/"
 OUTPUTS = "outputs/"
 PREDICTIONS = "predictions/"
 ARTIFACTS = "artifacts/"
+COHORTS = "cohorts/"
+SLICES = "slices/"
+RUNS = "runs/"
 
 # Every question that people ask of the index is one Query: index name, partition key, sort key.
 INDEX_QUERIES = (
@@ -39,7 +42,7 @@ READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem")
 
 
 class Storage(Construct):
-    """Buckets ``uploads``, ``work``, ``results``, ``models``; tables ``index``, ``batches``; the ``key`` of all."""
+    """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``; ``key``."""
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
         super().__init__(scope, id_)
@@ -57,6 +60,7 @@ class Storage(Construct):
         self.work.add_lifecycle_rule(id="ExpireAll", expiration=WORK_KEPT)
         self.results = self._bucket("Results", versioned=True)
         self.models = self._bucket("Models", versioned=True)
+        self.training = self._bucket("Training", versioned=True)
         self.index = self._table("Index", "UploadId")
         for name, partition, sort in INDEX_QUERIES:
             self.index.add_global_secondary_index(index_name=name, partition_key=_text(partition), sort_key=_text(sort))
@@ -89,37 +93,68 @@ class Storage(Construct):
         self.batches.grant(grantee, *READ_ITEMS, "dynamodb:UpdateItem", "dynamodb:DeleteItem")
         self.key.grant_encrypt_decrypt(grantee)
 
+    def grant_read_champion(self, grantee: iam.IGrantable) -> None:
+        """May see which model is the champion."""
+        self.batches.grant(grantee, "dynamodb:GetItem")
+        self.key.grant_decrypt(grantee)
+
+    def grant_move_champion(self, grantee: iam.IGrantable) -> None:
+        """May move the champion, if it still is who it was, and keep what became of versions: never Scan or Query."""
+        self.batches.grant(
+            grantee, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+        )
+        self.key.grant_encrypt_decrypt(grantee)
+
     def grant_delete_copies(self, grantee: iam.IGrantable) -> None:
         """May delete the pinned copies of uploads, and no other object (the bucket's own grant says DeleteObject*)."""
-        iam.Grant.add_to_principal(
-            grantee=grantee,
-            actions=["s3:DeleteObject"],
-            resource_arns=[self.work.arn_for_objects(f"{INSTANCES}*")],
-        )
+        _allow(grantee, ["s3:DeleteObject"], [self.work.arn_for_objects(f"{INSTANCES}*")])
+
+    def grant_freeze_cohorts(self, grantee: iam.IGrantable) -> None:
+        """May read every version of what people label, and keep copies of it and the documents of runs.
+
+        Written out because the bucket's own grants would let it read more than that.
+        """
+        training = self.training
+        kept = [training.arn_for_objects(f"{prefix}*") for prefix in (SLICES, RUNS)]
+        cohorts = training.arn_for_objects(f"{COHORTS}*")
+        _allow(grantee, ["s3:GetObject", "s3:GetObjectVersion"], [cohorts])
+        _allow(grantee, ["s3:GetObject", "s3:PutObject"], kept)
+        _allow(grantee, ["s3:ListBucketVersions"], [training.bucket_arn], below=[COHORTS])
+        # Without a prefix: S3 answers "no such key" only to those who may list, and "access denied" to others.
+        _allow(grantee, ["s3:ListBucket"], [training.bucket_arn])
+        self.key.grant_encrypt_decrypt(grantee)
 
     def grant_job_data(self, job_role: iam.Role) -> None:
         """May read the inputs and the model of a transform job and write its outputs, as SageMaker does for it.
 
         Written out because the buckets' own grants would let it list and read more than SageMaker needs.
         """
-        prefixes = (INSTANCES, BATCHES, OUTPUTS)
         readable = [self.work.arn_for_objects(f"{prefix}*") for prefix in (INSTANCES, BATCHES)]
-        for statement in (
-            iam.PolicyStatement(
-                actions=["s3:GetObject"], resources=[*readable, self.models.arn_for_objects(f"{ARTIFACTS}*")]
-            ),
-            iam.PolicyStatement(
-                actions=["s3:PutObject", "s3:AbortMultipartUpload"],
-                resources=[self.work.arn_for_objects(f"{OUTPUTS}*")],
-            ),
-            iam.PolicyStatement(
-                actions=["s3:ListBucket"],
-                resources=[self.work.bucket_arn],
-                conditions={"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
-            ),
-        ):
-            job_role.add_to_policy(statement)
+        artifacts = self.models.arn_for_objects(f"{ARTIFACTS}*")
+        _allow(job_role, ["s3:GetObject"], [*readable, artifacts])
+        _allow(job_role, ["s3:PutObject", "s3:AbortMultipartUpload"], [self.work.arn_for_objects(f"{OUTPUTS}*")])
+        _allow(job_role, ["s3:ListBucket"], [self.work.bucket_arn], below=[INSTANCES, BATCHES, OUTPUTS])
         self.key.grant_encrypt_decrypt(job_role)
+
+    def grant_training_data(self, job_role: iam.Role) -> None:
+        """May read what the jobs of a retraining read (slices, the run so far, the champion) and write their outputs.
+
+        Written out because the buckets' own grants would let it list and read more than SageMaker needs.
+        """
+        slices, runs = (self.training.arn_for_objects(f"{prefix}*") for prefix in (SLICES, RUNS))
+        artifacts = self.models.arn_for_objects(f"{ARTIFACTS}*")
+        _allow(job_role, ["s3:GetObject"], [slices, runs, artifacts])
+        _allow(job_role, ["s3:PutObject", "s3:AbortMultipartUpload"], [runs])
+        _allow(job_role, ["s3:ListBucket"], [self.training.bucket_arn], below=[SLICES, RUNS])
+        _allow(job_role, ["s3:ListBucket"], [self.models.bucket_arn], below=[ARTIFACTS])
+        self.key.grant_encrypt_decrypt(job_role)
+        # The disks of a job are made by EC2, which uses the key by a grant that the job's role makes.
+        iam.Grant.add_to_principal(
+            grantee=job_role,
+            actions=["kms:CreateGrant"],
+            resource_arns=[self.key.key_arn],
+            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        )
 
     def _data_key(self) -> kms.Key:
         key = kms.Key(
@@ -198,3 +233,15 @@ class Storage(Construct):
 
 def _text(name: str) -> dynamodb.Attribute:
     return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
+
+
+def _allow(
+    grantee: iam.IGrantable, actions: list[str], resources: list[str], *, below: list[str] | None = None
+) -> None:
+    """Allow exactly this; ``below`` are the key prefixes to which a listing is bound."""
+    iam.Grant.add_to_principal(
+        grantee=grantee,
+        actions=actions,
+        resource_arns=resources,
+        conditions={"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in below]}} if below else None,
+    )

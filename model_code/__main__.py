@@ -1,7 +1,9 @@
 """The container's commands.
 
 python -m model_code serve           answer predictions over HTTP with the model in /opt/ml/model
-python -m model_code train           train on /opt/ml/input/data/training and write /opt/ml/model
+python -m model_code train           train on the snapshot of a training job's channels and write /opt/ml/model
+python -m model_code audit           look for what would flatter a model in a processing job's snapshot
+python -m model_code evaluate        measure a processing job's candidate, and champion, on the snapshot's test slices
 python -m model_code pack DIR FILE   pack a model folder as model.tar.gz
 python -m model_code check FILE      unpack a model.tar.gz safely, load it, and print its identity as JSON
 """
@@ -9,17 +11,21 @@ python -m model_code check FILE      unpack a model.tar.gz safely, load it, and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from model_code import allocator
+from model_code.audit.command import audit
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
+from model_code.evaluation.command import evaluate
 from model_code.inference import model_fn
 from model_code.packing import pack, unpack
 from model_code.server import serve
@@ -47,20 +53,27 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "serve":
         serve(container.model_dir, Binding.from_environment(os.environ))
     elif options.command == "train":
-        _train(container)
+        _told(lambda: train(container), container.failure)
+    elif options.command == "audit":
+        _told(lambda: audit(container.processing), container.message)
+    elif options.command == "evaluate":
+        _told(lambda: evaluate(container.processing), container.message)
     elif options.command == "pack":
         pack(options.folder, options.archive)
     else:
         _check(options.archive)
 
 
-def _train(container: Container) -> None:
+def _told(command: Callable[[], None], file: Path) -> None:
+    """Run a job's command; why it fails is written to ``file``, from where SageMaker shows it."""
     try:
-        train(container)
+        command()
     except Exception as error:
         text = str(error) if isinstance(error, ModelCodeError) else f"{type(error).__name__}: {error}"
-        container.failure.parent.mkdir(parents=True, exist_ok=True)
-        container.failure.write_text(text, encoding="utf-8")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Of several workers the first to fail names the cause; the others only lost touch with it.
+        with contextlib.suppress(FileExistsError), file.open("x", encoding="utf-8") as first:
+            first.write(text)
         raise
 
 
@@ -75,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model_code", description="The wetread model container.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer predictions over HTTP")
-    commands.add_parser("train", help="train on the training channel")
+    commands.add_parser("train", help="train on the snapshot's slices")
+    commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
+    commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
     pack = commands.add_parser("pack", help="pack a model folder as model.tar.gz")
     pack.add_argument("folder", type=Path)
     pack.add_argument("archive", type=Path)

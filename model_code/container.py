@@ -13,6 +13,43 @@ MAX_JOB_PAYLOAD_MB = 100
 
 
 @dataclass(frozen=True)
+class Processing:
+    """The paths of /opt/ml/processing: what the workflow's processing jobs bring and take away."""
+
+    base: Path
+
+    @property
+    def snapshot(self) -> Path:
+        """The snapshot/1 document."""
+        return self.base / "input" / "snapshot" / "snapshot.json"
+
+    @property
+    def slices(self) -> Path:
+        """The folder of the snapshot's DICOM objects."""
+        return self.base / "input" / "slices"
+
+    @property
+    def candidate(self) -> Path:
+        """The model.tar.gz of the run's training job."""
+        return self.base / "input" / "candidate" / "model.tar.gz"
+
+    @property
+    def champion(self) -> Path:
+        """The model.tar.gz that is in use; absent before the first promotion."""
+        return self.base / "input" / "champion" / "model.tar.gz"
+
+    @property
+    def audit(self) -> Path:
+        """The audit/1 document that ``audit`` writes."""
+        return self.base / "output" / "audit" / "audit.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """The folder in which ``evaluate`` leaves evaluation.json and report.html."""
+        return self.base / "output" / "evaluation"
+
+
+@dataclass(frozen=True)
 class Container:
     """The paths of /opt/ml."""
 
@@ -34,9 +71,34 @@ class Container:
         return self.base / "input" / "config" / "hyperparameters.json"
 
     @property
-    def training_channel(self) -> Path:
-        """The objects and manifest.json of the channel named ``training``."""
-        return self.base / "input" / "data" / "training"
+    def resource_config(self) -> Path:
+        """The hosts of a training job, as JSON."""
+        return self.base / "input" / "config" / "resourceconfig.json"
+
+    @property
+    def slices_channel(self) -> Path:
+        """The pinned DICOM objects of the channel named ``slices``."""
+        return self.base / "input" / "data" / "slices"
+
+    @property
+    def snapshot_channel(self) -> Path:
+        """The snapshot/1 document of the channel named ``snapshot``."""
+        return self.base / "input" / "data" / "snapshot" / "snapshot.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What lies here, SageMaker keeps while ``train`` runs and brings back to an interrupted job."""
+        return self.base / "checkpoints"
+
+    @property
+    def processing(self) -> Processing:
+        """The folders of the commands ``audit`` and ``evaluate``."""
+        return Processing(self.base / "processing")
+
+    @property
+    def message(self) -> Path:
+        """The file whose text SageMaker shows as a processing job's ExitMessage."""
+        return self.base / "output" / "message"
 
     @property
     def failure(self) -> Path:

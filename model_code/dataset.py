@@ -1,116 +1,109 @@
-"""The labelled slices of a training channel: manifest.json and the DICOM objects it names.
-
-The manifest is a JSON array of ``{"studyId", "seriesId", "filename", "content": {"type": "classification", "label"}}``.
-An object is found by its file name anywhere below the channel.
-"""
+"""The labelled slices of a snapshot: read once from their channel, then kept in memory as the network takes them."""
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterator
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from model_code.dicom import HounsfieldArray, decode, read_instance
-from model_code.elements import read_elements
-from model_code.errors import InstanceError, TrainingError
+import torch
 
-MANIFEST = "manifest.json"
-CONTENT_TYPE = "classification"
+from model_code import transforms
+from model_code.dicom import decode, read_instance
+from model_code.errors import InstanceError
+from model_code.snapshot import Case
+from model_code.transforms import Preprocessing
+
+# Slices per thread that are read before the one that is waited for: enough that no thread idles, and little memory.
+READ_AHEAD = 4
+SLICES_PER_LINE = 1000
+LEVELS = 255
+
+log = logging.getLogger("model_code.dataset")
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
-class Case:
-    """One labelled slice on disk. ``line`` counts the manifest's entries from 1."""
+class Samples:
+    """Prepared slices: ``images`` N x 1 x size x size, uint8; ``targets`` N class indices.
 
-    line: int
-    path: Path
-    study_id: str
-    label: str
+    One byte a pixel keeps 10,000 slices of 512 x 512 in 2.6 GB. It rounds the usual window of 1,500 HU to steps of
+    5.9 HU, an error of 1.7 HU (root mean square), where the noise of a chest CT is 10 to 40 HU.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def part(self, of: slice) -> Samples:
+        """Some of these slices, without a copy."""
+        return Samples(self.images[of], self.targets[of])
+
+    def image(self, index: int | slice) -> torch.Tensor:
+        """One prepared slice, or several, as float32 in 0..1."""
+        return self.images[index].float() / LEVELS
 
 
-@dataclass(frozen=True)
-class Slice:
-    """One decoded case; ``patient`` only groups slices and is never written anywhere."""
-
-    hounsfield: HounsfieldArray
-    label: str
-    patient: str
+def quantised(image: torch.Tensor) -> torch.Tensor:
+    """A prepared slice in 0..1 as ``Samples`` keeps it."""
+    return (image * LEVELS).round_().to(torch.uint8)
 
 
-def read_manifest(channel: Path, labels: tuple[str, ...]) -> list[Case]:
-    """Return the manifest's cases, in its order; raise one TrainingError that names every bad entry."""
-    manifest = channel / MANIFEST
-    if not manifest.is_file():
-        raise TrainingError(f"The training channel has no {MANIFEST} at its top; it lists the slices and their labels.")
-    try:
-        entries = json.loads(manifest.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TrainingError(f"{MANIFEST} is not JSON: {error}.") from error
-    if not isinstance(entries, list) or not entries:
-        raise TrainingError(f"{MANIFEST} is not an array of one entry per slice.")
-    paths = _paths_by_name(channel)
-    cases: list[Case] = []
+def load(
+    folder: Path, cases: Sequence[Case], labels: Sequence[str], preprocessing: Preprocessing
+) -> tuple[Samples, list[str]]:
+    """Read, decode and prepare the cases of the channel ``folder``, each once, on a thread a core.
+
+    Returns them with one sentence for each slice that cannot be read, which begins with its line; such a slice is left
+    black. Raises SnapshotError for a slice that is absent or has other bytes than the snapshot pinned.
+    """
+    pipeline = transforms.deterministic(preprocessing)
+    size = preprocessing.image_size
+    images = torch.zeros(len(cases), 1, size, size, dtype=torch.uint8)
     problems: list[str] = []
-    for line, entry in enumerate(entries, start=1):
-        try:
-            cases.append(_case(line, entry, paths, labels))
-        except ValueError as error:
-            problems.append(f"entry {line}: {error}")
-    _raise_all(problems)
-    return cases
+
+    def prepare(body: bytes) -> torch.Tensor:
+        return quantised(transforms.apply(pipeline, decode(read_instance(body))))
+
+    for number, (case, prepared) in enumerate(read_cases(folder, cases, prepare)):
+        if isinstance(prepared, InstanceError):
+            problems.append(f"line {case.line}: {prepared}")
+        else:
+            images[number] = prepared
+        if (number + 1) % SLICES_PER_LINE == 0:
+            log.info("decoded=%s of %s", number + 1, len(cases))
+    return Samples(images, torch.tensor([labels.index(case.label) for case in cases], dtype=torch.long)), problems
 
 
-def read_slices(cases: list[Case]) -> Iterator[Slice]:
-    """Decode the cases one after another; after the last, raise one TrainingError that names all unreadable ones."""
-    problems: list[str] = []
-    for case in cases:
-        body = case.path.read_bytes()
+def read_cases(
+    folder: Path, cases: Sequence[Case], reader: Callable[[bytes], Read]
+) -> Iterator[tuple[Case, Read | InstanceError]]:
+    """Give each case's verified bytes to ``reader``, on a thread a core; yield what it returns in the cases' order.
+
+    An InstanceError that ``reader`` raises is yielded in its place. Raises SnapshotError as ``Case.read`` does.
+    """
+
+    def read(case: Case) -> Read | InstanceError:
         try:
-            hounsfield = decode(read_instance(body))
-            patient = read_elements(body, ("PatientID",)).text("PatientID")
+            return reader(case.read(folder))
         except InstanceError as error:
-            problems.append(f"entry {case.line} ({case.path.name}): {error}")
-            continue
-        yield Slice(hounsfield, case.label, patient or case.study_id)
-    _raise_all(problems)
+            return error
 
-
-def _case(line: int, entry: Any, paths: dict[str, list[Path]], labels: tuple[str, ...]) -> Case:
-    """Read one entry; raise ValueError that says what is wrong with it."""
-    try:
-        name, content, study_id = str(entry["filename"]), entry["content"], str(entry["studyId"])
-        kind, label = content["type"], content["label"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it lacks {error}" if isinstance(error, KeyError) else "it is not an object") from error
-    if kind != CONTENT_TYPE:
-        raise ValueError(f"its content type is {kind!r}, not {CONTENT_TYPE!r}")
-    if label not in labels:
-        raise ValueError(f"its label {label!r} is not one of {', '.join(labels)}")
-    found = paths.get(Path(name).name, [])
-    # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
-    belonging = found if len(found) == 1 else [path for path in found if _belongs(path, name, entry)]
-    if len(belonging) != 1:
-        raise ValueError(f"{name!r} is {f'there {len(found)} times' if found else 'not in the channel'}")
-    return Case(line, belonging[0], study_id, label)
-
-
-def _belongs(path: Path, name: str, entry: dict[str, Any]) -> bool:
-    if "/" in name:
-        return path.as_posix().endswith(f"/{name}")
-    return not {str(entry["studyId"]), str(entry.get("seriesId"))}.isdisjoint(path.parts)
-
-
-def _paths_by_name(channel: Path) -> dict[str, list[Path]]:
-    paths: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(channel.rglob("*")):
-        if path.is_file():
-            paths[path.name].append(path)
-    return dict(paths)
-
-
-def _raise_all(problems: list[str]) -> None:
-    if problems:
-        raise TrainingError(f"{len(problems)} bad entries in {MANIFEST}: " + "; ".join(problems) + ".")
+    threads = torch.get_num_threads()
+    waiting: deque[tuple[Case, Future[Read | InstanceError]]] = deque()
+    # OpenMP's thread count belongs to each calling thread: here every thread computes a slice of its own.
+    with ThreadPoolExecutor(threads, "read", torch.set_num_threads, (1,)) as pool:
+        for case in cases:
+            waiting.append((case, pool.submit(read, case)))
+            if len(waiting) > READ_AHEAD * threads:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()

@@ -10,9 +10,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
@@ -113,7 +116,41 @@ class DecoderProcess:
         self._answers.close()
 
 
-SHARED = DecoderProcess()
+class Decoders:
+    """As many child processes as threads decode at once, each started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._idle: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
+
+    def start(self) -> None:
+        """Start the first child unless it runs; raises RuntimeError when it does not come up."""
+        with self._one() as decoder:
+            decoder.start()
+
+    def decode(self, syntax: uid.UID, plugin: str, form: Form, codestream: bytes) -> npt.NDArray[np.integer[Any]]:
+        """Decode one frame as ``DecoderProcess.decode`` does, beside others that other threads decode."""
+        with self._one() as decoder:
+            return decoder.decode(syntax, plugin, form, codestream)
+
+    def close(self) -> None:
+        """End the children; none may be decoding."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
+
+    @contextmanager
+    def _one(self) -> Iterator[DecoderProcess]:
+        """A decoder that no other thread has: the one used last, so that no more start than are needed."""
+        try:
+            decoder = self._idle.get_nowait()
+        except queue.Empty:
+            decoder = DecoderProcess()
+        try:
+            yield decoder
+        finally:
+            self._idle.put(decoder)
+
+
+SHARED = Decoders()
 atexit.register(SHARED.close)
 
 

@@ -2,139 +2,142 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from monai.transforms.compose import Compose
 from torch import nn
-from torch.optim.swa_utils import update_bn
 
-from model_code import network
+from model_code import calibration, network
+from model_code.batches import Batches
+from model_code.checkpoint import Checkpoints
+from model_code.dataset import Samples
+from model_code.distributed import Worker
+from model_code.errors import TrainingError
 from model_code.hyperparameters import Hyperparameters
+from model_code.learner import RISING, Learner
 from model_code.metrics import Metrics, measure
+from model_code.transforms import Preprocessing
 
-# Epochs without a better validation after which training ends.
+# Epochs without a better validation after which training ends. They count from where the learning rate is highest: on
+# the way there validation may well get worse for a while.
 PATIENCE = 10
-WEIGHT_DECAY = 1e-2
 EVALUATION_BATCH = 16
-# Slices from which batch normalisation's statistics are taken; each gives every channel many positions.
-SETTLING_SLICES = 128
 
 log = logging.getLogger("model_code.fit")
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Prepared slices: ``images`` N x 1 x size x size in 0..1, ``targets`` N class indices."""
+class Best:
+    """The network of the best epoch so far, with its logits for the validation slices and their class indices."""
 
-    images: torch.Tensor
+    epoch: int
+    weights: dict[str, torch.Tensor]
+    logits: torch.Tensor
     targets: torch.Tensor
 
-    def __len__(self) -> int:
-        return len(self.targets)
+    def metrics(self, labels: tuple[str, ...]) -> Metrics | None:
+        """What it measured; None when there was nothing to validate on."""
+        return measure(calibration.probabilities(self.logits, 1.0), self.targets, labels) if len(self.targets) else None
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """The best network, in evaluation mode, and what it measured: ``metrics`` is None when nothing was held out."""
+@dataclass
+class Progress:
+    """How far a training has come: ``history`` has one line of figures per epoch."""
 
-    network: nn.Module
-    metrics: Metrics | None
-    best_epoch: int
-    epochs: int
+    epoch: int = 0
+    best: Best | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def ended(self, epochs: int) -> bool:
+        """Whether nothing is left to do: all epochs are done, or validation has got no better for long."""
+        best_epoch = self.best.epoch if self.best else 0
+        return self.epoch >= epochs or self.epoch - max(best_epoch, RISING * epochs) >= PATIENCE
+
+    def state(self) -> dict[str, Any]:
+        """For ``of``."""
+        return {"epoch": self.epoch, "best": vars(self.best) if self.best else None, "history": self.history}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Progress:
+        """The progress whose ``state`` this is."""
+        return cls(state["epoch"], Best(**state["best"]) if state["best"] else None, state["history"])
 
 
-def fit(training: Samples, validation: Samples, augmentation: Compose, settings: Hyperparameters) -> Fitted:
-    """Train a new network; logs one line of ``name=value`` pairs per epoch.
+def fit(
+    training: Samples,
+    validation: Samples,
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+    settings: Hyperparameters,
+    worker: Worker,
+    checkpoints: Checkpoints,
+) -> tuple[Best, list[dict[str, float]]]:
+    """Train a network on the workers' shares of slices, going on from the checkpoint if there is one.
 
-    With validation slices the best epoch's network is kept and training stops early; without, the last one's.
+    Returns the epoch that validated best and the figures of all epochs; each is logged as one line of ``name=value``
+    pairs. Without validation slices every epoch counts as better than the one before. Raises TrainingError when the
+    loss diverges, or for a checkpoint of another training.
     """
-    torch.manual_seed(settings.seed)
-    order = torch.Generator().manual_seed(settings.seed)
-    net = network.build(len(settings.labels)).to("cuda" if torch.cuda.is_available() else "cpu")
-    weight = class_weights(training.targets, len(settings.labels))
-    criterion = nn.CrossEntropyLoss(weight=weight.to(network.device_of(net)))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, settings.epochs * batches_per_epoch(len(training), settings.batch_size)
-    )
-
-    def step(images: torch.Tensor, targets: torch.Tensor) -> float:
-        optimizer.zero_grad()
-        loss: torch.Tensor = criterion(net(images), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        return float(loss.detach())
-
-    best: Fitted | None = None
-    for epoch in range(1, settings.epochs + 1):
-        net.train()
-        losses = [
-            step(images, targets)
-            for images, targets in _batches(training, settings.batch_size, augmentation, order, network.device_of(net))
-        ]
-        _settle(net, training.images[torch.randperm(len(training), generator=order)[:SETTLING_SLICES]])
-        metrics = evaluate(net, validation, settings.labels) if len(validation) else None
-        log.info(_progress(epoch, sum(losses) / len(losses), metrics))
-        if best is None or metrics is None or metrics.better_than(best.metrics):
-            best = Fitted(copy.deepcopy(net).eval(), metrics, epoch, epoch)
-        best = dataclasses.replace(best, epochs=epoch)
-        if epoch - best.best_epoch >= PATIENCE:
-            break
-    if best is None:
-        raise ValueError(f"epochs is {settings.epochs}; at least one is needed")
-    return best
+    counts = torch.stack(worker.gather(torch.bincount(training.targets, minlength=len(labels)))).sum(dim=0)
+    per_epoch = min(worker.gather(len(training)))
+    batches = Batches(training, preprocessing, settings.batch_size, per_epoch, settings.seed, worker.rank)
+    learner = Learner(class_weights(counts), settings.epochs * len(batches), settings, worker)
+    progress = _resume(learner, worker, checkpoints)
+    while progress.best is None or not progress.ended(settings.epochs):
+        progress.epoch += 1
+        started = time.perf_counter()
+        loss = _learn(learner, batches, progress.epoch, worker)
+        trained = time.perf_counter()
+        logits = torch.cat(worker.gather(answers(learner.network, validation)))
+        targets = torch.cat(worker.gather(validation.targets))
+        latest = Best(progress.epoch, learner.weights(), logits, targets)
+        metrics = latest.metrics(labels)
+        if progress.best is None or metrics is None or metrics.better_than(progress.best.metrics(labels)):
+            progress.best = latest
+        figures = {"epoch": progress.epoch, "train_loss": loss, **(metrics.as_dict() if metrics else {})}
+        took = {"train_seconds": trained - started, "epoch_seconds": time.perf_counter() - started}
+        progress.history.append(figures | {name: round(seconds, 3) for name, seconds in took.items()})
+        if worker.leads:
+            checkpoints.write({"learner": learner.state(), "progress": progress.state()})
+            log.info("%s", " ".join(f"{name}={value}" for name, value in progress.history[-1].items()))
+    return progress.best, progress.history
 
 
-def evaluate(net: nn.Module, samples: Samples, labels: tuple[str, ...]) -> Metrics:
-    """Measure the network on ``samples`` in evaluation mode."""
+def answers(net: nn.Module, samples: Samples) -> torch.Tensor:
+    """The network's logits for the samples in evaluation mode: N x classes, on the CPU in double precision."""
     net.eval()
-    answers = [network.probabilities(net, images) for images in torch.split(samples.images, EVALUATION_BATCH)]
-    return measure(torch.cat(answers), samples.targets, labels)
+    batches = range(0, max(1, len(samples)), EVALUATION_BATCH)
+    return torch.cat([network.logits(net, samples.image(slice(at, at + EVALUATION_BATCH))) for at in batches])
 
 
-def class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Weight each class by the inverse of its frequency, so that every class has the same sum; absent ones by 0."""
-    counts = torch.bincount(targets, minlength=classes).float()
-    return torch.where(counts > 0, len(targets) / (int((counts > 0).sum()) * counts.clamp_min(1)), 0.0)
+def class_weights(counts: torch.Tensor) -> torch.Tensor:
+    """Weight each class by the inverse of its count, so that every class has the same sum; absent ones by 0."""
+    present = counts > 0
+    return torch.where(present, counts.sum() / (int(present.sum()) * counts.clamp_min(1)), 0.0)
 
 
-def batches_per_epoch(slices: int, batch_size: int) -> int:
-    """How many batches an epoch has: a last batch of a single slice has no statistics, so it is left out."""
-    return max(1, slices // batch_size + (slices % batch_size > 1))
+def _resume(learner: Learner, worker: Worker, checkpoints: Checkpoints) -> Progress:
+    """Restore the leading worker's checkpoint on every worker; other hosts' folders may be older."""
+    state = worker.broadcast(checkpoints.read() if worker.leads else None)
+    if state is None:
+        return Progress()
+    learner.restore(state["learner"])
+    progress = Progress.of(state["progress"])
+    if worker.leads:
+        log.info("a checkpoint was found: training goes on after epoch %s", progress.epoch)
+    return progress
 
 
-def _batches(
-    samples: Samples, batch_size: int, augmentation: Compose, order: torch.Generator, device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The slices in a new random order, augmented, on the device."""
-    shuffled = torch.split(torch.randperm(len(samples), generator=order), batch_size)
-    for indices in shuffled[: batches_per_epoch(len(samples), batch_size)]:
-        images = torch.stack([augmentation(samples.images[index]) for index in indices])
-        yield images.to(device, memory_format=torch.channels_last), samples.targets[indices].to(device)
-
-
-def _settle(net: nn.Module, images: torch.Tensor) -> None:
-    """Set batch normalisation's statistics to those of ``images`` under the weights as they are now.
-
-    The running averages of training mode trail behind: after few steps they describe weights long gone, and the
-    network fails in evaluation mode though it has learnt.
-    """
-    device = network.device_of(net)
-    batches = torch.split(images, EVALUATION_BATCH)
-    update_bn((batch.to(device, memory_format=torch.channels_last) for batch in batches), net)
-
-
-def _progress(epoch: int, train_loss: float, metrics: Metrics | None) -> str:
-    line = f"epoch={epoch} train_loss={train_loss:.4f}"
-    if metrics is None:
-        return line
-    return (
-        f"{line} val_loss={metrics.loss:.4f} val_accuracy={metrics.accuracy:.4f} "
-        f"val_balanced_accuracy={metrics.balanced_accuracy:.4f}"
-    )
+def _learn(learner: Learner, batches: Batches, epoch: int, worker: Worker) -> float:
+    """Train for one epoch; return the mean loss of its steps."""
+    learner.begin_epoch()
+    mean = torch.stack([learner.step(images, targets) for images, targets in batches.of(epoch)]).mean()
+    learner.share_statistics()
+    worker.average([mean])
+    if not math.isfinite(mean):
+        raise TrainingError(f"The loss of epoch {epoch} is {mean}: training diverges. Lower learning_rate.")
+    return round(float(mean), 4)

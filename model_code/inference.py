@@ -17,10 +17,10 @@ import torch
 from monai.transforms.compose import Compose
 from torch import nn
 
-from model_code import artifact, decoder_process, probe, transforms
+from model_code import artifact, calibration, decoder_process, probe, transforms
 from model_code.dicom import HounsfieldArray, decode, read_instance
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
-from model_code.network import probabilities
+from model_code.network import logits, make_repeatable
 
 SCHEMA = "prediction/1"
 DICOM_TYPE = "application/dicom"
@@ -37,7 +37,20 @@ class Model:
     network: nn.Module
     pipeline: Compose
     labels: tuple[str, ...]
+    temperature: float
     identity: dict[str, str]
+
+    def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
+        """One slice in Hounsfield units, rows x columns, as the network's input, 1 x size x size."""
+        return transforms.apply(self.pipeline, hounsfield)
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """The network's answers to N prepared slices: N x classes, uncalibrated, on the CPU in double precision."""
+        return logits(self.network, images)
+
+    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """The calibrated probabilities of N prepared slices: N x classes, each row with the sum 1."""
+        return calibration.probabilities(self.logits(images), self.temperature)
 
 
 @dataclass(frozen=True)
@@ -58,14 +71,12 @@ def model_fn(model_dir: str) -> Model:
     """
     network, about = artifact.load(Path(model_dir))
     decoder_process.SHARED.start()
-    # The same bytes must always get the same answer: no kernel may be chosen by how fast it happened to run.
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    make_repeatable()
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = transforms.deterministic(about.preprocessing)
     probe.verify(network, pipeline, about.probe_logits)
     identity = {"Name": about.name, "Version": about.version, "WeightsSHA256": about.weights_sha256}
-    return Model(network, pipeline, about.labels, identity)
+    return Model(network, pipeline, about.labels, about.temperature, identity)
 
 
 def input_fn(body: bytes, content_type: str) -> Instance:
@@ -97,8 +108,7 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
     if isinstance(instance.reading, InstanceError):
         return document | {"Error": {"Code": str(instance.reading.code), "Message": instance.reading.message}}
     started = time.perf_counter()
-    image = transforms.apply(model.pipeline, instance.reading)
-    values = probabilities(model.network, image[None])[0].tolist()
+    values = model.probabilities(model.prepare(instance.reading)[None])[0].tolist()
     return document | {
         "Class": model.labels[values.index(max(values))],
         "Probabilities": dict(zip(model.labels, values, strict=True)),

@@ -6,6 +6,7 @@ Labels, input size and window stand here and nowhere else in the artifact; train
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,18 +17,24 @@ from model_code.transforms import Preprocessing
 
 FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
+# What an artifact says that was written before temperatures were fitted: its probabilities are those of its logits.
+UNCALIBRATED = {"temperature": 1.0}
 INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What inference needs to know of a model; ``probe_logits`` is what it answers to the probe slice."""
+    """What inference needs to know of a model; ``probe_logits`` is what it answers to the probe slice.
+
+    Probabilities are the softmax of its logits divided by ``temperature``.
+    """
 
     name: str
     version: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     weights_sha256: str
+    temperature: float
     probe_logits: tuple[float, ...]
 
 
@@ -74,6 +81,7 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
             "window_width_hu": metadata.preprocessing.window_width_hu,
         },
         "weights": {"sha256": metadata.weights_sha256},
+        "calibration": {"temperature": metadata.temperature},
         "probe": {"logits": list(metadata.probe_logits)},
         "training": dict(training),
     }
@@ -101,6 +109,7 @@ def parse(text: str) -> Metadata:
                 window_width_hu=float(document["preprocessing"]["window_width_hu"]),
             ),
             weights_sha256=str(document["weights"]["sha256"]),
+            temperature=_temperature(document.get("calibration", UNCALIBRATED)),
             probe_logits=probe,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -116,3 +125,10 @@ def _square(shape: Sequence[int]) -> int:
     if rows != columns or rows < 1:
         raise ValueError(f"the input's spatial_shape is {list(shape)}, not a square")
     return rows
+
+
+def _temperature(calibration: Mapping[str, Any]) -> float:
+    temperature = float(calibration["temperature"])
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"the calibration's temperature is {temperature}, not a number above 0")
+    return temperature

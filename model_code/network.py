@@ -21,13 +21,14 @@ def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
+def make_repeatable() -> None:
+    """Let no GPU kernel be chosen by how fast it happened to run: the same input must always get the same answer."""
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
 def logits(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return N x classes logits on the CPU, in double precision."""
     with torch.inference_mode():
         answer: torch.Tensor = network(images.to(device_of(network), memory_format=torch.channels_last))
     return answer.double().cpu()
-
-
-def probabilities(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Return N x classes probabilities; in double precision, so that each row sums to 1."""
-    return torch.softmax(logits(network, images), dim=1)

@@ -23,6 +23,7 @@ SOURCE = Path(__file__).parent
 PACKED_MODULES = (
     "__init__",
     "artifact",
+    "calibration",
     "codestream",
     "decoder_process",
     "dicom",

@@ -1,102 +1,170 @@
-"""The command ``train``: a channel of labelled DICOM objects to a model folder that ``serve`` can load."""
+"""The command ``train``: a snapshot and its slices to a model folder that ``serve`` can load."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import os
+import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
 
-import torch
-
-from model_code import packing, probe, transforms
+from model_code import calibration, network, packing, probe, snapshot, transforms
 from model_code.artifact import sha256
+from model_code.checkpoint import Checkpoints
+from model_code.cluster import Cluster
 from model_code.container import Container
-from model_code.dataset import Slice, read_manifest, read_slices
-from model_code.errors import TrainingError
-from model_code.fit import Fitted, Samples, fit
+from model_code.dataset import Samples, load
+from model_code.distributed import RANK, Worker, joined
+from model_code.errors import SnapshotError, TrainingError
+from model_code.fit import Best, fit
 from model_code.hyperparameters import Hyperparameters, read_hyperparameters
 from model_code.metadata import Metadata
-from model_code.split import Split, split_by_patient
+from model_code.snapshot import Case, Snapshot, Split
 from model_code.transforms import Preprocessing
+
+SHOWN_PROBLEMS = 20
+SEEN = (Split.TRAIN, Split.VALIDATION)
 
 log = logging.getLogger("model_code.train")
 
 
 def train(container: Container) -> None:
-    """Train as the hyperparameters say and write the artifact to the model folder; raises TrainingError."""
+    """Train as the hyperparameters say, on every host and GPU of the job, and write the artifact to the model folder.
+
+    Raises TrainingError or SnapshotError for what cannot be trained on, and SystemExit when SageMaker stops the job:
+    the last checkpoint then stays, and no model is written.
+    """
+    cluster = Cluster.read(container.resource_config)
+    if RANK not in os.environ and cluster.workers > 1:
+        cluster.launch(["-m", "model_code", "train"], container.failure, os.environ)
+        return
+    with _ended_by_sigterm(), joined(os.environ) as worker:
+        _train(container, worker)
+
+
+def _train(container: Container, worker: Worker) -> None:
     settings = read_hyperparameters(container.hyperparameters)
     preprocessing = Preprocessing(image_size=settings.image_size)
-    samples, patients = _prepare(container, settings, preprocessing)
-    split = split_by_patient(patients, [settings.labels[index] for index in samples.targets.tolist()], settings.seed)
-    log.info("training_slices=%s validation_slices=%s", len(split.training), len(split.validation))
-    if split.reason:
-        log.info("no validation: %s; the last epoch's model is kept and nothing says how good it is", split.reason)
-    fitted = fit(
-        _take(samples, split.training),
-        _take(samples, split.validation),
-        transforms.augmentation(preprocessing, settings.seed),
-        settings,
-    )
-    _write(container, settings, preprocessing, fitted, _record(settings, split, patients, samples, fitted))
+    taken = snapshot.read(container.snapshot_channel)
+    _check(taken, worker)
+    if worker.leads:
+        slices = [len(taken.of(split)) for split in SEEN]
+        log.info("training_slices=%s validation_slices=%s workers=%s", *slices, worker.count)
+        if not taken.of(Split.VALIDATION):
+            log.info("no validation slices: the last epoch's model is kept and nothing says how good it is")
+    shares = [_share(taken, split, worker) for split in SEEN]
+    training, validation = _load(container, worker, taken.labels, preprocessing, *shares)
+    checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
+    best, history = fit(training, validation, taken.labels, preprocessing, settings, worker, checkpoints)
+    if worker.leads:
+        _write(container, settings, preprocessing, taken, best, history)
 
 
-def _prepare(
-    container: Container, settings: Hyperparameters, preprocessing: Preprocessing
-) -> tuple[Samples, Sequence[str]]:
-    """Decode and preprocess every slice once; the epochs then read memory (4 bytes a pixel of the network's input)."""
-    cases = read_manifest(container.training_channel, settings.labels)
-    absent = sorted(set(settings.labels) - {case.label for case in cases})
+def _check(taken: Snapshot, worker: Worker) -> None:
+    training = taken.of(Split.TRAIN)
+    absent = sorted(set(taken.labels) - {case.label for case in training})
     if absent:
-        raise TrainingError(f"The manifest has no slice labelled {', '.join(absent)}; name the classes in labels.")
-    pipeline = transforms.deterministic(preprocessing)
-
-    def prepared(one: Slice) -> tuple[torch.Tensor, int, str]:
-        return transforms.apply(pipeline, one.hounsfield), settings.labels.index(one.label), one.patient
-
-    images, targets, patients = zip(*map(prepared, read_slices(cases)), strict=True)
-    return Samples(torch.stack(images), torch.tensor(targets)), patients
+        raise TrainingError(f"The snapshot's split train has no slice labelled {', '.join(absent)}.")
+    if len(training) < 2 * worker.count:
+        raise TrainingError(
+            f"The snapshot's split train has {len(training)} slices for {worker.count} workers; each needs two."
+        )
 
 
-def _take(samples: Samples, indices: Sequence[int]) -> Samples:
-    chosen = torch.tensor(indices, dtype=torch.long)
-    return Samples(samples.images[chosen], samples.targets[chosen])
+def _share(taken: Snapshot, split: Split, worker: Worker) -> list[Case]:
+    """This worker's cases of a split: of every class as many as any other's, give or take one."""
+    return worker.share(sorted(taken.of(split), key=lambda case: (taken.labels.index(case.label), case.line)))
 
 
-def _record(
-    settings: Hyperparameters, split: Split, patients: Sequence[str], samples: Samples, fitted: Fitted
-) -> dict[str, object]:
-    """How the model came to be: counts only, no identity of a patient or an object."""
-    counts = Counter(settings.labels[index] for index in samples.targets.tolist())
-    return {
-        "hyperparameters": dataclasses.asdict(settings),
-        "slices": {label: counts[label] for label in settings.labels},
-        "patients": len(set(patients)),
-        "training_slices": len(split.training),
-        "validation_slices": len(split.validation),
-        "validation_patients": len({patients[index] for index in split.validation}),
-        "validation": split.reason or "patients held out",
-        "epochs": fitted.epochs,
-        "best_epoch": fitted.best_epoch,
-    }
+def _load(
+    container: Container,
+    worker: Worker,
+    labels: Sequence[str],
+    preprocessing: Preprocessing,
+    training: list[Case],
+    validation: list[Case],
+) -> tuple[Samples, Samples]:
+    """Prepare this worker's slices; what any worker cannot read, all of them raise, so that none waits for it."""
+    samples: Samples | None = None
+    problems: list[str] = []
+    try:
+        samples, problems = load(container.slices_channel, training + validation, labels, preprocessing)
+    except SnapshotError as error:
+        problems = [str(error)]
+    problems = [problem for of_worker in worker.gather(problems) for problem in of_worker]
+    if samples is None or problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        shown = "; ".join(problems[:SHOWN_PROBLEMS])
+        raise TrainingError(f"{len(problems)} slices of the snapshot cannot be trained on: {shown}{more}.")
+    return samples.part(slice(len(training))), samples.part(slice(len(training), None))
+
+
+def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str, str | int | float]:
+    """What a checkpoint must have been made with to be gone on from."""
+    return {"snapshot_digest": taken.digest, "workers": worker.count, **dataclasses.asdict(settings)}
 
 
 def _write(
     container: Container,
     settings: Hyperparameters,
     preprocessing: Preprocessing,
-    fitted: Fitted,
-    record: dict[str, object],
+    taken: Snapshot,
+    best: Best,
+    history: list[dict[str, float]],
 ) -> None:
-    weights = packing.serialise(fitted.network)
+    trained = network.build(len(taken.labels))
+    trained.load_state_dict(best.weights)
+    weights = packing.serialise(trained)
+    metrics = best.metrics(taken.labels)
     about = Metadata(
         name=settings.model_name,
         version=settings.model_version,
-        labels=settings.labels,
+        labels=taken.labels,
         preprocessing=preprocessing,
         weights_sha256=sha256(weights),
-        probe_logits=probe.answer(fitted.network, transforms.deterministic(preprocessing)),
+        temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
+        probe_logits=probe.answer(trained.eval(), transforms.deterministic(preprocessing)),
     )
-    metrics = fitted.metrics.as_dict() if fitted.metrics else {}
-    packing.write(container.model_dir, weights, about, metrics, record)
-    log.info("model=%s/%s weights_sha256=%s", about.name, about.version, about.weights_sha256)
+    record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
+    packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)
+    log.info(
+        "model=%s/%s weights_sha256=%s temperature=%.4f",
+        about.name,
+        about.version,
+        about.weights_sha256,
+        about.temperature,
+    )
+
+
+def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:
+    """How the model came to be: counts only, no identity of a patient or an object."""
+    return {
+        "snapshot_digest": taken.digest,
+        "split_by": taken.split_by,
+        "hyperparameters": dataclasses.asdict(settings),
+        "slices": {split: dict(Counter(case.label for case in taken.of(split))) for split in SEEN},
+        "patients": {split: len({case.patient for case in taken.of(split)}) for split in SEEN},
+    }
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which SageMaker sends two minutes before it ends the container, end the process at once.
+
+    Nothing is lost but the epoch that runs: the checkpoint of the one before is whole, and is already where SageMaker
+    keeps it.
+    """
+
+    def leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+        log.info("stopped by SIGTERM; a job with this one's checkpoints goes on after its last complete epoch")
+        raise SystemExit(128 + signal.SIGTERM)
+
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -53,10 +53,10 @@ def deterministic(preprocessing: Preprocessing) -> Compose:
     )
 
 
-def augmentation(preprocessing: Preprocessing, seed: int) -> Compose:
-    """Random changes for training, applied after ``deterministic``; the same ``seed`` gives the same changes."""
+def augmentation(preprocessing: Preprocessing) -> Compose:
+    """Random changes for training, for ``augment`` to apply after ``deterministic``."""
     shift = preprocessing.image_size * SHIFT_FRACTION
-    pipeline = Compose(
+    return Compose(
         [
             RandFlip(prob=0.5, spatial_axis=COLUMNS_AXIS),
             RandAffine(
@@ -70,10 +70,14 @@ def augmentation(preprocessing: Preprocessing, seed: int) -> Compose:
             EnsureType(dtype=torch.float32, track_meta=False),
         ]
     )
-    pipeline.set_random_state(seed=seed)
-    return pipeline
 
 
 def apply(pipeline: Compose, hounsfield: HounsfieldArray) -> torch.Tensor:
     """Run ``deterministic`` transforms on one slice."""
     return cast("torch.Tensor", pipeline(hounsfield))
+
+
+def augment(pipeline: Compose, image: torch.Tensor, seed: int) -> torch.Tensor:
+    """Run ``augmentation`` on one prepared slice; the same ``seed`` always gives the same change."""
+    pipeline.set_random_state(seed=seed)
+    return cast("torch.Tensor", pipeline(image))

@@ -8,14 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wetread.demo.phantoms import write_cohort
+from tests.snapshots import phantom_slices, write_snapshot
 
 
 def train(folder: Path, image_size: int = 64) -> Path:
-    """Train a model on twelve slices with the container's own command; return its model.tar.gz beside ``model/``."""
-    channel = folder / "input/data/training"
-    write_cohort(channel, patients=6, slices_per_patient=2, size=128)
-    hyperparameters = {"epochs": "1", "image_size": str(image_size), "batch_size": "4"}
+    """Train a model on six slices with the container's own command; return its model.tar.gz beside ``model/``."""
+    write_snapshot(folder / "input/data", phantom_slices())
+    hyperparameters = {"epochs": "1", "image_size": str(image_size)}
     (folder / "input/config").mkdir(parents=True)
     (folder / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}

@@ -8,7 +8,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.errors import WetreadError
-from wetread.commands import cloud, demo, doctor, model, predict, results, status, submit
+from wetread.commands import cloud, demo, doctor, model, predict, results, runs, status, submit, train
 from wetread.commands.session import Session
 from wetread.connection import Choice
 from wetread.local.deploy import DeployError
@@ -56,6 +56,8 @@ for command in (
     submit.submit,
     results.results,
     status.status,
+    train.train,
+    runs.runs,
     model.model,
     predict.predict,
     doctor.doctor,

@@ -14,11 +14,14 @@ from botocore.config import Config
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
 from functions.aws.index import Index
+from functions.aws.objects import Uploads
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
+from functions.flow.withdrawing import Withdrawing
 from wetread.deployment import Deployment
 from wetread.local import cloud
 from wetread.problems import ConfigProblem
+from wetread.runs import Runs
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -83,6 +86,16 @@ class Connection:
         """The SQS client."""
         return cast("SQSClient", self.client("sqs"))
 
+    @functools.cached_property
+    def stepfunctions(self) -> Any:
+        """The Step Functions client."""
+        return self.client("stepfunctions")
+
+    @functools.cached_property
+    def logs(self) -> Any:
+        """The CloudWatch Logs client."""
+        return self.client("logs")
+
     @property
     def index(self) -> Index:
         """The rows."""
@@ -94,21 +107,53 @@ class Connection:
         return Batches(self.dynamodb, self.deployment.batches_table_name, self.deployment.index_table_name)
 
     @property
+    def champions(self) -> Champions:
+        """Which version is champion, which were, and which are withdrawn."""
+        return Champions(self.dynamodb, self.deployment.batches_table_name)
+
+    @property
     def registry(self) -> Registry:
         """The model versions and the champion."""
         deployment = self.deployment
         return Registry(
             s3=self.s3,
             sagemaker=self.sagemaker,
-            champions=Champions(self.dynamodb, deployment.batches_table_name),
-            # One window per second: a person's promotion must not be dropped as the duplicate of another tick.
-            ticks=Ticks(self.sqs, deployment.tick_queue_url, 1),
+            champions=self.champions,
+            ticks=self._ticks,
             models_bucket=deployment.models_bucket_name,
             group=deployment.model_package_group_name,
             image_uri=deployment.image_uri,
             job_role_arn=deployment.job_role_arn,
-            clock=lambda: datetime.now(UTC),
+            clock=_now,
         )
+
+    @property
+    def withdrawing(self) -> Withdrawing:
+        """What takes a version back."""
+        deployment = self.deployment
+        return Withdrawing(
+            index=self.index,
+            batches=self.batches,
+            champions=self.champions,
+            registry=self.registry,
+            uploads=Uploads(self.s3, deployment.uploads_bucket_name, deployment.work_bucket_name),
+            ticks=self._ticks,
+            clock=_now,
+        )
+
+    @property
+    def runs(self) -> Runs:
+        """The runs of the training workflow."""
+        return Runs(self.stepfunctions, self.deployment.training_state_machine_arn)
+
+    @property
+    def _ticks(self) -> Ticks:
+        # One window per second: a person's promotion must not be dropped as the duplicate of another tick.
+        return Ticks(self.sqs, self.deployment.tick_queue_url, 1)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def connect(choice: Choice) -> Connection:

@@ -28,6 +28,12 @@ STATUS_STYLE = {
     "Completed": "green",
     "Failed": "red",
     "Refused": "magenta",
+    "Running": "cyan",
+    "Promoted": "green",
+    "AwaitingApproval": "yellow",
+    "Rejected": "magenta",
+    "TimedOut": "red",
+    "Aborted": "red",
 }
 
 

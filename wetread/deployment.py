@@ -25,10 +25,12 @@ class Deployment:
     work_bucket_name: str
     results_bucket_name: str
     models_bucket_name: str
+    training_bucket_name: str
     index_table_name: str
     batches_table_name: str
     tick_queue_url: str
     model_package_group_name: str
+    training_state_machine_arn: str
     job_role_arn: str
     image_uri: str
     instance_type: str

@@ -17,10 +17,13 @@ from functions.domain.row import moment_of
 from wetread.connection import Choice, Connection, connect
 from wetread.formats import span
 from wetread.problems import Problem, of_aws
+from wetread.runs import Runs
 from wetread.survey import Survey, look
 
 OLDEST_PYTHON = (3, 11)
 LONG_WAIT_SECONDS = 3600
+LAST_RUNS = 10
+"""Among so many runs is one that has ended, if there is any."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def examine(choice: Choice, now: datetime, tell: Callable[[str], None]) -> Itera
         stage = "Service"
         yield _bucket(connection)
         yield from _service(look(connection), now)
+        yield _training(connection.runs)
         yield Finding("Job slots", f"{deployment.slots} of {deployment.instance_type}")
     except Problem as problem:
         yield Finding(stage, problem.what, problem.remedy)
@@ -116,7 +120,7 @@ def _service(survey: Survey, now: datetime) -> Iterator[Finding]:
     if survey.champion:
         yield Finding("Champion", survey.champion.model_package)
     else:
-        yield Finding("Champion", "none", "Register a model and promote it: see `wetread model --help`.")
+        yield Finding("Champion", "none", "Train one (`wetread train --help`) or promote one (`wetread model --help`).")
     letters = {queue: number for queue, number in survey.dead_letters.items() if number}
     if letters:
         listed = ", ".join(f"{number} in {queue}" for queue, number in letters.items())
@@ -130,3 +134,15 @@ def _service(survey: Survey, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield Finding("Oldest wait", span(waited) if survey.oldest_pending else "nothing is pending")
+
+
+def _training(runs: Runs) -> Finding:
+    """The newest run that has ended: one that failed needs somebody; a rejection is an answer."""
+    stage = "Training"
+    last = next((run for run in runs.newest(LAST_RUNS) if run.ended), None)
+    if last is None:
+        return Finding(stage, "no run has ended yet")
+    told = f"the last run, {last.run_id}, ended as {last.outcome}"
+    if last.outcome in {"Failed", "TimedOut"}:
+        return Finding(stage, told, f"See why with `wetread runs {last.run_id}`, mend the cause, and train again.")
+    return Finding(stage, told)

@@ -24,6 +24,7 @@ CSV_COLUMNS = (
     "PredictedClass",
     "Probability",
     "ModelPackage",
+    "WithdrawnAt",
     "TransformJobName",
     "Attempt",
     "Repairs",
@@ -74,10 +75,14 @@ def since(text: str, now: datetime) -> str:
 
 
 def result(row: Row) -> str:
-    """The predicted class with its probability in percent; for a row without one, its code."""
+    """The predicted class with its probability in percent; for a row without one, its code.
+
+    A result whose model version was withdrawn says so before anything else.
+    """
     if row.predicted_class is None:
         return row.code or "-"
-    return f"{row.predicted_class} {100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
+    said = f"{row.predicted_class} {100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
+    return f"WITHDRAWN {said}" if row.withdrawn_at else said
 
 
 def table_line(row: Row, now: datetime) -> tuple[str, ...]:

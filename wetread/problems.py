@@ -67,8 +67,10 @@ class Interruption(Problem):
 
     exit_code = 130
 
-    def __init__(self) -> None:
-        super().__init__("Interrupted.", "What was submitted or started goes on in the cloud: see `wetread status`.")
+    def __init__(
+        self, remedy: str = "What was submitted or started goes on in the cloud: see `wetread status`."
+    ) -> None:
+        super().__init__("Interrupted.", remedy)
 
 
 def of_aws(error: BotoCoreError | ClientError) -> Problem:

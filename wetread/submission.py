@@ -26,7 +26,7 @@ def follow(connection: Connection, done: Sequence[Submitted], timeout: float) ->
     """Wait for uploads with a progress bar that counts them by status."""
     champion = connection.registry.champion()
     if champion is None:
-        warn("There is no champion: uploads stay Pending until `wetread model promote` names one.")
+        warn("There is no champion: uploads stay Pending until `wetread train` or `wetread model promote` makes one.")
     else:
         note(f"Read by {champion.model_package}: see `wetread model list` for what it is. No answer is a diagnosis.")
     with Bar("Waiting", len(done)) as bar:

@@ -1,4 +1,4 @@
-"""Where the service stands: uploads by status, the oldest wait, slots and their jobs, the champion, dead letters."""
+"""Where the service stands: uploads by status, the oldest wait, slots, training runs, the champion, dead letters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from functions.domain import layout
 from functions.domain.batch import Batch
 from functions.domain.row import Status, moment_of
 from wetread.connection import Connection
+from wetread.runs import Run
 
 COUNT_BOUND = 10_000
 """Counting reads every row that it counts, so a status with more rows than this is not counted to its end."""
+
+OLDEST = 100
+"""How many pending rows are looked at for the longest wait: one that is read again has arrived before it waits."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,17 @@ class Count:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """One look at a service. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name."""
+    """One look at a service. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name.
+
+    ``training`` are the runs of the training workflow that have not ended.
+    """
 
     uploads: Mapping[Status, Count]
     oldest_pending: str | None
     slots: tuple[Batch | None, ...]
     job_name_prefix: str
     champion: Champion | None
+    training: tuple[Run, ...]
     dead_letters: Mapping[str, int]
 
     def job_name(self, batch: Batch) -> str:
@@ -61,6 +69,7 @@ class Survey:
                 "PromotedAt": champion.promoted_at,
                 "Previous": champion.previous or None,
             },
+            "TrainingRuns": [run.to_json() for run in self.training],
             "DeadLetters": dict(self.dead_letters),
         }
 
@@ -69,16 +78,17 @@ def look(connection: Connection) -> Survey:
     """Ask the tables and the dead-letter queues."""
     deployment = connection.deployment
     holders = connection.batches.holders()
-    oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=1).rows
+    oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=OLDEST).rows
     return Survey(
         uploads={status: _count(connection, status) for status in Status},
-        oldest_pending=oldest[0].received_at if oldest else None,
+        oldest_pending=min((row.waits_since for row in oldest), default=None),
         slots=tuple(
             connection.batches.get(holders[number]) if number in holders else None
             for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
         ),
         job_name_prefix=deployment.job_name_prefix,
         champion=connection.registry.champion(),
+        training=tuple(connection.runs.running()),
         dead_letters=dead_letters(connection),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from functions.domain import layout
-from wetread.problems import ConfigProblem, of_aws
+from wetread.parallel import each
+from wetread.problems import ConfigProblem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-WORKERS = 16
 PART_BYTES = 16 * 1024**2
 SINGLE_PUT_BYTES = 64 * 1024**2
 NOT_OBJECTS = frozenset({"manifest.json", "DICOMDIR"})
@@ -73,7 +70,7 @@ def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
             raise ConfigProblem(f"There is no file or folder {str(path)!r}.", "Check the path.")
         if path.is_dir():
             name = path.resolve().name
-            for file in _files_below(path):
+            for file in files_below(path):
                 if file.name.startswith(".") or file.name in NOT_OBJECTS:
                     skipped.append(file)
                 else:
@@ -82,37 +79,21 @@ def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
             sources.append(Source(path, _key(prefix, path.name)))
     if not sources:
         raise ConfigProblem("There is nothing to submit: no DICOM object lies below the given paths.", "Check them.")
-    _check_keys(sources)
+    check_keys(sources)
     return Plan(tuple(sources), tuple(skipped))
 
 
 def upload(
-    client: S3Client, bucket: str, sources: Iterable[Source], advance: Callable[[], None]
+    client: S3Client, bucket: str, sources: Sequence[Source], advance: Callable[[], None]
 ) -> tuple[list[Submitted], list[NotSubmitted]]:
     """Send files in parallel; ``advance`` is called after each. A file that fails does not stop the others."""
-    done: list[Submitted] = []
-    failed: list[NotSubmitted] = []
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        waiting = {pool.submit(_put, client, bucket, source): source for source in sources}
-        try:
-            for future in concurrent.futures.as_completed(waiting):
-                source = waiting[future]
-                try:
-                    version_id = future.result()
-                    done.append(Submitted(source, version_id, layout.upload_id(source.key, version_id)))
-                except (BotoCoreError, ClientError) as error:
-                    failed.append(NotSubmitted(source, of_aws(error).message))
-                except OSError as error:
-                    failed.append(NotSubmitted(source, f"The file cannot be read: {error.strerror}."))
-                advance()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    order = {source: number for number, source in enumerate(waiting.values())}
-    return sorted(done, key=lambda one: order[one.source]), sorted(failed, key=lambda one: order[one.source])
+    versions, failed = each(lambda source: _put(client, bucket, source), sources, advance)
+    done = [Submitted(source, version_id, layout.upload_id(source.key, version_id)) for source, version_id in versions]
+    return done, [NotSubmitted(source, reason) for source, reason in failed]
 
 
-def _files_below(folder: Path) -> Iterable[Path]:
+def files_below(folder: Path) -> Iterable[Path]:
+    """All files below ``folder`` in a fixed order, but those in hidden folders."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent) / name for name in sorted(files))
@@ -122,7 +103,8 @@ def _key(*parts: str) -> str:
     return "/".join(part.strip("/") for part in parts if part.strip("/"))
 
 
-def _check_keys(sources: Sequence[Source]) -> None:
+def check_keys(sources: Sequence[Source]) -> None:
+    """Raise ConfigProblem for two sources with one key, and for a key that S3 would not take."""
     for key, count in Counter(source.key for source in sources).items():
         if count > 1:
             raise ConfigProblem(

@@ -28,22 +28,30 @@ class Waited:
         return +counts
 
 
+def _terminal(row: Row) -> bool:
+    return row.status.terminal
+
+
 def wait(
     index: Index,
     upload_ids: Sequence[str],
     timeout_seconds: float,
     show: Callable[[Waited], None],
     *,
+    ended: Callable[[Row], bool] = _terminal,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Waited:
-    """Poll until every upload has ended or ``timeout_seconds`` have passed; ``show`` sees each look."""
+    """Poll until every upload has ended or ``timeout_seconds`` have passed; ``show`` sees each look.
+
+    ``ended`` says of a row whether its upload has; an upload without a row never has.
+    """
     deadline = clock() + timeout_seconds
     rows: dict[str, Row] = {}
     unfinished = list(dict.fromkeys(upload_ids))
     while True:
         rows |= index.get_many(unfinished)
-        unfinished = [one for one in unfinished if one not in rows or not rows[one].status.terminal]
+        unfinished = [one for one in unfinished if one not in rows or not ended(rows[one])]
         waited = Waited(dict(rows), tuple(unfinished))
         show(waited)
         # Thousands of rows cost read capacity on every look, so looks get rarer with their number.

@@ -1,16 +1,23 @@
-"""The champion: the model that new batches use, one item in the batches table, moved conditionally."""
+"""The champion, its history and what was withdrawn: the model versions' standing, in the batches table.
+
+Items: ``CHAMPION`` (the pointer), ``PROMOTION#<model package>`` (it has been champion), ``WITHDRAWN#<model package>``,
+``UNMARKED`` (withdrawn versions whose results may not all be marked yet).
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.items import from_item, is_condition_failed, to_item
+from functions.aws.items import error_code, from_item, to_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+CONFLICT_PAUSES = (0.1, 0.4, 1.6)  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +32,24 @@ class Champion:
     previous: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """A version became champion: when it last did (ISO 8601), and the version before it ("" for none)."""
+
+    model_package: str
+    promoted_at: str
+    previous: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawal:
+    """A version's results count no more: since when (ISO 8601), and why."""
+
+    model_package: str
+    withdrawn_at: str
+    reason: str
+
+
 class Champions:
     """Reads and moves the pointer. No champion yet is an ordinary state: uploads wait in Pending."""
 
@@ -34,11 +59,8 @@ class Champions:
 
     def get(self) -> Champion | None:
         """The champion now, strongly consistent."""
-        answer = self._client.get_item(TableName=self._table, Key=to_item({"Id": "CHAMPION"}), ConsistentRead=True)
-        if "Item" not in answer:
-            return None
-        item = from_item(answer["Item"])
-        return Champion(
+        item = self._get("CHAMPION")
+        return item and Champion(
             model_name=item["ModelName"],
             model_package=item["ModelPackage"],
             model_package_arn=item["ModelPackageArn"],
@@ -47,28 +69,91 @@ class Champions:
             previous=item.get("Previous", ""),
         )
 
-    def move(self, to: Champion, current: Champion | None) -> bool:
-        """Make ``to`` the champion, if ``current`` still is (None: nobody); False when another came between."""
-        document = {
-            "Id": "CHAMPION",
-            "ModelName": to.model_name,
-            "ModelPackage": to.model_package,
-            "ModelPackageArn": to.model_package_arn,
-            "ArtifactSHA256": to.artifact_sha256,
-            "PromotedAt": to.promoted_at,
-            "Previous": to.previous,
-        }
-        condition = "PromotedAt = :current" if current else "attribute_not_exists(Id)"
-        values = {"ExpressionAttributeValues": to_item({":current": current.promoted_at})} if current else {}
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=to_item(document),
-                ConditionExpression=condition,
-                **values,  # type: ignore[arg-type]
-            )
-        except ClientError as error:
-            if is_condition_failed(error):
-                return False
-            raise
+    def promotion(self, model_package: str) -> Promotion | None:
+        """How a version last became champion; None for one that never was."""
+        item = self._get(f"PROMOTION#{model_package}")
+        return item and Promotion(
+            model_package=model_package, promoted_at=item["PromotedAt"], previous=item.get("Previous", "")
+        )
+
+    def withdrawal(self, model_package: str) -> Withdrawal | None:
+        """Since when and why a version is withdrawn; None for one that is not. Strongly consistent."""
+        item = self._get(f"WITHDRAWN#{model_package}")
+        return item and Withdrawal(
+            model_package=model_package, withdrawn_at=item["WithdrawnAt"], reason=item.get("Reason", "")
+        )
+
+    def unmarked(self) -> list[str]:
+        """The withdrawn versions whose results may not all be marked yet."""
+        return sorted((self._get("UNMARKED") or {}).get("ModelPackages", []))
+
+    def all_marked(self, model_package: str) -> None:
+        """Note that every result of a withdrawn version is marked."""
+        self._client.update_item(TableName=self._table, **_unmarked("DELETE", model_package))
+
+    def move(self, to: Champion, current: Champion | None, withdrawal: Withdrawal | None = None) -> bool:
+        """Make ``to`` the champion, if ``current`` still is (None: nobody); False when another came between.
+
+        All or nothing: the pointer, the history, ``to`` withdrawn no more; and with ``withdrawal`` (of ``current``)
+        that version is withdrawn from then on.
+        """
+        pointer: dict[str, Any] = {"TableName": self._table, "Item": to_item(_document(to))}
+        pointer["ConditionExpression"] = "PromotedAt = :current" if current else "attribute_not_exists(Id)"
+        if current:
+            pointer["ExpressionAttributeValues"] = to_item({":current": current.promoted_at})
+        history = {"Id": f"PROMOTION#{to.model_package}", "PromotedAt": to.promoted_at, "Previous": to.previous}
+        actions: list[Any] = [
+            {"Put": pointer},
+            {"Put": {"TableName": self._table, "Item": to_item(history)}},
+            {"Delete": {"TableName": self._table, "Key": to_item({"Id": f"WITHDRAWN#{to.model_package}"})}},
+        ]
+        if withdrawal:
+            document = {"WithdrawnAt": withdrawal.withdrawn_at, "Reason": withdrawal.reason}
+            item = to_item({"Id": f"WITHDRAWN#{withdrawal.model_package}", **document})
+            actions.append({"Put": {"TableName": self._table, "Item": item}})
+            actions.append({"Update": {"TableName": self._table, **_unmarked("ADD", withdrawal.model_package)}})
+        else:
+            actions.append({"Update": {"TableName": self._table, **_unmarked("DELETE", to.model_package)}})
+        return self._write(actions)
+
+    def _write(self, actions: list[Any]) -> bool:
+        """Write all actions or, when the first one's condition is false, none and return False."""
+        for pause in (*CONFLICT_PAUSES, None):
+            try:
+                self._client.transact_write_items(TransactItems=actions)
+            except ClientError as error:
+                if error_code(error) != "TransactionCanceledException":
+                    raise
+                if error.response["CancellationReasons"][0].get("Code") == "ConditionalCheckFailed":
+                    return False
+                if pause is None:
+                    raise
+                time.sleep(pause)  # a conflict with another writer, who may not have moved the pointer
+            else:
+                break
         return True
+
+    def _get(self, item_id: str) -> Any:
+        answer = self._client.get_item(TableName=self._table, Key=to_item({"Id": item_id}), ConsistentRead=True)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+
+def _document(champion: Champion) -> dict[str, str]:
+    return {
+        "Id": "CHAMPION",
+        "ModelName": champion.model_name,
+        "ModelPackage": champion.model_package,
+        "ModelPackageArn": champion.model_package_arn,
+        "ArtifactSHA256": champion.artifact_sha256,
+        "PromotedAt": champion.promoted_at,
+        "Previous": champion.previous,
+    }
+
+
+def _unmarked(operation: str, model_package: str) -> dict[str, Any]:
+    """An Update of the set of unmarked versions: ADD one or DELETE one."""
+    return {
+        "Key": to_item({"Id": "UNMARKED"}),
+        "UpdateExpression": f"{operation} ModelPackages :one",
+        "ExpressionAttributeValues": to_item({":one": {model_package}}),
+    }

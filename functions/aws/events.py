@@ -47,6 +47,12 @@ def transform_job_name(body: str) -> str:
     return name
 
 
+def model_package_arn(body: str) -> str:
+    """Read the ARN from a "SageMaker Model Package State Change" event in an SQS message body."""
+    arn: str = _field(_field(_event(body), "detail"), "ModelPackageArn")
+    return arn
+
+
 def _event(body: str) -> Mapping[str, Any]:
     try:
         event: Mapping[str, Any] = json.loads(body)

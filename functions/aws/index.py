@@ -12,12 +12,24 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import Retry
-from functions.domain.row import Row, Status
+from functions.domain.row import NAMES, Row, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 BATCH_GET = 100  # the most keys of one BatchGetItem
+# What a row loses when it waits again: its job and its result. The result document stays in its bucket.
+RESULT_ATTRIBUTES = (
+    NAMES["batch_id"],
+    NAMES["transform_job_name"],
+    NAMES["model_package"],
+    NAMES["predicted_class"],
+    NAMES["probabilities"],
+    NAMES["timings_ms"],
+    NAMES["prediction_key"],
+    NAMES["completed_at"],
+    NAMES["withdrawn_at"],
+)
 
 
 class IndexName(enum.Enum):
@@ -166,19 +178,46 @@ class Index:
 
         This condition is what makes collecting twice, or late, change nothing.
         """
+        condition = "#Status = :batched AND BatchId = :batch"
+        return self._change(upload_id, changes, remove, condition, {":batched": Status.BATCHED, ":batch": batch_id})
+
+    def mark_withdrawn(self, upload_id: str, model_package: str, withdrawn_at: str) -> bool:
+        """Mark a result of a withdrawn version; False when it is marked already, or the version's result no more."""
+        condition = "#Status = :completed AND ModelPackage = :package AND attribute_not_exists(#WithdrawnAt)"
+        values = {":completed": Status.COMPLETED, ":package": model_package}
+        return self._change(upload_id, {"WithdrawnAt": withdrawn_at}, (), condition, values)
+
+    def requeue(self, row: Row, now: str) -> bool:
+        """Make a row that a version completed Pending again, to be read from the copy of ``now``; False when it is not.
+
+        ``row`` may be as the index showed it a while ago: what stands in the table decides.
+        """
+        condition = "#Status = :completed AND #ModelPackage = :package"
+        values = {":completed": Status.COMPLETED, ":package": row.model_package}
+        changes = {"Status": Status.PENDING, "Attempt": 0, "UpdatedAt": now, "RequeuedAt": now}
+        return self._change(row.upload_id, changes, RESULT_ATTRIBUTES, condition, values)
+
+    def _change(
+        self,
+        upload_id: str,
+        changes: Mapping[str, Any],
+        remove: Sequence[str],
+        condition: str,
+        values: Mapping[str, Any],
+    ) -> bool:
+        """Set and remove attributes of a row under a condition, which may use ``#Status`` and any ``#`` changed one."""
         names = {"#Status": "Status"} | {f"#{name}": name for name in (*changes, *remove)}
         update = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
         if remove:
             update += " REMOVE " + ", ".join(f"#{name}" for name in remove)
-        values = {f":{name}": value for name, value in changes.items()}
         try:
             self._client.update_item(
                 TableName=self.table,
                 Key=to_item({"UploadId": upload_id}),
                 UpdateExpression=update,
-                ConditionExpression="#Status = :batched AND BatchId = :batch",
+                ConditionExpression=condition,
                 ExpressionAttributeNames=names,
-                ExpressionAttributeValues=to_item(values | {":batched": Status.BATCHED, ":batch": batch_id}),
+                ExpressionAttributeValues=to_item({**{f":{name}": value for name, value in changes.items()}, **values}),
             )
         except ClientError as error:
             if is_condition_failed(error):

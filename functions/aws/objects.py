@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -34,31 +36,53 @@ class Uploads:
 
     def head(self, key: str, version_id: str, length: int) -> bytes:
         """The first ``length`` bytes of an object version; refuse one that is gone."""
-        version: Any = {} if version_id == "null" else {"VersionId": version_id}
-        try:
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{length - 1}", **version)
-        except ClientError as error:
-            raise _gone(error) from error
-        return answer["Body"].read()
+        return read_head(self._client, self.bucket, key, version_id, length)
 
-    def pin(self, key: str, version_id: str, upload_id: str) -> str:
-        """Copy an object version to where jobs read it; return the SHA-256 of its bytes (hex), computed by S3."""
-        source: Any = {"Bucket": self.bucket, "Key": key}
-        if version_id != "null":
-            source["VersionId"] = version_id
-        try:
-            answer = self._client.copy_object(
-                Bucket=self._work_bucket,
-                Key=layout.instance_key(upload_id),
-                CopySource=source,
-                ChecksumAlgorithm="SHA256",
-                ContentType="application/dicom",
-                MetadataDirective="REPLACE",  # a person's own metadata stays with the person's own object
-                TaggingDirective="REPLACE",
-            )
-        except ClientError as error:
-            raise _gone(error) from error
-        return base64.b64decode(answer["CopyObjectResult"]["ChecksumSHA256"]).hex()
+    def pin(self, key: str, version_id: str, name: str) -> str:
+        """Copy an object version to where jobs read it, as ``name`` (``layout.instance_name``).
+
+        Returns the SHA-256 of its bytes (hex), computed by S3. Refuses a version that is gone.
+        """
+        to = self._work_bucket, layout.instance_key(name)
+        return copy_version(self._client, self.bucket, key, version_id, to=to)
+
+
+def read_head(client: S3Client, bucket: str, key: str, version_id: str, length: int) -> bytes:
+    """The first ``length`` bytes of an object version; raises Refusal for one that is gone."""
+    version: Any = {} if version_id == "null" else {"VersionId": version_id}
+    try:
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}", **version)
+    except ClientError as error:
+        raise _gone(error) from error
+    return answer["Body"].read()
+
+
+def copy_version(client: S3Client, bucket: str, key: str, version_id: str, *, to: tuple[str, str]) -> str:
+    """Copy a DICOM object version to another bucket and key; return the SHA-256 of its bytes (hex), computed by S3.
+
+    Raises Refusal for a version that is gone.
+    """
+    source: Any = {"Bucket": bucket, "Key": key}
+    if version_id != "null":
+        source["VersionId"] = version_id
+    try:
+        answer = client.copy_object(
+            Bucket=to[0],
+            Key=to[1],
+            CopySource=source,
+            ChecksumAlgorithm="SHA256",
+            ContentType="application/dicom",
+            MetadataDirective="REPLACE",  # a person's own metadata stays with the person's own object
+            TaggingDirective="REPLACE",
+        )
+    except ClientError as error:
+        raise _gone(error) from error
+    return hex_of(answer["CopyObjectResult"]["ChecksumSHA256"])
+
+
+def hex_of(checksum: str) -> str:
+    """The hex form of one of S3's base64 checksums."""
+    return base64.b64decode(checksum).hex()
 
 
 class Documents:
@@ -75,6 +99,26 @@ class Documents:
     def read_bytes(self, key: str) -> bytes:
         """One object's bytes."""
         return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def write(self, key: str, document: Any) -> None:
+        """Write a JSON document, whatever the key has."""
+        body = json.dumps(document, separators=(",", ":")).encode()
+        self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType="application/json")
+
+    def find(self, key: str) -> bytes | None:
+        """One object's bytes; None when there is none."""
+        try:
+            return self.read_bytes(key)
+        except ClientError as error:
+            if error_code(error) in GONE:
+                return None
+            raise
+
+    def download(self, key: str, path: Path) -> None:
+        """Store one object's bytes as a file."""
+        body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        with path.open("wb") as file:
+            shutil.copyfileobj(body, file)
 
     def write_once(self, key: str, document: Any) -> bool:
         """Write a JSON document unless the key has one; False when it has, and that one stays."""

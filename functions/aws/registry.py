@@ -1,14 +1,15 @@
-"""The model registry: artifacts become ModelPackages, an approved ModelPackage becomes the champion's Model."""
+"""The model registry: artifacts become ModelPackages, a ModelPackage becomes the champion's Model."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -16,13 +17,19 @@ from functions.aws.champion import Champion, Champions
 from functions.aws.items import error_code
 from functions.aws.ticks import Ticks
 from functions.domain import layout
-from functions.domain.artifact import read_artifact
+from functions.domain.artifact import Artifact, read_artifact
 from functions.domain.errors import WetreadError
+from functions.domain.evidence import Evidence
 from functions.domain.row import timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
+
+READERS = 8  # versions described at once
+PAGE = 100  # the most versions of one list request
+MOST_DESCRIPTION = 1024  # characters of an ApprovalDescription
 
 
 class PromotionRefused(WetreadError):
@@ -31,7 +38,11 @@ class PromotionRefused(WetreadError):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """One ModelPackage: ``model_package`` is "<group>/<version>", ``approval`` SageMaker's ModelApprovalStatus."""
+    """One ModelPackage: ``model_package`` is "<group>/<version>", ``approval`` SageMaker's ModelApprovalStatus.
+
+    What the training workflow knew when it registered the version follows; a version that a person registered by hand
+    has none of it.
+    """
 
     model_package: str
     arn: str
@@ -40,6 +51,12 @@ class ModelVersion:
     name: str
     version: str
     artifact_sha256: str
+    run: str = ""
+    snapshot_digest: str = ""
+    accepted_risks: tuple[str, ...] = ()
+    balanced_accuracy: float | None = None
+    evaluated_against: str = ""
+    evaluation_uri: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,44 +73,35 @@ class Registry:
     job_role_arn: str
     clock: Callable[[], datetime]
 
-    def register(self, path: Path) -> ModelVersion:
-        """Store an artifact under its digest and make a ModelPackage of it; again with the same file changes nothing.
+    def register(self, path: Path, evidence: Evidence | None = None) -> ModelVersion:
+        """Store an artifact under its digest and make a ModelPackage of it; again with the same changes nothing.
 
+        The same is the same file by hand, and the same run for the training workflow, which gives its ``evidence``.
         Raises InvalidArtifact for a file that is none.
         """
         artifact = read_artifact(path)
         for known in self.versions():
-            if known.artifact_sha256 == artifact.sha256:
+            if known.run == evidence.run if evidence else known.artifact_sha256 == artifact.sha256:
                 return known
         key = layout.artifact_key(artifact.sha256)
         with path.open("rb") as body:
             checksum = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
             self.s3.put_object(Bucket=self.models_bucket, Key=key, Body=body, ChecksumSHA256=checksum)
-        arn = self.sagemaker.create_model_package(
-            ModelPackageGroupName=self.group,
-            ModelPackageDescription=f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}",
-            InferenceSpecification={
-                "Containers": [{"Image": self.image_uri, "ModelDataUrl": f"s3://{self.models_bucket}/{key}"}],
-                "SupportedContentTypes": ["application/dicom"],
-                "SupportedResponseMIMETypes": ["application/json"],
-            },
-            ModelApprovalStatus="PendingManualApproval",
-            CustomerMetadataProperties={
-                "Name": artifact.name,
-                "Version": artifact.version,
-                "ArtifactSHA256": artifact.sha256,
-            },
-        )["ModelPackageArn"]
-        return self._describe(arn)
+        request = self._package(artifact, key, evidence)
+        return self.describe(self.sagemaker.create_model_package(**request)["ModelPackageArn"])
 
     def versions(self) -> list[ModelVersion]:
         """All versions, newest first."""
-        pages = self.sagemaker.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self.group, SortBy="CreationTime", SortOrder="Descending"
-        )
-        return [
-            self._describe(summary["ModelPackageArn"]) for page in pages for summary in page["ModelPackageSummaryList"]
-        ]
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(self.describe, [summary["ModelPackageArn"] for summary in self._summaries()]))
+
+    def version(self, model_package: str) -> ModelVersion:
+        """One version, "<group>/<version>" or "<version>"; raises PromotionRefused when there is none."""
+        number = model_package.rsplit("/", 1)[-1]
+        for summary in self._summaries():
+            if str(summary["ModelPackageVersion"]) == number and model_package in {number, f"{self.group}/{number}"}:
+                return self.describe(summary["ModelPackageArn"])
+        raise PromotionRefused(f"There is no version {model_package!r} in {self.group}; see `wetread model list`.")
 
     def champion(self) -> Champion | None:
         """The version that new batches use."""
@@ -102,36 +110,113 @@ class Registry:
     def promote(self, model_package: str) -> Champion:
         """Make a version ("<group>/<version>" or "<version>") the champion and wake the uploads that wait for one.
 
+        A person's own decision: whatever the version's approval, and withdrawn or not (then it is so no more).
         Raises PromotionRefused for an unknown version, a changed artifact, or when another promotion came between.
         """
-        number = model_package.rsplit("/", 1)[-1]
-        found = [version for version in self.versions() if version.model_package == f"{self.group}/{number}"]
-        if not found:
-            raise PromotionRefused(f"There is no version {model_package!r} in {self.group}; see `wetread model list`.")
-        version = found[0]
+        champion = self.crown(self.version(model_package), self.champions.get())
+        if champion is None:
+            raise PromotionRefused("Another promotion came between; look at `wetread model list` and promote again.")
+        return champion
+
+    def crown(self, version: ModelVersion, current: Champion | None) -> Champion | None:
+        """Make ``version`` the champion after ``current``; None when another has been promoted meanwhile.
+
+        The Model first, then the pointer, then the approval: whoever is told of the approval finds the champion.
+        """
+        champion = self.candidate(version, _before(version, current))
+        if not self.champions.move(champion, current):
+            return None
+        self.announce(version)
+        return champion
+
+    def candidate(self, version: ModelVersion, previous: str) -> Champion:
+        """A version made ready to be champion: its artifact checked, its Model created. Raises PromotionRefused."""
         self._check_artifact(version)
-        self.sagemaker.update_model_package(ModelPackageArn=version.arn, ModelApprovalStatus="Approved")
-        current = self.champions.get()
-        champion = Champion(
+        return Champion(
             model_name=self._create_model(version),
             model_package=version.model_package,
             model_package_arn=version.arn,
             artifact_sha256=version.artifact_sha256,
             promoted_at=timestamp(self.clock()),
-            previous=_before(version, current),
+            previous=previous,
         )
-        if not self.champions.move(champion, current):
-            raise PromotionRefused("Another promotion came between; look at `wetread model list` and promote again.")
+
+    def announce(self, version: ModelVersion) -> None:
+        """What follows when a version has become champion: it is approved, and waiting uploads start."""
+        if version.approval != "Approved":
+            self._set_approval(version.arn, "Approved")
         self.ticks.send(self.clock())
-        return champion
+
+    def reject(self, arn: str, reason: str) -> None:
+        """Record that the version must not serve, and why. The champion stays whoever it is."""
+        self._set_approval(arn, "Rejected", reason)
+
+    def describe(self, arn: str) -> ModelVersion:
+        """One version by its ARN."""
+        answer = self.sagemaker.describe_model_package(ModelPackageName=arn)
+        properties = answer.get("CustomerMetadataProperties", {})
+        quality = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+        accuracy = properties.get("BalancedAccuracy")
+        return ModelVersion(
+            model_package=f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}",
+            arn=arn,
+            approval=answer.get("ModelApprovalStatus", ""),
+            created_at=timestamp(answer["CreationTime"]),
+            name=properties.get("Name", ""),
+            version=properties.get("Version", ""),
+            artifact_sha256=properties.get("ArtifactSHA256", ""),
+            run=properties.get("Run", ""),
+            snapshot_digest=properties.get("SnapshotDigest", ""),
+            accepted_risks=tuple(properties.get("AcceptedRisks", "").split()),
+            balanced_accuracy=float(accuracy) if accuracy else None,
+            evaluated_against=properties.get("EvaluatedAgainst", ""),
+            evaluation_uri=quality.get("S3Uri", ""),
+        )
+
+    def _summaries(self) -> list[Any]:
+        """What ListModelPackages says of each version, newest first."""
+        pages = self.sagemaker.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self.group,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            PaginationConfig={"PageSize": PAGE},
+        )
+        return [summary for page in pages for summary in page["ModelPackageSummaryList"]]
+
+    def _package(self, artifact: Artifact, key: str, evidence: Evidence | None) -> dict[str, Any]:
+        """The request that makes a ModelPackage of a stored artifact."""
+        properties = {"Name": artifact.name, "Version": artifact.version, "ArtifactSHA256": artifact.sha256}
+        request: dict[str, Any] = {
+            "ModelPackageGroupName": self.group,
+            "ModelPackageDescription": f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}",
+            "InferenceSpecification": {
+                "Containers": [
+                    {"Image": self.image_uri, "ModelDataUrl": layout.uri(self.models_bucket, key)},
+                ],
+                "SupportedContentTypes": ["application/dicom"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            "ModelApprovalStatus": "PendingManualApproval",
+            "CustomerMetadataProperties": properties,
+        }
+        if evidence:
+            statistics = {"ContentType": "application/json", "S3Uri": evidence.evaluation_uri}
+            request["ModelMetrics"] = {"ModelQuality": {"Statistics": statistics}}
+            request["CustomerMetadataProperties"] = properties | evidence.properties()
+            request["ClientToken"] = evidence.run
+        return request
+
+    def _set_approval(self, arn: str, status: ModelApprovalStatusType, reason: str = "") -> None:
+        why: Any = {"ApprovalDescription": reason[:MOST_DESCRIPTION]} if reason else {}
+        self.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, **why)
 
     def _check_artifact(self, version: ModelVersion) -> None:
         key = layout.artifact_key(version.artifact_sha256)
         head = self.s3.head_object(Bucket=self.models_bucket, Key=key, ChecksumMode="ENABLED")
         if base64.b64decode(head.get("ChecksumSHA256", "")).hex() != version.artifact_sha256:
             raise PromotionRefused(
-                f"The artifact of {version.model_package} in s3://{self.models_bucket}/{key} is not the one that was "
-                "registered; register it again."
+                f"The artifact of {version.model_package} in {layout.uri(self.models_bucket, key)} is not the one that "
+                "was registered; register it again."
             )
 
     def _create_model(self, version: ModelVersion) -> str:
@@ -140,7 +225,7 @@ class Registry:
             f"{version.artifact_sha256}\0{self.image_uri}\0{self.job_role_arn}".encode()
         ).hexdigest()
         name = f"{version.model_package.replace('/', '-')}-{makings[:12]}".lower()
-        data_url = f"s3://{self.models_bucket}/{layout.artifact_key(version.artifact_sha256)}"
+        data_url = layout.uri(self.models_bucket, layout.artifact_key(version.artifact_sha256))
         try:
             self.sagemaker.create_model(
                 ModelName=name,
@@ -152,19 +237,6 @@ class Registry:
             if error_code(error) != "ValidationException" or "already exist" not in str(error):
                 raise
         return name
-
-    def _describe(self, arn: str) -> ModelVersion:
-        answer = self.sagemaker.describe_model_package(ModelPackageName=arn)
-        properties = answer.get("CustomerMetadataProperties", {})
-        return ModelVersion(
-            model_package=f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}",
-            arn=arn,
-            approval=answer.get("ModelApprovalStatus", ""),
-            created_at=timestamp(answer["CreationTime"]),
-            name=properties.get("Name", ""),
-            version=properties.get("Version", ""),
-            artifact_sha256=properties.get("ArtifactSHA256", ""),
-        )
 
 
 def _before(version: ModelVersion, current: Champion | None) -> str:

@@ -7,11 +7,13 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from functions.domain.errors import WetreadError
 
 REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
 MAX_METADATA_BYTES = 1024 * 1024
+CHUNK = 1024 * 1024  # bytes read at once
 
 
 class InvalidArtifact(WetreadError):
@@ -20,10 +22,11 @@ class InvalidArtifact(WetreadError):
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A model artifact's own name, version and labels (MONAI's channel_def), and the digest (hex) of its bytes."""
+    """A model artifact's own name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights."""
 
     path: Path
     sha256: str
+    weights_sha256: str
     name: str
     version: str
     labels: tuple[str, ...]
@@ -42,9 +45,13 @@ def read_artifact(path: Path) -> Artifact:
                 raise InvalidArtifact(f"metadata.json of {path.name} has {member.size} bytes; that is no metadata.")
             stream = archive.extractfile(member)
             metadata = json.loads(stream.read()) if stream else {}
+            weights_sha256 = _digest(archive.extractfile(members["model.pth"]))
+        with path.open("rb") as file:
+            sha256 = _digest(file)
         return Artifact(
             path=path,
-            sha256=_digest(path),
+            sha256=sha256,
+            weights_sha256=weights_sha256,
             name=str(metadata["name"]),
             version=str(metadata["version"]),
             labels=tuple(map(str, metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())),
@@ -55,6 +62,8 @@ def read_artifact(path: Path) -> Artifact:
         raise InvalidArtifact(f"metadata.json of {path.name} has no usable {error}.") from error
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _digest(stream: IO[bytes] | None) -> str:
+    digest = hashlib.sha256()
+    while stream and (chunk := stream.read(CHUNK)):
+        digest.update(chunk)
+    return digest.hexdigest()

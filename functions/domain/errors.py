@@ -4,7 +4,12 @@ WetreadError
 ├── Refusal              an upload that is not taken, for good: a code and a sentence
 ├── HeaderIncomplete     the bytes read so far end before the pixel data: read more
 ├── MalformedEvent       an event that is not what its source documents
-└── MalformedPrediction  an output that is not prediction/1, or answers for other bytes
+├── MalformedPrediction  an output that is not prediction/1, or answers for other bytes
+├── MalformedDocument    a snapshot, audit or evaluation that is not what its schema says, or of another run
+├── MalformedManifest    labels that cannot be read as a whole
+├── InvalidRequest       an execution input that cannot be run (domain/request.py)
+├── InvalidArtifact      a file that is no model artifact (domain/artifact.py)
+└── PromotionRefused     a version that cannot become champion (aws/registry.py)
 """
 
 from __future__ import annotations
@@ -69,3 +74,11 @@ class MalformedPrediction(WetreadError):
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+
+
+class MalformedDocument(WetreadError):
+    """A document of a training run is not what its schema says, or is one of another run; the message says which."""
+
+
+class MalformedManifest(WetreadError):
+    """Labels cannot be read as a whole; the message is a sentence that says where and what to do."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 INSTANCES = "instances/"
 BATCHES = "batches/"
 OUTPUTS = "outputs/"
 PREDICTIONS = "predictions/"
 ARTIFACTS = "artifacts/"
+COHORTS = "cohorts/"
+SLICES = "slices/"
+RUNS = "runs/"
 
 
 def upload_id(key: str, version_id: str) -> str:
@@ -16,19 +20,23 @@ def upload_id(key: str, version_id: str) -> str:
     return hashlib.sha256(f"{key}\0{version_id}".encode()).hexdigest()[:32]
 
 
-def instance_name(upload: str) -> str:
-    """The flat, unique basename under which a job reads one Upload (a manifest entry)."""
-    return f"{upload}.dcm"
+def instance_name(upload: str, requeued_at: str | None = None) -> str:
+    """The flat, unique basename under which a job reads one Upload (a manifest entry), or one slice is trained on.
+
+    An Upload that is read again has another name: whoever collects its first job late deletes only that job's copy.
+    """
+    again = f"-{re.sub('[^0-9]', '', requeued_at)}" if requeued_at else ""
+    return f"{upload}{again}.dcm"
 
 
 def upload_of_instance(name: str) -> str:
     """The upload id that a manifest entry names."""
-    return name.removesuffix(".dcm")
+    return name.removesuffix(".dcm").partition("-")[0]
 
 
-def instance_key(upload: str) -> str:
-    """Work bucket: the pinned copy of one Upload that transform jobs read."""
-    return INSTANCES + instance_name(upload)
+def instance_key(name: str) -> str:
+    """Work bucket: the pinned copy of one Upload that transform jobs read, by its ``instance_name``."""
+    return INSTANCES + name
 
 
 def candidates_key(batch_id: str) -> str:
@@ -52,7 +60,7 @@ def upload_of_output(key: str) -> str | None:
     Only the basename counts: which part of the input key SageMaker keeps in front of it is not documented.
     """
     name = key.rsplit("/", 1)[-1]
-    return name.removesuffix(".dcm.out") if name.endswith(".dcm.out") else None
+    return upload_of_instance(name.removesuffix(".out")) if name.endswith(".dcm.out") else None
 
 
 def prediction_id(content_sha256: str, model_package: str, configuration: str) -> str:
@@ -78,3 +86,66 @@ def job_name(prefix: str, batch_id: str) -> str:
 def batch_of_job(prefix: str, name: str) -> str | None:
     """The batch id that a TransformJobName carries, or None for a job that is not ours."""
     return name[len(prefix) + 1 :] if name.startswith(f"{prefix}-") else None
+
+
+def run_id(execution_name: str) -> str:
+    """The identity of one execution of the training workflow: 12 hex digits of its name's hash."""
+    return hashlib.sha256(execution_name.encode()).hexdigest()[:12]
+
+
+def slice_key(name: str) -> str:
+    """Training bucket: one pinned slice, by the ``instance_name`` of its cohort object's key and version."""
+    return SLICES + name
+
+
+def snapshot_key(run: str) -> str:
+    """Training bucket: the snapshot/1 document of a run."""
+    return f"{RUNS}{run}/snapshot.json"
+
+
+def slices_manifest_key(run: str) -> str:
+    """Training bucket: the SageMaker manifest of a run's pinned slices."""
+    return f"{RUNS}{run}/slices.manifest"
+
+
+def audit_key(run: str) -> str:
+    """Training bucket: the audit/1 document of a run."""
+    return f"{RUNS}{run}/audit/audit.json"
+
+
+def evaluation_key(run: str) -> str:
+    """Training bucket: the evaluation/1 document of a run."""
+    return f"{RUNS}{run}/evaluation/evaluation.json"
+
+
+def report_key(run: str) -> str:
+    """Training bucket: the report that people read, beside the evaluation."""
+    return f"{RUNS}{run}/evaluation/report.html"
+
+
+def refusal_key(run: str) -> str:
+    """Training bucket: all reasons why a run's labels or input were not taken (verdict/1)."""
+    return f"{RUNS}{run}/refusal.json"
+
+
+def data_gate_key(run: str) -> str:
+    """Training bucket: the data gate's verdict/1."""
+    return f"{RUNS}{run}/data-gate.json"
+
+
+def model_gate_key(run: str) -> str:
+    """Training bucket: the model gate's verdict/1."""
+    return f"{RUNS}{run}/model-gate.json"
+
+
+def uri(bucket: str, key: str) -> str:
+    """The s3:// form of a place in S3."""
+    return f"s3://{bucket}/{key}"
+
+
+def place(s3_uri: str) -> tuple[str, str]:
+    """Bucket and key of an s3:// URI; raise ValueError for a text that is none."""
+    bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+    if not s3_uri.startswith("s3://") or not bucket or not key:
+        raise ValueError(f"{s3_uri!r} is not of the form s3://bucket/key")
+    return bucket, key

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from functions.domain import layout
+
 
 class Status(enum.StrEnum):
     """Where an Upload stands. Completed, Failed and Refused are terminal."""
@@ -30,6 +32,7 @@ class Row:
     """One Upload. Times are ISO 8601 UTC with milliseconds; TimingsMs in milliseconds; absent values are None or empty.
 
     ``retry_group`` names the uploads that are tried again together, apart from all others, after a failed job.
+    ``withdrawn_at`` marks a result whose model version was withdrawn; ``requeued_at`` an Upload that is read again.
     """
 
     upload_id: str
@@ -63,6 +66,18 @@ class Row:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     prediction_key: str | None = None
     completed_at: str | None = None
+    withdrawn_at: str | None = None
+    requeued_at: str | None = None
+
+    @property
+    def waits_since(self) -> str:
+        """When the Upload began to wait for a result: when it arrived, or was asked to be read again."""
+        return self.requeued_at or self.received_at
+
+    @property
+    def instance_name(self) -> str:
+        """The name of the Upload's pinned copy, which is its manifest entry too."""
+        return layout.instance_name(self.upload_id, self.requeued_at)
 
     def to_json(self) -> dict[str, Any]:
         """The row under the names of the index and of DICOM, without what is absent."""

@@ -17,6 +17,7 @@ from functions.domain.batch import Batch, BatchStatus, after_failure
 from functions.domain.errors import FailureCode, MalformedPrediction
 from functions.domain.prediction import Prediction, PredictionError
 from functions.domain.row import NAMES, Row, Status, timestamp
+from functions.flow.marking import Marking
 from functions.settings import Metric
 
 READERS = 16  # outputs read and rows written at once; S3 and DynamoDB wait far longer than they work
@@ -49,6 +50,7 @@ class Collecting:
     work: Documents
     results: Documents
     jobs: Jobs
+    marking: Marking
     job_name_prefix: str
     max_attempts: int
     clock: Callable[[], datetime]
@@ -63,12 +65,13 @@ class Collecting:
         if job is None or not job.status.ended:
             return None
         outcome, outputs = self._collect_rows(batch, job)
+        self._mark_if_withdrawn(batch)
         self.batches.finish(batch, barren=not outputs, now=timestamp(self.clock()))
         return outcome
 
     def _collect_rows(self, batch: Batch, job: TransformJob) -> tuple[Outcome, int]:
         """Settle each upload of the manifest that the batch still holds; also return how many outputs there are."""
-        manifest = self.work.read(layout.manifest_key(batch.batch_id))[1:]
+        manifest = self._manifest(batch)
         members = [layout.upload_of_instance(name) for name in manifest]
         rows = self.index.get_many(members)
         keys = self.work.keys(layout.output_prefix(job.name))
@@ -90,13 +93,29 @@ class Collecting:
             settled = list(pool.map(settle, range(len(members))))
         if errors:  # each neighbour is settled; the batch stays open and the message comes again for the rest
             raise errors[0]
-        self.work.delete([layout.instance_key(one) for one, now in zip(members, settled, strict=True) if _ended(now)])
+        self.work.delete([layout.instance_key(one) for one, now in zip(manifest, settled, strict=True) if _ended(now)])
         return Outcome(
             completed=settled.count(Status.COMPLETED),
             failed=settled.count(Status.FAILED),
             retried=settled.count(Status.PENDING),
             jobs_failed=int(job.status != JobStatus.COMPLETED),
         ), len(outputs)
+
+    def _mark_if_withdrawn(self, batch: Batch) -> None:
+        """Mark the batch's results if its version was withdrawn while the job ran.
+
+        Every row has left the batch by now, whoever collected it. So either the withdrawal is seen here, or it comes
+        later and finds them all.
+        """
+        withdrawal = self.marking.champions.withdrawal(batch.model_package)
+        if withdrawal:
+            rows = self.index.get_many(map(layout.upload_of_instance, self._manifest(batch)))
+            self.marking.mark_rows(rows.values(), withdrawal)
+
+    def _manifest(self, batch: Batch) -> list[str]:
+        """The entries of a batch's manifest, without its prefix."""
+        entries: list[str] = self.work.read(layout.manifest_key(batch.batch_id))[1:]
+        return entries
 
     def _settle(
         self, row: Row, position: int, batch_size: int, batch: Batch, job: TransformJob, output_key: str | None

@@ -66,7 +66,7 @@ class Dispatching:
         judged = health.last_at > champion.promoted_at  # what jobs of an earlier champion came to says nothing
         return Backlog(
             pending=len(pending),
-            oldest_wait_seconds=(now - moment_of(pending[0].received_at)).total_seconds(),
+            oldest_wait_seconds=(now - moment_of(min(row.waits_since for row in pending))).total_seconds(),
             live_jobs=live_jobs,
             barren_jobs=health.barren_jobs if judged else 0,
             seconds_since_barren=(now - moment_of(health.last_at)).total_seconds() if health.last_at else 0.0,
@@ -108,7 +108,7 @@ class Dispatching:
             self.batches.finish(batch, barren=None, now=timestamp(self.clock()))
             return False
         prefix = f"s3://{self.work.bucket}/{layout.INSTANCES}"
-        manifest = [{"prefix": prefix}, *map(layout.instance_name, owned)]
+        manifest = [{"prefix": prefix}, *(rows[one].instance_name for one in owned)]
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
         creation = self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)

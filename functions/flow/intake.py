@@ -56,28 +56,34 @@ class Intake:
         }
         try:
             instances.check_size(event.size, self.served)
-            instance = instances.describe(self._header(event))
+            header = header_of(lambda length: self.uploads.head(event.key, event.version_id, length), event.size)
+            instance = instances.describe(header)
             base |= _attributes(instance) | {"patient_hash": self.patients.hash_of(instance.patient_id)}
             instances.check(instance, self.served)
-            sha256 = self.uploads.pin(event.key, event.version_id, upload_id)
+            sha256 = self.uploads.pin(event.key, event.version_id, layout.instance_name(upload_id))
             base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
         except Refusal as refusal:
             return Row(**base, status=Status.REFUSED, code=refusal.code, reason=refusal.reason)
         return Row(**base, status=Status.PENDING)
 
-    def _header(self, event: ObjectCreated) -> Header:
-        length = FIRST_READ
-        while True:
-            prefix = self.uploads.head(event.key, event.version_id, length)
-            try:
-                return read_header(prefix, event.size)
-            except HeaderIncomplete:
-                if length >= LONGEST_READ:
-                    raise Refusal(
-                        RefusalCode.HEADER_TOO_LONG,
-                        f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
-                    ) from None
-                length = min(length * 8, LONGEST_READ)
+
+def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
+    """The header of an object of ``object_bytes`` bytes, from as few as hold it; ``head(n)`` gives its first n bytes.
+
+    Raises Refusal for what is no readable DICOM object, and whatever ``head`` raises.
+    """
+    length = FIRST_READ
+    while True:
+        prefix = head(length)
+        try:
+            return read_header(prefix, object_bytes)
+        except HeaderIncomplete:
+            if length >= LONGEST_READ:
+                raise Refusal(
+                    RefusalCode.HEADER_TOO_LONG,
+                    f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
+                ) from None
+            length = min(length * 8, LONGEST_READ)
 
 
 def _attributes(instance: Instance) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Status, moment_of
 from functions.flow.collecting import Collecting, Outcome
 from functions.flow.dispatching import Dispatching
+from functions.flow.marking import Marking
 from functions.settings import Metric
 from functions.telemetry import logger
 
@@ -31,7 +32,7 @@ class Repair:
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """Gauges and counts of one sweep, and how many batches could not be mended this time."""
+    """Gauges and counts of one sweep, and how many repairs failed this time."""
 
     measured: dict[Metric, float]
     failures: int
@@ -47,6 +48,7 @@ class Sweeping:
     index: Index
     champions: Champions
     jobs: Jobs
+    marking: Marking
     ticks: Ticks
     stale_seconds: int
     max_job_seconds: int
@@ -68,7 +70,7 @@ class Sweeping:
             jobs_failed=sum(one.jobs_failed for one in collected),
         )
         counts = {Metric.SWEEP_REPAIRS: float(mended), Metric.JOBS_SUBMITTED: float(len(started))}
-        failures = sum(repair.failed for repair in repairs)
+        failures = sum(repair.failed for repair in repairs) + (not self._try_to_mark())
         return Swept(measured=self._gauges() | counts | total.metrics(), failures=failures)
 
     def _try_to_mend(self, batch: Batch) -> Repair:
@@ -78,6 +80,17 @@ class Sweeping:
         except Exception:
             logger.exception("batch not mended", extra={"batch": batch.batch_id})
             return Repair(failed=True)
+
+    def _try_to_mark(self) -> bool:
+        """Mark what nobody else has marked of withdrawn versions; False when that failed."""
+        try:
+            marked = self.marking.finish(self.clock())
+        except Exception:
+            logger.exception("results of a withdrawn version not marked")
+            return False
+        if marked:
+            logger.info("results marked as withdrawn", extra={"rows": marked})
+        return True
 
     def _mend(self, batch: Batch) -> Repair:
         """Bring one unfinished batch on if it stands still."""
@@ -114,7 +127,7 @@ class Sweeping:
         """What waits. The oldest counts until it has its answer: also in a batch that finds no room for its job."""
         pending = self.index.count(IndexName.BY_STATUS, Status.PENDING)
         oldest = [
-            row.received_at
+            row.waits_since
             for status in (Status.PENDING, Status.BATCHED)
             for row in self.index.query(IndexName.BY_STATUS, status, newest_first=False, limit=1).rows
         ]

@@ -51,7 +51,7 @@ def test_every_wetread_command_exists_as_written(line: str, tmp_path: Path, monk
     if " / " in line or line in {"up", "down"}:
         return
     arguments = [PLACEHOLDERS.get(word, word) for word in shlex.split(line)]
-    if arguments in (["model"], ["submit"], ["predict"]):  # named in passing
+    if arguments in (["model"], ["submit"], ["predict"], ["train"]):  # named in passing
         return
     parse(arguments)
 

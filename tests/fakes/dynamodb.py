@@ -23,6 +23,10 @@ class FakeDynamoDB:
         self.tables: dict[str, dict[str, Item]] = {table: {} for table in keys}
         self._older: dict[str, dict[str, Item]] = {table: {} for table in keys}
 
+    def lag(self) -> None:
+        """From here on a lagging Query sees an index as empty, until its table is written to."""
+        self._older = {table: {} for table in self.tables}
+
     def put_item(self, **request: Any) -> Any:
         self._write([("Put", request)], "ConditionalCheckFailedException")
 

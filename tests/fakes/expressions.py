@@ -31,7 +31,7 @@ class Expression:
         clause = ""
         while self._at < len(self._tokens):
             token = self._next()
-            if token in {"SET", "REMOVE", "ADD"}:
+            if token in {"SET", "REMOVE", "ADD", "DELETE"}:
                 clause = token
             elif token == ",":
                 continue
@@ -42,6 +42,11 @@ class Expression:
     def _change(self, clause: str, name: str, item: Item, changed: Item) -> None:
         if clause == "REMOVE":
             changed.pop(name, None)
+        elif clause in {"ADD", "DELETE"} and "SS" in self._values[self._peek()]:
+            members, given = set(item.get(name, {"SS": []})["SS"]), set(self._values[self._next()]["SS"])
+            left = members | given if clause == "ADD" else members - given
+            changed.pop(name, None)
+            changed |= {name: {"SS": sorted(left)}} if left else {}
         elif clause == "ADD":
             step = int(self._values[self._next()]["N"])
             changed[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + step)}

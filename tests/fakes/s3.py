@@ -16,11 +16,14 @@ class FakeS3:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
         self.versions: dict[tuple[str, str, str], bytes] = {}
+        self.newest: dict[tuple[str, str], str] = {}
         self.bytes_read = 0
         self.reads = 0
+        self.copies = 0
 
     def add_version(self, bucket: str, key: str, version: str, body: bytes) -> None:
         self.objects[bucket, key] = self.versions[bucket, key, version] = body
+        self.newest[bucket, key] = version
 
     def get_object(self, **request: Any) -> Any:
         body = self._body(request["Bucket"], request["Key"], request.get("VersionId"))
@@ -29,11 +32,13 @@ class FakeS3:
             body = body[first : last + 1]
         self.bytes_read += len(body)
         self.reads += 1
-        return {"Body": io.BytesIO(body)}
+        where = request["Bucket"], request["Key"]
+        return {"Body": io.BytesIO(body), "VersionId": request.get("VersionId") or self.newest.get(where, "null")}
 
     def copy_object(self, **request: Any) -> Any:
         source = request["CopySource"]
         body = self._body(source["Bucket"], source["Key"], source.get("VersionId"))
+        self.copies += 1
         self.objects[request["Bucket"], request["Key"]] = body
         return {"CopyObjectResult": {"ChecksumSHA256": base64.b64encode(hashlib.sha256(body).digest()).decode()}}
 
@@ -48,15 +53,31 @@ class FakeS3:
     def delete_objects(self, **request: Any) -> Any:
         for entry in request["Delete"]["Objects"]:
             self.objects.pop((request["Bucket"], entry["Key"]), None)
+            self.newest.pop((request["Bucket"], entry["Key"]), None)
         return {}
 
     def head_object(self, **request: Any) -> Any:
+        if (request["Bucket"], request["Key"]) not in self.objects:
+            raise client_error("404", "Not Found")
         body = self._body(request["Bucket"], request["Key"], None)
         return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(body).digest()).decode()}
 
     def list_objects_v2(self, **request: Any) -> Any:
         keys = [key for bucket, key in self.objects if bucket == request["Bucket"]]
         return {"Contents": [{"Key": key} for key in sorted(keys) if key.startswith(request["Prefix"])]}
+
+    def list_object_versions(self, **request: Any) -> Any:
+        entries = [
+            {
+                "Key": key,
+                "VersionId": version,
+                "Size": len(body),
+                "IsLatest": self.newest.get((bucket, key)) == version,
+            }
+            for (bucket, key, version), body in self.versions.items()
+            if bucket == request["Bucket"] and key.startswith(request["Prefix"])
+        ]
+        return {"Versions": entries}
 
     def _body(self, bucket: str, key: str, version: str | None) -> bytes:
         try:

@@ -29,7 +29,11 @@ class FakeTicks:
 
 
 class FakeKMS:
+    def __init__(self) -> None:
+        self.macs = 0
+
     def generate_mac(self, **request: Any) -> Any:
+        self.macs += 1
         return {"Mac": hashlib.sha256(b"key" + request["Message"]).digest()}
 
 
@@ -96,6 +100,9 @@ class FakeSageMaker:
             job["FailureReason"] = reason or "AlgorithmError: See job logs for more information"
 
     def create_model_package(self, **request: Any) -> Any:
+        for known in self.packages:
+            if known.get("ClientToken") == request.get("ClientToken") is not None:
+                return {"ModelPackageArn": known["ModelPackageArn"]}
         number = len(self.packages) + 1
         arn = f"arn:aws:sagemaker:eu-west-1:111111111111:model-package/{request['ModelPackageGroupName']}/{number}"
         package = {"ModelPackageArn": arn, "ModelPackageVersion": number, "CreationTime": datetime.now(UTC), **request}

@@ -56,10 +56,11 @@ def _as_sent(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Paginator:
-    """All fakes answer in one page."""
+    """All fakes answer in one page; the page size is the paginator's own, not the request's."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self._method = method
 
     def paginate(self, **parameters: Any) -> list[Any]:
+        parameters.pop("PaginationConfig", None)
         return [self._method(**parameters)]

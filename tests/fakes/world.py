@@ -24,6 +24,7 @@ from functions.domain.row import Row, timestamp
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.intake import Intake
+from functions.flow.marking import Marking
 from functions.flow.sweeping import Sweeping
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
@@ -70,11 +71,12 @@ class World:
         self.s3 = FakeS3()
         self.sagemaker = FakeSageMaker(self.s3, self.clock)
         self.queue = FakeTicks(self.clock)
-        dynamodb: Any = Wire("dynamodb", self.dynamodb, interfere)
-        s3: Any = Wire("s3", self.s3, interfere)
-        sagemaker: Any = Wire("sagemaker", self.sagemaker, interfere)
-        sqs: Any = Wire("sqs", self.queue, interfere)
-        kms: Any = Wire("kms", FakeKMS(), interfere)
+        self.kms = FakeKMS()
+        fakes = {"dynamodb": self.dynamodb, "s3": self.s3, "sagemaker": self.sagemaker, "sqs": self.queue}
+        self.clients: dict[str, Any] = {
+            name: Wire(name, fake, interfere) for name, fake in {**fakes, "kms": self.kms}.items()
+        }
+        dynamodb, s3, sagemaker, sqs, kms = self.clients.values()
         self.index = Index(dynamodb, "index")
         self.batches = Batches(dynamodb, "batches", "index")
         self.champions = Champions(dynamodb, "batches")
@@ -87,8 +89,9 @@ class World:
             parallel_threshold=parallel_threshold,
             max_wait_seconds=max_wait_seconds,
         )
+        self.uploads = Uploads(s3, UPLOADS, WORK)
         self.intake = Intake(
-            uploads=Uploads(s3, UPLOADS, WORK),
+            uploads=self.uploads,
             index=self.index,
             patients=Patients(kms, "key"),
             served=served,
@@ -105,12 +108,14 @@ class World:
             job_name_prefix="wetread",
             clock=self.clock,
         )
+        self.marking = Marking(index=self.index, champions=self.champions)
         self.collecting = Collecting(
             index=self.index,
             batches=self.batches,
             work=work,
             results=Documents(s3, RESULTS),
             jobs=self.jobs,
+            marking=self.marking,
             job_name_prefix="wetread",
             max_attempts=3,
             clock=self.clock,
@@ -122,6 +127,7 @@ class World:
             index=self.index,
             champions=self.champions,
             jobs=self.jobs,
+            marking=self.marking,
             ticks=self.ticks,
             stale_seconds=180,
             max_job_seconds=7200,

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from functions.settings import IngestSettings, SettingsError, SweepSettings, from_environment, to_environment
+from functions.settings import (
+    GateSettings,
+    IngestSettings,
+    SettingsError,
+    SweepSettings,
+    from_environment,
+    to_environment,
+)
 
 INGEST = IngestSettings(
     index_table="index",
@@ -32,6 +39,31 @@ def test_one_error_names_everything_that_is_wrong() -> None:
         from_environment(IngestSettings, environment)
     assert "WORK_BUCKET is not set" in str(caught.value)
     assert "MAX_OBJECT_BYTES is 'many'" in str(caught.value)
+
+
+GATE = GateSettings(
+    training_bucket="training",
+    min_balanced_accuracy=0.7,
+    min_sensitivity=0.6,
+    min_specificity=1e-05,
+    min_auc=0.75,
+    max_calibration_error=0.25,
+    champion_margin=0.05,
+    max_acquisition_p_value=0.01,
+    min_acquisition_gain=0.1,
+    subgroup_min_patients=5,
+    max_subgroup_drop=0.25,
+)
+
+
+def test_thresholds_survive_the_environment() -> None:
+    assert from_environment(GateSettings, to_environment(GATE)) == GATE
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "high", ""])
+def test_a_threshold_that_is_no_number_is_refused_since_nothing_would_be_below_it(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"MIN_AUC is '{text}', not a number"):
+        from_environment(GateSettings, to_environment(GATE) | {"MIN_AUC": text})
 
 
 def test_the_sweep_has_the_settings_of_what_it_finishes() -> None:

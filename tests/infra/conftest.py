@@ -92,3 +92,24 @@ def default(synthesised: Callable[[str], Assembly]) -> Assembly:
 @pytest.fixture(scope="session")
 def local(synthesised: Callable[[str], Assembly]) -> Assembly:
     return synthesised("local")
+
+
+@pytest.fixture(scope="session")
+def definition(default: Assembly) -> dict[str, Any]:
+    """The state machine's definition, with construct names where a deployment has names and ARNs."""
+    (machine,) = default.of_type("AWS::StepFunctions::StateMachine").values()
+    return dict(json.loads(text(machine["DefinitionString"])))
+
+
+@pytest.fixture(scope="session")
+def machine(definition: dict[str, Any]) -> dict[str, Any]:
+    """The definition with names and ARNs as a deployment gives them."""
+    document = json.dumps(definition)
+    for name, value in {
+        "<StorageTraining>": "wetread-training",
+        "<TrainingJobRole>": "arn:aws:iam::111122223333:role/wetread-training",
+        "<StorageKey>": "arn:aws:kms:eu-west-1:111122223333:key/0",
+        "<Notices>": "arn:aws:sns:eu-west-1:111122223333:notices",
+    }.items():
+        document = document.replace(name, value)
+    return dict(json.loads(document))

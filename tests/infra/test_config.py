@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, get_type_hints
 
+import botocore.session
 import pytest
 
+from infra import limits
 from infra.app import ROOT
 from infra.config import ConfigError, StageConfig, load_stage
 
@@ -55,6 +58,26 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
         ({"conformance": "lax"}, "one of strict, repair is expected"),
         ({"modalities": []}, "every upload would be refused"),
         ({"alarm_email": "nobody"}, "an e-mail address is expected"),
+        ({"min_auc": 1.5}, "min_auc is 1.5: 0.0 to 1.0 is expected"),
+        ({"champion_margin": -1}, "champion_margin is -1.0: 0.0 to 1.0 is expected"),
+        ({"subgroup_min_patients": 0}, "subgroup_min_patients is 0: 1 to"),
+        ({"training_volume_gb": 0}, "training_volume_gb is 0: 1 to 16384 is expected"),
+        ({"processing_max_seconds": 777_601}, "processing_max_seconds is 777601: 60 to 777600 is expected"),
+        ({"approval": "later"}, "approval is 'later': one of auto, manual is expected"),
+        ({"labels": []}, r"labels is \[\]: two or more different names are expected"),
+        ({"labels": ["covid"]}, "two or more different names"),
+        ({"labels": ["covid", "covid"]}, "two or more different names"),
+        ({"labels": ["covid", ""]}, "two or more different names"),
+        ({"labels": ["covid", "cap, mild"]}, "letters, digits, spaces"),
+        (
+            {"training_instance_type": "ml.p2.xlarge"},
+            "training_instance_type is 'ml.p2.xlarge'.*a family that training",
+        ),
+        ({"processing_instance_type": "ml.c5n.xlarge"}, "a family that processing offers"),
+        (
+            {"training_spot": True, "training_max_wait_seconds": 3600},
+            r"training_max_wait_seconds is 3600: at least training_max_seconds \(86400\) is expected",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_expected(overrides: dict[str, object], complaint: str) -> None:
@@ -77,7 +100,56 @@ def test_a_second_service_in_an_account_has_a_stack_of_its_own() -> None:
     assert StageConfig(service_name="wetread-test").stack_name == "Wetread-Test"
 
 
-def test_a_gpu_image_must_say_which_torch_it_is_built_with() -> None:
-    with pytest.raises(ConfigError, match="torch_index_url"):
-        StageConfig(instance_type="ml.g5.xlarge")
-    StageConfig(instance_type="ml.g5.xlarge", image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1")
+@pytest.mark.parametrize("setting", ["instance_type", "training_instance_type", "processing_instance_type"])
+def test_a_gpu_image_must_say_which_torch_it_is_built_with(setting: str) -> None:
+    gpu: dict[str, Any] = {setting: "ml.g5.xlarge"}
+    with pytest.raises(ConfigError, match=f"^{setting} is 'ml.g5.xlarge' and torch_index_url is empty"):
+        StageConfig(**gpu)
+    StageConfig(**gpu, image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1")
+    StageConfig(**gpu, torch_index_url="https://index/cu126")
+
+
+def test_a_whole_number_is_a_number_too() -> None:
+    config = load_stage({"strict": {"min_auc": 1, "champion_margin": 0.02}}, "strict")
+    assert (repr(config.min_auc), config.champion_margin) == ("1.0", 0.02)
+
+
+def test_a_text_or_a_truth_is_no_number() -> None:
+    with pytest.raises(
+        ConfigError, match=r"min_auc is '0\.8': a number is expected; champion_margin is True: a number"
+    ):
+        load_stage({"bad": {"min_auc": "0.8", "champion_margin": True}}, "bad")
+
+
+def test_every_problem_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        StageConfig(instance_type="m5.xlarge", slots=0, tick_delay_seconds=0, labels=())
+    assert [one.split(" is ")[0] for one in str(caught.value).split("; ")] == [
+        "slots",
+        "labels",
+        "instance_type",
+        "tick_delay_seconds",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "shape"),
+    [
+        ("instance_type", "TransformInstanceType"),
+        ("training_instance_type", "TrainingInstanceType"),
+        ("processing_instance_type", "ProcessingInstanceType"),
+    ],
+)
+def test_sagemaker_offers_every_family_that_a_stage_may_name(setting: str, shape: str) -> None:
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    offered = {limits.family(one) for one in model.shape_for(shape).enum}
+    job, families = limits.INSTANCE_TYPES[setting]
+    assert job
+    assert set(families) <= offered
+    assert set(limits.GPU) <= set(families)
+    assert getattr(StageConfig(), setting) in model.shape_for(shape).enum
+
+
+def test_every_number_of_a_stage_has_a_range() -> None:
+    numbers = {name for name, kind in get_type_hints(StageConfig).items() if kind in (int, float)}
+    assert set(limits.RANGES) == numbers

@@ -6,29 +6,31 @@ from typing import Any
 
 import pytest
 
-FUNCTIONS = ("IntakeIngest", "BatchDispatch", "BatchCollect", "BatchSweep")
-ROLES = (*FUNCTIONS, "ModelJob")
-SAGEMAKER = "arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>"
-OWN_JOBS = f"{SAGEMAKER}:transform-job/wetread-*"
-
-
-def to(permissions: set[tuple[str, str]], service: str) -> set[tuple[str, str]]:
-    return {(action, resource) for action, resource in permissions if action.startswith(f"{service}:")}
-
-
-def on(permissions: set[tuple[str, str]], resource: str) -> set[str]:
-    return {action for action, target in permissions if target.startswith(resource)}
+from tests.infra.permissions import OWN_JOBS, PROMOTERS, ROLES, SAGEMAKER, WORKFLOW, on, to
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_only_actions_that_know_no_resources_are_allowed_on_all_resources(default: Any, role: str) -> None:
     everywhere = {action for action, resource in default.permissions(role) if resource == "*"}
-    assert everywhere <= {
-        "xray:PutTraceSegments",
-        "xray:PutTelemetryRecords",
-        "cloudwatch:PutMetricData",
-        "ecr:GetAuthorizationToken",
+    traces = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+    of_a_workflow = {
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        "logs:CreateLogDelivery",
+        "logs:GetLogDelivery",
+        "logs:UpdateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:DescribeResourcePolicies",
+        "logs:DescribeLogGroups",
     }
+    if role == WORKFLOW:
+        assert everywhere == traces | of_a_workflow
+    elif role in PROMOTERS:
+        assert everywhere <= traces | {"sagemaker:ListModelPackages", "ecr:GetAuthorizationToken"}
+    else:
+        assert everywhere <= traces | {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -45,9 +47,21 @@ def test_wildcard_actions_are_only_those_of_cdks_own_grants(default: Any, role: 
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nobody_may_pass_roles_or_scan_tables(default: Any, role: str) -> None:
-    actions = {action for action, _ in default.permissions(role)}
-    assert not {"iam:PassRole", "dynamodb:Scan"} & actions
+def test_nobody_may_scan_tables(default: Any, role: str) -> None:
+    assert "dynamodb:Scan" not in {action for action, _ in default.permissions(role)}
+
+
+def test_roles_are_passed_by_those_who_make_models_and_jobs_and_only_to_sagemaker(default: Any) -> None:
+    passed = {
+        (role, resource) for role in ROLES for action, resource in default.permissions(role) if action == "iam:PassRole"
+    }
+    assert passed == {
+        *((promoter, "<ModelJobRole>") for promoter in PROMOTERS),
+        (WORKFLOW, "<TrainingJobRole>"),
+    }
+    for role, _ in passed:
+        (statement,) = (one for one in default.statements(role) if one["Action"] == "iam:PassRole")
+        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
 def test_nothing_is_ever_deleted_but_the_pinned_copies_of_ended_uploads(default: Any) -> None:
@@ -56,9 +70,9 @@ def test_nothing_is_ever_deleted_but_the_pinned_copies_of_ended_uploads(default:
     assert deletes == {("BatchCollect", *copies), ("BatchSweep", *copies)}
 
 
-def test_only_dispatch_and_the_sweep_may_write_into_the_batches_table_anew(default: Any) -> None:
+def test_only_those_who_open_batches_or_promote_may_write_into_the_batches_table_anew(default: Any) -> None:
     writers = {role for role in ROLES if "dynamodb:PutItem" in on(default.permissions(role), "<StorageBatches>")}
-    assert writers == {"BatchDispatch", "BatchSweep"}
+    assert writers == {"BatchDispatch", "BatchSweep", *PROMOTERS}
 
 
 def test_only_ingest_may_read_uploads(default: Any) -> None:
@@ -77,7 +91,8 @@ def test_ingest_pins_uploads_and_writes_nothing_else_into_the_work_bucket(defaul
 
 def test_only_ingest_may_hash_a_patient_and_it_may_do_nothing_else_with_that_key(default: Any) -> None:
     allowed = {role: on(default.permissions(role), "<IntakePatientKey>") for role in ROLES}
-    assert allowed == {role: {"kms:GenerateMac"} if role == "IntakeIngest" else set() for role in ROLES}
+    hashing = ("IntakeIngest", "TrainingSnapshot")
+    assert allowed == {role: {"kms:GenerateMac"} if role in hashing else set() for role in ROLES}
 
 
 def test_rows_are_written_by_ingest_and_changed_by_the_others(default: Any) -> None:
@@ -135,9 +150,13 @@ def test_a_job_reads_instances_batches_and_artifacts_and_writes_outputs(default:
     assert listing["Condition"] == {"StringLike": {"s3:prefix": ["instances/*", "batches/*", "outputs/*"]}}
 
 
-def test_only_sagemaker_of_this_account_may_take_the_job_role(default: Any) -> None:
-    (statement,) = default.named("AWS::IAM::Role", "ModelJobRole")["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+@pytest.mark.parametrize(
+    ("role", "service"),
+    [("ModelJobRole", "sagemaker"), ("TrainingJobRole", "sagemaker"), ("TrainingWorkflowRole", "states")],
+)
+def test_only_its_service_may_take_a_role_and_only_for_this_account(default: Any, role: str, service: str) -> None:
+    (statement,) = default.named("AWS::IAM::Role", role)["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 

@@ -6,7 +6,7 @@ from functions.aws.index import IndexName
 from functions.domain import layout
 from infra import storage
 
-DATA_BUCKETS = ("StorageUploads", "StorageWork", "StorageResults", "StorageModels")
+DATA_BUCKETS = ("StorageUploads", "StorageWork", "StorageResults", "StorageModels", "StorageTraining")
 
 
 def test_every_bucket_is_private_and_only_spoken_to_over_tls(default: Any) -> None:
@@ -31,7 +31,7 @@ def test_every_data_bucket_is_encrypted_with_the_services_key_and_logs_access(de
 
 
 def test_what_people_write_or_keep_is_versioned_and_what_is_transient_expires(default: Any) -> None:
-    for name in ("StorageUploads", "StorageResults", "StorageModels"):
+    for name in ("StorageUploads", "StorageResults", "StorageModels", "StorageTraining"):
         bucket = default.named("AWS::S3::Bucket", name)
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
         rules = bucket["LifecycleConfiguration"]["Rules"]
@@ -80,7 +80,7 @@ def test_the_index_answers_every_question_that_the_functions_ask(default: Any) -
 
 
 def test_the_prefixes_that_are_granted_are_those_that_keys_have() -> None:
-    names = ("INSTANCES", "BATCHES", "OUTPUTS", "PREDICTIONS", "ARTIFACTS")
+    names = ("INSTANCES", "BATCHES", "OUTPUTS", "PREDICTIONS", "ARTIFACTS", "COHORTS", "SLICES", "RUNS")
     assert {name: getattr(storage, name) for name in names} == {name: getattr(layout, name) for name in names}
 
 

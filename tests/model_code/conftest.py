@@ -1,4 +1,4 @@
-"""Fixtures: made CT objects, a training channel of them, and a model that was really trained on it."""
+"""Fixtures: made CT objects, a snapshot of them, and a model that was really trained on it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from model_code.container import Container
 from model_code.train import train
+from tests.snapshots import Labelled, write_snapshot
 from wetread.demo.encode import pixel_data
 
 LABELS = ("normal", "cap", "covid")
@@ -85,34 +86,38 @@ def chest(label: str, rng: np.random.Generator) -> np.ndarray:
     return (hu + rng.normal(1024, 25, hu.shape)).clip(0, 4095).astype(np.uint16)
 
 
-@pytest.fixture(scope="session")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training channel of twelve patients, each in a folder of its own."""
-    folder = tmp_path_factory.mktemp("channel")
+def chests(patients_per_class: int = PATIENTS_PER_CLASS) -> list[Labelled]:
+    """Each class's patients in turn: of four the first two to train on, then one to validate and one to test on."""
     rng = np.random.default_rng(7)
-    entries = []
-    for number in range(PATIENTS_PER_CLASS * len(LABELS)):
-        label = LABELS[number % len(LABELS)]
-        (folder / f"study-{number}").mkdir()
-        for index in range(SLICES_PER_PATIENT):
-            name = f"p{number}-{index}.dcm"
-            body = make_slice(chest(label, rng), PatientID=f"P{number}")
-            (folder / f"study-{number}" / name).write_bytes(body)
-            content = {"type": "classification", "label": label}
-            entries.append({"studyId": f"study-{number}", "seriesId": "1", "filename": name, "content": content})
-    (folder / "manifest.json").write_text(json.dumps(entries))
-    return folder
+    return [
+        Labelled(make_slice(chest(label, rng), PatientID=f"P{label}{number}"), label, f"P{label}{number}", split)
+        for number in range(patients_per_class)
+        for label in LABELS
+        for split in [("train", "train", "validation", "test")[number % 4]]
+        for _ in range(SLICES_PER_PATIENT)
+    ]
+
+
+def opt_ml(base: Path, slices: list[Labelled], **hyperparameters: object) -> Container:
+    """A training job's /opt/ml, ready for ``train``."""
+    write_snapshot(base / "input/data", slices, LABELS)
+    made = Container(base)
+    made.hyperparameters.parent.mkdir(parents=True)
+    made.hyperparameters.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))
+    return made
 
 
 @pytest.fixture(scope="session")
-def container(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> Container:
+def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
     """A /opt/ml in which a training job has run; its log is in training.log."""
-    made = Container(tmp_path_factory.mktemp("opt-ml"))
-    made.training_channel.parent.mkdir(parents=True)
-    made.training_channel.symlink_to(channel)
-    made.hyperparameters.parent.mkdir(parents=True)
-    values = {"epochs": 5, "batch_size": 4, "image_size": SIZE, "model_name": "tiny", "model_version": "1.2.3"}
-    made.hyperparameters.write_text(json.dumps({name: str(value) for name, value in values.items()}))
+    made = opt_ml(
+        tmp_path_factory.mktemp("opt-ml"),
+        chests(),
+        epochs=5,
+        image_size=SIZE,
+        model_name="tiny",
+        model_version="1.2.3",
+    )
     handler = logging.FileHandler(made.base / "training.log")
     logger = logging.getLogger("model_code")
     logger.addHandler(handler)

@@ -13,9 +13,24 @@ def test_paths_are_sagemakers_unless_moved() -> None:
     container = Container.from_environment({})
     assert container.model_dir == Path("/opt/ml/model")
     assert container.hyperparameters == Path("/opt/ml/input/config/hyperparameters.json")
-    assert container.training_channel == Path("/opt/ml/input/data/training")
+    assert container.slices_channel == Path("/opt/ml/input/data/slices")
+    assert container.snapshot_channel == Path("/opt/ml/input/data/snapshot/snapshot.json")
+    assert container.resource_config == Path("/opt/ml/input/config/resourceconfig.json")
+    assert container.checkpoints == Path("/opt/ml/checkpoints")
     assert container.failure == Path("/opt/ml/output/failure")
     assert Container.from_environment({"SAGEMAKER_BASE_DIR": "/x"}).model_dir == Path("/x/model")
+
+
+def test_paths_of_a_processing_job() -> None:
+    container = Container.from_environment({"SAGEMAKER_BASE_DIR": "/x"})
+    paths, base = container.processing, Path("/x/processing")
+    assert paths.snapshot == base / "input/snapshot/snapshot.json"
+    assert paths.slices == base / "input/slices"
+    assert paths.candidate == base / "input/candidate/model.tar.gz"
+    assert paths.champion == base / "input/champion/model.tar.gz"
+    assert paths.audit == base / "output/audit/audit.json"
+    assert paths.evaluation == base / "output/evaluation"
+    assert container.message == Path("/x/output/message")
 
 
 @pytest.mark.parametrize(

@@ -1,86 +1,96 @@
-"""The training channel: tolerant in finding files, complete in naming what is wrong."""
+"""A snapshot's slices from their channel: verified, in order, named when unreadable, and small in memory."""
 
 from __future__ import annotations
 
-import json
+import hashlib
+import threading
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from model_code.dataset import read_manifest, read_slices
-from model_code.errors import TrainingError
-from tests.model_code.conftest import LABELS, MakeSlice
+from model_code import transforms
+from model_code.dataset import Samples, load, quantised, read_cases
+from model_code.dicom import decode, read_instance
+from model_code.errors import InstanceCode, InstanceError, SnapshotError
+from model_code.snapshot import Case, Split
+from model_code.transforms import Preprocessing
+from tests.model_code.conftest import LABELS, SIZE, MakeSlice, chest
 
-
-def entry(filename: str, label: str = "cap", study: str = "s1", **changes: Any) -> dict[str, Any]:
-    content = {"type": "classification", "label": label}
-    return {"studyId": study, "seriesId": "r1", "filename": filename, "content": content} | changes
-
-
-def write(channel: Path, entries: Any, files: dict[str, bytes]) -> None:
-    for name, body in files.items():
-        (channel / name).parent.mkdir(parents=True, exist_ok=True)
-        (channel / name).write_bytes(body)
-    (channel / "manifest.json").write_text(json.dumps(entries))
+LUNG = Preprocessing(image_size=SIZE)
 
 
-def test_files_are_found_by_name_at_any_depth(tmp_path: Path, make_slice: MakeSlice) -> None:
-    write(tmp_path, [entry("a.dcm", "covid"), entry("x/b.dcm")], {"deep/er/a.dcm": make_slice(), "b.dcm": make_slice()})
-    slices = list(read_slices(read_manifest(tmp_path, LABELS)))
-    assert [(one.label, one.patient, one.hounsfield.shape) for one in slices] == [
-        ("covid", "SECRET-42", (6, 8)),
-        ("cap", "SECRET-42", (6, 8)),
+def cases(folder: Path, bodies: list[bytes], label: str = "cap") -> list[Case]:
+    made = []
+    for line, body in enumerate(bodies, start=1):
+        name = f"{line:032x}.dcm"
+        (folder / name).write_bytes(body)
+        digest = hashlib.sha256(body).hexdigest()
+        made.append(
+            Case(line=line, name=name, content_sha256=digest, label=label, split=Split.TRAIN, patient=f"p{line}")
+        )
+    return made
+
+
+def test_what_is_kept_is_what_inference_sees_but_for_rounding(tmp_path: Path, make_slice: MakeSlice) -> None:
+    bodies = [make_slice(chest(label, np.random.default_rng(3))) for label in LABELS]
+    samples, problems = load(tmp_path, cases(tmp_path, bodies), LABELS, LUNG)
+    assert not problems
+    assert (samples.images.dtype, samples.images.shape) == (torch.uint8, (3, 1, SIZE, SIZE))
+    assert samples.targets.tolist() == [1, 1, 1]
+    pipeline = transforms.deterministic(LUNG)
+    for index, body in enumerate(bodies):
+        exact = transforms.apply(pipeline, decode(read_instance(body)))
+        torch.testing.assert_close(samples.image(index), exact, atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_a_part_shares_the_memory() -> None:
+    samples = Samples(quantised(torch.rand(4, 1, 8, 8)), torch.arange(4))
+    part = samples.part(slice(1, 3))
+    assert part.targets.tolist() == [1, 2]
+    assert part.images.data_ptr() == samples.images[1].data_ptr()
+
+
+def test_slices_are_read_side_by_side_and_given_out_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    together = threading.Barrier(2, timeout=60)
+
+    def reader(body: bytes) -> bytes:
+        together.wait()
+        return body
+
+    bodies = [str(number).encode() for number in range(40)]
+    read = list(read_cases(tmp_path, cases(tmp_path, bodies), reader))
+    assert [body for _, body in read] == bodies
+    assert [case.line for case, _ in read] == list(range(1, 41))
+
+
+def test_an_unreadable_slice_is_given_out_as_its_error(tmp_path: Path) -> None:
+    refused = InstanceError(InstanceCode.MULTI_FRAME, "Two frames.")
+
+    def reader(body: bytes) -> bytes:
+        if body == b"2":
+            raise refused
+        return body
+
+    assert [read for _, read in read_cases(tmp_path, cases(tmp_path, [b"1", b"2", b"3"]), reader)] == [
+        b"1",
+        refused,
+        b"3",
     ]
 
 
-def test_a_repeated_file_name_is_told_apart_by_its_study(tmp_path: Path) -> None:
-    write(tmp_path, [entry("a.dcm", study="s2")], {"s1/a.dcm": b"1", "s2/a.dcm": b"2"})
-    assert read_manifest(tmp_path, LABELS)[0].path.read_bytes() == b"2"
+def test_every_unreadable_slice_is_named_and_the_others_are_read(tmp_path: Path, make_slice: MakeSlice) -> None:
+    sound = make_slice(np.full((SIZE, SIZE), 4000, np.uint16))
+    samples, problems = load(tmp_path, cases(tmp_path, [b"?", sound, make_slice(Rows=0)]), LABELS, LUNG)
+    assert [problem.split(":")[0] for problem in problems] == ["line 1", "line 3"]
+    assert "NotDicom" in problems[0]
+    assert samples.image(1).min() == 1
 
 
-def test_without_a_patient_id_the_study_stands_for_the_patient(tmp_path: Path, make_slice: MakeSlice) -> None:
-    write(tmp_path, [entry("a.dcm", study="s9")], {"a.dcm": make_slice(PatientID="")})
-    assert next(read_slices(read_manifest(tmp_path, LABELS))).patient == "s9"
-
-
-def test_every_bad_entry_is_named(tmp_path: Path) -> None:
-    entries = [
-        entry("absent.dcm"),
-        entry("a.dcm", "pneumonia"),
-        {"studyId": "s1"},
-        "a.dcm",
-        entry("a.dcm", content={"type": "segmentation", "label": "cap"}),
-        entry("twice.dcm", study="elsewhere", seriesId="elsewhere"),
-    ]
-    write(tmp_path, entries, {"a.dcm": b"", "1/twice.dcm": b"", "2/twice.dcm": b""})
-    with pytest.raises(TrainingError) as caught:
-        read_manifest(tmp_path, LABELS)
-    message = str(caught.value)
-    assert all(f"entry {line}: " in message for line in range(1, len(entries) + 1))
-    assert "'absent.dcm' is not in the channel" in message
-    assert "'twice.dcm' is there 2 times" in message
-
-
-def test_every_unreadable_file_is_named(tmp_path: Path, make_slice: MakeSlice) -> None:
-    names = ("a.dcm", "b.dcm", "c.dcm")
-    write(
-        tmp_path, [entry(name) for name in names], {"a.dcm": b"?", "b.dcm": make_slice(), "c.dcm": make_slice(Rows=0)}
-    )
-    with pytest.raises(TrainingError) as caught:
-        list(read_slices(read_manifest(tmp_path, LABELS)))
-    assert "entry 1 (a.dcm): NotDicom" in str(caught.value)
-    assert "entry 3 (c.dcm): TooManyPixels" in str(caught.value)
-    assert "b.dcm" not in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", "[1,"])
-def test_a_manifest_that_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(TrainingError, match=r"manifest\.json is not"):
-        read_manifest(tmp_path, LABELS)
-
-
-def test_the_sample_manifest_names_the_real_slices(real_slices: list[Path]) -> None:
-    cases = read_manifest(real_slices[0].parent, LABELS)
-    assert {case.path for case in cases} == set(real_slices)
+def test_a_slice_whose_bytes_changed_ends_the_reading(tmp_path: Path) -> None:
+    pinned = cases(tmp_path, [b"1", b"2"])
+    (tmp_path / pinned[1].name).write_bytes(b"3")
+    with pytest.raises(SnapshotError, match="line 2: "):
+        list(read_cases(tmp_path, pinned, bytes))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -13,7 +16,7 @@ from pydicom import uid
 from pydicom.encaps import get_frame
 
 from model_code import decoder_process
-from model_code.decoder_process import DecoderProcess, DecodingFailed
+from model_code.decoder_process import DecoderProcess, Decoders, DecodingFailed
 from tests.model_code.conftest import MakeSlice
 
 STORED = np.arange(48, dtype=np.uint16).reshape(6, 8)
@@ -94,3 +97,30 @@ def test_a_child_that_cannot_start_is_an_error_of_ours_not_of_the_object(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="did not start"):
         process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+
+
+def test_threads_that_decode_at_once_have_a_child_each_and_later_ones_use_them_again(
+    codestream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Barrier(2, timeout=60)
+    decode = DecoderProcess.decode
+    used: list[DecoderProcess] = []
+
+    def decode_together(self: DecoderProcess, *frame: Any) -> Any:
+        together.wait()
+        used.append(self)
+        return decode(self, *frame)
+
+    decoders = Decoders()
+    frame = (uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            with monkeypatch.context() as patch:
+                patch.setattr(DecoderProcess, "decode", decode_together)
+                both = list(threads.map(lambda _: decoders.decode(*frame), range(2)))
+            later = threads.submit(decoders.decode, *frame).result()
+    finally:
+        decoders.close()
+    assert all(np.array_equal(pixels, STORED) for pixels in (*both, later))
+    assert len({id(one) for one in used}) == 2
+    assert all(one._child is None for one in used)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from model_code.container import Container
-from model_code.errors import NotAcceptable, UnsupportedMediaType
+from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.inference import Model, input_fn, model_fn, output_fn, predict_fn
 from tests.model_code.conftest import LABELS, SOP_INSTANCE_UID, MakeSlice
 
@@ -49,6 +50,17 @@ def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
     assert sum(document["Probabilities"].values()) == pytest.approx(1, abs=1e-12)
     assert document["Class"] == max(document["Probabilities"], key=document["Probabilities"].get)
     assert set(document["TimingsMs"]) == {"Decode", "Predict"}
+
+
+def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: Model, body: bytes) -> None:
+    reading = input_fn(body, DICOM).reading
+    assert not isinstance(reading, InstanceError)
+    logits = model.logits(model.prepare(reading)[None])
+    for temperature in (model.temperature, 4.0):
+        answered = predict(replace(model, temperature=temperature), body)["Probabilities"]
+        expected = torch.softmax(logits[0] / temperature, dim=0).tolist()
+        assert list(answered.values()) == pytest.approx(expected, abs=1e-9)
+    assert model.temperature != 1.0
 
 
 def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:

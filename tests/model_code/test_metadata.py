@@ -19,6 +19,7 @@ ABOUT = Metadata(
     labels=("a", "b"),
     preprocessing=Preprocessing(image_size=128, window_level_hu=-500.0, window_width_hu=1400.0),
     weights_sha256="0f",
+    temperature=1.5,
     probe_logits=(0.25, 0.75),
 )
 
@@ -41,12 +42,21 @@ def test_the_words_of_a_monai_bundle() -> None:
     assert written["eval_metrics"] == {"val_accuracy": 0.5}
 
 
+def test_an_artifact_from_before_temperatures_has_uncalibrated_probabilities() -> None:
+    old = document()
+    del old["calibration"]
+    assert metadata.parse(json.dumps(old)).temperature == 1.0
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda d: d.update(format="wetread-artifact/2"), "this image reads"),
         (lambda d: d.pop("preprocessing"), "KeyError 'preprocessing'"),
         (lambda d: d["network_data_format"]["inputs"]["image"].update(spatial_shape=[128, 64]), "not a square"),
+        (lambda d: d["calibration"].update(temperature=0), "temperature is 0.0, not a number above 0"),
+        (lambda d: d["calibration"].update(temperature="nan"), "temperature is nan"),
+        (lambda d: d["calibration"].pop("temperature"), "KeyError 'temperature'"),
         (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 probe"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"1": "a"}), "KeyError '0'"),
     ],

@@ -1,7 +1,8 @@
-"""A training job on a made channel: it learns, it says so, and it leaves an artifact that inference takes."""
+"""A training job on a made snapshot: it learns, it says so, and it leaves an artifact that inference takes."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -14,40 +15,64 @@ from model_code.artifact import load
 from model_code.container import Container
 from model_code.errors import TrainingError
 from model_code.train import train
-from tests.model_code.conftest import LABELS, PATIENTS_PER_CLASS, SIZE, SLICES_PER_PATIENT
+from tests.model_code.conftest import LABELS, SIZE, SLICES_PER_PATIENT, chests, opt_ml
 
-PROGRESS = re.compile(r"epoch=(\d+) train_loss=([\d.]+) val_loss=([\d.]+) val_accuracy=([\d.]+)")
-
-
-def with_channel(base: Path, channel: Path, **hyperparameters: object) -> Container:
-    container = Container(base)
-    container.training_channel.parent.mkdir(parents=True)
-    container.training_channel.symlink_to(channel)
-    container.hyperparameters.parent.mkdir(parents=True)
-    container.hyperparameters.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))
-    return container
+# The patterns of the training job's MetricDefinitions.
+METRICS = {
+    "train:loss": r"train_loss=([0-9.]+)",
+    "validation:loss": r"val_loss=([0-9.]+)",
+    "validation:accuracy": r"val_accuracy=([0-9.]+)",
+    "validation:balanced_accuracy": r"val_balanced_accuracy=([0-9.]+)",
+    "epoch_seconds": r"epoch_seconds=([0-9.]+)",
+}
 
 
-def test_the_log_shows_it_learning(container: Container) -> None:
-    lines = [tuple(map(float, match)) for match in PROGRESS.findall((container.base / "training.log").read_text())]
-    assert [line[0] for line in lines] == [1, 2, 3, 4, 5]
-    assert lines[-1][1] < lines[0][1] / 2
-    assert lines[-1][3] == 1
+def metadata(container: Container) -> dict[str, object]:
+    document: dict[str, object] = json.loads((container.model_dir / "metadata.json").read_text())
+    return document
 
 
-def test_it_learns(container: Container) -> None:
-    document = json.loads((container.model_dir / "metadata.json").read_text())
+def test_the_log_shows_it_learning_where_sagemaker_looks(container: Container) -> None:
+    lines = [line for line in (container.base / "training.log").read_text().splitlines() if line.startswith("epoch=")]
+    assert [line.split()[0] for line in lines] == [f"epoch={number}" for number in range(1, 6)]
+    charts = {name: [float(value) for line in lines for value in re.findall(p, line)] for name, p in METRICS.items()}
+    assert all(len(values) == 5 for values in charts.values())
+    assert charts["train:loss"][-1] < charts["train:loss"][0] / 2
+    assert charts["validation:balanced_accuracy"][-1] == 1
+
+
+def test_the_metadata_says_how_the_model_came_to_be(container: Container) -> None:
+    document = metadata(container)
+    training = document["training"]
+    snapshot = json.loads(container.snapshot_channel.read_text())
+    assert training["snapshot_digest"] == snapshot["Digest"]
+    assert training["slices"] == {
+        "train": dict.fromkeys(LABELS, 2 * SLICES_PER_PATIENT),
+        "validation": dict.fromkeys(LABELS, SLICES_PER_PATIENT),
+    }
+    assert training["patients"] == {"train": 2 * len(LABELS), "validation": len(LABELS)}
+    assert training["hyperparameters"]["model_version"] == "1.2.3"
+    assert [line["epoch"] for line in training["history"]] == [1, 2, 3, 4, 5]
+    best = training["history"][training["best_epoch"] - 1]
+    assert document["eval_metrics"].items() <= best.items()
     assert document["eval_metrics"]["val_balanced_accuracy"] == 1
-    slices = PATIENTS_PER_CLASS * SLICES_PER_PATIENT
-    assert document["training"]["slices"] == dict.fromkeys(LABELS, slices)
-    assert document["training"]["patients"] == PATIENTS_PER_CLASS * len(LABELS)
-    assert document["training"]["validation_patients"] == len(LABELS)
-    assert document["training"]["hyperparameters"]["batch_size"] == 4
+
+
+def test_the_test_slices_are_never_opened(tmp_path: Path) -> None:
+    slices = [dataclasses.replace(one, body=b"no DICOM") if one.split == "test" else one for one in chests()]
+    container = opt_ml(tmp_path, slices, epochs=1, image_size=SIZE)
+    for entry in json.loads(container.snapshot_channel.read_text())["Slices"]:
+        if entry["Split"] == "test":
+            (container.slices_channel / entry["Slice"]).unlink()
+    train(container)
+    assert load(container.model_dir)
 
 
 def test_the_artifact_names_no_patient_and_no_object(container: Container) -> None:
     text = (container.model_dir / "metadata.json").read_text()
-    assert not re.search(r"\bP\d+\b|\.dcm|study-", text)
+    snapshot = json.loads(container.snapshot_channel.read_text())
+    named = {entry[name] for entry in snapshot["Slices"] for name in ("Slice", "Patient", "StudyInstanceUID")}
+    assert not any(name in text for name in named)
 
 
 def test_what_it_leaves_can_be_loaded(container: Container) -> None:
@@ -57,34 +82,45 @@ def test_what_it_leaves_can_be_loaded(container: Container) -> None:
     assert about.preprocessing.image_size == SIZE
 
 
-def test_one_patient_per_class_trains_without_validation_and_says_so(
-    tmp_path: Path, channel: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    few = tmp_path / "few"
-    few.mkdir()
-    entries = [one for one in json.loads((channel / "manifest.json").read_text()) if int(one["studyId"][6:]) < 3]
-    (few / "manifest.json").write_text(json.dumps(entries))
-    (few / "objects").symlink_to(channel)
-    for folder in channel.glob("study-[012]"):
-        (few / folder.name).mkdir()
-        for path in folder.iterdir():
-            (few / folder.name / path.name).write_bytes(path.read_bytes())
-    container = with_channel(tmp_path / "base", few, epochs=1, image_size=SIZE)
+def test_without_validation_slices_it_trains_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    slices = [one for one in chests() if one.split == "train"]
+    container = opt_ml(tmp_path, slices, epochs=1, image_size=SIZE)
     with caplog.at_level(logging.INFO, "model_code"):
         train(container)
-    assert "no validation: fewer than two patients with cap, covid, normal" in caplog.text
-    document = json.loads((container.model_dir / "metadata.json").read_text())
-    assert document["eval_metrics"] == {}
-    assert document["training"]["validation"].startswith("fewer than two patients")
+    assert "no validation slices: the last epoch's model is kept" in caplog.text
+    document = metadata(container)
+    assert (document["eval_metrics"], document["calibration"]) == ({}, {"temperature": 1.0})
 
 
-def test_a_class_without_slices_is_refused(tmp_path: Path, channel: Path) -> None:
-    with pytest.raises(TrainingError, match="no slice labelled flu"):
-        train(with_channel(tmp_path, channel, labels="normal,cap,covid,flu"))
+def test_every_slice_that_cannot_be_read_is_named_by_its_line(tmp_path: Path) -> None:
+    slices = [
+        dataclasses.replace(one, body=b"no DICOM") if line in {2, 30} else one
+        for line, one in enumerate(chests(), start=1)
+    ]
+    assert {slices[1].split, slices[29].split} == {"train", "validation"}
+    with pytest.raises(TrainingError) as caught:
+        train(opt_ml(tmp_path, slices, image_size=SIZE))
+    assert "2 slices of the snapshot cannot be trained on: line 2: NotDicom" in str(caught.value)
+    assert "; line 30: NotDicom" in str(caught.value)
+
+
+def test_a_slice_with_other_bytes_than_the_snapshot_pinned_is_refused(tmp_path: Path) -> None:
+    container = opt_ml(tmp_path, chests(), image_size=SIZE)
+    name = json.loads(container.snapshot_channel.read_text())["Slices"][4]["Slice"]
+    with (container.slices_channel / name).open("ab") as body:
+        body.write(b"\0")
+    with pytest.raises(TrainingError, match=r"line 5: .* its bytes were changed"):
+        train(container)
+
+
+def test_a_class_without_slices_to_train_on_is_refused(tmp_path: Path) -> None:
+    slices = [one for one in chests() if one.label != "cap" or one.split != "train"]
+    with pytest.raises(TrainingError, match="split train has no slice labelled cap"):
+        train(opt_ml(tmp_path, slices))
 
 
 def test_a_failure_is_written_where_sagemaker_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
     assert main(["train"]) == 1
-    assert "has no manifest.json" in (tmp_path / "output" / "failure").read_text()
+    assert "no snapshot.json" in (tmp_path / "output" / "failure").read_text()
     assert not (tmp_path / "model").exists()

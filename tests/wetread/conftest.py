@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import itertools
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,9 +18,11 @@ from functions.aws.champion import Champion
 from functions.aws.index import IndexName, Page
 from functions.domain.batch import Batch
 from functions.domain.row import NAMES, Row, Status
-from wetread import cli
+from tests.fakes.wire import Wire, client_error
+from wetread import cli, following
 from wetread.commands import session
 from wetread.deployment import Deployment
+from wetread.runs import Runs
 
 _FIELDS = {name: field for field, name in NAMES.items()}
 _numbers = itertools.count(1)
@@ -117,16 +124,126 @@ class Queues:
 
 
 class MemoryBucket:
-    """An S3 client that keeps what is put, each put a new version."""
+    """An S3 client that keeps what is put, each put a new version; ``objects`` are the newest by bucket and key."""
 
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], bytes] = {}
+        self.objects: dict[tuple[str, str], bytes] = {}
+        self.heads = 0
         self._numbers = itertools.count(1)
 
-    def put_object(self, *, Bucket, Key, Body, ContentType) -> dict[str, str]:  # noqa: N803
-        version = f"version-{next(self._numbers)}"
-        self.versions[Key, version] = Body.read()
+    def put_object(self, *, Bucket, Key, Body, ContentType, ChecksumSHA256=None) -> dict[str, str]:  # noqa: N803
+        version, body = f"version-{next(self._numbers)}", Body.read()
+        assert ChecksumSHA256 in {None, _checksum(body)}
+        self.versions[Key, version] = self.objects[Bucket, Key] = body
         return {"VersionId": version}
+
+    def get_object(self, *, Bucket, Key) -> dict[str, io.BytesIO]:  # noqa: N803
+        if (Bucket, Key) not in self.objects:
+            raise client_error("NoSuchKey", Key)
+        return {"Body": io.BytesIO(self.objects[Bucket, Key])}
+
+    def head_object(self, *, Bucket, Key, ChecksumMode) -> dict[str, str]:  # noqa: N803
+        assert ChecksumMode == "ENABLED"
+        self.heads += 1
+        return {"ChecksumSHA256": _checksum(self.objects[Bucket, Key])}
+
+    def get_paginator(self, operation: str) -> SimpleNamespace:
+        assert operation == "list_objects_v2"
+        return SimpleNamespace(paginate=self._list)
+
+    def _list(self, *, Bucket, Prefix):  # noqa: N803
+        found = {key: body for (bucket, key), body in self.objects.items() if bucket == Bucket}
+        yield {}  # a page may have no Contents
+        yield {"Contents": [{"Key": k, "Size": len(body)} for k, body in found.items() if k.startswith(Prefix)]}
+
+
+def _checksum(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+class Executions:
+    """Step Functions: a started execution goes through ``states``, one with each look, and ends as ``ending``."""
+
+    def __init__(self) -> None:
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.states = ["Snapshot", "Train"]
+        self.ending: dict[str, Any] = {"status": "SUCCEEDED", "output": "{}"}
+        self._numbers = itertools.count()
+
+    def add(self, name: str, **values: Any) -> str:
+        """An execution that has ended as ``values`` say, or not; newer than all before it."""
+        arn = f"{MACHINE.replace('stateMachine', 'execution')}:{name}"
+        started = datetime(2026, 11, 23, 8, tzinfo=UTC) + timedelta(minutes=next(self._numbers))
+        facts = {"executionArn": arn, "name": name, "startDate": started, "status": "RUNNING", "input": "{}", "at": 0}
+        self.executions[arn] = facts | values
+        if self.executions[arn]["status"] != "RUNNING":
+            self.executions[arn].setdefault("stopDate", started + timedelta(seconds=90))
+        return arn
+
+    def start_execution(self, **request: Any) -> dict[str, Any]:
+        assert request["stateMachineArn"] == MACHINE
+        if request["name"] in {one["name"] for one in self.executions.values()}:
+            raise client_error("ExecutionAlreadyExists", request["name"])
+        arn = self.add(request["name"], input=request["input"])
+        return {"executionArn": arn, "startDate": self.executions[arn]["startDate"]}
+
+    def describe_execution(self, **request: Any) -> dict[str, Any]:
+        execution = self.executions[request["executionArn"]]
+        if execution["status"] == "RUNNING":
+            execution["at"] += 1
+            if execution["at"] > len(self.states):
+                execution |= {"stopDate": execution["startDate"] + timedelta(seconds=90)} | self.ending
+        return dict(execution)
+
+    def list_executions(self, **request: Any) -> dict[str, Any]:
+        wanted = request.get("statusFilter")
+        newest = reversed(self.executions.values())
+        return {"executions": [one for one in newest if wanted in {None, one["status"]}]}
+
+    def get_execution_history(self, **request: Any) -> dict[str, Any]:
+        assert request["reverseOrder"]
+        entered = self.states[: self.executions[request["executionArn"]]["at"]]
+        events: list[dict[str, Any]] = [{"type": "TaskScheduled"}]
+        events += [_entered(state) for state in reversed(entered)]
+        return {"events": events}
+
+
+def _entered(state: str) -> dict[str, Any]:
+    kind = "Fail" if state == "Failed" else "Task"
+    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": {"name": state}}
+
+
+class JobLogs:
+    """SageMaker's lists of jobs, and CloudWatch Logs: one stream with ``lines`` for each job in ``jobs``."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+        self.lines: list[str] = []
+        self.groups: list[str] = []
+
+    def list_training_jobs(self, **request: Any) -> dict[str, Any]:
+        return {"TrainingJobSummaries": [{"TrainingJobName": one} for one in self._fitting(request)]}
+
+    def list_processing_jobs(self, **request: Any) -> dict[str, Any]:
+        return {"ProcessingJobSummaries": [{"ProcessingJobName": one} for one in self._fitting(request)]}
+
+    def describe_log_streams(self, **request: Any) -> dict[str, Any]:
+        self.groups.append(request["logGroupName"])
+        job = request["logStreamNamePrefix"].removesuffix("/")
+        streams = [{"logStreamName": f"{job}/algo-2"}, {"logStreamName": f"{job}/algo-1", "lastEventTimestamp": 9}]
+        return {"logStreams": streams if self.lines else []}
+
+    def get_log_events(self, **request: Any) -> dict[str, Any]:
+        assert request["logStreamName"].endswith("algo-1")
+        return {"events": [{"message": line} for line in self.lines[-request["limit"] :]]}
+
+    def _fitting(self, request: dict[str, Any]) -> list[str]:
+        assert (request["SortBy"], request["SortOrder"]) == ("CreationTime", "Descending")
+        return [job for job in reversed(self.jobs) if request["NameContains"] in job][: request["MaxResults"]]
+
+
+MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:wetread-training"
 
 
 DEPLOYMENT = Deployment(
@@ -134,10 +251,12 @@ DEPLOYMENT = Deployment(
     work_bucket_name="work",
     results_bucket_name="results",
     models_bucket_name="models",
+    training_bucket_name="training",
     index_table_name="index",
     batches_table_name="batches",
     tick_queue_url="http://queue/tick.fifo",
     model_package_group_name="wetread",
+    training_state_machine_arn=MACHINE,
     job_role_arn="arn:aws:iam::000000000000:role/job",
     image_uri="local/wetread:latest",
     instance_type="ml.m5.xlarge",
@@ -166,7 +285,8 @@ def memory_index() -> type[MemoryIndex]:
 
 @pytest.fixture
 def connection() -> SimpleNamespace:
-    index = MemoryIndex()
+    index, jobs = MemoryIndex(), JobLogs()
+    executions: Any = Wire("stepfunctions", Executions())
     return SimpleNamespace(
         where="AWS account 123456789012, region eu-west-1, stack Wetread",
         local=False,
@@ -177,6 +297,13 @@ def connection() -> SimpleNamespace:
         sqs=Queues(),
         s3=MemoryBucket(),
         registry=SimpleNamespace(champion=lambda: CHAMPION, versions=list),
+        champions=SimpleNamespace(get=lambda: CHAMPION, withdrawal=lambda model_package: None),
+        stepfunctions=executions,
+        executions=executions._fake,
+        runs=Runs(executions, MACHINE),
+        jobs=jobs,
+        sagemaker=Wire("sagemaker", jobs),
+        logs=Wire("logs", jobs),
     )
 
 
@@ -184,6 +311,7 @@ def connection() -> SimpleNamespace:
 def wetread(connection, monkeypatch) -> Callable[..., Result]:
     """Run the command line against ``connection``."""
     monkeypatch.setattr(session, "connect", lambda choice: connection)
+    monkeypatch.setattr(following.time, "sleep", lambda _: None)
     for variable in ("WETREAD_LOCAL", "AWS_PROFILE", "WETREAD_STACK"):
         monkeypatch.delenv(variable, raising=False)
     return lambda *arguments: CliRunner().invoke(cli.main, [str(argument) for argument in arguments])

@@ -26,12 +26,15 @@ def test_every_command_and_option_has_help(wetread, path, command) -> None:
 
 
 def test_the_commands_are_these() -> None:
-    names = {"up", "down", "submit", "results", "status", "model", "predict", "doctor", "demo"}
+    names = {"up", "down", "submit", "results", "status", "train", "runs", "model", "predict", "doctor", "demo"}
     assert set(main.commands) == names
-    assert set(main.commands["model"].commands) == {"list", "register", "promote"}  # type: ignore[attr-defined]
+    of_models = {"list", "show", "register", "promote", "rollback", "rescore"}
+    assert set(main.commands["model"].commands) == of_models  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("command", [("results", "--json"), ("status", "--json"), ("model", "list", "--json")])
+@pytest.mark.parametrize(
+    "command", [("results", "--json"), ("status", "--json"), ("runs", "--json"), ("model", "list", "--json")]
+)
 def test_the_first_line_names_the_cloud_and_stdout_stays_clean(wetread, connection, command) -> None:
     result = wetread(*command)
     assert result.exit_code == 0

@@ -40,6 +40,14 @@ def test_everything_is_seen(connection, pending, completed) -> None:
     assert document["DeadLetters"] == {"uploads-dead": 0, "tick-dead": 3}
 
 
+def test_what_is_read_again_waits_since_it_was_asked_for(connection, pending) -> None:
+    connection.index.rows += [
+        pending(received_at="2026-10-01T08:00:00.000Z", requeued_at="2026-11-23T08:55:00.000Z"),
+        pending(received_at="2026-11-23T08:50:00.000Z"),
+    ]
+    assert look(connection).to_json(NOW)["OldestPendingSeconds"] == 600
+
+
 def test_an_empty_service(connection) -> None:
     connection.registry.champion = lambda: None
     document = look(connection).to_json(NOW)

@@ -58,3 +58,12 @@ def test_thousands_of_open_rows_are_looked_at_less_often(pending) -> None:
     timeline = Timeline(rows)
     waited(timeline, [row.upload_id for row in rows], timeout=20)
     assert len(timeline.asked) <= 6
+
+
+def test_what_counts_as_ended_can_be_chosen(pending) -> None:
+    row = pending()
+    timeline = Timeline([], [row])
+    found = wait(
+        timeline, [row.upload_id], 60, lambda _: None, ended=lambda _: True, clock=timeline.clock, sleep=timeline.sleep
+    )
+    assert (found.open, list(found.rows.values()), len(timeline.asked)) == ((), [row], 2)

@@ -26,20 +26,27 @@ from wetread.problems import Problem
 @click.option("--count", default=24, show_default=True, type=click.IntRange(1, 1000), help="How many phantoms.")
 @pass_session
 def demo(session: Session, *, data: Path | None, size: int, count: int) -> None:
-    """Show the service at work: start the local cloud, make a first model, upload, wait, show the results.
+    """Show the service at work: start the local cloud, upload, train a first model, show the results.
 
     Without --data it uploads phantoms: synthetic chest CT slices, and a few spoilt ones that must be refused.
     """
     session.speak_locally()
     # Imported here because the phantoms need numpy and GDCM, which would slow every other command down.
     from wetread.demo import story  # noqa: PLC0415
+    from wetread.demo.training import first_model  # noqa: PLC0415
 
     cloud.up(progress=note)
     connection = session.connection
     workspace = current_home().root / FOLDER
     uploads = story.folder_uploads(data) if data else story.phantom_uploads(workspace, count, size)
-    story.first_model(connection, workspace, session.now())
-    rows = story.read(connection, uploads)
+    done = story.submit(connection, uploads)
+    champion = connection.registry.champion()
+    if champion:
+        note(f"The champion is {champion.model_package}; no model needs to be made.")
+    else:
+        story.show_waiting(connection, done)
+        first_model(connection, workspace, session.now())
+    rows = story.read(connection, uploads, done)
     story.compare(rows, uploads)
     surprises = story.surprises(rows, uploads)
     story.what_next(connection, rows)

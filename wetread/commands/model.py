@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from functions.aws.champion import Champion
-from functions.aws.registry import ModelVersion
+from wetread import documents, evaluations
+from wetread.commands.rollback import rescore, rollback
 from wetread.commands.session import Session, pass_session
 from wetread.console import note, print_json, print_table
-from wetread.formats import ago
-
-COLUMNS = ("", "Version", "Name", "Its version", "Approval", "Created", "Artifact")
+from wetread.versions import COLUMNS, Standing, standings
 
 
 @click.group()
 def model() -> None:
-    """List, register and promote model versions. Promotion needs no deployment."""
+    """List, register, promote and withdraw model versions. None of it needs a deployment."""
 
 
 @model.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @pass_session
 def list_(session: Session, *, as_json: bool) -> None:
-    """Show all versions, newest first; the champion is marked."""
-    registry = session.connection.registry
-    champion, versions = registry.champion(), registry.versions()
+    """Show all versions, newest first; the champion and what is withdrawn are marked."""
+    found = standings(session.connection.registry.versions(), session.connection.champions)
     if as_json:
-        print_json([_document(version, champion) for version in versions])
-    elif versions:
-        print_table(COLUMNS, (_line(version, champion, session.now()) for version in versions))
+        print_json([one.to_json() for one in found])
+    elif found:
+        print_table(COLUMNS, (one.line(session.now()) for one in found))
     else:
-        note("No version is registered: `wetread model register model.tar.gz` adds one.")
+        note("No version is registered: `wetread train --labels PATH` makes one, `wetread model register` adds one.")
+
+
+@model.command()
+@click.argument("version")
+@click.option("--json", "as_json", is_flag=True, help="Print it, with its whole evaluation, as JSON.")
+@pass_session
+def show(session: Session, version: str, *, as_json: bool) -> None:
+    """Show VERSION (<group>/<number>, or the number) in full: its figures, where it comes from, how it stands."""
+    connection = session.connection
+    found, champions = connection.registry.version(version), connection.champions
+    standing = Standing(found, champions.get(), champions.withdrawal(found.model_package))
+    evaluation = documents.read(connection, found.evaluation_uri)
+    if as_json:
+        print_json(standing.to_json() | {"Evaluation": evaluation})
+        return
+    print_table(("Version", found.model_package), standing.facts(), elastic=(found.model_package,))
+    if evaluation:
+        evaluations.show(evaluation, in_full=True)
+        note("Figures with 95 % intervals over patients. They are of these cases alone, and no clinical accuracy.")
+    elif found.evaluation_uri:
+        note(f"There is no evaluation to be read at {found.evaluation_uri} any more.")
 
 
 @model.command()
@@ -53,7 +69,7 @@ def register(session: Session, file: Path) -> None:
 def promote(session: Session, version: str) -> None:
     """Make VERSION (<group>/<number>, or the number) the champion: new batches use it at once.
 
-    To roll back, promote the version before.
+    No gate is asked. To take a champion back, and its results with it, see `wetread model rollback`.
     """
     champion = session.connection.registry.promote(version)
     click.echo(champion.model_package)
@@ -62,26 +78,5 @@ def promote(session: Session, version: str) -> None:
         note(f"What {champion.previous} answered: `wetread results --model {champion.previous}`.")
 
 
-def _document(version: ModelVersion, champion: Champion | None) -> dict[str, Any]:
-    return {
-        "ModelPackage": version.model_package,
-        "ModelPackageArn": version.arn,
-        "ModelApprovalStatus": version.approval,
-        "CreatedAt": version.created_at,
-        "Name": version.name,
-        "Version": version.version,
-        "ArtifactSHA256": version.artifact_sha256,
-        "Champion": champion is not None and champion.model_package == version.model_package,
-    }
-
-
-def _line(version: ModelVersion, champion: Champion | None, now: datetime) -> tuple[str, ...]:
-    return (
-        "champion" if champion and champion.model_package == version.model_package else "",
-        version.model_package,
-        version.name,
-        version.version,
-        version.approval,
-        ago(version.created_at, now),
-        version.artifact_sha256[:12],
-    )
+model.add_command(rollback)
+model.add_command(rescore)

@@ -6,7 +6,7 @@ import click
 
 from functions.domain.row import Status
 from wetread.commands.session import Session, pass_session
-from wetread.console import note, print_csv, print_json, print_table
+from wetread.console import note, print_csv, print_json, print_table, warn
 from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
 from wetread.problems import ConfigProblem
 from wetread.questions import Question, ask
@@ -75,5 +75,8 @@ def results(
         name_unhappy(answer.rows)
     else:
         note("No row fits.")
+    withdrawn = sorted({row.model_package or "" for row in answer.rows if row.withdrawn_at})
+    if withdrawn:
+        warn(f"Results of {', '.join(withdrawn)} are among these: withdrawn since, they count no more.")
     if answer.more:
         note(f"There are more than these {limit}: raise --limit, or narrow the question.")

@@ -7,8 +7,10 @@ from datetime import datetime
 import click
 
 from wetread.commands.session import Session, pass_session
+from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, print_table, warn
-from wetread.formats import ago
+from wetread.following import progress
+from wetread.formats import ago, span
 from wetread.survey import Survey, look
 
 
@@ -16,23 +18,26 @@ from wetread.survey import Survey, look
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @pass_session
 def status(session: Session, *, as_json: bool) -> None:
-    """Show uploads by status, slots and their jobs, the champion and dead letters."""
+    """Show uploads by status, slots and their jobs, training runs, the champion and dead letters."""
     survey = look(session.connection)
     if as_json:
         print_json(survey.to_json(session.now()))
     else:
-        _print(survey, session.now())
+        _print(session.connection, survey, session.now())
 
 
-def _print(survey: Survey, now: datetime) -> None:
+def _print(connection: Connection, survey: Survey, now: datetime) -> None:
     print_table(("Status", "Uploads"), ((one, str(count)) for one, count in survey.uploads.items()), title="Uploads")
     print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(survey, now), title="Slots")
+    if survey.training:
+        lines = [(run.run_id, progress(connection, run), span(run.seconds(now))) for run in survey.training]
+        print_table(("Run", "State", "Since"), lines, elastic=("State",), title="Training")
     if survey.oldest_pending:
         note(f"The oldest pending upload waits since {ago(survey.oldest_pending, now)}.")
     if survey.champion:
         note(f"Champion: {survey.champion.model_package}, promoted {ago(survey.champion.promoted_at, now)} ago.")
     else:
-        warn("There is no champion, so nothing is read: register a model and promote it (`wetread model --help`).")
+        warn("There is no champion, so nothing is read: train a model (`wetread train --help`), or promote one.")
     for queue, number in survey.dead_letters.items():
         if number:
             warn(f"{how_many(number, 'message')} in dead-letter queue {queue}: look, mend the cause, redrive them.")

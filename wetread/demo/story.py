@@ -1,11 +1,10 @@
-"""The demo's story: a first model, uploads good and bad, their results, and what to try next."""
+"""The demo's story: uploads good and bad, which wait for a model, then their results, and what to try next."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from functions.domain.row import Row, Status
@@ -13,19 +12,19 @@ from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, print_table, program
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import phantom_bytes, write_cohort
-from wetread.demo.training import train
 from wetread.demo.truth import Agreement, labels
 from wetread.formats import ELASTIC_COLUMNS, result, short, short_key
 from wetread.problems import Problem
-from wetread.submission import follow, name_unhappy, send
-from wetread.uploads import plan
+from wetread.submission import counted, follow, name_unhappy, send
+from wetread.uploads import Submitted, plan
+from wetread.waiting import wait
 
-TRAINING_SEED, UPLOAD_SEED = 0, 1
-TRAINING_PATIENTS, TRAINING_SLICES, TRAINING_SIZE = 36, 4, 160
+UPLOAD_SEED = 1
+"""Not the seed of the cohort that the first model is trained on: these are other patients."""
 SLICES_PER_PATIENT = 4
 SHOWN_DEFECTS = ("text", "truncated-header", "mr", "no-study-uid", "truncated-pixels", "no-instance-uid")
 SHOWN_ROWS = 15
-WAIT_SECONDS = 1800
+ROWS_SECONDS, WAIT_SECONDS = 120, 1800
 COLUMNS = ("Key", "Study", "Status", "Result", "Label")
 
 
@@ -36,23 +35,6 @@ class Uploads:
     folder: Path
     labels: Mapping[str, str]
     expected: Mapping[str, tuple[Status, str | None]]
-
-
-def first_model(connection: Connection, workspace: Path, now: datetime) -> None:
-    """Train, register and promote a model of phantoms, unless there is a champion already."""
-    champion = connection.registry.champion()
-    if champion is not None:
-        note(f"The champion is {champion.model_package}; no model needs to be made.")
-        return
-    note("There is no model yet: training one on phantoms, by a SageMaker training job. It knows nothing of patients.")
-    cohort = _fresh(workspace / "training")
-    write_cohort(cohort, TRAINING_PATIENTS, TRAINING_SLICES, TRAINING_SIZE, TRAINING_SEED)
-    artifact = workspace / "model.tar.gz"
-    with Bar("Training", None) as bar:
-        train(connection, cohort, artifact, now, bar.show)
-    version = connection.registry.register(artifact)
-    connection.registry.promote(version.model_package)
-    note(f"Champion: {version.model_package}.")
 
 
 def phantom_uploads(workspace: Path, count: int, size: int) -> Uploads:
@@ -76,16 +58,41 @@ def folder_uploads(folder: Path) -> Uploads:
     return Uploads(folder, labels(folder), {})
 
 
-def read(connection: Connection, uploads: Uploads) -> list[tuple[str, Row]]:
-    """Submit, wait and show; return file name and row of each upload.
-
-    Raises Problem when a file cannot be submitted or an upload does not end in time.
-    """
+def submit(connection: Connection, uploads: Uploads) -> list[Submitted]:
+    """Send the uploads; raises Problem when one cannot be sent."""
     sending = plan([uploads.folder], "demo")
     note(f"Submitting {how_many(len(sending.sources), 'file')}.")
     done, failed = send(connection, sending)
     if failed:
         raise Problem(f"{len(failed)} files could not be submitted.", failed[0].reason)
+    return done
+
+
+def show_waiting(connection: Connection, done: Sequence[Submitted]) -> None:
+    """Wait until every upload has its row, and say that those wait which need a model.
+
+    Raises Problem when an upload has no row in time.
+    """
+    with Bar("Rows", len(done)) as bar:
+        waited = wait(
+            connection.index,
+            [one.upload_id for one in done],
+            ROWS_SECONDS,
+            lambda now: bar.show(counted(now), len(done) - len(now.open)),
+            ended=lambda _: True,
+        )
+    if waited.open:
+        raise Problem(
+            f"{how_many(len(waited.open), 'upload')} without a row after {ROWS_SECONDS} s.", "See `wetread doctor`."
+        )
+    note(f"There is no model yet: {counted(waited)}. What is Pending waits for one.")
+
+
+def read(connection: Connection, uploads: Uploads, done: Sequence[Submitted]) -> list[tuple[str, Row]]:
+    """Wait for the results and show them; return file name and row of each upload.
+
+    Raises Problem when an upload does not end in time.
+    """
     waited = follow(connection, done, WAIT_SECONDS)
     if waited.open:
         raise Problem(f"{len(waited.open)} uploads have not ended after {WAIT_SECONDS} s.", "See `wetread doctor`.")
@@ -124,6 +131,7 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
     """Commands to go on with."""
     option = "--local " if connection.local else ""
     study = next((row.study_instance_uid for _, row in rows if row.study_instance_uid), None)
+    version = next((row.model_package for _, row in rows if row.model_package), "VERSION")
     note("\nTry next:")
     called = program()
     commands = (
@@ -131,6 +139,9 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
         (f"{called} {option}results --class covid --since 1h --csv", "one class, for a spreadsheet"),
         (f"{called} {option}results --status Refused", "what was refused, and why"),
         (f"{called} {option}submit FOLDER --wait", "your own DICOM objects"),
+        (f"{called} {option}runs", "training runs; RUN for one of them in full"),
+        (f"{called} {option}model show {version}", "the model: its figures, and where it comes from"),
+        (f"{called} {option}train --labels FOLDER --wait", "a model on labelled slices of your own"),
         (f"{called} {option}status", "the whole service at a glance"),
         (f"{called} {option}down", "stop (add --wipe to delete everything)"),
     )

@@ -1,87 +1,69 @@
-"""The demo's first model: a SageMaker training job on phantoms, watched to its end."""
+"""The demo's first model: a run of the training workflow on a cohort of phantoms, watched to its promotion."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from botocore.exceptions import ClientError
-
-from functions.domain import layout
+from wetread import accounts, cohorts, documents, evaluations, training
 from wetread.connection import Connection
+from wetread.console import note
+from wetread.demo.phantoms import write_cohort
+from wetread.following import follow
 from wetread.problems import Problem
-from wetread.uploads import Source, upload
+from wetread.runs import Run
 
-HYPERPARAMETERS = {"epochs": "6", "image_size": "96", "batch_size": "8", "seed": "0", "model_name": "phantom-ct"}
-MAX_SECONDS = 3600
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-ENDED = frozenset({"Completed", "Failed", "Stopped"})
-POLL_SECONDS = 2.0
+PURPOSE = "demo"
+"""How the execution names of the demo's runs begin."""
+PATIENTS, SLICES, SIZE, SEED = 36, 4, 160, 0
+HYPERPARAMETERS = {"epochs": "6", "image_size": "96", "batch_size": "8", "model_name": "phantom-ct"}
 
 
-def train(connection: Connection, cohort: Path, artifact: Path, now: datetime, tell: Callable[[str], None]) -> None:
-    """Train on the labelled objects in ``cohort`` and write the model.tar.gz to ``artifact``.
+def first_model(connection: Connection, workspace: Path, now: datetime) -> None:
+    """Train on phantoms until a model is promoted, and save its report in ``workspace``.
 
-    ``tell`` gets the job's newest log line. Raises Problem when the job does not complete.
+    A run that an interrupted demo has left is waited for. Raises Problem when the run promotes nothing.
     """
-    deployment = connection.deployment
-    name = f"{deployment.job_name_prefix}-demo-{now:%Y%m%d-%H%M%S}"
-    channel = f"{layout.INSTANCES}{name}/"
-    sources = [Source(path, channel + path.name) for path in sorted(cohort.iterdir())]
-    _, failed = upload(connection.s3, deployment.work_bucket_name, sources, lambda: None)
-    if failed:
-        raise Problem(f"{len(failed)} training files could not be uploaded.", failed[0].reason)
-    connection.sagemaker.create_training_job(**_request(connection, name, channel))
-    job = _watch(connection, name, tell)
-    if job["TrainingJobStatus"] != "Completed":
-        reason = job.get("FailureReason", "no reason given")
-        raise Problem(f"Training job {name} is {job['TrainingJobStatus']}: {reason}.", f"Read its log in {LOG_GROUP}.")
-    bucket, _, key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")
-    connection.s3.download_file(bucket, key, str(artifact))
+    run = _left_over(connection) or _start(connection, workspace / "training", now)
+    run = follow(connection, run)
+    if run.outcome != "Promoted":
+        raise Problem(f"Run {run.run_id} made no champion: it is {run.outcome}.", _why(connection, run))
+    evaluation = documents.read(connection, str(run.output["EvaluationUri"]))
+    if evaluation:
+        evaluations.show(evaluation)
+    workspace.mkdir(parents=True, exist_ok=True)
+    report = workspace / "report.html"
+    note(f"Run {run.run_id} passed both gates: {run.model_package} is the champion, and what waits is read now.")
+    if documents.save(connection, str(run.output["ReportUri"]), report):
+        note(f"Its report, for a browser: {_from_here(report)}")
 
 
-def _request(connection: Connection, name: str, channel: str) -> dict[str, Any]:
-    deployment = connection.deployment
-    uri = f"s3://{deployment.work_bucket_name}/"
-    source = {"S3DataType": "S3Prefix", "S3Uri": uri + channel, "S3DataDistributionType": "FullyReplicated"}
-    return {
-        "TrainingJobName": name,
-        "AlgorithmSpecification": {"TrainingImage": deployment.image_uri, "TrainingInputMode": "File"},
-        "RoleArn": deployment.job_role_arn,
-        "HyperParameters": HYPERPARAMETERS,
-        "InputDataConfig": [{"ChannelName": "training", "DataSource": {"S3DataSource": source}}],
-        "OutputDataConfig": {"S3OutputPath": uri + layout.OUTPUTS},
-        "ResourceConfig": {"InstanceType": deployment.instance_type, "InstanceCount": 1, "VolumeSizeInGB": 10},
-        "StoppingCondition": {"MaxRuntimeInSeconds": MAX_SECONDS},
-        "EnableNetworkIsolation": True,
-    }
+def _left_over(connection: Connection) -> Run | None:
+    run = next((one for one in connection.runs.running() if one.name.startswith(f"{PURPOSE}-")), None)
+    if run:
+        note(f"Run {run.run_id} of an earlier demo is at work: waiting for it.")
+    return run
 
 
-def _watch(connection: Connection, name: str, tell: Callable[[str], None]) -> Any:
-    logs = connection.client("logs")
-    while True:
-        job = connection.sagemaker.describe_training_job(TrainingJobName=name)
-        tell(_last_line(logs, name) or job["SecondaryStatus"])
-        if job["TrainingJobStatus"] in ENDED:
-            return job
-        time.sleep(POLL_SECONDS)
+def _start(connection: Connection, folder: Path, now: datetime) -> Run:
+    note(
+        f"Training a first model on {PATIENTS} phantom patients: the workflow checks and splits them, trains, and "
+        "evaluates the model on patients that it has not seen. It knows nothing of real ones."
+    )
+    write_cohort(folder, PATIENTS, SLICES, SIZE, SEED)
+    labelled = cohorts.read(folder)
+    document = training.request(connection, labelled, seed=SEED, hyperparameters=HYPERPARAMETERS)
+    training.send(connection, labelled)
+    return training.start(connection, document, now, PURPOSE)
 
 
-def _last_line(logs: Any, name: str) -> str:
-    """The newest line of the job's log, "" before there is one."""
-    try:
-        streams = logs.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]
-        if not streams:
-            return ""
-        stream = streams[0]["logStreamName"]
-        events = logs.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream, limit=1, startFromHead=False)[
-            "events"
-        ]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        return ""
-    return events[-1]["message"].strip() if events else ""
+def _why(connection: Connection, run: Run) -> str:
+    found = accounts.reasons(connection, run)
+    told = " ".join(f"{one.code}: {one.message}" for one in found if not one.accepted)
+    return f"{(told or accounts.failure(run)).rstrip('. ')}. See `wetread --local runs {run.run_id}`."
+
+
+def _from_here(path: Path) -> str:
+    """A path as short as it can be said: from the working folder, if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

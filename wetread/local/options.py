@@ -25,9 +25,9 @@ class Options:
     lambda_idle_seconds: float = 300.0
     """How long an idle environment is kept."""
     image_command: str = ""
-    """What runs in the place of the model image, if not `python -m model_code`; `serve` or `train` is added to it."""
+    """What runs in the place of the model image, if not `python -m model_code`; `serve`, `train` and so on follow."""
     sagemaker_instance_quota: int = 20
-    """Instances in all running jobs together; beyond it CreateTransformJob answers ResourceLimitExceeded."""
+    """Instances in all running jobs together; beyond it creating one more is answered with ResourceLimitExceeded."""
     sagemaker_startup_seconds: float = 0.0
     """Waited before a job's container starts, as AWS waits for an instance."""
     sagemaker_ping_seconds: float = 300.0

@@ -34,6 +34,7 @@ from wetread.local.processes import guard
 from wetread.local.sagemaker import plug as sagemaker_plug
 from wetread.local.sagemaker.place import Place
 from wetread.local.sagemaker.service import SageMaker
+from wetread.local.states import plug as states_plug
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,12 +59,14 @@ async def serve(home: Home, options: Options) -> None:
     )
     sagemaker = SageMaker(place, options, snapshots.touch)
     sagemaker_plug.install(sagemaker)
+    executions = states_plug.install(sagemaker, place.endpoint)
     snapshots.start()
 
     ended = _end_event()
 
     async def shutdown() -> None:
         await ended.wait()
+        executions.close()
         sagemaker.close()
         await asyncio.to_thread(pool.stop)
         await asyncio.to_thread(snapshots.stop)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from functions.aws.events import object_created, transform_job_name
+from functions.aws.events import model_package_arn, object_created, transform_job_name
 from functions.domain.errors import MalformedEvent
 
 EVENT = {
@@ -46,6 +46,13 @@ def test_anything_else_is_an_error_that_names_what_lacks(body: str) -> None:
         object_created(body)
     with pytest.raises(MalformedEvent):
         transform_job_name(body)
+
+
+def test_of_a_model_package_event_only_the_arn_is_taken() -> None:
+    body = json.dumps({"detail": {"ModelPackageArn": "arn:p/1", "ModelApprovalStatus": "Approved"}})
+    assert model_package_arn(body) == "arn:p/1"
+    with pytest.raises(MalformedEvent, match="ModelPackageArn"):
+        model_package_arn('{"detail": {}}')
 
 
 def test_of_a_job_event_only_the_name_is_taken() -> None:

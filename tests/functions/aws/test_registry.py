@@ -103,6 +103,30 @@ def test_an_artifact_that_changed_in_the_bucket_is_refused(registry: Registry, w
     assert registry.champion() is None
 
 
+def test_a_version_is_found_without_describing_all(registry: Registry, tmp_path: Path) -> None:
+    for number in range(5):
+        registry.register(artifact(tmp_path / f"{number}.tar.gz", METADATA | {"version": str(number)}))
+    described: list[str] = []
+    wire: Any = registry.sagemaker
+    wire.interfere = lambda operation, when: described.append(f"{operation} {when}")
+    assert registry.version("wetread/3").version == "2"
+    assert described.count("describe_model_package before") == 1
+    assert [version.version for version in registry.versions()] == ["4", "3", "2", "1", "0"]
+
+
+def test_a_version_of_another_group_is_none_of_ours(registry: Registry, tmp_path: Path) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    with pytest.raises(PromotionRefused, match="no version 'another/1'"):
+        registry.version("another/1")
+
+
+def test_a_version_that_was_rejected_is_promoted_by_a_persons_own_will(registry: Registry, tmp_path: Path) -> None:
+    version = registry.register(artifact(tmp_path / "model.tar.gz"))
+    registry.reject(version.arn, "no")
+    assert registry.promote("1").model_package == "wetread/1"
+    assert registry.versions()[0].approval == "Approved"
+
+
 def test_of_two_promotions_at_once_one_is_refused(
     registry: Registry, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

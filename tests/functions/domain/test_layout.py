@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import pytest
+
 from functions.domain import layout
 
 
@@ -23,6 +27,25 @@ def test_outputs_name_their_upload_whatever_stands_before_the_basename() -> None
         assert layout.upload_of_output(f"{folder}{layout.instance_name(upload)}.out") == upload
     assert layout.upload_of_output("outputs/job/_SUCCESS") is None
     assert layout.upload_of_instance(layout.instance_name(upload)) == upload
+
+
+def test_an_upload_that_is_read_again_has_another_copy_and_the_same_id() -> None:
+    upload = layout.upload_id("a", "v1")
+    first, again = layout.instance_name(upload), layout.instance_name(upload, "2026-11-23T07:00:00.123Z")
+    assert (first, again) == (f"{upload}.dcm", f"{upload}-20261123070000123.dcm")
+    assert layout.upload_of_instance(again) == layout.upload_of_output(f"outputs/j/{again}.out") == upload
+
+
+def test_a_run_is_named_by_its_execution() -> None:
+    assert layout.run_id("b1946ac9-a") == hashlib.sha256(b"b1946ac9-a").hexdigest()[:12]
+    assert layout.snapshot_key("0a1b") == "runs/0a1b/snapshot.json"
+
+
+def test_places_in_s3_have_two_forms() -> None:
+    assert layout.place(layout.uri("bucket", "a/b c.json")) == ("bucket", "a/b c.json")
+    for text in ("", "bucket/key", "s3://", "s3://bucket", "s3:///key", "https://bucket/key"):
+        with pytest.raises(ValueError, match="not of the form"):
+            layout.place(text)
 
 
 def test_job_names_carry_their_batch() -> None:

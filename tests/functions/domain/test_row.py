@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 from functions.aws.items import from_item, to_item
@@ -39,6 +40,15 @@ def test_absent_values_are_absent_so_that_indexes_stay_sparse() -> None:
     document = FULL.to_json()
     assert "PredictedClass" not in document
     assert "Code" not in document
+
+
+def test_an_upload_waits_since_it_came_or_was_requeued() -> None:
+    assert FULL.waits_since == FULL.received_at
+    assert FULL.instance_name == "u.dcm"
+    again = replace(FULL, requeued_at="2026-11-24T00:00:00.000Z")
+    assert again.waits_since == again.requeued_at
+    assert again.instance_name == "u-20261124000000000.dcm"
+    assert Row.from_json(again.to_json()) == again
 
 
 def test_timestamps_sort_as_time_does() -> None:

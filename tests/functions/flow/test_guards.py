@@ -58,6 +58,26 @@ GUARDS = {
         "[row for row in oldest_first if row.retry_group == group]",
         "[row for row in oldest_first if row.retry_group == group or group]",
     ),
+    "an upload that is read again has a copy of its own": (
+        "functions/domain/layout.py",
+        'if requeued_at else ""',
+        'if requeued_at == "" else ""',
+    ),
+    "whoever collects marks the results of a withdrawn model": (
+        "functions/flow/collecting.py",
+        "self._mark_if_withdrawn(batch)",
+        "self._manifest(batch)",
+    ),
+    "the sweep marks what the index had not shown": (
+        "functions/flow/sweeping.py",
+        "(not self._try_to_mark())",
+        "0",
+    ),
+    "the champion is moved only from who it was": (
+        "functions/aws/champion.py",
+        '"PromotedAt = :current"',
+        '"attribute_exists(Id) OR PromotedAt = :current"',
+    ),
     "written rows are followed by a tick": (
         "functions/ingest.py",
         "if any(row.status == Status.PENDING for row in rows):",

@@ -1,5 +1,7 @@
 """Random schedules over the real code: crashes at AWS calls, duplicate, late and lost events, zombies, stale reads.
 
+In the midst of it a second model is promoted and, later, withdrawn: its results are marked and some are read again.
+
 Every actor runs in a thread that gives its turn away before and after each AWS call, so a seed is one exact schedule.
 WETREAD_SCHEDULES sets how many seeds are run.
 """
@@ -12,21 +14,26 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from functions.aws.champion import Withdrawal
 from functions.aws.events import ObjectCreated
 from functions.domain import layout
-from functions.domain.row import Row, Status
+from functions.domain.row import Row, Status, timestamp
+from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
+from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, World, answer
 
 SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "60"))
 
 ACTORS = 8  # invocations at once
+FIRST, SECOND = "wetread/1", "wetread/2"
 
 
 class Crash(BaseException):
@@ -101,6 +108,10 @@ class Storm:
         self.final: dict[str, Row] = {}
         self.bodies: dict[str, bytes] = {}
         self.last_sweep = self.world.time
+        self.withdrawing = Workflow(self.world).withdrawing
+        self.withdraws_at = rng.randint(600, 3000)
+        self.withdrawn = False
+        self.rescored = {number for number in range(100) if rng.random() < 0.5}
 
     def _interfere(self, operation: str, when: str) -> None:
         actor = getattr(threading.current_thread(), "actor", None)
@@ -128,8 +139,13 @@ class Storm:
             self._advance()
             self._check()
             if step == 200:
-                self.world.crown()
-            if len(self.final) == uploads and not self.queue and not self.actors and not self.world.sagemaker.live():
+                self.world.crown(FIRST)
+            if step == 500:
+                self.world.crown(SECOND)
+            if step > self.withdraws_at and not self.withdrawn and (step % 50 == 0 or self.calm):
+                self._start(self._withdraw)  # again after a crash: a person repeats the command
+            done = len(self.final) == uploads and self.withdrawn
+            if done and not self.queue and not self.actors and not self.world.sagemaker.live():
                 break
         else:
             waiting = [row for row in self.world.rows() if not row.status.terminal]
@@ -167,6 +183,22 @@ class Storm:
                 self.actors.remove(actor)
                 if actor.error and "Throttling" not in str(actor.error):
                     raise actor.error
+
+    def _withdraw(self) -> None:
+        """Take the second model back, mark its results, and let the first read some of them again."""
+        champions, now = self.world.champions, timestamp(self.world.time)
+        current = champions.get()
+        if current and current.model_package == SECOND:
+            back = replace(current, model_package=FIRST, promoted_at=now, previous="")
+            withdrawal = Withdrawal(model_package=SECOND, withdrawn_at=now, reason="")
+            if not champions.move(back, current, withdrawal):
+                return
+        self.withdrawing.mark(SECOND)
+        for row in list(self.withdrawing.results(SECOND)):
+            if int(row.key.removesuffix(".dcm")) in self.rescored:
+                self.withdrawing.rescore(row)
+        self.withdrawing.wake()
+        self.withdrawn = True
 
     def _ingest(self, event: ObjectCreated) -> None:
         def deliver() -> None:
@@ -210,16 +242,25 @@ class Storm:
         assert len(live) <= self.slots
         members = [member for job in live.values() for member in job]
         assert len(members) == len(set(members)), "an upload is in two live jobs"
-        for upload_id, before in self.final.items():
-            assert self.world.dynamodb.tables["index"][upload_id] == before, "a terminal row changed"
+        for upload_id, before in list(self.final.items()):
+            now = self.world.dynamodb.tables["index"][upload_id]
+            if now != before:
+                assert before["ModelPackage"]["S"] == SECOND, "a terminal row changed"
+                assert before["Status"]["S"] == Status.COMPLETED, "a terminal row changed"
+                requeued = now.get("RequeuedAt") != before.get("RequeuedAt") and now["Status"]["S"] == Status.PENDING
+                assert requeued or now == before | {"WithdrawnAt": now["WithdrawnAt"]}, "a terminal row changed"
+                del self.final[upload_id]
         for upload_id, item in self.world.dynamodb.tables["index"].items():
             if Status(item["Status"]["S"]).terminal:
                 self.final.setdefault(upload_id, item)
 
     def _settle(self) -> None:
-        """After the storm: nothing is held, the poison has failed, and all the rest has its own answer."""
+        """After the storm: nothing is held, the poison has failed, and all the rest has its own answer.
+
+        And every answer of the withdrawn model is marked, no other is.
+        """
         self.calm = True
-        self.world.wait(400)
+        self.world.wait(SETTLED_SECONDS)
         self.world.sweeping.run()
         assert self.world.batches.holders() == {}
         for row in self.world.rows():
@@ -229,6 +270,8 @@ class Storm:
             if row.status == Status.COMPLETED:
                 result = json.loads(self.world.s3.objects[RESULTS, row.prediction_key or ""])
                 assert result["ContentSHA256"] == hashlib.sha256(body).hexdigest()
+                assert result["ModelPackage"] == row.model_package
+                assert bool(row.withdrawn_at) == (row.model_package == SECOND), "a mark is missing, or one too many"
             if row.status == Status.FAILED:
                 assert row.attempt >= 2, "an upload failed before its tries were used"
 
@@ -236,6 +279,7 @@ class Storm:
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_no_schedule_loses_doubles_or_strands_an_upload(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.flow.collecting.ThreadPoolExecutor", SerialPool)
+    monkeypatch.setattr("functions.flow.marking.ThreadPoolExecutor", SerialPool)
     monkeypatch.setattr("functions.aws.batches.time.sleep", lambda _seconds: None)
     monkeypatch.setattr("functions.aws.batches.CLAIM_CHUNK", 2)  # more steps, more chances to be overtaken
     Storm(seed).run(uploads=random.Random(seed).randint(5, 25))

@@ -46,6 +46,18 @@ def test_a_young_wait_is_no_fault(wetread, healthy, pending) -> None:
     assert wetread("doctor").exit_code == 0
 
 
+def test_a_failed_run_needs_attention_and_a_rejected_one_is_an_answer(wetread, healthy) -> None:
+    healthy.executions.add("one", status="FAILED")
+    failed = faults(wetread("doctor", "--json"))
+    assert set(failed) == {"Training"}
+    assert "ended as Failed" in failed["Training"]
+    healthy.executions.add("two", status="SUCCEEDED", output='{"Outcome": "Rejected"}')
+    healthy.executions.add("three", at=-1)
+    result = wetread("doctor", "--json")
+    assert result.exit_code == 0
+    assert "ended as Rejected" in result.stdout
+
+
 @pytest.mark.parametrize("error", [ConfigProblem("The local cloud does not run.", "Start it."), NoCredentialsError()])
 def test_a_missing_cloud_is_a_finding(wetread, healthy, monkeypatch, error) -> None:
     def fail(choice):

@@ -1,12 +1,17 @@
 """Versions of the model, and which one reads."""
 
 import dataclasses
+import io
 import json
 
 import pytest
 
+from functions.aws.champion import Withdrawal
 from functions.aws.registry import ModelVersion, PromotionRefused
 from functions.domain.artifact import InvalidArtifact
+from tests.wetread.evaluation import evaluation
+
+EVALUATION = "s3://training/runs/ab12/evaluation/evaluation.json"
 
 
 @pytest.fixture
@@ -22,7 +27,20 @@ def registry(connection):
             artifact_sha256=f"{number}abcdef0123456789",
         )
 
-    connection.registry.versions = lambda: [version(4), version(3)]
+    trained = dataclasses.replace(
+        version(4),
+        run="ab12",
+        snapshot_digest="cd" * 32,
+        accepted_risks=("TooFewPatients", "PatientAcrossSplit"),
+        balanced_accuracy=0.9123,
+        evaluated_against="wetread/3",
+        evaluation_uri=EVALUATION,
+    )
+    withdrawal = Withdrawal(model_package="wetread/2", withdrawn_at="2026-11-22T08:00:00.000Z", reason="False alarms.")
+    connection.champions.withdrawal = lambda package: withdrawal if package == "wetread/2" else None
+    known = {one.model_package: one for one in (trained, version(3), version(2))}
+    connection.registry.versions = lambda: list(known.values())
+    connection.registry.version = known.__getitem__
     connection.registry.register = lambda path: version(int(path.read_text()))
     return connection.registry
 
@@ -31,8 +49,56 @@ def test_list_marks_the_champion(wetread, registry) -> None:
     lines = wetread("model", "list").stdout.splitlines()
     assert [line.split()[0] for line in lines if "wetread/3" in line] == ["champion"]
     assert [line.split()[0] for line in lines if "wetread/4" in line] == ["wetread/4"]
+    assert ["0.912" in line for line in lines if "wetread/4" in line] == [True]
+    assert [line.split()[0] for line in lines if "wetread/2" in line] == ["withdrawn"]
     documents = json.loads(wetread("model", "list", "--json").stdout)
-    assert [(one["ModelPackage"], one["Champion"]) for one in documents] == [("wetread/4", False), ("wetread/3", True)]
+    told = [(one["ModelPackage"], one["Champion"], one["BalancedAccuracy"], one["WithdrawnAt"]) for one in documents]
+    assert told == [
+        ("wetread/4", False, 0.9123, None),
+        ("wetread/3", True, None, None),
+        ("wetread/2", False, None, "2026-11-22T08:00:00.000Z"),
+    ]
+
+
+def put_evaluation(connection, document: object) -> None:
+    body = io.BytesIO(json.dumps(document).encode())
+    key = EVALUATION.removeprefix("s3://training/")
+    connection.s3.put_object(Bucket="training", Key=key, Body=body, ContentType="application/json")
+
+
+def facts(result) -> dict[str, str]:
+    """The lines of name and value."""
+    split = (line.strip().split("  ", 1) for line in result.stdout.splitlines())
+    return {one[0]: one[1].strip() for one in split if len(one) == 2}
+
+
+def test_show_tells_a_trained_version_in_full(wetread, connection, registry) -> None:
+    put_evaluation(connection, evaluation(champion=True))
+    result = wetread("model", "show", "wetread/4")
+    assert result.exit_code == 0, result.output
+    told = facts(result)
+    assert (told["Run"], told["Evaluated against"], told["Champion"]) == ("ab12", "wetread/3", "no")
+    assert told["Accepted risks"] == "TooFewPatients, PatientAcrossSplit"
+    assert told["Snapshot digest"] == "cd" * 32
+    for text in ("0.900 (0.800 to 0.950)", "Sensitivity", "Confusion matrix", "PatientSex", "0.100 (-0.020 to 0.200)"):
+        assert text in result.stdout
+    assert "no clinical accuracy" in result.stderr
+    document = json.loads(wetread("model", "show", "wetread/4", "--json").stdout)
+    assert (document["Run"], document["Evaluation"]["Cases"]["Patients"]) == ("ab12", 9)
+
+
+def test_show_tells_champion_withdrawal_and_registration_by_hand(wetread, registry) -> None:
+    champion = facts(wetread("model", "show", "wetread/3"))
+    assert champion["Champion"] == "since 2026-11-23T08:00:00.000Z"
+    assert champion["Run"] == "none: registered by hand"
+    assert "Evaluated against" not in champion
+    assert facts(wetread("model", "show", "wetread/2"))["Withdrawn"] == "2026-11-22T08:00:00.000Z: False alarms."
+
+
+def test_an_evaluation_that_is_gone_is_said(wetread, registry) -> None:
+    result = wetread("model", "show", "wetread/4")
+    assert result.exit_code == 0
+    assert "no evaluation to be read at s3://training" in result.stderr
 
 
 def test_an_empty_registry(wetread) -> None:

@@ -50,6 +50,22 @@ def test_csv_holds_complete_rows(wetread, rows) -> None:
     assert lines[2]["Probability"] == "0.625"
 
 
+def test_a_withdrawn_result_is_marked_everywhere(wetread, connection, completed) -> None:
+    connection.index.rows += [completed(key="a.dcm"), completed(key="b.dcm", withdrawn_at="2026-11-23T09:00:00.000Z")]
+    result = wetread("results")
+    marked = [line for line in result.stdout.splitlines() if "WITHDRAWN" in line]
+    assert ["b.dcm" in line for line in marked] == [True]
+    assert "wetread/3" in result.stderr
+    assert "withdrawn" in result.stderr
+    withdrawn = {one["Key"]: one.get("WithdrawnAt") for one in json.loads(wetread("results", "--json").stdout)}
+    assert withdrawn == {"a.dcm": None, "b.dcm": "2026-11-23T09:00:00.000Z"}
+    lines = list(csv.DictReader(io.StringIO(wetread("results", "--csv").stdout)))
+    assert [(line["Key"], line["WithdrawnAt"]) for line in lines] == [
+        ("b.dcm", "2026-11-23T09:00:00.000Z"),
+        ("a.dcm", ""),
+    ]
+
+
 def test_conditions_are_passed_on(wetread, connection, rows) -> None:
     documents = json.loads(wetread("results", "--class", "cap", "--status", "completed", "--json").stdout)
     assert [document["Key"] for document in documents] == ["ward/b.dcm"]

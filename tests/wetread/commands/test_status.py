@@ -36,5 +36,24 @@ def test_json(wetread) -> None:
         "OldestPendingSeconds",
         "Slots",
         "Champion",
+        "TrainingRuns",
         "DeadLetters",
     }
+
+
+def test_a_training_run_that_goes_on_is_shown(wetread, connection) -> None:
+    connection.executions.states = ["Snapshot", "Train", "Evaluate"]
+    connection.executions.add("ended", status="FAILED")
+    arn = connection.executions.add("one", at=1)
+    run = connection.runs.describe(arn)
+    result = wetread("status")
+    (line,) = [line for line in result.stdout.splitlines() if run.run_id in line]
+    assert "Evaluate" in line
+    assert "Training" in result.stdout
+    connection.executions.executions[arn]["at"] = 1
+    documents = json.loads(wetread("status", "--json").stdout)["TrainingRuns"]
+    assert [one["Run"] for one in documents] == [run.run_id]
+
+
+def test_without_a_training_run_nothing_is_said_of_one(wetread) -> None:
+    assert "Training" not in wetread("status").stdout

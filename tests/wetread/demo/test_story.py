@@ -11,7 +11,7 @@ from functions.domain.row import Status
 from wetread import cli
 from wetread.commands import demo as command
 from wetread.commands import session
-from wetread.demo import story
+from wetread.demo import story, training
 from wetread.demo.defects import DEFECTS
 
 
@@ -20,7 +20,7 @@ def service(connection, completed, monkeypatch, tmp_path):
     """A service that reads an object as its defect or label says, but not the defects in ``service.wrong``."""
     put = connection.s3.put_object
     by_name = {f"spoilt-{defect.name}.dcm": defect for defect in DEFECTS}
-    connection.wrong, connection.labels, connection.local = set(), {}, True
+    connection.wrong, connection.labels, connection.local, connection.home = set(), {}, True, tmp_path
 
     def put_and_read(**request):
         answer = put(**request)
@@ -39,6 +39,14 @@ def service(connection, completed, monkeypatch, tmp_path):
     monkeypatch.setattr(command.cloud, "up", lambda progress: progress("The local cloud is up."))
     monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
     return connection
+
+
+def folder_of(service, *names):
+    folder = service.home / "mine"
+    folder.mkdir()
+    for name in names:
+        (folder / name).touch()
+    return folder
 
 
 def run(*options):
@@ -83,26 +91,46 @@ def test_a_folder_without_labels_is_not_compared(service, tmp_path) -> None:
     assert "No labels are known" in run("--data", tmp_path / "mine").stderr
 
 
-def test_without_a_champion_one_is_trained_registered_and_promoted(service, monkeypatch) -> None:
-    champion = service.registry.champion()
+def test_without_a_champion_the_uploads_wait_until_one_is_trained(service, monkeypatch) -> None:
+    champion, taken = service.registry.champion(), service.s3.put_object
     service.registry.champion = lambda: None
     steps = []
 
-    def train(connection, cohort, artifact, now, tell):
-        steps.append(f"train on {len(list(cohort.glob('*.dcm')))}")
-        tell("epoch 1")
+    def put_and_wait(**request):
+        answer = taken(**request)
+        row = service.index.rows[-1]
+        if row.status == Status.COMPLETED:
+            service.index.rows[-1] = dataclasses.replace(row, status=Status.PENDING)
+        return answer
 
-    def promote(version):
-        steps.append(f"promote {version}")
+    def first_model(connection, workspace, now):
+        waiting = [row for row in service.index.rows if row.status == Status.PENDING]
+        steps.append(len(waiting))
+        service.index.rows = [dataclasses.replace(row, status=Status.COMPLETED) for row in waiting] + [
+            row for row in service.index.rows if row not in waiting
+        ]
         service.registry.champion = lambda: champion
 
-    monkeypatch.setattr(story, "train", train)
-    monkeypatch.setattr(story, "TRAINING_PATIENTS", 3)
-    monkeypatch.setattr(story, "TRAINING_SIZE", 64)
-    service.registry.register = lambda artifact: champion
-    service.registry.promote = promote
-    assert run("--count", "1", "--size", "64").exit_code == 0
-    assert steps == ["train on 12", "promote wetread/3"]
+    monkeypatch.setattr(service.s3, "put_object", put_and_wait)
+    monkeypatch.setattr(training, "first_model", first_model)
+    result = run("--data", folder_of(service, "a.dcm", "b.dcm"))
+    assert result.exit_code == 0, result.output
+    assert steps == [2]
+    assert "There is no model yet: 2 Pending" in result.stderr
+
+
+def test_with_a_champion_nothing_is_trained(service, monkeypatch) -> None:
+    monkeypatch.setattr(training, "first_model", lambda *_: pytest.fail("trained"))
+    assert "The champion is wetread/3" in run("--data", folder_of(service, "a.dcm")).stderr
+
+
+def test_uploads_that_nobody_takes_are_a_failure(service, monkeypatch) -> None:
+    service.registry.champion = lambda: None
+    monkeypatch.setattr(story, "ROWS_SECONDS", 0)
+    monkeypatch.setattr(service.index, "get_many", lambda ids: {})
+    result = run("--data", folder_of(service, "a.dcm"))
+    assert result.exit_code == 1
+    assert "1 upload without a row" in result.stderr
 
 
 def test_every_shown_defect_exists() -> None:

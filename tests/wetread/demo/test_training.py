@@ -1,79 +1,93 @@
-"""The training job's request fits SageMaker's shapes and the job role's rights, and its end is told."""
+"""The demo's first model comes from a run of the training workflow: started once, watched, its report kept."""
 
+import io
+import json
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
-import boto3
 import pytest
-from botocore.stub import Stubber
+from pydicom import dcmread
 
+from functions.domain.request import parse
+from model_code.audit.acquisition import KEYWORDS, Unit, acquisition, read_tags
+from model_code.elements import read_elements
+from tests.wetread.evaluation import evaluation
+from wetread import following
 from wetread.demo import training
+from wetread.demo.phantoms import LABELS, write_cohort
 from wetread.problems import Problem
 
-NOW = datetime(2026, 11, 23, 9, 30, 0, tzinfo=UTC)
-NAME = "wetread-demo-20261123-093000"
+NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+REPORT, EVALUATION = "s3://training/runs/r/evaluation/report.html", "s3://training/runs/r/evaluation/evaluation.json"
 
 
 @pytest.fixture
-def job(connection, tmp_path, monkeypatch):
-    """``train`` against stubbed SageMaker and logs clients: ``job(answers)`` runs it and returns what it told."""
-    keys = {"region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
-    sagemaker, logs = boto3.client("sagemaker", **keys), boto3.client("logs", **keys)
-    connection.sagemaker = sagemaker
-    connection.client = lambda service: {"logs": logs}[service]
-    connection.s3.download_file = lambda *request: fetched.append(request)
-    monkeypatch.setattr(training.time, "sleep", lambda _: None)
-    cohort = tmp_path / "cohort"
-    cohort.mkdir()
-    for name in ("a.dcm", "manifest.json"):
-        (cohort / name).touch()
-    fetched: list = []
-
-    def run(*answers):
-        told: list[str] = []
-        with Stubber(sagemaker) as jobs, Stubber(logs) as lines:
-            jobs.add_response("create_training_job", {"TrainingJobArn": "arn:aws:sagemaker:us-east-1:000000000000:t/j"})
-            for answer in answers:
-                jobs.add_response("describe_training_job", describe(**answer), {"TrainingJobName": NAME})
-                streams = [{"logStreamName": f"{NAME}/algo-1"}]
-                lines.add_response("describe_log_streams", {"logStreams": streams})
-                lines.add_response("get_log_events", {"events": [{"message": "epoch 1 of 6\n"}]})
-            training.train(connection, cohort, tmp_path / "model.tar.gz", NOW, told.append)
-        return SimpleNamespace(told=told, fetched=fetched)
-
-    return run
+def service(connection, monkeypatch):
+    """A workflow that promotes what it is given, and a small cohort."""
+    for uri, body in ((REPORT, b"<html>"), (EVALUATION, json.dumps(evaluation()).encode())):
+        key = uri.removeprefix("s3://training/")
+        connection.s3.put_object(Bucket="training", Key=key, Body=io.BytesIO(body), ContentType="")
+    end(connection, Outcome="Promoted", ModelPackage="wetread/1", EvaluationUri=EVALUATION, ReportUri=REPORT)
+    monkeypatch.setattr(training, "PATIENTS", 3)
+    monkeypatch.setattr(training, "SIZE", 64)
+    monkeypatch.setattr(following.time, "sleep", lambda _: None)
+    return connection
 
 
-def describe(status: str, **more: object) -> dict[str, object]:
-    return {
-        "TrainingJobName": NAME,
-        "TrainingJobArn": "arn:aws:sagemaker:us-east-1:000000000000:training-job/j",
-        "TrainingJobStatus": status,
-        "SecondaryStatus": "Training",
-        "ModelArtifacts": {"S3ModelArtifacts": f"s3://work/outputs/{NAME}/output/model.tar.gz"},
-        "AlgorithmSpecification": {"TrainingInputMode": "File"},
-        "ResourceConfig": {"VolumeSizeInGB": 1},
-        "StoppingCondition": {},
-        "CreationTime": NOW,
-    } | more
+def end(connection, **output: object) -> None:
+    connection.executions.ending = {"status": "SUCCEEDED", "output": json.dumps(output)}
 
 
-def test_uploads_trains_and_fetches_the_artifact(job, connection, tmp_path) -> None:
-    done = job({"status": "InProgress"}, {"status": "Completed"})
-    assert {key for key, _ in connection.s3.versions} == {f"instances/{NAME}/a.dcm", f"instances/{NAME}/manifest.json"}
-    assert done.told == ["epoch 1 of 6", "epoch 1 of 6"]
-    assert done.fetched == [("work", f"outputs/{NAME}/output/model.tar.gz", str(tmp_path / "model.tar.gz"))]
+def test_a_cohort_is_uploaded_and_trained_on(service, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    training.first_model(service, tmp_path / "demo", NOW)
+    (execution,) = service.executions.executions.values()
+    request = parse(json.loads(execution["input"]), "training")
+    assert execution["name"].startswith("demo-20261123-093000-")
+    assert request.hyperparameters == training.HYPERPARAMETERS
+    assert ("training", request.manifest_key) in service.s3.objects
+    assert sum(key.endswith(".dcm") for _, key in service.s3.objects) == 3 * training.SLICES
+    assert (tmp_path / "demo" / "report.html").read_bytes() == b"<html>"
+    told = capsys.readouterr()
+    assert "wetread/1 is the champion" in told.err
+    assert "for a browser: demo/report.html" in told.err
+    assert "0.900 (0.800 to 0.950)" in told.out
 
 
-def test_a_failed_job_is_told_with_its_reason(job) -> None:
-    with pytest.raises(Problem, match="is Failed: AlgorithmError: no images"):
-        job({"status": "Failed", "FailureReason": "AlgorithmError: no images"})
+def test_a_run_that_an_interrupted_demo_left_is_waited_for(service, tmp_path, capsys) -> None:
+    service.executions.add("train-20261123-090000-aaaaaa")
+    service.executions.add("demo-20261123-090000-aaaaaa")
+    training.first_model(service, tmp_path / "demo", NOW)
+    assert len(service.executions.executions) == 2
+    assert "of an earlier demo is at work" in capsys.readouterr().err
 
 
-def test_no_log_yet_is_no_error(connection) -> None:
-    logs = boto3.client("logs", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-    with Stubber(logs) as stubber:
-        stubber.add_client_error("describe_log_streams", "ResourceNotFoundException")
-        stubber.add_response("describe_log_streams", {"logStreams": []})
-        assert training._last_line(logs, NAME) == ""
-        assert training._last_line(logs, NAME) == ""
+def test_a_run_that_promotes_nothing_is_a_failure_with_its_reasons(service, tmp_path) -> None:
+    reasons = [
+        {"Code": "TooFewPatients", "Message": "Few.", "Accepted": True},
+        {"Code": "AUCTooLow", "Message": "It is low.", "Accepted": False},
+    ]
+    end(service, Outcome="Rejected", Reasons=reasons)
+    with pytest.raises(Problem, match=r"it is Rejected\. AUCTooLow: It is low\. See `wetread --local runs"):
+        training.first_model(service, tmp_path / "demo", NOW)
+    service.executions.ending = {"status": "FAILED", "error": "States.TaskFailed", "cause": "no room"}
+    with pytest.raises(Problem, match=r"it is Failed\. States\.TaskFailed\. no room"):
+        training.first_model(service, tmp_path / "demo", NOW)
+
+
+def test_a_report_far_away_has_its_whole_path(tmp_path, monkeypatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert training._from_here(tmp_path / "there.html") == str(tmp_path / "there.html")
+
+
+def test_the_cohort_has_subgroups_and_its_acquisition_does_not_give_the_class_away(tmp_path) -> None:
+    written = write_cohort(tmp_path, training.PATIENTS, 1, 64, training.SEED)
+    headers = [dcmread(one.path, stop_before_pixels=True) for one in written]
+    for keyword, least in (("PatientSex", 2), ("Manufacturer", 2), ("PatientAge", 10)):
+        assert len({header[keyword].value for header in headers}) >= least
+    tags = [read_tags(read_elements(one.path.read_bytes(), KEYWORDS)) for one in written]
+    units = [Unit(one, slice_.label) for one, slice_ in zip(tags, written, strict=True)]
+    found = acquisition(units, [str(one.patient) for one in written], LABELS, training.SEED)
+    assert found["Unit"] == "Patient"
+    assert found["Units"] == training.PATIENTS
+    assert found["PValue"] > 0.02  # the gate's limit is 0.01

@@ -5,11 +5,13 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 BASE = pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"])
+MEETING_PORT = 29417
 failures = []
 
 
@@ -71,13 +73,56 @@ def serve():
 def train():
     parameters = json.loads((BASE / "input/config/hyperparameters.json").read_text())
     sys.stdout.write(f"training with {sorted(parameters)}\n")
+    sys.stdout.write(parameters.get("print", "").replace("; ", "\n") + "\n")
+    checkpoints = BASE / "checkpoints"
+    found = {path.name: path.read_text() for path in checkpoints.iterdir()}
+    if "checkpoint" in parameters:
+        (checkpoints / "last.pt").write_text(parameters["checkpoint"])
+        sys.stdout.write("wrote last.pt\n")
+    resources = json.loads((BASE / "input/config/resourceconfig.json").read_text())
     time.sleep(float(parameters.get("sleep", 0)))
-    if "fail" in parameters:
+    if parameters.get("failing host") in (None, resources["current_host"]) and "fail" in parameters:
         (BASE / "output/failure").write_text(parameters["fail"])
         sys.exit(1)
+    if "meet" in parameters:
+        meet(resources["hosts"], resources["current_host"])
     data = BASE / "input/data"
     files = sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
     (BASE / "model/files.json").write_text(json.dumps(files))
+    (BASE / f"model/{resources['current_host']}.json").write_text(json.dumps({**resources, "checkpoints": found}))
 
 
-{"serve": serve, "train": train}[sys.argv[1]]()
+def meet(hosts, current):
+    """Every host says hello to the first one, which waits for all of them."""
+    if current == hosts[0]:
+        with socket.create_server(("", MEETING_PORT)) as server:
+            for _host in hosts[1:]:
+                server.accept()[0].close()
+        return
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((hosts[0], MEETING_PORT), timeout=5).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    sys.exit("the first host is not there")
+
+
+def process(arguments):
+    """Do what `name=value` arguments say, and write down what there is."""
+    wishes = dict(argument.split("=", 1) for argument in arguments)
+    sys.stdout.write(f"processing {sorted(wishes)}\n")
+    place = BASE / "processing"
+    files = sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+    document = {"files": files, "setting": os.environ.get("FAKE_SETTING")}
+    (place / "output/report/deep").mkdir(parents=True)
+    (place / "output/report/deep/files.json").write_text(json.dumps(document))
+    if "message" in wishes:
+        (BASE / "output/message").write_text(wishes["message"] * int(wishes.get("times", 1)))
+    time.sleep(float(wishes.get("sleep", 0)))
+    sys.exit(int(wishes.get("exit", 0)))
+
+
+command = {"serve": serve, "train": train}.get(sys.argv[1])
+command() if command else process(sys.argv[1:])

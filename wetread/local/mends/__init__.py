@@ -9,13 +9,18 @@ from wetread.local.mends import (
     copy_checksum,
     created_settings,
     event_targets,
+    execution_history,
+    execution_start,
     expressions,
+    log_streams,
     object_events,
     object_versions,
     queue_mappings,
     queue_messages,
     queue_redrive,
     secure_transport,
+    state_outputs,
+    state_retries,
 )
 from wetread.local.mends.seam import MendError, check_version
 
@@ -35,6 +40,11 @@ def install(*, lambda_concurrency: int) -> None:
         event_targets,
         created_settings,
         expressions,
+        log_streams,
+        execution_start,
+        execution_history,
+        state_outputs,
+        state_retries,
     ):
         mend.install()
     queue_mappings.install(lambda_concurrency)

@@ -14,6 +14,7 @@ _PASSED_TO = {"iam:passedtoservice": "sagemaker.amazonaws.com"}
 _RESOURCES = {
     "TransformJob": ("transform-job", "TransformJobName"),
     "TrainingJob": ("training-job", "TrainingJobName"),
+    "ProcessingJob": ("processing-job", "ProcessingJobName"),
     "Model": ("model", "ModelName"),
     "ModelPackageGroup": ("model-package-group", "ModelPackageGroupName"),
 }

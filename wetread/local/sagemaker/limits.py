@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 from wetread.local.sagemaker.errors import ServiceError
 from wetread.local.sagemaker.store import Store
@@ -36,15 +37,7 @@ class Limits:
 
     def check_instances(self, instance_type: str, wanted: int, usage: str) -> None:
         """Raise ResourceLimitExceeded unless `wanted` more instances fit. `usage` is "transform job" or the like."""
-        used = sum(
-            job["TransformResources"]["InstanceCount"]
-            for job in self._store.transform_jobs.values()
-            if job["TransformJobStatus"] in _ACTIVE
-        ) + sum(
-            job["ResourceConfig"]["InstanceCount"]
-            for job in self._store.training_jobs.values()
-            if job["TrainingJobStatus"] in _ACTIVE
-        )
+        used = sum(self._used())
         if used + wanted > self._instances:
             raise ServiceError(
                 "ResourceLimitExceeded",
@@ -52,3 +45,14 @@ class Limits:
                 f"with current utilization of {used} Instances and a request delta of {wanted} Instances. "
                 "Please use AWS Service Quotas to request an increase for this quota.",
             )
+
+    def _used(self) -> Iterator[int]:
+        for job in self._store.transform_jobs.values():
+            if job["TransformJobStatus"] in _ACTIVE:
+                yield job["TransformResources"]["InstanceCount"]
+        for job in self._store.training_jobs.values():
+            if job["TrainingJobStatus"] in _ACTIVE:
+                yield job["ResourceConfig"]["InstanceCount"]
+        for job in self._store.processing_jobs.values():
+            if job["ProcessingJobStatus"] in _ACTIVE:
+                yield job["ProcessingResources"]["ClusterConfig"]["InstanceCount"]

@@ -68,6 +68,12 @@ def resolve(s3: S3Client, source: Record, role_arn: str) -> list[InputObject]:
     return [InputObject(S3Location(location.bucket, key), key.removeprefix(folder)) for key in keys]
 
 
+def objects_below(s3: S3Client, folder: S3Location) -> list[InputObject]:
+    """All objects below a folder, which may be empty; raise ClientError when the role may not list them."""
+    prefix = folder.below("")
+    return [InputObject(S3Location(prefix.bucket, key), key.removeprefix(prefix.key)) for key in _list(s3, prefix)]
+
+
 def _list(s3: S3Client, prefix: S3Location) -> list[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
     return [entry["Key"] for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]

@@ -22,9 +22,9 @@ class Place:
     ping_seconds: float
     command: tuple[str, ...]
 
-    def command_of(self, argument: str) -> tuple[str, ...]:
-        """The container's command line for `serve` or `train`."""
-        return (*_NICE, *self.command, argument)
+    def command_of(self, *arguments: str) -> tuple[str, ...]:
+        """The container's command line with `serve`, `train` or a processing job's arguments."""
+        return (*_NICE, *self.command, *arguments)
 
     @contextlib.contextmanager
     def folder(self, job_name: str) -> Iterator[Path]:

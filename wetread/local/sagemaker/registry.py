@@ -13,6 +13,17 @@ from wetread.local.sagemaker.store import Record, Store, resource_arn
 
 _DETAIL_TYPE = "SageMaker Model Package State Change"
 _NOT_DESCRIBED = frozenset({"Tags", "ClientToken"})
+_PROPERTIES = 50
+_UPDATED = frozenset(
+    {
+        "ModelPackageArn",
+        "ModelApprovalStatus",
+        "ApprovalDescription",
+        "CustomerMetadataProperties",
+        "CustomerMetadataPropertiesToRemove",
+        "ClientToken",
+    }
+)
 
 
 class Registry:
@@ -102,18 +113,27 @@ class Registry:
         return _described(self._package(request["ModelPackageName"]))
 
     def update_package(self, request: Record) -> Record:
-        """UpdateModelPackage: approval, and properties added or removed."""
+        """UpdateModelPackage: approval, and properties added or removed. A new approval status is told of."""
+        unknown = ", ".join(sorted(request.keys() - _UPDATED))
+        if unknown:
+            raise invalid(f"{unknown} of a model package cannot be updated here.")
         with self._store.lock:
             record = self._package(request["ModelPackageArn"])
+            properties: dict[str, Any] = {
+                **record.get("CustomerMetadataProperties", {}),
+                **request.get("CustomerMetadataProperties", {}),
+            }
+            for name in request.get("CustomerMetadataPropertiesToRemove", []):
+                properties.pop(name, None)
+            if len(properties) > _PROPERTIES:
+                raise invalid(f"A model package has {_PROPERTIES} properties at most, not {len(properties)}.")
+            approval = record["ModelApprovalStatus"]
             for member in ("ModelApprovalStatus", "ApprovalDescription"):
                 if member in request:
                     record[member] = request[member]
-            properties: dict[str, Any] = record.setdefault("CustomerMetadataProperties", {})
-            properties.update(request.get("CustomerMetadataProperties", {}))
-            for name in request.get("CustomerMetadataPropertiesToRemove", []):
-                properties.pop(name, None)
-            record["LastModifiedTime"] = time.time()
-        self._announce(record)
+            record.update(CustomerMetadataProperties=properties, LastModifiedTime=time.time())
+        if record["ModelApprovalStatus"] != approval:
+            self._announce(record)
         return {"ModelPackageArn": record["ModelPackageArn"]}
 
     def delete_package(self, request: Record) -> Record:

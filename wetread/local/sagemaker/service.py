@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 
 from wetread.local.options import Options
-from wetread.local.sagemaker import shapes, training, transform
+from wetread.local.sagemaker import processing, shapes, training, transform
 from wetread.local.sagemaker.errors import ServiceError, invalid
 from wetread.local.sagemaker.events import Events
 from wetread.local.sagemaker.jobs import Jobs
@@ -35,6 +35,7 @@ class SageMaker:
         self._jobs = (
             Jobs(transform.KIND, lambda: self._store.transform_jobs, self._store, events, startup),
             Jobs(training.KIND, lambda: self._store.training_jobs, self._store, events, startup),
+            Jobs(processing.KIND, lambda: self._store.processing_jobs, self._store, events, startup),
         )
         self._operations = _operations(
             self._store,
@@ -72,10 +73,11 @@ class SageMaker:
 
 
 def _operations(
-    store: Store, models: Models, registry: Registry, jobs: tuple[Jobs, Jobs], limits: Limits, place: Place
+    store: Store, models: Models, registry: Registry, jobs: tuple[Jobs, Jobs, Jobs], limits: Limits, place: Place
 ) -> dict[str, Operation]:
     transforms = transform.TransformJobs(jobs[0], models, limits, place)
     trainings = training.TrainingJobs(jobs[1], limits, place)
+    processings = processing.ProcessingJobs(jobs[2], limits, place)
     return {
         "CreateModel": models.create,
         "DescribeModel": models.describe,
@@ -98,6 +100,10 @@ def _operations(
         "DescribeTrainingJob": trainings.describe,
         "StopTrainingJob": trainings.stop,
         "ListTrainingJobs": trainings.list,
+        "CreateProcessingJob": processings.create,
+        "DescribeProcessingJob": processings.describe,
+        "StopProcessingJob": processings.stop,
+        "ListProcessingJobs": processings.list,
         "AddTags": lambda request: _add_tags(store, request),
         "ListTags": lambda request: {"Tags": _tags(store, request["ResourceArn"])},
         "DeleteTags": lambda request: _delete_tags(store, request),

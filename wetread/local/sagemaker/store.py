@@ -10,7 +10,7 @@ from typing import Any
 from wetread.local.account import ACCOUNT_ID, REGION
 
 Record = dict[str, Any]
-_KINDS = ("models", "groups", "packages", "transform_jobs", "training_jobs", "tags")
+_KINDS = ("models", "groups", "packages", "transform_jobs", "training_jobs", "processing_jobs", "tags")
 
 
 class Store:
@@ -25,6 +25,7 @@ class Store:
         self.packages: dict[str, Record] = {}
         self.transform_jobs: dict[str, Record] = {}
         self.training_jobs: dict[str, Record] = {}
+        self.processing_jobs: dict[str, Record] = {}
         self.tags: dict[str, dict[str, str]] = {}
 
     def dump(self) -> Record:

@@ -1,30 +1,21 @@
-"""Training jobs: channels in, hyperparameters in, `model.tar.gz` out, and the failure that the container wrote down."""
+"""Training jobs: what CreateTrainingJob refuses at once, and how jobs are described, stopped and listed."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from boto3.exceptions import S3UploadFailedError
-from botocore.exceptions import ClientError
-
-from wetread.local.archive import pack
-from wetread.local.container_process import ContainerProcess
-from wetread.local.logs import LogStream
-from wetread.local.sagemaker.errors import invalid
-from wetread.local.sagemaker.jobs import Job, JobFailed, JobKind, Jobs
+from wetread.local.sagemaker.checkpoints import checkpoint_folder
+from wetread.local.sagemaker.errors import ServiceError, invalid
+from wetread.local.sagemaker.jobs import Job, JobKind, Jobs
 from wetread.local.sagemaker.limits import Limits
 from wetread.local.sagemaker.listing import page
 from wetread.local.sagemaker.locations import S3Location, resolve
+from wetread.local.sagemaker.metrics import Metrics
 from wetread.local.sagemaker.place import Place
 from wetread.local.sagemaker.roles import s3_with_role
 from wetread.local.sagemaker.store import Record
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from wetread.local.sagemaker.training_run import TrainingRun, metric_definitions, s3_source
 
 KIND = JobKind(
     noun="TrainingJob",
@@ -33,9 +24,9 @@ KIND = JobKind(
     start_member="TrainingStartTime",
     end_member="TrainingEndTime",
 )
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_DEFAULT_MAX_SECONDS = 24 * 3600
-_GRACE_SECONDS = 10.0
+_ENDED = frozenset({"Completed", "Failed", "Stopped"})
+_HOSTS = 9
+_ONLY_DEFAULTS = {"InputMode": ("File", "FastFile"), "CompressionType": ("None",), "RecordWrapperType": ("None",)}
 
 
 class TrainingJobs:
@@ -51,17 +42,16 @@ class TrainingJobs:
         name = request["TrainingJobName"]
         self._limits.count_call()
         self._jobs.check_name(name)
-        resources = request.get("ResourceConfig", {})
-        if "InstanceType" not in resources or "InstanceCount" not in resources:
-            raise invalid("ResourceConfig needs InstanceType and InstanceCount.")
-        if "TrainingImage" not in request.get("AlgorithmSpecification", {}):
-            raise invalid("AlgorithmSpecification needs a TrainingImage.")
+        _check_rules(request)
         with s3_with_role(request["RoleArn"], name, self._place.endpoint) as s3:
             for channel in request.get("InputDataConfig", []):
-                resolve(s3, _source(channel), request["RoleArn"])
+                resolve(s3, s3_source(channel), request["RoleArn"])
+        resources = request["ResourceConfig"]
 
         def admit() -> None:
             self._limits.check_instances(resources["InstanceType"], resources["InstanceCount"], "training job")
+            if resources["InstanceCount"] > 1:
+                self._check_alone()
 
         members = {"SecondaryStatus": "Starting", "LastModifiedTime": time.time()}
         return self._jobs.start(request, self._run, admit, members)
@@ -69,10 +59,13 @@ class TrainingJobs:
     def describe(self, request: Record) -> Record:
         """DescribeTrainingJob."""
         record = self._jobs.describe(request["TrainingJobName"])
-        ended = record["TrainingJobStatus"] in ("Completed", "Failed", "Stopped")
-        if ended and record["SecondaryStatus"] != "MaxRuntimeExceeded":
-            return {**record, "SecondaryStatus": record["TrainingJobStatus"]}
-        return record
+        status = record["TrainingJobStatus"]
+        if status not in _ENDED:
+            return record
+        if record["SecondaryStatus"] != "MaxRuntimeExceeded":
+            record["SecondaryStatus"] = status
+        seconds = int(record["TrainingEndTime"] - record.get("TrainingStartTime", record["TrainingEndTime"]))
+        return {**record, "TrainingTimeInSeconds": max(1, seconds), "BillableTimeInSeconds": max(1, seconds)}
 
     def stop(self, request: Record) -> Record:
         """StopTrainingJob."""
@@ -92,106 +85,52 @@ class TrainingJobs:
         )
 
     def _run(self, job: Job) -> None:
-        request = job.record
-        name, role = request["TrainingJobName"], request["RoleArn"]
-        with s3_with_role(role, name, self._place.endpoint) as s3, self._place.folder(name) as base:
-            self._enter(job, "Downloading")
-            _write_configuration(base, request)
-            for channel in request.get("InputDataConfig", []):
-                _download(s3, channel, role, base / "input" / "data" / channel["ChannelName"], job)
-            self._enter(job, "Training")
-            status = self._train(job, base)
-            self._enter(job, "Uploading")
-            output = S3Location.parse(request["OutputDataConfig"]["S3OutputPath"]).below(f"{name}/output")
-            _upload(s3, base / "output" / "data", output.below("output.tar.gz"))
-            job.check()
-            if status != 0:
-                raise JobFailed(_failure(base, status))
-            artifact = output.below("model.tar.gz")
-            if not _upload(s3, base / "model", artifact):
-                raise JobFailed("ClientError: The container ended well but wrote nothing to /opt/ml/model.")
-            uri = f"s3://{artifact.bucket}/{artifact.key}"
-            self._jobs.update(request, ModelArtifacts={"S3ModelArtifacts": uri})
+        TrainingRun(job, self._jobs, self._place).run()
 
-    def _train(self, job: Job, base: Path) -> int:
-        """Run the container to its end and return its exit status; a job out of time is stopped."""
-        name = job.record["TrainingJobName"]
-        log = LogStream(LOG_GROUP, f"{name}/algo-1-local")
-        limit = job.record["StoppingCondition"].get("MaxRuntimeInSeconds", _DEFAULT_MAX_SECONDS)
-        process = ContainerProcess(
-            self._place.command_of("train"),
-            base,
-            environment=job.record.get("Environment"),
-            log=lambda line: log.write([line]),
-        )
-        try:
-            with job.stopped_by(lambda: process.stop(_GRACE_SECONDS)):
-                return process.wait(limit)
-        except subprocess.TimeoutExpired:
-            self._enter(job, "MaxRuntimeExceeded")
-            job.cancelled.set()
-            return process.stop(_GRACE_SECONDS)
-        finally:
-            process.stop(grace=0)
-
-    def _enter(self, job: Job, status: str) -> None:
-        job.check()
-        self._jobs.update(job.record, SecondaryStatus=status, LastModifiedTime=time.time())
+    def _check_alone(self) -> None:
+        """Raise ResourceLimitExceeded while another job of several hosts runs: both would meet at the same port."""
+        for other in self._jobs.all():
+            if other["TrainingJobStatus"] not in _ENDED and other["ResourceConfig"]["InstanceCount"] > 1:
+                raise ServiceError(
+                    "ResourceLimitExceeded",
+                    "This local SageMaker runs one training job of several instances at a time, because all of them "
+                    f"share this machine's ports; {other['TrainingJobName']} runs now.",
+                )
 
 
-def _source(channel: Record) -> Record:
-    source: Record | None = channel["DataSource"].get("S3DataSource")
-    if source is None:
-        raise invalid(f"Channel {channel['ChannelName']} has no S3DataSource, the only source that is supported here.")
-    return source
+def _check_rules(request: Record) -> None:
+    """Raise a ValidationException for a combination that SageMaker refuses, or that this service does not know."""
+    algorithm, resources = request.get("AlgorithmSpecification", {}), request.get("ResourceConfig", {})
+    if "InstanceType" not in resources or "InstanceCount" not in resources:
+        raise invalid("ResourceConfig needs InstanceType and InstanceCount.")
+    if not 1 <= resources["InstanceCount"] <= _HOSTS:
+        raise invalid(f"ResourceConfig.InstanceCount is {resources['InstanceCount']}; here it can be 1 to {_HOSTS}.")
+    if "TrainingImage" not in algorithm:
+        raise invalid("AlgorithmSpecification needs a TrainingImage.")
+    for member in ("ContainerEntrypoint", "ContainerArguments"):
+        if member in algorithm:
+            raise invalid(f"AlgorithmSpecification.{member} is not supported here: the image's command `train` runs.")
+    Metrics(metric_definitions(request), request["TrainingJobName"])
+    S3Location.parse(request["OutputDataConfig"]["S3OutputPath"])
+    _check_spot(request)
+    checkpoints = request.get("CheckpointConfig")
+    if checkpoints is not None:
+        checkpoint_folder(Path(), checkpoints)
+        S3Location.parse(checkpoints["S3Uri"])
+    for channel in request.get("InputDataConfig", []):
+        for member, known in _ONLY_DEFAULTS.items():
+            if channel.get(member, known[0]) not in known:
+                raise invalid(f"{member} {channel[member]} of channel {channel['ChannelName']} is not supported here.")
 
 
-def _write_configuration(base: Path, request: Record) -> None:
-    """The files that every training container finds in /opt/ml/input/config."""
-    folder = base / "input" / "config"
-    for path in (folder, base / "input" / "data", base / "model", base / "output" / "data"):
-        path.mkdir(parents=True)
-    channels = {
-        channel["ChannelName"]: {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}
-        for channel in request.get("InputDataConfig", [])
-    }
-    host = "algo-1"
-    for file, document in (
-        ("hyperparameters.json", request.get("HyperParameters", {})),
-        ("inputdataconfig.json", channels),
-        ("resourceconfig.json", {"current_host": host, "hosts": [host], "network_interface_name": "lo"}),
-    ):
-        (folder / file).write_text(json.dumps(document))
-
-
-def _download(s3: S3Client, channel: Record, role: str, folder: Path, job: Job) -> None:
-    for item in resolve(s3, _source(channel), role):
-        job.check()
-        target = (folder / item.name).resolve()
-        if not target.is_relative_to(folder.resolve()):
-            raise JobFailed(f"ClientError: The key {item.name!r} leads out of its channel.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            s3.download_file(item.location.bucket, item.location.key, str(target))
-        except ClientError as error:
-            raise JobFailed(f"ClientError: Data download failed: {item.name}: {error}") from error
-
-
-def _upload(s3: S3Client, folder: Path, target: S3Location) -> bool:
-    """Pack a folder and upload it; False when it is empty."""
-    if not any(folder.iterdir()):
-        return False
-    archive = folder.parent / target.key.rsplit("/", 1)[-1]
-    pack(folder, archive)
-    try:
-        s3.upload_file(str(archive), target.bucket, target.key)
-    except S3UploadFailedError as error:
-        raise JobFailed(f"ClientError: The output could not be uploaded: {error}") from error
-    return True
-
-
-def _failure(base: Path, status: int) -> str:
-    """The FailureReason of a container that ended badly: what it wrote to /opt/ml/output/failure."""
-    path = base / "output" / "failure"
-    written = path.read_text(errors="replace").strip() if path.is_file() else "No /opt/ml/output/failure was written"
-    return f"AlgorithmError: {written}, exit code: {status}"
+def _check_spot(request: Record) -> None:
+    stopping = request["StoppingCondition"]
+    wait, limit = stopping.get("MaxWaitTimeInSeconds"), stopping.get("MaxRuntimeInSeconds", 24 * 3600)
+    if request.get("EnableManagedSpotTraining"):
+        if wait is None or wait < limit:
+            raise invalid(
+                f"MaxWaitTimeInSeconds is {wait}, but with EnableManagedSpotTraining it must be at least "
+                f"MaxRuntimeInSeconds, which is {limit}."
+            )
+    elif wait is not None:
+        raise invalid("MaxWaitTimeInSeconds can be given only with EnableManagedSpotTraining.")

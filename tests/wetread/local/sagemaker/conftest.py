@@ -152,3 +152,56 @@ def events_of(
         return lambda: received(url, seconds=2)
 
     return follow
+
+
+@pytest.fixture
+def training_request(
+    name: str, bucket: str, job_role: str, client: Callable[[str], Any]
+) -> Callable[..., dict[str, Any]]:
+    """A CreateTrainingJob request whose hyperparameters tell the fake image what to do; `changes` replace members."""
+    client("s3").put_object(Bucket=bucket, Key="in/train/manifest.json", Body=b"[]")
+    client("s3").put_object(Bucket=bucket, Key="in/train/deep/a.dcm", Body=b"a")
+
+    def make(hyperparameters: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+        source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/train/"}
+        return {
+            "TrainingJobName": name,
+            "AlgorithmSpecification": {"TrainingImage": "x", "TrainingInputMode": "File"},
+            "RoleArn": job_role,
+            "HyperParameters": hyperparameters or {},
+            "InputDataConfig": [{"ChannelName": "training", "DataSource": {"S3DataSource": source}}],
+            "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/out"},
+            "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            **changes,
+        }
+
+    return make
+
+
+@pytest.fixture
+def artifact_of(client: Callable[[str], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The JSON files in the artifact of a job, by name."""
+
+    def read(job: dict[str, Any]) -> dict[str, Any]:
+        bucket, _, key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")
+        body = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+            opened = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+            return {path: json.load(file) for path, file in opened.items() if file is not None}
+
+    return read
+
+
+@pytest.fixture
+def train(
+    client: Callable[[str], Any], training_request: Callable[..., dict[str, Any]], ended: Callable[..., dict[str, Any]]
+) -> Callable[..., dict[str, Any]]:
+    """Run a training job to its end; return its description."""
+
+    def run(hyperparameters: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+        request = training_request(hyperparameters, **changes)
+        client("sagemaker").create_training_job(**request)
+        return ended(request["TrainingJobName"], "TrainingJob")
+
+    return run

@@ -80,6 +80,43 @@ def test_a_package_is_described_updated_and_told_of(sagemaker, group, package, e
     assert sorted(told) == ["Approved", "PendingManualApproval"]
 
 
+def test_only_a_new_approval_status_is_told_of(sagemaker, group, package, events_of):
+    read = events_of("SageMaker Model Package State Change", "ModelPackageGroupName", group)
+    statistics = {"ContentType": "application/json", "S3Uri": "s3://bucket/runs/1/evaluation/evaluation.json"}
+    metrics = {"ModelQuality": {"Statistics": statistics}}
+    arn = package(ModelMetrics=metrics, CustomerMetadataProperties={"Run": "0123456789ab"})
+    sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"Note": "x"})
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="PendingManualApproval")
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected", ApprovalDescription="too few")
+    details = sorted((event["detail"] for event in read()), key=lambda detail: detail["ModelApprovalStatus"])
+    assert [detail["ModelApprovalStatus"] for detail in details] == ["PendingManualApproval", "Rejected"]
+    assert details[1]["ModelMetrics"] == metrics
+    assert details[1]["ApprovalDescription"] == "too few"
+    assert (details[1]["ModelPackageArn"], details[1]["ModelPackageVersion"]) == (arn, 1)
+    assert details[1]["ModelPackageStatus"] == "Completed"
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        ({"Risks": "one,two"}, "regular expression pattern"),
+        ({"Risks": "x" * 257}, "less than or equal to 256"),
+        ({"k" * 129: "x"}, "less than or equal to 128"),
+        ({f"k{number}": "x" for number in range(51)}, "less than or equal to 50"),
+    ],
+)
+def test_properties_keep_to_their_alphabet_and_length(package, sagemaker, properties, message):
+    with pytest.raises(sagemaker.exceptions.ClientError, match=message):
+        package(CustomerMetadataProperties=properties)
+
+
+def test_what_cannot_be_updated_is_named(sagemaker, package, refusal):
+    arn = package(CustomerMetadataProperties={f"k{number}": "x" for number in range(50)})
+    update = {"ModelPackageArn": arn, "CustomerMetadataProperties": {"more": "x"}}
+    assert "has 50 properties at most, not 51" in refusal("update_model_package", **update)
+    assert "SourceUri of a model package" in refusal("update_model_package", ModelPackageArn=arn, SourceUri="s3://b/k")
+
+
 def test_a_group_with_versions_cannot_be_deleted(sagemaker, group, package, refusal):
     arn = package()
     assert refusal("delete_model_package_group", ModelPackageGroupName=group).startswith("ConflictException")

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 
 import pytest
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
-@pytest.fixture
-def training_request(name, bucket, job_role, client):
-    client("s3").put_object(Bucket=bucket, Key="in/train/manifest.json", Body=b"[]")
-    client("s3").put_object(Bucket=bucket, Key="in/train/deep/a.dcm", Body=b"a")
-
-    def make(hyperparameters=None, **changes):
-        source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/train/"}
-        return {
-            "TrainingJobName": name,
-            "AlgorithmSpecification": {"TrainingImage": "x", "TrainingInputMode": "File"},
-            "RoleArn": job_role,
-            "HyperParameters": hyperparameters or {},
-            "InputDataConfig": [{"ChannelName": "training", "DataSource": {"S3DataSource": source}}],
-            "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/out"},
-            "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-            **changes,
-        }
-
-    return make
-
-
-@pytest.fixture
-def train(client, training_request, ended):
-    def run(hyperparameters=None, **changes):
-        request = training_request(hyperparameters, **changes)
-        client("sagemaker").create_training_job(**request)
-        return ended(request["TrainingJobName"], "TrainingJob")
-
-    return run
-
-
-def test_what_the_container_leaves_in_the_model_folder_becomes_the_artifact(client, train, name, bucket, log_lines):
+def test_what_the_container_leaves_in_the_model_folder_becomes_the_artifact(
+    train, name, bucket, log_lines, artifact_of
+):
     job = train({"epochs": "2"})
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed")
     uri = job["ModelArtifacts"]["S3ModelArtifacts"]
     assert uri == f"s3://{bucket}/out/{name}/output/model.tar.gz"
-    body = client("s3").get_object(Bucket=bucket, Key=f"out/{name}/output/model.tar.gz")["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-        files = json.load(tar.extractfile("files.json"))
-    assert files == ["training/deep/a.dcm", "training/manifest.json"]
+    assert artifact_of(job)["files.json"] == ["training/deep/a.dcm", "training/manifest.json"]
     assert "training with ['epochs']" in log_lines(LOG_GROUP, name)
 
 
@@ -95,3 +60,72 @@ def test_a_name_is_used_up_and_an_empty_channel_is_refused(client, train, traini
     with pytest.raises(sagemaker.exceptions.ClientError, match="No S3 objects found"):
         sagemaker.create_training_job(**training_request(TrainingJobName=f"{name}-2", InputDataConfig=channels))
     assert name in [job["TrainingJobName"] for job in sagemaker.list_training_jobs()["TrainingJobSummaries"]]
+
+
+def test_a_manifest_names_the_files_of_a_channel(client, bucket, train, name, artifact_of):
+    manifest = [{"prefix": f"s3://{bucket}/in/train/"}, "deep/a.dcm"]
+    client("s3").put_object(Bucket=bucket, Key="in/some.manifest", Body=json.dumps(manifest).encode())
+    source = {"S3DataType": "ManifestFile", "S3Uri": f"s3://{bucket}/in/some.manifest"}
+    job = train(InputDataConfig=[{"ChannelName": "slices", "DataSource": {"S3DataSource": source}}])
+    assert artifact_of(job)["files.json"] == ["slices/deep/a.dcm"]
+
+
+def test_metrics_are_found_in_what_the_container_prints(client, train, name, training_request):
+    algorithm = {
+        **training_request()["AlgorithmSpecification"],
+        "MetricDefinitions": [
+            {"Name": "train:loss", "Regex": "train_loss=([0-9.]+)"},
+            {"Name": "validation:loss", "Regex": "val_loss=([0-9.]+)"},
+            {"Name": "never", "Regex": "never=([0-9.]+)"},
+        ],
+    }
+    lines = "epoch=1 train_loss=0.9 val_loss=1.5; epoch=2 train_loss=0.25 val_loss=..."
+    job = train({"print": lines}, AlgorithmSpecification=algorithm)
+    metrics = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
+    assert metrics == {"train:loss": 0.25, "validation:loss": 1.5}
+    listed = client("cloudwatch").list_metrics(
+        Namespace="/aws/sagemaker/TrainingJobs", Dimensions=[{"Name": "TrainingJobName", "Value": name}]
+    )
+    assert {metric["MetricName"] for metric in listed["Metrics"]} == set(metrics)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"metric": "loss=(["}, "of metric loss is none"),
+        ({"metric": "loss="}, "has no group for the number"),
+        ({"ContainerEntrypoint": ["python"]}, "ContainerEntrypoint is not supported here"),
+        ({"EnableManagedSpotTraining": True}, "MaxWaitTimeInSeconds is None, but with EnableManagedSpotTraining"),
+        (
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},
+            "only with EnableManagedSpotTraining",
+        ),
+        ({"CheckpointConfig": {"S3Uri": "s3://b/c", "LocalPath": "/tmp/checkpoints"}}, "must be below /opt/ml/"),
+        ({"InstanceCount": 10}, "here it can be 1 to 9"),
+    ],
+)
+def test_what_is_refused_at_once(client, training_request, members, message):
+    request = training_request()
+    for member, value in members.items():
+        if member == "metric":
+            request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "loss", "Regex": value}]
+        elif member == "ContainerEntrypoint":
+            request["AlgorithmSpecification"][member] = value
+        elif member == "InstanceCount":
+            request["ResourceConfig"][member] = value
+        else:
+            request[member] = value
+    with pytest.raises(client("sagemaker").exceptions.ClientError, match=message):
+        client("sagemaker").create_training_job(**request)
+
+
+def test_settings_of_spot_and_retries_are_taken_and_described(train):
+    job = train(
+        EnableManagedSpotTraining=True,
+        StoppingCondition={"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120},
+        RetryStrategy={"MaximumRetryAttempts": 2},
+        Environment={"A": "1"},
+    )
+    assert job["TrainingJobStatus"] == "Completed"
+    assert job["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+    assert job["TrainingTimeInSeconds"] >= job["BillableTimeInSeconds"] >= 1

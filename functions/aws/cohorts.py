@@ -1,0 +1,82 @@
+"""Labelled cohorts in the training bucket, as people put them, and the pinned copies of the slices that runs use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+from functions.aws.objects import GONE, copy_version, hex_of, read_head
+from functions.domain import layout
+from functions.domain.cohort import ObjectVersion
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestVersion:
+    """A manifest's bytes, the version that they are, and their SHA-256 (hex)."""
+
+    body: bytes
+    version_id: str
+    sha256: str
+
+
+class Cohorts:
+    """Reads what people put below ``cohorts/``, by version, and pins it below ``slices/``.
+
+    A job's manifest cannot name object versions: the copy is what makes it read the very bytes of the snapshot. A
+    copy's name says which version it is of, so runs on the same cohort share copies.
+    """
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def manifest(self, key: str) -> ManifestVersion | None:
+        """The newest version of a manifest; None when there is none."""
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error_code(error) in GONE:
+                return None
+            raise
+        body = answer["Body"].read()
+        sha256 = hashlib.sha256(body).hexdigest()
+        return ManifestVersion(body=body, version_id=answer.get("VersionId", "null"), sha256=sha256)
+
+    def objects(self, folder: str) -> Iterator[ObjectVersion]:
+        """The newest version of every object below a folder; what was deleted is left out."""
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=folder)
+        for page in pages:
+            for entry in page.get("Versions", []):
+                if entry["IsLatest"]:
+                    yield ObjectVersion(key=entry["Key"], version_id=entry["VersionId"], size=entry["Size"])
+
+    def head(self, version: ObjectVersion, length: int) -> bytes:
+        """The first ``length`` bytes of an object version; raises Refusal for one that is gone."""
+        return read_head(self._client, self.bucket, version.key, version.version_id, length)
+
+    def pin(self, version: ObjectVersion, name: str) -> str:
+        """Make sure of the pinned copy ``name`` of an object version; return the SHA-256 of its bytes (hex), by S3.
+
+        Raises Refusal for a version that is gone.
+        """
+        return self._pinned(name) or copy_version(
+            self._client, self.bucket, version.key, version.version_id, to=(self.bucket, layout.slice_key(name))
+        )
+
+    def _pinned(self, name: str) -> str | None:
+        """The SHA-256 (hex) of a copy that an earlier run made; None when there is none, or without a checksum."""
+        try:
+            head = self._client.head_object(Bucket=self.bucket, Key=layout.slice_key(name), ChecksumMode="ENABLED")
+        except ClientError as error:
+            if error_code(error) in GONE:
+                return None
+            raise
+        return hex_of(head["ChecksumSHA256"]) if "ChecksumSHA256" in head else None

@@ -1,0 +1,100 @@
+"""The ``evaluation/1`` document, read strictly: what candidate and champion were measured at, on the same cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from functions.domain.documents import Fields, load
+
+SCHEMA = "evaluation/1"
+METRIC = "BalancedAccuracy"  # of the paired comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFigures:
+    """One class against the rest; None for a figure that is undefined."""
+
+    sensitivity: float | None
+    specificity: float | None
+    auc: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subgroup:
+    """The cases that share an attribute's value."""
+
+    attribute: str
+    value: str
+    patients: int
+    balanced_accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One model on the test part; None for a figure that is undefined."""
+
+    weights_sha256: str
+    balanced_accuracy: float | None
+    calibration_error: float | None
+    classes: Mapping[str, ClassFigures]
+    subgroups: tuple[Subgroup, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """``difference_low`` is the paired interval's lower end, candidate minus champion (None: undefined)."""
+
+    labels: tuple[str, ...]
+    candidate: Measured
+    champion: Measured | None
+    difference_low: float | None
+
+
+def parse(body: bytes, snapshot_digest: str) -> Evaluation:
+    """Read an evaluation; raise MalformedDocument for anything that is not exactly one on this snapshot."""
+    fields = load(body, SCHEMA, snapshot_digest)
+    labels = fields.texts("Labels")
+    champion, paired = fields.fields_or_none("Champion"), fields.fields_or_none("Paired")
+    if (champion is None) != (paired is None):
+        raise fields.wrong("Paired", "although a paired comparison and a champion come together")
+    if paired and paired.text("Metric") != METRIC:
+        raise paired.wrong("Metric", f"not {METRIC}")
+    return Evaluation(
+        labels=labels,
+        candidate=_measured(fields.fields("Candidate"), labels),
+        champion=_measured(champion, labels) if champion else None,
+        difference_low=paired.fraction_or_none("Low", low=-1.0) if paired else None,
+    )
+
+
+def _measured(fields: Fields, labels: tuple[str, ...]) -> Measured:
+    classes = fields.fields("Classes")
+    return Measured(
+        weights_sha256=fields.fields("Model").text("WeightsSHA256"),
+        balanced_accuracy=_figure(fields, "BalancedAccuracy"),
+        calibration_error=fields.fields("Calibration").fraction_or_none("ECE"),
+        classes={label: _class_figures(classes.fields(label)) for label in labels},
+        subgroups=tuple(_subgroup(one) for one in fields.list_of_fields("Subgroups")),
+    )
+
+
+def _class_figures(fields: Fields) -> ClassFigures:
+    return ClassFigures(
+        sensitivity=_figure(fields, "Sensitivity"),
+        specificity=_figure(fields, "Specificity"),
+        auc=_figure(fields, "AUC"),
+    )
+
+
+def _subgroup(fields: Fields) -> Subgroup:
+    return Subgroup(
+        attribute=fields.text("Attribute"),
+        value=fields.text("Value"),
+        patients=fields.count("Patients"),
+        balanced_accuracy=_figure(fields, "BalancedAccuracy"),
+    )
+
+
+def _figure(fields: Fields, name: str) -> float | None:
+    return fields.fields(name).fraction_or_none("Value")

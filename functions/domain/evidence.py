@@ -1,0 +1,32 @@
+"""What the training workflow knows of a version when it registers it: the record that stays on the ModelPackage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Where a version comes from and what it was measured at; ``evaluated_against`` is "" for a first model."""
+
+    run: str
+    snapshot_digest: str
+    evaluation_sha256: str
+    evaluation_uri: str
+    accepted_risks: tuple[str, ...]
+    evaluated_against: str
+    balanced_accuracy: float
+    training_job_name: str
+
+    def properties(self) -> dict[str, str]:
+        """As CustomerMetadataProperties, whose values are never empty and know no comma."""
+        values = {
+            "Run": self.run,
+            "SnapshotDigest": self.snapshot_digest,
+            "EvaluationSHA256": self.evaluation_sha256,
+            "AcceptedRisks": " ".join(self.accepted_risks),
+            "EvaluatedAgainst": self.evaluated_against,
+            "BalancedAccuracy": f"{self.balanced_accuracy:.4f}",
+            "TrainingJobName": self.training_job_name,
+        }
+        return {name: value for name, value in values.items() if value}

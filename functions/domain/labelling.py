@@ -1,0 +1,183 @@
+"""Reads a labelled manifest: JSON in the public sample's form, or CSV; each problem with the line it is found at."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from functions.domain.errors import MalformedManifest
+from functions.domain.snapshot import Split
+from functions.domain.verdict import LabelProblem, Reason, lines_of
+
+CONTENT_TYPE = "classification"
+REQUIRED_COLUMNS = ("filename", "label")
+OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
+LONGEST_TEXT = 1024  # characters of any value: what an S3 key may have
+MOST_ENTRIES = 50_000  # what one Lambda invocation can pin, with room
+SHOWN = 40  # characters of a wrong value that a reason repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One labelled file. ``line`` is the CSV file's own line, or the number of the JSON entry, from 1.
+
+    ``study_id`` and ``series_id`` are "" and ``split`` None where the manifest does not say.
+    """
+
+    line: int
+    filename: str
+    label: str
+    study_id: str
+    series_id: str
+    split: Split | None
+
+
+class _MalformedEntry(Exception):
+    """One entry cannot be read; the message goes on after "line 7: "."""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The entries of a manifest that can be read, and a reason for each that cannot."""
+
+    entries: tuple[Entry, ...]
+    reasons: tuple[Reason, ...]
+
+
+def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
+    """Read a manifest whose labels must be among ``labels``; raise MalformedManifest for one that is none at all."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = body[: error.start].count(b"\n") + 1
+        raise MalformedManifest(f"The manifest is not UTF-8 text (line {line}); save it as UTF-8.") from error
+    numbered = list(_csv_records(text) if is_csv else _json_records(text))
+    if not numbered:
+        raise MalformedManifest("The manifest names no slice; write one entry per slice.")
+    if len(numbered) > MOST_ENTRIES:
+        raise MalformedManifest(f"The manifest has {len(numbered)} entries; one run takes at most {MOST_ENTRIES}.")
+    entries: list[Entry] = []
+    reasons: list[Reason] = []
+    for line, record in numbered:
+        try:
+            entry = _entry(line, record)
+        except _MalformedEntry as error:
+            reasons.append(_reason(LabelProblem.MALFORMED_ENTRY, line, str(error)))
+            continue
+        if entry.label in labels:
+            entries.append(entry)
+        else:
+            wrong = f"the label {entry.label[:SHOWN]!r} is none of {', '.join(labels)}"
+            reasons.append(_reason(LabelProblem.UNKNOWN_LABEL, line, wrong))
+    reasons += _half_split(entries)
+    return Labelling(tuple(entries), tuple(reasons))
+
+
+def missing_classes(entries: Iterable[Entry], labels: Sequence[str]) -> list[Reason]:
+    """A reason for each class that no entry has: a model cannot learn it."""
+    present = {entry.label for entry in entries}
+    return [
+        Reason(
+            code=LabelProblem.MISSING_CLASS,
+            message=f"No entry has the label {label}; label slices of every class of this stage.",
+        )
+        for label in labels
+        if label not in present
+    ]
+
+
+def _json_records(text: str) -> Iterable[tuple[int, Any]]:
+    try:
+        records = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "too deep"
+        raise MalformedManifest(f"The manifest is not JSON ({where}).") from error
+    if not isinstance(records, list):
+        raise MalformedManifest("The manifest is JSON, but not an array of one entry per slice.")
+    return ((line, _flat(record)) for line, record in enumerate(records, start=1))
+
+
+def _flat(record: Any) -> Any:
+    """The sample's nested form as one level; left as it is where it is not of that form."""
+    if not isinstance(record, Mapping) or not isinstance(record.get("content"), Mapping):
+        return record
+    content = record["content"]
+    if content.get("type") != CONTENT_TYPE:
+        return record
+    return {**record, "label": content.get("label")}
+
+
+def _csv_records(text: str) -> Iterable[tuple[int, Any]]:
+    """Line and record of each datum: the line that the record starts at, since quoted values may span several."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_columns(header)
+        start = reader.line_num + 1
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                whole = len(cells) == len(header)
+                yield start, dict(zip(header, cells, strict=True)) if whole else (len(cells), len(header))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise MalformedManifest(f"The manifest is not CSV (line {reader.line_num}): {error}.") from error
+
+
+def _check_columns(header: list[str]) -> None:
+    known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+    unknown = [f"{name[:SHOWN]!r}" for name in header if name not in known]
+    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+    if unknown or missing or len(set(header)) < len(header):
+        what = [f"lacks {', '.join(missing)}"] if missing else []
+        what += [f"has unknown ones: {', '.join(unknown)}"] if unknown else []
+        what += ["repeats one"] if len(set(header)) < len(header) else []
+        raise MalformedManifest(
+            f"The first line must name the columns, separated by commas ({', '.join(known)}; the first two at least); "
+            f"it {' and '.join(what)}."
+        )
+
+
+def _entry(line: int, record: Any) -> Entry:
+    if isinstance(record, tuple):
+        raise _MalformedEntry(f"it has {record[0]} cells, the header {record[1]}")
+    if not isinstance(record, Mapping):
+        raise _MalformedEntry("it is not an object")
+    if "label" not in record:
+        raise _MalformedEntry(f"it has no content of the type {CONTENT_TYPE!r} with a label")
+    split = _text(record, "split", optional=True)
+    if split and split not in set(Split):
+        raise _MalformedEntry(f"its split is {split[:SHOWN]!r}, not one of {', '.join(Split)}")
+    return Entry(
+        line=line,
+        filename=_text(record, "filename"),
+        label=_text(record, "label"),
+        study_id=_text(record, "studyId", optional=True),
+        series_id=_text(record, "seriesId", optional=True),
+        split=Split(split) if split else None,
+    )
+
+
+def _text(record: Mapping[str, Any], name: str, *, optional: bool = False) -> str:
+    value = record.get(name)
+    if value is None and optional:
+        return ""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not (value.strip() or optional):
+        raise _MalformedEntry(f"its {name} is not a text of 1 to {LONGEST_TEXT} characters")
+    return value.strip()
+
+
+def _half_split(entries: Sequence[Entry]) -> list[Reason]:
+    """A reason when some entries name their split and others do not."""
+    without = [entry.line for entry in entries if entry.split is None]
+    if not without or len(without) == len(entries):
+        return []
+    message = f"Give every entry a split or none: there is none at {lines_of(without)}."
+    return [Reason(code=LabelProblem.MALFORMED_ENTRY, message=message, line=without[0])]
+
+
+def _reason(code: LabelProblem, line: int, what: str) -> Reason:
+    return Reason(code=code, message=f"Line {line}: {what}.", line=line)

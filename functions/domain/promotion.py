@@ -1,0 +1,114 @@
+"""The model gate's rules: whether a candidate is good enough, and not worse than the champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from functions.domain.evaluation import ClassFigures, Evaluation, Measured, Subgroup
+from functions.domain.verdict import ModelProblem, Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """What a stage asks of a candidate; all but the number of patients are fractions of 1."""
+
+    min_balanced_accuracy: float
+    min_sensitivity: float
+    min_specificity: float
+    min_auc: float
+    max_calibration_error: float
+    champion_margin: float
+    subgroup_min_patients: int
+    max_subgroup_drop: float
+
+
+def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Reason]:
+    """Everything that keeps a candidate from promotion; ``against_champion``: whether the run found a champion."""
+    if against_champion != (evaluation.champion is not None):
+        measured = "has" if evaluation.champion else "lacks"
+        message = f"The evaluation {measured} a champion, unlike the run; start the run again."
+        return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=message)]
+    candidate = evaluation.candidate
+    return [
+        *_at_least(
+            ModelProblem.BALANCED_ACCURACY_TOO_LOW,
+            "balanced accuracy",
+            candidate.balanced_accuracy,
+            thresholds.min_balanced_accuracy,
+        ),
+        *(one for label in evaluation.labels for one in _class(label, candidate.classes[label], thresholds)),
+        *_calibration(candidate, thresholds.max_calibration_error),
+        *(_against_champion(evaluation, thresholds.champion_margin) if against_champion else ()),
+        *(one for subgroup in candidate.subgroups for one in _subgroup(subgroup, candidate, thresholds)),
+    ]
+
+
+def _class(label: str, figures: ClassFigures, thresholds: Thresholds) -> list[Reason]:
+    return [
+        *_at_least(
+            ModelProblem.SENSITIVITY_TOO_LOW,
+            f"sensitivity for {label}",
+            figures.sensitivity,
+            thresholds.min_sensitivity,
+        ),
+        *_at_least(
+            ModelProblem.SPECIFICITY_TOO_LOW,
+            f"specificity for {label}",
+            figures.specificity,
+            thresholds.min_specificity,
+        ),
+        *_at_least(ModelProblem.AUC_TOO_LOW, f"AUC for {label}", figures.auc, thresholds.min_auc),
+    ]
+
+
+def _at_least(code: ModelProblem, what: str, value: float | None, threshold: float) -> list[Reason]:
+    if value is None:
+        return [_undefined(what)]
+    if value >= threshold:
+        return []
+    return [Reason(code=code, message=f"The {what} is {value:.3f}; this stage asks for {threshold:g} at least.")]
+
+
+def _calibration(candidate: Measured, most: float) -> list[Reason]:
+    error = candidate.calibration_error
+    if error is None:
+        return [_undefined("calibration error (ECE)")]
+    if error <= most:
+        return []
+    message = f"The calibration error (ECE) is {error:.3f}; this stage takes {most:g} at most."
+    return [Reason(code=ModelProblem.CALIBRATION_TOO_POOR, message=message)]
+
+
+def _against_champion(evaluation: Evaluation, margin: float) -> list[Reason]:
+    low = evaluation.difference_low
+    if low is None:
+        return [_undefined("difference in balanced accuracy to the champion")]
+    if low >= -margin:
+        return []
+    message = (
+        f"The candidate's balanced accuracy may be up to {-low:.3f} below the champion's on the same cases (95 %); "
+        f"this stage takes {margin:g} at most. More test patients make the interval narrower."
+    )
+    return [Reason(code=ModelProblem.WORSE_THAN_CHAMPION, message=message)]
+
+
+def _subgroup(subgroup: Subgroup, candidate: Measured, thresholds: Thresholds) -> list[Reason]:
+    """A subgroup that is large enough to judge, and far below the whole."""
+    if subgroup.patients < thresholds.subgroup_min_patients or candidate.balanced_accuracy is None:
+        return []
+    name = f"{subgroup.attribute} {subgroup.value}"
+    if subgroup.balanced_accuracy is None:
+        return [_undefined(f"balanced accuracy of {name}")]
+    drop = candidate.balanced_accuracy - subgroup.balanced_accuracy
+    if drop <= thresholds.max_subgroup_drop:
+        return []
+    message = (
+        f"In {name} ({subgroup.patients} patients) the balanced accuracy is {subgroup.balanced_accuracy:.3f}, "
+        f"{drop:.3f} below that of all; this stage takes {thresholds.max_subgroup_drop:g} at most."
+    )
+    return [Reason(code=ModelProblem.SUBGROUP_COLLAPSE, message=message)]
+
+
+def _undefined(what: str) -> Reason:
+    message = f"The {what} is undefined on the test part; it needs cases of every class."
+    return Reason(code=ModelProblem.UNDEFINED_METRIC, message=message)

@@ -1,0 +1,110 @@
+"""The execution input of the training workflow, read strictly: what is wrong is named, nothing is ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.domain import layout
+from functions.domain.errors import WetreadError
+from functions.domain.verdict import LabelProblem, Reason, Risk
+
+FIELDS = ("LabelsUri", "AcceptedRisks", "Seed", "HyperParameters")
+MANIFEST_ENDINGS = (".json", ".csv")
+MOST_SEED = 2**32 - 1  # numpy takes no larger one
+WORKFLOWS_OWN = ("seed", "model_version")  # hyperparameters that the workflow sets
+MOST_HYPERPARAMETERS = 80  # SageMaker takes 100
+LONGEST_NAME, LONGEST_VALUE = 256, 2500  # characters, SageMaker's own limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """A run that was asked for; ``manifest_key`` in the training bucket."""
+
+    manifest_key: str
+    accepted_risks: tuple[Risk, ...]
+    seed: int
+    hyperparameters: Mapping[str, str]
+
+
+class InvalidRequest(WetreadError):
+    """An execution input cannot be run; ``reasons`` name everything that is wrong with it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.reasons = tuple(Reason(code=LabelProblem.INVALID_INPUT, message=problem) for problem in problems)
+
+
+def parse(document: Any, training_bucket: str) -> TrainingRequest:
+    """Read an execution input; raise InvalidRequest that names every unknown field and every wrong value."""
+    if not isinstance(document, Mapping):
+        raise InvalidRequest([f"The input is {_kind(document)}, not an object with {', '.join(FIELDS)}."])
+    problems = [f"The field {name!r:.80} is unknown; known: {', '.join(FIELDS)}." for name in document.keys() - FIELDS]
+    problems.sort()
+    request = TrainingRequest(
+        manifest_key=_manifest_key(document.get("LabelsUri"), training_bucket, problems),
+        accepted_risks=_risks(document.get("AcceptedRisks", []), problems),
+        seed=_seed(document.get("Seed", 0), problems),
+        hyperparameters=_hyperparameters(document.get("HyperParameters", {}), problems),
+    )
+    if problems:
+        raise InvalidRequest(problems)
+    return request
+
+
+def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:
+    form = f"s3://{training_bucket}/{layout.COHORTS}<folder>/manifest.json (or labels.csv)"
+    try:
+        bucket, key = layout.place(value if isinstance(value, str) else "")
+    except ValueError:
+        problems.append(f"LabelsUri is {value!r:.300}, not {form}.")
+        return ""
+    if bucket != training_bucket:
+        problems.append(f"LabelsUri names the bucket {bucket}; labels are read from {form}.")
+    elif not key.startswith(layout.COHORTS) or "/" not in key.removeprefix(layout.COHORTS):
+        problems.append(f"LabelsUri names no folder below {layout.COHORTS}; it is of the form {form}.")
+    elif not key.lower().endswith(MANIFEST_ENDINGS):
+        problems.append(f"LabelsUri ends neither in .json nor in .csv; it is of the form {form}.")
+    return key
+
+
+def _risks(value: Any, problems: list[str]) -> tuple[Risk, ...]:
+    if not isinstance(value, list):
+        problems.append(f"AcceptedRisks is {_kind(value)}, not a list of codes such as {Risk.TOO_FEW_PATIENTS}.")
+        return ()
+    unknown = [one for one in value if not isinstance(one, str) or one not in set(Risk)]
+    problems += [f"AcceptedRisks names {one!r:.80}, which is no risk; risks: {', '.join(Risk)}." for one in unknown]
+    return tuple(risk for risk in Risk if risk in value)
+
+
+def _seed(value: Any, problems: list[str]) -> int:
+    if type(value) is not int or not 0 <= value <= MOST_SEED:
+        problems.append(f"Seed is {value!r:.80}, not a whole number from 0 to {MOST_SEED}.")
+        return 0
+    return value
+
+
+def _hyperparameters(value: Any, problems: list[str]) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        problems.append(f"HyperParameters is {_kind(value)}, not an object of names and values.")
+        return {}
+    if len(value) > MOST_HYPERPARAMETERS:
+        problems.append(f"HyperParameters has {len(value)} entries; at most {MOST_HYPERPARAMETERS} are taken.")
+    texts: dict[str, str] = {}
+    for name, one in value.items():
+        if name in WORKFLOWS_OWN:
+            problems.append(f"HyperParameters sets {name!r}, which the workflow sets itself; use Seed for the seed.")
+        elif isinstance(one, bool) or not isinstance(one, str | int | float):
+            problems.append(f"The hyperparameter {name!r:.80} is {_kind(one)}, not a text or a number.")
+        elif not 0 < len(name) <= LONGEST_NAME or len(str(one)) > LONGEST_VALUE:
+            problems.append(f"The hyperparameter {name!r:.80} is too long for SageMaker.")
+        else:
+            texts[name] = str(one)
+    return texts
+
+
+def _kind(value: Any) -> str:
+    """What a JSON value is, in words."""
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")

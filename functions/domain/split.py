@@ -1,0 +1,97 @@
+"""Divides labelled slices into training, validation and test: by whole patients, stratified, seeded."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from functions.domain.snapshot import Split, SplitBy
+
+HELD_OUT = 0.2  # of each class's groups for validation, and as much for test
+GROUPS_FOR_TWO = 6  # a class with so many groups has at least two in each part
+GROUPS_FOR_ONE = 3  # and with so many at least one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """What the split needs of one slice. ``content_sha256`` puts slices in an order that no manifest changes."""
+
+    content_sha256: str
+    label: str
+    patient: str
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+def divide(slices: Sequence[Labelled], seed: int) -> tuple[SplitBy, list[Split]]:
+    """The part of each slice; the same slices and seed always give the same.
+
+    Slices that share a patient, a study or a series stay together, and each class's groups are divided 60/20/20. When
+    a class has fewer groups than there are parts, no such division exists; then single slices are divided, so that a
+    person who accepts that risk can train at all.
+    """
+    groups = _connected(slices)
+    by_class = _by_class(slices, groups)
+    if all(len(by_class.get(label, [])) >= GROUPS_FOR_ONE for label in {one.label for one in slices}):
+        return SplitBy.PATIENT, _assign(slices, by_class, seed)
+    alone = [[index] for index in range(len(slices))]
+    return SplitBy.SLICE, _assign(slices, _by_class(slices, alone), seed)
+
+
+def _connected(slices: Sequence[Labelled]) -> list[list[int]]:
+    """The indices of the slices in groups that are connected by a patient, a study or a series."""
+    parent = list(range(len(slices)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    first: dict[tuple[str, str], int] = {}
+    for index, one in enumerate(slices):
+        for identity in (
+            ("patient", one.patient),
+            ("study", one.study_instance_uid),
+            ("series", one.series_instance_uid),
+        ):
+            parent[root(index)] = root(first.setdefault(identity, index))
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index in range(len(slices)):
+        groups[root(index)].append(index)
+    return list(groups.values())
+
+
+def _by_class(slices: Sequence[Labelled], groups: Iterable[list[int]]) -> dict[str, list[list[int]]]:
+    """The groups of each class, a group's class being that of most of its slices; in an order of their content."""
+    by_class: dict[str, list[list[int]]] = defaultdict(list)
+    for group in sorted(groups, key=lambda group: min(slices[index].content_sha256 for index in group)):
+        counts = Counter(slices[index].label for index in group)
+        by_class[min(counts, key=lambda label: (-counts[label], label))].append(group)
+    return by_class
+
+
+def _assign(slices: Sequence[Labelled], by_class: dict[str, list[list[int]]], seed: int) -> list[Split]:
+    generator = random.Random(seed)  # noqa: S311  (a reproducible split, no secret)
+    split = [Split.TRAIN] * len(slices)
+    for label in sorted(by_class):
+        groups = by_class[label]
+        generator.shuffle(groups)
+        held_out = _held_out(len(groups))
+        for part, chosen in (
+            (Split.TEST, groups[:held_out]),
+            (Split.VALIDATION, groups[held_out : 2 * held_out]),
+        ):
+            for group in chosen:
+                for index in group:
+                    split[index] = part
+    return split
+
+
+def _held_out(groups: int) -> int:
+    """How many of a class's groups go to validation, and as many to test."""
+    if groups < GROUPS_FOR_ONE:
+        return 0
+    return max(2 if groups >= GROUPS_FOR_TWO else 1, round(groups * HELD_OUT))

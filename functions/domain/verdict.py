@@ -1,0 +1,149 @@
+"""What a run of the training workflow is refused for: codes, reasons, and the ``verdict/1`` document that has them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+SCHEMA = "verdict/1"
+MOST_REASONS = 50  # in what the state machine carries, which has 256 KiB in all; the document in S3 has them all
+LONGEST_MESSAGE = 600  # characters, in what the state machine carries
+MOST_LINES = 10  # of the manifest, named in one sentence
+
+
+class Risk(enum.StrEnum):
+    """What may be wrong with labelled data that a person can accept by name."""
+
+    PATIENT_ACROSS_SPLIT = "PatientAcrossSplit"
+    STUDY_ACROSS_SPLIT = "StudyAcrossSplit"
+    SERIES_ACROSS_SPLIT = "SeriesAcrossSplit"
+    TOO_FEW_PATIENTS = "TooFewPatients"
+    IDENTICAL_PIXELS_ACROSS_SPLIT = "IdenticalPixelsAcrossSplit"
+    NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT = "NearIdenticalPixelsAcrossSplit"
+    CLASS_PREDICTABLE_FROM_ACQUISITION = "ClassPredictableFromAcquisition"
+
+
+class LabelProblem(enum.StrEnum):
+    """Why no snapshot is taken: the execution's input, the manifest, one of its entries, or all of them together."""
+
+    INVALID_INPUT = "InvalidInput"
+    MISSING_MANIFEST = "MissingManifest"
+    MALFORMED_MANIFEST = "MalformedManifest"
+    MALFORMED_ENTRY = "MalformedEntry"
+    UNKNOWN_LABEL = "UnknownLabel"
+    MISSING_FILE = "MissingFile"
+    AMBIGUOUS_FILE = "AmbiguousFile"
+    UNREADABLE_HEADER = "UnreadableHeader"
+    DUPLICATE = "Duplicate"
+    MISSING_CLASS = "MissingClass"
+
+
+class DataProblem(enum.StrEnum):
+    """Why the data gate stays shut, whatever risks are accepted."""
+
+    UNDECODABLE_SLICE = "UndecodableSlice"
+    MALFORMED_SNAPSHOT = "MalformedSnapshot"
+    MALFORMED_AUDIT = "MalformedAudit"
+
+
+class ModelProblem(enum.StrEnum):
+    """Why a candidate does not pass the model gate."""
+
+    BALANCED_ACCURACY_TOO_LOW = "BalancedAccuracyTooLow"
+    SENSITIVITY_TOO_LOW = "SensitivityTooLow"
+    SPECIFICITY_TOO_LOW = "SpecificityTooLow"
+    AUC_TOO_LOW = "AUCTooLow"
+    CALIBRATION_TOO_POOR = "CalibrationTooPoor"
+    WORSE_THAN_CHAMPION = "WorseThanChampion"
+    SUBGROUP_COLLAPSE = "SubgroupCollapse"
+    UNDEFINED_METRIC = "UndefinedMetric"
+    MALFORMED_EVALUATION = "MalformedEvaluation"
+
+
+class PromotionProblem(enum.StrEnum):
+    """Why a candidate that passed is not promoted."""
+
+    CHAMPION_CHANGED = "ChampionChanged"
+
+
+class Rest(enum.StrEnum):
+    """Stands for the reasons that a trimmed list leaves out."""
+
+    MORE_REASONS = "MoreReasons"
+
+
+Code = Risk | LabelProblem | DataProblem | ModelProblem | PromotionProblem | Rest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """One finding: ``message`` is a sentence without PHI; ``accepted`` whether a person accepted this risk by name.
+
+    ``line`` is the first line of the manifest that it is about, 0 for the whole; the message names it.
+    """
+
+    code: Code
+    message: str
+    accepted: bool = False
+    line: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The reason as documents hold it."""
+        return {"Code": self.code, "Message": self.message, "Accepted": self.accepted}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All findings of one gate; it passes when a person has accepted each."""
+
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the run goes on."""
+        return all(reason.accepted for reason in self.reasons)
+
+    def accepting(self, risks: Iterable[str]) -> Verdict:
+        """The same findings, those of the named risks accepted. Only a Risk can be accepted."""
+        named = set(risks)
+        return Verdict(
+            tuple(replace(one, accepted=isinstance(one.code, Risk) and one.code in named) for one in self.reasons)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict/1 document, every reason whole."""
+        return {"Schema": SCHEMA, "Passed": self.passed, "Reasons": [reason.to_json() for reason in self.reasons]}
+
+
+def trimmed(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
+    """The reasons as the state machine carries them: the first ones, and one that counts the rest.
+
+    Those that are not accepted come first, so that what is left out never hides why a run was refused.
+    """
+    ordered = sorted(reasons, key=lambda reason: reason.accepted)
+    shown = [reason.to_json() | {"Message": _short(reason.message)} for reason in ordered[:MOST_REASONS]]
+    rest = ordered[MOST_REASONS:]
+    if rest:
+        more = Reason(
+            code=Rest.MORE_REASONS,
+            message=f"{len(rest)} more reasons stand in the run's own document in the training bucket.",
+            accepted=all(reason.accepted for reason in rest),
+        )
+        shown.append(more.to_json())
+    return shown
+
+
+def lines_of(lines: Iterable[int]) -> str:
+    """Lines of the manifest, named for a sentence: "line 3", "lines 3 and 7", "lines 3, 7, 9 and 12 more"."""
+    numbers = [str(line) for line in sorted(set(lines))]
+    if len(numbers) == 1:
+        return f"line {numbers[0]}"
+    if len(numbers) > MOST_LINES:
+        numbers = [*numbers[:MOST_LINES], f"{len(numbers) - MOST_LINES} more"]
+    return f"lines {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"

@@ -1,0 +1,52 @@
+"""From a person's approval of a version to its promotion: once, and only while its evaluation still holds."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from functions.aws.registry import ModelVersion, Registry
+from functions.flow.promoting import champion_changed, is_champion
+from functions.telemetry import logger
+
+
+class Approved(enum.Enum):
+    """What came of an approval event."""
+
+    PROMOTED = enum.auto()
+    NOTHING_TO_DO = enum.auto()
+    REFUSED = enum.auto()
+
+
+class Overtaken(Exception):
+    """The champion changed between two looks at it: the message comes again and finds what is so now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approving:
+    """Takes approvals. The event only says where to look: SageMaker repeats events, and late ones tell old news."""
+
+    registry: Registry
+
+    def approve(self, arn: str) -> Approved:
+        """Promote the version if it is approved, was never champion, and its evaluation still holds.
+
+        The champion is looked at before the history: who is promoted between the two looks is found by the second.
+        """
+        version, current = self.registry.describe(arn), self.registry.champion()
+        ours = version.model_package.startswith(f"{self.registry.group}/")
+        if not ours or version.approval != "Approved" or self.registry.champions.promotion(version.model_package):
+            return Approved.NOTHING_TO_DO
+        if not version.run:
+            return self._refuse(version, "it was registered by hand and never evaluated: use `wetread model promote`")
+        if not is_champion(current, version.evaluated_against):
+            reason = champion_changed(version)
+            self.registry.reject(arn, reason.message)  # so that nobody takes it for a version that serves
+            return self._refuse(version, reason.message)
+        if self.registry.crown(version, current) is None:
+            raise Overtaken(version.model_package)
+        return Approved.PROMOTED
+
+    def _refuse(self, version: ModelVersion, why: str) -> Approved:
+        logger.warning("approval without promotion", extra={"model_package": version.model_package, "reason": why})
+        return Approved.REFUSED

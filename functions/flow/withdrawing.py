@@ -1,0 +1,114 @@
+"""Takes a model version back: its predecessor is champion again, its results are marked and can be read again."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from functions.aws.batches import Batches
+from functions.aws.champion import Champion, Champions, Withdrawal
+from functions.aws.index import Index
+from functions.aws.objects import Uploads
+from functions.aws.registry import PromotionRefused, Registry
+from functions.aws.ticks import Ticks
+from functions.domain import layout
+from functions.domain.batch import Batch, BatchStatus
+from functions.domain.errors import Refusal
+from functions.domain.row import Row, Status, timestamp
+from functions.flow.marking import Marking
+
+
+class Rescored(enum.StrEnum):
+    """What came of asking for an upload to be read again."""
+
+    REQUEUED = "Requeued"
+    GONE = "Gone"
+    CHANGED = "Changed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawing:
+    """Rolls back. Every step may be repeated; ``uploads`` pins bytes again for what is read again."""
+
+    index: Index
+    batches: Batches
+    champions: Champions
+    registry: Registry
+    uploads: Uploads
+    ticks: Ticks
+    clock: Callable[[], datetime]
+
+    def roll_back(self, reason: str) -> Champion:
+        """Withdraw the champion and make its predecessor champion; return that one.
+
+        From then on every result of the withdrawn version is marked as it is collected; ``mark`` marks the earlier
+        ones. Raises PromotionRefused when there is no predecessor, or another promotion came between.
+        """
+        current = self.champions.get()
+        if current is None or not current.previous:
+            standing = f"{current.model_package} is the first champion" if current else "There is no champion"
+            raise PromotionRefused(f"{standing}, so there is none to go back to. `wetread model promote` takes any.")
+        version = self.registry.version(current.previous)
+        champion = self.registry.candidate(version, self._before(version.model_package, current.model_package))
+        # The approval moves no traffic. Recorded first, it is there whenever the pointer has moved.
+        self.registry.reject(current.model_package_arn, reason)
+        withdrawal = Withdrawal(model_package=current.model_package, withdrawn_at=champion.promoted_at, reason=reason)
+        if not self.champions.move(champion, current, withdrawal):
+            raise PromotionRefused("Another promotion came between; look at `wetread model list` before you go on.")
+        self.registry.announce(version)
+        return champion
+
+    def results(self, model_package: str) -> Iterator[Row]:
+        """Every row that a version completed, newest first."""
+        return self._marking.results(model_package)
+
+    def mark(self, model_package: str) -> int:
+        """Mark the results of a withdrawn version that are not marked yet; return how many."""
+        return self._marking.mark(model_package)
+
+    def running(self, model_package: str) -> list[Batch]:
+        """The unfinished batches that still use a version: their results will be marked as they come."""
+        batches = (self.batches.get(batch_id) for batch_id in self.batches.holders().values())
+        return [
+            batch
+            for batch in batches
+            if batch and batch.model_package == model_package and batch.status != BatchStatus.COLLECTED
+        ]
+
+    def rescore(self, row: Row) -> Rescored:
+        """Let the champion read an upload again that ``row`` has a result of; the result document itself stays.
+
+        CHANGED when the row is no longer what it was, GONE (and left as it is) when its object version was deleted.
+        Wake dispatch with ``wake`` after the last one.
+        """
+        if row.status != Status.COMPLETED:
+            return Rescored.CHANGED
+        now = timestamp(self.clock())
+        # Bytes first: a row that waits must have a copy for its job. And a copy of its own, which nobody who collects
+        # the row's earlier job, however late, deletes.
+        try:
+            self.uploads.pin(row.key, row.version_id, layout.instance_name(row.upload_id, now))
+        except Refusal:
+            return Rescored.GONE
+        return Rescored.REQUEUED if self.index.requeue(row, now) else Rescored.CHANGED
+
+    def wake(self) -> None:
+        """Start jobs for what was requeued."""
+        self.ticks.send(self.clock())
+
+    @property
+    def _marking(self) -> Marking:
+        return Marking(index=self.index, champions=self.champions)
+
+    def _before(self, model_package: str, withdrawn: str) -> str:
+        """The champion before ``model_package`` that is not withdrawn, as history has it; "" when there is none."""
+        seen = {model_package, withdrawn}
+        promotion = self.champions.promotion(model_package)
+        while promotion and promotion.previous and promotion.previous not in seen:
+            if self.champions.withdrawal(promotion.previous) is None:
+                return promotion.previous
+            seen.add(promotion.previous)
+            promotion = self.champions.promotion(promotion.previous)
+        return ""

@@ -1,0 +1,40 @@
+"""Lambda: labelled slices in, a frozen snapshot out. The first state of the training workflow."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from functions import wiring
+from functions.aws.champion import Champions
+from functions.aws.cohorts import Cohorts
+from functions.aws.objects import Documents
+from functions.aws.patients import Patients
+from functions.flow.snapshotting import Snapshotting
+from functions.served import served
+from functions.settings import SnapshotSettings, from_environment
+from functions.telemetry import logger
+
+
+@functools.cache
+def _snapshotting() -> Snapshotting:
+    settings = from_environment(SnapshotSettings, os.environ)
+    s3 = wiring.client("s3")
+    return Snapshotting(
+        cohorts=Cohorts(s3, settings.training_bucket),
+        documents=Documents(s3, settings.training_bucket),
+        champions=Champions(wiring.client("dynamodb"), settings.batches_table),
+        patients=Patients(wiring.client("kms"), settings.patient_key_id),
+        served=served(settings),
+        labels=settings.labels,
+        models_bucket=settings.models_bucket,
+        clock=wiring.now,
+    )
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer with $snapshot: what the run is about, or why there is no run."""
+    answer = _snapshotting().take(event["Execution"], event["Input"])
+    logger.info("snapshot", extra={name: answer[name] for name in ("Run", "Taken", "SnapshotDigest", "Slices")})
+    return answer

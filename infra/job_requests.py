@@ -1,0 +1,136 @@
+"""What a retraining asks of SageMaker: the requests of its training job and of its two processing jobs.
+
+Values that only a run knows are JSONata expressions on the workflow's variables: ``$run``, ``$snapshot`` (the answer of
+the function ``snapshot``) and ``$training`` (the training job and its artifact).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from infra.config import StageConfig
+from infra.limits import LOCAL_DISK_FAMILIES, family
+
+INPUTS = "/opt/ml/processing/input"
+OUTPUTS = "/opt/ml/processing/output"
+# What the container prints for every epoch, and the names under which SageMaker charts it.
+METRICS = {
+    "train:loss": "train_loss",
+    "validation:loss": "val_loss",
+    "validation:accuracy": "val_accuracy",
+    "validation:balanced_accuracy": "val_balanced_accuracy",
+    "epoch_seconds": "epoch_seconds",
+}
+NUMBER = "([0-9.]+(?:e[-+]?[0-9]+)?)"
+# How often SageMaker starts the container again after internal errors of its own; the time limit is for all together.
+RESTARTS = 2
+
+
+def jsonata(expression: str) -> str:
+    """A JSONata expression as Amazon States Language writes it."""
+    return f"{{% {expression} %}}"
+
+
+class JobRequests:
+    """Builds the requests; ``folder`` is the S3 URI below which runs keep their documents, with its last slash."""
+
+    def __init__(self, *, config: StageConfig, image_uri: str, job_role: iam.IRole, key: kms.IKey, folder: str) -> None:
+        self._config = config
+        self._image_uri = image_uri
+        self._role_arn = job_role.role_arn
+        self._key_arn = key.key_arn
+        self._folder = folder
+
+    def training(self) -> dict[str, Any]:
+        """CreateTrainingJob: a candidate from the slices of the snapshot."""
+        config = self._config
+        return {
+            "TrainingJobName": self.name("train"),
+            "AlgorithmSpecification": {
+                "TrainingImage": self._image_uri,
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [
+                    {"Name": name, "Regex": f"{printed}={NUMBER}"} for name, printed in METRICS.items()
+                ],
+            },
+            "RoleArn": self._role_arn,
+            # A person's choices first: what the run is named after and split by is not theirs to change here.
+            "HyperParameters": jsonata(
+                "$merge([$snapshot.HyperParameters, {'model_version': $run, 'seed': $snapshot.Seed}])"
+            ),
+            "InputDataConfig": [
+                _channel("slices", "ManifestFile", jsonata("$snapshot.SlicesManifestUri")),
+                _channel("snapshot", "S3Prefix", jsonata("$snapshot.SnapshotUri")),
+            ],
+            "OutputDataConfig": {"S3OutputPath": self.uri("training"), "KmsKeyId": self._key_arn},
+            "CheckpointConfig": {"S3Uri": self.uri("checkpoints"), "LocalPath": "/opt/ml/checkpoints"},
+            "ResourceConfig": self._cluster(config.training_instance_type, config.training_instance_count),
+            "StoppingCondition": {"MaxRuntimeInSeconds": config.training_max_seconds} | self._spot_wait(),
+            "RetryStrategy": {"MaximumRetryAttempts": RESTARTS},
+            "EnableManagedSpotTraining": config.training_spot,
+            "EnableNetworkIsolation": True,
+            "EnableInterContainerTrafficEncryption": config.training_instance_count > 1,
+        }
+
+    def audit(self) -> dict[str, Any]:
+        """CreateProcessingJob: what only the pixels of the snapshot's slices can tell."""
+        return self._processing("audit", "audit", [_SNAPSHOT, _SLICES])
+
+    def evaluation(self) -> dict[str, Any]:
+        """CreateProcessingJob: candidate and champion (if there is one) on the snapshot's held-out slices."""
+        candidate = "$input('candidate', 'S3Prefix', $training.ModelArtifactUri)"
+        champion = "$snapshot.Champion.ArtifactUri ? $input('champion', 'S3Prefix', $snapshot.Champion.ArtifactUri)"
+        return self._processing("evaluate", "evaluation", [_SNAPSHOT, _SLICES, candidate, champion])
+
+    def name(self, purpose: str) -> str:
+        """A job's name. A retry is another job to SageMaker, which never gives a name twice."""
+        start = f"{self._config.service_name}-{purpose}-"
+        return jsonata(f"'{start}' & $run & '-' & $states.context.State.RetryCount")
+
+    def uri(self, path: str) -> str:
+        """The S3 URI of something that the run keeps."""
+        return jsonata(f"'{self._folder}' & $run & '/{path}'")
+
+    def _processing(self, command: str, output: str, inputs: list[str]) -> dict[str, Any]:
+        written = {"S3Uri": self.uri(output), "LocalPath": f"{OUTPUTS}/{output}", "S3UploadMode": "EndOfJob"}
+        return {
+            "ProcessingJobName": self.name(command),
+            "AppSpecification": {"ImageUri": self._image_uri, "ContainerArguments": [command]},
+            "RoleArn": self._role_arn,
+            "ProcessingInputs": jsonata(f"({_INPUT}; [{', '.join(inputs)}])"),
+            "ProcessingOutputConfig": {
+                "Outputs": [{"OutputName": output, "S3Output": written}],
+                "KmsKeyId": self._key_arn,
+            },
+            "ProcessingResources": {"ClusterConfig": self._cluster(self._config.processing_instance_type, 1)},
+            "StoppingCondition": {"MaxRuntimeInSeconds": self._config.processing_max_seconds},
+            "NetworkConfig": {"EnableNetworkIsolation": True},
+        }
+
+    def _cluster(self, instance_type: str, count: int) -> dict[str, Any]:
+        own_disk = family(instance_type) in LOCAL_DISK_FAMILIES
+        return {
+            "InstanceType": instance_type,
+            "InstanceCount": count,
+            "VolumeSizeInGB": self._config.training_volume_gb,
+        } | ({} if own_disk else {"VolumeKmsKeyId": self._key_arn})
+
+    def _spot_wait(self) -> dict[str, int]:
+        config = self._config
+        return {"MaxWaitTimeInSeconds": config.training_max_wait_seconds} if config.training_spot else {}
+
+
+# An array of JSONata leaves out what is undefined, and so the input of a champion that there is not.
+_INPUT = (
+    "$input := function($name, $type, $uri) {{'InputName': $name, 'S3Input': {'S3Uri': $uri, 'S3DataType': $type, "
+    f"'S3InputMode': 'File', 'LocalPath': '{INPUTS}/' & $name}}}}}}"
+)
+_SNAPSHOT = "$input('snapshot', 'S3Prefix', $snapshot.SnapshotUri)"
+_SLICES = "$input('slices', 'ManifestFile', $snapshot.SlicesManifestUri)"
+
+
+def _channel(name: str, data_type: str, uri: str) -> dict[str, Any]:
+    return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": data_type, "S3Uri": uri}}}

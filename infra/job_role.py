@@ -1,0 +1,45 @@
+"""A role that SageMaker takes for a kind of job: it may write that job's log and metrics, and what it is granted."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+
+class JobRole(iam.Role):
+    """``log_groups`` are the groups in which SageMaker keeps the logs of the jobs."""
+
+    def __init__(self, scope: Construct, id_: str, *, description: str, log_groups: tuple[str, ...]) -> None:
+        super().__init__(
+            scope,
+            id_,
+            description=description,
+            # The condition keeps a SageMaker that works for another account from borrowing the role.
+            assumed_by=iam.ServicePrincipal(
+                "sagemaker.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            ),
+        )
+        stack = Stack.of(self)
+        # The group and its streams: an ARN of a stream continues the group's with a colon.
+        job_logs = [
+            stack.format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=f"{group}*",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for group in log_groups
+        ]
+        for statement in (
+            iam.PolicyStatement(
+                actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                resources=job_logs,
+            ),
+            iam.PolicyStatement(
+                actions=["cloudwatch:PutMetricData"],
+                resources=["*"],  # the action knows no resources, only the namespace
+                conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+            ),
+        ):
+            self.add_to_policy(statement)

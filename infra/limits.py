@@ -1,0 +1,143 @@
+"""What a stage's settings may be: ranges, choices, instance families, and what contradicts one another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.config import StageConfig
+
+# Every kind of job offers p2 and p3 too (too old for the image's CUDA), trn and inf (no CUDA at all).
+TRANSFORM_CPU = ("m4", "m5", "m6i", "m7i", "c4", "c5", "c6i", "c7i", "r6i", "r7i")
+PROCESSING_CPU = (*TRANSFORM_CPU, "m8i", "c8i", "r5", "r5d", "r8i")
+TRAINING_CPU = (*PROCESSING_CPU, "c5n")
+GPU = ("g4dn", "g5", "g6", "g6e")
+TRAINING_GPU = (*GPU, "p4d", "p4de", "p5", "p5e", "p5en")
+GPU_FAMILIES = frozenset(TRAINING_GPU)
+# Their disks are on the host, encrypted by it, and SageMaker refuses a key for a volume that it does not make.
+LOCAL_DISK_FAMILIES = GPU_FAMILIES | {"r5d"}
+# What the setting names: the kind of job, as SageMaker calls it, and the families that it offers.
+INSTANCE_TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "instance_type": ("batch transform", TRANSFORM_CPU + GPU),
+    "training_instance_type": ("training", TRAINING_CPU + TRAINING_GPU),
+    "processing_instance_type": ("processing", PROCESSING_CPU + GPU),
+}
+MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayloadInMB
+JOB_NAME_ROOM = 22  # of the 63 characters of a job's name; the rest is for what it does, its batch or run, and hyphens
+CHOICES = {
+    "conformance": ("strict", "repair"),
+    "approval": ("auto", "manual"),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+}
+FRACTION = (0.0, 1.0)
+RANGES: Mapping[str, tuple[float, float]] = {
+    "tick_window_seconds": (1, 300),  # SQS forgets a deduplication id after 5 minutes
+    "tick_delay_seconds": (0, 900),
+    "slots": (1, 100),
+    "max_batch": (1, 10_000),
+    "parallel_threshold": (1, 1_000_000),
+    "max_wait_seconds": (1, 86_400),
+    "instance_count": (1, 100),
+    "max_concurrent_transforms": (1, 100),
+    "max_payload_mb": (1, 100),
+    "training_instance_count": (1, 100),
+    "training_volume_gb": (1, 16_384),
+    "training_max_seconds": (60, 2_419_200),  # SageMaker's 28 days
+    "training_max_wait_seconds": (60, 2_419_200),
+    "processing_max_seconds": (60, 777_600),  # SageMaker's 9 days
+    "min_balanced_accuracy": FRACTION,
+    "min_sensitivity": FRACTION,
+    "min_specificity": FRACTION,
+    "min_auc": FRACTION,
+    "max_calibration_error": FRACTION,
+    "champion_margin": FRACTION,
+    "max_acquisition_p_value": FRACTION,
+    "min_acquisition_gain": FRACTION,
+    "subgroup_min_patients": (1, 1_000_000),
+    "max_subgroup_drop": FRACTION,
+    "max_attempts": (1, 10),
+    "stale_seconds": (60, 86_400),
+    "max_job_seconds": (600, 432_000),
+    "oldest_pending_alarm_seconds": (60, 604_800),
+}
+
+
+def family(instance_type: str) -> str:
+    """The family of an instance type: "m5" of "ml.m5.xlarge"."""
+    return instance_type.removeprefix("ml.").partition(".")[0]
+
+
+def problems(config: StageConfig) -> Iterator[str]:
+    """All that is wrong with the values of a StageConfig, one clause each: the setting, its value, what is expected."""
+    for check in (_out_of_range, _malformed, _wrong_instance_types, _contradictory):
+        yield from check(config)
+
+
+def _out_of_range(config: StageConfig) -> Iterator[str]:
+    for name, (low, high) in RANGES.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            yield f"{name} is {value}: {low} to {high} is expected"
+
+
+def _malformed(config: StageConfig) -> Iterator[str]:
+    for name, choices in CHOICES.items():
+        value = getattr(config, name)
+        if value not in choices:
+            yield f"{name} is {value!r}: one of {', '.join(choices)} is expected"
+    for name in ("modalities", "sop_class_uids", "transfer_syntax_uids"):
+        if not getattr(config, name):
+            yield f"{name} is empty: then every upload would be refused"
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", config.service_name) or len(config.service_name) > JOB_NAME_ROOM:
+        yield (
+            f"service_name is {config.service_name!r}: at most {JOB_NAME_ROOM} lower case letters, digits and single "
+            "hyphens are expected, because job names start with it and SageMaker lower-cases names in ARNs"
+        )
+    if config.alarm_email and not re.fullmatch(r"[^@\s]+@[^@\s]+", config.alarm_email):
+        yield f"alarm_email is {config.alarm_email!r}: an e-mail address is expected, or '' for none"
+    labels = config.labels
+    if (
+        len(labels) < 2
+        or len(set(labels)) < len(labels)
+        or not all(re.fullmatch(r"\w[\w .+-]*", one) for one in labels)
+    ):
+        yield (
+            f"labels is {list(labels)!r}: two or more different names are expected, each of letters, digits, spaces "
+            "and . + - _, because a model tells classes apart and settings list them with commas"
+        )
+
+
+def _wrong_instance_types(config: StageConfig) -> Iterator[str]:
+    for name, (job, families) in INSTANCE_TYPES.items():
+        value = getattr(config, name)
+        if not re.fullmatch(rf"ml\.({'|'.join(families)})\.\w+", value):
+            yield (
+                f"{name} is {value!r}: 'ml.<family>.<size>' is expected, with a family that {job} offers and the "
+                f"image runs on: {', '.join(families)}"
+            )
+
+
+def _contradictory(config: StageConfig) -> Iterator[str]:
+    in_flight = config.max_concurrent_transforms * config.max_payload_mb
+    if in_flight > MAX_MB_IN_FLIGHT:
+        yield f"max_concurrent_transforms x max_payload_mb is {in_flight}: at most {MAX_MB_IN_FLIGHT} is allowed"
+    if config.tick_delay_seconds <= config.tick_window_seconds:
+        yield (
+            f"tick_delay_seconds is {config.tick_delay_seconds}: more than tick_window_seconds "
+            f"({config.tick_window_seconds}) is expected, or a tick is dropped as the duplicate of a delivered one"
+        )
+    if config.training_spot and config.training_max_wait_seconds < config.training_max_seconds:
+        yield (
+            f"training_max_wait_seconds is {config.training_max_wait_seconds}: at least training_max_seconds "
+            f"({config.training_max_seconds}) is expected, since the wait for spot hosts counts the training itself"
+        )
+    if not (config.image_uri or config.torch_index_url):
+        for name in INSTANCE_TYPES:
+            value = getattr(config, name)
+            if family(value) in GPU_FAMILIES:
+                yield (
+                    f"{name} is {value!r} and torch_index_url is empty: PyTorch's index of builds for CUDA 12 is "
+                    "expected, since the GPU hosts' driver does not run what pip takes by default"
+                )

@@ -1,0 +1,164 @@
+"""Retraining: the functions, the role and the state machine that make a candidate and, if it is good, the champion."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Size
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from functions.settings import ApproveSettings, GateSettings, PromoteSettings, SnapshotSettings
+from infra.config import StageConfig
+from infra.function import Function, FunctionDefaults
+from infra.job_role import JobRole
+from infra.model import Model
+from infra.queues import ReliableQueue
+from infra.storage import Storage
+from infra.workflow import Workflow
+
+LOG_GROUPS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
+APPROVE_TIMEOUT = Duration.minutes(1)
+
+
+class Training(Construct):
+    """``snapshot``, ``gate``, ``promote`` and the ``workflow`` that calls them; ``approve``, which hears of approvals.
+
+    ``job_role`` is what the training and processing jobs run as.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: StageConfig,
+        storage: Storage,
+        model: Model,
+        patient_key: kms.IKey,
+        tick: sqs.IQueue,
+        notices: sns.ITopic,
+        defaults: FunctionDefaults,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.job_role = JobRole(
+            self,
+            "JobRole",
+            description="SageMaker moves the data of wetread's training and processing jobs with this role",
+            log_groups=LOG_GROUPS,
+        )
+        model.grant_pull(self.job_role)
+        # Fifteen minutes is the most that Lambda gives: a cohort of 10,000 slices is copied and read in far less.
+        self.snapshot = Function(
+            self,
+            "Snapshot",
+            module="snapshot",
+            settings=_snapshot_settings(config, storage, patient_key),
+            defaults=defaults,
+            timeout=Duration.minutes(15),
+            memory_size=2048,
+        )
+        self.gate = Function(
+            self,
+            "Gate",
+            module="gate",
+            settings=_gate_settings(config, storage),
+            defaults=defaults,
+            timeout=Duration.minutes(1),
+            memory_size=512,
+        )
+        approve = _approve_settings(config, storage, model, tick)
+        self.promote = Function(
+            self,
+            "Promote",
+            module="promote",
+            settings=PromoteSettings(
+                **vars(approve), training_bucket=storage.training.bucket_name, approval=config.approval
+            ),
+            defaults=defaults,
+            timeout=Duration.minutes(10),
+            memory_size=2048,
+            scratch_size=Size.gibibytes(4),  # the artifact, which may weigh a few hundred MB
+        )
+        self.approve = Function(
+            self,
+            "Approve",
+            module="approve",
+            settings=approve,
+            defaults=defaults,
+            timeout=APPROVE_TIMEOUT,
+            memory_size=512,
+        )
+        self.approvals = ReliableQueue(self, "Approvals", key=storage.key, consumer_timeout=APPROVE_TIMEOUT)
+        self.approvals.feed(self.approve, batch_size=1)
+        self._route_approvals(config.service_name)
+        self.workflow = Workflow(
+            self,
+            "Workflow",
+            config=config,
+            storage=storage,
+            image_uri=model.image_uri,
+            job_role=self.job_role,
+            snapshot=self.snapshot,
+            gate=self.gate,
+            promote=self.promote,
+            notices=notices,
+        )
+
+    def _route_approvals(self, group: str) -> None:
+        events.Rule(
+            self,
+            "Approved",
+            description="Every approval of a version of the service's model package group",
+            event_pattern=events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Model Package State Change"],
+                detail={"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved"]},
+            ),
+            targets=[targets.SqsQueue(self.approvals.queue, dead_letter_queue=self.approvals.dead_letters)],
+        )
+
+
+def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.IKey) -> SnapshotSettings:
+    return SnapshotSettings(
+        training_bucket=storage.training.bucket_name,
+        models_bucket=storage.models.bucket_name,
+        batches_table=storage.batches.table_name,
+        patient_key_id=patient_key.key_id,
+        labels=config.labels,
+        sop_class_uids=config.sop_class_uids,
+        modalities=config.modalities,
+        transfer_syntax_uids=config.transfer_syntax_uids,
+        max_object_bytes=config.max_object_bytes,
+        conformance=config.conformance,
+    )
+
+
+def _gate_settings(config: StageConfig, storage: Storage) -> GateSettings:
+    return GateSettings(
+        training_bucket=storage.training.bucket_name,
+        min_balanced_accuracy=config.min_balanced_accuracy,
+        min_sensitivity=config.min_sensitivity,
+        min_specificity=config.min_specificity,
+        min_auc=config.min_auc,
+        max_calibration_error=config.max_calibration_error,
+        champion_margin=config.champion_margin,
+        max_acquisition_p_value=config.max_acquisition_p_value,
+        min_acquisition_gain=config.min_acquisition_gain,
+        subgroup_min_patients=config.subgroup_min_patients,
+        max_subgroup_drop=config.max_subgroup_drop,
+    )
+
+
+def _approve_settings(config: StageConfig, storage: Storage, model: Model, tick: sqs.IQueue) -> ApproveSettings:
+    return ApproveSettings(
+        models_bucket=storage.models.bucket_name,
+        batches_table=storage.batches.table_name,
+        tick_queue_url=tick.queue_url,
+        tick_window_seconds=config.tick_window_seconds,
+        model_package_group=config.service_name,
+        image_uri=model.image_uri,
+        job_role_arn=model.job_role.role_arn,
+    )

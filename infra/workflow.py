@@ -1,0 +1,107 @@
+"""The state machine of a retraining: its definition, its role, its log."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.config import StageConfig
+from infra.function import Function
+from infra.job_requests import JobRequests
+from infra.storage import RUNS, Storage
+from infra.workflow_role import WorkflowRole
+from infra.workflow_states import States
+
+WAITS = Duration.days(1)  # for quotas, throttled calls and functions
+DATA_KEY_REUSED = Duration.minutes(5)
+
+
+class Workflow(Construct):
+    """``state_machine``: a Standard workflow; its input is what ``functions.snapshot`` documents."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: StageConfig,
+        storage: Storage,
+        image_uri: str,
+        job_role: iam.IRole,
+        snapshot: Function,
+        gate: Function,
+        promote: Function,
+        notices: sns.ITopic,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.role = WorkflowRole(
+            self, "Role", job_prefix=config.service_name, job_role=job_role, functions=[snapshot, gate, promote]
+        )
+        notices.grant_publish(self.role)
+        states = States(
+            self,
+            "States",
+            requests=JobRequests(
+                config=config,
+                image_uri=image_uri,
+                job_role=job_role,
+                key=storage.key,
+                folder=storage.training.s3_url_for_object(RUNS),
+            ),
+            snapshot=snapshot,
+            gate=gate,
+            promote=promote,
+            notices=notices,
+        )
+        log = logs.LogGroup(
+            self,
+            "Log",
+            encryption_key=storage.key,
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
+        )
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            state_machine_name=f"{config.service_name}-training",
+            comment="wetread: from labelled slices to a champion, or to the reasons why not",
+            definition_body=sfn.DefinitionBody.from_chainable(states.start),
+            query_language=sfn.QueryLanguage.JSONATA,
+            role=self.role.without_policy_updates(),
+            # Inputs and outputs name keys that people chose, and hold reasons: they stay in the encrypted history.
+            logs=sfn.LogOptions(destination=log, level=sfn.LogLevel.ALL, include_execution_data=False),
+            tracing_enabled=True,
+            timeout=longest_run(config),
+        )
+        self._encrypt(storage.key)
+
+    def _encrypt(self, key: kms.IKey) -> None:
+        """Definition and history of executions: encrypted with ``key``, as everything else is."""
+        # On the L1: the L2's own setting lets the log delivery of any account use the key.
+        cfn = cast("sfn.CfnStateMachine", self.state_machine.node.default_child)
+        cfn.encryption_configuration = sfn.CfnStateMachine.EncryptionConfigurationProperty(
+            type="CUSTOMER_MANAGED_KMS_KEY",
+            kms_key_id=key.key_arn,
+            kms_data_key_reuse_period_seconds=DATA_KEY_REUSED.to_seconds(),
+        )
+        key.grant(self.role, "kms:Decrypt", "kms:GenerateDataKey")
+        own_logs = Stack.of(self).format_arn(service="logs", resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME)
+        log_delivery = iam.ServicePrincipal(
+            "delivery.logs.amazonaws.com",
+            conditions={"StringEquals": {"kms:EncryptionContext:SourceArn": own_logs}},
+        )
+        key.grant(log_delivery, "kms:Decrypt")
+        cfn.node.add_dependency(self.role)  # with its policy, which a role that CDK may not add to hides
+
+
+def longest_run(config: StageConfig) -> Duration:
+    """Longer than any run whose jobs keep to their own limits; SageMaker ends those that do not."""
+    training = config.training_max_wait_seconds if config.training_spot else config.training_max_seconds
+    return Duration.seconds(training + 2 * config.processing_max_seconds).plus(WAITS)

@@ -1,0 +1,226 @@
+"""The states of a retraining: snapshot, audit, gate, train, evaluate, gate, promote, and a notice of how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.function import Function
+from infra.job_requests import JobRequests, jsonata
+
+RUN = "$substring($hash($states.context.Execution.Name, 'SHA-256'), 0, 12)"
+ANSWER = "$states.result.Payload"  # what a function returned
+# An array constructor flattens what it lists and stays an array, however few they are; a path would not.
+MORE_REASONS = jsonata(f"[$reasons, {ANSWER}.Reasons]")
+# A failed task's Cause is all that is known of it: what a person needs of it, or else its beginning.
+CAUSE = (
+    '($told := $match($failure.Cause, /"(FailureReason|ExitMessage|errorMessage)":\\s*"([^"]+)/); '
+    "$substring($told ? $join($told.(groups[0] & ': ' & groups[1]), '\\n') : $failure.Cause, 0, 1000))"
+)
+LAMBDA_FAILED = [
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+]
+JOBS_THROTTLED = ["SageMaker.AmazonSageMakerException", "ThrottlingException"]
+JOBS_LIMITED = ["SageMaker.ResourceLimitExceededException"]
+
+State = TypeVar("State", tasks.LambdaInvoke, tasks.SnsPublish, sfn.CustomState)
+
+
+class States(Construct):
+    """The states, beginning with ``start``. Every task that fails ends in one place, and a person is told there."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        requests: JobRequests,
+        snapshot: Function,
+        gate: Function,
+        promote: Function,
+        notices: sns.ITopic,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._notices = notices
+        self._failed = self._notify_failed()
+        self._untold = sfn.Succeed.jsonata(self, "EndedUntold", comment="The run ended as its output says.")
+        rejected = self._end("Rejected", "was rejected, and the champion is what it was")
+        promoted = self._end("Promoted", "made the new champion")
+        awaiting = self._end("AwaitingApproval", "made a model that awaits approval")
+
+        judged = {"verdict": jsonata(ANSWER)}
+        audited = {"auditUri": requests.uri("audit/audit.json")}
+        evaluated = {
+            "evaluationUri": requests.uri("evaluation/evaluation.json"),
+            "reportUri": requests.uri("evaluation/report.html"),
+        }
+        taken = self._take_snapshot(snapshot)
+        audit = self._run_job("Audit", "Processing", requests.audit(), audited)
+        gate_data = self._call("GateData", gate, _to_gate("Audit"), judged)
+        train = self._run_job("Train", "Training", requests.training(), _TRAINED)
+        evaluate = self._run_job("Evaluate", "Processing", requests.evaluation(), evaluated)
+        gate_model = self._call("GateModel", gate, _to_gate("Evaluation"), judged)
+        decided = self._promote(promote)
+
+        self.start = self._begin()
+        self.start.next(taken).next(self._choose("SnapshotTaken?", {"$snapshot.Taken = true": audit}, rejected))
+        audit.next(gate_data).next(self._choose("DataSound?", {"$verdict.Passed = true": train}, rejected))
+        train.next(evaluate).next(gate_model)
+        gate_model.next(self._choose("GoodEnough?", {"$verdict.Passed = true": decided}, rejected))
+        outcomes = {"$promotion.Outcome = 'Promoted'": promoted, "$promotion.Outcome = 'AwaitingApproval'": awaiting}
+        decided.next(self._choose("Promoted?", outcomes, rejected))
+
+    def _begin(self) -> sfn.Pass:
+        """Give the variables of the output a value, so that they have one wherever the run ends."""
+        uris = ("snapshotUri", "auditUri", "evaluationUri", "reportUri")
+        values = {"run": jsonata(RUN), "reasons": [], "modelPackage": "", **dict.fromkeys(uris, "")}
+        return sfn.Pass.jsonata(self, "Begin", assign=values)
+
+    def _take_snapshot(self, function: Function) -> tasks.LambdaInvoke:
+        return self._call(
+            "Snapshot",
+            function,
+            {"Execution": jsonata("$states.context.Execution.Name"), "Input": jsonata("$states.input")},
+            {"snapshot": jsonata(ANSWER), "snapshotUri": jsonata(f"{ANSWER}.SnapshotUri")},
+        )
+
+    def _promote(self, function: Function) -> tasks.LambdaInvoke:
+        return self._call(
+            "Promote",
+            function,
+            {
+                "Snapshot": jsonata("$snapshot"),
+                "TrainingJobName": jsonata("$training.TrainingJobName"),
+                "ModelArtifactUri": jsonata("$training.ModelArtifactUri"),
+            },
+            {"promotion": jsonata(ANSWER), "modelPackage": jsonata(f"{ANSWER}.ModelPackage")},
+        )
+
+    def _call(
+        self, name: str, function: Function, payload: dict[str, Any], assign: dict[str, Any]
+    ) -> tasks.LambdaInvoke:
+        """A task that invokes a function of ours, takes over its answer, and adds the answer's reasons to the run's."""
+        task = tasks.LambdaInvoke.jsonata(
+            self,
+            name,
+            lambda_function=function,
+            payload=sfn.TaskInput.from_object(payload),
+            assign=assign | {"reasons": MORE_REASONS},
+            retry_on_service_exceptions=False,  # CDK's own list forgets throttling
+        )
+        task.add_retry(
+            errors=LAMBDA_FAILED,
+            interval=Duration.seconds(2),
+            max_attempts=6,
+            backoff_rate=2,
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+        return self._caught(task, name)
+
+    def _run_job(self, name: str, kind: str, request: dict[str, Any], assign: dict[str, Any]) -> sfn.CustomState:
+        """A task that lasts as long as its job. CDK has none that knows all of these requests."""
+        job = sfn.CustomState(
+            self,
+            name,
+            state_json={
+                "Type": "Task",
+                "Resource": f"arn:{Aws.PARTITION}:states:::sagemaker:create{kind}Job.sync",
+                "Arguments": request,
+                "Assign": assign,
+            },
+        )
+        # Never States.TaskFailed: a job that failed would fail again, for the same money.
+        job.add_retry(
+            errors=JOBS_LIMITED,  # until jobs that hold the account's quota have ended, up to some five hours
+            interval=Duration.seconds(15),
+            max_attempts=30,
+            backoff_rate=2,
+            max_delay=Duration.minutes(10),
+        )
+        job.add_retry(
+            errors=JOBS_THROTTLED,
+            interval=Duration.seconds(5),
+            max_attempts=5,
+            backoff_rate=2,
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+        return self._caught(job, name)
+
+    def _caught(self, task: State, name: str) -> State:
+        failure = {
+            "State": name,
+            "Error": jsonata("$states.errorOutput.Error"),
+            "Cause": jsonata("$states.errorOutput.Cause & ''"),  # some errors have none
+        }
+        task.add_catch(self._failed, errors=["States.ALL"], assign={"failure": failure})
+        return task
+
+    def _choose(self, name: str, choices: Mapping[str, sfn.IChainable], otherwise: sfn.IChainable) -> sfn.Choice:
+        choice = sfn.Choice.jsonata(self, name)
+        for condition, next_state in choices.items():
+            choice.when(sfn.Condition.jsonata(jsonata(condition)), next_state)
+        return choice.otherwise(otherwise)
+
+    def _end(self, outcome: str, sentence: str) -> tasks.SnsPublish:
+        """Tell people how the run ended, and end the execution as succeeded, even when they cannot be told."""
+        output = {
+            "Outcome": outcome,
+            "Run": jsonata("$run"),
+            "Reasons": jsonata("$reasons"),
+            "ModelPackage": jsonata("$modelPackage"),
+            "SnapshotUri": jsonata("$snapshotUri"),
+            "AuditUri": jsonata("$auditUri"),
+            "EvaluationUri": jsonata("$evaluationUri"),
+            "ReportUri": jsonata("$reportUri"),
+        }
+        notice = self._notice(
+            outcome,
+            outcome,
+            f"'Training run ' & $run & ' {sentence}.'",
+            "$reasons.('- ' & Code & (Accepted ? ' (accepted)' : '') & ': ' & Message)",
+            "$reportUri ? 'Report: ' & $reportUri",
+            outputs=output,
+        )
+        notice.add_catch(self._untold, errors=["States.ALL"], outputs=output)
+        return notice
+
+    def _notify_failed(self) -> tasks.SnsPublish:
+        told = "'Training run ' & $run & ' failed in ' & $failure.State & ': ' & $failure.Error"
+        notice = self._notice("NotifyFailed", "Failed", told, CAUSE)
+        failed = sfn.Fail.jsonata(self, "Failed", error=jsonata("$failure.Error"), cause=jsonata("$failure.Cause"))
+        notice.next(failed)
+        notice.add_catch(failed, errors=["States.ALL"])
+        return notice
+
+    def _notice(self, name: str, outcome: str, *lines: str, outputs: Any = None) -> tasks.SnsPublish:
+        """A task that publishes ``lines``, expressions each: one may be several lines, or none when undefined."""
+        return tasks.SnsPublish.jsonata(
+            self,
+            name,
+            topic=self._notices,
+            subject=jsonata(f"'wetread: training run ' & $run & ': {outcome}'"),
+            message=sfn.TaskInput.from_text(jsonata(f"$join([{', '.join(lines)}], '\\n')")),
+            outputs=outputs,
+        )
+
+
+_TRAINED = {
+    "training": {
+        "TrainingJobName": jsonata("$states.result.TrainingJobName"),
+        "ModelArtifactUri": jsonata("$states.result.ModelArtifacts.S3ModelArtifacts"),
+    }
+}
+
+
+def _to_gate(document: str) -> dict[str, str]:
+    return {"Document": document, "Snapshot": jsonata("$snapshot")}

@@ -1,0 +1,64 @@
+"""The command ``audit``: reads every slice of a snapshot once and writes audit/1 for the data gate."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from model_code import decoder_process, snapshot
+from model_code.audit.acquisition import KEYWORDS, read_tags
+from model_code.audit.document import Finding, Reading, build
+from model_code.audit.fingerprint import fingerprint, pixel_digest
+from model_code.container import Processing
+from model_code.dicom import KEYWORDS as PIXEL_KEYWORDS
+from model_code.dicom import decode
+from model_code.elements import read_elements
+from model_code.errors import InstanceError
+from model_code.snapshot import Case
+
+# One thread reads and hashes a slice while the decoder's process decodes the other's.
+THREADS = 2
+# Slices that are taken up at once; with their pixels they are all that is in memory.
+WINDOW = 32
+SLICES_PER_LINE = 500
+
+log = logging.getLogger("model_code.audit")
+
+
+def audit(paths: Processing) -> None:
+    """Audit the snapshot and write the document; raises SnapshotError when the slices are not the snapshot's."""
+    taken = snapshot.read(paths.snapshot)
+    document = build(taken, readings(taken.cases, paths.slices))
+    paths.audit.parent.mkdir(parents=True, exist_ok=True)
+    paths.audit.write_text(json.dumps(document, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+    acquisition = document["Acquisition"]
+    log.info(
+        "audited_slices=%s unreadable=%s identical=%s near_identical=%s acquisition_balanced_accuracy=%s p_value=%s",
+        document["Slices"],
+        *(document[name]["Count"] for name in ("Unreadable", "Identical", "NearIdentical")),
+        acquisition["BalancedAccuracy"],
+        acquisition["PValue"],
+    )
+
+
+def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Finding]:
+    """Read the cases one after another, in order: what was seen, or why nothing could be."""
+    decoder_process.SHARED.start()
+    with ThreadPoolExecutor(THREADS) as threads:
+        for start in range(0, len(cases), WINDOW):
+            yield from threads.map(lambda case: _read(case, folder), cases[start : start + WINDOW])
+            if (start + WINDOW) // SLICES_PER_LINE > start // SLICES_PER_LINE:
+                log.info("audited=%s of %s", min(start + WINDOW, len(cases)), len(cases))
+
+
+def _read(case: Case, folder: Path) -> Reading | Finding:
+    body = case.read(folder)
+    try:
+        elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
+        hounsfield = decode(elements)
+    except InstanceError as error:
+        return Finding(str(error.code), error.message)
+    return Reading(pixel_digest(hounsfield), fingerprint(hounsfield), read_tags(elements))

@@ -1,0 +1,60 @@
+"""The state of a training between two epochs, kept where SageMaker saves it and from where it brings it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model_code.errors import TrainingError
+
+FORMAT = "wetread-checkpoint/1"
+NAME = "checkpoint.pt"
+
+State = dict[str, Any]
+
+
+class Checkpoints:
+    """The one checkpoint in ``folder``; ``run`` says what training it belongs to, a text or number by name."""
+
+    def __init__(self, folder: Path, run: Mapping[str, str | int | float]) -> None:
+        self._path = folder / NAME
+        self._run = {"format": FORMAT, **run}
+
+    def write(self, state: State) -> None:
+        """Replace the checkpoint, wholly or not at all; ``state`` is tensors, numbers, texts, and lists and dicts of them."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        torch.save({"run": self._run, "state": state}, partial)
+        partial.replace(self._path)
+
+    def read(self) -> State | None:
+        """The state that was written last, None before the first.
+
+        Raises TrainingError for a checkpoint that cannot be read, or of another training: to ignore one would be to
+        overwrite it.
+        """
+        if not self._path.is_file():
+            return None
+        try:
+            # weights_only: a pickle that would run code on loading is refused.
+            document = torch.load(self._path, map_location="cpu", weights_only=True)
+            run, state = dict(document["run"]), dict(document["state"])
+        except Exception as error:  # torch has no common type for what it cannot load
+            raise TrainingError(
+                f"The checkpoint {self._path} cannot be read ({type(error).__name__}: {error}); "
+                "remove it to begin this training anew."
+            ) from error
+        different = [
+            f"{name} is {run.get(name)!r} there and {self._run.get(name)!r} here"
+            for name in sorted(run.keys() | self._run.keys())
+            if run.get(name) != self._run.get(name)
+        ]
+        if different:
+            raise TrainingError(
+                f"The checkpoint {self._path} is of another training: {'; '.join(different)}. "
+                "Give this training a checkpoint folder of its own."
+            )
+        return state

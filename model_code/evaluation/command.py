@@ -1,0 +1,50 @@
+"""The command ``evaluate``: measures the candidate, and the champion if there is one, on the snapshot's test slices."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from model_code import snapshot
+from model_code.container import Processing
+from model_code.errors import EvaluationError
+from model_code.evaluation.answering import answer, load_model
+from model_code.evaluation.document import build
+from model_code.evaluation.report.page import render
+from model_code.evaluation.worst import worst_cases
+from model_code.snapshot import Split
+
+DOCUMENT, REPORT = "evaluation.json", "report.html"
+
+log = logging.getLogger("model_code.evaluation")
+
+
+def evaluate(paths: Processing) -> None:
+    """Write evaluation.json and report.html.
+
+    Raises SnapshotError, and EvaluationError when a model cannot be loaded or measured: a champion that fails is no
+    reason to go without the comparison.
+    """
+    taken = snapshot.read(paths.snapshot)
+    cases = taken.of(Split.TEST)
+    if not cases:
+        raise EvaluationError("The snapshot has no test slices, so nothing can be measured; label more patients.")
+    models = [load_model(paths.candidate, "candidate", taken.labels)]
+    if paths.champion.parent.exists():
+        models.append(load_model(paths.champion, "champion", taken.labels))
+    log.info("test_slices=%s models=%s", len(cases), len(models))
+    test, (candidate, *others) = answer(models, taken.labels, cases, paths.slices)
+    champion = others[0] if others else None
+    document = build(taken.digest, taken.seed, test, candidate, champion)
+    page = render(document, taken, test, candidate, champion, worst_cases(cases, test, candidate, paths.slices))
+    paths.evaluation.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, allow_nan=False, indent=1) + "\n"
+    (paths.evaluation / DOCUMENT).write_text(text, encoding="utf-8")
+    (paths.evaluation / REPORT).write_text(page, encoding="utf-8")
+    _log("candidate", document["Candidate"])
+    if champion:
+        _log("champion", document["Champion"])
+
+
+def _log(role: str, measured: dict[str, object]) -> None:
+    log.info("%s_balanced_accuracy=%s", role, measured["BalancedAccuracy"])

@@ -1,0 +1,160 @@
+"""Builds evaluation/1: the figures of the candidate, and of the champion on the same slices, from plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_code.evaluation import statistics
+from model_code.evaluation.resampling import DECIMALS, Figure, Floats, Ints, Resamples, drawn_by_patient, figure
+
+SCHEMA = "evaluation/1"
+PAIRED_METRIC = "BalancedAccuracy"
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The held-out slices, the same for every model.
+
+    ``targets``: N indices into ``labels``. ``patients``: each slice's patient, numbered from 0 without gaps.
+    ``attributes``: by DICOM keyword (or AgeBand) each slice's value, for the subgroups.
+    """
+
+    labels: tuple[str, ...]
+    targets: Ints
+    patients: Ints
+    attributes: Mapping[str, Sequence[str]]
+
+    @property
+    def by_patient(self) -> bool:
+        """Whether the intervals resample patients; slices otherwise, because a class has a single patient."""
+        return drawn_by_patient(self.targets, self.patients)
+
+    def resamples(self, seed: int) -> Resamples:
+        """The bootstrap's resamples of these slices, the same for every model, so that models compare in pairs."""
+        return Resamples.drawn(self.targets, self.patients, seed)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model on the test set: N x classes ``probabilities``, and what they were without the ``temperature``."""
+
+    identity: Mapping[str, str]
+    temperature: float
+    probabilities: Floats
+    uncalibrated: Floats
+
+    @property
+    def predicted(self) -> Ints:
+        """The class with the highest probability, per slice."""
+        predicted: Ints = self.probabilities.argmax(axis=1)
+        return predicted
+
+
+def build(
+    snapshot_digest: str, seed: int, cases: TestSet, candidate: Answers, champion: Answers | None
+) -> dict[str, Any]:
+    """Return the evaluation/1 document; the same arguments give the same document."""
+    resamples = cases.resamples(seed)
+    return {
+        "Schema": SCHEMA,
+        "SnapshotDigest": snapshot_digest,
+        "Labels": list(cases.labels),
+        "Cases": _counts(cases),
+        "Candidate": _measured(candidate, cases, resamples, seed),
+        "Champion": _measured(champion, cases, resamples, seed) if champion else None,
+        "Paired": _paired(candidate, champion, cases, resamples) if champion else None,
+    }
+
+
+def _counts(cases: TestSet) -> dict[str, Any]:
+    def counted(mask: Any) -> dict[str, int]:
+        return {"Slices": int(mask.sum()), "Patients": len(np.unique(cases.patients[mask]))}
+
+    everything = np.ones(len(cases.targets), bool)
+    by_class = {label: counted(cases.targets == index) for index, label in enumerate(cases.labels)}
+    return counted(everything) | {"ByClass": by_class}
+
+
+def _measured(answers: Answers, cases: TestSet, resamples: Resamples, seed: int) -> dict[str, Any]:
+    confusion = _confusion(answers, cases, resamples)
+    sensitivity, specificity = statistics.sensitivities(confusion), statistics.specificities(confusion)
+    classes = {
+        label: {
+            "Sensitivity": figure(sensitivity[:, index]).as_dict(),
+            "Specificity": figure(specificity[:, index]).as_dict(),
+            "AUC": figure(
+                statistics.areas_under_curve(answers.probabilities[:, index], cases.targets == index, resamples)
+            ).as_dict(),
+        }
+        for index, label in enumerate(cases.labels)
+    }
+    return {
+        "Model": dict(answers.identity),
+        "BalancedAccuracy": figure(statistics.balanced_accuracy(confusion)).as_dict(),
+        "Accuracy": figure(statistics.accuracy(confusion)).as_dict(),
+        "Classes": classes,
+        "ConfusionMatrix": confusion[0].astype(int).tolist(),
+        "Calibration": _calibration(answers, cases),
+        "Subgroups": _subgroups(answers, cases, seed),
+    }
+
+
+def _confusion(answers: Answers, cases: TestSet, resamples: Resamples) -> Floats:
+    return statistics.confusion_matrices(answers.predicted, cases.targets, len(cases.labels), resamples)
+
+
+def _calibration(answers: Answers, cases: TestSet) -> dict[str, Any]:
+    error, bins = statistics.calibration(answers.probabilities, cases.targets)
+    before, _ = statistics.calibration(answers.uncalibrated, cases.targets)
+    return {
+        "Temperature": round(answers.temperature, DECIMALS),
+        "ECE": round(error, DECIMALS),
+        "ECEUncalibrated": round(before, DECIMALS),
+        "Bins": [
+            {
+                "Confidence": round(one.confidence, DECIMALS),
+                "Accuracy": round(one.accuracy, DECIMALS),
+                "Slices": one.slices,
+            }
+            for one in bins
+        ],
+    }
+
+
+def _paired(candidate: Answers, champion: Answers, cases: TestSet, resamples: Resamples) -> dict[str, Any]:
+    """Candidate minus champion, both on the same patients in each resample."""
+    ours, theirs = (
+        statistics.balanced_accuracy(_confusion(answers, cases, resamples)) for answers in (candidate, champion)
+    )
+    found = figure(ours - theirs)
+    return {"Metric": PAIRED_METRIC, "Difference": found.value, "Low": found.low, "High": found.high}
+
+
+def _subgroups(answers: Answers, cases: TestSet, seed: int) -> list[dict[str, Any]]:
+    return [
+        {"Attribute": attribute, "Value": value} | _subgroup(answers, cases, np.array(values) == value, seed)
+        for attribute, values in cases.attributes.items()
+        for value in sorted(set(values))
+    ]
+
+
+def _subgroup(answers: Answers, cases: TestSet, mask: Any, seed: int) -> dict[str, Any]:
+    """A subgroup's balanced accuracy: over the classes that occur in it, because small ones rarely have all.
+
+    There is no interval where one of its classes has a single patient.
+    """
+    targets, patients = cases.targets[mask], np.unique(cases.patients[mask], return_inverse=True)[1]
+    resamples = Resamples.drawn(targets, patients, seed)
+    confusion = statistics.confusion_matrices(answers.predicted[mask], targets, len(cases.labels), resamples)
+    found = figure(statistics.sensitivities(confusion)[:, np.unique(targets)].mean(axis=1))
+    if not drawn_by_patient(targets, patients):
+        found = Figure(found.value, None, None)
+    return {
+        "Patients": int(patients.max()) + 1,
+        "Slices": len(targets),
+        "BalancedAccuracy": found.as_dict(),
+    }

@@ -1,0 +1,115 @@
+"""The page's drawings as inline SVG. Colours are the style sheet's, so that they follow light, dark and print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from model_code.evaluation.resampling import Floats
+
+GLYPH_WIDTH, GLYPH_HEIGHT = 132, 16
+PLOT, LEFT, BELOW, EDGE = 200, 40, 34, 8
+TICKS = (0.0, 0.5, 1.0)
+LARGEST_DOT, SMALLEST_DOT = 9.0, 2.5
+
+Curve = tuple[Floats, Floats]
+"""False and true positive rates."""
+
+
+def interval(
+    figure: Mapping[str, float | None], *, ends: tuple[float, float] = (0.0, 1.0), mark: float | None = None
+) -> Markup:
+    """A value and its interval on a line between two ``ends``, with a tick at ``mark``, such as what guessing gives.
+
+    What lies beyond an end is drawn at it.
+    """
+    middle, left, right = GLYPH_HEIGHT / 2, 5, GLYPH_WIDTH - 5
+
+    def x(value: float) -> str:
+        fraction = (value - ends[0]) / (ends[1] - ends[0])
+        return _number(left + (right - left) * min(max(fraction, 0), 1))
+
+    parts = [_line("axis", left, middle, right, middle)]
+    if mark is not None:
+        parts.append(_line("mark", x(mark), 2, x(mark), GLYPH_HEIGHT - 2))
+    if figure["Low"] is not None and figure["High"] is not None:
+        parts.append(_line("span", x(figure["Low"]), middle, x(figure["High"]), middle))
+    if figure["Value"] is not None:
+        parts.append(_dot("value", x(figure["Value"]), middle, 4))
+    return _svg("glyph", GLYPH_WIDTH, GLYPH_HEIGHT, "the value and its 95 % interval", parts)
+
+
+def roc(title: str, candidate: Curve, champion: Curve | None, at: tuple[float, float] | None) -> Markup:
+    """ROC curves of one class; ``at`` is the point (rates) at which the candidate's predicted classes stand."""
+    parts = _axes("1 \u2212 specificity", "sensitivity")
+    if champion:
+        parts.append(_curve("champion", champion))
+    parts.append(_curve("candidate", candidate))
+    if at:
+        parts.append(_dot("value", _x(at[0]), _y(at[1]), 4))
+    return _plot(title, parts)
+
+
+def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
+    """Confidence against accuracy, a dot for each bin whose area is its number of slices."""
+    parts = _axes("confidence", "accuracy")
+    most = max(one["Slices"] for one in bins)
+    for one in bins:
+        x, y = _x(one["Confidence"]), _y(one["Accuracy"])
+        radius = max(SMALLEST_DOT, LARGEST_DOT * (one["Slices"] / most) ** 0.5)
+        parts += [_line("gap", x, y, x, _y(one["Confidence"])), _dot("bin", x, y, radius)]
+    return _plot(title, parts)
+
+
+def _axes(across: str, up: str) -> list[Markup]:
+    parts = [_line("diagonal", _x(0), _y(0), _x(1), _y(1))]
+    for tick in TICKS:
+        parts += [
+            _line("grid", _x(tick), _y(0), _x(tick), _y(1)),
+            _line("grid", _x(0), _y(tick), _x(1), _y(tick)),
+            _text("tick middle", _x(tick), EDGE + PLOT + 14, f"{tick:g}"),
+            _text("tick end", LEFT - 5, float(_y(tick)) + 3.5, f"{tick:g}"),
+        ]
+    parts.append(_text("label middle", _x(0.5), EDGE + PLOT + 29, across))
+    turned = Markup('<text class="label middle" transform="translate(10 {}) rotate(-90)">{}</text>')
+    return [*parts, turned.format(_y(0.5), up)]
+
+
+def _curve(role: str, curve: Curve) -> Markup:
+    points = " ".join(f"{_x(x)},{_y(y)}" for x, y in zip(*(rates.tolist() for rates in curve), strict=True))
+    return Markup('<polyline class="curve {}" points="{}"/>').format(role, points)
+
+
+def _x(fraction: float) -> str:
+    return _number(LEFT + PLOT * fraction)
+
+
+def _y(fraction: float) -> str:
+    return _number(EDGE + PLOT * (1 - fraction))
+
+
+def _plot(title: str, parts: Sequence[Markup]) -> Markup:
+    return _svg("plot", LEFT + PLOT + EDGE, EDGE + PLOT + BELOW, title, parts)
+
+
+def _svg(kind: str, width: int, height: int, title: str, parts: Sequence[Markup]) -> Markup:
+    opening = Markup('<svg class="{0}" viewBox="0 0 {1} {2}" width="{1}" height="{2}" role="img" aria-label="{3}">')
+    return opening.format(kind, width, height, title) + Markup("").join(parts) + Markup("</svg>")
+
+
+def _line(kind: str, x1: float | str, y1: float | str, x2: float | str, y2: float | str) -> Markup:
+    return Markup('<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(kind, x1, y1, x2, y2)
+
+
+def _dot(kind: str, x: float | str, y: float | str, radius: float) -> Markup:
+    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"/>').format(kind, x, y, _number(radius))
+
+
+def _text(kind: str, x: float | str, y: float | str, text: str) -> Markup:
+    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(kind, x, y, text)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,54 @@
+"""What a reader of one report must know before its figures: each note is a sentence that the test set calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from model_code.evaluation.document import TestSet
+from model_code.snapshot import Snapshot, Split, SplitBy
+
+# With fewer patients of a class, one patient more or less moves its sensitivity by more than a tenth.
+FEW_PATIENTS = 10
+
+
+def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> list[str]:
+    """The caveats of this evaluation, the gravest first; empty when none applies."""
+    found = [_shared_patients(snapshot), _split_by_slice(snapshot)]
+    if not test.by_patient:
+        found.append(
+            "A class has a single patient in the test part. The intervals therefore resample slices, not patients: "
+            "they are too narrow, and say nothing about how the model does on another patient."
+        )
+    counts = document["Cases"]["ByClass"]
+    few = [
+        f"{label} ({counts[label]['Patients']})" for label in test.labels if counts[label]["Patients"] < FEW_PATIENTS
+    ]
+    if few:
+        found.append(
+            f"Few test patients: {', '.join(few)}. One patient more or less would move these figures; look at the "
+            "intervals, not at the values."
+        )
+    if document["Champion"]:
+        found.append(
+            "The champion was trained in another run and may have seen some of these slices, which flatters it in the "
+            "comparison; the candidate was not trained on them."
+        )
+    return [note for note in found if note]
+
+
+def _shared_patients(snapshot: Snapshot) -> str:
+    tested = {case.patient for case in snapshot.of(Split.TEST)}
+    shared = tested & {case.patient for case in snapshot.cases if case.split is not Split.TEST}
+    if not shared:
+        return ""
+    return (
+        f"{len(shared)} of {len(tested)} test patients also have slices in the training or validation part. The model "
+        "may recognise the patient instead of the disease: no figure here says how it does on a new patient."
+    )
+
+
+def _split_by_slice(snapshot: Snapshot) -> str:
+    if snapshot.split_by is not SplitBy.SLICE:
+        return ""
+    return "The split was made by slice, because a class has too few patients to divide them."

@@ -1,0 +1,104 @@
+"""Renders the page from the evaluation/1 document and the answers behind its curves."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from model_code.evaluation import statistics
+from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.report import charts
+from model_code.evaluation.report.notes import notes
+from model_code.evaluation.resampling import COVERAGE, RESAMPLES
+from model_code.evaluation.worst import WorstCase
+from model_code.snapshot import Snapshot
+
+FOLDER = Path(__file__).parent
+TEMPLATE = "page.html.j2"
+UNDEFINED = "undefined"
+
+
+def render(
+    document: Mapping[str, Any],
+    snapshot: Snapshot,
+    test: TestSet,
+    candidate: Answers,
+    champion: Answers | None,
+    worst: Sequence[WorstCase],
+) -> str:
+    """Return the page as one HTML text that loads nothing; every text in it is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "span": span, "signed": signed, "png": _data_uri}
+    environment.globals |= {"interval": charts.interval}
+    return environment.get_template(TEMPLATE).render(
+        document=document,
+        snapshot=snapshot,
+        notes=notes(document, snapshot, test),
+        curves=[_roc(label, document, test, candidate, champion) for label in test.labels],
+        reliability=charts.reliability("Confidence and accuracy", document["Candidate"]["Calibration"]["Bins"]),
+        subgroups=_subgroups(document),
+        worst=worst,
+        chance=1 / len(test.labels),
+        by_patient=test.by_patient,
+        resamples=RESAMPLES,
+        coverage=COVERAGE,
+    )
+
+
+def number(value: float | None) -> str:
+    """A figure with two decimals."""
+    return UNDEFINED if value is None else f"{value:.2f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with two decimals and its sign."""
+    return UNDEFINED if value is None else f"{value:+.2f}".replace("-", "\u2212")
+
+
+def span(figure: Mapping[str, float | None]) -> str:
+    """An interval as text, "" where there is none."""
+    if figure["Low"] is None or figure["High"] is None:
+        return ""
+    return f"{figure['Low']:.2f} to {figure['High']:.2f}"
+
+
+def _roc(
+    label: str, document: Mapping[str, Any], test: TestSet, candidate: Answers, champion: Answers | None
+) -> dict[str, Any]:
+    """One class's plot; without slices of the class, or of any other, there is no curve."""
+    index = test.labels.index(label)
+    positive = test.targets == index
+    if positive.all() or not positive.any():
+        return {"label": label, "svg": None}
+
+    def curve(answers: Answers) -> charts.Curve:
+        return statistics.roc_curve(answers.probabilities[:, index], positive)
+
+    figures = document["Candidate"]["Classes"][label]
+    at = 1 - figures["Specificity"]["Value"], figures["Sensitivity"]["Value"]
+    svg = charts.roc(f"ROC curve for {label}", curve(candidate), curve(champion) if champion else None, at)
+    return {"label": label, "svg": svg}
+
+
+def _subgroups(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The candidate's subgroups, each with the champion's figure on the same slices, None without a champion."""
+    champion = document["Champion"]
+    theirs = [one["BalancedAccuracy"] for one in champion["Subgroups"]] if champion else None
+    return [
+        subgroup | {"Champion": theirs[index] if theirs else None}
+        for index, subgroup in enumerate(document["Candidate"]["Subgroups"])
+    ]
+
+
+def _data_uri(picture: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"

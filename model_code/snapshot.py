@@ -1,0 +1,193 @@
+"""Reads ``snapshot/1``: the frozen list of labelled slices that one run audits, trains and evaluates on.
+
+The document pins every slice by the SHA-256 of its bytes, and itself by a digest over all that decides the run. What
+is read here is checked, so that the commands that use it need not ask again.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_code.errors import SnapshotError
+
+SCHEMA = "snapshot/1"
+# What the digest leaves out: itself, and when the snapshot was taken.
+UNDIGESTED = frozenset({"Digest", "CreatedAt"})
+SLICE_NAME = re.compile(r"[0-9a-f]{32}\.dcm")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+SHOWN_PROBLEMS = 20
+
+
+class Split(enum.StrEnum):
+    """Which part of the run sees a slice."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class SplitBy(enum.StrEnum):
+    """How the split was made: by whole patients, by single slices (too few patients), or by the manifest's author."""
+
+    PATIENT = "Patient"
+    SLICE = "Slice"
+    MANIFEST = "Manifest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One labelled slice. ``line`` is where a person finds it in the manifest; ``patient`` is a keyed hash."""
+
+    line: int
+    name: str
+    content_sha256: str
+    label: str
+    split: Split
+    patient: str
+
+    def read(self, folder: Path) -> bytes:
+        """The slice's bytes from ``folder``; raises SnapshotError when they are absent or not those of the snapshot."""
+        try:
+            body = (folder / self.name).read_bytes()
+        except FileNotFoundError:
+            raise SnapshotError(
+                f"line {self.line}: {self.name} is not among the slices that SageMaker brought; start the run again."
+            ) from None
+        found = hashlib.sha256(body).hexdigest()
+        if found != self.content_sha256:
+            raise SnapshotError(
+                f"line {self.line}: {self.name} has the sha256 {found}, the snapshot says {self.content_sha256}: "
+                "its bytes were changed after the snapshot. Start the run again."
+            )
+        return body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The checked document: ``labels`` in the order of the model's outputs, ``cases`` in the manifest's order."""
+
+    digest: str
+    labels: tuple[str, ...]
+    seed: int
+    split_by: SplitBy
+    cases: tuple[Case, ...]
+
+    def of(self, split: Split) -> tuple[Case, ...]:
+        """The cases of one split, in the manifest's order."""
+        return tuple(case for case in self.cases if case.split is split)
+
+
+def read(path: Path) -> Snapshot:
+    """Read and check snapshot.json; raises one SnapshotError that lists what is wrong, bad slices by their lines."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SnapshotError(f"There is no {path.name} in the channel or input named snapshot.") from None
+    except ValueError as error:
+        raise SnapshotError(f"{path.name} is not JSON: {error}.") from error
+    return parse(document)
+
+
+def parse(document: Any) -> Snapshot:
+    """Check a snapshot/1 document and return it; raises SnapshotError as ``read`` does."""
+    if not isinstance(document, dict) or document.get("Schema") != SCHEMA:
+        schema = document.get("Schema") if isinstance(document, dict) else type(document).__name__
+        raise SnapshotError(f"The snapshot's Schema is {schema!r}; this image reads {SCHEMA!r}.")
+    digest = digest_of(document)
+    if document.get("Digest") != digest:
+        raise SnapshotError(
+            f"The snapshot's Digest is {document.get('Digest')!r}, but its content has {digest!r}: it was changed "
+            "after it was taken. Start the run again."
+        )
+    problems: list[str] = []
+    labels = _labels(document, problems)
+    seed = document.get("Seed")
+    if type(seed) is not int or seed < 0:
+        problems.append(f"Seed is {seed!r}, not a whole number from 0")
+    split_by = document.get("SplitBy")
+    if split_by not in list(SplitBy):
+        problems.append(f"SplitBy is {split_by!r}, not one of {', '.join(SplitBy)}")
+    cases = _cases(document, labels, problems)
+    if problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise SnapshotError(f"The snapshot is malformed: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}.")
+    return Snapshot(digest=digest, labels=labels, seed=int(seed or 0), split_by=SplitBy(str(split_by)), cases=cases)
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """The hex SHA-256 of the document's canonical JSON, without its own Digest and CreatedAt."""
+    digested = {name: value for name, value in document.items() if name not in UNDIGESTED}
+    return hashlib.sha256(json.dumps(digested, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _labels(document: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]:
+    labels = document.get("Labels")
+    texts = isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)
+    if not isinstance(labels, list) or not texts or len(labels) < 2 or len(set(labels)) < len(labels):
+        problems.append(f"Labels is {labels!r}, not a list of two or more different classes")
+        return ()
+    return tuple(labels)
+
+
+def _cases(document: Mapping[str, Any], labels: tuple[str, ...], problems: list[str]) -> tuple[Case, ...]:
+    entries = document.get("Slices")
+    if not isinstance(entries, list) or not entries:
+        problems.append("Slices is not a list of one entry per slice")
+        return ()
+    cases: list[Case] = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            cases.append(_case(entry, labels))
+        except ValueError as error:
+            line = entry.get("Line") if isinstance(entry, dict) else None
+            problems.append(f"{f'line {line}' if line is not None else f'slice number {number}'}: {error}")
+    for what, values in (("Line", [case.line for case in cases]), ("Slice", [case.name for case in cases])):
+        problems += [
+            f"the {what} {value} is there {count} times" for value, count in Counter(values).items() if count > 1
+        ]
+    return tuple(cases)
+
+
+def _case(entry: Any, labels: tuple[str, ...]) -> Case:
+    """Read one entry of Slices; raise ValueError that says what is wrong with it."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"it is a {type(entry).__name__}, not an object")
+    line = entry.get("Line")
+    if type(line) is not int or line < 1:
+        raise ValueError(f"Line is {line!r}, not a whole number from 1")
+    label = _text(entry, "Label")
+    if labels and label not in labels:
+        raise ValueError(f"Label {label!r} is not one of {', '.join(labels)}")
+    split = _text(entry, "Split")
+    if split not in list(Split):
+        raise ValueError(f"Split {split!r} is not one of {', '.join(Split)}")
+    return Case(
+        line=line,
+        name=_matching(entry, "Slice", SLICE_NAME, "32 hexadecimal digits and .dcm"),
+        content_sha256=_matching(entry, "ContentSHA256", SHA256, "64 hexadecimal digits"),
+        label=label,
+        split=Split(split),
+        patient=_text(entry, "Patient"),
+    )
+
+
+def _text(entry: Mapping[str, Any], name: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is {value!r}, not a text")
+    return value
+
+
+def _matching(entry: Mapping[str, Any], name: str, pattern: re.Pattern[str], form: str) -> str:
+    value = _text(entry, name)
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{name} is {value!r}, not {form}")
+    return value

@@ -1,0 +1,178 @@
+"""audit/1 and evaluation/1: what the container's builders write is what the gates read, and judge rightly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from functions.domain import audit as audits
+from functions.domain import evaluation as evaluations
+from functions.domain import layout
+from functions.flow.gating import Subject
+from model_code import snapshot
+from model_code.audit.command import readings
+from model_code.audit.document import Finding, Reading
+from model_code.audit.document import build as build_audit
+from model_code.evaluation import document as evaluating
+from model_code.evaluation.document import build as build_evaluation
+from model_code.snapshot import Split
+from tests.fakes.workflow import LABELS, TRAINING, Workflow
+from wetread.demo.phantoms import phantom_bytes
+
+DIGEST = "ab" * 32
+
+
+def as_written(document: Any) -> bytes:
+    return json.dumps(document, allow_nan=False).encode()
+
+
+def taken_in(workflow: Workflow, taken: dict[str, Any], folder: Path) -> snapshot.Snapshot:
+    """The snapshot as the audit reads it, its slices in ``folder``."""
+    found = snapshot.parse(workflow.snapshot(taken["Run"]))
+    for case in found.cases:
+        (folder / case.name).write_bytes(workflow.world.s3.objects[TRAINING, f"slices/{case.name}"])
+    return found
+
+
+def audited(workflow: Workflow, taken: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The audit that the container itself makes of a run's slices, written where it writes it."""
+    found = taken_in(workflow, taken, folder)
+    document = build_audit(found, readings(found.cases, folder))
+    workflow.world.s3.objects[TRAINING, layout.audit_key(taken["Run"])] = as_written(document)
+    return document
+
+
+def test_the_public_sample_is_refused_by_name_and_passes_when_its_risks_are_accepted(
+    real_slices: list[Path], tmp_path: Path
+) -> None:
+    workflow = Workflow()
+    refused = workflow.take(workflow.put_sample(real_slices))
+    audited(workflow, refused, tmp_path)
+    verdict = workflow.gating.judge(Subject.AUDIT, refused)
+    risks = {str(reason.code) for reason in verdict.reasons}
+    assert not verdict.passed
+    assert {"PatientAcrossSplit", "TooFewPatients", "ClassPredictableFromAcquisition"} <= risks
+    accepted = workflow.take(workflow.put_sample(real_slices), execution="again", AcceptedRisks=sorted(risks))
+    audited(workflow, accepted, tmp_path)
+    assert workflow.gating.judge(Subject.AUDIT, accepted).passed
+
+
+def test_an_audit_of_undecodable_and_repeated_pictures_is_read_with_its_lines(tmp_path: Path) -> None:
+    workflow = Workflow()
+    bodies = [phantom_bytes(label, patient, 0, size=64) for label in LABELS for patient in range(4)]
+    entries = []
+    for number, body in enumerate(bodies):
+        workflow.put(f"{number}.dcm", body)
+        content = {"type": "classification", "label": LABELS[number // 4]}
+        part = ("train", "validation", "test", "train")[number % 4]
+        entries.append({"studyId": "", "seriesId": "", "filename": f"{number}.dcm", "content": content, "split": part})
+    # The first picture once more, in another part; and one whose pixels end early.
+    workflow.put("copy.dcm", bodies[0])
+    entries.append({**entries[0], "filename": "copy.dcm", "split": "test"})
+    workflow.put("cut.dcm", phantom_bytes("cap", 90, 0, size=64)[:-500])
+    entries.append({**entries[5], "filename": "cut.dcm", "split": "train"})
+    taken = workflow.take(workflow.put_manifest(entries))
+    assert taken["Taken"], taken["Reasons"]
+    document = audited(workflow, taken, tmp_path)
+    found = audits.parse(as_written(document), taken["SnapshotDigest"])
+    assert found.slices == len(entries)
+    assert found.unreadable.examples == [(len(entries),)]
+    assert (1, len(entries) - 1) in list(found.identical.examples)
+    codes = {str(reason.code) for reason in workflow.gating.judge(Subject.AUDIT, taken).reasons}
+    assert {"UndecodableSlice", "IdenticalPixelsAcrossSplit", "PatientAcrossSplit"} <= codes
+
+
+def test_an_audit_that_could_not_measure_predictability_is_read() -> None:
+    workflow = Workflow()
+    taken = workflow.take(workflow.put_cohort())
+    found = snapshot.parse(workflow.snapshot(taken["Run"]))
+    nothing = [Finding("UndecodablePixelData", "The pixel data end early.")] * len(found.cases)
+    read = audits.parse(as_written(build_audit(found, nothing)), taken["SnapshotDigest"])
+    assert read.acquisition.found is None
+    assert read.unreadable.count == len(found.cases)
+
+
+def test_an_audit_of_equal_tags_is_read() -> None:
+    workflow = Workflow()
+    taken = workflow.take(workflow.put_cohort())
+    found = snapshot.parse(workflow.snapshot(taken["Run"]))
+    seen = [Reading(hashlib.sha256(case.name.encode()).hexdigest(), None, {}) for case in found.cases]
+    read = audits.parse(as_written(build_audit(found, seen)), taken["SnapshotDigest"])
+    assert read.acquisition.found
+    assert read.acquisition.found.p_value == 1.0
+
+
+def cases(patients: int = 9) -> evaluating.TestSet:
+    """So many patients with two slices each, the classes in turn."""
+    of_slice = np.repeat(np.arange(patients), 2)
+    attributes = {
+        "PatientSex": ["F" if patient % 2 else "M" for patient in of_slice],
+        "Manufacturer": ["unknown"] * len(of_slice),
+    }
+    return evaluating.TestSet(labels=LABELS, targets=of_slice % 3, patients=of_slice, attributes=attributes)
+
+
+def answers(test: evaluating.TestSet, right: float, name: str) -> evaluating.Answers:
+    """A model that gives the true class of each slice this probability."""
+    probabilities = np.full((len(test.targets), 3), (1 - right) / 2)
+    probabilities[np.arange(len(test.targets)), test.targets] = right
+    identity = {"Name": "m", "Version": name, "WeightsSHA256": hashlib.sha256(name.encode()).hexdigest()}
+    return evaluating.Answers(
+        identity=identity, temperature=1.2, probabilities=probabilities, uncalibrated=probabilities
+    )
+
+
+def judged(taken: dict[str, Any], workflow: Workflow, document: dict[str, Any]) -> list[str]:
+    workflow.world.s3.objects[TRAINING, layout.evaluation_key(taken["Run"])] = as_written(document)
+    return [str(reason.code) for reason in workflow.gating.judge(Subject.EVALUATION, taken).reasons]
+
+
+def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
+    workflow, test = Workflow(), cases()
+    taken = workflow.take(workflow.put_cohort())
+    digest = taken["SnapshotDigest"]
+    good = build_evaluation(digest, 0, test, answers(test, 0.9, "good"), None)
+    read = evaluations.parse(as_written(good), digest)
+    assert (read.candidate.balanced_accuracy, read.champion) == (1.0, None)
+    assert read.candidate.weights_sha256 == hashlib.sha256(b"good").hexdigest()
+    assert {(one.attribute, one.value) for one in read.candidate.subgroups} == {
+        ("PatientSex", "F"),
+        ("PatientSex", "M"),
+        ("Manufacturer", "unknown"),
+    }
+    assert judged(taken, workflow, good) == []
+    poor = build_evaluation(digest, 0, test, answers(test, 0.1, "poor"), None)
+    assert {"BalancedAccuracyTooLow", "SensitivityTooLow", "AUCTooLow"} <= set(judged(taken, workflow, poor))
+
+
+def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
+    workflow, test = Workflow(), cases()
+    workflow.world.crown()
+    taken = workflow.take(workflow.put_cohort())
+    good, poor = answers(test, 0.9, "good"), answers(test, 0.1, "poor")
+    assert judged(taken, workflow, build_evaluation(taken["SnapshotDigest"], 0, test, good, poor)) == []
+    worse = build_evaluation(taken["SnapshotDigest"], 0, test, poor, good)
+    assert "WorseThanChampion" in judged(taken, workflow, worse)
+
+
+def test_figures_that_are_undefined_are_read_and_fail_closed() -> None:
+    workflow = Workflow()
+    taken = workflow.take(workflow.put_cohort())
+    everything = cases()
+    some = everything.targets != 2
+    test = evaluating.TestSet(
+        labels=LABELS,
+        targets=everything.targets[some],
+        patients=np.unique(everything.patients[some], return_inverse=True)[1],
+        attributes={},
+    )
+    document = build_evaluation(taken["SnapshotDigest"], 0, test, answers(test, 0.9, "good"), None)
+    assert "UndefinedMetric" in judged(taken, workflow, document)
+
+
+def test_the_splits_are_those_of_the_snapshot() -> None:
+    assert [part.value for part in Split] == ["train", "validation", "test"]

@@ -1,0 +1,283 @@
+"""The training workflow in the local cloud: promoted, rejected, interrupted, two at once, and rolled back."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.domain import layout
+from functions.domain.row import Row, Status
+from tests.e2e.conftest import Service
+from wetread.connection import Choice, connect
+from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
+from wetread.local import cloud
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+WEAK = {"epochs": "3", "image_size": "64", "batch_size": "8"}
+STRONG = {"epochs": "8", "image_size": "96", "batch_size": "8"}
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """A fresh service without a model, and runs of its workflow."""
+
+    service: Service
+
+    @property
+    def _machine(self) -> str:
+        return self.service.connection.deployment.training_state_machine_arn
+
+    @property
+    def workflow(self) -> Any:
+        """Step Functions' client."""
+        return self.service.connection.client("stepfunctions")
+
+    def start(self, cohort: str, hyperparameters: Mapping[str, str], *accepted: str, seed: int = 0) -> str:
+        """Start a run on a manifest in the training bucket; its execution's ARN."""
+        document = {
+            "LabelsUri": cohort,
+            "HyperParameters": dict(hyperparameters),
+            "AcceptedRisks": list(accepted),
+            "Seed": seed,
+        }
+        answer = self.workflow.start_execution(stateMachineArn=self._machine, input=json.dumps(document))
+        return str(answer["executionArn"])
+
+    def end(self, execution: str, seconds: float = 900) -> dict[str, Any]:
+        """The ended execution; its output, if it has one, parsed under "document"."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found: dict[str, Any] = self.workflow.describe_execution(executionArn=execution)
+            if found["status"] != "RUNNING":
+                return found | {"document": json.loads(found.get("output") or "{}")}
+            assert time.monotonic() < deadline, f"{execution} still runs"
+            time.sleep(0.5)
+
+    def outcome(self, cohort: str, hyperparameters: Mapping[str, str], *accepted: str, seed: int = 0) -> dict[str, Any]:
+        """A run from start to end; its output."""
+        ended = self.end(self.start(cohort, hyperparameters, *accepted, seed=seed))
+        assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
+        document: dict[str, Any] = ended["document"]
+        return document
+
+    def champion(self) -> str:
+        """The champion's version, "" when there is none."""
+        champion = self.service.connection.registry.champion()
+        return champion.model_package if champion else ""
+
+    def store(self, name: str, folder: Path) -> str:
+        """Put a labelled folder into the training bucket; the URI of its manifest."""
+        bucket = self.service.connection.deployment.training_bucket_name
+        for path in sorted(folder.iterdir()):
+            key = f"{layout.COHORTS}{name}/{path.name}"
+            self.service.connection.s3.upload_file(str(path), bucket, key)
+        return f"s3://{bucket}/{layout.COHORTS}{name}/manifest.json"
+
+    def wait(self, happened: Callable[[], Any], seconds: float = 300) -> Any:
+        """What ``happened`` returns once that is something."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = happened()
+            if found:
+                return found
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """The service in a local cloud of its own, without any model."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
+    patch.setenv("WETREAD_SAGEMAKER_CREATE_RATE", "1")  # two runs that create at once are throttled
+    try:
+        cloud.up(tether=True)
+        connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
+        yield Clinic(Service(connection, Path(), dict(os.environ)))
+    finally:
+        cloud.down()
+        patch.undo()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """36 phantom patients, two slices each: enough for every gate."""
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder, patients=36, slices_per_patient=3, size=128)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cohort(clinic: Clinic, folder: Path) -> str:
+    """The cohort in the training bucket."""
+    return clinic.store("good", folder)
+
+
+@pytest.fixture(scope="module")
+def noisy(clinic: Clinic, folder: Path) -> str:
+    """The same slices under labels that say nothing: a patient's label is drawn by lot."""
+    entries = json.loads((folder / "manifest.json").read_text())
+    lots: dict[str, str] = {}
+    draw = random.Random(5)
+    for entry in entries:
+        entry["content"]["label"] = lots.setdefault(entry["studyId"], draw.choice(LABELS))
+    bucket = clinic.service.connection.deployment.training_bucket_name
+    key = f"{layout.COHORTS}good/noisy.json"
+    clinic.service.connection.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entries).encode())
+    return f"s3://{bucket}/{key}"
+
+
+@pytest.fixture(scope="module")
+def first(clinic: Clinic, cohort: str) -> dict[str, Any]:
+    """Two first runs at once, under throttling, and uploads that waited for their model."""
+    bodies = {f"early/{n}.dcm": phantom_bytes(LABELS[n % 3], 800 + n, 0, size=128, seed=4) for n in range(6)}
+    uploads = clinic.service.put_all(bodies)
+    clinic.wait(lambda: len(clinic.service.connection.index.get_many(uploads.values())) == len(uploads))
+    rows = clinic.service.connection.index.get_many(uploads.values())
+    assert {row.status for row in rows.values()} == {Status.PENDING}
+    executions = [clinic.start(cohort, WEAK), clinic.start(cohort, WEAK)]
+    ended = [clinic.end(execution) for execution in executions]
+    assert [one["status"] for one in ended] == ["SUCCEEDED", "SUCCEEDED"], ended
+    documents = sorted((one["document"] for one in ended), key=lambda document: str(document["Outcome"]))
+    promoted, second = documents
+    return promoted | {"uploads": uploads, "second": second}
+
+
+def read_now(clinic: Clinic, prefix: str, seed: int) -> dict[str, Row]:
+    """Upload six slices and wait for their rows."""
+    bodies = {f"{prefix}/{n}.dcm": phantom_bytes(LABELS[n % 3], 900 + n, 0, size=128, seed=seed) for n in range(6)}
+    return clinic.service.rows(clinic.service.put_all(bodies))
+
+
+def test_the_first_model_is_promoted_and_reads_what_waited(clinic: Clinic, first: dict[str, Any]) -> None:
+    assert (first["Outcome"], first["ModelPackage"]) == ("Promoted", "wetread/1")
+    assert clinic.champion() == "wetread/1"
+    rows = clinic.service.rows(first["uploads"])
+    assert {(row.status, row.model_package) for row in rows.values()} == {(Status.COMPLETED, "wetread/1")}
+    (version,) = clinic.service.connection.registry.versions()
+    assert (version.run, version.approval, version.accepted_risks) == (first["Run"], "Approved", ())
+    assert version.evaluated_against == ""
+
+
+def test_two_runs_at_once_promote_one(clinic: Clinic, first: dict[str, Any]) -> None:
+    """Both saw no champion; the second to finish may not replace a model that it was not compared with."""
+    second = first["second"]
+    assert second["Outcome"] == "Rejected"
+    assert [reason["Code"] for reason in second["Reasons"] if not reason["Accepted"]] == ["ChampionChanged"]
+
+
+def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, first: dict[str, Any], noisy: str) -> None:
+    before = clinic.champion()
+    outcome = clinic.outcome(noisy, WEAK)
+    assert (outcome["Outcome"], outcome["ModelPackage"]) == ("Rejected", "")
+    codes = {reason["Code"] for reason in outcome["Reasons"]}
+    assert codes & {"BalancedAccuracyTooLow", "SensitivityTooLow"}, outcome["Reasons"]
+    assert all(reason["Message"] for reason in outcome["Reasons"])
+    assert clinic.champion() == before
+    rows = read_now(clinic, "after-rejection", seed=6)
+    assert {(row.status, row.model_package) for row in rows.values()} == {(Status.COMPLETED, before)}
+
+
+def training_process(home: str) -> int | None:
+    """The process id of this cloud's running ``train`` command."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes().split(b"\0")
+            where = (path / "cwd").readlink()
+        except OSError:
+            continue
+        if b"model_code" in command and b"train" in command and str(where).startswith(home):
+            return int(path.name)
+    return None
+
+
+def test_a_killed_training_fails_its_run_and_nothing_else(clinic: Clinic, first: dict[str, Any], cohort: str) -> None:
+    champion, versions = clinic.champion(), len(clinic.service.connection.registry.versions())
+    execution = clinic.start(cohort, WEAK)
+    os.kill(clinic.wait(lambda: training_process(clinic.service.environment["WETREAD_HOME"])), signal.SIGKILL)
+    ended = clinic.end(execution)
+    assert ended["status"] == "FAILED"
+    assert "Train" in ended["cause"], ended
+    assert (clinic.champion(), len(clinic.service.connection.registry.versions())) == (champion, versions)
+
+
+def test_a_failed_evaluation_promotes_nothing(clinic: Clinic, first: dict[str, Any], cohort: str) -> None:
+    sagemaker, champion = clinic.service.connection.sagemaker, clinic.champion()
+    execution = clinic.start(cohort, WEAK | {"epochs": "1"})
+    run = layout.run_id(execution.rsplit(":", 1)[-1])
+
+    def evaluation() -> str | None:
+        jobs = sagemaker.list_processing_jobs(NameContains=f"evaluate-{run}", StatusEquals="InProgress")
+        return next((job["ProcessingJobName"] for job in jobs["ProcessingJobSummaries"]), None)
+
+    sagemaker.stop_processing_job(ProcessingJobName=clinic.wait(evaluation))
+    ended = clinic.end(execution)
+    assert ended["status"] == "FAILED"
+    assert "Evaluate" in ended["cause"], ended
+    assert clinic.champion() == champion
+
+
+def test_a_better_model_is_promoted_and_a_rollback_restores(
+    clinic: Clinic, first: dict[str, Any], folder: Path
+) -> None:
+    """After all that failed before, from the command line: train, read, roll back, read again."""
+    before = clinic.champion()
+    options = [option for name, value in STRONG.items() for option in ("--set", f"{name}={value}")]
+    trained = clinic.service.command("train", "--labels", str(folder), "--wait", *options)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    better = clinic.champion()
+    assert better != before
+    rows = read_now(clinic, "better", seed=7)
+    assert {(row.status, row.model_package) for row in rows.values()} == {(Status.COMPLETED, better)}
+
+    rolled_back = clinic.service.command(
+        "model", "rollback", "--rescore", "--yes", "--reason", "a test of the way back"
+    )
+    assert rolled_back.returncode == 0, rolled_back.stdout + rolled_back.stderr
+    assert clinic.champion() == before
+    again = clinic.service.rows({key: row.upload_id for key, row in rows.items()})
+    assert {(row.status, row.model_package, row.withdrawn_at) for row in again.values()} == {
+        (Status.COMPLETED, before, None)
+    }
+    versions = {one.model_package: one.approval for one in clinic.service.connection.registry.versions()}
+    assert versions[better] == "Rejected"
+
+
+def test_the_public_sample_is_refused_and_runs_through_when_its_risks_are_accepted(
+    clinic: Clinic, real_slices: list[Path]
+) -> None:
+    labels = clinic.store("sample", real_slices[0].parent)
+    refused = clinic.outcome(labels, WEAK)
+    assert refused["Outcome"] == "Rejected"
+    codes = sorted({reason["Code"] for reason in refused["Reasons"]})
+    assert len(codes) >= 3, refused["Reasons"]
+
+    outcome = clinic.outcome(labels, STRONG, *codes)
+    assert outcome["EvaluationUri"], outcome
+    accepted = {reason["Code"] for reason in outcome["Reasons"] if reason["Accepted"]}
+    assert accepted <= set(codes)
+    if outcome["Outcome"] == "Promoted":
+        versions = {one.model_package: one for one in clinic.service.connection.registry.versions()}
+        assert set(versions[outcome["ModelPackage"]].accepted_risks) == set(codes)
+
+
+def test_a_bad_request_ends_with_its_reasons(clinic: Clinic) -> None:
+    answer = clinic.workflow.start_execution(
+        stateMachineArn=clinic.service.connection.deployment.training_state_machine_arn,
+        input=json.dumps({"LabelsUri": "s3://elsewhere/manifest.json", "AcceptedRisks": ["Everything"], "Epochs": 3}),
+    )
+    document = clinic.end(answer["executionArn"])["document"]
+    assert document["Outcome"] == "Rejected"
+    told = json.dumps(document["Reasons"])
+    for wrong in ("elsewhere", "Everything", "Epochs"):
+        assert wrong in told

@@ -1,0 +1,76 @@
+"""audit/1 is read strictly: what is not exactly one is no audit at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.domain.audit import Finding, Predictability, parse
+from functions.domain.errors import MalformedDocument
+from tests.fakes.workflow import acquisition, audit
+
+TAKEN = {"SnapshotDigest": "ab" * 32, "Slices": 36}
+
+
+def read(document: Any) -> Any:
+    return parse(json.dumps(document).encode(), "ab" * 32)
+
+
+def test_everything_is_read() -> None:
+    across = {"Count": 2, "Examples": [{"Lines": [3, 17], "Splits": ["train", "test"]}]}
+    unreadable = {"Count": 1, "Examples": [{"Line": 4, "Code": "UndecodablePixelData", "Message": "m."}]}
+    found = read(audit(TAKEN, Unreadable=unreadable, Identical=across))
+    assert found.slices == 36
+    assert found.unreadable == Finding(count=1, examples=[(4,)])
+    assert found.identical == Finding(count=2, examples=[(3, 17)])
+    assert found.near_identical.count == 0
+    assert found.acquisition.found == Predictability(balanced_accuracy=0.4, chance=0.3333, p_value=0.3)
+    assert (found.acquisition.unit, found.acquisition.tags) == ("Patient", ("KVP",))
+
+
+def test_undefined_predictability_is_none() -> None:
+    assert read(audit(TAKEN, Acquisition=acquisition(None, None))).acquisition.found is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Schema": "audit/2"}, "Schema is 'audit/2'"),
+        ({"SnapshotDigest": "cd" * 32}, "the run is about abababababab"),
+        ({"Slices": -1}, "Slices is -1"),
+        ({"Slices": 3.0}, "Slices is 3.0"),
+        ({"Slices": True}, "Slices is True"),
+        ({"Identical": None}, "Identical is no object"),
+        ({"Identical": {"Count": 0}}, "has no field Examples"),
+        ({"Identical": {"Count": 1, "Examples": []}}, "there are 0 examples"),
+        ({"Identical": {"Count": 0, "Examples": [{"Lines": [1, 2], "Splits": ["train"]}]}}, "there are 1 examples"),
+        ({"Identical": {"Count": 1, "Examples": [{"Lines": [1, 2], "Splits": ["dev"]}]}}, "Splits is ['dev']"),
+        ({"Identical": {"Count": 1, "Examples": [{"Lines": "1", "Splits": []}]}}, "Lines is '1'"),
+        ({"Unreadable": {"Count": 1, "Examples": [{"Line": "4"}]}}, "Line is '4'"),
+        ({"Acquisition": acquisition(1.4)}, "BalancedAccuracy is 1.4"),
+        ({"Acquisition": acquisition(float("nan"))}, "BalancedAccuracy is nan"),
+        ({"Acquisition": acquisition("high")}, "BalancedAccuracy is 'high'"),  # type: ignore[arg-type]
+        ({"Acquisition": acquisition(0.9, None)}, "although Chance and PValue"),
+        ({"Acquisition": acquisition(Unit="Ward")}, "Unit is 'Ward'"),
+    ],
+)
+def test_anything_else_is_malformed(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(MalformedDocument) as caught:
+        read(audit(TAKEN, **changes))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(audit(TAKEN)))
+def test_a_field_that_lacks_is_named(name: str) -> None:
+    document = audit(TAKEN)
+    del document[name]
+    with pytest.raises(MalformedDocument, match=name):
+        read(document)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_bytes_that_are_no_document_are_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedDocument):
+        parse(body, "ab" * 32)

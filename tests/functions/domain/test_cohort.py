@@ -1,0 +1,87 @@
+"""Each entry finds its one file, or is told why not; nothing is labelled twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.domain.cohort import Cohort, LabelledContent, ObjectVersion, duplicates
+from functions.domain.labelling import Entry
+from functions.domain.snapshot import Split
+
+
+def one(line: int, filename: str, study: str = "", series: str = "", split: Split | None = None) -> Entry:
+    return Entry(line=line, filename=filename, label="covid", study_id=study, series_id=series, split=split)
+
+
+def cohort(*keys: str) -> Cohort:
+    return Cohort("cohorts/c/", [ObjectVersion(key=f"cohorts/c/{key}", version_id="v", size=1) for key in keys])
+
+
+def content(entry: Entry, sha256: str, sop: str, key: str = "") -> LabelledContent:
+    version = ObjectVersion(key=key or entry.filename, version_id="v", size=1)
+    return LabelledContent(entry=entry, version=version, sha256=sha256, sop_instance_uid=sop)
+
+
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        (one(1, "x.dcm"), "deep/down/x.dcm"),
+        (one(1, "s1/IM1.dcm"), "s1/IM1.dcm"),
+        (one(1, "./s1/IM1.dcm"), "s1/IM1.dcm"),
+        (one(1, "s1\\IM1.dcm"), "s1/IM1.dcm"),
+        (one(1, "IM1.dcm", study="s2"), "s2/IM1.dcm"),
+        (one(1, "IM2.dcm", study="s3", series="b"), "s3/b/IM2.dcm"),
+        (one(1, "IM2.dcm", series="a"), "s3/a/IM2.dcm"),
+    ],
+)
+def test_a_file_is_found_by_name_path_or_ids(entry: Entry, key: str) -> None:
+    found, reasons = cohort("deep/down/x.dcm", "s1/IM1.dcm", "s2/IM1.dcm", "s3/a/IM2.dcm", "s3/b/IM2.dcm").find([entry])
+    assert [labelled.version.key for labelled in found] == [f"cohorts/c/{key}"]
+    assert not reasons
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        (one(7, "absent.dcm"), "MissingFile"),
+        (one(7, "s9/IM1.dcm"), "MissingFile"),
+        (one(7, "1/IM1.dcm"), "MissingFile"),
+        (one(7, "IM1.dcm"), "AmbiguousFile"),
+        (one(7, "IM1.dcm", study="s9"), "AmbiguousFile"),
+        (one(7, "IM2.dcm", study="s3"), "AmbiguousFile"),
+    ],
+)
+def test_a_file_that_is_not_the_one_is_told(entry: Entry, code: str) -> None:
+    found, (reason,) = cohort("s1/IM1.dcm", "s2/IM1.dcm", "s3/a/IM2.dcm", "s3/b/IM2.dcm").find([entry])
+    assert not found
+    assert (reason.code, reason.line) == (code, 7)
+    assert entry.filename not in reason.message  # a file's name may name a person
+
+
+def test_a_file_that_is_labelled_twice_is_told_once() -> None:
+    _, (reason,) = cohort("a.dcm").find([one(2, "a.dcm", split=Split.TRAIN), one(5, "a.dcm", split=Split.TEST)])
+    assert (reason.code, reason.line) == ("Duplicate", 2)
+    assert reason.message.startswith("Lines 2 and 5 label the same file")
+
+
+def test_the_same_bytes_under_two_names_are_told() -> None:
+    (reason,) = duplicates([content(one(1, "a"), "aa", "1.2"), content(one(2, "b"), "aa", "1.2")])
+    assert "Lines 1 and 2 are the same bytes" in reason.message
+
+
+def test_the_same_bytes_in_given_splits_are_left_to_the_audit() -> None:
+    train, test = one(1, "a", split=Split.TRAIN), one(2, "b", split=Split.TEST)
+    assert not duplicates([content(train, "aa", "1.2"), content(test, "aa", "1.2")])
+    again = one(3, "c", split=Split.TRAIN)
+    (reason,) = duplicates([content(train, "aa", "1.2"), content(again, "aa", "1.2")])
+    assert reason.code == "Duplicate"
+
+
+def test_one_identity_with_two_contents_is_told_even_in_given_splits() -> None:
+    train, test = one(1, "a", split=Split.TRAIN), one(2, "b", split=Split.TEST)
+    (reason,) = duplicates([content(train, "aa", "1.2"), content(test, "bb", "1.2")])
+    assert "same SOPInstanceUID" in reason.message
+
+
+def test_different_slices_are_no_duplicates() -> None:
+    assert not duplicates([content(one(n, str(n)), str(n), f"1.{n}") for n in range(5)])

@@ -1,0 +1,137 @@
+"""Manifests are read as people and spreadsheets write them; what is wrong is told with its line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.domain import labelling
+from functions.domain.errors import MalformedManifest
+from functions.domain.labelling import Labelling, missing_classes
+from functions.domain.snapshot import Split
+from tests.fakes.workflow import LABELS, entry
+
+
+def from_csv(text: str | bytes) -> Labelling:
+    body = text.encode() if isinstance(text, str) else text
+    return labelling.parse(body, is_csv=True, labels=LABELS)
+
+
+def from_json(document: Any) -> Labelling:
+    return labelling.parse(json.dumps(document).encode(), is_csv=False, labels=LABELS)
+
+
+def told(found: Labelling) -> list[tuple[str, int, str]]:
+    return [(reason.code, reason.line, reason.message) for reason in found.reasons]
+
+
+def test_the_samples_form() -> None:
+    found = from_json([entry("a.dcm", "covid"), entry("b.dcm", "cap")])
+    first, second = found.entries
+    assert (first.line, first.filename, first.label, first.study_id, first.split) == (1, "a.dcm", "covid", "s", None)
+    assert (second.line, second.label) == (2, "cap")
+    assert not found.reasons
+
+
+def test_csv_with_all_columns_in_any_order() -> None:
+    found = from_csv("label,split,filename,seriesId,studyId\ncovid,test,a.dcm,s2,s1\n")
+    (one,) = found.entries
+    assert (one.line, one.filename, one.label, one.study_id, one.series_id) == (2, "a.dcm", "covid", "s1", "s2")
+    assert one.split is Split.TEST
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filename,label\r\na.dcm,covid\r\nb.dcm,cap\r\n",
+        "\ufefffilename,label\na.dcm,covid\nb.dcm,cap",
+        'filename,label\n"a.dcm","covid"\n"b.dcm",cap\n',
+        "filename , label\n a.dcm ,covid \n\nb.dcm,cap\n,\n",
+    ],
+)
+def test_csv_as_spreadsheets_write_it(text: str) -> None:
+    assert [(one.filename, one.label) for one in from_csv(text).entries] == [("a.dcm", "covid"), ("b.dcm", "cap")]
+
+
+def test_a_line_is_the_one_that_an_editor_shows() -> None:
+    found = from_csv('filename,label\n\n"two\nlines.dcm",covid\nb.dcm,sick\n')
+    assert [one.line for one in found.entries] == [3]
+    assert found.reasons[0].line == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "lacks filename, label"),
+        ("file,label\na,covid\n", "lacks filename and has unknown ones: 'file'"),
+        ("filename;label\na;covid\n", "unknown ones: 'filename;label'"),
+        ("filename,label,label\na,covid,cap\n", "repeats one"),
+        ("filename,label\n", "names no slice"),
+        ('filename,label\n"a,covid\n', "is not CSV (line"),
+        (b"filename,label\na,covid\nM\xfcller,cap\n", "is not UTF-8 text (line 3)"),
+    ],
+)
+def test_a_csv_that_is_none_is_refused_whole(text: str | bytes, said: str) -> None:
+    with pytest.raises(MalformedManifest) as caught:
+        from_csv(text)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"{", "is not JSON (line 1)"), (b"{}", "not an array"), (b"[]", "names no slice"), (b"[" * 100_000, "not JSON")],
+)
+def test_a_json_that_is_none_is_refused_whole(body: bytes, said: str) -> None:
+    with pytest.raises(MalformedManifest) as caught:
+        labelling.parse(body, is_csv=False, labels=LABELS)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "said"),
+    [
+        (3, "MalformedEntry", "it is not an object"),
+        ({"filename": "a.dcm"}, "MalformedEntry", "no content of the type 'classification'"),
+        (entry("a.dcm", "covid") | {"content": {"type": "box", "label": "covid"}}, "MalformedEntry", "no content of"),
+        (entry("", "covid"), "MalformedEntry", "its filename is not a text"),
+        (entry("a" * 1025, "covid"), "MalformedEntry", "its filename is not a text"),
+        (entry("a.dcm", 3), "MalformedEntry", "its label is not a text"),  # type: ignore[arg-type]
+        (entry("a.dcm", "covid", studyId=7), "MalformedEntry", "its studyId is not a text"),
+        (entry("a.dcm", "covid", split="dev"), "MalformedEntry", "its split is 'dev'"),
+        (entry("a.dcm", "Covid"), "UnknownLabel", "the label 'Covid' is none of normal, cap, covid"),
+    ],
+)
+def test_a_bad_entry_is_told_with_its_line_and_the_others_are_read(record: Any, code: str, said: str) -> None:
+    found = from_json([entry("x.dcm", "cap"), record, entry("y.dcm", "normal")])
+    assert [one.line for one in found.entries] == [1, 3]
+    ((told_code, line, message),) = told(found)
+    assert (told_code, line) == (code, 2)
+    assert said in message
+
+
+def test_a_row_of_another_length_is_told() -> None:
+    ((code, line, message),) = told(from_csv("filename,label\na.dcm,covid,x\n"))
+    assert (code, line) == ("MalformedEntry", 2)
+    assert "it has 3 cells, the header 2" in message
+
+
+def test_a_split_is_for_all_or_none() -> None:
+    found = from_csv("filename,label,split\na,covid,train\nb,covid,\nc,covid,\n")
+    ((code, line, message),) = told(found)
+    assert (code, line) == ("MalformedEntry", 3)
+    assert "lines 3 and 4" in message
+    assert not from_csv("filename,label,split\na,covid,\n").reasons
+
+
+def test_a_class_without_entries_is_missing() -> None:
+    entries = from_json([entry("a.dcm", "covid")]).entries
+    told = [reason.message.partition(";")[0] for reason in missing_classes(entries, LABELS)]
+    assert told == ["No entry has the label normal", "No entry has the label cap"]
+
+
+def test_more_than_one_run_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "MOST_ENTRIES", 1)
+    with pytest.raises(MalformedManifest, match="has 2 entries; one run takes at most 1"):
+        from_json([entry("a.dcm", "covid"), entry("b.dcm", "covid")])

@@ -1,0 +1,132 @@
+"""The data gate's rules, one finding at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from functions.domain.audit import parse
+from functions.domain.leakage import AcquisitionLimits, findings
+from functions.domain.snapshot import PinnedSlice, Snapshot, Split, SplitBy
+from functions.domain.verdict import Reason
+from tests.fakes.workflow import LABELS, acquisition, audit
+
+DIGEST = "ab" * 32
+LIMITS = AcquisitionLimits(max_p_value=0.01, min_gain=0.1)
+
+
+def sound() -> list[PinnedSlice]:
+    """Two patients of each class in each part, one slice each."""
+    places = [(label, part, patient) for label in LABELS for part in Split for patient in range(2)]
+    return [
+        PinnedSlice(
+            line=line,
+            name=f"{line:032x}.dcm",
+            version_id="v",
+            content_sha256=f"{line:064x}",
+            label=label,
+            split=part,
+            patient=f"{label} {part} {patient}",
+            study_instance_uid=f"1.{line}",
+            series_instance_uid=f"1.{line}.1",
+        )
+        for line, (label, part, patient) in enumerate(places, start=1)
+    ]
+
+
+def found(slices: list[PinnedSlice], **changes: Any) -> list[Reason]:
+    snapshot = Snapshot(digest=DIGEST, labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
+    document = audit({"SnapshotDigest": DIGEST, "Slices": len(slices)}, **changes)
+    return findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS)
+
+
+def codes(reasons: list[Reason]) -> list[str]:
+    return [str(reason.code) for reason in reasons]
+
+
+def test_sound_data_have_no_finding() -> None:
+    assert found(sound()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "code", "said"),
+    [
+        ("patient", "PatientAcrossSplit", "1 patient has"),
+        ("study_instance_uid", "StudyAcrossSplit", "1 study has"),
+        ("series_instance_uid", "SeriesAcrossSplit", "1 series has"),
+    ],
+)
+def test_what_is_in_two_parts_is_named_with_lines(field: str, code: str, said: str) -> None:
+    slices = sound()
+    # A slice more, in the test part, of a patient (study, series) of the training part.
+    more = {
+        "line": 99,
+        "split": Split.TEST,
+        "patient": "new",
+        "study_instance_uid": "1.99",
+        "series_instance_uid": "2.99",
+    }
+    slices.append(dataclasses.replace(slices[0], **more | {field: getattr(slices[0], field)}))  # type: ignore[arg-type]
+    (reason,) = found(slices)
+    assert reason.code == code
+    assert said in reason.message
+    assert "lines 1 and 99" in reason.message
+
+
+def test_slices_that_had_to_be_divided_one_by_one_need_more_patients() -> None:
+    slices = [dataclasses.replace(one, patient=one.label) for one in sound()]
+    snapshot = Snapshot(digest=DIGEST, labels=LABELS, split_by=SplitBy.SLICE, slices=tuple(slices))
+    document = audit({"SnapshotDigest": DIGEST, "Slices": len(slices)})
+    reasons = findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS)
+    assert codes(reasons) == ["PatientAcrossSplit"] + ["TooFewPatients"] * 9
+    assert "3 patients have slices in more than one part" in reasons[0].message
+    assert "label slices of at least three patients of each class" in reasons[0].message
+
+
+def test_each_class_and_part_with_too_few_patients_is_named() -> None:
+    slices = [one for one in sound() if (one.label, one.split) != ("cap", Split.TEST)]
+    slices = [one for one in slices if one.patient != "covid train 1"]
+    reasons = found(slices)
+    assert codes(reasons) == ["TooFewPatients"] * 2
+    assert "The test part has 0 patient(s) with cap" in reasons[0].message
+    assert "The train part has 1 patient(s) with covid" in reasons[1].message
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("Identical", "IdenticalPixelsAcrossSplit"), ("NearIdentical", "NearIdenticalPixelsAcrossSplit")]
+)
+def test_the_same_picture_in_two_parts_is_named_with_lines(name: str, code: str) -> None:
+    (reason,) = found(sound(), **{name: {"Count": 9, "Examples": [{"Lines": [3, 17], "Splits": ["train", "test"]}]}})
+    assert reason.code == code
+    assert "9 time(s): lines 3 and 17" in reason.message
+
+
+def test_pixels_that_cannot_be_decoded_are_named_with_lines() -> None:
+    (reason,) = found(sound(), Unreadable={"Count": 1, "Examples": [{"Line": 4, "Code": "c", "Message": "m."}]})
+    assert reason.code == "UndecodableSlice"
+    assert "1 slice(s) cannot be decoded (line 4)" in reason.message
+
+
+@pytest.mark.parametrize(
+    ("balanced_accuracy", "p_value", "refused"),
+    [(0.9, 0.001, True), (0.9, 0.01, True), (0.9, 0.02, False), (0.4, 0.001, False), (0.44, 0.001, True)],
+)
+def test_tags_that_tell_the_class_must_be_both_significant_and_telling(
+    balanced_accuracy: float, p_value: float, refused: bool
+) -> None:
+    reasons = found(sound(), Acquisition=acquisition(balanced_accuracy, p_value))
+    assert codes(reasons) == ["ClassPredictableFromAcquisition"] * refused
+    assert all("most by KVP" in reason.message for reason in reasons)
+
+
+def test_tags_that_could_not_be_judged_are_a_finding_too() -> None:
+    (reason,) = found(sound(), Acquisition=acquisition(None, None))
+    assert reason.code == "ClassPredictableFromAcquisition"
+
+
+def test_an_audit_of_other_slices_is_no_audit() -> None:
+    (reason,) = found(sound(), Slices=3)
+    assert reason.code == "MalformedAudit"

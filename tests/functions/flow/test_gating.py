@@ -1,0 +1,123 @@
+"""The gates read what is in S3, decide, write the verdict, and fail closed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.domain import layout
+from functions.flow.gating import Subject, answer
+from tests.fakes.workflow import LABELS, TRAINING, Workflow, acquisition, audit, evaluation, figure, measured
+
+
+def taken(workflow: Workflow, **changes: Any) -> dict[str, Any]:
+    return workflow.take(workflow.put_cohort(), **changes)
+
+
+def codes(workflow: Workflow, subject: Subject, run: dict[str, Any]) -> list[str]:
+    return [reason["Code"] for reason in answer(workflow.gating.judge(subject, run))["Reasons"]]
+
+
+def test_sound_data_pass_and_the_verdict_is_written() -> None:
+    workflow = Workflow()
+    run = taken(workflow)
+    workflow.write(layout.audit_key(run["Run"]), audit(run))
+    assert answer(workflow.gating.judge(Subject.AUDIT, run)) == {"Passed": True, "Reasons": []}
+    written = json.loads(workflow.world.s3.objects[TRAINING, f"runs/{run['Run']}/data-gate.json"])
+    assert written == {"Schema": "verdict/1", "Passed": True, "Reasons": []}
+
+
+def test_a_good_candidate_passes_and_the_verdict_is_written() -> None:
+    workflow = Workflow()
+    run = taken(workflow)
+    workflow.write(layout.evaluation_key(run["Run"]), evaluation(run))
+    assert workflow.gating.judge(Subject.EVALUATION, run).passed
+    assert (TRAINING, f"runs/{run['Run']}/model-gate.json") in workflow.world.s3.objects
+
+
+@pytest.mark.parametrize(
+    ("subject", "key", "code"),
+    [
+        (Subject.AUDIT, layout.audit_key, "MalformedAudit"),
+        (Subject.EVALUATION, layout.evaluation_key, "MalformedEvaluation"),
+    ],
+)
+def test_a_document_that_is_missing_malformed_or_of_another_run_is_a_refusal(
+    subject: Subject, key: Any, code: str
+) -> None:
+    workflow = Workflow()
+    run = taken(workflow)
+    other = workflow.take(workflow.put_cohort(), execution="other", Seed=1)
+    document = audit(other) if subject is Subject.AUDIT else evaluation(other)
+    assert codes(workflow, subject, run) == [code]
+    workflow.write(key(run["Run"]), document)
+    assert codes(workflow, subject, run) == [code]
+    workflow.world.s3.objects[TRAINING, key(run["Run"])] = b"{"
+    assert codes(workflow, subject, run) == [code]
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_a_snapshot_that_is_gone_or_was_changed_is_a_refusal(subject: Subject) -> None:
+    workflow = Workflow()
+    run = taken(workflow)
+    workflow.write(layout.audit_key(run["Run"]), audit(run))
+    workflow.write(layout.evaluation_key(run["Run"]), evaluation(run))
+    changed = workflow.snapshot(run["Run"])
+    changed["Slices"][0]["Split"] = "train"
+    changed["Slices"][-1]["Split"] = "validation"
+    workflow.write(layout.snapshot_key(run["Run"]), changed)
+    assert codes(workflow, subject, run) == ["MalformedSnapshot"]
+    workflow.world.s3.objects[TRAINING, layout.snapshot_key(run["Run"])] = b"{"
+    assert codes(workflow, subject, run) == ["MalformedSnapshot"]
+    workflow.documents.delete([layout.snapshot_key(run["Run"])])
+    assert codes(workflow, subject, run) == ["MalformedSnapshot"]
+
+
+def test_an_evaluation_without_a_class_of_the_snapshot_is_a_refusal() -> None:
+    workflow = Workflow()
+    run = taken(workflow)
+    workflow.write(layout.evaluation_key(run["Run"]), evaluation(run, Labels=list(LABELS[:2])))
+    assert codes(workflow, Subject.EVALUATION, run) == ["MalformedEvaluation"]
+
+
+def test_a_risk_that_was_accepted_stays_listed() -> None:
+    workflow = Workflow()
+    run = taken(workflow, AcceptedRisks=["ClassPredictableFromAcquisition"])
+    workflow.write(layout.audit_key(run["Run"]), audit(run, Acquisition=acquisition(0.99, 0.001)))
+    (reason,) = answer(workflow.gating.judge(Subject.AUDIT, run))["Reasons"]
+    assert (reason["Code"], reason["Accepted"]) == ("ClassPredictableFromAcquisition", True)
+
+
+def test_no_accepted_risk_helps_a_poor_candidate() -> None:
+    workflow = Workflow()
+    run = taken(workflow, AcceptedRisks=["TooFewPatients"])
+    poor = measured(BalancedAccuracy=figure(0.1), Subgroups=[])
+    workflow.write(layout.evaluation_key(run["Run"]), evaluation(run, Candidate=poor))
+    verdict = workflow.gating.judge(Subject.EVALUATION, run)
+    assert not verdict.passed
+    assert [reason.code for reason in verdict.reasons] == ["BalancedAccuracyTooLow"]
+
+
+SAMPLES_RISKS = [
+    "PatientAcrossSplit",
+    "StudyAcrossSplit",
+    "SeriesAcrossSplit",
+    "TooFewPatients",
+    "ClassPredictableFromAcquisition",
+]
+
+
+@pytest.mark.parametrize("accepted", [[], SAMPLES_RISKS])
+def test_the_public_sample_is_refused_by_name_unless_its_risks_are_accepted(
+    real_slices: list[Path], accepted: list[str]
+) -> None:
+    workflow = Workflow()
+    run = workflow.take(workflow.put_sample(real_slices), AcceptedRisks=accepted)
+    telling = acquisition(0.98, 0.001, Unit="Slice", Units=25)
+    workflow.write(layout.audit_key(run["Run"]), audit(run, Acquisition=telling))
+    verdict = workflow.gating.judge(Subject.AUDIT, run)
+    assert {str(reason.code) for reason in verdict.reasons} == set(SAMPLES_RISKS)
+    assert verdict.passed == bool(accepted)

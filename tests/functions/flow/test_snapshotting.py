@@ -1,0 +1,279 @@
+"""A snapshot pins every slice by version and bytes, is taken once per run, and tells all that is wrong at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.domain import layout
+from functions.flow import snapshotting
+from tests.fakes.dicom import ct
+from tests.fakes.wire import client_error
+from tests.fakes.workflow import LABELS, MODELS, TRAINING, Workflow, entry
+from tests.fakes.world import World
+
+
+def told(taken: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(reason["Code"], reason["Message"]) for reason in taken["Reasons"]]
+
+
+def test_a_sound_cohort_is_taken_and_every_copy_is_the_labelled_bytes() -> None:
+    workflow = Workflow()
+    taken = workflow.take(
+        workflow.put_cohort(), Seed=3, HyperParameters={"epochs": 4}, AcceptedRisks=["TooFewPatients"]
+    )
+    run = layout.run_id("run-1")
+    assert taken == {
+        "Taken": True,
+        "Run": run,
+        "Reasons": [],
+        "AcceptedRisks": ["TooFewPatients"],
+        "Seed": "3",
+        "HyperParameters": {"epochs": "4"},
+        "SnapshotUri": f"s3://{TRAINING}/runs/{run}/snapshot.json",
+        "SlicesManifestUri": f"s3://{TRAINING}/runs/{run}/slices.manifest",
+        "SnapshotDigest": workflow.snapshot(run)["Digest"],
+        "Slices": 36,
+        "Champion": {},
+    }
+    document, objects = workflow.snapshot(run), workflow.world.s3.objects
+    assert (document["SplitBy"], document["Labels"], document["Seed"]) == ("Patient", list(LABELS), 3)
+    assert document["Source"]["VersionId"] == "m1"
+    names = [one["Slice"] for one in document["Slices"]]
+    assert json.loads(objects[TRAINING, f"runs/{run}/slices.manifest"]) == [
+        {"prefix": f"s3://{TRAINING}/slices/"},
+        *names,
+    ]
+    for one in document["Slices"]:
+        assert hashlib.sha256(objects[TRAINING, f"slices/{one['Slice']}"]).hexdigest() == one["ContentSHA256"]
+    assert {one["VersionId"] for one in document["Slices"]} == {"v1"}
+
+
+def test_no_patient_and_no_file_name_leaves_the_cohort() -> None:
+    workflow = Workflow()
+    workflow.take(workflow.put_cohort())
+    written = {key: body for (_, key), body in workflow.world.s3.objects.items() if key.startswith("runs/")}
+    assert written
+    assert not any(b"P-" in body or b"normal-0" in body for body in written.values())
+
+
+def test_a_patient_is_hashed_once_and_as_ingest_does() -> None:
+    workflow = Workflow()
+    workflow.take(workflow.put_cohort(slices_per_patient=4))
+    assert workflow.world.kms.macs == 18
+    patients = {one["Patient"] for one in workflow.snapshot(layout.run_id("run-1"))["Slices"]}
+    assert len(patients) == 18
+    assert workflow.world.intake.patients.hash_of("P-cap-0") in patients
+
+
+def test_without_a_patient_id_the_study_stands_for_the_patient() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    for number, study in enumerate(("1.7", "1.7", "1.8")):
+        body = ct(PatientID="", StudyInstanceUID=study, SOPInstanceUID=f"1.7.{number}")
+        workflow.put(f"anon-{number}.dcm", body)
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    uri = workflow.put_manifest(entries + [entry(f"anon-{number}.dcm", "cap") for number in range(3)], "m2")
+    workflow.take(uri)
+    *_, first, second, third = workflow.snapshot(layout.run_id("run-1"))["Slices"]
+    assert first["Patient"] == second["Patient"] != third["Patient"]
+
+
+def test_a_retried_execution_has_the_same_snapshot_whatever_has_changed() -> None:
+    workflow = Workflow()
+    uri = workflow.put_cohort()
+    first = workflow.take(uri)
+    workflow.put("normal-0-0.dcm", ct(SOPInstanceUID="1.9", PatientID="other"), "v2")
+    workflow.world.wait(60)
+    assert workflow.take(uri) == first
+    second = workflow.take(uri, execution="run-2")
+    assert second["SnapshotDigest"] != first["SnapshotDigest"]
+    assert Counter(one["VersionId"] for one in workflow.snapshot(second["Run"])["Slices"]) == {"v1": 35, "v2": 1}
+
+
+def test_the_same_cohort_and_seed_have_the_same_digest_and_share_their_copies() -> None:
+    workflow = Workflow()
+    uri = workflow.put_cohort()
+    digests = [
+        workflow.take(uri, execution=str(run), Seed=seed)["SnapshotDigest"] for run, seed in enumerate((0, 0, 1))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+    assert workflow.world.s3.copies == 36
+
+
+def test_the_snapshot_is_written_last_so_that_a_crash_leaves_none() -> None:
+    class Crash(BaseException):
+        pass
+
+    def interfere(operation: str, when: str) -> None:
+        if (operation, when) == ("put_object", "after"):
+            raise Crash
+
+    workflow = Workflow()
+    uri = workflow.put_cohort()
+    workflow.world.clients["s3"].interfere = interfere
+    with pytest.raises(Crash):
+        workflow.take(uri)
+    run = layout.run_id("run-1")
+    assert (TRAINING, f"runs/{run}/slices.manifest") in workflow.world.s3.objects
+    assert (TRAINING, f"runs/{run}/snapshot.json") not in workflow.world.s3.objects
+    workflow.world.clients["s3"].interfere = lambda *_: None
+    assert workflow.take(uri)["Taken"]
+
+
+def test_of_two_invocations_of_one_run_the_first_ones_snapshot_is_the_runs() -> None:
+    workflow = Workflow()
+    uri = workflow.put_cohort()
+    first: dict[str, Any] = {}
+
+    def interfere(operation: str, when: str) -> None:
+        if (operation, when) == ("put_object", "before") and not first:
+            first["taken"] = True
+            first.update(workflow.take(uri))
+            workflow.put("normal-0-0.dcm", ct(SOPInstanceUID="1.9"), "v2")
+
+    workflow.world.clients["s3"].interfere = interfere
+    second = workflow.take(uri)
+    assert second["SnapshotDigest"] == first["SnapshotDigest"]
+    names = [one["Slice"] for one in workflow.snapshot(second["Run"])["Slices"]]
+    manifest = json.loads(workflow.world.s3.objects[TRAINING, layout.slices_manifest_key(second["Run"])])
+    assert manifest[1:] == names
+
+
+def test_the_champion_is_the_one_to_be_compared_with() -> None:
+    workflow = Workflow()
+    workflow.world.crown()
+    assert workflow.take(workflow.put_cohort())["Champion"] == {
+        "ModelPackage": "wetread/1",
+        "ModelPackageArn": "arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
+        "ArtifactUri": f"s3://{MODELS}/artifacts/{'ab' * 32}/model.tar.gz",
+        "PromotedAt": "2026-11-23T00:00:00.000Z",
+    }
+
+
+def test_a_csv_and_a_split_of_its_own() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    parts = ("train", "validation", "test")
+    lines = [
+        f"{label}-{patient}-{one}.dcm,{label},{parts[patient % 3]}"
+        for label in LABELS
+        for patient in range(6)
+        for one in range(2)
+    ]
+    workflow.put("labels.csv", "\r\n".join(["filename,label,split", *lines]).encode())
+    taken = workflow.take(f"s3://{TRAINING}/cohorts/c/labels.csv")
+    document = workflow.snapshot(taken["Run"])
+    assert document["SplitBy"] == "Manifest"
+    assert [(one["Line"], one["Split"]) for one in document["Slices"][:3]] == [
+        (2, "train"),
+        (3, "train"),
+        (4, "validation"),
+    ]
+
+
+def test_everything_that_is_wrong_is_told_at_once_in_the_manifests_order() -> None:
+    workflow = Workflow()
+    workflow.put("good.dcm", ct(SOPInstanceUID="1.1"))
+    workflow.put("copy.dcm", ct(SOPInstanceUID="1.1"))
+    workflow.put("a/twice.dcm", ct(SOPInstanceUID="1.3"))
+    workflow.put("b/twice.dcm", ct(SOPInstanceUID="1.4"))
+    workflow.put("mr.dcm", ct(SOPInstanceUID="1.5", Modality="MR"))
+    workflow.put("text.dcm", b"text")
+    names = ["absent.dcm", "good.dcm", "text.dcm", "mr.dcm", "twice.dcm", "copy.dcm", "good.dcm"]
+    entries = [entry(name, "covid") for name in names] + [entry("x.dcm", "sick"), {"filename": "y.dcm"}]
+    taken = workflow.take(workflow.put_manifest(entries))
+    assert (taken["Taken"], taken["SnapshotUri"], taken["Champion"]) == (False, "", {})
+    found = told(taken)
+    assert [code for code, _ in found] == [
+        "MissingClass",
+        "MissingClass",
+        "MissingFile",
+        "Duplicate",
+        "Duplicate",
+        "UnreadableHeader",
+        "UnreadableHeader",
+        "AmbiguousFile",
+        "UnknownLabel",
+        "MalformedEntry",
+    ]
+    said = " ".join(message for _, message in found)
+    assert "Line 3: The object is not a DICOM file" in said
+    assert "Line 4: Modality MR is not served" in said
+    assert "Lines 2 and 7 label the same file" in said
+    assert "Lines 2, 6 and 7 are the same bytes" in said
+    verdict = json.loads(workflow.world.s3.objects[TRAINING, layout.refusal_key(taken["Run"])])
+    assert (verdict["Passed"], len(verdict["Reasons"])) == (False, 10)
+    assert (TRAINING, layout.snapshot_key(taken["Run"])) not in workflow.world.s3.objects
+
+
+def test_ten_thousand_wrong_lines_fit_the_state_machine_and_stand_whole_in_the_refusal() -> None:
+    workflow = Workflow()
+    taken = workflow.take(workflow.put_manifest([entry("x.dcm", "sick")] * 10_000))
+    assert len(json.dumps(taken)) < 50_000
+    assert "9953 more reasons" in told(taken)[-1][1]
+    verdict = json.loads(workflow.world.s3.objects[TRAINING, layout.refusal_key(taken["Run"])])
+    assert len(verdict["Reasons"]) == 10_003
+
+
+def test_a_manifest_that_is_gone_or_none_is_told() -> None:
+    workflow = Workflow()
+    uri = f"s3://{TRAINING}/cohorts/c/manifest.json"
+    assert told(workflow.take(uri))[0][0] == "MissingManifest"
+    workflow.put("manifest.json", b"{")
+    assert told(workflow.take(uri, execution="run-2"))[0][0] == "MalformedManifest"
+
+
+def test_an_input_that_is_wrong_is_told() -> None:
+    assert told(Workflow().take("elsewhere", Epochs=3)) == [
+        ("InvalidInput", "The field 'Epochs' is unknown; known: LabelsUri, AcceptedRisks, Seed, HyperParameters."),
+        (
+            "InvalidInput",
+            f"LabelsUri is 'elsewhere', not s3://{TRAINING}/cohorts/<folder>/manifest.json (or labels.csv).",
+        ),
+    ]
+
+
+def test_a_deleted_object_is_a_missing_file_and_older_versions_are_not_taken() -> None:
+    workflow = Workflow()
+    uri = workflow.put_cohort()
+    workflow.documents.delete(["cohorts/c/cap-0-0.dcm"])
+    ((code, message),) = told(workflow.take(uri))
+    assert (code, message.split(":")[0]) == ("MissingFile", "Line 13")
+
+
+def test_trouble_of_aws_is_no_refusal() -> None:
+    def denied(operation: str, _when: str) -> None:
+        if operation == "copy_object":
+            raise client_error("SlowDown")
+
+    workflow = Workflow(World(interfere=denied))
+    with pytest.raises(Exception, match="SlowDown"):
+        workflow.take(workflow.put_cohort())
+    assert not [key for bucket, key in workflow.world.s3.objects if key.startswith("runs/")]
+
+
+def test_two_classes_of_two_patients_are_divided_by_slice() -> None:
+    workflow = Workflow()
+    taken = workflow.take(workflow.put_cohort(patients_per_class=2, slices_per_patient=6))
+    assert workflow.snapshot(taken["Run"])["SplitBy"] == "Slice"
+
+
+def test_a_header_costs_one_short_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow = Workflow()
+    uri = workflow.put_cohort()
+    monkeypatch.setattr(snapshotting, "WORKERS", 1)
+    workflow.take(uri)
+    assert workflow.world.s3.reads == 36 + 1  # and the manifest
+
+
+def test_the_public_sample_is_taken_by_slice(real_slices: list[Path]) -> None:
+    workflow = Workflow()
+    taken = workflow.take(workflow.put_sample(real_slices))
+    document = workflow.snapshot(taken["Run"])
+    assert (document["SplitBy"], len({one["Patient"] for one in document["Slices"]})) == ("Slice", 3)

@@ -1,0 +1,118 @@
+"""The training workflow's handlers, one state after another as the state machine calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from functions import approve, gate, promote, snapshot
+from functions.domain import layout
+from functions.flow.promoting import Approval
+from functions.settings import ApproveSettings, PromoteSettings, SnapshotSettings, to_environment
+from tests.fakes.workflow import Workflow, audit, evaluation, figure, measured
+from tests.functions.test_settings import GATE
+
+
+def deployed(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> Workflow:
+    monkeypatch.setattr(snapshot, "_snapshotting", lambda: workflow.snapshotting)
+    monkeypatch.setattr(gate, "_gating", lambda: workflow.gating)
+    monkeypatch.setattr(promote, "_promoting", lambda: workflow.promoting)
+    monkeypatch.setattr(approve, "_approving", lambda: workflow.approving)
+    return workflow
+
+
+@pytest.fixture
+def workflow(monkeypatch: pytest.MonkeyPatch) -> Workflow:
+    return deployed(Workflow(), monkeypatch)
+
+
+def as_carried(document: Any) -> Any:
+    """A Lambda's answer as the state machine carries it on."""
+    return json.loads(json.dumps(document))
+
+
+def test_a_run_from_labels_to_champion(workflow: Workflow) -> None:
+    uri = workflow.put_cohort()
+    taken = as_carried(snapshot.handler({"Execution": "run-1", "Input": {"LabelsUri": uri}}, None))
+    assert taken["Taken"]
+    workflow.write(layout.audit_key(taken["Run"]), audit(taken))
+    verdict = as_carried(gate.handler({"Document": "Audit", "Snapshot": taken}, None))
+    assert verdict == {"Passed": True, "Reasons": []}
+    artifact = workflow.train(taken)
+    assert as_carried(gate.handler({"Document": "Evaluation", "Snapshot": taken}, None))["Passed"]
+    payload = {"Snapshot": taken, "TrainingJobName": "wetread-train-1", "ModelArtifactUri": artifact}
+    assert as_carried(promote.handler(payload, None))["Outcome"] == "Promoted"
+    champion = workflow.registry.champion()
+    assert champion
+    assert champion.model_package == "wetread/1"
+
+
+def test_an_approval_promotes_what_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow = deployed(Workflow(approval=Approval.MANUAL), monkeypatch)
+    taken = workflow.take(workflow.put_cohort())
+    payload = {"Snapshot": taken, "TrainingJobName": "j", "ModelArtifactUri": workflow.train(taken)}
+    answer = as_carried(promote.handler(payload, None))
+    assert answer["Outcome"] == "AwaitingApproval"
+    arn = answer["ModelPackageArn"]
+    workflow.registry.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    body = json.dumps({"detail": {"ModelPackageArn": arn}})
+    event = {"Records": [{"messageId": "good", "body": body}, {"messageId": "bad", "body": "{}"}]}
+    assert approve.handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    assert workflow.registry.champion()
+
+
+def test_metrics_count_candidates(workflow: Workflow, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = workflow.take(workflow.put_cohort())
+    poor = evaluation(taken, Candidate=measured(BalancedAccuracy=figure(0.1)))
+    workflow.write(layout.evaluation_key(taken["Run"]), poor)
+    assert not gate.handler({"Document": "Evaluation", "Snapshot": taken}, None)["Passed"]
+    assert '"CandidatesRejected":[1.0]' in capsys.readouterr().out
+    payload = {"Snapshot": taken, "TrainingJobName": "j", "ModelArtifactUri": workflow.train(taken)}
+    promote.handler(payload, None)
+    assert '"CandidatesPromoted":[1.0]' in capsys.readouterr().out
+
+
+def test_logs_name_no_file_and_no_patient(workflow: Workflow, caplog: pytest.LogCaptureFixture) -> None:
+    uri = workflow.put_cohort()
+    taken = snapshot.handler({"Execution": "run-1", "Input": {"LabelsUri": uri}}, None)
+    gate.handler({"Document": "Audit", "Snapshot": taken}, None)
+    logged = str([vars(record) for record in caplog.records])
+    assert "judged" in logged
+    assert "P-cap" not in logged
+    assert ".dcm" not in logged
+
+
+def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = SnapshotSettings(
+        training_bucket="training",
+        models_bucket="models",
+        batches_table="batches",
+        patient_key_id="key",
+        labels=("normal", "cap", "covid"),
+        sop_class_uids=("1.2.840.10008.5.1.4.1.1.2",),
+        modalities=("CT",),
+        transfer_syntax_uids=("1.2.840.10008.1.2.1",),
+        max_object_bytes=16,
+        conformance="repair",
+    )
+    approving = ApproveSettings(
+        models_bucket="models",
+        batches_table="batches",
+        tick_queue_url="https://queue",
+        tick_window_seconds=20,
+        model_package_group="wetread",
+        image_uri="image",
+        job_role_arn="role",
+    )
+    promoting = PromoteSettings(**vars(approving), training_bucket="training", approval="manual")
+    for settings in (stage, GATE, promoting):
+        for name, value in to_environment(settings).items():
+            monkeypatch.setitem(os.environ, name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    assert snapshot._snapshotting.__wrapped__().labels == ("normal", "cap", "covid")
+    assert gate._gating.__wrapped__().thresholds.min_auc == 0.75
+    assert promote._promoting.__wrapped__().approval is Approval.MANUAL
+    assert approve._approving.__wrapped__().registry.group == "wetread"

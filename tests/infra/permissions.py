@@ -1,0 +1,28 @@
+"""The roles of the service, and how to ask what they may do."""
+
+from __future__ import annotations
+
+FUNCTIONS = (
+    "IntakeIngest",
+    "BatchDispatch",
+    "BatchCollect",
+    "BatchSweep",
+    "TrainingSnapshot",
+    "TrainingGate",
+    "TrainingPromote",
+    "TrainingApprove",
+)
+PROMOTERS = ("TrainingPromote", "TrainingApprove")
+WORKFLOW = "TrainingWorkflow"
+ROLES = (*FUNCTIONS, "ModelJob", "TrainingJob", WORKFLOW)
+SAGEMAKER = "arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>"
+OWN_JOBS = f"{SAGEMAKER}:transform-job/wetread-*"
+ARN = "arn:<AWS::Partition>:{}:<AWS::Region>:<AWS::AccountId>:{}"
+
+
+def to(permissions: set[tuple[str, str]], service: str) -> set[tuple[str, str]]:
+    return {(action, resource) for action, resource in permissions if action.startswith(f"{service}:")}
+
+
+def on(permissions: set[tuple[str, str]], resource: str) -> set[str]:
+    return {action for action, target in permissions if target.startswith(resource)}

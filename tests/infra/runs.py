@@ -1,0 +1,55 @@
+"""What services answer in a run of the workflow, and a walk through it with those answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from functions.domain import layout
+from tests.infra.asl import Execution, TaskError, run
+
+NAME = "a-person-s-name-for-it"
+RUN = layout.run_id(NAME)
+BUCKET = "wetread-training"
+SNAPSHOT = {
+    "Taken": True,
+    "Run": RUN,
+    "Reasons": [],
+    "AcceptedRisks": [],
+    "Seed": "7",
+    "HyperParameters": {"epochs": "40", "model_version": "mine", "seed": "9"},
+    "SnapshotUri": layout.uri(BUCKET, layout.snapshot_key(RUN)),
+    "SlicesManifestUri": layout.uri(BUCKET, layout.slices_manifest_key(RUN)),
+    "SnapshotDigest": "d" * 64,
+    "Slices": 360,
+    "Champion": {},
+}
+CHAMPION = {"ModelPackage": "wetread/3", "ArtifactUri": "s3://wetread-models/artifacts/0/model.tar.gz"}
+ACCEPTED = {"Code": "TooFewPatients", "Message": "One patient of class cap in test.", "Accepted": True}
+REFUSED = {"Code": "PatientAcrossSplit", "Message": "Lines 1 and 2.", "Accepted": False}
+TRAINED = {
+    "TrainingJobName": f"wetread-train-{RUN}-0",
+    "TrainingJobStatus": "Completed",
+    "ModelArtifacts": {
+        "S3ModelArtifacts": f"s3://{BUCKET}/runs/{RUN}/training/wetread-train-{RUN}-0/output/model.tar.gz"
+    },
+}
+PROMOTED = {"Outcome": "Promoted", "Reasons": [], "ModelPackage": "wetread/4"}
+PASSED = {"Passed": True, "Reasons": []}
+WHOLE_WAY = [
+    *("Begin", "Snapshot", "SnapshotTaken?", "Audit", "GateData", "DataSound?"),
+    *("Train", "Evaluate", "GateModel", "GoodEnough?", "Promote", "Promoted?"),
+]
+
+
+def walk(machine: dict[str, Any], answers: dict[str, Any] | None = None, *, retry_count: int = 0) -> Execution:
+    """A run that is promoted, but for ``answers``: state -> the function's payload, the job, or an error."""
+    called = {"Snapshot": SNAPSHOT, "GateData": PASSED, "GateModel": PASSED, "Promote": PROMOTED} | (answers or {})
+
+    def perform(state: str, arguments: Any) -> Any:
+        answer = called.get(state, TRAINED if state == "Train" else {})
+        if isinstance(answer, TaskError):
+            raise answer
+        return {"Payload": answer, "StatusCode": 200} if "FunctionName" in arguments else answer
+
+    given = {"LabelsUri": f"s3://{BUCKET}/cohorts/a/labels.csv"}
+    return run(machine, NAME, given, perform, retry_count=retry_count)

@@ -1,0 +1,79 @@
+"""What differs between stages in the requests to SageMaker."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from infra.config import StageConfig
+from infra.job_requests import METRICS, NUMBER, JobRequests
+from infra.limits import JOB_NAME_ROOM
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Any:
+    def make(**overrides: Any) -> JobRequests:
+        stack = cdk.Stack(cdk.App(outdir=str(tmp_path)), "Stack")
+        return JobRequests(
+            config=StageConfig(image_uri="wetread:1", **overrides),
+            image_uri="wetread:1",
+            job_role=iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")),
+            key=kms.Key(stack, "Key"),
+            folder="s3://training/runs/",
+        )
+
+    return make
+
+
+def test_spot_hosts_are_waited_for_as_long_as_the_stage_says(requests: Any) -> None:
+    plain = requests(training_max_seconds=3600).training()
+    assert plain["EnableManagedSpotTraining"] is False
+    assert plain["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600}
+    spot = requests(training_spot=True, training_max_seconds=3600, training_max_wait_seconds=7200).training()
+    assert spot["EnableManagedSpotTraining"] is True
+    assert spot["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200}
+    assert spot["CheckpointConfig"] == plain["CheckpointConfig"], "an interrupted training goes on where it was"
+
+
+def test_hosts_that_train_together_encrypt_what_they_say_to_each_other(requests: Any) -> None:
+    assert requests().training()["EnableInterContainerTrafficEncryption"] is False
+    together = requests(training_instance_count=2).training()
+    assert together["ResourceConfig"]["InstanceCount"] == 2
+    assert together["EnableInterContainerTrafficEncryption"] is True
+
+
+@pytest.mark.parametrize("instance_type", ["ml.g5.2xlarge", "ml.g4dn.xlarge", "ml.p4d.24xlarge", "ml.r5d.large"])
+def test_a_host_with_disks_of_its_own_is_given_no_key_for_a_volume(requests: Any, instance_type: str) -> None:
+    cluster = requests(training_instance_type=instance_type, training_volume_gb=80).training()["ResourceConfig"]
+    assert cluster == {"InstanceType": instance_type, "InstanceCount": 1, "VolumeSizeInGB": 80}
+
+
+def test_sagemaker_tries_again_after_errors_of_its_own(requests: Any) -> None:
+    assert requests().training()["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+
+
+def test_the_longest_job_name_fits(requests: Any) -> None:
+    service = "w" * JOB_NAME_ROOM
+    made = requests(service_name=service)
+    for purpose, request, key in (
+        ("train", made.training(), "TrainingJobName"),
+        ("audit", made.audit(), "ProcessingJobName"),
+        ("evaluate", made.evaluation(), "ProcessingJobName"),
+    ):
+        assert request[key] == f"{{% '{service}-{purpose}-' & $run & '-' & $states.context.State.RetryCount %}}"
+        assert len(f"{service}-{purpose}-") + 12 + len("-35") <= 63
+
+
+@pytest.mark.parametrize(("printed", "value"), [("0.25", "0.25"), ("1.5e-05", "1.5e-05"), ("3", "3")])
+def test_sagemaker_finds_the_metrics_in_a_line_of_progress(requests: Any, printed: str, value: str) -> None:
+    line = "epoch=3 " + " ".join(f"{name}={printed}" for name in METRICS.values())
+    definitions = requests().training()["AlgorithmSpecification"]["MetricDefinitions"]
+    assert {one["Name"] for one in definitions} == set(METRICS)
+    assert [re.findall(one["Regex"], line) for one in definitions] == [[value]] * len(METRICS)
+    assert NUMBER in definitions[0]["Regex"]

@@ -1,0 +1,107 @@
+"""What the state machine asks of SageMaker: requests that it knows, on the run's own slices, isolated and encrypted."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.validate import ParamValidator
+
+from tests.infra.runs import BUCKET, CHAMPION, RUN, SNAPSHOT, TRAINED, walk
+
+
+@pytest.mark.parametrize(
+    ("state", "operation"),
+    [("Audit", "CreateProcessingJob"), ("Train", "CreateTrainingJob"), ("Evaluate", "CreateProcessingJob")],
+)
+def test_a_request_is_one_that_sagemaker_knows(machine: dict[str, Any], state: str, operation: str) -> None:
+    request = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": CHAMPION}}).arguments[state]
+    shape = botocore.session.get_session().get_service_model("sagemaker").operation_model(operation).input_shape
+    assert not ParamValidator().validate(request, shape).generate_report()
+    assert not list(_mismatches(request, shape, operation))
+
+
+def _mismatches(value: Any, shape: Shape, path: str) -> Any:
+    """Texts that are not of their shape's pattern or choice: botocore itself leaves that to the service."""
+    if isinstance(shape, StructureShape):
+        for name, one in value.items():
+            yield from _mismatches(one, shape.members[name], f"{path}.{name}")
+    elif isinstance(shape, ListShape):
+        for one in value:
+            yield from _mismatches(one, shape.member, path)
+    elif isinstance(shape, MapShape):
+        for one in value.values():
+            yield from _mismatches(one, shape.value, path)
+    elif isinstance(value, str):
+        pattern, choices = shape.metadata.get("pattern"), shape.metadata.get("enum")
+        if (pattern and not re.fullmatch(pattern, value)) or (choices and value not in choices):
+            yield f"{path}: {value}"
+
+
+def test_training_gets_the_snapshot_and_what_the_run_says_wins(machine: dict[str, Any]) -> None:
+    request = walk(machine).arguments["Train"]
+    assert request["HyperParameters"] == {"epochs": "40", "model_version": RUN, "seed": "7"}
+    channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"] for one in request["InputDataConfig"]}
+    assert channels == {
+        "slices": {"S3DataType": "ManifestFile", "S3Uri": SNAPSHOT["SlicesManifestUri"]},
+        "snapshot": {"S3DataType": "S3Prefix", "S3Uri": SNAPSHOT["SnapshotUri"]},
+    }
+    assert request["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/runs/{RUN}/training"
+    assert request["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/runs/{RUN}/checkpoints"
+
+
+def test_hyperparameters_may_be_left_out(machine: dict[str, Any]) -> None:
+    request = walk(machine, {"Snapshot": SNAPSHOT | {"HyperParameters": {}}}).arguments["Train"]
+    assert request["HyperParameters"] == {"model_version": RUN, "seed": "7"}
+
+
+@pytest.mark.parametrize(("champion", "compared"), [({}, []), (CHAMPION, ["champion"])])
+def test_a_candidate_is_compared_with_the_champion_if_there_is_one(
+    machine: dict[str, Any], champion: dict[str, Any], compared: list[str]
+) -> None:
+    arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
+    inputs = {one["InputName"]: one["S3Input"] for one in arguments["Evaluate"]["ProcessingInputs"]}
+    assert list(inputs) == ["snapshot", "slices", "candidate", *compared]
+    assert inputs["candidate"]["S3Uri"] == TRAINED["ModelArtifacts"]["S3ModelArtifacts"]
+    assert [inputs[name]["S3Uri"] for name in compared] == [CHAMPION["ArtifactUri"] for _ in compared]
+    assert {one["LocalPath"] for one in inputs.values()} == {f"/opt/ml/processing/input/{name}" for name in inputs}
+    assert [one["InputName"] for one in arguments["Audit"]["ProcessingInputs"]] == ["snapshot", "slices"]
+
+
+@pytest.mark.parametrize(
+    ("state", "command", "folder"), [("Audit", "audit", "audit"), ("Evaluate", "evaluate", "evaluation")]
+)
+def test_a_processing_job_runs_its_command_and_keeps_its_documents(
+    machine: dict[str, Any], state: str, command: str, folder: str
+) -> None:
+    request = walk(machine).arguments[state]
+    assert request["AppSpecification"]["ContainerArguments"] == [command]
+    (output,) = request["ProcessingOutputConfig"]["Outputs"]
+    assert output["S3Output"]["S3Uri"] == f"s3://{BUCKET}/runs/{RUN}/{folder}"
+    assert output["S3Output"]["LocalPath"] == f"/opt/ml/processing/output/{folder}"
+
+
+def test_jobs_run_isolated_and_encrypted(machine: dict[str, Any]) -> None:
+    arguments = walk(machine).arguments
+    key = "arn:aws:kms:eu-west-1:111122223333:key/0"
+    train = arguments["Train"]
+    assert train["EnableNetworkIsolation"] is True
+    assert (train["OutputDataConfig"]["KmsKeyId"], train["ResourceConfig"]["VolumeKmsKeyId"]) == (key, key)
+    for state in ("Audit", "Evaluate"):
+        request = arguments[state]
+        assert request["NetworkConfig"] == {"EnableNetworkIsolation": True}
+        assert request["ProcessingOutputConfig"]["KmsKeyId"] == key
+        assert request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == key
+
+
+def test_a_retried_job_has_a_name_of_its_own(machine: dict[str, Any]) -> None:
+    def names(retry_count: int) -> set[str]:
+        arguments = walk(machine, retry_count=retry_count).arguments
+        jobs = ("TrainingJobName", "ProcessingJobName")
+        return {one[key] for one in arguments.values() for key in jobs if key in one}
+
+    assert names(0) == {f"wetread-{purpose}-{RUN}-0" for purpose in ("audit", "train", "evaluate")}
+    assert names(35) == {f"wetread-{purpose}-{RUN}-35" for purpose in ("audit", "train", "evaluate")}

@@ -1,0 +1,158 @@
+"""Executions of the state machine, walked with answers in the place of AWS: what is asked of whom, how a run ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.domain import layout
+from tests.infra.asl import TaskError
+from tests.infra.runs import ACCEPTED, BUCKET, NAME, PROMOTED, REFUSED, RUN, SNAPSHOT, TRAINED, WHOLE_WAY, walk
+
+
+def test_a_good_candidate_is_promoted(machine: dict[str, Any]) -> None:
+    execution = walk(machine, {"GateData": {"Passed": True, "Reasons": [ACCEPTED]}})
+    assert execution.entered == [*WHOLE_WAY, "Promoted"]
+    assert execution.status == "SUCCEEDED"
+    assert execution.output == {
+        "Outcome": "Promoted",
+        "Run": RUN,
+        "Reasons": [ACCEPTED],
+        "ModelPackage": "wetread/4",
+        "SnapshotUri": layout.uri(BUCKET, layout.snapshot_key(RUN)),
+        "AuditUri": layout.uri(BUCKET, layout.audit_key(RUN)),
+        "EvaluationUri": layout.uri(BUCKET, layout.evaluation_key(RUN)),
+        "ReportUri": layout.uri(BUCKET, layout.report_key(RUN)),
+    }
+
+
+def test_the_functions_are_asked_as_they_expect(machine: dict[str, Any]) -> None:
+    arguments = walk(machine).arguments
+    given = {"LabelsUri": f"s3://{BUCKET}/cohorts/a/labels.csv"}
+    assert arguments["Snapshot"] == {
+        "FunctionName": "<TrainingSnapshot>",
+        "Payload": {"Execution": NAME, "Input": given},
+    }
+    for state, document in (("GateData", "Audit"), ("GateModel", "Evaluation")):
+        assert arguments[state] == {
+            "FunctionName": "<TrainingGate>",
+            "Payload": {"Document": document, "Snapshot": SNAPSHOT},
+        }
+    assert arguments["Promote"]["Payload"] == {
+        "Snapshot": SNAPSHOT,
+        "TrainingJobName": TRAINED["TrainingJobName"],
+        "ModelArtifactUri": TRAINED["ModelArtifacts"]["S3ModelArtifacts"],
+    }
+
+
+@pytest.mark.parametrize("reasons", [[], [REFUSED], [REFUSED, ACCEPTED, REFUSED]])
+def test_reasons_stay_a_list_however_few_they_are(machine: dict[str, Any], reasons: list[Any]) -> None:
+    for state, answer, last in (
+        ("Snapshot", SNAPSHOT | {"Taken": False, "SnapshotUri": "", "SlicesManifestUri": ""}, "SnapshotTaken?"),
+        ("GateData", {"Passed": False}, "DataSound?"),
+        ("GateModel", {"Passed": False}, "GoodEnough?"),
+        ("Promote", {"Outcome": "Rejected", "ModelPackage": "wetread/4"}, "Promoted?"),
+    ):
+        execution = walk(machine, {state: answer | {"Reasons": reasons}})
+        assert execution.entered[-2:] == [last, "Rejected"]
+        assert (execution.status, execution.output["Outcome"]) == ("SUCCEEDED", "Rejected")
+        assert execution.output["Reasons"] == reasons
+
+
+def test_a_rejected_run_names_what_it_made_and_nothing_more(machine: dict[str, Any]) -> None:
+    refused = {"Passed": False, "Reasons": [REFUSED]}
+    untaken = SNAPSHOT | {"Taken": False, "Reasons": [REFUSED], "SnapshotUri": "", "SlicesManifestUri": ""}
+    made = {
+        state: {key for key, value in walk(machine, {state: answer}).output.items() if value and key.endswith("Uri")}
+        for state, answer in {"Snapshot": untaken, "GateData": refused, "GateModel": refused}.items()
+    }
+    assert made == {
+        "Snapshot": set(),
+        "GateData": {"SnapshotUri", "AuditUri"},
+        "GateModel": {"SnapshotUri", "AuditUri", "EvaluationUri", "ReportUri"},
+    }
+
+
+def test_reasons_of_every_gate_are_gathered(machine: dict[str, Any]) -> None:
+    late = {"Code": "ChampionChanged", "Message": "Start again.", "Accepted": False}
+    answers = {
+        "GateData": {"Passed": True, "Reasons": [ACCEPTED, ACCEPTED]},
+        "Promote": {"Outcome": "Rejected", "Reasons": [late], "ModelPackage": "wetread/4"},
+    }
+    assert walk(machine, answers).output["Reasons"] == [ACCEPTED, ACCEPTED, late]
+
+
+def test_a_person_may_have_to_approve(machine: dict[str, Any]) -> None:
+    execution = walk(machine, {"Promote": PROMOTED | {"Outcome": "AwaitingApproval"}})
+    assert execution.output["Outcome"] == "AwaitingApproval"
+    assert execution.output["ModelPackage"] == "wetread/4"
+
+
+@pytest.mark.parametrize("answer", [{}, {"Passed": "true"}, {"Passed": None}])
+def test_a_gate_that_says_nothing_clear_stays_shut(machine: dict[str, Any], answer: dict[str, Any]) -> None:
+    assert "Train" not in walk(machine, {"GateData": answer}).entered
+    assert "Promote" not in walk(machine, {"GateModel": answer}).entered
+    taken = {"Snapshot": {"SnapshotUri": "", "Taken": answer.get("Passed", "")}}
+    assert "Audit" not in walk(machine, taken).entered
+
+
+def test_one_notice_tells_how_a_run_ended(machine: dict[str, Any]) -> None:
+    refused = {"GateData": {"Passed": False, "Reasons": [REFUSED, ACCEPTED]}}
+    notice = walk(machine, refused).arguments["Rejected"]
+    assert notice["Subject"] == f"wetread: training run {RUN}: Rejected"
+    assert notice["Message"].splitlines() == [
+        f"Training run {RUN} was rejected, and the champion is what it was.",
+        "- PatientAcrossSplit: Lines 1 and 2.",
+        "- TooFewPatients (accepted): One patient of class cap in test.",
+    ]
+    notice = walk(machine).arguments["Promoted"]
+    assert notice["Message"].splitlines() == [
+        f"Training run {RUN} made the new champion.",
+        f"Report: {layout.uri(BUCKET, layout.report_key(RUN))}",
+    ]
+    assert len(notice["Subject"]) < 100, "SNS takes no longer subject"
+
+
+def test_a_run_ends_as_it_ended_when_nobody_can_be_told(machine: dict[str, Any]) -> None:
+    told = walk(machine)
+    untold = walk(machine, {"Promoted": TaskError("SNS.AuthorizationErrorException", "no")})
+    assert untold.entered == [*told.entered, "EndedUntold"]
+    assert (untold.status, untold.output) == ("SUCCEEDED", told.output)
+
+
+@pytest.mark.parametrize("state", ["Snapshot", "Audit", "GateData", "Train", "Evaluate", "GateModel", "Promote"])
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (
+            '{"TrainingJobStatus":"Failed","FailureReason":"AlgorithmError: no slices"}',
+            "FailureReason: AlgorithmError: no slices",
+        ),
+        (
+            '{"ExitMessage": "Out of memory", "FailureReason": "Exit 137"}',
+            "ExitMessage: Out of memory\nFailureReason: Exit 137",
+        ),
+        (
+            '{"errorMessage":"GATE is not set","errorType":"SettingsError","stackTrace":[]}',
+            "errorMessage: GATE is not set",
+        ),
+        ("x" * 2000, "x" * 1000),
+        (None, ""),
+    ],
+)
+def test_a_failed_task_fails_the_run_and_tells_what_happened(
+    machine: dict[str, Any], state: str, cause: str | None, told: str
+) -> None:
+    execution = walk(machine, {state: TaskError("States.TaskFailed", cause)})
+    assert execution.entered[-3:] == [state, "NotifyFailed", "Failed"]
+    assert (execution.status, execution.error, execution.cause) == ("FAILED", "States.TaskFailed", cause or "")
+    notice = execution.arguments["NotifyFailed"]
+    assert notice["Subject"] == f"wetread: training run {RUN}: Failed"
+    assert notice["Message"] == f"Training run {RUN} failed in {state}: States.TaskFailed\n{told}"
+
+
+def test_a_run_that_failed_has_failed_even_when_nobody_can_be_told(machine: dict[str, Any]) -> None:
+    answers = {"Train": TaskError("States.TaskFailed", "no"), "NotifyFailed": TaskError("SNS.SdkClientException")}
+    execution = walk(machine, answers)
+    assert (execution.status, execution.error, execution.cause) == ("FAILED", "States.TaskFailed", "no")

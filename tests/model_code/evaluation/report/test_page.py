@@ -1,0 +1,201 @@
+"""The page: whole, self-contained, escaped, and honest about what its test set cannot show."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model_code.evaluation import document as evaluating
+from model_code.evaluation.document import Answers, build
+from model_code.evaluation.report.page import number, render, signed, span
+from model_code.evaluation.worst import WorstCase
+from model_code.snapshot import Case, Snapshot, Split, SplitBy
+
+LABELS = ("normal", "cap", "covid")
+VOID = {"meta", "img", "circle", "line", "polyline"}
+rng = np.random.default_rng(0)
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed, and collects elements and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def count(self, tag: str, kind: str) -> int:
+        return sum(name == tag and values.get("class") == kind for name, values in self.elements)
+
+
+def made_snapshot(patients: int, split_by: SplitBy = SplitBy.PATIENT, shared: bool = False) -> Snapshot:
+    cases = [
+        Case(
+            line=line,
+            name=f"{line:032x}.dcm",
+            content_sha256="0" * 64,
+            label=LABELS[patient % 3],
+            split=Split.TEST if patient < patients else Split.TRAIN,
+            patient="p0" if shared and patient >= patients else f"p{patient}",
+        )
+        for line, patient in enumerate(np.repeat(np.arange(patients + 3), 2).tolist(), start=1)
+    ]
+    return Snapshot(digest="d" * 64, labels=LABELS, seed=7, split_by=split_by, cases=tuple(cases))
+
+
+def made_answers(targets: Any, right: float, name: str = "chest-ct") -> Answers:
+    predicted = np.where(rng.random(len(targets)) < right, targets, (targets + 1) % 3)
+    scores = rng.random((len(targets), 3)) + 2 * np.eye(3)[predicted]
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    return Answers({"Name": name, "Version": "1a2b", "WeightsSHA256": "e" * 64}, 1.5, probabilities, probabilities)
+
+
+def page(
+    *,
+    patients: int = 12,
+    champion: bool = True,
+    right: float = 0.8,
+    name: str = "chest-ct",
+    worst: int = 2,
+    **given: Any,
+) -> Page:
+    snapshot = made_snapshot(patients, **given)
+    numbers = np.repeat(np.arange(patients), 2)
+    attributes = {
+        "PatientSex": ["FM"[one % 2] for one in numbers],
+        "Manufacturer": ["<b>ACME & SONS</b>"] * len(numbers),
+    }
+    test = evaluating.TestSet(LABELS, numbers % 3, numbers, attributes)
+    candidate = made_answers(test.targets, right, name)
+    other = made_answers(test.targets, 0.6, "former") if champion else None
+    document = build(snapshot.digest, snapshot.seed, test, candidate, other)
+    mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, b"picture") for index in range(worst)]
+    return Page(render(document, snapshot, test, candidate, other, mistakes))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Page:
+    return page()
+
+
+def test_it_loads_nothing_and_runs_nothing(whole: Page) -> None:
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in whole.elements}
+    linked = [values[name] for _, values in whole.elements for name in ("src", "href", "srcset") if values.get(name)]
+    assert len(linked) == 2
+    assert all(link and link.startswith("data:image/png;base64,") for link in linked)
+    assert not [name for _, values in whole.elements for name in values if name.startswith("on")]
+
+
+def test_nothing_in_its_style_is_fetched() -> None:
+    snapshot, numbers = made_snapshot(6), np.repeat(np.arange(6), 2)
+    test = evaluating.TestSet(LABELS, numbers % 3, numbers, {})
+    answers = made_answers(test.targets, 0.8)
+    html = render(build("d", 0, test, answers, None), snapshot, test, answers, None, [])
+    assert not re.search(r"url\(|@import|https?://|@font-face", html)
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_it_shows_every_part(whole: Page) -> None:
+    for heading in (
+        "Balanced accuracy",
+        "Against the champion",
+        "Each class against the others",
+        "ROC curves",
+        "Confusion matrix",
+        "Reliability",
+        "Subgroups",
+        "Worst cases",
+        "What the figures mean",
+        "What they do not mean",
+        "Identity",
+    ):
+        assert heading in whole.text
+    assert "no medical device" in whole.text
+    assert whole.count("svg", "plot") == len(LABELS) + 1
+    assert whole.count("polyline", "curve candidate") == whole.count("polyline", "curve champion") == len(LABELS)
+    assert whole.count("table", "matrix") == 2
+    assert sum(tag == "img" for tag, _ in whole.elements) == 2
+    assert "line 17 covid taken for cap" in " ".join(whole.text.split())
+    assert "d" * 64 in whole.text
+    assert "e" * 64 in whole.text
+
+
+def test_without_a_champion_it_speaks_of_none() -> None:
+    alone = page(champion=False)
+    assert "champion" not in alone.text.lower()
+    assert alone.count("polyline", "curve champion") == 0
+    assert alone.count("table", "matrix") == 1
+
+
+def test_every_text_is_escaped() -> None:
+    hostile = page(name="<script>alert(1)</script>\"'")
+    assert not any(tag == "script" for tag, _ in hostile.elements)
+    assert "<script>alert(1)</script>" in hostile.text
+    assert "<b>ACME & SONS</b>" in hostile.text
+
+
+def test_a_candidate_without_mistakes_has_no_worst_cases() -> None:
+    assert "takes every test slice for what it is labelled" in page(right=1.0, worst=0).text
+
+
+def test_few_patients_are_named(whole: Page) -> None:
+    assert "Few test patients: normal (4), cap (4), covid (4)." in whole.text
+    assert "Few test patients" not in page(patients=30).text
+
+
+def test_a_single_patient_of_a_class_is_said_and_intervals_are_called_too_narrow() -> None:
+    text = " ".join(page(patients=3).text.split())
+    assert "A class has a single patient in the test part." in text
+    assert "slices, because a class has a single patient; they are too narrow" in text
+
+
+def test_patients_on_both_sides_are_the_first_caveat() -> None:
+    text = page(shared=True, split_by=SplitBy.SLICE).text
+    assert "1 of 12 test patients also have slices in the training or validation part." in text
+    assert "The split was made by slice" in text
+    assert text.index("also have slices") < text.index("Few test patients")
+
+
+def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
+    snapshot, numbers = made_snapshot(6), np.repeat(np.arange(4), 2)
+    test = evaluating.TestSet(LABELS, numbers % 2, numbers, {})
+    answers = made_answers(test.targets, 1.0)
+    found = Page(render(build("d", 0, test, answers, None), snapshot, test, answers, None, []))
+    assert found.count("svg", "plot") == 3
+    assert "no curve" in found.text
+    assert "undefined" in found.text
+
+
+def test_figures_as_text() -> None:
+    assert (number(0.856), number(None), signed(0.031), signed(-0.031), signed(None)) == (
+        "0.86",
+        "undefined",
+        "+0.03",
+        "\u22120.03",
+        "undefined",
+    )
+    assert span({"Value": 0.5, "Low": 0.25, "High": 0.756}) == "0.25 to 0.76"
+    assert span({"Value": 0.5, "Low": None, "High": None}) == ""

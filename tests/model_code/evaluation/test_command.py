@@ -1,0 +1,86 @@
+"""The command ``evaluate``: two files with a champion and without, or a failure that says what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_code.__main__ import main
+from model_code.container import Container
+from tests.model_code.evaluation.conftest import LABELS, MakeArchive
+from tests.snapshots import phantom_slices, write_snapshot
+
+
+@pytest.fixture
+def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Container:
+    """A processing job's /opt/ml with a snapshot."""
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    write_snapshot(tmp_path / "processing/input", phantom_slices(patients=18))
+    return Container(tmp_path)
+
+
+def put(archive: Path, place: Path) -> None:
+    place.parent.mkdir()
+    shutil.copyfile(archive, place)
+
+
+def evaluated(container: Container) -> dict[str, Any]:
+    assert main(["evaluate"]) == 0
+    assert not container.message.exists()
+    document: dict[str, Any] = json.loads((container.processing.evaluation / "evaluation.json").read_text())
+    return document
+
+
+def test_a_first_model_is_measured_alone(container: Container, make_archive: MakeArchive) -> None:
+    put(make_archive(temperature=2.0), container.processing.candidate)
+    document = evaluated(container)
+    assert (document["Champion"], document["Paired"]) == (None, None)
+    assert document["Cases"]["Slices"] == 12
+    assert document["Candidate"]["Calibration"]["Temperature"] == 2.0
+    page = (container.processing.evaluation / "report.html").read_text()
+    assert "untrained" in page
+    assert "champion" not in page.lower().partition("<body>")[2]
+
+
+def test_both_are_measured_on_the_same_slices_again_and_again(container: Container, make_archive: MakeArchive) -> None:
+    put(make_archive(), container.processing.candidate)
+    put(make_archive(seed=1), container.processing.champion)
+    document = evaluated(container)
+    assert document["Candidate"]["Model"]["Version"] == "0"
+    assert document["Champion"]["Model"]["Version"] == "1"
+    assert sum(map(sum, document["Champion"]["ConfusionMatrix"])) == document["Cases"]["Slices"]
+    assert document["Paired"]["Low"] <= document["Paired"]["Difference"] <= document["Paired"]["High"]
+    page = (container.processing.evaluation / "report.html").read_bytes()
+    assert evaluated(container) == document
+    assert (container.processing.evaluation / "report.html").read_bytes() == page
+
+
+@pytest.mark.parametrize("damage", ["absent", "damaged", "other classes"])
+def test_a_champion_that_cannot_be_compared_fails_the_job(
+    container: Container, make_archive: MakeArchive, damage: str
+) -> None:
+    put(make_archive(), container.processing.candidate)
+    champion = container.processing.champion
+    champion.parent.mkdir()
+    if damage == "damaged":
+        champion.write_bytes(make_archive().read_bytes()[:-1000])
+    elif damage == "other classes":
+        shutil.copyfile(make_archive(labels=("ill", "well")), champion)
+    assert main(["evaluate"]) == 1
+    assert "champion" in container.message.read_text()
+    assert not container.processing.evaluation.exists()
+
+
+def test_without_test_slices_there_is_nothing_to_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_archive: MakeArchive
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    container = Container(tmp_path)
+    write_snapshot(tmp_path / "processing/input", phantom_slices(patients=3))
+    put(make_archive(labels=LABELS), container.processing.candidate)
+    assert main(["evaluate"]) == 1
+    assert "no test slices" in container.message.read_text()

@@ -1,0 +1,146 @@
+"""Labels in, a run started, and, with --wait, how it ended."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.domain.verdict import Risk
+from tests.fakes.workflow import entry
+from wetread import following
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    for name in ("a.dcm", "b.dcm"):
+        (folder / name).write_bytes(name.encode())
+    (folder / "manifest.json").write_text(json.dumps([entry("a.dcm", "cap"), entry("b.dcm", "covid")]))
+    return folder
+
+
+def started(connection):
+    """The only execution's input."""
+    (execution,) = connection.executions.executions.values()
+    return json.loads(execution["input"])
+
+
+def end(connection, outcome: str, *reasons: tuple[str, bool], **output: object) -> None:
+    told = [{"Code": code, "Message": f"{code} it is.", "Accepted": accepted} for code, accepted in reasons]
+    document = {"Outcome": outcome, "Reasons": told} | output
+    connection.executions.ending = {"status": "SUCCEEDED", "output": json.dumps(document)}
+
+
+def test_uploads_starts_and_prints_the_run_alone(wetread, connection, folder) -> None:
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 0, result.output
+    (run,) = connection.runs.running()
+    assert result.stdout == f"{run.run_id}\n"
+    assert f"wetread runs {run.run_id}" in result.stderr
+    assert "Uploaded 2 files; 0 were" in result.stderr
+    (key,) = [key for _, key in connection.s3.objects if key.endswith(".json")]
+    assert started(connection) == {
+        "LabelsUri": f"s3://training/{key}",
+        "AcceptedRisks": [],
+        "Seed": 0,
+        "HyperParameters": {},
+    }
+
+
+def test_every_option_reaches_the_execution(wetread, connection, folder) -> None:
+    options = ("--accept-risk", "TooFewPatients", "--accept-risk", "PatientAcrossSplit", "--seed", "7")
+    result = wetread("train", "--labels", folder, *options, "--set", "epochs=40", "--set", "learning_rate = 1e-4")
+    assert result.exit_code == 0, result.output
+    assert started(connection) | {"LabelsUri": ""} == {
+        "LabelsUri": "",
+        "AcceptedRisks": ["TooFewPatients", "PatientAcrossSplit"],
+        "Seed": 7,
+        "HyperParameters": {"epochs": "40", "learning_rate": "1e-4"},
+    }
+
+
+def test_labels_that_are_in_the_bucket_are_used_as_they_are(wetread, connection) -> None:
+    uri = "s3://training/cohorts/mine/labels.csv"
+    assert wetread("train", "--labels", uri).exit_code == 0
+    assert started(connection)["LabelsUri"] == uri
+    assert connection.s3.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--labels", "s3://elsewhere/cohorts/a/manifest.json"), "elsewhere"),
+        (("--labels", "s3://training/a.json"), "cohorts/"),
+        (("--labels", "absent"), "no file or folder 'absent'"),
+        (("--labels", ".", "--accept-risk", "TooFewPatient"), ", ".join(f"'{risk}'" for risk in Risk)),
+        (("--labels", ".", "--set", "epochs"), "NAME=VALUE, not 'epochs'"),
+        (("--labels", ".", "--set", "epochs="), "NAME=VALUE"),
+        (("--labels", ".", "--set", "epochs=1", "--set", "epochs=2"), "'epochs' twice"),
+        (("--labels", ".", "--set", "seed=3"), "Seed"),
+        (("--labels", ".", "--seed", "-1"), "-1"),
+        ((), "--labels"),
+    ],
+)
+def test_wrong_use_starts_and_uploads_nothing(wetread, connection, folder, monkeypatch, options, told) -> None:
+    monkeypatch.chdir(folder)
+    result = wetread("train", *options)
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr.replace("\n", " ")
+    assert (connection.executions.executions, connection.s3.objects) == ({}, {})
+
+
+def test_a_file_that_cannot_be_uploaded_starts_nothing(wetread, connection, folder, monkeypatch) -> None:
+    def deny(**request):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(connection.s3, "put_object", deny)
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 1
+    assert "2 of 2 files could not be uploaded, so no run was started" in result.stderr
+    assert connection.executions.executions == {}
+
+
+def test_waiting_shows_the_way_and_ends_with_a_promotion(wetread, connection, folder) -> None:
+    end(connection, "Promoted", ("TooFewPatients", True), ModelPackage="wetread/4", ReportUri="s3://training/r.html")
+    result = wetread("train", "--labels", folder, "--wait")
+    assert result.exit_code == 0, result.output
+    assert "Promoted" in result.stdout
+    assert ["TooFewPatients", "accepted", "TooFewPatients"] in [line.split()[:3] for line in result.stdout.splitlines()]
+    assert "s3://training/r.html" in result.stdout
+    assert "model show wetread/4" in result.stderr
+
+
+def test_a_version_that_awaits_approval_is_no_failure(wetread, connection, folder) -> None:
+    end(connection, "AwaitingApproval", ModelPackage="wetread/4")
+    result = wetread("train", "--labels", folder, "--wait")
+    assert (result.exit_code, "model promote wetread/4" in result.stderr) == (0, True)
+
+
+def test_a_rejection_tells_every_reason_and_how_to_go_on(wetread, connection, folder) -> None:
+    end(connection, "Rejected", ("TooFewPatients", False), ("PatientAcrossSplit", False))
+    result = wetread("train", "--labels", folder, "--wait")
+    assert result.exit_code == 1
+    assert "TooFewPatients it is." in result.stdout
+    assert "PatientAcrossSplit it is." in result.stdout
+    assert "--accept-risk PatientAcrossSplit --accept-risk TooFewPatients" in result.stderr
+
+
+def test_a_failure_tells_where_and_why(wetread, connection, folder) -> None:
+    connection.executions.states = ["Audit", "Failed"]
+    connection.executions.ending = {"status": "FAILED", "error": "States.TaskFailed", "cause": "no room"}
+    result = wetread("train", "--labels", folder, "--wait")
+    assert result.exit_code == 1
+    facts = {line.split("  ")[0].strip(): line for line in result.stdout.splitlines()}
+    assert "Audit" in facts["Failed in"]
+    assert "no room" in facts["Failure"]
+
+
+def test_ctrl_c_says_that_the_run_goes_on(wetread, connection, folder, monkeypatch) -> None:
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following.time, "sleep", interrupt)
+    result = wetread("train", "--labels", folder, "--wait")
+    assert result.exit_code == 130
+    assert f"The run goes on: see `wetread runs {result.stdout.strip()}`" in result.stderr

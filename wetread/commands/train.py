@@ -1,0 +1,93 @@
+"""``wetread train``: labelled slices into the training bucket, a run of the training workflow on them, and its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from functions.domain.request import MOST_SEED
+from functions.domain.verdict import Risk
+from wetread import accounts, cohorts, training
+from wetread.commands.runs import tell
+from wetread.commands.session import Session, pass_session
+from wetread.console import note, program
+from wetread.following import follow
+from wetread.problems import ConfigProblem
+from wetread.runs import GOOD
+
+
+@click.command()
+@click.option(
+    "--labels",
+    required=True,
+    metavar="PATH",
+    help="A manifest.json or labels.csv, a folder that holds one of them, or an s3:// URI in the training bucket.",
+)
+@click.option("--wait/--no-wait", "waits", help="Follow the run to its end.  [default: no-wait]")
+@click.option(
+    "--accept-risk",
+    "accepted_risks",
+    type=click.Choice([risk.value for risk in Risk]),
+    metavar="CODE",
+    multiple=True,
+    help="A finding of the data gate that you accept; it stands on the model for good. May be given more than once.",
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, MOST_SEED), help="Of the split and of the training."
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A hyperparameter, such as epochs=40. May be given more than once.",
+)
+@pass_session
+def train(
+    session: Session,
+    *,
+    labels: str,
+    waits: bool,
+    accepted_risks: tuple[str, ...],
+    seed: int,
+    settings: tuple[str, ...],
+) -> None:
+    """Train a model on labelled slices; the workflow evaluates it and makes it champion if it is good enough.
+
+    Files that the labels name are looked for below the folder that the labels lie in. What the training bucket holds
+    already is not sent again. Prints the run's id.
+
+    With --wait it exits with 1 when the run is rejected or fails.
+    """
+    hyperparameters = _hyperparameters(settings)
+    source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
+    connection = session.connection
+    document = training.request(
+        connection, source, accepted_risks=accepted_risks, seed=seed, hyperparameters=hyperparameters
+    )
+    if not isinstance(source, str):
+        training.send(connection, source)
+    run = training.start(connection, document, session.now())
+    click.echo(run.run_id)
+    if not waits:
+        option = "--local " if connection.local else ""
+        note(f"Follow it with `{program()} {option}runs {run.run_id}`.")
+        return
+    run = follow(connection, run)
+    tell(session, connection, run, accounts.reasons(connection, run))
+    if run.outcome not in GOOD:
+        raise click.exceptions.Exit(1)
+
+
+def _hyperparameters(settings: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE texts as a document."""
+    found: dict[str, str] = {}
+    for text in settings:
+        name, sign, value = text.partition("=")
+        if not (name.strip() and sign and value.strip()):
+            raise ConfigProblem(f"--set takes NAME=VALUE, not {text!r}.", "Write for example --set epochs=40.")
+        if name.strip() in found:
+            raise ConfigProblem(f"--set names {name.strip()!r} twice.", "Give each hyperparameter once.")
+        found[name.strip()] = value.strip()
+    return found

@@ -1,0 +1,33 @@
+"""Documents of the training workflow, read from where it says that they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from functions.aws.objects import Documents
+from functions.domain import layout
+from wetread.connection import Connection
+
+
+def read(connection: Connection, uri: str) -> Any | None:
+    """The JSON document at an s3:// URI; None when there is none that can be read ("" is nowhere)."""
+    if not uri:
+        return None
+    bucket, key = layout.place(uri)
+    try:
+        return json.loads(Documents(connection.s3, bucket).find(key) or "null")
+    except ValueError:
+        return None
+
+
+def save(connection: Connection, uri: str, path: Path) -> bool:
+    """Write the object at an s3:// URI to a file; False when there is none ("" is nowhere)."""
+    if not uri:
+        return False
+    bucket, key = layout.place(uri)
+    body = Documents(connection.s3, bucket).find(key)
+    if body is not None:
+        path.write_bytes(body)
+    return body is not None

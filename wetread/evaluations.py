@@ -1,0 +1,94 @@
+"""Figures of an evaluation (evaluation/1) as people read them: tables of values with their 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from wetread.console import print_table, warn
+
+Table = tuple[str, Sequence[str], list[tuple[str, ...]]]
+"""Title, columns, lines."""
+
+
+def show(document: Any, *, in_full: bool = False) -> None:
+    """Print an evaluation: as a whole, and ``in_full`` by class and subgroup too."""
+    try:
+        tables = [_overall(document), *(_details(document) if in_full else ())]
+        comparison = _comparison(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        warn(f"Its evaluation is not of the form evaluation/1 ({type(error).__name__}: {error}).")
+        return
+    for title, columns, lines in tables:
+        print_table(columns, lines, title=title)
+    if comparison:
+        click.echo(f"\n{comparison}")
+
+
+def figure(value: Mapping[str, Any]) -> str:
+    """A figure with its interval: ``0.913 (0.820 to 0.970)``; one that does not exist is ``undefined``."""
+    if value["Value"] is None:
+        return "undefined"
+    if value.get("Low") is None or value.get("High") is None:
+        return f"{value['Value']:.3f}"
+    return f"{value['Value']:.3f} ({value['Low']:.3f} to {value['High']:.3f})"
+
+
+def _overall(document: Mapping[str, Any]) -> Table:
+    """The candidate as a whole, beside the champion that it was compared with, if there was one."""
+    models = {role: document[role] for role in ("Candidate", "Champion") if document.get(role)}
+    calibrations = [model["Calibration"] for model in models.values()]
+    lines = [
+        ("Model", *(f"{model['Model']['Name']} {model['Model']['Version']}" for model in models.values())),
+        ("Balanced accuracy", *(figure(model["BalancedAccuracy"]) for model in models.values())),
+        ("Accuracy", *(figure(model["Accuracy"]) for model in models.values())),
+        ("Calibration error (ECE)", *(_number(one["ECE"]) for one in calibrations)),
+        ("the same, uncalibrated", *(_number(one["ECEUncalibrated"]) for one in calibrations)),
+        ("Temperature", *(_number(one["Temperature"]) for one in calibrations)),
+    ]
+    cases = document["Cases"]
+    title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
+    return title, ("", *models), lines
+
+
+def _comparison(document: Mapping[str, Any]) -> str:
+    """Candidate against champion on the same cases, in a sentence; "" for a first model."""
+    paired = document.get("Paired")
+    if not paired:
+        return ""
+    values = {name: paired[one] for name, one in (("Value", "Difference"), ("Low", "Low"), ("High", "High"))}
+    return f"Balanced accuracy, candidate less champion on the same cases: {figure(values)}."
+
+
+def _details(document: Mapping[str, Any]) -> list[Table]:
+    """The candidate by class, its confusion matrix, and its subgroups where there are any."""
+    labels, model = document["Labels"], document["Candidate"]
+    by_class, cases = model["Classes"], document["Cases"]["ByClass"]
+    classes: list[tuple[str, ...]] = [
+        (
+            label,
+            str(cases[label]["Slices"]),
+            str(cases[label]["Patients"]),
+            *(figure(by_class[label][name]) for name in ("Sensitivity", "Specificity", "AUC")),
+        )
+        for label in labels
+    ]
+    matrix = zip(labels, model["ConfusionMatrix"], strict=True)
+    confusion: list[tuple[str, ...]] = [(label, *(str(number) for number in counts)) for label, counts in matrix]
+    subgroups: list[tuple[str, ...]] = [
+        (one["Attribute"], one["Value"], str(one["Slices"]), str(one["Patients"]), figure(one["BalancedAccuracy"]))
+        for one in model["Subgroups"]
+    ]
+    tables: list[Table] = [
+        ("By class", ("Class", "Slices", "Patients", "Sensitivity", "Specificity", "AUC"), classes),
+        ("Confusion matrix", ("Truth", *(f"read as {label}" for label in labels)), confusion),
+    ]
+    if subgroups:
+        tables.append(("Subgroups", ("Attribute", "Value", "Slices", "Patients", "Balanced accuracy"), subgroups))
+    return tables
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

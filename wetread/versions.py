@@ -1,0 +1,98 @@
+"""Model versions as people see them: which is champion, which is withdrawn, and what is known of one."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from functions.aws.champion import Champion, Champions, Withdrawal
+from functions.aws.registry import ModelVersion
+from wetread.formats import ago
+
+COLUMNS = ("", "Version", "Name", "Its version", "Balanced accuracy", "Approval", "Created", "Artifact")
+READERS = 8
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A version, the champion of all (None: nobody), and the version's withdrawal if it is withdrawn."""
+
+    version: ModelVersion
+    champion: Champion | None
+    withdrawal: Withdrawal | None
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether new batches use it."""
+        return self.champion is not None and self.champion.model_package == self.version.model_package
+
+    def line(self, now: datetime) -> tuple[str, ...]:
+        """One line of the list, in COLUMNS."""
+        version = self.version
+        return (
+            "champion" if self.is_champion else "withdrawn" if self.withdrawal else "",
+            version.model_package,
+            version.name,
+            version.version,
+            _accuracy(version),
+            version.approval,
+            ago(version.created_at, now),
+            version.artifact_sha256[:12],
+        )
+
+    def facts(self) -> list[tuple[str, str]]:
+        """All that is known of the version, as name and value; figures stand in its evaluation."""
+        version = self.version
+        facts = {
+            "ARN": version.arn,
+            "Name": f"{version.name} {version.version}",
+            "Approval": version.approval,
+            "Created": version.created_at,
+            "Champion": f"since {self.champion.promoted_at}" if self.is_champion and self.champion else "no",
+            "Withdrawn": f"{self.withdrawal.withdrawn_at}: {self.withdrawal.reason}" if self.withdrawal else "no",
+            "Run": version.run or "none: registered by hand",
+            "Evaluated against": version.evaluated_against or "no champion",
+            "Balanced accuracy": _accuracy(version),
+            "Accepted risks": ", ".join(version.accepted_risks) or "none",
+            "Snapshot digest": version.snapshot_digest,
+            "Artifact SHA-256": version.artifact_sha256,
+            "Evaluation": version.evaluation_uri,
+        }
+        unknown = () if version.run else ("Evaluated against", "Balanced accuracy", "Accepted risks")
+        return [(name, value) for name, value in facts.items() if value and name not in unknown]
+
+    def to_json(self) -> dict[str, Any]:
+        """The version for programs, under AWS-style names; absent values are null."""
+        version, withdrawal = self.version, self.withdrawal
+        return {
+            "ModelPackage": version.model_package,
+            "ModelPackageArn": version.arn,
+            "ModelApprovalStatus": version.approval,
+            "CreatedAt": version.created_at,
+            "Name": version.name,
+            "Version": version.version,
+            "ArtifactSHA256": version.artifact_sha256,
+            "Champion": self.is_champion,
+            "WithdrawnAt": withdrawal.withdrawn_at if withdrawal else None,
+            "WithdrawnReason": withdrawal.reason if withdrawal else None,
+            "Run": version.run or None,
+            "SnapshotDigest": version.snapshot_digest or None,
+            "AcceptedRisks": list(version.accepted_risks),
+            "BalancedAccuracy": version.balanced_accuracy,
+            "EvaluatedAgainst": version.evaluated_against or None,
+            "EvaluationUri": version.evaluation_uri or None,
+        }
+
+
+def standings(versions: list[ModelVersion], champions: Champions) -> list[Standing]:
+    """How each version stands, in the same order."""
+    champion = champions.get()
+    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        withdrawals = pool.map(lambda version: champions.withdrawal(version.model_package), versions)
+        return [Standing(version, champion, one) for version, one in zip(versions, withdrawals, strict=True)]
+
+
+def _accuracy(version: ModelVersion) -> str:
+    return "-" if version.balanced_accuracy is None else f"{version.balanced_accuracy:.3f}"
