@@ -67,7 +67,7 @@ class Worker:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
         # Buffers are batch normalisation's statistics, which are averaged once per epoch.
-        return DistributedDataParallel(network, devices, broadcast_buffers=False)
+        return DistributedDataParallel(network, devices, forward_sync_buffers=False)
 
 
 @contextmanager

@@ -98,8 +98,8 @@ def _load(
     problems = [problem for of_worker in worker.gather(problems) for problem in of_worker]
     if samples is None or problems:
         more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-        shown = "; ".join(problems[:SHOWN_PROBLEMS])
-        raise TrainingError(f"{len(problems)} slices of the snapshot cannot be trained on: {shown}{more}.")
+        shown = "; ".join(problem.rstrip(".") for problem in problems[:SHOWN_PROBLEMS])
+        raise TrainingError(f"{len(problems)} of the snapshot's slices cannot be trained on: {shown}{more}.")
     return samples.part(slice(len(training))), samples.part(slice(len(training), None))
 
 

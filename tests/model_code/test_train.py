@@ -100,7 +100,7 @@ def test_every_slice_that_cannot_be_read_is_named_by_its_line(tmp_path: Path) ->
     assert {slices[1].split, slices[29].split} == {"train", "validation"}
     with pytest.raises(TrainingError) as caught:
         train(opt_ml(tmp_path, slices, image_size=SIZE))
-    assert "2 slices of the snapshot cannot be trained on: line 2: NotDicom" in str(caught.value)
+    assert "2 of the snapshot's slices cannot be trained on: line 2: NotDicom" in str(caught.value)
     assert "; line 30: NotDicom" in str(caught.value)
 
 
