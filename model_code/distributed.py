@@ -1,7 +1,7 @@
 """One training process among others: its place, and what it shares with them.
 
 A process learns its place from the variables that torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR,
-MASTER_PORT); without them it trains alone. Each worker keeps a fixed share of the slices, so that every slice is decoded
+MASTER_PORT); without them it trains alone. Each worker keeps a fixed share of the slices, so that each slice is decoded
 and held once in all.
 """
 
