@@ -24,7 +24,7 @@ class Checkpoints:
         self._run = {"format": FORMAT, **run}
 
     def write(self, state: State) -> None:
-        """Replace the checkpoint, wholly or not at all; ``state`` is made of tensors, numbers, texts, lists and dicts."""
+        """Replace the checkpoint, wholly or not at all; ``state``: tensors, numbers, texts, and lists and dicts of them."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
         torch.save({"run": self._run, "state": state}, partial)
