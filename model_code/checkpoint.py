@@ -24,7 +24,7 @@ class Checkpoints:
         self._run = {"format": FORMAT, **run}
 
     def write(self, state: State) -> None:
-        """Replace the checkpoint, wholly or not at all; ``state``: tensors, numbers, texts, and lists and dicts of them."""
+        """Replace the checkpoint, wholly or not at all; ``state`` holds tensors, numbers, texts, lists and dicts."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
         torch.save({"run": self._run, "state": state}, partial)
