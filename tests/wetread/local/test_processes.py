@@ -12,9 +12,10 @@ from wetread.local.processes import Guard
 
 # An owner that starts a child, which starts two of its own, one of them in a group of its own. All sleep.
 OWNER = """
-import subprocess, sys
+import signal, subprocess, sys
 from pathlib import Path
 from wetread.local.processes import guard
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 script = "import subprocess as s,time;a=s.Popen(['sleep','60']);b=s.Popen(['sleep','60'],start_new_session=True)"
 script += ";print(a.pid,b.pid,flush=True);time.sleep(60)"
 child = guard().start([sys.executable, "-c", script], cwd=Path("/"), environment={"PATH": "/usr/bin:/bin"},
