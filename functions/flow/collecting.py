@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from functions.flow.marking import Marking
 from functions.settings import Metric
 
 READERS = 16  # outputs read and rows written at once; S3 and DynamoDB wait far longer than they work
+CHUNK = 500  # rows held at once, so that a larger job needs more time and hardly more memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,24 @@ class Outcome:
             Metric.UPLOADS_FAILED: self.failed,
             Metric.JOBS_FAILED: self.jobs_failed,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EndedJob:
+    """What there is to settle: a job, its batch, the names in its manifest, and the output keys by upload id."""
+
+    batch: Batch
+    job: TransformJob
+    manifest: Sequence[str]
+    outputs: Mapping[str, str]
+
+    def member(self, position: int) -> str:
+        """The upload id at a position of the manifest."""
+        return layout.upload_of_instance(self.manifest[position])
+
+    def holds(self, row: Row) -> bool:
+        """Whether the row is the batch's: still to be settled, or ended by whoever collected it before."""
+        return row.batch_id == self.batch.batch_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,36 +90,53 @@ class Collecting:
         return outcome
 
     def _collect_rows(self, batch: Batch, job: TransformJob) -> tuple[Outcome, int]:
-        """Settle each upload of the manifest that the batch still holds; also return how many outputs there are."""
-        manifest = self._manifest(batch)
-        members = [layout.upload_of_instance(name) for name in manifest]
-        rows = self.index.get_many(members)
+        """Settle each upload of the manifest that the batch still holds; also return how many outputs there are.
+
+        What is settled stays settled: who collects after a death in the midst goes on with what is left.
+        """
         keys = self.work.keys(layout.output_prefix(job.name))
         outputs = {upload: key for key in keys if (upload := layout.upload_of_output(key))}
-
+        ended = _EndedJob(batch=batch, job=job, manifest=self._manifest(batch), outputs=outputs)
+        settled: Counter[Status | None] = Counter()
         errors: list[Exception] = []
+        with ThreadPoolExecutor(READERS) as pool:
+            for chunk in _chunks(len(ended.manifest)):
+                try:
+                    settled.update(self._settle_chunk(ended, chunk, pool.map, errors))
+                except Exception as error:
+                    errors.append(error)
+        if errors:  # each neighbour is settled; the batch stays open and the message comes again for the rest
+            raise errors[0]
+        return Outcome(
+            completed=settled[Status.COMPLETED],
+            failed=settled[Status.FAILED],
+            retried=settled[Status.PENDING],
+            jobs_failed=int(job.status != JobStatus.COMPLETED),
+        ), len(outputs)
 
-        def settle(position: int) -> Status | None:
-            row = rows.get(members[position])
-            if row is None or row.status != Status.BATCHED or row.batch_id != batch.batch_id:
-                return None
+    def _settle_chunk(
+        self, ended: _EndedJob, chunk: range, at_once: Callable[..., Iterable[Any]], errors: list[Exception]
+    ) -> list[Status | None]:
+        """Settle the uploads at some positions of the manifest, and delete the copies of all there that have ended.
+
+        Those too that an earlier collector has ended: it may have died before it deleted them.
+        """
+        rows = self.index.get_many(ended.member(position) for position in chunk)
+        held = [(position, row) for position in chunk if (row := rows.get(ended.member(position))) and ended.holds(row)]
+
+        def settle(place: tuple[int, Row]) -> Status | None:
             try:
-                return self._settle(row, position, len(members), batch, job, outputs.get(row.upload_id))
+                return self._settle(ended, *place)
             except Exception as error:
                 errors.append(error)
                 return None
 
-        with ThreadPoolExecutor(READERS) as pool:
-            settled = list(pool.map(settle, range(len(members))))
-        if errors:  # each neighbour is settled; the batch stays open and the message comes again for the rest
-            raise errors[0]
-        self.work.delete([layout.instance_key(one) for one, now in zip(manifest, settled, strict=True) if _ended(now)])
-        return Outcome(
-            completed=settled.count(Status.COMPLETED),
-            failed=settled.count(Status.FAILED),
-            retried=settled.count(Status.PENDING),
-            jobs_failed=int(job.status != JobStatus.COMPLETED),
-        ), len(outputs)
+        waiting = [(position, row) for position, row in held if row.status == Status.BATCHED]
+        settled: list[Status | None] = list(at_once(settle, waiting))
+        over = [position for position, row in held if row.status.terminal]
+        over += [position for (position, _), now in zip(waiting, settled, strict=True) if now and now.terminal]
+        self.work.delete([layout.instance_key(ended.manifest[position]) for position in over])
+        return settled
 
     def _mark_if_withdrawn(self, batch: Batch) -> None:
         """Mark the batch's results if its version was withdrawn while the job ran.
@@ -109,24 +146,27 @@ class Collecting:
         """
         withdrawal = self.marking.champions.withdrawal(batch.model_package)
         if withdrawal:
-            rows = self.index.get_many(map(layout.upload_of_instance, self._manifest(batch)))
-            self.marking.mark_rows(rows.values(), withdrawal)
+            members = list(map(layout.upload_of_instance, self._manifest(batch)))
+            for chunk in _chunks(len(members)):
+                rows = self.index.get_many(members[position] for position in chunk)
+                self.marking.mark_rows(rows.values(), withdrawal)
 
     def _manifest(self, batch: Batch) -> list[str]:
         """The entries of a batch's manifest, without its prefix."""
         entries: list[str] = self.work.read(layout.manifest_key(batch.batch_id))[1:]
         return entries
 
-    def _settle(
-        self, row: Row, position: int, batch_size: int, batch: Batch, job: TransformJob, output_key: str | None
-    ) -> Status | None:
+    def _settle(self, ended: _EndedJob, position: int, row: Row) -> Status | None:
         """One row's next status, written; None when the batch does not hold the row any more."""
+        batch, job, output_key = ended.batch, ended.job, ended.outputs.get(row.upload_id)
         try:
             if output_key is None:
                 raise MalformedPrediction(*_no_output(job))
             answer = prediction.parse(self.work.read_bytes(output_key), row.content_sha256 or "")
         except MalformedPrediction as problem:
-            retry = after_failure(row, position, batch_size, batch.batch_id, job.failure_reason, self.max_attempts)
+            retry = after_failure(
+                row, position, len(ended.manifest), batch.batch_id, job.failure_reason, self.max_attempts
+            )
             if retry is None:
                 return self._fail(row, batch, problem.code, problem.reason)
             back = self.index.hand_back(row, batch.batch_id, retry, timestamp(self.clock()))
@@ -164,8 +204,9 @@ class Collecting:
         return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, ["RetryGroup"]) else None
 
 
-def _ended(status: Status | None) -> bool:
-    return status is not None and status.terminal
+def _chunks(count: int) -> Iterator[range]:
+    """The positions from 0 to ``count``, some at a time."""
+    return (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
 
 
 def _no_output(job: TransformJob) -> tuple[FailureCode, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
+from botocore.exceptions import ClientError
 
-from functions.domain.row import Status
+from functions.domain import layout
+from functions.domain.row import Row, Status
 from functions.flow.collecting import Outcome
 from tests.fakes.dicom import ct
+from tests.fakes.wire import client_error
 from tests.fakes.world import RESULTS, World, answer
 
 POISON = ct(SOPInstanceUID="1.2.666")
@@ -122,6 +125,84 @@ def test_copies_of_ended_uploads_are_deleted_and_those_of_others_kept() -> None:
     assert kept == [f"instances/{row.upload_id}.dcm" for row in world.rows() if row.status == Status.PENDING]
 
 
+class Death(BaseException):
+    """Lambda ends the function at its timeout."""
+
+
+def test_a_collect_that_dies_in_the_midst_is_completed_by_the_next_without_redoing_what_is_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("functions.flow.collecting.CHUNK", 10)
+    world, name = running(45)
+    world.sagemaker.end(name, answer)
+    written: list[str] = []
+
+    def dying(operation: str, when: str) -> None:
+        if operation == "update_item" and when == "after":
+            written.append(operation)
+        if len(written) >= 25:
+            raise Death
+
+    for wire in world.clients.values():
+        wire.interfere = dying
+    with pytest.raises(Death):
+        world.collecting.collect(name)
+    for wire in world.clients.values():
+        wire.interfere = lambda _operation, _when: None
+    settled = {row.upload_id: row for row in world.rows() if row.status == Status.COMPLETED}
+    assert 25 <= len(settled) < 45
+    assert world.batches.holders() == {0: layout.batch_of_job("wetread", name)}
+
+    world.wait(300)
+    world.s3.reads = 0
+    assert world.collecting.collect(name) == Outcome(completed=45 - len(settled))
+    assert world.s3.reads == 1 + 45 - len(settled)  # the manifest, and no output of a row that was settled
+    assert {one: world.index.get(one) for one in settled} == settled
+    assert all(row.status == Status.COMPLETED for row in world.rows())
+    assert not [key for _, key in world.s3.objects if key.startswith("instances/")]
+    assert world.batches.holders() == {}
+
+
+def test_only_some_rows_are_held_at_once_and_each_copy_goes_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.flow.collecting.CHUNK", 10)
+    world, name = running(25)
+    world.sagemaker.end(name, answer)
+    read, copies = world.index.get_many, []
+    asked: list[int] = []
+
+    def get_many(upload_ids: Iterable[str]) -> dict[str, Row]:
+        ids = list(upload_ids)
+        asked.append(len(ids))
+        copies.append(sum(key.startswith("instances/") for _, key in world.s3.objects))
+        return read(ids)
+
+    monkeypatch.setattr(world.index, "get_many", get_many)
+    assert world.collecting.collect(name) == Outcome(completed=25)
+    assert asked == [10, 10, 5]
+    assert copies == [25, 15, 5]
+
+
+def test_copies_that_could_not_be_deleted_keep_no_row_from_its_answer_and_go_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("functions.flow.collecting.CHUNK", 10)
+    world, name = running(25)
+    world.sagemaker.end(name, answer)
+
+    def refusing(operation: str, _when: str) -> None:
+        if operation == "delete_objects":
+            raise client_error("SlowDown")
+
+    world.clients["s3"].interfere = refusing
+    with pytest.raises(ClientError, match="SlowDown"):
+        world.collecting.collect(name)
+    assert all(row.status == Status.COMPLETED for row in world.rows())
+    world.clients["s3"].interfere = lambda _operation, _when: None
+    assert world.collecting.collect(name) == Outcome()
+    assert not [key for _, key in world.s3.objects if key.startswith("instances/")]
+    assert world.batches.holders() == {}
+
+
 def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     world = World()
     world.crown()
@@ -150,7 +231,8 @@ def storm(world: World, output: Callable[[bytes], bytes | None], jobs: int = 60,
     raise AssertionError("no quiescence")
 
 
-def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour() -> None:
+def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.flow.collecting.CHUNK", 7)  # a half is one of the whole manifest, not of a chunk
     world = World(slots=1)
     world.crown()
     for number in range(63):

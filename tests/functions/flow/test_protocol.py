@@ -281,5 +281,6 @@ def test_no_schedule_loses_doubles_or_strands_an_upload(seed: int, monkeypatch: 
     monkeypatch.setattr("functions.flow.collecting.ThreadPoolExecutor", SerialPool)
     monkeypatch.setattr("functions.flow.marking.ThreadPoolExecutor", SerialPool)
     monkeypatch.setattr("functions.aws.batches.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("functions.flow.collecting.CHUNK", 3)
     monkeypatch.setattr("functions.aws.batches.CLAIM_CHUNK", 2)  # more steps, more chances to be overtaken
     Storm(seed).run(uploads=random.Random(seed).randint(5, 25))
