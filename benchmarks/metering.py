@@ -1,0 +1,162 @@
+"""Stands between the functions and the AWS in memory: counts requests and DynamoDB's units, and takes its time."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from functions.aws.index import IndexName
+from tests.fakes.world import World
+
+# Seconds a request takes, really slept. What carries many items takes longer than what carries one.
+LATENCY: Mapping[str, float] = {"s3": 0.030, "dynamodb": 0.005, "kms": 0.010, "sqs": 0.010, "sagemaker": 0.100}
+MANY_ITEMS = 0.020  # BatchGetItem, TransactWriteItems, Query
+OF_MANY = frozenset({"batch_get_item", "transact_write_items", "query"})
+KEYS_OF_LIST = 1000
+WRITES = {"put_item": "Put", "update_item": "Update", "delete_item": "Delete"}
+INDEXES = [(index.partition, index.sort) for index in IndexName]
+
+
+@dataclass
+class Meter:
+    """What was asked of AWS. ``slow``: whether requests take time; ``keep``: whether row updates are remembered."""
+
+    slow: bool = False
+    keep: bool = False
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
+    updates: list[Any] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def real_time(self) -> Iterator[None]:
+        """Within it every request takes its latency."""
+        self.slow = True
+        try:
+            yield
+        finally:
+            self.slow = False
+
+    def reset(self) -> None:
+        """Count from nought."""
+        self.requests, self.units, self.updates = Counter(), Counter(), []
+
+    def took(self, service: str, operation: str, answer: Any) -> None:
+        """Count a request, and sleep as long as it would have taken."""
+        pages = 1
+        if operation == "list_objects_v2":  # the AWS in memory answers in one page
+            pages = max(1, math.ceil(len(answer["Contents"]) / KEYS_OF_LIST))
+        with self._lock:
+            self.requests[service, operation] += pages
+        if self.slow:
+            time.sleep(pages * (MANY_ITEMS if operation in OF_MANY else LATENCY[service]))
+
+    def add(self, unit: str, amount: float) -> None:
+        """Add DynamoDB units."""
+        with self._lock:
+            self.units[unit] += amount  # type: ignore[assignment]
+
+
+def metered(world: World) -> Meter:
+    """Put a meter between a world's functions and its AWS."""
+    meter = Meter()
+    for service, wire in world.clients.items():
+        kind = _MeteredTables if service == "dynamodb" else _Metered
+        wire._fake = kind(service, wire._fake, meter)
+    return meter
+
+
+class _Metered:
+    """One service."""
+
+    def __init__(self, service: str, fake: Any, meter: Meter) -> None:
+        self._service = service
+        self._fake = fake
+        self._meter = meter
+
+    def __getattr__(self, operation: str) -> Any:
+        method = getattr(self._fake, operation)
+
+        def call(**request: Any) -> Any:
+            answer = method(**request)
+            self._meter.took(self._service, operation, answer)
+            return answer
+
+        return call
+
+
+class _MeteredTables(_Metered):
+    """DynamoDB: its price is by the size of what is read and written, index entries included."""
+
+    def __getattr__(self, operation: str) -> Any:
+        call = super().__getattr__(operation)
+        if operation in WRITES or operation == "transact_write_items":
+            return lambda **request: self._write(operation, call, request)
+        return lambda **request: self._read(operation, call(**request), request)
+
+    def _write(self, operation: str, call: Any, request: Any) -> Any:
+        actions = request.get("TransactItems") or [{WRITES[operation]: request}]
+        if self._meter.keep and request.get("TableName") == "index":
+            self._meter.updates.append(request)
+        places = [self._place(action) for one in actions for action in one.values()]
+        before = [self._fake.tables[table].get(key, {}) for table, key in places]
+        try:
+            return call(**request)
+        finally:  # a write whose condition is false is charged too
+            after = [self._fake.tables[table].get(key, {}) for table, key in places]
+            for old, new in zip(before, after, strict=True):
+                self._charge(old, new, 2 if "TransactItems" in request else 1)
+
+    def _place(self, action: Any) -> tuple[str, str]:
+        return action["TableName"], self._fake._key(action)
+
+    def _charge(self, old: Any, new: Any, times: int) -> None:
+        self._meter.add("written, table", times * max(1, _kilobytes(old), _kilobytes(new)))
+        # Index entries follow asynchronously and are charged as ordinary writes. Each index has all attributes.
+        for names in INDEXES:
+            was, now = ([item[name] for name in names if name in item] for item in (old, new))
+            has_been, is_now = len(was) == 2, len(now) == 2
+            if has_been and is_now and was == now:
+                self._meter.add("written, indexes", max(_kilobytes(old), _kilobytes(new)) if old != new else 0)
+            else:
+                self._meter.add("written, indexes", _kilobytes(old) * has_been + _kilobytes(new) * is_now)
+
+    def _read(self, operation: str, answer: Any, request: Any) -> Any:
+        if operation == "query":
+            size = sum(map(size_of, answer.get("Items", [])))
+            self._meter.add("read", max(0.5, math.ceil(size / 4096) / 2))
+        elif operation == "batch_get_item":
+            for table, wanted in request["RequestItems"].items():
+                found = [math.ceil(size_of(item) / 4096) for item in answer["Responses"][table]]
+                self._meter.add("read", sum(found) + len(wanted["Keys"]) - len(found))
+        else:
+            self._meter.add("read", max(1, math.ceil(size_of(answer.get("Item", {})) / 4096)))
+        return answer
+
+
+def _kilobytes(item: Any) -> int:
+    return math.ceil(size_of(item) / 1024)
+
+
+def size_of(item: Mapping[str, Any]) -> int:
+    """An item's size as DynamoDB counts it: names and values in UTF-8, a number as two digits a byte and one more."""
+    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(value: Mapping[str, Any]) -> int:
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return len(content.encode())
+    if kind == "N":
+        return math.ceil(len(content.strip("-0.").replace(".", "")) / 2) + 1
+    if kind == "M":
+        return 3 + sum(1 + len(name.encode()) + _value_size(inner) for name, inner in content.items())
+    if kind == "L":
+        return 3 + sum(1 + _value_size(inner) for inner in content)
+    return 1 if kind in {"BOOL", "NULL"} else sum(len(one.encode()) for one in content)
