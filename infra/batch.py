@@ -16,7 +16,8 @@ from infra.function import Function, FunctionDefaults
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
-# A batch of 5,000 takes about 100 table calls to claim and 15,000 short calls, many at a time, to collect.
+# A batch of 5,000 takes about 100 table calls to claim and 15,000 short calls, many at a time, to collect: see
+# docs/performance.md. A collect that ends at its timeout all the same is gone on with by the sweep.
 DISPATCH_TIMEOUT = Duration.minutes(1)
 COLLECT_TIMEOUT = Duration.minutes(5)
 
