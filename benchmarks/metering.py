@@ -118,7 +118,7 @@ class _MeteredTables(_Metered):
 
     def _charge(self, old: Any, new: Any, times: int) -> None:
         self._meter.add("written, table", times * max(1, _kilobytes(old), _kilobytes(new)))
-        # Index entries follow asynchronously and are charged as ordinary writes. Each index has all attributes.
+        # Index entries follow later: taken as ordinary writes, after transactions too. Each has all attributes.
         for names in INDEXES:
             was, now = ([item[name] for name in names if name in item] for item in (old, new))
             has_been, is_now = len(was) == 2, len(now) == 2

@@ -1,7 +1,9 @@
 """What AWS charges for the requests of the control plane: on-demand list prices of us-east-1, in USD, free tiers aside.
 
-Sources: the services' price pages (aws.amazon.com/<service>/pricing), read for 2026-11. Requests that cost nothing are
-S3's DELETE, every request to SageMaker's API, and the events that SageMaker itself sends.
+They are those of the services' price pages (aws.amazon.com/<service>/pricing) as known in November 2026, typed in and
+not fetched: look them up before you rely on a sum. DynamoDB's are the ones since November 2024. Some third-party pages
+list S3's events as free; here they cost what EventBridge's opt-in events do. Nothing is charged for S3's DELETE, for
+requests to SageMaker's API, and for the events that SageMaker itself sends.
 """
 
 from __future__ import annotations
