@@ -81,7 +81,9 @@ class StageConfig:
     min_acquisition_gain: float = 0.1
     approval: str = "auto"  # manual: a person approves what passed the gate
 
-    # The jobs of a retraining: training on the one kind of host, audit and evaluation on the other.
+    quantise: bool = True  # a form in 8-bit integers may serve, where it is proved; otherwise fp32 only
+
+    # The jobs of a retraining: training on the one kind of host; audit, optimisation and evaluation on the other.
     training_instance_type: str = "ml.m5.2xlarge"
     training_instance_count: int = 1
     training_volume_gb: int = 50  # of the processing hosts too: they read the same slices

@@ -1,7 +1,8 @@
-"""What a retraining asks of SageMaker: the requests of its training job and of its two processing jobs.
+"""What a retraining asks of SageMaker: the requests of its training job and of its three processing jobs.
 
 Values that only a run knows are JSONata expressions on the workflow's variables: ``$run``, ``$snapshot`` (the answer of
-the function ``snapshot``) and ``$training`` (the training job and its artifact).
+the function ``snapshot``), ``$training`` (the training job and its artifact) and ``$candidateUri`` (the artifact with
+its faster forms, which is what is measured and promoted).
 """
 
 from __future__ import annotations
@@ -79,9 +80,15 @@ class JobRequests:
         """CreateProcessingJob: what only the pixels of the snapshot's slices can tell."""
         return self._processing("audit", "audit", [_SNAPSHOT, _SLICES])
 
+    def optimisation(self) -> dict[str, Any]:
+        """CreateProcessingJob: the trained candidate again, with faster forms proved on the held-out slices."""
+        trained = "$input('candidate', 'S3Prefix', $training.ModelArtifactUri)"
+        arguments = () if self._config.quantise else ("--fp32-only",)
+        return self._processing("optimise", "optimised", [_SNAPSHOT, _SLICES, trained], *arguments)
+
     def evaluation(self) -> dict[str, Any]:
         """CreateProcessingJob: candidate and champion (if there is one) on the snapshot's held-out slices."""
-        candidate = "$input('candidate', 'S3Prefix', $training.ModelArtifactUri)"
+        candidate = "$input('candidate', 'S3Prefix', $candidateUri)"
         champion = "$snapshot.Champion.ArtifactUri ? $input('champion', 'S3Prefix', $snapshot.Champion.ArtifactUri)"
         return self._processing("evaluate", "evaluation", [_SNAPSHOT, _SLICES, candidate, champion])
 
@@ -94,11 +101,11 @@ class JobRequests:
         """The S3 URI of something that the run keeps."""
         return jsonata(f"'{self._folder}' & $run & '/{path}'")
 
-    def _processing(self, command: str, output: str, inputs: list[str]) -> dict[str, Any]:
+    def _processing(self, command: str, output: str, inputs: list[str], *arguments: str) -> dict[str, Any]:
         written = {"S3Uri": self.uri(output), "LocalPath": f"{OUTPUTS}/{output}", "S3UploadMode": "EndOfJob"}
         return {
             "ProcessingJobName": self.name(command),
-            "AppSpecification": {"ImageUri": self._image_uri, "ContainerArguments": [command]},
+            "AppSpecification": {"ImageUri": self._image_uri, "ContainerArguments": [command, *arguments]},
             "RoleArn": self._role_arn,
             "ProcessingInputs": jsonata(f"({_INPUT}; [{', '.join(inputs)}])"),
             "ProcessingOutputConfig": {

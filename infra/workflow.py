@@ -20,6 +20,7 @@ from infra.workflow_role import WorkflowRole
 from infra.workflow_states import States
 
 WAITS = Duration.days(1)  # for quotas, throttled calls and functions
+PROCESSING_JOBS = 3
 DATA_KEY_REUSED = Duration.minutes(5)
 
 
@@ -104,4 +105,4 @@ class Workflow(Construct):
 def longest_run(config: StageConfig) -> Duration:
     """Longer than any run whose jobs keep to their own limits; SageMaker ends those that do not."""
     training = config.training_max_wait_seconds if config.training_spot else config.training_max_seconds
-    return Duration.seconds(training + 2 * config.processing_max_seconds).plus(WAITS)
+    return Duration.seconds(training + PROCESSING_JOBS * config.processing_max_seconds).plus(WAITS)

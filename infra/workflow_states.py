@@ -1,4 +1,4 @@
-"""The states of a retraining: snapshot, audit, gate, train, evaluate, gate, promote, and a notice of how it ended."""
+"""The states of a retraining: snapshot, audit, gate, train, optimise, evaluate, gate, promote, and a last notice."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ class States(Construct):
         audit = self._run_job("Audit", "Processing", requests.audit(), audited)
         gate_data = self._call("GateData", gate, _to_gate("Audit"), judged)
         train = self._run_job("Train", "Training", requests.training(), _TRAINED)
+        optimised = {"candidateUri": requests.uri("optimised/model.tar.gz")}
+        optimise = self._run_job("Optimise", "Processing", requests.optimisation(), optimised)
         evaluate = self._run_job("Evaluate", "Processing", requests.evaluation(), evaluated)
         gate_model = self._call("GateModel", gate, _to_gate("Evaluation"), judged)
         decided = self._promote(promote)
@@ -75,7 +77,7 @@ class States(Construct):
         self.start = self._begin()
         self.start.next(taken).next(self._choose("SnapshotTaken?", {"$snapshot.Taken = true": audit}, rejected))
         audit.next(gate_data).next(self._choose("DataSound?", {"$verdict.Passed = true": train}, rejected))
-        train.next(evaluate).next(gate_model)
+        train.next(optimise).next(evaluate).next(gate_model)
         gate_model.next(self._choose("GoodEnough?", {"$verdict.Passed = true": decided}, rejected))
         outcomes = {"$promotion.Outcome = 'Promoted'": promoted, "$promotion.Outcome = 'AwaitingApproval'": awaiting}
         decided.next(self._choose("Promoted?", outcomes, rejected))
@@ -101,7 +103,7 @@ class States(Construct):
             {
                 "Snapshot": jsonata("$snapshot"),
                 "TrainingJobName": jsonata("$training.TrainingJobName"),
-                "ModelArtifactUri": jsonata("$training.ModelArtifactUri"),
+                "ModelArtifactUri": jsonata("$candidateUri"),
             },
             {"promotion": jsonata(ANSWER), "modelPackage": jsonata(f"{ANSWER}.ModelPackage")},
         )

@@ -3,6 +3,7 @@
 python -m model_code serve           answer predictions over HTTP with the model in /opt/ml/model
 python -m model_code train           train on the snapshot of a training job's channels and write /opt/ml/model
 python -m model_code audit           look for what would flatter a model in a processing job's snapshot
+python -m model_code optimise        give a processing job's candidate faster forms, proved on the held-out slices
 python -m model_code evaluate        measure a processing job's candidate, and champion, on the snapshot's test slices
 python -m model_code pack DIR FILE   pack a model folder as model.tar.gz
 python -m model_code check FILE      unpack a model.tar.gz safely, load it, and print its identity as JSON
@@ -27,6 +28,7 @@ from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
 from model_code.evaluation.command import evaluate
 from model_code.inference import model_fn
+from model_code.optimisation.command import optimise
 from model_code.packing import pack, unpack
 from model_code.server import serve
 from model_code.train import train
@@ -56,6 +58,8 @@ def _run(options: argparse.Namespace) -> None:
         _told(lambda: train(container), container.failure)
     elif options.command == "audit":
         _told(lambda: audit(container.processing), container.message)
+    elif options.command == "optimise":
+        _told(lambda: optimise(container.processing, quantise=not options.fp32_only), container.message)
     elif options.command == "evaluate":
         _told(lambda: evaluate(container.processing), container.message)
     elif options.command == "pack":
@@ -90,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="answer predictions over HTTP")
     commands.add_parser("train", help="train on the snapshot's slices")
     commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
+    optimising = commands.add_parser("optimise", help="give the candidate faster forms that are proved equal")
+    optimising.add_argument("--fp32-only", action="store_true", help="do not try 8-bit integers")
     commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
     pack = commands.add_parser("pack", help="pack a model folder as model.tar.gz")
     pack.add_argument("folder", type=Path)

@@ -2,6 +2,7 @@
 
 model.pth              the network's state dict, nothing that runs
 metadata.json          identity, labels and preprocessing
+forms/                 the same network for OpenVINO, once ``optimise`` has proved it
 code/inference.py      the four functions; replace it to bring your own script
 code/requirements.txt  empty, so that no start needs the internet
 code/model_code/       the modules that code/inference.py imports, for containers that have no model_code
@@ -40,24 +41,36 @@ def check_layout(model_dir: Path) -> None:
         raise ArtifactError(f"The model folder lacks {', '.join(missing)}; a model.tar.gz holds {', '.join(LAYOUT)}.")
 
 
-def load(model_dir: Path) -> tuple[nn.Module, Metadata]:
-    """Return the network in evaluation mode with its metadata.
-
-    Raises ArtifactError for an incomplete folder, weights that are not those metadata.json names, weights that are
-    more than tensors, or weights of another network.
-    """
+def describe(model_dir: Path) -> Metadata:
+    """Return the metadata of a complete folder; raises ArtifactError for one that is not."""
     check_layout(model_dir)
-    about = metadata.parse((model_dir / METADATA).read_text(encoding="utf-8"))
-    weights = (model_dir / WEIGHTS).read_bytes()
-    if sha256(weights) != about.weights_sha256:
+    return metadata.parse((model_dir / METADATA).read_text(encoding="utf-8"))
+
+
+def read_verified(path: Path, digest: str) -> bytes:
+    """Return a file's bytes; raises ArtifactError unless they are those whose SHA-256 metadata.json names."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"The model folder lacks {path.name}, which metadata.json names.") from None
+    if sha256(content) != digest:
         raise ArtifactError(
-            f"{WEIGHTS} has the sha256 {sha256(weights)}, metadata.json says {about.weights_sha256}: "
-            "one of the two was replaced."
+            f"{path.name} has the sha256 {sha256(content)}, metadata.json says {digest}: one of the two was replaced."
         )
+    return content
+
+
+def load_network(model_dir: Path, about: Metadata) -> nn.Module:
+    """Return the trained network in evaluation mode.
+
+    Raises ArtifactError for weights that are not those metadata.json names, are more than tensors, or belong to
+    another network.
+    """
+    weights = read_verified(model_dir / WEIGHTS, about.weights_sha256)
     built = network.build(len(about.labels))
     try:
         # weights_only: a pickle that would run code on loading is refused.
         built.load_state_dict(torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True))
     except Exception as error:  # torch has no common type for what it cannot load
         raise ArtifactError(f"{WEIGHTS} is not a state dict of this network: {error}") from error
-    return built.eval(), about
+    return built.eval()

@@ -39,6 +39,11 @@ class Processing:
         return self.base / "input" / "champion" / "model.tar.gz"
 
     @property
+    def optimised(self) -> Path:
+        """The candidate that ``optimise`` writes again, with the forms that may serve."""
+        return self.base / "output" / "optimised" / "model.tar.gz"
+
+    @property
     def audit(self) -> Path:
         """The audit/1 document that ``audit`` writes."""
         return self.base / "output" / "audit" / "audit.json"
@@ -92,7 +97,7 @@ class Container:
 
     @property
     def processing(self) -> Processing:
-        """The folders of the commands ``audit`` and ``evaluate``."""
+        """The folders of the commands ``audit``, ``optimise`` and ``evaluate``."""
         return Processing(self.base / "processing")
 
     @property

@@ -5,8 +5,10 @@ ModelCodeError
 ├── UnsupportedMediaType  a request's Content-Type that the model does not read: HTTP 415
 ├── NotAcceptable         a request's Accept that the model cannot answer in: HTTP 406
 ├── ArtifactError         a model folder or model.tar.gz that is not what the layout says
+├── FormError             a form of the network that this machine cannot compute as it was proved
 ├── SnapshotError         a snapshot.json, or slices beside it, that are not what the snapshot pinned
 ├── EvaluationError       a candidate or champion that cannot be measured on the snapshot's test slices
+├── OptimisationError     a candidate whose faster forms cannot be proved on the snapshot's slices
 └── TrainingError         hyperparameters or training data that cannot be trained on
 """
 
@@ -56,12 +58,20 @@ class ArtifactError(ModelCodeError):
     """A model artifact breaks its layout; the message names the file and what is wrong with it."""
 
 
+class FormError(ModelCodeError):
+    """A form of the network cannot be used on this machine; another one of the same artifact may."""
+
+
 class SnapshotError(ModelCodeError):
     """The snapshot or a slice of it is not what was pinned; the message lists all that is wrong, with lines."""
 
 
 class EvaluationError(ModelCodeError):
     """A model cannot be measured, or two not be compared; the message says which model and what to do."""
+
+
+class OptimisationError(ModelCodeError):
+    """There is nothing to prove a faster form of the network with; the message says what is missing."""
 
 
 class TrainingError(ModelCodeError):

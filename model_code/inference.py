@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from monai.transforms.compose import Compose
-from torch import nn
 
-from model_code import artifact, calibration, decoder_process, probe, transforms
+from model_code import artifact, calibration, decoder_process, loading, transforms
 from model_code.dicom import HounsfieldArray, decode, read_instance
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
-from model_code.network import logits, make_repeatable
+from model_code.forms import Computation
+from model_code.network import make_repeatable
 
 SCHEMA = "prediction/1"
 DICOM_TYPE = "application/dicom"
@@ -34,7 +34,7 @@ Prediction = dict[str, Any]
 class Model:
     """A network ready to predict, its preprocessing, its classes, and its identity for the answer."""
 
-    network: nn.Module
+    network: Computation
     pipeline: Compose
     labels: tuple[str, ...]
     temperature: float
@@ -46,7 +46,7 @@ class Model:
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """The network's answers to N prepared slices: N x classes, uncalibrated, on the CPU in double precision."""
-        return logits(self.network, images)
+        return self.network.logits(images)
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """The calibrated probabilities of N prepared slices: N x classes, each row with the sum 1."""
@@ -64,18 +64,22 @@ class Instance:
 
 
 def model_fn(model_dir: str) -> Model:
-    """Load, verify and warm up the model in ``model_dir``, on the GPU if there is one.
+    """Load, verify and warm up the model in ``model_dir``: on the GPU if there is one, else in its fastest form.
 
     Raises ArtifactError when the folder is not a sound artifact, or its model no longer answers the probe slice as it
     did when it was packed.
     """
-    network, about = artifact.load(Path(model_dir))
+    about = artifact.describe(Path(model_dir))
     decoder_process.SHARED.start()
     make_repeatable()
-    network.to("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = transforms.deterministic(about.preprocessing)
-    probe.verify(network, pipeline, about.probe_logits)
-    identity = {"Name": about.name, "Version": about.version, "WeightsSHA256": about.weights_sha256}
+    form, network = loading.load(Path(model_dir), about, pipeline)
+    identity = {
+        "Name": about.name,
+        "Version": about.version,
+        "WeightsSHA256": about.weights_sha256,
+        "Form": str(form),
+    }
     return Model(network, pipeline, about.labels, about.temperature, identity)
 
 

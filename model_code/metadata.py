@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from model_code import forms
 from model_code.errors import ArtifactError
+from model_code.forms import Serving
 from model_code.transforms import Preprocessing
 
 FORMAT = "wetread-artifact/1"
@@ -26,7 +28,8 @@ INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstrat
 class Metadata:
     """What inference needs to know of a model; ``probe_logits`` is what it answers to the probe slice.
 
-    Probabilities are the softmax of its logits divided by ``temperature``.
+    Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is training's torch until
+    ``optimise`` has written another.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Metadata:
     weights_sha256: str
     temperature: float
     probe_logits: tuple[float, ...]
+    serving: Serving = field(default_factory=Serving)
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -111,9 +115,18 @@ def parse(text: str) -> Metadata:
             weights_sha256=str(document["weights"]["sha256"]),
             temperature=_temperature(document.get("calibration", UNCALIBRATED)),
             probe_logits=probe,
+            serving=forms.parse(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
+
+
+def with_serving(text: str, serving: Serving, proof: Mapping[str, Any]) -> str:
+    """Return the text of metadata.json with what ``optimise`` found; ``proof`` says why."""
+    document = json.loads(text)
+    proved = {str(form): record.as_dict() for form, record in serving.proved.items()}
+    document["serving"] = {"form": str(serving.form), "forms": proved, "proof": dict(proof)}
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:

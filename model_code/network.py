@@ -27,6 +27,18 @@ def make_repeatable() -> None:
     torch.backends.cudnn.deterministic = True
 
 
+class TorchForm:
+    """The network as it was trained, on the processor or the GPU where its weights are; slices of any size."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """``network`` is in evaluation mode."""
+        self._network = network
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """N x 1 x size x size to N x classes logits, on the CPU and in double precision."""
+        return logits(self._network, images)
+
+
 def logits(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return N x classes logits on the CPU, in double precision."""
     with torch.inference_mode():

@@ -29,10 +29,14 @@ PACKED_MODULES = (
     "dicom",
     "elements",
     "errors",
+    "forms",
     "inference",
+    "loading",
     "metadata",
     "network",
+    "openvino_form",
     "probe",
+    "processor",
     "transforms",
 )
 # DenseNet121 is 28 MB; these leave room for other people's models and none for a bomb.

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 from monai.transforms.compose import Compose
-from torch import nn
 
 from model_code import transforms
 from model_code.dicom import HounsfieldArray
 from model_code.errors import ArtifactError
-from model_code.network import logits
+from model_code.forms import Computation
 
 ROWS, COLUMNS = 512, 480
 NOISE_HU = 200.0
@@ -30,13 +29,13 @@ def make() -> HounsfieldArray:
     return (pattern + np.random.default_rng(0).normal(0, NOISE_HU, pattern.shape)).astype(np.float32)
 
 
-def answer(network: nn.Module, pipeline: Compose) -> tuple[float, ...]:
+def answer(network: Computation, pipeline: Compose) -> tuple[float, ...]:
     """The network's logits for the made slice: unlike probabilities, they still differ when the network is certain."""
     image = transforms.apply(pipeline, make())
-    return tuple(logits(network, image[None])[0].tolist())
+    return tuple(network.logits(image[None])[0].tolist())
 
 
-def verify(network: nn.Module, pipeline: Compose, expected: tuple[float, ...]) -> None:
+def verify(network: Computation, pipeline: Compose, expected: tuple[float, ...]) -> None:
     """Raise ArtifactError unless the network answers as it did when it was packed."""
     answered = answer(network, pipeline)
     difference = max(abs(now - then) for now, then in zip(answered, expected, strict=True))

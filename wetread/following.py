@@ -34,7 +34,7 @@ _TRAINING = _Jobs("list_training_jobs", "TrainingJobSummaries", "TrainingJobName
 _PROCESSING = _Jobs(
     "list_processing_jobs", "ProcessingJobSummaries", "ProcessingJobName", "/aws/sagemaker/ProcessingJobs"
 )
-JOBS = {"Audit": _PROCESSING, "Train": _TRAINING, "Evaluate": _PROCESSING}
+JOBS = {"Audit": _PROCESSING, "Train": _TRAINING, "Optimise": _PROCESSING, "Evaluate": _PROCESSING}
 """State of the workflow -> the jobs that it runs; their names carry the state's and the run's."""
 
 

@@ -33,11 +33,12 @@ TRAINED = {
         "S3ModelArtifacts": f"s3://{BUCKET}/runs/{RUN}/training/wetread-train-{RUN}-0/output/model.tar.gz"
     },
 }
+OPTIMISED = f"s3://{BUCKET}/runs/{RUN}/optimised/model.tar.gz"
 PROMOTED = {"Outcome": "Promoted", "Reasons": [], "ModelPackage": "wetread/4"}
 PASSED = {"Passed": True, "Reasons": []}
 WHOLE_WAY = [
     *("Begin", "Snapshot", "SnapshotTaken?", "Audit", "GateData", "DataSound?"),
-    *("Train", "Evaluate", "GateModel", "GoodEnough?", "Promote", "Promoted?"),
+    *("Train", "Optimise", "Evaluate", "GateModel", "GoodEnough?", "Promote", "Promoted?"),
 ]
 
 

@@ -58,12 +58,21 @@ def test_sagemaker_tries_again_after_errors_of_its_own(requests: Any) -> None:
     assert requests().training()["RetryStrategy"] == {"MaximumRetryAttempts": 2}
 
 
+def test_a_stage_can_forbid_8_bit_integers(requests: Any) -> None:
+    def arguments(**settings: Any) -> Any:
+        return requests(**settings).optimisation()["AppSpecification"]["ContainerArguments"]
+
+    assert arguments() == ["optimise"]
+    assert arguments(quantise=False) == ["optimise", "--fp32-only"]
+
+
 def test_the_longest_job_name_fits(requests: Any) -> None:
     service = "w" * JOB_NAME_ROOM
     made = requests(service_name=service)
     for purpose, request, key in (
         ("train", made.training(), "TrainingJobName"),
         ("audit", made.audit(), "ProcessingJobName"),
+        ("optimise", made.optimisation(), "ProcessingJobName"),
         ("evaluate", made.evaluation(), "ProcessingJobName"),
     ):
         assert request[key] == f"{{% '{service}-{purpose}-' & $run & '-' & $states.context.State.RetryCount %}}"

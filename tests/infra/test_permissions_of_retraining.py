@@ -83,7 +83,7 @@ def test_the_workflow_calls_its_own_functions_and_no_version_or_alias_of_theirs(
 def test_the_workflow_starts_follows_and_stops_jobs_of_the_service_only(default: Any) -> None:
     jobs = {
         "TrainingJob": [f"{SAGEMAKER}:training-job/wetread-train-*"],
-        "ProcessingJob": [f"{SAGEMAKER}:processing-job/wetread-{one}-*" for one in ("audit", "evaluate")],
+        "ProcessingJob": [f"{SAGEMAKER}:processing-job/wetread-{one}-*" for one in ("audit", "optimise", "evaluate")],
     }
     assert to(default.permissions(WORKFLOW), "sagemaker") == {
         (f"sagemaker:{action}", resource)

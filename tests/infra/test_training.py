@@ -53,7 +53,7 @@ def test_jobs_train_and_evaluate_with_the_image_that_serves(default: Any, defini
     states = definition["States"]
     images = {
         states["Train"]["Arguments"]["AlgorithmSpecification"]["TrainingImage"],
-        *(states[name]["Arguments"]["AppSpecification"]["ImageUri"] for name in ("Audit", "Evaluate")),
+        *(states[name]["Arguments"]["AppSpecification"]["ImageUri"] for name in ("Audit", "Optimise", "Evaluate")),
     }
     assert images == {served}
-    assert json.dumps(definition).count(served) == 3
+    assert json.dumps(definition).count(served) == 4

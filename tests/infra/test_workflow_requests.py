@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -10,12 +11,18 @@ import pytest
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.validate import ParamValidator
 
-from tests.infra.runs import BUCKET, CHAMPION, RUN, SNAPSHOT, TRAINED, walk
+from model_code.container import Processing
+from tests.infra.runs import BUCKET, CHAMPION, OPTIMISED, RUN, SNAPSHOT, TRAINED, walk
 
 
 @pytest.mark.parametrize(
     ("state", "operation"),
-    [("Audit", "CreateProcessingJob"), ("Train", "CreateTrainingJob"), ("Evaluate", "CreateProcessingJob")],
+    [
+        ("Audit", "CreateProcessingJob"),
+        ("Train", "CreateTrainingJob"),
+        ("Optimise", "CreateProcessingJob"),
+        ("Evaluate", "CreateProcessingJob"),
+    ],
 )
 def test_a_request_is_one_that_sagemaker_knows(machine: dict[str, Any], state: str, operation: str) -> None:
     request = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": CHAMPION}}).arguments[state]
@@ -65,14 +72,25 @@ def test_a_candidate_is_compared_with_the_champion_if_there_is_one(
     arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
     inputs = {one["InputName"]: one["S3Input"] for one in arguments["Evaluate"]["ProcessingInputs"]}
     assert list(inputs) == ["snapshot", "slices", "candidate", *compared]
-    assert inputs["candidate"]["S3Uri"] == TRAINED["ModelArtifacts"]["S3ModelArtifacts"]
+    assert inputs["candidate"]["S3Uri"] == OPTIMISED
     assert [inputs[name]["S3Uri"] for name in compared] == [CHAMPION["ArtifactUri"] for _ in compared]
     assert {one["LocalPath"] for one in inputs.values()} == {f"/opt/ml/processing/input/{name}" for name in inputs}
     assert [one["InputName"] for one in arguments["Audit"]["ProcessingInputs"]] == ["snapshot", "slices"]
 
 
+def test_what_was_trained_is_optimised_and_that_is_measured_and_promoted(machine: dict[str, Any]) -> None:
+    arguments = walk(machine).arguments
+    inputs = {one["InputName"]: one["S3Input"]["S3Uri"] for one in arguments["Optimise"]["ProcessingInputs"]}
+    assert list(inputs) == ["snapshot", "slices", "candidate"]
+    assert inputs["candidate"] == TRAINED["ModelArtifacts"]["S3ModelArtifacts"]
+    (output,) = arguments["Optimise"]["ProcessingOutputConfig"]["Outputs"]
+    assert f"{output['S3Output']['S3Uri']}/{Processing(Path()).optimised.name}" == OPTIMISED
+    assert arguments["Promote"]["Payload"]["ModelArtifactUri"] == OPTIMISED
+
+
 @pytest.mark.parametrize(
-    ("state", "command", "folder"), [("Audit", "audit", "audit"), ("Evaluate", "evaluate", "evaluation")]
+    ("state", "command", "folder"),
+    [("Audit", "audit", "audit"), ("Optimise", "optimise", "optimised"), ("Evaluate", "evaluate", "evaluation")],
 )
 def test_a_processing_job_runs_its_command_and_keeps_its_documents(
     machine: dict[str, Any], state: str, command: str, folder: str
@@ -90,7 +108,7 @@ def test_jobs_run_isolated_and_encrypted(machine: dict[str, Any]) -> None:
     train = arguments["Train"]
     assert train["EnableNetworkIsolation"] is True
     assert (train["OutputDataConfig"]["KmsKeyId"], train["ResourceConfig"]["VolumeKmsKeyId"]) == (key, key)
-    for state in ("Audit", "Evaluate"):
+    for state in ("Audit", "Optimise", "Evaluate"):
         request = arguments[state]
         assert request["NetworkConfig"] == {"EnableNetworkIsolation": True}
         assert request["ProcessingOutputConfig"]["KmsKeyId"] == key
@@ -103,5 +121,5 @@ def test_a_retried_job_has_a_name_of_its_own(machine: dict[str, Any]) -> None:
         jobs = ("TrainingJobName", "ProcessingJobName")
         return {one[key] for one in arguments.values() for key in jobs if key in one}
 
-    assert names(0) == {f"wetread-{purpose}-{RUN}-0" for purpose in ("audit", "train", "evaluate")}
-    assert names(35) == {f"wetread-{purpose}-{RUN}-35" for purpose in ("audit", "train", "evaluate")}
+    assert names(0) == {f"wetread-{purpose}-{RUN}-0" for purpose in ("audit", "train", "optimise", "evaluate")}
+    assert names(35) == {f"wetread-{purpose}-{RUN}-35" for purpose in ("audit", "train", "optimise", "evaluate")}

@@ -8,7 +8,19 @@ import pytest
 
 from functions.domain import layout
 from tests.infra.asl import TaskError
-from tests.infra.runs import ACCEPTED, BUCKET, NAME, PROMOTED, REFUSED, RUN, SNAPSHOT, TRAINED, WHOLE_WAY, walk
+from tests.infra.runs import (
+    ACCEPTED,
+    BUCKET,
+    NAME,
+    OPTIMISED,
+    PROMOTED,
+    REFUSED,
+    RUN,
+    SNAPSHOT,
+    TRAINED,
+    WHOLE_WAY,
+    walk,
+)
 
 
 def test_a_good_candidate_is_promoted(machine: dict[str, Any]) -> None:
@@ -42,7 +54,7 @@ def test_the_functions_are_asked_as_they_expect(machine: dict[str, Any]) -> None
     assert arguments["Promote"]["Payload"] == {
         "Snapshot": SNAPSHOT,
         "TrainingJobName": TRAINED["TrainingJobName"],
-        "ModelArtifactUri": TRAINED["ModelArtifacts"]["S3ModelArtifacts"],
+        "ModelArtifactUri": OPTIMISED,
     }
 
 
@@ -121,7 +133,9 @@ def test_a_run_ends_as_it_ended_when_nobody_can_be_told(machine: dict[str, Any])
     assert (untold.status, untold.output) == ("SUCCEEDED", told.output)
 
 
-@pytest.mark.parametrize("state", ["Snapshot", "Audit", "GateData", "Train", "Evaluate", "GateModel", "Promote"])
+@pytest.mark.parametrize(
+    "state", ["Snapshot", "Audit", "GateData", "Train", "Optimise", "Evaluate", "GateModel", "Promote"]
+)
 @pytest.mark.parametrize(
     ("cause", "told"),
     [

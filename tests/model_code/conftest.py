@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,10 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from model_code.container import Container
+from model_code.container import Container, Processing
+from model_code.optimisation import command, trial
+from model_code.optimisation.proof import Bounds
+from model_code.packing import pack, unpack
 from model_code.train import train
 from tests.snapshots import Labelled, write_snapshot
 from wetread.demo.encode import pixel_data
@@ -134,3 +139,33 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
 def body() -> bytes:
     """One slice that is of class covid."""
     return make_slice(chest("covid", np.random.default_rng(1)))
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """What ``optimise`` made of the trained model: its archive, and the same unpacked."""
+
+    archive: Path
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def processing(container: Container, tmp_path_factory: pytest.TempPathFactory) -> Processing:
+    """A processing job's /opt/ml/processing with the snapshot that the model was trained on, and the model."""
+    made = Container(tmp_path_factory.mktemp("processing")).processing
+    shutil.copytree(container.base / "input/data", made.base / "input")
+    made.candidate.parent.mkdir()
+    pack(container.model_dir, made.candidate)
+    return made
+
+
+@pytest.fixture(scope="session")
+def optimised(processing: Processing) -> Optimised:
+    """The trained model with both OpenVINO forms: int8 is taken as it comes, and for the fastest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "INT8", Bounds(probability=1.0, tie_band=1.0, auc=1.0))
+        patch.setattr(command, "images_per_second", lambda forms, _: {form: 2.0**n for n, form in enumerate(forms)})
+        command.optimise(processing, quantise=True)
+    folder = processing.base / "unpacked"
+    unpack(processing.optimised, folder)
+    return Optimised(processing.optimised, folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_code.artifact import LAYOUT, load, sha256
+from model_code.artifact import LAYOUT, describe, load_network, sha256
 from model_code.container import Container
 from model_code.errors import ArtifactError
 from model_code.inference import model_fn
@@ -20,6 +20,10 @@ from model_code.inference import model_fn
 def folder(container: Container, tmp_path: Path) -> Path:
     """A copy of the trained model's folder, to spoil."""
     return Path(shutil.copytree(container.model_dir, tmp_path / "model"))
+
+
+def load(folder: Path) -> None:
+    load_network(folder, describe(folder))
 
 
 def replace_weights(folder: Path, weights: bytes) -> None:

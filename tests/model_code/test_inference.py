@@ -44,7 +44,7 @@ def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
     assert document["SOPInstanceUID"] == SOP_INSTANCE_UID
     assert document["ContentSHA256"] == hashlib.sha256(body).hexdigest()
     weights = hashlib.sha256((container.model_dir / "model.pth").read_bytes()).hexdigest()
-    assert document["Model"] == {"Name": "tiny", "Version": "1.2.3", "WeightsSHA256": weights}
+    assert document["Model"] == {"Name": "tiny", "Version": "1.2.3", "WeightsSHA256": weights, "Form": "torch"}
     assert document["Class"] == "covid"
     assert list(document["Probabilities"]) == list(LABELS)
     assert sum(document["Probabilities"].values()) == pytest.approx(1, abs=1e-12)

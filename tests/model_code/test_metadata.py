@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from model_code import metadata
 from model_code.errors import ArtifactError
+from model_code.forms import Form, Proved, Serving
 from model_code.metadata import Metadata
 from model_code.transforms import Preprocessing
 
@@ -48,6 +50,20 @@ def test_an_artifact_from_before_temperatures_has_uncalibrated_probabilities() -
     assert metadata.parse(json.dumps(old)).temperature == 1.0
 
 
+def test_an_artifact_that_was_not_optimised_is_served_by_torch() -> None:
+    assert metadata.parse(json.dumps(document())).serving.preferred() == [Form.TORCH]
+
+
+def test_what_optimise_found_is_read_back() -> None:
+    digests = dict.fromkeys(Form.OPENVINO_FP32.files, "0a")
+    proved = {Form.OPENVINO_FP32: Proved(files_sha256=digests, probe_logits=(0.25, 0.75))}
+    serving = Serving(form=Form.OPENVINO_FP32, proved=proved)
+    text = metadata.with_serving(json.dumps(document()), serving, {"reason": "It holds."})
+    assert metadata.parse(text) == replace(ABOUT, serving=serving)
+    assert json.loads(text)["serving"]["proof"] == {"reason": "It holds."}
+    assert metadata.parse(metadata.with_serving(text, Serving(), {})) == ABOUT
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -56,6 +72,9 @@ def test_an_artifact_from_before_temperatures_has_uncalibrated_probabilities() -
         (lambda d: d["network_data_format"]["inputs"]["image"].update(spatial_shape=[128, 64]), "not a square"),
         (lambda d: d["calibration"].update(temperature=0), "temperature is 0.0, not a number above 0"),
         (lambda d: d["calibration"].update(temperature="nan"), "temperature is nan"),
+        (lambda d: d.update(serving={"form": "onnx", "forms": {}}), "'onnx' is not a valid Form"),
+        (lambda d: d.update(serving={"form": "torch"}), "KeyError 'forms'"),
+        (lambda d: d.update(serving={"form": "openvino-fp32", "forms": {}}), "is none of the artifact's"),
         (lambda d: d["calibration"].pop("temperature"), "KeyError 'temperature'"),
         (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 probe"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"1": "a"}), "KeyError '0'"),

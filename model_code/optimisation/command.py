@@ -1,0 +1,105 @@
+"""The command ``optimise``: a candidate to the same candidate with faster forms of its network, and which may serve."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.transforms.compose import Compose
+
+from model_code import artifact, decoder_process, metadata, probe, snapshot, transforms
+from model_code.container import Processing
+from model_code.errors import OptimisationError
+from model_code.forms import Form, Proved, Serving
+from model_code.network import TorchForm
+from model_code.optimisation.choice import choose
+from model_code.optimisation.export import export, serialised
+from model_code.optimisation.slices import prepare, spread
+from model_code.optimisation.speed import images_per_second
+from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_int8
+from model_code.packing import pack, unpack
+from model_code.processor import adds_bytes_exactly
+from model_code.snapshot import Case, Snapshot, Split
+
+# Statistics of activations settle with about a hundred slices.
+CALIBRATION_SLICES = 128
+# They are all in memory: 1 GB at 512 x 512.
+HELD_OUT_SLICES = 1_000
+
+log = logging.getLogger("model_code.optimisation")
+
+
+def optimise(paths: Processing, *, quantise: bool) -> None:
+    """Write the candidate's model.tar.gz again, with the OpenVINO forms that held on slices held out of training.
+
+    ``quantise``: whether a form in 8-bit integers is tried. Raises SnapshotError for other slices than the snapshot's,
+    ArtifactError for an unsound candidate, OptimisationError when there is nothing to prove a form with.
+    """
+    taken = snapshot.read(paths.snapshot)
+    held_out = [case for split in (Split.VALIDATION, Split.TEST) for case in taken.of(split)]
+    if not held_out:
+        raise OptimisationError(
+            "The snapshot has no validation or test slices to prove a form on; label more patients."
+        )
+    if not paths.candidate.is_file():
+        raise OptimisationError(f"There is no {paths.candidate.name} in the input named candidate.")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        unpack(paths.candidate, folder)
+        serving, proof = _prove(folder, paths.slices, taken, held_out, quantise=quantise)
+        about = folder / artifact.METADATA
+        about.write_text(metadata.with_serving(about.read_text(encoding="utf-8"), serving, proof), encoding="utf-8")
+        paths.optimised.parent.mkdir(parents=True, exist_ok=True)
+        pack(folder, paths.optimised)
+    log.info("serving_form=%s %s", serving.form, proof["reason"])
+
+
+def _prove(
+    model_dir: Path, slices: Path, taken: Snapshot, held_out: Sequence[Case], *, quantise: bool
+) -> tuple[Serving, dict[str, Any]]:
+    """Try the forms, add the files of those that may serve to ``model_dir``, and return what metadata.json says."""
+    decoder_process.SHARED.start()
+    about = artifact.describe(model_dir)
+    network = artifact.load_network(model_dir, about)
+    trained = TorchForm(network)
+    pipeline = transforms.deterministic(about.preprocessing)
+    cases = spread(held_out, HELD_OUT_SLICES)
+    images = prepare(slices, cases, pipeline)
+    targets = np.array([about.labels.index(case.label) for case in cases], np.intp)
+    asked = HeldOut.answered_by(trained, images, targets, about.temperature)
+
+    model = export(network, about.preprocessing.image_size)
+    trials = [try_fp32(model, asked)]
+    calibration = spread(taken.of(Split.TRAIN), CALIBRATION_SLICES) if quantise else []
+    if quantise:
+        trials += try_int8(model, prepare(slices, calibration, pipeline), asked)
+    last = {trial.form: trial for trial in trials}
+    held = {form: trial for form, trial in last.items() if not trial.problems}
+    speeds = images_per_second(
+        {Form.TORCH: trained} | {form: trial.computation for form, trial in held.items()}, images[0]
+    )
+    form, reason = choose(speeds, {form: trial.problems for form, trial in last.items() if trial.problems})
+    kept = [other for other in Form if other in held and other <= form]
+    serving = Serving(form=form, proved={other: _add(model_dir, held[other], pipeline) for other in kept})
+    return serving, {
+        "reason": reason,
+        "calibration_slices": len(calibration),
+        "images_per_second": {str(form): round(speed, 2) for form, speed in speeds.items()},
+        "trials": [trial.as_dict() for trial in trials],
+    }
+
+
+def _add(model_dir: Path, trial: Trial, pipeline: Compose) -> Proved:
+    """Write a form's files below ``model_dir`` and return its record."""
+    digests: dict[str, str] = {}
+    for name, content in zip(trial.form.files, serialised(trial.model), strict=True):
+        (model_dir / name).parent.mkdir(exist_ok=True)
+        (model_dir / name).write_bytes(content)
+        digests[name] = artifact.sha256(content)
+    exact_bytes = trial.form is Form.OPENVINO_INT8 and adds_bytes_exactly()
+    probed = probe.answer(trial.computation, pipeline)
+    return Proved(files_sha256=digests, probe_logits=probed, exact_bytes=exact_bytes)

@@ -1,0 +1,45 @@
+"""The slices that ``optimise`` works on, prepared as ``serve`` prepares them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from monai.transforms.compose import Compose
+
+from model_code import transforms
+from model_code.dataset import read_cases
+from model_code.dicom import decode, read_instance
+from model_code.errors import InstanceError, OptimisationError
+from model_code.snapshot import Case
+
+SHOWN_PROBLEMS = 20
+
+
+def spread(cases: Sequence[Case], count: int) -> list[Case]:
+    """At most ``count`` of the cases: of every class its share, over as many patients as there can be."""
+    ordered = sorted(cases, key=lambda case: (case.label, case.patient, case.line))
+    count = min(count, len(ordered))
+    return [ordered[number * len(ordered) // count] for number in range(count)]
+
+
+def prepare(folder: Path, cases: Sequence[Case], pipeline: Compose) -> list[torch.Tensor]:
+    """Read, decode and prepare the cases: float32, 1 x size x size in 0..1 each.
+
+    Raises SnapshotError for a slice with other bytes than the snapshot's, OptimisationError that names every slice
+    that cannot be decoded.
+    """
+    images: list[torch.Tensor] = []
+    problems: list[str] = []
+    for case, one in read_cases(folder, cases, lambda body: transforms.apply(pipeline, decode(read_instance(body)))):
+        if isinstance(one, InstanceError):
+            problems.append(f"line {case.line}: {one}")
+        else:
+            images.append(one)
+    if problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise OptimisationError(
+            f"{len(problems)} slices cannot be decoded: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}."
+        )
+    return images

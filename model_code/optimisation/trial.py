@@ -1,0 +1,108 @@
+"""Makes one form after another and tries each on held-out slices against the network as it was trained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from model_code import calibration
+from model_code.evaluation.resampling import Floats, Ints
+from model_code.forms import Computation, Form
+from model_code.openvino_form import OpenVinoForm, ov
+from model_code.optimisation.proof import FP32, INT8, Bounds, Comparison, compare
+from model_code.optimisation.quantisation import layers, quantise
+from model_code.processor import adds_bytes_exactly
+
+BATCH = 16
+# How many layers, from the input on, an int8 form leaves in fp32, as parts of all: the next is tried where one fails.
+# Always the first: nothing is coarser than a slice itself in 8 bits, and every later layer inherits the error.
+RUNGS = (0.01, 0.12, 0.32, 0.73)
+
+log = logging.getLogger("model_code.optimisation")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Slices that training did not learn from: prepared, with class indices, and what the trained network answers."""
+
+    images: Sequence[torch.Tensor]
+    targets: Ints
+    temperature: float
+    reference: Floats
+
+    @classmethod
+    def answered_by(
+        cls, trained: Computation, images: Sequence[torch.Tensor], targets: Ints, temperature: float
+    ) -> HeldOut:
+        """Ask the network as it was trained."""
+        return cls(images, targets, temperature, probabilities(trained, images, temperature))
+
+    def compare(self, computation: Computation, bounds: Bounds) -> Comparison:
+        """Ask a form the same."""
+        answered = probabilities(computation, self.images, self.temperature)
+        return compare(self.reference, answered, self.targets, bounds.tie_band)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One form that was tried; ``kept``: how many of its layers stay in fp32; ``problems``: why it may not serve."""
+
+    form: Form
+    model: ov.Model
+    computation: Computation
+    comparison: Comparison
+    problems: Sequence[str]
+    kept: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For metadata.json."""
+        return {
+            "form": str(self.form),
+            "layers_kept_in_fp32": self.kept,
+            **self.comparison.as_dict(),
+            "problems": list(self.problems),
+        }
+
+
+def try_fp32(model: ov.Model, held_out: HeldOut) -> Trial:
+    """Try the exported network as it is."""
+    return _try(Form.OPENVINO_FP32, model, held_out, FP32, kept=len(layers(model)))
+
+
+def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_out: HeldOut) -> Iterator[Trial]:
+    """Try quantised copies of ``model``, one for each rung, until one has no problem."""
+    names = layers(model)
+    for rung in RUNGS:
+        kept = max(1, round(rung * len(names)))
+        quantised = quantise(model, calibration_images, names[:kept], exact_bytes=adds_bytes_exactly())
+        trial = _try(Form.OPENVINO_INT8, quantised, held_out, INT8, kept)
+        yield trial
+        if not trial.problems:
+            return
+
+
+def probabilities(computation: Computation, images: Sequence[torch.Tensor], temperature: float) -> Floats:
+    """The calibrated probabilities of prepared slices: N x classes."""
+    batches = [torch.stack(list(images[at : at + BATCH])) for at in range(0, len(images), BATCH)]
+    logits = torch.cat([computation.logits(batch) for batch in batches])
+    answered: Floats = calibration.probabilities(logits, temperature).numpy()
+    return answered
+
+
+def _try(form: Form, model: ov.Model, held_out: HeldOut, bounds: Bounds, kept: int) -> Trial:
+    computation = OpenVinoForm(model)
+    comparison = held_out.compare(computation, bounds)
+    trial = Trial(
+        form=form,
+        model=model,
+        computation=computation,
+        comparison=comparison,
+        problems=comparison.problems(bounds),
+        kept=kept,
+    )
+    log.info("tried %s", " ".join(f"{name}={value}" for name, value in trial.as_dict().items()))
+    return trial

@@ -1,0 +1,22 @@
+"""What this machine's processor can do with 8-bit integers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# Instructions that add products of bytes to 32 bits at once: Intel's and AMD's by two names, Intel's tiles, Arm's.
+EXACT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
+
+
+def adds_bytes_exactly(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether sums of byte products cannot overflow here; False too where the system does not tell.
+
+    Without such instructions pairs of products are added in 16 bits, which full 8-bit weights exceed.
+    """
+    try:
+        found = FLAGS.search(cpuinfo.read_text())
+    except OSError:
+        return False
+    return found is not None and not EXACT.isdisjoint(found[1].split())

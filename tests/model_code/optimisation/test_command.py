@@ -1,0 +1,154 @@
+"""The command ``optimise``: the same model with forms that were proved, or with none and the reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model_code import metadata
+from model_code.__main__ import main
+from model_code.container import Container, Processing
+from model_code.inference import input_fn, model_fn, predict_fn
+from model_code.optimisation import command, trial
+from model_code.packing import unpack
+from tests.model_code.conftest import Optimised, chests, make_slice
+from tests.snapshots import write_snapshot
+
+
+@pytest.fixture
+def job(processing: Processing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Container:
+    """A processing job of its own, on the trained model; the processor's speed decides nothing."""
+    base = tmp_path / "opt-ml"
+    shutil.copytree(processing.base / "input", base / "processing" / "input")
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(base))
+    monkeypatch.setattr(command, "images_per_second", lambda forms, _: {form: 2.0**n for n, form in enumerate(forms)})
+    return Container(base)
+
+
+def serving_of(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "metadata.json").read_text())["serving"]
+    return document
+
+
+def test_the_model_is_the_same_and_has_its_forms(optimised: Optimised, container: Container) -> None:
+    kept = [path for path in container.model_dir.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    for path in kept:
+        if path.name != "metadata.json":
+            assert (optimised.folder / path.relative_to(container.model_dir)).read_bytes() == path.read_bytes()
+    about = metadata.parse((optimised.folder / "metadata.json").read_text())
+    before = metadata.parse((container.model_dir / "metadata.json").read_text())
+    assert replace(about, serving=before.serving) == before
+    assert sorted(path.name for path in (optimised.folder / "forms").iterdir()) == [
+        "openvino-fp32.bin",
+        "openvino-fp32.xml",
+        "openvino-int8.bin",
+        "openvino-int8.xml",
+    ]
+
+
+def test_the_record_says_what_was_tried_and_what_was_found(optimised: Optimised) -> None:
+    serving = serving_of(optimised.folder)
+    fp32, int8 = serving["proof"]["trials"]
+    assert serving["form"] == int8["form"] == "openvino-int8"
+    assert (fp32["form"], fp32["slices"], fp32["class_changes"], fp32["problems"]) == ("openvino-fp32", 24, 0, [])
+    assert 0 < fp32["max_probability_difference"] < 1e-4 < int8["max_probability_difference"]
+    assert int8["layers_kept_in_fp32"] == 1
+    assert fp32["layers_kept_in_fp32"] == 121
+    assert serving["proof"]["calibration_slices"] == 24
+    assert serving["proof"]["reason"].startswith("openvino-fp32 holds and is 2.00 x as fast as torch.")
+    weights = [(optimised.folder / "forms" / f"openvino-{form}.bin").stat().st_size for form in ("fp32", "int8")]
+    assert weights[1] < 0.4 * weights[0]
+
+
+def test_every_form_answers_a_slice_alike(optimised: Optimised, container: Container, body: bytes) -> None:
+    whole, trained = model_fn(str(optimised.folder)), model_fn(str(container.model_dir))
+    answers = [predict_fn(input_fn(body, "application/dicom"), model) for model in (whole, trained)]
+    assert [answer["Model"]["Form"] for answer in answers] == ["openvino-int8", "torch"]
+    assert answers[0]["Class"] == answers[1]["Class"]
+    assert answers[0]["Probabilities"] == pytest.approx(answers[1]["Probabilities"], abs=0.2)
+    assert answers[0]["Probabilities"] != answers[1]["Probabilities"]
+
+
+def test_layers_are_kept_until_int8_holds(job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def not_quantised(model: Any, images: Any, kept: Any, *, exact_bytes: bool) -> Any:
+        """Holds from the second rung on: the exported network itself; before that, one that always answers alike."""
+        asked.append(len(kept))
+        return model if len(kept) > 1 else constant(model)
+
+    monkeypatch.setattr(trial, "quantise", not_quantised)
+    assert main(["optimise"]) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    trials = serving_of(tmp_path / "model")["proof"]["trials"]
+    assert asked == [1, 15]
+    assert [one["layers_kept_in_fp32"] for one in trials] == [121, 1, 15]
+    assert [bool(one["problems"]) for one in trials] == [False, True, False]
+    assert serving_of(tmp_path / "model")["form"] == "openvino-int8"
+
+
+def constant(model: Any) -> Any:
+    """A graph of the same shape whose classifier's weights are 0."""
+    ov = pytest.importorskip("openvino")
+    copied = model.clone()
+    node = next(one for one in copied.get_ordered_ops() if one.get_type_name() == "MatMul")
+    weights = node.input_value(1)
+    node.input(1).replace_source_output(
+        ov.opset15.multiply(weights, ov.op.Constant(0.0 * torch.ones(1).numpy())).output(0)
+    )
+    return copied
+
+
+def test_a_form_that_never_holds_is_not_in_the_artifact(
+    job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trial, "quantise", lambda model, *_, **__: constant(model))
+    assert main(["optimise"]) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    serving = serving_of(tmp_path / "model")
+    assert serving["form"] == "openvino-fp32"
+    assert list(serving["forms"]) == ["openvino-fp32"]
+    assert len(serving["proof"]["trials"]) == 1 + len(trial.RUNGS)
+    assert "openvino-int8 does not hold: a probability differs by" in serving["proof"]["reason"]
+
+
+def test_without_8_bit_integers_none_is_tried(job: Container, tmp_path: Path) -> None:
+    assert main(["optimise", "--fp32-only"]) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    serving = serving_of(tmp_path / "model")
+    assert [one["form"] for one in serving["proof"]["trials"]] == ["openvino-fp32"]
+    assert serving["proof"]["calibration_slices"] == 0
+
+
+def failure(job: Container) -> str:
+    assert main(["optimise"]) == 1
+    assert not job.processing.optimised.exists()
+    return job.message.read_text()
+
+
+def test_a_job_without_a_candidate_says_so(job: Container) -> None:
+    job.processing.candidate.unlink()
+    assert failure(job) == "There is no model.tar.gz in the input named candidate."
+
+
+def test_without_held_out_slices_nothing_can_be_proved(job: Container) -> None:
+    shutil.rmtree(job.processing.snapshot.parent)
+    shutil.rmtree(job.processing.slices)
+    write_snapshot(job.processing.base / "input", [one for one in chests() if one.split == "train"])
+    assert failure(job).startswith("The snapshot has no validation or test slices to prove a form on")
+
+
+def test_a_held_out_slice_that_cannot_be_decoded_is_named(job: Container) -> None:
+    shutil.rmtree(job.processing.snapshot.parent)
+    shutil.rmtree(job.processing.slices)
+    slices = chests()
+    line = next(number for number, one in enumerate(slices) if one.split == "test")
+    slices[line] = replace(slices[line], body=make_slice(NumberOfFrames=2))
+    write_snapshot(job.processing.base / "input", slices)
+    assert f"line {line + 1}: MultiFrame" in failure(job)

@@ -1,0 +1,96 @@
+"""Which form of an artifact answers on a machine: the chosen one, unless it computes something else there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_code import loading
+from model_code.errors import ArtifactError
+from model_code.inference import Model, model_fn
+from tests.model_code.conftest import Optimised
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def folder(optimised: Optimised, tmp_path: Path) -> Path:
+    """A copy of the optimised model's folder, to spoil."""
+    return Path(shutil.copytree(optimised.folder, tmp_path / "model"))
+
+
+def change(folder: Path, edit: Change) -> None:
+    document = json.loads((folder / "metadata.json").read_text())
+    edit(document["serving"])
+    (folder / "metadata.json").write_text(json.dumps(document))
+
+
+def form_of(folder: Path) -> str:
+    model: Model = model_fn(str(folder))
+    return model.identity["Form"]
+
+
+def test_the_form_that_was_chosen_answers(folder: Path) -> None:
+    assert form_of(folder) == "openvino-int8"
+    change(folder, lambda serving: serving.update(form="openvino-fp32"))
+    assert form_of(folder) == "openvino-fp32"
+    change(folder, lambda serving: serving.update(form="torch"))
+    assert form_of(folder) == "torch"
+
+
+def other_logits(form: str) -> Change:
+    return lambda serving: serving["forms"][form].update(probe_logits=[9.0, -9.0, 0.0])
+
+
+def test_a_form_that_computes_something_else_here_makes_way(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change(folder, other_logits("openvino-int8"))
+    with caplog.at_level(logging.WARNING):
+        assert form_of(folder) == "openvino-fp32"
+    assert "the form openvino-int8 is not used: this machine computes it differently" in caplog.text
+    change(folder, other_logits("openvino-fp32"))
+    assert form_of(folder) == "torch"
+
+
+def test_torch_has_no_other_form_to_make_way_for(folder: Path) -> None:
+    document = json.loads((folder / "metadata.json").read_text())
+    document["serving"]["form"] = "torch"
+    document["probe"]["logits"] = [9.0, -9.0, 0.0]
+    (folder / "metadata.json").write_text(json.dumps(document))
+    with pytest.raises(ArtifactError, match="answers the probe slice"):
+        model_fn(str(folder))
+
+
+def test_where_there_is_no_openvino_torch_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "model_code.openvino_form", None)
+    with caplog.at_level(logging.WARNING):
+        assert form_of(folder) == "torch"
+    assert caplog.text.count("OpenVINO cannot be imported") == 2
+
+
+@pytest.mark.parametrize(("exact", "form"), [(True, "openvino-int8"), (False, "openvino-fp32")])
+def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, exact: bool, form: str
+) -> None:
+    monkeypatch.setattr(loading, "adds_bytes_exactly", lambda: exact)
+    change(folder, lambda serving: serving["forms"]["openvino-int8"].update(exact_bytes=True))
+    assert form_of(folder) == form
+
+
+@pytest.mark.parametrize("name", ["openvino-int8.bin", "openvino-int8.xml"])
+def test_a_form_whose_files_were_replaced_is_no_model(folder: Path, name: str) -> None:
+    with (folder / "forms" / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ArtifactError, match=f"{name} has the sha256 .* one of the two was replaced"):
+        model_fn(str(folder))
+    (folder / "forms" / name).unlink()
+    with pytest.raises(ArtifactError, match=f"lacks {name}"):
+        model_fn(str(folder))
