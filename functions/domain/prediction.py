@@ -13,15 +13,19 @@ SCHEMA = "prediction/1"
 MOST_NUMBERS = 1000
 SUM_TOLERANCE = 1e-3
 DECIMALS = 12  # of a probability; what is smaller is no information, and DynamoDB takes no number below 1e-130
-LONGEST = {"Class": 64, "Code": 64, "Message": 1000}  # characters: a row has 400 KB, and an index key 1 KB
+LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000}  # characters: a row has 400 KB, and an index key 1 KB
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """A class and every class's probability (they sum to 1); timings in milliseconds."""
+    """A class and every class's probability (they sum to 1); timings in milliseconds.
+
+    ``form`` is how the model's network was computed ("" from a model that does not say).
+    """
 
     content_sha256: str
     weights_sha256: str
+    form: str
     predicted_class: str
     probabilities: Mapping[str, float]
     timings_ms: Mapping[str, float]
@@ -57,6 +61,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
         return Prediction(
             content_sha256=sha256,
             weights_sha256=str(document["Model"]["WeightsSHA256"]),
+            form=_words(document["Model"], "Form") if "Form" in document["Model"] else "",
             predicted_class=_class_of(document),
             probabilities=_numbers(document["Probabilities"], most=1),
             timings_ms=_numbers(document.get("TimingsMs", {}), most=1e9),

@@ -222,6 +222,7 @@ def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
         "ContentSHA256": answer.content_sha256,
         "ModelPackage": batch.model_package,
         "WeightsSHA256": answer.weights_sha256,
+        "Form": answer.form,
         "Class": answer.predicted_class,
         "Probabilities": dict(answer.probabilities),
         "TimingsMs": dict(answer.timings_ms),

@@ -176,7 +176,7 @@ def answer(body: bytes, **changes: Any) -> bytes:
         "Schema": "prediction/1",
         "SOPInstanceUID": "",
         "ContentSHA256": hashlib.sha256(body).hexdigest(),
-        "Model": {"Name": "m", "Version": "1", "WeightsSHA256": "cd" * 32},
+        "Model": {"Name": "m", "Version": "1", "WeightsSHA256": "cd" * 32, "Form": "torch"},
         "Class": "covid",
         "Probabilities": {"normal": 0.125, "cap": 0.125, "covid": 0.75},
         "TimingsMs": {"Decode": 8.0, "Predict": 95.5},

@@ -18,6 +18,13 @@ def test_reads_a_prediction() -> None:
     assert isinstance(found, Prediction)
     assert found.predicted_class == "covid"
     assert found.probabilities == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
+    assert found.form == "torch"
+
+
+def test_a_model_need_not_say_in_which_form_it_is_computed() -> None:
+    found = parse(answer(b"bytes", Model={"WeightsSHA256": "cd" * 32}), SHA)
+    assert isinstance(found, Prediction)
+    assert found.form == ""
 
 
 def test_reads_the_containers_refusal() -> None:
@@ -41,6 +48,8 @@ def test_reads_the_containers_refusal() -> None:
         answer(b"bytes", Class="normal"),
         answer(b"bytes", Class="unknown"),
         answer(b"bytes", Model=None),
+        answer(b"bytes", Model={"WeightsSHA256": "cd" * 32, "Form": 8}),
+        answer(b"bytes", Model={"WeightsSHA256": "cd" * 32, "Form": "f" * 65}),
         answer(b"bytes", Error="bad"),
         answer(b"bytes")[:-5],
         answer(b"bytes", Probabilities={"covid": 1.5, "normal": -0.5}, Class="covid"),

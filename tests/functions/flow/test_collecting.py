@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
 from functions.flow.collecting import Outcome
@@ -34,6 +35,8 @@ def test_a_completed_job_completes_its_rows_and_frees_its_slot() -> None:
     assert (row.status, row.predicted_class, row.model_package) == (Status.COMPLETED, "covid", "wetread/1")
     assert row.probabilities == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
     assert (RESULTS, row.prediction_key) in world.s3.objects
+    document = Documents(world.s3, RESULTS).read(str(row.prediction_key))
+    assert (document["ModelPackage"], document["Form"], document["Class"]) == ("wetread/1", "torch", "covid")
     assert world.batches.holders() == {}
 
 
