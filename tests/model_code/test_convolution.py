@@ -8,6 +8,9 @@ from torch import nn
 
 from model_code import network
 from model_code.convolution import Convolution, quicken
+from model_code.distributed import Worker
+from model_code.hyperparameters import Hyperparameters
+from model_code.learner import Learner
 
 SLOW, WIDE = "AVX2", "AVX512"
 
@@ -52,6 +55,12 @@ def test_the_network_keeps_its_weights_their_names_and_the_random_state(processo
     assert list(built.state_dict()) == list(before)
     assert all(torch.equal(one, before[name]) for name, one in built.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("processor", [SLOW], indirect=True)
+def test_a_network_that_learns_on_a_processor_has_them(processor: str) -> None:
+    learner = Learner(torch.ones(3), 1, Hyperparameters(), Worker(0, 1, torch.device("cpu")))
+    assert any(isinstance(one, Convolution) for one in learner.network.modules())
 
 
 @pytest.mark.parametrize("processor", [WIDE], indirect=True)
