@@ -83,7 +83,7 @@ def _sample(folder: Path, slices: list[Labelled], image_size: int, epochs: int) 
         files[one.split].append((str(path), LABELS.index(one.label)))
     (folder / "slices.json").write_text(json.dumps(files))
     arguments = ["benchmarks.sample_training", str(folder / "slices.json"), str(image_size), str(epochs)]
-    output, peak = _run(folder, arguments)
+    output, peak = run_module(folder, arguments)
     last = json.loads(output.splitlines()[-1])
     return Run(last["train_seconds"], last["epoch_seconds"], peak)
 
@@ -93,12 +93,12 @@ def _wetread(folder: Path, slices: list[Labelled], image_size: int, epochs: int)
     (folder / "input/config").mkdir()
     hyperparameters = {"epochs": str(epochs), "image_size": str(image_size)}
     (folder / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
-    output, peak = _run(folder, ["model_code", "train"])
+    output, peak = run_module(folder, ["model_code", "train"])
     last = {name: float(value) for name, value in FIGURE.findall(output)}
     return Run(last["train_seconds"], last["epoch_seconds"], peak)
 
 
-def _run(folder: Path, arguments: list[str]) -> tuple[str, int]:
+def run_module(folder: Path, arguments: list[str]) -> tuple[str, int]:
     """Run a module of this checkout; return what it printed and the most memory that it held at once, in bytes."""
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}
     log = folder / "log"

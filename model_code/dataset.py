@@ -46,9 +46,9 @@ class Samples:
         """Some of these slices, without a copy."""
         return Samples(self.images[of], self.targets[of])
 
-    def image(self, index: int | slice) -> torch.Tensor:
-        """One prepared slice, or several, as float32 in 0..1."""
-        return self.images[index].float() / LEVELS
+    def image(self, index: int | slice | torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+        """One prepared slice, or several, as float32 in 0..1; they travel to a ``device`` as bytes."""
+        return self.images[index].to(device).float() / LEVELS
 
 
 def quantised(image: torch.Tensor) -> torch.Tensor:

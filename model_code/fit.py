@@ -20,7 +20,6 @@ from model_code.errors import TrainingError
 from model_code.hyperparameters import Hyperparameters
 from model_code.learner import RISING, Learner
 from model_code.metrics import Metrics, measure
-from model_code.transforms import Preprocessing
 
 # Epochs without a better validation after which training ends. They count from where the learning rate is highest: on
 # the way there validation may well get worse for a while.
@@ -71,7 +70,6 @@ def fit(
     training: Samples,
     validation: Samples,
     labels: tuple[str, ...],
-    preprocessing: Preprocessing,
     settings: Hyperparameters,
     worker: Worker,
     checkpoints: Checkpoints,
@@ -84,7 +82,7 @@ def fit(
     """
     counts = torch.stack(worker.gather(torch.bincount(training.targets, minlength=len(labels)))).sum(dim=0)
     per_epoch = min(worker.gather(len(training)))
-    batches = Batches(training, preprocessing, settings.batch_size, per_epoch, settings.seed, worker.rank)
+    batches = Batches(training, settings.batch_size, per_epoch, settings.seed, worker)
     learner = Learner(class_weights(counts), settings.epochs * len(batches), settings, worker)
     progress = _resume(learner, worker, checkpoints)
     while progress.best is None or not progress.ended(settings.epochs):

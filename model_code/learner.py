@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_code import network
+from model_code import convolution, network
 from model_code.distributed import Worker
 from model_code.hyperparameters import Hyperparameters
 
@@ -26,6 +26,8 @@ class Learner:
         network.make_repeatable()
         torch.manual_seed(settings.seed)
         self.network = network.build(len(class_weights)).to(worker.device)
+        if worker.device.type == "cpu":
+            convolution.quicken(self.network)
         self._worker = worker
         self._norms = [module for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)]
         self._steps_of_epoch = 0

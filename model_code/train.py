@@ -59,7 +59,7 @@ def _train(container: Container, worker: Worker) -> None:
     shares = [_share(taken, split, worker) for split in SEEN]
     training, validation = _load(container, worker, taken.labels, preprocessing, *shares)
     checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
-    best, history = fit(training, validation, taken.labels, preprocessing, settings, worker, checkpoints)
+    best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
     if worker.leads:
         _write(container, settings, preprocessing, taken, best, history)
 

@@ -13,14 +13,10 @@ import torch
 from monai.transforms.compose import Compose
 from monai.transforms.croppad.array import SpatialPad
 from monai.transforms.intensity.array import ScaleIntensityRange
-from monai.transforms.spatial.array import RandAffine, RandFlip, Resize
+from monai.transforms.spatial.array import Resize
 from monai.transforms.utility.array import EnsureChannelFirst, EnsureType
 
 from model_code.dicom import HounsfieldArray
-
-ROWS_AXIS, COLUMNS_AXIS = 0, 1
-# Small changes of pose; the angle is in radians. Anything larger is not how a patient lies in a scanner.
-ROTATION_RADIANS, SCALE_FRACTION, SHIFT_FRACTION = 0.15, 0.1, 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,31 +49,6 @@ def deterministic(preprocessing: Preprocessing) -> Compose:
     )
 
 
-def augmentation(preprocessing: Preprocessing) -> Compose:
-    """Random changes for training, for ``augment`` to apply after ``deterministic``."""
-    shift = preprocessing.image_size * SHIFT_FRACTION
-    return Compose(
-        [
-            RandFlip(prob=0.5, spatial_axis=COLUMNS_AXIS),
-            RandAffine(
-                prob=0.8,
-                rotate_range=ROTATION_RADIANS,
-                scale_range=(SCALE_FRACTION, SCALE_FRACTION),
-                translate_range=(shift, shift),
-                mode="bilinear",
-                padding_mode="zeros",
-            ),
-            EnsureType(dtype=torch.float32, track_meta=False),
-        ]
-    )
-
-
 def apply(pipeline: Compose, hounsfield: HounsfieldArray) -> torch.Tensor:
     """Run ``deterministic`` transforms on one slice."""
     return cast("torch.Tensor", pipeline(hounsfield))
-
-
-def augment(pipeline: Compose, image: torch.Tensor, seed: int) -> torch.Tensor:
-    """Run ``augmentation`` on one prepared slice; the same ``seed`` always gives the same change."""
-    pipeline.set_random_state(seed=seed)
-    return cast("torch.Tensor", pipeline(image))

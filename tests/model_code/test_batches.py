@@ -7,15 +7,18 @@ import torch
 
 from model_code.batches import Batches
 from model_code.dataset import Samples, quantised
-from model_code.transforms import Preprocessing
+from model_code.distributed import Worker
 
-PREPROCESSING = Preprocessing(image_size=32)
 EPOCH = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def worker(rank: int) -> Worker:
+    return Worker(rank, 2, torch.device("cpu"))
 
 
 def batches(slices: int = 10, *, size: int = 4, per_epoch: int = 10, seed: int = 1, rank: int = 0) -> Batches:
     images = quantised(torch.rand(slices, 1, 32, 32, generator=torch.Generator().manual_seed(0)))
-    return Batches(Samples(images, torch.arange(slices)), PREPROCESSING, size, per_epoch, seed, rank)
+    return Batches(Samples(images, torch.arange(slices)), size, per_epoch, seed, worker(rank))
 
 
 def equal(one: EPOCH, other: EPOCH) -> bool:
@@ -39,7 +42,7 @@ def test_an_epoch_has_every_slice_once_with_its_own_target() -> None:
     assert sorted(seen.tolist()) == list(range(10))
     assert seen.tolist() != list(range(10))
     flat = Samples(quantised(torch.arange(10)[:, None, None, None].expand(10, 1, 32, 32) / 10), torch.arange(10))
-    for images, targets in Batches(flat, PREPROCESSING, 4, 10, 0, 0).of(1):
+    for images, targets in Batches(flat, 4, 10, 0, worker(0)).of(1):
         assert images.dtype == torch.float32
         # The middle of an evenly grey slice stays grey, however it is turned.
         assert images[:, 0, 16, 16].tolist() == pytest.approx((targets / 10).tolist(), abs=0.01)
@@ -51,6 +54,18 @@ def test_an_epoch_is_the_same_whatever_ran_before_it() -> None:
     second = list(made.of(2))
     assert equal(second, list(batches().of(2)))
     assert not equal(second, list(batches().of(1)))
+
+
+def test_an_epoch_is_the_same_on_any_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    epochs = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            epochs.append(list(batches().of(1)))
+    finally:
+        torch.set_num_threads(before)
+    assert equal(*epochs)
 
 
 def test_seed_and_rank_change_the_order() -> None:

@@ -89,7 +89,6 @@ from model_code.checkpoint import Checkpoints
 from model_code.dataset import Samples, quantised
 from model_code.distributed import joined
 from model_code.hyperparameters import Hyperparameters
-from model_code.transforms import Preprocessing
 
 targets = torch.arange(10) % 2
 images = torch.rand(10, 1, 64, 64, generator=torch.Generator().manual_seed(1)) * 0.2
@@ -98,7 +97,7 @@ with joined(os.environ) as worker:
     mine = torch.tensor(worker.share(range(10)))
     part = Samples(samples.images[mine], samples.targets[mine])
     best, history = fit.fit(
-        part, part, ("dark", "bright"), Preprocessing(image_size=64), Hyperparameters(epochs=2, image_size=64), worker,
+        part, part, ("dark", "bright"), Hyperparameters(epochs=2, image_size=64), worker,
         Checkpoints(Path(sys.argv[1]), {}),
     )
     losses = [one["train_loss"] for one in history]

@@ -16,7 +16,6 @@ from model_code.errors import TrainingError
 from model_code.fit import Best, Progress, answers, class_weights
 from model_code.hyperparameters import Hyperparameters
 from model_code.metrics import measure
-from model_code.transforms import Preprocessing
 
 LABELS = ("dark", "bright")
 SIZE = 64
@@ -41,7 +40,6 @@ def train(folder: Path, training: Samples, validation: Samples, **settings: int)
         training,
         validation,
         LABELS,
-        Preprocessing(image_size=SIZE),
         Hyperparameters(image_size=SIZE, **settings),  # type: ignore[arg-type]
         ALONE,
         Checkpoints(folder, settings),
