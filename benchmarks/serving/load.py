@@ -43,7 +43,7 @@ def keep_busy(
 
 
 def post(port: int, bodies: Sequence[bytes], in_flight: int, seconds: float, most: int = sys.maxsize) -> Round:
-    """Keep so many posts in flight to /invocations on loopback, a DICOM object each; all answers must be predictions."""
+    """Keep so many posts in flight to /invocations on loopback, one DICOM object each; answers must be predictions."""
     connections = threading.local()
 
     def connect() -> None:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.memory import resident
 from benchmarks.serving import subjects
 from benchmarks.serving.load import post
-from benchmarks.serving.memory import resident
 
 # Each part of model_fn is timed where it is called, so that what is measured is what runs.
 PARTS = """

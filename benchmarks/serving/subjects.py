@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import torch
 
+from benchmarks.memory import Peak
 from benchmarks.serving import limit
 from benchmarks.serving.load import Round, keep_busy, post
-from benchmarks.serving.memory import Peak
 from model_code.dicom import HounsfieldArray
 from model_code.errors import InstanceError
 from model_code.inference import input_fn, model_fn
