@@ -26,7 +26,6 @@ from tests.torchserve import Unavailable
 from tests.training import train
 from wetread.demo.phantoms import write_cohort
 
-SAMPLE = "the sample's handler"
 MEMORY_COUNTS = (100, 500, 1000)
 SMALL = 64
 
@@ -65,12 +64,14 @@ def _compare(
         served: list[Subject] = []
         bare: list[Subject] = []
         for name, base in models:
-            process, port, in_flight = running.enter_context(subjects.ours(base, {}))
+            process, port, in_flight = running.enter_context(subjects.ours(base))
             served.append(subjects.over_http(f"our server, {name}", process, port, bodies, in_flight))
             bare.append(subjects.bare_network(f"bare network, {name}", base, bodies))
         first = models[0][1]
-        others = [(SAMPLE, subjects.the_sample(first, image_size))]
-        others += [("AWS's toolkit, TorchServe", subjects.aws_toolkit(first))]
+        others = (
+            ("the sample's handler", subjects.the_sample(first, image_size)),
+            ("AWS's toolkit, TorchServe", subjects.aws_toolkit(first)),
+        )
         against: list[Subject] = []
         for name, server in others:
             try:
@@ -106,7 +107,7 @@ def _once(models: Sequence[tuple[str, Path]], bodies: Sequence[bytes], scratch: 
     for name, base in models:
         pack(base / "model", scratch / "model.tar.gz")
         print(f"{name}: model.tar.gz {(scratch / 'model.tar.gz').stat().st_size / 1e6:.1f} MB")
-        parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in start.start_up(base, {}).items())
+        parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in start.start_up(base).items())
         print(f"{name}: start-up {parts}")
     small = train(scratch / "small", SMALL).parent
     held = start.memory_after(small, bodies, MEMORY_COUNTS)

@@ -40,10 +40,10 @@ print(json.dumps(seconds))
 """
 
 
-def start_up(base: Path, environ: dict[str, str]) -> dict[str, float]:
+def start_up(base: Path) -> dict[str, float]:
     """Seconds from the process's start to the first /ping, and those of its parts, from a process of its own."""
     started = time.perf_counter()
-    with subjects.ours(base, environ):
+    with subjects.ours(base):
         whole = time.perf_counter() - started
     command = [sys.executable, "-c", PARTS, str(base / "model")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -54,7 +54,7 @@ def start_up(base: Path, environ: dict[str, str]) -> dict[str, float]:
 def memory_after(base: Path, bodies: Sequence[bytes], counts: Sequence[int]) -> list[tuple[int, int]]:
     """How many requests were answered, and the bytes that the server then held, for each of the counts."""
     answered, found = 0, []
-    with subjects.ours(base, {}) as (process, port, in_flight):
+    with subjects.ours(base) as (process, port, in_flight):
         for count in counts:
             post(port, bodies, in_flight, math.inf, count - answered)
             answered = count

@@ -52,9 +52,9 @@ def over_http(name: str, process: int, port: int, bodies: Sequence[bytes], in_fl
 
 
 @contextmanager
-def ours(base: Path, environ: dict[str, str]) -> Iterator[tuple[int, int, int]]:
+def ours(base: Path) -> Iterator[tuple[int, int, int]]:
     """The container's ``serve``: its process, its port, and how many posts batch transform would keep in flight."""
-    with serving(base, **environ) as (process, client):
+    with serving(base) as (process, client):
         in_flight = client.get("/execution-parameters").json()["MaxConcurrentTransforms"]
         yield process.pid, client.base_url.port or 0, in_flight
 
