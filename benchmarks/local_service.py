@@ -3,7 +3,11 @@
 A model is trained for the given image size, then for each count the bare model, the service and the bare model again
 read the same phantoms. What the service adds is S3, events, queues, four functions, the job's start-up and HTTP.
 
-    python -m benchmarks.local_service [--image-size 512] [--counts 25,100,300]
+Share: the service's slices a second in those of the bare model. Growth: how many times longer than for the count before
+over how many times more slices, so that 1 is linear. Memory: the container's, at its peak. Then the phases: from the
+first upload until the job is created, until it ends (the container's start included), until the last row is there.
+
+    python -m benchmarks.local_service [--image-size 512] [--counts 25,300,900]
 """
 
 from __future__ import annotations
@@ -15,14 +19,32 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.memory import Peak
 from functions.domain import layout
 from functions.domain.row import Status
 from tests.training import train
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import write_cohort
-from wetread.local import cloud
+from wetread.local import cloud, process
+from wetread.local.home import current_home
+
+CONTAINER = "model_code serve"
+HEADER = "slices      bare  service  / bare  share growth jobs    memory    to job   reading   to rows"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the service took for some slices: seconds, by phase, and the container's peak memory in bytes."""
+
+    seconds: float
+    until_job: float
+    until_read: float
+    until_rows: float
+    jobs: int
+    peak_bytes: int
 
 
 def bare(artifact: Path, folder: Path) -> float:
@@ -31,33 +53,39 @@ def bare(artifact: Path, folder: Path) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def service(connection: Connection, folder: Path) -> tuple[float, int]:
-    """Seconds from the first upload to the last terminal row, and in how many jobs."""
+def service(connection: Connection, folder: Path) -> Run:
+    """From the first upload to the last terminal row."""
     bucket = connection.deployment.uploads_bucket_name
+    peak = Peak(process.running(current_home()) or 0, CONTAINER)
 
     def put(path: Path) -> str:
         with path.open("rb") as body:
             key = f"{folder.name}/{path.name}"
             return layout.upload_id(key, connection.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"])
 
-    started = time.perf_counter()
-    with ThreadPoolExecutor(4) as pool:
-        uploads = list(pool.map(put, sorted(folder.glob("*.dcm"))))
-    while True:
-        rows = connection.index.get_many(uploads)
-        if len(rows) == len(uploads) and all(row.status.terminal for row in rows.values()):
-            break
-        time.sleep(0.5)
-    seconds = time.perf_counter() - started
+    started = time.time()
+    with peak.watching():
+        with ThreadPoolExecutor(4) as pool:
+            uploads = list(pool.map(put, sorted(folder.glob("*.dcm"))))
+        while True:
+            rows = connection.index.get_many(uploads)
+            if len(rows) == len(uploads) and all(row.status.terminal for row in rows.values()):
+                break
+            time.sleep(0.5)
+    ended = time.time()
     assert {row.status for row in rows.values()} == {Status.COMPLETED}
-    return seconds, len({row.transform_job_name for row in rows.values()})
+    names = {row.transform_job_name or "" for row in rows.values()}
+    jobs = [connection.sagemaker.describe_transform_job(TransformJobName=name) for name in names]
+    created = min(job["CreationTime"] for job in jobs).timestamp()
+    read = max(job["TransformEndTime"] for job in jobs).timestamp()
+    return Run(ended - started, created - started, read - created, ended - read, len(jobs), peak.bytes)
 
 
 def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser()
     options.add_argument("--image-size", type=int, default=512)
-    options.add_argument("--counts", default="25,100,300")
+    options.add_argument("--counts", default="25,300,900")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["WETREAD_HOME"] = f"{scratch}/home"
@@ -67,14 +95,22 @@ def main() -> None:
             connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
             connection.registry.promote(connection.registry.register(artifact).model_package)
             print(f"DenseNet121 at {chosen.image_size} x {chosen.image_size}, {os.cpu_count()} cores")
-            print(f"{'slices':>6s} {'bare model':>11s} {'service':>9s} {'service / bare':>15s} {'jobs':>5s}")
+            print(HEADER)
+            last: tuple[int, float] | None = None
             for count in map(int, chosen.counts.split(",")):
                 folder = Path(scratch) / f"slices-{count}"
                 write_cohort(folder, patients=count // 5, slices_per_patient=5, size=512, seed=count)
                 before = bare(artifact, folder)
-                whole, jobs = service(connection, folder)
+                run = service(connection, folder)
                 alone = (before + bare(artifact, folder)) / 2  # on both sides: a shared machine drifts
-                print(f"{count:6d} {alone:9.1f} s {whole:7.1f} s {whole / alone:15.2f} {jobs:5d}", flush=True)
+                growth = f"{run.seconds / last[1] / (count / last[0]):.2f}" if last else "-"
+                last = count, run.seconds
+                print(
+                    f"{count:6d} {alone:7.1f} s {run.seconds:6.1f} s {run.seconds / alone:7.2f} "
+                    f"{alone / run.seconds:6.0%} {growth:>6s} {run.jobs:4d} {run.peak_bytes / 1e6:6.0f} MB "
+                    f"{run.until_job:7.1f} s {run.until_read:7.1f} s {run.until_rows:7.1f} s",
+                    flush=True,
+                )
         finally:
             cloud.down()
 

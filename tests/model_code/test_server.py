@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,46 +16,9 @@ import pytest
 
 from model_code.container import Container
 from tests.model_code.conftest import SOP_INSTANCE_UID, MakeSlice
+from tests.serving import ATTEMPTS, serving
 
 DICOM = {"Content-Type": "application/dicom"}
-ATTEMPTS = 1200
-
-
-@contextmanager
-def serving(base: Path, **environ: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    """Run ``serve`` on a free port from another working directory, wait for /ping, and end it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    variables = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "SAGEMAKER_BASE_DIR": str(base),
-        "SAGEMAKER_BIND_TO_HOST": "127.0.0.1",
-        "SAGEMAKER_BIND_TO_PORT": str(port),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "model_code", "serve"],
-        cwd=base,
-        env=variables | environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
-            for _ in range(ATTEMPTS):
-                if process.poll() is not None:
-                    break
-                try:
-                    client.get("/ping")
-                    break
-                except httpx.ConnectError:
-                    time.sleep(0.1)
-            yield process, client
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")

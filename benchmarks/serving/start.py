@@ -1,0 +1,62 @@
+"""How long the container takes to its first answer, and how much memory it holds after many."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.memory import resident
+from benchmarks.serving import subjects
+from benchmarks.serving.load import post
+
+# Each part of model_fn is timed where it is called, so that what is measured is what runs.
+PARTS = """
+import json, sys, time
+begun = time.perf_counter()
+import model_code.__main__
+from model_code import artifact, decoder_process, inference, probe
+seconds = {"imports": time.perf_counter() - begun}
+
+def timed(name, function):
+    def call(*arguments):
+        begun = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            seconds[name] = time.perf_counter() - begun
+    return call
+
+model_code.__main__.allocator.keep_freed_memory()
+artifact.load = timed("load", artifact.load)
+decoder_process.SHARED.start = timed("decoder", decoder_process.SHARED.start)
+probe.verify = timed("probe", probe.verify)
+inference.model_fn(sys.argv[1])
+print(json.dumps(seconds))
+"""
+
+
+def start_up(base: Path) -> dict[str, float]:
+    """Seconds from the process's start to the first /ping, and those of its parts, from a process of its own."""
+    started = time.perf_counter()
+    with subjects.ours(base):
+        whole = time.perf_counter() - started
+    command = [sys.executable, "-c", PARTS, str(base / "model")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    parts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {"to the first /ping": whole} | parts
+
+
+def memory_after(base: Path, bodies: Sequence[bytes], counts: Sequence[int]) -> list[tuple[int, int]]:
+    """How many requests were answered, and the bytes that the server then held, for each of the counts."""
+    answered, found = 0, []
+    with subjects.ours(base) as (process, port, in_flight):
+        for count in counts:
+            post(port, bodies, in_flight, math.inf, count - answered)
+            answered = count
+            found.append((answered, resident(process)))
+    return found
