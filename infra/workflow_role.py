@@ -9,7 +9,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-JOB_KINDS = {"training-job": ("TrainingJob", ("train",)), "processing-job": ("ProcessingJob", ("audit", "optimise", "evaluate"))}
+JOB_KINDS = {
+    "training-job": ("TrainingJob", ("train",)),
+    "processing-job": ("ProcessingJob", ("audit", "optimise", "evaluate")),
+}
 # Step Functions hears of the end of a job by these rules, which it makes itself, one for the whole account.
 EVENT_RULES = (
     "StepFunctionsGetEventsForSageMakerTrainingJobsRule",

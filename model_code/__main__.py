@@ -23,15 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model_code import allocator
-from model_code.audit.command import audit
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
-from model_code.evaluation.command import evaluate
-from model_code.inference import model_fn
-from model_code.optimisation.command import optimise
-from model_code.packing import pack, unpack
-from model_code.server import serve
-from model_code.train import train
 
 log = logging.getLogger("model_code")
 
@@ -51,18 +44,31 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    """Import what the command needs and nothing else: a server would wait for what only training uses."""
     container = Container.from_environment(os.environ)
     if options.command == "serve":
+        from model_code.server import serve
+
         serve(container.model_dir, Binding.from_environment(os.environ))
     elif options.command == "train":
+        from model_code.train import train
+
         _told(lambda: train(container), container.failure)
     elif options.command == "audit":
+        from model_code.audit.command import audit
+
         _told(lambda: audit(container.processing), container.message)
     elif options.command == "optimise":
+        from model_code.optimisation.command import optimise
+
         _told(lambda: optimise(container.processing, quantise=not options.fp32_only), container.message)
     elif options.command == "evaluate":
+        from model_code.evaluation.command import evaluate
+
         _told(lambda: evaluate(container.processing), container.message)
     elif options.command == "pack":
+        from model_code.packing import pack
+
         pack(options.folder, options.archive)
     else:
         _check(options.archive)
@@ -82,6 +88,9 @@ def _told(command: Callable[[], None], file: Path) -> None:
 
 
 def _check(archive: Path) -> None:
+    from model_code.inference import model_fn
+    from model_code.packing import unpack
+
     with tempfile.TemporaryDirectory() as folder:
         unpack(archive, Path(folder))
         model = model_fn(folder)

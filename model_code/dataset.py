@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import torch
 
-from model_code import transforms
 from model_code.dicom import decode, read_instance
 from model_code.errors import InstanceError
 from model_code.snapshot import Case
@@ -64,13 +63,12 @@ def load(
     Returns them with one sentence for each slice that cannot be read, which begins with its line; such a slice is left
     black. Raises SnapshotError for a slice that is absent or has other bytes than the snapshot pinned.
     """
-    pipeline = transforms.deterministic(preprocessing)
     size = preprocessing.image_size
     images = torch.zeros(len(cases), 1, size, size, dtype=torch.uint8)
     problems: list[str] = []
 
     def prepare(body: bytes) -> torch.Tensor:
-        return quantised(transforms.apply(pipeline, decode(read_instance(body))))
+        return quantised(preprocessing.prepare(decode(read_instance(body))))
 
     for number, (case, prepared) in enumerate(read_cases(folder, cases, prepare)):
         if isinstance(prepared, InstanceError):

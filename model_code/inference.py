@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.transforms.compose import Compose
 
-from model_code import artifact, calibration, decoder_process, loading, transforms
+from model_code import artifact, calibration, decoder_process, loading
 from model_code.dicom import HounsfieldArray, decode, read_instance
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.forms import Computation
 from model_code.network import make_repeatable
+from model_code.transforms import Preprocessing
 
 SCHEMA = "prediction/1"
 DICOM_TYPE = "application/dicom"
@@ -35,14 +35,14 @@ class Model:
     """A network ready to predict, its preprocessing, its classes, and its identity for the answer."""
 
     network: Computation
-    pipeline: Compose
+    preprocessing: Preprocessing
     labels: tuple[str, ...]
     temperature: float
     identity: dict[str, str]
 
     def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
         """One slice in Hounsfield units, rows x columns, as the network's input, 1 x size x size."""
-        return transforms.apply(self.pipeline, hounsfield)
+        return self.preprocessing.prepare(hounsfield)
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """The network's answers to N prepared slices: N x classes, uncalibrated, on the CPU in double precision."""
@@ -72,15 +72,14 @@ def model_fn(model_dir: str) -> Model:
     about = artifact.describe(Path(model_dir))
     decoder_process.SHARED.start()
     make_repeatable()
-    pipeline = transforms.deterministic(about.preprocessing)
-    form, network = loading.load(Path(model_dir), about, pipeline)
+    form, network = loading.load(Path(model_dir), about)
     identity = {
         "Name": about.name,
         "Version": about.version,
         "WeightsSHA256": about.weights_sha256,
         "Form": str(form),
     }
-    return Model(network, pipeline, about.labels, about.temperature, identity)
+    return Model(network, about.preprocessing, about.labels, about.temperature, identity)
 
 
 def input_fn(body: bytes, content_type: str) -> Instance:

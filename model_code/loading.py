@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 import torch
-from monai.transforms.compose import Compose
 
 from model_code import artifact, probe
 from model_code.errors import ArtifactError, FormError
@@ -18,7 +17,7 @@ from model_code.processor import adds_bytes_exactly
 log = logging.getLogger("model_code.loading")
 
 
-def load(model_dir: Path, about: Metadata, pipeline: Compose) -> tuple[Form, Computation]:
+def load(model_dir: Path, about: Metadata) -> tuple[Form, Computation]:
     """Return the form that metadata.json wants, or the first more trusted one that this machine computes as proved.
 
     On a GPU that is always torch. Raises ArtifactError for files that are not the artifact's own, and when torch too
@@ -28,16 +27,16 @@ def load(model_dir: Path, about: Metadata, pipeline: Compose) -> tuple[Form, Com
         if form is Form.TORCH:
             break
         try:
-            return form, _openvino(model_dir, about, form, pipeline)
+            return form, _openvino(model_dir, about, form)
         except FormError as problem:
             log.warning("the form %s is not used: %s", form, problem)
     network = artifact.load_network(model_dir, about).to("cuda" if torch.cuda.is_available() else "cpu")
     computation = TorchForm(network)
-    probe.verify(computation, pipeline, about.probe_logits)
+    probe.verify(computation, about.preprocessing, about.probe_logits)
     return Form.TORCH, computation
 
 
-def _openvino(model_dir: Path, about: Metadata, form: Form, pipeline: Compose) -> Computation:
+def _openvino(model_dir: Path, about: Metadata, form: Form) -> Computation:
     """Compile an OpenVINO form; raise FormError where there is no OpenVINO or it computes something else here."""
     record = about.serving.proved[form]
     if record.exact_bytes and not adds_bytes_exactly():
@@ -53,7 +52,7 @@ def _openvino(model_dir: Path, about: Metadata, form: Form, pipeline: Compose) -
     except RuntimeError as error:
         raise FormError(f"OpenVINO cannot compile it: {error}") from error
     try:
-        probe.verify(computation, pipeline, record.probe_logits)
+        probe.verify(computation, about.preprocessing, record.probe_logits)
     except ArtifactError as error:
         raise FormError(f"this machine computes it differently. {error}") from error
     return computation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.nets.densenet import DenseNet121
 from torch import nn
 
 
@@ -12,6 +11,9 @@ def build(classes: int) -> nn.Module:
 
     Weights lie channels last: on CPU the convolutions then take a sixth less time, and they compute the same.
     """
+    # Not at the top: MONAI takes seconds to import, and a server that computes with OpenVINO builds no network.
+    from monai.networks.nets.densenet import DenseNet121  # noqa: PLC0415
+
     network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=classes)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

@@ -7,12 +7,11 @@ trained it, and it warms the network up before the first request.
 from __future__ import annotations
 
 import numpy as np
-from monai.transforms.compose import Compose
 
-from model_code import transforms
 from model_code.dicom import HounsfieldArray
 from model_code.errors import ArtifactError
 from model_code.forms import Computation
+from model_code.transforms import Preprocessing
 
 ROWS, COLUMNS = 512, 480
 NOISE_HU = 200.0
@@ -29,15 +28,15 @@ def make() -> HounsfieldArray:
     return (pattern + np.random.default_rng(0).normal(0, NOISE_HU, pattern.shape)).astype(np.float32)
 
 
-def answer(network: Computation, pipeline: Compose) -> tuple[float, ...]:
+def answer(network: Computation, preprocessing: Preprocessing) -> tuple[float, ...]:
     """The network's logits for the made slice: unlike probabilities, they still differ when the network is certain."""
-    image = transforms.apply(pipeline, make())
+    image = preprocessing.prepare(make())
     return tuple(network.logits(image[None])[0].tolist())
 
 
-def verify(network: Computation, pipeline: Compose, expected: tuple[float, ...]) -> None:
+def verify(network: Computation, preprocessing: Preprocessing, expected: tuple[float, ...]) -> None:
     """Raise ArtifactError unless the network answers as it did when it was packed."""
-    answered = answer(network, pipeline)
+    answered = answer(network, preprocessing)
     difference = max(abs(now - then) for now, then in zip(answered, expected, strict=True))
     if not difference <= TOLERANCE * max(1.0, *map(abs, expected)):  # so written that a NaN is a difference
         raise ArtifactError(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from model_code import calibration, network, packing, probe, snapshot, transforms
+from model_code import calibration, network, packing, probe, snapshot
 from model_code.artifact import sha256
 from model_code.checkpoint import Checkpoints
 from model_code.cluster import Cluster
@@ -127,7 +127,7 @@ def _write(
         preprocessing=preprocessing,
         weights_sha256=sha256(weights),
         temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
-        probe_logits=probe.answer(network.TorchForm(trained.eval()), transforms.deterministic(preprocessing)),
+        probe_logits=probe.answer(network.TorchForm(trained.eval()), preprocessing),
     )
     record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)

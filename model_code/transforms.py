@@ -1,20 +1,19 @@
-"""The MONAI transforms from Hounsfield units to the network's input: declared once, used by ``train`` and ``serve``.
+"""From Hounsfield units to the network's input: declared once, for training and for serving.
 
 Axes are rows, columns as DICOM orders them, with the channel put first. The intensity window is fixed, in Hounsfield
 units: never the minimum and maximum of the slice at hand, which would make the same tissue differ between slices.
+
+Bit for bit this is MONAI's EnsureChannelFirst, ScaleIntensityRange (clipped), Resize (size_mode="longest",
+mode="area") and SpatialPad, as a test sees to. It is written out because importing MONAI takes longer than all else
+that a server does before its first answer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
-from monai.transforms.compose import Compose
-from monai.transforms.croppad.array import SpatialPad
-from monai.transforms.intensity.array import ScaleIntensityRange
-from monai.transforms.spatial.array import Resize
-from monai.transforms.utility.array import EnsureChannelFirst, EnsureType
+from torch.nn import functional
 
 from model_code.dicom import HounsfieldArray
 
@@ -31,24 +30,22 @@ class Preprocessing:
     window_level_hu: float = -600.0
     window_width_hu: float = 1500.0
 
+    def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
+        """One slice in Hounsfield units, rows x columns, as float32, 1 x image_size x image_size in 0..1.
 
-def deterministic(preprocessing: Preprocessing) -> Compose:
-    """HU array, rows x columns, to a float32 tensor of 1 x image_size x image_size in 0..1."""
-    size = preprocessing.image_size
-    low = preprocessing.window_level_hu - preprocessing.window_width_hu / 2
-    return Compose(
-        [
-            EnsureChannelFirst(channel_dim="no_channel"),
-            ScaleIntensityRange(a_min=low, a_max=low + preprocessing.window_width_hu, b_min=0.0, b_max=1.0, clip=True),
-            # Averaging over the area keeps thin structures when shrinking; the longest side decides, so that
-            # anatomy keeps its proportions, and what is missing of the square is air.
-            Resize(spatial_size=size, size_mode="longest", mode="area"),
-            SpatialPad(spatial_size=(size, size), value=0.0),
-            EnsureType(dtype=torch.float32, track_meta=False),
-        ]
-    )
-
-
-def apply(pipeline: Compose, hounsfield: HounsfieldArray) -> torch.Tensor:
-    """Run ``deterministic`` transforms on one slice."""
-    return cast("torch.Tensor", pipeline(hounsfield))
+        Averaging over the area keeps thin structures when shrinking; the longest side decides, so that anatomy keeps
+        its proportions, and what is missing of the square is air.
+        """
+        image = torch.from_numpy(hounsfield).float()[None]
+        low = self.window_level_hu - self.window_width_hu / 2
+        image = ((image - low) / self.window_width_hu).clamp_(0, 1)
+        longest = max(image.shape[1:])
+        if longest != self.image_size:
+            scale = self.image_size / longest
+            rows, columns = (max(1, round(side * scale)) for side in image.shape[1:])
+            image = functional.interpolate(image[None], (rows, columns), mode="area")[0]
+        missing = [self.image_size - side for side in image.shape[1:]]
+        if any(missing):
+            top, left = (one // 2 for one in missing)
+            image = functional.pad(image, (left, missing[1] - left, top, missing[0] - top))
+        return image

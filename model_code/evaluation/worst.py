@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from model_code import transforms
 from model_code.dicom import decode, read_instance
 from model_code.evaluation.document import Answers, TestSet
 from model_code.evaluation.report.png import encode
@@ -56,6 +55,5 @@ def worst_cases(cases: Sequence[Case], test: TestSet, answers: Answers, folder: 
 
 
 def _picture(body: bytes) -> bytes:
-    pipeline = transforms.deterministic(Preprocessing(image_size=PICTURE_SIZE))
-    image = transforms.apply(pipeline, decode(read_instance(body)))[0]
+    image = Preprocessing(image_size=PICTURE_SIZE).prepare(decode(read_instance(body)))[0]
     return encode((image * 255).round().byte().numpy())

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms.compose import Compose
 
-from model_code import artifact, decoder_process, metadata, probe, snapshot, transforms
+from model_code import artifact, decoder_process, metadata, probe, snapshot
 from model_code.container import Processing
 from model_code.errors import OptimisationError
 from model_code.forms import Form, Proved, Serving
@@ -24,6 +23,7 @@ from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_int8
 from model_code.packing import pack, unpack
 from model_code.processor import adds_bytes_exactly
 from model_code.snapshot import Case, Snapshot, Split
+from model_code.transforms import Preprocessing
 
 # Statistics of activations settle with about a hundred slices.
 CALIBRATION_SLICES = 128
@@ -66,9 +66,8 @@ def _prove(
     about = artifact.describe(model_dir)
     network = artifact.load_network(model_dir, about)
     trained = TorchForm(network)
-    pipeline = transforms.deterministic(about.preprocessing)
     cases = spread(held_out, HELD_OUT_SLICES)
-    images = prepare(slices, cases, pipeline)
+    images = prepare(slices, cases, about.preprocessing)
     targets = np.array([about.labels.index(case.label) for case in cases], np.intp)
     asked = HeldOut.answered_by(trained, images, targets, about.temperature)
 
@@ -76,7 +75,7 @@ def _prove(
     trials = [try_fp32(model, asked)]
     calibration = spread(taken.of(Split.TRAIN), CALIBRATION_SLICES) if quantise else []
     if quantise:
-        trials += try_int8(model, prepare(slices, calibration, pipeline), asked)
+        trials += try_int8(model, prepare(slices, calibration, about.preprocessing), asked)
     last = {trial.form: trial for trial in trials}
     held = {form: trial for form, trial in last.items() if not trial.problems}
     speeds = images_per_second(
@@ -84,7 +83,7 @@ def _prove(
     )
     form, reason = choose(speeds, {form: trial.problems for form, trial in last.items() if trial.problems})
     kept = [other for other in Form if other in held and other <= form]
-    serving = Serving(form=form, proved={other: _add(model_dir, held[other], pipeline) for other in kept})
+    serving = Serving(form=form, proved={other: _add(model_dir, held[other], about.preprocessing) for other in kept})
     return serving, {
         "reason": reason,
         "calibration_slices": len(calibration),
@@ -93,7 +92,7 @@ def _prove(
     }
 
 
-def _add(model_dir: Path, trial: Trial, pipeline: Compose) -> Proved:
+def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> Proved:
     """Write a form's files below ``model_dir`` and return its record."""
     digests: dict[str, str] = {}
     for name, content in zip(trial.form.files, serialised(trial.model), strict=True):
@@ -101,5 +100,5 @@ def _add(model_dir: Path, trial: Trial, pipeline: Compose) -> Proved:
         (model_dir / name).write_bytes(content)
         digests[name] = artifact.sha256(content)
     exact_bytes = trial.form is Form.OPENVINO_INT8 and adds_bytes_exactly()
-    probed = probe.answer(trial.computation, pipeline)
+    probed = probe.answer(trial.computation, preprocessing)
     return Proved(files_sha256=digests, probe_logits=probed, exact_bytes=exact_bytes)

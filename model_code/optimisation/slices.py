@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from monai.transforms.compose import Compose
 
-from model_code import transforms
 from model_code.dataset import read_cases
 from model_code.dicom import decode, read_instance
 from model_code.errors import InstanceError, OptimisationError
 from model_code.snapshot import Case
+from model_code.transforms import Preprocessing
 
 SHOWN_PROBLEMS = 20
 
@@ -24,7 +23,7 @@ def spread(cases: Sequence[Case], count: int) -> list[Case]:
     return [ordered[number * len(ordered) // count] for number in range(count)]
 
 
-def prepare(folder: Path, cases: Sequence[Case], pipeline: Compose) -> list[torch.Tensor]:
+def prepare(folder: Path, cases: Sequence[Case], preprocessing: Preprocessing) -> list[torch.Tensor]:
     """Read, decode and prepare the cases: float32, 1 x size x size in 0..1 each.
 
     Raises SnapshotError for a slice with other bytes than the snapshot's, OptimisationError that names every slice
@@ -32,7 +31,7 @@ def prepare(folder: Path, cases: Sequence[Case], pipeline: Compose) -> list[torc
     """
     images: list[torch.Tensor] = []
     problems: list[str] = []
-    for case, one in read_cases(folder, cases, lambda body: transforms.apply(pipeline, decode(read_instance(body)))):
+    for case, one in read_cases(folder, cases, lambda body: preprocessing.prepare(decode(read_instance(body)))):
         if isinstance(one, InstanceError):
             problems.append(f"line {case.line}: {one}")
         else:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.transforms.compose import Compose
+from monai.transforms.croppad.array import SpatialPad
+from monai.transforms.intensity.array import ScaleIntensityRange
+from monai.transforms.spatial.array import Resize
+from monai.transforms.utility.array import EnsureChannelFirst, EnsureType
 
-from model_code.transforms import Preprocessing, apply, deterministic
+from model_code.transforms import Preprocessing
 
 LUNG = Preprocessing(image_size=64)
 
 
 def prepared(hounsfield: np.ndarray, preprocessing: Preprocessing = LUNG) -> torch.Tensor:
-    return apply(deterministic(preprocessing), hounsfield.astype(np.float32))
+    return preprocessing.prepare(hounsfield.astype(np.float32))
 
 
 def test_the_window_is_in_hounsfield_units_whatever_else_is_in_the_slice() -> None:
@@ -46,3 +51,34 @@ def test_shrinking_averages_instead_of_picking() -> None:
     stripes = np.full((128, 128), -1350.0)
     stripes[:, ::2] = 150
     assert prepared(stripes)[0].numpy() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((512, 512), 512), ((512, 512), 224), ((512, 480), 384), ((479, 512), 256), ((100, 37), 64), ((40, 64), 96)],
+)
+def test_it_is_what_monai_computes(shape: tuple[int, int], size: int) -> None:
+    preprocessing = Preprocessing(image_size=size, window_level_hu=-550.0, window_width_hu=1300.0)
+    monai = Compose(
+        [
+            EnsureChannelFirst(channel_dim="no_channel"),
+            ScaleIntensityRange(a_min=-1200.0, a_max=100.0, b_min=0.0, b_max=1.0, clip=True),
+            Resize(spatial_size=size, size_mode="longest", mode="area"),
+            SpatialPad(spatial_size=(size, size), value=0.0),
+            EnsureType(dtype=torch.float32, track_meta=False),
+        ]
+    )
+    hounsfield = np.random.default_rng(size).normal(-500, 700, shape).astype(np.float32)
+    assert torch.equal(preprocessing.prepare(hounsfield), monai(hounsfield))
+
+
+def test_a_sliver_keeps_one_row() -> None:
+    image = prepared(np.full((1, 600), 150.0))[0]
+    assert image.max() == 1
+    assert image.sum() == pytest.approx(64)
+
+
+def test_the_slice_itself_stays_as_it_is() -> None:
+    hounsfield = np.full((64, 64), -3000, np.float32)
+    LUNG.prepare(hounsfield)
+    assert hounsfield.min() == -3000

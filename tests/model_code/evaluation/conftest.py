@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from model_code import network, packing, probe, transforms
+from model_code import network, packing, probe
 from model_code.artifact import sha256
 from model_code.inference import Model
 from model_code.metadata import Metadata
@@ -28,9 +28,7 @@ def make_model(labels: tuple[str, ...] = LABELS, temperature: float = 1.0, seed:
     torch.manual_seed(seed)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(size * size, len(labels))).eval()
     identity = {"Name": "linear", "Version": str(seed), "WeightsSHA256": f"{seed:064x}"}
-    return Model(
-        TorchForm(linear), transforms.deterministic(Preprocessing(image_size=size)), labels, temperature, identity
-    )
+    return Model(TorchForm(linear), Preprocessing(image_size=size), labels, temperature, identity)
 
 
 @pytest.fixture(scope="session", name="make_model")
@@ -57,7 +55,7 @@ def make_archive(tmp_path_factory: pytest.TempPathFactory) -> MakeArchive:
                 preprocessing=preprocessing,
                 weights_sha256=sha256(weights),
                 temperature=temperature,
-                probe_logits=probe.answer(TorchForm(built), transforms.deterministic(preprocessing)),
+                probe_logits=probe.answer(TorchForm(built), preprocessing),
             )
             packing.write(folder / "model", weights, about, {}, {})
             packing.pack(folder / "model", folder / "model.tar.gz")

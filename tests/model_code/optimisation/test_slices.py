@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_code import snapshot, transforms
+from model_code import snapshot
 from model_code.errors import OptimisationError
 from model_code.optimisation.slices import prepare, spread
 from model_code.snapshot import Case, Split
@@ -39,8 +39,8 @@ def test_slices_are_prepared_and_unreadable_ones_named(tmp_path: Path, make_slic
     bodies = [make_slice(), make_slice(NumberOfFrames=2), b"no DICOM"]
     path = write_snapshot(tmp_path, [Labelled(body, "cap", "p", "test") for body in bodies])
     cases = snapshot.read(path).cases
-    pipeline = transforms.deterministic(Preprocessing(image_size=8))
-    (image,) = prepare(tmp_path / "slices", cases[:1], pipeline)
+    preprocessing = Preprocessing(image_size=8)
+    (image,) = prepare(tmp_path / "slices", cases[:1], preprocessing)
     assert (image.shape, image.dtype) == ((1, 8, 8), torch.float32)
     with pytest.raises(OptimisationError, match=r"2 slices cannot be decoded: line 2: MultiFrame.*line 3: NotDicom"):
-        prepare(tmp_path / "slices", cases, pipeline)
+        prepare(tmp_path / "slices", cases, preprocessing)
