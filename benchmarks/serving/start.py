@@ -18,8 +18,8 @@ from benchmarks.serving.load import post
 PARTS = """
 import json, sys, time
 begun = time.perf_counter()
-import model_code.__main__
-from model_code import artifact, decoder_process, inference, probe
+import model_code.server
+from model_code import allocator, decoder_process, inference, loading, probe
 seconds = {"imports": time.perf_counter() - begun}
 
 def timed(name, function):
@@ -31,8 +31,8 @@ def timed(name, function):
             seconds[name] = time.perf_counter() - begun
     return call
 
-model_code.__main__.allocator.keep_freed_memory()
-artifact.load = timed("load", artifact.load)
+allocator.keep_freed_memory()
+loading.load = timed("load and probe", loading.load)
 decoder_process.SHARED.start = timed("decoder", decoder_process.SHARED.start)
 probe.verify = timed("probe", probe.verify)
 inference.model_fn(sys.argv[1])
