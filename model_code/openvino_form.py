@@ -12,10 +12,9 @@ import numpy as np  # noqa: E402
 import openvino as ov  # noqa: E402
 import torch  # noqa: E402
 
-__all__ = ["CORES", "OpenVinoForm", "ov"]
+from model_code.processor import CORES  # noqa: E402
 
-# Asked for once and here, on the thread that imports: the answer belongs to each thread, and workers set theirs to 1.
-CORES = torch.get_num_threads()
+__all__ = ["OpenVinoForm", "ov"]
 
 
 class OpenVinoForm:

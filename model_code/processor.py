@@ -1,10 +1,15 @@
-"""What this machine's processor can do with 8-bit integers."""
+"""What this machine's processor has: cores, and instructions for 8-bit integers."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import torch
+
+# How many slices are computed at once. Read when this module is imported, on the main thread: torch's answer is each
+# thread's own, and the threads that predict are told to use one.
+CORES = torch.get_num_threads()
 # Instructions that add products of bytes to 32 bits at once: Intel's and AMD's by two names, Intel's tiles, Arm's.
 EXACT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
 from model_code.errors import NotAcceptable, UnsupportedMediaType
+from model_code.processor import CORES
 from model_code.script_loader import Script, load_script
 
 SHUTDOWN_SECONDS = 20
@@ -42,7 +43,7 @@ class Predictor:
 
     def __init__(self, model_dir: Path) -> None:
         """Load the script and, on a thread that will predict, the model; raises what they raise."""
-        self.workers = GPU_THREADS if torch.cuda.is_available() else torch.get_num_threads()
+        self.workers = GPU_THREADS if torch.cuda.is_available() else CORES
         self._decoding = ThreadPoolExecutor(1, "decode")
         # OpenMP's thread count belongs to each calling thread, so every worker sets its own.
         self._predicting = ThreadPoolExecutor(self.workers, "predict", torch.set_num_threads, (1,))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from model_code.forms import Computation, Form
-from model_code.openvino_form import CORES
+from model_code.processor import CORES
 
 ROUNDS = 3
 SLICES_PER_CORE = 6

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +76,24 @@ def test_where_there_is_no_openvino_torch_answers(
     with caplog.at_level(logging.WARNING):
         assert form_of(folder) == "torch"
     assert caplog.text.count("OpenVINO cannot be imported") == 2
+
+
+STREAMS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import torch
+from model_code.inference import model_fn
+with ThreadPoolExecutor(1, "predict", torch.set_num_threads, (1,)) as threads:
+    model = threads.submit(model_fn, sys.argv[1]).result()
+assert int(model.network._compiled.get_property("NUM_STREAMS")) == torch.get_num_threads()
+"""
+
+
+def test_every_core_computes_though_the_thread_that_loads_has_one(optimised: Optimised) -> None:
+    command = [sys.executable, "-c", STREAMS, str(optimised.folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("exact", "form"), [(True, "openvino-int8"), (False, "openvino-fp32")])
