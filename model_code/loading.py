@@ -10,6 +10,7 @@ import torch
 from model_code import artifact, probe
 from model_code.errors import ArtifactError, FormError
 from model_code.forms import Computation, Form
+from model_code.gathering import Gathering
 from model_code.metadata import Metadata
 from model_code.network import TorchForm
 from model_code.processor import adds_bytes_exactly
@@ -30,8 +31,10 @@ def load(model_dir: Path, about: Metadata) -> tuple[Form, Computation]:
             return form, _openvino(model_dir, about, form)
         except FormError as problem:
             log.warning("the form %s is not used: %s", form, problem)
-    network = artifact.load_network(model_dir, about).to("cuda" if torch.cuda.is_available() else "cpu")
-    computation = TorchForm(network)
+    network = artifact.load_network(model_dir, about)
+    computation: Computation = (
+        Gathering(TorchForm(network.to("cuda"))) if torch.cuda.is_available() else TorchForm(network)
+    )
     probe.verify(computation, about.preprocessing, about.probe_logits)
     return Form.TORCH, computation
 

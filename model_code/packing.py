@@ -30,6 +30,7 @@ PACKED_MODULES = (
     "elements",
     "errors",
     "forms",
+    "gathering",
     "inference",
     "loading",
     "metadata",

@@ -22,14 +22,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from model_code import gathering
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
 from model_code.errors import NotAcceptable, UnsupportedMediaType
 from model_code.processor import CORES
 from model_code.script_loader import Script, load_script
 
 SHUTDOWN_SECONDS = 20
-# On a GPU the computation is one stream; a second thread prepares the next slice meanwhile.
-GPU_THREADS = 2
+# On a GPU one batch is computed while the requests of the next one are prepared.
+GPU_THREADS = 2 * gathering.SLICES
 
 log = logging.getLogger("model_code.server")
 

@@ -16,7 +16,7 @@ from tests.snapshots import phantom_slices, write_snapshot
 def optimise(folder: Path) -> dict[str, Path]:
     """Make every form of the model that ``train`` left in ``folder``, int8 as it comes first, whether it holds or not.
 
-    Returns by the form's name a folder with a ``model/`` that the form serves.
+    Returns by the form's name a folder with a ``model/`` that the form serves, and its model.tar.gz.
     """
     processing = folder / "processing" / "input"
     shutil.copytree(folder / "input/data", processing)
@@ -32,6 +32,7 @@ def optimise(folder: Path) -> dict[str, Path]:
         shutil.copytree(folder / "optimised/model", made[form] / "model")
         document["serving"]["form"] = form
         (made[form] / "model/metadata.json").write_text(json.dumps(document))
+        _run(folder, ["-m", "model_code", "pack", str(made[form] / "model"), str(made[form] / "model.tar.gz")])
     return made
 
 

@@ -22,7 +22,6 @@ from benchmarks.serving import limit, start, subjects
 from benchmarks.serving.subjects import Subject
 from model_code import allocator
 from model_code.artifact import METADATA
-from model_code.packing import pack
 from tests.torchserve import Unavailable
 from tests.training import optimise, train
 from wetread.demo.phantoms import write_cohort
@@ -105,8 +104,7 @@ def _rate(subject: Subject) -> float:
 
 def _once(models: Mapping[str, Path], bodies: Sequence[bytes], scratch: Path) -> None:
     for name, base in models.items():
-        pack(base / "model", scratch / "model.tar.gz")
-        print(f"{name}: model.tar.gz {(scratch / 'model.tar.gz').stat().st_size / 1e6:.1f} MB")
+        print(f"{name}: model.tar.gz {(base / 'model.tar.gz').stat().st_size / 1e6:.1f} MB")
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in start.start_up(base).items())
         print(f"{name}: start-up {parts}")
     small = train(scratch / "small", SMALL).parent

@@ -20,7 +20,7 @@ from model_code.processor import adds_bytes_exactly
 BATCH = 16
 # How many layers, from the input on, an int8 form leaves in fp32, as parts of all: the next is tried where one fails.
 # Always the first: nothing is coarser than a slice itself in 8 bits, and every later layer inherits the error.
-RUNGS = (0.01, 0.12, 0.32, 0.73)
+RUNGS = (0.01, 0.32, 0.73)
 
 log = logging.getLogger("model_code.optimisation")
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from functions.aws.index import IndexName
+from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
 from tests.e2e.conftest import Service
@@ -170,6 +171,10 @@ def test_the_first_model_is_promoted_and_reads_what_waited(clinic: Clinic) -> No
     assert version.balanced_accuracy >= 0.7
     rows = clinic.service.connection.index.query(IndexName.BY_MODEL, "wetread/1").rows
     assert [row.status for row in rows].count(Status.COMPLETED) >= 12
+    results = Documents(clinic.service.connection.s3, clinic.service.connection.deployment.results_bucket_name)
+    forms = {results.read(row.prediction_key)["Form"] for row in rows if row.prediction_key}
+    assert len(forms) == 1, "one version answers in one form"
+    assert forms <= {"openvino-fp32", "openvino-int8"}, "what was optimised serves"
 
 
 def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, noisy: str) -> None:

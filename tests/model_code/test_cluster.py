@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_code.artifact import load
+from model_code.artifact import describe, load_network
 from model_code.cluster import Cluster
 from model_code.container import Container
 from model_code.errors import TrainingError
@@ -74,7 +74,7 @@ def test_two_hosts_train_one_network_which_the_first_writes(hosts: list[Containe
     assert "epoch=" not in log_of(second)
     assert not second.model_dir.exists()
     assert not second.checkpoints.exists()
-    _, about = load(first.model_dir)
+    about = describe(first.model_dir)
     assert about.labels == ("normal", "cap", "covid")
     training = json.loads((first.model_dir / "metadata.json").read_text())["training"]
     losses = [line["train_loss"] for line in training["history"]]
@@ -150,7 +150,7 @@ def test_sigterm_ends_the_workers_too(hosts: list[Container]) -> None:
     assert not any(container.model_dir.exists() or container.failure.exists() for container in hosts)
     assert run(hosts) == [0, 0]
     assert "training goes on after epoch" in log_of(hosts[0])
-    assert load(hosts[0].model_dir)
+    assert load_network(hosts[0].model_dir, describe(hosts[0].model_dir))
 
 
 def test_without_a_resourceconfig_a_host_is_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_code.__main__ import main
-from model_code.artifact import load
+from model_code.artifact import describe, load_network
 from model_code.container import Container
 from model_code.errors import TrainingError
 from model_code.train import train
@@ -65,7 +65,7 @@ def test_the_test_slices_are_never_opened(tmp_path: Path) -> None:
         if entry["Split"] == "test":
             (container.slices_channel / entry["Slice"]).unlink()
     train(container)
-    assert load(container.model_dir)
+    assert load_network(container.model_dir, describe(container.model_dir))
 
 
 def test_the_artifact_names_no_patient_and_no_object(container: Container) -> None:
@@ -76,7 +76,8 @@ def test_the_artifact_names_no_patient_and_no_object(container: Container) -> No
 
 
 def test_what_it_leaves_can_be_loaded(container: Container) -> None:
-    network, about = load(container.model_dir)
+    about = describe(container.model_dir)
+    network = load_network(container.model_dir, about)
     assert not network.training
     assert (about.name, about.version, about.labels) == ("tiny", "1.2.3", LABELS)
     assert about.preprocessing.image_size == SIZE

@@ -87,8 +87,8 @@ def test_layers_are_kept_until_int8_holds(job: Container, monkeypatch: pytest.Mo
     assert main(["optimise"]) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     trials = serving_of(tmp_path / "model")["proof"]["trials"]
-    assert asked == [1, 15]
-    assert [one["layers_kept_in_fp32"] for one in trials] == [121, 1, 15]
+    assert asked == [1, 39]
+    assert [one["layers_kept_in_fp32"] for one in trials] == [121, 1, 39]
     assert [bool(one["problems"]) for one in trials] == [False, True, False]
     assert serving_of(tmp_path / "model")["form"] == "openvino-int8"
 
