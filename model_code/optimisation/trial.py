@@ -21,6 +21,8 @@ BATCH = 16
 # How many layers, from the input on, an int8 form leaves in fp32, as parts of all: the next is tried where one fails.
 # Always the first: nothing is coarser than a slice itself in 8 bits, and every later layer inherits the error.
 RUNGS = (0.01, 0.32, 0.73)
+# How many times the bound a probability may differ for the next rung to be tried: it has never helped threefold.
+HOPE = 3
 
 log = logging.getLogger("model_code.optimisation")
 
@@ -74,14 +76,14 @@ def try_fp32(model: ov.Model, held_out: HeldOut) -> Trial:
 
 
 def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_out: HeldOut) -> Iterator[Trial]:
-    """Try quantised copies of ``model``, one for each rung, until one has no problem."""
+    """Try quantised copies of ``model``, one for each rung, until one has no problem or none can be hoped for."""
     names = layers(model)
     for rung in RUNGS:
         kept = max(1, round(rung * len(names)))
         quantised = quantise(model, calibration_images, names[:kept], exact_bytes=adds_bytes_exactly())
         trial = _try(Form.OPENVINO_INT8, quantised, held_out, INT8, kept)
         yield trial
-        if not trial.problems:
+        if not trial.problems or not trial.comparison.probability_difference <= HOPE * INT8.probability:
             return
 
 
