@@ -42,9 +42,14 @@ def check_layout(model_dir: Path) -> None:
 
 
 def describe(model_dir: Path) -> Metadata:
-    """Return the metadata of a complete folder; raises ArtifactError for one that is not."""
+    """Return the metadata of a complete folder.
+
+    Raises ArtifactError for one that is not, or has other weights than those whose identity every answer will carry.
+    """
     check_layout(model_dir)
-    return metadata.parse((model_dir / METADATA).read_text(encoding="utf-8"))
+    about = metadata.parse((model_dir / METADATA).read_text(encoding="utf-8"))
+    read_verified(model_dir / WEIGHTS, about.weights_sha256)
+    return about
 
 
 def read_verified(path: Path, digest: str) -> bytes:

@@ -105,6 +105,13 @@ def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
     assert form_of(folder) == form
 
 
+def test_weights_that_no_form_is_of_are_refused_though_nothing_computes_with_them(folder: Path) -> None:
+    with (folder / "model.pth").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ArtifactError, match="model.pth has the sha256 .* one of the two was replaced"):
+        model_fn(str(folder))
+
+
 @pytest.mark.parametrize("name", ["openvino-int8.bin", "openvino-int8.xml"])
 def test_a_form_whose_files_were_replaced_is_no_model(folder: Path, name: str) -> None:
     with (folder / "forms" / name).open("ab") as file:
