@@ -108,7 +108,7 @@ def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
 def test_weights_that_no_form_is_of_are_refused_though_nothing_computes_with_them(folder: Path) -> None:
     with (folder / "model.pth").open("ab") as file:
         file.write(b" ")
-    with pytest.raises(ArtifactError, match="model.pth has the sha256 .* one of the two was replaced"):
+    with pytest.raises(ArtifactError, match=r"model\.pth has the sha256 .* one of the two was replaced"):
         model_fn(str(folder))
 
 
