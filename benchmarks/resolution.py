@@ -1,6 +1,7 @@
-"""Speed against held-out quality, by the side of the network's input: so that image_size is chosen knowingly.
+"""Speed against held-out quality, by network and the side of its input: so that both are chosen knowingly.
 
 python -m benchmarks.resolution [--sizes 512,384,256,224] [--patients 30] [--slices 4] [--epochs 8] [--seed 0]
+    [--network densenet121]
 
 Phantoms of patients who are dealt to training, validation and test in turn. Each size is trained with the container's
 own command, on the same slices with the same seed, and measured on the test patients with the container's evaluation.
@@ -12,6 +13,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,30 +56,33 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=4, help="of each patient")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network", choices=network.NETWORKS, default=network.DEFAULT)
     options = parser.parse_args()
     allocator.keep_freed_memory()
     slices = phantom_slices(options.patients, options.slices, size=512, seed=options.seed)
     held = {split: sum(one.split == split for one in slices) for split in ("train", "validation", "test")}
-    print(f"{options.patients} patients, slices {held}, {options.epochs} epochs, seed {options.seed}\n{HEADER}")
+    print(f"{options.network}, {options.patients} patients, slices {held}, {options.epochs} epochs\n{HEADER}")
+    chosen = {"epochs": options.epochs, "seed": options.seed, "network": options.network}
     for size in map(int, options.sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            run = train(Path(folder), slices, size, options.epochs, options.seed)
+            run = train(Path(folder), slices, chosen | {"image_size": size})
             model = model_fn(str(Path(folder) / "model"))
             accuracy, area = held_out(model, Path(folder) / "input/data", options.seed)
         print(
-            f"| {size} | {gigaflops(size):.1f} | {run.epoch_seconds:.1f} s | {run.slices_a_second:.2f} slices/s "
+            f"| {size} | {gigaflops(size, options.network):.1f} "
+            f"| {run.epoch_seconds:.1f} s | {run.slices_a_second:.2f} slices/s "
             f"| {run.peak_bytes / 1e9:.1f} GB | {served_a_second(model, size):.1f} images/s "
             f"| {_shown(accuracy)} | {_shown(area)} |",
             flush=True,
         )
 
 
-def train(folder: Path, slices: list[Labelled], size: int, epochs: int, seed: int) -> Training:
+def train(folder: Path, slices: list[Labelled], hyperparameters: Mapping[str, object]) -> Training:
     """Run the container's command in ``folder``, which gets the model."""
     write_snapshot(folder / "input/data", slices)
     (folder / "input/config").mkdir()
-    hyperparameters = {"epochs": str(epochs), "image_size": str(size), "seed": str(seed)}
-    (folder / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
+    texts = {name: str(value) for name, value in hyperparameters.items()}
+    (folder / "input/config/hyperparameters.json").write_text(json.dumps(texts))
     output, peak = run_module(folder, ["model_code", "train"])
     last = {name: float(value) for name, value in FIGURE.findall(output)}
     count = sum(one.split == "train" for one in slices)
@@ -97,10 +102,10 @@ def held_out(model: Model, channels: Path, seed: int) -> tuple[Figure, Figure]:
     return figure(statistics.balanced_accuracy(confusion)), figure(np.mean(areas, axis=0))
 
 
-def gigaflops(size: int) -> float:
+def gigaflops(size: int, name: str) -> float:
     """Floating-point operations of the network for one image: a multiplication and an addition are two."""
     with FlopCounterMode(display=False) as counter:
-        network.logits(network.build(len(LABELS)).eval(), torch.zeros(1, 1, size, size))
+        network.logits(network.build(len(LABELS), name).eval(), torch.zeros(1, 1, size, size))
     return float(counter.get_total_flops()) / 1e9
 
 

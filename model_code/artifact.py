@@ -72,7 +72,7 @@ def load_network(model_dir: Path, about: Metadata) -> nn.Module:
     another network.
     """
     weights = read_verified(model_dir / WEIGHTS, about.weights_sha256)
-    built = network.build(len(about.labels))
+    built = network.build(len(about.labels), about.network)
     try:
         # weights_only: a pickle that would run code on loading is refused.
         built.load_state_dict(torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True))

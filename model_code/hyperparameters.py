@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model_code.errors import TrainingError
+from model_code.network import DEFAULT, NETWORKS
 
 # DenseNet halves its input five times and must then still have something to average.
 SMALLEST_IMAGE = 64
@@ -28,6 +29,7 @@ class Hyperparameters:
     batch_size: int = 4
     learning_rate: float = 1e-3
     image_size: int = 512
+    network: str = DEFAULT
     seed: int = 0
     model_name: str = "chest-ct"
     model_version: str = "0.1.0"
@@ -79,6 +81,8 @@ def _out_of_range(values: Hyperparameters) -> list[str]:
         problems.append(f"learning_rate is {values.learning_rate}, must lie between 0 and 1")
     if values.image_size < SMALLEST_IMAGE:
         problems.append(f"image_size is {values.image_size}, must be at least {SMALLEST_IMAGE}")
+    if values.network not in NETWORKS:
+        problems.append(f"network is {values.network!r}, must be one of {', '.join(NETWORKS)}")
     if values.seed < 0:
         problems.append(f"seed is {values.seed}, must be at least 0")
     if not values.model_name or not values.model_version:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,11 @@ def model_fn(model_dir: str) -> Model:
     did when it was packed.
     """
     about = artifact.describe(Path(model_dir))
-    decoder_process.SHARED.start()
     make_repeatable()
-    form, network = loading.load(Path(model_dir), about)
+    with ThreadPoolExecutor(1, "start") as beside:
+        decoder = beside.submit(decoder_process.SHARED.start)
+        form, network = loading.load(Path(model_dir), about)
+        decoder.result()
     identity = {
         "Name": about.name,
         "Version": about.version,

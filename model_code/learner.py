@@ -25,7 +25,7 @@ class Learner:
         """``class_weights``: of each class in the loss; ``steps``: how many the learning rate's schedule has."""
         network.make_repeatable()
         torch.manual_seed(settings.seed)
-        self.network = network.build(len(class_weights)).to(worker.device)
+        self.network = network.build(len(class_weights), settings.network).to(worker.device)
         if worker.device.type == "cpu":
             convolution.quicken(self.network)
         self._worker = worker

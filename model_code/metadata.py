@@ -15,6 +15,7 @@ from typing import Any
 from model_code import forms
 from model_code.errors import ArtifactError
 from model_code.forms import Serving
+from model_code.network import DEFAULT, NETWORKS
 from model_code.transforms import Preprocessing
 
 FORMAT = "wetread-artifact/1"
@@ -40,6 +41,7 @@ class Metadata:
     temperature: float
     probe_logits: tuple[float, ...]
     serving: Serving = field(default_factory=Serving)
+    network: str = DEFAULT
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -71,7 +73,8 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
         "name": metadata.name,
         "version": metadata.version,
         "task": "Chest CT slice classification",
-        "description": f"DenseNet121 that classifies one axial chest CT slice as one of {', '.join(metadata.labels)}.",
+        "network": metadata.network,
+        "description": f"{metadata.network}: one axial chest CT slice as one of {', '.join(metadata.labels)}.",
         "intended_use": INTENDED_USE,
         "monai_version": version("monai"),
         "pytorch_version": version("torch"),
@@ -115,6 +118,7 @@ def parse(text: str) -> Metadata:
             weights_sha256=str(document["weights"]["sha256"]),
             temperature=_temperature(document.get("calibration", UNCALIBRATED)),
             probe_logits=probe,
+            network=_network(document.get("network", DEFAULT)),
             serving=forms.parse(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -127,6 +131,12 @@ def with_serving(text: str, serving: Serving, proof: Mapping[str, Any]) -> str:
     proved = {str(form): record.as_dict() for form, record in serving.proved.items()}
     document["serving"] = {"form": str(serving.form), "forms": proved, "proof": dict(proof)}
     return json.dumps(document, indent=2) + "\n"
+
+
+def _network(name: str) -> str:
+    if name not in NETWORKS:
+        raise ValueError(f"the network is {name!r}, none of {', '.join(NETWORKS)}")
+    return name
 
 
 def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:

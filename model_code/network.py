@@ -1,20 +1,29 @@
-"""The network: MONAI's DenseNet121 for slices with one channel."""
+"""The network: one of MONAI's DenseNets for slices with one channel."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+DEFAULT = "densenet121"
+NETWORKS = (DEFAULT, "densenet169", "densenet201")
+"""MONAI's networks that can be trained, by the names that hyperparameters and metadata.json give them."""
 
-def build(classes: int) -> nn.Module:
-    """Return the untrained network for ``classes`` outputs; its input is N x 1 x size x size, its output logits.
+
+def build(classes: int, name: str = DEFAULT) -> nn.Module:
+    """Return an untrained network of NETWORKS for ``classes`` outputs; input N x 1 x size x size, output logits.
 
     Weights lie channels last: on CPU the convolutions then take a sixth less time, and they compute the same.
     """
     # Not at the top: MONAI takes seconds to import, and a server that computes with OpenVINO builds no network.
-    from monai.networks.nets.densenet import DenseNet121  # noqa: PLC0415
+    from monai.networks.nets import densenet  # noqa: PLC0415
 
-    network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=classes)
+    made = {
+        "densenet121": densenet.DenseNet121,
+        "densenet169": densenet.DenseNet169,
+        "densenet201": densenet.DenseNet201,
+    }
+    network = made[name](spatial_dims=2, in_channels=1, out_channels=classes)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 

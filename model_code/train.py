@@ -116,7 +116,7 @@ def _write(
     best: Best,
     history: list[dict[str, float]],
 ) -> None:
-    trained = network.build(len(taken.labels))
+    trained = network.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
     weights = packing.serialise(trained)
     metrics = best.metrics(taken.labels)
@@ -127,6 +127,7 @@ def _write(
         preprocessing=preprocessing,
         weights_sha256=sha256(weights),
         temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
+        network=settings.network,
         probe_logits=probe.answer(network.TorchForm(trained.eval()), preprocessing),
     )
     record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}

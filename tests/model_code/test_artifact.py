@@ -71,6 +71,13 @@ def test_weights_of_another_network(folder: Path) -> None:
         load(folder)
 
 
+def test_the_network_is_the_one_that_metadata_names(folder: Path) -> None:
+    document = json.loads((folder / "metadata.json").read_text())
+    (folder / "metadata.json").write_text(json.dumps(document | {"network": "densenet169"}))
+    with pytest.raises(ArtifactError, match="not a state dict of this network"):
+        load(folder)
+
+
 @pytest.mark.parametrize(
     "preprocessing",
     [{"window_level_hu": -500.0, "window_width_hu": 1500.0}, {"window_level_hu": -600.0, "window_width_hu": 1300.0}],

@@ -32,7 +32,7 @@ def test_the_sdk_encodes_strings_twice(tmp_path: Path) -> None:
 
 
 def test_every_problem_is_named(tmp_path: Path) -> None:
-    given = {"epochs": "many", "image_size": "32", "seed": "-1", "batch_size": "1", "labels": "a,b"}
+    given = {"epochs": "many", "image_size": "32", "seed": "-1", "batch_size": "1", "network": "vgg", "labels": "a,b"}
     with pytest.raises(TrainingError) as caught:
         read(tmp_path, given)
     assert all(name in str(caught.value) for name in given)

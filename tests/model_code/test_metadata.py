@@ -50,6 +50,12 @@ def test_an_artifact_from_before_temperatures_has_uncalibrated_probabilities() -
     assert metadata.parse(json.dumps(old)).temperature == 1.0
 
 
+def test_an_artifact_from_before_networks_could_be_chosen_is_a_densenet121() -> None:
+    old = document()
+    assert old.pop("network") == "densenet121"
+    assert metadata.parse(json.dumps(old)).network == "densenet121"
+
+
 def test_an_artifact_that_was_not_optimised_is_served_by_torch() -> None:
     assert metadata.parse(json.dumps(document())).serving.preferred() == [Form.TORCH]
 
@@ -73,6 +79,7 @@ def test_what_optimise_found_is_read_back() -> None:
         (lambda d: d["calibration"].update(temperature=0), "temperature is 0.0, not a number above 0"),
         (lambda d: d["calibration"].update(temperature="nan"), "temperature is nan"),
         (lambda d: d.update(serving={"form": "onnx", "forms": {}}), "'onnx' is not a valid Form"),
+        (lambda d: d.update(network="resnet50"), "the network is 'resnet50', none of densenet121"),
         (lambda d: d.update(serving={"form": "torch"}), "KeyError 'forms'"),
         (lambda d: d.update(serving={"form": "openvino-fp32", "forms": {}}), "is none of the artifact's"),
         (lambda d: d["calibration"].pop("temperature"), "KeyError 'temperature'"),

@@ -83,6 +83,15 @@ def test_what_it_leaves_can_be_loaded(container: Container) -> None:
     assert about.preprocessing.image_size == SIZE
 
 
+def test_another_network_is_trained_named_and_loaded(tmp_path: Path) -> None:
+    made = opt_ml(tmp_path, chests(), epochs=1, image_size=SIZE, network="densenet169")
+    train(made)
+    about = describe(made.model_dir)
+    assert about.network == "densenet169"
+    layers = sum(name.endswith("conv2.weight") for name in load_network(made.model_dir, about).state_dict())
+    assert layers == 6 + 12 + 32 + 32
+
+
 def test_without_validation_slices_it_trains_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     slices = [one for one in chests() if one.split == "train"]
     container = opt_ml(tmp_path, slices, epochs=1, image_size=SIZE)
