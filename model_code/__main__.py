@@ -36,14 +36,14 @@ def main(arguments: list[str]) -> int:
     # Freed memory returned to the system costs up to half the speed.
     allocator.keep_freed_memory()
     try:
-        _run(options)
+        _run(options, arguments)
     except (ModelCodeError, ValueError, OSError) as error:
         log.error("%s", error)
         return 1
     return 0
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace, arguments: list[str]) -> None:
     """Import what the command needs and nothing else: a server would wait for what only training uses."""
     container = Container.from_environment(os.environ)
     if options.command == "serve":
@@ -51,6 +51,9 @@ def _run(options: argparse.Namespace) -> None:
 
         serve(container.model_dir, Binding.from_environment(os.environ))
     elif options.command == "train":
+        from model_code.brought import hand_over
+
+        _told(lambda: hand_over(container, arguments), container.failure)
         from model_code.train import train
 
         _told(lambda: train(container), container.failure)

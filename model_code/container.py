@@ -91,6 +91,11 @@ class Container:
         return self.base / "input" / "data" / "snapshot" / "snapshot.json"
 
     @property
+    def code_channel(self) -> Path:
+        """The changed model_code of the channel named ``code``, which only an experiment has."""
+        return self.base / "input" / "data" / "code"
+
+    @property
     def checkpoints(self) -> Path:
         """What lies here, SageMaker keeps while ``train`` runs and brings back to an interrupted job."""
         return self.base / "checkpoints"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import torch
 from torch import nn
 
 DEFAULT = "densenet121"
 NETWORKS = (DEFAULT, "densenet169", "densenet201")
 """MONAI's networks that can be trained, by the names that hyperparameters and metadata.json give them."""
+SPARED = ("mlflow", "pandas", "matplotlib", "sklearn", "scipy", "PIL")
+"""Packages that MONAI imports where it finds them, for most of the time that it takes, and its networks do not need."""
 
 
 def build(classes: int, name: str = DEFAULT) -> nn.Module:
@@ -15,16 +20,26 @@ def build(classes: int, name: str = DEFAULT) -> nn.Module:
 
     Weights lie channels last: on CPU the convolutions then take a sixth less time, and they compute the same.
     """
-    # Not at the top: MONAI takes seconds to import, and a server that computes with OpenVINO builds no network.
-    from monai.networks.nets import densenet  # noqa: PLC0415
-
+    densenet = _densenets()
     made = {
         "densenet121": densenet.DenseNet121,
         "densenet169": densenet.DenseNet169,
         "densenet201": densenet.DenseNet201,
     }
     network = made[name](spatial_dims=2, in_channels=1, out_channels=classes)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
+
+
+def _densenets() -> Any:
+    """MONAI's module, imported only now: a server that computes with OpenVINO builds no network."""
+    spared = [name for name in SPARED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(spared))  # type: ignore[arg-type] # None: as if it were not installed
+    try:
+        from monai.networks.nets import densenet  # noqa: PLC0415
+    finally:
+        for name in spared:
+            del sys.modules[name]
+    return densenet
 
 
 def device_of(network: nn.Module) -> torch.device:

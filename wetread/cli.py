@@ -8,7 +8,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.errors import WetreadError
-from wetread.commands import cloud, demo, doctor, model, predict, results, runs, status, submit, train
+from wetread.commands import cloud, demo, doctor, experiment, model, predict, results, runs, status, submit, train
 from wetread.commands.session import Session
 from wetread.connection import Choice
 from wetread.local.deploy import DeployError
@@ -57,6 +57,7 @@ for command in (
     results.results,
     status.status,
     train.train,
+    experiment.experiment,
     runs.runs,
     model.model,
     predict.predict,

@@ -61,9 +61,9 @@ class Connection:
         """The stack's outputs; raises ConfigProblem when there is none."""
         return Deployment.read(self.client("cloudformation"), self.stack)
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of this cloud that retries, and that threads may share."""
-        config = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=POOL)
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client of this cloud that retries, and that threads may share; ``options`` are of its Config."""
+        config = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=POOL, **options)
         return cast("Any", self.session).client(service, config=config)
 
     @functools.cached_property

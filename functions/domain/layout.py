@@ -108,6 +108,16 @@ def slices_manifest_key(run: str) -> str:
     return f"{RUNS}{run}/slices.manifest"
 
 
+def code_prefix(run: str) -> str:
+    """Training bucket: the changed model_code that an experiment brings."""
+    return f"{RUNS}{run}/code/"
+
+
+def training_prefix(run: str) -> str:
+    """Training bucket: below it, what a run's training job writes."""
+    return f"{RUNS}{run}/training"
+
+
 def audit_key(run: str) -> str:
     """Training bucket: the audit/1 document of a run."""
     return f"{RUNS}{run}/audit/audit.json"

@@ -132,7 +132,7 @@ class MemoryBucket:
         self.heads = 0
         self._numbers = itertools.count(1)
 
-    def put_object(self, *, Bucket, Key, Body, ContentType, ChecksumSHA256=None) -> dict[str, str]:  # noqa: N803
+    def put_object(self, *, Bucket, Key, Body, ContentType=None, ChecksumSHA256=None) -> dict[str, str]:  # noqa: N803
         version, body = f"version-{next(self._numbers)}", Body.read()
         assert ChecksumSHA256 in {None, _checksum(body)}
         self.versions[Key, version] = self.objects[Bucket, Key] = body

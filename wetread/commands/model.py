@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from wetread import documents, evaluations
+from wetread import artifacts, documents, evaluations
 from wetread.commands.rollback import rescore, rollback
 from wetread.commands.session import Session, pass_session
 from wetread.console import note, print_json, print_table
@@ -54,11 +52,13 @@ def show(session: Session, version: str, *, as_json: bool) -> None:
 
 
 @model.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("artifact")
 @pass_session
-def register(session: Session, file: Path) -> None:
-    """Store a model.tar.gz and make it a version. The same file again changes nothing."""
-    version = session.connection.registry.register(file)
+def register(session: Session, artifact: str) -> None:
+    """Store ARTIFACT, a model.tar.gz here or at an s3:// URI, and make it a version. The same again changes nothing."""
+    connection = session.connection
+    with artifacts.at_hand(connection, artifact) as path:
+        version = connection.registry.register(path)
     click.echo(version.model_package)
     note(f"Registered. `wetread model promote {version.model_package}` makes it the champion.")
 

@@ -60,7 +60,7 @@ def train(
 
     With --wait it exits with 1 when the run is rejected or fails.
     """
-    hyperparameters = _hyperparameters(settings)
+    hyperparameters = hyperparameters_of(settings)
     source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
     connection = session.connection
     document = training.request(
@@ -80,7 +80,7 @@ def train(
         raise click.exceptions.Exit(1)
 
 
-def _hyperparameters(settings: tuple[str, ...]) -> dict[str, str]:
+def hyperparameters_of(settings: tuple[str, ...]) -> dict[str, str]:
     """NAME=VALUE texts as a document."""
     found: dict[str, str] = {}
     for text in settings:

@@ -1,0 +1,35 @@
+"""A real boto3 session whose requests are answered here, so that what the SageMaker SDK sends is seen.
+
+botocore checks every request against the service's own model before it is sent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+
+@dataclass
+class Aws:
+    """``answers``: operation -> the answer's document. ``sent``: operation and document of each request, in order."""
+
+    answers: dict[str, dict[str, Any]]
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def session(self) -> boto3.Session:
+        """A session that reaches nothing but this object."""
+        session = boto3.Session("AKIA", "secret", region_name="us-east-1")
+        session.events.register("before-send", self._answer)
+        return session
+
+    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        target = request.headers.get("X-Amz-Target", b"")
+        operation = target.decode().rpartition(".")[2] or request.url
+        self.sent.append((operation, json.loads(request.body or b"{}")))
+        response = AWSResponse(request.url, 200, {"Content-Type": "application/x-amz-json-1.1"}, None)
+        response._content = json.dumps(self.answers[operation]).encode()
+        return response

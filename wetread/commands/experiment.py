@@ -1,0 +1,82 @@
+"""``wetread experiment``: a training job by hand, outside the workflow and its gates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from functions.domain.request import MOST_SEED
+from wetread import cohorts, experiments, sdk, training
+from wetread.commands.session import Session, pass_session
+from wetread.commands.train import hyperparameters_of
+from wetread.connection import Connection
+from wetread.console import how_many, note, program
+from wetread.problems import ConfigProblem
+from wetread.recipe import Recipe
+from wetread.runs import execution_name
+from wetread.training_job import follow
+
+
+@click.command()
+@click.option(
+    "--labels",
+    metavar="PATH",
+    help="A manifest.json or labels.csv, a folder that holds one of them, or an s3:// URI in the training bucket.",
+)
+@click.option(
+    "--code",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A changed copy of model_code/ to train with.  [default: the image's own]",
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, MOST_SEED), help="Of the split and of the training."
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A hyperparameter, such as epochs=40. May be given more than once.",
+)
+@click.option("--attach", metavar="JOB", help="Follow an experiment that was started before, instead of a new one.")
+@pass_session
+def experiment(
+    session: Session, *, labels: str | None, code: Path | None, seed: int, settings: tuple[str, ...], attach: str | None
+) -> None:
+    """Train on labelled slices in a SageMaker job of its own, and print where its model.tar.gz is.
+
+    The labels are checked, frozen and split as by `wetread train`, on the same hosts; but nothing is audited, no gate
+    is asked, and nothing becomes a version, let alone the champion, unless you register and promote it by hand.
+    """
+    if bool(labels) == bool(attach):
+        raise ConfigProblem("Give either --labels or --attach.", "--labels starts an experiment, --attach follows one.")
+    connection = session.connection
+    job = attach or _start(session, connection, str(labels), code, seed, settings)
+    trained = follow(connection, job, note)
+    for name, value in trained.metrics.items():
+        note(f"  {name} = {value:.4g}")
+    click.echo(trained.artifact_uri)
+    called = f"{program()} --local" if connection.local else program()
+    note("Not audited, not evaluated on patients that it has not seen, and no version of anything. If you want it:")
+    note(f"  {called} model register {trained.artifact_uri}")
+
+
+def _start(
+    session: Session, connection: Connection, labels: str, code: Path | None, seed: int, settings: tuple[str, ...]
+) -> str:
+    """Upload, freeze and start; the job's name."""
+    sdk.require()
+    hyperparameters = hyperparameters_of(settings)
+    source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
+    document = training.request(connection, source, seed=seed, hyperparameters=hyperparameters)
+    recipe = Recipe.read(connection.stepfunctions, connection.deployment.training_state_machine_arn)
+    if code:
+        experiments.check(code)
+    if not isinstance(source, str):
+        training.send(connection, source)
+    taken = experiments.freeze(connection, recipe, execution_name(experiments.PURPOSE, session.now()), document)
+    code_uri = experiments.bring(connection, taken["Run"], code) if code else None
+    job = experiments.start(connection, recipe, taken, code_uri)
+    note(f"{how_many(taken['Slices'], 'slice')} frozen; training job {job} has started.")
+    return job

@@ -1,0 +1,49 @@
+"""The log of one job of several hosts, line by line as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+
+
+class JobLog:
+    """The streams of a log group that belong to one job; what has been read is not read again."""
+
+    def __init__(self, logs: Any, group: str, job: str) -> None:
+        """``logs`` is a CloudWatch Logs client; the streams of ``job`` are named ``<job>/<host>``."""
+        self._logs = logs
+        self._group = group
+        self._job = job
+        self._tokens: dict[str, str] = {}
+
+    def new_lines(self) -> Iterator[str]:
+        """What was printed since the last call, host by host; nothing before SageMaker has made the log."""
+        try:
+            for stream in self._streams():
+                yield from self._new_lines_of(stream)
+        except ClientError as error:
+            if error_code(error) != "ResourceNotFoundException":
+                raise
+
+    def _streams(self) -> list[str]:
+        pages = self._logs.get_paginator("describe_log_streams").paginate(
+            logGroupName=self._group, logStreamNamePrefix=f"{self._job}/"
+        )
+        return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+
+    def _new_lines_of(self, stream: str) -> Iterator[str]:
+        while True:
+            token = self._tokens.get(stream)
+            since: dict[str, Any] = {"nextToken": token} if token else {}
+            answer = self._logs.get_log_events(
+                logGroupName=self._group, logStreamName=stream, startFromHead=True, **since
+            )
+            self._tokens[stream] = answer["nextForwardToken"]
+            yield from (str(event["message"]).rstrip() for event in answer["events"])
+            # The end of a stream gives back the token that it was asked with; an empty page alone does not say so.
+            if answer["nextForwardToken"] == token:
+                return

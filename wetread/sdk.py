@@ -1,0 +1,44 @@
+"""The SageMaker Python SDK, an optional extra: imported late, as that takes seconds, and kept from telling of its use.
+
+The SDK sends an event about each training to its makers unless a configuration forbids it, and looks up whether a role
+may do everything that any training job could want, which a role of least privilege must fail.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Any
+
+import boto3
+
+from wetread.problems import ConfigProblem
+
+SCHEMA_VERSION = "1.0"
+
+
+def require() -> None:
+    """Import the SDK for what follows; raise ConfigProblem when it is not installed."""
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    # Its notices repeat what the commands say; its warnings are for its own developers.
+    logging.getLogger("sagemaker").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"sagemaker(\.|$)")
+    try:
+        import sagemaker.core.training.configs  # noqa: PLC0415
+        import sagemaker.train.model_trainer  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ConfigProblem(
+            f"The SageMaker Python SDK is not installed ({error}).", "Install it: `pip install 'wetread[sdk]'`."
+        ) from error
+
+
+def session(boto_session: boto3.Session) -> Any:
+    """A session of the SDK in the same cloud, with a person's and an organisation's defaults, but without telemetry."""
+    from sagemaker.core.config import load_sagemaker_config  # noqa: PLC0415
+    from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
+
+    defaults = load_sagemaker_config() or {"SchemaVersion": SCHEMA_VERSION}
+    modules = defaults.setdefault("SageMaker", {}).setdefault("PythonSDK", {}).setdefault("Modules", {})
+    modules["TelemetryOptOut"] = True
+    return Session(boto_session=boto_session, sagemaker_config=defaults)
