@@ -1,4 +1,4 @@
-"""What a transform job runs as: the container image, the execution role, and the group that the model packages join.
+"""What a model serves with: the container image, the roles of jobs and endpoint, the group that model packages join.
 
 There is no model here: a promotion makes one, without a deployment.
 """
@@ -22,10 +22,11 @@ ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
 )
 JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
+ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
 
 
 class Model(Construct):
-    """``image_uri``, ``job_role`` and ``package_group``."""
+    """``image_uri``, ``job_role``, ``endpoint_role`` and ``package_group``."""
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
         super().__init__(scope, id_)
@@ -44,9 +45,17 @@ class Model(Construct):
             description="SageMaker moves the data of wetread's transform jobs with this role",
             log_groups=(JOB_LOG_GROUP,),
         )
+        # There is no endpoint here: a person starts one, and ends it, with `wetread endpoint`.
+        self.endpoint_role = JobRole(
+            self,
+            "EndpointRole",
+            description="SageMaker serves wetread's real-time endpoint with this role",
+            log_groups=(ENDPOINT_LOG_GROUP,),
+        )
         self._repository: ecr.IRepository | None = None
         self.image_uri = self._given_image(config.image_uri) if config.image_uri else self._built_image(config)
         self.grant_pull(self.job_role)
+        self.grant_pull(self.endpoint_role)
 
     def grant_pull(self, grantee: iam.IGrantable) -> None:
         """May pull the image (of a registry other than ECR, which SageMaker does not take, nothing is to be said)."""

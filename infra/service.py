@@ -53,6 +53,7 @@ class Service(Stack):
         self._grant_promotion()
         self.storage.grant_job_data(self.model.job_role)
         self.storage.grant_training_data(self.training.job_role)
+        self.storage.grant_artifacts(self.model.endpoint_role)
         queues = {
             "Uploads": self.intake.queue,
             "Tick": self.batch.tick,
@@ -90,6 +91,8 @@ class Service(Stack):
             "ModelPackageGroupName": self.model.package_group.model_package_group_name,
             "TrainingStateMachineArn": self.training.workflow.state_machine.state_machine_arn,
             "JobRoleArn": self.model.job_role.role_arn,
+            "EndpointRoleArn": self.model.endpoint_role.role_arn,
+            "Labels": ",".join(config.labels),
             "JobNamePrefix": config.service_name,
             "ImageUri": self.model.image_uri,
             "InstanceType": config.instance_type,

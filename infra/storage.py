@@ -136,6 +136,11 @@ class Storage(Construct):
         _allow(job_role, ["s3:ListBucket"], [self.work.bucket_arn], below=[INSTANCES, BATCHES, OUTPUTS])
         self.key.grant_encrypt_decrypt(job_role)
 
+    def grant_artifacts(self, endpoint_role: iam.Role) -> None:
+        """May read models: all that a real-time endpoint needs, since requests and answers come and go by HTTP."""
+        _allow(endpoint_role, ["s3:GetObject"], [self.models.arn_for_objects(f"{ARTIFACTS}*")])
+        self.key.grant_decrypt(endpoint_role)
+
     def grant_training_data(self, job_role: iam.Role) -> None:
         """May read what the jobs of a retraining read (slices, the run so far, the champion) and write their outputs.
 

@@ -8,7 +8,20 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.errors import WetreadError
-from wetread.commands import cloud, demo, doctor, experiment, model, predict, results, runs, status, submit, train
+from wetread.commands import (
+    cloud,
+    demo,
+    doctor,
+    endpoint,
+    experiment,
+    model,
+    predict,
+    results,
+    runs,
+    status,
+    submit,
+    train,
+)
 from wetread.commands.session import Session
 from wetread.connection import Choice
 from wetread.local.deploy import DeployError
@@ -61,6 +74,7 @@ for command in (
     runs.runs,
     model.model,
     predict.predict,
+    endpoint.endpoint,
     doctor.doctor,
     demo.demo,
 ):

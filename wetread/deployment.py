@@ -19,7 +19,7 @@ USABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPL
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The outputs of one stack that the command line uses; ``dead_letter_queue_urls`` and ``slots`` are parsed."""
+    """The outputs of one stack that the command line uses; ``labels``, ``dead_letter_queue_urls``, ``slots`` parsed."""
 
     uploads_bucket_name: str
     work_bucket_name: str
@@ -32,9 +32,11 @@ class Deployment:
     model_package_group_name: str
     training_state_machine_arn: str
     job_role_arn: str
+    endpoint_role_arn: str
     image_uri: str
     instance_type: str
     job_name_prefix: str
+    labels: tuple[str, ...]
     dead_letter_queue_urls: tuple[str, ...]
     slots: int
 
@@ -66,8 +68,9 @@ class Deployment:
             raise ConfigProblem(f"Stack {stack!r} is {status}, not usable yet.", "Finish or repair its deployment.")
         values = {field: outputs[name] for field, name in OUTPUTS.items()}
         queues = tuple(filter(None, values.pop("dead_letter_queue_urls").split(",")))
+        labels = tuple(values.pop("labels").split(","))
         slots = int(values.pop("slots"))
-        return cls(**values, dead_letter_queue_urls=queues, slots=slots)
+        return cls(**values, labels=labels, dead_letter_queue_urls=queues, slots=slots)
 
 
 OUTPUTS = {

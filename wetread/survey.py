@@ -1,4 +1,4 @@
-"""Where the service stands: uploads by status, the oldest wait, slots, training runs, the champion, dead letters."""
+"""Where the service stands: uploads by status, the oldest wait, slots, runs, champion, dead letters, the endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch
 from functions.domain.row import Status, moment_of
+from wetread import endpoint as endpoints
 from wetread.connection import Connection
+from wetread.endpoint import Endpoint
 from wetread.runs import Run
 
 COUNT_BOUND = 10_000
@@ -38,7 +40,7 @@ class Count:
 class Survey:
     """One look at a service. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name.
 
-    ``training`` are the runs of the training workflow that have not ended.
+    ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None when there is none.
     """
 
     uploads: Mapping[Status, Count]
@@ -48,6 +50,7 @@ class Survey:
     champion: Champion | None
     training: tuple[Run, ...]
     dead_letters: Mapping[str, int]
+    endpoint: Endpoint | None
 
     def job_name(self, batch: Batch) -> str:
         """The TransformJobName of a batch."""
@@ -71,6 +74,7 @@ class Survey:
             },
             "TrainingRuns": [run.to_json() for run in self.training],
             "DeadLetters": dict(self.dead_letters),
+            "Endpoint": self.endpoint.to_json() if self.endpoint else None,
         }
 
 
@@ -90,6 +94,7 @@ def look(connection: Connection) -> Survey:
         champion=connection.registry.champion(),
         training=tuple(connection.runs.running()),
         dead_letters=dead_letters(connection),
+        endpoint=endpoints.find(connection),
     )
 
 

@@ -83,12 +83,21 @@ class Registry:
         for known in self.versions():
             if known.run == evidence.run if evidence else known.artifact_sha256 == artifact.sha256:
                 return known
+        request = self._package(artifact, self.store(artifact), evidence)
+        return self.describe(self.sagemaker.create_model_package(**request)["ModelPackageArn"])
+
+    def store(self, artifact: Artifact) -> str:
+        """Put an artifact into the models bucket under its digest; the URI. No version comes of that alone."""
         key = layout.artifact_key(artifact.sha256)
-        with path.open("rb") as body:
+        with artifact.path.open("rb") as body:
             checksum = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
             self.s3.put_object(Bucket=self.models_bucket, Key=key, Body=body, ChecksumSHA256=checksum)
-        request = self._package(artifact, key, evidence)
-        return self.describe(self.sagemaker.create_model_package(**request)["ModelPackageArn"])
+        return layout.uri(self.models_bucket, key)
+
+    def artifact_uri(self, version: ModelVersion) -> str:
+        """Where a version's artifact is; raises PromotionRefused when it is not the one that was registered."""
+        self._check_artifact(version)
+        return layout.uri(self.models_bucket, layout.artifact_key(version.artifact_sha256))
 
     def versions(self) -> list[ModelVersion]:
         """All versions, newest first."""
@@ -131,9 +140,8 @@ class Registry:
 
     def candidate(self, version: ModelVersion, previous: str) -> Champion:
         """A version made ready to be champion: its artifact checked, its Model created. Raises PromotionRefused."""
-        self._check_artifact(version)
         return Champion(
-            model_name=self._create_model(version),
+            model_name=self._create_model(version, self.artifact_uri(version)),
             model_package=version.model_package,
             model_package_arn=version.arn,
             artifact_sha256=version.artifact_sha256,
@@ -183,16 +191,14 @@ class Registry:
         )
         return [summary for page in pages for summary in page["ModelPackageSummaryList"]]
 
-    def _package(self, artifact: Artifact, key: str, evidence: Evidence | None) -> dict[str, Any]:
+    def _package(self, artifact: Artifact, uri: str, evidence: Evidence | None) -> dict[str, Any]:
         """The request that makes a ModelPackage of a stored artifact."""
         properties = {"Name": artifact.name, "Version": artifact.version, "ArtifactSHA256": artifact.sha256}
         request: dict[str, Any] = {
             "ModelPackageGroupName": self.group,
             "ModelPackageDescription": f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}",
             "InferenceSpecification": {
-                "Containers": [
-                    {"Image": self.image_uri, "ModelDataUrl": layout.uri(self.models_bucket, key)},
-                ],
+                "Containers": [{"Image": self.image_uri, "ModelDataUrl": uri}],
                 "SupportedContentTypes": ["application/dicom"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },
@@ -219,13 +225,12 @@ class Registry:
                 "was registered; register it again."
             )
 
-    def _create_model(self, version: ModelVersion) -> str:
+    def _create_model(self, version: ModelVersion, data_url: str) -> str:
         # A Model cannot be changed: another image or role makes another one, so that promoting again takes them up.
         makings = hashlib.sha256(
             f"{version.artifact_sha256}\0{self.image_uri}\0{self.job_role_arn}".encode()
         ).hexdigest()
         name = f"{version.model_package.replace('/', '-')}-{makings[:12]}".lower()
-        data_url = layout.uri(self.models_bucket, layout.artifact_key(version.artifact_sha256))
         try:
             self.sagemaker.create_model(
                 ModelName=name,

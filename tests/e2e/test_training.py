@@ -129,9 +129,9 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 phantom patients: enough for every gate."""
+    """120 phantom patients, as the demo has: enough for every gate."""
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, patients=60, slices_per_patient=2, size=160)
+    write_cohort(folder, patients=120, slices_per_patient=1, size=160)
     return folder
 
 

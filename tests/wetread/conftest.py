@@ -19,6 +19,8 @@ from functions.aws.index import IndexName, Page
 from functions.domain.batch import Batch
 from functions.domain.row import NAMES, Row, Status
 from tests.fakes.wire import Wire, client_error
+from tests.wetread.hosting import Hosting
+from tests.wetread.jobs import JobLogs
 from wetread import cli, following
 from wetread.commands import session
 from wetread.deployment import Deployment
@@ -63,6 +65,14 @@ def _completed(**changes: object) -> Row:
         "completed_at": "2026-11-23T08:30:00.000Z",
     }
     return _pending(**(values | changes))
+
+
+class SageMaker(JobLogs, Hosting):
+    """All that is asked of SageMaker and of its logs."""
+
+    def __init__(self) -> None:
+        JobLogs.__init__(self)
+        Hosting.__init__(self)
 
 
 class MemoryIndex:
@@ -214,35 +224,6 @@ def _entered(state: str) -> dict[str, Any]:
     return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": {"name": state}}
 
 
-class JobLogs:
-    """SageMaker's lists of jobs, and CloudWatch Logs: one stream with ``lines`` for each job in ``jobs``."""
-
-    def __init__(self) -> None:
-        self.jobs: list[str] = []
-        self.lines: list[str] = []
-        self.groups: list[str] = []
-
-    def list_training_jobs(self, **request: Any) -> dict[str, Any]:
-        return {"TrainingJobSummaries": [{"TrainingJobName": one} for one in self._fitting(request)]}
-
-    def list_processing_jobs(self, **request: Any) -> dict[str, Any]:
-        return {"ProcessingJobSummaries": [{"ProcessingJobName": one} for one in self._fitting(request)]}
-
-    def describe_log_streams(self, **request: Any) -> dict[str, Any]:
-        self.groups.append(request["logGroupName"])
-        job = request["logStreamNamePrefix"].removesuffix("/")
-        streams = [{"logStreamName": f"{job}/algo-2"}, {"logStreamName": f"{job}/algo-1", "lastEventTimestamp": 9}]
-        return {"logStreams": streams if self.lines else []}
-
-    def get_log_events(self, **request: Any) -> dict[str, Any]:
-        assert request["logStreamName"].endswith("algo-1")
-        return {"events": [{"message": line} for line in self.lines[-request["limit"] :]]}
-
-    def _fitting(self, request: dict[str, Any]) -> list[str]:
-        assert (request["SortBy"], request["SortOrder"]) == ("CreationTime", "Descending")
-        return [job for job in reversed(self.jobs) if request["NameContains"] in job][: request["MaxResults"]]
-
-
 MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:wetread-training"
 
 
@@ -258,6 +239,8 @@ DEPLOYMENT = Deployment(
     model_package_group_name="wetread",
     training_state_machine_arn=MACHINE,
     job_role_arn="arn:aws:iam::000000000000:role/job",
+    endpoint_role_arn="arn:aws:iam::000000000000:role/endpoint",
+    labels=("normal", "cap", "covid"),
     image_uri="local/wetread:latest",
     instance_type="ml.m5.xlarge",
     job_name_prefix="wetread",
@@ -285,7 +268,7 @@ def memory_index() -> type[MemoryIndex]:
 
 @pytest.fixture
 def connection() -> SimpleNamespace:
-    index, jobs = MemoryIndex(), JobLogs()
+    index, jobs = MemoryIndex(), SageMaker()
     executions: Any = Wire("stepfunctions", Executions())
     return SimpleNamespace(
         where="AWS account 123456789012, region eu-west-1, stack Wetread",
@@ -302,6 +285,7 @@ def connection() -> SimpleNamespace:
         executions=executions._fake,
         runs=Runs(executions, MACHINE),
         jobs=jobs,
+        hosting=jobs,
         sagemaker=Wire("sagemaker", jobs),
         logs=Wire("logs", jobs),
     )

@@ -11,12 +11,11 @@ from typing import Any
 import click
 
 from functions.domain import layout
+from wetread import answers
 from wetread.commands.session import Session, pass_session
-from wetread.console import Bar, note, print_json, print_table
+from wetread.console import Bar, note
 from wetread.local.container import Container, ContainerError, InvocationError
 from wetread.problems import ConfigProblem, Problem
-
-COLUMNS = ("File", "Class", "Probability", "Others")
 
 
 @click.command()
@@ -33,29 +32,22 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
     """Run the model's container on this machine and show what it answers. Nothing is uploaded or stored."""
     if artifact is not None:
         note(f"no cloud: {artifact} runs on this machine")
-        answers = run(artifact, files)
+        found = run(artifact, files)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            answers = run(_champion(session, Path(folder)), files)
-    if as_json:
-        print_json([{"File": str(file), **answer} for file, answer in zip(files, answers, strict=True)])
-    else:
-        lines = [_line(file, answer) for file, answer in zip(files, answers, strict=True)]
-        print_table(COLUMNS, lines, elastic=("File", "Others"))
-    failed = sum("Error" in answer for answer in answers)
-    if failed:
-        raise Problem(f"The model could not read {failed} of {len(files)} files.", "Their messages say why.")
+            found = run(_champion(session, Path(folder)), files)
+    answers.show(files, found, as_json=as_json)
 
 
 def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
     """Serve ``artifact`` in a container of its own and post each file to it; the answers are prediction/1 documents."""
     try:
         with Bar("Predicting", len(files)) as bar, Container(artifact) as container:
-            answers = []
+            found = []
             for file in files:
-                answers.append(json.loads(container.invoke(file.read_bytes())))
+                found.append(json.loads(container.invoke(file.read_bytes())))
                 bar.advance()
-            return answers
+            return found
     except (ContainerError, InvocationError) as error:
         raise Problem(f"The model's container failed with {artifact.name}.", str(error)) from error
 
@@ -72,11 +64,3 @@ def _champion(session: Session, folder: Path) -> Path:
     key = layout.artifact_key(champion.artifact_sha256)
     connection.s3.download_file(connection.deployment.models_bucket_name, key, str(artifact))
     return artifact
-
-
-def _line(file: Path, answer: dict[str, Any]) -> tuple[str, ...]:
-    if "Error" in answer:
-        return (str(file), answer["Error"]["Code"], "-", answer["Error"]["Message"])
-    found = answer["Class"]
-    others = ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer["Probabilities"].items() if name != found)
-    return (str(file), found, f"{100 * answer['Probabilities'][found]:.1f} %", others)

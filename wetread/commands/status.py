@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from functions.domain.row import timestamp
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, print_table, warn
@@ -18,7 +19,7 @@ from wetread.survey import Survey, look
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @pass_session
 def status(session: Session, *, as_json: bool) -> None:
-    """Show uploads by status, slots and their jobs, training runs, the champion and dead letters."""
+    """Show uploads by status, slots and their jobs, training runs, the champion, the endpoint and dead letters."""
     survey = look(session.connection)
     if as_json:
         print_json(survey.to_json(session.now()))
@@ -38,6 +39,12 @@ def _print(connection: Connection, survey: Survey, now: datetime) -> None:
         note(f"Champion: {survey.champion.model_package}, promoted {ago(survey.champion.promoted_at, now)} ago.")
     else:
         warn("There is no champion, so nothing is read: train a model (`wetread train --help`), or promote one.")
+    if survey.endpoint:
+        told = survey.endpoint
+        warn(
+            f"Endpoint {told.name} ({told.hosting}) is {told.status} with {told.serves} since "
+            f"{ago(timestamp(told.created_at), now)} and costs money: end it with `wetread endpoint down`."
+        )
     for queue, number in survey.dead_letters.items():
         if number:
             warn(f"{how_many(number, 'message')} in dead-letter queue {queue}: look, mend the cause, redrive them.")

@@ -38,6 +38,7 @@ def test_json(wetread) -> None:
         "Champion",
         "TrainingRuns",
         "DeadLetters",
+        "Endpoint",
     }
 
 
@@ -57,3 +58,12 @@ def test_a_training_run_that_goes_on_is_shown(wetread, connection) -> None:
 
 def test_without_a_training_run_nothing_is_said_of_one(wetread) -> None:
     assert "Training" not in wetread("status").stdout
+
+
+def test_an_endpoint_that_is_up_is_told_with_its_costs(wetread, connection) -> None:
+    connection.hosting.exists(model="wetread/2")
+    result = wetread("status")
+    for told in ("wetread-endpoint (ml.m5.xlarge) is InService with wetread/2", "costs money", "endpoint down"):
+        assert told in result.stderr
+    told = json.loads(wetread("status", "--json").stdout)["Endpoint"]
+    assert (told["EndpointStatus"], told["Serves"], told["Hosting"]) == ("InService", "wetread/2", "ml.m5.xlarge")

@@ -1,0 +1,32 @@
+"""Answers of the model (prediction/1 documents) for files of a person's own, shown side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wetread.console import print_json, print_table
+from wetread.problems import Problem
+
+COLUMNS = ("File", "Class", "Probability", "Others")
+
+
+def show(files: Sequence[Path], found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print the answers on stdout, a line each or as a JSON list; raise Problem when the model could not read some."""
+    if as_json:
+        print_json([{"File": str(file), **answer} for file, answer in zip(files, found, strict=True)])
+    else:
+        lines = [_line(file, answer) for file, answer in zip(files, found, strict=True)]
+        print_table(COLUMNS, lines, elastic=("File", "Others"))
+    failed = sum("Error" in answer for answer in found)
+    if failed:
+        raise Problem(f"The model could not read {failed} of {len(files)} files.", "Their messages say why.")
+
+
+def _line(file: Path, answer: Mapping[str, Any]) -> tuple[str, ...]:
+    if "Error" in answer:
+        return (str(file), answer["Error"]["Code"], "-", answer["Error"]["Message"])
+    found = answer["Class"]
+    others = ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer["Probabilities"].items() if name != found)
+    return (str(file), found, f"{100 * answer['Probabilities'][found]:.1f} %", others)

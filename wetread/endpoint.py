@@ -1,0 +1,222 @@
+"""The service's real-time endpoint: there is one at most, and its SageMaker Model, configuration and name are one.
+
+It is made of an artifact by the SageMaker SDK; to look at it, ask it and end it takes boto3 alone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+from functions.domain.row import timestamp
+from wetread.connection import Connection
+from wetread.console import Bar
+from wetread.problems import ConfigProblem, Interruption, Problem
+
+VARIANT = "AllTraffic"
+MODEL_TAG = "wetread:model"
+"""The endpoint's tag that says what it serves."""
+POLL_SECONDS = 2.0
+CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
+CONCURRENT_REQUESTS = 4
+"""How many a serverless endpoint answers at once, on containers of its own."""
+LOG_GROUP = "/aws/sagemaker/Endpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What an endpoint is made of: an artifact in the models bucket, and what people call it."""
+
+    called: str
+    artifact_uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosting:
+    """Where it runs: on an instance of a type, billed by the hour, or, if that is "", serverless with so many MB."""
+
+    instance_type: str
+    serverless_memory_mb: int = 0
+
+    def __str__(self) -> str:
+        return self.instance_type or f"serverless, {self.serverless_memory_mb} MB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """The endpoint as SageMaker describes it; ``serves`` is what it was made of, in words."""
+
+    name: str
+    status: str
+    serves: str
+    hosting: str
+    created_at: datetime
+    failure_reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The endpoint for programs, under AWS-style names."""
+        return {
+            "EndpointName": self.name,
+            "EndpointStatus": self.status,
+            "Serves": self.serves,
+            "Hosting": self.hosting,
+            "CreatedAt": timestamp(self.created_at),
+            "FailureReason": self.failure_reason or None,
+        }
+
+
+def name_of(connection: Connection) -> str:
+    """The name that the endpoint has when there is one."""
+    return f"{connection.deployment.job_name_prefix}-endpoint"
+
+
+def find(connection: Connection) -> Endpoint | None:
+    """The endpoint, in whatever state; None when there is none, and so no costs."""
+    client, name = connection.sagemaker, name_of(connection)
+    found = _unless_gone(lambda: client.describe_endpoint(EndpointName=name))
+    if found is None:
+        return None
+    tags = {one["Key"]: one["Value"] for one in client.list_tags(ResourceArn=found["EndpointArn"])["Tags"]}
+    configured = _unless_gone(lambda: client.describe_endpoint_config(EndpointConfigName=name))
+    return Endpoint(
+        name=name,
+        status=found["EndpointStatus"],
+        serves=tags.get(MODEL_TAG, "unknown"),
+        hosting=_hosting(configured["ProductionVariants"][0]) if configured else "unknown",
+        created_at=found["CreationTime"],
+        failure_reason=found.get("FailureReason", ""),
+    )
+
+
+def create(connection: Connection, served: Served, hosting: Hosting) -> None:
+    """Create Model, configuration and endpoint; what an earlier one left of the first two goes first."""
+    from sagemaker.core import resources, shapes  # noqa: PLC0415
+
+    deployment, name = connection.deployment, name_of(connection)
+    _delete_makings(connection)
+    on_instance = bool(hosting.instance_type)
+    resources.Model.create(
+        session=connection.session,
+        model_name=name,
+        primary_container=shapes.ContainerDefinition(image=deployment.image_uri, model_data_url=served.artifact_uri),
+        execution_role_arn=deployment.endpoint_role_arn,
+        # SageMaker's serverless containers know no isolation.
+        enable_network_isolation=on_instance,
+    )
+    where: dict[str, Any] = (
+        {"instance_type": hosting.instance_type, "initial_instance_count": 1}
+        if on_instance
+        else {
+            "serverless_config": shapes.ProductionVariantServerlessConfig(
+                memory_size_in_mb=hosting.serverless_memory_mb, max_concurrency=CONCURRENT_REQUESTS
+            )
+        }
+    )
+    resources.EndpointConfig.create(
+        session=connection.session,
+        endpoint_config_name=name,
+        production_variants=[shapes.ProductionVariant(variant_name=VARIANT, model_name=name, **where)],
+    )
+    resources.Endpoint.create(
+        session=connection.session,
+        endpoint_name=name,
+        endpoint_config_name=name,
+        tags=[shapes.Tag(key=MODEL_TAG, value=served.called)],
+    )
+
+
+def wait(connection: Connection) -> Endpoint:
+    """Wait until the endpoint serves; raises Problem with the reason when it never will."""
+    try:
+        with Bar("Creating", None) as bar:
+            while True:
+                found = find(connection)
+                if found is None:
+                    raise Problem(f"{name_of(connection)} was deleted meanwhile.", "Start it again.")
+                if found.status != "Creating":
+                    break
+                bar.show(f"{found.name}: {found.status}")
+                time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        raise Interruption(
+            "The endpoint goes on starting and costs money: see `wetread status`, end it with `wetread endpoint down`."
+        ) from None
+    if found.status != "InService":
+        raise Problem(f"{found.name} is {found.status}: {found.failure_reason or 'no reason given'}")
+    return found
+
+
+def invoke(connection: Connection, body: bytes) -> bytes:
+    """The model's answer (prediction/1) for one DICOM object's bytes; raises Problem for what is no answer."""
+    try:
+        answer = connection.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=name_of(connection), ContentType="application/dicom", Accept="application/json", Body=body
+        )
+    except ClientError as error:
+        if error_code(error) == "ModelError":
+            raise Problem(
+                f"The endpoint's container did not answer: {error}.", f"Its log group is {log_group(connection)}."
+            ) from error
+        if error_code(error) == "ValidationError" and "not found" in str(error):
+            raise ConfigProblem("There is no endpoint in service.", "Start one with `wetread endpoint up`.") from error
+        raise
+    return bytes(answer["Body"].read())
+
+
+def delete(connection: Connection) -> bool:
+    """Delete the endpoint with its configuration and its Model, and return only when all are gone; False for none.
+
+    Each is asked for, whatever became of the others, so that what an interrupted call left is found by the next.
+    """
+    client, name = connection.sagemaker, name_of(connection)
+    there = False
+    with Bar(f"Deleting {name}", None):
+        while found := _unless_gone(lambda: client.describe_endpoint(EndpointName=name)):
+            there = True
+            if found["EndpointStatus"] != "Deleting":
+                _ask_to_delete(client, name, busy=found["EndpointStatus"] in CHANGING)
+            time.sleep(POLL_SECONDS)
+    return _delete_makings(connection) or there
+
+
+def _ask_to_delete(client: Any, name: str, *, busy: bool) -> None:
+    """Delete an endpoint; one that is ``busy`` may be refused, and is asked for again."""
+    try:
+        _unless_gone(lambda: client.delete_endpoint(EndpointName=name))
+    except ClientError as error:
+        if not (busy and error_code(error) == "ValidationException"):
+            raise
+
+
+def _delete_makings(connection: Connection) -> bool:
+    """Delete configuration and Model; whether there was one."""
+    client, name = connection.sagemaker, name_of(connection)
+    configuration = _unless_gone(lambda: client.delete_endpoint_config(EndpointConfigName=name))
+    model = _unless_gone(lambda: client.delete_model(ModelName=name))
+    return configuration is not None or model is not None
+
+
+def _unless_gone(ask: Any) -> Any:
+    """What SageMaker answers, None for what it cannot find."""
+    try:
+        return ask()
+    except ClientError as error:
+        if error_code(error) != "ValidationException" or "Could not find" not in str(error):
+            raise
+        return None
+
+
+def _hosting(variant: dict[str, Any]) -> str:
+    serverless = variant.get("ServerlessConfig")
+    memory = serverless["MemorySizeInMB"] if serverless else 0
+    return str(Hosting(instance_type=variant.get("InstanceType", ""), serverless_memory_mb=memory))
+
+
+def log_group(connection: Connection) -> str:
+    """Where the endpoint's container logs."""
+    return f"{LOG_GROUP}/{name_of(connection)}"
