@@ -113,8 +113,17 @@ class Container:
         timeout: float = 600.0,
     ) -> bytes:
         """POST one object to /invocations, return the answer's body; raise InvocationError for any status but 200."""
+        answer = self.post(body, content_type=content_type, accept=accept, timeout=timeout)
+        if answer.status_code != 200:
+            raise InvocationError(
+                f"Bad HTTP status received from the model server: {answer.status_code}", answer.status_code
+            )
+        return answer.content
+
+    def post(self, body: bytes, *, content_type: str, accept: str, timeout: float) -> httpx.Response:
+        """POST one object to /invocations, return the answer whatever it is; raise InvocationError when none comes."""
         try:
-            answer = self._http.post(
+            return self._http.post(
                 "/invocations", content=body, headers={"content-type": content_type, "accept": accept}, timeout=timeout
             )
         except httpx.TimeoutException as error:
@@ -123,11 +132,6 @@ class Container:
             ) from error
         except (httpx.HTTPError, RuntimeError) as error:  # httpx's RuntimeError: the client was closed by `stop`
             raise InvocationError(f"The connection to the model server broke: {error!r}") from error
-        if answer.status_code != 200:
-            raise InvocationError(
-                f"Bad HTTP status received from the model server: {answer.status_code}", answer.status_code
-            )
-        return answer.content
 
     def execution_parameters(self) -> dict[str, Any]:
         """What the container advises for batch transform; empty when it offers no GET /execution-parameters."""

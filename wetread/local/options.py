@@ -27,9 +27,9 @@ class Options:
     image_command: str = ""
     """What runs in the place of the model image, if not `python -m model_code`; `serve`, `train` and so on follow."""
     sagemaker_instance_quota: int = 20
-    """Instances in all running jobs together; beyond it creating one more is answered with ResourceLimitExceeded."""
+    """Instances of all running jobs and endpoints; to create one beyond it is answered with ResourceLimitExceeded."""
     sagemaker_startup_seconds: float = 0.0
-    """Waited before a job's container starts, as AWS waits for an instance."""
+    """Waited before the container of a job or an endpoint starts, as AWS waits for an instance."""
     sagemaker_ping_seconds: float = 300.0
     """How long a container may take until it answers /ping."""
     sagemaker_create_rate: float = 0.0

@@ -30,7 +30,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         command, _, argument = body.decode(errors="replace").partition(" ")
         if command == "status":
-            self.answer(int(argument))
+            status, _, message = argument.partition(" ")
+            self.answer(int(status), message.encode(), "text/plain")
         elif command == "once":
             first = argument not in failures
             failures.append(argument)
@@ -45,13 +46,16 @@ class Handler(BaseHTTPRequestHandler):
             document = {
                 "sha256": hashlib.sha256(body).hexdigest(),
                 "type": self.headers["Content-Type"],
+                "accept": self.headers["Accept"],
                 "model": sorted(path.name for path in (BASE / "model").iterdir()),
                 "environment": {name: os.environ.get(name) for name in names},
             }
-            self.answer(200, json.dumps(document).encode())
+            self.answer(200, json.dumps(document).encode(), "application/json")
 
-    def answer(self, status, body=b""):
+    def answer(self, status, body=b"", content_type=None):
         self.send_response(status)
+        if content_type:
+            self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -61,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve():
-    sys.stdout.write("serving the fake model\n")
+    sys.stdout.write(f"serving the fake model\nprocess {os.getpid()} in {BASE}\n")
     if os.environ.get("FAKE_START") == "crash":
         sys.exit("no model here")
     if os.environ.get("FAKE_STOP") == "never":

@@ -93,6 +93,12 @@ def test_an_invocation_can_fail_in_three_ways(container):
         assert refused.value.status == 418
 
 
+def test_an_answer_can_be_had_whatever_it_is(container):
+    with container() as running:
+        answer = running.post(b"status 418 a teapot", content_type="text/plain", accept="*/*", timeout=5)
+    assert (answer.status_code, answer.headers["content-type"], answer.text) == (418, "text/plain", "a teapot")
+
+
 def test_a_container_that_ignores_sigterm_is_killed(container):
     running = container(environment={"FAKE_STOP": "never"})
     running.start()

@@ -35,7 +35,7 @@ def home(tmp_path, monkeypatch, image_command):
 
 
 def populate(session, zipped):
-    """Everything that is to survive, a job that runs for a minute, and a function that sleeps."""
+    """Everything that is to survive, a job that runs for a minute, an endpoint, and a function that sleeps."""
     arn = session.client("iam").create_role(RoleName="all", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     session.client("iam").put_role_policy(RoleName="all", PolicyName="all", PolicyDocument=json.dumps(ALLOWED))
     s3 = session.client("s3")
@@ -68,6 +68,9 @@ def populate(session, zipped):
     sagemaker.create_model(ModelName="model", ExecutionRoleArn=arn, PrimaryContainer=container)
     sagemaker.create_model_package_group(ModelPackageGroupName="group")
     sagemaker.create_model_package(ModelPackageGroupName="group", ModelApprovalStatus="Approved")
+    variant = {"VariantName": "main", "ModelName": "model", "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="config", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="endpoint", EndpointConfigName="config")
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://objects/in/"}
     sagemaker.create_transform_job(
         TransformJobName="job",
@@ -109,7 +112,7 @@ def code_of_patient(session):
 
 
 def children(home):
-    """The process ids of the launcher's children: the reaper, a container and an environment."""
+    """The process ids of the launcher's children: the reaper, two containers and an environment."""
     command = ["ps", "-A", "-o", "ppid=,pid="]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     pairs = [line.split() for line in listed]
@@ -142,6 +145,8 @@ def check_survivors(session, code, until):
     assert package["ModelApprovalStatus"] == "Approved"
     job = sagemaker.describe_transform_job(TransformJobName="job")
     assert (job["TransformJobStatus"], job["FailureReason"][:20]) == ("Failed", "InternalServerError:")
+    until(lambda: sagemaker.describe_endpoint(EndpointName="endpoint")["EndpointStatus"] == "InService")
+    session.client("sagemaker-runtime").invoke_endpoint(EndpointName="endpoint", Body=b"x")
     answer = session.client("lambda").invoke(FunctionName="sleeper", Payload=b"0")
     assert "FunctionError" not in answer
     mapped = sqs.get_queue_url(QueueName="mapped")["QueueUrl"]
@@ -165,11 +170,9 @@ def told(session):
 def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, until):
     session = cloud.start().session()
     code = populate(session, zipped)
-    pids = until(lambda: found if len(found := children(home)) >= 3 else None)
-    snapshot = home.services / "sagemaker.json"
-    until(
-        lambda: snapshot.exists() and "InProgress" in snapshot.read_text() and (home.services / "lambda.json").exists()
-    )
+    pids = until(lambda: found if len(found := children(home)) >= 4 else None)
+    until(lambda: all(status in saved(home, "sagemaker") for status in ("InProgress", "InService")))
+    until(lambda: saved(home, "lambda"))
 
     os.kill(process.running(home), signal.SIGKILL)
 
@@ -183,7 +186,7 @@ def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, unti
 def test_down_leaves_no_child_and_keeps_all_data(home, zipped, until):
     session = cloud.start().session()
     code = populate(session, zipped)
-    pids = until(lambda: found if len(found := children(home)) >= 3 else None)
+    pids = until(lambda: found if len(found := children(home)) >= 4 else None)
 
     cloud.down()
 

@@ -1,4 +1,4 @@
-"""What IAM checks besides the operation itself: tags given along, a role passed, a model used."""
+"""What IAM checks besides the operation itself: tags given along, a role passed, a model or a configuration used."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ _RESOURCES = {
     "TrainingJob": ("training-job", "TrainingJobName"),
     "ProcessingJob": ("processing-job", "ProcessingJobName"),
     "Model": ("model", "ModelName"),
+    "EndpointConfig": ("endpoint-config", "EndpointConfigName"),
+    "Endpoint": ("endpoint", "EndpointName"),
     "ModelPackageGroup": ("model-package-group", "ModelPackageGroupName"),
 }
+# Operations that must be allowed on what they use as well.
+_USED = {
+    "CreateTransformJob": ("model", "ModelName"),
+    "CreateEndpoint": ("endpoint-config", "EndpointConfigName"),
+}
+_VERBS = ("Create", "Describe", "Stop", "Delete", "Invoke")
 
 
 def resource_of(operation: str, request: Record) -> str:
     """The ARN that a request is about, for IAM; `*` for lists."""
     if operation.startswith("List") and operation != "ListTags":
         return "*"
-    noun = operation.removeprefix("Create").removeprefix("Describe").removeprefix("Stop").removeprefix("Delete")
+    noun = next((operation.removeprefix(verb) for verb in _VERBS if operation.startswith(verb)), operation)
     if noun in _RESOURCES:
         resource, member = _RESOURCES[noun]
         return resource_arn(resource, str(request.get(member, "*")))
@@ -42,9 +50,10 @@ def authorize(operation: str, request: Record, access_key: str) -> None:
     role = request.get("ExecutionRoleArn") or request.get("RoleArn")
     if role and operation.startswith("Create"):
         checks.append(("iam:PassRole", "iam", role, _PASSED_TO))
-    if operation == "CreateTransformJob":
-        model = resource_arn("model", str(request.get("ModelName", "*")))
-        checks.append(("sagemaker:CreateTransformJob", "sagemaker", model, {}))
+    if operation in _USED:
+        resource, member = _USED[operation]
+        used = resource_arn(resource, str(request.get(member, "*")))
+        checks.append((f"sagemaker:{operation}", "sagemaker", used, {}))
     enforce = emulator("core.iam_evaluator", "enforce").enforce
     for action, service, arn, context in checks:
         denied = enforce(access_key, action, service, REGION, resource_arn=arn, service_context=context)

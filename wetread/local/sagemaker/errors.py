@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ServiceError(Exception):
-    """An operation is refused."""
+    """An operation is refused; `members` are what the API tells besides the message."""
 
-    def __init__(self, code: str, message: str, status: int = 400):
+    def __init__(self, code: str, message: str, status: int = 400, members: Mapping[str, Any] | None = None):
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
+        self.members = dict(members or {})
 
 
 def invalid(message: str) -> ServiceError:

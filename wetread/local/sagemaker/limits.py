@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from wetread.local.sagemaker.errors import ServiceError
 from wetread.local.sagemaker.store import Store
 
-_ACTIVE = frozenset({"InProgress", "Stopping"})
+_ACTIVE = frozenset({"InProgress", "Stopping", "Creating", "InService", "Deleting"})
 
 
 class Limits:
@@ -56,3 +56,6 @@ class Limits:
         for job in self._store.processing_jobs.values():
             if job["ProcessingJobStatus"] in _ACTIVE:
                 yield job["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
+        for endpoint in self._store.endpoints.values():
+            if endpoint["EndpointStatus"] in _ACTIVE:
+                yield endpoint["Variant"].get("InitialInstanceCount", 0)  # serverless ones have none

@@ -1,4 +1,4 @@
-"""Where jobs run: the endpoint they reach S3 at, a folder for each, and the command of their container."""
+"""Where jobs and endpoints run: the address they reach S3 at, a folder for each, the command of their container."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NICE = ("nice", "-n", "5")
 
 @dataclass(frozen=True)
 class Place:
-    """The surroundings of every job."""
+    """The surroundings of every job and endpoint."""
 
     endpoint: str
     scratch: Path
@@ -27,10 +27,10 @@ class Place:
         return (*_NICE, *self.command, *arguments)
 
     @contextlib.contextmanager
-    def folder(self, job_name: str) -> Iterator[Path]:
-        """A folder for one job, removed at its end."""
+    def folder(self, name: str) -> Iterator[Path]:
+        """A folder for one job or endpoint, removed at its end."""
         self.scratch.mkdir(parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix=f"{job_name}-", dir=self.scratch))
+        path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
         try:
             yield path
         finally:

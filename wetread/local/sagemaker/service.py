@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from wetread.local.options import Options
-from wetread.local.sagemaker import processing, shapes, training, transform
+from wetread.local.sagemaker import invocations, processing, shapes, training, transform
+from wetread.local.sagemaker.endpoint_configs import EndpointConfigs
+from wetread.local.sagemaker.endpoints import Endpoints
 from wetread.local.sagemaker.errors import ServiceError, invalid
 from wetread.local.sagemaker.events import Events
 from wetread.local.sagemaker.jobs import Jobs
@@ -23,7 +25,7 @@ class SageMaker:
     """One account's SageMaker."""
 
     def __init__(self, place: Place, options: Options, changed: Callable[[], None]):
-        """`changed` is called whenever a job has moved on by itself."""
+        """`changed` is called whenever a job or an endpoint has moved on by itself."""
         self._store = Store(changed)
         events = Events(lost=options.sagemaker_lost_events, doubled=options.sagemaker_doubled_events)
         limits = Limits(
@@ -37,14 +39,13 @@ class SageMaker:
             Jobs(training.KIND, lambda: self._store.training_jobs, self._store, events, startup),
             Jobs(processing.KIND, lambda: self._store.processing_jobs, self._store, events, startup),
         )
-        self._operations = _operations(
-            self._store,
-            Models(self._store, place.endpoint),
-            Registry(self._store, events),
-            self._jobs,
-            limits,
-            place,
-        )
+        models = Models(self._store, place.endpoint)
+        configs = EndpointConfigs(self._store, models)
+        self._endpoints = Endpoints(self._store, configs, models, limits, place, startup)
+        self._operations = {
+            **_operations(self._store, models, Registry(self._store, events), self._jobs, limits, place),
+            **_endpoint_operations(configs, self._endpoints),
+        }
 
     def perform(self, operation: str, request: Record) -> Record:
         """Answer one operation; raise ServiceError when it is refused."""
@@ -56,20 +57,26 @@ class SageMaker:
         with self._store.lock:  # records change while the answer is written
             return copy.deepcopy(answer)
 
+    def invoke_endpoint(self, name: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+        """Answer InvokeEndpoint of the runtime API by headers and a body; raise ServiceError when it is refused."""
+        return invocations.invoke(self._endpoints, name, headers, body)
+
     def dump(self) -> Record:
         """Everything that is to survive a restart."""
         return self._store.dump()
 
     def load(self, saved: Record) -> None:
-        """Take over saved state; jobs that ran when it was saved have failed."""
+        """Take over saved state; jobs that ran when it was saved have failed, endpoints start again."""
         self._store.load(saved)
         for jobs in self._jobs:
             jobs.fail_interrupted()
+        self._endpoints.resume()
 
     def close(self) -> None:
         """End all containers."""
         for jobs in self._jobs:
             jobs.close()
+        self._endpoints.close()
 
 
 def _operations(
@@ -107,6 +114,19 @@ def _operations(
         "AddTags": lambda request: _add_tags(store, request),
         "ListTags": lambda request: {"Tags": _tags(store, request["ResourceArn"])},
         "DeleteTags": lambda request: _delete_tags(store, request),
+    }
+
+
+def _endpoint_operations(configs: EndpointConfigs, endpoints: Endpoints) -> dict[str, Operation]:
+    return {
+        "CreateEndpointConfig": configs.create,
+        "DescribeEndpointConfig": configs.describe,
+        "DeleteEndpointConfig": configs.delete,
+        "ListEndpointConfigs": configs.list,
+        "CreateEndpoint": endpoints.create,
+        "DescribeEndpoint": endpoints.describe,
+        "DeleteEndpoint": endpoints.delete,
+        "ListEndpoints": endpoints.list,
     }
 
 

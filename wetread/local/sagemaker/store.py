@@ -10,7 +10,17 @@ from typing import Any
 from wetread.local.account import ACCOUNT_ID, REGION
 
 Record = dict[str, Any]
-_KINDS = ("models", "groups", "packages", "transform_jobs", "training_jobs", "processing_jobs", "tags")
+_KINDS = (
+    "models",
+    "groups",
+    "packages",
+    "transform_jobs",
+    "training_jobs",
+    "processing_jobs",
+    "endpoint_configs",
+    "endpoints",
+    "tags",
+)
 
 
 class Store:
@@ -26,6 +36,8 @@ class Store:
         self.transform_jobs: dict[str, Record] = {}
         self.training_jobs: dict[str, Record] = {}
         self.processing_jobs: dict[str, Record] = {}
+        self.endpoint_configs: dict[str, Record] = {}
+        self.endpoints: dict[str, Record] = {}
         self.tags: dict[str, dict[str, str]] = {}
 
     def dump(self) -> Record:

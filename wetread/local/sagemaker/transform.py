@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
 
 from wetread.local.container import Container, ContainerError
 from wetread.local.logs import LogStream
@@ -21,10 +17,8 @@ from wetread.local.sagemaker.models import Models
 from wetread.local.sagemaker.place import Place
 from wetread.local.sagemaker.records import BATCH_STRATEGY, RecordTransform, TransformSettings
 from wetread.local.sagemaker.roles import s3_with_role
+from wetread.local.sagemaker.serving import serving_container
 from wetread.local.sagemaker.store import Record
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 KIND = JobKind(
     noun="TransformJob",
@@ -113,14 +107,9 @@ class TransformJobs:
             self._place.folder(name) as folder,
         ):
             objects = resolve(s3, request["TransformInput"]["DataSource"]["S3DataSource"], role)
-            _download_artifact(s3, definition["ModelDataUrl"], folder / "model.tar.gz")
-            container = Container(
-                folder / "model.tar.gz",
-                command=self._place.command_of("serve"),
-                environment=_environment(definition, request),
-                startup_seconds=self._place.ping_seconds,
-                log=lambda line: container_log.write([line]),
-                scratch=folder,
+            environment = _environment(definition, request)
+            container = serving_container(
+                s3, definition, folder=folder, place=self._place, environment=environment, log=container_log
             )
             with job.stopped_by(container.stop), _serving(container, job, data_log):
                 settings = TransformSettings.of(request, container.execution_parameters())
@@ -144,14 +133,6 @@ def _serving(container: Container, job: Job, log: LogStream) -> Iterator[None]:
         raise JobFailed(f"{_NO_PING} {str(error).splitlines()[0]}") from error
     finally:
         container.stop()
-
-
-def _download_artifact(s3: S3Client, uri: str, target: Path) -> None:
-    artifact = S3Location.parse(uri)
-    try:
-        s3.download_file(artifact.bucket, artifact.key, str(target))
-    except ClientError as error:
-        raise JobFailed(f"ClientError: Failed to download model data from {uri}: {error}") from error
 
 
 def _check_rules(request: Record) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 IMAGE = "local/fake:latest"
+INSTANCE = {"InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
 
 
 @pytest.fixture
@@ -47,6 +48,41 @@ def model(client: Callable[[str], Any], name: str, artifact: str, job_role: str)
         return name
 
     return make
+
+
+@pytest.fixture
+def endpoint(
+    client: Callable[[str], Any], name: str, model: Callable[..., str], until: Callable[..., Any]
+) -> Iterator[Callable[..., str]]:
+    """Create an endpoint of a model with environment variables for the container; it goes away with the test."""
+    sagemaker = client("sagemaker")
+
+    def make(**environment: str) -> str:
+        variant = {"VariantName": "main", "ModelName": model(**environment), **INSTANCE}
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        return name
+
+    yield make
+    for made in sagemaker.list_endpoints(NameContains=name)["Endpoints"]:
+        if made["EndpointStatus"] != "Deleting":
+            sagemaker.delete_endpoint(EndpointName=made["EndpointName"])
+    until(lambda: not sagemaker.list_endpoints(NameContains=name)["Endpoints"])
+
+
+@pytest.fixture
+def settled(client: Callable[[str], Any], until: Callable[..., Any]) -> Callable[[str], dict[str, Any]]:
+    """Wait until an endpoint is not Creating any more; return its description."""
+
+    def wait(endpoint_name: str) -> dict[str, Any]:
+        def question() -> dict[str, Any] | None:
+            description: dict[str, Any] = client("sagemaker").describe_endpoint(EndpointName=endpoint_name)
+            return None if description["EndpointStatus"] == "Creating" else description
+
+        result: dict[str, Any] = until(question)
+        return result
+
+    return wait
 
 
 @pytest.fixture

@@ -25,6 +25,19 @@ def test_running_jobs_of_all_kinds_use_up_the_quota(store):
     assert error.value.code == "ResourceLimitExceeded"
 
 
+def test_endpoints_use_up_the_quota_until_they_are_gone_and_serverless_ones_never(store):
+    limits = Limits(store, instances=6, creates_a_second=0)
+    variant = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
+    for status in ("Creating", "InService", "Deleting", "Failed"):
+        store.endpoints[status] = {"EndpointStatus": status, "Variant": variant}
+    serverless = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 50}}
+    store.endpoints["serverless"] = {"EndpointStatus": "InService", "Variant": serverless}
+    with pytest.raises(ServiceError, match=r"'ml\.m5\.large for endpoint usage' is 6 .* utilization of 6"):
+        limits.check_instances("ml.m5.large", 1, "endpoint")
+    del store.endpoints["Deleting"]
+    limits.check_instances("ml.m5.large", 2, "endpoint")
+
+
 def test_calls_that_come_too_fast_are_throttled_until_time_has_passed(store, monkeypatch):
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)

@@ -213,5 +213,5 @@ def test_cloudformation_makes_tags_and_deletes_a_group(client, sagemaker, name, 
 
 
 def test_an_operation_that_is_not_here_is_said_so(sagemaker):
-    with pytest.raises(sagemaker.exceptions.ClientError, match="This local SageMaker has no ListEndpoints"):
-        sagemaker.list_endpoints()
+    with pytest.raises(sagemaker.exceptions.ClientError, match="This local SageMaker has no ListNotebookInstances"):
+        sagemaker.list_notebook_instances()

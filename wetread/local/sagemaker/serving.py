@@ -1,0 +1,46 @@
+"""The serving container of a model: what transform jobs and endpoints have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from wetread.local.container import Container
+from wetread.local.logs import LogStream
+from wetread.local.sagemaker.jobs import JobFailed
+from wetread.local.sagemaker.locations import S3Location
+from wetread.local.sagemaker.place import Place
+from wetread.local.sagemaker.store import Record
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def serving_container(
+    s3: S3Client, definition: Record, *, folder: Path, place: Place, environment: Mapping[str, str], log: LogStream
+) -> Container:
+    """Download the artifact of a container definition to `folder`, and prepare its container there.
+
+    Raise JobFailed when S3 refuses.
+    """
+    artifact = folder / "model.tar.gz"
+    _download(s3, definition["ModelDataUrl"], artifact)
+    return Container(
+        artifact,
+        command=place.command_of("serve"),
+        environment=environment,
+        startup_seconds=place.ping_seconds,
+        log=lambda line: log.write([line]),
+        scratch=folder,
+    )
+
+
+def _download(s3: S3Client, uri: str, target: Path) -> None:
+    artifact = S3Location.parse(uri)
+    try:
+        s3.download_file(artifact.bucket, artifact.key, str(target))
+    except ClientError as error:
+        raise JobFailed(f"ClientError: Failed to download model data from {uri}: {error}") from error
