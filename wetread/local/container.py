@@ -192,7 +192,7 @@ class Container:
     def _ping(self) -> bool:
         try:
             return self._http.get("/ping", timeout=PING_SECONDS).status_code == 200
-        except httpx.HTTPError:
+        except (httpx.HTTPError, RuntimeError):  # RuntimeError: the client was closed by `stop`
             return False
 
 
