@@ -1,37 +1,21 @@
-"""The network: one of MONAI's DenseNets for slices with one channel."""
+"""The networks that there are, by name: MONAI's DenseNets for slices with one channel, and where to add another."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import nn
 
 DEFAULT = "densenet121"
-NETWORKS = (DEFAULT, "densenet169", "densenet201")
-"""MONAI's networks that can be trained, by the names that hyperparameters and metadata.json give them."""
 SPARED = ("mlflow", "pandas", "matplotlib", "sklearn", "scipy", "PIL")
 """Packages that MONAI imports where it finds them, for most of the time that it takes, and its networks do not need."""
 
 
-def build(classes: int, name: str = DEFAULT) -> nn.Module:
-    """Return an untrained network of NETWORKS for ``classes`` outputs; input N x 1 x size x size, output logits.
-
-    Weights lie channels last: on CPU the convolutions then take a sixth less time, and they compute the same.
-    """
-    densenet = _densenets()
-    made = {
-        "densenet121": densenet.DenseNet121,
-        "densenet169": densenet.DenseNet169,
-        "densenet201": densenet.DenseNet201,
-    }
-    network = made[name](spatial_dims=2, in_channels=1, out_channels=classes)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
-
-
-def _densenets() -> Any:
-    """MONAI's module, imported only now: a server that computes with OpenVINO builds no network."""
+def _densenet(kind: str, classes: int) -> nn.Module:
+    """One of MONAI's DenseNets, imported only now: a server that computes with OpenVINO builds no network."""
     spared = [name for name in SPARED if name not in sys.modules]
     sys.modules.update(dict.fromkeys(spared))  # type: ignore[arg-type] # None: as if it were not installed
     try:
@@ -39,7 +23,24 @@ def _densenets() -> Any:
     finally:
         for name in spared:
             del sys.modules[name]
-    return densenet
+    network: nn.Module = getattr(densenet, kind)(spatial_dims=2, in_channels=1, out_channels=classes)
+    return network
+
+
+NETWORKS: Mapping[str, Callable[[int], nn.Module]] = {
+    DEFAULT: partial(_densenet, "DenseNet121"),
+    "densenet169": partial(_densenet, "DenseNet169"),
+    "densenet201": partial(_densenet, "DenseNet201"),
+}
+"""What can be trained and served, by its name in hyperparameters and metadata.json: number of classes to network."""
+
+
+def build(classes: int, name: str = DEFAULT) -> nn.Module:
+    """Return an untrained network of NETWORKS for ``classes`` outputs; input N x 1 x size x size, output logits.
+
+    Weights lie channels last: on CPU the convolutions then take a sixth less time, and they compute the same.
+    """
+    return NETWORKS[name](classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def device_of(network: nn.Module) -> torch.device:

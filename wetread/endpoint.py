@@ -22,6 +22,8 @@ VARIANT = "AllTraffic"
 MODEL_TAG = "wetread:model"
 """The endpoint's tag that says what it serves."""
 POLL_SECONDS = 2.0
+ENVIRONMENT = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "25"}
+"""An endpoint on a host takes requests of 25 MB, and tells its container nothing of it (a transform job does)."""
 CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 CONCURRENT_REQUESTS = 4
 """How many a serverless endpoint answers at once, on containers of its own."""
@@ -103,25 +105,26 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
     resources.Model.create(
         session=connection.session,
         model_name=name,
-        primary_container=shapes.ContainerDefinition(image=deployment.image_uri, model_data_url=served.artifact_uri),
+        primary_container=shapes.ContainerDefinition(
+            image=deployment.image_uri, model_data_url=served.artifact_uri, environment=ENVIRONMENT
+        ),
         execution_role_arn=deployment.endpoint_role_arn,
         # SageMaker's serverless containers know no isolation.
         enable_network_isolation=on_instance,
     )
     where: dict[str, Any] = (
-        {"instance_type": hosting.instance_type, "initial_instance_count": 1}
+        {"InstanceType": hosting.instance_type, "InitialInstanceCount": 1}
         if on_instance
         else {
-            "serverless_config": shapes.ProductionVariantServerlessConfig(
-                memory_size_in_mb=hosting.serverless_memory_mb, max_concurrency=CONCURRENT_REQUESTS
-            )
+            "ServerlessConfig": {
+                "MemorySizeInMB": hosting.serverless_memory_mb,
+                "MaxConcurrency": CONCURRENT_REQUESTS,
+            }
         }
     )
-    resources.EndpointConfig.create(
-        session=connection.session,
-        endpoint_config_name=name,
-        production_variants=[shapes.ProductionVariant(variant_name=VARIANT, model_name=name, **where)],
-    )
+    # By boto3: the SDK (sagemaker-core 2.27) writes MemorySizeInMB otherwise than SageMaker's API spells it.
+    variant: Any = {"VariantName": VARIANT, "ModelName": name, **where}
+    connection.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     resources.Endpoint.create(
         session=connection.session,
         endpoint_name=name,

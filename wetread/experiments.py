@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from functions.domain import layout
-from wetread import sdk
+from wetread import cohorts, sdk, training
 from wetread.accounts import Reason
 from wetread.connection import Connection
-from wetread.console import how_many
+from wetread.console import how_many, note
 from wetread.problems import ConfigProblem, Problem
 from wetread.recipe import Recipe
+from wetread.runs import execution_name
 
 PURPOSE = "experiment"
 SNAPSHOT_SECONDS = 900
@@ -24,6 +26,34 @@ SNAPSHOT_SECONDS = 900
 PACKAGE = "model_code"
 TOLD = 10
 """How many reasons against the labels are told."""
+
+
+def begin(
+    connection: Connection,
+    labels: str,
+    *,
+    seed: int,
+    hyperparameters: Mapping[str, str],
+    now: datetime,
+    code: Path | None = None,
+) -> str:
+    """Start an experiment on labels here or at an s3:// URI, with a changed model_code if one is given; its job's name.
+
+    Raises ConfigProblem before anything is uploaded, and Problem when the labels are not taken.
+    """
+    sdk.require()
+    source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
+    document = training.request(connection, source, seed=seed, hyperparameters=hyperparameters)
+    recipe = Recipe.read(connection.stepfunctions, connection.deployment.training_state_machine_arn)
+    if code:
+        check(code)
+    if not isinstance(source, str):
+        training.send(connection, source)
+    taken = freeze(connection, recipe, execution_name(PURPOSE, now), document)
+    code_uri = bring(connection, taken["Run"], code) if code else None
+    job = start(connection, recipe, taken, code_uri)
+    note(f"{how_many(taken['Slices'], 'slice')} frozen; training job {job} has started.")
+    return job
 
 
 def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -46,12 +46,13 @@ def parse(arguments: list[str]) -> None:
 @pytest.mark.parametrize("line", sorted(set(commands(r"(?:\.venv/bin/)?wetread +(.+)"))))
 def test_every_wetread_command_exists_as_written(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("file", "model.tar.gz"):
+    for name in ("file", "model.tar.gz", "scan.dcm"):
         Path(name).touch()
+    Path("model_code").mkdir()
     if " / " in line or line in {"up", "down"}:
         return
     arguments = [PLACEHOLDERS.get(word, word) for word in shlex.split(line)]
-    if arguments in (["model"], ["submit"], ["predict"], ["train"]):  # named in passing
+    if arguments in (["model"], ["submit"], ["predict"], ["train"], ["experiment"], ["endpoint"]):  # named in passing
         return
     parse(arguments)
 
@@ -78,7 +79,7 @@ def test_every_module_that_is_run_exists() -> None:
 
 def test_every_file_that_a_page_names_exists() -> None:
     for page in PAGES:
-        rooms = "functions|infra|model_code|wetread|tests|benchmarks"
+        rooms = "functions|infra|model_code|wetread|tests|benchmarks|examples"
         for name in re.findall(rf"`((?:{rooms})/[\w/.]*)`", page.read_text()):
             assert (ROOT / name).exists(), f"{page.name} names {name}"
 

@@ -47,12 +47,13 @@ def test_a_job_may_pull_the_given_image_from_its_repository(tmp_path: Path, tag:
     stack = cdk.Stack(cdk.App(outdir=str(tmp_path)), "Stack")
     uri = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/wetread{tag}"
     assert Model(stack, "Model", config=StageConfig(image_uri=uri)).image_uri == uri
-    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
-    (pull,) = (
-        one for one in policy["Properties"]["PolicyDocument"]["Statement"] if "ecr:BatchGetImage" in one["Action"]
-    )
-    assert set(pull["Action"]) == PULL
-    assert "ecr:eu-west-1:111122223333:repository/team/wetread" in json.dumps(pull["Resource"])
+    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+    assert len(policies) == 2, "of jobs and of an endpoint"
+    for policy in policies:
+        statements = policy["Properties"]["PolicyDocument"]["Statement"]
+        (pull,) = (one for one in statements if "ecr:BatchGetImage" in one["Action"])
+        assert set(pull["Action"]) == PULL
+        assert "ecr:eu-west-1:111122223333:repository/team/wetread" in json.dumps(pull["Resource"])
 
 
 def test_a_job_may_write_its_log_and_its_metrics(default: Any) -> None:

@@ -150,9 +150,20 @@ def test_a_job_reads_instances_batches_and_artifacts_and_writes_outputs(default:
     assert listing["Condition"] == {"StringLike": {"s3:prefix": ["instances/*", "batches/*", "outputs/*"]}}
 
 
+def test_an_endpoint_reads_artifacts_and_nothing_else(default: Any) -> None:
+    assert to(default.permissions("ModelEndpoint"), "s3") == {("s3:GetObject", "<StorageModels>/artifacts/*")}
+    (logs,) = {resource for action, resource in default.permissions("ModelEndpoint") if action.startswith("logs:")}
+    assert logs.endswith(":log-group:/aws/sagemaker/Endpoints*")
+
+
 @pytest.mark.parametrize(
     ("role", "service"),
-    [("ModelJobRole", "sagemaker"), ("TrainingJobRole", "sagemaker"), ("TrainingWorkflowRole", "states")],
+    [
+        ("ModelJobRole", "sagemaker"),
+        ("ModelEndpointRole", "sagemaker"),
+        ("TrainingJobRole", "sagemaker"),
+        ("TrainingWorkflowRole", "states"),
+    ],
 )
 def test_only_its_service_may_take_a_role_and_only_for_this_account(default: Any, role: str, service: str) -> None:
     (statement,) = default.named("AWS::IAM::Role", role)["AssumeRolePolicyDocument"]["Statement"]

@@ -49,7 +49,12 @@ def test_the_gate_sees_the_documents_of_runs_and_nothing_else(default: Any) -> N
 def test_artifacts_are_written_by_promote_and_read_by_those_who_serve_or_compare_them(default: Any) -> None:
     artifacts = {role: on(default.permissions(role), "<StorageModels>/") for role in ROLES}
     assert {role for role, actions in artifacts.items() if "s3:PutObject" in actions} == {"TrainingPromote"}
-    assert {role for role, actions in artifacts.items() if actions} == {*PROMOTERS, "ModelJob", "TrainingJob"}
+    assert {role for role, actions in artifacts.items() if actions} == {
+        *PROMOTERS,
+        "ModelJob",
+        "ModelEndpoint",
+        "TrainingJob",
+    }
 
 
 def test_promoters_work_with_the_services_own_versions_and_models(default: Any) -> None:
@@ -149,4 +154,4 @@ def test_a_key_is_lent_to_the_disks_of_a_job_and_to_nobody_else(default: Any) ->
 
 def test_every_job_role_may_pull_the_image(default: Any) -> None:
     pullers = {role for role in ROLES if "ecr:BatchGetImage" in {action for action, _ in default.permissions(role)}}
-    assert pullers == {"ModelJob", "TrainingJob", "TrainingPromote"}
+    assert pullers == {"ModelJob", "ModelEndpoint", "TrainingJob", "TrainingPromote"}

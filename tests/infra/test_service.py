@@ -37,6 +37,8 @@ OUTPUTS = {
     "TickQueueUrl",
     "ModelPackageGroupName",
     "JobRoleArn",
+    "EndpointRoleArn",
+    "Labels",
     "ImageUri",
     "PatientKeyId",
     "DataKeyArn",

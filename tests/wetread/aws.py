@@ -11,13 +11,14 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ClientError
 
 
 @dataclass
 class Aws:
-    """``answers``: operation -> the answer's document. ``sent``: operation and document of each request, in order."""
+    """``answers``: operation -> its answer, a document or an error. ``sent``: operation and document of each request."""
 
-    answers: dict[str, dict[str, Any]]
+    answers: dict[str, dict[str, Any] | ClientError]
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def session(self) -> boto3.Session:
@@ -30,6 +31,10 @@ class Aws:
         target = request.headers.get("X-Amz-Target", b"")
         operation = target.decode().rpartition(".")[2] or request.url
         self.sent.append((operation, json.loads(request.body or b"{}")))
-        response = AWSResponse(request.url, 200, {"Content-Type": "application/x-amz-json-1.1"}, None)
-        response._content = json.dumps(self.answers[operation]).encode()
+        answer, status = self.answers[operation], 200
+        if isinstance(answer, ClientError):
+            error = answer.response["Error"]
+            answer, status = {"__type": error["Code"], "message": error["Message"]}, 400
+        response = AWSResponse(request.url, status, {"Content-Type": "application/x-amz-json-1.1"}, None)
+        response._content = json.dumps(answer).encode()
         return response

@@ -7,14 +7,11 @@ from pathlib import Path
 import click
 
 from functions.domain.request import MOST_SEED
-from wetread import cohorts, experiments, sdk, training
+from wetread import experiments
 from wetread.commands.session import Session, pass_session
 from wetread.commands.train import hyperparameters_of
-from wetread.connection import Connection
-from wetread.console import how_many, note, program
+from wetread.console import note, program
 from wetread.problems import ConfigProblem
-from wetread.recipe import Recipe
-from wetread.runs import execution_name
 from wetread.training_job import follow
 
 
@@ -52,7 +49,14 @@ def experiment(
     if bool(labels) == bool(attach):
         raise ConfigProblem("Give either --labels or --attach.", "--labels starts an experiment, --attach follows one.")
     connection = session.connection
-    job = attach or _start(session, connection, str(labels), code, seed, settings)
+    job = attach or experiments.begin(
+        connection,
+        str(labels),
+        seed=seed,
+        hyperparameters=hyperparameters_of(settings),
+        now=session.now(),
+        code=code,
+    )
     trained = follow(connection, job, note)
     for name, value in trained.metrics.items():
         note(f"  {name} = {value:.4g}")
@@ -60,23 +64,3 @@ def experiment(
     called = f"{program()} --local" if connection.local else program()
     note("Not audited, not evaluated on patients that it has not seen, and no version of anything. If you want it:")
     note(f"  {called} model register {trained.artifact_uri}")
-
-
-def _start(
-    session: Session, connection: Connection, labels: str, code: Path | None, seed: int, settings: tuple[str, ...]
-) -> str:
-    """Upload, freeze and start; the job's name."""
-    sdk.require()
-    hyperparameters = hyperparameters_of(settings)
-    source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
-    document = training.request(connection, source, seed=seed, hyperparameters=hyperparameters)
-    recipe = Recipe.read(connection.stepfunctions, connection.deployment.training_state_machine_arn)
-    if code:
-        experiments.check(code)
-    if not isinstance(source, str):
-        training.send(connection, source)
-    taken = experiments.freeze(connection, recipe, execution_name(experiments.PURPOSE, session.now()), document)
-    code_uri = experiments.bring(connection, taken["Run"], code) if code else None
-    job = experiments.start(connection, recipe, taken, code_uri)
-    note(f"{how_many(taken['Slices'], 'slice')} frozen; training job {job} has started.")
-    return job

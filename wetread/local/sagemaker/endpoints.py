@@ -69,7 +69,7 @@ class Endpoints:
             return {**answer, "ProductionVariants": [_summary(record)]}
 
     def delete(self, request: Record) -> Record:
-        """DeleteEndpoint, in any state (AWS refuses it while Creating). The record goes when nothing runs for it any more."""
+        """DeleteEndpoint, in any state (AWS: not while Creating). The record goes when nothing runs for it any more."""
         with self._store.lock:
             record = self._get(request["EndpointName"])
             hosting = self._active.get(record["EndpointName"])

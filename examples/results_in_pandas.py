@@ -1,0 +1,63 @@
+"""Query the index into a pandas DataFrame, summarise it by model and class, and plot how sure the model was.
+
+    python examples/results_in_pandas.py --local --since 7d
+
+Preliminary words of a model, never a diagnosis; results of withdrawn versions are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+
+from functions.domain.row import Status
+from wetread.connection import Choice, Connection, connect
+from wetread.formats import since
+from wetread.questions import Question, ask
+
+MOST = 100_000
+
+
+def main() -> None:
+    """Ask, summarise and plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--local", action="store_true", help="the local cloud's index, not AWS's")
+    parser.add_argument("--since", default="7d", help="2h, 7d, 2026-11-23")
+    parser.add_argument("--plot", type=Path, default=Path("results.png"))
+    options = parser.parse_args()
+    connection = connect(Choice(local=options.local, profile=None, region=None, stack="Wetread"))
+    results = completed(connection, since(options.since, datetime.now(UTC)))
+    if results.empty:
+        print(f"No upload of the last {options.since} has a result.")
+        return
+    summary = results.groupby(["ModelPackage", "PredictedClass"])["Probability"]
+    print(summary.agg(["count", "median", "min"]).round(3).to_string())
+    plot(results, options.plot)
+    print(f"{options.plot} shows how sure the model was.")
+
+
+def completed(connection: Connection, earliest: str) -> pd.DataFrame:
+    """One row for each upload with a result that counts, and the probability of the class that was predicted."""
+    answer = ask(connection.index, Question(status=Status.COMPLETED, since=earliest), MOST)
+    rows = pd.DataFrame([row.to_json() for row in answer.rows if not row.withdrawn_at])
+    if rows.empty:
+        return rows
+    rows["ReceivedAt"] = pd.to_datetime(rows["ReceivedAt"])
+    return rows.assign(Probability=[p[c] for p, c in zip(rows["Probabilities"], rows["PredictedClass"], strict=True)])
+
+
+def plot(results: pd.DataFrame, path: Path) -> None:
+    """A histogram of the predicted class's probability, by class."""
+    mpl.use("Agg")  # a file, no window
+    by_class = results.pivot(columns="PredictedClass", values="Probability")
+    axes = by_class.plot.hist(bins=20, range=(0, 1), alpha=0.6, title="How sure the model was")
+    axes.set_xlabel("probability of the predicted class")
+    axes.figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
+if __name__ == "__main__":
+    main()
