@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 @dataclass
 class Aws:
-    """``answers``: operation -> its answer, a document or an error. ``sent``: operation and document of each request."""
+    """``answers``: operation -> a document or an error. ``sent``: operation and document of each request, in order."""
 
     answers: dict[str, dict[str, Any] | ClientError]
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
