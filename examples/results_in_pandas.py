@@ -55,7 +55,7 @@ def plot(results: pd.DataFrame, path: Path) -> None:
     mpl.use("Agg")  # a file, no window
     by_class = results.pivot(columns="PredictedClass", values="Probability")
     axes = by_class.plot.hist(bins=20, range=(0, 1), alpha=0.6, title="How sure the model was")
-    axes.set_xlabel("probability of the predicted class")
+    axes.set(xlabel="probability of the predicted class", ylabel="uploads")
     axes.figure.savefig(path, dpi=120, bbox_inches="tight")
 
 

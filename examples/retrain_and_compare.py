@@ -58,7 +58,8 @@ def plot(learnt: pd.DataFrame, path: Path) -> None:
     """Validation loss by epoch, a line for each setting."""
     mpl.use("Agg")  # a file, no window
     lines = learnt.reset_index().pivot_table(index="epoch", columns="setting", values="val_loss")
-    axes = lines.plot(marker="o", ylabel="validation loss", title="Experiments on one split")
+    axes = lines.plot(marker="o", ylabel="validation loss", title="Experiments on one split", xticks=lines.index)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15))
     axes.figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
