@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check format cdk-local clean
+.PHONY: setup demo test check format drill cdk-local clean
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -28,6 +28,10 @@ check: setup
 format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+# Faults on a running local cloud of its own: what was seen, what was lost, and how long it took.
+drill: setup
+	@$(BIN)/python -m benchmarks.drill
 
 # The real CDK CLI (from the npm registry) against a local cloud of its own: bootstrap, deploy, diff.
 cdk-local: setup

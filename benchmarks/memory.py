@@ -17,14 +17,30 @@ def resident(root: int, command: str = "") -> int:
     With ``command``: only in those descendants whose command line has it, and in theirs. Pages that processes share
     count in each, so that a tree of many looks a little larger than it is.
     """
+    processes = _listed()
+    tree = _below(processes, root, command)
+    return sum(one.kibibytes for one in processes if one.pid in tree) * 1024
+
+
+def descendants(root: int, command: str) -> set[int]:
+    """The processes below ``root``, or in its group, whose command line has ``command``."""
+    processes = _listed()
+    tree = _tree(processes, {root})
+    return {one.pid for one in processes if one.pid in tree and command in one.args}
+
+
+def _listed() -> list[_Process]:
     listed = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid=,pgid=,rss=,args="], capture_output=True, text=True, check=True
     )
-    processes = [_Process.parse(line) for line in listed.stdout.splitlines()]
+    return [_Process.parse(line) for line in listed.stdout.splitlines()]
+
+
+def _below(processes: list[_Process], root: int, command: str) -> set[int]:
     tree = _tree(processes, {root})
     if command:
         tree = _tree(processes, {one.pid for one in processes if one.pid in tree and command in one.args})
-    return sum(one.kibibytes for one in processes if one.pid in tree) * 1024
+    return tree
 
 
 class _Process(NamedTuple):

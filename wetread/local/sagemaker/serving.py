@@ -24,7 +24,7 @@ def serving_container(
 ) -> Container:
     """Download the artifact of a container definition to `folder`, and prepare its container there.
 
-    Raise JobFailed when S3 refuses.
+    Raise JobFailed when S3 refuses, or the disk has no room.
     """
     artifact = folder / "model.tar.gz"
     _download(s3, definition["ModelDataUrl"], artifact)
@@ -42,5 +42,5 @@ def _download(s3: S3Client, uri: str, target: Path) -> None:
     artifact = S3Location.parse(uri)
     try:
         s3.download_file(artifact.bucket, artifact.key, str(target))
-    except ClientError as error:
+    except (ClientError, OSError) as error:  # OSError: the disk is full, or not to be written
         raise JobFailed(f"ClientError: Failed to download model data from {uri}: {error}") from error

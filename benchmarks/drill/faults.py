@@ -1,0 +1,143 @@
+"""The faults: each breaks something while uploads are under way, and says in words what it did."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.drill.stage import Stage
+from functions.domain.row import Status
+from wetread.local.home import current_home
+
+FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
+SERVING = "model_code serve"
+KILLS = 12
+STORM = "storm"
+SNAPSHOT_SECONDS = 4.0
+"""The emulator saves its state every few seconds; what is younger dies with it."""
+TOO_SMALL = "size=2m"
+"""A disk on which no artifact has room."""
+
+
+class Skipped(Exception):
+    """The drill cannot be run here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One fault. ``run`` breaks things for some uploads and returns them with what was seen."""
+
+    name: str
+    run: Callable[[Stage, int], tuple[dict[str, str], str]]
+
+
+def kill_functions(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """Kill environments of all functions, again and again, while uploads come in and are read."""
+    uploads = stage.upload(count)
+    killed: dict[str, int] = dict.fromkeys(FUNCTIONS, 0)
+    for turn in range(KILLS):
+        function = FUNCTIONS[turn % len(FUNCTIONS)]
+        for pid in stage.processes(f"functions.{function}.handler"):
+            killed[function] += _kill(pid)
+        time.sleep(0.5)
+    told = ", ".join(f"{number} of {function}" for function, number in killed.items() if number)
+    return uploads, f"environments killed: {told or 'none was up'}"
+
+
+def kill_container(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """Kill the model's container when it has answered something."""
+    uploads = stage.upload(count)
+    pid = min(stage.until(lambda: stage.processes(SERVING)))
+    stage.until(lambda: _outputs(stage) or not stage.processes(SERVING))
+    return uploads, "killed in the middle of a job" if _kill(pid) else "it had ended before"
+
+
+def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """Kill the emulator with all that it holds in memory, and start it again."""
+    uploads = stage.upload(count)
+    stage.until(lambda: len(stage.rows(uploads)) == count)
+    time.sleep(SNAPSHOT_SECONDS)
+    done = sum(row.status.terminal for row in stage.rows(uploads).values())
+    _kill(stage.launcher)
+    stage.start()
+    return uploads, f"killed with {done} of {count} rows ended, and started again"
+
+
+def fill_disk(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """Leave jobs no room for the artifact, until one has failed for it."""
+    folder = current_home().scratch / "jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = ["mount", "-t", "tmpfs", "-o", TOO_SMALL, "tmpfs", str(folder)]
+    done = subprocess.run(mounted, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skipped("no small disk can be mounted here: that takes root")
+    try:
+        uploads = stage.upload(count)
+        failed = stage.until(lambda: _want_of_room(stage))
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+    return uploads, f"a job failed ({failed}), then there was room again"
+
+
+def misbehave(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """A container that crashes at its start, then fails every third request, then is slow, then well."""
+    folder = current_home().root / "faulty"
+    folder.mkdir(exist_ok=True)
+    script = Path(__file__).with_name("faulty.py")
+    stage.restart(WETREAD_IMAGE_COMMAND=f"{sys.executable} {script} {folder}")
+    uploads = stage.upload(count)
+    stage.until(lambda: len(list(folder.iterdir())) > 3 or _all_ended(stage, uploads))
+    return uploads, "one crash at start, every third request of a job failed, a job at a second a request"
+
+
+def storm(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """Uploads as fast as they can be sent."""
+    began = time.monotonic()
+    uploads = stage.upload(count)
+    return uploads, f"{count:,} uploads in {time.monotonic() - began:.0f} s"
+
+
+DRILLS = {
+    "functions": Drill("kill -9 of Lambda environments", kill_functions),
+    "container": Drill("kill -9 of the container in a job", kill_container),
+    "emulator": Drill("kill -9 of the emulator", kill_cloud),
+    "disk": Drill("disk full under a job", fill_disk),
+    "faulty": Drill("crashing, failing, then slow container", misbehave),
+    STORM: Drill("storm of uploads", storm),
+}
+
+
+def _kill(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def _outputs(stage: Stage) -> bool:
+    """Whether a job that runs now has written something."""
+    connection = stage.connection
+    jobs = connection.sagemaker.list_transform_jobs(StatusEquals="InProgress")["TransformJobSummaries"]
+    work = connection.deployment.work_bucket_name
+    return any(
+        connection.s3.list_objects_v2(Bucket=work, Prefix=f"outputs/{job['TransformJobName']}/", MaxKeys=1)["KeyCount"]
+        for job in jobs
+    )
+
+
+def _want_of_room(stage: Stage) -> str:
+    """The reason of a job that has failed for want of room, once there is one."""
+    jobs = stage.connection.sagemaker.list_transform_jobs(StatusEquals="Failed")["TransformJobSummaries"]
+    reasons = (job.get("FailureReason", "") for job in jobs)
+    return next((reason.rsplit("] ", 1)[-1] for reason in reasons if "No space" in reason), "")
+
+
+def _all_ended(stage: Stage, uploads: dict[str, str]) -> bool:
+    return all(row.status is Status.COMPLETED for row in stage.rows(uploads).values())

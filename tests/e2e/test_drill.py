@@ -1,0 +1,23 @@
+"""The drills that need not wait for a message to come back: nothing is lost and nothing ends wrongly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from wetread.local.home import REPOSITORY
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+def test_what_is_killed_or_full_loses_nothing() -> None:
+    command = ["-m", "benchmarks.drill", "--uploads", "12", "--storm", "60", "--only", "container,emulator,disk,storm"]
+    done = subprocess.run([sys.executable, *command], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
+    assert len(rows) == 4
+    for fault, seen, uploads, completed, failed, lost, *_ in rows:
+        if not seen.startswith("skipped"):
+            assert (completed, failed, lost) == (uploads, "0", "0"), fault
