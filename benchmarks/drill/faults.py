@@ -20,8 +20,7 @@ FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
 SERVING = "model_code serve"
 KILLS = 12
 STORM = "storm"
-SNAPSHOT_SECONDS = 4.0
-"""The emulator saves its state every few seconds; what is younger dies with it."""
+STARTUP = "WETREAD_SAGEMAKER_STARTUP_SECONDS"
 TOO_SMALL = "size=2m"
 """A disk on which no artifact has room."""
 
@@ -60,14 +59,18 @@ def kill_container(stage: Stage, count: int) -> tuple[dict[str, str], str]:
 
 
 def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
-    """Kill the emulator with all that it holds in memory, and start it again."""
+    """Kill the emulator, with a job that has just been created, and start it again.
+
+    Not before it has saved its state, as it does every few seconds: what is younger dies with it, unlike on AWS.
+    """
+    stage.restart(**{STARTUP: "60"})
     uploads = stage.upload(count)
-    stage.until(lambda: len(stage.rows(uploads)) == count)
-    time.sleep(SNAPSHOT_SECONDS)
-    done = sum(row.status.terminal for row in stage.rows(uploads).values())
+    stage.until(lambda: len(stage.rows(uploads)) == count and _any_batched(stage, uploads))
+    moment = time.time()
+    stage.until(lambda: min(file.stat().st_mtime for file in current_home().services.glob("*.json")) > moment)
     _kill(stage.launcher)
-    stage.start()
-    return uploads, f"killed with {done} of {count} rows ended, and started again"
+    stage.start(**{STARTUP: "0"})
+    return uploads, "killed with a job under way, and started again"
 
 
 def fill_disk(stage: Stage, count: int) -> tuple[dict[str, str], str]:
@@ -137,6 +140,10 @@ def _want_of_room(stage: Stage) -> str:
     jobs = stage.connection.sagemaker.list_transform_jobs(StatusEquals="Failed")["TransformJobSummaries"]
     reasons = (job.get("FailureReason", "") for job in jobs)
     return next((reason.rsplit("] ", 1)[-1] for reason in reasons if "No space" in reason), "")
+
+
+def _any_batched(stage: Stage, uploads: dict[str, str]) -> bool:
+    return any(row.status is Status.BATCHED for row in stage.rows(uploads).values())
 
 
 def _all_ended(stage: Stage, uploads: dict[str, str]) -> bool:

@@ -66,6 +66,7 @@ class World:
         lagging: Callable[[], bool] = lambda: False,
     ) -> None:
         self.time = datetime(2026, 11, 23, tzinfo=UTC)
+        self.skew: Callable[[], timedelta] = timedelta
         indexes = {index.title: (index.partition, index.sort) for index in IndexName}
         self.dynamodb = FakeDynamoDB({"index": "UploadId", "batches": "Id"}, indexes, lagging)
         self.s3 = FakeS3()
@@ -135,7 +136,8 @@ class World:
         )
 
     def clock(self) -> datetime:
-        return self.time
+        """The time as whoever asks has it."""
+        return self.time + self.skew()
 
     def wait(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)

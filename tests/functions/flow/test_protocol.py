@@ -1,4 +1,4 @@
-"""Random schedules over the real code: crashes at AWS calls, duplicate, late and lost events, zombies, stale reads.
+"""Random schedules over the real code: crashes at AWS calls, repeated, late, lost events, zombies, stale reads, skew.
 
 In the midst of it a second model is promoted and, later, withdrawn: its results are marked and some are read again.
 
@@ -33,7 +33,14 @@ from tests.fakes.world import RESULTS, World, answer
 SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "60"))
 
 ACTORS = 8  # invocations at once
+SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
 FIRST, SECOND = "wetread/1", "wetread/2"
+
+
+def _skew_of_actor() -> timedelta:
+    """How far the clock of the invocation that asks is off; nobody else's is."""
+    actor = getattr(threading.current_thread(), "actor", None)
+    return actor.skew if actor else timedelta()
 
 
 class Crash(BaseException):
@@ -57,7 +64,8 @@ class SerialPool:
 class Actor:
     """One Lambda invocation, advanced one AWS call at a time."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    def __init__(self, work: Callable[[], object], skew: timedelta) -> None:
+        self.skew = skew
         self.crashed = False
         self.error: Exception | None = None
         self._turn = threading.Semaphore(0)
@@ -101,6 +109,7 @@ class Storm:
             interfere=self._interfere,
             lagging=lambda: not self.calm and rng.random() < 0.2,
         )
+        self.world.skew = _skew_of_actor
         self.slots = self.world.dispatching.limits.slots
         self.actors: list[Actor] = []
         self.poison: set[bytes] = set()
@@ -214,7 +223,7 @@ class Storm:
 
     def _start(self, work: Callable[[], object]) -> None:
         if len(self.actors) < ACTORS:
-            self.actors.append(Actor(work))
+            self.actors.append(Actor(work, timedelta(seconds=self.rng.gauss(0, SKEW_SECONDS))))
 
     def _end_jobs(self) -> None:
         rng, world = self.rng, self.world
