@@ -58,7 +58,7 @@ KEYWORDS = (
 MAX_PIXELS = 4096 * 4096
 # US is "unspecified", which scanners write on plain CT too; any other type is a derived map, not a CT number.
 HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
-UNDEFINED_LENGTH = 0xFFFFFFFF
+MAX_STORED = 0xFFFF  # the largest magnitude of a stored value of 16 bits
 ITEM, ITEM_HEADER = b"\xfe\xff\x00\xe0", 8
 
 HounsfieldArray = npt.NDArray[np.float32]
@@ -139,7 +139,9 @@ def _rescale(elements: Elements) -> tuple[float, float]:
         slope, intercept = (float(text) for text in texts)
     except ValueError:
         slope = intercept = math.nan
-    if not (math.isfinite(slope) and math.isfinite(intercept) and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
+    # Written so that not a number is none of it, and no stored value becomes infinite.
+    finite = abs(slope) * MAX_STORED + abs(intercept) <= np.finfo(np.float32).max
+    if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
             f"RescaleSlope {_code(texts[0])}, RescaleIntercept {_code(texts[1])} and RescaleType {_code(rescale_type)} "

@@ -6,24 +6,26 @@ patient's name is ever decoded. DICOM PS3.10 section 7 gives the file format.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 
 from pydicom import uid
-from pydicom.dataelem import RawDataElement
-from pydicom.filereader import data_element_generator
-from pydicom.tag import BaseTag, Tag
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
+from pydicom.tag import Tag
 
 from model_code.errors import InstanceCode, InstanceError
+from model_code.walker import UNDEFINED_LENGTH, elements
 
 PREAMBLE = 128
 PREFIX = b"DICM"
-TRANSFER_SYNTAX_UID = Tag("TransferSyntaxUID")
-PIXEL_DATA = Tag("PixelData")
-PIXEL_DATA_TAGS = frozenset({Tag("FloatPixelData"), Tag("DoubleFloatPixelData"), PIXEL_DATA})
+META_GROUP = 0x0002
+TRANSFER_SYNTAX_UID = int(Tag("TransferSyntaxUID"))
+TRANSFER_SYNTAXES = frozenset(map(str, uid.AllTransferSyntaxes))
+PIXEL_DATA = int(Tag("PixelData"))
+PIXEL_DATA_TAGS = frozenset({int(Tag("FloatPixelData")), int(Tag("DoubleFloatPixelData")), PIXEL_DATA})
+# Ingest admits no longer ones; without a bound a body of nothing but elements would hold up those behind it.
+MAX_HEADER = 16 * 1024 * 1024
 # A deflated data set may not inflate beyond this: a deflate bomb ends as an error document, not as a full memory.
 MAX_INFLATED = 64 * 1024 * 1024
 
@@ -56,64 +58,59 @@ def read_elements(body: bytes, keywords: Iterable[str]) -> Elements:
     if body[PREAMBLE : PREAMBLE + len(PREFIX)] != PREFIX:
         raise InstanceError(InstanceCode.NOT_DICOM, "The bytes are not a DICOM file: DICM is not at byte 128.")
     try:
-        return _read(body, [Tag(keyword) for keyword in keywords])
-    except InstanceError:
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:  # the parser raises anything on damaged bytes, and those may come from anyone
-        raise InstanceError(
-            InstanceCode.DAMAGED_HEADER,
-            f"The header cannot be read as DICOM ({type(error).__name__}); export it again.",
-        ) from None
+        return _read(body, {int(Tag(keyword)) for keyword in keywords})
+    except EOFError:
+        raise _damaged(f"it is cut off, or longer than {MAX_HEADER} bytes") from None
+    except ValueError as error:
+        raise _damaged(f"it has {error}") from None
 
 
-def _read(body: bytes, tags: list[BaseTag]) -> Elements:
-    stream = BytesIO(body)
-    stream.seek(PREAMBLE + len(PREFIX))
-    syntax = _transfer_syntax(stream)
+def _read(body: bytes, tags: set[int]) -> Elements:
+    syntax, at = _transfer_syntax(body)
+    data = body
     if syntax == uid.DeflatedExplicitVRLittleEndian:
-        stream = BytesIO(_inflate(stream.read()))
-    implicit = syntax.is_implicit_VR
-    found: list[tuple[BaseTag, int, bool]] = []
-
-    def at_pixel_data(tag: BaseTag, vr: str | None, length: int) -> bool:
-        if tag not in PIXEL_DATA_TAGS:
-            return False
-        found.append((tag, length, not implicit and vr in EXPLICIT_VR_LENGTH_32))
-        return True
-
-    elements = data_element_generator(
-        stream, implicit, syntax.is_little_endian, stop_when=at_pixel_data, specific_tags=list(tags)
-    )
-    values = {int(element.tag): element.value or b"" for element in elements if isinstance(element, RawDataElement)}
-    if not found or found[0][0] != PIXEL_DATA:
-        return Elements(syntax, values, None, 0)
-    _, length, long_header = found[0]
-    stream.seek(12 if long_header else 8, 1)
-    return Elements(syntax, values, stream.read(), length)
+        data, at = _inflate(body[at:]), 0
+    header = memoryview(data)[: at + MAX_HEADER]
+    values: dict[int, bytes] = {}
+    for element in elements(header, at, implicit=syntax.is_implicit_VR, little_endian=syntax.is_little_endian):
+        if element.tag == PIXEL_DATA:
+            return Elements(syntax, values, data[element.start :], element.length)
+        if element.tag in PIXEL_DATA_TAGS:
+            break
+        if element.tag in tags:
+            length = 0 if element.length == UNDEFINED_LENGTH else element.length
+            values[element.tag] = data[element.start : element.start + length]
+    return Elements(syntax, values, None, 0)
 
 
-def _transfer_syntax(stream: BytesIO) -> uid.UID:
-    """Read the file meta information and leave ``stream`` at the data set."""
-
-    def after_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        return tag.group != 2
-
-    meta = data_element_generator(stream, False, True, stop_when=after_meta)
-    values = [element.value for element in meta if element.tag == TRANSFER_SYNTAX_UID]
-    syntax = uid.UID(_text(values[0] or b"") if values else "")
-    if not syntax.is_transfer_syntax:
+def _transfer_syntax(body: bytes) -> tuple[uid.UID, int]:
+    """What the file meta information says, and where the data set begins."""
+    text, at = "", len(body)
+    for element in elements(memoryview(body)[:MAX_HEADER], PREAMBLE + len(PREFIX), implicit=False, little_endian=True):
+        if element.tag >> 16 != META_GROUP:
+            at = element.at
+            break
+        if element.tag == TRANSFER_SYNTAX_UID:
+            text = _text(body[element.start : element.start + element.length])
+    if text not in TRANSFER_SYNTAXES:
+        named = text if re.fullmatch(r"[0-9.]{1,64}", text) else "no UID"
         raise InstanceError(
             InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX,
-            f"The file meta information names {syntax or 'nothing'!r} as TransferSyntaxUID, which is not known.",
+            f"The file meta information names {named} as TransferSyntaxUID, which is not known.",
         )
-    return syntax
+    return uid.UID(text), at
+
+
+def _damaged(what: str) -> InstanceError:
+    return InstanceError(InstanceCode.DAMAGED_HEADER, f"The header cannot be read as DICOM: {what}; export it again.")
 
 
 def _inflate(deflated: bytes) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(deflated, MAX_INFLATED)
+    try:
+        inflated = inflater.decompress(deflated, MAX_INFLATED)
+    except zlib.error:
+        raise _damaged("it cannot be inflated") from None
     if inflater.unconsumed_tail:
         raise InstanceError(
             InstanceCode.TOO_MANY_PIXELS, f"The deflated data set is larger than {MAX_INFLATED} bytes when inflated."

@@ -39,6 +39,7 @@ PACKED_MODULES = (
     "probe",
     "processor",
     "transforms",
+    "walker",
 )
 # DenseNet121 is 28 MB; these leave room for other people's models and none for a bomb.
 MAX_MEMBERS = 1_000

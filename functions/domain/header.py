@@ -6,44 +6,45 @@ strange value in any other attribute can neither warn nor fail, and no patient's
 
 from __future__ import annotations
 
-import struct
 import zlib
-from io import BytesIO
 
 from pydicom import uid
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
+from functions.domain.walker import UNDEFINED_LENGTH, Element, elements
 
 PREAMBLE = 128
+META_GROUP = 0x0002
 PIXEL_GROUP = 0x7FE0
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 # An inflated header is never longer than this: a deflate bomb ends as a refusal, not as a full memory.
 MAX_INFLATED = 16 * 1024 * 1024
-# What pydicom's reader and struct raise on damaged bytes; anything else would be a fault of ours.
-DAMAGE = (
-    EOFError,
-    struct.error,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
+# All that is kept of a header: one made of nothing but elements would else fill the memory.
+KEYWORDS = (
+    "MediaStorageSOPInstanceUID",
+    "TransferSyntaxUID",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "PatientID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
 )
-UNDEFINED_LENGTH = 0xFFFFFFFF
+TAGS = {int(Tag(keyword)): keyword for keyword in KEYWORDS}
+
+Values = dict[str, bytes]
 
 
 class Header:
-    """The data elements before the pixel data, by keyword, as text or whole numbers."""
+    """The values of ``KEYWORDS`` before the pixel data, as text or whole numbers."""
 
-    def __init__(self, meta: Dataset, dataset: Dataset, *, little_endian: bool) -> None:
+    def __init__(self, meta: Values, values: Values, *, little_endian: bool) -> None:
         self._meta = meta
-        self._dataset = dataset
+        self._values = values
         self._little_endian = little_endian
 
     def meta_text(self, keyword: str) -> str:
@@ -52,11 +53,11 @@ class Header:
 
     def text(self, keyword: str) -> str:
         """A value as text without padding, "" when absent or empty; several values keep their backslashes."""
-        return _text(self._dataset, keyword)
+        return _text(self._values, keyword)
 
     def number(self, keyword: str) -> int | None:
         """A US value as a whole number, None when absent or not two bytes."""
-        raw = _raw(self._dataset, keyword)
+        raw = self._values.get(keyword, b"")
         return int.from_bytes(raw, "little" if self._little_endian else "big") if len(raw) == 2 else None
 
 
@@ -71,21 +72,28 @@ def read_header(prefix: bytes, object_bytes: int) -> Header:
         raise Refusal(RefusalCode.NOT_DICOM, "The object is not a DICOM file: the letters DICM are not at byte 128.")
     try:
         return _read(prefix, whole)
-    except DAMAGE as error:
+    except (EOFError, ValueError) as error:
         if not whole:
             raise HeaderIncomplete from error
-        if isinstance(error, (EOFError, struct.error)):
-            raise _truncated() from error
-        raise Refusal(
-            RefusalCode.UNREADABLE_HEADER,
-            f"The header is damaged and cannot be read as DICOM ({type(error).__name__}); export the object again.",
-        ) from error
+        raise _refusal(error) from error
+
+
+class _Ended(EOFError):
+    """The data set ends, after an element, before any pixel data."""
+
+
+def _refusal(error: EOFError | ValueError) -> Refusal:
+    if isinstance(error, _Ended):
+        return _no_pixel_data()
+    if isinstance(error, EOFError):
+        return Refusal(
+            RefusalCode.TRUNCATED_HEADER, "The object ends in the middle of its header; send the whole file."
+        )
+    return Refusal(RefusalCode.UNREADABLE_HEADER, f"The header is damaged: it has {error}; export the object again.")
 
 
 def _read(prefix: bytes, whole: bool) -> Header:
-    stream = BytesIO(prefix)
-    stream.seek(PREAMBLE + 4)
-    meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_after_meta)
+    meta, at = _meta(prefix)
     syntax = _text(meta, "TransferSyntaxUID")
     if not syntax:
         if not whole:
@@ -94,60 +102,64 @@ def _read(prefix: bytes, whole: bool) -> Header:
             RefusalCode.TRANSFER_SYNTAX_NOT_SERVED,
             "The file meta information names no TransferSyntaxUID, so the bytes cannot be understood.",
         )
-    inflated_whole = whole
-    if syntax == uid.DeflatedExplicitVRLittleEndian:
-        stream, inflated_whole = _inflate(stream.read(), whole)
-    little_endian = syntax != uid.ExplicitVRBigEndian
-    seen: list[BaseTag] = []
-
-    def at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        if tag.group >= PIXEL_GROUP:
-            seen.append(tag)
-            return True
-        return False
-
-    dataset = read_dataset(stream, syntax == uid.ImplicitVRLittleEndian, little_endian, stop_when=at_pixels)
-    if seen and seen[0] in PIXEL_TAGS:
-        return Header(meta, dataset, little_endian=little_endian)
-    if not seen and not inflated_whole:
-        raise HeaderIncomplete
-    if not seen and _last_is_short(dataset):
-        raise _truncated()
-    raise Refusal(RefusalCode.NO_PIXEL_DATA, "The object has no pixel data, so there is nothing to read.")
-
-
-def _inflate(data: bytes, whole: bool) -> tuple[BytesIO, bool]:
-    """The inflated start of a deflated data set, and whether that is all of it."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    little_endian, implicit = syntax != uid.ExplicitVRBigEndian, syntax == uid.ImplicitVRLittleEndian
+    if syntax != uid.DeflatedExplicitVRLittleEndian:
+        return Header(meta, _values(prefix, at, implicit, little_endian), little_endian=little_endian)
+    inflated = _inflate(prefix[at:])
     try:
-        inflated = inflater.decompress(data, MAX_INFLATED)
+        return Header(meta, _values(inflated, 0, implicit, little_endian), little_endian=True)
+    except EOFError:
+        if len(inflated) < MAX_INFLATED:
+            raise
+        raise Refusal(
+            RefusalCode.HEADER_TOO_LONG, f"The header is longer than {MAX_INFLATED} bytes when it is inflated."
+        ) from None
+
+
+def _meta(prefix: bytes) -> tuple[Values, int]:
+    """The file meta information, and where the data set begins."""
+    meta: Values = {}
+    for element in elements(prefix, PREAMBLE + 4, implicit=False, little_endian=True):
+        if element.tag >> 16 != META_GROUP:
+            return meta, element.at
+        _keep(meta, prefix, element)
+    return meta, len(prefix)
+
+
+def _values(data: bytes, at: int, implicit: bool, little_endian: bool) -> Values:
+    """What is asked for of the data set at ``at``, whose pixel data have been reached."""
+    values: Values = {}
+    for element in elements(data, at, implicit=implicit, little_endian=little_endian):
+        if element.tag in PIXEL_TAGS:
+            return values
+        if element.tag >> 16 >= PIXEL_GROUP:
+            raise _no_pixel_data()
+        _keep(values, data, element)
+    raise _Ended
+
+
+def _no_pixel_data() -> Refusal:
+    return Refusal(RefusalCode.NO_PIXEL_DATA, "The object has no pixel data, so there is nothing to read.")
+
+
+def _keep(values: Values, data: bytes, element: Element) -> None:
+    """Take the element's value if it is asked for; of an element that comes twice the last counts."""
+    keyword = TAGS.get(element.tag)
+    if keyword:
+        length = 0 if element.length == UNDEFINED_LENGTH else element.length
+        values[keyword] = data[element.start : element.start + length]
+
+
+def _inflate(deflated: bytes) -> bytes:
+    """The inflated start of a deflated data set."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_INFLATED)
     except zlib.error as error:
         raise Refusal(
             RefusalCode.UNREADABLE_HEADER, "The deflated data set cannot be inflated; export the object again."
         ) from error
-    return BytesIO(inflated), whole
 
 
-def _after_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return tag.group != 2
-
-
-def _last_is_short(dataset: Dataset) -> bool:
-    """Whether the last element's value ends before its declared length: a cut, not an end."""
-    tags = sorted(dataset.keys())
-    last = dataset.get_item(tags[-1]) if tags else None
-    return isinstance(last, RawDataElement) and last.length != UNDEFINED_LENGTH and len(last.value or b"") < last.length
-
-
-def _truncated() -> Refusal:
-    return Refusal(RefusalCode.TRUNCATED_HEADER, "The object ends in the middle of its header; send the whole file.")
-
-
-def _raw(dataset: Dataset, keyword: str) -> bytes:
-    element = dataset.get_item(Tag(keyword)) if Tag(keyword) in dataset else None
-    return (element.value or b"") if isinstance(element, RawDataElement) else b""
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
+def _text(values: Values, keyword: str) -> str:
     # Latin-1 keeps different bytes different, whatever the object's character set: two names never become one text.
-    return _raw(dataset, keyword).decode("latin-1").strip(" \0")
+    return values.get(keyword, b"").decode("latin-1").strip(" \0")

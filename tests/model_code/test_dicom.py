@@ -179,3 +179,16 @@ def test_messages_repeat_no_text_that_a_person_may_have_typed(make_slice: MakeSl
     message = refused(make_slice(**{keyword: "DOE JOHN 1961"})).message
     assert "DOE" not in message
     assert "(no valid value)" in message
+
+
+def test_a_transfer_syntax_that_is_no_uid_is_not_repeated(make_slice: MakeSlice) -> None:
+    body = make_slice()
+    error = refused(body.replace(b"1.2.840.10008.1.2.1\0", b"DOE JOHN 1961-01-01 "))
+    assert error.code == InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX
+    assert "DOE" not in error.message
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1e300", "4e38"])
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_units_beyond_single_precision_are_no_hounsfield_units(make_slice: MakeSlice, keyword: str, value: str) -> None:
+    assert refused(make_slice(**{keyword: value})).code == InstanceCode.NOT_HOUNSFIELD
