@@ -59,6 +59,7 @@ MAX_PIXELS = 4096 * 4096
 # US is "unspecified", which scanners write on plain CT too; any other type is a derived map, not a CT number.
 HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
 MAX_STORED = 0xFFFF  # the largest magnitude of a stored value of 16 bits
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 ITEM, ITEM_HEADER = b"\xfe\xff\x00\xe0", 8
 
 HounsfieldArray = npt.NDArray[np.float32]
@@ -140,7 +141,7 @@ def _rescale(elements: Elements) -> tuple[float, float]:
     except ValueError:
         slope = intercept = math.nan
     # Written so that not a number is none of it, and no stored value becomes infinite.
-    finite = abs(slope) * MAX_STORED + abs(intercept) <= np.finfo(np.float32).max
+    finite = abs(slope) * MAX_STORED + abs(intercept) <= MAX_FLOAT32
     if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,

@@ -74,7 +74,7 @@ def _after(data: bytes | memoryview, element: Element) -> int:
 
 
 def _after_sequence(data: bytes | memoryview, at: int, implicit: bool, order: str) -> int:
-    """The end of a value of undefined length, however deep its items are nested: each open one is a flag, not a call."""
+    """The end of a value of undefined length, however deep its items nest: each open one is a flag, not a call."""
     around: list[bool] = []  # for each open item: whether what holds it is in Implicit VR
     among_items = True
     while True:
