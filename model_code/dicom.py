@@ -97,7 +97,7 @@ def _pixel_form(elements: Elements) -> dict[str, Any]:
         raise InstanceError(InstanceCode.NO_PIXEL_DATA, "The object has no Pixel Data element.")
     frames = elements.text("NumberOfFrames")
     if frames not in {"", "1"}:
-        raise InstanceError(InstanceCode.MULTI_FRAME, f"NumberOfFrames is {_code(frames)}; only one frame is read.")
+        raise InstanceError(InstanceCode.MULTI_FRAME, f"NumberOfFrames is {_decimal(frames)}; only one frame is read.")
     samples, photometric = elements.number("SamplesPerPixel"), elements.text("PhotometricInterpretation")
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise InstanceError(
@@ -145,17 +145,24 @@ def _rescale(elements: Elements) -> tuple[float, float]:
     if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
-            f"RescaleSlope {_code(texts[0])}, RescaleIntercept {_code(texts[1])} and RescaleType {_code(rescale_type)} "
-            "do not give Hounsfield units.",
+            f"RescaleSlope {_decimal(texts[0])}, RescaleIntercept {_decimal(texts[1])} and RescaleType "
+            f"{_code(rescale_type)} do not give Hounsfield units.",
         )
     return slope, intercept
 
 
 def _code(text: str) -> str:
-    """A coded or numeric value for a message; anything else may be a person's text and is not repeated."""
-    if not text:
-        return "(absent)"
-    return text if re.fullmatch(r"[A-Z0-9_]{1,16}|[+-]?[0-9.]{1,16}", text) else "(no valid value)"
+    """A coded value for a message; anything else may be a person's text and is not repeated."""
+    return _stated(text, r"[A-Z0-9_]{1,16}")
+
+
+def _decimal(text: str) -> str:
+    """A number for a message, as ``_code`` a coded value: a name is no number."""
+    return _stated(text, r"[+-]?[0-9.]{1,16}")
+
+
+def _stated(text: str, form: str) -> str:
+    return "(absent)" if not text else text if re.fullmatch(form, text) else "(no valid value)"
 
 
 def _stored_values(elements: Elements, form: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:

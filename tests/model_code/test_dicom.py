@@ -181,6 +181,11 @@ def test_messages_repeat_no_text_that_a_person_may_have_typed(make_slice: MakeSl
     assert "(no valid value)" in message
 
 
+def test_a_name_where_a_number_belongs_is_not_repeated(make_slice: MakeSlice) -> None:
+    body = make_slice(RescaleSlope="1234567")
+    assert "DOEJOHN" not in refused(body.replace(b"1234567", b"DOEJOHN")).message
+
+
 def test_a_transfer_syntax_that_is_no_uid_is_not_repeated(make_slice: MakeSlice) -> None:
     body = make_slice()
     error = refused(body.replace(b"1.2.840.10008.1.2.1\0", b"DOE JOHN 1961-01-01 "))

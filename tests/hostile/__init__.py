@@ -1,0 +1,1 @@
+"""Hostile and broken DICOM: every case ends in a reading or in a named refusal."""

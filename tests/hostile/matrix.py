@@ -1,0 +1,57 @@
+"""The matrix: every defect in every transfer syntax, and every pixel form in every transfer syntax."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from pydicom import uid
+
+from tests.hostile.defects import DEFECTS
+from tests.hostile.objects import FORMS, PLAIN, SYNTAXES, CannotEncode, Form, Spoil, good
+from tests.hostile.pixel_defects import PIXEL_DEFECTS, NotThis
+
+ALL_DEFECTS: dict[str, Spoil] = DEFECTS | PIXEL_DEFECTS
+# In JPEG Baseline there are only eight bits.
+FORM_OF = {uid.JPEGBaseline8Bit: FORMS[0]}
+# Of every form, not only of the plain one.
+FORM_DEFECTS = ("sound", "cut-at-three-quarters", "rows-and-columns-huge")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell: ``make`` gives the object's bytes, or raises CannotEncode or NotThis with the reason."""
+
+    name: str
+    make: Callable[[], bytes]
+
+
+def cases() -> Iterator[Case]:
+    """Every cell of the matrix, those too that have no object."""
+    for syntax in SYNTAXES:
+        plain = FORM_OF.get(syntax, PLAIN)
+        for defect in ALL_DEFECTS:
+            yield _case(syntax, plain, defect)
+        for form in FORMS:
+            if form != plain:
+                yield from (_case(syntax, form, defect) for defect in FORM_DEFECTS)
+
+
+def _case(syntax: uid.UID, form: Form, defect: str) -> Case:
+    return Case(f"{syntax.keyword}/{form.name}/{defect}", lambda: ALL_DEFECTS[defect](good(syntax, form)))
+
+
+@cache
+def split() -> tuple[dict[str, bytes], dict[str, str]]:
+    """The objects by the case's name, and for each case without one the reason."""
+    objects: dict[str, bytes] = {}
+    reasons: dict[str, str] = {}
+    for case in cases():
+        try:
+            with warnings.catch_warnings(action="ignore"):  # pydicom's writer rightly objects to what it must write
+                objects[case.name] = case.make()
+        except (CannotEncode, NotThis) as error:
+            reasons[case.name] = str(error)
+    return objects, reasons

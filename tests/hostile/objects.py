@@ -1,0 +1,168 @@
+"""Sound objects in every transfer syntax and pixel form that can be encoded here, for defects to be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import gdcm
+import numpy as np
+from pydicom import dcmwrite, uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+
+SECRET = "SECRET"  # stands in every attribute that a person may have filled; no answer may repeat it
+ROWS, COLUMNS = 24, 20
+
+_T = gdcm.TransferSyntax
+CODECS: dict[uid.UID, int] = {
+    uid.RLELossless: _T.RLELossless,
+    uid.JPEGBaseline8Bit: _T.JPEGBaselineProcess1,
+    uid.JPEGExtended12Bit: _T.JPEGExtendedProcess2_4,
+    uid.JPEGLossless: _T.JPEGLosslessProcess14,
+    uid.JPEGLosslessSV1: _T.JPEGLosslessProcess14_1,
+    uid.JPEGLSLossless: _T.JPEGLSLossless,
+    uid.JPEGLSNearLossless: _T.JPEGLSNearLossless,
+    uid.JPEG2000Lossless: _T.JPEG2000Lossless,
+    uid.JPEG2000: _T.JPEG2000,
+}
+NATIVE = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+)
+HTJ2K = (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+SYNTAXES: tuple[uid.UID, ...] = (*NATIVE, *CODECS, *HTJ2K)
+
+
+class CannotEncode(Exception):
+    """No encoder here makes the object; the message says why."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the pixels are: ``changes`` are attributes by keyword."""
+
+    name: str
+    kind: str = "u2"
+    bits: int = 12
+    samples: int = 1
+    frames: int = 1
+    changes: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+PALETTE = {"PhotometricInterpretation": "PALETTE COLOR"} | {
+    key: value
+    for colour in ("Red", "Green", "Blue")
+    for key, value in {
+        f"{colour}PaletteColorLookupTableDescriptor": [256, 0, 16],
+        f"{colour}PaletteColorLookupTableData": bytes(512),
+    }.items()
+}
+PLAIN = Form("12-bit")
+FORMS = (
+    Form("8-bit", "u1", 8),
+    PLAIN,
+    Form("16-bit", "u2", 16),
+    Form("12-bit-signed", "i2", 12),
+    Form("16-bit-signed", "i2", 16),
+    Form("monochrome1", changes={"PhotometricInterpretation": "MONOCHROME1"}),
+    Form("palette", "u1", 8, changes=PALETTE),
+    Form("rgb", "u1", 8, samples=3, changes={"PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}),
+    Form("multi-frame", frames=3, changes={"NumberOfFrames": 3}),
+    Form("enhanced", frames=3, changes={"NumberOfFrames": 3, "SOPClassUID": uid.EnhancedCTImageStorage}),
+)
+
+
+@cache
+def good(syntax: uid.UID, form: Form = PLAIN) -> bytes:
+    """A sound CT object as a DICOM file; raises CannotEncode."""
+    frames = _frames(form)
+    if syntax in HTJ2K:
+        raise CannotEncode("no encoder for HTJ2K is installed")
+    if syntax.is_encapsulated:
+        data = encapsulate([_compressed(frame, form, syntax) for frame in frames])
+    else:
+        swapped = frames.byteswap() if not syntax.is_little_endian else frames
+        data = swapped.tobytes()
+    return written(syntax, form, PixelData=data)
+
+
+def written(syntax: uid.UID, form: Form = PLAIN, **changes: Any) -> bytes:
+    """An object of ``form`` with ``changes``, PixelData among them; None removes an attribute."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    bits = 8 * np.dtype(form.kind).itemsize
+    values = {
+        "SpecificCharacterSet": "ISO_IR 100",
+        "SOPClassUID": uid.CTImageStorage,
+        "SOPInstanceUID": "1.2.840.99.1.2.3",
+        "Modality": "CT",
+        "PatientName": f"{SECRET}^Jane",
+        "PatientID": f"{SECRET}-42",
+        "StudyDescription": f"{SECRET} study",
+        "StudyInstanceUID": "1.2.840.99.1",
+        "SeriesInstanceUID": "1.2.840.99.1.2",
+        "SamplesPerPixel": form.samples,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": ROWS,
+        "Columns": COLUMNS,
+        "BitsAllocated": bits,
+        "BitsStored": form.bits,
+        "HighBit": form.bits - 1,
+        "PixelRepresentation": int(form.kind.startswith("i")),
+        "RescaleIntercept": "-1024",
+        "RescaleSlope": "1",
+    }
+    for keyword, value in (values | form.changes | changes).items():
+        if value is not None:
+            setattr(dataset, keyword, value)
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.840.99.1.2.3"
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if "PixelData" in dataset:
+        dataset["PixelData"].VR = "OW"
+        dataset["PixelData"].is_undefined_length = syntax.is_encapsulated
+    stream = BytesIO()
+    dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _frames(form: Form) -> np.ndarray:
+    low, high = (-(2 ** (form.bits - 1)), 2 ** (form.bits - 1)) if form.kind.startswith("i") else (0, 2**form.bits)
+    shape = (form.frames, ROWS, COLUMNS) + ((form.samples,) if form.samples > 1 else ())
+    ramp = np.linspace(low, high - 1, int(np.prod(shape)))  # smooth, as a lossy codec of 12 bits wants it
+    return ramp.reshape(shape).astype(form.kind)
+
+
+def _compressed(frame: np.ndarray, form: Form, syntax: uid.UID) -> bytes:
+    # The image must come from a writer that stays in scope: GDCM counts references to it.
+    writer = gdcm.ImageWriter()
+    image = writer.GetImage()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((COLUMNS, ROWS, 1))
+    kind = gdcm.PhotometricInterpretation
+    image.SetPhotometricInterpretation(kind(kind.RGB if form.samples == 3 else kind.MONOCHROME2))
+    image.SetTransferSyntax(_T(_T.ImplicitVRLittleEndian))
+    allocated = 8 * frame.dtype.itemsize
+    signed = int(frame.dtype.kind == "i")
+    image.SetPixelFormat(gdcm.PixelFormat(form.samples, allocated, form.bits, form.bits - 1, signed))
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetByteStringValue(frame.tobytes())
+    image.SetDataElement(element)
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(_T(CODECS[syntax]))
+    change.SetInput(image)
+    if not change.Change():
+        raise CannotEncode(f"GDCM has no {syntax.name} of {form.name}")
+    fragments = change.GetOutput().GetDataElement().GetSequenceOfFragments()
+    # GDCM's Python binding hands binary over as text with surrogates.
+    buffer: str = fragments.GetFragment(0).GetByteValue().GetBuffer()
+    return buffer.encode("utf-8", "surrogateescape")
+
+
+Spoil = Callable[[bytes], bytes]

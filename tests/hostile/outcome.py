@@ -1,0 +1,76 @@
+"""What the product makes of one object: the code of its refusal or error, or READ. Anything else goes up."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from functions.domain import instance as instances
+from functions.domain.errors import Refusal, RefusalCode
+from functions.flow.intake import header_of
+from infra.config import StageConfig
+from model_code.errors import InstanceCode, InstanceError
+from model_code.inference import input_fn
+from tests.hostile.objects import SECRET
+
+READ = "Read"
+LONGEST_MESSAGE = 400  # a row's reason and an error document are for people
+STAGE = StageConfig()
+SERVED = instances.Served(
+    sop_class_uids=frozenset(STAGE.sop_class_uids),
+    modalities=frozenset(STAGE.modalities),
+    transfer_syntax_uids=frozenset(STAGE.transfer_syntax_uids),
+    max_object_bytes=STAGE.max_payload_mb * 1024**2,
+    conformance=STAGE.conformance,
+)
+
+
+class Unsound(Exception):
+    """The product answers, but not as it must: a reading or a message that breaks what it promises."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``ingest``: a RefusalCode or READ. ``container``: an InstanceCode or READ."""
+
+    ingest: str
+    container: str
+
+
+def outcome(body: bytes) -> Outcome:
+    """Both answers to ``body``; a warning of the product's own is an error too, for it would fill a log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return Outcome(ingest(body), container(body))
+
+
+def ingest(body: bytes) -> str:
+    """The steps of ``flow.intake`` that depend on the object, in their order."""
+    try:
+        instances.check_size(len(body), SERVED)
+        instance = instances.describe(header_of(lambda length: body[:length], len(body)))
+        instances.check(instance, SERVED)
+        if not instances.is_uid(instances.identified(instance, "0" * 64).sop_instance_uid):
+            raise Unsound("an Instance without a SOPInstanceUID")
+    except Refusal as refusal:
+        _check_message(refusal.reason)
+        return str(RefusalCode(refusal.code))
+    return READ
+
+
+def container(body: bytes) -> str:
+    """``input_fn``, with what it says of what it read."""
+    reading = input_fn(body, "application/dicom").reading
+    if isinstance(reading, InstanceError):
+        _check_message(reading.message)
+        return str(InstanceCode(reading.code))
+    if reading.dtype != np.float32 or reading.ndim != 2 or not np.isfinite(reading).all():
+        raise Unsound(f"a reading of {reading.dtype}, {reading.shape}, or not finite")
+    return READ
+
+
+def _check_message(message: str) -> None:
+    if SECRET in message or len(message) > LONGEST_MESSAGE or not message.isprintable():
+        raise Unsound(f"a message of {len(message)} characters, or with what a person typed: {message[:200]!r}")
