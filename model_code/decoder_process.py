@@ -11,6 +11,7 @@ import atexit
 import json
 import os
 import queue
+import resource
 import subprocess
 import sys
 import threading
@@ -29,6 +30,8 @@ from pydicom.pixels.decoders.base import get_decoder
 # A 4096 x 4096 frame decodes in about two seconds; a decoder that takes longer than this hangs.
 DECODE_SECONDS = 60.0
 START_SECONDS = 120.0
+# A 4096 x 4096 frame takes a third of this at most; a few bytes of run lengths or tile sizes can ask for all there is.
+DECODE_BYTES = 1024**3
 READY = b"ready"
 
 Form = dict[str, Any]
@@ -179,7 +182,17 @@ def _answer_requests(requests: Connection, answers: Connection) -> None:
         answers.send_bytes(pixels.tobytes())
 
 
+def _bound_memory() -> None:
+    """Let this process grow by DECODE_BYTES: what asks for more fails here, and starves nobody beside it."""
+    if sys.platform == "linux":  # elsewhere the system tells no size, or keeps no limit
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = pages * resource.getpagesize() + DECODE_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
 if __name__ == "__main__":
+    _bound_memory()
     # Decoders write to stderr about damaged streams, line by line; the answer says it once.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     _answer_requests(Connection(int(sys.argv[1])), Connection(int(sys.argv[2])))

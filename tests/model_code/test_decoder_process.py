@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -89,6 +91,24 @@ def test_a_decoder_that_hangs_is_ended(
     with pytest.raises(DecodingFailed, match="longer than"):
         process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
     assert process._child is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bound is Linux's")
+def test_a_frame_that_asks_for_all_memory_gets_no_more_than_the_bound(
+    process: DecoderProcess, codestream: bytes
+) -> None:
+    def size(peak: str) -> int:
+        assert process._child is not None
+        status = Path(f"/proc/{process._child.pid}/status").read_text()
+        return 1024 * int(status.partition(f"{peak}:")[2].split()[0])
+
+    process.start()
+    at_first = size("VmSize")
+    bomb = struct.pack("<16L", 2, 64, 64, *[0] * 13) + b"\x81\x00" * (8 * 1024**2)  # 128 bytes for two
+    with pytest.raises(DecodingFailed):
+        process.decode(uid.RLELossless, "pydicom", FORM, bomb)
+    assert size("VmPeak") <= at_first + decoder_process.DECODE_BYTES
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
 
 
 def test_a_child_that_cannot_start_is_an_error_of_ours_not_of_the_object(
