@@ -1,0 +1,59 @@
+"""A short fuzz with a fixed seed; ``python -m benchmarks.hostile`` goes on for as long as one likes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.hostile import fuzz
+from benchmarks.hostile.bounds import MEMORY_BYTES
+from tests.hostile.objects import SECRET
+
+INPUTS = 900
+
+
+@pytest.mark.timeout(600)
+def test_no_input_escapes(tmp_path: Path) -> None:
+    report = fuzz.fuzz(tmp_path, seed=20261126, inputs=INPUTS)
+    assert report.escapes == []
+    assert report.inputs == INPUTS
+    assert report.memory < MEMORY_BYTES
+    assert len(report.lines) > len(report.all_lines) * 0.9
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        ("raise KeyError('x')", "KeyError"),
+        ("raise MemoryError", "MemoryError"),
+        ("bytearray(2**40)", "MemoryError"),
+        ("__import__('os')._exit(7)", "ended with status 7"),
+        ("__import__('time').sleep(99)", "longer than"),
+        (f"raise Refusal(RefusalCode.EMPTY, '{SECRET}')", "Unsound"),
+    ],
+)
+def test_whatever_escapes_is_saved_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, what: str
+) -> None:
+    monkeypatch.setattr(fuzz, "INPUT_SECONDS", 5.0)
+    monkeypatch.setattr(fuzz, "COMMAND", [*fuzz.COMMAND[:1], "-c", FAULTY.format(fault=fault)])
+    report = fuzz.fuzz(tmp_path, seed=1, inputs=1)
+    ((path, told),) = report.escapes
+    assert what in told
+    assert path.read_bytes()
+
+
+FAULTY = """
+import sys
+from multiprocessing.connection import Connection
+from functions.domain.errors import Refusal, RefusalCode
+from benchmarks.hostile import worker
+from functions.flow import intake
+
+def faulty(prefix, object_bytes):
+    {fault}
+
+intake.read_header = faulty
+worker.main(Connection(int(sys.argv[1])), Connection(int(sys.argv[2])))
+"""
