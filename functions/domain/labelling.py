@@ -1,4 +1,8 @@
-"""Reads a labelled manifest: JSON in the public sample's form, or CSV; each problem with the line it is found at."""
+"""Reads a labelled manifest: JSON in the public sample's form, or CSV; each problem with the line it is found at.
+
+A problem repeats nothing of the file: with columns in the wrong order a patient's name stands where a class should, and
+what is told of a run stands in histories, documents and mails.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,6 @@ REQUIRED_COLUMNS = ("filename", "label")
 OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
 LONGEST_TEXT = 1024  # characters of any value: what an S3 key may have
 MOST_ENTRIES = 50_000  # what one Lambda invocation can pin, with room
-SHOWN = 40  # characters of a wrong value that a reason repeats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +74,7 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
         if entry.label in labels:
             entries.append(entry)
         else:
-            wrong = f"the label {entry.label[:SHOWN]!r} is none of {', '.join(labels)}"
-            reasons.append(_reason(LabelProblem.UNKNOWN_LABEL, line, wrong))
+            reasons.append(_reason(LabelProblem.UNKNOWN_LABEL, line, _unknown(entry.label, labels)))
     reasons += _half_split(entries)
     return Labelling(tuple(entries), tuple(reasons))
 
@@ -129,11 +131,12 @@ def _csv_records(text: str) -> Iterable[tuple[int, Any]]:
 
 def _check_columns(header: list[str]) -> None:
     known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-    unknown = [f"{name[:SHOWN]!r}" for name in header if name not in known]
+    unknown = [str(number) for number, name in enumerate(header, start=1) if name not in known]
     missing = [name for name in REQUIRED_COLUMNS if name not in header]
     if unknown or missing or len(set(header)) < len(header):
         what = [f"lacks {', '.join(missing)}"] if missing else []
-        what += [f"has unknown ones: {', '.join(unknown)}"] if unknown else []
+        amount = "an unknown one, number" if len(unknown) == 1 else "unknown ones, numbers"
+        what += [f"has {amount} {', '.join(unknown)}"] if unknown else []
         what += ["repeats one"] if len(set(header)) < len(header) else []
         raise MalformedManifest(
             f"The first line must name the columns, separated by commas ({', '.join(known)}; the first two at least); "
@@ -150,7 +153,7 @@ def _entry(line: int, record: Any) -> Entry:
         raise _MalformedEntry(f"it has no content of the type {CONTENT_TYPE!r} with a label")
     split = _text(record, "split", optional=True)
     if split and split not in set(Split):
-        raise _MalformedEntry(f"its split is {split[:SHOWN]!r}, not one of {', '.join(Split)}")
+        raise _MalformedEntry(f"its split is none of {', '.join(Split)}")
     return Entry(
         line=line,
         filename=_text(record, "filename"),
@@ -177,6 +180,12 @@ def _half_split(entries: Sequence[Entry]) -> list[Reason]:
         return []
     message = f"Give every entry a split or none: there is none at {lines_of(without)}."
     return [Reason(code=LabelProblem.MALFORMED_ENTRY, message=message, line=without[0])]
+
+
+def _unknown(label: str, labels: Sequence[str]) -> str:
+    """What is wrong with a label; it is repeated only where it is a class in another case, and so nobody's name."""
+    nearly = label.casefold() in {one.casefold() for one in labels}
+    return f"{f'the label {label!r}' if nearly else 'its label'} is none of {', '.join(labels)}"
 
 
 def _reason(code: LabelProblem, line: int, what: str) -> Reason:

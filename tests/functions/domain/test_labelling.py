@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -65,8 +66,8 @@ def test_a_line_is_the_one_that_an_editor_shows() -> None:
     ("text", "said"),
     [
         ("", "lacks filename, label"),
-        ("file,label\na,covid\n", "lacks filename and has unknown ones: 'file'"),
-        ("filename;label\na;covid\n", "unknown ones: 'filename;label'"),
+        ("file,label\na,covid\n", "lacks filename and has an unknown one, number 1."),
+        ("filename;label\na;covid\n", "lacks filename, label and has an unknown one, number 1."),
         ("filename,label,label\na,covid,cap\n", "repeats one"),
         ("filename,label\n", "names no slice"),
         ('filename,label\n"a,covid\n', "is not CSV (line"),
@@ -99,7 +100,7 @@ def test_a_json_that_is_none_is_refused_whole(body: bytes, said: str) -> None:
         (entry("a" * 1025, "covid"), "MalformedEntry", "its filename is not a text"),
         (entry("a.dcm", 3), "MalformedEntry", "its label is not a text"),  # type: ignore[arg-type]
         (entry("a.dcm", "covid", studyId=7), "MalformedEntry", "its studyId is not a text"),
-        (entry("a.dcm", "covid", split="dev"), "MalformedEntry", "its split is 'dev'"),
+        (entry("a.dcm", "covid", split="dev"), "MalformedEntry", "its split is none of train, validation, test"),
         (entry("a.dcm", "Covid"), "UnknownLabel", "the label 'Covid' is none of normal, cap, covid"),
     ],
 )
@@ -109,6 +110,35 @@ def test_a_bad_entry_is_told_with_its_line_and_the_others_are_read(record: Any, 
     ((told_code, line, message),) = told(found)
     assert (told_code, line) == (code, 2)
     assert said in message
+
+
+@pytest.mark.parametrize(
+    "told_of",
+    [
+        lambda: from_json([entry("a.dcm", "DOE^JANE")]).reasons[0].message,
+        lambda: from_json([entry("a.dcm", "covid", split="DOE^JANE")]).reasons[0].message,
+        lambda: told_of_csv("DOE^JANE,label,4711\na.dcm,covid,x\n"),
+        lambda: told_of_csv('filename,label\n"DOE^JANE"4711,covid\n'),
+    ],
+)
+def test_what_stands_in_the_file_is_named_by_its_place_and_not_repeated(told_of: Callable[[], str]) -> None:
+    """Columns may be in the wrong order, and then a patient's name stands where a class should."""
+    message = told_of()
+    assert "DOE" not in message
+    assert "4711" not in message
+
+
+def told_of_csv(text: str) -> str:
+    with pytest.raises(MalformedManifest) as caught:
+        from_csv(text)
+    return str(caught.value)
+
+
+def test_a_class_in_another_case_is_repeated_since_it_can_be_nobody() -> None:
+    ((_, _, message),) = told(from_json([entry("a.dcm", "CoViD")]))
+    assert message == "Line 1: the label 'CoViD' is none of normal, cap, covid."
+    ((_, _, message),) = told(from_json([entry("a.dcm", "flu")]))
+    assert message == "Line 1: its label is none of normal, cap, covid."
 
 
 def test_a_row_of_another_length_is_told() -> None:
