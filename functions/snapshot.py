@@ -14,7 +14,7 @@ from functions.aws.patients import Patients
 from functions.flow.snapshotting import Snapshotting
 from functions.served import served
 from functions.settings import SnapshotSettings, from_environment
-from functions.telemetry import logger
+from functions.telemetry import discreet, logger
 
 
 @functools.cache
@@ -33,6 +33,7 @@ def _snapshotting() -> Snapshotting:
     )
 
 
+@discreet
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $snapshot: what the run is about, or why there is no run."""
     answer = _snapshotting().take(event["Execution"], event["Input"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from functions import approve, gate, promote, snapshot
 from functions.domain import layout
 from functions.flow.promoting import Approval
 from functions.settings import ApproveSettings, PromoteSettings, SnapshotSettings, to_environment
+from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow, audit, evaluation, figure, measured
 from tests.functions.test_settings import GATE
 
@@ -83,6 +85,22 @@ def test_logs_name_no_file_and_no_patient(workflow: Workflow, caplog: pytest.Log
     assert "judged" in logged
     assert "P-cap" not in logged
     assert ".dcm" not in logged
+
+
+def test_an_error_of_aws_that_names_a_file_fails_the_state_and_names_it_nowhere(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S3 names the object that a role may not read; Lambda logs an error's text and Step Functions carries it on."""
+
+    def forbidden(*_: object) -> None:
+        raise client_error("AccessDenied", "not authorized to perform s3:GetObject on cohorts/mine/DOE^JANE.dcm")
+
+    monkeypatch.setattr(workflow.snapshotting.cohorts, "head", forbidden)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is, this is what Lambda tells
+        snapshot.handler({"Execution": "run-1", "Input": {"LabelsUri": workflow.put_cohort()}}, None)
+    told = "".join(traceback.format_exception(caught.value)) + str([vars(record) for record in caplog.records])
+    assert "DOE" not in told
+    assert str(caught.value) == "AccessDenied in Operation; the function's log tells where."
 
 
 def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
