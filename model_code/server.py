@@ -11,6 +11,7 @@ import asyncio
 import logging
 import signal
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,8 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
             return _error(415, "UnsupportedMediaType", str(error))
         except NotAcceptable as error:
             return _error(406, "NotAcceptable", str(error))
-        except Exception:
-            log.exception("a request failed")
+        except Exception as error:
+            log.error("a request failed: %s", _without_text(error))
             return _error(500, "InternalError", "The server failed; its log says why.")
         return Response(answer, media_type="application/json")
 
@@ -132,6 +133,14 @@ def serve(model_dir: Path, binding: Binding) -> None:
 def _leave(_signal: int, _frame: Any) -> None:
     """End with status 0: uvicorn raises the signal again once it has shut down, and being stopped is no failure."""
     sys.exit(0)
+
+
+def _without_text(error: BaseException) -> str:
+    """The type and the places of an error and of what caused it: the texts may quote the object that was posted."""
+    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    told = f"{type(error).__name__} at {' > '.join(frames)}"
+    earlier = error.__cause__ or error.__context__
+    return f"{told}; after {_without_text(earlier)}" if earlier else told
 
 
 async def _read(request: Request, limit: int) -> bytes:

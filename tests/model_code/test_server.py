@@ -154,7 +154,9 @@ def test_somebodys_own_script_is_served(tmp_path: Path) -> None:
         assert client.get("/ping").status_code == 200
         process.terminate()
         output, _ = process.communicate(timeout=60)
-    assert "KeyError: 'other'" in output
+    assert "a request failed: KeyError at " in output
+    assert "inference.py:" in output, "the script's own line is named"
+    assert "other" not in output, "an error's text may quote the object, and with it a patient"
 
 
 @pytest.mark.parametrize(
