@@ -1,0 +1,163 @@
+"""Every place in which a service leaves something: names, documents, logs, metrics, histories, jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from functions.domain import layout
+from tests.canary import KEY
+from wetread.connection import Connection
+
+
+@dataclass(frozen=True)
+class Place:
+    """Something that was left, where, and which values of the canary the product says may stand there."""
+
+    name: str
+    content: bytes
+    allowed: frozenset[str] = frozenset()
+
+    @property
+    def kind(self) -> str:
+        """What sort of place it is."""
+        return self.name.partition("/")[0]
+
+
+KEYS_STAND_HERE = frozenset({KEY})
+DEPLOYED = frozenset({"code", "layers", "runtime"})
+"""Folders of the local cloud's scratch that hold packages."""
+_DESCRIBED = (
+    ("transform_jobs", "TransformJobSummaries", "TransformJobName", "transform_job"),
+    ("training_jobs", "TrainingJobSummaries", "TrainingJobName", "training_job"),
+    ("processing_jobs", "ProcessingJobSummaries", "ProcessingJobName", "processing_job"),
+    ("models", "Models", "ModelName", "model"),
+)
+
+
+def everywhere(connection: Connection) -> Iterator[Place]:
+    """All that the cloud holds but what people put into it themselves."""
+    yield from tables(connection)
+    yield from buckets(connection)
+    yield from logs(connection)
+    yield from metrics(connection)
+    yield from dead_letters(connection)
+    yield from executions(connection)
+    yield from jobs(connection)
+    yield from model_packages(connection)
+
+
+def _document(name: str, document: object, allowed: frozenset[str] = frozenset()) -> Place:
+    return Place(name, json.dumps(document, default=str, ensure_ascii=False).encode(), allowed)
+
+
+def tables(connection: Connection) -> Iterator[Place]:
+    """Every attribute of every item; only a row's ``Key`` may have the key."""
+    deployment = connection.deployment
+    for table in (deployment.index_table_name, deployment.batches_table_name):
+        for page in connection.dynamodb.get_paginator("scan").paginate(TableName=table):
+            for item in page["Items"]:
+                for attribute, value in item.items():
+                    is_key = table == deployment.index_table_name and attribute == "Key"
+                    yield _document(f"table/{table}/{attribute}", value, KEYS_STAND_HERE if is_key else frozenset())
+
+
+def buckets(connection: Connection) -> Iterator[Place]:
+    """Every object version of every bucket but the uploads': its key, metadata and tags, and its body."""
+    for bucket in (one["Name"] for one in connection.s3.list_buckets()["Buckets"]):
+        if bucket == connection.deployment.uploads_bucket_name:
+            continue
+        for page in connection.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for entry in page.get("Versions", []):
+                if bucket == connection.deployment.training_bucket_name and entry["Key"].startswith(layout.COHORTS):
+                    continue  # a person's own files
+                yield from _object(connection, bucket, entry["Key"], entry["VersionId"])
+
+
+def _object(connection: Connection, bucket: str, key: str, version: str) -> Iterator[Place]:
+    where: Any = {"Bucket": bucket, "Key": key} | ({} if version == "null" else {"VersionId": version})
+    answer = connection.s3.get_object(**where)
+    about = {name: value for name, value in answer.items() if name != "Body"}
+    tags = connection.s3.get_object_tagging(**where)["TagSet"]
+    yield _document(f"object's name, metadata and tags/{bucket}/{key}", [key, about, tags])
+    if not key.startswith((layout.INSTANCES, layout.SLICES)):  # pinned copies of whole DICOM objects
+        yield Place(f"object/{bucket}/{key}", answer["Body"].read())
+
+
+def logs(connection: Connection) -> Iterator[Place]:
+    """Every log group and stream by name, and every line."""
+    client = connection.logs
+    for groups in client.get_paginator("describe_log_groups").paginate():
+        for group in groups["logGroups"]:
+            yield _document(f"log group/{group['logGroupName']}", group)
+            for streams in client.get_paginator("describe_log_streams").paginate(logGroupName=group["logGroupName"]):
+                yield from (_document(f"log stream/{group['logGroupName']}", one) for one in streams["logStreams"])
+            for page in client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+                yield from (
+                    Place(f"log line/{group['logGroupName']}", event["message"].encode()) for event in page["events"]
+                )
+
+
+def metrics(connection: Connection) -> Iterator[Place]:
+    """Every metric's name and dimensions, and every alarm with its state's reason."""
+    client = connection.client("cloudwatch")
+    for page in client.get_paginator("list_metrics").paginate():
+        yield from (_document(f"metric/{one['MetricName']}", one) for one in page["Metrics"])
+    for page in client.get_paginator("describe_alarms").paginate():
+        yield from (_document(f"alarm/{one['AlarmName']}", one) for one in page["MetricAlarms"])
+
+
+def dead_letters(connection: Connection) -> Iterator[Place]:
+    """What waits in the dead letter queues: S3's own events, which name the key."""
+    for queue in connection.deployment.dead_letter_queue_urls:
+        for message in messages(connection, queue):
+            yield Place(f"dead letter/{queue.rsplit('/', 1)[-1]}", message.encode(), KEYS_STAND_HERE)
+
+
+def messages(connection: Connection, queue: str) -> Iterator[str]:
+    """The messages of a queue, taken for a minute each."""
+    while received := connection.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=60):
+        if not received.get("Messages"):
+            return
+        yield from (json.dumps(message) for message in received["Messages"])
+
+
+def executions(connection: Connection) -> Iterator[Place]:
+    """Name, input, output, error and cause of every execution, and every event of its history."""
+    client, machine = connection.stepfunctions, connection.deployment.training_state_machine_arn
+    for page in client.get_paginator("list_executions").paginate(stateMachineArn=machine):
+        for one in page["executions"]:
+            arn = one["executionArn"]
+            yield _document(f"execution/{one['name']}", client.describe_execution(executionArn=arn))
+            for events in client.get_paginator("get_execution_history").paginate(executionArn=arn):
+                yield from (_document(f"execution's event/{event['type']}", event) for event in events["events"])
+
+
+def jobs(connection: Connection) -> Iterator[Place]:
+    """Every job and Model as SageMaker describes it, with its tags."""
+    client: Any = connection.sagemaker
+    for plural, listed, name, singular in _DESCRIBED:
+        for page in client.get_paginator(f"list_{plural}").paginate():
+            for summary in page[listed]:
+                described = getattr(client, f"describe_{singular}")(**{name: summary[name]})
+                arn = described[f"{name.removesuffix('Name')}Arn"]
+                yield _document(f"{singular}/{summary[name]}", [described, client.list_tags(ResourceArn=arn)["Tags"]])
+
+
+def model_packages(connection: Connection) -> Iterator[Place]:
+    """Every version with its evidence, approval and tags."""
+    for version in connection.registry.versions():
+        described = connection.sagemaker.describe_model_package(ModelPackageName=version.arn)
+        tags = connection.sagemaker.list_tags(ResourceArn=version.arn)["Tags"]
+        yield _document(f"model_package/{version.model_package}", [described, tags])
+
+
+def files(kind: str, folder: Path) -> Iterator[Place]:
+    """Every file below a folder, its name and its bytes, but what functions are made of: nobody writes there."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if not DEPLOYED.intersection(inside.parts):
+            yield Place(f"{kind}/{path.name}", str(inside).encode() + (path.read_bytes() if path.is_file() else b""))
