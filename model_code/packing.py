@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ PACKED_MODULES = (
 # DenseNet121 is 28 MB; these leave room for other people's models and none for a bomb.
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
+MAX_READ_BYTES = 4 * 1024**2
 
 
 def serialise(network: nn.Module) -> bytes:
@@ -89,30 +91,54 @@ def pack(model_dir: Path, archive: Path) -> None:
 def unpack(archive: Path, destination: Path) -> None:
     """Unpack model.tar.gz into ``destination`` and check its layout.
 
-    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device, or
-    when there are too many members or bytes.
+    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device, or is
+    there twice, or when there are too many members or bytes.
     """
     try:
-        with tarfile.open(archive, mode="r:gz") as tar:
+        with gzip.GzipFile(archive) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
             members = _checked(archive.name, tar)
             for member in members:
                 tar.extract(member, destination, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ArtifactError(f"{archive.name} cannot be unpacked: {type(error).__name__} {error}.") from error
     check_layout(destination)
 
 
+class _Frugal(io.RawIOBase):
+    """A stream of which nobody reads much at once: tarfile reads headers whole, however long they say they are."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read, unless it is more than any header has and any copying takes."""
+        if not 0 <= size <= MAX_READ_BYTES:
+            raise ArtifactError("The model.tar.gz has a header that is no header.")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to another place, as tarfile does."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._stream.tell()
+
+
 def _checked(name: str, members: Iterable[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
     """Every member, once none is hostile; sizes add up as the archive is read, so a bomb is not read to its end."""
-    checked: list[tarfile.TarInfo] = []
+    checked: dict[str, tarfile.TarInfo] = {}
     total = 0
     for member in members:
+        path = Path(member.name)
         total += member.size
-        if not (member.isreg() or member.isdir()):
+        if member.issparse() or not (member.isreg() or member.isdir()):
             raise ArtifactError(f"{name} holds {member.name!r}, which is no plain file: links and devices are refused.")
-        if Path(member.name).is_absolute() or ".." in Path(member.name).parts:
+        if path.is_absolute() or ".." in path.parts:
             raise ArtifactError(f"{name} holds {member.name!r}, which leaves the model's folder.")
-        if total > MAX_UNPACKED_BYTES or len(checked) >= MAX_MEMBERS:
+        if str(path) in checked:
+            raise ArtifactError(f"{name} holds {str(path)!r} twice.")
+        if member.size < 0 or total > MAX_UNPACKED_BYTES or len(checked) >= MAX_MEMBERS:
             raise ArtifactError(f"{name} is larger than {MAX_UNPACKED_BYTES} bytes or {MAX_MEMBERS} members unpacked.")
-        checked.append(member)
-    return checked
+        checked[str(path)] = member
+    return list(checked.values())

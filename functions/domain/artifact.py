@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tarfile
+import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
+from functions.domain import archive, weights
 from functions.domain.errors import WetreadError
 
 REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
@@ -33,19 +36,19 @@ class Artifact:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read an artifact's identity; raise InvalidArtifact when it has not the layout that the container serves."""
+    """Read an artifact's identity; raise InvalidArtifact when it has not the layout that the container serves.
+
+    Nothing is unpacked and nothing run. A hostile archive is refused, and so are weights that could run code.
+    """
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            members = {member.name.removeprefix("./"): member for member in archive if member.isfile()}
+        with archive.opened(path) as tar:
+            members = {str(PurePosixPath(one.name)): one for one in archive.checked(tar) if one.isreg()}
             missing = [name for name in REQUIRED if name not in members]
             if missing:
                 raise InvalidArtifact(f"{path.name} lacks {', '.join(missing)}: it is not a model artifact.")
-            member = members["metadata.json"]
-            if member.size > MAX_METADATA_BYTES:
-                raise InvalidArtifact(f"metadata.json of {path.name} has {member.size} bytes; that is no metadata.")
-            stream = archive.extractfile(member)
-            metadata = json.loads(stream.read()) if stream else {}
-            weights_sha256 = _digest(archive.extractfile(members["model.pth"]))
+            metadata = _metadata(path.name, tar, members["metadata.json"])
+            weights_sha256 = _digest(tar.extractfile(members["model.pth"]))
+            _check_weights(path.name, tar.extractfile(members["model.pth"]))
         with path.open("rb") as file:
             sha256 = _digest(file)
         return Artifact(
@@ -56,10 +59,26 @@ def read_artifact(path: Path) -> Artifact:
             version=str(metadata["version"]),
             labels=tuple(map(str, metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())),
         )
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except archive.HostileArchive as error:
+        raise InvalidArtifact(f"{path.name} {error}.") from error
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
         raise InvalidArtifact(f"{path.name} cannot be read as a model.tar.gz: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidArtifact(f"metadata.json of {path.name} has no usable {error}.") from error
+
+
+def _metadata(name: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    if member.size > MAX_METADATA_BYTES:
+        raise InvalidArtifact(f"metadata.json of {name} has {member.size} bytes; that is no metadata.")
+    stream = tar.extractfile(member)
+    return json.loads(stream.read()) if stream else {}
+
+
+def _check_weights(name: str, stream: IO[bytes] | None) -> None:
+    try:
+        weights.check(stream or io.BytesIO())
+    except weights.CodeInWeights as error:
+        raise InvalidArtifact(f"model.pth of {name} {error}.") from error
 
 
 def _digest(stream: IO[bytes] | None) -> str:

@@ -71,6 +71,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = 
         (member("model.pth", tarfile.LNKTYPE, link="../outside"), "no plain file"),
         (member("null", tarfile.CHRTYPE), "no plain file"),
         (member("pipe", tarfile.FIFOTYPE), "no plain file"),
+        (member("./harmless"), "holds 'harmless' twice"),
     ],
     ids=lambda value: f"{value.name}-{value.type.decode()}" if isinstance(value, tarfile.TarInfo) else None,
 )
@@ -104,6 +105,17 @@ def test_bombs_are_refused(
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         fill(tar)
     with pytest.raises(ArtifactError, match="larger than 4000 bytes or 20 members"):
+        unpack(tmp_path / "model.tar.gz", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_bomb_in_a_header_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
+    """tarfile reads the header of a long name whole: 64 MB here, and as much as the sender likes."""
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        long_name = member("././@LongLink", tarfile.GNUTYPE_LONGNAME, size=64 * 1024**2)
+        tar.addfile(long_name, io.BytesIO(bytes(long_name.size)))
+        tar.addfile(member("harmless"))
+    with pytest.raises(ArtifactError, match="a header that is no header"):
         unpack(tmp_path / "model.tar.gz", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 

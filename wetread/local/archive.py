@@ -6,17 +6,22 @@ import tarfile
 import zlib
 from pathlib import Path
 
+from functions.domain.archive import HostileArchive, checked, opened
+
 
 class ArchiveError(Exception):
     """An archive cannot be unpacked; the message says which and why."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Extract a tar archive into `folder`, refusing absolute paths, links to outside and device files."""
+    """Extract a `model.tar.gz` into `folder`; a hostile one is refused before anything is written."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+        with opened(archive) as tar:
+            for member in checked(tar):
+                tar.extract(member, folder, filter="data")
+    except HostileArchive as error:
+        raise ArchiveError(f"{archive.name} {error}") from error
     except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
         raise ArchiveError(f"{archive.name} is no usable tar archive: {error}") from error
 

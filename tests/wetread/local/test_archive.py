@@ -5,6 +5,7 @@ import tarfile
 
 import pytest
 
+from functions.domain import archive as checks
 from wetread.local.archive import ArchiveError, pack, unpack
 
 
@@ -20,30 +21,46 @@ def test_what_was_packed_is_unpacked(tmp_path):
     assert (tmp_path / "out/code/inference.py").read_text() == "pass"
 
 
-@pytest.mark.parametrize("name", ["../outside", "/tmp/outside"])
-def test_nothing_is_written_outside_the_folder(tmp_path, name):
+def member(name, kind=tarfile.REGTYPE, link=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    ("hostile", "told"),
+    [
+        (member("../outside"), "out of its folder"),
+        (member("/tmp/outside"), "out of its folder"),
+        (member("link", tarfile.SYMTYPE, "/etc"), "links"),
+        (member("link", tarfile.SYMTYPE, "harmless"), "links"),
+        (member("link", tarfile.LNKTYPE, "harmless"), "links"),
+        (member("null", tarfile.CHRTYPE), "devices"),
+        (member("./harmless"), "one name twice"),
+    ],
+    ids=lambda value: f"{value.name}-{value.type.decode()}" if isinstance(value, tarfile.TarInfo) else None,
+)
+def test_a_hostile_archive_is_refused_before_anything_is_written(tmp_path, hostile, told):
     archive = tmp_path / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
-        tar.addfile(tarfile.TarInfo(name), io.BytesIO())
-
-    folder = tmp_path / "a/b"
-    if name.startswith("/"):
-        unpack(archive, folder)  # taken as relative
-        assert (folder / "tmp/outside").exists()
-    else:
-        with pytest.raises(ArchiveError, match="outside"):
-            unpack(archive, folder)
+        tar.addfile(member("harmless"))
+        tar.addfile(hostile)
+    with pytest.raises(ArchiveError, match=told):
+        unpack(archive, tmp_path / "a/b")
+    assert not list((tmp_path / "a/b").iterdir())
     assert not (tmp_path / "a/outside").exists()
 
 
-def test_a_link_to_outside_is_refused(tmp_path):
+def test_a_bomb_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "MAX_UNPACKED_BYTES", 40_000)
     archive = tmp_path / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
-        tar.addfile(link)
-    with pytest.raises(ArchiveError, match="link"):
+        large = member("large")
+        large.size = 50_000
+        tar.addfile(large, io.BytesIO(bytes(50_000)))
+    with pytest.raises(ArchiveError, match="larger than 40000 bytes"):
         unpack(archive, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b broken gzip"])

@@ -1,0 +1,77 @@
+"""Whether model.pth is tensors and nothing else: a pickle may name any function, and loading it would call that.
+
+Only the names are read, with nothing of torch and nothing run. The container's ``weights_only`` is the second guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import IO
+
+from functions.domain.errors import WetreadError
+
+MAX_PICKLE_BYTES = 4 * 1024**2  # DenseNet201's is 100 KB: names and shapes, no numbers
+# What torch.save writes of a state dict, in the one form that it has had since 1.6.
+TENSORS = re.compile(
+    r"collections OrderedDict"
+    r"|torch \w+Storage|torch\.storage UntypedStorage"
+    r"|torch\._utils _rebuild_(tensor_v2|parameter)"
+)
+ZIP = b"PK\x03\x04"
+NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
+
+
+class CodeInWeights(WetreadError):
+    """model.pth would do something on loading; the message goes on after its name."""
+
+
+def check(stream: IO[bytes]) -> None:
+    """Raise CodeInWeights for weights that name anything but tensors; what is no pickle at all can run nothing.
+
+    ``stream`` must be seekable. What it is, is decided as torch decides it, by its first bytes.
+    """
+    if stream.read(len(ZIP)) == ZIP:
+        for pickled in _pickles(stream):
+            _check(pickled)
+        return
+    stream.seek(0)
+    names = {name for name, _ in _opcodes(stream.read(MAX_PICKLE_BYTES))}
+    if names & {*NAMING, "STOP"}:
+        raise CodeInWeights("is a bare pickle, not what torch.save writes: save the state dict again")
+
+
+def _pickles(stream: IO[bytes]) -> Iterator[bytes]:
+    """The pickles in torch's zip file, which stores them uncompressed and each name once."""
+    try:
+        archive = zipfile.ZipFile(stream)
+    except zipfile.BadZipFile as error:
+        raise CodeInWeights("is a damaged zip file") from error
+    with archive:
+        entries = archive.infolist()
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise CodeInWeights("holds one name twice")
+        for entry in entries:
+            if not entry.filename.endswith(".pkl"):
+                continue
+            if entry.file_size > MAX_PICKLE_BYTES or entry.compress_type != zipfile.ZIP_STORED:
+                raise CodeInWeights("holds a pickle that torch.save does not write")
+            yield archive.read(entry)
+
+
+def _check(pickled: bytes) -> None:
+    for name, argument in _opcodes(pickled):
+        if name in NAMING and not (name == "GLOBAL" and TENSORS.fullmatch(str(argument))):
+            raise CodeInWeights("names what is no tensor, and loading it could run code")
+
+
+def _opcodes(pickled: bytes) -> list[tuple[str, object]]:
+    """The operations up to where it is no pickle any more: loading it would run those."""
+    found: list[tuple[str, object]] = []
+    with contextlib.suppress(ValueError, IndexError, OverflowError):
+        for operation, argument, _ in pickletools.genops(pickled):
+            found.append((operation.name, argument))  # those before the damage count too
+    return found
