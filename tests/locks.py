@@ -1,0 +1,70 @@
+"""The hashes of what the image installs; `python -m tests.locks` asks PyPI and writes model_code/requirements.lock.
+
+Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed, whatever its Python, and no source
+distribution: nothing is built, and so no setup script run, while the image is made. torch is left out: which build
+of it, and from which index, is the stage's choice, and PyPI's brings CUDA packages that are no requirement of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = ROOT / "model_code/requirements.txt"
+LOCK = ROOT / "model_code/requirements.lock"
+INDEX = "https://pypi.org/simple/"
+AS_JSON = "application/vnd.pypi.simple.v1+json"  # PEP 691
+FITS = re.compile(r"-(any|manylinux\w*_(x86_64|aarch64)[.\w]*)\.whl$")
+PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([\w.]+)$", re.MULTILINE)
+UNLOCKED = "torch"
+HEAD = """\
+# requirements.txt but torch, with the SHA-256 of every wheel that Linux could take: `python -m tests.locks` writes it.
+# The list is complete, so it is installed with --no-deps, and --require-hashes takes nothing else.
+"""
+
+
+def pins(path: Path) -> dict[str, str]:
+    """The exact versions in a file of requirements, by normal name."""
+    return {normal(name): version for name, version in PIN.findall(path.read_text())}
+
+
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """The lock's versions and hashes, by normal name."""
+    text = LOCK.read_text().replace("\\\n", " ")
+    found = re.findall(r"^([\w.-]+)==([\w.]+)((?:\s+--hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
+    return {normal(name): (version, re.findall(r"[0-9a-f]{64}", hashes)) for name, version, hashes in found}
+
+
+def normal(name: str) -> str:
+    """A package's name as PEP 503 has it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def hashes_of(name: str, version: str) -> list[str]:
+    """The SHA-256 of each fitting wheel of a version that was not taken back."""
+    request = urllib.request.Request(f"{INDEX}{name}/", headers={"Accept": AS_JSON})
+    with urllib.request.urlopen(request) as answer:
+        files: list[dict[str, Any]] = json.load(answer)["files"]
+    wheels = [one for one in files if one["filename"].split("-")[1] == version and FITS.search(one["filename"])]
+    return sorted({one["hashes"]["sha256"] for one in wheels if not one["yanked"]})
+
+
+def main() -> None:
+    """Write the lock; a package without a fitting wheel ends it."""
+    lines = [HEAD]
+    for name, version in pins(REQUIREMENTS).items():
+        if name == UNLOCKED:
+            continue
+        hashes = hashes_of(name, version)
+        if not hashes:
+            raise SystemExit(f"PyPI has no wheel of {name} {version} for Linux")
+        lines.append(" \\\n    ".join([f"{name}=={version}", *(f"--hash=sha256:{one}" for one in hashes)]) + "\n")
+    LOCK.write_text("".join(lines))
+
+
+if __name__ == "__main__":
+    main()
