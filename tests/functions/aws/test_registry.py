@@ -103,6 +103,19 @@ def test_an_artifact_that_changed_in_the_bucket_is_refused(registry: Registry, w
     assert registry.champion() is None
 
 
+def test_an_artifact_that_changed_later_serves_nowhere_again(registry: Registry, world: World, tmp_path: Path) -> None:
+    """What an endpoint, a rollback and an approval ask for: the place of the artifact, and a candidate of it."""
+    version = registry.register(artifact(tmp_path / "model.tar.gz"))
+    champion = registry.promote("1")
+    (where,) = world.s3.objects
+    world.s3.objects[where] = world.s3.objects[where] + b"\0"
+    with pytest.raises(PromotionRefused, match="not the one that was registered"):
+        registry.artifact_uri(version)
+    with pytest.raises(PromotionRefused, match="not the one that was registered"):
+        registry.candidate(version, "")
+    assert registry.champion() == champion
+
+
 def test_a_version_is_found_without_describing_all(registry: Registry, tmp_path: Path) -> None:
     for number in range(5):
         registry.register(artifact(tmp_path / f"{number}.tar.gz", METADATA | {"version": str(number)}))

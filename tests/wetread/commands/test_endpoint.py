@@ -67,6 +67,16 @@ def test_the_champion_serves_on_a_host_as_transform_jobs_have(wetread, made) -> 
     ]
 
 
+def test_an_artifact_that_is_not_the_registered_one_makes_no_endpoint(wetread, connection, made) -> None:
+    def changed(_version: object) -> str:
+        raise PromotionRefused("The artifact of wetread/3 is not the one that was registered; register it again.")
+
+    connection.registry.artifact_uri = changed
+    result = wetread("endpoint", "up")
+    assert (result.exit_code, made) == (1, [])
+    assert "not the one that was registered" in result.stderr
+
+
 def test_any_version_serves_and_a_withdrawn_one_with_a_warning(wetread, connection, made) -> None:
     withdrawal = Withdrawal(model_package="wetread/2", withdrawn_at="2026-11-22T08:00:00.000Z", reason="False alarms.")
     connection.champions.withdrawal = lambda package: withdrawal
