@@ -14,6 +14,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 import aws_cdk as cdk
 
 from infra.config import ConfigError, load_stage
+from infra.review import review
 from infra.service import Service
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,7 @@ def synthesise(outdir: Path, stage: str | None = None) -> Path:
     app = cdk.App(outdir=str(outdir), context=context)
     config = load_stage(app.node.get_context("stages"), stage or app.node.get_context("stage"))
     Service(app, config.stack_name, config=config)
+    review(app)
     return Path(app.synth().directory)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -13,6 +13,7 @@ from constructs import Construct
 from functions.settings import CollectSettings, DispatchSettings, SweepSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
+from infra.grants import allow, arn_of
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
@@ -79,29 +80,22 @@ class Batch(Construct):
 
     def grant_start_jobs(self, grantee: iam.IGrantable) -> None:
         """May create, tag and describe the service's own transform jobs (PassRole is not needed: the model has it)."""
-        self._grant(grantee, "sagemaker:CreateTransformJob", resources=[self._job_arn, self._model_arn])
-        self._grant(grantee, "sagemaker:AddTags", "sagemaker:DescribeTransformJob", resources=[self._job_arn])
+        models = arn_of(self, "sagemaker", "model", f"{self._prefix}-*")
+        allow(grantee, "sagemaker:CreateTransformJob", on=[models], because="Every promotion makes another Model.")
+        self._allow_jobs(grantee, "CreateTransformJob", "AddTags", "DescribeTransformJob")
 
     def grant_describe_jobs(self, grantee: iam.IGrantable) -> None:
         """May describe the service's own transform jobs."""
-        self._grant(grantee, "sagemaker:DescribeTransformJob", resources=[self._job_arn])
+        self._allow_jobs(grantee, "DescribeTransformJob")
 
     def grant_stop_jobs(self, grantee: iam.IGrantable) -> None:
         """May stop the service's own transform jobs."""
-        self._grant(grantee, "sagemaker:StopTransformJob", resources=[self._job_arn])
+        self._allow_jobs(grantee, "StopTransformJob")
 
-    def _grant(self, grantee: iam.IGrantable, *actions: str, resources: list[str]) -> None:
-        iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=resources)
-
-    @property
-    def _job_arn(self) -> str:
-        return Stack.of(self).format_arn(
-            service="sagemaker", resource="transform-job", resource_name=f"{self._prefix}-*"
-        )
-
-    @property
-    def _model_arn(self) -> str:
-        return Stack.of(self).format_arn(service="sagemaker", resource="model", resource_name="*")
+    def _allow_jobs(self, grantee: iam.IGrantable, *verbs: str) -> None:
+        jobs = arn_of(self, "sagemaker", "transform-job", f"{self._prefix}-*")
+        actions = [f"sagemaker:{verb}" for verb in verbs]
+        allow(grantee, *actions, on=[jobs], because="Every batch has a job of its own, named after the service first.")
 
     def _dispatch_settings(self, config: StageConfig, storage: Storage) -> DispatchSettings:
         return DispatchSettings(
@@ -134,7 +128,7 @@ class Batch(Construct):
         )
 
     def _route_job_events(self) -> None:
-        events.Rule(
+        ended = events.Rule(
             self,
             "JobEnded",
             description="Every end of a transform job of the service",
@@ -146,8 +140,8 @@ class Batch(Construct):
                     "TransformJobStatus": ["Completed", "Failed", "Stopped"],
                 },
             ),
-            targets=[targets.SqsQueue(self.job_events.queue, dead_letter_queue=self.job_events.dead_letters)],
         )
+        self.job_events.hear(ended)
 
     def _start_sweep_every_minute(self) -> None:
         # No retries: the next minute's sweep is the retry, and a queue of old ones would only get in its way.

@@ -13,10 +13,24 @@ from constructs import Construct
 
 from functions.settings import to_environment
 from infra.config import StageConfig
+from infra.grants import acknowledge_inline_policy
 from infra.layer import DependencyLayer
+from infra.review import acknowledge, acknowledge_wildcard
 
 ROOT = Path(__file__).parent.parent
 RUNTIME = lambda_.Runtime.PYTHON_3_13
+ACKNOWLEDGED = {
+    "AwsSolutions-L1": "Python 3.13 has security updates until 2029; a newer one is taken once pydicom declares it.",
+    "HIPAA.Security-LambdaConcurrency": (
+        "Queues and slots bound what runs at once; reserved concurrency would be taken from the rest of the account."
+    ),
+    "HIPAA.Security-LambdaDLQ": (
+        "What fails is kept by its queue's dead letters or told to the state machine, and the sweep runs every minute."
+    ),
+    "HIPAA.Security-LambdaInsideVPC": (
+        "It speaks to AWS's own services only, over TLS and by IAM; a VPC would add costs and no boundary."
+    ),
+}
 
 
 class FunctionDefaults(Construct):
@@ -61,6 +75,8 @@ class Function(lambda_.Function):
         )
         # A role of our own: the default one comes with a managed policy that may write every log group.
         role = iam.Role(scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        acknowledge_inline_policy(role)
+        acknowledge_wildcard(role, "*", because="The actions of X-Ray know no resources.")
         log_group.grant_write(role)
         super().__init__(
             scope,
@@ -78,3 +94,5 @@ class Function(lambda_.Function):
             memory_size=memory_size,
             ephemeral_storage_size=scratch_size,
         )
+        for rule, because in ACKNOWLEDGED.items():
+            acknowledge(self, rule, because=because)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -63,7 +62,7 @@ class Intake(Construct):
         self.queue = ReliableQueue(self, "Uploads", key=storage.key, consumer_timeout=timeout)
         # A bound, so that a burst of uploads leaves room in the account for the functions that make jobs of them.
         self.queue.feed(self.ingest, batch_size=50, window=Duration.seconds(1), max_concurrency=20)
-        events.Rule(
+        created = events.Rule(
             self,
             "ObjectCreated",
             description="Every new object version of the uploads bucket",
@@ -72,5 +71,5 @@ class Intake(Construct):
                 detail_type=["Object Created"],
                 detail={"bucket": {"name": [storage.uploads.bucket_name]}},
             ),
-            targets=[targets.SqsQueue(self.queue.queue, dead_letter_queue=self.queue.dead_letters)],
         )
+        self.queue.hear(created)

@@ -6,6 +6,10 @@ from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.grants import acknowledge_inline_policy, allow
+
+LOG = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams")
+
 
 class JobRole(iam.Role):
     """``log_groups`` are the groups in which SageMaker keeps the logs of the jobs."""
@@ -20,6 +24,7 @@ class JobRole(iam.Role):
                 "sagemaker.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
             ),
         )
+        acknowledge_inline_policy(self)
         stack = Stack.of(self)
         # The group and its streams: an ARN of a stream continues the group's with a colon.
         job_logs = [
@@ -31,15 +36,11 @@ class JobRole(iam.Role):
             )
             for group in log_groups
         ]
-        for statement in (
-            iam.PolicyStatement(
-                actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
-                resources=job_logs,
-            ),
-            iam.PolicyStatement(
-                actions=["cloudwatch:PutMetricData"],
-                resources=["*"],  # the action knows no resources, only the namespace
-                conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
-            ),
-        ):
-            self.add_to_policy(statement)
+        allow(self, *LOG, on=job_logs, because="SageMaker makes a stream for every host of a job.")
+        allow(
+            self,
+            "cloudwatch:PutMetricData",
+            on=["*"],
+            when={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+            because="The action knows no resources, only the namespace.",
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from aws_cdk import Aws, RemovalPolicy, Stack
+from aws_cdk import Aws, RemovalPolicy
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
@@ -16,11 +16,13 @@ from constructs import Construct
 
 from infra.config import StageConfig
 from infra.function import ROOT
+from infra.grants import allow, arn_of
 from infra.job_role import JobRole
 
 ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
 )
+PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
 ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
 
@@ -60,42 +62,37 @@ class Model(Construct):
     def grant_pull(self, grantee: iam.IGrantable) -> None:
         """May pull the image (of a registry other than ECR, which SageMaker does not take, nothing is to be said)."""
         if self._repository:
-            self._repository.grant_pull(grantee)
+            allow(grantee, *PULL, on=[self._repository.repository_arn])
+            allow(grantee, "ecr:GetAuthorizationToken", on=["*"], because="The action knows no resources.")
 
     def grant_register(self, grantee: iam.IGrantable) -> None:
         """May add versions to the group."""
-        self._grant(grantee, "sagemaker:CreateModelPackage", resources=[self._group_arn, self._package_arn])
+        allow(grantee, "sagemaker:CreateModelPackage", on=[self._group_arn])
+        self._allow_versions(grantee, "CreateModelPackage")
 
     def grant_promote(self, grantee: iam.IGrantable) -> None:
         """May find and approve or reject versions of the group, and make the Models that transform jobs use."""
-        stack = Stack.of(self)
-        # IAM's reference names no resource that it always asks about when versions are listed.
-        self._grant(grantee, "sagemaker:ListModelPackages", resources=["*"])
-        self._grant(
-            grantee, "sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", resources=[self._package_arn]
+        allow(
+            grantee,
+            "sagemaker:ListModelPackages",
+            on=["*"],
+            because="IAM's reference names no resource that it always asks about when versions are listed.",
         )
+        self._allow_versions(grantee, "DescribeModelPackage", "UpdateModelPackage")
         # The Models' names start with the group's.
-        models = stack.format_arn(service="sagemaker", resource="model", resource_name=f"{self._group}-*")
-        self._grant(grantee, "sagemaker:CreateModel", resources=[models])
-        iam.Grant.add_to_principal(
-            grantee=grantee,
-            actions=["iam:PassRole"],
-            resource_arns=[self.job_role.role_arn],
-            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-        )
+        models = arn_of(self, "sagemaker", "model", f"{self._group}-*")
+        allow(grantee, "sagemaker:CreateModel", on=[models], because="Every promotion makes another Model.")
+        to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+        allow(grantee, "iam:PassRole", on=[self.job_role.role_arn], when=to_sagemaker)
 
-    def _grant(self, grantee: iam.IGrantable, *actions: str, resources: list[str]) -> None:
-        iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=resources)
+    def _allow_versions(self, grantee: iam.IGrantable, *verbs: str) -> None:
+        versions = arn_of(self, "sagemaker", "model-package", f"{self._group}/*")
+        actions = [f"sagemaker:{verb}" for verb in verbs]
+        allow(grantee, *actions, on=[versions], because="The group's versions are those of all candidates.")
 
     @property
     def _group_arn(self) -> str:
-        return Stack.of(self).format_arn(service="sagemaker", resource="model-package-group", resource_name=self._group)
-
-    @property
-    def _package_arn(self) -> str:
-        return Stack.of(self).format_arn(
-            service="sagemaker", resource="model-package", resource_name=f"{self._group}/*"
-        )
+        return arn_of(self, "sagemaker", "model-package-group", self._group)
 
     def _built_image(self, config: StageConfig) -> str:
         """The image of model_code/, built at deployment."""

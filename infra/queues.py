@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
+
+from infra.grants import WRITE, allow, allow_key
 
 MAX_RECEIVE_COUNT = 5
 VISIBILITY_FACTOR = 6  # AWS's advice for a Lambda consumer: room for retries of a throttled function
@@ -29,6 +34,7 @@ class ReliableQueue(Construct):
         fifo_delay: Duration | None = None,
     ) -> None:
         super().__init__(scope, id_)
+        self._key = key
         # SQS takes FifoQueue=true or nothing at all: false is refused.
         fifo = True if fifo_delay else None
         self.dead_letters = sqs.Queue(
@@ -52,6 +58,25 @@ class ReliableQueue(Construct):
             visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * int(consumer_timeout.to_seconds())),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVE_COUNT),
         )
+
+    def grant_send(self, grantee: iam.IGrantable) -> None:
+        """May send messages."""
+        allow(grantee, "sqs:SendMessage", on=[self.queue.queue_arn])
+        allow_key(grantee, self._key, WRITE)
+
+    def hear(self, rule: events.Rule) -> None:
+        """Let the rule's events become messages; one that cannot be delivered becomes a dead letter."""
+        # By its ARN alone: of a queue and its key, the target would grant more to EventBridge than it needs.
+        queue = sqs.Queue.from_queue_arn(rule, "Queue", self.queue.queue_arn)
+        rule.add_target(targets.SqsQueue(queue, dead_letter_queue=self.dead_letters))
+        service = "events.amazonaws.com"
+        by_rule = iam.ServicePrincipal(service, conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}})
+        self.queue.add_to_resource_policy(
+            iam.PolicyStatement(principals=[by_rule], actions=["sqs:SendMessage"], resources=[self.queue.queue_arn])
+        )
+        # Not for the one rule: it needs the queue, which needs the key, which would need the rule.
+        by_account = iam.ServicePrincipal(service, conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}})
+        self._key.grant(by_account, *WRITE)
 
     def feed(
         self,

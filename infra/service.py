@@ -12,7 +12,7 @@ from infra.intake import Intake
 from infra.model import Model
 from infra.monitoring import Monitoring
 from infra.notices import Notices
-from infra.storage import ARTIFACTS, BATCHES, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, Storage
+from infra.storage import Storage
 from infra.training import Training
 
 
@@ -107,62 +107,58 @@ class Service(Stack):
 
     def _grant_ingest(self) -> None:
         ingest = self.intake.ingest
-        self.storage.uploads.grant_read(ingest)
-        self.storage.work.grant_put(ingest, f"{INSTANCES}*")
+        self.storage.grant_read_uploads(ingest)
+        self.storage.grant_pin_copies(ingest)
         self.storage.grant_add_rows(ingest)
         self.intake.patient_key.grant_generate_mac(ingest)
-        self.batch.tick.queue.grant_send_messages(ingest)
+        self.batch.tick.grant_send(ingest)
 
     def _grant_dispatch(self) -> None:
         dispatch = self.batch.dispatch
         self.storage.grant_advance_rows(dispatch)
+        self.storage.grant_find_rows(dispatch, "ByStatus")
         self.storage.grant_advance_batches(dispatch)
-        self.storage.work.grant_read(dispatch, f"{BATCHES}*")
-        self.storage.work.grant_put(dispatch, f"{BATCHES}*")
+        self.storage.grant_write_manifests(dispatch)
         self.batch.grant_start_jobs(dispatch)
 
     def _grant_collect(self) -> None:
         collect = self.batch.collect
         self.storage.grant_advance_rows(collect)
         self.storage.grant_finish_batches(collect)
-        self.storage.work.grant_read(collect, f"{BATCHES}*")
-        self.storage.work.grant_read(collect, f"{OUTPUTS}*")
+        self.storage.grant_read_outputs(collect)
         self.storage.grant_delete_copies(collect)
-        self.storage.results.grant_read(collect, f"{PREDICTIONS}*")
-        self.storage.results.grant_put(collect, f"{PREDICTIONS}*")
+        self.storage.grant_keep_predictions(collect)
         self.batch.grant_describe_jobs(collect)
-        self.batch.tick.queue.grant_send_messages(collect)
+        self.batch.tick.grant_send(collect)
 
     def _grant_sweep(self) -> None:
         sweep = self.batch.sweep
         self.storage.grant_advance_rows(sweep)
+        self.storage.grant_find_rows(sweep, "ByStatus", "ByModel")
         self.storage.grant_advance_batches(sweep)
-        self.storage.work.grant_read(sweep, f"{BATCHES}*")
-        self.storage.work.grant_put(sweep, f"{BATCHES}*")
-        self.storage.work.grant_read(sweep, f"{OUTPUTS}*")
+        self.storage.grant_write_manifests(sweep)
+        self.storage.grant_read_outputs(sweep)
         self.storage.grant_delete_copies(sweep)
-        self.storage.results.grant_read(sweep, f"{PREDICTIONS}*")
-        self.storage.results.grant_put(sweep, f"{PREDICTIONS}*")
+        self.storage.grant_keep_predictions(sweep)
         self.batch.grant_start_jobs(sweep)
         self.batch.grant_stop_jobs(sweep)
-        self.batch.tick.queue.grant_send_messages(sweep)
+        self.batch.tick.grant_send(sweep)
 
     def _grant_retraining(self) -> None:
         snapshot, gate = self.training.snapshot, self.training.gate
         self.storage.grant_freeze_cohorts(snapshot)
         self.storage.grant_read_champion(snapshot)
         self.intake.patient_key.grant_generate_mac(snapshot)
-        self.storage.training.grant_read(gate, f"{RUNS}*")
-        self.storage.training.grant_put(gate, f"{RUNS}*")
+        self.storage.grant_judge_runs(gate)
 
     def _grant_promotion(self) -> None:
         promote, approve = self.training.promote, self.training.approve
-        self.storage.training.grant_read(promote, f"{RUNS}*")
-        self.storage.models.grant_put(promote, f"{ARTIFACTS}*")
+        self.storage.grant_read_runs(promote)
+        self.storage.grant_keep_artifacts(promote)
         self.model.grant_register(promote)
         self.model.grant_pull(promote)  # SageMaker looks up the image's digest for whoever registers a version
         for promoter in (promote, approve):
-            self.storage.models.grant_read(promoter, f"{ARTIFACTS}*")
+            self.storage.grant_artifacts(promoter)
             self.storage.grant_move_champion(promoter)
             self.model.grant_promote(promoter)
-            self.batch.tick.queue.grant_send_messages(promoter)
+            self.batch.tick.grant_send(promoter)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import Duration, Size
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -15,6 +13,7 @@ from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.job_role import JobRole
 from infra.model import Model
+from infra.notices import Notices
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 from infra.workflow import Workflow
@@ -39,7 +38,7 @@ class Training(Construct):
         model: Model,
         patient_key: kms.IKey,
         tick: sqs.IQueue,
-        notices: sns.ITopic,
+        notices: Notices,
         defaults: FunctionDefaults,
     ) -> None:
         super().__init__(scope, id_)
@@ -108,7 +107,7 @@ class Training(Construct):
         )
 
     def _route_approvals(self, group: str) -> None:
-        events.Rule(
+        approved = events.Rule(
             self,
             "Approved",
             description="Every approval of a version of the service's model package group",
@@ -117,8 +116,8 @@ class Training(Construct):
                 detail_type=["SageMaker Model Package State Change"],
                 detail={"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved"]},
             ),
-            targets=[targets.SqsQueue(self.approvals.queue, dead_letter_queue=self.approvals.dead_letters)],
         )
+        self.approvals.hear(approved)
 
 
 def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.IKey) -> SnapshotSettings:

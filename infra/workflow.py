@@ -8,14 +8,16 @@ from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import StageConfig
+from infra.data_grants import RUNS
 from infra.function import Function
+from infra.grants import WRITE, allow_key
 from infra.job_requests import JobRequests
-from infra.storage import RUNS, Storage
+from infra.notices import Notices
+from infra.storage import Storage
 from infra.workflow_role import WorkflowRole
 from infra.workflow_states import States
 
@@ -39,13 +41,13 @@ class Workflow(Construct):
         snapshot: Function,
         gate: Function,
         promote: Function,
-        notices: sns.ITopic,
+        notices: Notices,
     ) -> None:
         super().__init__(scope, id_)
         self.role = WorkflowRole(
             self, "Role", job_prefix=config.service_name, job_role=job_role, functions=[snapshot, gate, promote]
         )
-        notices.grant_publish(self.role)
+        notices.grant_tell(self.role)
         states = States(
             self,
             "States",
@@ -92,7 +94,7 @@ class Workflow(Construct):
             kms_key_id=key.key_arn,
             kms_data_key_reuse_period_seconds=DATA_KEY_REUSED.to_seconds(),
         )
-        key.grant(self.role, "kms:Decrypt", "kms:GenerateDataKey")
+        allow_key(self.role, key, WRITE)
         own_logs = Stack.of(self).format_arn(service="logs", resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME)
         log_delivery = iam.ServicePrincipal(
             "delivery.logs.amazonaws.com",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Aws, Stack
+from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
+
+from infra.grants import acknowledge_inline_policy, allow, arn_of
 
 JOB_KINDS = {
     "training-job": ("TrainingJob", ("train",)),
@@ -18,6 +20,12 @@ EVENT_RULES = (
     "StepFunctionsGetEventsForSageMakerTrainingJobsRule",
     "StepFunctionsGetEventsForSageMakerProcessingJobsRule",
 )
+
+LOG_DELIVERY = (
+    *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
+    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+)
+TRACES = ("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets")
 
 
 class WorkflowRole(iam.Role):
@@ -40,55 +48,28 @@ class WorkflowRole(iam.Role):
                 "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
             ),
         )
+        acknowledge_inline_policy(self)
         # Not the functions' own grant: it adds every version and alias of theirs, and none is ever called.
-        self._may(["lambda:InvokeFunction"], [function.function_arn for function in functions])
+        allow(self, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
         self._may_run_jobs(job_prefix, job_role)
         self._may_log_and_trace()
 
     def _may_run_jobs(self, prefix: str, job_role: iam.IRole) -> None:
-        stack = Stack.of(self)
         for resource, (kind, purposes) in JOB_KINDS.items():
-            jobs = [
-                stack.format_arn(service="sagemaker", resource=resource, resource_name=f"{prefix}-{purpose}-*")
-                for purpose in purposes
-            ]
+            jobs = [arn_of(self, "sagemaker", resource, f"{prefix}-{purpose}-*") for purpose in purposes]
             verbs = [f"sagemaker:{verb}{kind}" for verb in ("Create", "Describe", "Stop")]
             # Step Functions tags what it starts.
-            self._may([*verbs, "sagemaker:AddTags", "sagemaker:ListTags"], jobs)
-        self._may(
-            ["iam:PassRole"],
-            [job_role.role_arn],
-            {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-        )
-        rules = [stack.format_arn(service="events", resource="rule", resource_name=rule) for rule in EVENT_RULES]
-        self._may(["events:PutTargets", "events:PutRule", "events:DescribeRule"], rules)
+            allow(
+                self,
+                *(*verbs, "sagemaker:AddTags", "sagemaker:ListTags"),
+                on=jobs,
+                because="Every run has jobs of its own, named after the service and what they do.",
+            )
+        to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+        allow(self, "iam:PassRole", on=[job_role.role_arn], when=to_sagemaker)
+        rules = [arn_of(self, "events", "rule", rule) for rule in EVENT_RULES]
+        allow(self, "events:PutTargets", "events:PutRule", "events:DescribeRule", on=rules)
 
     def _may_log_and_trace(self) -> None:
-        # None of these actions knows a resource.
-        self._may(
-            [
-                "logs:CreateLogDelivery",
-                "logs:GetLogDelivery",
-                "logs:UpdateLogDelivery",
-                "logs:DeleteLogDelivery",
-                "logs:ListLogDeliveries",
-                "logs:PutResourcePolicy",
-                "logs:DescribeResourcePolicies",
-                "logs:DescribeLogGroups",
-            ],
-            ["*"],
-        )
-        self._may(
-            [
-                "xray:PutTraceSegments",
-                "xray:PutTelemetryRecords",
-                "xray:GetSamplingRules",
-                "xray:GetSamplingTargets",
-            ],
-            ["*"],
-        )
-
-    def _may(
-        self, actions: Sequence[str], resources: Sequence[str], conditions: dict[str, dict[str, str]] | None = None
-    ) -> None:
-        self.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions))
+        for actions in (LOG_DELIVERY, TRACES):
+            allow(self, *actions, on=["*"], because="None of these actions knows a resource.")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.infra.conftest import text
+
 
 def test_every_new_object_of_the_uploads_bucket_reaches_the_queue_or_its_dead_letters(default: Any) -> None:
     rule = default.named("AWS::Events::Rule", "IntakeObjectCreated")
@@ -15,11 +17,12 @@ def test_every_new_object_of_the_uploads_bucket_reaches_the_queue_or_its_dead_le
     assert "IntakeUploadsDeadLetters" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
 
 
-def test_eventbridge_may_send_to_the_queue_from_this_account_only(default: Any) -> None:
+def test_eventbridge_may_send_to_the_queue_for_its_rule_only(default: Any) -> None:
     policy = default.named("AWS::SQS::QueuePolicy", "IntakeUploadsQueuePolicy")["PolicyDocument"]["Statement"]
     (allowed,) = (one for one in policy if one["Effect"] == "Allow")
-    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
-    assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    ((source, rule),) = allowed["Condition"]["ArnEquals"].items()
+    assert (source, text(rule)) == ("aws:SourceArn", "<IntakeObjectCreated>")
 
 
 def test_ingest_takes_uploads_by_fifty(default: Any) -> None:

@@ -18,7 +18,8 @@ def test_alarms_may_publish_to_the_encrypted_topic_over_tls_only(default: Any) -
     assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     key_policy = default.named("AWS::KMS::Key", "StorageKey")["KeyPolicy"]["Statement"]
-    assert {"Service": "cloudwatch.amazonaws.com"} in [one["Principal"] for one in key_policy]
+    (use,) = (one for one in key_policy if "cloudwatch.amazonaws.com" in str(one["Principal"]))
+    assert use["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
 @pytest.mark.parametrize(

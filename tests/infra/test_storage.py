@@ -4,7 +4,7 @@ from typing import Any
 
 from functions.aws.index import IndexName
 from functions.domain import layout
-from infra import storage
+from infra import data_grants
 
 DATA_BUCKETS = ("StorageUploads", "StorageWork", "StorageResults", "StorageModels", "StorageTraining")
 
@@ -81,7 +81,7 @@ def test_the_index_answers_every_question_that_the_functions_ask(default: Any) -
 
 def test_the_prefixes_that_are_granted_are_those_that_keys_have() -> None:
     names = ("INSTANCES", "BATCHES", "OUTPUTS", "PREDICTIONS", "ARTIFACTS", "COHORTS", "SLICES", "RUNS")
-    assert {name: getattr(storage, name) for name in names} == {name: getattr(layout, name) for name in names}
+    assert {name: getattr(data_grants, name) for name in names} == {name: getattr(layout, name) for name in names}
 
 
 def test_cloudwatch_logs_may_use_the_key_for_the_stacks_own_log_groups_only(default: Any) -> None:

@@ -1,0 +1,171 @@
+"""Who may do what with the data: one grant a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.grants import KEEP, READ, WRITE, allow, allow_key
+
+# The key prefixes of functions/domain/layout.py (infra imports only the settings of functions; a test compares them).
+INSTANCES = "instances/"
+BATCHES = "batches/"
+OUTPUTS = "outputs/"
+PREDICTIONS = "predictions/"
+ARTIFACTS = "artifacts/"
+COHORTS = "cohorts/"
+SLICES = "slices/"
+RUNS = "runs/"
+
+READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem")
+KEYS_ARE_MANY = "The keys below a prefix are those of all uploads, batches, runs or models: only the prefix is known."
+
+
+class DataGrants(Construct):
+    """The grants of Storage, which makes what they speak of."""
+
+    uploads: s3.Bucket
+    work: s3.Bucket
+    results: s3.Bucket
+    models: s3.Bucket
+    training: s3.Bucket
+    index: dynamodb.Table
+    batches: dynamodb.Table
+    key: kms.Key
+
+    def grant_read_uploads(self, grantee: iam.IGrantable) -> None:
+        """May read every version of every upload, and see that one is gone."""
+        everything = self.uploads.arn_for_objects("*")
+        allow(grantee, "s3:GetObject", "s3:GetObjectVersion", on=[everything], because="Uploads have any keys.")
+        # S3 answers "no such key" or "no such version" only to those who may list them, "access denied" to others.
+        allow(grantee, "s3:ListBucket", "s3:ListBucketVersions", on=[self.uploads.bucket_arn])
+        allow_key(grantee, self.key, READ)
+
+    def grant_pin_copies(self, grantee: iam.IGrantable) -> None:
+        """May write the pinned copies of uploads."""
+        self._allow_objects(grantee, self.work, INSTANCES, "s3:PutObject")
+        allow_key(grantee, self.key, WRITE)
+
+    def grant_delete_copies(self, grantee: iam.IGrantable) -> None:
+        """May delete the pinned copies of uploads, and no other object."""
+        self._allow_objects(grantee, self.work, INSTANCES, "s3:DeleteObject")
+
+    def grant_write_manifests(self, grantee: iam.IGrantable) -> None:
+        """May write the documents of batches, and read them again."""
+        self._allow_objects(grantee, self.work, BATCHES, "s3:GetObject", "s3:PutObject")
+        allow_key(grantee, self.key, WRITE)
+
+    def grant_read_outputs(self, grantee: iam.IGrantable) -> None:
+        """May find and read what transform jobs answered, and the manifests that say about what."""
+        self._allow_objects(grantee, self.work, BATCHES, "s3:GetObject")
+        self._allow_objects(grantee, self.work, OUTPUTS, "s3:GetObject")
+        allow(grantee, "s3:ListBucket", on=[self.work.bucket_arn], when=_below(OUTPUTS))
+        allow_key(grantee, self.key, READ)
+
+    def grant_keep_predictions(self, grantee: iam.IGrantable) -> None:
+        """May write predictions, and read those that are there already."""
+        self._allow_objects(grantee, self.results, PREDICTIONS, "s3:GetObject", "s3:PutObject")
+        allow_key(grantee, self.key, WRITE)
+
+    def grant_add_rows(self, grantee: iam.IGrantable) -> None:
+        """May write the row of a new Upload, and see whether it has one."""
+        allow(grantee, *READ_ITEMS, "dynamodb:PutItem", on=[self.index.table_arn])
+        allow_key(grantee, self.key, KEEP)
+
+    def grant_advance_rows(self, grantee: iam.IGrantable) -> None:
+        """May read rows and change them: never Scan, never write a new one, never delete one."""
+        allow(grantee, *READ_ITEMS, "dynamodb:UpdateItem", on=[self.index.table_arn])
+        allow_key(grantee, self.key, KEEP)
+
+    def grant_find_rows(self, grantee: iam.IGrantable, *indexes: str) -> None:
+        """May find rows by these of the INDEX_QUERIES, which are no others' to ask."""
+        allow(grantee, "dynamodb:Query", on=[f"{self.index.table_arn}/index/{name}" for name in indexes])
+
+    def grant_advance_batches(self, grantee: iam.IGrantable) -> None:
+        """May read, open, fence, advance and finish batches, and take and free their slots."""
+        writes = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
+        allow(grantee, *READ_ITEMS, *writes, on=[self.batches.table_arn])
+        allow_key(grantee, self.key, KEEP)
+
+    def grant_finish_batches(self, grantee: iam.IGrantable) -> None:
+        """May read and finish batches and free their slots: never open one, never move the champion."""
+        allow(grantee, *READ_ITEMS, "dynamodb:UpdateItem", "dynamodb:DeleteItem", on=[self.batches.table_arn])
+        allow_key(grantee, self.key, KEEP)
+
+    def grant_read_champion(self, grantee: iam.IGrantable) -> None:
+        """May see which model is the champion."""
+        allow(grantee, "dynamodb:GetItem", on=[self.batches.table_arn])
+        allow_key(grantee, self.key, READ)
+
+    def grant_move_champion(self, grantee: iam.IGrantable) -> None:
+        """May move the champion, if it still is who it was, and keep what became of versions: never Scan or Query."""
+        writes = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+        allow(grantee, "dynamodb:GetItem", *writes, on=[self.batches.table_arn])
+        allow_key(grantee, self.key, KEEP)
+
+    def grant_freeze_cohorts(self, grantee: iam.IGrantable) -> None:
+        """May read every version of what people label, and keep copies of it and the documents of runs."""
+        self._allow_objects(grantee, self.training, COHORTS, "s3:GetObject", "s3:GetObjectVersion")
+        self._allow_objects(grantee, self.training, SLICES, "s3:GetObject", "s3:PutObject")
+        self._allow_objects(grantee, self.training, RUNS, "s3:GetObject", "s3:PutObject")
+        allow(grantee, "s3:ListBucketVersions", on=[self.training.bucket_arn], when=_below(COHORTS))
+        self._allow_to_miss(grantee, self.training)
+        allow_key(grantee, self.key, WRITE)
+
+    def grant_judge_runs(self, grantee: iam.IGrantable) -> None:
+        """May read the documents of runs, see that one is missing, and write verdicts beside them."""
+        self._allow_objects(grantee, self.training, RUNS, "s3:GetObject", "s3:PutObject")
+        self._allow_to_miss(grantee, self.training)
+        allow_key(grantee, self.key, WRITE)
+
+    def grant_read_runs(self, grantee: iam.IGrantable) -> None:
+        """May read what runs made."""
+        self._allow_objects(grantee, self.training, RUNS, "s3:GetObject")
+        allow_key(grantee, self.key, READ)
+
+    def grant_artifacts(self, grantee: iam.IGrantable) -> None:
+        """May read models: all that a real-time endpoint needs, since requests and answers come and go by HTTP."""
+        self._allow_objects(grantee, self.models, ARTIFACTS, "s3:GetObject")
+        allow_key(grantee, self.key, READ)
+
+    def grant_keep_artifacts(self, grantee: iam.IGrantable) -> None:
+        """May store models."""
+        self._allow_objects(grantee, self.models, ARTIFACTS, "s3:PutObject")
+        allow_key(grantee, self.key, WRITE)
+
+    def grant_job_data(self, job_role: iam.Role) -> None:
+        """May read the inputs and the model of a transform job and write its outputs, as SageMaker does for it."""
+        for bucket, prefix in ((self.work, INSTANCES), (self.work, BATCHES), (self.models, ARTIFACTS)):
+            self._allow_objects(job_role, bucket, prefix, "s3:GetObject")
+        self._allow_objects(job_role, self.work, OUTPUTS, "s3:PutObject", "s3:AbortMultipartUpload")
+        allow(job_role, "s3:ListBucket", on=[self.work.bucket_arn], when=_below(INSTANCES, BATCHES, OUTPUTS))
+        allow_key(job_role, self.key, KEEP)
+
+    def grant_training_data(self, job_role: iam.Role) -> None:
+        """May read what the jobs of a retraining read (slices, runs, the champion) and write their outputs."""
+        for bucket, prefix in ((self.training, SLICES), (self.training, RUNS), (self.models, ARTIFACTS)):
+            self._allow_objects(job_role, bucket, prefix, "s3:GetObject")
+        self._allow_objects(job_role, self.training, RUNS, "s3:PutObject", "s3:AbortMultipartUpload")
+        allow(job_role, "s3:ListBucket", on=[self.training.bucket_arn], when=_below(SLICES, RUNS))
+        allow(job_role, "s3:ListBucket", on=[self.models.bucket_arn], when=_below(ARTIFACTS))
+        allow_key(job_role, self.key, KEEP)
+        # The disks of a job are made by EC2, which uses the key by a grant that the job's role makes.
+        for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        allow(job_role, "kms:CreateGrant", on=[self.key.key_arn], when=for_aws)
+
+    def _allow_objects(self, grantee: iam.IGrantable, bucket: s3.Bucket, prefix: str, *actions: str) -> None:
+        allow(grantee, *actions, on=[bucket.arn_for_objects(f"{prefix}*")], because=KEYS_ARE_MANY)
+
+    def _allow_to_miss(self, grantee: iam.IGrantable, bucket: s3.Bucket) -> None:
+        # Without a prefix: S3 answers "no such key" only to those who may list, and "access denied" to others.
+        allow(grantee, "s3:ListBucket", on=[bucket.bucket_arn])
+
+
+def _below(*prefixes: str) -> dict[str, Any]:
+    """The condition that binds a listing to key prefixes."""
+    return {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}}
