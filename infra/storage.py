@@ -136,8 +136,30 @@ class Storage(DataGrants):
                 "HIPAA.Security-S3BucketVersioningEnabled",
                 because="It holds copies of versions that another bucket keeps, and a patient's data must not pile up.",
             )
+        self._deny_other_encryption(bucket)
         _acknowledge_one_region(bucket)
         return bucket
+
+    def _deny_other_encryption(self, bucket: s3.Bucket) -> None:
+        """Refuse objects that ask for another encryption than the bucket's own; to ask for none is to get that.
+
+        A negated operator is true of a header that is not there, hence the Null beside it. Not refused is a put that
+        asks for KMS and names no key, as SageMaker may write checkpoints: S3 then takes the account's own key for S3.
+        """
+        for sid, header, expected in (
+            ("DenyOtherEncryption", "s3:x-amz-server-side-encryption", "aws:kms"),
+            ("DenyOtherKeys", "s3:x-amz-server-side-encryption-aws-kms-key-id", self.key.key_arn),
+        ):
+            bucket.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["s3:PutObject"],
+                    resources=[bucket.arn_for_objects("*")],
+                    conditions={"Null": {header: "false"}, "StringNotEquals": {header: expected}},
+                )
+            )
 
     def _table(self, name: str, partition: str) -> dynamodb.Table:
         table = dynamodb.Table(

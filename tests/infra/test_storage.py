@@ -5,6 +5,7 @@ from typing import Any
 from functions.aws.index import IndexName
 from functions.domain import layout
 from infra import data_grants
+from tests.infra.conftest import text
 
 DATA_BUCKETS = ("StorageUploads", "StorageWork", "StorageResults", "StorageModels", "StorageTraining")
 
@@ -77,6 +78,32 @@ def test_the_index_answers_every_question_that_the_functions_ask(default: Any) -
         for index in default.named("AWS::DynamoDB::Table", "StorageIndex")["GlobalSecondaryIndexes"]
     }
     assert indexes == {(one.title, one.partition, one.sort, "ALL") for one in IndexName}
+
+
+def test_no_object_asks_for_another_encryption_or_another_key_than_its_bucket_has(default: Any) -> None:
+    for name in DATA_BUCKETS:
+        statements = default.named("AWS::S3::BucketPolicy", f"{name}Policy")["PolicyDocument"]["Statement"]
+        denied = {one["Sid"]: one for one in statements if one["Effect"] == "Deny" and "Sid" in one}
+        header = "s3:x-amz-server-side-encryption"
+        for sid, key, expected in (
+            ("DenyOtherEncryption", header, "aws:kms"),
+            ("DenyOtherKeys", f"{header}-aws-kms-key-id", "<StorageKey>"),
+        ):
+            statement = denied[sid]
+            assert (statement["Action"], statement["Principal"]) == ("s3:PutObject", {"AWS": "*"})
+            assert text(statement["Resource"]) == f"<{name}>/*"
+            # Without the Null, an object that asks for nothing, and so gets the bucket's encryption, would be denied.
+            assert statement["Condition"]["Null"] == {key: "false"}
+            assert text(statement["Condition"]["StringNotEquals"][key]) == expected
+
+
+def test_every_key_of_data_rotates(default: Any) -> None:
+    keys = default.of_type("AWS::KMS::Key")
+    rotating = {name for name, key in keys.items() if key.get("EnableKeyRotation")}
+    # A key for HMACs cannot rotate, and must not: a patient would become another one.
+    assert {name for name in keys if name not in rotating} == {
+        name for name, key in keys.items() if key.get("KeyUsage") == "GENERATE_VERIFY_MAC"
+    }
 
 
 def test_the_prefixes_that_are_granted_are_those_that_keys_have() -> None:
