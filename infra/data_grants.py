@@ -79,7 +79,7 @@ class DataGrants(Construct):
 
     def grant_advance_rows(self, grantee: iam.IGrantable) -> None:
         """May read rows and change them: never Scan, never write a new one, never delete one."""
-        allow(grantee, *READ_ITEMS, "dynamodb:UpdateItem", on=[self.index.table_arn])
+        allow(grantee, "dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[self.index.table_arn])
         allow_key(grantee, self.key, KEEP)
 
     def grant_find_rows(self, grantee: iam.IGrantable, *indexes: str) -> None:
@@ -94,7 +94,8 @@ class DataGrants(Construct):
 
     def grant_finish_batches(self, grantee: iam.IGrantable) -> None:
         """May read and finish batches and free their slots: never open one, never move the champion."""
-        allow(grantee, *READ_ITEMS, "dynamodb:UpdateItem", "dynamodb:DeleteItem", on=[self.batches.table_arn])
+        actions = ("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+        allow(grantee, *actions, on=[self.batches.table_arn])
         allow_key(grantee, self.key, KEEP)
 
     def grant_read_champion(self, grantee: iam.IGrantable) -> None:

@@ -66,18 +66,18 @@ class Model(Construct):
             allow(grantee, "ecr:GetAuthorizationToken", on=["*"], because="The action knows no resources.")
 
     def grant_register(self, grantee: iam.IGrantable) -> None:
-        """May add versions to the group."""
-        allow(grantee, "sagemaker:CreateModelPackage", on=[self._group_arn])
-        self._allow_versions(grantee, "CreateModelPackage")
-
-    def grant_promote(self, grantee: iam.IGrantable) -> None:
-        """May find and approve or reject versions of the group, and make the Models that transform jobs use."""
+        """May add versions to the group, and find those of it that there are."""
         allow(
             grantee,
             "sagemaker:ListModelPackages",
             on=["*"],
             because="IAM's reference names no resource that it always asks about when versions are listed.",
         )
+        allow(grantee, "sagemaker:CreateModelPackage", on=[self._group_arn])
+        self._allow_versions(grantee, "CreateModelPackage")
+
+    def grant_promote(self, grantee: iam.IGrantable) -> None:
+        """May approve or reject versions of the group, and make the Models that transform jobs use."""
         self._allow_versions(grantee, "DescribeModelPackage", "UpdateModelPackage")
         # The Models' names start with the group's.
         models = arn_of(self, "sagemaker", "model", f"{self._group}-*")

@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from functions.domain.row import Status
@@ -121,3 +123,35 @@ def test_a_version_that_is_gone_before_ingest_is_refused_by_name(service: Servic
 
     row = service.rows({"gone": layout.upload_id("never-there.dcm", "0123456789")})["gone"]
     assert (row.status, row.code) == (Status.REFUSED, "ObjectGone")
+
+
+def as_role_of(service: Service, function: str) -> Any:
+    """An S3 client that may do what a function may."""
+    pages = service.connection.client("lambda").get_paginator("list_functions").paginate()
+    (role,) = (one["Role"] for page in pages for one in page["Functions"] if function in one["FunctionName"])
+    session = service.connection.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    return boto3.client(
+        "s3",
+        endpoint_url=service.connection.s3.meta.endpoint_url,
+        region_name=service.connection.s3.meta.region_name,
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
+
+
+def test_nobody_stores_anything_under_another_encryption_or_another_key(service: Service) -> None:
+    s3, deployment = as_role_of(service, "Gate"), service.connection.deployment
+    ours: dict[str, str] = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": deployment.data_key_arn}
+    other = ours | {"SSEKMSKeyId": deployment.data_key_arn[:-1] + "x"}
+
+    def put(encryption: dict[str, str], key: str = "runs/test/note.json") -> None:
+        s3.put_object(Bucket=deployment.training_bucket_name, Key=key, Body=b"{}", **encryption)
+
+    put({})
+    put(ours)
+    for encryption in ({"ServerSideEncryption": "AES256"}, other):
+        with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+            put(encryption)
+    with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+        put({}, "cohorts/test/note.json")

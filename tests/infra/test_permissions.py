@@ -110,7 +110,6 @@ def test_rows_are_written_by_ingest_and_changed_by_the_others(default: Any) -> N
     }
     for function in ("BatchDispatch", "BatchCollect", "BatchSweep"):
         assert on(default.permissions(function), "<StorageIndex>") - {"dynamodb:Query"} == {
-            "dynamodb:GetItem",
             "dynamodb:BatchGetItem",
             "dynamodb:UpdateItem",
         }

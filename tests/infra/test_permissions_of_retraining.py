@@ -60,12 +60,15 @@ def test_artifacts_are_written_by_promote_and_read_by_those_who_serve_or_compare
 def test_promoters_work_with_the_services_own_versions_and_models(default: Any) -> None:
     group, versions = f"{SAGEMAKER}:model-package-group/wetread", f"{SAGEMAKER}:model-package/wetread/*"
     promoting = {
-        ("sagemaker:ListModelPackages", "*"),
         ("sagemaker:DescribeModelPackage", versions),
         ("sagemaker:UpdateModelPackage", versions),
         ("sagemaker:CreateModel", f"{SAGEMAKER}:model/wetread-*"),
     }
-    registering = {("sagemaker:CreateModelPackage", group), ("sagemaker:CreateModelPackage", versions)}
+    registering = {
+        ("sagemaker:ListModelPackages", "*"),
+        ("sagemaker:CreateModelPackage", group),
+        ("sagemaker:CreateModelPackage", versions),
+    }
     assert to(default.permissions("TrainingApprove"), "sagemaker") == promoting
     assert to(default.permissions("TrainingPromote"), "sagemaker") == promoting | registering
     for promoter in PROMOTERS:

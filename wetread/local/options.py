@@ -38,6 +38,8 @@ class Options:
     """The share of state-change events that are never sent."""
     sagemaker_doubled_events: float = 0.0
     """The share of state-change events that are sent twice."""
+    iam_record: str = ""
+    """A file to which every question is added that IAM is asked about a role; "" keeps none."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Options:

@@ -20,7 +20,7 @@ from ministack import app as emulator_app  # before hypercorn, which it adapts
 from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
-from wetread.local import mends
+from wetread.local import mends, questions
 from wetread.local.container_process import IMAGE_COMMAND
 from wetread.local.home import Home
 from wetread.local.lambdas import plug as lambda_plug
@@ -48,6 +48,8 @@ async def serve(home: Home, options: Options) -> None:
     shutil.rmtree(home.scratch, ignore_errors=True)
     home.scratch.mkdir(parents=True)
     mends.install(lambda_concurrency=options.lambda_concurrency)
+    if options.iam_record:
+        questions.record(Path(options.iam_record))
     pool = _lambda_pool(home.scratch / "lambda", options)
     lambda_plug.install(pool)
     snapshots = Snapshots()

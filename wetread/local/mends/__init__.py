@@ -8,6 +8,7 @@ from __future__ import annotations
 from wetread.local.mends import (
     copy_checksum,
     created_settings,
+    encryption_keys,
     event_targets,
     execution_history,
     execution_start,
@@ -35,6 +36,7 @@ def install(*, lambda_concurrency: int) -> None:
         copy_checksum,
         object_versions,
         object_events,
+        encryption_keys,
         queue_messages,
         queue_redrive,
         event_targets,

@@ -1,0 +1,123 @@
+"""The sweep alone: events of jobs are lost, ticks are not heard, and uploads get their rows all the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from functions.aws.champion import Withdrawal
+from functions.aws.index import IndexName
+from functions.domain.row import Status, timestamp
+from tests.e2e.conftest import Service
+from wetread.connection import Choice, connect
+from wetread.demo.phantoms import phantom_bytes
+from wetread.local import cloud
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
+    """A service with a champion in which nobody starts or collects jobs but the sweep."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
+    patch.setenv("WETREAD_SAGEMAKER_LOST_EVENTS", "1")
+    try:
+        cloud.up(tether=True)
+        connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
+        registry = connection.registry
+        registry.promote(registry.register(artifact).model_package)
+        service = Service(connection, artifact, dict(os.environ))
+        functions = connection.client("lambda")
+        (mapping,) = functions.list_event_source_mappings(FunctionName=function(service, "Dispatch"))[
+            "EventSourceMappings"
+        ]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        configure(service, STALE_SECONDS="1")
+        yield service
+    finally:
+        cloud.down()
+        patch.undo()
+
+
+def function(service: Service, name: str) -> str:
+    """The function's name in this deployment."""
+    pages = service.connection.client("lambda").get_paginator("list_functions").paginate()
+    (found,) = [one["FunctionName"] for page in pages for one in page["Functions"] if name in one["FunctionName"]]
+    return str(found)
+
+
+def configure(service: Service, **variables: str) -> None:
+    """Change settings of the sweep."""
+    functions, name = service.connection.client("lambda"), function(service, "Sweep")
+    known = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": known | variables})
+
+
+def sweep(service: Service) -> None:
+    answer = service.connection.client("lambda").invoke(FunctionName=function(service, "Sweep"))
+    assert "FunctionError" not in answer, answer["Payload"].read()
+
+
+def sweep_until_all_have_ended(service: Service, uploads: Mapping[str, str]) -> None:
+    deadline = time.monotonic() + 240
+    while not all(row.status.terminal for row in service.connection.index.get_many(uploads.values()).values()):
+        assert time.monotonic() < deadline, service.connection.index.get_many(uploads.values())
+        sweep(service)
+        time.sleep(1)
+
+
+def stored(service: Service, name: str) -> dict[str, str]:
+    """Two uploads whose rows wait."""
+    bodies = {f"{name}/{n}.dcm": phantom_bytes("cap", 40 + n, 0, size=128, seed=len(name)) for n in range(2)}
+    uploads = service.put_all(bodies)
+    deadline = time.monotonic() + 60
+    while len(service.connection.index.get_many(uploads.values())) < len(uploads):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return uploads
+
+
+def test_uploads_are_read_though_nobody_is_told_of_anything(service: Service) -> None:
+    uploads = stored(service, "unheard")
+    sweep_until_all_have_ended(service, uploads)
+    rows = service.rows(uploads)
+    assert {row.status for row in rows.values()} == {Status.COMPLETED}
+
+
+def test_a_job_that_runs_too_long_is_stopped_and_its_uploads_are_read_by_another(service: Service) -> None:
+    before, uploads = set(service.jobs()), stored(service, "too-long")
+    configure(service, MAX_JOB_SECONDS="0")
+    while not set(service.jobs()) - before:
+        sweep(service)
+    sweep(service)
+    configure(service, MAX_JOB_SECONDS="3600")
+    sweep_until_all_have_ended(service, uploads)
+    assert {row.status for row in service.rows(uploads).values()} == {Status.COMPLETED}
+    sagemaker = service.connection.sagemaker
+    ends = [
+        sagemaker.describe_transform_job(TransformJobName=name)["TransformJobStatus"]
+        for name in set(service.jobs()) - before
+    ]
+    assert sorted(ends) == ["Completed", "Stopped"]
+
+
+def test_results_of_a_version_withdrawn_a_while_ago_are_marked(service: Service) -> None:
+    """As after a rollback whose own marks were lost; the pointer moves to a version that serves nobody."""
+    champions, now = service.connection.registry.champions, datetime.now(UTC)
+    current = champions.get()
+    assert current is not None
+    since = timestamp(now - timedelta(hours=1))
+    withdrawal = Withdrawal(model_package=current.model_package, withdrawn_at=since, reason="a test")
+    other = dataclasses.replace(current, model_package="wetread/0", promoted_at=timestamp(now))
+    assert champions.move(other, current, withdrawal)
+    sweep(service)
+    rows = service.connection.index.query(IndexName.BY_MODEL, current.model_package).rows
+    assert len(rows) == 4
+    assert {row.withdrawn_at for row in rows} == {since}
