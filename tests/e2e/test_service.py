@@ -141,17 +141,18 @@ def as_role_of(service: Service, function: str) -> Any:
 
 
 def test_nobody_stores_anything_under_another_encryption_or_another_key(service: Service) -> None:
-    s3, deployment = as_role_of(service, "Gate"), service.connection.deployment
-    ours: dict[str, str] = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": deployment.data_key_arn}
-    other = ours | {"SSEKMSKeyId": deployment.data_key_arn[:-1] + "x"}
+    s3, bucket = as_role_of(service, "Gate"), service.connection.deployment.training_bucket_name
+    encryption = service.connection.s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+    key_arn = encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]
+    ours = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_arn}
 
-    def put(encryption: dict[str, str], key: str = "runs/test/note.json") -> None:
-        s3.put_object(Bucket=deployment.training_bucket_name, Key=key, Body=b"{}", **encryption)
+    def put(headers: dict[str, str], key: str = "runs/test/note.json") -> None:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"{}", **headers)
 
     put({})
     put(ours)
-    for encryption in ({"ServerSideEncryption": "AES256"}, other):
+    for refused in ({"ServerSideEncryption": "AES256"}, ours | {"SSEKMSKeyId": f"{key_arn}0"}):
         with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
-            put(encryption)
+            put(refused)
     with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
         put({}, "cohorts/test/note.json")
