@@ -15,8 +15,17 @@ from infra.review import acknowledge, acknowledge_wildcard
 READ = ("kms:Decrypt",)
 # Whoever writes gets a fresh data key, and reads it again: S3 of the parts of an upload, SQS of its cached keys.
 WRITE = ("kms:Decrypt", "kms:GenerateDataKey")
-# A table's keys, and the disks and outputs of jobs, are also encrypted directly.
-KEEP = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey")
+# A table's keys, and the disks and outputs of jobs, are also encrypted directly. AWS's guide names all of these for a
+# table with a key of one's own; which of them DynamoDB really asks for, only AWS can show.
+KEEP = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
 
 
 def allow(

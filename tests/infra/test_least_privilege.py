@@ -24,7 +24,7 @@ UNASKED = (
     ("*", "xray:*", "Traces go to a daemon that the local cloud does not have."),
     ("*", "ecr:*", "The image is not pulled: its command runs as a process."),
     ("*", "kms:[!G]*", "S3, SQS, SNS and DynamoDB keep data without asking KMS for a key."),
-    ("*", "kms:GenerateDataKey", "S3, SQS, SNS and DynamoDB keep data without asking KMS for a key."),
+    ("*", "kms:GenerateDataKey*", "S3, SQS, SNS and DynamoDB keep data without asking KMS for a key."),
     ("*", "logs:*", "Whoever runs a function, a job or a state machine writes its log without its role."),
     ("*", "cloudwatch:PutMetricData", "The metrics of jobs are kept without their role."),
     ("IntakeIngest", "s3:ListBucket*", MISSING),
