@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from functions.domain.request import MOST_SEED
 from wetread import experiments
 from wetread.commands.session import Session, pass_session
-from wetread.commands.train import hyperparameters_of
+from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
 from wetread.console import note, program
 from wetread.problems import ConfigProblem
 from wetread.training_job import follow
@@ -26,16 +25,8 @@ from wetread.training_job import follow
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A changed copy of model_code/ to train with.  [default: the image's own]",
 )
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0, MOST_SEED), help="Of the split and of the training."
-)
-@click.option(
-    "--set",
-    "settings",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="A hyperparameter, such as epochs=40. May be given more than once.",
-)
+@seed_option
+@settings_option
 @click.option("--attach", metavar="JOB", help="Follow an experiment that was started before, instead of a new one.")
 @pass_session
 def experiment(

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from functions.domain.request import MOST_SEED
 from functions.domain.verdict import Risk
 from wetread import accounts, cohorts, training
 from wetread.commands.runs import tell
 from wetread.commands.session import Session, pass_session
+from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
 from wetread.console import note, program
 from wetread.following import follow
-from wetread.problems import ConfigProblem
 from wetread.runs import GOOD
 
 
@@ -33,16 +32,8 @@ from wetread.runs import GOOD
     multiple=True,
     help="A finding of the data gate that you accept; it stands on the model for good. May be given more than once.",
 )
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0, MOST_SEED), help="Of the split and of the training."
-)
-@click.option(
-    "--set",
-    "settings",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="A hyperparameter, such as epochs=40. May be given more than once.",
-)
+@seed_option
+@settings_option
 @pass_session
 def train(
     session: Session,
@@ -78,16 +69,3 @@ def train(
     tell(session, connection, run, accounts.reasons(connection, run))
     if run.outcome not in GOOD:
         raise click.exceptions.Exit(1)
-
-
-def hyperparameters_of(settings: tuple[str, ...]) -> dict[str, str]:
-    """NAME=VALUE texts as a document."""
-    found: dict[str, str] = {}
-    for text in settings:
-        name, sign, value = text.partition("=")
-        if not (name.strip() and sign and value.strip()):
-            raise ConfigProblem(f"--set takes NAME=VALUE, not {text!r}.", "Write for example --set epochs=40.")
-        if name.strip() in found:
-            raise ConfigProblem(f"--set names {name.strip()!r} twice.", "Give each hyperparameter once.")
-        found[name.strip()] = value.strip()
-    return found

@@ -1,0 +1,32 @@
+"""The options that say how to train: what `wetread train` and `wetread experiment` have in common."""
+
+from __future__ import annotations
+
+import click
+
+from functions.domain.request import MOST_SEED
+from wetread.problems import ConfigProblem
+
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, MOST_SEED), help="Of the split and of the training."
+)
+settings_option = click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A hyperparameter, such as epochs=40. May be given more than once.",
+)
+
+
+def hyperparameters_of(settings: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE texts as a document."""
+    found: dict[str, str] = {}
+    for text in settings:
+        name, sign, value = text.partition("=")
+        if not (name.strip() and sign and value.strip()):
+            raise ConfigProblem(f"--set takes NAME=VALUE, not {text!r}.", "Write for example --set epochs=40.")
+        if name.strip() in found:
+            raise ConfigProblem(f"--set names {name.strip()!r} twice.", "Give each hyperparameter once.")
+        found[name.strip()] = value.strip()
+    return found
