@@ -26,6 +26,7 @@ LOG_GB = 0.50  # CloudWatch Logs, ingested
 
 S3_PRICES: Mapping[str, float] = {
     "get_object": S3_READ,
+    "head_object": S3_READ,
     "put_object": S3_WRITE,
     "copy_object": S3_WRITE,
     "list_objects_v2": S3_WRITE,

@@ -66,6 +66,7 @@ class DispatchSettings:
     index_table: str
     batches_table: str
     work_bucket: str
+    models_bucket: str
     job_name_prefix: str
     slots: int
     max_batch: int

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
 from functions.aws.index import Index
@@ -57,12 +58,13 @@ def ticks(settings: IngestSettings | CollectSettings | ApproveSettings) -> Ticks
 
 def dispatching(settings: DispatchSettings) -> Dispatching:
     """The parts of ``functions.dispatch``."""
-    dynamodb = client("dynamodb")
+    dynamodb, s3 = client("dynamodb"), client("s3")
     return Dispatching(
         index=Index(dynamodb, settings.index_table),
         batches=Batches(dynamodb, settings.batches_table, settings.index_table),
         champions=Champions(dynamodb, settings.batches_table),
-        work=Documents(client("s3"), settings.work_bucket),
+        artifacts=Artifacts(s3, settings.models_bucket),
+        work=Documents(s3, settings.work_bucket),
         jobs=Jobs(client("sagemaker"), settings.work_bucket),
         shape=JobShape(
             instance_type=settings.instance_type,

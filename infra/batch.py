@@ -102,6 +102,7 @@ class Batch(Construct):
             index_table=storage.index.table_name,
             batches_table=storage.batches.table_name,
             work_bucket=storage.work.bucket_name,
+            models_bucket=storage.models.bucket_name,
             job_name_prefix=self._prefix,
             slots=config.slots,
             max_batch=config.max_batch,

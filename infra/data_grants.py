@@ -130,7 +130,7 @@ class DataGrants(Construct):
         allow_key(grantee, self.key, READ)
 
     def grant_artifacts(self, grantee: iam.IGrantable) -> None:
-        """May read models: all that a real-time endpoint needs, since requests and answers come and go by HTTP."""
+        """May read models, or see that one is what it was: all that an endpoint needs, whose requests come by HTTP."""
         self._allow_objects(grantee, self.models, ARTIFACTS, "s3:GetObject")
         allow_key(grantee, self.key, READ)
 

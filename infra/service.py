@@ -119,6 +119,7 @@ class Service(Stack):
         self.storage.grant_find_rows(dispatch, "ByStatus")
         self.storage.grant_advance_batches(dispatch)
         self.storage.grant_write_manifests(dispatch)
+        self.storage.grant_artifacts(dispatch)
         self.batch.grant_start_jobs(dispatch)
 
     def _grant_collect(self) -> None:
@@ -137,6 +138,7 @@ class Service(Stack):
         self.storage.grant_find_rows(sweep, "ByStatus", "ByModel")
         self.storage.grant_advance_batches(sweep)
         self.storage.grant_write_manifests(sweep)
+        self.storage.grant_artifacts(sweep)
         self.storage.grant_read_outputs(sweep)
         self.storage.grant_delete_copies(sweep)
         self.storage.grant_keep_predictions(sweep)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from functions.aws.artifacts import Artifacts
 from functions.aws.champion import Champion, Champions
 from functions.aws.items import error_code
 from functions.aws.ticks import Ticks
@@ -96,8 +97,14 @@ class Registry:
 
     def artifact_uri(self, version: ModelVersion) -> str:
         """Where a version's artifact is; raises PromotionRefused when it is not the one that was registered."""
-        self._check_artifact(version)
-        return layout.uri(self.models_bucket, layout.artifact_key(version.artifact_sha256))
+        artifacts = Artifacts(self.s3, self.models_bucket)
+        uri = artifacts.uri(version.artifact_sha256)
+        if not artifacts.is_intact(version.artifact_sha256):
+            raise PromotionRefused(
+                f"The artifact of {version.model_package} in {uri} is not the one that was registered; "
+                "register it again."
+            )
+        return uri
 
     def versions(self) -> list[ModelVersion]:
         """All versions, newest first."""
@@ -215,15 +222,6 @@ class Registry:
     def _set_approval(self, arn: str, status: ModelApprovalStatusType, reason: str = "") -> None:
         why: Any = {"ApprovalDescription": reason[:MOST_DESCRIPTION]} if reason else {}
         self.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, **why)
-
-    def _check_artifact(self, version: ModelVersion) -> None:
-        key = layout.artifact_key(version.artifact_sha256)
-        head = self.s3.head_object(Bucket=self.models_bucket, Key=key, ChecksumMode="ENABLED")
-        if base64.b64decode(head.get("ChecksumSHA256", "")).hex() != version.artifact_sha256:
-            raise PromotionRefused(
-                f"The artifact of {version.model_package} in {layout.uri(self.models_bucket, key)} is not the one that "
-                "was registered; register it again."
-            )
 
     def _create_model(self, version: ModelVersion, data_url: str) -> str:
         # A Model cannot be changed: another image or role makes another one, so that promoting again takes them up.

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions
 from functions.aws.index import Index
@@ -15,9 +16,14 @@ from functions.aws.jobs import Creation, Jobs, JobShape
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
+from functions.domain.errors import WetreadError
 from functions.domain.row import Row, Status, moment_of, timestamp
 
 WRITERS = 16  # rows written at once
+
+
+class ArtifactChanged(WetreadError):
+    """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,7 @@ class Dispatching:
     index: Index
     batches: Batches
     champions: Champions
+    artifacts: Artifacts
     work: Documents
     jobs: Jobs
     shape: JobShape
@@ -38,7 +45,8 @@ class Dispatching:
         """Start as many jobs as the policy allows now; return the names of those that were started.
 
         Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room): asking again at
-        once would find the same.
+        once would find the same. Raises ArtifactChanged, and starts nothing, while the champion's artifact is not what
+        was promoted: an error of the function raises its alarm, and uploads wait.
         """
         started: list[str] = []
         while (batch := self._open_next()) is not None and self.resume(batch):
@@ -55,6 +63,12 @@ class Dispatching:
         pending = self.index.pending(self.limits.max_batch) if free else []
         if not pending or decide(self._backlog(pending, len(held), champion), self.limits):
             return None
+        if not self.artifacts.is_intact(champion.artifact_sha256):
+            uri = self.artifacts.uri(champion.artifact_sha256)
+            raise ArtifactChanged(
+                f"The artifact of {champion.model_package} in {uri} is gone, or not the one that was promoted. "
+                "Restore its version, or promote another model."
+            )
         batch = self._new_batch(free[0], champion)
         chosen = [row.upload_id for row in candidates(pending, self.limits)]
         self.work.write_once(layout.candidates_key(batch.batch_id), chosen)

@@ -61,7 +61,7 @@ class Sweeping:
         mended = sum(repair.done for repair in repairs)
         if mended:
             self.ticks.send(self.clock())
-        started = self.dispatching.run()
+        started = self._try_to_dispatch()
         collected = [repair.outcome for repair in repairs if repair.outcome]
         total = Outcome(
             completed=sum(one.completed for one in collected),
@@ -69,8 +69,8 @@ class Sweeping:
             retried=sum(one.retried for one in collected),
             jobs_failed=sum(one.jobs_failed for one in collected),
         )
-        counts = {Metric.SWEEP_REPAIRS: float(mended), Metric.JOBS_SUBMITTED: float(len(started))}
-        failures = sum(repair.failed for repair in repairs) + (not self._try_to_mark())
+        counts = {Metric.SWEEP_REPAIRS: float(mended), Metric.JOBS_SUBMITTED: float(len(started or ()))}
+        failures = sum(repair.failed for repair in repairs) + (started is None) + (not self._try_to_mark())
         return Swept(measured=self._gauges() | counts | total.metrics(), failures=failures)
 
     def _try_to_mend(self, batch: Batch) -> Repair:
@@ -80,6 +80,14 @@ class Sweeping:
         except Exception:
             logger.exception("batch not mended", extra={"batch": batch.batch_id})
             return Repair(failed=True)
+
+    def _try_to_dispatch(self) -> list[str] | None:
+        """Start the jobs that the policy wants; None when that failed."""
+        try:
+            return self.dispatching.run()
+        except Exception:
+            logger.exception("nothing dispatched")
+            return None
 
     def _try_to_mark(self) -> bool:
         """Mark what nobody else has marked of withdrawn versions; False when that failed."""

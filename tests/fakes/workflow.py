@@ -22,9 +22,9 @@ from functions.flow.promoting import Approval, Promoting
 from functions.flow.snapshotting import Snapshotting
 from functions.flow.withdrawing import Withdrawing
 from tests.fakes.dicom import ct
-from tests.fakes.world import SERVED, World, relabelled
+from tests.fakes.world import MODELS, SERVED, World, relabelled
 
-TRAINING, MODELS = "training-bucket", "models-bucket"
+TRAINING = "training-bucket"
 LABELS = ("normal", "cap", "covid")
 WEIGHTS = b"weights"
 # As the product's default: the public sample is JPEG Lossless.

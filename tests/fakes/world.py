@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions
 from functions.aws.events import ObjectCreated
@@ -31,7 +32,8 @@ from tests.fakes.s3 import FakeS3
 from tests.fakes.services import FakeKMS, FakeSageMaker, FakeTicks
 from tests.fakes.wire import Wire
 
-UPLOADS, WORK, RESULTS = "uploads-bucket", "work-bucket", "results-bucket"
+UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
+ARTIFACT = b"the champion's model.tar.gz"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SERVED = Served(
     sop_class_uids=frozenset({CT}),
@@ -102,6 +104,7 @@ class World:
             index=self.index,
             batches=self.batches,
             champions=self.champions,
+            artifacts=Artifacts(s3, MODELS),
             work=work,
             jobs=self.jobs,
             shape=SHAPE,
@@ -143,13 +146,14 @@ class World:
         self.time += timedelta(seconds=seconds)
 
     def crown(self, package: str = "wetread/1") -> None:
-        """Make a champion, without the registry."""
-        current = self.champions.get()
+        """Make a champion with its artifact, without the registry."""
+        current, sha256 = self.champions.get(), hashlib.sha256(ARTIFACT).hexdigest()
+        self.s3.objects[MODELS, layout.artifact_key(sha256)] = ARTIFACT
         champion = Champion(
             model_name="wetread-1-abc",
             model_package=package,
             model_package_arn="arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
-            artifact_sha256="ab" * 32,
+            artifact_sha256=sha256,
             promoted_at=timestamp(self.time),
             previous=current.model_package if current else "",
         )

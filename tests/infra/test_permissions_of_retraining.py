@@ -51,6 +51,8 @@ def test_artifacts_are_written_by_promote_and_read_by_those_who_serve_or_compare
     assert {role for role, actions in artifacts.items() if "s3:PutObject" in actions} == {"TrainingPromote"}
     assert {role for role, actions in artifacts.items() if actions} == {
         *PROMOTERS,
+        "BatchDispatch",
+        "BatchSweep",
         "ModelJob",
         "ModelEndpoint",
         "TrainingJob",

@@ -9,9 +9,10 @@ import pytest
 from functions.aws.events import ObjectCreated
 from functions.domain.batch import BatchStatus
 from functions.domain.row import Status
+from functions.flow.dispatching import ArtifactChanged
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
-from tests.fakes.world import WORK, World
+from tests.fakes.world import ARTIFACT, MODELS, WORK, World
 
 
 def filled(count: int, **settings: int) -> tuple[World, list[ObjectCreated]]:
@@ -185,4 +186,24 @@ def test_a_conflict_with_another_writer_is_tried_again(monkeypatch: pytest.Monke
         write(**request)
 
     monkeypatch.setattr(world.dynamodb, "transact_write_items", sometimes)
+    assert len(world.dispatching.run()) == 1
+
+
+def test_nothing_is_read_with_an_artifact_that_is_not_the_promoted_one_any_more() -> None:
+    world = World()
+    world.crown()
+    event = world.upload("a.dcm", ct())
+    world.intake.take(event)
+    world.wait(300)
+    (artifact,) = [where for where in world.s3.objects if where[0] == MODELS]
+    for changed in (b"another", None):
+        if changed is None:
+            del world.s3.objects[artifact]
+        else:
+            world.s3.objects[artifact] = changed
+        with pytest.raises(ArtifactChanged, match=r"wetread/1 in s3://models-bucket/artifacts/.* Restore its version"):
+            world.dispatching.run()
+        assert world.sweeping.run().failures == 1, "the sweep raises its alarm as well"
+        assert (world.row(event).status, world.batches.holders()) == (Status.PENDING, {})
+    world.s3.objects[artifact] = ARTIFACT
     assert len(world.dispatching.run()) == 1

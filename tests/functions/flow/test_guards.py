@@ -78,6 +78,11 @@ GUARDS = {
         '"PromotedAt = :current"',
         '"attribute_exists(Id) OR PromotedAt = :current"',
     ),
+    "a changed artifact reads nothing": (
+        "functions/flow/dispatching.py",
+        "if not self.artifacts.is_intact(champion.artifact_sha256):",
+        "if False:",
+    ),
     "written rows are followed by a tick": (
         "functions/ingest.py",
         "if any(row.status == Status.PENDING for row in rows):",

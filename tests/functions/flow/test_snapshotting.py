@@ -14,8 +14,8 @@ from functions.domain import layout
 from functions.flow import snapshotting
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
-from tests.fakes.workflow import LABELS, MODELS, TRAINING, Workflow, entry
-from tests.fakes.world import World
+from tests.fakes.workflow import LABELS, TRAINING, Workflow, entry
+from tests.fakes.world import ARTIFACT, MODELS, World
 
 
 def told(taken: dict[str, Any]) -> list[tuple[str, str]]:
@@ -151,7 +151,7 @@ def test_the_champion_is_the_one_to_be_compared_with() -> None:
     assert workflow.take(workflow.put_cohort())["Champion"] == {
         "ModelPackage": "wetread/1",
         "ModelPackageArn": "arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
-        "ArtifactUri": f"s3://{MODELS}/artifacts/{'ab' * 32}/model.tar.gz",
+        "ArtifactUri": f"s3://{MODELS}/artifacts/{hashlib.sha256(ARTIFACT).hexdigest()}/model.tar.gz",
         "PromotedAt": "2026-11-23T00:00:00.000Z",
     }
 

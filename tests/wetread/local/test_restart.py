@@ -173,6 +173,7 @@ def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, unti
     pids = until(lambda: found if len(found := children(home)) >= 4 else None)
     until(lambda: all(status in saved(home, "sagemaker") for status in ("InProgress", "InService")))
     until(lambda: saved(home, "lambda"))
+    until(lambda: "HMAC_256" in saved(home, "kms"))
 
     os.kill(process.running(home), signal.SIGKILL)
 
