@@ -30,7 +30,7 @@ from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, World, answer
 
-SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "60"))
+SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "200"))
 
 ACTORS = 8  # invocations at once
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
