@@ -18,7 +18,7 @@ from functions.flow.collecting import Collecting, Outcome
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.settings import Metric
-from functions.telemetry import logger
+from functions.telemetry import facts, logger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,24 +77,24 @@ class Sweeping:
         """A batch that cannot be mended must not keep the others from it."""
         try:
             return self._mend(batch)
-        except Exception:
-            logger.exception("batch not mended", extra={"batch": batch.batch_id})
+        except Exception as error:
+            logger.error("batch not mended", extra={"batch": batch.batch_id, **facts(error)})
             return Repair(failed=True)
 
     def _try_to_dispatch(self) -> list[str] | None:
         """Start the jobs that the policy wants; None when that failed."""
         try:
             return self.dispatching.run()
-        except Exception:
-            logger.exception("nothing dispatched")
+        except Exception as error:
+            logger.error("nothing dispatched", extra=facts(error))
             return None
 
     def _try_to_mark(self) -> bool:
         """Mark what nobody else has marked of withdrawn versions; False when that failed."""
         try:
             marked = self.marking.finish(self.clock())
-        except Exception:
-            logger.exception("results of a withdrawn version not marked")
+        except Exception as error:
+            logger.error("results of a withdrawn version not marked", extra=facts(error))
             return False
         if marked:
             logger.info("results marked as withdrawn", extra={"rows": marked})
