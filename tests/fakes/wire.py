@@ -33,6 +33,7 @@ class Wire:
         self._service = service
         self._fake = fake
         self.interfere = interfere
+        self._validated: set[Any] = set()
 
     def __getattr__(self, operation: str) -> Any:
         if operation == "get_paginator":
@@ -41,13 +42,25 @@ class Wire:
         shape = _operations(self._service)[operation]
 
         def call(**parameters: Any) -> Any:
-            validate_parameters(_as_sent(parameters), shape)
+            form = operation, _form(parameters)
+            if form not in self._validated:
+                validate_parameters(_as_sent(parameters), shape)
+                self._validated.add(form)
             self.interfere(operation, "before")
             answer = method(**parameters)
             self.interfere(operation, "after")
             return answer
 
         return call
+
+
+def _form(value: Any) -> Any:
+    """All that validation looks at: names, types, and whether something is there. A storm repeats few forms often."""
+    if isinstance(value, dict):
+        return tuple((name, _form(one)) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return type(value), frozenset(_form(one) for one in value)
+    return type(value), bool(value)
 
 
 def _as_sent(parameters: dict[str, Any]) -> dict[str, Any]:

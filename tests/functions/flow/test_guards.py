@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -91,32 +92,44 @@ GUARDS = {
 }
 
 
-@pytest.mark.parametrize("guard", GUARDS)
-def test_a_protocol_without_this_guard_fails(guard: str, tmp_path: Path) -> None:
-    file, kept, removed = GUARDS[guard]
-    for folder in ("functions", "tests/fakes", "tests/functions"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    source = (tmp_path / file).read_text()
-    assert source.count(kept) == 1, f"{file} has changed: the guard {kept!r} is not there once"
-    (tmp_path / file).write_text(source.replace(kept, removed))
-    watching = ["tests/functions/flow", "tests/functions/test_handlers.py", "tests/functions/domain"]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "--deselect",
-        "tests/functions/flow/test_guards.py",
-    ]
-    done = subprocess.run(
-        [*command, *watching],
-        cwd=tmp_path,
-        env={**os.environ, "WETREAD_SCHEDULES": "40", "PYTHONPATH": str(tmp_path)},
+WATCHING = ("tests/functions/flow", "tests/functions/test_handlers.py")
+
+
+def copied(folder: Path) -> Path:
+    """The functions and these tests, where they can be changed; the rest of the house stays where it is."""
+    for name in ("functions", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def watched(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the tests say of the functions in ``folder``, until the first that fails."""
+    options = ("-x", "-p", "no:cacheprovider", "--deselect", "tests/functions/flow/test_guards.py")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *WATCHING],
+        cwd=folder,
+        env={**os.environ, "WETREAD_SCHEDULES": "60", "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_with_every_guard_in_its_place_the_same_tests_pass(tmp_path: Path) -> None:
+    done = watched(copied(tmp_path))
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_protocol_without_this_guard_fails(guard: str, tmp_path: Path) -> None:
+    file, kept, removed = GUARDS[guard]
+    changed = copied(tmp_path) / file
+    source = changed.read_text()
+    assert source.count(kept) == 1, f"{file} has changed: the guard {kept!r} is not there once"
+    changed.write_text(source.replace(kept, removed))
+    done = watched(tmp_path)
     assert done.returncode == 1, f"no test misses the guard: {guard}\n{done.stdout[-2000:]}"
+    assert re.search(r"^1 failed, |, 1 failed, ", done.stdout.splitlines()[-1]), (
+        f"not a failure:\n{done.stdout[-2000:]}"
+    )
