@@ -50,6 +50,20 @@ def test_collecting_twice_changes_nothing() -> None:
     assert world.rows() == before
 
 
+def test_a_job_without_one_output_that_two_collect_at_once_counts_once() -> None:
+    world, name = running(1)
+    world.sagemaker.end(name, lambda _body: None)
+
+    def overtake(operation: str, when: str) -> None:
+        if (operation, when) == ("describe_transform_job", "after"):
+            world.clients["sagemaker"].interfere = lambda *_: None
+            world.collecting.collect(name)
+
+    world.clients["sagemaker"].interfere = overtake
+    world.collecting.collect(name)
+    assert world.batches.health().barren_jobs == 1, "two would soon make the service wait for longer"
+
+
 def test_a_running_job_and_a_foreign_one_are_left_alone() -> None:
     world, name = running(1)
     assert world.collecting.collect(name) is None

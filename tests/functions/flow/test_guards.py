@@ -89,6 +89,54 @@ GUARDS = {
         "if any(row.status == Status.PENDING for row in rows):",
         "if not rows:",
     ),
+    "a batch moves on only from where it stands": (
+        "functions/aws/batches.py",
+        """f"#Status IN ({', '.join(among)})\"""",
+        """f"#Status IN ({', '.join(among)}) OR attribute_exists(Id)\"""",
+    ),
+    "a document that is written once stays": (
+        "functions/aws/objects.py",
+        ', IfNoneMatch="*"',
+        "",
+    ),
+    "only the withdrawn version's results are marked": (
+        "functions/aws/index.py",
+        '"#Status = :completed AND ModelPackage = :package AND attribute_not_exists(#WithdrawnAt)"',
+        '"attribute_exists(UploadId) OR #Status = :completed AND ModelPackage = :package"',
+    ),
+    "only what the version completed is read again": (
+        "functions/aws/index.py",
+        '"#Status = :completed AND #ModelPackage = :package"',
+        '"attribute_exists(UploadId) OR #Status = :completed AND #ModelPackage = :package"',
+    ),
+    "the first champion follows nobody": (
+        "functions/aws/champion.py",
+        '"attribute_not_exists(Id)"',
+        '"attribute_not_exists(Nothing)"',
+    ),
+    "a job that runs is not collected": (
+        "functions/flow/collecting.py",
+        "if job is None or not job.status.ended:",
+        "if job is None:",
+    ),
+    "copies are kept until their upload has ended": (
+        "functions/flow/collecting.py",
+        "over = [position for position, row in held if row.status.terminal]",
+        "over = [position for position, row in held]",
+    ),
+    "a batch with an unsettled upload stays open": (
+        "functions/flow/collecting.py",
+        "if errors:  #",
+        "if False:  #",
+    ),
+    "candidates are written before the batch is open": (
+        "functions/flow/dispatching.py",
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), chosen)\n"
+        "        return batch if self.batches.open(batch) else None",
+        "        opened = self.batches.open(batch)\n"
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), chosen)\n"
+        "        return batch if opened else None",
+    ),
 }
 
 
