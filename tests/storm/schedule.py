@@ -61,9 +61,14 @@ class Schedule:
         self.poison |= {body} if poison else set()
         self.queue += [event] * times
 
+    @property
+    def room(self) -> bool:
+        """Whether one more invocation may run."""
+        return len(self.actors) < ACTORS
+
     def start(self, work: Callable[[], object], off: timedelta = timedelta()) -> None:
-        """A new invocation, if there is room."""
-        if len(self.actors) < ACTORS:
+        """A new invocation, if there is room; otherwise the event is lost."""
+        if self.room:
             self.actors.append(Actor(work, off))
 
     def ingest(self, event: ObjectCreated) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from tests.fakes.wire import client_error
 from tests.fakes.world import answer
 from tests.storm.actors import Crash, in_turns
-from tests.storm.schedule import ACTORS, FIRST, SECOND, Schedule
+from tests.storm.schedule import FIRST, SECOND, Schedule
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
 CALM_AFTER = 10_000  # steps; without a storm any schedule ends
@@ -72,7 +72,7 @@ class Storm(Schedule):
 
     def _deliver(self) -> None:
         rng, world = self.rng, self.world
-        if self.queue and len(self.actors) < ACTORS and rng.random() < 0.3:
+        if self.queue and self.room and rng.random() < 0.3:
             event = self.queue.pop()
             self._invoke(lambda: self.ingest(event))
         if world.queue.sent and rng.random() < 0.3:

@@ -15,8 +15,6 @@ from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import RESULTS, World, answer
 
-POISON = ct(SOPInstanceUID="1.2.666")
-
 
 def running(count: int) -> tuple[World, str]:
     world = World()
@@ -234,76 +232,3 @@ def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     first, second = world.rows()
     assert first.prediction_key == second.prediction_key
     assert first.timings_ms == second.timings_ms
-
-
-def storm(world: World, output: Callable[[bytes], bytes | None], jobs: int = 60, reason: str = "") -> int:
-    """Run the service until nothing is pending; return how many jobs it took."""
-    for count in range(jobs):
-        world.wait(2000)
-        started = world.dispatching.run()
-        if not started:
-            assert all(row.status.terminal for row in world.rows())
-            return count
-        for name in started:
-            world.sagemaker.end(name, output, reason=reason)
-            world.collecting.collect(name)
-    raise AssertionError("no quiescence")
-
-
-def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.flow.collecting.CHUNK", 7)  # a half is one of the whole manifest, not of a chunk
-    world = World(slots=1)
-    world.crown()
-    for number in range(63):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
-    poison = world.upload("poison.dcm", POISON)
-    world.intake.take(poison)
-
-    def container(body: bytes) -> bytes | None:
-        return None if body == POISON or dead["dead"] else answer(body)
-
-    dead = {"dead": True}
-
-    def crashing(body: bytes) -> bytes | None:
-        """The poison takes the container down: no object of its job gets an output."""
-        return None if dead["dead"] else container(body)
-
-    jobs = 0
-    for _ in range(60):
-        world.wait(2000)
-        started = world.dispatching.run()
-        if not started:
-            break
-        jobs += len(started)
-        for name in started:
-            members = world.sagemaker.jobs[name]["members"]
-            dead["dead"] = f"{world.row(poison).upload_id}.dcm" in members
-            world.sagemaker.end(name, crashing)
-            world.collecting.collect(name)
-    assert jobs <= 2 + 2 * 6 + 1
-    assert world.row(poison).status == Status.FAILED
-    assert world.row(poison).code == "JobFailed"
-    assert sum(row.status == Status.COMPLETED for row in world.rows()) == 63
-
-
-def test_a_lone_upload_whose_job_keeps_failing_ends_as_failed_with_the_jobs_reason() -> None:
-    world = World()
-    world.crown()
-    event = world.upload("a.dcm", ct())
-    world.intake.take(event)
-    assert storm(world, lambda _body: None, reason="AlgorithmError: out of memory") == 3
-    assert "out of memory" in (world.row(event).reason or "")
-
-
-def test_trouble_of_the_service_never_fails_an_upload() -> None:
-    world = World()
-    world.crown()
-    event = world.upload("a.dcm", ct())
-    world.intake.take(event)
-    for _ in range(8):
-        world.wait(2000)
-        (name,) = world.dispatching.run()
-        world.sagemaker.end(name, lambda _body: None, reason="CapacityError: Unable to provision")
-        world.collecting.collect(name)
-    assert world.row(event).status == Status.PENDING
-    assert storm(world, answer) == 1

@@ -5,47 +5,11 @@ from __future__ import annotations
 import pytest
 
 from functions.aws.registry import PromotionRefused
-from functions.domain.row import Row, Status
+from functions.domain.row import Status
 from functions.flow.marking import SETTLED_SECONDS
-from functions.flow.withdrawing import Rescored
-from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
-from tests.fakes.world import RESULTS, UPLOADS, WORK, World, answer
-
-
-def promoted(workflow: Workflow, name: str) -> str:
-    """Train and promote one more version."""
-    workflow.world.wait(60)
-    taken = workflow.take(workflow.put_cohort(), execution=name)
-    promotion = workflow.promoting.promote(taken, "job", workflow.train(taken, name.encode()))
-    return promotion.version.model_package
-
-
-def two_versions() -> Workflow:
-    workflow = Workflow(World(slots=4))
-    assert [promoted(workflow, name) for name in ("one", "two")] == ["wetread/1", "wetread/2"]
-    return workflow
-
-
-def submit(world: World, *keys: str) -> str:
-    """Take uploads in and start their job; its name."""
-    for number, key in enumerate(keys):
-        world.intake.take(world.upload(key, ct(SOPInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{len(key)}")))
-    world.wait(300)
-    (name,) = world.dispatching.run()
-    return name
-
-
-def read(world: World, *keys: str) -> None:
-    """Take uploads in, and let the champion read them."""
-    name = submit(world, *keys)
-    world.sagemaker.end(name, answer)
-    world.collecting.collect(name)
-
-
-def row(world: World, key: str) -> Row:
-    (found,) = (row for row in world.rows() if row.key == key)
-    return found
+from tests.fakes.world import World, answer
+from tests.functions.flow.versions import promoted, read, row, submit, two_versions
 
 
 def test_the_predecessor_is_champion_again_and_reads_the_next_upload() -> None:
@@ -226,90 +190,3 @@ def test_promoting_a_withdrawn_version_by_hand_takes_the_withdrawal_back_but_no_
     world.sweeping.run()
     assert row(world, "old.dcm").withdrawn_at
     assert row(world, "new.dcm").withdrawn_at is None
-
-
-def test_what_is_rescored_is_read_by_the_predecessor_from_its_own_copy() -> None:
-    workflow = two_versions()
-    world = workflow.world
-    read(world, "a.dcm")
-    old = row(world, "a.dcm")
-    workflow.withdrawing.roll_back("")
-    workflow.withdrawing.mark("wetread/2")
-    assert workflow.withdrawing.rescore(row(world, "a.dcm")) is Rescored.REQUEUED
-    waiting = row(world, "a.dcm")
-    assert (waiting.status, waiting.attempt) == (Status.PENDING, 0)
-    lost = ("batch_id", "transform_job_name", "model_package", "predicted_class", "prediction_key", "completed_at")
-    assert {getattr(waiting, name) for name in lost} == {None}
-    assert (waiting.withdrawn_at, waiting.probabilities, waiting.timings_ms) == (None, {}, {})
-    assert (waiting.content_sha256, waiting.received_at) == (old.content_sha256, old.received_at)
-    workflow.withdrawing.wake()
-    (name,) = world.dispatching.run()
-    assert world.sagemaker.jobs[name]["members"] == [waiting.instance_name] != [old.instance_name]
-    world.sagemaker.end(name, answer)
-    world.collecting.collect(name)
-    again = row(world, "a.dcm")
-    assert (again.status, again.model_package, again.withdrawn_at) == (Status.COMPLETED, "wetread/1", None)
-    assert not [key for bucket, key in world.s3.objects if bucket == WORK and key.startswith("instances/")]
-    assert (RESULTS, old.prediction_key) in world.s3.objects  # what the withdrawn version said is not destroyed
-
-
-def test_an_upload_waits_since_it_was_requeued_and_not_since_it_came() -> None:
-    workflow = two_versions()
-    world = workflow.world
-    read(world, "a.dcm")
-    workflow.withdrawing.roll_back("")
-    world.wait(1_000_000)
-    workflow.withdrawing.rescore(row(world, "a.dcm"))
-    world.wait(60)
-    world.sagemaker.quota = 0
-    assert world.sweeping.run().measured["OldestPendingSeconds"] == 60  # type: ignore[index]
-
-
-def test_an_upload_whose_object_version_is_gone_keeps_its_marked_result() -> None:
-    workflow = two_versions()
-    world = workflow.world
-    read(world, "a.dcm")
-    workflow.withdrawing.roll_back("")
-    workflow.withdrawing.mark("wetread/2")
-    before = row(world, "a.dcm")
-    world.s3.versions.pop((UPLOADS, "a.dcm", "v1"))
-    assert workflow.withdrawing.rescore(before) is Rescored.GONE
-    assert row(world, "a.dcm") == before
-
-
-def test_a_result_is_rescored_once_however_often_it_is_asked_for() -> None:
-    workflow = two_versions()
-    world = workflow.world
-    read(world, "a.dcm")
-    workflow.withdrawing.roll_back("")
-    seen = row(world, "a.dcm")
-    assert workflow.withdrawing.rescore(seen) is Rescored.REQUEUED
-    assert workflow.withdrawing.rescore(seen) is Rescored.CHANGED
-    assert workflow.withdrawing.rescore(row(world, "a.dcm")) is Rescored.CHANGED
-    world.wait(300)
-    (name,) = world.dispatching.run()
-    world.sagemaker.end(name, answer)
-    world.collecting.collect(name)
-    assert workflow.withdrawing.rescore(seen) is Rescored.CHANGED
-    assert row(world, "a.dcm").status == Status.COMPLETED
-
-
-def test_a_late_collector_of_the_first_job_harms_no_copy_of_the_second() -> None:
-    """It read the row before anyone settled it, and wakes up when the upload already waits again."""
-    workflow = two_versions()
-    world = workflow.world
-    name = submit(world, "a.dcm")
-    world.sagemaker.end(name, answer)
-    woken: list[str] = []
-
-    def interfere(operation: str, when: str) -> None:
-        if (operation, when) == ("delete_objects", "before") and not woken:
-            woken.append(name)
-            world.collecting.collect(name)  # another delivery of the same event finishes the batch
-            workflow.withdrawing.roll_back("")
-            assert workflow.withdrawing.rescore(row(world, "a.dcm")) is Rescored.REQUEUED
-
-    world.clients["s3"].interfere = interfere
-    world.collecting.collect(name)
-    assert woken
-    assert (WORK, f"instances/{row(world, 'a.dcm').instance_name}") in world.s3.objects
