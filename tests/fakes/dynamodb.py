@@ -71,6 +71,7 @@ class FakeDynamoDB:
         answer: dict[str, Any] = {"Count": len(found)}
         if request.get("Select") != "COUNT":
             answer["Items"] = [dict(item) for item in found[start:end]]
+            answer["Count"] = len(answer["Items"])
             if end < len(found):
                 answer["LastEvaluatedKey"] = {"at": {"N": str(end)}}
         return answer

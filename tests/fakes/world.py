@@ -52,6 +52,12 @@ SHAPE = JobShape(
 )
 
 
+def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
+    """Both tables, without the local cloud."""
+    indexes = {index.title: (index.partition, index.sort) for index in IndexName}
+    return FakeDynamoDB({"index": "UploadId", "batches": "Id"}, indexes, lagging)
+
+
 class World:
     """Every part of the service, its clock in the test's hand."""
 
@@ -66,11 +72,11 @@ class World:
         served: Served = SERVED,
         interfere: Callable[[str, str], None] = lambda _operation, _when: None,
         lagging: Callable[[], bool] = lambda: False,
+        tables: Callable[[Callable[[], bool]], Any] = in_memory,
     ) -> None:
         self.time = datetime(2026, 11, 23, tzinfo=UTC)
         self.skew: Callable[[], timedelta] = timedelta
-        indexes = {index.title: (index.partition, index.sort) for index in IndexName}
-        self.dynamodb = FakeDynamoDB({"index": "UploadId", "batches": "Id"}, indexes, lagging)
+        self.dynamodb = tables(lagging)
         self.s3 = FakeS3()
         self.sagemaker = FakeSageMaker(self.s3, self.clock)
         self.queue = FakeTicks(self.clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from typing import Any
 
 from tests.fakes.wire import client_error
 from tests.fakes.world import answer
@@ -13,18 +14,20 @@ from tests.storm.schedule import FIRST, SECOND, Schedule
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
 CALM_AFTER = 10_000  # steps; without a storm any schedule ends
 MOST_STEPS = 20_000
+LAG = 0.2  # how many queries see an index as it was a moment ago
 
 
 class Storm(Schedule):
     """One schedule: who runs next, who dies, which events repeat, is all the seed's."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, lag: float = LAG, **world: Any) -> None:
         self.rng = rng = random.Random(seed)
         super().__init__(
             slots=rng.randint(1, 3),
             max_batch=rng.choice([3, 8, 50]),
             parallel_threshold=rng.choice([1, 4]),
-            lagging=lambda: not self.calm and rng.random() < 0.2,
+            lagging=lambda: not self.calm and rng.random() < lag,
+            **world,
         )
         self.last_sweep = self.world.time
         self.promotes_at, self.withdraws_at = rng.randint(100, 600), rng.randint(600, 2400)
@@ -42,6 +45,7 @@ class Storm(Schedule):
         """The whole schedule; AssertionError for what must never be."""
         with in_turns(self.rng):
             for number in range(self.rng.randint(5, 25)):
+                self.world.wait(1)  # no two at once: an index may show such two in any order
                 self.upload(number, poison=self.rng.random() < 0.05, times=self.rng.choice([1, 2, 3, 4]))
             self.rng.shuffle(self.queue)
             for step in range(MOST_STEPS):
