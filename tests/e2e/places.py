@@ -147,6 +147,16 @@ def jobs(connection: Connection) -> Iterator[Place]:
                 yield _document(f"{singular}/{summary[name]}", [described, client.list_tags(ResourceArn=arn)["Tags"]])
 
 
+def endpoint(connection: Connection) -> Iterator[Place]:
+    """What is known of the endpoints that are up, with their configurations and tags."""
+    sagemaker = connection.sagemaker
+    for one in sagemaker.list_endpoints()["Endpoints"]:
+        described = sagemaker.describe_endpoint(EndpointName=one["EndpointName"])
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+        tags = sagemaker.list_tags(ResourceArn=described["EndpointArn"])["Tags"]
+        yield _document(f"endpoint/{one['EndpointName']}", [described, config, tags])
+
+
 def model_packages(connection: Connection) -> Iterator[Place]:
     """Every version with its evidence, approval and tags."""
     for version in connection.registry.versions():

@@ -15,49 +15,35 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from functions.domain import layout
-from functions.domain.row import Row, Status
-from tests.canary import CANARY, KEY, Search, planted
+from functions.domain.row import Status
+from tests.canary import Search
 from tests.e2e import places
 from tests.e2e.conftest import Service
-from tests.e2e.places import KEYS_STAND_HERE, Place
+from tests.e2e.places import Place
+from tests.e2e.story import (
+    Story,
+    ask,
+    ask_an_endpoint,
+    experiment,
+    labelled,
+    listening_queue,
+    submit,
+    train,
+    train_on_bad_labels,
+    upload,
+)
 from wetread.connection import Choice, connect
 from wetread.demo.defects import DEFECTS
-from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 from wetread.local import cloud
 from wetread.local.home import Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-QUICK = ("--set", "epochs=1", "--set", "image_size=64", "--set", "batch_size=8")
-
-
-@dataclass
-class Story:
-    """A service through which the canary went, what it left in rows and what the command line printed."""
-
-    service: Service
-    scratch: Path
-    notices: str
-    rows: dict[str, Row] = field(default_factory=dict)
-    printed: list[Place] = field(default_factory=list)
-
-    def command(self, *arguments: str, asked_by_key: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run a command and keep what it printed; only who asks by key is told keys."""
-        done = self.service.command(*arguments)
-        allowed = KEYS_STAND_HERE if asked_by_key else frozenset()
-        said = (done.stdout + done.stderr).encode()
-        self.printed.append(Place(f"printed/{' '.join(arguments[:1])}", said, allowed))
-        return done
 
 
 @pytest.fixture(scope="module")
@@ -77,134 +63,13 @@ def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
         submit(story, tmp_path_factory.mktemp("canary"))
         cohort = labelled(tmp_path_factory.mktemp("canary"))
         train(story, cohort)
+        ask_an_endpoint(story, experiment(story, cohort), tmp_path_factory.mktemp("canary"))
         train_on_bad_labels(story, cohort)
         ask(story)
         yield story
     finally:
         cloud.down()
         patch.undo()
-
-
-def listening_queue(service: Service) -> str:
-    """A queue that is told what people are told of runs."""
-    connection = service.connection
-    (topic,) = [
-        one["TopicArn"] for one in connection.client("sns").list_topics()["Topics"] if "Notice" in one["TopicArn"]
-    ]
-    queue = connection.sqs.create_queue(QueueName="listening")["QueueUrl"]
-    arn = connection.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    anybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
-    connection.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    connection.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    return queue
-
-
-def upload(story: Story) -> None:
-    """Good objects, every defect, one overwritten and deleted at once, and one that was gone before ingest saw it."""
-    service = story.service
-    bodies = {f"{CANARY[KEY]}/good-{n}.dcm": canary(n) for n in range(3)}
-    bodies |= {f"{CANARY[KEY]}/{one.name}.dcm": one.spoil(canary(10 + n)) for n, one in enumerate(DEFECTS)}
-    uploads = {key: put(service, key, body) for key, body in bodies.items()}
-    fleeting = f"{CANARY[KEY]}/fleeting.dcm"
-    uploads |= {f"{fleeting} {n}": put(service, fleeting, canary(40 + n)) for n in range(2)}
-    bucket = service.connection.deployment.uploads_bucket_name
-    service.connection.s3.delete_object(Bucket=bucket, Key=fleeting)
-    uploads["gone"] = announce_what_is_gone(service, f"{CANARY[KEY]}/gone.dcm")
-    story.rows = service.rows(uploads)
-
-
-def canary(patient: int) -> bytes:
-    """One slice of the canary."""
-    return planted(phantom_bytes(LABELS[patient % 3], 600 + patient, 0, size=96, seed=17), f"-{patient}")
-
-
-def put(service: Service, key: str, body: bytes) -> str:
-    """Upload with metadata and a tag, as some exporters do."""
-    bucket, said = service.connection.deployment.uploads_bucket_name, CANARY["metadata"]
-    answer = service.connection.s3.put_object(
-        Bucket=bucket, Key=key, Body=body, Metadata={"patient": said}, Tagging=f"patient={said}"
-    )
-    return layout.upload_id(key, answer["VersionId"])
-
-
-def announce_what_is_gone(service: Service, key: str) -> str:
-    """S3's event of a version that nobody can read any more."""
-    bucket = service.connection.deployment.uploads_bucket_name
-    detail = {"bucket": {"name": bucket}, "object": {"key": key, "size": 9, "version-id": "0123", "sequencer": "01"}}
-    event = {"time": "2026-11-26T00:00:00Z", "detail-type": "Object Created", "detail": detail}
-    service.connection.sqs.send_message(QueueUrl=service.queue_url("Uploads"), MessageBody=json.dumps(event))
-    return layout.upload_id(key, "0123")
-
-
-def submit(story: Story, folder: Path) -> None:
-    """The command line's way: a folder and files named after the patient."""
-    export = folder / CANARY[KEY]
-    export.mkdir()
-    (export / f"{CANARY[KEY]}.dcm").write_bytes(canary(50))
-    (export / "spoilt.dcm").write_bytes(DEFECTS[-3].spoil(canary(51)))
-    assert story.command("submit", str(export), "--wait", asked_by_key=True).returncode == 1
-
-
-def labelled(folder: Path) -> Path:
-    """A cohort of canaries whose files and folder are named after the patient."""
-    cohort = folder / CANARY[KEY]
-    written = write_cohort(cohort, patients=30, slices_per_patient=1, size=96)
-    entries = json.loads((cohort / "manifest.json").read_text())
-    for number, (one, entry) in enumerate(zip(written, entries, strict=True)):
-        entry["filename"] = f"{CANARY[KEY]} {number}.dcm"
-        (cohort / entry["filename"]).write_bytes(planted(one.path.read_bytes(), f"-{number}"))
-        one.path.unlink()
-    (cohort / "manifest.json").write_text(json.dumps(entries))
-    return cohort
-
-
-def train(story: Story, cohort: Path) -> None:
-    """A run that goes through to the model gate, and its report."""
-    story.command("train", "--labels", str(cohort), "--wait", *QUICK)
-    run = story.service.connection.runs.newest(1)[0]
-    assert run.output["EvaluationUri"], run
-    story.command("runs", run.run_id, "--report", str(cohort.parent / "report.html"))
-
-
-def train_on_bad_labels(story: Story, cohort: Path) -> None:
-    """Labels with a patient in the column of classes, of splits, and in place of the header, each its own run."""
-    bad = cohort.parent / "bad"
-    shutil.copytree(cohort, bad)
-    entries = json.loads((bad / "manifest.json").read_text())
-    entries[0]["content"]["label"] = CANARY["label"]
-    entries[1]["split"] = CANARY["PatientName"]
-    entries[2]["filename"] = f"{CANARY[KEY]} absent.dcm"
-    uri = store(story.service, "bad/manifest.json", json.dumps(entries).encode())
-    no_header = f"{CANARY['PatientName']},{CANARY['label']}\n{CANARY['PatientID']},covid\n".encode()
-    for labels in (uri, store(story.service, "bad/labels.csv", no_header)):
-        assert story.command("train", "--labels", labels, "--wait").returncode == 1
-        assert story.command("experiment", "--labels", labels, *QUICK).returncode == 1
-    (bad / "manifest.json").write_text(json.dumps(entries))
-    assert story.command("train", "--labels", str(bad)).returncode == 2
-
-
-def store(service: Service, name: str, body: bytes) -> str:
-    """Put a file of labels into the training bucket by hand; its URI."""
-    bucket, key = service.connection.deployment.training_bucket_name, f"{layout.COHORTS}{name}"
-    service.connection.s3.put_object(Bucket=bucket, Key=key, Body=body)
-    return layout.uri(bucket, key)
-
-
-def ask(story: Story) -> None:
-    """What people ask afterwards."""
-    version = story.service.connection.registry.versions()[0].model_package
-    for arguments in (
-        ("status",),
-        ("runs",),
-        ("runs", "--json"),
-        ("doctor",),
-        ("model", "list"),
-        ("model", "show", version),
-    ):
-        story.command(*arguments)
-    for arguments in (("results",), ("results", "--json"), ("results", "--csv")):
-        story.command(*arguments, asked_by_key=True)
 
 
 def test_the_canary_went_through_every_path(story: Story) -> None:
@@ -222,6 +87,7 @@ def everything(story: Story) -> Iterator[Place]:
     yield from places.everywhere(connection)
     yield from (Place("notice", told.encode()) for told in places.messages(connection, story.notices))
     yield from story.printed
+    yield from story.endpoint
     home = Home(Path(story.service.environment["WETREAD_HOME"]))
     yield Place("launcher's log", home.log_file.read_bytes())
     yield from places.files("scratch", home.scratch)
@@ -240,6 +106,7 @@ KINDS = (
     "training_job",
     "processing_job",
     "model_package",
+    "endpoint",
     "notice",
     "printed",
 )

@@ -1,0 +1,188 @@
+"""The canary's way through the service, chapter by chapter, and what the command line printed of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from functions.domain import layout
+from functions.domain.row import Row
+from tests.canary import CANARY, KEY, planted
+from tests.e2e import places
+from tests.e2e.conftest import Service
+from tests.e2e.places import KEYS_STAND_HERE, Place
+from wetread.demo.defects import DEFECTS
+from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
+
+QUICK = ("--set", "epochs=1", "--set", "image_size=64", "--set", "batch_size=8")
+
+
+@dataclass
+class Story:
+    """A service through which the canary went, what it left in rows and what the command line printed."""
+
+    service: Service
+    scratch: Path
+    notices: str
+    rows: dict[str, Row] = field(default_factory=dict)
+    printed: list[Place] = field(default_factory=list)
+    endpoint: list[Place] = field(default_factory=list)
+
+    def command(self, *arguments: str, asked_by_key: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command and keep what it printed; only who asks by key is told keys."""
+        done = self.service.command(*arguments)
+        allowed = KEYS_STAND_HERE if asked_by_key else frozenset()
+        said = (done.stdout + done.stderr).encode()
+        self.printed.append(Place(f"printed/{' '.join(arguments[:1])}", said, allowed))
+        return done
+
+
+def listening_queue(service: Service) -> str:
+    """A queue that is told what people are told of runs."""
+    connection = service.connection
+    (topic,) = [
+        one["TopicArn"] for one in connection.client("sns").list_topics()["Topics"] if "Notice" in one["TopicArn"]
+    ]
+    queue = connection.sqs.create_queue(QueueName="listening")["QueueUrl"]
+    arn = connection.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    anybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
+    connection.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    connection.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return queue
+
+
+def upload(story: Story) -> None:
+    """Good objects, every defect, one overwritten and deleted at once, and one that was gone before ingest saw it."""
+    service = story.service
+    bodies = {f"{CANARY[KEY]}/good-{n}.dcm": canary(n) for n in range(3)}
+    bodies |= {f"{CANARY[KEY]}/{one.name}.dcm": one.spoil(canary(10 + n)) for n, one in enumerate(DEFECTS)}
+    uploads = {key: put(service, key, body) for key, body in bodies.items()}
+    fleeting = f"{CANARY[KEY]}/fleeting.dcm"
+    uploads |= {f"{fleeting} {n}": put(service, fleeting, canary(40 + n)) for n in range(2)}
+    bucket = service.connection.deployment.uploads_bucket_name
+    service.connection.s3.delete_object(Bucket=bucket, Key=fleeting)
+    uploads["gone"] = announce_what_is_gone(service, f"{CANARY[KEY]}/gone.dcm")
+    story.rows = service.rows(uploads)
+
+
+def canary(patient: int) -> bytes:
+    """One slice of the canary."""
+    return planted(phantom_bytes(LABELS[patient % 3], 600 + patient, 0, size=96, seed=17), f"-{patient}")
+
+
+def put(service: Service, key: str, body: bytes) -> str:
+    """Upload with metadata and a tag, as some exporters do."""
+    bucket, said = service.connection.deployment.uploads_bucket_name, CANARY["metadata"]
+    answer = service.connection.s3.put_object(
+        Bucket=bucket, Key=key, Body=body, Metadata={"patient": said}, Tagging=f"patient={said}"
+    )
+    return layout.upload_id(key, answer["VersionId"])
+
+
+def announce_what_is_gone(service: Service, key: str) -> str:
+    """S3's event of a version that nobody can read any more."""
+    bucket = service.connection.deployment.uploads_bucket_name
+    detail = {"bucket": {"name": bucket}, "object": {"key": key, "size": 9, "version-id": "0123", "sequencer": "01"}}
+    event = {"time": "2026-11-26T00:00:00Z", "detail-type": "Object Created", "detail": detail}
+    service.connection.sqs.send_message(QueueUrl=service.queue_url("Uploads"), MessageBody=json.dumps(event))
+    return layout.upload_id(key, "0123")
+
+
+def submit(story: Story, folder: Path) -> None:
+    """The command line's way: a folder and files named after the patient."""
+    export = folder / CANARY[KEY]
+    export.mkdir()
+    (export / f"{CANARY[KEY]}.dcm").write_bytes(canary(50))
+    (export / "spoilt.dcm").write_bytes(DEFECTS[-3].spoil(canary(51)))
+    assert story.command("submit", str(export), "--wait", asked_by_key=True).returncode == 1
+
+
+def labelled(folder: Path) -> Path:
+    """A cohort of canaries whose files and folder are named after the patient."""
+    cohort = folder / CANARY[KEY]
+    written = write_cohort(cohort, patients=30, slices_per_patient=1, size=96)
+    entries = json.loads((cohort / "manifest.json").read_text())
+    for number, (one, entry) in enumerate(zip(written, entries, strict=True)):
+        entry["filename"] = f"{CANARY[KEY]} {number}.dcm"
+        (cohort / entry["filename"]).write_bytes(planted(one.path.read_bytes(), f"-{number}"))
+        one.path.unlink()
+    (cohort / "manifest.json").write_text(json.dumps(entries))
+    return cohort
+
+
+def train(story: Story, cohort: Path) -> None:
+    """A run that goes through to the model gate, and its report."""
+    story.command("train", "--labels", str(cohort), "--wait", *QUICK)
+    run = story.service.connection.runs.newest(1)[0]
+    assert run.output["EvaluationUri"], run
+    story.command("runs", run.run_id, "--report", str(cohort.parent / "report.html"))
+
+
+def experiment(story: Story, cohort: Path) -> str:
+    """A training job by hand on the canary's cohort, to its end, and its artifact as a version."""
+    done = story.command("experiment", "--labels", str(cohort), *QUICK)
+    assert done.returncode == 0, done.stderr
+    uri = done.stdout.strip()
+    assert story.command("model", "register", uri).returncode == 0
+    return uri
+
+
+def ask_an_endpoint(story: Story, artifact: str, folder: Path) -> None:
+    """A real-time endpoint with that artifact, asked about good objects and every defect, and ended again."""
+    export = folder / CANARY[KEY]
+    export.mkdir()
+    for name, body in {"good": canary(70), **{one.name: one.spoil(canary(71)) for one in DEFECTS}}.items():
+        (export / f"{CANARY[KEY]} {name}.dcm").write_bytes(body)
+    files = [str(path) for path in sorted(export.iterdir())]
+    assert story.command("endpoint", "up", "--artifact", artifact).returncode == 0
+    try:
+        asked = story.command("endpoint", "invoke", *files, asked_by_key=True)
+        assert asked.returncode == 1, "the defects cannot be read"
+        story.command("endpoint", "invoke", *files, "--json", asked_by_key=True)
+        story.endpoint += places.endpoint(story.service.connection)
+    finally:
+        assert story.command("endpoint", "down").returncode == 0
+
+
+def train_on_bad_labels(story: Story, cohort: Path) -> None:
+    """Labels with a patient in the column of classes, of splits, and in place of the header, each its own run."""
+    bad = cohort.parent / "bad"
+    shutil.copytree(cohort, bad)
+    entries = json.loads((bad / "manifest.json").read_text())
+    entries[0]["content"]["label"] = CANARY["label"]
+    entries[1]["split"] = CANARY["PatientName"]
+    entries[2]["filename"] = f"{CANARY[KEY]} absent.dcm"
+    uri = store(story.service, "bad/manifest.json", json.dumps(entries).encode())
+    no_header = f"{CANARY['PatientName']},{CANARY['label']}\n{CANARY['PatientID']},covid\n".encode()
+    for labels in (uri, store(story.service, "bad/labels.csv", no_header)):
+        assert story.command("train", "--labels", labels, "--wait").returncode == 1
+        assert story.command("experiment", "--labels", labels, *QUICK).returncode == 1
+    (bad / "manifest.json").write_text(json.dumps(entries))
+    assert story.command("train", "--labels", str(bad)).returncode == 2
+
+
+def store(service: Service, name: str, body: bytes) -> str:
+    """Put a file of labels into the training bucket by hand; its URI."""
+    bucket, key = service.connection.deployment.training_bucket_name, f"{layout.COHORTS}{name}"
+    service.connection.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return layout.uri(bucket, key)
+
+
+def ask(story: Story) -> None:
+    """What people ask afterwards."""
+    version = story.service.connection.registry.versions()[0].model_package
+    for arguments in (
+        ("status",),
+        ("runs",),
+        ("runs", "--json"),
+        ("doctor",),
+        ("model", "list"),
+        ("model", "show", version),
+    ):
+        story.command(*arguments)
+    for arguments in (("results",), ("results", "--json"), ("results", "--csv")):
+        story.command(*arguments, asked_by_key=True)
