@@ -79,7 +79,7 @@ class Bell:
             assert time.monotonic() < deadline, f"silent: {sorted(waiting)}"
             meanwhile()
             self._hear()
-            rung = {one["AlarmName"] for one in self.told[since:] if one.get("NewStateValue") == "ALARM"}
+            rung = {one["AlarmName"] for one in self.told[since:] if one["NewStateValue"] == "ALARM"}
             waiting = {name: physical for name, physical in waiting.items() if physical not in rung}
             time.sleep(0.5)
 
@@ -91,9 +91,11 @@ class Bell:
             time.sleep(0.5)
 
     def _hear(self) -> None:
-        """Take what was told since; of runs people are told as well."""
+        """Take what was told of alarms since; people are told of runs as well, in words."""
         sqs = self.service.connection.sqs
         while messages := sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                self.told.append(json.loads(json.loads(message["Body"])["Message"]))
+                said = json.loads(message["Body"])["Message"]
+                if said.startswith("{"):
+                    self.told.append(json.loads(said))
                 sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])

@@ -77,7 +77,6 @@ def test_model_missing(bell: Bell) -> None:
         pending(service, uploads)
         bell.rings("ModelMissing", meanwhile=lambda: sweep(service))
         version = service.command("model", "register", str(service.artifact)).stdout.strip()
-        assert version in service.command("model", "list").stdout
         assert service.command("model", "promote", version).returncode == 0
         assert completed(service, uploads), "they start by themselves"
         sweep(service)
@@ -110,7 +109,7 @@ def test_sweep_repairs(bell: Bell) -> None:
     with bell.hastened("SweepRepairs"), paused(service, "Tick"):
         before = configure(service, "Sweep", STALE_SECONDS="0", MAX_BATCH="1")
         events.disable_rule(Name=rule)
-        uploads = service.put_all({f"unheard-{n}.dcm": good(50 + n) for n in range(10)})
+        uploads = service.put_all({f"unheard-{n}.dcm": good(50 + n) for n in range(7)})
         pending(service, uploads)
         bell.rings("SweepRepairs", meanwhile=lambda: sweep(service))
         events.enable_rule(Name=rule)
@@ -201,7 +200,7 @@ def test_ages_of_every_queue(bell: Bell) -> None:
     """Nobody reads the queues, until their functions' mappings are enabled again."""
     service, sqs = bell.service, bell.service.connection.sqs
     names = [f"{name}Age" for name in QUEUES]
-    with bell.hastened(*names, Threshold=4):
+    with bell.hastened(*names, Threshold=2):
         with ExitStack() as stack:
             for name in QUEUES:
                 stack.enter_context(paused(service, name))
