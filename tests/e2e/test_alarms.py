@@ -106,16 +106,17 @@ def test_sweep_repairs(bell: Bell) -> None:
     """Nobody hears of jobs' ends, nor of ticks: the sweep does all the work, three periods long, as deployed."""
     service, events = bell.service, bell.service.connection.client("events")
     (rule,) = [one["Name"] for one in events.list_rules()["Rules"] if "JobEnded" in one["Name"]]
-    with bell.hastened("SweepRepairs"), paused(service, "Tick"):
-        before = configure(service, "Sweep", STALE_SECONDS="0", MAX_BATCH="1")
-        events.disable_rule(Name=rule)
-        uploads = service.put_all({f"unheard-{n}.dcm": good(50 + n) for n in range(7)})
-        pending(service, uploads)
-        bell.rings("SweepRepairs", meanwhile=lambda: sweep(service))
-        events.enable_rule(Name=rule)
-        configure(service, "Sweep", **before)
+    with bell.hastened("SweepRepairs"):
+        with paused(service, "Tick"):
+            before = configure(service, "Sweep", STALE_SECONDS="0", MAX_BATCH="1")
+            events.disable_rule(Name=rule)
+            uploads = service.put_all({f"unheard-{n}.dcm": good(50 + n) for n in range(7)})
+            pending(service, uploads)
+            bell.rings("SweepRepairs", meanwhile=lambda: sweep(service))
+            events.enable_rule(Name=rule)
+            configure(service, "Sweep", **before)
+        assert completed(service, uploads)
         bell.ends("SweepRepairs")
-    assert completed(service, uploads)
 
 
 def test_errors_and_throttles_of_functions(bell: Bell) -> None:
