@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wetread.local.mends.seam import emulator
+from wetread.local.metrics.points import record
 
 
 def put_embedded_metrics(line: str) -> None:
@@ -19,15 +19,12 @@ def put_embedded_metrics(line: str) -> None:
     directives = document.get("_aws", {}).get("CloudWatchMetrics", []) if isinstance(document, dict) else []
     for directive in directives:
         _put(document, directive)
-    if directives:
-        emulator("services.cloudwatch", "_evaluate_all_alarms")._evaluate_all_alarms()
 
 
 def _put(document: dict[str, Any], directive: dict[str, Any]) -> None:
-    record_metric = emulator("services.cloudwatch", "record_metric").record_metric
     for names in directive.get("Dimensions") or [[]]:
         dimensions = {name: str(document[name]) for name in names}
         for metric in directive.get("Metrics", []):
             values = document.get(metric["Name"], [])
             for value in values if isinstance(values, list) else [values]:
-                record_metric(directive["Namespace"], metric["Name"], value, metric.get("Unit", "None"), dimensions)
+                record(directive["Namespace"], metric["Name"], value, metric.get("Unit", "None"), dimensions)

@@ -28,6 +28,7 @@ from wetread.local.lambdas.environment import Environment
 from wetread.local.lambdas.pool import Pool
 from wetread.local.lambdas.runtime_packages import link_runtime_packages
 from wetread.local.mends.snapshots import Snapshots
+from wetread.local.metrics import plug as metrics_plug
 from wetread.local.names import HEALTH_PATH, TETHER_VARIABLE
 from wetread.local.options import Options
 from wetread.local.processes import guard
@@ -62,12 +63,15 @@ async def serve(home: Home, options: Options) -> None:
     sagemaker = SageMaker(place, options, snapshots.touch)
     sagemaker_plug.install(sagemaker)
     executions = states_plug.install(sagemaker, place.endpoint)
+    watch = metrics_plug.install()
     snapshots.start()
+    watch.start()
 
     ended = _end_event()
 
     async def shutdown() -> None:
         await ended.wait()
+        await asyncio.to_thread(watch.stop)
         executions.close()
         sagemaker.close()
         await asyncio.to_thread(pool.stop)

@@ -6,6 +6,7 @@ Every mend touches private names, so each checks them when it is installed and s
 from __future__ import annotations
 
 from wetread.local.mends import (
+    alarm_states,
     copy_checksum,
     created_settings,
     encryption_keys,
@@ -47,6 +48,7 @@ def install(*, lambda_concurrency: int) -> None:
         execution_history,
         state_outputs,
         state_retries,
+        alarm_states,
     ):
         mend.install()
     queue_mappings.install(lambda_concurrency)

@@ -1,0 +1,47 @@
+"""What a test does to a running service from outside: its functions' settings, a sweep at once, their logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.e2e.conftest import Service
+
+
+def function(service: Service, name: str) -> str:
+    """The function's name in this deployment."""
+    pages = service.connection.client("lambda").get_paginator("list_functions").paginate()
+    (found,) = [one["FunctionName"] for page in pages for one in page["Functions"] if name in one["FunctionName"]]
+    return str(found)
+
+
+def configure(service: Service, name: str, **variables: str) -> dict[str, str]:
+    """Change environment variables of a function; return what they were."""
+    functions, physical = service.connection.client("lambda"), function(service, name)
+    known: dict[str, str] = functions.get_function_configuration(FunctionName=physical)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=physical, Environment={"Variables": known | variables})
+    return {variable: known[variable] for variable in variables}
+
+
+def sweep(service: Service) -> None:
+    """Do not wait a minute for the schedule."""
+    service.connection.client("lambda").invoke(FunctionName=function(service, "Sweep"))
+
+
+def log(service: Service, name: str) -> str:
+    """All lines of a function's log."""
+    groups = service.connection.logs.describe_log_groups()["logGroups"]
+    (group,) = [one["logGroupName"] for one in groups if name in one["logGroupName"]]
+    pages = service.connection.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    return "\n".join(event["message"] for page in pages for event in page["events"])
+
+
+def serving(service: Service) -> int | None:
+    """The process id of the model's container in this cloud."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command, where = (path / "cmdline").read_bytes().split(b"\0"), (path / "cwd").readlink()
+        except OSError:
+            continue
+        if {b"model_code", b"serve"} <= set(command) and str(where).startswith(service.environment["WETREAD_HOME"]):
+            return int(path.name)
+    return None

@@ -1,0 +1,235 @@
+"""Every alarm of uploads, jobs, functions and queues: its cause is provoked, it rings, and the run book ends it.
+
+Periods, and the two thresholds that are ages, are shortened in the deployed alarms; what rings them is the service.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from botocore.config import Config
+
+from functions.domain import layout
+from functions.domain.row import Status
+from tests.e2e.bell import Bell
+from tests.e2e.conftest import Service
+from tests.e2e.controls import configure, function, log, serving, sweep
+from tests.e2e.test_runbook import paused, until
+from wetread.connection import Choice, connect
+from wetread.demo.defects import DEFECTS, UNDECODABLE
+from wetread.demo.phantoms import phantom_bytes
+from wetread.local import cloud
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+FUNCTIONS = ("Ingest", "Dispatch", "Collect", "Sweep", "Snapshot", "Gate", "Promote", "Approve")
+QUEUES = ("Uploads", "Tick", "JobEvents", "Approvals")
+QUOTA = "WETREAD_SAGEMAKER_INSTANCE_QUOTA"
+
+
+@pytest.fixture(scope="module")
+def bell(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Bell]:
+    """A service without a champion, and with nothing wrong."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
+    try:
+        cloud.up(tether=True)
+        connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
+        bell = Bell(Service(connection, artifact, dict(os.environ)))
+        bell.listen()
+        # Dispatch's queue is in order: behind a tick that failed all others wait, six minutes as deployed.
+        quickly = {"VisibilityTimeout": "5"}
+        connection.sqs.set_queue_attributes(QueueUrl=bell.service.queue_url("Tick"), Attributes=quickly)
+        yield bell
+    finally:
+        cloud.down()
+        patch.undo()
+
+
+def good(patient: int) -> bytes:
+    return phantom_bytes("cap", patient, 0, size=96)
+
+
+def completed(service: Service, uploads: dict[str, str]) -> bool:
+    return {row.status for row in service.rows(uploads).values()} == {Status.COMPLETED}
+
+
+def pending(service: Service, uploads: dict[str, str]) -> None:
+    """Wait until the uploads have rows."""
+    until(lambda: len(service.connection.index.get_many(uploads.values())) == len(uploads))
+
+
+def restart() -> None:
+    """The cloud with other options, as an account with another quota."""
+    cloud.down()
+    cloud.up(tether=True)
+
+
+def test_model_missing(bell: Bell) -> None:
+    service = bell.service
+    with bell.hastened("ModelMissing"):
+        uploads = service.put_all({"no-model.dcm": good(1)})
+        pending(service, uploads)
+        bell.rings("ModelMissing", meanwhile=lambda: sweep(service))
+        version = service.command("model", "register", str(service.artifact)).stdout.strip()
+        assert service.command("model", "promote", version).returncode == 0
+        assert completed(service, uploads), "they start by themselves"
+        sweep(service)
+        bell.ends("ModelMissing")
+
+
+def test_jobs_failed_and_uploads_failed(bell: Bell) -> None:
+    """The container dies under a job; its uploads are tried again, and one of them has pixels that nobody decodes."""
+    service = bell.service
+    defect = next(one for one in DEFECTS if one.code == UNDECODABLE)
+    with bell.hastened("JobsFailed", "UploadsFailed"):
+        uploads = service.put_all({"killed.dcm": good(4), "spoilt.dcm": defect.spoil(good(3))})
+        os.kill(until(lambda: serving(service)), signal.SIGKILL)
+        bell.rings("JobsFailed", "UploadsFailed")
+        jobs = service.connection.sagemaker.list_transform_jobs(StatusEquals="Failed")["TransformJobSummaries"]
+        assert [one["FailureReason"] for one in jobs]
+        rows = service.rows(uploads)
+        assert rows["killed.dcm"].status is Status.COMPLETED, "uploads are tried again by themselves"
+        told = service.command("results", "--status", "failed").stdout
+        assert "spoilt.dcm" in told
+        assert UNDECODABLE in told
+        assert completed(service, service.put_all({"spoilt.dcm": good(3)})), "mended, and submitted again"
+        bell.ends("JobsFailed", "UploadsFailed")
+
+
+def test_sweep_repairs(bell: Bell) -> None:
+    """Nobody hears of jobs' ends, nor of ticks: the sweep does all the work, three periods long, as deployed."""
+    service, events = bell.service, bell.service.connection.client("events")
+    (rule,) = [one["Name"] for one in events.list_rules()["Rules"] if "JobEnded" in one["Name"]]
+    with bell.hastened("SweepRepairs"):
+        with paused(service, "Tick"):
+            before = configure(service, "Sweep", STALE_SECONDS="0", MAX_BATCH="1")
+            events.disable_rule(Name=rule)
+            uploads = service.put_all({f"unheard-{n}.dcm": good(50 + n) for n in range(7)})
+            pending(service, uploads)
+            bell.rings("SweepRepairs", meanwhile=lambda: sweep(service))
+            events.enable_rule(Name=rule)
+            sweep(service)  # while it waits for nothing: a job may just have ended unheard
+            configure(service, "Sweep", **before)
+        assert completed(service, uploads)
+        bell.ends("SweepRepairs")
+
+
+def test_errors_and_throttles_of_functions(bell: Bell) -> None:
+    """Functions fail for an event that is none. Concurrency is taken from all, as when none is left, and given back."""
+    service, functions = bell.service, bell.service.connection.client("lambda")
+    once = Config(retries={"total_max_attempts": 1})
+    impatient = service.connection.session.client("lambda", config=once)
+    physical = {name: function(service, name) for name in FUNCTIONS}
+    errors = [f"{name}Errors" for name in FUNCTIONS if name not in {"Dispatch", "Sweep"}]
+    throttles = [f"{name}Throttles" for name in FUNCTIONS]
+    with bell.hastened(*errors, *throttles):
+        for name in errors:
+            answer = functions.invoke(FunctionName=physical[name.removesuffix("Errors")], Payload=b"[]")
+            assert "FunctionError" in answer, name
+        bell.rings(*errors)
+        assert bell.alarm("DispatchErrors")["StateValue"] == "OK", "an error rings one function's alarm"
+        functions.put_function_concurrency(FunctionName=physical["Dispatch"], ReservedConcurrentExecutions=0)
+        uploads = service.put_all({"throttled.dcm": good(6)})
+        bell.rings("DispatchThrottles")
+        for name in physical.values():
+            functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+            with pytest.raises(impatient.exceptions.TooManyRequestsException):
+                impatient.invoke(FunctionName=name)
+        bell.rings(*[name for name in throttles if name != "DispatchThrottles"])
+        for name in physical.values():
+            functions.delete_function_concurrency(FunctionName=name)
+        sweep(service)
+        assert completed(service, uploads)
+        bell.ends(*errors, *throttles)
+
+
+def test_errors_of_dispatch_and_sweep(bell: Bell) -> None:
+    """The champion's artifact is not the promoted one; then its version is restored."""
+    service, s3 = bell.service, bell.service.connection.s3
+    champion = service.connection.registry.champion()
+    assert champion is not None
+    where = {"Bucket": service.connection.deployment.models_bucket_name}
+    where["Key"] = layout.artifact_key(champion.artifact_sha256)
+    with bell.hastened("DispatchErrors", "SweepErrors"):
+        other = s3.put_object(**where, Body=b"another model")["VersionId"]
+        uploads = service.put_all({"changed.dcm": good(5)})
+        bell.rings("DispatchErrors", "SweepErrors", meanwhile=lambda: sweep(service))
+        assert "ArtifactChanged" in log(service, "Dispatch")
+        s3.delete_object(**where, VersionId=other)
+        sweep(service)
+        assert completed(service, uploads)
+        bell.ends("DispatchErrors", "SweepErrors")
+
+
+def test_dead_letters(bell: Bell) -> None:
+    """Ingest cannot do its work until its setting is mended. To the other queues a message is put by hand."""
+    service, sqs = bell.service, bell.service.connection.sqs
+    source, names = service.queue_url("Uploads"), [f"{name}DeadLetters" for name in QUEUES]
+    asked = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    dead = {name: one for name in QUEUES for one in service.connection.deployment.dead_letter_queue_urls if name in one}
+    by_hand = [url for name, url in dead.items() if name != "Uploads"]
+    with bell.hastened(*names):
+        sqs.set_queue_attributes(QueueUrl=source, Attributes={"VisibilityTimeout": "1"})
+        before = configure(service, "Ingest", INDEX_TABLE="gone")
+        uploads = service.put_all({"dead.dcm": good(7)})
+        for url in by_hand:
+            send(service, url)
+        bell.rings(*names)
+        assert dead["Uploads"].rsplit("/", 1)[-1] in service.command("doctor").stdout
+        configure(service, "Ingest", **before)
+        sqs.set_queue_attributes(QueueUrl=source, Attributes=asked)
+        arn = sqs.get_queue_attributes(QueueUrl=dead["Uploads"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sqs.start_message_move_task(SourceArn=arn)
+        for url in by_hand:
+            sqs.purge_queue(QueueUrl=url)
+        assert completed(service, uploads)
+        bell.ends(*names)
+
+
+def send(service: Service, url: str) -> None:
+    """A message that no function has to read."""
+    fifo = {"MessageGroupId": "x", "MessageDeduplicationId": "x"} if url.endswith(".fifo") else {}
+    service.connection.sqs.send_message(QueueUrl=url, MessageBody="{}", **fifo)
+
+
+def test_ages_of_every_queue(bell: Bell) -> None:
+    """Nobody reads the queues, until their functions' mappings are enabled again."""
+    service, sqs = bell.service, bell.service.connection.sqs
+    names = [f"{name}Age" for name in QUEUES]
+    with bell.hastened(*names, Threshold=2):
+        with ExitStack() as stack:
+            for name in QUEUES:
+                stack.enter_context(paused(service, name))
+            uploads = service.put_all({"old.dcm": good(8)})
+            by_hand = [service.queue_url(name) for name in QUEUES if name != "Uploads"]
+            for url in by_hand:
+                send(service, url)
+            bell.rings(*names)
+            for url in by_hand:
+                sqs.purge_queue(QueueUrl=url)
+        assert completed(service, uploads)
+        bell.ends(*names)
+
+
+def test_oldest_pending(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account has no instances for transform jobs, as new ones have; then its quota is raised."""
+    service = bell.service
+    with bell.hastened("OldestPending", Threshold=5):
+        configure(service, "Sweep", STALE_SECONDS="1")
+        monkeypatch.setenv(QUOTA, "0")
+        restart()
+        uploads = service.put_all({"no-room.dcm": good(2)})
+        bell.rings("OldestPending", meanwhile=lambda: sweep(service))
+        assert "no room" in log(service, "Dispatch") + log(service, "Sweep"), "whichever asked"
+        monkeypatch.delenv(QUOTA)
+        restart()
+        sweep(service)
+        assert completed(service, uploads)
+        sweep(service)
+        bell.ends("OldestPending")
