@@ -5,10 +5,11 @@ BIN := .venv/bin
 .PHONY: setup demo test check format drill cdk-local clean
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.ready: pyproject.toml constraints.txt infra/layer.lock
 	@echo "Setting up .venv (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wetread needs Python 3.11 or newer; set PYTHON=...")'
 	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r infra/layer.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,sdk]'
 	@touch $@
 

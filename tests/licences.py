@@ -34,7 +34,7 @@ COPYLEFT_ALLOWED = {
 
 PERMITTED = re.compile(
     r"apache|\bmit(-0|-cmu)?\b|bsd|\bpsf|python software foundation|mpl|mozilla public license 2.0|0bsd|zlib|cc0"
-    r"|\bbsl-1.0|cnri-python|afl-2.1",
+    r"|\bbsl-1.0|cnri-python|python-2.0|afl-2.1",
     re.IGNORECASE,
 )
 GNU = re.compile(r"GPL|GNU|General Public", re.IGNORECASE)

@@ -1,8 +1,9 @@
-"""The hashes of what the image installs; `python -m tests.locks` asks PyPI and writes model_code/requirements.lock.
+"""The hashes of what is deployed; `python -m tests.locks` asks PyPI and writes both locks.
 
-Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed, whatever its Python, and no source
-distribution: nothing is built, and so no setup script run, while the image is made. torch is left out: which build
-of it, and from which index, is the stage's choice, and PyPI's brings CUDA packages that are no requirement of ours.
+model_code/requirements.lock is what the image installs, infra/layer.lock what `make setup` installs first, since the
+functions' layer is copied from there. Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed,
+whatever its Python, and no source distribution: nothing is built, and so no setup script run. torch is left out: which
+build of it, from which index, is the stage's choice, and PyPI's brings CUDA packages that are no requirement of ours.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from infra.layer import DISTRIBUTIONS
+
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "model_code/requirements.txt"
+CONSTRAINTS = ROOT / "constraints.txt"
 LOCK = ROOT / "model_code/requirements.lock"
+LAYER_LOCK = ROOT / "infra/layer.lock"
 INDEX = "https://pypi.org/simple/"
 AS_JSON = "application/vnd.pypi.simple.v1+json"  # PEP 691
 FITS = re.compile(r"-(any|manylinux\w*_(x86_64|aarch64)[.\w]*)\.whl$")
@@ -25,6 +30,9 @@ HEAD = """\
 # requirements.txt but torch, with the SHA-256 of every wheel that Linux could take: `python -m tests.locks` writes it.
 # The list is complete, so it is installed with --no-deps, and --require-hashes takes nothing else.
 """
+LAYER_HEAD = """\
+# What the functions' layer is copied from, with the SHA-256 of every wheel: `python -m tests.locks` writes it.
+"""
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -32,9 +40,20 @@ def pins(path: Path) -> dict[str, str]:
     return {normal(name): version for name, version in PIN.findall(path.read_text())}
 
 
-def locked() -> dict[str, tuple[str, list[str]]]:
-    """The lock's versions and hashes, by normal name."""
-    text = LOCK.read_text().replace("\\\n", " ")
+def of_layer() -> dict[str, str]:
+    """The exact versions of what the functions' layer has, by normal name."""
+    tested = pins(CONSTRAINTS)
+    return {name: tested[name] for name in map(normal, DISTRIBUTIONS)}
+
+
+def of_image() -> dict[str, str]:
+    """The exact versions of what the image has but torch, by normal name."""
+    return {name: version for name, version in pins(REQUIREMENTS).items() if name != UNLOCKED}
+
+
+def locked(lock: Path) -> dict[str, tuple[str, list[str]]]:
+    """A lock's versions and hashes, by normal name."""
+    text = lock.read_text().replace("\\\n", " ")
     found = re.findall(r"^([\w.-]+)==([\w.]+)((?:\s+--hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
     return {normal(name): (version, re.findall(r"[0-9a-f]{64}", hashes)) for name, version, hashes in found}
 
@@ -53,17 +72,21 @@ def hashes_of(name: str, version: str) -> list[str]:
     return sorted({one["hashes"]["sha256"] for one in wheels if not one["yanked"]})
 
 
-def main() -> None:
-    """Write the lock; a package without a fitting wheel ends it."""
-    lines = [HEAD]
-    for name, version in pins(REQUIREMENTS).items():
-        if name == UNLOCKED:
-            continue
+def write(lock: Path, head: str, wanted: dict[str, str]) -> None:
+    """Write one lock; a package without a fitting wheel ends it."""
+    lines = [head]
+    for name, version in wanted.items():
         hashes = hashes_of(name, version)
         if not hashes:
             raise SystemExit(f"PyPI has no wheel of {name} {version} for Linux")
         lines.append(" \\\n    ".join([f"{name}=={version}", *(f"--hash=sha256:{one}" for one in hashes)]) + "\n")
-    LOCK.write_text("".join(lines))
+    lock.write_text("".join(lines))
+
+
+def main() -> None:
+    """Write both locks."""
+    write(LOCK, HEAD, of_image())
+    write(LAYER_LOCK, LAYER_HEAD, of_layer())
 
 
 if __name__ == "__main__":

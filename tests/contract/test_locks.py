@@ -1,21 +1,31 @@
-"""The image's lock has what its requirements have but torch, with a hash for each wheel; the image is built by it."""
+"""What is deployed is locked: all of it, in the tested versions, with a hash for each wheel; and the locks are used."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from tests.locks import REQUIREMENTS, ROOT, UNLOCKED, locked, pins
+import pytest
 
-
-def test_the_lock_has_every_requirement_in_its_version_and_nothing_else() -> None:
-    wanted = {name: version for name, version in pins(REQUIREMENTS).items() if name != UNLOCKED}
-    assert {name: version for name, (version, _) in locked().items()} == wanted
-    assert all(hashes for _, hashes in locked().values())
+from tests.locks import CONSTRAINTS, LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, locked, of_image, of_layer, pins
 
 
-def test_its_versions_are_those_that_the_tests_run_with() -> None:
-    tested = pins(ROOT / "constraints.txt")
-    assert not {name: version for name, (version, _) in locked().items() if tested.get(name, version) != version}
+@pytest.mark.parametrize(("lock", "wanted"), [(LOCK, of_image()), (LAYER_LOCK, of_layer())])
+def test_a_lock_has_all_that_is_deployed_in_its_version_and_nothing_else(lock: Path, wanted: dict[str, str]) -> None:
+    assert {name: version for name, (version, _) in locked(lock).items()} == wanted
+    assert all(hashes for _, hashes in locked(lock).values())
+
+
+def test_the_images_versions_are_those_that_the_tests_run_with() -> None:
+    tested = pins(CONSTRAINTS)
+    assert not {name: version for name, version in of_image().items() if tested.get(name, version) != version}
+
+
+def test_set_up_installs_the_layer_by_its_lock_before_all_else() -> None:
+    first, second = re.findall(r"pip install (.+)", (ROOT / "Makefile").read_text())
+    for option in ("--require-hashes", "--no-deps", "--only-binary :all:", "infra/layer.lock"):
+        assert option in first
+    assert "constraints.txt" in second, "which leaves what is there in its version"
 
 
 def test_the_image_installs_by_it_builds_nothing_and_checks_that_nothing_is_missing() -> None:

@@ -15,6 +15,7 @@ from functions.aws.champion import Withdrawal
 from functions.aws.index import IndexName
 from functions.domain.row import Status, timestamp
 from tests.e2e.conftest import Service
+from tests.e2e.controls import configure, function
 from wetread.connection import Choice, connect
 from wetread.demo.phantoms import phantom_bytes
 from wetread.local import cloud
@@ -39,25 +40,11 @@ def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterato
             "EventSourceMappings"
         ]
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        configure(service, STALE_SECONDS="1")
+        configure(service, "Sweep", STALE_SECONDS="1")
         yield service
     finally:
         cloud.down()
         patch.undo()
-
-
-def function(service: Service, name: str) -> str:
-    """The function's name in this deployment."""
-    pages = service.connection.client("lambda").get_paginator("list_functions").paginate()
-    (found,) = [one["FunctionName"] for page in pages for one in page["Functions"] if name in one["FunctionName"]]
-    return str(found)
-
-
-def configure(service: Service, **variables: str) -> None:
-    """Change settings of the sweep."""
-    functions, name = service.connection.client("lambda"), function(service, "Sweep")
-    known = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": known | variables})
 
 
 def sweep(service: Service) -> None:
