@@ -80,11 +80,11 @@ def test_uploads_are_read_though_nobody_is_told_of_anything(service: Service) ->
 
 def test_a_job_that_runs_too_long_is_stopped_and_its_uploads_are_read_by_another(service: Service) -> None:
     before, uploads = set(service.jobs()), stored(service, "too-long")
-    configure(service, MAX_JOB_SECONDS="0")
+    configure(service, "Sweep", MAX_JOB_SECONDS="0")
     while not set(service.jobs()) - before:
         sweep(service)
     sweep(service)
-    configure(service, MAX_JOB_SECONDS="3600")
+    configure(service, "Sweep", MAX_JOB_SECONDS="3600")
     sweep_until_all_have_ended(service, uploads)
     assert {row.status for row in service.rows(uploads).values()} == {Status.COMPLETED}
     sagemaker = service.connection.sagemaker
