@@ -86,12 +86,13 @@ class Jobs:
             if error_code(error) in NO_ROOM:
                 logger.warning("no room for a transform job", extra={"transform_job": name, "reason": str(error)})
                 return Creation.NO_ROOM
-            if not _name_is_taken(error):
-                if error_code(error) not in REFUSED:
-                    raise
+            taken = _name_is_taken(error)
+            if not taken and error_code(error) not in REFUSED:
+                raise
+            found = self.describe(name)  # of a job that exists AWS may say first that its model is gone
+            if found is None and not taken:
                 logger.error("transform job refused", extra={"transform_job": name, "reason": str(error)})
                 return Creation.REFUSED
-            found = self.describe(name)
             if found is None or found.manifest_uri != self._manifest_uri(batch_id):
                 raise RuntimeError(
                     f"A transform job {name} exists that does not read batch {batch_id}. Two stacks share the job name "

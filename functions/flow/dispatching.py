@@ -118,20 +118,29 @@ class Dispatching:
         chosen = self.work.read(layout.candidates_key(batch.batch_id))
         rows = self.index.get_many(chosen)
         owned = [one for one in chosen if one in rows and _belongs(rows[one], batch.batch_id)]
+        name = layout.job_name(self.job_name_prefix, batch.batch_id)
         if not owned:
-            self.batches.finish(batch, barren=None, now=timestamp(self.clock()))
-            return False
+            return self._let_go(batch, name)
         prefix = f"s3://{self.work.bucket}/{layout.INSTANCES}"
         manifest = [{"prefix": prefix}, *(rows[one].instance_name for one in owned)]
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
-        name = layout.job_name(self.job_name_prefix, batch.batch_id)
         creation = self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
         if creation == Creation.REFUSED:
             self._hand_back(batch, [rows[one] for one in owned])
         if creation != Creation.EXISTS:
             return False
+        return self._submitted(batch)
+
+    def _submitted(self, batch: Batch) -> bool:
         self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, timestamp(self.clock()))
         return True
+
+    def _let_go(self, batch: Batch, name: str) -> bool:
+        """Finish a batch without rows, if it never had a job: who collects a job has more to do after its rows."""
+        if self.jobs.describe(name):
+            return self._submitted(batch)
+        self.batches.finish(batch, barren=None, now=timestamp(self.clock()))
+        return False
 
     def _hand_back(self, batch: Batch, owned: list[Row]) -> None:
         """Give up a batch whose job SageMaker refuses for good: its rows wait for a batch that it takes."""

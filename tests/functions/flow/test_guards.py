@@ -129,6 +129,11 @@ GUARDS = {
         "if errors:  #",
         "if False:  #",
     ),
+    "a batch whose job exists is left to its collector": (
+        "functions/flow/dispatching.py",
+        "if self.jobs.describe(name):",
+        "if False:",
+    ),
     "candidates are written before the batch is open": (
         "functions/flow/dispatching.py",
         "        self.work.write_once(layout.candidates_key(batch.batch_id), chosen)\n"
