@@ -1,12 +1,15 @@
 """Reads the frame size that a JPEG, JPEG-LS or JPEG 2000 codestream declares, before a decoder is trusted with it.
 
 A decoder allocates what the codestream declares, not what the DICOM header says: a small hostile object could ask for
-gigabytes. Truncated streams are found here too, because decoders fill the missing rows with grey and say nothing.
+gigabytes. Truncated streams and missing tiles are found here too, because decoders fill what is missing with grey and
+say nothing.
 """
 
 from __future__ import annotations
 
 import struct
+
+from model_code import tiles
 
 SOC_SIZ = b"\xff\x4f\xff\x51"
 SOI = b"\xff\xd8"
@@ -21,14 +24,17 @@ FILL = 0xFF
 def frame_size(codestream: bytes) -> tuple[int, int, int]:
     """Return the (rows, columns, components) that the codestream declares.
 
-    Raises ValueError for bytes that are no such codestream, end within its header, or lack its end marker.
+    Raises ValueError for bytes that are no such codestream, end within a header, or lack its end marker or a tile.
     """
+    is_jpeg2000 = codestream.startswith(SOC_SIZ)
     try:
-        size = _jpeg2000_size(codestream) if codestream.startswith(SOC_SIZ) else _jpeg_size(codestream)
+        size = _jpeg2000_size(codestream) if is_jpeg2000 else _jpeg_size(codestream)
+        if not codestream.rstrip(b"\0").endswith(END_MARKER):
+            raise ValueError("the codestream ends without its end marker: it is truncated")
+        if is_jpeg2000:
+            tiles.check(codestream)
     except (struct.error, IndexError):
-        raise ValueError("the codestream ends within its header") from None
-    if not codestream.rstrip(b"\0").endswith(END_MARKER):
-        raise ValueError("the codestream ends without its end marker: it is truncated")
+        raise ValueError("the codestream ends within a header") from None
     return size
 
 
