@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.least_privilege.stage import Place
+from botocore.exceptions import ClientError
+
+from benchmarks.least_privilege.stage import TELLS_ERROR, Place
 from functions.domain import layout
 from functions.domain.verdict import Risk
 from wetread.accounts import failure
@@ -22,6 +25,7 @@ OPEN = {
 }
 TAIL = "least-privilege-tail"
 TOLD = 110  # characters of a cause
+NAMES = re.compile(r"(?<=s3://)[^\s\"]+|(?<=arn:)\S+|(?<=-)[0-9a-f]{12}\b")
 
 
 class Runs:
@@ -43,6 +47,16 @@ class Runs:
         """A run that is refused for what was asked, and whose only task but the first one is to tell so."""
         return self._ended({"LabelsUri": "s3://elsewhere/manifest.json"})
 
+    def deploy(self) -> str:
+        """Update the state machine to what it is, as a deployment does; why that is refused, "" for not at all."""
+        machine = self._machine()
+        wanted = {name: machine[name] for name in ("stateMachineArn", "definition", "roleArn")}
+        try:
+            self._workflow.update_state_machine(**wanted)
+        except ClientError as error:
+            return short(str(error))
+        return ""
+
     def promotion(self, run: Run) -> dict[str, Any]:
         """What the workflow asked of ``promote`` in a run."""
         history = self._workflow.get_paginator("get_execution_history").paginate(executionArn=run.arn)
@@ -54,8 +68,7 @@ class Runs:
 
     def promote(self, payload: dict[str, Any]) -> Run:
         """The workflow from its state Promote on, with the role of the whole, ended."""
-        arn = self._deployment.training_state_machine_arn
-        machine = self._workflow.describe_state_machine(stateMachineArn=arn)
+        machine = self._machine()
         definition = json.loads(machine["definition"])
         states = definition["States"]
         states[definition["StartAt"]]["Next"] = "Promote"  # the first state only assigns
@@ -67,6 +80,11 @@ class Runs:
             return self._ended({}, tail["stateMachineArn"])
         finally:
             self._workflow.delete_state_machine(stateMachineArn=tail["stateMachineArn"])
+
+    def _machine(self) -> dict[str, Any]:
+        arn = self._deployment.training_state_machine_arn
+        machine: dict[str, Any] = self._workflow.describe_state_machine(stateMachineArn=arn)
+        return machine
 
     def _ended(self, document: dict[str, Any], machine: str = "") -> Run:
         arn = machine or self._deployment.training_state_machine_arn
@@ -98,7 +116,13 @@ class Runs:
 
 def told(run: Run) -> str:
     """How a run ended, for the table."""
-    return f"the run: {run.outcome}" + (f", {failure(run)}"[:TOLD] if run.failed else "")
+    return f"the run: {run.outcome}" + (f", {short(failure(run))}" if run.failed else "")
+
+
+def short(reason: str) -> str:
+    """A reason without the names that a deployment gives, and not longer than a cell of the table."""
+    found = TELLS_ERROR.search(reason)
+    return f"{found['error']} in {found['operation']}" if found else NAMES.sub("…", reason)[:TOLD]
 
 
 def _is_task(event: dict[str, Any]) -> bool:

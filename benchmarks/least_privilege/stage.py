@@ -139,7 +139,7 @@ def _error_in(line: str) -> str:
     except ValueError:
         told = None
     if isinstance(told, dict) and told.get("level") == "ERROR":
-        reason = f"{told.get('reason') or told.get('message')}"
+        reason = str(told.get("reason") or told.get("message"))
         return f"{told['aws_error']} in {told['operation']}" if "aws_error" in told else reason[:100]
     found = TELLS_ERROR.search(line) if "ERROR" in line else None
     return f"{found['error']} in {found['operation']}" if found else ""

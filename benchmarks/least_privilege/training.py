@@ -13,6 +13,7 @@ from benchmarks.least_privilege.story import Seen
 from benchmarks.least_privilege.uploads import STILL_SECONDS, finish
 from functions.domain.row import Status
 from tests.infra.needs import Statement
+from wetread.runs import Run
 
 APPROVE, PROMOTE = "TrainingApprove", "TrainingPromote"
 
@@ -25,11 +26,18 @@ class Retraining:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """There is nothing to prepare."""
+        """At the end, with every statement back, a run promotes what it has trained."""
         yield
+        _see_promoted(self._runs.run())
 
     def tell(self, statement: Statement) -> Seen:
-        """Until the run has ended: for some statements one with a patient more, or one that only has to tell people."""
+        """Until the run has ended: for some statements one with a patient more, or one that only has to tell people.
+
+        What Step Functions asks of the role when the state machine is deployed is asked by deploying it.
+        """
+        if "events:PutRule" in statement.actions:
+            refused = self._runs.deploy()
+            return Seen(bool(refused), f"the deployment: {refused or 'complete'}")
         if statement.actions == ["sns:Publish"]:
             run = self._runs.refused()
         else:
@@ -52,9 +60,7 @@ class Promotion:
         """At the end, with every statement back, the candidate of all these runs is promoted after all."""
         yield
         if self._payload:
-            run = self._runs.promote(self._payload)
-            if run.outcome != "Promoted":
-                raise RuntimeError(f"With all statements back the run should promote; {told(run)}")
+            _see_promoted(self._runs.promote(self._payload))
 
     def tell(self, _statement: Statement) -> Seen:
         """Until the run, or its last states, have ended."""
@@ -120,3 +126,8 @@ class Approval:
     def _decide(self, status: str) -> None:
         version = self._place.connection.registry.version(self._version)
         self._place.connection.sagemaker.update_model_package(ModelPackageArn=version.arn, ModelApprovalStatus=status)
+
+
+def _see_promoted(run: Run) -> None:
+    if run.outcome != "Promoted":
+        raise RuntimeError(f"With every statement back the run should promote; {told(run)}")
