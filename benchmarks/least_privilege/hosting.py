@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.least_privilege.stage import short
 from benchmarks.least_privilege.story import Seen
 from tests.infra.needs import Statement
-
-TOLD = 110  # characters of a problem
 
 
 class Hosting:
@@ -29,8 +28,8 @@ class Hosting:
         down = _wetread("endpoint", "down")
         if down.returncode:
             raise RuntimeError(down.stderr)
-        problem = " ".join(up.stderr.split()).rpartition("Failed: ")[2]
-        return Seen(up.returncode != 0, f"wetread endpoint up: exit status {up.returncode}, {problem[:TOLD]}")
+        problem = " ".join(up.stderr.split()).rpartition("Error: ")[2]
+        return Seen(up.returncode != 0, f"wetread endpoint up: exit status {up.returncode}, {short(problem)}")
 
     def mend(self) -> None:
         """It comes up now."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from benchmarks.least_privilege.stage import TELLS_ERROR, Place
+from benchmarks.least_privilege.stage import Place, short
 from functions.domain import layout
 from functions.domain.verdict import Risk
 from wetread.accounts import failure
@@ -24,8 +23,6 @@ OPEN = {
     **dict.fromkeys(("MAX_CALIBRATION_ERROR", "CHAMPION_MARGIN", "MAX_SUBGROUP_DROP"), "1"),
 }
 TAIL = "least-privilege-tail"
-TOLD = 110  # characters of a cause
-NAMES = re.compile(r"(?<=s3://)[^\s\"]+|(?<=arn:)\S+|(?<=-)[0-9a-f]{12}\b")
 
 
 class Runs:
@@ -117,12 +114,6 @@ class Runs:
 def told(run: Run) -> str:
     """How a run ended, for the table."""
     return f"the run: {run.outcome}" + (f", {short(failure(run))}" if run.failed else "")
-
-
-def short(reason: str) -> str:
-    """A reason without the names that a deployment gives, and not longer than a cell of the table."""
-    found = TELLS_ERROR.search(reason)
-    return f"{found['error']} in {found['operation']}" if found else NAMES.sub("…", reason)[:TOLD]
 
 
 def _is_task(event: dict[str, Any]) -> bool:

@@ -19,6 +19,8 @@ from wetread.connection import Connection
 COMES_AGAIN_SECONDS = 8
 """In the place of a queue's minutes. Longer than what any function does here, so that nobody has a message twice."""
 TELLS_ERROR = re.compile(r"\((?P<error>\w+)\) when calling the (?P<operation>\w+)")
+NAMES = re.compile(r"(?<=s3://)[^\s\"]+|(?<=arn:)\S+|(?<=-)[0-9a-f]{12}\b")
+TOLD = 110
 SWEEP = "BatchSweep"
 
 
@@ -137,9 +139,14 @@ def _error_in(line: str) -> str:
     try:
         told = json.loads(line)
     except ValueError:
-        told = None
-    if isinstance(told, dict) and told.get("level") == "ERROR":
-        reason = str(told.get("reason") or told.get("message"))
-        return f"{told['aws_error']} in {told['operation']}" if "aws_error" in told else reason[:100]
-    found = TELLS_ERROR.search(line) if "ERROR" in line else None
-    return f"{found['error']} in {found['operation']}" if found else ""
+        return short(line) if "ERROR" in line else ""
+    if not isinstance(told, dict) or told.get("level") != "ERROR":
+        return ""
+    known = f"{told['aws_error']} in {told['operation']}" if "aws_error" in told else ""
+    return known or short(str(told.get("reason") or told.get("message")))
+
+
+def short(reason: str) -> str:
+    """A reason that fits a cell of the table: error and operation, or its beginning without a deployment's names."""
+    found = TELLS_ERROR.search(reason)
+    return f"{found['error']} in {found['operation']}" if found else NAMES.sub("…", reason)[:TOLD]
