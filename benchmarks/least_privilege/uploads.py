@@ -12,6 +12,8 @@ from functions.domain.row import Status
 from tests.infra.needs import Statement
 
 QUEUES = ("IntakeUploads", "BatchTick", "BatchJobEvents")
+FOR_THE_NEXT = (("BatchCollect", "sqs:SendMessage"), ("BatchCollect", "s3:DeleteObject"))
+"""Role and action of what is done when an upload has its row, for the sake of those that wait."""
 STILL_SECONDS = 3.0
 """After a function has failed: if anything else went on with its upload, its row would tell by then."""
 SWEEP_SECONDS = 1.0
@@ -34,7 +36,7 @@ class Upload:
 
     def tell(self, statement: Statement) -> Seen:
         """Until a function has failed, or a job: both are tried again, and fail again."""
-        if (self._role, statement.actions) == ("BatchCollect", ["sqs:SendMessage"]):
+        if (self._role, *statement.actions) in FOR_THE_NEXT:
             return self._tell_what_waits()
         began, upload = time.time(), self._place.put()
         failure = self._place.until(lambda: self._failure(began, upload) or _completed(self._place, upload))
@@ -46,7 +48,7 @@ class Upload:
         self._place.until(lambda: not any(map(self._place.unheard, QUEUES)))
 
     def _tell_what_waits(self) -> Seen:
-        """An upload that comes while the only slot is taken waits for a tick of whoever frees it."""
+        """An upload that comes while the only slot is taken waits for whoever frees it, and for his tick."""
         place = self._place
         with place.paused("BatchJobEvents"):
             first = place.put()
