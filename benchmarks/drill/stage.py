@@ -42,13 +42,13 @@ class Settled:
 class Stage:
     """One local cloud; ``upload`` gives it new good slices, ``settle`` waits until nothing moves any more."""
 
-    def __init__(self, scratch: Path, artifact: Path) -> None:
-        """Start the cloud in ``scratch`` and make ``artifact`` the champion."""
+    def __init__(self, scratch: Path, artifact: Path | None) -> None:
+        """Start the cloud in ``scratch`` and make ``artifact``, if there is one, the champion."""
         os.environ["WETREAD_HOME"] = str(scratch / "home")
         self._numbers = iter(range(1_000_000))
         self.start()
-        registry = self.connection.registry
-        registry.promote(registry.register(artifact).model_package)
+        if artifact:
+            self.promote(artifact)
 
     @property
     def connection(self) -> Connection:
@@ -71,6 +71,11 @@ class Stage:
         pid = process.running(current_home())
         assert pid, "the cloud does not run"
         return pid
+
+    def promote(self, artifact: Path) -> None:
+        """Make an artifact the champion, as a person does."""
+        registry = self.connection.registry
+        registry.promote(registry.register(artifact).model_package)
 
     def processes(self, command: str) -> set[int]:
         """The cloud's processes whose command line has ``command``."""
