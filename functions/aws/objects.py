@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code
 from functions.domain import layout
 from functions.domain.errors import Refusal, RefusalCode
+from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -142,7 +143,10 @@ class Documents:
         """Delete objects; one that is not there is no error, one that stays expires with the bucket's rule."""
         for start in range(0, len(keys), MOST_DELETES):
             objects: Any = [{"Key": key} for key in keys[start : start + MOST_DELETES]]
-            self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            kept = [one.get("Code", "") for one in answer.get("Errors", [])]
+            if kept:  # S3 answers for each object, and with success for all
+                logger.error("objects not deleted", extra={"objects": len(kept), "codes": sorted(set(kept))})
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys below a prefix."""

@@ -220,6 +220,17 @@ def test_copies_that_could_not_be_deleted_keep_no_row_from_its_answer_and_go_the
     assert world.batches.holders() == {}
 
 
+def test_copies_that_s3_keeps_are_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    world, name = running(3)
+    world.sagemaker.end(name, answer)
+    errors = [{"Key": "instances/a.dcm", "Code": "AccessDenied", "Message": "Access Denied"}] * 3
+    monkeypatch.setattr(world.s3, "delete_objects", lambda **_: {"Errors": errors})
+    assert world.collecting.collect(name) == Outcome(completed=3)
+    (told,) = [one for one in caplog.records if one.message == "objects not deleted"]
+    assert (told.__dict__["objects"], told.__dict__["codes"]) == (3, ["AccessDenied"])
+    assert world.batches.holders() == {}, "they expire with the bucket's rule, and nobody waits for that"
+
+
 def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     world = World()
     world.crown()
