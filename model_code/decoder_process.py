@@ -14,6 +14,7 @@ import queue
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ DECODE_SECONDS = 60.0
 START_SECONDS = 120.0
 # A 4096 x 4096 frame takes a third of this at most; a few bytes of run lengths or tile sizes can ask for all there is.
 DECODE_BYTES = 1024**3
+# libjpeg goes on with grey, or with what comes next, and only writes this to stderr.
+CORRUPT = b"Corrupt JPEG data"
+COMPLAINT_BYTES = 1024**2  # of one frame; what is more is not written
 READY = b"ready"
 
 Form = dict[str, Any]
@@ -157,7 +161,26 @@ SHARED = Decoders()
 atexit.register(SHARED.close)
 
 
-def _answer_requests(requests: Connection, answers: Connection) -> None:
+class Complaints:
+    """What decoders write to stderr, kept out of the log: line by line, and perhaps with what stands in the object."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115  (for as long as the process)
+        os.dup2(self._file.fileno(), sys.stderr.fileno())
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (COMPLAINT_BYTES, hard))
+
+    def take(self) -> bytes:
+        """All that was written since the last time."""
+        if not os.fstat(self._file.fileno()).st_size:
+            return b""
+        self._file.seek(0)
+        said = self._file.read()
+        self._file.truncate(0)
+        return said
+
+
+def _answer_requests(requests: Connection, answers: Connection, complaints: Complaints) -> None:
     """The child's loop: it ends when the parent does."""
     answers.send_bytes(READY)
     while True:
@@ -176,7 +199,11 @@ def _answer_requests(requests: Connection, answers: Connection) -> None:
                 **request["form"],
             )
         except Exception as error:  # decoders raise anything; their texts may quote the object, ours does not
+            complaints.take()
             answers.send_bytes(json.dumps({"error": f"{type(error).__name__} in the decoder"}).encode())
+            continue
+        if CORRUPT in complaints.take():
+            answers.send_bytes(json.dumps({"error": "the decoder tells of corrupt data in it"}).encode())
             continue
         answers.send_bytes(json.dumps({"dtype": pixels.dtype.str}).encode())
         answers.send_bytes(pixels.tobytes())
@@ -193,6 +220,4 @@ def _bound_memory() -> None:
 
 if __name__ == "__main__":
     _bound_memory()
-    # Decoders write to stderr about damaged streams, line by line; the answer says it once.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    _answer_requests(Connection(int(sys.argv[1])), Connection(int(sys.argv[2])))
+    _answer_requests(Connection(int(sys.argv[1])), Connection(int(sys.argv[2])), Complaints())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -56,6 +57,29 @@ def test_a_rejected_frame_leaves_the_child_at_work(process: DecoderProcess, code
     assert process._child is child
 
 
+NOISE = np.random.default_rng(3).integers(0, 4096, (64, 64)).astype(np.uint16)
+LARGE = FORM | {"rows": 64, "columns": 64}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[: len(whole) // 2] + whole[-2:],
+        lambda whole: whole[:1000] + bytes(64) + whole[1064:],
+        lambda whole: whole[:1000] + b"\x12\x34\x56\x78" + whole[1000:],
+    ],
+    ids=["half is missing", "some bytes are lost", "four are added"],
+)
+def test_what_the_decoder_only_mutters_about_is_no_frame(
+    process: DecoderProcess, make_slice: MakeSlice, damage: Callable[[bytes], bytes]
+) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(make_slice(NOISE, syntax=uid.JPEGLosslessSV1)))
+    whole = get_frame(dataset.PixelData, 0, number_of_frames=1).rstrip(b"\0")
+    with pytest.raises(DecodingFailed, match="corrupt data"):
+        process.decode(uid.JPEGLosslessSV1, "gdcm", LARGE, damage(whole))
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", LARGE, whole), NOISE)
+
+
 def test_a_child_that_was_killed_is_replaced_unnoticed(process: DecoderProcess, codestream: bytes) -> None:
     process.start()
     assert process._child is not None
@@ -87,7 +111,9 @@ def test_a_decoder_that_hangs_is_ended(
     process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process.start()
-    monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.0)
+    assert process._child is not None
+    process._child.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.1)
     with pytest.raises(DecodingFailed, match="longer than"):
         process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
     assert process._child is None
