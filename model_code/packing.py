@@ -39,6 +39,7 @@ PACKED_MODULES = (
     "openvino_form",
     "probe",
     "processor",
+    "tiles",
     "transforms",
     "walker",
 )

@@ -136,6 +136,9 @@ with open(sys.argv[2], "rb") as file:
 model = inference.model_fn(sys.argv[1])
 instance = inference.input_fn(body, "application/dicom")
 print(inference.output_fn(inference.predict_fn(instance, model), "application/json").decode())
+# An editable installation finds what the artifact lacks in the working tree.
+ours = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("model_code")}
+assert all(file.startswith(sys.argv[1]) for file in ours.values()), ours
 """
 
 
