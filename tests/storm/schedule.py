@@ -21,6 +21,7 @@ from tests.storm.actors import Actor, acting, skew
 
 ACTORS = 8  # invocations at once
 FIRST, SECOND = "wetread/1", "wetread/2"
+WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
 TERMINAL = frozenset(status for status in Status if status.terminal)
 
 
@@ -40,6 +41,7 @@ class Schedule:
         self.withdrawing = Workflow(self.world).withdrawing
         self.withdrawn = False
         self.calls = 0
+        self.written_at = self.world.time
 
     def disturb(self, operation: str, when: str) -> None:
         """Raise what befalls the call; a driver's to say."""
@@ -49,6 +51,8 @@ class Schedule:
         if actor is None:
             return
         self.calls += when == "before"
+        if when == "after" and operation in WRITES:
+            self.written_at = self.world.time
         actor.pause()
         if not self.calm:
             self.disturb(operation, when)
