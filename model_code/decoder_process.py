@@ -14,7 +14,6 @@ import queue
 import resource
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ START_SECONDS = 120.0
 DECODE_BYTES = 1024**3
 # libjpeg goes on with grey, or with what comes next, and only writes this to stderr.
 CORRUPT = b"Corrupt JPEG data"
-COMPLAINT_BYTES = 1024**2  # of one frame; what is more is not written
+MUCH = 16 * 1024  # bytes to stderr about one frame; the smallest pipe holds as many
 READY = b"ready"
 
 Form = dict[str, Any]
@@ -162,22 +161,31 @@ atexit.register(SHARED.close)
 
 
 class Complaints:
-    """What decoders write to stderr, kept out of the log: line by line, and perhaps with what stands in the object."""
+    """What decoders write to stderr, kept out of the log: line by line, and perhaps with what stands in the object.
+
+    In a pipe, since a full disk must not make them silent. What does not fit in is not written, and nobody waits.
+    """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115  (for as long as the process)
-        os.dup2(self._file.fileno(), sys.stderr.fileno())
-        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (COMPLAINT_BYTES, hard))
+        self._read, written = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(written, False)
+        os.dup2(written, sys.stderr.fileno())
+        os.close(written)
 
     def take(self) -> bytes:
         """All that was written since the last time."""
-        if not os.fstat(self._file.fileno()).st_size:
-            return b""
-        self._file.seek(0)
-        said = self._file.read()
-        self._file.truncate(0)
-        return said
+        said = b""
+        while True:
+            try:
+                said += os.read(self._read, MUCH)
+            except BlockingIOError:
+                return said
+
+
+def _is_corrupt(said: bytes) -> bool:
+    """Whether a decoder tells of corrupt data, or so much that this may not have found room."""
+    return CORRUPT in said or len(said) >= MUCH
 
 
 def _answer_requests(requests: Connection, answers: Connection, complaints: Complaints) -> None:
@@ -202,7 +210,7 @@ def _answer_requests(requests: Connection, answers: Connection, complaints: Comp
             complaints.take()
             answers.send_bytes(json.dumps({"error": f"{type(error).__name__} in the decoder"}).encode())
             continue
-        if CORRUPT in complaints.take():
+        if _is_corrupt(complaints.take()):
             answers.send_bytes(json.dumps({"error": "the decoder tells of corrupt data in it"}).encode())
             continue
         answers.send_bytes(json.dumps({"dtype": pixels.dtype.str}).encode())
