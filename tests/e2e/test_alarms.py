@@ -102,6 +102,7 @@ def test_jobs_failed_and_uploads_failed(bell: Bell) -> None:
         bell.ends("JobsFailed", "UploadsFailed")
 
 
+@pytest.mark.thorough
 def test_sweep_repairs(bell: Bell) -> None:
     """Nobody hears of jobs' ends, nor of ticks: the sweep does all the work, three periods long, as deployed."""
     service, events = bell.service, bell.service.connection.client("events")
@@ -198,6 +199,7 @@ def send(service: Service, url: str) -> None:
     service.connection.sqs.send_message(QueueUrl=url, MessageBody="{}", **fifo)
 
 
+@pytest.mark.thorough
 def test_ages_of_every_queue(bell: Bell) -> None:
     """Nobody reads the queues, until their functions' mappings are enabled again."""
     service, sqs = bell.service, bell.service.connection.sqs

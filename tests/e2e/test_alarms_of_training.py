@@ -17,7 +17,7 @@ from tests.e2e.test_runbook import until
 from wetread.demo.phantoms import write_cohort
 from wetread.runs import Run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.thorough, pytest.mark.timeout(600)]
 
 QUICK = ("--set", "epochs=1", "--set", "image_size=64", "--set", "batch_size=8")
 

@@ -7,11 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
+Verdicts = dict[str, Future[subprocess.CompletedProcess[str]]]
 
 GUARDS = {
     "claims are fenced by the batch's status": (
@@ -169,19 +172,36 @@ def watched(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def without(guard: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the tests say of the functions without this guard."""
+    file, kept, removed = GUARDS[guard]
+    changed = copied(folder) / file
+    source = changed.read_text()
+    assert source.count(kept) == 1, f"{file} has changed: the guard {kept!r} is not there once"
+    changed.write_text(source.replace(kept, removed))
+    return watched(folder)
+
+
+@pytest.fixture(scope="module")
+def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
+    """The guards that are asked about, as many at once as there are cores."""
+    asked = [item.callspec.params["guard"] for item in request.session.items if _asks(item)]  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {guard: pool.submit(without, guard, tmp_path_factory.mktemp("guard")) for guard in asked}
+
+
+def _asks(item: pytest.Item) -> bool:
+    return "guard" in getattr(getattr(item, "callspec", None), "params", {})
+
+
 def test_with_every_guard_in_its_place_the_same_tests_pass(tmp_path: Path) -> None:
     done = watched(copied(tmp_path))
     assert done.returncode == 0, done.stdout[-3000:]
 
 
 @pytest.mark.parametrize("guard", GUARDS)
-def test_a_protocol_without_this_guard_fails(guard: str, tmp_path: Path) -> None:
-    file, kept, removed = GUARDS[guard]
-    changed = copied(tmp_path) / file
-    source = changed.read_text()
-    assert source.count(kept) == 1, f"{file} has changed: the guard {kept!r} is not there once"
-    changed.write_text(source.replace(kept, removed))
-    done = watched(tmp_path)
+def test_a_protocol_without_this_guard_fails(guard: str, verdicts: Verdicts) -> None:
+    done = verdicts[guard].result()
     assert done.returncode == 1, f"no test misses the guard: {guard}\n{done.stdout[-2000:]}"
     assert re.search(r"^1 failed, |, 1 failed, ", done.stdout.splitlines()[-1]), (
         f"not a failure:\n{done.stdout[-2000:]}"
