@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,17 +71,25 @@ class Service:
         )
 
 
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
-    """The service, deployed into a local cloud of its own, with a champion."""
+@contextmanager
+def running(home: Path, artifact: Path, *, champion: bool = True, **environment: str) -> Iterator[Service]:
+    """The service, deployed into a local cloud of its own whose data lie in ``home``, with a champion or without."""
     patch = pytest.MonkeyPatch()
-    patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
+    for name, value in {"WETREAD_HOME": str(home), **environment}.items():
+        patch.setenv(name, value)
     try:
         cloud.up(tether=True)
         connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
-        registry = connection.registry
-        registry.promote(registry.register(artifact).model_package)
+        if champion:
+            connection.registry.promote(connection.registry.register(artifact).model_package)
         yield Service(connection, artifact, dict(os.environ))
     finally:
         cloud.down()
         patch.undo()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
+    """The service that most tests share."""
+    with running(tmp_path_factory.mktemp("home"), artifact) as service:
+        yield service

@@ -17,10 +17,9 @@ from botocore.config import Config
 from functions.domain import layout
 from functions.domain.row import Status
 from tests.e2e.bell import Bell
-from tests.e2e.conftest import Service
+from tests.e2e.conftest import Service, running
 from tests.e2e.controls import configure, function, log, serving, sweep
 from tests.e2e.test_runbook import paused, until
-from wetread.connection import Choice, connect
 from wetread.demo.defects import DEFECTS, UNDECODABLE
 from wetread.demo.phantoms import phantom_bytes
 from wetread.local import cloud
@@ -35,20 +34,13 @@ QUOTA = "WETREAD_SAGEMAKER_INSTANCE_QUOTA"
 @pytest.fixture(scope="module")
 def bell(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Bell]:
     """A service without a champion, and with nothing wrong."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
-    try:
-        cloud.up(tether=True)
-        connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
-        bell = Bell(Service(connection, artifact, dict(os.environ)))
+    with running(tmp_path_factory.mktemp("home"), artifact, champion=False) as service:
+        bell = Bell(service)
         bell.listen()
         # Dispatch's queue is in order: behind a tick that failed all others wait, six minutes as deployed.
         quickly = {"VisibilityTimeout": "5"}
-        connection.sqs.set_queue_attributes(QueueUrl=bell.service.queue_url("Tick"), Attributes=quickly)
+        service.connection.sqs.set_queue_attributes(QueueUrl=service.queue_url("Tick"), Attributes=quickly)
         yield bell
-    finally:
-        cloud.down()
-        patch.undo()
 
 
 def good(patient: int) -> bytes:

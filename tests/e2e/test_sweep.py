@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,11 +13,9 @@ import pytest
 from functions.aws.champion import Withdrawal
 from functions.aws.index import IndexName
 from functions.domain.row import Status, timestamp
-from tests.e2e.conftest import Service
+from tests.e2e.conftest import Service, running
 from tests.e2e.controls import configure, function
-from wetread.connection import Choice, connect
 from wetread.demo.phantoms import phantom_bytes
-from wetread.local import cloud
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -26,25 +23,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
     """A service with a champion in which nobody starts or collects jobs but the sweep."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
-    patch.setenv("WETREAD_SAGEMAKER_LOST_EVENTS", "1")
-    try:
-        cloud.up(tether=True)
-        connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
-        registry = connection.registry
-        registry.promote(registry.register(artifact).model_package)
-        service = Service(connection, artifact, dict(os.environ))
-        functions = connection.client("lambda")
+    with running(tmp_path_factory.mktemp("home"), artifact, WETREAD_SAGEMAKER_LOST_EVENTS="1") as service:
+        functions = service.connection.client("lambda")
         (mapping,) = functions.list_event_source_mappings(FunctionName=function(service, "Dispatch"))[
             "EventSourceMappings"
         ]
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
         configure(service, "Sweep", STALE_SECONDS="1")
         yield service
-    finally:
-        cloud.down()
-        patch.undo()
 
 
 def sweep(service: Service) -> None:
