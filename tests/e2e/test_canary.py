@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ import pytest
 from functions.domain.row import Status
 from tests.canary import Search
 from tests.e2e import places
-from tests.e2e.conftest import Service
+from tests.e2e.conftest import running
 from tests.e2e.places import Place
 from tests.e2e.story import (
     Story,
@@ -38,9 +37,7 @@ from tests.e2e.story import (
     train_on_bad_labels,
     upload,
 )
-from wetread.connection import Choice, connect
 from wetread.demo.defects import DEFECTS
-from wetread.local import cloud
 from wetread.local.home import Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -50,14 +47,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Story]:
     """The whole story, in a local cloud of its own with a folder of its own for temporary files."""
     scratch, home = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("home")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("WETREAD_HOME", str(home))
-    patch.setenv("TMPDIR", str(scratch))
-    try:
-        cloud.up(tether=True)
-        connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
-        connection.registry.promote(connection.registry.register(artifact).model_package)
-        service = Service(connection, artifact, dict(os.environ))
+    with running(home, artifact, TMPDIR=str(scratch)) as service:
         story = Story(service, scratch, listening_queue(service))
         upload(story)
         submit(story, tmp_path_factory.mktemp("canary"))
@@ -67,9 +57,6 @@ def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
         train_on_bad_labels(story, cohort)
         ask(story)
         yield story
-    finally:
-        cloud.down()
-        patch.undo()
 
 
 def test_the_canary_went_through_every_path(story: Story) -> None:
