@@ -10,14 +10,14 @@ KEPT_BYTES = 1024**3
 LARGEST_KEPT_BLOCK = 256 * 1024**2
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory(largest_block: int = LARGEST_KEPT_BLOCK) -> bool:
     """Raise malloc's thresholds for this process; return whether this C library has them.
 
     By default every feature map beyond 128 KiB is a fresh mapping that the kernel zeroes page by page, and the next
-    layer pays that again. Blocks beyond LARGEST_KEPT_BLOCK are still returned, so that a large training batch does not
-    keep its peak for good.
+    layer pays that again. Blocks beyond ``largest_block`` bytes are still returned, so that a large training batch does
+    not keep its peak for good.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BLOCK)) and bool(mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
+    return bool(mallopt(M_MMAP_THRESHOLD, largest_block)) and bool(mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))

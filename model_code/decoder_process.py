@@ -8,6 +8,7 @@ every request in flight, and the job with them; here it ends the child, and one 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import json
 import os
 import queue
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ import numpy.typing as npt
 from pydicom import uid
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
+
+from model_code import allocator, gdcm_plugin
 
 # A 4096 x 4096 frame decodes in about two seconds; a decoder that takes longer than this hangs.
 DECODE_SECONDS = 60.0
@@ -38,6 +41,10 @@ MUCH = 16 * 1024  # bytes to stderr about one frame; the smallest pipe holds as 
 READY = b"ready"
 
 Form = dict[str, Any]
+
+
+KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; what larger ones take is returned
+PIPE_BYTES = 1024**2  # a slice fits in, so that neither process has to wake the other for each 64 KB of it
 
 
 class DecodingFailed(Exception):
@@ -91,8 +98,8 @@ class DecoderProcess:
         if self._child is not None and self._child.poll() is None:
             return
         self._end()
-        child_requests, self._requests = Pipe(duplex=False)
-        self._answers, child_answers = Pipe(duplex=False)
+        child_requests, self._requests = _pipe()
+        self._answers, child_answers = _pipe()
         descriptors = (child_requests.fileno(), child_answers.fileno())
         self._child = subprocess.Popen(  # noqa: S603  (our own module)
             [sys.executable, "-m", __spec__.name, *map(str, descriptors)],
@@ -120,6 +127,15 @@ class DecoderProcess:
         self._child = None
         self._requests.close()
         self._answers.close()
+
+
+def _pipe() -> tuple[Connection, Connection]:
+    """Where to read and where to write, with room for PIPE_BYTES where the system grants it."""
+    reading, writing = Pipe(duplex=False)
+    if sys.platform == "linux":
+        with suppress(OSError):  # a user's pipes may together be too large: then it goes in more pieces
+            fcntl.fcntl(writing.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return reading, writing
 
 
 class Decoders:
@@ -227,5 +243,7 @@ def _bound_memory() -> None:
 
 
 if __name__ == "__main__":
+    allocator.keep_freed_memory(KEPT_BLOCK_BYTES)
+    gdcm_plugin.register()
     _bound_memory()
     _answer_requests(Connection(int(sys.argv[1])), Connection(int(sys.argv[2])), Complaints())

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydicom import uid
 from pydicom.pixels.decoders.base import get_decoder
 
+from model_code import gdcm_plugin
 from model_code.codestream import frame_size
 from model_code.decoder_process import SHARED, DecodingFailed
 from model_code.elements import Elements, read_elements
@@ -27,9 +28,9 @@ DECODING_PLUGINS: dict[uid.UID, str] = {
     uid.ExplicitVRBigEndian: "",
     uid.DeflatedExplicitVRLittleEndian: "",
     uid.RLELossless: "pydicom",
-    uid.JPEGBaseline8Bit: "gdcm",
-    uid.JPEGLossless: "gdcm",
-    uid.JPEGLosslessSV1: "gdcm",
+    uid.JPEGBaseline8Bit: gdcm_plugin.NAME,
+    uid.JPEGLossless: gdcm_plugin.NAME,
+    uid.JPEGLosslessSV1: gdcm_plugin.NAME,
     uid.JPEGLSLossless: "gdcm",
     uid.JPEGLSNearLossless: "gdcm",
     uid.JPEG2000Lossless: "pylibjpeg",

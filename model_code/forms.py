@@ -1,7 +1,8 @@
 """The forms in which an artifact carries its network, and which of them is to answer.
 
-One network, the same weights: ``torch`` is what was trained and is always there; the OpenVINO forms are made by the
-command ``optimise``, which proves them on held-out slices before they may serve.
+One network, the same weights: ``torch`` is what was trained and is always there; the others are made by the command
+``optimise``, which proves them on held-out slices before they may serve: OpenVINO's where it runs on a processor, half
+precision where it runs on a GPU.
 """
 
 from __future__ import annotations
@@ -20,11 +21,17 @@ class Form(enum.StrEnum):
     TORCH = "torch"
     OPENVINO_FP32 = "openvino-fp32"
     OPENVINO_INT8 = "openvino-int8"
+    TORCH_HALF = "torch-half"
 
     @property
     def files(self) -> tuple[str, ...]:
         """What the form adds to the artifact: OpenVINO's graph and its weights. Torch's are in model.pth."""
-        return () if self is Form.TORCH else (f"forms/{self}.xml", f"forms/{self}.bin")
+        return (f"forms/{self}.xml", f"forms/{self}.bin") if self.is_openvino else ()
+
+    @property
+    def is_openvino(self) -> bool:
+        """Whether OpenVINO computes it, on a processor; half precision is a GPU's, and torch computes on either."""
+        return self in {Form.OPENVINO_FP32, Form.OPENVINO_INT8}
 
 
 class Computation(Protocol):

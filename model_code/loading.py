@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import torch
-
-from model_code import artifact, probe
+from model_code import artifact, gpu, probe
 from model_code.errors import ArtifactError, FormError
 from model_code.forms import Computation, Form
-from model_code.gathering import Gathering
 from model_code.metadata import Metadata
 from model_code.network import TorchForm
 from model_code.processor import adds_bytes_exactly
@@ -21,26 +18,39 @@ log = logging.getLogger("model_code.loading")
 def load(model_dir: Path, about: Metadata) -> tuple[Form, Computation]:
     """Return the form that metadata.json wants, or the first more trusted one that this machine computes as proved.
 
-    On a GPU that is always torch. Raises ArtifactError for files that are not the artifact's own, and when torch too
-    answers the probe slice as it did not when the model was packed.
+    On a GPU those are torch's, elsewhere all but half precision. Raises ArtifactError for files that are not the
+    artifact's own, and when torch too answers the probe slice as it did not when the model was packed.
     """
-    for form in [Form.TORCH] if torch.cuda.is_available() else about.serving.preferred():
+    for form in about.serving.preferred():
         if form is Form.TORCH:
             break
         try:
-            return form, _openvino(model_dir, about, form)
+            return form, _openvino(model_dir, about, form) if form.is_openvino else _half(model_dir, about)
         except FormError as problem:
             log.warning("the form %s is not used: %s", form, problem)
     network = artifact.load_network(model_dir, about)
-    computation: Computation = (
-        Gathering(TorchForm(network.to("cuda"))) if torch.cuda.is_available() else TorchForm(network)
-    )
+    computation = gpu.in_fp32(network) if gpu.is_here() else TorchForm(network)
     probe.verify(computation, about.preprocessing, about.probe_logits)
     return Form.TORCH, computation
 
 
+def _half(model_dir: Path, about: Metadata) -> Computation:
+    """Put the network on the GPU in half precision; raise FormError without one, or where it answers differently."""
+    if not gpu.is_here():
+        raise FormError("there is no GPU here.")
+    network = artifact.load_network(model_dir, about)
+    try:
+        computation = gpu.in_half(network, about.preprocessing.image_size)
+    except RuntimeError as error:
+        raise FormError(f"the GPU cannot compute it: {error}") from error
+    _verify(computation, about, Form.TORCH_HALF)
+    return computation
+
+
 def _openvino(model_dir: Path, about: Metadata, form: Form) -> Computation:
     """Compile an OpenVINO form; raise FormError where there is no OpenVINO or it computes something else here."""
+    if gpu.is_here():
+        raise FormError("it is for processors, and here is a GPU.")
     record = about.serving.proved[form]
     if record.exact_bytes and not adds_bytes_exactly():
         raise FormError("this processor has no instructions that add 8-bit products exactly (VNNI, AMX, DotProd).")
@@ -54,8 +64,13 @@ def _openvino(model_dir: Path, about: Metadata, form: Form) -> Computation:
         raise FormError(f"OpenVINO cannot be imported ({error}).") from error
     except RuntimeError as error:
         raise FormError(f"OpenVINO cannot compile it: {error}") from error
+    _verify(computation, about, form)
+    return computation
+
+
+def _verify(computation: Computation, about: Metadata, form: Form) -> None:
+    """Raise FormError unless the form answers the probe slice as it did where it was proved."""
     try:
-        probe.verify(computation, about.preprocessing, record.probe_logits)
+        probe.verify(computation, about.preprocessing, about.serving.proved[form].probe_logits)
     except ArtifactError as error:
         raise FormError(f"this machine computes it differently. {error}") from error
-    return computation

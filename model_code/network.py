@@ -49,9 +49,13 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 def make_repeatable() -> None:
-    """Let no GPU kernel be chosen by how fast it happened to run: the same input must always get the same answer."""
+    """Let no GPU choose a kernel by how fast it happened to run, nor round fp32 to the 10 bits of TF32.
+
+    The same input must always get the same answer, and fp32 is what every other form is proved against.
+    """
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
 
 
 class TorchForm:

@@ -23,6 +23,7 @@ SOURCE = Path(__file__).parent
 # Beside the script: what inference imports, and nothing of training or of the server.
 PACKED_MODULES = (
     "__init__",
+    "allocator",
     "artifact",
     "calibration",
     "codestream",
@@ -32,6 +33,8 @@ PACKED_MODULES = (
     "errors",
     "forms",
     "gathering",
+    "gdcm_plugin",
+    "gpu",
     "inference",
     "loading",
     "metadata",

@@ -18,9 +18,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import torch
+
 from benchmarks.serving import limit, start, subjects
 from benchmarks.serving.subjects import Subject
-from model_code import allocator
+from model_code import allocator, gpu
 from model_code.artifact import METADATA
 from tests.torchserve import Unavailable
 from tests.training import optimise, train
@@ -76,8 +78,9 @@ def _compare(models: Mapping[str, Path], bodies: Sequence[bytes], image_size: in
                 print(f"{name}: skipped. {error}")
                 continue
             against.append(subjects.over_http(name, process, port, bodies, in_flight))
-        limit_ = subjects.arithmetic(gflop)
-        everything = [*against, *served.values(), *bare.values(), subjects.decoding(bodies), limit_]
+        limit_ = subjects.arithmetic(gflop, torch.float32)
+        limits = [limit_, subjects.arithmetic(gflop, torch.half)] if gpu.is_here() else [limit_]
+        everything = [*against, *served.values(), *bare.values(), subjects.decoding(bodies), *limits]
         for _ in range(rounds):
             for subject in everything:
                 subject.run(seconds)

@@ -17,6 +17,7 @@ import torch
 from benchmarks.memory import Peak
 from benchmarks.serving import limit
 from benchmarks.serving.load import Round, keep_busy, post
+from model_code import gpu
 from model_code.dicom import HounsfieldArray
 from model_code.errors import InstanceError
 from model_code.inference import input_fn, model_fn
@@ -81,14 +82,14 @@ def aws_toolkit(base: Path) -> Iterator[tuple[int, int]]:
 
 
 def bare_network(name: str, base: Path, bodies: Sequence[bytes]) -> Subject:
-    """The network alone on prepared tensors, a thread a core."""
+    """The network alone on prepared tensors, on as many threads as in the server."""
     model = model_fn(str(base / "model"))
     images = [model.prepare(_read(body))[None] for body in bodies]
 
     def predict(number: int) -> None:
         model.logits(images[number % len(images)])
 
-    return Subject(name, lambda seconds: keep_busy(predict, torch.get_num_threads(), seconds, _one_thread))
+    return Subject(name, lambda seconds: keep_busy(predict, gpu.threads(), seconds, _one_thread))
 
 
 def decoding(bodies: Sequence[bytes]) -> Subject:
@@ -100,9 +101,10 @@ def decoding(bodies: Sequence[bytes]) -> Subject:
     return Subject("decode alone", lambda seconds: keep_busy(decode, 1, seconds, _one_thread))
 
 
-def arithmetic(gflop: float) -> Subject:
+def arithmetic(gflop: float, precision: torch.dtype) -> Subject:
     """As many images as a matrix product's operations would make; no answers, so no seconds of each."""
-    return Subject("arithmetic limit, fp32", lambda _: Round(limit.gemm_gflops() / gflop, []))
+    name = f"arithmetic limit, {'fp32' if precision is torch.float32 else 'fp16'}"
+    return Subject(name, lambda _: Round(limit.gemm_gflops(precision) / gflop, []))
 
 
 def _one_thread() -> None:

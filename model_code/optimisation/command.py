@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from model_code import artifact, decoder_process, metadata, probe, snapshot
+from model_code import artifact, decoder_process, gpu, metadata, probe, snapshot
 from model_code.container import Processing
-from model_code.errors import OptimisationError
+from model_code.errors import FormError, OptimisationError
 from model_code.forms import Form, Proved, Serving
 from model_code.network import TorchForm
 from model_code.optimisation.choice import choose
-from model_code.optimisation.export import export, serialised
+from model_code.optimisation.export import export
 from model_code.optimisation.slices import prepare, spread
 from model_code.optimisation.speed import images_per_second
-from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_int8
+from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_half, try_int8
 from model_code.packing import pack, unpack
 from model_code.processor import adds_bytes_exactly
 from model_code.snapshot import Case, Snapshot, Split
@@ -34,9 +34,9 @@ log = logging.getLogger("model_code.optimisation")
 
 
 def optimise(paths: Processing, *, quantise: bool) -> None:
-    """Write the candidate's model.tar.gz again, with the OpenVINO forms that held on slices held out of training.
+    """Write the candidate's model.tar.gz again, with the forms that held here on slices held out of training.
 
-    ``quantise``: whether a form in 8-bit integers is tried. Raises SnapshotError for other slices than the snapshot's,
+    ``quantise``: whether a form of fewer bits is tried. Raises SnapshotError for other slices than the snapshot's,
     ArtifactError for an unsound candidate, OptimisationError when there is nothing to prove a form with.
     """
     taken = snapshot.read(paths.snapshot)
@@ -65,23 +65,33 @@ def _prove(
     decoder_process.SHARED.start()
     about = artifact.describe(model_dir)
     network = artifact.load_network(model_dir, about)
-    trained = TorchForm(network)
+    trained = gpu.in_fp32(network) if gpu.is_here() else TorchForm(network)
     cases = spread(held_out, HELD_OUT_SLICES)
     images = prepare(slices, cases, about.preprocessing)
     targets = np.array([about.labels.index(case.label) for case in cases], np.intp)
     asked = HeldOut.answered_by(trained, images, targets, about.temperature)
 
-    model = export(network, about.preprocessing.image_size)
-    trials = [try_fp32(model, asked)]
-    calibration = spread(taken.of(Split.TRAIN), CALIBRATION_SLICES) if quantise else []
-    if quantise:
-        trials += try_int8(model, prepare(slices, calibration, about.preprocessing), asked)
+    trials: list[Trial] = []
+    calibration: list[Case] = []
+    problems: dict[Form, Sequence[str]] = {}
+    if not gpu.is_here():
+        model = export(network, about.preprocessing.image_size)
+        trials += [try_fp32(model, asked)]
+        if quantise:
+            calibration = spread(taken.of(Split.TRAIN), CALIBRATION_SLICES)
+            trials += try_int8(model, prepare(slices, calibration, about.preprocessing), asked)
+    elif quantise:
+        try:
+            trials += [try_half(network, about.preprocessing.image_size, asked)]
+        except FormError as error:
+            problems[Form.TORCH_HALF] = [str(error)]
     last = {trial.form: trial for trial in trials}
     held = {form: trial for form, trial in last.items() if not trial.problems}
     speeds = images_per_second(
         {Form.TORCH: trained} | {form: trial.computation for form, trial in held.items()}, images[0]
     )
-    form, reason = choose(speeds, {form: trial.problems for form, trial in last.items() if trial.problems})
+    problems |= {form: trial.problems for form, trial in last.items() if trial.problems}
+    form, reason = choose(speeds, problems)
     kept = [other for other in Form if other in held and other <= form]
     serving = Serving(form=form, proved={other: _add(model_dir, held[other], about.preprocessing) for other in kept})
     return serving, {
@@ -95,7 +105,7 @@ def _prove(
 def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> Proved:
     """Write a form's files below ``model_dir`` and return its record."""
     digests: dict[str, str] = {}
-    for name, content in zip(trial.form.files, serialised(trial.model), strict=True):
+    for name, content in zip(trial.form.files, trial.files(), strict=True):
         (model_dir / name).parent.mkdir(exist_ok=True)
         (model_dir / name).write_bytes(content)
         digests[name] = artifact.sha256(content)

@@ -26,7 +26,9 @@ class Bounds:
 
 # The same arithmetic in another order: what differs is rounding.
 FP32 = Bounds(probability=1e-4, tie_band=2e-4, auc=1e-3)
+# Fewer bits: what differs is what they leave out.
 INT8 = Bounds(probability=0.02, tie_band=0.02, auc=5e-3)
+HALF = INT8
 
 
 @dataclass(frozen=True, kw_only=True)

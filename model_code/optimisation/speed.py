@@ -1,4 +1,4 @@
-"""Measures forms against each other: slices a second, with as many at once as there are cores."""
+"""Measures forms against each other: slices a second, with as many at once as ``serve`` computes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from model_code import gpu
 from model_code.forms import Computation, Form
-from model_code.processor import CORES
 
 ROUNDS = 3
-SLICES_PER_CORE = 6
+SLICES_PER_THREAD = 6
 
 
 def images_per_second(forms: Mapping[Form, Computation], image: torch.Tensor) -> dict[Form, float]:
     """The median of rounds in which the forms take turns, since other work on the machine slows one or another.
 
-    ``image``: one prepared slice, 1 x size x size. Each answers as ``serve`` has it answer: on a thread a core.
+    ``image``: one prepared slice, 1 x size x size. Each answers on as many threads as in ``serve``.
     """
+    at_once = gpu.threads()
     measured: dict[Form, list[float]] = {form: [] for form in forms}
-    with ThreadPoolExecutor(CORES, "measure", torch.set_num_threads, (1,)) as threads:
+    with ThreadPoolExecutor(at_once, "measure", torch.set_num_threads, (1,)) as threads:
         for _ in range(1 + ROUNDS):
             for form, computation in forms.items():
                 started = time.perf_counter()
-                list(threads.map(computation.logits, [image[None]] * SLICES_PER_CORE * CORES))
-                measured[form].append(SLICES_PER_CORE * CORES / (time.perf_counter() - started))
+                list(threads.map(computation.logits, [image[None]] * SLICES_PER_THREAD * at_once))
+                measured[form].append(SLICES_PER_THREAD * at_once / (time.perf_counter() - started))
     return {form: statistics.median(rates[1:]) for form, rates in measured.items()}  # the first round warms up

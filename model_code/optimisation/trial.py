@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
-from model_code import calibration
+from model_code import calibration, gpu
+from model_code.errors import FormError
 from model_code.evaluation.resampling import Floats, Ints
 from model_code.forms import Computation, Form
 from model_code.openvino_form import OpenVinoForm, ov
-from model_code.optimisation.proof import FP32, INT8, Bounds, Comparison, compare
+from model_code.optimisation.export import serialised
+from model_code.optimisation.proof import FP32, HALF, INT8, Bounds, Comparison, compare
 from model_code.optimisation.quantisation import layers, quantise
 from model_code.processor import adds_bytes_exactly
 
@@ -51,10 +55,13 @@ class HeldOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One form that was tried; ``kept``: how many of its layers stay in fp32; ``problems``: why it may not serve."""
+    """One form that was tried; ``problems``: why it may not serve.
+
+    ``files``: what it adds to the artifact, made when asked; ``kept``: how many of its layers stay in fp32.
+    """
 
     form: Form
-    model: ov.Model
+    files: Callable[[], Sequence[bytes]]
     computation: Computation
     comparison: Comparison
     problems: Sequence[str]
@@ -72,7 +79,7 @@ class Trial:
 
 def try_fp32(model: ov.Model, held_out: HeldOut) -> Trial:
     """Try the exported network as it is."""
-    return _try(Form.OPENVINO_FP32, model, held_out, FP32, kept=len(layers(model)))
+    return _try_openvino(Form.OPENVINO_FP32, model, held_out, FP32, kept=len(layers(model)))
 
 
 def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_out: HeldOut) -> Iterator[Trial]:
@@ -81,10 +88,19 @@ def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_o
     for rung in RUNGS:
         kept = max(1, round(rung * len(names)))
         quantised = quantise(model, calibration_images, names[:kept], exact_bytes=adds_bytes_exactly())
-        trial = _try(Form.OPENVINO_INT8, quantised, held_out, INT8, kept)
+        trial = _try_openvino(Form.OPENVINO_INT8, quantised, held_out, INT8, kept)
         yield trial
         if not trial.problems or not trial.comparison.probability_difference <= HOPE * INT8.probability:
             return
+
+
+def try_half(network: nn.Module, image_size: int, held_out: HeldOut) -> Trial:
+    """Try the network in half precision on this machine's GPU; raises FormError where the GPU cannot compute it."""
+    try:
+        computation = gpu.in_half(network, image_size)
+    except RuntimeError as error:
+        raise FormError(f"the GPU cannot compute it: {error}") from error
+    return _try(Form.TORCH_HALF, computation, held_out, HALF, kept=0, files=tuple)
 
 
 def probabilities(computation: Computation, images: Sequence[torch.Tensor], temperature: float) -> Floats:
@@ -95,12 +111,22 @@ def probabilities(computation: Computation, images: Sequence[torch.Tensor], temp
     return answered
 
 
-def _try(form: Form, model: ov.Model, held_out: HeldOut, bounds: Bounds, kept: int) -> Trial:
-    computation = OpenVinoForm(model)
+def _try_openvino(form: Form, model: ov.Model, held_out: HeldOut, bounds: Bounds, kept: int) -> Trial:
+    return _try(form, OpenVinoForm(model), held_out, bounds, kept, files=partial(serialised, model))
+
+
+def _try(
+    form: Form,
+    computation: Computation,
+    held_out: HeldOut,
+    bounds: Bounds,
+    kept: int,
+    files: Callable[[], Sequence[bytes]],
+) -> Trial:
     comparison = held_out.compare(computation, bounds)
     trial = Trial(
         form=form,
-        model=model,
+        files=files,
         computation=computation,
         comparison=comparison,
         problems=comparison.problems(bounds),

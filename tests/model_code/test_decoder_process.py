@@ -18,7 +18,7 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import get_frame
 
-from model_code import decoder_process
+from model_code import decoder_process, gdcm_plugin
 from model_code.decoder_process import DecoderProcess, Decoders, DecodingFailed
 from tests.model_code.conftest import MakeSlice
 
@@ -51,9 +51,9 @@ def codestream(make_slice: MakeSlice) -> bytes:
 
 def test_a_rejected_frame_leaves_the_child_at_work(process: DecoderProcess, codestream: bytes) -> None:
     with pytest.raises(DecodingFailed, match="in the decoder"):
-        process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, b"no codestream")
+        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, b"no codestream")
     child = process._child
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
     assert process._child is child
 
 
@@ -76,15 +76,15 @@ def test_what_the_decoder_only_mutters_about_is_no_frame(
     dataset = pydicom.dcmread(io.BytesIO(make_slice(NOISE, syntax=uid.JPEGLosslessSV1)))
     whole = get_frame(dataset.PixelData, 0, number_of_frames=1).rstrip(b"\0")
     with pytest.raises(DecodingFailed, match="corrupt data"):
-        process.decode(uid.JPEGLosslessSV1, "gdcm", LARGE, damage(whole))
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", LARGE, whole), NOISE)
+        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, LARGE, damage(whole))
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, LARGE, whole), NOISE)
 
 
 def test_a_child_that_was_killed_is_replaced_unnoticed(process: DecoderProcess, codestream: bytes) -> None:
     process.start()
     assert process._child is not None
     process._child.kill()
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
 
 
 def test_a_frame_that_ends_every_child_is_a_named_failure(
@@ -102,9 +102,9 @@ def test_a_frame_that_ends_every_child_is_a_named_failure(
     with monkeypatch.context() as patch:
         patch.setattr(DecoderProcess, "_ensure_started", start_and_kill)
         with pytest.raises(DecodingFailed, match="crashes"):
-            process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
     assert len(set(started)) == 2
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
 
 
 def test_a_decoder_that_hangs_is_ended(
@@ -115,7 +115,7 @@ def test_a_decoder_that_hangs_is_ended(
     process._child.send_signal(signal.SIGSTOP)
     monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.1)
     with pytest.raises(DecodingFailed, match="longer than"):
-        process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
     assert process._child is None
 
 
@@ -134,7 +134,7 @@ def test_a_frame_that_asks_for_all_memory_gets_no_more_than_the_bound(
     with pytest.raises(DecodingFailed):
         process.decode(uid.RLELossless, "pydicom", FORM, bomb)
     assert size("VmPeak") <= at_first + decoder_process.DECODE_BYTES
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
 
 
 def test_a_child_that_cannot_start_is_an_error_of_ours_not_of_the_object(
@@ -142,7 +142,7 @@ def test_a_child_that_cannot_start_is_an_error_of_ours_not_of_the_object(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="did not start"):
-        process.decode(uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
 
 
 def test_threads_that_decode_at_once_have_a_child_each_and_later_ones_use_them_again(
@@ -158,7 +158,7 @@ def test_threads_that_decode_at_once_have_a_child_each_and_later_ones_use_them_a
         return decode(self, *frame)
 
     decoders = Decoders()
-    frame = (uid.JPEGLosslessSV1, "gdcm", FORM, codestream)
+    frame = (uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
     try:
         with ThreadPoolExecutor(2) as threads:
             with monkeypatch.context() as patch:

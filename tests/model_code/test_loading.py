@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from model_code import loading
+from model_code import gpu, loading
 from model_code.errors import ArtifactError
 from model_code.inference import Model, model_fn
+from model_code.network import TorchForm
 from tests.model_code.conftest import Optimised
 
 Change = Callable[[dict[str, Any]], object]
@@ -121,3 +122,65 @@ def test_a_form_whose_files_were_replaced_is_no_model(folder: Path, name: str) -
     (folder / "forms" / name).unlink()
     with pytest.raises(ArtifactError, match=f"lacks {name}"):
         model_fn(str(folder))
+
+
+def with_half(serving: dict[str, Any], probe_logits: list[float]) -> None:
+    proved = {"files_sha256": {}, "probe_logits": probe_logits, "exact_bytes": False}
+    serving.update(form="torch-half", forms={"torch-half": proved})
+
+
+@pytest.fixture
+def for_a_gpu(folder: Path) -> Path:
+    """A model that half precision is to serve, as ``optimise`` leaves it on a GPU."""
+    probed = json.loads((folder / "metadata.json").read_text())["probe"]["logits"]
+    change(folder, lambda serving: with_half(serving, probed))
+    return folder
+
+
+@pytest.fixture
+def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were one: the processor computes for it."""
+    monkeypatch.setattr(gpu, "is_here", lambda: True)
+    monkeypatch.setattr(gpu, "in_fp32", TorchForm)
+    monkeypatch.setattr(gpu, "in_half", lambda network, image_size: TorchForm(network))
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_a_gpu_answers_in_half_precision_where_that_was_chosen(for_a_gpu: Path) -> None:
+    assert form_of(for_a_gpu) == "torch-half"
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_a_gpu_that_computes_half_precision_otherwise_answers_in_fp32(
+    for_a_gpu: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    change(for_a_gpu, lambda serving: with_half(serving, [9.0, -9.0, 0.0]))
+    with caplog.at_level(logging.WARNING):
+        assert form_of(for_a_gpu) == "torch"
+    assert "the form torch-half is not used: this machine computes it differently" in caplog.text
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_a_gpu_that_cannot_compute_half_precision_answers_in_fp32(
+    for_a_gpu: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(network: object, image_size: int) -> object:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(gpu, "in_half", broken)
+    with caplog.at_level(logging.WARNING):
+        assert form_of(for_a_gpu) == "torch"
+    assert "the form torch-half is not used: the GPU cannot compute it: CUDA error" in caplog.text
+
+
+def test_without_a_gpu_the_processor_answers_in_fp32(for_a_gpu: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert form_of(for_a_gpu) == "torch"
+    assert "the form torch-half is not used: there is no GPU here." in caplog.text
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_on_a_gpu_no_form_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert form_of(folder) == "torch"
+    assert caplog.text.count("it is for processors, and here is a GPU.") == 2

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from model_code import metadata
+from model_code import gpu, metadata
 from model_code.__main__ import main
 from model_code.container import Container, Processing
 from model_code.inference import input_fn, model_fn, predict_fn
+from model_code.network import TorchForm
 from model_code.optimisation import command, trial
 from model_code.packing import unpack
 from tests.model_code.conftest import Optimised, chests, make_slice
@@ -152,3 +153,52 @@ def test_a_held_out_slice_that_cannot_be_decoded_is_named(job: Container) -> Non
     slices[line] = replace(slices[line], body=make_slice(NumberOfFrames=2))
     write_snapshot(job.processing.base / "input", slices)
     assert f"line {line + 1}: MultiFrame" in failure(job)
+
+
+@pytest.fixture
+def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were one: the processor computes for it, in its own half precision too."""
+    monkeypatch.setattr(gpu, "is_here", lambda: True)
+    monkeypatch.setattr(gpu, "in_fp32", TorchForm)
+    monkeypatch.setattr(gpu, "in_half", lambda network, image_size: Halved(gpu.halved(network)))
+
+
+class Halved(TorchForm):
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        return super().logits(images.half())
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_on_a_gpu_half_precision_is_proved_and_the_processors_forms_are_not(job: Container, tmp_path: Path) -> None:
+    assert main(["optimise"]) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    serving = serving_of(tmp_path / "model")
+    assert (serving["form"], list(serving["forms"])) == ("torch-half", ["torch-half"])
+    (tried,) = serving["proof"]["trials"]
+    assert (tried["form"], tried["slices"], tried["problems"]) == ("torch-half", 24, [])
+    assert 0 < tried["max_probability_difference"] < 0.02
+    assert not (tmp_path / "model/forms").exists()
+    assert model_fn(str(tmp_path / "model")).identity["Form"] == "torch-half"
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_a_gpu_that_cannot_compute_half_precision_serves_fp32(
+    job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(network: object, image_size: int) -> object:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(gpu, "in_half", broken)
+    assert main(["optimise"]) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    serving = serving_of(tmp_path / "model")
+    assert (serving["form"], serving["forms"], serving["proof"]["trials"]) == ("torch", {}, [])
+    expected = "torch-half does not hold: the GPU cannot compute it: CUDA error: out of memory."
+    assert serving["proof"]["reason"] == expected
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_on_a_gpu_fp32_only_tries_nothing(job: Container, tmp_path: Path) -> None:
+    assert main(["optimise", "--fp32-only"]) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    assert (serving_of(tmp_path / "model")["form"], serving_of(tmp_path / "model")["proof"]["trials"]) == ("torch", [])
