@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.serving import limit, start, subjects
+from benchmarks.serving import cost, limit, start, subjects
 from benchmarks.serving.subjects import Subject
 from model_code import allocator, gpu
 from model_code.artifact import METADATA
@@ -29,6 +30,7 @@ from tests.training import optimise, train
 from wetread.demo.phantoms import write_cohort
 
 MEMORY_COUNTS = (100, 500, 1000)
+COSTED = 200
 SMALL = 64
 TORCH = "torch"
 
@@ -110,6 +112,9 @@ def _once(models: Mapping[str, Path], bodies: Sequence[bytes], scratch: Path) ->
         print(f"{name}: model.tar.gz {(base / 'model.tar.gz').stat().st_size / 1e6:.1f} MB")
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in start.start_up(base).items())
         print(f"{name}: start-up {parts}")
+        if sys.platform == "linux":
+            spent = ", ".join(f"{part} {ms:.1f} ms" for part, ms in cost.processor_ms(base, bodies, COSTED).items())
+            print(f"{name}: processor time a slice: {spent}")
     small = train(scratch / "small", SMALL).parent
     held = start.memory_after(small, bodies, MEMORY_COUNTS)
     print(f"memory at {SMALL} pixels: " + ", ".join(f"{size / 1e6:.0f} MB after {count}" for count, size in held))
