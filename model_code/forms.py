@@ -33,6 +33,12 @@ class Form(enum.StrEnum):
         """Whether OpenVINO computes it, on a processor; half precision is a GPU's, and torch computes on either."""
         return self in {Form.OPENVINO_FP32, Form.OPENVINO_INT8}
 
+    @property
+    def and_more_trusted(self) -> list[Form]:
+        """This form, then those that can stand in for it."""
+        order = list(Form)
+        return order[order.index(self) :: -1]
+
 
 class Computation(Protocol):
     """A form, loaded."""
@@ -69,9 +75,8 @@ class Serving:
     proved: Mapping[Form, Proved] = field(default_factory=dict)
 
     def preferred(self) -> list[Form]:
-        """The forms to try on a processor, in turn: the one that is to answer, then those that are trusted more."""
-        usable = [form for form in Form if form is Form.TORCH or form in self.proved]
-        return usable[usable.index(self.form) :: -1]
+        """The forms to try on a machine, in turn: the one that is to answer, then those that can stand in for it."""
+        return [form for form in self.form.and_more_trusted if form is Form.TORCH or form in self.proved]
 
 
 def parse(document: Mapping[str, Any], classes: int) -> Serving:

@@ -92,8 +92,9 @@ def _prove(
     )
     problems |= {form: trial.problems for form, trial in last.items() if trial.problems}
     form, reason = choose(speeds, problems)
-    kept = [other for other in Form if other in held and other <= form]
-    serving = Serving(form=form, proved={other: _add(model_dir, held[other], about.preprocessing) for other in kept})
+    kept = {other: trial for other, trial in held.items() if other in form.and_more_trusted}
+    proved = {other: _add(model_dir, trial, about.preprocessing) for other, trial in kept.items()}
+    serving = Serving(form=form, proved=proved)
     return serving, {
         "reason": reason,
         "calibration_slices": len(calibration),

@@ -127,6 +127,17 @@ def test_without_8_bit_integers_none_is_tried(job: Container, tmp_path: Path) ->
     assert serving["proof"]["calibration_slices"] == 0
 
 
+def test_forms_that_are_not_worth_it_are_not_in_the_artifact(
+    job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "images_per_second", lambda forms, _: dict.fromkeys(forms, 1.0))
+    assert main(["optimise", "--fp32-only"]) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    serving = serving_of(tmp_path / "model")
+    assert (serving["form"], serving["forms"]) == ("torch", {})
+    assert "openvino-fp32 holds and is 1.00 x as fast as torch: not worth it." in serving["proof"]["reason"]
+
+
 def failure(job: Container) -> str:
     assert main(["optimise"]) == 1
     assert not job.processing.optimised.exists()
