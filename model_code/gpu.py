@@ -1,7 +1,7 @@
 """A network on the GPU: in fp32 as it was trained, or in half precision, recorded once and replayed for every batch.
 
-A GPU computes a layer of eight slices in half precision in less time than Python takes to ask for it. So the kernels of
-one batch are recorded as a CUDA graph, and one call has the GPU run them all
+In half precision a GPU can compute a layer of eight slices in less time than Python takes to ask for it. So the kernels
+of one batch are recorded as a CUDA graph, and one call has the GPU run them all
 (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
 """
 

@@ -6,11 +6,8 @@ import json
 import os
 import random
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +15,7 @@ from functions.aws.index import IndexName
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
+from tests.e2e.clinic import Clinic
 from tests.e2e.conftest import Service
 from wetread.connection import Choice, connect
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
@@ -27,86 +25,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 QUICK = {"epochs": "1", "image_size": "64", "batch_size": "8"}
 GOOD = {"epochs": "8", "image_size": "96", "batch_size": "8", "learning_rate": "5e-4"}  # as the demo trains
-
-
-@dataclass(frozen=True)
-class Clinic:
-    """A service, what its demo printed, and runs of its workflow."""
-
-    service: Service
-    demo: str
-
-    @property
-    def _machine(self) -> str:
-        return self.service.connection.deployment.training_state_machine_arn
-
-    @property
-    def workflow(self) -> Any:
-        """Step Functions' client."""
-        return self.service.connection.client("stepfunctions")
-
-    def start(self, cohort: str, hyperparameters: Mapping[str, str], *accepted: str, seed: int = 0) -> str:
-        """Start a run on a manifest in the training bucket; its execution's ARN."""
-        document = {
-            "LabelsUri": cohort,
-            "HyperParameters": dict(hyperparameters),
-            "AcceptedRisks": list(accepted),
-            "Seed": seed,
-        }
-        answer = self.workflow.start_execution(stateMachineArn=self._machine, input=json.dumps(document))
-        return str(answer["executionArn"])
-
-    def end(self, execution: str, seconds: float = 900) -> dict[str, Any]:
-        """The ended execution; its output, if it has one, parsed under "document"."""
-        deadline = time.monotonic() + seconds
-        while True:
-            found: dict[str, Any] = self.workflow.describe_execution(executionArn=execution)
-            if found["status"] != "RUNNING":
-                return found | {"document": json.loads(found.get("output") or "{}")}
-            assert time.monotonic() < deadline, f"{execution} still runs"
-            time.sleep(0.5)
-
-    def outcome(self, cohort: str, hyperparameters: Mapping[str, str], *accepted: str, seed: int = 0) -> dict[str, Any]:
-        """A run from start to end; its output."""
-        ended = self.end(self.start(cohort, hyperparameters, *accepted, seed=seed))
-        assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
-        document: dict[str, Any] = ended["document"]
-        return document
-
-    def set_approval(self, approval: str) -> None:
-        """Change how the stage approves models, as another deployment would."""
-        functions = self.service.connection.client("lambda")
-        pages = functions.get_paginator("list_functions").paginate()
-        (name,) = [
-            one["FunctionName"] for page in pages for one in page["Functions"] if "Promote" in one["FunctionName"]
-        ]
-        variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        functions.update_function_configuration(
-            FunctionName=name, Environment={"Variables": variables | {"APPROVAL": approval}}
-        )
-
-    def champion(self) -> str:
-        """The champion's version, "" when there is none."""
-        champion = self.service.connection.registry.champion()
-        return champion.model_package if champion else ""
-
-    def store(self, name: str, folder: Path) -> str:
-        """Put a labelled folder into the training bucket; the URI of its manifest."""
-        bucket = self.service.connection.deployment.training_bucket_name
-        for path in sorted(folder.iterdir()):
-            key = f"{layout.COHORTS}{name}/{path.name}"
-            self.service.connection.s3.upload_file(str(path), bucket, key)
-        return f"s3://{bucket}/{layout.COHORTS}{name}/manifest.json"
-
-    def wait(self, happened: Callable[[], Any], seconds: float = 300) -> Any:
-        """What ``happened`` returns once that is something."""
-        deadline = time.monotonic() + seconds
-        while True:
-            found = happened()
-            if found:
-                return found
-            assert time.monotonic() < deadline, "it did not happen"
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
