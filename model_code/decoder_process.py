@@ -38,13 +38,11 @@ DECODE_BYTES = 1024**3
 # libjpeg goes on with grey, or with what comes next, and only writes this to stderr.
 CORRUPT = b"Corrupt JPEG data"
 MUCH = 16 * 1024  # bytes to stderr about one frame; the smallest pipe holds as many
+KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; what larger ones take is returned
+PIPE_BYTES = 1024**2  # a slice fits in, so that neither process has to wake the other for each 64 KB of it
 READY = b"ready"
 
 Form = dict[str, Any]
-
-
-KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; what larger ones take is returned
-PIPE_BYTES = 1024**2  # a slice fits in, so that neither process has to wake the other for each 64 KB of it
 
 
 class DecodingFailed(Exception):

@@ -41,9 +41,9 @@ def _half(model_dir: Path, about: Metadata) -> Computation:
     network = artifact.load_network(model_dir, about)
     try:
         computation = gpu.in_half(network, about.preprocessing.image_size)
+        _verify(computation, about, Form.TORCH_HALF)
     except RuntimeError as error:
         raise FormError(f"the GPU cannot compute it: {error}") from error
-    _verify(computation, about, Form.TORCH_HALF)
     return computation
 
 

@@ -97,10 +97,9 @@ def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_o
 def try_half(network: nn.Module, image_size: int, held_out: HeldOut) -> Trial:
     """Try the network in half precision on this machine's GPU; raises FormError where the GPU cannot compute it."""
     try:
-        computation = gpu.in_half(network, image_size)
+        return _try(Form.TORCH_HALF, gpu.in_half(network, image_size), held_out, HALF, kept=0, files=tuple)
     except RuntimeError as error:
         raise FormError(f"the GPU cannot compute it: {error}") from error
-    return _try(Form.TORCH_HALF, computation, held_out, HALF, kept=0, files=tuple)
 
 
 def probabilities(computation: Computation, images: Sequence[torch.Tensor], temperature: float) -> Floats:

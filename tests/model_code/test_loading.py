@@ -160,14 +160,23 @@ def test_a_gpu_that_computes_half_precision_otherwise_answers_in_fp32(
     assert "the form torch-half is not used: this machine computes it differently" in caplog.text
 
 
-@pytest.mark.usefixtures("a_gpu")
-def test_a_gpu_that_cannot_compute_half_precision_answers_in_fp32(
-    for_a_gpu: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(network: object, image_size: int) -> object:
-        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+class Broken:
+    """Fails when it is recorded, or else when it is asked."""
 
-    monkeypatch.setattr(gpu, "in_half", broken)
+    def __init__(self, *, recorded: bool) -> None:
+        if not recorded:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    def logits(self, images: object) -> object:
+        raise RuntimeError("CUDA error: out of memory")
+
+
+@pytest.mark.usefixtures("a_gpu")
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_gpu_that_cannot_compute_half_precision_answers_in_fp32(
+    for_a_gpu: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, recorded: bool
+) -> None:
+    monkeypatch.setattr(gpu, "in_half", lambda *_: Broken(recorded=recorded))
     with caplog.at_level(logging.WARNING):
         assert form_of(for_a_gpu) == "torch"
     assert "the form torch-half is not used: the GPU cannot compute it: CUDA error" in caplog.text

@@ -192,14 +192,23 @@ def test_on_a_gpu_half_precision_is_proved_and_the_processors_forms_are_not(job:
     assert model_fn(str(tmp_path / "model")).identity["Form"] == "torch-half"
 
 
-@pytest.mark.usefixtures("a_gpu")
-def test_a_gpu_that_cannot_compute_half_precision_serves_fp32(
-    job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def broken(network: object, image_size: int) -> object:
+class Broken:
+    """Fails when it is recorded, or else when it is asked."""
+
+    def __init__(self, *, recorded: bool) -> None:
+        if not recorded:
+            self.logits(None)
+
+    def logits(self, images: object) -> object:
         raise RuntimeError("CUDA error: out of memory")
 
-    monkeypatch.setattr(gpu, "in_half", broken)
+
+@pytest.mark.usefixtures("a_gpu")
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_gpu_that_cannot_compute_half_precision_serves_fp32(
+    job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: bool
+) -> None:
+    monkeypatch.setattr(gpu, "in_half", lambda *_: Broken(recorded=recorded))
     assert main(["optimise"]) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
