@@ -14,7 +14,7 @@ from torch import nn
 
 from model_code.forms import Computation
 from model_code.gathering import SLICES, Gathering
-from model_code.network import TorchForm, device_of
+from model_code.network import TorchForm, device_of, make_repeatable
 from model_code.processor import CORES
 
 # One batch is computed while the slices of the next one are prepared.
@@ -34,6 +34,7 @@ def threads() -> int:
 
 def in_fp32(network: nn.Module) -> Computation:
     """``network``, in evaluation mode, moved to the GPU, for concurrent requests."""
+    make_repeatable()
     return Gathering(TorchForm(network.to("cuda")))
 
 
@@ -42,6 +43,7 @@ def in_half(network: nn.Module, image_size: int) -> Computation:
 
     Raises RuntimeError, torch's word for whatever the GPU cannot do.
     """
+    make_repeatable()
     return Gathering(Replayed(halved(network).to("cuda"), image_size))
 
 

@@ -20,7 +20,6 @@ from model_code import artifact, calibration, decoder_process, loading
 from model_code.dicom import HounsfieldArray, decode, read_instance
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.forms import Computation
-from model_code.network import make_repeatable
 from model_code.transforms import Preprocessing
 
 SCHEMA = "prediction/1"
@@ -71,7 +70,6 @@ def model_fn(model_dir: str) -> Model:
     did when it was packed.
     """
     about = artifact.describe(Path(model_dir))
-    make_repeatable()
     with ThreadPoolExecutor(1, "start") as beside:
         decoder = beside.submit(decoder_process.SHARED.start)
         form, network = loading.load(Path(model_dir), about)

@@ -112,23 +112,39 @@ def test_nothing_of_the_last_batch_is_left_beside_the_next(replayed: gpu.Replaye
     assert [int(one.sum()) for one in graph.replayed] == [4 * SLICES, 8]
 
 
+class Moved(nn.Module):
+    """Goes to any device, and stays where it is."""
+
+    def to(self, *_: Any, **__: Any) -> Moved:
+        return self
+
+
+@pytest.mark.parametrize("form", [gpu.in_fp32, lambda moved: gpu.in_half(moved, SIZE)], ids=["fp32", "half"])
+def test_nothing_is_computed_on_a_gpu_with_tf32_or_with_kernels_chosen_by_their_speed(
+    form: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "Replayed", lambda moved, image_size: moved)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    form(Moved())
+    assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.deterministic
+
+
 @needs_gpu
 def test_a_gpu_answers_in_fp32_as_the_processor_does(trained: nn.Module, images: torch.Tensor) -> None:
-    network.make_repeatable()
     expected = network.logits(trained, images)
     torch.testing.assert_close(gpu.in_fp32(trained).logits(images), expected, atol=1e-4, rtol=0)
 
 
 @needs_gpu
 def test_a_gpu_answers_in_half_precision_as_the_network_alone_does(trained: nn.Module, images: torch.Tensor) -> None:
-    network.make_repeatable()
     expected = network.logits(trained, images)
     torch.testing.assert_close(gpu.in_half(trained, SIZE).logits(images), expected, atol=0.02, rtol=0)
 
 
 @needs_gpu
 def test_no_answer_of_a_gpu_depends_on_who_else_was_there(trained: nn.Module, images: torch.Tensor) -> None:
-    network.make_repeatable()
     half = gpu.in_half(trained, SIZE)
     alone = [half.logits(image[None]) for image in images]
     with ThreadPoolExecutor(gpu.threads()) as threads:
