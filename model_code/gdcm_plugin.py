@@ -1,7 +1,7 @@
 """GDCM's JPEG decoder as a plugin of pydicom's that takes the pixels as bytes.
 
 pydicom's own plugin takes them as GDCM's wrapper gives an image's buffer: as a text, made of bytes that are none, and
-made bytes again, which takes as long as decoding itself. ``python -m benchmarks.decoding`` compares the two.
+made bytes again, which takes most of the time that decoding does. ``python -m benchmarks.decoding`` compares the two.
 """
 
 from __future__ import annotations

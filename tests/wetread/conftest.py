@@ -7,7 +7,6 @@ import hashlib
 import io
 import itertools
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +18,7 @@ from functions.aws.index import IndexName, Page
 from functions.domain.batch import Batch
 from functions.domain.row import NAMES, Row, Status
 from tests.fakes.wire import Wire, client_error
+from tests.wetread.executions import MACHINE, Executions
 from tests.wetread.hosting import Hosting
 from tests.wetread.jobs import JobLogs
 from wetread import cli, following
@@ -170,61 +170,6 @@ class MemoryBucket:
 
 def _checksum(body: bytes) -> str:
     return base64.b64encode(hashlib.sha256(body).digest()).decode()
-
-
-class Executions:
-    """Step Functions: a started execution goes through ``states``, one with each look, and ends as ``ending``."""
-
-    def __init__(self) -> None:
-        self.executions: dict[str, dict[str, Any]] = {}
-        self.states = ["Snapshot", "Train"]
-        self.ending: dict[str, Any] = {"status": "SUCCEEDED", "output": "{}"}
-        self._numbers = itertools.count()
-
-    def add(self, name: str, **values: Any) -> str:
-        """An execution that has ended as ``values`` say, or not; newer than all before it."""
-        arn = f"{MACHINE.replace('stateMachine', 'execution')}:{name}"
-        started = datetime(2026, 11, 23, 8, tzinfo=UTC) + timedelta(minutes=next(self._numbers))
-        facts = {"executionArn": arn, "name": name, "startDate": started, "status": "RUNNING", "input": "{}", "at": 0}
-        self.executions[arn] = facts | values
-        if self.executions[arn]["status"] != "RUNNING":
-            self.executions[arn].setdefault("stopDate", started + timedelta(seconds=90))
-        return arn
-
-    def start_execution(self, **request: Any) -> dict[str, Any]:
-        assert request["stateMachineArn"] == MACHINE
-        if request["name"] in {one["name"] for one in self.executions.values()}:
-            raise client_error("ExecutionAlreadyExists", request["name"])
-        arn = self.add(request["name"], input=request["input"])
-        return {"executionArn": arn, "startDate": self.executions[arn]["startDate"]}
-
-    def describe_execution(self, **request: Any) -> dict[str, Any]:
-        execution = self.executions[request["executionArn"]]
-        if execution["status"] == "RUNNING":
-            execution["at"] += 1
-            if execution["at"] > len(self.states):
-                execution |= {"stopDate": execution["startDate"] + timedelta(seconds=90)} | self.ending
-        return dict(execution)
-
-    def list_executions(self, **request: Any) -> dict[str, Any]:
-        wanted = request.get("statusFilter")
-        newest = reversed(self.executions.values())
-        return {"executions": [one for one in newest if wanted in {None, one["status"]}]}
-
-    def get_execution_history(self, **request: Any) -> dict[str, Any]:
-        assert request["reverseOrder"]
-        entered = self.states[: self.executions[request["executionArn"]]["at"]]
-        events: list[dict[str, Any]] = [{"type": "TaskScheduled"}]
-        events += [_entered(state) for state in reversed(entered)]
-        return {"events": events}
-
-
-def _entered(state: str) -> dict[str, Any]:
-    kind = "Fail" if state == "Failed" else "Task"
-    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": {"name": state}}
-
-
-MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:wetread-training"
 
 
 DEPLOYMENT = Deployment(
