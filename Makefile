@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check format drill cdk-local clean
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: setup demo test check thorough format drill cdk-local clean
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt infra/layer.lock
@@ -17,14 +19,18 @@ demo: setup
 	@$(BIN)/wetread --local demo
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest
+	@WETREAD_SCHEDULES=2000 $(PYTEST) -m 'not thorough'
+
+# What waits for minutes.
+thorough: setup
+	@$(PYTEST) -m thorough
 
 format: setup
 	@$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: where the real slices are, if they are."""
+"""For all tests: their tiers, the process that runs them, where the real slices are, and a trained model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,28 @@ import pytest
 
 from tests.training import train
 
+LOCAL_CLOUDS = "tests/wetread/local", frozenset({"here", "home"})
+"""Where tests start local clouds outside of the end-to-end tests, and by which fixtures."""
+SHARED = ("tests/infra", "tests/model_code", "tests/hostile", "tests/wetread/local/sagemaker", "tests/wetread/local")
+"""Folders whose tests share an expensive fixture: one process runs each."""
 REAL_SLICES = Path(__file__).parents[2] / "shared/data/covid-ct-md-25"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what starts a local cloud into the tier ``check``, and tests that share a fixture into one process."""
+    folder, fixtures = LOCAL_CLOUDS
+    for item in items:
+        local = item.nodeid.startswith(folder) and fixtures.intersection(getattr(item, "fixturenames", ()))
+        if (local or "e2e" in item.keywords) and "story" not in item.keywords:
+            item.add_marker(pytest.mark.check)
+        item.add_marker(pytest.mark.xdist_group(_shares_with(item.nodeid)))
+
+
+def _shares_with(nodeid: str) -> str:
+    """Return the group that a test's process runs: its folder where fixtures are shared, else its file."""
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
 
 
 @pytest.fixture(scope="session")

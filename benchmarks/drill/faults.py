@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.drill import faulty
 from benchmarks.drill.stage import Stage
 from functions.domain.row import Status
 from wetread.local.home import current_home
 
 FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
-SERVING = "model_code serve"
 KILLS = 12
 STORM = "storm"
 STARTUP = "WETREAD_SAGEMAKER_STARTUP_SECONDS"
@@ -51,11 +50,13 @@ def kill_functions(stage: Stage, count: int) -> tuple[dict[str, str], str]:
 
 
 def kill_container(stage: Stage, count: int) -> tuple[dict[str, str], str]:
-    """Kill the model's container when it has answered something."""
+    """Kill the model's container between two answers: it holds the second back, so that its job cannot end before."""
+    folder = _faulty_containers(stage)
+    faulty.bid(folder, faulty.HALFWAY)
     uploads = stage.upload(count)
-    pid = min(stage.until(lambda: stage.processes(SERVING)))
-    stage.until(lambda: _outputs(stage) or not stage.processes(SERVING))
-    return uploads, "killed in the middle of a job" if _kill(pid) else "it had ended before"
+    stage.until(lambda: faulty.holding(folder))
+    faulty.kill_holder(folder)
+    return uploads, "killed in the middle of a job"
 
 
 def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
@@ -91,12 +92,10 @@ def fill_disk(stage: Stage, count: int) -> tuple[dict[str, str], str]:
 
 def misbehave(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     """A container that crashes at its start, then fails every third request, then is slow, then well."""
-    folder = current_home().root / "faulty"
-    folder.mkdir(exist_ok=True)
-    script = Path(__file__).with_name("faulty.py")
-    stage.restart(WETREAD_IMAGE_COMMAND=f"{sys.executable} {script} {folder}")
+    folder = _faulty_containers(stage)
+    faulty.bid(folder, faulty.CRASH, faulty.FAIL, faulty.SLOW)
     uploads = stage.upload(count)
-    stage.until(lambda: len(list(folder.iterdir())) > 3 or _all_ended(stage, uploads))
+    stage.until(lambda: not faulty.waiting(folder) or _all_ended(stage, uploads))
     return uploads, "one crash at start, every third request of a job failed, a job at a second a request"
 
 
@@ -117,22 +116,18 @@ DRILLS = {
 }
 
 
+def _faulty_containers(stage: Stage) -> Path:
+    """Restart the cloud with containers that misbehave as they are bidden; return the folder of the bids."""
+    folder = current_home().root / "faulty"
+    stage.restart(WETREAD_IMAGE_COMMAND=faulty.image_command(folder))
+    return folder
+
+
 def _kill(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         return True
     return False
-
-
-def _outputs(stage: Stage) -> bool:
-    """Whether a job that runs now has written something."""
-    connection = stage.connection
-    jobs = connection.sagemaker.list_transform_jobs(StatusEquals="InProgress")["TransformJobSummaries"]
-    work = connection.deployment.work_bucket_name
-    return any(
-        connection.s3.list_objects_v2(Bucket=work, Prefix=f"outputs/{job['TransformJobName']}/", MaxKeys=1)["KeyCount"]
-        for job in jobs
-    )
 
 
 def _want_of_room(stage: Stage) -> str:

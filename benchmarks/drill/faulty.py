@@ -1,44 +1,92 @@
-"""A model container that misbehaves: its first start crashes, its second fails requests, its third is slow, then well.
+"""A model container that misbehaves as it is bidden: each start takes the next behaviour that waits, or behaves well.
 
-Called as the image's command with a folder in which it counts its starts: faulty.py FOLDER serve
+Called as the image's command with a folder: faulty.py FOLDER serve. The file FOLDER/behaviours has one behaviour a
+line; `bid` writes it. A container that holds an answer writes its process ids to FOLDER/holding.
 """
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
+import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 
-CRASHES, FAILS, DAWDLES = 1, 2, 3
+CRASH, FAIL, SLOW, HALFWAY, STUCK = "crash", "fail", "slow", "halfway", "stuck"
+ANSWERED_BEFORE_HOLDING = {HALFWAY: 1, STUCK: 0}
+BEHAVIOURS, HOLDING = "behaviours", "holding"
 BEHIND = 1
 """The real server listens this many ports above."""
 
 
+def image_command(folder: Path) -> str:
+    """Return the local cloud's image command for containers that take their behaviours from ``folder``."""
+    folder.mkdir(exist_ok=True)
+    bid(folder)
+    return f"{sys.executable} {Path(__file__).resolve()} {folder}"
+
+
+def bid(folder: Path, *behaviours: str) -> None:
+    """Let the next starts of a container behave so, one behaviour a start."""
+    (folder / HOLDING).unlink(missing_ok=True)
+    (folder / BEHAVIOURS).write_text("".join(f"{one}\n" for one in behaviours))
+
+
+def waiting(folder: Path) -> list[str]:
+    """Return the behaviours that no start has taken yet."""
+    return (folder / BEHAVIOURS).read_text().split()
+
+
+def holding(folder: Path) -> bool:
+    """Return whether a container holds an answer back: its job is under way, and cannot end by itself."""
+    return (folder / HOLDING).exists()
+
+
+def kill_holder(folder: Path) -> None:
+    """Kill the container that holds an answer back, as a host does that dies."""
+    for pid in (folder / HOLDING).read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
 def main() -> None:
-    """Behave as the number of this start says."""
-    folder, *arguments = sys.argv[1:]
-    handle, _ = tempfile.mkstemp(dir=folder)
-    os.close(handle)
-    start = len(os.listdir(folder))  # noqa: PTH208 (a count, nothing else)
+    """Take a behaviour and serve."""
+    folder, arguments = Path(sys.argv[1]), sys.argv[2:]
+    behaviour = _next(folder)
     real = [sys.executable, "-m", "model_code", *arguments]
-    if start == CRASHES:
+    if behaviour == CRASH:
         sys.exit("this container crashes before it listens")
-    if start > DAWDLES:
+    if not behaviour:
         os.execv(sys.executable, real)
     port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
     server = subprocess.Popen(real, env={**os.environ, "SAGEMAKER_BIND_TO_PORT": str(port + BEHIND)})
+    handler = _handler(behaviour, port + BEHIND, folder, (os.getpid(), server.pid))
     try:
-        ThreadingHTTPServer(("127.0.0.1", port), _handler(start, port + BEHIND)).serve_forever()
+        ThreadingHTTPServer(("127.0.0.1", port), handler).serve_forever()
     finally:
         server.kill()
 
 
-def _handler(start: int, behind: int) -> type[BaseHTTPRequestHandler]:
+def _next(folder: Path) -> str:
+    """Take the first behaviour that waits; empty when none does."""
+    with (folder / BEHAVIOURS).open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        first, *others = file.read().split() or [""]
+        file.seek(0)
+        file.truncate()
+        file.write("".join(f"{one}\n" for one in others))
+    return first
+
+
+def _handler(behaviour: str, behind: int, folder: Path, pids: Sequence[int]) -> type[BaseHTTPRequestHandler]:
     numbers = count(1)
 
     class Handler(BaseHTTPRequestHandler):
@@ -51,10 +99,14 @@ def _handler(start: int, behind: int) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if start == FAILS and next(numbers) % 3 == 0:
+            number = next(numbers)
+            if behaviour == FAIL and number % 3 == 0:
                 self._answer(500, b"it fails every third time", "text/plain")
                 return
-            if start == DAWDLES:
+            if number > ANSWERED_BEFORE_HOLDING.get(behaviour, number):
+                (folder / HOLDING).write_text(" ".join(map(str, pids)))
+                threading.Event().wait()
+            if behaviour == SLOW:
                 time.sleep(1)
             self._pass_on(body)
 

@@ -20,7 +20,7 @@ from tests.torchserve import INSTALL_SECONDS, START_SECONDS, Server, Unavailable
 from wetread.demo.phantoms import LABELS, phantom_bytes
 
 # The first test of all may install TorchServe.
-pytestmark = pytest.mark.timeout(INSTALL_SECONDS + 2 * START_SECONDS)
+pytestmark = [pytest.mark.check, pytest.mark.timeout(INSTALL_SECONDS + 2 * START_SECONDS)]
 
 DICOM = "application/dicom"
 TOLERANCE = 1e-4

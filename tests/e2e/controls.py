@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.e2e.conftest import Service
 
 
@@ -33,15 +31,3 @@ def log(service: Service, name: str) -> str:
     (group,) = [one["logGroupName"] for one in groups if name in one["logGroupName"]]
     pages = service.connection.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
     return "\n".join(event["message"] for page in pages for event in page["events"])
-
-
-def serving(service: Service) -> int | None:
-    """The process id of the model's container in this cloud."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            command, where = (path / "cmdline").read_bytes().split(b"\0"), (path / "cwd").readlink()
-        except OSError:
-            continue
-        if {b"model_code", b"serve"} <= set(command) and str(where).startswith(service.environment["WETREAD_HOME"]):
-            return int(path.name)
-    return None

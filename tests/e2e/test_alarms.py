@@ -5,8 +5,6 @@ Periods, and the two thresholds that are ages, are shortened in the deployed ala
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,11 +12,12 @@ from pathlib import Path
 import pytest
 from botocore.config import Config
 
+from benchmarks.drill import faulty
 from functions.domain import layout
 from functions.domain.row import Status
 from tests.e2e.bell import Bell
 from tests.e2e.conftest import Service, running
-from tests.e2e.controls import configure, function, log, serving, sweep
+from tests.e2e.controls import configure, function, log, sweep
 from tests.e2e.test_runbook import paused, until
 from wetread.demo.defects import DEFECTS, UNDECODABLE
 from wetread.demo.phantoms import phantom_bytes
@@ -28,13 +27,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 FUNCTIONS = ("Ingest", "Dispatch", "Collect", "Sweep", "Snapshot", "Gate", "Promote", "Approve")
 QUEUES = ("Uploads", "Tick", "JobEvents", "Approvals")
+FAULTY = "faulty"
 QUOTA = "WETREAD_SAGEMAKER_INSTANCE_QUOTA"
 
 
 @pytest.fixture(scope="module")
-def bell(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Bell]:
-    """A service without a champion, and with nothing wrong."""
-    with running(tmp_path_factory.mktemp("home"), artifact, champion=False) as service:
+def any_champion(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Bell]:
+    """A service with nothing wrong, with a champion or without."""
+    home = tmp_path_factory.mktemp("home")
+    command = faulty.image_command(home / FAULTY)
+    with running(home, artifact, champion=False, WETREAD_IMAGE_COMMAND=command) as service:
         bell = Bell(service)
         bell.listen()
         # Dispatch's queue is in order: behind a tick that failed all others wait, six minutes as deployed.
@@ -43,8 +45,31 @@ def bell(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[B
         yield bell
 
 
+@pytest.fixture
+def bell(any_champion: Bell) -> Bell:
+    """The service with a champion, whatever ran before."""
+    registry = any_champion.service.connection.registry
+    if registry.champion() is None:
+        registry.promote(registry.register(any_champion.service.artifact).model_package)
+    return any_champion
+
+
+@pytest.fixture
+def bell_without_champion(any_champion: Bell) -> Bell:
+    """The service as it is before the first promotion, whatever ran before."""
+    connection = any_champion.service.connection
+    where = {"TableName": connection.deployment.batches_table_name, "Key": {"Id": {"S": "CHAMPION"}}}
+    connection.dynamodb.delete_item(**where)
+    return any_champion
+
+
 def good(patient: int) -> bytes:
     return phantom_bytes("cap", patient, 0, size=96)
+
+
+def faulty_containers(service: Service) -> Path:
+    """The folder that bids containers to misbehave."""
+    return Path(service.environment["WETREAD_HOME"]) / FAULTY
 
 
 def completed(service: Service, uploads: dict[str, str]) -> bool:
@@ -62,7 +87,8 @@ def restart() -> None:
     cloud.up(tether=True)
 
 
-def test_model_missing(bell: Bell) -> None:
+def test_model_missing(bell_without_champion: Bell) -> None:
+    bell = bell_without_champion
     service = bell.service
     with bell.hastened("ModelMissing"):
         uploads = service.put_all({"no-model.dcm": good(1)})
@@ -77,11 +103,13 @@ def test_model_missing(bell: Bell) -> None:
 
 def test_jobs_failed_and_uploads_failed(bell: Bell) -> None:
     """The container dies under a job; its uploads are tried again, and one of them has pixels that nobody decodes."""
-    service = bell.service
+    service, containers = bell.service, faulty_containers(bell.service)
+    faulty.bid(containers, faulty.STUCK)
     defect = next(one for one in DEFECTS if one.code == UNDECODABLE)
     with bell.hastened("JobsFailed", "UploadsFailed"):
         uploads = service.put_all({"killed.dcm": good(4), "spoilt.dcm": defect.spoil(good(3))})
-        os.kill(until(lambda: serving(service)), signal.SIGKILL)
+        until(lambda: faulty.holding(containers))
+        faulty.kill_holder(containers)
         bell.rings("JobsFailed", "UploadsFailed")
         jobs = service.connection.sagemaker.list_transform_jobs(StatusEquals="Failed")["TransformJobSummaries"]
         assert [one["FailureReason"] for one in jobs]
@@ -215,7 +243,7 @@ def test_oldest_pending(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The account has no instances for transform jobs, as new ones have; then its quota is raised."""
     service = bell.service
     with bell.hastened("OldestPending", Threshold=5):
-        configure(service, "Sweep", STALE_SECONDS="1")
+        before = configure(service, "Sweep", STALE_SECONDS="1")
         monkeypatch.setenv(QUOTA, "0")
         restart()
         uploads = service.put_all({"no-room.dcm": good(2)})
@@ -225,5 +253,6 @@ def test_oldest_pending(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
         restart()
         sweep(service)
         assert completed(service, uploads)
+        configure(service, "Sweep", **before)
         sweep(service)
         bell.ends("OldestPending")

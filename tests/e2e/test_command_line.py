@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import Service
 from wetread.demo.phantoms import phantom_bytes, write_cohort
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.story, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

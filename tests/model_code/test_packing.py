@@ -120,7 +120,7 @@ def test_a_bomb_in_a_header_is_refused_before_it_is_inflated(tmp_path: Path) -> 
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK not a tar", gzip.compress(b"not a tar")])
+@pytest.mark.parametrize("content", [b"", b"PK not a tar", gzip.compress(b"not a tar")], ids=["empty", "text", "gzip"])
 def test_bytes_that_are_no_archive(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.tar.gz").write_bytes(content)
     with pytest.raises(ArtifactError, match="cannot be unpacked"):

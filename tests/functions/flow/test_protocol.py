@@ -15,7 +15,7 @@ import pytest
 from tests.storm import many
 from tests.storm.storm import Storm
 
-SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "200"))
 TOGETHER = 100
 
 

@@ -21,7 +21,7 @@ from tests.fakes.world import answer
 from tests.storm.actors import Actor, acting, in_turns
 from tests.storm.schedule import FIRST, SECOND, Schedule
 
-EXAMPLES = max(1, int(os.environ.get("WETREAD_SCHEDULES", "2000")) // 10)
+EXAMPLES = max(1, int(os.environ.get("WETREAD_SCHEDULES", "200")) // 10)
 UPLOADS = 8
 ROUNDS = 300
 
