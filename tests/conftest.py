@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.training import train
 
@@ -15,21 +17,28 @@ SHARED = ("tests/infra", "tests/model_code", "tests/hostile", "tests/wetread/loc
 REAL_SLICES = Path(__file__).parents[2] / "shared/data/covid-ct-md-25"
 
 
+class OneProcessForWhatIsShared(LoadScopeScheduling):
+    """Hands out tests file by file, and whole folders where an expensive fixture is shared."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForWhatIsShared:
+    """Return how tests are dealt to processes."""
+    return OneProcessForWhatIsShared(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what starts a local cloud into the tier ``check``, and tests that share a fixture into one process."""
+    """Put what starts a local cloud into the tier ``check``; start with end-to-end tests: they mostly wait."""
     folder, fixtures = LOCAL_CLOUDS
     for item in items:
         local = item.nodeid.startswith(folder) and fixtures.intersection(getattr(item, "fixturenames", ()))
         if (local or "e2e" in item.keywords) and "story" not in item.keywords:
             item.add_marker(pytest.mark.check)
-        item.add_marker(pytest.mark.xdist_group(_shares_with(item.nodeid)))
-
-
-def _shares_with(nodeid: str) -> str:
-    """Return the group that a test's process runs: its folder where fixtures are shared, else its file."""
-    file = nodeid.partition("::")[0]
-    return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
+    items.sort(key=lambda item: "e2e" not in item.keywords)
 
 
 @pytest.fixture(scope="session")

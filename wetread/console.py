@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
 import time
@@ -22,6 +23,8 @@ UNCUT = 500
 """Columns of a table that is written to a file or a pipe."""
 LINE_SECONDS = 5.0
 """Progress that is written to a file or a pipe says something new at most this often."""
+FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n\0]")
+"""How a text begins that a spreadsheet would compute (OWASP, CSV injection), also in full width."""
 STATUS_STYLE = {
     "Pending": "yellow",
     "Batched": "cyan",
@@ -38,13 +41,13 @@ STATUS_STYLE = {
 
 
 def note(text: str) -> None:
-    """One line for a person."""
-    click.echo(text, err=True)
+    """Print lines for a person."""
+    click.echo(printable_lines(text), err=True)
 
 
 def warn(text: str) -> None:
     """One line for a person who should act on it."""
-    click.secho(f"Warning: {text}", err=True, fg="yellow")
+    click.secho(f"Warning: {printable_lines(text)}", err=True, fg="yellow")
 
 
 class Bar:
@@ -87,15 +90,26 @@ class Bar:
 
 
 def print_json(document: object) -> None:
-    """A JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    """Print a JSON document on stdout. Characters that a terminal would obey are escaped, as JSON allows."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    click.echo("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
 
 
-def print_csv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> None:
-    """CSV (RFC 4180) on stdout, with a header line."""
+def print_csv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]], *, raw: bool) -> None:
+    """Print CSV (RFC 4180) on stdout, with a header line.
+
+    A text that a spreadsheet would compute gets a ``'`` in front, unless ``raw``. In a terminal, texts are printable.
+    """
+
+    def cell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        shown = printable(value) if sys.stdout.isatty() else value
+        return f"'{shown}" if FORMULA.match(value) and not raw else shown
+
     writer = csv.DictWriter(sys.stdout, columns, restval="", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: cell(value) for name, value in line.items()} for line in lines)
 
 
 def print_table(
@@ -117,14 +131,19 @@ def print_table(
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def printable_lines(text: str) -> str:
+    """Return ``text`` without control characters but line breaks."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def printable(text: str) -> str:
-    """``text`` without control characters: an object key may hold any, and a terminal would obey them."""
+    """Return ``text`` without control characters: an object key may hold any, and a terminal would obey them."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def how_many(number: int, noun: str) -> str:
-    """``1 file``, ``2 files``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def how_many(number: int, noun: str, plural: str = "") -> str:
+    """Return ``1 file``, ``2 files``; ``plural`` where it is not formed so."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def program() -> str:

@@ -19,6 +19,7 @@ from wetread.console import how_many, note
 from wetread.problems import ConfigProblem, Problem
 from wetread.recipe import Recipe
 from wetread.runs import execution_name
+from wetread.uploads import files_below
 
 PURPOSE = "experiment"
 SNAPSHOT_SECONDS = 900
@@ -86,9 +87,9 @@ def check(folder: Path) -> None:
 def bring(connection: Connection, run: str, folder: Path) -> str:
     """Upload a changed model_code for the job to train with; the URI of its prefix."""
     bucket, prefix = connection.deployment.training_bucket_name, layout.code_prefix(run)
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder):
         inside = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in inside.parts):
+        if not any(part.startswith((".", "__pycache__")) for part in inside.parts):
             key = f"{prefix}{PACKAGE}/{inside.as_posix()}"
             with path.open("rb") as body:
                 connection.s3.put_object(Bucket=bucket, Key=key, Body=body)

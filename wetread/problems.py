@@ -26,6 +26,7 @@ from botocore.exceptions import (
 )
 
 from functions.aws.items import error_code
+from wetread.console import printable_lines
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
 FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
@@ -53,7 +54,7 @@ class Problem(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message to stderr, without click's usage lines."""
-        click.secho(f"Error: {self.format_message()}", file=file, err=file is None, fg="red")
+        click.secho(f"Error: {printable_lines(self.format_message())}", file=file, err=file is None, fg="red")
 
 
 class ConfigProblem(Problem):

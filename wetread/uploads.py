@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,36 +52,44 @@ class NotSubmitted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a submission sends, and the files in its folders that it leaves out."""
+    """What a submission sends, and what it leaves out of its folders: by name, and because it is no regular file."""
 
     sources: tuple[Source, ...]
     skipped: tuple[Path, ...]
+    irregular: tuple[Path, ...]
 
 
 def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
     """Find the files below ``paths``. A folder's keys start with the folder's own name, a file's key is its name.
 
-    Hidden files and NOT_OBJECTS are left out of folders; a file that is named itself is always sent. Raises
-    ConfigProblem for a path that does not exist, nothing to send, two files with one key, or a key too long for S3.
+    Hidden files, NOT_OBJECTS and whatever is no regular file are left out of folders: a link in a folder from elsewhere
+    may lead to any file of this machine, and a pipe blocks its reader. A file that is named itself is always sent, also
+    by a link. Raises ConfigProblem for a path that does not exist or is no file, nothing to send, two files with one
+    key, or a key too long for S3.
     """
     sources: list[Source] = []
     skipped: list[Path] = []
+    irregular: list[Path] = []
     for path in paths:
         if not path.exists():
             raise ConfigProblem(f"There is no file or folder {str(path)!r}.", "Check the path.")
         if path.is_dir():
             name = path.resolve().name
-            for file in files_below(path):
+            for file in _everything_below(path):
                 if file.name.startswith(".") or file.name in NOT_OBJECTS:
                     skipped.append(file)
+                elif not _is_regular(file):
+                    irregular.append(file)
                 else:
                     sources.append(Source(file, _key(prefix, name, file.relative_to(path).as_posix())))
-        else:
+        elif path.is_file():
             sources.append(Source(path, _key(prefix, path.name)))
+        else:
+            raise ConfigProblem(f"{str(path)!r} is a pipe or a device.", "Submit regular files or folders.")
     if not sources:
         raise ConfigProblem("There is nothing to submit: no DICOM object lies below the given paths.", "Check them.")
     check_keys(sources)
-    return Plan(tuple(sources), tuple(skipped))
+    return Plan(tuple(sources), tuple(skipped), tuple(irregular))
 
 
 def upload(
@@ -93,7 +102,16 @@ def upload(
 
 
 def files_below(folder: Path) -> Iterable[Path]:
-    """All files below ``folder`` in a fixed order, but those in hidden folders."""
+    """Return the regular files below ``folder`` in a fixed order: no links, pipes or devices, no hidden folders."""
+    return filter(_is_regular, _everything_below(folder))
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _everything_below(folder: Path) -> Iterator[Path]:
+    """Return all but folders below ``folder``, in a fixed order, without hidden folders; links are not followed."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent) / name for name in sorted(files))

@@ -1,9 +1,14 @@
 """Tables, bars and words, in a terminal and in a pipe."""
 
+import csv
+import io
+import json
+
 import pytest
 
 from wetread import console
 from wetread.console import Bar, how_many, print_table, printable, program
+from wetread.problems import Problem
 
 
 def test_a_table_in_a_pipe_is_not_cut_and_has_no_trailing_space(capsys) -> None:
@@ -25,6 +30,57 @@ def test_in_a_terminal_the_elastic_column_gives_way(capsys, monkeypatch) -> None
 
 def test_control_characters_never_reach_the_terminal() -> None:
     assert printable("a\x1b[2Jü\n") == "a\N{REPLACEMENT CHARACTER}[2Jü\N{REPLACEMENT CHARACTER}"
+
+
+HOSTILE = "k/\x1b[31m\x07\x08\x7f\x9b31m\x9d0;t\u202egpj\u2066\u200b\U000e0041\r.dcm"
+
+
+def test_lines_for_people_keep_their_breaks_and_lose_what_a_terminal_obeys(capsys) -> None:
+    console.note(f"first\n{HOSTILE}")
+    console.warn(HOSTILE)
+    Problem(HOSTILE, "Rename it.").show()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 4
+    assert all(line.isprintable() for line in said.splitlines())
+
+
+def test_json_escapes_what_a_terminal_obeys_and_stays_the_same_document(capsys) -> None:
+    console.print_json([{"Key": HOSTILE, "ünï": "画像 😀"}])
+    said = capsys.readouterr().out
+    assert json.loads(said) == [{"Key": HOSTILE, "ünï": "画像 😀"}]
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert "画像 😀" in said
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    " =cmd|'/C calc'!A0",
+    "\uff1d1+1",
+    "\n-2",
+    "\0=1",
+    "\u00a0=1",
+]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_csv_makes_formulas_harmless_unless_they_are_asked_for(capsys, formula) -> None:
+    line = {"Key": formula, "Size": -5, "Class": "cap"}
+    console.print_csv(("Key", "Size", "Class"), [line], raw=False)
+    console.print_csv(("Key", "Size", "Class"), [line], raw=True)
+    safe, raw = capsys.readouterr().out.split("Key,Size,Class\r\n")[1:]
+    assert next(csv.reader(io.StringIO(safe, newline=""))) == [f"'{formula}", "-5", "cap"]
+    assert next(csv.reader(io.StringIO(raw, newline=""))) == [formula, "-5", "cap"]
+
+
+def test_csv_in_a_terminal_obeys_no_key(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    console.print_csv(("Key",), [{"Key": HOSTILE}], raw=True)
+    assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.parametrize("total", [None, 3])

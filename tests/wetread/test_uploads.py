@@ -1,5 +1,6 @@
 """Which files are sent, under which keys, and that each becomes the Upload that the service will see."""
 
+import os
 from pathlib import Path
 
 import boto3
@@ -10,7 +11,7 @@ from botocore.stub import Stubber
 from functions.domain.layout import upload_id
 from wetread import uploads
 from wetread.problems import ConfigProblem
-from wetread.uploads import Source, plan, upload
+from wetread.uploads import Source, files_below, plan, upload
 
 
 @pytest.fixture
@@ -43,6 +44,26 @@ def test_a_named_file_is_always_sent(folder) -> None:
 def test_a_symbolic_link_keeps_its_own_name(folder) -> None:
     (folder / "link.dcm").symlink_to(folder / "b.dcm")
     assert plan([folder / "link.dcm"]).sources[0].key == "link.dcm"
+
+
+def test_links_and_pipes_in_a_folder_are_left_out_whatever_they_are_called(folder, tmp_path) -> None:
+    (tmp_path / "secret.txt").write_text("a password")
+    (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
+    (folder / "deep/near.dcm").symlink_to(folder / "b.dcm")
+    (folder / "nowhere.dcm").symlink_to(tmp_path / "gone")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    os.mkfifo(folder / "endless.dcm")
+    found = plan([folder])
+    assert [one.key for one in found.sources] == ["ward 7/b.dcm", "ward 7/deep/a+ü.dcm", "ward 7/deep/er/c"]
+    assert {path.name for path in found.irregular} == {"innocent.dcm", "near.dcm", "nowhere.dcm", "endless.dcm"}
+    assert {path.name for path in files_below(folder)} >= {"b.dcm", "manifest.json"}
+    assert not {path.name for path in files_below(folder)} & {"innocent.dcm", "endless.dcm", "nowhere.dcm"}
+
+
+def test_a_pipe_is_never_waited_for(folder) -> None:
+    os.mkfifo(folder / "endless.dcm")
+    with pytest.raises(ConfigProblem, match="is a pipe or a device"):
+        plan([folder / "endless.dcm"])
 
 
 @pytest.mark.parametrize("prefix", ["x/y", "/x/y/"])

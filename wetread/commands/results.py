@@ -24,7 +24,8 @@ from wetread.submission import name_unhappy
 @click.option("--since", "earliest", help="Only newer ones: 90m, 2h, 7d, 2026-11-23, 2026-11-23T08:00.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most so many rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print complete rows as a JSON list.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print complete rows as CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print complete rows as CSV, formulas made harmless by a quote.")
+@click.option("--raw", is_flag=True, help="With --csv: leave texts as they are, formulas too.")
 @pass_session
 def results(
     session: Session,
@@ -40,6 +41,7 @@ def results(
     limit: int,
     as_json: bool,
     as_csv: bool,
+    raw: bool,
 ) -> None:
     """Show uploads and their results, newest first: preliminary words of a model, never a diagnosis.
 
@@ -49,6 +51,8 @@ def results(
     """
     if as_json and as_csv:
         raise ConfigProblem("--json and --csv exclude each other.", "Choose one.")
+    if raw and not as_csv:
+        raise ConfigProblem("--raw belongs to --csv.", "Add --csv, or leave it out.")
     try:
         moment = since(earliest, session.now()) if earliest else None
     except ValueError:
@@ -69,7 +73,7 @@ def results(
     if as_json:
         print_json([row.to_json() for row in answer.rows])
     elif as_csv:
-        print_csv(CSV_COLUMNS, map(csv_line, answer.rows))
+        print_csv(CSV_COLUMNS, map(csv_line, answer.rows), raw=raw)
     elif answer.rows:
         print_table(TABLE_COLUMNS, (table_line(row, session.now()) for row in answer.rows), elastic=ELASTIC_COLUMNS)
         name_unhappy(answer.rows)

@@ -27,7 +27,8 @@ from wetread.uploads import Plan, Submitted, plan
 def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: bool, timeout: int, as_json: bool) -> None:
     """Upload DICOM files. Folders are searched to the bottom; keys are the paths from the folder's name on.
 
-    In a folder, hidden files, manifest.json and DICOMDIR are left out; a file that is named itself is always sent.
+    In a folder, hidden files, links, pipes, manifest.json and DICOMDIR are left out; a file that is named itself is
+    always sent.
     """
     sending = plan(paths, prefix)
     connection = session.connection
@@ -80,4 +81,11 @@ def _wait(
 def _tell_skipped(sending: Plan) -> None:
     if sending.skipped:
         names = sorted({path.name for path in sending.skipped})
-        note(f"Left out {how_many(len(sending.skipped), 'file')}, by name no DICOM objects: {', '.join(names[:5])}.")
+        left_out = how_many(len(sending.skipped), "file")
+        note(f"Left out {left_out}, by name no DICOM objects: {', '.join(names[:NAMED])}.")
+    if sending.irregular:
+        names = sorted({path.name for path in sending.irregular})
+        warn(
+            f"Left out {how_many(len(sending.irregular), 'link, pipe or device', 'links, pipes or devices')}: "
+            f"{', '.join(names[:NAMED])}. Name a link itself to submit what it leads to."
+        )

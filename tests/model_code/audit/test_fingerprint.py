@@ -74,7 +74,7 @@ def test_a_copy_of_a_real_slice_is_near(how: str, real: list[tuple[HounsfieldArr
         assert distance(printed(hounsfield), printed(COPIES[how](hounsfield))) <= NEAR_BITS
 
 
-@pytest.mark.parametrize("how", set(COPIES) - {"moved"})
+@pytest.mark.parametrize("how", sorted(set(COPIES) - {"moved"}))
 def test_a_copy_of_a_phantom_is_near(how: str) -> None:
     for patient, label in enumerate(LABELS):
         hounsfield = phantom(label, patient, 1)
