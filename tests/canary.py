@@ -7,7 +7,6 @@ import gzip
 import html
 import io
 import json
-import struct
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 
 from functions.domain.walker import elements
+from tests.hostile.defects import DEFLATED, deflated, header, parted, syntax_of
 
 KEY = "key"
 """The value that stands in the names of objects and files, and in nothing inside them."""
@@ -68,6 +68,7 @@ AS: Mapping[str, Callable[[str], str]] = {
 _ELSEWHERE = {"private", "metadata", "label", KEY}
 _PRIVATE_GROUP = 0x0099
 _DEPTH = 4  # a tar in a gzip in a tar, and one more
+_META_GROUP = 0x0002
 _META = 132  # bytes before the file meta information
 _HEADER = 512  # bytes: a gzip stream's has the name of a file
 _LARGEST = 256 * 1024**2  # bytes of one compressed stream that are looked at
@@ -87,21 +88,35 @@ EVERY_VALUE: Mapping[str, str] = {
 """What is looked for: each value by where it is planted."""
 
 
-def with_element(body: bytes, keyword: str, text: str) -> bytes:
-    """An object in Explicit VR Little Endian with this element, in its place, in the stead of what it had."""
+def with_elements(body: bytes, texts: Mapping[str, str]) -> bytes:
+    """An object with these elements, by keyword, each in its place and in the stead of what it had."""
+    meta, data = parted(body)
+    syntax = syntax_of(body)
+    for keyword, text in texts.items():
+        if int(Tag(keyword)) >> 16 == _META_GROUP:
+            return _with_element(meta, _META, keyword, text, implicit=False) + body[len(meta) :]
+        data = _with_element(data, 0, keyword, text, implicit=syntax.is_implicit_VR)
+    return meta + (deflated(data) if syntax == DEFLATED else data)
+
+
+def _with_element(data: bytes, start: int, keyword: str, text: str, *, implicit: bool) -> bytes:
     tag, vr, value = int(Tag(keyword)), dictionary_VR(keyword), text.encode("latin-1")
     value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
     vr = "LO" if vr in {"US", "SS"} else vr
-    planted = struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(value)) + value
-    one = next(one for one in elements(body, _META, implicit=False, little_endian=True) if one.tag >= tag)
-    return body[: one.at] + planted + body[one.start + one.length if one.tag == tag else one.at :]
+    planted = header("<", implicit, tag, vr.encode(), len(value)) + value
+    walk = elements(data, start, implicit=implicit, little_endian=True)
+    after = next((one for one in walk if one.tag >= tag), None)
+    if after is None:
+        return data + planted
+    end = after.start + after.length if after.tag == tag else after.at
+    return data[: after.at] + planted + data[end:]
 
 
 def spoilt(body: bytes) -> Iterator[tuple[str, str, bytes]]:
     """An object for each of IN_AN_OBJECT_EACH and form of its canary: keyword, form, and bytes."""
     for keyword in IN_AN_OBJECT_EACH:
         for form, text_of in AS.items():
-            yield keyword, form, with_element(body, keyword, text_of(number_of(keyword)))
+            yield keyword, form, with_elements(body, {keyword: text_of(number_of(keyword))})
 
 
 def planted(body: bytes, patient: str = "") -> bytes:
@@ -113,10 +128,7 @@ def planted(body: bytes, patient: str = "") -> bytes:
     dataset.private_block(_PRIVATE_GROUP, "QWX CANARY", create=True).add_new(1, "LO", CANARY["private"])
     buffer = io.BytesIO()
     dataset.save_as(buffer)
-    whole = buffer.getvalue()
-    for keyword in IN_EVERY_OBJECT:
-        whole = with_element(whole, keyword, AS["text"](number_of(keyword)))
-    return whole
+    return with_elements(buffer.getvalue(), {one: AS["text"](number_of(one)) for one in IN_EVERY_OBJECT})
 
 
 def _parts(value: str) -> set[str]:

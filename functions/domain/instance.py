@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import NO_VALUE, Header
 from functions.domain.terms import MODALITIES
+from functions.domain.walker import MOST_VALUE_BYTES
 
 UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
 UID_LENGTH = 64
@@ -83,6 +84,10 @@ def describe(header: Header) -> Instance:
     named = header.meta_text("MediaStorageSOPInstanceUID")
     if header.text("SOPInstanceUID") and named != header.text("SOPInstanceUID"):
         repairs.append("MediaStorageSOPInstanceUID did not name this SOPInstanceUID: ignored.")
+    patient = header.text("PatientID")
+    if patient == NO_VALUE:
+        patient = ""
+        repairs.append(f"PatientID was longer than {MOST_VALUE_BYTES} bytes: counts as absent.")
     frames = header.text("NumberOfFrames")
     return Instance(
         study_instance_uid=study,
@@ -94,7 +99,7 @@ def describe(header: Header) -> Instance:
         rows=header.number("Rows") or 0,
         columns=header.number("Columns") or 0,
         number_of_frames=int(frames) if re.fullmatch(r"[0-9]{1,12}", frames) else int(not frames),
-        patient_id="" if (patient := header.text("PatientID")) == NO_VALUE else patient,
+        patient_id=patient,
         repairs=tuple(repairs),
     )
 

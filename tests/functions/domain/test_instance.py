@@ -67,10 +67,11 @@ def test_a_modality_that_dicom_defines_is_named() -> None:
         instances.check(described(ct(Modality="MR")), SERVED)
 
 
-def test_a_patient_id_that_is_too_long_counts_as_absent() -> None:
+def test_a_patient_id_that_is_too_long_counts_as_absent_and_is_noted() -> None:
     data = ct(PatientID="P" * 60).replace(b"LO" + struct.pack("<H", 60), b"LO" + struct.pack("<H", 60_060))
     found = described(data.replace(b"P" * 60, b"P" * 60_060))
     assert found.patient_id == ""
+    assert "PatientID was longer than 1024 bytes" in found.repairs[-1]
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SOPInstanceUID"])
