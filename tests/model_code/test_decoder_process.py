@@ -113,8 +113,8 @@ def test_a_decoder_that_hangs_is_ended(
     process.start()
     assert process._child is not None
     process._child.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.1)
-    with pytest.raises(DecodingFailed, match="longer than"):
+    monkeypatch.setattr(decoder_process, "STUCK_SECONDS", 0.1)
+    with pytest.raises(DecodingFailed, match="did not answer within"):
         process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
     assert process._child is None
 

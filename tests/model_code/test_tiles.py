@@ -81,7 +81,7 @@ def test_the_last_part_may_leave_its_length_open(whole: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("at", "value", "told"),
-    [(24, 0, "without a size"), (8, 0xFFFFFFFF, "where 1 to 65535 are possible")],
+    [(24, 0, "without a size"), (8, 0xFFFFFFFF, "where 1 to 1024 are read")],
 )
 def test_impossible_tiles_are_told(whole: bytes, at: int, value: int, told: str) -> None:
     with pytest.raises(ValueError, match=told):
