@@ -14,7 +14,7 @@ START_OF_TILE_PART = 0xFF90
 END_OF_CODESTREAM = 0xFFD9
 SIZ_AT = 2
 TILE_PART_HEADER = 12  # SOT with its segment
-# 4096 x 4096 pixels have as many tiles of 128 x 128. The standard allows 65,535, each with buffers and tables of its own.
+# As many of 128 x 128 are 4096 x 4096 pixels. The standard allows 65,535, and a decoder keeps tables for each.
 MOST_TILES = 1024
 MOST_PARTS = 255  # of a tile: its parts are numbered by a byte (A.4.2)
 MOST_SEGMENTS = 1024  # of the main header; encoders write some ten
