@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.drill.stage import Stage
 from functions.domain.row import Status
 from wetread.local.home import current_home
+from wetread.local.sagemaker.transform import ANSWERS
 
 FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
 SERVING = "model_code serve"
@@ -54,7 +55,7 @@ def kill_container(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     """Kill the model's container when it has answered something."""
     uploads = stage.upload(count)
     pid = min(stage.until(lambda: stage.processes(SERVING)))
-    stage.until(lambda: _outputs(stage) or not stage.processes(SERVING))
+    stage.until(lambda: _answers() or not stage.processes(SERVING))
     return uploads, "killed in the middle of a job" if _kill(pid) else "it had ended before"
 
 
@@ -124,15 +125,9 @@ def _kill(pid: int) -> bool:
     return False
 
 
-def _outputs(stage: Stage) -> bool:
-    """Whether a job that runs now has written something."""
-    connection = stage.connection
-    jobs = connection.sagemaker.list_transform_jobs(StatusEquals="InProgress")["TransformJobSummaries"]
-    work = connection.deployment.work_bucket_name
-    return any(
-        connection.s3.list_objects_v2(Bucket=work, Prefix=f"outputs/{job['TransformJobName']}/", MaxKeys=1)["KeyCount"]
-        for job in jobs
-    )
+def _answers() -> bool:
+    """Whether the container of a job that runs now has answered something."""
+    return any((current_home().scratch / "jobs").glob(f"*/{ANSWERS}/*"))
 
 
 def _want_of_room(stage: Stage) -> str:
