@@ -1,7 +1,7 @@
 """The batches table: batches, the slots that they hold, the champion, and the fenced claim of rows.
 
-Items: ``BATCH#<id>``, ``SLOT#<n>`` (present while a batch holds it), ``CHAMPION``, ``HEALTH`` (jobs without output, jobs
-that took too long), ``JOBS#<day>`` (how many batches were opened on a day in UTC).
+Items: ``BATCH#<id>``, ``SLOT#<n>`` (present while a batch holds it), ``CHAMPION``, ``HEALTH`` (jobs without output or
+stopped), ``JOBS#<day>`` (how many batches were opened on a day in UTC).
 A batch that is not finished holds a slot, so the few slots are the list of all unfinished work.
 """
 

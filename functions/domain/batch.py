@@ -1,7 +1,7 @@
 """Group commit: when to start one more transform job, which uploads go in it, and what becomes of those it left out.
 
-A job that is stopped has no outputs, and its uploads share each other's wait. So the uploads of one job are also bounded
-by the longest time that they can take, whatever their bytes are.
+A job that is stopped has no outputs, and the uploads of a job wait for its slowest. So a job takes no more uploads than
+end in time even if each takes as long as the container allows.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from functions.domain.row import Row
 
-# The longest that the container works on one object, in seconds; tests/contract/test_worst_case.py compares its bounds.
-DECODERS = 2  # frames that a host decodes at once, at least
-READ_SECONDS = 0.5  # header and network, of an object whose pixels need no decoder
-DECODE_SECONDS = 1.0  # of a compressed frame, whatever its size, and as long again for each ...
-PIXELS_A_SECOND = 4 * 1024**2  # ... so many pixels
-RESTART_SECONDS = 2.0  # a decoder that was ended for taking too long, or crashed twice, is started afresh
-MOST_PIXELS = 4096 * 4096  # the container reads no larger frame
+# The longest that the container works on one object, in seconds of one of its decoders; what it decodes without one
+# counts as the network's time. tests/contract/test_worst_case.py compares these with the container's own bounds.
+DECODERS = 2  # of a host, at least
+DECODE_SECONDS = 5.0  # for a frame
+RESTART_SECONDS = 1.5  # of a decoder that a frame has ended
+READ_SECONDS = 0.5
 NATIVE_SYNTAXES = frozenset(
     {
         "1.2.840.10008.1.2",
@@ -110,12 +109,8 @@ def decide(backlog: Backlog, limits: Limits) -> str | None:
 
 
 def worst_seconds(row: Row) -> float:
-    """The longest that one of a host's decoders can be busy with an upload."""
-    if row.transfer_syntax_uid in NATIVE_SYNTAXES:
-        return READ_SECONDS
-    known = row.rows is not None and row.columns is not None
-    pixels = min((row.rows or 0) * (row.columns or 0), MOST_PIXELS) if known else MOST_PIXELS
-    return DECODE_SECONDS + pixels / PIXELS_A_SECOND + RESTART_SECONDS
+    """The longest that an upload keeps one of a host's decoders busy."""
+    return READ_SECONDS if row.transfer_syntax_uid in NATIVE_SYNTAXES else DECODE_SECONDS + RESTART_SECONDS
 
 
 def candidates(oldest_first: Sequence[Row], limits: Limits) -> list[Row]:
@@ -159,7 +154,8 @@ def after_failure(
     ``position`` is the row's place in the batch's manifest, ``batch_size`` the manifest's length. A first failure is
     retried together; a batch that keeps failing is split in halves until the poison is alone, which takes log2(n)
     levels and harms no neighbour. Only an upload that is alone in its batch can fail. A batch whose job was ``stopped``
-    for its length would be stopped again, so it is divided at once, and into more pieces: each costs a whole job's time.
+    for its length would be stopped again, so it is divided at once, and into more pieces: each stop costs a whole
+    job's time.
     """
     if failure_reason.startswith(INFRASTRUCTURE_REASONS):
         return Retry(attempt=row.attempt, retry_group=row.retry_group)

@@ -47,8 +47,8 @@ class Dispatching:
         """Start as many jobs as the policy allows now; return the names of those that were started.
 
         Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room), and when the day's
-        jobs are used up: asking again at once would find the same. Raises ArtifactChanged, and starts nothing, while the champion's artifact is not what
-        was promoted: an error of the function raises its alarm, and uploads wait.
+        jobs are used up: asking again at once would find the same. Raises ArtifactChanged, and starts nothing, while
+        the champion's artifact is not what was promoted: an error of the function raises its alarm, and uploads wait.
         """
         started: list[str] = []
         while (batch := self._open_next()) is not None and self.resume(batch):
