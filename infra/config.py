@@ -58,7 +58,7 @@ class StageConfig:
     max_batch: int = 5000
     parallel_threshold: int = 2500
     max_wait_seconds: int = 240
-    max_work_seconds: int = 1200  # that the uploads of one job may take, if each takes as long as it can
+    max_work_seconds: int = 1500  # that the uploads of one job may take, if each takes as long as it can
     max_jobs_per_day: int = 1000  # in UTC
 
     # The transform job.

@@ -69,7 +69,7 @@ class World:
         max_batch: int = 100,
         parallel_threshold: int = 50,
         max_wait_seconds: int = 240,
-        worst_seconds: float = 2400,
+        worst_seconds: float = 3000,
         max_jobs_per_day: int = 1000,
         window_seconds: int = 20,
         served: Served = SERVED,

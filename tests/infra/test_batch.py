@@ -55,5 +55,5 @@ def test_disks_of_transform_hosts_are_encrypted_with_the_data_key_unless_they_ar
 @pytest.mark.parametrize("function", ["BatchDispatch", "BatchSweep"])
 def test_whoever_starts_jobs_knows_their_bounds_and_the_key_of_their_disks(default: Any, function: str) -> None:
     environment = default.environment(function)
-    assert (environment["MAX_WORK_SECONDS"], environment["MAX_JOBS_PER_DAY"]) == ("1200", "1000")
+    assert (environment["MAX_WORK_SECONDS"], environment["MAX_JOBS_PER_DAY"]) == ("1500", "1000")
     assert environment["VOLUME_KEY_ARN"] == environment["DATA_KEY_ARN"] != ""
