@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from pydicom import uid
 from pydicom.encaps import get_frame
 
 from model_code import decoder_process, gdcm_plugin
+from model_code.channel import PIPE_BYTES
 from model_code.decoder_process import DecoderProcess, Decoders, DecodingFailed
+from tests.hostile.slow import SIDE, layers_of_nothing
 from tests.model_code.conftest import MakeSlice
 
 STORED = np.arange(48, dtype=np.uint16).reshape(6, 8)
@@ -113,10 +116,103 @@ def test_a_decoder_that_hangs_is_ended(
     process.start()
     assert process._child is not None
     process._child.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.1)
-    with pytest.raises(DecodingFailed, match="longer than"):
+    monkeypatch.setattr(decoder_process, "STUCK_SECONDS", 0.1)
+    with pytest.raises(DecodingFailed, match="did not answer within"):
         process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
     assert process._child is None
+
+
+def test_a_frame_that_needs_more_processor_time_than_the_bound_ends_its_child_and_is_named(
+    process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = FORM | {"rows": SIDE, "columns": SIDE}
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder_process, "DECODE_SECONDS", 0.2)
+        with pytest.raises(DecodingFailed, match=r"needs more than 0\.2 s of processor time"):
+            process.decode(uid.JPEG2000Lossless, "pylibjpeg", slow, layers_of_nothing())
+    assert process._child is None
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+
+
+def test_time_in_which_others_have_the_processor_does_not_count(
+    process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.3)
+    process.start()
+    assert process._child is not None
+    process._child.send_signal(signal.SIGSTOP)
+    go_on = Timer(1.0, process._child.send_signal, [signal.SIGCONT])
+    go_on.start()
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+    go_on.join()
+
+
+def test_the_second_try_has_what_the_first_has_left_of_the_time(
+    process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def crash(_: DecoderProcess, request: dict[str, Any], __: bytes) -> None:
+        given.append(request["seconds"])
+        raise decoder_process._Crashed
+
+    monkeypatch.setattr(DecoderProcess, "_exchange", crash)
+    for seconds in (decoder_process.DECODE_SECONDS, 1e-9):
+        monkeypatch.setattr(decoder_process, "DECODE_SECONDS", seconds)
+        with pytest.raises(DecodingFailed, match="crashes"):
+            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+    first, second, of_none_left = given
+    assert 0 < second < first
+    assert of_none_left == 1e-9
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        ("no dtype of pixels", "crashes"),
+        ("more pixels", "crashes"),
+        ("fewer pixels", "crashes"),
+        ("a person's text", "crashes"),
+        ("an endless text", "crashes"),
+        ("nothing", "crashes"),
+        ("half a message", "did not answer within"),
+        ("deaf", "did not answer within"),
+        ("its environment", "^Clean in the decoder$"),
+    ],
+)
+def test_a_child_that_was_taken_over_gets_no_word_through(
+    process: DecoderProcess, monkeypatch: pytest.MonkeyPatch, lie: str, message: str
+) -> None:
+    monkeypatch.setattr(decoder_process, "__spec__", SimpleNamespace(name="tests.model_code.liar"))
+    monkeypatch.setenv("AWS_SECRET", "of the parent")
+    process.start()
+    if "answer" in message:
+        monkeypatch.setattr(decoder_process, "STUCK_SECONDS", 0.2)
+    with pytest.raises(DecodingFailed, match=message):
+        process.decode(uid.JPEGLosslessSV1, lie, FORM, bytes(3 * PIPE_BYTES))
+    assert (process._child is None) == (lie != "its environment")
+
+
+def test_an_answer_that_nobody_took_is_not_the_next_frames(
+    process: DecoderProcess, codestream: bytes, make_slice: MakeSlice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DecoderProcess, "_answer", lambda *_: bytearray(2**60))
+        with pytest.raises((MemoryError, OverflowError)):
+            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+    other = pydicom.dcmread(io.BytesIO(make_slice(STORED[::-1].copy(), syntax=uid.JPEGLosslessSV1)))
+    theirs = get_frame(other.PixelData, 0, number_of_frames=1)
+    decoded = process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, theirs)
+    np.testing.assert_array_equal(decoded, STORED[::-1])
+
+
+def test_what_the_system_does_not_let_go_of_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        decoder_process._warn_once("system calls (the calls of riscv64 are not listed here)")
+        decoder_process._warn_once("")
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "system calls (the calls of riscv64 are not listed here)"
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the bound is Linux's")

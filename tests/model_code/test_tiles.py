@@ -81,7 +81,7 @@ def test_the_last_part_may_leave_its_length_open(whole: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("at", "value", "told"),
-    [(24, 0, "without a size"), (8, 0xFFFFFFFF, "where 1 to 65535 are possible")],
+    [(24, 0, "without a size"), (8, 0xFFFFFFFF, "where 1 to 1024 are read")],
 )
 def test_impossible_tiles_are_told(whole: bytes, at: int, value: int, told: str) -> None:
     with pytest.raises(ValueError, match=told):
@@ -105,3 +105,31 @@ def test_an_object_without_a_tile_is_refused_and_not_read(whole: bytes, make_sli
         decode(read_instance(body(without(whole, 4))))
     assert refused.value.code is InstanceCode.UNDECODABLE_PIXEL_DATA
     assert "5 of its 6 tiles" in str(refused.value)
+
+
+def test_more_parts_than_a_tile_can_have_are_told(whole: bytes) -> None:
+    head, first, *rest = parts(whole)
+    for number in (0, 6):
+        many = [(first[:4] + struct.pack(">HI", number, 14) + first[10:14])] * 256
+        with pytest.raises(ValueError, match="more tile-parts than"):
+            tiles.check(b"".join([head, *many, *rest]))
+
+
+def test_parts_of_more_tiles_than_are_read_are_told(whole: bytes) -> None:
+    head, first, *rest = parts(whole)
+    many = [first[:4] + struct.pack(">HI", number, 14) + first[10:14] for number in range(1025)]
+    with pytest.raises(ValueError, match="more tile-parts than"):
+        tiles.check(b"".join([head, *many, *rest]))
+
+
+@pytest.mark.parametrize(
+    ("segments", "told"),
+    [
+        (b"\xff\x64\x00\x00" * 9, "has a length of 0 bytes"),
+        (b"\xff\x64\x00\x02" * 2000, "has more than 1024 segments"),
+    ],
+)
+def test_a_main_header_without_end_is_told(whole: bytes, segments: bytes, told: str) -> None:
+    first = whole.index(b"\xff\x90\x00\x0a")
+    with pytest.raises(ValueError, match=told):
+        tiles.check(whole[:first] + segments + whole[first:])
