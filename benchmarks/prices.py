@@ -23,6 +23,8 @@ LAMBDA_REQUEST = 0.20 / 1_000_000
 LAMBDA_GB_SECOND = 0.0000133334  # Arm
 KMS_REQUEST = 0.03 / 10_000  # HMAC keys too
 LOG_GB = 0.50  # CloudWatch Logs, ingested
+HOST_HOUR = 0.23  # SageMaker batch transform, ml.m5.xlarge, billed by the second from its start-up on
+AS_OF = "us-east-1, November 2026"
 
 S3_PRICES: Mapping[str, float] = {
     "get_object": S3_READ,

@@ -32,6 +32,7 @@ class Metric(enum.StrEnum):
     OLDEST_PENDING_SECONDS = "OldestPendingSeconds"
     SLOTS_BUSY = "SlotsBusy"
     MODEL_MISSING = "ModelMissing"
+    BUDGET_REACHED = "BudgetReached"
     SWEEP_REPAIRS = "SweepRepairs"
     CANDIDATES_PROMOTED = "CandidatesPromoted"
     CANDIDATES_REJECTED = "CandidatesRejected"
@@ -72,12 +73,15 @@ class DispatchSettings:
     max_batch: int
     parallel_threshold: int
     max_wait_seconds: int
+    max_work_seconds: int
+    max_jobs_per_day: int
     instance_type: str
     instance_count: int
     max_concurrent_transforms: int
     max_payload_mb: int
     transform_ami_version: str
     data_key_arn: str
+    volume_key_arn: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from functions.aws.jobs import Jobs, JobShape
 from functions.aws.objects import Documents
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
-from functions.domain.batch import Limits
+from functions.domain.batch import DECODERS, Limits
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
@@ -73,13 +73,16 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
             max_payload_mb=settings.max_payload_mb,
             transform_ami_version=settings.transform_ami_version,
             data_key_arn=settings.data_key_arn,
+            volume_key_arn=settings.volume_key_arn,
         ),
         limits=Limits(
             slots=settings.slots,
             max_batch=settings.max_batch,
             parallel_threshold=settings.parallel_threshold,
             max_wait_seconds=settings.max_wait_seconds,
+            worst_seconds=settings.max_work_seconds * DECODERS * settings.instance_count,
         ),
+        max_jobs_per_day=settings.max_jobs_per_day,
         job_name_prefix=settings.job_name_prefix,
         clock=now,
     )

@@ -13,7 +13,7 @@ from constructs import Construct
 from functions.settings import CollectSettings, DispatchSettings, SweepSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
-from infra.grants import allow, arn_of
+from infra.grants import allow, arn_of, volume_key
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
@@ -108,12 +108,15 @@ class Batch(Construct):
             max_batch=config.max_batch,
             parallel_threshold=config.parallel_threshold,
             max_wait_seconds=config.max_wait_seconds,
+            max_work_seconds=config.max_work_seconds,
+            max_jobs_per_day=config.max_jobs_per_day,
             instance_type=config.instance_type,
             instance_count=config.instance_count,
             max_concurrent_transforms=config.max_concurrent_transforms,
             max_payload_mb=config.max_payload_mb,
             transform_ami_version=config.transform_ami_version,
             data_key_arn=storage.key.key_arn,
+            volume_key_arn=volume_key(storage.key, config.instance_type),
         )
 
     def _collect_settings(self, config: StageConfig, storage: Storage) -> CollectSettings:

@@ -58,6 +58,8 @@ class StageConfig:
     max_batch: int = 5000
     parallel_threshold: int = 2500
     max_wait_seconds: int = 240
+    max_work_seconds: int = 1500  # that the uploads of one job may take, if each takes as long as it can
+    max_jobs_per_day: int = 1000  # in UTC
 
     # The transform job.
     instance_type: str = "ml.m5.xlarge"
@@ -96,7 +98,7 @@ class StageConfig:
     # When something goes wrong.
     max_attempts: int = 3
     stale_seconds: int = 180
-    max_job_seconds: int = 7200
+    max_job_seconds: int = 3600
     oldest_pending_alarm_seconds: int = 3600
     alarm_email: str = ""  # empty: nobody is subscribed to the alarm topic
     log_level: str = "INFO"

@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.grants import KEEP, READ, WRITE, allow, allow_key
+from infra.grants import KEEP, READ, WRITE, allow, allow_key, allow_volumes
 
 # The key prefixes of functions/domain/layout.py (infra imports only the settings of functions; a test compares them).
 INSTANCES = "instances/"
@@ -130,9 +130,14 @@ class DataGrants(Construct):
         allow_key(grantee, self.key, READ)
 
     def grant_artifacts(self, grantee: iam.IGrantable) -> None:
-        """May read models, or see that one is what it was: all that an endpoint needs, whose requests come by HTTP."""
+        """May read models, or see that one is what it was."""
         self._allow_objects(grantee, self.models, ARTIFACTS, "s3:GetObject")
         allow_key(grantee, self.key, READ)
+
+    def grant_endpoint_data(self, endpoint_role: iam.Role) -> None:
+        """May read the model that an endpoint serves, onto an encrypted disk: its requests come by HTTP."""
+        self.grant_artifacts(endpoint_role)
+        allow_volumes(endpoint_role, self.key)
 
     def grant_keep_artifacts(self, grantee: iam.IGrantable) -> None:
         """May store models."""
@@ -146,6 +151,7 @@ class DataGrants(Construct):
         self._allow_objects(job_role, self.work, OUTPUTS, "s3:PutObject", "s3:AbortMultipartUpload")
         allow(job_role, "s3:ListBucket", on=[self.work.bucket_arn], when=_below(INSTANCES, BATCHES, OUTPUTS))
         allow_key(job_role, self.key, KEEP)
+        allow_volumes(job_role, self.key)
 
     def grant_training_data(self, job_role: iam.Role) -> None:
         """May read what the jobs of a retraining read (slices, runs, the champion) and write their outputs."""
@@ -155,9 +161,7 @@ class DataGrants(Construct):
         allow(job_role, "s3:ListBucket", on=[self.training.bucket_arn], when=_below(SLICES, RUNS))
         allow(job_role, "s3:ListBucket", on=[self.models.bucket_arn], when=_below(ARTIFACTS))
         allow_key(job_role, self.key, KEEP)
-        # The disks of a job are made by EC2, which uses the key by a grant that the job's role makes.
-        for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
-        allow(job_role, "kms:CreateGrant", on=[self.key.key_arn], when=for_aws)
+        allow_volumes(job_role, self.key)
 
     def _allow_objects(self, grantee: iam.IGrantable, bucket: s3.Bucket, prefix: str, *actions: str) -> None:
         allow(grantee, *actions, on=[bucket.arn_for_objects(f"{prefix}*")], because=KEYS_ARE_MANY)

@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.limits import LOCAL_DISK_FAMILIES, family
 from infra.review import acknowledge, acknowledge_wildcard
 
 READ = ("kms:Decrypt",)
@@ -47,6 +48,16 @@ def allow(
 def allow_key(grantee: iam.IGrantable, key: kms.IKey, actions: tuple[str, ...]) -> None:
     """Allow the use of an encryption key: READ, WRITE or KEEP."""
     allow(grantee, *actions, on=[key.key_arn])
+
+
+def allow_volumes(grantee: iam.IGrantable, key: kms.IKey) -> None:
+    """Allow SageMaker's hosts disks that are encrypted with a key: EC2 uses it by a grant that the job's role makes."""
+    allow(grantee, "kms:CreateGrant", on=[key.key_arn], when={"Bool": {"kms:GrantIsForAWSResource": "true"}})
+
+
+def volume_key(key: kms.IKey, instance_type: str) -> str:
+    """The ARN of the key for the disks of a type of host; "" when they are its own and encrypt themselves."""
+    return "" if family(instance_type) in LOCAL_DISK_FAMILIES else key.key_arn
 
 
 def arn_of(scope: Construct, service: str, resource: str, name: str) -> str:

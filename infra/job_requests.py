@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from infra.config import StageConfig
-from infra.limits import LOCAL_DISK_FAMILIES, family
+from infra.grants import volume_key
 
 INPUTS = "/opt/ml/processing/input"
 OUTPUTS = "/opt/ml/processing/output"
@@ -42,6 +42,7 @@ class JobRequests:
         self._config = config
         self._image_uri = image_uri
         self._role_arn = job_role.role_arn
+        self._key = key
         self._key_arn = key.key_arn
         self._folder = folder
 
@@ -118,12 +119,12 @@ class JobRequests:
         }
 
     def _cluster(self, instance_type: str, count: int) -> dict[str, Any]:
-        own_disk = family(instance_type) in LOCAL_DISK_FAMILIES
+        volume_key_arn = volume_key(self._key, instance_type)
         return {
             "InstanceType": instance_type,
             "InstanceCount": count,
             "VolumeSizeInGB": self._config.training_volume_gb,
-        } | ({} if own_disk else {"VolumeKmsKeyId": self._key_arn})
+        } | ({"VolumeKmsKeyId": volume_key_arn} if volume_key_arn else {})
 
     def _spot_wait(self) -> dict[str, int]:
         config = self._config

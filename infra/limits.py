@@ -25,6 +25,7 @@ INSTANCE_TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "processing_instance_type": ("processing", PROCESSING_CPU + GPU),
 }
 MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayloadInMB
+START_SECONDS = 1200  # that a host may need to start, and a job to store its outputs
 JOB_NAME_ROOM = 22  # of the 63 characters of a job's name; the rest is for what it does, its batch or run, and hyphens
 CHOICES = {
     "conformance": ("strict", "repair"),
@@ -39,6 +40,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "max_batch": (1, 10_000),
     "parallel_threshold": (1, 1_000_000),
     "max_wait_seconds": (1, 86_400),
+    "max_work_seconds": (60, 400_000),
+    "max_jobs_per_day": (1, 1_000_000),
     "instance_count": (1, 100),
     "max_concurrent_transforms": (1, 100),
     "max_payload_mb": (1, 100),
@@ -127,6 +130,11 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
         yield (
             f"tick_delay_seconds is {config.tick_delay_seconds}: more than tick_window_seconds "
             f"({config.tick_window_seconds}) is expected, or a tick is dropped as the duplicate of a delivered one"
+        )
+    if config.max_work_seconds + START_SECONDS > config.max_job_seconds:
+        yield (
+            f"max_job_seconds is {config.max_job_seconds}: at least max_work_seconds ({config.max_work_seconds}) and "
+            f"{START_SECONDS} for the start are expected, since a job that is stopped has no outputs"
         )
     if config.training_spot and config.training_max_wait_seconds < config.training_max_seconds:
         yield (

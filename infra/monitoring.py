@@ -55,6 +55,11 @@ class Monitoring(Construct):
             "Uploads wait and no model is promoted. Promote one: `wetread model promote`.",
         )
         self._alarm(
+            "BudgetReached",
+            self._metric(Name.BUDGET_REACHED, "Maximum"),
+            "Uploads wait for the next day: as many jobs were started today (UTC) as max_jobs_per_day allows.",
+        )
+        self._alarm(
             "OldestPending",
             self._metric(Name.OLDEST_PENDING_SECONDS, "Maximum"),
             "An upload has waited too long for a transform job. See the dashboard: instance quota, slots, failed jobs.",
@@ -161,7 +166,9 @@ class Monitoring(Construct):
             _graph(
                 "Jobs",
                 *(self._metric(name, "Sum") for name in jobs),
-                right=[self._metric(Name.SLOTS_BUSY, "Maximum"), self._metric(Name.MODEL_MISSING, "Maximum")],
+                right=[
+                    self._metric(name, "Maximum") for name in (Name.SLOTS_BUSY, Name.MODEL_MISSING, Name.BUDGET_REACHED)
+                ],
             ),
         )
         candidates = (Name.CANDIDATES_PROMOTED, Name.CANDIDATES_REJECTED, Name.APPROVALS_REFUSED)

@@ -53,7 +53,7 @@ class Service(Stack):
         self._grant_promotion()
         self.storage.grant_job_data(self.model.job_role)
         self.storage.grant_training_data(self.training.job_role)
-        self.storage.grant_artifacts(self.model.endpoint_role)
+        self.storage.grant_endpoint_data(self.model.endpoint_role)
         queues = {
             "Uploads": self.intake.queue,
             "Tick": self.batch.tick,
@@ -97,6 +97,7 @@ class Service(Stack):
             "ImageUri": self.model.image_uri,
             "InstanceType": config.instance_type,
             "Slots": str(config.slots),
+            "MaxJobsPerDay": str(config.max_jobs_per_day),
             "PatientKeyId": self.intake.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,
             "AlarmTopicArn": self.notices.topic_arn,

@@ -31,7 +31,8 @@ from model_code.script_loader import Script, load_script
 
 SHUTDOWN_SECONDS = 20
 # A thread decodes some 150 slices a second, in the time of half a core; a core predicts 12 (512 pixels) to 60 (224).
-DECODING_THREADS = max(1, CORES // 2)
+# Two at least: while one waits for a frame that takes as long as it may, the other goes on with its neighbours.
+DECODING_THREADS = max(2, CORES // 2)
 
 log = logging.getLogger("model_code.server")
 

@@ -19,7 +19,7 @@ USABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPL
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The outputs of one stack that the command line uses; ``labels``, ``dead_letter_queue_urls``, ``slots`` parsed."""
+    """The outputs of one stack that the command line uses; lists and numbers parsed."""
 
     uploads_bucket_name: str
     work_bucket_name: str
@@ -35,10 +35,12 @@ class Deployment:
     endpoint_role_arn: str
     image_uri: str
     instance_type: str
+    data_key_arn: str
     job_name_prefix: str
     labels: tuple[str, ...]
     dead_letter_queue_urls: tuple[str, ...]
     slots: int
+    max_jobs_per_day: int
 
     @classmethod
     def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
@@ -69,8 +71,14 @@ class Deployment:
         values = {field: outputs[name] for field, name in OUTPUTS.items()}
         queues = tuple(filter(None, values.pop("dead_letter_queue_urls").split(",")))
         labels = tuple(values.pop("labels").split(","))
-        slots = int(values.pop("slots"))
-        return cls(**values, labels=labels, dead_letter_queue_urls=queues, slots=slots)
+        slots, max_jobs_per_day = int(values.pop("slots")), int(values.pop("max_jobs_per_day"))
+        return cls(
+            **values,
+            labels=labels,
+            dead_letter_queue_urls=queues,
+            slots=slots,
+            max_jobs_per_day=max_jobs_per_day,
+        )
 
 
 OUTPUTS = {

@@ -56,7 +56,7 @@ def examine(choice: Choice, now: datetime, tell: Callable[[str], None]) -> Itera
         yield Finding(stage, f"{choice.stack} is deployed, its outputs are complete")
         stage = "Service"
         yield _bucket(connection)
-        yield from _service(look(connection), now)
+        yield from _service(look(connection, now), now)
         yield _training(connection.runs)
         yield Finding("Job slots", f"{deployment.slots} of {deployment.instance_type}")
     except Problem as problem:

@@ -5,6 +5,7 @@ It is made of an artifact by the SageMaker SDK; to look at it, ask it and end it
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ MODEL_TAG = "wetread:model"
 POLL_SECONDS = 2.0
 ENVIRONMENT = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "25"}
 """An endpoint on a host takes requests of 25 MB, and tells its container nothing of it (a transform job does)."""
+LOCAL_DISK = re.compile(r"ml\.([a-z]+\d[a-z]*d[a-z]*|g5|g6e?|gr6|p5e?n?|trn\d\w*)\..+")
+"""Types of hosts whose disks are their own and encrypt themselves: SageMaker refuses a key for those."""
 CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 CONCURRENT_REQUESTS = 4
 """How many a serverless endpoint answers at once, on containers of its own."""
@@ -44,6 +47,11 @@ class Hosting:
 
     instance_type: str
     serverless_memory_mb: int = 0
+
+    @property
+    def takes_a_key(self) -> bool:
+        """Whether its disk is a volume that SageMaker encrypts with a key that it is given."""
+        return bool(self.instance_type) and not LOCAL_DISK.fullmatch(self.instance_type)
 
     def __str__(self) -> str:
         return self.instance_type or f"serverless, {self.serverless_memory_mb} MB"
@@ -124,7 +132,8 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
     )
     # By boto3: the SDK (sagemaker-core 2.27) writes MemorySizeInMB otherwise than SageMaker's API spells it.
     variant: Any = {"VariantName": VARIANT, "ModelName": name, **where}
-    connection.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    disk: Any = {"KmsKeyId": deployment.data_key_arn} if hosting.takes_a_key else {}
+    connection.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **disk)
     resources.Endpoint.create(
         session=connection.session,
         endpoint_name=name,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from functions.aws.batches import day_of
 from functions.aws.champion import Champion
 from functions.aws.index import IndexName
 from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch
-from functions.domain.row import Status, moment_of
+from functions.domain.row import Status, moment_of, timestamp
 from wetread import endpoint as endpoints
 from wetread.connection import Connection
 from wetread.endpoint import Endpoint
@@ -41,11 +42,14 @@ class Survey:
     """One look at a service. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name.
 
     ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None when there is none.
+    ``jobs_today`` were started since midnight UTC, of ``max_jobs_per_day``.
     """
 
     uploads: Mapping[Status, Count]
     oldest_pending: str | None
     slots: tuple[Batch | None, ...]
+    jobs_today: int
+    max_jobs_per_day: int
     job_name_prefix: str
     champion: Champion | None
     training: tuple[Run, ...]
@@ -64,6 +68,7 @@ class Survey:
             "Uploads": {status: {"Count": one.number, "Bounded": one.bounded} for status, one in self.uploads.items()},
             "OldestPendingSeconds": waiting,
             "Slots": [_slot(number, batch, self) for number, batch in enumerate(self.slots)],
+            "JobsToday": {"Count": self.jobs_today, "Most": self.max_jobs_per_day},
             "Champion": champion
             and {
                 "ModelPackage": champion.model_package,
@@ -78,7 +83,7 @@ class Survey:
         }
 
 
-def look(connection: Connection) -> Survey:
+def look(connection: Connection, now: datetime) -> Survey:
     """Ask the tables and the dead-letter queues."""
     deployment = connection.deployment
     holders = connection.batches.holders()
@@ -90,6 +95,8 @@ def look(connection: Connection) -> Survey:
             connection.batches.get(holders[number]) if number in holders else None
             for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
         ),
+        jobs_today=connection.batches.jobs_on(day_of(timestamp(now))),
+        max_jobs_per_day=deployment.max_jobs_per_day,
         job_name_prefix=deployment.job_name_prefix,
         champion=connection.registry.champion(),
         training=tuple(connection.runs.running()),

@@ -1,11 +1,13 @@
 """The batches table: batches, the slots that they hold, the champion, and the fenced claim of rows.
 
-Items: ``BATCH#<id>``, ``SLOT#<n>`` (present while a batch holds it), ``CHAMPION``, ``HEALTH`` (jobs without output).
+Items: ``BATCH#<id>``, ``SLOT#<n>`` (present while a batch holds it), ``CHAMPION``, ``HEALTH`` (jobs without output or
+stopped), ``JOBS#<day>`` (how many batches were opened on a day in UTC).
 A batch that is not finished holds a slot, so the few slots are the list of all unfinished work.
 """
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
-from functions.domain.batch import Batch, BatchStatus
+from functions.domain.batch import STOPPED_PIECES, Batch, BatchStatus
 from functions.domain.row import Status
 
 if TYPE_CHECKING:
@@ -28,10 +30,23 @@ NEW = "attribute_not_exists(Id)"
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How many jobs in a row ended without one output, and when the last did (ISO 8601, "" for never)."""
+    """How many jobs in a row ended without one output, and when the last did (ISO 8601, "" for never).
+
+    ``most_uploads``: how many uploads of ``slow_package``, the model of the last job that was stopped, fit in one job.
+    """
 
     barren_jobs: int
     last_at: str
+    most_uploads: int
+    slow_package: str
+
+
+class Opening(enum.Enum):
+    """What came of opening a batch: it is open, its slot was taken, or the day's jobs are used up."""
+
+    OPENED = enum.auto()
+    TAKEN = enum.auto()
+    USED_UP = enum.auto()
 
 
 class Batches:
@@ -61,8 +76,15 @@ class Batches:
         item = self._get(f"BATCH#{batch_id}")
         return _batch(item) if item else None
 
-    def open(self, batch: Batch) -> bool:
-        """Take the batch's slot and write the batch, both or neither; False when the slot is taken."""
+    def jobs_on(self, day: str) -> int:
+        """How many batches were opened on a day in UTC (its ISO date); strongly consistent."""
+        return int((self._get(f"JOBS#{day}") or {}).get("Jobs", 0))
+
+    def open(self, batch: Batch, max_jobs_per_day: int) -> Opening:
+        """Take the batch's slot, write the batch and count it on its day, all or nothing.
+
+        Counting in the same transaction, a batch counts once, whoever dies: resuming it opens nothing.
+        """
         document = {
             "Id": f"BATCH#{batch.batch_id}",
             "BatchId": batch.batch_id,
@@ -74,18 +96,27 @@ class Batches:
             "UpdatedAt": batch.updated_at,
         }
         slot = {"Id": f"SLOT#{batch.slot}", "BatchId": batch.batch_id}
+        writes: list[Any] = [
+            {"Put": {"TableName": self.table, "Item": to_item(item), "ConditionExpression": NEW}}
+            for item in (slot, document)
+        ]
+        counted: Any = {
+            "Update": {
+                "TableName": self.table,
+                "Key": to_item({"Id": f"JOBS#{day_of(batch.created_at)}"}),
+                "UpdateExpression": "ADD Jobs :one",
+                "ConditionExpression": "attribute_not_exists(Jobs) OR Jobs < :most",
+                "ExpressionAttributeValues": to_item({":one": 1, ":most": max_jobs_per_day}),
+            }
+        }
         try:
-            self._client.transact_write_items(
-                TransactItems=[
-                    {"Put": {"TableName": self.table, "Item": to_item(item), "ConditionExpression": NEW}}
-                    for item in (slot, document)
-                ]
-            )
+            self._client.transact_write_items(TransactItems=[*writes, counted])
         except ClientError as error:
-            if error_code(error) == "TransactionCanceledException":
-                return False
-            raise
-        return True
+            if error_code(error) != "TransactionCanceledException":
+                raise
+            used_up = error.response["CancellationReasons"][-1].get("Code") == "ConditionalCheckFailed"
+            return Opening.USED_UP if used_up else Opening.TAKEN
+        return Opening.OPENED
 
     def claim(self, batch_id: str, job_name: str, upload_ids: Sequence[str], now: str) -> None:
         """Make the pending rows among ``upload_ids`` this batch's own, as long as the batch is Claiming.
@@ -163,15 +194,16 @@ class Batches:
             raise
         return True
 
-    def finish(self, batch: Batch, *, barren: bool | None, now: str) -> bool:
-        """Collected: the batch is done and its slot free. ``barren``: whether its job gave no output (None: no job).
+    def finish(self, batch: Batch, *, answered: int | None, now: str, stopped_of: int = 0) -> bool:
+        """Collected: the batch is done and its slot free. ``answered``: how many outputs its job gave (None: no job).
 
+        ``stopped_of``: of how many uploads, when the job was stopped because it took too long.
         True for the one caller that finished it. Freeing the slot again is harmless, so a crash in between is too.
         """
         froms = [BatchStatus.READY, BatchStatus.SUBMITTED]
         finished = self.advance(batch.batch_id, froms, BatchStatus.COLLECTED, now)
-        if finished and barren is not None:
-            self._note_health(barren=barren, now=now)
+        if finished and answered is not None:
+            self._note_health(batch, answered, stopped_of, now)
         self.free_slot(batch)
         return finished
 
@@ -191,11 +223,23 @@ class Batches:
     def health(self) -> Health:
         """How the last jobs went."""
         item = self._get("HEALTH") or {}
-        return Health(barren_jobs=item.get("BarrenJobs", 0), last_at=item.get("LastAt", ""))
+        return Health(
+            barren_jobs=item.get("BarrenJobs", 0),
+            last_at=item.get("LastAt", ""),
+            most_uploads=item.get("MostUploads", 0),
+            slow_package=item.get("SlowPackage", ""),
+        )
 
-    def _note_health(self, *, barren: bool, now: str) -> None:
-        update = "ADD BarrenJobs :one SET LastAt = :now" if barren else "SET BarrenJobs = :zero, LastAt = :now"
-        values = {":one": 1, ":now": now} if barren else {":zero": 0, ":now": now}
+    def _note_health(self, batch: Batch, answered: int, stopped_of: int, now: str) -> None:
+        values: dict[str, Any] = {":now": now}
+        if answered:
+            update, values[":zero"] = "SET BarrenJobs = :zero, LastAt = :now", 0
+        else:
+            update, values[":one"] = "ADD BarrenJobs :one SET LastAt = :now", 1
+        most = self._most_uploads(batch, answered, stopped_of)
+        if most:
+            update += ", MostUploads = :most, SlowPackage = :package"
+            values |= {":most": most, ":package": batch.model_package}
         self._client.update_item(
             TableName=self.table,
             Key=to_item({"Id": "HEALTH"}),
@@ -203,9 +247,25 @@ class Batches:
             ExpressionAttributeValues=to_item(values),
         )
 
+    def _most_uploads(self, batch: Batch, answered: int, stopped_of: int) -> int:
+        """The new bound of a model whose jobs take too long: less after a stop, more after a job that it filled; or 0.
+
+        Two collectors that note at once may each count on the older bound: the next job mends that.
+        """
+        if stopped_of:
+            return max(1, stopped_of // STOPPED_PIECES)
+        health = self.health()
+        filled = health.slow_package == batch.model_package and answered >= health.most_uploads
+        return 2 * health.most_uploads if filled else 0
+
     def _get(self, item_id: str) -> dict[str, Any] | None:
         answer = self._client.get_item(TableName=self.table, Key=to_item({"Id": item_id}), ConsistentRead=True)
         return from_item(answer["Item"]) if "Item" in answer else None
+
+
+def day_of(moment: str) -> str:
+    """The day in UTC of a timestamp."""
+    return moment[: len("2026-11-23")]
 
 
 def _batch(item: dict[str, Any]) -> Batch:

@@ -22,6 +22,12 @@ NO_ROOM = frozenset({"ResourceLimitExceeded", "ThrottlingException", "Throttling
 REFUSED = frozenset({"ValidationException", "ResourceNotFound"})
 
 
+# A request that hangs holds one connection of the job for this long, as often as it is sent, and then fails the job:
+# within max_work_seconds, so that no job has to be stopped for it. AWS would send it three times more.
+REQUEST_SECONDS = 600
+REQUEST_RETRIES = 1
+
+
 class Creation(enum.Enum):
     """What came of asking for a transform job: it exists, there is no room for it now, or it never will exist."""
 
@@ -58,7 +64,10 @@ class TransformJob:
 
 @dataclass(frozen=True, kw_only=True)
 class JobShape:
-    """The settings that every transform job of a stage shares; payload in MiB, the key that encrypts its outputs."""
+    """The settings that every transform job of a stage shares; payload in MiB, the keys of its outputs and its disks.
+
+    ``volume_key_arn`` is "" for hosts whose disks encrypt themselves: SageMaker refuses a key for those.
+    """
 
     instance_type: str
     instance_count: int
@@ -66,6 +75,7 @@ class JobShape:
     max_payload_mb: int
     transform_ami_version: str
     data_key_arn: str
+    volume_key_arn: str
 
 
 class Jobs:
@@ -132,12 +142,18 @@ class Jobs:
         resources: dict[str, Any] = {"InstanceType": shape.instance_type, "InstanceCount": shape.instance_count}
         if shape.transform_ami_version:
             resources["TransformAmiVersion"] = shape.transform_ami_version
+        if shape.volume_key_arn:
+            resources["VolumeKmsKeyId"] = shape.volume_key_arn
         return {
             "TransformJobName": name,
             "ModelName": model_name,
             "MaxConcurrentTransforms": shape.max_concurrent_transforms,
             "MaxPayloadInMB": shape.max_payload_mb,
             "BatchStrategy": "SingleRecord",
+            "ModelClientConfig": {
+                "InvocationsTimeoutInSeconds": REQUEST_SECONDS,
+                "InvocationsMaxRetries": REQUEST_RETRIES,
+            },
             "TransformInput": {
                 "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": self._manifest_uri(batch_id)}},
                 "ContentType": "application/dicom",

@@ -1,4 +1,8 @@
-"""Group commit: when to start one more transform job, which uploads go in it, and what becomes of those it left out."""
+"""Group commit: when to start one more transform job, which uploads go in it, and what becomes of those it left out.
+
+A job that is stopped has no outputs, and the uploads of a job wait for its slowest. So a job takes no more uploads than
+end in time even if each takes as long as the container allows.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,21 @@ from dataclasses import dataclass
 
 from functions.domain.row import Row
 
+# The longest that the container works on one object, in seconds of one of its decoders; what it decodes without one
+# counts as the network's time. tests/contract/test_worst_case.py compares these with the container's own bounds.
+DECODERS = 2  # of a host, at least
+DECODE_SECONDS = 5.0  # for a frame
+RESTART_SECONDS = 1.5  # of a decoder that a frame has ended
+READ_SECONDS = 0.5
+NATIVE_SYNTAXES = frozenset(
+    {
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.1.99",
+        "1.2.840.10008.1.2.2",
+    }
+)
+STOPPED_PIECES = 4  # of a batch whose job took too long
 # Failures of the service under the job, not of its objects: trying again is right, splitting and counting are not.
 INFRASTRUCTURE_REASONS = ("CapacityError", "InternalServerError")
 # After so many jobs in a row without one output, jobs start one at a time with growing pauses: what every job trips
@@ -41,19 +60,24 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The stage's limits: see ``decide``."""
+    """The stage's limits: see ``decide``. ``worst_seconds``: the longest that the uploads of one job may take."""
 
     slots: int
     max_batch: int
     parallel_threshold: int
     max_wait_seconds: int
+    worst_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backlog:
-    """What waits and what runs: pending uploads (as far as one batch takes them), seconds, live jobs."""
+    """What waits and what runs: pending uploads (as far as they were looked at), seconds, live jobs.
+
+    ``full``: whether more waits than the next batch takes.
+    """
 
     pending: int
+    full: bool
     oldest_wait_seconds: float
     live_jobs: int
     barren_jobs: int
@@ -76,6 +100,7 @@ def decide(backlog: Backlog, limits: Limits) -> str | None:
             return f"the last {backlog.barren_jobs} jobs gave no output: one at a time, {pause} s apart"
     if (
         backlog.live_jobs
+        and not backlog.full
         and backlog.pending < min(limits.parallel_threshold, limits.max_batch)
         and backlog.oldest_wait_seconds < limits.max_wait_seconds
     ):
@@ -83,10 +108,27 @@ def decide(backlog: Backlog, limits: Limits) -> str | None:
     return None
 
 
+def worst_seconds(row: Row) -> float:
+    """The longest that an upload keeps one of a host's decoders busy."""
+    return READ_SECONDS if row.transfer_syntax_uid in NATIVE_SYNTAXES else DECODE_SECONDS + RESTART_SECONDS
+
+
 def candidates(oldest_first: Sequence[Row], limits: Limits) -> list[Row]:
-    """The uploads of the next batch: the oldest, and what may share a job with it (the same retry group)."""
+    """The uploads of the next batch: the oldest, and what may share a job with it (the same retry group).
+
+    As many as end within ``worst_seconds`` even if each takes as long as it can, and one at least.
+    """
     group = oldest_first[0].retry_group
-    return [row for row in oldest_first if row.retry_group == group][: limits.max_batch]
+    chosen: list[Row] = []
+    seconds = 0.0
+    for row in oldest_first:
+        if row.retry_group != group:
+            continue
+        seconds += worst_seconds(row)
+        if chosen and (seconds > limits.worst_seconds or len(chosen) == limits.max_batch):
+            break
+        chosen.append(row)
+    return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,19 +140,30 @@ class Retry:
 
 
 def after_failure(
-    row: Row, position: int, batch_size: int, batch_id: str, failure_reason: str, max_attempts: int
+    row: Row,
+    position: int,
+    batch_size: int,
+    batch_id: str,
+    failure_reason: str,
+    max_attempts: int,
+    *,
+    stopped: bool = False,
 ) -> Retry | None:
     """What becomes of a row whose job gave no output for it: a Retry, or None when it has failed for good.
 
     ``position`` is the row's place in the batch's manifest, ``batch_size`` the manifest's length. A first failure is
     retried together; a batch that keeps failing is split in halves until the poison is alone, which takes log2(n)
-    levels and harms no neighbour. Only an upload that is alone in its batch can fail.
+    levels and harms no neighbour. Only an upload that is alone in its batch can fail. A batch whose job was ``stopped``
+    for its length would be stopped again, so it is divided at once, and into more pieces: each stop costs a whole
+    job's time.
     """
     if failure_reason.startswith(INFRASTRUCTURE_REASONS):
         return Retry(attempt=row.attempt, retry_group=row.retry_group)
     attempt = row.attempt + 1
     if batch_size == 1:
         return None if attempt >= max_attempts else Retry(attempt=attempt, retry_group=batch_id)
+    if stopped:
+        return Retry(attempt=attempt, retry_group=f"{batch_id}-{position * STOPPED_PIECES // batch_size}")
     if attempt == 1:
         return Retry(attempt=attempt, retry_group=batch_id)
     half = "lower" if position < batch_size // 2 else "upper"

@@ -86,7 +86,8 @@ class Collecting:
             return None
         outcome, outputs = self._collect_rows(batch, job)
         self._mark_if_withdrawn(batch)
-        self.batches.finish(batch, barren=not outputs, now=timestamp(self.clock()))
+        stopped_of = len(self._manifest(batch)) if job.status == JobStatus.STOPPED else 0
+        self.batches.finish(batch, answered=outputs, stopped_of=stopped_of, now=timestamp(self.clock()))
         return outcome
 
     def _collect_rows(self, batch: Batch, job: TransformJob) -> tuple[Outcome, int]:
@@ -165,7 +166,13 @@ class Collecting:
             answer = prediction.parse(self.work.read_bytes(output_key), row.content_sha256 or "")
         except MalformedPrediction as problem:
             retry = after_failure(
-                row, position, len(ended.manifest), batch.batch_id, job.failure_reason, self.max_attempts
+                row,
+                position,
+                len(ended.manifest),
+                batch.batch_id,
+                job.failure_reason,
+                self.max_attempts,
+                stopped=job.status == JobStatus.STOPPED,
             )
             if retry is None:
                 return self._fail(row, batch, problem.code, problem.reason)

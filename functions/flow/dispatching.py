@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from functions.aws.artifacts import Artifacts
-from functions.aws.batches import Batches
+from functions.aws.batches import Batches, Health, Opening, day_of
 from functions.aws.champion import Champion, Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Creation, Jobs, JobShape
@@ -18,6 +18,7 @@ from functions.domain import layout
 from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
 from functions.domain.errors import WetreadError
 from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.telemetry import logger
 
 WRITERS = 16  # rows written at once
 
@@ -38,15 +39,16 @@ class Dispatching:
     jobs: Jobs
     shape: JobShape
     limits: Limits
+    max_jobs_per_day: int
     job_name_prefix: str
     clock: Callable[[], datetime]
 
     def run(self) -> list[str]:
         """Start as many jobs as the policy allows now; return the names of those that were started.
 
-        Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room): asking again at
-        once would find the same. Raises ArtifactChanged, and starts nothing, while the champion's artifact is not what
-        was promoted: an error of the function raises its alarm, and uploads wait.
+        Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room), and when the day's
+        jobs are used up: asking again at once would find the same. Raises ArtifactChanged, and starts nothing, while
+        the champion's artifact is not what was promoted: an error of the function raises its alarm, and uploads wait.
         """
         started: list[str] = []
         while (batch := self._open_next()) is not None and self.resume(batch):
@@ -61,7 +63,13 @@ class Dispatching:
         held = self.batches.holders()
         free = [slot for slot in range(self.limits.slots) if slot not in held]
         pending = self.index.pending(self.limits.max_batch) if free else []
-        if not pending or decide(self._backlog(pending, len(held), champion), self.limits):
+        if not pending or self.used_up():
+            return None
+        health = self.batches.health()
+        limits = self._limits(champion, health)
+        chosen = candidates(pending, limits)
+        backlog = self._backlog(pending, chosen, len(held), champion, health)
+        if decide(backlog, limits):
             return None
         if not self.artifacts.is_intact(champion.artifact_sha256):
             uri = self.artifacts.uri(champion.artifact_sha256)
@@ -70,16 +78,30 @@ class Dispatching:
                 "Restore its version, or promote another model."
             )
         batch = self._new_batch(free[0], champion)
-        chosen = [row.upload_id for row in candidates(pending, self.limits)]
-        self.work.write_once(layout.candidates_key(batch.batch_id), chosen)
-        return batch if self.batches.open(batch) else None
+        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])
+        return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None
 
-    def _backlog(self, pending: list[Row], live_jobs: int, champion: Champion) -> Backlog:
+    def used_up(self) -> bool:
+        """Whether as many jobs were started today (in UTC) as may be: then uploads wait for the next day."""
+        jobs = self.batches.jobs_on(day_of(timestamp(self.clock())))
+        if jobs >= self.max_jobs_per_day:
+            logger.warning("the day's jobs are used up", extra={"jobs": jobs, "max": self.max_jobs_per_day})
+        return jobs >= self.max_jobs_per_day
+
+    def _limits(self, champion: Champion, health: Health) -> Limits:
+        """The stage's limits, with smaller batches while the champion's jobs take too long."""
+        slow = health.slow_package == champion.model_package
+        most = min(self.limits.max_batch, health.most_uploads) if slow else self.limits.max_batch
+        return replace(self.limits, max_batch=most)
+
+    def _backlog(
+        self, pending: list[Row], chosen: list[Row], live_jobs: int, champion: Champion, health: Health
+    ) -> Backlog:
         now = self.clock()
-        health = self.batches.health()
         judged = health.last_at > champion.promoted_at  # what jobs of an earlier champion came to says nothing
         return Backlog(
             pending=len(pending),
+            full=sum(row.retry_group == chosen[0].retry_group for row in pending) > len(chosen),
             oldest_wait_seconds=(now - moment_of(min(row.waits_since for row in pending))).total_seconds(),
             live_jobs=live_jobs,
             barren_jobs=health.barren_jobs if judged else 0,
@@ -139,7 +161,7 @@ class Dispatching:
         """Finish a batch without rows, if it never had a job: who collects a job has more to do after its rows."""
         if self.jobs.describe(name):
             return self._submitted(batch)
-        self.batches.finish(batch, barren=None, now=timestamp(self.clock()))
+        self.batches.finish(batch, answered=None, now=timestamp(self.clock()))
         return False
 
     def _hand_back(self, batch: Batch, owned: list[Row]) -> None:
@@ -151,7 +173,7 @@ class Dispatching:
 
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(hand_back, owned))
-        self.batches.finish(batch, barren=True, now=timestamp(self.clock()))
+        self.batches.finish(batch, answered=0, now=timestamp(self.clock()))
 
 
 def _belongs(row: Row, batch_id: str) -> bool:

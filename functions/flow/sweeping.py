@@ -145,4 +145,5 @@ class Sweeping:
             Metric.OLDEST_PENDING_SECONDS: waited,
             Metric.SLOTS_BUSY: len(self.batches.holders()),
             Metric.MODEL_MISSING: int(pending > 0 and self.champions.get() is None),
+            Metric.BUDGET_REACHED: int(pending > 0 and self.dispatching.used_up()),
         }

@@ -219,6 +219,23 @@ def send(service: Service, url: str) -> None:
     service.connection.sqs.send_message(QueueUrl=url, MessageBody="{}", **fifo)
 
 
+def test_budget_reached(bell: Bell) -> None:
+    """The day's jobs are used up, after which uploads wait; then the stage is given more."""
+    service = bell.service
+    with bell.hastened("BudgetReached"):
+        before = {name: configure(service, name, MAX_JOBS_PER_DAY="1") for name in ("Dispatch", "Sweep")}
+        uploads = service.put_all({"too-many.dcm": good(9)})
+        pending(service, uploads)
+        bell.rings("BudgetReached", meanwhile=lambda: sweep(service))
+        assert {row.status for row in service.connection.index.get_many(uploads.values()).values()} == {Status.PENDING}
+        for name, settings in before.items():
+            configure(service, name, **settings)
+        sweep(service)
+        assert completed(service, uploads), "they start by themselves"
+        sweep(service)
+        bell.ends("BudgetReached")
+
+
 @pytest.mark.thorough
 def test_ages_of_every_queue(bell: Bell) -> None:
     """Nobody reads the queues, until their functions' mappings are enabled again."""

@@ -84,8 +84,15 @@ class FakeSageMaker:
         }
 
     def end(self, name: str, answer: Callable[[bytes], bytes | None], status: str = "", reason: str = "") -> None:
-        """End a job; ``answer`` gives each object's output or None. A job without all outputs is Failed, as in AWS."""
+        """End a job; ``answer`` gives each object's output or None. A job without all outputs is Failed, as in AWS.
+
+        One that was asked to stop is Stopped and has no output at all, as in AWS.
+        """
         job = self.jobs[name]
+        job["TransformEndTime"] = self.clock()
+        if job["TransformJobStatus"] == "Stopping" or status == "Stopped":
+            job["TransformJobStatus"] = "Stopped"
+            return
         work, prefix = _place(job["TransformOutput"]["S3OutputPath"])
         outputs = 0
         for member in job["members"]:
@@ -95,7 +102,6 @@ class FakeSageMaker:
                 self._s3.objects[work, f"{prefix}some/prefix/{member}.out"] = output
         whole = outputs == len(job["members"])
         job["TransformJobStatus"] = status or ("Completed" if whole else "Failed")
-        job["TransformEndTime"] = self.clock()
         if job["TransformJobStatus"] != "Completed":
             job["FailureReason"] = reason or "AlgorithmError: See job logs for more information"
 

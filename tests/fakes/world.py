@@ -49,6 +49,7 @@ SHAPE = JobShape(
     max_payload_mb=16,
     transform_ami_version="",
     data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
+    volume_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
 )
 
 
@@ -68,6 +69,8 @@ class World:
         max_batch: int = 100,
         parallel_threshold: int = 50,
         max_wait_seconds: int = 240,
+        worst_seconds: float = 3000,
+        max_jobs_per_day: int = 1000,
         window_seconds: int = 20,
         served: Served = SERVED,
         interfere: Callable[[str, str], None] = lambda _operation, _when: None,
@@ -97,6 +100,7 @@ class World:
             max_batch=max_batch,
             parallel_threshold=parallel_threshold,
             max_wait_seconds=max_wait_seconds,
+            worst_seconds=worst_seconds,
         )
         self.uploads = Uploads(s3, UPLOADS, WORK)
         self.intake = Intake(
@@ -115,6 +119,7 @@ class World:
             jobs=self.jobs,
             shape=SHAPE,
             limits=limits,
+            max_jobs_per_day=max_jobs_per_day,
             job_name_prefix="wetread",
             clock=self.clock,
         )
@@ -140,7 +145,7 @@ class World:
             marking=self.marking,
             ticks=self.ticks,
             stale_seconds=180,
-            max_job_seconds=7200,
+            max_job_seconds=3600,
             clock=self.clock,
         )
 

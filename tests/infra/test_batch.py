@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from infra.grants import volume_key
 
 
 def test_ticks_come_one_at_a_time_and_late_enough_to_gather_a_burst(default: Any) -> None:
@@ -35,3 +40,20 @@ def test_the_sweep_runs_every_minute_and_is_not_retried(default: Any) -> None:
     assert rule["Targets"][0]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
     (invocation,) = default.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert invocation["MaximumRetryAttempts"] == 0
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "told"),
+    [("ml.m5.xlarge", "key"), ("ml.c7i.large", "key"), ("ml.g5.xlarge", ""), ("ml.g4dn.xlarge", "")],
+)
+def test_disks_of_transform_hosts_are_encrypted_with_the_data_key_unless_they_are_their_own(
+    instance_type: str, told: str
+) -> None:
+    assert volume_key(cast("Any", SimpleNamespace(key_arn="key")), instance_type) == told
+
+
+@pytest.mark.parametrize("function", ["BatchDispatch", "BatchSweep"])
+def test_whoever_starts_jobs_knows_their_bounds_and_the_key_of_their_disks(default: Any, function: str) -> None:
+    environment = default.environment(function)
+    assert (environment["MAX_WORK_SECONDS"], environment["MAX_JOBS_PER_DAY"]) == ("1500", "1000")
+    assert environment["VOLUME_KEY_ARN"] == environment["DATA_KEY_ARN"] != ""

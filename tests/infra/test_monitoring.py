@@ -41,6 +41,7 @@ def test_the_services_own_metrics_that_ask_for_an_action_are_watched(default: An
     own = [one for one in default.of_type("AWS::CloudWatch::Alarm").values() if one["Namespace"] == METRIC_NAMESPACE]
     assert {one["MetricName"] for one in own} == {
         Metric.MODEL_MISSING,
+        Metric.BUDGET_REACHED,
         Metric.OLDEST_PENDING_SECONDS,
         Metric.UPLOADS_FAILED,
         Metric.JOBS_FAILED,

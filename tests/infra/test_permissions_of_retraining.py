@@ -148,9 +148,10 @@ def test_the_jobs_of_a_retraining_write_their_own_logs_and_metrics(default: Any)
 
 def test_a_key_is_lent_to_the_disks_of_a_job_and_to_nobody_else(default: Any) -> None:
     lenders = {role for role in ROLES if "kms:CreateGrant" in {action for action, _ in default.permissions(role)}}
-    assert lenders == {"TrainingJob"}
-    (statement,) = (one for one in default.statements("TrainingJob") if one["Action"] == "kms:CreateGrant")
-    assert statement["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    assert lenders == {"TrainingJob", "ModelJob", "ModelEndpoint"}
+    for role in lenders:
+        (statement,) = (one for one in default.statements(role) if one["Action"] == "kms:CreateGrant")
+        assert statement["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 def test_every_job_role_may_pull_the_image(default: Any) -> None:

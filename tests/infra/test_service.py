@@ -44,6 +44,7 @@ OUTPUTS = {
     "DataKeyArn",
     "DeadLetterQueueUrls",
     "Slots",
+    "MaxJobsPerDay",
     "JobNamePrefix",
     "InstanceType",
     "AlarmTopicArn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -33,6 +34,7 @@ class Schedule:
         self.world = World(interfere=self._interfere, **world)
         self.world.skew = skew
         self.slots = self.world.dispatching.limits.slots
+        self.max_jobs_per_day = self.world.dispatching.max_jobs_per_day
         self.actors: list[Actor] = []
         self.queue: list[ObjectCreated] = []
         self.bodies: dict[str, bytes] = {}
@@ -118,6 +120,7 @@ class Schedule:
         """What must hold after every AWS call."""
         live = self.world.sagemaker.live()
         assert len(live) <= self.slots
+        assert all(jobs <= self.max_jobs_per_day for jobs in self.jobs_by_day().values())
         members = [member for job in live.values() for member in job]
         assert len(members) == len(set(members)), "an upload is in two live jobs"
         rows = self.world.dynamodb.tables["index"]
@@ -129,6 +132,17 @@ class Schedule:
         for upload_id, item in rows.items():
             if item["Status"]["S"] in TERMINAL:
                 self.final.setdefault(upload_id, item)
+
+    def jobs_by_day(self) -> Counter[str]:
+        """How many jobs were started for the batches that were opened on each day."""
+        return Counter(name.removeprefix("wetread-")[:8] for name in self.world.sagemaker.jobs)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether nothing runs, and nothing will before the next day."""
+        today = f"{self.world.time:%Y-%m-%d}"
+        opened = self.world.batches.jobs_on(today)
+        return opened >= self.max_jobs_per_day and not self.world.batches.holders()
 
     @property
     def quiescent(self) -> bool:

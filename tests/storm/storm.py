@@ -27,12 +27,14 @@ class Storm(Schedule):
             slots=rng.randint(1, 3),
             max_batch=rng.choice([3, 8, 50]),
             parallel_threshold=rng.choice([1, 4]),
+            max_jobs_per_day=rng.choice([1000, 1000, 1000, 8]),
             lagging=lambda: not self.calm and rng.random() < lag and self._written_lately(),
             **world,
         )
         self.last_sweep = self.world.time
         self.promotes_at, self.withdraws_at = rng.randint(100, 600), rng.randint(600, 2400)
         self.crashes = 0
+        self.hangs: dict[str, bool] = {}  # job: whether it goes on until it is stopped
         self.rescored = {number for number in range(100) if rng.random() < 0.5}
 
     def _written_lately(self) -> bool:
@@ -75,7 +77,7 @@ class Storm(Schedule):
 
     def _pass_time(self) -> None:
         awake = any(actor.wakes_at <= self.world.time for actor in self.actors)
-        slowly = 1 if awake else 60
+        slowly = 1 if awake else 3600 if self.used_up else 60
         self.world.wait(self.rng.random() * slowly * (10 if self.rng.random() < 0.05 else 1))
 
     def _deliver(self) -> None:
@@ -109,7 +111,10 @@ class Storm(Schedule):
 
     def _end_jobs(self) -> None:
         for name in list(self.world.sagemaker.live()):
-            if self.rng.random() < 0.02:
+            if name not in self.hangs:
+                self.hangs[name] = not self.calm and self.rng.random() < 0.1
+            stopping = self.world.sagemaker.jobs[name]["TransformJobStatus"] == "Stopping"
+            if self.rng.random() < 0.02 and (stopping or self.calm or not self.hangs[name]):
                 self._end(name)
 
     def _end(self, name: str) -> None:

@@ -102,6 +102,10 @@ class MemoryIndex:
 class MemoryBatches:
     def __init__(self, *batches: Batch) -> None:
         self.held = {batch.slot: batch for batch in batches}
+        self.opened: dict[str, int] = {}
+
+    def jobs_on(self, day: str) -> int:
+        return self.opened.get(day, 0)
 
     def holders(self) -> dict[int, str]:
         return {slot: batch.batch_id for slot, batch in self.held.items()}
@@ -188,9 +192,11 @@ DEPLOYMENT = Deployment(
     labels=("normal", "cap", "covid"),
     image_uri="local/wetread:latest",
     instance_type="ml.m5.xlarge",
+    data_key_arn="arn:aws:kms:us-east-1:000000000000:key/data",
     job_name_prefix="wetread",
     dead_letter_queue_urls=("http://queue/uploads-dead", "http://queue/tick-dead"),
     slots=2,
+    max_jobs_per_day=1000,
 )
 
 

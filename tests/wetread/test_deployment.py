@@ -12,6 +12,7 @@ from wetread.problems import ConfigProblem
 
 VALUES = {name: f"the-{name}" for name in OUTPUTS.values()} | {
     "Slots": "4",
+    "MaxJobsPerDay": "1000",
     "DeadLetterQueueUrls": "http://q/one,http://q/two",
     "Labels": "normal,cap,covid",
 }
@@ -35,7 +36,7 @@ def test_reads_the_outputs_and_ignores_others(cloudformation) -> None:
     stubber.add_response("describe_stacks", answer(VALUES | {"Another": "x"}), {"StackName": "Wetread"})
     deployment = Deployment.read(client, "Wetread")
     assert deployment.uploads_bucket_name == "the-UploadsBucketName"
-    assert deployment.slots == 4
+    assert (deployment.slots, deployment.max_jobs_per_day) == (4, 1000)
     assert deployment.labels == ("normal", "cap", "covid")
     assert deployment.dead_letter_queue_urls == ("http://q/one", "http://q/two")
 

@@ -67,6 +67,7 @@ def test_it_is_made_of_the_artifact_isolated_and_with_its_own_role(connection) -
                     "InitialInstanceCount": 1,
                 }
             ],
+            "KmsKeyId": DEPLOYMENT.data_key_arn,
         },
         "CreateEndpoint": {
             "EndpointName": "wetread-endpoint",
@@ -81,7 +82,19 @@ def test_serverless_has_memory_and_no_host(connection) -> None:
     (variant,) = sent["CreateEndpointConfig"]["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 4}
     assert not {"InstanceType", "InitialInstanceCount"} & variant.keys()
+    assert "KmsKeyId" not in sent["CreateEndpointConfig"], "there is no disk to encrypt"
     assert sent["CreateModel"]["EnableNetworkIsolation"] is False
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "takes_a_key"),
+    [
+        *((f"ml.{family}.xlarge", True) for family in ("m5", "m4", "c5", "c5n", "c6i", "r5", "m7i", "inf2", "p3")),
+        *((f"ml.{family}.xlarge", False) for family in ("g4dn", "g5", "g6", "g6e", "m5d", "c5d", "r5dn", "p4d", "p5")),
+    ],
+)
+def test_a_host_whose_disk_is_its_own_is_given_no_key(instance_type: str, takes_a_key: bool) -> None:
+    assert Hosting(instance_type=instance_type).takes_a_key is takes_a_key
 
 
 def test_what_an_interrupted_one_left_goes_first(connection) -> None:

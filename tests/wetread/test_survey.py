@@ -29,13 +29,15 @@ def test_everything_is_seen(connection, pending, completed) -> None:
     ]
     connection.batches.held[1] = BATCH
     connection.sqs.numbers["tick-dead"] = 3
-    document = look(connection).to_json(NOW)
+    connection.batches.opened = {"2026-11-22": 40, "2026-11-23": 7}
+    document = look(connection, NOW).to_json(NOW)
     assert document["Uploads"]["Pending"] == {"Count": 2, "Bounded": False}
     assert document["Uploads"]["Failed"] == {"Count": 0, "Bounded": False}
     assert document["OldestPendingSeconds"] == 1200
     assert document["Slots"][0] == {"Slot": 0, "BatchId": None}
     assert document["Slots"][1]["TransformJobName"] == "wetread-b1"
     assert document["Slots"][1]["BatchStatus"] == "Submitted"
+    assert document["JobsToday"] == {"Count": 7, "Most": 1000}
     assert document["Champion"]["ModelPackage"] == "wetread/3"
     assert document["DeadLetters"] == {"uploads-dead": 0, "tick-dead": 3}
 
@@ -45,12 +47,12 @@ def test_what_is_read_again_waits_since_it_was_asked_for(connection, pending) ->
         pending(received_at="2026-10-01T08:00:00.000Z", requeued_at="2026-11-23T08:55:00.000Z"),
         pending(received_at="2026-11-23T08:50:00.000Z"),
     ]
-    assert look(connection).to_json(NOW)["OldestPendingSeconds"] == 600
+    assert look(connection, NOW).to_json(NOW)["OldestPendingSeconds"] == 600
 
 
 def test_an_empty_service(connection) -> None:
     connection.registry.champion = lambda: None
-    document = look(connection).to_json(NOW)
+    document = look(connection, NOW).to_json(NOW)
     assert document["Champion"] is None
     assert document["OldestPendingSeconds"] is None
 
@@ -60,7 +62,7 @@ def test_counting_reads_no_more_than_its_bound(connection, pending, monkeypatch,
     monkeypatch.setattr(survey, "COUNT_BOUND", 10)
     connection.dynamodb.page = 4
     connection.index.rows += [pending() for _ in range(rows)]
-    assert look(connection).uploads[Status.PENDING] == count
+    assert look(connection, NOW).uploads[Status.PENDING] == count
 
 
 def test_a_bounded_count_says_so() -> None:

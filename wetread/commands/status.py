@@ -20,7 +20,7 @@ from wetread.survey import Survey, look
 @pass_session
 def status(session: Session, *, as_json: bool) -> None:
     """Show uploads by status, slots and their jobs, training runs, the champion, the endpoint and dead letters."""
-    survey = look(session.connection)
+    survey = look(session.connection, session.now())
     if as_json:
         print_json(survey.to_json(session.now()))
     else:
@@ -35,6 +35,11 @@ def _print(connection: Connection, survey: Survey, now: datetime) -> None:
         print_table(("Run", "State", "Since"), lines, elastic=("State",), title="Training")
     if survey.oldest_pending:
         note(f"The oldest pending upload waits since {ago(survey.oldest_pending, now)}.")
+    if survey.jobs_today >= survey.max_jobs_per_day:
+        warn(
+            f"All {survey.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "
+            "uploads wait until 00:00 UTC."
+        )
     if survey.champion:
         note(f"Champion: {survey.champion.model_package}, promoted {ago(survey.champion.promoted_at, now)} ago.")
     else:

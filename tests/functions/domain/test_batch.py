@@ -6,11 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from functions.domain.batch import BARREN_JOBS_BEFORE_PAUSE, Backlog, Limits, after_failure, candidates, decide
+from functions.domain.batch import (
+    BARREN_JOBS_BEFORE_PAUSE,
+    Backlog,
+    Limits,
+    after_failure,
+    candidates,
+    decide,
+    worst_seconds,
+)
 from functions.domain.row import Row, Status
 
-LIMITS = Limits(slots=4, max_batch=5000, parallel_threshold=2500, max_wait_seconds=240)
-IDLE = Backlog(pending=1, oldest_wait_seconds=1, live_jobs=0, barren_jobs=0, seconds_since_barren=0)
+LIMITS = Limits(slots=4, max_batch=5000, parallel_threshold=2500, max_wait_seconds=240, worst_seconds=2400)
+IDLE = Backlog(pending=1, full=False, oldest_wait_seconds=1, live_jobs=0, barren_jobs=0, seconds_since_barren=0)
 ROW = Row(upload_id="a", key="k", version_id="v", size=1, received_at="2026", updated_at="2026", status=Status.BATCHED)
 
 
@@ -24,6 +32,7 @@ def test_a_lone_upload_starts_a_job_when_nothing_runs() -> None:
         ({"pending": 0}, False),
         ({"live_jobs": 1}, False),
         ({"live_jobs": 1, "pending": 2500}, True),
+        ({"live_jobs": 1, "full": True}, True),
         ({"live_jobs": 1, "oldest_wait_seconds": 240}, True),
         ({"live_jobs": 4, "pending": 5000, "oldest_wait_seconds": 900}, False),
     ],
@@ -53,6 +62,32 @@ def test_candidates_never_mix_retry_groups() -> None:
     assert [row.upload_id for row in candidates(rows, LIMITS)] == ["0", "2"]
     assert [row.upload_id for row in candidates(rows[1:], LIMITS)] == ["1", "4"]
     assert len(candidates(rows[1:], replace(LIMITS, max_batch=1))) == 1
+
+
+NATIVE = replace(ROW, transfer_syntax_uid="1.2.840.10008.1.2.1")
+JPEG_2000 = replace(NATIVE, transfer_syntax_uid="1.2.840.10008.1.2.4.90")
+
+
+def test_a_batch_is_as_long_as_its_objects_can_take_at_most() -> None:
+    for row in (NATIVE, JPEG_2000, ROW):
+        chosen = candidates([row] * 5000, LIMITS)
+        assert sum(map(worst_seconds, chosen)) <= LIMITS.worst_seconds
+        assert sum(map(worst_seconds, chosen)) + worst_seconds(row) > LIMITS.worst_seconds, "no smaller than it need be"
+
+
+def test_an_object_that_alone_could_take_too_long_is_read_alone() -> None:
+    assert len(candidates([JPEG_2000] * 3, replace(LIMITS, worst_seconds=1))) == 1
+
+
+def test_only_what_needs_no_decoder_is_known_to_be_quick() -> None:
+    assert worst_seconds(NATIVE) < worst_seconds(JPEG_2000) == worst_seconds(ROW), "an unknown syntax may be compressed"
+
+
+def test_a_batch_that_was_stopped_comes_again_in_four_pieces() -> None:
+    pieces = [after_failure(ROW, n, 8, "b1", "", 3, stopped=True) for n in range(8)]
+    assert [piece and piece.retry_group for piece in pieces] == [f"b1-{n}" for n in (0, 0, 1, 1, 2, 2, 3, 3)]
+    assert {piece.attempt for piece in pieces if piece} == {1}
+    assert after_failure(replace(ROW, attempt=2), 0, 1, "b1", "", 3, stopped=True) is None, "alone it has failed"
 
 
 def test_a_first_failure_is_retried_together_then_in_halves() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -243,3 +244,18 @@ def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     first, second = world.rows()
     assert first.prediction_key == second.prediction_key
     assert first.timings_ms == second.timings_ms
+
+
+def test_what_a_stopped_job_had_read_is_read_again_in_four_jobs() -> None:
+    """AWS stores nothing of a stopped job; read together again, its uploads would be stopped again."""
+    world = World(slots=4)
+    world.crown()
+    for number in range(8):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    (name,) = world.dispatching.run()
+    world.sagemaker.stop_transform_job(TransformJobName=name)
+    world.sagemaker.end(name, answer)
+    world.collecting.collect(name)
+    assert {row.status for row in world.rows()} == {Status.PENDING}
+    assert sorted(Counter(row.retry_group for row in world.rows()).values()) == [2, 2, 2, 2]
+    assert {row.attempt for row in world.rows()} == {1}

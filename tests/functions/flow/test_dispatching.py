@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
+from functions.aws.batches import Opening
 from functions.aws.events import ObjectCreated
-from functions.domain.batch import BatchStatus
-from functions.domain.row import Status
+from functions.domain.batch import Batch, BatchStatus
+from functions.domain.row import Status, timestamp
 from functions.flow.dispatching import ArtifactChanged
+from functions.settings import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
-from tests.fakes.world import ARTIFACT, MODELS, WORK, World
+from tests.fakes.world import ARTIFACT, MODELS, WORK, World, answer
 
 
-def filled(count: int, **settings: int) -> tuple[World, list[ObjectCreated]]:
+def filled(count: int, **settings: float) -> tuple[World, list[ObjectCreated]]:
     world = World(**settings)  # type: ignore[arg-type]
     world.crown()
     events = [world.upload(f"{number:04d}.dcm", ct(SOPInstanceUID=f"1.2.{number}")) for number in range(count)]
@@ -175,13 +178,13 @@ def test_outputs_are_encrypted_with_the_services_own_key() -> None:
 
 
 def test_a_conflict_with_another_writer_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, _ = filled(2)
+    world, _ = filled(3)
     monkeypatch.setattr("functions.aws.batches.time.sleep", lambda _seconds: None)
     write, conflicts = world.dynamodb.transact_write_items, iter([True, True])
 
     def sometimes(**request: object) -> None:
-        if len(request["TransactItems"]) == 3 and next(conflicts, False):  # type: ignore[arg-type]
-            reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}, {"Code": "None"}]
+        if len(request["TransactItems"]) == 4 and next(conflicts, False):  # type: ignore[arg-type]
+            reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}, {"Code": "None"}, {"Code": "None"}]
             raise client_error("TransactionCanceledException", CancellationReasons=reasons)
         write(**request)
 
@@ -207,3 +210,131 @@ def test_nothing_is_read_with_an_artifact_that_is_not_the_promoted_one_any_more(
         assert (world.row(event).status, world.batches.holders()) == (Status.PENDING, {})
     world.s3.objects[artifact] = ARTIFACT
     assert len(world.dispatching.run()) == 1
+
+
+def test_disks_of_the_hosts_are_encrypted_with_the_services_own_key() -> None:
+    world, _ = filled(1)
+    (name,) = world.dispatching.run()
+    assert world.sagemaker.jobs[name]["TransformResources"]["VolumeKmsKeyId"].startswith("arn:aws:kms:")
+
+
+def test_hosts_whose_disks_are_their_own_are_given_no_key_for_them() -> None:
+    world, _ = filled(1)
+    own_disk = dataclasses.replace(world.dispatching.shape, volume_key_arn="")
+    (name,) = dataclasses.replace(world.dispatching, shape=own_disk).run()
+    assert "VolumeKmsKeyId" not in world.sagemaker.jobs[name]["TransformResources"]
+
+
+def test_a_request_that_hangs_ends_before_its_job_would_be_stopped() -> None:
+    world, _ = filled(1)
+    (name,) = world.dispatching.run()
+    client = world.sagemaker.jobs[name]["ModelClientConfig"]
+    hangs = client["InvocationsTimeoutInSeconds"] * (1 + client["InvocationsMaxRetries"])
+    assert hangs < world.sweeping.max_job_seconds / 2
+
+
+def test_more_than_one_job_takes_is_worth_a_second_job_at_once() -> None:
+    world, _ = filled(60, slots=4, worst_seconds=10)  # 20 native slices a job
+    started = world.dispatching.run()
+    assert [len(world.sagemaker.jobs[name]["members"]) for name in started] == [20, 20]
+
+
+def read(world: World, names: list[str]) -> None:
+    """End and collect jobs with an answer for each upload."""
+    for name in names:
+        world.sagemaker.end(name, answer)
+        world.collecting.collect(name)
+
+
+def test_when_the_days_jobs_are_used_up_uploads_wait_for_the_next_day_and_none_is_lost() -> None:
+    world = World(max_jobs_per_day=2)
+    world.crown()
+    for number in range(4):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        read(world, world.dispatching.run())
+        world.wait(3600)
+    assert [row.status for row in world.rows()].count(Status.COMPLETED) == 2
+    assert [row.status for row in world.rows()].count(Status.PENDING) == 2
+    assert world.batches.jobs_on("2026-11-23") == 2
+    swept = world.sweeping.run()
+    assert swept.measured[Metric.BUDGET_REACHED] == 1
+    assert swept.failures == 0, "a budget is no error"
+    assert not [key for bucket, key in world.s3.objects if key.endswith("candidates.json")][2:], "nothing is written"
+    world.wait(24 * 3600 - (world.time - world.time.replace(hour=0, minute=0)).total_seconds())
+    assert world.sweeping.run().measured[Metric.BUDGET_REACHED] == 0
+    read(world, list(world.sagemaker.live()))
+    assert {row.status for row in world.rows()} == {Status.COMPLETED}
+    assert world.batches.jobs_on("2026-11-24") == 1
+
+
+def test_a_used_up_day_rings_only_when_somebody_waits() -> None:
+    world, _ = filled(1, max_jobs_per_day=1)
+    read(world, world.dispatching.run())
+    assert world.sweeping.run().measured[Metric.BUDGET_REACHED] == 0
+
+
+def test_a_batch_counts_once_however_often_it_is_resumed() -> None:
+    world, _ = filled(3)
+    world.sagemaker.quota = 0
+    world.dispatching.run()
+    (batch_id,) = world.batches.holders().values()
+    for _ in range(5):
+        batch = world.batches.get(batch_id)
+        assert batch
+        world.dispatching.resume(batch)
+    assert world.batches.jobs_on("2026-11-23") == 1
+
+
+def test_two_dispatchers_at_once_do_not_exceed_the_days_jobs() -> None:
+    world, _ = filled(40, slots=4, worst_seconds=5, max_jobs_per_day=1)
+    counted = world.batches.jobs_on
+    world.batches.jobs_on = lambda day: 0  # type: ignore[method-assign]  # each looked before the other had opened
+    assert len(world.dispatching.run()) == 1
+    assert world.dispatching.run() == []
+    assert counted("2026-11-23") == 1
+    assert len(world.batches.holders()) == 1, "a refused batch holds no slot"
+
+
+def test_a_model_that_is_too_slow_for_its_batches_gets_smaller_ones_until_another_is_promoted() -> None:
+    world, _ = filled(64, slots=1, max_batch=64)
+    (name,) = world.dispatching.run()
+    world.sagemaker.end(name, answer, status="Stopped")
+    world.collecting.collect(name)
+    sizes = []
+    for _ in range(4):
+        world.wait(3600)
+        (name,) = world.dispatching.run()
+        sizes.append(len(world.sagemaker.jobs[name]["members"]))
+        read(world, [name])
+    assert sizes == [16, 16, 16, 16]
+    assert {row.status for row in world.rows()} == {Status.COMPLETED}
+    for number in range(300):
+        world.intake.take(world.upload(f"later-{number}.dcm", ct(SOPInstanceUID=f"1.3.{number}")))
+    world.batches.finish(stopped_batch(world), answered=0, stopped_of=64, now=timestamp(world.time))
+    world.wait(3600)
+    (name,) = world.dispatching.run()
+    assert len(world.sagemaker.jobs[name]["members"]) == 16, "no new batch is as large as the one that was stopped"
+    read(world, [name])
+    (name,) = world.dispatching.run()
+    assert len(world.sagemaker.jobs[name]["members"]) == 32, "a job that ends well is followed by one twice as large"
+    read(world, [name])
+    world.crown("wetread/2")
+    (name,) = world.dispatching.run()
+    assert len(world.sagemaker.jobs[name]["members"]) == 64, "another model may be faster"
+
+
+def stopped_batch(world: World) -> Batch:
+    """A submitted batch without rows, for whoever ends it."""
+    now = timestamp(world.time)
+    batch = Batch(
+        batch_id="stopped",
+        status=BatchStatus.CLAIMING,
+        slot=0,
+        model_name="wetread-1-abc",
+        model_package="wetread/1",
+        created_at=now,
+        updated_at=now,
+    )
+    assert world.batches.open(batch, 1000) == Opening.OPENED
+    world.batches.advance("stopped", [BatchStatus.CLAIMING], BatchStatus.SUBMITTED, now)
+    return batch

@@ -176,14 +176,32 @@ GUARDS: dict[str, Guard] = {
         "if self.jobs.describe(name):",
         "if False:",
     ),
+    "no more jobs are started in a day than may be": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/aws/batches.py",
+        '"attribute_not_exists(Jobs) OR Jobs < :most"',
+        '"attribute_not_exists(Jobs) OR Jobs < :most OR attribute_exists(Id)"',
+    ),
+    "a job is as long as its worst objects at most": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/domain/batch.py",
+        "if chosen and (seconds > limits.worst_seconds or len(chosen) == limits.max_batch):",
+        "if chosen and len(chosen) == limits.max_batch:",
+    ),
+    "what was stopped together is not read together again": Guard(
+        f"{FLOW}/test_collecting.py",
+        "functions/flow/collecting.py",
+        "stopped=job.status == JobStatus.STOPPED,",
+        "stopped=False,",
+    ),
     "candidates are written before the batch is open": Guard(
         f"{FLOW}/test_protocol.py",
         "functions/flow/dispatching.py",
-        "        self.work.write_once(layout.candidates_key(batch.batch_id), chosen)\n"
-        "        return batch if self.batches.open(batch) else None",
-        "        opened = self.batches.open(batch)\n"
-        "        self.work.write_once(layout.candidates_key(batch.batch_id), chosen)\n"
-        "        return batch if opened else None",
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])\n"
+        "        return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None",
+        "        opened = self.batches.open(batch, self.max_jobs_per_day)\n"
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])\n"
+        "        return batch if opened == Opening.OPENED else None",
     ),
 }
 

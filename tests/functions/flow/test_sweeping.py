@@ -83,7 +83,7 @@ def test_an_overdue_job_is_stopped_and_its_uploads_tried_again() -> None:
     world.crown()
     world.intake.take(world.upload("a.dcm", ct()))
     (name,) = world.dispatching.run()
-    world.wait(7199)
+    world.wait(3599)
     world.sweeping.run()
     assert world.sagemaker.jobs[name]["TransformJobStatus"] == "InProgress"
     world.wait(1)

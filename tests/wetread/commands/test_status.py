@@ -30,11 +30,22 @@ def test_people_are_told_that_there_is_no_champion(wetread, connection) -> None:
     assert "no champion" in wetread("status").stderr
 
 
+def test_people_are_told_that_uploads_wait_for_the_next_day(wetread, connection, pending) -> None:
+    connection.index.rows.append(pending())
+    assert "jobs of today" not in wetread("status").stderr
+    connection.batches.jobs_on = lambda _day: 1000
+    told = wetread("status").stderr
+    assert "All 1,000 jobs of today (UTC) are used up" in told
+    assert "max_jobs_per_day" in told
+    assert "wait until 00:00 UTC" in told
+
+
 def test_json(wetread) -> None:
     assert set(json.loads(wetread("status", "--json").stdout)) == {
         "Uploads",
         "OldestPendingSeconds",
         "Slots",
+        "JobsToday",
         "Champion",
         "TrainingRuns",
         "DeadLetters",

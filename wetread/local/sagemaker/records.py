@@ -1,10 +1,15 @@
-"""The data path of batch transform: one object, one POST, one output; a failed object has none and fails the job."""
+"""The data path of batch transform: one object, one POST, one output; a failed object has none and fails the job.
+
+Outputs are stored when all objects have been posted: AWS stores nothing of a job that was stopped before.
+"""
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -55,7 +60,7 @@ class TransformSettings:
 
 
 class RecordTransform:
-    """Posts the objects of one job, from as many threads as the settings allow."""
+    """Posts the objects of one job, from as many threads as the settings allow, and keeps the answers in a folder."""
 
     def __init__(
         self,
@@ -64,12 +69,14 @@ class RecordTransform:
         settings: TransformSettings,
         log: LogStream,
         cancelled: threading.Event,
+        answers: Path,
     ):
         self._s3 = s3
         self._container = container
         self._settings = settings
         self._log = log
         self._cancelled = cancelled
+        self._answers = answers
         self._container_failed = False
         limits = f"MaxConcurrentTransforms={settings.concurrency}, MaxPayloadInMB={settings.max_payload_mb}"
         self._say(f"{limits}, BatchStrategy={BATCH_STRATEGY}")
@@ -79,31 +86,44 @@ class RecordTransform:
         """The error class of the job: whether the container failed it, or its input did."""
         return "AlgorithmError" if self._container_failed else "ClientError"
 
-    def transform(self, item: InputObject) -> bool:
-        """Transform one object; False when it failed, which the data log explains."""
+    def transform(self, item: InputObject) -> Path | None:
+        """Post one object; return the file of its answer, None when it failed, which the data log explains."""
         if self._cancelled.is_set():
-            return False
+            return None
         if not self._container.running():
             self._container_failed = True
-            return False
+            return None
         try:
             source = self._s3.get_object(Bucket=item.location.bucket, Key=item.location.key)
             body = source["Body"].read()
             limit = self._settings.max_payload_mb
             if limit and len(body) > limit * _MEGABYTE:
                 self._say(f"{item.name}: {len(body)} bytes are more than MaxPayloadInMB={limit} allows")
-                return False
-            answer = self._invoke(body)
-            target = self._settings.output.below(f"{item.name}.out")
-            self._s3.put_object(Bucket=target.bucket, Key=target.key, Body=answer)
+                return None
+            return self._keep(self._invoke(body))
         except InvocationError as error:
             self._container_failed |= error.status is None or error.status >= 500
             self._say(f"{item.name}: {error}")
         except (ClientError, BotoCoreError) as error:
             self._say(f"{item.name}: {error}")
-        else:
-            return True
-        return False
+        return None
+
+    def store(self, item: InputObject, answer: Path | None) -> bool:
+        """Write the answer to one object below the job's output path; False when there is none, or S3 refuses it."""
+        if answer is None:
+            return False
+        target = self._settings.output.below(f"{item.name}.out")
+        try:
+            self._s3.put_object(Bucket=target.bucket, Key=target.key, Body=answer.read_bytes())
+        except (ClientError, BotoCoreError) as error:
+            self._say(f"{item.name}: {error}")
+            return False
+        return True
+
+    def _keep(self, answer: bytes) -> Path:
+        with tempfile.NamedTemporaryFile(dir=self._answers, delete=False) as file:
+            file.write(answer)
+        return Path(file.name)
 
     def _invoke(self, body: bytes) -> bytes:
         for attempts_left in range(self._settings.retries, -1, -1):

@@ -28,6 +28,8 @@ KIND = JobKind(
     end_member="TransformEndTime",
 )
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
+ANSWERS = "answers"
+"""The part of a job's folder that holds the container's answers until the job ends."""
 _SEE_LOGS = "See job logs for more information"
 _NO_PING = (
     "AlgorithmError: Model container failed to respond to ping. Please ensure /ping endpoint is implemented and "
@@ -113,9 +115,14 @@ class TransformJobs:
             )
             with job.stopped_by(container.stop), _serving(container, job, data_log):
                 settings = TransformSettings.of(request, container.execution_parameters())
-                work = RecordTransform(s3, container, settings, data_log, job.cancelled)
+                answers = folder / ANSWERS
+                answers.mkdir()
+                work = RecordTransform(s3, container, settings, data_log, job.cancelled, answers)
                 with ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name) as pool:
-                    succeeded = list(pool.map(work.transform, objects))
+                    answered = list(pool.map(work.transform, objects))
+            job.check()
+            with ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name) as pool:
+                succeeded = list(pool.map(work.store, objects, answered))
         job.check()
         if not all(succeeded):
             raise JobFailed(f"{work.blame}: {_SEE_LOGS}")

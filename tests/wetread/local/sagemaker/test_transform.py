@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from wetread.local.sagemaker.transform import ANSWERS
+
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
 
 
@@ -115,19 +117,21 @@ def test_a_container_that_does_not_start_fails_the_job(model, upload, run, log_l
     assert any("serving the fake model" in line for line in log_lines(LOG_GROUP, name))
 
 
-def test_a_stopped_job_ends_its_container_and_keeps_its_outputs(
-    client, model, upload, transform_request, ended, outputs, until
+def test_a_stopped_job_ends_its_container_and_has_no_output_at_all(
+    client, model, upload, transform_request, ended, outputs, until, here
 ):
+    """As on AWS: "SageMaker doesn't store the job's output", not even of objects that were read before."""
     model()
     request = transform_request(upload(fast=b"fast", slow=b"sleep 60"), MaxConcurrentTransforms=1)
     sagemaker = client("sagemaker")
     sagemaker.create_transform_job(**request)
-    until(outputs)
+    until(lambda: [*here.home.scratch.glob(f"jobs/{request['TransformJobName']}-*/{ANSWERS}/*")])
+    assert outputs() == {}, "outputs appear when the job ends"
     asked = time.monotonic()
     sagemaker.stop_transform_job(TransformJobName=request["TransformJobName"])
     assert ended(request["TransformJobName"])["TransformJobStatus"] == "Stopped"
     assert time.monotonic() - asked < 15
-    assert sorted(outputs()) == ["fast.out"]
+    assert outputs() == {}
     with pytest.raises(sagemaker.exceptions.ClientError, match="the job is in status Stopped"):
         sagemaker.stop_transform_job(TransformJobName=request["TransformJobName"])
 
