@@ -20,6 +20,8 @@ from functions.domain.batch import Limits
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
+from functions.flow.settling import Settling
+from functions.flow.trying import Trying
 from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings
 
 POOL = 32  # connections: more than any function's threads
@@ -89,14 +91,22 @@ def collecting(settings: CollectSettings) -> Collecting:
     """The parts of ``functions.collect``."""
     dynamodb, s3 = client("dynamodb"), client("s3")
     index = Index(dynamodb, settings.index_table)
+    batches = Batches(dynamodb, settings.batches_table, settings.index_table)
+    work = Documents(s3, settings.work_bucket)
     return Collecting(
         index=index,
-        batches=Batches(dynamodb, settings.batches_table, settings.index_table),
-        work=Documents(s3, settings.work_bucket),
-        results=Documents(s3, settings.results_bucket),
+        batches=batches,
+        work=work,
         jobs=Jobs(client("sagemaker"), settings.work_bucket),
         marking=Marking(index=index, champions=Champions(dynamodb, settings.batches_table)),
+        settling=Settling(
+            index=index,
+            work=work,
+            results=Documents(s3, settings.results_bucket),
+            max_attempts=settings.max_attempts,
+            clock=now,
+        ),
+        trying=Trying(batches=batches, clock=now),
         job_name_prefix=settings.job_name_prefix,
-        max_attempts=settings.max_attempts,
         clock=now,
     )

@@ -70,6 +70,7 @@ class Batches:
             "Slot": batch.slot,
             "ModelName": batch.model_name,
             "ModelPackage": batch.model_package,
+            "WeightsSHA256": batch.weights_sha256,
             "CreatedAt": batch.created_at,
             "UpdatedAt": batch.updated_at,
         }
@@ -163,6 +164,16 @@ class Batches:
             raise
         return True
 
+    def note_tries(self, batch_id: str, tries: int, first_tried_at: str) -> None:
+        """Write how many tries to bring a batch on count, and when the first of them was."""
+        self._client.update_item(
+            TableName=self.table,
+            Key=to_item({"Id": f"BATCH#{batch_id}"}),
+            UpdateExpression="SET Tries = :tries, FirstTriedAt = :first",
+            ConditionExpression="attribute_exists(Id)",
+            ExpressionAttributeValues=to_item({":tries": tries, ":first": first_tried_at}),
+        )
+
     def finish(self, batch: Batch, *, barren: bool | None, now: str) -> bool:
         """Collected: the batch is done and its slot free. ``barren``: whether its job gave no output (None: no job).
 
@@ -217,4 +228,7 @@ def _batch(item: dict[str, Any]) -> Batch:
         model_package=item["ModelPackage"],
         created_at=item["CreatedAt"],
         updated_at=item["UpdatedAt"],
+        tries=item.get("Tries", 0),
+        first_tried_at=item.get("FirstTriedAt", ""),
+        weights_sha256=item.get("WeightsSHA256", ""),
     )

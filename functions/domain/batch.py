@@ -28,7 +28,12 @@ class BatchStatus(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The uploads that one transform job serves; times are ISO 8601."""
+    """The uploads that one transform job serves; times are ISO 8601.
+
+    ``tries`` counts the tries to bring it on that ended in an error of its own, or in the death of the function;
+    ``first_tried_at`` is the first of all ("" for none yet). ``weights_sha256`` is of the model that its job serves
+    ("" where the batch does not say).
+    """
 
     batch_id: str
     status: BatchStatus
@@ -37,6 +42,9 @@ class Batch:
     model_package: str
     created_at: str
     updated_at: str
+    tries: int = 0
+    first_tried_at: str = ""
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

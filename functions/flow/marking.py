@@ -26,13 +26,8 @@ class Marking:
 
     def results(self, model_package: str) -> Iterator[Row]:
         """Every row that a version completed, newest first."""
-        start = None
-        while True:
-            page = self.index.query(IndexName.BY_MODEL, model_package, start=start)
-            yield from (row for row in page.rows if row.status == Status.COMPLETED)
-            start = page.next
-            if start is None:
-                return
+        rows = self.index.every(IndexName.BY_MODEL, model_package)
+        return (row for row in rows if row.status == Status.COMPLETED)
 
     def mark(self, model_package: str) -> int:
         """Mark the results of a withdrawn version that are not marked yet; return how many. None for another one."""

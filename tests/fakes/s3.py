@@ -29,6 +29,8 @@ class FakeS3:
         body = self._body(request["Bucket"], request["Key"], request.get("VersionId"))
         if "Range" in request:
             first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
+            if first >= len(body):
+                raise client_error("InvalidRange", "The requested range is not satisfiable")
             body = body[first : last + 1]
         self.bytes_read += len(body)
         self.reads += 1
