@@ -106,18 +106,27 @@ class Retry:
 
 
 def after_failure(
-    row: Row, position: int, batch_size: int, batch_id: str, failure_reason: str, max_attempts: int
+    row: Row,
+    position: int,
+    batch_size: int,
+    batch_id: str,
+    failure_reason: str,
+    max_attempts: int,
+    *,
+    malformed: bool = False,
 ) -> Retry | None:
-    """What becomes of a row whose job gave no output for it: a Retry, or None when it has failed for good.
+    """What becomes of a row without an answer from its job: a Retry, or None when it has failed for good.
 
     ``position`` is the row's place in the batch's manifest, ``batch_size`` the manifest's length. A first failure is
     retried together; a batch that keeps failing is split in halves until the poison is alone, which takes log2(n)
-    levels and harms no neighbour. Only an upload that is alone in its batch can fail.
+    levels and harms no neighbour. Only an upload that is alone in its batch can fail, or one whose own outputs were
+    ``malformed`` each time: there is no poison to look for, and a job for each of a thousand such uploads costs more
+    than the thousand.
     """
     if failure_reason.startswith(INFRASTRUCTURE_REASONS):
         return Retry(attempt=row.attempt, retry_group=row.retry_group)
     attempt = row.attempt + 1
-    if batch_size == 1:
+    if batch_size == 1 or malformed:
         return None if attempt >= max_attempts else Retry(attempt=attempt, retry_group=batch_id)
     if attempt == 1:
         return Retry(attempt=attempt, retry_group=batch_id)

@@ -291,10 +291,10 @@ class Collecting:
     def _manifest(self, batch: Batch) -> list[str]:
         """The entries of a batch's manifest, without its prefix."""
         document = self.work.read(layout.manifest_key(batch.batch_id))
-        entries = document[1:] if isinstance(document, list) else [document]
-        if not all(isinstance(entry, str) for entry in entries):
+        names: list[str] = document[1:] if isinstance(document, list) else []
+        if not names or not all(isinstance(name, str) for name in names):
             raise MalformedDocument(f"The manifest of batch {batch.batch_id} is not a list of names.")
-        return entries
+        return names
 
 
 def _chunks(positions: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -69,7 +69,10 @@ class Settling:
         self, row: Row, position: int, size: int, batch: Batch, problem: MalformedPrediction, failure_reason: str = ""
     ) -> Status | None:
         """Hand a row back that has no answer, or fail it with the problem when its tries are used."""
-        retry = after_failure(row, position, size, batch.batch_id, failure_reason, self.max_attempts)
+        malformed = problem.code == FailureCode.MALFORMED_PREDICTION
+        retry = after_failure(
+            row, position, size, batch.batch_id, failure_reason, self.max_attempts, malformed=malformed
+        )
         if retry is None:
             return self.fail(row, batch, problem.code, problem.reason)
         back = self.index.hand_back(row, batch.batch_id, retry, timestamp(self.clock()))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 from tests.fakes.wire import client_error
 
 
 class FakeS3:
-    """``objects[bucket, key]`` is the newest body; ``versions[bucket, key, version]`` every body of a version."""
+    """``objects[bucket, key]`` is the newest body; ``versions[bucket, key, version]`` every body of a version.
+
+    ``reading(key)`` is called before each object is read, and may raise.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
@@ -20,12 +24,14 @@ class FakeS3:
         self.bytes_read = 0
         self.reads = 0
         self.copies = 0
+        self.reading: Callable[[str], None] = lambda _key: None
 
     def add_version(self, bucket: str, key: str, version: str, body: bytes) -> None:
         self.objects[bucket, key] = self.versions[bucket, key, version] = body
         self.newest[bucket, key] = version
 
     def get_object(self, **request: Any) -> Any:
+        self.reading(request["Key"])
         body = self._body(request["Bucket"], request["Key"], request.get("VersionId"))
         if "Range" in request:
             first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
