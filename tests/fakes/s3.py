@@ -14,7 +14,7 @@ from tests.fakes.wire import client_error
 class FakeS3:
     """``objects[bucket, key]`` is the newest body; ``versions[bucket, key, version]`` every body of a version.
 
-    ``reading(key)`` is called before each object is read, and may raise.
+    ``reading(key)`` is called before an object is read, ``deleting(key)`` before one is deleted; both may raise.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,7 @@ class FakeS3:
         self.reads = 0
         self.copies = 0
         self.reading: Callable[[str], None] = lambda _key: None
+        self.deleting: Callable[[str], None] = lambda _key: None
 
     def add_version(self, bucket: str, key: str, version: str, body: bytes) -> None:
         self.objects[bucket, key] = self.versions[bucket, key, version] = body
@@ -59,7 +60,9 @@ class FakeS3:
         return {}
 
     def delete_objects(self, **request: Any) -> Any:
+        assert len(request["Delete"]["Objects"]) <= 1000
         for entry in request["Delete"]["Objects"]:
+            self.deleting(entry["Key"])
             self.objects.pop((request["Bucket"], entry["Key"]), None)
             self.newest.pop((request["Bucket"], entry["Key"]), None)
         return {}

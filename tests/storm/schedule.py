@@ -11,9 +11,10 @@ from typing import Any
 
 from functions.aws.champion import Withdrawal
 from functions.aws.events import ObjectCreated
+from functions.aws.items import from_item
 from functions.domain import layout, prediction
 from functions.domain.errors import FailureCode
-from functions.domain.row import Status, timestamp
+from functions.domain.row import Row, Status, timestamp
 from functions.flow.collecting import ROW_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
@@ -45,6 +46,7 @@ class Schedule:
         self.bodies: dict[str, bytes] = {}
         self.harms: dict[str, str] = {}
         self.world.s3.reading = self._read
+        self.world.s3.deleting = self._delete
         self.final: dict[str, Mapping[str, Any]] = {}
         self.withdrawing = Workflow(self.world).withdrawing
         self.withdrawn = False
@@ -86,6 +88,17 @@ class Schedule:
             raise Crash
         if harm == RAISES:
             raise ValueError("this output raises an error each time")
+
+    def _delete(self, key: str) -> None:
+        """See that nothing is deleted that an upload may still need."""
+        upload_id = layout.upload_of_output(key) or layout.upload_of_instance(key.rsplit("/", 1)[-1])
+        row, name = self.world.dynamodb.tables["index"][upload_id], key.rsplit("/", 1)[-1].removesuffix(".out")
+        if key.startswith(layout.INSTANCES):
+            waits = row["Status"]["S"] not in TERMINAL
+            assert not waits or name != Row.from_json(from_item(row)).instance_name, "a copy was deleted too early"
+        else:
+            of = row.get("TransformJobName", {}).get("S", "")
+            assert row["Status"]["S"] != Status.BATCHED or f"/{of}/" not in key, "an output was deleted too early"
 
     @property
     def room(self) -> bool:

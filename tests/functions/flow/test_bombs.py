@@ -16,7 +16,7 @@ from functions.domain.batch import BatchStatus
 from functions.domain.errors import FailureCode
 from functions.domain.row import Row, Status
 from functions.flow.collecting import ROW_TRIES
-from functions.flow.trying import MOST_TRIES, TROUBLE_SECONDS
+from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, TROUBLE_SECONDS
 from functions.settings import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
@@ -331,3 +331,98 @@ def test_a_batch_counts_a_try_before_it_is_made() -> None:
     assert batch
     assert (batch.tries, batch.status) == (1, BatchStatus.SUBMITTED)
     assert batch.tries < MOST_TRIES
+
+
+def alone(count: int) -> tuple[World, list[str], str]:
+    """A batch that has failed as a whole."""
+    world, ids = arrived(count)
+    (name,) = world.dispatching.run()
+    world.sagemaker.end(name, answer)
+    on_reading_outputs(world, set(ids), RuntimeError)
+    for _ in range(TOGETHER_TRIES):
+        with pytest.raises(RuntimeError):
+            world.collecting.collect(name)
+    return world, ids, name
+
+
+def test_a_batch_that_failed_as_a_whole_is_left_to_the_sweep_and_its_message_is_done() -> None:
+    world, _, name = alone(3)
+    world.s3.reading = lambda _key: None
+    assert world.collecting.collect(name) is None
+    assert world.batches.holders() == {0: name.removeprefix("wetread-")}
+    world.wait(200)
+    world.sweeping.run()
+    assert {row.status for row in world.rows()} == {Status.COMPLETED}
+    assert world.batches.holders() == {}
+
+
+def test_a_row_that_another_sweep_tries_is_left_to_it_and_the_batch_stays_open() -> None:
+    world, _, name = alone(1)
+
+    def reading(key: str) -> None:
+        if key.startswith("outputs/"):
+            world.s3.reading = lambda _key: None
+            other = world.collecting.collect_alone(name)
+            assert other
+            assert other.completed == 0
+            assert world.batches.holders()
+
+    world.s3.reading = reading
+    outcome = world.collecting.collect_alone(name)
+    assert outcome
+    assert outcome.completed == 1
+    assert world.batches.holders() == {}
+
+
+def test_rows_that_take_too_long_one_by_one_are_left_to_the_next_sweep() -> None:
+    world, _, name = alone(5)
+    world.s3.reading = lambda key: world.wait(25) if key.startswith("outputs/") else None
+    outcome = world.collecting.collect_alone(name)
+    assert outcome
+    assert outcome.completed == 3
+    world.wait(60)
+    outcome = world.collecting.collect_alone(name)
+    assert outcome
+    assert outcome.completed == 2
+    assert world.batches.holders() == {}
+
+
+def test_a_row_that_was_settled_alone_or_waits_again_has_forgotten_its_tries() -> None:
+    world, ids, name = alone(2)
+    world.s3.objects.pop(next((bucket, key) for bucket, key in world.s3.objects if f"{ids[0]}.dcm.out" in key))
+    world.s3.reading = lambda _key: None
+    world.collecting.collect_alone(name)
+    assert {row.status for row in world.rows()} == {Status.COMPLETED, Status.PENDING}
+    assert {(row.collect_tries, row.collect_tried_at) for row in world.rows()} == {(None, None)}
+
+
+def test_an_answer_of_other_weights_than_the_batch_serves_is_a_mismatch() -> None:
+    world, _ = arrived(2)
+    (name,) = world.dispatching.run()
+    world.sagemaker.end(name, answer)
+    world.dynamodb.tables["batches"][f"BATCH#{name.removeprefix('wetread-')}"]["WeightsSHA256"] = {"S": "ab" * 32}
+    outcome = world.collecting.collect(name)
+    assert outcome
+    assert (outcome.completed, outcome.retried) == (0, 2)
+    batch = world.batches.get(name.removeprefix("wetread-"))
+    assert batch
+    assert batch.weights_sha256 == "ab" * 32
+
+
+def test_a_job_whose_collector_died_after_it_deleted_the_outputs_has_given_some() -> None:
+    world, _ = arrived(2)
+    (name,) = world.dispatching.run()
+    world.sagemaker.end(name, answer)
+
+    def dying(operation: str, when: str) -> None:
+        if (operation, when) == ("delete_objects", "after"):
+            raise Killed
+
+    world.clients["s3"].interfere = dying
+    with pytest.raises(Killed):
+        world.collecting.collect(name)
+    world.clients["s3"].interfere = lambda _operation, _when: None
+    assert outputs(world) == []
+    world.collecting.collect(name)
+    assert world.batches.health().barren_jobs == 0
+    assert {row.status for row in world.rows()} == {Status.COMPLETED}
