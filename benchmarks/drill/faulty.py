@@ -1,10 +1,12 @@
 """A model container that misbehaves: its first start crashes, its second fails requests, its third is slow, then well.
 
-Called as the image's command with a folder in which it counts its starts: faulty.py FOLDER serve
+Called as the image's command with a folder in which it counts its starts: faulty.py FOLDER serve. With a folder
+FOLDER/bombs it answers without an end to the objects whose SHA-256 is a file's name there, and well to all others.
 """
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import subprocess
@@ -13,8 +15,10 @@ import tempfile
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 
-CRASHES, FAILS, DAWDLES = 1, 2, 3
+BOMBS, CRASHES, FAILS, DAWDLES = 0, 1, 2, 3
+BOMB_BYTES = 40 * 1024**2  # sixteen of them, read whole and made a text, are more than collect has
 BEHIND = 1
 """The real server listens this many ports above."""
 
@@ -22,9 +26,13 @@ BEHIND = 1
 def main() -> None:
     """Behave as the number of this start says."""
     folder, *arguments = sys.argv[1:]
-    handle, _ = tempfile.mkstemp(dir=folder)
-    os.close(handle)
-    start = len(os.listdir(folder))  # noqa: PTH208 (a count, nothing else)
+    bombs = Path(folder) / "bombs"
+    if bombs.is_dir():
+        start = BOMBS
+    else:
+        handle, _ = tempfile.mkstemp(dir=folder)
+        os.close(handle)
+        start = len(os.listdir(folder))  # noqa: PTH208 (a count, nothing else)
     real = [sys.executable, "-m", "model_code", *arguments]
     if start == CRASHES:
         sys.exit("this container crashes before it listens")
@@ -33,12 +41,12 @@ def main() -> None:
     port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
     server = subprocess.Popen(real, env={**os.environ, "SAGEMAKER_BIND_TO_PORT": str(port + BEHIND)})
     try:
-        ThreadingHTTPServer(("127.0.0.1", port), _handler(start, port + BEHIND)).serve_forever()
+        ThreadingHTTPServer(("127.0.0.1", port), _handler(start, port + BEHIND, bombs)).serve_forever()
     finally:
         server.kill()
 
 
-def _handler(start: int, behind: int) -> type[BaseHTTPRequestHandler]:
+def _handler(start: int, behind: int, bombs: Path) -> type[BaseHTTPRequestHandler]:
     numbers = count(1)
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,6 +64,9 @@ def _handler(start: int, behind: int) -> type[BaseHTTPRequestHandler]:
                 return
             if start == DAWDLES:
                 time.sleep(1)
+            if start == BOMBS and (bombs / hashlib.sha256(body).hexdigest()).exists():
+                self._answer(200, b'{"SOPInstanceUID":"' + b"f" * BOMB_BYTES, "application/json")
+                return
             self._pass_on(body)
 
         def _pass_on(self, body: bytes) -> None:
