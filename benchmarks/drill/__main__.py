@@ -2,9 +2,9 @@
 
     python -m benchmarks.drill [--uploads 60] [--storm 2000] [--only container,emulator]
 
-Every upload but the bombs is a good slice, so each must end Completed, whatever is killed. Seconds are from the fault's end until
-each row is terminal and each slot free. The sweep looks once a minute; a message that a killed function had is
-delivered again after six minutes.
+Every upload but the bombs is a good slice, so each must end Completed, whatever is killed. Seconds are from the fault's
+end until each row is terminal and each slot free. The sweep looks once a minute; a message that a killed function had
+is delivered again after six minutes.
 """
 
 from __future__ import annotations
