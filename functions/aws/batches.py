@@ -16,12 +16,14 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Status
+from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CLAIM_CHUNK = 99  # one transaction takes 100 actions: the fence and 99 rows
 CONFLICT_TRIES = 6
+UNCLAIMABLE = frozenset({"ConditionalCheckFailed", "ValidationError"})
 MOST_SLOTS = 100  # one BatchGetItem
 NEW = "attribute_not_exists(Id)"
 
@@ -103,7 +105,9 @@ class Batches:
                     break
                 if reasons[0] == "ConditionalCheckFailed":
                     return
-                kept = [one for one, why in zip(chunk, reasons[1:], strict=True) if why != "ConditionalCheckFailed"]
+                kept = [one for one, why in zip(chunk, reasons[1:], strict=True) if why not in UNCLAIMABLE]
+                if "ValidationError" in reasons:  # a row that DynamoDB never takes must not keep the others from a job
+                    logger.error("rows cannot be claimed", extra={"batch": batch_id, "rows": len(chunk) - len(kept)})
                 if len(kept) == len(chunk):  # a conflict with another writer, not a lost row: again, a little later
                     tries += 1
                     if tries == CONFLICT_TRIES:

@@ -45,12 +45,24 @@ class Marking:
             return sum(pool.map(mark, unmarked))
 
     def finish(self, now: datetime) -> int:
-        """Mark what was missed of the versions that were withdrawn a while ago; return how many rows."""
-        marked = 0
+        """Mark what was missed of the versions that were withdrawn a while ago; return how many rows.
+
+        A version that cannot be marked keeps no other from it: the first error is raised once all were tried.
+        """
+        marked, errors = 0, []
         for model_package in self.champions.unmarked():
-            withdrawal = self.champions.withdrawal(model_package)
-            if withdrawal and (now - moment_of(withdrawal.withdrawn_at)).total_seconds() < SETTLED_SECONDS:
-                continue
-            marked += self.mark(model_package)
-            self.champions.all_marked(model_package)
+            try:
+                marked += self._finish(model_package, now)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return marked
+
+    def _finish(self, model_package: str, now: datetime) -> int:
+        withdrawal = self.champions.withdrawal(model_package)
+        if withdrawal and (now - moment_of(withdrawal.withdrawn_at)).total_seconds() < SETTLED_SECONDS:
+            return 0
+        marked = self.mark(model_package)
+        self.champions.all_marked(model_package)
         return marked

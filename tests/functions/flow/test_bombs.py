@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -16,6 +17,7 @@ from functions.domain.batch import BatchStatus
 from functions.domain.errors import FailureCode
 from functions.domain.row import Row, Status
 from functions.flow.collecting import ROW_TRIES
+from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, TROUBLE_SECONDS
 from functions.settings import Metric
 from tests.fakes.dicom import ct
@@ -426,3 +428,37 @@ def test_a_job_whose_collector_died_after_it_deleted_the_outputs_has_given_some(
     world.collecting.collect(name)
     assert world.batches.health().barren_jobs == 0
     assert {row.status for row in world.rows()} == {Status.COMPLETED}
+
+
+def test_a_row_that_cannot_be_claimed_keeps_no_other_from_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, ids = arrived(5)
+    write = world.dynamodb.transact_write_items
+
+    def refusing(**request: Any) -> Any:
+        keys = [next(iter(action.values())).get("Key", {}).get("UploadId") for action in request["TransactItems"]]
+        if {"S": ids[1]} in keys:
+            reasons = [{"Code": "ValidationError" if key == {"S": ids[1]} else "None"} for key in keys]
+            raise client_error("TransactionCanceledException", CancellationReasons=reasons)
+        return write(**request)
+
+    monkeypatch.setattr(world.dynamodb, "transact_write_items", refusing)
+    Minutes(world).run(10)
+    rows = by_id(world)
+    assert {rows[one].status for one in ids if one != ids[1]} == {Status.COMPLETED}
+    assert rows[ids[1]].status == Status.PENDING
+    assert world.batches.holders() == {}
+
+
+def test_a_version_that_cannot_be_marked_keeps_no_other_from_its_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _ = arrived(0)
+    for version in ("wetread/1", "wetread/2"):
+        world.champions.mark_again(version)
+    tried: list[str] = []
+
+    def mark(_marking: Marking, version: str) -> int:
+        tried.append(version)
+        raise ValueError(version)
+
+    monkeypatch.setattr(Marking, "mark", mark)
+    assert world.sweeping.run().failures == 1
+    assert tried == ["wetread/1", "wetread/2"]
