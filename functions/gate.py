@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from functions import wiring
-from functions.aws.objects import Documents
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
 from functions.flow.gating import Gating, Subject, answer
@@ -19,7 +19,7 @@ from functions.telemetry import count, logger, metrics
 def _gating() -> Gating:
     settings = from_environment(GateSettings, os.environ)
     return Gating(
-        documents=Documents(wiring.client("s3"), settings.training_bucket),
+        documents=Documents(wiring.client("s3"), settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
         limits=AcquisitionLimits(max_p_value=settings.max_acquisition_p_value, min_gain=settings.min_acquisition_gain),
         thresholds=Thresholds(
             min_balanced_accuracy=settings.min_balanced_accuracy,

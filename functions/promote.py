@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from functions import wiring
-from functions.aws.objects import Documents
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.flow.promoting import Approval, Outcome, Promoting
 from functions.settings import Metric, PromoteSettings, from_environment
 from functions.telemetry import count, logger, metrics
@@ -18,7 +18,7 @@ def _promoting() -> Promoting:
     settings = from_environment(PromoteSettings, os.environ)
     return Promoting(
         registry=wiring.registry(settings),
-        training=Documents(wiring.client("s3"), settings.training_bucket),
+        training=Documents(wiring.client("s3"), settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
         approval=Approval(settings.approval),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from functions import wiring
 from functions.aws.champion import Champions
 from functions.aws.cohorts import Cohorts
-from functions.aws.objects import Documents
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.aws.patients import Patients
 from functions.flow.snapshotting import Snapshotting
 from functions.served import served
@@ -23,7 +23,7 @@ def _snapshotting() -> Snapshotting:
     s3 = wiring.client("s3")
     return Snapshotting(
         cohorts=Cohorts(s3, settings.training_bucket),
-        documents=Documents(s3, settings.training_bucket),
+        documents=Documents(s3, settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
         champions=Champions(wiring.client("dynamodb"), settings.batches_table),
         patients=Patients(wiring.client("kms"), settings.patient_key_id),
         served=served(settings),

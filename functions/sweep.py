@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from functions import wiring
 from functions.flow.sweeping import Sweeping
-from functions.settings import SweepSettings, from_environment
+from functions.settings import Metric, SweepSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 
@@ -25,17 +26,23 @@ def _sweeping() -> Sweeping:
         jobs=dispatching.jobs,
         marking=collecting.marking,
         ticks=wiring.ticks(settings),
+        trying=collecting.trying,
+        report=_report,
         stale_seconds=settings.stale_seconds,
         max_job_seconds=settings.max_job_seconds,
         clock=wiring.now,
     )
 
 
-@metrics.log_metrics
+def _report(values: Mapping[Metric, float]) -> None:
+    """Write metrics at once: who dies later has written them."""
+    count(values)
+    metrics.flush_metrics()
+
+
 def handler(_event: dict[str, Any], _context: object) -> None:
-    """Repair, dispatch, measure."""
+    """Measure, dispatch, repair."""
     swept = _sweeping().run()
     logger.info("swept", extra={"measured": swept.measured, "failures": swept.failures})
-    count(swept.measured)
     if swept.failures:  # an error of the function raises its alarm; the next sweep tries again
         raise RuntimeError(f"{swept.failures} repairs failed; the log above names them.")

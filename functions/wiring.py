@@ -20,14 +20,27 @@ from functions.domain.batch import DECODERS, Limits
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
+from functions.flow.settling import Settling
+from functions.flow.trying import Trying
 from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings
 
 POOL = 32  # connections: more than any function's threads
+CONNECT_SECONDS = 10
+COLLECT_SECONDS = 20  # no document that collect reads or writes has more than a MiB
 
 
-def client(service: Any) -> Any:
-    """A boto3 client that retries throttling and transport errors and shares connections among threads."""
-    config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=POOL)
+def client(service: Any, answers_within: int = 60) -> Any:
+    """A boto3 client that retries throttling and transport errors and shares connections among threads.
+
+    ``answers_within`` is in seconds. Five tries must end before the function does: an error says that it was AWS's
+    trouble, a function that is cut off in the midst does not.
+    """
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 5},
+        max_pool_connections=POOL,
+        connect_timeout=min(answers_within, CONNECT_SECONDS),
+        read_timeout=answers_within,
+    )
     return boto3.client(service, config=config)
 
 
@@ -90,16 +103,24 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
 
 def collecting(settings: CollectSettings) -> Collecting:
     """The parts of ``functions.collect``."""
-    dynamodb, s3 = client("dynamodb"), client("s3")
+    dynamodb, s3 = client("dynamodb", COLLECT_SECONDS), client("s3", COLLECT_SECONDS)
     index = Index(dynamodb, settings.index_table)
+    batches = Batches(dynamodb, settings.batches_table, settings.index_table)
+    work = Documents(s3, settings.work_bucket)
     return Collecting(
         index=index,
-        batches=Batches(dynamodb, settings.batches_table, settings.index_table),
-        work=Documents(s3, settings.work_bucket),
-        results=Documents(s3, settings.results_bucket),
-        jobs=Jobs(client("sagemaker"), settings.work_bucket),
+        batches=batches,
+        work=work,
+        jobs=Jobs(client("sagemaker", COLLECT_SECONDS), settings.work_bucket),
         marking=Marking(index=index, champions=Champions(dynamodb, settings.batches_table)),
+        settling=Settling(
+            index=index,
+            work=work,
+            results=Documents(s3, settings.results_bucket),
+            max_attempts=settings.max_attempts,
+            clock=now,
+        ),
+        trying=Trying(batches=batches, clock=now),
         job_name_prefix=settings.job_name_prefix,
-        max_attempts=settings.max_attempts,
         clock=now,
     )

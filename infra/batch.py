@@ -21,6 +21,8 @@ from infra.storage import Storage
 # docs/performance.md. A collect that ends at its timeout all the same is gone on with by the sweep.
 DISPATCH_TIMEOUT = Duration.minutes(1)
 COLLECT_TIMEOUT = Duration.minutes(5)
+# Sixteen readers of outputs of a MiB each, and the rows of a chunk: tests/functions/flow/test_memory.py has the sum.
+COLLECT_MEMORY_MB = 1024
 
 
 class Batch(Construct):
@@ -58,7 +60,7 @@ class Batch(Construct):
             settings=collect,
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,
-            memory_size=1024,
+            memory_size=COLLECT_MEMORY_MB,
         )
         self.job_events = ReliableQueue(self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT)
         self.job_events.feed(self.collect, batch_size=1)  # one message is one job of up to max_batch objects
@@ -74,7 +76,7 @@ class Batch(Construct):
             ),
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left half-made
-            memory_size=1024,
+            memory_size=COLLECT_MEMORY_MB,
         )
         self._start_sweep_every_minute()
 

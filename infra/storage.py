@@ -26,7 +26,9 @@ INDEX_QUERIES = (
     ("ByModel", "ModelPackage", "CompletedAt"),
 )
 
-WORK_KEPT = Duration.days(90)  # how long an upload may wait for a model; copies of ended ones are deleted at once
+WORK_KEPT = Duration.days(
+    90
+)  # how long an upload may wait for a model; copies and outputs of ended ones are deleted at once
 NONCURRENT_KEPT = Duration.days(30)  # time to notice that an object was overwritten or deleted by mistake
 ACCESS_LOGS_KEPT = Duration.days(400)  # an audit of last year must still be possible
 

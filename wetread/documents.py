@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from functions.aws.objects import Documents
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.domain import layout
 from wetread.connection import Connection
 
@@ -17,7 +17,7 @@ def read(connection: Connection, uri: str) -> Any | None:
         return None
     bucket, key = layout.place(uri)
     try:
-        return json.loads(Documents(connection.s3, bucket).find(key) or "null")
+        return json.loads(Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key) or "null")
     except ValueError:
         return None
 
@@ -27,7 +27,7 @@ def save(connection: Connection, uri: str, path: Path) -> bool:
     if not uri:
         return False
     bucket, key = layout.place(uri)
-    body = Documents(connection.s3, bucket).find(key)
+    body = Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key)
     if body is not None:
         path.write_bytes(body)
     return body is not None

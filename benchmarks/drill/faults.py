@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from wetread.local.home import current_home
 
 FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
 KILLS = 12
+BOMBS = 16
 STORM = "storm"
 STARTUP = "WETREAD_SAGEMAKER_STARTUP_SECONDS"
 TOO_SMALL = "size=2m"
@@ -30,10 +32,14 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Drill:
-    """One fault. ``run`` breaks things for some uploads and returns them with what was seen."""
+    """One fault. ``run`` breaks things for some uploads and returns them with what was seen.
+
+    ``bombs`` of them, beside the good ones, must end as Failed.
+    """
 
     name: str
     run: Callable[[Stage, int], tuple[dict[str, str], str]]
+    bombs: int = 0
 
 
 def kill_functions(stage: Stage, count: int) -> tuple[dict[str, str], str]:
@@ -99,6 +105,16 @@ def misbehave(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     return uploads, "one crash at start, every third request of a job failed, a job at a second a request"
 
 
+def bomb(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """Objects whose answers have no end: sixteen of them, read whole, need more memory than collect and sweep have."""
+    folder = _faulty_containers(stage) / faulty.BOMBS
+    folder.mkdir(exist_ok=True)
+    bombs = stage.phantoms(BOMBS)
+    for body in bombs.values():
+        (folder / hashlib.sha256(body).hexdigest()).touch()
+    return stage.put(bombs) | stage.upload(count), f"{BOMBS} answers of 40 MiB, one request each"
+
+
 def storm(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     """Uploads as fast as they can be sent."""
     began = time.monotonic()
@@ -113,6 +129,7 @@ DRILLS = {
     "disk": Drill("disk full under a job", fill_disk),
     "faulty": Drill("crashing, failing, then slow container", misbehave),
     STORM: Drill("storm of uploads", storm),
+    "bombs": Drill("answers without an end", bomb, BOMBS),
 }
 
 

@@ -2,11 +2,13 @@
 
 Called as the image's command with a folder: faulty.py FOLDER serve. The file FOLDER/behaviours has one behaviour a
 line; `bid` writes it. A container that holds an answer writes its process ids to FOLDER/holding.
+With a folder FOLDER/bombs, each container answers without an end to the objects whose SHA-256 is a file's name there.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import http.client
 import os
 import signal
@@ -23,6 +25,8 @@ from pathlib import Path
 CRASH, FAIL, SLOW, HALFWAY, STUCK = "crash", "fail", "slow", "halfway", "stuck"
 ANSWERED_BEFORE_HOLDING = {HALFWAY: 1, STUCK: 0}
 BEHAVIOURS, HOLDING = "behaviours", "holding"
+BOMBS = "bombs"
+BOMB_BYTES = 40 * 1024**2  # sixteen of them, read whole and made a text, are more than collect has
 BEHIND = 1
 """The real server listens this many ports above."""
 
@@ -64,7 +68,7 @@ def main() -> None:
     real = [sys.executable, "-m", "model_code", *arguments]
     if behaviour == CRASH:
         sys.exit("this container crashes before it listens")
-    if not behaviour:
+    if not behaviour and not (folder / BOMBS).is_dir():
         os.execv(sys.executable, real)
     port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
     server = subprocess.Popen(real, env={**os.environ, "SAGEMAKER_BIND_TO_PORT": str(port + BEHIND)})
@@ -86,13 +90,27 @@ def _next(folder: Path) -> str:
     return first
 
 
+class Quiet(BaseHTTPRequestHandler):
+    """Answers over HTTP/1.1 and logs nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status: int, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 def _handler(behaviour: str, behind: int, folder: Path, pids: Sequence[int]) -> type[BaseHTTPRequestHandler]:
     numbers = count(1)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         """Passes requests on, but for its behaviour."""
-
-        protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             self._pass_on(b"")
@@ -101,14 +119,21 @@ def _handler(behaviour: str, behind: int, folder: Path, pids: Sequence[int]) -> 
             body = self.rfile.read(int(self.headers["Content-Length"]))
             number = next(numbers)
             if behaviour == FAIL and number % 3 == 0:
-                self._answer(500, b"it fails every third time", "text/plain")
+                self.answer(500, b"it fails every third time", "text/plain")
                 return
+            self._delay(number)
+            if (folder / BOMBS / hashlib.sha256(body).hexdigest()).exists():
+                self.answer(200, b'{"SOPInstanceUID":"' + b"f" * BOMB_BYTES, "application/json")
+                return
+            self._pass_on(body)
+
+        def _delay(self, number: int) -> None:
+            """Wait a second, or for ever, before the answer of that number, as the behaviour says."""
             if number > ANSWERED_BEFORE_HOLDING.get(behaviour, number):
                 (folder / HOLDING).write_text(" ".join(map(str, pids)))
                 threading.Event().wait()
             if behaviour == SLOW:
                 time.sleep(1)
-            self._pass_on(body)
 
         def _pass_on(self, body: bytes) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", behind, timeout=60)
@@ -116,19 +141,9 @@ def _handler(behaviour: str, behind: int, folder: Path, pids: Sequence[int]) -> 
             try:
                 connection.request(self.command, self.path, body or None, headers)
                 answer = connection.getresponse()
-                self._answer(answer.status, answer.read(), answer.headers.get("Content-Type", "text/plain"))
+                self.answer(answer.status, answer.read(), answer.headers.get("Content-Type", "text/plain"))
             except OSError:
-                self._answer(503, b"not yet", "text/plain")
-
-        def _answer(self, status: int, body: bytes, content_type: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+                self.answer(503, b"not yet", "text/plain")
 
     return Handler
 

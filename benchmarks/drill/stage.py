@@ -83,16 +83,24 @@ class Stage:
 
     def upload(self, count: int) -> dict[str, str]:
         """Put so many different phantoms; object key to Upload id."""
+        return self.put(self.phantoms(count))
+
+    def phantoms(self, count: int) -> dict[str, bytes]:
+        """So many different phantoms, by the keys that they may have."""
+        numbers = [next(self._numbers) for _ in range(count)]
+        return {f"drill/{one}.dcm": phantom_bytes(LABELS[one % 3], one, 0, size=SIDE) for one in numbers}
+
+    def put(self, bodies: Mapping[str, bytes]) -> dict[str, str]:
+        """Put objects; object key to Upload id."""
         connection = self.connection
         bucket = connection.deployment.uploads_bucket_name
 
-        def put(number: int) -> tuple[str, str]:
-            key, body = f"drill/{number}.dcm", phantom_bytes(LABELS[number % 3], number, 0, size=SIDE)
-            version = connection.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        def put(key: str) -> tuple[str, str]:
+            version = connection.s3.put_object(Bucket=bucket, Key=key, Body=bodies[key])["VersionId"]
             return key, layout.upload_id(key, version)
 
         with ThreadPoolExecutor(CLIENTS) as pool:
-            return dict(pool.map(put, [next(self._numbers) for _ in range(count)]))
+            return dict(pool.map(put, bodies))
 
     def rows(self, uploads: Mapping[str, str]) -> dict[str, Row]:
         """The rows that there are, by Upload id."""

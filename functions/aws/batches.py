@@ -18,12 +18,14 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import STOPPED_PIECES, Batch, BatchStatus
 from functions.domain.row import Status
+from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CLAIM_CHUNK = 99  # one transaction takes 100 actions: the fence and 99 rows
 CONFLICT_TRIES = 6
+UNCLAIMABLE = frozenset({"ConditionalCheckFailed", "ValidationError"})
 MOST_SLOTS = 100  # one BatchGetItem
 NEW = "attribute_not_exists(Id)"
 
@@ -92,6 +94,7 @@ class Batches:
             "Slot": batch.slot,
             "ModelName": batch.model_name,
             "ModelPackage": batch.model_package,
+            "WeightsSHA256": batch.weights_sha256,
             "CreatedAt": batch.created_at,
             "UpdatedAt": batch.updated_at,
         }
@@ -133,7 +136,9 @@ class Batches:
                     break
                 if reasons[0] == "ConditionalCheckFailed":
                     return
-                kept = [one for one, why in zip(chunk, reasons[1:], strict=True) if why != "ConditionalCheckFailed"]
+                kept = [one for one, why in zip(chunk, reasons[1:], strict=True) if why not in UNCLAIMABLE]
+                if "ValidationError" in reasons:  # a row that DynamoDB never takes must not keep the others from a job
+                    logger.error("rows cannot be claimed", extra={"batch": batch_id, "rows": len(chunk) - len(kept)})
                 if len(kept) == len(chunk):  # a conflict with another writer, not a lost row: again, a little later
                     tries += 1
                     if tries == CONFLICT_TRIES:
@@ -193,6 +198,16 @@ class Batches:
                 return False
             raise
         return True
+
+    def note_tries(self, batch_id: str, tries: int, first_tried_at: str) -> None:
+        """Write how many tries to bring a batch on count, and when the first of them was."""
+        self._client.update_item(
+            TableName=self.table,
+            Key=to_item({"Id": f"BATCH#{batch_id}"}),
+            UpdateExpression="SET Tries = :tries, FirstTriedAt = :first",
+            ConditionExpression="attribute_exists(Id)",
+            ExpressionAttributeValues=to_item({":tries": tries, ":first": first_tried_at}),
+        )
 
     def finish(self, batch: Batch, *, answered: int | None, now: str, stopped_of: int = 0) -> bool:
         """Collected: the batch is done and its slot free. ``answered``: how many outputs its job gave (None: no job).
@@ -277,4 +292,7 @@ def _batch(item: dict[str, Any]) -> Batch:
         model_package=item["ModelPackage"],
         created_at=item["CreatedAt"],
         updated_at=item["UpdatedAt"],
+        tries=item.get("Tries", 0),
+        first_tried_at=item.get("FirstTriedAt", ""),
+        weights_sha256=item.get("WeightsSHA256", ""),
     )

@@ -91,6 +91,10 @@ class Champions:
         """Note that every result of a withdrawn version is marked."""
         self._client.update_item(TableName=self._table, **_unmarked("DELETE", model_package))
 
+    def mark_again(self, model_package: str) -> None:
+        """Note that some results of a withdrawn version may not be marked: the sweep looks at all of them."""
+        self._client.update_item(TableName=self._table, **_unmarked("ADD", model_package))
+
     def move(self, to: Champion, current: Champion | None, withdrawal: Withdrawal | None = None) -> bool:
         """Make ``to`` the champion, if ``current`` still is (None: nobody); False when another came between.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,13 @@ from botocore.exceptions import ClientError
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import Retry
 from functions.domain.row import NAMES, Row, Status
+from functions.telemetry import facts, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+HELD = "#Status = :batched AND BatchId = :batch"
+TRY_ATTRIBUTES = (NAMES["collect_tries"], NAMES["collect_tried_at"])
 BATCH_GET = 100  # the most keys of one BatchGetItem
 # What a row loses when it waits again: its job and its result. The result document stays in its bucket.
 RESULT_ATTRIBUTES = (
@@ -84,7 +87,7 @@ class Index:
         return Row.from_json(from_item(answer["Item"])) if "Item" in answer else None
 
     def get_many(self, upload_ids: Iterable[str]) -> dict[str, Row]:
-        """The rows of many Uploads by id, strongly consistent; ids without a row are left out."""
+        """The rows of many Uploads by id, strongly consistent; ids without one are left out."""
         ids = list(dict.fromkeys(upload_ids))
         rows: dict[str, Row] = {}
         for start in range(0, len(ids), BATCH_GET):
@@ -93,8 +96,7 @@ class Index:
             while keys:
                 request: Any = {self.table: {"Keys": keys, "ConsistentRead": True}}
                 answer = self._client.batch_get_item(RequestItems=request)
-                found = (Row.from_json(from_item(item)) for item in answer["Responses"].get(self.table, []))
-                rows.update((row.upload_id, row) for row in found)
+                rows.update((row.upload_id, row) for row in _readable(answer["Responses"].get(self.table, [])))
                 keys = unprocessed_keys(answer, self.table)
                 if keys:  # throttled: botocore does not retry what a successful answer leaves out
                     time.sleep(pause)
@@ -132,7 +134,17 @@ class Index:
         if start:
             request["ExclusiveStartKey"] = start
         answer = self._client.query(**request)
-        return Page([Row.from_json(from_item(item)) for item in answer["Items"]], answer.get("LastEvaluatedKey"))
+        return Page(list(_readable(answer["Items"])), answer.get("LastEvaluatedKey"))
+
+    def every(self, index: IndexName, value: str) -> Iterator[Row]:
+        """The rows of all pages, newest first."""
+        start = None
+        while True:
+            page = self.query(index, value, start=start)
+            yield from page.rows
+            start = page.next
+            if start is None:
+                return
 
     def pending(self, at_most: int) -> list[Row]:
         """The oldest pending rows, oldest first."""
@@ -164,7 +176,7 @@ class Index:
     def hand_back(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
         """Make a row that ``batch_id`` holds Pending again; False when the batch holds it no more."""
         changes: dict[str, Any] = {"Status": Status.PENDING, "Attempt": retry.attempt, "UpdatedAt": now}
-        remove = ["BatchId", "TransformJobName"]
+        remove = ["BatchId", "TransformJobName", *TRY_ATTRIBUTES]
         if retry.retry_group:
             changes["RetryGroup"] = retry.retry_group
         else:
@@ -178,8 +190,22 @@ class Index:
 
         This condition is what makes collecting twice, or late, change nothing.
         """
-        condition = "#Status = :batched AND BatchId = :batch"
-        return self._change(upload_id, changes, remove, condition, {":batched": Status.BATCHED, ":batch": batch_id})
+        values = {":batched": Status.BATCHED, ":batch": batch_id}
+        return self._change(upload_id, changes, remove, HELD, values)
+
+    def note_try(self, row: Row, batch_id: str, now: str, before: str) -> bool:
+        """Count a try to settle a row alone, before it is made: one in which the function dies is counted too.
+
+        False when the batch holds the row no more, or another function began a try later than ``before``.
+        """
+        condition = f"{HELD} AND (attribute_not_exists(#CollectTriedAt) OR #CollectTriedAt < :before)"
+        changes = {NAMES["collect_tries"]: (row.collect_tries or 0) + 1, NAMES["collect_tried_at"]: now}
+        values = {":batched": Status.BATCHED, ":batch": batch_id, ":before": before}
+        return self._change(row.upload_id, changes, (), condition, values)
+
+    def forgive_try(self, row: Row, batch_id: str) -> None:
+        """Take the last counted try back: it was AWS's trouble that ended it. ``row`` is as it was before the try."""
+        self.leave_batch(row.upload_id, batch_id, {NAMES["collect_tries"]: row.collect_tries or 0})
 
     def mark_withdrawn(self, upload_id: str, model_package: str, withdrawn_at: str) -> bool:
         """Mark a result of a withdrawn version; False when it is marked already, or the version's result no more."""
@@ -224,3 +250,12 @@ class Index:
                 return False
             raise
         return True
+
+
+def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    """The rows in some items. An item that is no row, as a person may leave one behind, must not hide the others."""
+    for item in items:
+        try:
+            yield Row.from_json(from_item(item))
+        except (KeyError, ValueError, TypeError) as error:
+            logger.error("an item is not a row", extra={"upload": item.get("UploadId"), **facts(error)})

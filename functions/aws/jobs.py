@@ -16,6 +16,7 @@ from functions.telemetry import logger
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
+MOST_REASON = 1024  # characters of a job's FailureReason, as SageMaker documents it: a row keeps them
 # Told by SageMaker while the account has no room: the batch waits in its slot and the sweep tries again.
 NO_ROOM = frozenset({"ResourceLimitExceeded", "ThrottlingException", "Throttling", "ServiceUnavailable"})
 # Told for a request that will never be taken as it is: its model is gone, say.
@@ -103,7 +104,7 @@ class Jobs:
             if found is None and not taken:
                 logger.error("transform job refused", extra={"transform_job": name, "reason": str(error)})
                 return Creation.REFUSED
-            if found is None or found.manifest_uri != self._manifest_uri(batch_id):
+            if found is None or not self.reads(found, batch_id):
                 raise RuntimeError(
                     f"A transform job {name} exists that does not read batch {batch_id}. Two stacks share the job name "
                     "prefix; give each stage its own."
@@ -122,7 +123,7 @@ class Jobs:
         return TransformJob(
             name=name,
             status=JobStatus(answer["TransformJobStatus"]),
-            failure_reason=answer.get("FailureReason", ""),
+            failure_reason=answer.get("FailureReason", "")[:MOST_REASON],
             manifest_uri=source["S3Uri"],
             ended_at=answer.get("TransformEndTime"),
         )
@@ -134,6 +135,10 @@ class Jobs:
         except ClientError as error:
             if error_code(error) != "ValidationException":
                 raise
+
+    def reads(self, job: TransformJob, batch_id: str) -> bool:
+        """Whether a job is the one of this batch: it reads the batch's manifest."""
+        return job.manifest_uri == self._manifest_uri(batch_id)
 
     def _manifest_uri(self, batch_id: str) -> str:
         return f"s3://{self._work_bucket}/{layout.manifest_key(batch_id)}"

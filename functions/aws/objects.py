@@ -13,13 +13,17 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain import layout
-from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MOST_DELETES = 1000  # of one DeleteObjects
+MOST_DOCUMENT_BYTES = (
+    1024**2
+)  # of a manifest or a result; a manifest of 10,000 uploads, the most of a batch, has 600 KB
+MOST_RUN_DOCUMENT_BYTES = 64 * 1024**2  # of what a training run writes: a snapshot names up to 50,000 slices
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
 
 
@@ -87,19 +91,37 @@ def hex_of(checksum: str) -> str:
 
 
 class Documents:
-    """JSON documents and outputs in one bucket."""
+    """JSON documents and outputs in one bucket; what is read of one has a bound, in ``most_bytes``."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, most_bytes: int = MOST_DOCUMENT_BYTES) -> None:
         self._client = client
         self.bucket = bucket
+        self._most_bytes = most_bytes
 
     def read(self, key: str) -> Any:
-        """One JSON document."""
-        return json.loads(self.read_bytes(key))
+        """One JSON document; raises MalformedDocument for one that is longer than the bound, or is not JSON."""
+        body = self.read_bytes(key)
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise MalformedDocument(f"The document is not JSON: {type(error).__name__}.") from error
 
     def read_bytes(self, key: str) -> bytes:
-        """One object's bytes."""
-        return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        """One object's bytes; raises MalformedDocument for more than the bound."""
+        body = self.read_start(key, self._most_bytes + 1)
+        if len(body) > self._most_bytes:
+            raise MalformedDocument(f"The document has more than {self._most_bytes:,} bytes.")
+        return body
+
+    def read_start(self, key: str, length: int) -> bytes:
+        """The first ``length`` bytes of an object; all, if it has no more."""
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{length - 1}")
+        except ClientError as error:
+            if error_code(error) == "InvalidRange":  # an empty object has no first byte
+                return b""
+            raise
+        return answer["Body"].read(length)
 
     def write(self, key: str, document: Any) -> None:
         """Write a JSON document, whatever the key has."""

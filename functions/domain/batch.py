@@ -47,7 +47,12 @@ class BatchStatus(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The uploads that one transform job serves; times are ISO 8601."""
+    """The uploads that one transform job serves; times are ISO 8601.
+
+    ``tries`` counts the tries to bring it on that ended in an error of its own, or in the death of the function;
+    ``first_tried_at`` is the first of all ("" for none yet). ``weights_sha256`` is of the model that its job serves
+    ("" where the batch does not say).
+    """
 
     batch_id: str
     status: BatchStatus
@@ -56,6 +61,9 @@ class Batch:
     model_package: str
     created_at: str
     updated_at: str
+    tries: int = 0
+    first_tried_at: str = ""
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,19 +156,21 @@ def after_failure(
     max_attempts: int,
     *,
     stopped: bool = False,
+    malformed: bool = False,
 ) -> Retry | None:
-    """What becomes of a row whose job gave no output for it: a Retry, or None when it has failed for good.
+    """What becomes of a row without an answer from its job: a Retry, or None when it has failed for good.
 
     ``position`` is the row's place in the batch's manifest, ``batch_size`` the manifest's length. A first failure is
     retried together; a batch that keeps failing is split in halves until the poison is alone, which takes log2(n)
-    levels and harms no neighbour. Only an upload that is alone in its batch can fail. A batch whose job was ``stopped``
-    for its length would be stopped again, so it is divided at once, and into more pieces: each stop costs a whole
-    job's time.
+    levels and harms no neighbour. A batch whose job was ``stopped`` for its length would be stopped again, so it is
+    divided at once, and into more pieces: each stop costs a whole job's time. An upload fails when its tries are used
+    and it is alone in its batch, or when its own outputs were ``malformed`` each time: there is no poison to look for
+    then, and a job for each of a thousand such uploads would cost more than the thousand.
     """
     if failure_reason.startswith(INFRASTRUCTURE_REASONS):
         return Retry(attempt=row.attempt, retry_group=row.retry_group)
     attempt = row.attempt + 1
-    if batch_size == 1:
+    if batch_size == 1 or malformed:
         return None if attempt >= max_attempts else Retry(attempt=attempt, retry_group=batch_id)
     if stopped:
         return Retry(attempt=attempt, retry_group=f"{batch_id}-{position * STOPPED_PIECES // batch_size}")

@@ -5,7 +5,7 @@ WetreadError
 ├── HeaderIncomplete     the bytes read so far end before the pixel data: read more
 ├── MalformedEvent       an event that is not what its source documents
 ├── MalformedPrediction  an output that is not prediction/1, or answers for other bytes
-├── MalformedDocument    a snapshot, audit or evaluation that is not what its schema says, or of another run
+├── MalformedDocument    a document of a batch or a run that is not what its schema says, too long, or of another run
 ├── MalformedManifest    labels that cannot be read as a whole
 ├── InvalidRequest       an execution input that cannot be run (domain/request.py)
 ├── InvalidArtifact      a file that is no model artifact (domain/artifact.py)
@@ -44,6 +44,7 @@ class FailureCode(enum.StrEnum):
     NO_OUTPUT = "NoOutput"
     OUTPUT_MISMATCH = "OutputMismatch"
     MALFORMED_PREDICTION = "MalformedPrediction"
+    NOT_COLLECTED = "NotCollected"
 
 
 class WetreadError(Exception):
@@ -77,7 +78,7 @@ class MalformedPrediction(WetreadError):
 
 
 class MalformedDocument(WetreadError):
-    """A document of a training run is not what its schema says, or is one of another run; the message says which."""
+    """A document of a batch or a run is too long, not what its schema says, or another run's; the message says so."""
 
 
 class MalformedManifest(WetreadError):

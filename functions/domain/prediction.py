@@ -1,19 +1,28 @@
-"""The ``prediction/1`` document: what the container answers for one object, read strictly."""
+"""The ``prediction/1`` document: what the container answers for one object, read strictly.
+
+An answer comes from a model that has seen a stranger's bytes. So its size is bounded before it is read, the number of
+its values before it is parsed, and each value before it is kept: what passes fits a row of DynamoDB's 400 KB.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.errors import FailureCode, MalformedPrediction
 
 SCHEMA = "prediction/1"
-MOST_NUMBERS = 1000
+MOST_BYTES = 1024**2  # of an output; 1,000 classes with the longest names take a third of it
+MOST_VALUES = 10_000  # texts, numbers, lists and objects in a document: what bounds the memory that parsing takes
+MOST_NUMBERS = {"Probabilities": 1000, "TimingsMs": 100}
 SUM_TOLERANCE = 1e-3
 DECIMALS = 12  # of a probability; what is smaller is no information, and DynamoDB takes no number below 1e-130
-LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000}  # characters: a row has 400 KB, and an index key 1 KB
+LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000}  # characters: an index key has 1 KB
+LONGEST_NAME = LONGEST["Class"]  # of a class or a timing
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +42,15 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionError:
-    """The container's word that these bytes cannot be read: for good, since the same bytes always fail alike."""
+    """The container's word that these bytes cannot be read: for good, since the same bytes always fail alike.
+
+    ``weights_sha256`` is "" from a container that does not name its model.
+    """
 
     content_sha256: str
     code: str
     message: str
+    weights_sha256: str = ""
 
 
 def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
@@ -46,32 +59,68 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
     Raises MalformedPrediction for anything that is not exactly an answer to those bytes.
     """
     try:
-        document = json.loads(body)
+        document = _load(body)
         if document["Schema"] != SCHEMA:
             raise _malformed("its Schema is another")
-        sha256 = document["ContentSHA256"]
+        sha256 = _digest(document, "ContentSHA256")
         if sha256 != expected_sha256:
             raise MalformedPrediction(
                 FailureCode.OUTPUT_MISMATCH,
-                f"The output answers for bytes {str(sha256)[:12]}…, the upload's are {expected_sha256[:12]}….",
+                f"The output answers for bytes {sha256[:12]}…, the upload's are {expected_sha256[:12]}….",
             )
         if "Error" in document:
             error = document["Error"]
-            return PredictionError(content_sha256=sha256, code=_words(error, "Code"), message=_words(error, "Message"))
+            return PredictionError(
+                content_sha256=sha256,
+                code=_words(error, "Code"),
+                message=_words(error, "Message"),
+                weights_sha256=_digest(document["Model"], "WeightsSHA256") if "Model" in document else "",
+            )
+        probabilities = _numbers(document, "Probabilities", most=1)
         return Prediction(
             content_sha256=sha256,
-            weights_sha256=str(document["Model"]["WeightsSHA256"]),
+            weights_sha256=_digest(document["Model"], "WeightsSHA256"),
             form=_words(document["Model"], "Form") if "Form" in document["Model"] else "",
-            predicted_class=_class_of(document),
-            probabilities=_numbers(document["Probabilities"], most=1),
-            timings_ms=_numbers(document.get("TimingsMs", {}), most=1e9),
+            predicted_class=_class_of(document, probabilities),
+            probabilities=probabilities,
+            timings_ms=_numbers(document, "TimingsMs", most=1e9) if "TimingsMs" in document else {},
         )
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise _malformed(f"it fails with {type(error).__name__}") from error
 
 
-def _class_of(document: Any) -> str:
-    probabilities = _numbers(document["Probabilities"], most=1)
+def check_result(document: Any) -> Any:
+    """A result document that is there already, if a row can hold what it says; raises MalformedPrediction if none."""
+    try:
+        _numbers(document, "TimingsMs", most=1e9)
+        _class_of(document, _numbers(document, "Probabilities", most=1))
+    except (KeyError, TypeError) as error:
+        raise _malformed(f"the result that is there already fails with {type(error).__name__}") from error
+    return document
+
+
+def _load(body: bytes) -> Any:
+    """The document: UTF-8 and JSON as RFC 8259 has it, each name once, of bounded size."""
+    if len(body) > MOST_BYTES:
+        raise _malformed(f"it has more than {MOST_BYTES:,} bytes")
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:  # a value follows one of these, or a name
+        raise _malformed(f"it has more than {MOST_VALUES:,} values")
+    return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, if each name is there once: of two values readers take different ones."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _class_of(document: Any, probabilities: Mapping[str, float]) -> str:
     if not probabilities or abs(sum(probabilities.values()) - 1) > SUM_TOLERANCE:
         raise _malformed(f"its Probabilities sum to {sum(probabilities.values())}, expected 1")
     name = _words(document, "Class")
@@ -80,18 +129,36 @@ def _class_of(document: Any) -> str:
     return name
 
 
+def _digest(document: Mapping[str, Any], name: str) -> str:
+    value = document[name]
+    if not isinstance(value, str) or not SHA256.fullmatch(value):
+        raise _malformed(f"its {name} is not a SHA-256 of 64 hex digits")
+    return value
+
+
 def _words(document: Mapping[str, Any], name: str) -> str:
     words = document[name]
-    if not isinstance(words, str) or not 0 < len(words) <= LONGEST[name]:
+    if not isinstance(words, str) or not _is_short(words, LONGEST[name]):
         raise _malformed(f"its {name} is not a text of 1 to {LONGEST[name]} characters")
     return words
 
 
-def _numbers(values: Mapping[str, Any], most: float) -> dict[str, float]:
-    numbers = {str(name): round(float(value), DECIMALS) for name, value in values.items()}
-    if len(numbers) > MOST_NUMBERS or not all(0 <= number <= most for number in numbers.values()):
-        raise _malformed(f"it holds a number that is not between 0 and {most:g}")
-    return numbers
+def _is_short(text: str, longest: int) -> bool:
+    """Whether a text has 1 to ``longest`` characters, all of Unicode's: JSON can write half of a surrogate pair."""
+    return 0 < len(text) <= longest and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _numbers(document: Mapping[str, Any], name: str, most: float) -> dict[str, float]:
+    """The named numbers in one field of a document, from 0 to ``most``; raises MalformedPrediction for any other."""
+    values = document[name]
+    if not isinstance(values, Mapping) or len(values) > MOST_NUMBERS[name]:
+        raise _malformed(f"its {name} are not at most {MOST_NUMBERS[name]} named numbers")
+    for each, value in values.items():
+        if not _is_short(each, LONGEST_NAME):
+            raise _malformed(f"its {name} have a name that is not of 1 to {LONGEST_NAME} characters")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+            raise _malformed(f"its {name} have a value that is not a number from 0 to {most:g}")
+    return {each: round(float(value), DECIMALS) for each, value in values.items()}
 
 
 def _malformed(what: str) -> MalformedPrediction:

@@ -32,6 +32,8 @@ class Row:
     """One Upload. Times are ISO 8601 UTC with milliseconds; TimingsMs in milliseconds; absent values are None or empty.
 
     ``retry_group`` names the uploads that are tried again together, apart from all others, after a failed job.
+    ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
+    time of the last.
     ``withdrawn_at`` marks a result whose model version was withdrawn; ``requeued_at`` an Upload that is read again.
     """
 
@@ -58,6 +60,8 @@ class Row:
     content_sha256: str | None = None
     attempt: int = 0
     retry_group: str | None = None
+    collect_tries: int | None = None
+    collect_tried_at: str | None = None
     batch_id: str | None = None
     transform_job_name: str | None = None
     model_package: str | None = None

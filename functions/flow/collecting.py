@@ -1,28 +1,45 @@
-"""From an ended transform job to terminal rows: every output is verified, everything without one is tried again."""
+"""From an ended transform job to terminal rows: every output is verified, everything without one is tried again.
+
+No upload keeps another from its answer. A batch whose rows cannot be settled together, because one of them raises an
+error or kills the function each time, is settled row by row, and a row that fails alone ends as NotCollected.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.batches import Batches
 from functions.aws.index import Index
+from functions.aws.items import is_trouble
 from functions.aws.jobs import Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
-from functions.domain import layout, prediction
-from functions.domain.batch import Batch, BatchStatus, after_failure
-from functions.domain.errors import FailureCode, MalformedPrediction
-from functions.domain.prediction import Prediction, PredictionError
-from functions.domain.row import NAMES, Row, Status, timestamp
+from functions.domain import layout
+from functions.domain.batch import Batch, BatchStatus
+from functions.domain.errors import FailureCode, MalformedDocument, MalformedPrediction
+from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
+from functions.flow.settling import NOT_COLLECTED, EndedJob, Settling
+from functions.flow.trying import TOGETHER_TRIES, Trying
 from functions.settings import Metric
+from functions.telemetry import facts, logger
 
-READERS = 16  # outputs read and rows written at once; S3 and DynamoDB wait far longer than they work
+# Outputs read and rows written at once; S3 and DynamoDB wait far longer than they work. Each reader holds an output of
+# at most 1 MiB and what parsing makes of it: tests/functions/flow/test_memory.py measures that all fit the function.
+READERS = 16
 CHUNK = 500  # rows held at once, so that a larger job needs more time and hardly more memory
+ROW_TRIES = 3  # of a row alone
+ALONE_SECONDS = 60  # of rows one at a time, before the function looks at other batches; the next sweep goes on
+# A row that another function began to try so lately is left to it. Less than the minute between two sweeps.
+LEASE_SECONDS = 45
+UNANSWERED = frozenset({FailureCode.JOB_FAILED, FailureCode.NO_OUTPUT})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,194 +60,248 @@ class Outcome:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _EndedJob:
-    """What there is to settle: a job, its batch, the names in its manifest, and the output keys by upload id."""
+@dataclass(kw_only=True)
+class _Tally:
+    """How far collecting has come: statuses written, errors of rows, rows left to others, keys that were deleted.
 
-    batch: Batch
-    job: TransformJob
-    manifest: Sequence[str]
-    outputs: Mapping[str, str]
+    ``answered`` is whether an earlier collector of the batch has found an output.
+    """
 
-    def member(self, position: int) -> str:
-        """The upload id at a position of the manifest."""
-        return layout.upload_of_instance(self.manifest[position])
+    settled: Counter[Status | None] = field(default_factory=Counter)
+    errors: list[Exception] = field(default_factory=list)
+    left: int = 0
+    deleted: set[str] = field(default_factory=set)
+    answered: bool = False
+    reached_rows: bool = False
 
-    def holds(self, row: Row) -> bool:
-        """Whether the row is the batch's: still to be settled, or ended by whoever collected it before."""
-        return row.batch_id == self.batch.batch_id
+    def outcome(self, job: TransformJob | None) -> Outcome:
+        """The rows by status. A job counts as failed once, when its batch is done."""
+        return Outcome(
+            completed=self.settled[Status.COMPLETED],
+            failed=self.settled[Status.FAILED],
+            retried=self.settled[Status.PENDING],
+            jobs_failed=int(job is not None and job.status != JobStatus.COMPLETED),
+        )
+
+    @property
+    def error(self) -> Exception:
+        """The error to report: one that repeats, if there is one, since trouble passes."""
+        return next((error for error in self.errors if not is_trouble(error)), self.errors[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collecting:
-    """Collects ended jobs. A job is believed by its Describe alone, an output by the hash that it carries."""
+    """Collects ended jobs. A job is believed by its Describe alone."""
 
     index: Index
     batches: Batches
     work: Documents
-    results: Documents
     jobs: Jobs
     marking: Marking
+    settling: Settling
+    trying: Trying
     job_name_prefix: str
-    max_attempts: int
     clock: Callable[[], datetime]
 
     def collect(self, job_name: str) -> Outcome | None:
-        """Bring every row of an ended job on; None when there is nothing to do (not ours, not ended, done before)."""
+        """Bring every row of an ended job on; None when there is nothing to do (not ours, not ended, done before).
+
+        A batch that failed as a whole is left to the sweep, which takes it row by row once a minute. Its messages
+        would come back until they are dead letters.
+        """
+        batch = self._open_batch(job_name)
+        if batch and batch.tries >= TOGETHER_TRIES:
+            logger.warning("batch left to the sweep", extra={"batch": batch.batch_id, "tries": batch.tries})
+            return None
+        return self._try_to_collect(batch, job_name) if batch else None
+
+    def collect_alone(self, job_name: str) -> Outcome | None:
+        """The same for a batch that failed as a whole: row by row."""
+        batch = self._open_batch(job_name)
+        return self._try_to_collect(batch, job_name) if batch else None
+
+    def _open_batch(self, job_name: str) -> Batch | None:
+        """The batch of one of our jobs, while it has rows to settle."""
         batch_id = layout.batch_of_job(self.job_name_prefix, job_name)
         batch = self.batches.get(batch_id) if batch_id else None
-        if batch is None or batch.status not in {BatchStatus.READY, BatchStatus.SUBMITTED}:
-            return None
+        return batch if batch and batch.status in {BatchStatus.READY, BatchStatus.SUBMITTED} else None
+
+    def _try_to_collect(self, batch: Batch, job_name: str) -> Outcome | None:
         job = self.jobs.describe(job_name)
         if job is None or not job.status.ended:
             return None
-        outcome, outputs = self._collect_rows(batch, job)
-        self._mark_if_withdrawn(batch)
-        stopped_of = len(self._manifest(batch)) if job.status == JobStatus.STOPPED else 0
-        self.batches.finish(batch, answered=outputs, stopped_of=stopped_of, now=timestamp(self.clock()))
-        return outcome
+        self.trying.begin(batch)
+        try:
+            return self._collect(batch, job)
+        except Exception as error:
+            self.trying.ended(batch, error)
+            raise
 
-    def _collect_rows(self, batch: Batch, job: TransformJob) -> tuple[Outcome, int]:
-        """Settle each upload of the manifest that the batch still holds; also return how many outputs there are.
+    def give_back(self, batch: Batch, rows: Sequence[Row]) -> Outcome:
+        """Let go of a batch that cannot be brought on: each row that it holds waits again, in halves, or has failed.
+
+        A row that cannot be written even then is left behind, since all others wait for the slot; its error is raised
+        once all is done.
+        """
+        tally, problem = _Tally(), MalformedPrediction(FailureCode.NOT_COLLECTED, NOT_COLLECTED)
+        for position, row in enumerate(rows):
+            try:
+                tally.settled[self.settling.again(row, position, len(rows), batch, problem)] += 1
+            except Exception as error:
+                if is_trouble(error):
+                    raise
+                logger.error("row left behind", extra={"batch": batch.batch_id, "upload": row.upload_id})
+                tally.errors.append(error)
+        if self.marking.champions.withdrawal(batch.model_package):
+            self.marking.champions.mark_again(batch.model_package)  # some rows may have ended before
+        self.work.delete(list(self.work.keys(layout.output_prefix(self._job_of(batch)))))
+        self.batches.finish(batch, answered=0, now=timestamp(self.clock()))
+        if tally.errors:
+            raise tally.error
+        return tally.outcome(None)
+
+    def _job_of(self, batch: Batch) -> str:
+        return layout.job_name(self.job_name_prefix, batch.batch_id)
+
+    def _collect(self, batch: Batch, job: TransformJob) -> Outcome:
+        """Settle each upload of the manifest that the batch still holds, then mark, clean up, and free the slot.
 
         What is settled stays settled: who collects after a death in the midst goes on with what is left.
         """
-        keys = self.work.keys(layout.output_prefix(job.name))
+        keys = list(self.work.keys(layout.output_prefix(job.name)))
         outputs = {upload: key for key in keys if (upload := layout.upload_of_output(key))}
-        ended = _EndedJob(batch=batch, job=job, manifest=self._manifest(batch), outputs=outputs)
-        settled: Counter[Status | None] = Counter()
-        errors: list[Exception] = []
+        ended = EndedJob(batch=batch, job=job, manifest=self._manifest(batch), outputs=outputs)
+        tally = _Tally()
+        if batch.tries < TOGETHER_TRIES:
+            self._together(ended, tally)
+        else:
+            self._one_by_one(ended, tally)
+        if tally.errors:  # each neighbour is settled; the batch stays open and is tried again for the rest
+            raise tally.error
+        if tally.left:
+            self.trying.forgive(batch)
+            return tally.outcome(None)
+        self._mark_if_withdrawn(ended)
+        # What is left is of rows that wait again, for the answer of another job: nobody reads these any more.
+        self.work.delete([key for key in keys if key not in tally.deleted])
+        self.batches.finish(
+            batch,
+            answered=len(keys) or int(tally.answered),
+            stopped_of=len(ended.manifest) if ended.stopped else 0,
+            now=timestamp(self.clock()),
+        )
+        return tally.outcome(job)
+
+    def _together(self, ended: EndedJob, tally: _Tally) -> None:
+        """Settle the rows many at a time."""
         with ThreadPoolExecutor(READERS) as pool:
-            for chunk in _chunks(len(ended.manifest)):
+            for chunk in _chunks(range(len(ended.manifest))):
                 try:
-                    settled.update(self._settle_chunk(ended, chunk, pool.map, errors))
+                    self._settle_chunk(ended, chunk, tally, self.settling.settle, pool.map)
                 except Exception as error:
-                    errors.append(error)
-        if errors:  # each neighbour is settled; the batch stays open and the message comes again for the rest
-            raise errors[0]
-        return Outcome(
-            completed=settled[Status.COMPLETED],
-            failed=settled[Status.FAILED],
-            retried=settled[Status.PENDING],
-            jobs_failed=int(job.status != JobStatus.COMPLETED),
-        ), len(outputs)
+                    tally.errors.append(error)
+
+    def _one_by_one(self, ended: EndedJob, tally: _Tally) -> None:
+        """Settle the rows one at a time, those first that were tried alone least.
+
+        So a row in which the function dies lets all others pass before it is tried again.
+        """
+        until = self.clock() + timedelta(seconds=ALONE_SECONDS)
+        positions: Sequence[int] = range(len(ended.manifest))
+        for tries in range(ROW_TRIES + 1):
+            later: list[int] = []
+
+            def settle(
+                ended: EndedJob, position: int, row: Row, tries: int = tries, later: list[int] = later
+            ) -> Status | None:
+                if (row.collect_tries or 0) > tries:
+                    later.append(position)
+                elif self.clock() > until:
+                    tally.left += 1
+                else:
+                    return self._settle_alone(ended, position, row, tally)
+                return None
+
+            for chunk in _chunks(positions):
+                self._settle_chunk(ended, chunk, tally, settle, map)
+            positions = later
 
     def _settle_chunk(
-        self, ended: _EndedJob, chunk: range, at_once: Callable[..., Iterable[Any]], errors: list[Exception]
-    ) -> list[Status | None]:
-        """Settle the uploads at some positions of the manifest, and delete the copies of all there that have ended.
+        self,
+        ended: EndedJob,
+        chunk: Sequence[int],
+        tally: _Tally,
+        settle: Callable[[EndedJob, int, Row], Status | None],
+        at_once: Callable[..., Iterable[Any]],
+    ) -> None:
+        """Settle the uploads at some positions of the manifest; delete copies and outputs of all there that have ended.
 
         Those too that an earlier collector has ended: it may have died before it deleted them.
         """
         rows = self.index.get_many(ended.member(position) for position in chunk)
         held = [(position, row) for position in chunk if (row := rows.get(ended.member(position))) and ended.holds(row)]
 
-        def settle(place: tuple[int, Row]) -> Status | None:
+        def try_to_settle(place: tuple[int, Row]) -> Status | None:
             try:
-                return self._settle(ended, *place)
+                return settle(ended, *place)
             except Exception as error:
-                errors.append(error)
+                tally.errors.append(error)
                 return None
 
         waiting = [(position, row) for position, row in held if row.status == Status.BATCHED]
-        settled: list[Status | None] = list(at_once(settle, waiting))
+        settled: list[Status | None] = list(at_once(try_to_settle, waiting))
+        tally.settled.update(settled)
+        tally.answered |= any(row.status.terminal and row.code not in UNANSWERED for _, row in held)
         over = [position for position, row in held if row.status.terminal]
         over += [position for (position, _), now in zip(waiting, settled, strict=True) if now and now.terminal]
-        self.work.delete([layout.instance_key(ended.manifest[position]) for position in over])
-        return settled
+        outputs = [ended.outputs[one] for one in map(ended.member, over) if one in ended.outputs]
+        self.work.delete([layout.instance_key(ended.manifest[position]) for position in over] + outputs)
+        tally.deleted.update(outputs)
 
-    def _mark_if_withdrawn(self, batch: Batch) -> None:
+    def _settle_alone(self, ended: EndedJob, position: int, row: Row, tally: _Tally) -> Status | None:
+        """Settle a row whose try is counted before it is made; give it up after the last."""
+        batch, tries, now = ended.batch, row.collect_tries or 0, self.clock()
+        if tries >= ROW_TRIES:
+            return self.settling.give_up(row, batch)
+        before = timestamp(now - timedelta(seconds=LEASE_SECONDS))
+        if not self.index.note_try(row, batch.batch_id, timestamp(now), before):
+            tally.left += 1
+            return None
+        if not tally.reached_rows:  # from here on the rows are counted, not the batch
+            self.trying.forgive(batch)
+            tally.reached_rows = True
+        try:
+            return self.settling.settle(ended, position, row)
+        except Exception as error:
+            logger.error("row not settled", extra={"upload": row.upload_id, "tries": tries + 1, **facts(error)})
+            if self.trying.passes(batch, error):
+                with suppress(ClientError, BotoCoreError):
+                    self.index.forgive_try(row, batch.batch_id)
+            elif tries + 1 >= ROW_TRIES:
+                return self.settling.give_up(row, batch)
+            raise
+
+    def _mark_if_withdrawn(self, ended: EndedJob) -> None:
         """Mark the batch's results if its version was withdrawn while the job ran.
 
         Every row has left the batch by now, whoever collected it. So either the withdrawal is seen here, or it comes
         later and finds them all.
         """
-        withdrawal = self.marking.champions.withdrawal(batch.model_package)
+        withdrawal = self.marking.champions.withdrawal(ended.batch.model_package)
         if withdrawal:
-            members = list(map(layout.upload_of_instance, self._manifest(batch)))
-            for chunk in _chunks(len(members)):
-                rows = self.index.get_many(members[position] for position in chunk)
+            for chunk in _chunks(range(len(ended.manifest))):
+                rows = self.index.get_many(map(ended.member, chunk))
                 self.marking.mark_rows(rows.values(), withdrawal)
 
     def _manifest(self, batch: Batch) -> list[str]:
         """The entries of a batch's manifest, without its prefix."""
-        entries: list[str] = self.work.read(layout.manifest_key(batch.batch_id))[1:]
-        return entries
-
-    def _settle(self, ended: _EndedJob, position: int, row: Row) -> Status | None:
-        """One row's next status, written; None when the batch does not hold the row any more."""
-        batch, job, output_key = ended.batch, ended.job, ended.outputs.get(row.upload_id)
-        try:
-            if output_key is None:
-                raise MalformedPrediction(*_no_output(job))
-            answer = prediction.parse(self.work.read_bytes(output_key), row.content_sha256 or "")
-        except MalformedPrediction as problem:
-            retry = after_failure(
-                row,
-                position,
-                len(ended.manifest),
-                batch.batch_id,
-                job.failure_reason,
-                self.max_attempts,
-                stopped=job.status == JobStatus.STOPPED,
-            )
-            if retry is None:
-                return self._fail(row, batch, problem.code, problem.reason)
-            back = self.index.hand_back(row, batch.batch_id, retry, timestamp(self.clock()))
-            return Status.PENDING if back else None
-        if isinstance(answer, PredictionError):
-            return self._fail(row, batch, answer.code, answer.message)
-        return self._complete(row, batch, answer)
-
-    def _complete(self, row: Row, batch: Batch, answer: Prediction) -> Status | None:
-        result_id = layout.prediction_id(answer.content_sha256, batch.model_package, answer.weights_sha256)
-        key = layout.prediction_key(result_id)
-        document = _result(answer, batch)
-        if not self.results.write_once(key, document):
-            document = self.results.read(key)  # the same bytes were read before by the same model: one answer
-        changes = {
-            NAMES["model_package"]: batch.model_package,
-            NAMES["predicted_class"]: document["Class"],
-            NAMES["probabilities"]: document["Probabilities"],
-            NAMES["timings_ms"]: document["TimingsMs"],
-            NAMES["prediction_key"]: key,
-        }
-        return self._end(row, batch, Status.COMPLETED, changes)
-
-    def _fail(self, row: Row, batch: Batch, code: str, reason: str) -> Status | None:
-        changes = {
-            NAMES["code"]: code,
-            NAMES["reason"]: reason,
-            NAMES["model_package"]: batch.model_package,
-        }
-        return self._end(row, batch, Status.FAILED, changes)
-
-    def _end(self, row: Row, batch: Batch, status: Status, changes: Mapping[str, Any]) -> Status | None:
-        now = timestamp(self.clock())
-        values = {"Status": status, NAMES["updated_at"]: now, NAMES["completed_at"]: now, **changes}
-        return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, ["RetryGroup"]) else None
+        document = self.work.read(layout.manifest_key(batch.batch_id))
+        names: list[str] = document[1:] if isinstance(document, list) else []
+        if not names or not all(isinstance(name, str) for name in names):
+            raise MalformedDocument(f"The manifest of batch {batch.batch_id} is not a list of names.")
+        return names
 
 
-def _chunks(count: int) -> Iterator[range]:
-    """The positions from 0 to ``count``, some at a time."""
-    return (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
-
-
-def _no_output(job: TransformJob) -> tuple[FailureCode, str]:
-    if job.failure_reason:
-        return FailureCode.JOB_FAILED, f"The transform job {job.name} ended {job.status}: {job.failure_reason}"
-    return FailureCode.NO_OUTPUT, f"The transform job {job.name} ended {job.status} without an output for this object."
-
-
-def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
-    """The result document: what the bytes, the model and its configuration determine, and how long it took."""
-    return {
-        "Schema": prediction.SCHEMA,
-        "ContentSHA256": answer.content_sha256,
-        "ModelPackage": batch.model_package,
-        "WeightsSHA256": answer.weights_sha256,
-        "Form": answer.form,
-        "Class": answer.predicted_class,
-        "Probabilities": dict(answer.probabilities),
-        "TimingsMs": dict(answer.timings_ms),
-    }
+def _chunks(positions: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The positions, some at a time."""
+    return (positions[start : start + CHUNK] for start in range(0, len(positions), CHUNK))

@@ -26,13 +26,8 @@ class Marking:
 
     def results(self, model_package: str) -> Iterator[Row]:
         """Every row that a version completed, newest first."""
-        start = None
-        while True:
-            page = self.index.query(IndexName.BY_MODEL, model_package, start=start)
-            yield from (row for row in page.rows if row.status == Status.COMPLETED)
-            start = page.next
-            if start is None:
-                return
+        rows = self.index.every(IndexName.BY_MODEL, model_package)
+        return (row for row in rows if row.status == Status.COMPLETED)
 
     def mark(self, model_package: str) -> int:
         """Mark the results of a withdrawn version that are not marked yet; return how many. None for another one."""
@@ -50,12 +45,24 @@ class Marking:
             return sum(pool.map(mark, unmarked))
 
     def finish(self, now: datetime) -> int:
-        """Mark what was missed of the versions that were withdrawn a while ago; return how many rows."""
-        marked = 0
+        """Mark what was missed of the versions that were withdrawn a while ago; return how many rows.
+
+        A version that cannot be marked keeps no other from it: the first error is raised once all were tried.
+        """
+        marked, errors = 0, []
         for model_package in self.champions.unmarked():
-            withdrawal = self.champions.withdrawal(model_package)
-            if withdrawal and (now - moment_of(withdrawal.withdrawn_at)).total_seconds() < SETTLED_SECONDS:
-                continue
-            marked += self.mark(model_package)
-            self.champions.all_marked(model_package)
+            try:
+                marked += self._finish(model_package, now)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return marked
+
+    def _finish(self, model_package: str, now: datetime) -> int:
+        withdrawal = self.champions.withdrawal(model_package)
+        if withdrawal and (now - moment_of(withdrawal.withdrawn_at)).total_seconds() < SETTLED_SECONDS:
+            return 0
+        marked = self.mark(model_package)
+        self.champions.all_marked(model_package)
         return marked

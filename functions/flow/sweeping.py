@@ -1,10 +1,11 @@
-"""The net under every lost event: finishes what was left half-made, then dispatches and measures."""
+"""The net under every lost event: measures, dispatches, then finishes what was left half-made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
@@ -13,12 +14,15 @@ from functions.aws.jobs import Jobs
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
-from functions.domain.row import Status, moment_of
+from functions.domain.row import Status, moment_of, timestamp
 from functions.flow.collecting import Collecting, Outcome
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
+from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
 from functions.settings import Metric
 from functions.telemetry import facts, logger
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,10 @@ class Swept:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweeping:
-    """Looks at every slot: an unfinished batch holds one. Repairs only what has been still for ``stale_seconds``."""
+    """Looks at every slot: an unfinished batch holds one. Repairs only what has been still for ``stale_seconds``.
+
+    ``report`` takes metrics as they come, so that a sweep that dies has said what it saw.
+    """
 
     dispatching: Dispatching
     collecting: Collecting
@@ -50,18 +57,27 @@ class Sweeping:
     jobs: Jobs
     marking: Marking
     ticks: Ticks
+    trying: Trying
+    report: Callable[[Mapping[Metric, float]], None]
     stale_seconds: int
     max_job_seconds: int
     clock: Callable[[], datetime]
 
     def run(self) -> Swept:
-        """Sweep once."""
-        unfinished = [batch for batch_id in self.batches.holders().values() if (batch := self.batches.get(batch_id))]
-        repairs = [self._try_to_mend(batch) for batch in unfinished]
+        """Sweep once.
+
+        What is measured is reported first, then dispatch, and then batches are mended, those first that failed least:
+        whatever a batch does to the function, it hides no alarm and keeps neither new uploads nor other batches.
+        """
+        gauges = self._try("nothing measured", self._gauges)
+        self.report(gauges or {})
+        started = self._try("nothing dispatched", self.dispatching.run)
+        submitted = {Metric.JOBS_SUBMITTED: float(len(started or ()))}
+        self.report(submitted)
+        repairs = [self._try_to_mend(batch) for batch in self._unfinished()]
         mended = sum(repair.done for repair in repairs)
         if mended:
             self.ticks.send(self.clock())
-        started = self._try_to_dispatch()
         collected = [repair.outcome for repair in repairs if repair.outcome]
         total = Outcome(
             completed=sum(one.completed for one in collected),
@@ -69,36 +85,39 @@ class Sweeping:
             retried=sum(one.retried for one in collected),
             jobs_failed=sum(one.jobs_failed for one in collected),
         )
-        counts = {Metric.SWEEP_REPAIRS: float(mended), Metric.JOBS_SUBMITTED: float(len(started or ()))}
-        failures = sum(repair.failed for repair in repairs) + (started is None) + (not self._try_to_mark())
-        return Swept(measured=self._gauges() | counts | total.metrics(), failures=failures)
+        counts = {Metric.SWEEP_REPAIRS: float(mended), **total.metrics()}
+        self.report(counts)
+        failures = sum(repair.failed for repair in repairs) + (gauges is None) + (started is None)
+        failures += not self._try_to_mark()
+        return Swept(measured=(gauges or {}) | submitted | counts, failures=failures)
+
+    def _unfinished(self) -> list[Batch]:
+        """The batches that hold slots, those first that failed least."""
+        batches = [self.batches.get(batch_id) for batch_id in self.batches.holders().values()]
+        return sorted((batch for batch in batches if batch), key=lambda batch: batch.tries)
+
+    def _try(self, problem: str, work: Callable[[], T]) -> T | None:
+        """What ``work`` returns; None when it failed, which must keep nothing else from being done."""
+        try:
+            return work()
+        except Exception as error:
+            logger.error(problem, extra=facts(error))
+            return None
 
     def _try_to_mend(self, batch: Batch) -> Repair:
         """A batch that cannot be mended must not keep the others from it."""
         try:
             return self._mend(batch)
         except Exception as error:
-            logger.error("batch not mended", extra={"batch": batch.batch_id, **facts(error)})
+            logger.error("batch not mended", extra={"batch": batch.batch_id, "tries": batch.tries, **facts(error)})
             return Repair(failed=True)
-
-    def _try_to_dispatch(self) -> list[str] | None:
-        """Start the jobs that the policy wants; None when that failed."""
-        try:
-            return self.dispatching.run()
-        except Exception as error:
-            logger.error("nothing dispatched", extra=facts(error))
-            return None
 
     def _try_to_mark(self) -> bool:
         """Mark what nobody else has marked of withdrawn versions; False when that failed."""
-        try:
-            marked = self.marking.finish(self.clock())
-        except Exception as error:
-            logger.error("results of a withdrawn version not marked", extra=facts(error))
-            return False
+        marked = self._try("results of a withdrawn version not marked", lambda: self.marking.finish(self.clock()))
         if marked:
             logger.info("results marked as withdrawn", extra={"rows": marked})
-        return True
+        return marked is not None
 
     def _mend(self, batch: Batch) -> Repair:
         """Bring one unfinished batch on if it stands still."""
@@ -109,24 +128,60 @@ class Sweeping:
             return self._watch(batch)
         if not self._still(moment_of(batch.updated_at)):
             return Repair()
-        return Repair(done=True) if self.dispatching.resume(batch) else self._collect(batch)
+        if batch.tries >= MOST_TRIES:
+            return self._give_back(batch)
+        return Repair(done=True) if self._resume(batch) else self._collect(batch)
+
+    def _resume(self, batch: Batch) -> bool:
+        """Carry a batch on whose dispatcher died; whether its job exists now."""
+        self.trying.begin(batch)
+        try:
+            resumed = self.dispatching.resume(batch)
+        except Exception as error:
+            self.trying.ended(batch, error)
+            raise
+        self.trying.succeeded(batch)
+        return resumed
 
     def _watch(self, batch: Batch) -> Repair:
         """A Submitted batch: stop a job that runs too long, collect one whose last event was lost."""
         name = layout.job_name(self.dispatching.job_name_prefix, batch.batch_id)
         job = self.jobs.describe(name)
         submitted = moment_of(batch.updated_at)
+        overdue = (self.clock() - submitted).total_seconds() >= self.max_job_seconds
+        if job is None and overdue:  # it was created, and is not to be found
+            return self._give_back(batch)
         if job is None or job.status.ended:
             ended = job.ended_at if job and job.ended_at else submitted
             return self._collect(batch) if self._still(ended) else Repair()
-        if (self.clock() - submitted).total_seconds() < self.max_job_seconds:
+        if not overdue:
             return Repair()
         self.jobs.stop(name)
         return Repair(done=True)
 
     def _collect(self, batch: Batch) -> Repair:
-        outcome = self.collecting.collect(layout.job_name(self.dispatching.job_name_prefix, batch.batch_id))
+        if batch.tries >= MOST_TRIES:
+            return self._give_back(batch)
+        name = layout.job_name(self.dispatching.job_name_prefix, batch.batch_id)
+        together = batch.tries < TOGETHER_TRIES
+        outcome = self.collecting.collect(name) if together else self.collecting.collect_alone(name)
         return Repair(done=outcome is not None, outcome=outcome)
+
+    def _give_back(self, batch: Batch) -> Repair:
+        """Let go of a batch that failed each time, if it has no job that runs: its slot is free for others.
+
+        The fence is closed first. The index shows what the batch owns a while later, when it stands still again.
+        """
+        now = timestamp(self.clock())
+        if self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, now):
+            return Repair()
+        job = self.jobs.describe(layout.job_name(self.dispatching.job_name_prefix, batch.batch_id))
+        if job and not job.status.ended and self.jobs.reads(job, batch.batch_id):
+            self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, now)
+            return Repair(done=True)
+        owned = [row for row in self.index.every(IndexName.BY_STATUS, Status.BATCHED) if row.batch_id == batch.batch_id]
+        logger.error("batch given back", extra={"batch": batch.batch_id, "rows": len(owned), "tries": batch.tries})
+        return Repair(done=True, outcome=self.collecting.give_back(batch, owned))
 
     def _still(self, since: datetime) -> bool:
         return (self.clock() - since).total_seconds() >= self.stale_seconds

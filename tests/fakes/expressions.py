@@ -93,10 +93,10 @@ class Expression:
             assert self._next() == "AND"
             high = self._operand(item)
             return left is not None and _plain(low) <= _plain(left) <= _plain(high)
+        assert operator in {"=", "<"}, operator
         right = self._operand(item)
         if operator == "<":
-            return left is not None and bool(_plain(left) < _plain(right))
-        assert operator == "=", operator
+            return left is not None and _plain(left) < _plain(right)
         return left is not None and left == right
 
     def _operand(self, item: Item) -> Any:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 from tests.fakes.wire import client_error
 
 
 class FakeS3:
-    """``objects[bucket, key]`` is the newest body; ``versions[bucket, key, version]`` every body of a version."""
+    """``objects[bucket, key]`` is the newest body; ``versions[bucket, key, version]`` every body of a version.
+
+    ``reading(key)`` is called before an object is read, ``deleting(key)`` before one is deleted; both may raise.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
@@ -20,15 +24,20 @@ class FakeS3:
         self.bytes_read = 0
         self.reads = 0
         self.copies = 0
+        self.reading: Callable[[str], None] = lambda _key: None
+        self.deleting: Callable[[str], None] = lambda _key: None
 
     def add_version(self, bucket: str, key: str, version: str, body: bytes) -> None:
         self.objects[bucket, key] = self.versions[bucket, key, version] = body
         self.newest[bucket, key] = version
 
     def get_object(self, **request: Any) -> Any:
+        self.reading(request["Key"])
         body = self._body(request["Bucket"], request["Key"], request.get("VersionId"))
         if "Range" in request:
             first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
+            if first >= len(body):
+                raise client_error("InvalidRange", "The requested range is not satisfiable")
             body = body[first : last + 1]
         self.bytes_read += len(body)
         self.reads += 1
@@ -51,7 +60,9 @@ class FakeS3:
         return {}
 
     def delete_objects(self, **request: Any) -> Any:
+        assert len(request["Delete"]["Objects"]) <= 1000
         for entry in request["Delete"]["Objects"]:
+            self.deleting(entry["Key"])
             self.objects.pop((request["Bucket"], entry["Key"]), None)
             self.newest.pop((request["Bucket"], entry["Key"]), None)
         return {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.aws.cohorts import Cohorts
-from functions.aws.objects import Documents
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.aws.registry import Registry
 from functions.domain import layout
 from functions.domain.leakage import AcquisitionLimits
@@ -48,7 +48,7 @@ class Workflow:
     def __init__(self, world: World | None = None, approval: Approval = Approval.AUTO) -> None:
         self.world = world = world or World()
         s3, sagemaker = world.clients["s3"], world.clients["sagemaker"]
-        self.documents = Documents(s3, TRAINING)
+        self.documents = Documents(s3, TRAINING, MOST_RUN_DOCUMENT_BYTES)
         self.registry = Registry(
             s3=s3,
             sagemaker=sagemaker,

@@ -26,7 +26,10 @@ from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.intake import Intake
 from functions.flow.marking import Marking
+from functions.flow.settling import Settling
 from functions.flow.sweeping import Sweeping
+from functions.flow.trying import Trying
+from functions.settings import Metric
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
 from tests.fakes.services import FakeKMS, FakeSageMaker, FakeTicks
@@ -124,15 +127,23 @@ class World:
             clock=self.clock,
         )
         self.marking = Marking(index=self.index, champions=self.champions)
+        self.trying = Trying(batches=self.batches, clock=self.clock)
+        self.reported: dict[Metric, float] = {}
         self.collecting = Collecting(
             index=self.index,
             batches=self.batches,
             work=work,
-            results=Documents(s3, RESULTS),
             jobs=self.jobs,
             marking=self.marking,
+            settling=Settling(
+                index=self.index,
+                work=work,
+                results=Documents(s3, RESULTS),
+                max_attempts=3,
+                clock=self.clock,
+            ),
+            trying=self.trying,
             job_name_prefix="wetread",
-            max_attempts=3,
             clock=self.clock,
         )
         self.sweeping = Sweeping(
@@ -144,6 +155,8 @@ class World:
             jobs=self.jobs,
             marking=self.marking,
             ticks=self.ticks,
+            trying=self.trying,
+            report=self.reported.update,
             stale_seconds=180,
             max_job_seconds=3600,
             clock=self.clock,

@@ -9,6 +9,7 @@ import pytest
 
 from functions import collect, dispatch, ingest, sweep
 from functions.domain.row import Status
+from functions.settings import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.world import UPLOADS, World, answer
 
@@ -79,3 +80,12 @@ def test_logs_name_no_key_and_no_patient(world: World, caplog: pytest.LogCapture
     logged = str([vars(record) for record in caplog.records])
     assert "upload taken" in logged
     assert "DOE" not in logged
+
+
+def test_what_the_sweep_measures_is_written_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep._report({Metric.MODEL_MISSING: 1.0})
+    sweep._report({Metric.PENDING: 2.0})
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["ModelMissing"] == [1.0]
+    assert second["Pending"] == [2.0]
+    assert "ModelMissing" not in second

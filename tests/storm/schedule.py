@@ -12,15 +12,23 @@ from typing import Any
 
 from functions.aws.champion import Withdrawal
 from functions.aws.events import ObjectCreated
-from functions.domain import layout
-from functions.domain.row import Status, timestamp
+from functions.aws.items import from_item
+from functions.domain import layout, prediction
+from functions.domain.errors import FailureCode
+from functions.domain.row import Row, Status, timestamp
+from functions.flow.collecting import ROW_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
-from tests.fakes.world import RESULTS, World
-from tests.storm.actors import Actor, acting, skew
+from tests.fakes.world import RESULTS, WORK, World
+from tests.storm.actors import Actor, Crash, acting, skew
 
 ACTORS = 8  # invocations at once
+# What an object may do: kill every job that it is in, have an answer that is no answer, or one that raises an error in
+# whoever reads it or kills the function.
+POISON, BOMB, RAISES, KILLS = HARMS = ("poison", "bomb", "raises", "kills")
+BORNE = ("Throttling", "this output raises")
+ENDLESS = b'{"Schema": "' + b"f" * 2 * prediction.MOST_BYTES
 FIRST, SECOND = "wetread/1", "wetread/2"
 WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
 TERMINAL = frozenset(status for status in Status if status.terminal)
@@ -38,7 +46,9 @@ class Schedule:
         self.actors: list[Actor] = []
         self.queue: list[ObjectCreated] = []
         self.bodies: dict[str, bytes] = {}
-        self.poison: set[bytes] = set()
+        self.harms: dict[str, str] = {}
+        self.world.s3.reading = self._read
+        self.world.s3.deleting = self._delete
         self.final: dict[str, Mapping[str, Any]] = {}
         self.withdrawing = Workflow(self.world).withdrawing
         self.withdrawn = False
@@ -59,13 +69,38 @@ class Schedule:
         if not self.calm:
             self.disturb(operation, when)
 
-    def upload(self, number: int, *, poison: bool, times: int) -> None:
-        """Put one object, whose event comes ``times`` times; poison kills every job that it is in."""
+    def upload(self, number: int, *, harm: str = "", times: int) -> None:
+        """Put one object, whose event comes ``times`` times, and which does harm: one of ``HARMS``."""
         body = ct(SOPInstanceUID=f"1.2.{number}")
         event = self.world.upload(f"{number}.dcm", body)
-        self.bodies[layout.upload_id(event.key, event.version_id)] = body
-        self.poison |= {body} if poison else set()
+        upload_id = layout.upload_id(event.key, event.version_id)
+        self.bodies[upload_id] = body
+        if harm:
+            self.harms[upload_id] = harm
         self.queue += [event] * times
+
+    def harm(self, body: bytes) -> str:
+        """What the object with these bytes does, "" for nothing."""
+        return next((harm for upload_id, harm in self.harms.items() if self.bodies[upload_id] == body), "")
+
+    def _read(self, key: str) -> None:
+        """Befall whoever reads an object's output."""
+        harm = self.harms.get(layout.upload_of_output(key) or "")
+        if harm == KILLS:
+            raise Crash
+        if harm == RAISES:
+            raise ValueError("this output raises an error each time")
+
+    def _delete(self, key: str) -> None:
+        """See that nothing is deleted that an upload may still need."""
+        upload_id = layout.upload_of_output(key) or layout.upload_of_instance(key.rsplit("/", 1)[-1])
+        row, name = self.world.dynamodb.tables["index"][upload_id], key.rsplit("/", 1)[-1].removesuffix(".out")
+        if key.startswith(layout.INSTANCES):
+            waits = row["Status"]["S"] not in TERMINAL
+            assert not waits or name != Row.from_json(from_item(row)).instance_name, "a copy was deleted too early"
+        else:
+            of = row.get("TransformJobName", {}).get("S", "")
+            assert row["Status"]["S"] != Status.BATCHED or f"/{of}/" not in key, "an output was deleted too early"
 
     @property
     def room(self) -> bool:
@@ -108,7 +143,7 @@ class Schedule:
         actor.step()
         if actor.finished:
             self.actors.remove(actor)
-            if actor.error and "Throttling" not in str(actor.error):
+            if actor.error and not any(known in str(actor.error) for known in BORNE):
                 raise actor.error
         self.check()
 
@@ -158,7 +193,8 @@ class Schedule:
         assert self.world.batches.holders() == {}
         for row in self.world.rows():
             body = self.bodies[row.upload_id]
-            assert row.status in ({Status.FAILED} if body in self.poison else {Status.COMPLETED, Status.FAILED})
+            harmful = row.upload_id in self.harms
+            assert row.status in ({Status.FAILED} if harmful else {Status.COMPLETED, Status.FAILED})
             if row.status == Status.COMPLETED:
                 result = json.loads(self.world.s3.objects[RESULTS, row.prediction_key or ""])
                 assert result["ContentSHA256"] == hashlib.sha256(body).hexdigest()
@@ -166,7 +202,11 @@ class Schedule:
                 marked = self.withdrawn and row.model_package == SECOND
                 assert bool(row.withdrawn_at) == marked, "a mark is missing, or one too many"
             if row.status == Status.FAILED:
-                assert row.attempt >= 2, "an upload failed before its tries were used"
+                tried = (row.collect_tries or 0) >= ROW_TRIES
+                assert row.attempt >= 2 or tried, "an upload failed before its tries were used"
+                assert not tried or row.code == FailureCode.NOT_COLLECTED
+        outputs = [key for bucket, key in self.world.s3.objects if bucket == WORK and key.startswith(layout.OUTPUTS)]
+        assert not outputs, "outputs of ended uploads are left"
 
 
 def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from tests.fakes.wire import client_error
 from tests.fakes.world import answer
 from tests.storm.actors import Crash, in_turns
-from tests.storm.schedule import FIRST, SECOND, Schedule
+from tests.storm.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
 CALM_AFTER = 10_000  # steps; without a storm any schedule ends
@@ -52,7 +52,8 @@ class Storm(Schedule):
         with in_turns(self.rng):
             for number in range(self.rng.randint(5, 25)):
                 self.world.wait(1)  # no two at once: an index may show such two in any order
-                self.upload(number, poison=self.rng.random() < 0.05, times=self.rng.choice([1, 2, 3, 4]))
+                harm = self.rng.choice(HARMS) if self.rng.random() < 0.15 else ""
+                self.upload(number, harm=harm, times=self.rng.choice([1, 2, 3, 4]))
             self.rng.shuffle(self.queue)
             for step in range(MOST_STEPS):
                 self._advance(step)
@@ -120,11 +121,13 @@ class Storm(Schedule):
     def _end(self, name: str) -> None:
         rng, world = self.rng, self.world
         luck = 1.0 if self.calm else rng.choice([1.0, 1.0, 0.7, 0.0])
-        crashes = rng.random() < 0.5 and any(body in self.poison for body in self.members(name))
+        crashes = rng.random() < 0.5 and any(self.harm(body) == POISON for body in self.members(name))
 
         def container(body: bytes) -> bytes | None:
-            if crashes or body in self.poison or rng.random() > luck:
+            if crashes or self.harm(body) == POISON or rng.random() > luck:
                 return None
+            if self.harm(body) == BOMB:
+                return ENDLESS
             return answer(body if self.calm or rng.random() < 0.98 else b"of another object")
 
         world.sagemaker.end(name, container, reason=rng.choice(["AlgorithmError", "CapacityError: none"]))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
+from functions.aws.items import to_item
 from functions.domain.errors import FailureCode, MalformedPrediction
-from functions.domain.prediction import Prediction, PredictionError, parse
+from functions.domain.prediction import MOST_BYTES, MOST_VALUES, Prediction, PredictionError, check_result, parse
+from functions.domain.row import Row, Status
 from tests.fakes.world import answer
 
 SHA = hashlib.sha256(b"bytes").hexdigest()
@@ -58,18 +61,110 @@ def test_reads_the_containers_refusal() -> None:
         answer(b"bytes", TimingsMs={"Decode": 10**400}),
         answer(b"bytes", Error={"Code": "X", "Message": "m" * 5000}),
         b'{"Schema":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        answer(b"bytes", Extra=0).replace(b'"Extra": 0', b'"Extra": ' + b"[" * 9000 + b"]" * 9000),
+        answer(b"bytes", Extra=0).replace(b'"Extra": 0', b'"Extra": ' + b"1" * 5000),
+        answer(b"bytes", Extra=float("inf")),
+        answer(b"bytes", Extra="x" * MOST_BYTES),
+        answer(b"bytes", Extra=[0] * MOST_VALUES),
+        answer(b"bytes") + b" " * MOST_BYTES,
+        answer(b"bytes", Class="normal").replace(b"{", b'{"Class": "covid", ', 1),
+        answer(b"bytes").replace(b'"normal"', b'"covid"'),
+        answer(b"bytes").decode().encode("utf-16"),
+        b"\xef\xbb\xbf" + answer(b"bytes"),
+        answer(b"bytes", Extra="X").replace(b'"X"', b'"\xff"'),
+        answer(b"bytes", Extra="X").replace(b'"X"', b'"\xed\xa0\x80"'),
+        answer(b"bytes", Probabilities={"\ud800": 0.25, "covid": 0.75}),
+        answer(b"bytes", Probabilities={"\ud800": 0.75, "covid": 0.25}, Class="\ud800"),
+        answer(b"bytes", Error={"Code": "X", "Message": "half a pair: \udfff"}),
+        answer(b"bytes", Error={"Code": "\ud83d", "Message": "m"}),
+        answer(b"bytes", Probabilities={"x" * 65: 0.25, "covid": 0.75}),
+        answer(b"bytes", Probabilities={"": 0.25, "covid": 0.75}),
+        answer(b"bytes", Probabilities={"covid": "0.75", "normal": 0.25}),
+        answer(b"bytes", Probabilities={"covid": True}),
+        answer(b"bytes", Probabilities={"covid": 1, **{f"class {number}": 0 for number in range(1000)}}),
+        answer(b"bytes", Probabilities=[["covid", 1.0]]),
+        answer(b"bytes", TimingsMs={"t" * 65: 1.0}),
+        answer(b"bytes", TimingsMs={"Decode": float("nan")}),
+        answer(b"bytes", TimingsMs={f"step {number}": 1.0 for number in range(101)}),
+        answer(b"bytes", TimingsMs=None),
+        answer(b"bytes", Model={"WeightsSHA256": "w" * 64}),
+        answer(b"bytes", Model={"WeightsSHA256": "c" * 500_000}),
+        answer(b"bytes", Model={"WeightsSHA256": ["cd" * 32]}),
+        answer(b"bytes", ContentSHA256="\ud800" * 12),
+        answer(b"bytes", ContentSHA256="DOE^JANE 1970-01-01"),
+        answer(b"bytes", Error={"Code": "X", "Message": "m"}, Model={"WeightsSHA256": "\ud800"}),
     ],
 )
 def test_anything_else_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedPrediction) as caught:
         parse(body, SHA)
     assert caught.value.code == FailureCode.MALFORMED_PREDICTION
+    assert len(caught.value.reason.encode()) < 500, "a row holds the reason"
+
+
+LONGEST = "\U0001d4ae"  # of the characters, in UTF-8
+
+
+def test_the_longest_answer_fits_a_row_of_dynamodb() -> None:
+    names = [f"{number:04}" + LONGEST * 60 for number in range(1000)]
+    timings = {f"{number:04}" + LONGEST * 60: 123456789.123456789 for number in range(100)}
+    body = answer(
+        b"bytes",
+        Probabilities=dict.fromkeys(names, 0.001),
+        Class=names[0],
+        TimingsMs=timings,
+        Model={"WeightsSHA256": "cd" * 32, "Form": LONGEST * 64},
+    )
+    assert len(body) < MOST_BYTES
+    found = parse(body, SHA)
+    assert isinstance(found, Prediction)
+    row = Row(
+        upload_id="u" * 32,
+        key=LONGEST * 256,
+        version_id="v" * 1024,
+        size=2**40,
+        received_at="2026-11-23T00:00:00.000Z",
+        updated_at="2026-11-23T00:00:00.000Z",
+        status=Status.COMPLETED,
+        reason=LONGEST * 1500,
+        repairs=(LONGEST * 64,) * 20,
+        predicted_class=found.predicted_class,
+        probabilities=found.probabilities,
+        timings_ms=found.timings_ms,
+    )
+    assert size(to_item(row.to_json())) < 400 * 1024
+
+
+def size(value: Any) -> int:
+    """Bytes of an item as DynamoDB's guide counts them: names and texts in UTF-8, a number by two digits a byte."""
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in {"S", "N", "L", "M"}:
+        ((kind, inner),) = value.items()
+        if kind == "N":
+            return min(21, len(inner) // 2 + 3)
+        return size(inner) + (3 if kind in {"L", "M"} else 0)
+    if isinstance(value, dict):
+        return sum(size(name) + size(inner) + 1 for name, inner in value.items())
+    return sum(size(inner) + 1 for inner in value)
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"Class": "a", "Probabilities": {"a": 1.0}}, {"Class": {}}])
+def test_a_result_that_is_there_already_is_used_only_if_it_is_one(document: Any) -> None:
+    with pytest.raises(MalformedPrediction):
+        check_result(document)
 
 
 def test_a_tiny_probability_is_rounded_to_what_the_table_takes() -> None:
     found = parse(answer(b"bytes", Probabilities={"normal": 1e-200, "covid": 1.0}), SHA)
     assert isinstance(found, Prediction)
     assert found.probabilities == {"normal": 0.0, "covid": 1.0}
+
+
+def test_a_refusal_names_the_model_if_the_container_does() -> None:
+    found = parse(answer(b"bytes", Error={"Code": "X", "Message": "m"}), SHA)
+    assert isinstance(found, PredictionError)
+    assert found.weights_sha256 == "cd" * 32
 
 
 def test_an_answer_for_other_bytes_is_a_mismatch() -> None:

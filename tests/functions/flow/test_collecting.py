@@ -166,7 +166,7 @@ def test_a_collect_that_dies_in_the_midst_is_completed_by_the_next_without_redoi
     for wire in world.clients.values():
         wire.interfere = lambda _operation, _when: None
     settled = {row.upload_id: row for row in world.rows() if row.status == Status.COMPLETED}
-    assert 25 <= len(settled) < 45
+    assert 24 <= len(settled) < 45  # the first update counts the try
     # Who died between a result and its row left the result, which the next collect reads to see that it is the same.
     orphans = sum(bucket == RESULTS for bucket, _ in world.s3.objects) - len(settled)
     assert world.batches.holders() == {0: layout.batch_of_job("wetread", name)}

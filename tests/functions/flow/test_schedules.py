@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.fakes.wire import client_error
 from tests.fakes.world import answer
 from tests.storm.actors import Actor, acting, in_turns
-from tests.storm.schedule import FIRST, SECOND, Schedule
+from tests.storm.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
 
 EXAMPLES = max(1, int(os.environ.get("WETREAD_SCHEDULES", "200")) // 10)
 UPLOADS = 8
@@ -66,9 +66,9 @@ class Schedules(RuleBasedStateMachine):
         self.now.world.crown(FIRST)
 
     @precondition(lambda self: len(self.now.bodies) < UPLOADS)
-    @rule(poison=st.integers(0, 5), times=st.integers(1, 3))
-    def upload(self, poison: int, times: int) -> None:
-        self.now.upload(len(self.now.bodies), poison=poison == 5, times=times)
+    @rule(harm=st.sampled_from(["", "", "", "", *HARMS]), times=st.integers(1, 3))
+    def upload(self, harm: str, times: int) -> None:
+        self.now.upload(len(self.now.bodies), harm=harm, times=times)
 
     @precondition(lambda self: self.now.queue and self.now.room)
     @rule(event=which, calls=calls)
@@ -99,8 +99,10 @@ class Schedules(RuleBasedStateMachine):
 
         def container(body: bytes) -> bytes | None:
             kind = next(answers)
-            if kind == "none" or body in self.now.poison:
+            if kind == "none" or self.now.harm(body) == POISON:
                 return None
+            if self.now.harm(body) == BOMB:
+                return ENDLESS
             return answer(body if kind == "own" else b"of another object")
 
         self.now.world.sagemaker.end(names[job % len(names)], container, reason=reason)
@@ -158,7 +160,7 @@ class Schedules(RuleBasedStateMachine):
                 event = now.queue.pop()
                 now.start(lambda event=event: now.ingest(event))  # type: ignore[misc]
             for name in list(world.sagemaker.live()):
-                world.sagemaker.end(name, lambda body: None if body in now.poison else answer(body))
+                world.sagemaker.end(name, self._answer)
             world.wait(200)
         else:
             raise AssertionError(
@@ -166,6 +168,9 @@ class Schedules(RuleBasedStateMachine):
             )
         now.settle()
         self.changed.close()
+
+    def _answer(self, body: bytes) -> bytes | None:
+        return {POISON: None, BOMB: ENDLESS}.get(self.now.harm(body), answer(body))
 
     def _run(self, work: Callable[[], object], calls: int) -> None:
         """Start an invocation, if there is room, and let it make some of its calls, or all (0)."""
