@@ -154,8 +154,8 @@ class Collecting:
                 tally.errors.append(error)
         if self.marking.champions.withdrawal(batch.model_package):
             self.marking.champions.mark_again(batch.model_package)  # some rows may have ended before
-        self.work.delete(list(self.work.keys(layout.output_prefix(self._job_of(batch)))))
         self.batches.finish(batch, barren=True, now=timestamp(self.clock()))
+        self.work.delete(list(self.work.keys(layout.output_prefix(self._job_of(batch)))))
         if tally.errors:
             raise tally.error
         return tally.outcome(None)

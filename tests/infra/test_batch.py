@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from functions import wiring
+from functions.flow.collecting import ALONE_SECONDS
+from infra.batch import COLLECT_TIMEOUT
+
 
 def test_ticks_come_one_at_a_time_and_late_enough_to_gather_a_burst(default: Any) -> None:
     tick = default.named("AWS::SQS::Queue", "BatchTickQueue")
@@ -35,3 +39,8 @@ def test_the_sweep_runs_every_minute_and_is_not_retried(default: Any) -> None:
     assert rule["Targets"][0]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
     (invocation,) = default.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert invocation["MaximumRetryAttempts"] == 0
+
+
+def test_a_call_that_hangs_ends_in_an_error_before_collect_or_the_sweep_does() -> None:
+    tries = wiring.client("s3", wiring.COLLECT_SECONDS).meta.config.retries["total_max_attempts"]
+    assert tries * wiring.COLLECT_SECONDS + ALONE_SECONDS < COLLECT_TIMEOUT.to_seconds()
