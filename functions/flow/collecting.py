@@ -272,8 +272,6 @@ class Collecting:
             if self.trying.passes(batch, error):
                 with suppress(ClientError, BotoCoreError):
                     self.index.forgive_try(row, batch.batch_id)
-            elif tries + 1 >= ROW_TRIES:
-                return self.settling.give_up(row, batch)
             raise
 
     def _mark_if_withdrawn(self, ended: EndedJob) -> None:

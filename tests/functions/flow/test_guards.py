@@ -190,15 +190,10 @@ GUARDS = {
         "if not self.index.note_try(row, batch.batch_id, timestamp(now), before):",
         "if False:",
     ),
-    "a row that kills each time is given up": (
+    "a row that raises or kills each time is given up": (
         "functions/flow/collecting.py",
         "        if tries >= ROW_TRIES:\n",
         "        if False:\n",
-    ),
-    "a row that raises each time is given up": (
-        "functions/flow/collecting.py",
-        "elif tries + 1 >= ROW_TRIES:",
-        "elif False:",
     ),
     "rows that were tried alone go last": (
         "functions/flow/collecting.py",
