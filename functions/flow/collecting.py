@@ -154,8 +154,8 @@ class Collecting:
                 tally.errors.append(error)
         if self.marking.champions.withdrawal(batch.model_package):
             self.marking.champions.mark_again(batch.model_package)  # some rows may have ended before
-        self.work.delete(list(self.work.keys(layout.output_prefix(self._job_of(batch)))))
         self.batches.finish(batch, answered=0, now=timestamp(self.clock()))
+        self.work.delete(list(self.work.keys(layout.output_prefix(self._job_of(batch)))))
         if tally.errors:
             raise tally.error
         return tally.outcome(None)
@@ -277,8 +277,6 @@ class Collecting:
             if self.trying.passes(batch, error):
                 with suppress(ClientError, BotoCoreError):
                     self.index.forgive_try(row, batch.batch_id)
-            elif tries + 1 >= ROW_TRIES:
-                return self.settling.give_up(row, batch)
             raise
 
     def _mark_if_withdrawn(self, ended: EndedJob) -> None:

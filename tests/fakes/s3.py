@@ -21,7 +21,7 @@ class FakeS3:
         self.objects: dict[tuple[str, str], bytes] = {}
         self.versions: dict[tuple[str, str, str], bytes] = {}
         self.newest: dict[tuple[str, str], str] = {}
-        self.bytes_read = 0
+        self.bytes_read = self.longest_read = 0
         self.reads = 0
         self.copies = 0
         self.reading: Callable[[str], None] = lambda _key: None
@@ -40,6 +40,7 @@ class FakeS3:
                 raise client_error("InvalidRange", "The requested range is not satisfiable")
             body = body[first : last + 1]
         self.bytes_read += len(body)
+        self.longest_read = max(self.longest_read, len(body))
         self.reads += 1
         where = request["Bucket"], request["Key"]
         return {"Body": io.BytesIO(body), "VersionId": request.get("VersionId") or self.newest.get(where, "null")}

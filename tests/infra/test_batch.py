@@ -5,6 +5,9 @@ from typing import Any, cast
 
 import pytest
 
+from functions import wiring
+from functions.flow.collecting import ALONE_SECONDS
+from infra.batch import COLLECT_TIMEOUT
 from infra.grants import volume_key
 
 
@@ -57,3 +60,8 @@ def test_whoever_starts_jobs_knows_their_bounds_and_the_key_of_their_disks(defau
     environment = default.environment(function)
     assert (environment["MAX_WORK_SECONDS"], environment["MAX_JOBS_PER_DAY"]) == ("1500", "1000")
     assert environment["VOLUME_KEY_ARN"] == environment["DATA_KEY_ARN"] != ""
+
+
+def test_a_call_that_hangs_ends_in_an_error_before_collect_or_the_sweep_does() -> None:
+    tries = wiring.client("s3", wiring.COLLECT_SECONDS).meta.config.retries["total_max_attempts"]
+    assert tries * wiring.COLLECT_SECONDS + ALONE_SECONDS < COLLECT_TIMEOUT.to_seconds()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.aws.objects import MOST_DOCUMENT_BYTES
 from functions.domain import layout, prediction
 from functions.domain.batch import BatchStatus
 from functions.domain.errors import FailureCode
@@ -244,10 +245,11 @@ def test_a_batch_whose_manifest_cannot_be_read_is_given_back_and_read_by_another
     assert len(world.sagemaker.jobs) == 2
     assert world.batches.holders() == {}
     assert minutes.dead_letters == 0
+    assert world.s3.longest_read <= MOST_DOCUMENT_BYTES + 1
 
 
 def test_a_batch_whose_dispatch_fails_each_time_is_given_back() -> None:
-    world, _ = arrived(3)
+    world, _ = arrived(3, slots=1)
 
     def reading(key: str) -> None:
         batches = [one for one in world.dynamodb.tables["batches"] if one.startswith("BATCH#")]

@@ -257,17 +257,11 @@ GUARDS: dict[str, Guard] = {
         "if not self.index.note_try(row, batch.batch_id, timestamp(now), before):",
         "if False:",
     ),
-    "a row that kills each time is given up": Guard(
+    "a row that raises or kills each time is given up": Guard(
         f"{FLOW}/test_bombs.py",
         "functions/flow/collecting.py",
         "        if tries >= ROW_TRIES:\n",
         "        if False:\n",
-    ),
-    "a row that raises each time is given up": Guard(
-        f"{FLOW}/test_bombs.py",
-        "functions/flow/collecting.py",
-        "elif tries + 1 >= ROW_TRIES:",
-        "elif False:",
     ),
     "rows that were tried alone go last": Guard(
         f"{FLOW}/test_bombs.py",
