@@ -125,7 +125,7 @@ def _instructions(instructions: Iterable[tuple[int, int, int, int]]) -> bytes:
 
 def _libc() -> ctypes.CDLL:
     if sys.platform != "linux":
-        raise OSError(errno.ENOSYS, f"{sys.platform} has another way")
+        raise OSError(errno.ENOSYS, f"{sys.platform} does not have this")
     return ctypes.CDLL(None, use_errno=True)
 
 

@@ -36,4 +36,10 @@ def test_what_the_image_must_not_hold(name: str) -> None:
 def test_the_image_runs_the_package() -> None:
     dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
     assert 'ENTRYPOINT ["python", "-m", "model_code"]' in dockerfile
-    assert re.search(r"^FROM python:3\.12\.\d+-slim", dockerfile, re.MULTILINE)
+
+
+def test_what_the_image_is_built_upon_is_named_by_its_digest() -> None:
+    dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
+    bases = re.findall(r"^FROM (.*)$", dockerfile, re.MULTILINE)
+    assert bases
+    assert all(re.fullmatch(r"python:3\.12\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base) for base in bases)

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -171,3 +172,14 @@ def test_the_commands_pack_and_check(container: Container, tmp_path: Path, capsy
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (printed["Name"], printed["Labels"]) == ("tiny", ["normal", "cap", "covid"])
     assert main(["check", str(tmp_path / "absent.tar.gz")]) == 1
+
+
+def test_whatever_a_packed_module_imports_of_ours_is_packed() -> None:
+    needed = {
+        name
+        for module in packing.PACKED_MODULES
+        for line in re.findall(r"^from model_code(\S* import .*)$", (packing.SOURCE / f"{module}.py").read_text(), re.M)
+        for name in (re.findall(r"\w+", line)[:1] if line.startswith(".") else re.findall(r"\w+", line)[1:])
+    }
+    assert {"channel", "sandbox"} <= needed
+    assert needed <= set(packing.PACKED_MODULES)
