@@ -4,7 +4,8 @@ Dispatch, collect, their tables and the default stage's limits are the product's
 START_SECONDS to start, and PREDICT_SECONDS for an innocent slice; a hostile object takes as long as the container lets
 it. Of a job whose container is killed nothing is taken to be stored (AWS may store what was read before), of a stopped
 job AWS stores nothing. Hostile objects and innocents come at once in random order; one more innocent comes every five
-minutes for four hours. The bill is that of all jobs, the innocents' included.
+minutes for four hours. The bill is what all jobs cost more than without the attack; of less than a hundred hostile
+objects it is held against the goal as it is, of others for a thousand.
 
     python -m benchmarks.hostile_bill [--hostile 1000] [--innocents 4000] [--days 0.5]
 """
@@ -31,6 +32,7 @@ from tests.fakes.world import WORK, World, answer
 START_SECONDS = 150.0
 PREDICT_SECONDS = 0.16
 LATER_EVERY, LATER_FOR = 300.0, 4 * 3600.0
+FEW = 100  # fewer hostile objects say nothing of a thousand
 MOST_USD, MOST_WAIT_SECONDS = 1.0, 1800.0
 SWEEP_SECONDS = 60.0
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
@@ -216,21 +218,21 @@ class Simulation:
                 yield (ended - moment_of(row.received_at)).total_seconds()
 
 
-def show(attack: Attack, seen: Seen, hostile: int) -> bool:
-    """Print a line; whether both goals are met."""
+def show(attack: Attack, seen: Seen, hostile: int, usd: float) -> None:
+    """Print a line; ``usd`` is what the innocents cost alone."""
     number = hostile if attack.number is None else attack.number
-    scaled = 1000 * seen.usd / number if number else seen.usd
+    more = seen.usd - usd
+    scaled = 1000 * more / number if number >= FEW else more
     waits = [*seen.waits, *seen.later]
-    cheap = scaled <= MOST_USD or not number
+    cheap = scaled <= MOST_USD
     quick = not seen.unanswered and max(waits) <= MOST_WAIT_SECONDS
     told = f"{seen.unanswered} unanswered" if seen.unanswered else ""
     print(
-        f"{attack.name:46s} {number:5d} {seen.jobs:6d} {seen.hours:7.1f} {seen.usd:8.2f} {scaled:10.2f}"
+        f"{attack.name:46s} {number:5d} {seen.jobs:6d} {seen.hours:7.1f} {more:8.2f} {scaled:10.2f}"
         f" {statistics.median(seen.waits) / 60:7.0f} {max(seen.waits) / 60:6.0f}"
         f" {statistics.median(seen.later) / 60:7.0f} {max(seen.later) / 60:6.0f}"
         f"  {'yes' if cheap else 'NO':>3s} {'yes' if quick else 'NO':>4s} {told}"
     )
-    return cheap and quick
 
 
 def main() -> None:
@@ -249,14 +251,16 @@ def main() -> None:
     above = ("", "", "", "host", "", "$ a 1,000", "wait, minutes", "of later ones", "goals")
     print("{:46s} {:5s} {:6s} {:>7s} {:8s} {:>10s} {:>14s} {:>14s}  {}".format(*above))
     print(
-        f"{'hostile':46s} {'':>5s} {'jobs':>6s} {'hours':>7s} {'$':>8s} {'hostile':>10s}"
+        f"{'hostile':46s} {'':>5s} {'jobs':>6s} {'hours':>7s} {'$ more':>8s} {'hostile':>10s}"
         f" {'median':>7s} {'max':>6s} {'median':>7s} {'max':>6s}  ${MOST_USD:.0f} 30 min"
     )
+    usd = 0.0
     for attack in ATTACKS:
-        if chosen.only in attack.name:
+        if chosen.only in attack.name or attack is ATTACKS[0]:
             with quiet():
                 seen = Simulation(attack, chosen.hostile, chosen.innocents, chosen.days).run()
-            show(attack, seen, chosen.hostile)
+            usd = usd or seen.usd
+            show(attack, seen, chosen.hostile, usd)
 
 
 if __name__ == "__main__":

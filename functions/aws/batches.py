@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
-from functions.domain.batch import STOPPED_PIECES, Batch, BatchStatus
+from functions.domain.batch import PIECES, Batch, BatchStatus
 from functions.domain.row import Status
 from functions.telemetry import logger
 
@@ -268,7 +268,7 @@ class Batches:
         Two collectors that note at once may each count on the older bound: the next job mends that.
         """
         if stopped_of:
-            return max(1, stopped_of // STOPPED_PIECES)
+            return max(1, stopped_of // PIECES)
         health = self.health()
         filled = health.slow_package == batch.model_package and answered >= health.most_uploads
         return 2 * health.most_uploads if filled else 0

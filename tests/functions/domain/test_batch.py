@@ -90,11 +90,11 @@ def test_a_batch_that_was_stopped_comes_again_in_four_pieces() -> None:
     assert after_failure(replace(ROW, attempt=2), 0, 1, "b1", "", 3, stopped=True) is None, "alone it has failed"
 
 
-def test_a_first_failure_is_retried_together_then_in_halves() -> None:
+def test_a_first_failure_is_retried_together_then_in_four_pieces() -> None:
     first = [after_failure(ROW, n, 4, "b1", "AlgorithmError", 3) for n in range(4)]
     assert {retry.retry_group for retry in first if retry} == {"b1"}
     second = [after_failure(replace(ROW, attempt=1), n, 4, "b2", "AlgorithmError", 3) for n in range(4)]
-    assert [retry and retry.retry_group for retry in second] == ["b2-lower", "b2-lower", "b2-upper", "b2-upper"]
+    assert [retry and retry.retry_group for retry in second] == ["b2-0", "b2-1", "b2-2", "b2-3"]
 
 
 def test_only_an_upload_alone_in_its_batch_can_fail() -> None:
