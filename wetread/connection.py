@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 
 from functions.aws.batches import Batches
+from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.objects import Uploads
@@ -95,6 +96,11 @@ class Connection:
     def logs(self) -> Any:
         """The CloudWatch Logs client."""
         return self.client("logs")
+
+    @functools.cached_property
+    def caller_arn(self) -> str:
+        """The ARN of the credentials that this command uses: recorded with what changes what serves, never trusted."""
+        return caller_arn(self.client("sts"))
 
     @property
     def index(self) -> Index:
