@@ -131,6 +131,7 @@ class Connection:
             image_uri=deployment.image_uri,
             job_role_arn=deployment.job_role_arn,
             clock=_now,
+            caller=lambda: self.caller_arn,
         )
 
     @property

@@ -70,6 +70,7 @@ class Batches:
             "Slot": batch.slot,
             "ModelName": batch.model_name,
             "ModelPackage": batch.model_package,
+            "WeightsSHA256": batch.weights_sha256,
             "CreatedAt": batch.created_at,
             "UpdatedAt": batch.updated_at,
         }
@@ -217,4 +218,5 @@ def _batch(item: dict[str, Any]) -> Batch:
         model_package=item["ModelPackage"],
         created_at=item["CreatedAt"],
         updated_at=item["UpdatedAt"],
+        weights_sha256=item.get("WeightsSHA256", ""),
     )

@@ -28,7 +28,10 @@ class BatchStatus(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The uploads that one transform job serves; times are ISO 8601."""
+    """The uploads that one transform job serves; times are ISO 8601.
+
+    ``weights_sha256`` are the weights that its answers must be of, "" in a batch from before they were recorded.
+    """
 
     batch_id: str
     status: BatchStatus
@@ -37,6 +40,7 @@ class Batch:
     model_package: str
     created_at: str
     updated_at: str
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

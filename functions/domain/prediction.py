@@ -33,11 +33,15 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionError:
-    """The container's word that these bytes cannot be read: for good, since the same bytes always fail alike."""
+    """The container's word that these bytes cannot be read: for good, since the same bytes always fail alike.
+
+    ``weights_sha256`` is "" from a container that does not name its model.
+    """
 
     content_sha256: str
     code: str
     message: str
+    weights_sha256: str = ""
 
 
 def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
@@ -57,7 +61,12 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
             )
         if "Error" in document:
             error = document["Error"]
-            return PredictionError(content_sha256=sha256, code=_words(error, "Code"), message=_words(error, "Message"))
+            return PredictionError(
+                content_sha256=sha256,
+                code=_words(error, "Code"),
+                message=_words(error, "Message"),
+                weights_sha256=str(document.get("Model", {}).get("WeightsSHA256", "")),
+            )
         return Prediction(
             content_sha256=sha256,
             weights_sha256=str(document["Model"]["WeightsSHA256"]),

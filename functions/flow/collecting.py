@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from functions.flow.marking import Marking
 from functions.settings import Metric
 
 READERS = 16  # outputs read and rows written at once; S3 and DynamoDB wait far longer than they work
+SHA256 = re.compile("[0-9a-f]{64}")
 CHUNK = 500  # rows held at once, so that a larger job needs more time and hardly more memory
 
 
@@ -163,6 +165,7 @@ class Collecting:
             if output_key is None:
                 raise MalformedPrediction(*_no_output(job))
             answer = prediction.parse(self.work.read_bytes(output_key), row.content_sha256 or "")
+            _check_weights(answer, batch)
         except MalformedPrediction as problem:
             retry = after_failure(
                 row, position, len(ended.manifest), batch.batch_id, job.failure_reason, self.max_attempts
@@ -207,6 +210,21 @@ class Collecting:
 def _chunks(count: int) -> Iterator[range]:
     """The positions from 0 to ``count``, some at a time."""
     return (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
+
+
+def _check_weights(answer: Prediction | PredictionError, batch: Batch) -> None:
+    """Raise MalformedPrediction for the answer of another model than the one that the row will name.
+
+    A batch from before the weights were recorded has none to compare.
+    """
+    given, expected = answer.weights_sha256, batch.weights_sha256
+    if expected and given != expected:
+        named = f"weights {given[:12]}…" if SHA256.fullmatch(given) else "weights without a SHA-256"
+        raise MalformedPrediction(
+            FailureCode.OUTPUT_MISMATCH,
+            f"The output is of a model with {named}, {batch.model_package} has {expected[:12]}…: another artifact or "
+            "Model runs under its name.",
+        )
 
 
 def _no_output(job: TransformJob) -> tuple[FailureCode, str]:

@@ -27,6 +27,7 @@ from tests.fakes.world import MODELS, SERVED, World, relabelled
 TRAINING = "training-bucket"
 LABELS = ("normal", "cap", "covid")
 WEIGHTS = b"weights"
+CALLER = "arn:aws:sts::111111111111:assumed-role/Promote/function"
 # As the product's default: the public sample is JPEG Lossless.
 ADMITTED = relabelled(SERVED, transfer_syntax_uids=SERVED.transfer_syntax_uids | {"1.2.840.10008.1.2.4.70"})
 THRESHOLDS = Thresholds(
@@ -59,6 +60,7 @@ class Workflow:
             image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
             job_role_arn="arn:aws:iam::111111111111:role/job",
             clock=world.clock,
+            caller=lambda: CALLER,
         )
         self.snapshotting = Snapshotting(
             cohorts=Cohorts(s3, TRAINING),

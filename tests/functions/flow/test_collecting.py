@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -243,3 +244,31 @@ def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     first, second = world.rows()
     assert first.prediction_key == second.prediction_key
     assert first.timings_ms == second.timings_ms
+
+
+UNREADABLE = {"Error": {"Code": "UndecodablePixelData", "Message": "The pixel data end early."}}
+
+
+@pytest.mark.parametrize("changes", [{}, UNREADABLE], ids=["prediction", "error"])
+@pytest.mark.parametrize("model", [{"WeightsSHA256": "ee" * 32}, {"WeightsSHA256": "DOE^JANE"}])
+def test_an_answer_of_another_model_than_the_batchs_is_never_the_rows(
+    model: dict[str, str], changes: dict[str, Any]
+) -> None:
+    world, name = running(1)
+    for _ in range(3):
+        world.sagemaker.end(name, lambda body: answer(body, Model=model, **changes))
+        world.collecting.collect(name)
+        world.wait(4000)
+        name = next(iter(world.dispatching.run()), name)
+    (row,) = world.rows()
+    assert (row.status, row.code, row.predicted_class) == (Status.FAILED, "OutputMismatch", None)
+    assert "another artifact or Model runs under its name" in (row.reason or "")
+    assert "DOE" not in (row.reason or "")
+
+
+def test_a_batch_from_before_weights_were_recorded_is_collected_as_it_was() -> None:
+    world, name = running(1)
+    for item in world.dynamodb.tables["batches"].values():
+        item.pop("WeightsSHA256", None)
+    world.sagemaker.end(name, lambda body: answer(body, Model={"WeightsSHA256": "ee" * 32}))
+    assert world.collecting.collect(name) == Outcome(completed=1)

@@ -47,6 +47,11 @@ GUARDS = {
         "if sha256 != expected_sha256:",
         "if False:",
     ),
+    "an output must be of the batch's weights": (
+        "functions/flow/collecting.py",
+        "if expected and given != expected:",
+        "if False:",
+    ),
     "a batch submits only what it owns": (
         "functions/flow/dispatching.py",
         "return row.status == Status.BATCHED and row.batch_id == batch_id",
