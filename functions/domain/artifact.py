@@ -49,11 +49,9 @@ def read_artifact(path: Path) -> Artifact:
             metadata = _metadata(path.name, tar, members["metadata.json"])
             weights_sha256 = _digest(tar.extractfile(members["model.pth"]))
             _check_weights(path.name, tar.extractfile(members["model.pth"]))
-        with path.open("rb") as file:
-            sha256 = _digest(file)
         return Artifact(
             path=path,
-            sha256=sha256,
+            sha256=sha256_of(path),
             weights_sha256=weights_sha256,
             name=str(metadata["name"]),
             version=str(metadata["version"]),
@@ -65,6 +63,12 @@ def read_artifact(path: Path) -> Artifact:
         raise InvalidArtifact(f"{path.name} cannot be read as a model.tar.gz: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidArtifact(f"metadata.json of {path.name} has no usable {error}.") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return _digest(file)
 
 
 def _metadata(name: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
