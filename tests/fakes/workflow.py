@@ -18,7 +18,7 @@ from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
 from functions.flow.approving import Approving
 from functions.flow.gating import Gating
-from functions.flow.promoting import Approval, Promoting
+from functions.flow.promoting import Approval, Promoted, Promoting
 from functions.flow.snapshotting import Snapshotting
 from functions.flow.withdrawing import Withdrawing
 from tests.fakes.dicom import ct
@@ -131,6 +131,11 @@ class Workflow:
         key = f"{layout.RUNS}{taken['Run']}/training/job/output/model.tar.gz"
         self.world.s3.objects[TRAINING, key] = artifact(weights, version=taken["Run"])
         return layout.uri(TRAINING, key)
+
+    def promote(self, taken: Mapping[str, Any], artifact_uri: str, job: str = "job") -> Promoted:
+        """Promote what lies there, as the run's."""
+        body = self.world.s3.objects[layout.place(artifact_uri)]
+        return self.promoting.promote(taken, job, artifact_uri, hashlib.sha256(body).hexdigest())
 
 
 def entry(filename: str, label: str, **more: Any) -> dict[str, Any]:
