@@ -143,7 +143,7 @@ def _checked(name: str, members: Iterable[tarfile.TarInfo]) -> list[tarfile.TarI
     folders: set[str] = set()
     total = 0
     for member in members:
-        if not member.name.isprintable() or len(member.name.encode()) > MAX_NAME_BYTES:
+        if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
             raise ArtifactError(f"{name} holds {member.name[:MAX_NAME_BYTES]!r}, a name that no file should have.")
         path = Path(member.name)
         total += member.size

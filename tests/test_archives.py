@@ -105,6 +105,7 @@ REFUSED = {
     "NUL in the middle of a pax folder": pax((b"path", b"a\0b/c")) + header(b"a"),
     "a line end in a path": pax((b"path", b"a\nb")) + header(b"a"),
     "a terminal's command in a path": file(b"\x1b[2J"),
+    "a way out on another system": file(b"..\\..\\a"),
     "bytes that are no text": file(b"\xff\xfe"),
     "a path longer than any file's": pax((b"path", b"x" * 256)) + header(b"x"),
     "a path of many short parts": pax((b"path", b"a/" * 3000 + b"x")) + header(b"x"),

@@ -47,7 +47,7 @@ def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
     folders: set[str] = set()
     total = 0
     for member in tar:
-        if not member.name.isprintable() or len(member.name.encode()) > MAX_NAME_BYTES:
+        if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
             raise HostileArchive("holds a name that no file should have")
         name = str(PurePosixPath(member.name))
         if member.issparse() or not (member.isreg() or member.isdir()):
