@@ -8,6 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from wetread.local.mends import conditional_writes
+
 ASSUME = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
@@ -83,3 +85,24 @@ def test_other_keys_are_written_as_before(writer, bucket):
     for _ in range(2):
         writer.put_object(Bucket=bucket, Key="notes.txt", Body=b"again")
     writer.delete_object(Bucket=bucket, Key="notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("action", "query", "headers", "condition", "creates"),
+    [
+        ("s3:PutObject", {}, {"if-none-match": "*"}, "*", "true"),
+        ("s3:PutObject", {}, {}, None, "true"),
+        ("s3:PutObject", {"uploads": [""]}, {}, None, "false"),
+        ("s3:PutObject", {"uploadId": ["1"], "partNumber": ["1"]}, {}, None, "false"),
+        ("s3:PutObject", {"uploadId": ["1"]}, {"if-none-match": "*"}, "*", "true"),
+        ("s3:GetObject", {}, {"if-none-match": "*"}, None, None),
+    ],
+)
+def test_a_policy_knows_what_creates_an_object_and_under_which_condition(
+    module, action, query, headers, condition, creates
+):
+    actions = module("core.iam_actions")
+    conditional_writes.install()
+    context = actions._s3_object_context(action, query, "/bucket/key", headers)
+    assert context.get("s3:if-none-match") == condition
+    assert context.get("s3:ObjectCreationOperation") == creates
