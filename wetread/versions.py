@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -122,8 +123,8 @@ def _known(arn: str) -> str:
 
 
 def _short(arn: str) -> str:
-    """An ARN without what all of an account have in common: role and session, or user."""
-    return arn.split(":", 5)[-1]
+    """The last part of an ARN: a user, or the session of a role, which for a function is its name."""
+    return re.split("[:/]", arn)[-1]
 
 
 def _rescored(withdrawal: Withdrawal | None) -> str:

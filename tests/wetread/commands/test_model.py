@@ -161,8 +161,8 @@ def test_who_promoted_withdrew_and_rescored_is_shown(wetread, registry) -> None:
     assert withdrawn["Withdrawn by"] == LEE
     assert withdrawn["Rescored"] == f"2026-11-22T09:00:00.000Z by {KIM}"
     lines = wetread("model", "list").stdout.splitlines()
-    assert [line.split()[-1] for line in lines if "wetread/3" in line] == ["user/kim"]
-    assert [line.split()[-1] for line in lines if "wetread/2" in line] == ["assumed-role/Approver/lee"]
+    assert [line.split()[-1] for line in lines if "wetread/3" in line] == ["kim"]
+    assert [line.split()[-1] for line in lines if "wetread/2" in line] == ["lee"]
     document = json.loads(wetread("model", "show", "wetread/2", "--json").stdout)
     assert (document["WithdrawnBy"], document["RescoredBy"], document["PromotedBy"]) == (LEE, KIM, None)
 
