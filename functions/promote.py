@@ -27,7 +27,9 @@ def _promoting() -> Promoting:
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $promotion: how the run ends, and as which version."""
     taken = event["Snapshot"]
-    promoted = _promoting().promote(taken, event["TrainingJobName"], event["ModelArtifactUri"])
+    promoted = _promoting().promote(
+        taken, event["TrainingJobName"], event["ModelArtifactUri"], event["ModelArtifactSHA256"]
+    )
     facts = {"run": taken["Run"], "outcome": promoted.outcome, "model_package": promoted.version.model_package}
     logger.info("candidate", extra=facts)
     count(

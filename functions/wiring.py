@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
+from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobShape
@@ -61,6 +62,7 @@ def registry(settings: ApproveSettings) -> Registry:
         image_uri=settings.image_uri,
         job_role_arn=settings.job_role_arn,
         clock=now,
+        caller=lambda: caller_arn(client("sts")),
     )
 
 

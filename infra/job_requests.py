@@ -1,8 +1,9 @@
 """What a retraining asks of SageMaker: the requests of its training job and of its three processing jobs.
 
 Values that only a run knows are JSONata expressions on the workflow's variables: ``$run``, ``$snapshot`` (the answer of
-the function ``snapshot``), ``$training`` (the training job and its artifact) and ``$candidateUri`` (the artifact with
-its faster forms, which is what is measured and promoted).
+the function ``snapshot``), ``$training`` (the training job and its artifact), ``$candidateUri`` (the artifact with its
+faster forms, which is what is measured and promoted) and ``$candidateSHA256`` (its digest, in the words of the job that
+wrote it).
 """
 
 from __future__ import annotations
@@ -88,10 +89,18 @@ class JobRequests:
         return self._processing("optimise", "optimised", [_SNAPSHOT, _SLICES, trained], *arguments)
 
     def evaluation(self) -> dict[str, Any]:
-        """CreateProcessingJob: candidate and champion (if there is one) on the snapshot's held-out slices."""
+        """CreateProcessingJob: candidate and champion (if there is one) on the snapshot's held-out slices.
+
+        The job gets their digests too: what lies at a URI may have been replaced.
+        """
         candidate = "$input('candidate', 'S3Prefix', $candidateUri)"
         champion = "$snapshot.Champion.ArtifactUri ? $input('champion', 'S3Prefix', $snapshot.Champion.ArtifactUri)"
-        return self._processing("evaluate", "evaluation", [_SNAPSHOT, _SLICES, candidate, champion])
+        request = self._processing("evaluate", "evaluation", [_SNAPSHOT, _SLICES, candidate, champion])
+        request["AppSpecification"]["ContainerArguments"] = jsonata(
+            "$append(['evaluate', '--candidate-sha256', $candidateSHA256], "
+            "$snapshot.Champion.ArtifactUri ? ['--champion-sha256', $snapshot.Champion.ArtifactSHA256] : [])"
+        )
+        return request
 
     def name(self, purpose: str) -> str:
         """A job's name. A retry is another job to SageMaker, which never gives a name twice."""

@@ -81,7 +81,9 @@ class Model(Construct):
         self._allow_versions(grantee, "DescribeModelPackage", "UpdateModelPackage")
         # The Models' names start with the group's.
         models = arn_of(self, "sagemaker", "model", f"{self._group}-*")
-        allow(grantee, "sagemaker:CreateModel", on=[models], because="Every promotion makes another Model.")
+        # Described where one of that name is there already: an earlier try's, or somebody else's.
+        verbs = ("sagemaker:CreateModel", "sagemaker:DescribeModel")
+        allow(grantee, *verbs, on=[models], because="Every promotion makes another Model.")
         to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         allow(grantee, "iam:PassRole", on=[self.job_role.role_arn], when=to_sagemaker)
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.config import StageConfig
-from infra.data_grants import DataGrants
+from infra.data_grants import ARTIFACTS, DataGrants
 from infra.review import acknowledge
 
 # Every question that people ask of the index is one Query: index name, partition key, sort key.
@@ -58,6 +58,7 @@ class Storage(DataGrants):
         self.work.add_lifecycle_rule(id="ExpireAll", expiration=WORK_KEPT)
         self.results = self._bucket("Results", versioned=True)
         self.models = self._bucket("Models", versioned=True)
+        self._write_once(self.models, ARTIFACTS)
         self.training = self._bucket("Training", versioned=True)
         self.index = self._table("Index", "UploadId")
         for name, partition, sort in INDEX_QUERIES:
@@ -162,6 +163,37 @@ class Storage(DataGrants):
                     conditions={"Null": {header: "false"}, "StringNotEquals": {header: expected}},
                 )
             )
+
+    def _write_once(self, bucket: s3.Bucket, prefix: str) -> None:
+        """Refuse whatever would put other bytes in the place of an object, or take it away so that others can come.
+
+        Nobody is exempt, so nothing is forgotten about an exemption: who may change this policy can lift it, and
+        CloudTrail records that by default, which it does not with deletes of objects. Lifecycle rules go on.
+        """
+        objects = [bucket.arn_for_objects(f"{prefix}*")]
+        # The parts of a multipart upload carry no such header, its completion does. Only that creates the object.
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="DenyOverwrites",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=objects,
+                conditions={
+                    "Null": {"s3:if-none-match": "true"},
+                    "Bool": {"s3:ObjectCreationOperation": "true"},
+                },
+            )
+        )
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="DenyDeletesAndReplicas",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete", "s3:ReplicateObject"],
+                resources=objects,
+            )
+        )
 
     def _table(self, name: str, partition: str) -> dynamodb.Table:
         table = dynamodb.Table(

@@ -68,7 +68,11 @@ class States(Construct):
         audit = self._run_job("Audit", "Processing", requests.audit(), audited)
         gate_data = self._call("GateData", gate, _to_gate("Audit"), judged)
         train = self._run_job("Train", "Training", requests.training(), _TRAINED)
-        optimised = {"candidateUri": requests.uri("optimised/model.tar.gz")}
+        optimised = {
+            "candidateUri": requests.uri("optimised/model.tar.gz"),
+            # The job's own word, by way of SageMaker: the object at the URI is held against it from here on.
+            "candidateSHA256": jsonata("$states.result.ExitMessage"),
+        }
         optimise = self._run_job("Optimise", "Processing", requests.optimisation(), optimised)
         evaluate = self._run_job("Evaluate", "Processing", requests.evaluation(), evaluated)
         gate_model = self._call("GateModel", gate, _to_gate("Evaluation"), judged)
@@ -104,6 +108,7 @@ class States(Construct):
                 "Snapshot": jsonata("$snapshot"),
                 "TrainingJobName": jsonata("$training.TrainingJobName"),
                 "ModelArtifactUri": jsonata("$candidateUri"),
+                "ModelArtifactSHA256": jsonata("$candidateSHA256"),
             },
             {"promotion": jsonata(ANSWER), "modelPackage": jsonata(f"{ANSWER}.ModelPackage")},
         )

@@ -64,11 +64,14 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
     elif options.command == "optimise":
         from model_code.optimisation.command import optimise
 
-        _told(lambda: optimise(container.processing, quantise=not options.fp32_only), container.message)
+        _told(
+            lambda: _say(optimise(container.processing, quantise=not options.fp32_only), container), container.message
+        )
     elif options.command == "evaluate":
         from model_code.evaluation.command import evaluate
 
-        _told(lambda: evaluate(container.processing), container.message)
+        digests = {"candidate_sha256": options.candidate_sha256, "champion_sha256": options.champion_sha256}
+        _told(lambda: evaluate(container.processing, **digests), container.message)
     elif options.command == "pack":
         from model_code.packing import pack
 
@@ -90,6 +93,12 @@ def _told(command: Callable[[], None], file: Path) -> None:
         raise
 
 
+def _say(message: str, container: Container) -> None:
+    """Leave a processing job's result where SageMaker shows it, in the place of why it failed."""
+    container.message.parent.mkdir(parents=True, exist_ok=True)
+    container.message.write_text(message, encoding="utf-8")
+
+
 def _check(archive: Path) -> None:
     from model_code.inference import model_fn
     from model_code.packing import unpack
@@ -108,7 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
     optimising = commands.add_parser("optimise", help="give the candidate faster forms that are proved equal")
     optimising.add_argument("--fp32-only", action="store_true", help="do not try 8-bit integers")
-    commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
+    measuring = commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
+    measuring.add_argument("--candidate-sha256", required=True, help="the digest of the candidate's model.tar.gz")
+    measuring.add_argument("--champion-sha256", default="", help="the digest of the champion's, if there is one")
     pack = commands.add_parser("pack", help="pack a model folder as model.tar.gz")
     pack.add_argument("folder", type=Path)
     pack.add_argument("archive", type=Path)

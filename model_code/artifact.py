@@ -34,6 +34,12 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes, in hexadecimal, reading a little at a time."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def check_layout(model_dir: Path) -> None:
     """Raise ArtifactError that lists every file of the layout which ``model_dir`` lacks."""
     missing = [name for name in LAYOUT if not (model_dir / name).is_file()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import shutil
+import struct
 import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -52,6 +53,12 @@ PACKED_MODULES = (
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
 MAX_READ_BYTES = 4 * 1024**2
+MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer part of one
+# What tarfile, gzip and zlib raise, here and there, for bytes that no archiver writes.
+DAMAGED = (
+    *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
+)
 
 
 def serialise(network: nn.Module) -> bytes:
@@ -97,15 +104,16 @@ def pack(model_dir: Path, archive: Path) -> None:
 def unpack(archive: Path, destination: Path) -> None:
     """Unpack model.tar.gz into ``destination`` and check its layout.
 
-    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device, or is
-    there twice, or when there are too many members or bytes.
+    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device, is
+    there twice or a file and a folder, or has a name that no file should have, and when there are too many members or
+    bytes.
     """
     try:
         with gzip.GzipFile(archive) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
             members = _checked(archive.name, tar)
             for member in members:
                 tar.extract(member, destination, filter="data")
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except DAMAGED as error:
         raise ArtifactError(f"{archive.name} cannot be unpacked: {type(error).__name__} {error}.") from error
     check_layout(destination)
 
@@ -134,8 +142,11 @@ class _Frugal(io.RawIOBase):
 def _checked(name: str, members: Iterable[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
     """Every member, once none is hostile; sizes add up as the archive is read, so a bomb is not read to its end."""
     checked: dict[str, tarfile.TarInfo] = {}
+    folders: set[str] = set()
     total = 0
     for member in members:
+        if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
+            raise ArtifactError(f"{name} holds {member.name[:MAX_NAME_BYTES]!r}, a name that no file should have.")
         path = Path(member.name)
         total += member.size
         if member.issparse() or not (member.isreg() or member.isdir()):
@@ -144,6 +155,10 @@ def _checked(name: str, members: Iterable[tarfile.TarInfo]) -> list[tarfile.TarI
             raise ArtifactError(f"{name} holds {member.name!r}, which leaves the model's folder.")
         if str(path) in checked:
             raise ArtifactError(f"{name} holds {str(path)!r} twice.")
+        above = set(map(str, path.parents))
+        if any(one in checked and checked[one].isreg() for one in above) or (member.isreg() and str(path) in folders):
+            raise ArtifactError(f"{name} holds {str(path)!r}, which is a file and a folder.")
+        folders |= above
         if member.size < 0 or total > MAX_UNPACKED_BYTES or len(checked) >= MAX_MEMBERS:
             raise ArtifactError(f"{name} is larger than {MAX_UNPACKED_BYTES} bytes or {MAX_MEMBERS} members unpacked.")
         checked[str(path)] = member

@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 
 from functions.aws.batches import Batches
+from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.objects import Uploads
@@ -96,6 +97,11 @@ class Connection:
         """The CloudWatch Logs client."""
         return self.client("logs")
 
+    @functools.cached_property
+    def caller_arn(self) -> str:
+        """The ARN of the credentials that this command uses: recorded with what changes what serves, never trusted."""
+        return caller_arn(self.client("sts"))
+
     @property
     def index(self) -> Index:
         """The rows."""
@@ -125,6 +131,7 @@ class Connection:
             image_uri=deployment.image_uri,
             job_role_arn=deployment.job_role_arn,
             clock=_now,
+            caller=lambda: self.caller_arn,
         )
 
     @property

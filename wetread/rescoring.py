@@ -40,6 +40,7 @@ def rescore(withdrawing: Withdrawing, model_package: str) -> Rescoring:
         raise Problem(f"{model_package} is not withdrawn.", "`wetread model rollback` withdraws the champion.")
     try:
         _wait_for_batches(withdrawing, model_package)
+        withdrawing.note_rescoring(model_package)
         return _requeue(withdrawing, model_package)
     except KeyboardInterrupt:
         raise Interruption(

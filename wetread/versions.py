@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import concurrent.futures
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from functions.aws.champion import Champion, Champions, Withdrawal
+from functions.aws.champion import Champion, Champions, Promotion, Withdrawal
 from functions.aws.registry import ModelVersion
 from wetread.formats import ago
 
-COLUMNS = ("", "Version", "Name", "Its version", "Balanced accuracy", "Approval", "Created", "Artifact")
+COLUMNS = ("", "Version", "Name", "Its version", "Balanced accuracy", "Approval", "Created", "Artifact", "By")
 READERS = 8
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A version, the champion of all (None: nobody), and the version's withdrawal if it is withdrawn."""
+    """A version and its last promotion, the champion of all (None: nobody), the withdrawal of a withdrawn version."""
 
     version: ModelVersion
     champion: Champion | None
     withdrawal: Withdrawal | None
+    promotion: Promotion | None
 
     @property
     def is_champion(self) -> bool:
@@ -40,7 +42,12 @@ class Standing:
             version.approval,
             ago(version.created_at, now),
             version.artifact_sha256[:12],
+            _short(self.withdrawal.withdrawn_by if self.withdrawal else self._promoted_by),
         )
+
+    @property
+    def _promoted_by(self) -> str:
+        return self.promotion.promoted_by if self.promotion else ""
 
     def facts(self) -> list[tuple[str, str]]:
         """All that is known of the version, as name and value; figures stand in its evaluation."""
@@ -51,7 +58,10 @@ class Standing:
             "Approval": version.approval,
             "Created": version.created_at,
             "Champion": f"since {self.champion.promoted_at}" if self.is_champion and self.champion else "no",
+            "Promoted": f"{self.promotion.promoted_at} by {_known(self._promoted_by)}" if self.promotion else "never",
             "Withdrawn": f"{self.withdrawal.withdrawn_at}: {self.withdrawal.reason}" if self.withdrawal else "no",
+            "Withdrawn by": _known(self.withdrawal.withdrawn_by) if self.withdrawal else "",
+            "Rescored": _rescored(self.withdrawal),
             "Run": version.run or "none: registered by hand",
             "Evaluated against": version.evaluated_against or "no champion",
             "Balanced accuracy": _accuracy(version),
@@ -76,7 +86,12 @@ class Standing:
             "ArtifactSHA256": version.artifact_sha256,
             "Champion": self.is_champion,
             "WithdrawnAt": withdrawal.withdrawn_at if withdrawal else None,
+            "WithdrawnBy": (withdrawal and withdrawal.withdrawn_by) or None,
             "WithdrawnReason": withdrawal.reason if withdrawal else None,
+            "RescoredAt": (withdrawal and withdrawal.rescored_at) or None,
+            "RescoredBy": (withdrawal and withdrawal.rescored_by) or None,
+            "PromotedAt": self.promotion.promoted_at if self.promotion else None,
+            "PromotedBy": self._promoted_by or None,
             "Run": version.run or None,
             "SnapshotDigest": version.snapshot_digest or None,
             "AcceptedRisks": list(version.accepted_risks),
@@ -90,8 +105,32 @@ def standings(versions: list[ModelVersion], champions: Champions) -> list[Standi
     """How each version stands, in the same order."""
     champion = champions.get()
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-        withdrawals = pool.map(lambda version: champions.withdrawal(version.model_package), versions)
-        return [Standing(version, champion, one) for version, one in zip(versions, withdrawals, strict=True)]
+        return list(pool.map(lambda version: _standing(version, champion, champions), versions))
+
+
+def standing_of(version: ModelVersion, champions: Champions) -> Standing:
+    """How one version stands."""
+    return _standing(version, champions.get(), champions)
+
+
+def _standing(version: ModelVersion, champion: Champion | None, champions: Champions) -> Standing:
+    package = version.model_package
+    return Standing(version, champion, champions.withdrawal(package), champions.promotion(package))
+
+
+def _known(arn: str) -> str:
+    return arn or "somebody who was not recorded"
+
+
+def _short(arn: str) -> str:
+    """The last part of an ARN: a user, or the session of a role, which for a function is its name."""
+    return re.split("[:/]", arn)[-1]
+
+
+def _rescored(withdrawal: Withdrawal | None) -> str:
+    if withdrawal is None or not withdrawal.rescored_at:
+        return ""
+    return f"{withdrawal.rescored_at} by {_known(withdrawal.rescored_by)}"
 
 
 def _accuracy(version: ModelVersion) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -26,6 +27,31 @@ class Artifacts:
         """Where the artifact with this digest (hex) is."""
         return layout.uri(self._bucket, layout.artifact_key(sha256))
 
+    def keep(self, path: Path, sha256: str) -> bool:
+        """Store a file under its digest (hex), once; False when other bytes lie there.
+
+        S3 computes the digest of what arrives and refuses bytes that have another. Bytes that are there already stay.
+        """
+        for last in (False, False, False, True):
+            try:
+                with path.open("rb") as body:
+                    self._client.put_object(
+                        Bucket=self._bucket,
+                        Key=layout.artifact_key(sha256),
+                        Body=body,
+                        ChecksumSHA256=_checksum(sha256),
+                        IfNoneMatch="*",  # the bucket's policy refuses a put without it
+                    )
+            except ClientError as error:
+                if error_code(error) == "PreconditionFailed":
+                    return self.is_intact(sha256)
+                # Two writers at once: S3 asks to try again, and does not say that either has written.
+                if error_code(error) != "ConditionalRequestConflict" or last:
+                    raise
+            else:
+                break
+        return True
+
     def is_intact(self, sha256: str) -> bool:
         """Whether the artifact is there, and S3 computed this digest of its bytes when they were put."""
         try:
@@ -36,4 +62,10 @@ class Artifacts:
             if error_code(error) in GONE:
                 return False
             raise
-        return base64.b64decode(head.get("ChecksumSHA256", "")).hex() == sha256
+        # As text: the checksum of an object that came in parts is no base64.
+        return head.get("ChecksumSHA256") == _checksum(sha256)
+
+
+def _checksum(sha256: str) -> str:
+    """A digest (hex) as S3 writes it."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.items import error_code, from_item, to_item
+from functions.aws.items import error_code, from_item, is_condition_failed, to_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,7 +22,10 @@ CONFLICT_PAUSES = (0.1, 0.4, 1.6)  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` the other before it."""
+    """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` the other before it.
+
+    ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for what was promoted before they were recorded.
+    """
 
     model_name: str
     model_package: str
@@ -30,24 +33,36 @@ class Champion:
     artifact_sha256: str
     promoted_at: str
     previous: str = ""
+    weights_sha256: str = ""
+    promoted_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """A version became champion: when it last did (ISO 8601), and the version before it ("" for none)."""
+    """A version became champion: when it last did (ISO 8601), by whom (an ARN), and the version before it.
+
+    ``previous`` is "" for none, ``promoted_by`` where it was not recorded yet.
+    """
 
     model_package: str
     promoted_at: str
     previous: str
+    promoted_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Withdrawal:
-    """A version's results count no more: since when (ISO 8601), and why."""
+    """A version's results count no more: since when (ISO 8601), why, and by whom (an ARN).
+
+    ``rescored_at`` and ``rescored_by`` say when and by whom its uploads were last sent to be read again, "" for never.
+    """
 
     model_package: str
     withdrawn_at: str
     reason: str
+    withdrawn_by: str = ""
+    rescored_at: str = ""
+    rescored_by: str = ""
 
 
 class Champions:
@@ -67,21 +82,48 @@ class Champions:
             artifact_sha256=item["ArtifactSHA256"],
             promoted_at=item["PromotedAt"],
             previous=item.get("Previous", ""),
+            weights_sha256=item.get("WeightsSHA256", ""),
+            promoted_by=item.get("PromotedBy", ""),
         )
 
     def promotion(self, model_package: str) -> Promotion | None:
         """How a version last became champion; None for one that never was."""
         item = self._get(f"PROMOTION#{model_package}")
         return item and Promotion(
-            model_package=model_package, promoted_at=item["PromotedAt"], previous=item.get("Previous", "")
+            model_package=model_package,
+            promoted_at=item["PromotedAt"],
+            previous=item.get("Previous", ""),
+            promoted_by=item.get("PromotedBy", ""),
         )
 
     def withdrawal(self, model_package: str) -> Withdrawal | None:
         """Since when and why a version is withdrawn; None for one that is not. Strongly consistent."""
         item = self._get(f"WITHDRAWN#{model_package}")
         return item and Withdrawal(
-            model_package=model_package, withdrawn_at=item["WithdrawnAt"], reason=item.get("Reason", "")
+            model_package=model_package,
+            withdrawn_at=item["WithdrawnAt"],
+            reason=item.get("Reason", ""),
+            withdrawn_by=item.get("WithdrawnBy", ""),
+            rescored_at=item.get("RescoredAt", ""),
+            rescored_by=item.get("RescoredBy", ""),
         )
+
+    def note_rescoring(self, model_package: str, at: str, by: str) -> None:
+        """Record on a withdrawal who sent its uploads to be read again; nothing when the version is withdrawn no more.
+
+        ``at`` is ISO 8601, ``by`` an ARN.
+        """
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=to_item({"Id": f"WITHDRAWN#{model_package}"}),
+                UpdateExpression="SET RescoredAt = :at, RescoredBy = :by",
+                ConditionExpression="attribute_exists(Id)",
+                ExpressionAttributeValues=to_item({":at": at, ":by": by}),
+            )
+        except ClientError as error:
+            if not is_condition_failed(error):
+                raise
 
     def unmarked(self) -> list[str]:
         """The withdrawn versions whose results may not all be marked yet."""
@@ -105,15 +147,25 @@ class Champions:
         pointer["ConditionExpression"] = "PromotedAt = :current" if current else "attribute_not_exists(Id)"
         if current:
             pointer["ExpressionAttributeValues"] = to_item({":current": current.promoted_at})
-        history = {"Id": f"PROMOTION#{to.model_package}", "PromotedAt": to.promoted_at, "Previous": to.previous}
+        history = {
+            "Id": f"PROMOTION#{to.model_package}",
+            "PromotedAt": to.promoted_at,
+            "PromotedBy": to.promoted_by,
+            "Previous": to.previous,
+        }
         actions: list[Any] = [
             {"Put": pointer},
             {"Put": {"TableName": self._table, "Item": to_item(history)}},
             {"Delete": {"TableName": self._table, "Key": to_item({"Id": f"WITHDRAWN#{to.model_package}"})}},
         ]
         if withdrawal:
-            document = {"WithdrawnAt": withdrawal.withdrawn_at, "Reason": withdrawal.reason}
-            item = to_item({"Id": f"WITHDRAWN#{withdrawal.model_package}", **document})
+            document = {
+                "Id": f"WITHDRAWN#{withdrawal.model_package}",
+                "WithdrawnAt": withdrawal.withdrawn_at,
+                "WithdrawnBy": withdrawal.withdrawn_by,
+                "Reason": withdrawal.reason,
+            }
+            item = to_item(document)
             actions.append({"Put": {"TableName": self._table, "Item": item}})
             actions.append({"Update": {"TableName": self._table, **_unmarked("ADD", withdrawal.model_package)}})
         else:
@@ -149,7 +201,9 @@ def _document(champion: Champion) -> dict[str, str]:
         "ModelPackage": champion.model_package,
         "ModelPackageArn": champion.model_package_arn,
         "ArtifactSHA256": champion.artifact_sha256,
+        "WeightsSHA256": champion.weights_sha256,
         "PromotedAt": champion.promoted_at,
+        "PromotedBy": champion.promoted_by,
         "Previous": champion.previous,
     }
 

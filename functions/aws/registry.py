@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from functions.aws import models
 from functions.aws.artifacts import Artifacts
+from functions.aws.caller import Caller
 from functions.aws.champion import Champion, Champions
 from functions.aws.items import error_code
 from functions.aws.ticks import Ticks
-from functions.domain import layout
 from functions.domain.artifact import Artifact, read_artifact
 from functions.domain.errors import WetreadError
 from functions.domain.evidence import Evidence
@@ -41,8 +41,8 @@ class PromotionRefused(WetreadError):
 class ModelVersion:
     """One ModelPackage: ``model_package`` is "<group>/<version>", ``approval`` SageMaker's ModelApprovalStatus.
 
-    What the training workflow knew when it registered the version follows; a version that a person registered by hand
-    has none of it.
+    What the training workflow knew when it registered the version follows ``weights_sha256`` (which is "" for a version
+    from before it was recorded); a version that a person registered by hand has none of it.
     """
 
     model_package: str
@@ -52,6 +52,7 @@ class ModelVersion:
     name: str
     version: str
     artifact_sha256: str
+    weights_sha256: str = ""
     run: str = ""
     snapshot_digest: str = ""
     accepted_risks: tuple[str, ...] = ()
@@ -73,6 +74,7 @@ class Registry:
     image_uri: str
     job_role_arn: str
     clock: Callable[[], datetime]
+    caller: Caller
 
     def register(self, path: Path, evidence: Evidence | None = None) -> ModelVersion:
         """Store an artifact under its digest and make a ModelPackage of it; again with the same changes nothing.
@@ -88,18 +90,21 @@ class Registry:
         return self.describe(self.sagemaker.create_model_package(**request)["ModelPackageArn"])
 
     def store(self, artifact: Artifact) -> str:
-        """Put an artifact into the models bucket under its digest; the URI. No version comes of that alone."""
-        key = layout.artifact_key(artifact.sha256)
-        with artifact.path.open("rb") as body:
-            checksum = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
-            self.s3.put_object(Bucket=self.models_bucket, Key=key, Body=body, ChecksumSHA256=checksum)
-        return layout.uri(self.models_bucket, key)
+        """Put an artifact into the models bucket under its digest; the URI. No version comes of that alone.
+
+        Raises PromotionRefused when other bytes lie under that digest.
+        """
+        if not self._artifacts.keep(artifact.path, artifact.sha256):
+            raise PromotionRefused(
+                f"{self._artifacts.uri(artifact.sha256)} holds other bytes than those with its digest, and the bucket "
+                "lets nobody replace them: see Lift write-once in docs/operations.md."
+            )
+        return self._artifacts.uri(artifact.sha256)
 
     def artifact_uri(self, version: ModelVersion) -> str:
         """Where a version's artifact is; raises PromotionRefused when it is not the one that was registered."""
-        artifacts = Artifacts(self.s3, self.models_bucket)
-        uri = artifacts.uri(version.artifact_sha256)
-        if not artifacts.is_intact(version.artifact_sha256):
+        uri = self._artifacts.uri(version.artifact_sha256)
+        if not self._artifacts.is_intact(version.artifact_sha256):
             raise PromotionRefused(
                 f"The artifact of {version.model_package} in {uri} is not the one that was registered; "
                 "register it again."
@@ -152,7 +157,9 @@ class Registry:
             model_package=version.model_package,
             model_package_arn=version.arn,
             artifact_sha256=version.artifact_sha256,
+            weights_sha256=version.weights_sha256,
             promoted_at=timestamp(self.clock()),
+            promoted_by=self.caller(),
             previous=previous,
         )
 
@@ -180,6 +187,7 @@ class Registry:
             name=properties.get("Name", ""),
             version=properties.get("Version", ""),
             artifact_sha256=properties.get("ArtifactSHA256", ""),
+            weights_sha256=properties.get("WeightsSHA256", ""),
             run=properties.get("Run", ""),
             snapshot_digest=properties.get("SnapshotDigest", ""),
             accepted_risks=tuple(properties.get("AcceptedRisks", "").split()),
@@ -200,7 +208,12 @@ class Registry:
 
     def _package(self, artifact: Artifact, uri: str, evidence: Evidence | None) -> dict[str, Any]:
         """The request that makes a ModelPackage of a stored artifact."""
-        properties = {"Name": artifact.name, "Version": artifact.version, "ArtifactSHA256": artifact.sha256}
+        properties = {
+            "Name": artifact.name,
+            "Version": artifact.version,
+            "ArtifactSHA256": artifact.sha256,
+            "WeightsSHA256": artifact.weights_sha256,
+        }
         request: dict[str, Any] = {
             "ModelPackageGroupName": self.group,
             "ModelPackageDescription": f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}",
@@ -229,17 +242,23 @@ class Registry:
             f"{version.artifact_sha256}\0{self.image_uri}\0{self.job_role_arn}".encode()
         ).hexdigest()
         name = f"{version.model_package.replace('/', '-')}-{makings[:12]}".lower()
+        asked = models.request(name, image=self.image_uri, data_url=data_url, role_arn=self.job_role_arn)
         try:
-            self.sagemaker.create_model(
-                ModelName=name,
-                PrimaryContainer={"Image": self.image_uri, "ModelDataUrl": data_url},
-                ExecutionRoleArn=self.job_role_arn,
-                EnableNetworkIsolation=True,
-            )
+            self.sagemaker.create_model(**asked)
         except ClientError as error:
             if error_code(error) != "ValidationException" or "already exist" not in str(error):
                 raise
+            others = models.differences(asked, self.sagemaker.describe_model(ModelName=name))
+            if others:
+                raise PromotionRefused(
+                    f"There is a SageMaker Model {name} that is not the one asked for: its {', '.join(others)} differ. "
+                    f"Find out who made it, delete it (aws sagemaker delete-model --model-name {name}), try again."
+                ) from error
         return name
+
+    @property
+    def _artifacts(self) -> Artifacts:
+        return Artifacts(self.s3, self.models_bucket)
 
 
 def _before(version: ModelVersion, current: Champion | None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import struct
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +18,12 @@ MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
 # tarfile reads headers whole, however long they say they are; members are read in smaller pieces than this.
 MAX_READ_BYTES = 4 * 1024**2
+MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer part of one
+# What tarfile, gzip and zlib raise, here and there, for bytes that no archiver writes.
+DAMAGED = (
+    *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
+)
 
 
 class HostileArchive(WetreadError):
@@ -24,20 +32,23 @@ class HostileArchive(WetreadError):
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """A gzipped tar archive to read; raises what tarfile, gzip and zlib raise for another file."""
+    """A gzipped tar archive to read; raises one of DAMAGED for another file."""
     with gzip.GzipFile(path) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
         yield tar
 
 
 def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """Every member of an archive, once none is hostile; raises HostileArchive.
+    """Every member of an archive, once none is hostile; raises HostileArchive, or one of DAMAGED.
 
     Sizes add up as the archive is read, so a bomb is not inflated to its end. A name that is there twice would be one
-    file to who checks and another to who serves.
+    file to who checks and another to who serves. What is read here can be unpacked too: the container says the same.
     """
     members: dict[str, tarfile.TarInfo] = {}
+    folders: set[str] = set()
     total = 0
     for member in tar:
+        if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
+            raise HostileArchive("holds a name that no file should have")
         name = str(PurePosixPath(member.name))
         if member.issparse() or not (member.isreg() or member.isdir()):
             raise HostileArchive("holds what is no plain file: links and devices are refused")
@@ -45,6 +56,10 @@ def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
             raise HostileArchive("holds a name that leads out of its folder")
         if name in members:
             raise HostileArchive("holds one name twice")
+        above = set(map(str, PurePosixPath(name).parents))
+        if any(one in members and members[one].isreg() for one in above) or (member.isreg() and name in folders):
+            raise HostileArchive("holds a name that is a file and a folder")
+        folders |= above
         total += member.size
         if member.size < 0 or total > MAX_UNPACKED_BYTES or len(members) >= MAX_MEMBERS:
             raise HostileArchive(f"is larger than {MAX_UNPACKED_BYTES} bytes or {MAX_MEMBERS} members unpacked")

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -49,22 +48,34 @@ def read_artifact(path: Path) -> Artifact:
             metadata = _metadata(path.name, tar, members["metadata.json"])
             weights_sha256 = _digest(tar.extractfile(members["model.pth"]))
             _check_weights(path.name, tar.extractfile(members["model.pth"]))
-        with path.open("rb") as file:
-            sha256 = _digest(file)
+        name, version, labels = _identity(path.name, metadata)
         return Artifact(
             path=path,
-            sha256=sha256,
+            sha256=sha256_of(path),
             weights_sha256=weights_sha256,
-            name=str(metadata["name"]),
-            version=str(metadata["version"]),
-            labels=tuple(map(str, metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())),
+            name=name,
+            version=version,
+            labels=labels,
         )
     except archive.HostileArchive as error:
         raise InvalidArtifact(f"{path.name} {error}.") from error
-    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
+    except archive.DAMAGED as error:
         raise InvalidArtifact(f"{path.name} cannot be read as a model.tar.gz: {error}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return _digest(file)
+
+
+def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ...]]:
+    """Name, version and labels, as metadata.json has them."""
+    try:
+        labels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()
+        return str(metadata["name"]), str(metadata["version"]), tuple(map(str, labels))
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidArtifact(f"metadata.json of {path.name} has no usable {error}.") from error
+        raise InvalidArtifact(f"metadata.json of {archive_name} has no usable {error}.") from error
 
 
 def _metadata(name: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:

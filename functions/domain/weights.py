@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import pickletools
 import re
+import struct
 import zipfile
 from collections.abc import Iterator
 from typing import IO
@@ -22,6 +23,11 @@ TENSORS = re.compile(
     r"|torch\._utils _rebuild_(tensor_v2|parameter)"
 )
 ZIP = b"PK\x03\x04"
+# What zipfile raises for bytes that no archiver writes; RuntimeError for an encrypted entry.
+DAMAGED = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, struct.error, EOFError, OSError, NotImplementedError, RuntimeError),
+    *(ValueError, ArithmeticError, LookupError),
+)
 NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 
 
@@ -47,19 +53,18 @@ def check(stream: IO[bytes]) -> None:
 def _pickles(stream: IO[bytes]) -> Iterator[bytes]:
     """The pickles in torch's zip file, which stores them uncompressed and each name once."""
     try:
-        archive = zipfile.ZipFile(stream)
-    except zipfile.BadZipFile as error:
+        with zipfile.ZipFile(stream) as archive:
+            entries = archive.infolist()
+            if len({entry.filename for entry in entries}) < len(entries):
+                raise CodeInWeights("holds one name twice")
+            for entry in entries:
+                if not entry.filename.lower().endswith(".pkl"):
+                    continue
+                if entry.file_size > MAX_PICKLE_BYTES or entry.compress_type != zipfile.ZIP_STORED:
+                    raise CodeInWeights("holds a pickle that torch.save does not write")
+                yield archive.read(entry)
+    except DAMAGED as error:
         raise CodeInWeights("is a damaged zip file") from error
-    with archive:
-        entries = archive.infolist()
-        if len({entry.filename for entry in entries}) < len(entries):
-            raise CodeInWeights("holds one name twice")
-        for entry in entries:
-            if not entry.filename.endswith(".pkl"):
-                continue
-            if entry.file_size > MAX_PICKLE_BYTES or entry.compress_type != zipfile.ZIP_STORED:
-                raise CodeInWeights("holds a pickle that torch.save does not write")
-            yield archive.read(entry)
 
 
 def _check(pickled: bytes) -> None:

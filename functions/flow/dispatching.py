@@ -116,6 +116,7 @@ class Dispatching:
             slot=slot,
             model_name=champion.model_name,
             model_package=champion.model_package,
+            weights_sha256=champion.weights_sha256,
             created_at=timestamp(now),
             updated_at=timestamp(now),
         )

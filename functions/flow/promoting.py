@@ -14,7 +14,7 @@ from functions.aws.champion import Champion
 from functions.aws.objects import Documents
 from functions.aws.registry import ModelVersion, Registry
 from functions.domain import evaluation, layout
-from functions.domain.artifact import Artifact, InvalidArtifact, read_artifact
+from functions.domain.artifact import Artifact, InvalidArtifact, read_artifact, sha256_of
 from functions.domain.errors import MalformedDocument
 from functions.domain.evaluation import Evaluation
 from functions.domain.evidence import Evidence
@@ -62,15 +62,24 @@ class Promoting:
     training: Documents
     approval: Approval
 
-    def promote(self, taken: Mapping[str, Any], training_job_name: str, artifact_uri: str) -> Promoted:
-        """Register the training job's artifact with its evidence, then promote it or leave it to a person.
+    def promote(
+        self, taken: Mapping[str, Any], training_job_name: str, artifact_uri: str, artifact_sha256: str
+    ) -> Promoted:
+        """Register the run's artifact with its evidence, then promote it or leave it to a person.
 
-        ``taken`` is the snapshot's answer. Raises InvalidArtifact or MalformedDocument when artifact and evaluation
+        ``taken`` is the snapshot's answer, ``artifact_sha256`` the digest (hex) of what was written and measured.
+        Raises InvalidArtifact for other bytes, and InvalidArtifact or MalformedDocument when artifact and evaluation
         are not those of one candidate.
         """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tar.gz"
             self.training.download(self._key_of(artifact_uri), path)
+            found = sha256_of(path)
+            if found != artifact_sha256:
+                raise InvalidArtifact(
+                    f"The artifact {artifact_uri} has the SHA-256 {found}, the run wrote and measured "
+                    f"{artifact_sha256}: it was replaced. Find out by whom, then start the run again."
+                )
             version = self.registry.register(path, self._evidence(taken, training_job_name, read_artifact(path)))
         if self.approval == Approval.MANUAL:
             return Promoted(outcome=Outcome.AWAITING_APPROVAL, version=version)

@@ -226,6 +226,7 @@ def _champion(champion: Champion, models_bucket: str) -> dict[str, str]:
         "ModelPackage": champion.model_package,
         "ModelPackageArn": champion.model_package_arn,
         "ArtifactUri": layout.uri(models_bucket, layout.artifact_key(champion.artifact_sha256)),
+        "ArtifactSHA256": champion.artifact_sha256,
         "PromotedAt": champion.promoted_at,
     }
 

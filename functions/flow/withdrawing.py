@@ -54,7 +54,12 @@ class Withdrawing:
         champion = self.registry.candidate(version, self._before(version.model_package, current.model_package))
         # The approval moves no traffic. Recorded first, it is there whenever the pointer has moved.
         self.registry.reject(current.model_package_arn, reason)
-        withdrawal = Withdrawal(model_package=current.model_package, withdrawn_at=champion.promoted_at, reason=reason)
+        withdrawal = Withdrawal(
+            model_package=current.model_package,
+            withdrawn_at=champion.promoted_at,
+            withdrawn_by=champion.promoted_by,
+            reason=reason,
+        )
         if not self.champions.move(champion, current, withdrawal):
             raise PromotionRefused("Another promotion came between; look at `wetread model list` before you go on.")
         self.registry.announce(version)
@@ -93,6 +98,10 @@ class Withdrawing:
         except Refusal:
             return Rescored.GONE
         return Rescored.REQUEUED if self.index.requeue(row, now) else Rescored.CHANGED
+
+    def note_rescoring(self, model_package: str) -> None:
+        """Record on the version's withdrawal who sends its uploads to be read again."""
+        self.champions.note_rescoring(model_package, timestamp(self.clock()), self.registry.caller())
 
     def wake(self) -> None:
         """Start jobs for what was requeued."""

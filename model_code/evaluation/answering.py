@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from model_code import calibration
+from model_code.artifact import sha256_of
 from model_code.dicom import KEYWORDS as PIXEL_KEYWORDS
 from model_code.dicom import HounsfieldArray, decode
 from model_code.elements import read_elements
@@ -36,13 +37,20 @@ class Slice:
     attributes: Mapping[str, str]
 
 
-def load_model(archive: Path, role: str, labels: tuple[str, ...]) -> Model:
-    """Load the ``role`` ("candidate" or "champion") from its model.tar.gz.
+def load_model(archive: Path, role: str, labels: tuple[str, ...], digest: str) -> Model:
+    """Load the ``role`` ("candidate" or "champion") from its model.tar.gz, whose SHA-256 (hex) must be ``digest``.
 
-    Raises EvaluationError for one that is missing or unsound, or whose classes are not ``labels``, in any order.
+    Raises EvaluationError for one that is missing or unsound, or whose classes are not ``labels``, in any order; and
+    for another file than the run's, before anything of it is opened.
     """
     if not archive.is_file():
         raise EvaluationError(f"There is no {archive.name} in the input named {role}.")
+    found = sha256_of(archive)
+    if found != digest:
+        raise EvaluationError(
+            f"The {archive.name} in the input named {role} has the SHA-256 {found}, the run's {role} "
+            f"{digest or 'is not known'}: it was replaced. Find out by whom, then start the run again."
+        )
     try:
         with tempfile.TemporaryDirectory() as folder:
             unpack(archive, Path(folder))

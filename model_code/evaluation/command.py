@@ -19,19 +19,19 @@ DOCUMENT, REPORT = "evaluation.json", "report.html"
 log = logging.getLogger("model_code.evaluation")
 
 
-def evaluate(paths: Processing) -> None:
-    """Write evaluation.json and report.html.
+def evaluate(paths: Processing, *, candidate_sha256: str, champion_sha256: str = "") -> None:
+    """Write evaluation.json and report.html; the digests (hex) are those of the model.tar.gz files that are expected.
 
-    Raises SnapshotError, and EvaluationError when a model cannot be loaded or measured: a champion that fails is no
-    reason to go without the comparison.
+    Raises SnapshotError, and EvaluationError when a model is another file, or cannot be loaded or measured: a champion
+    that fails is no reason to go without the comparison.
     """
     taken = snapshot.read(paths.snapshot)
     cases = taken.of(Split.TEST)
     if not cases:
         raise EvaluationError("The snapshot has no test slices, so nothing can be measured; label more patients.")
-    models = [load_model(paths.candidate, "candidate", taken.labels)]
-    if paths.champion.parent.exists():
-        models.append(load_model(paths.champion, "champion", taken.labels))
+    models = [load_model(paths.candidate, "candidate", taken.labels, candidate_sha256)]
+    if champion_sha256 or paths.champion.parent.exists():
+        models.append(load_model(paths.champion, "champion", taken.labels, champion_sha256))
     log.info("test_slices=%s models=%s", len(cases), len(models))
     test, (candidate, *others) = answer(models, taken.labels, cases, paths.slices)
     champion = others[0] if others else None

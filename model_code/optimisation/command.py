@@ -33,11 +33,12 @@ HELD_OUT_SLICES = 1_000
 log = logging.getLogger("model_code.optimisation")
 
 
-def optimise(paths: Processing, *, quantise: bool) -> None:
+def optimise(paths: Processing, *, quantise: bool) -> str:
     """Write the candidate's model.tar.gz again, with the forms that held here on slices held out of training.
 
-    ``quantise``: whether a form of fewer bits is tried. Raises SnapshotError for other slices than the snapshot's,
-    ArtifactError for an unsound candidate, OptimisationError when there is nothing to prove a form with.
+    Returns the SHA-256 (hex) of what was written. ``quantise``: whether a form of fewer bits is tried. Raises
+    SnapshotError for other slices than the snapshot's, ArtifactError for an unsound candidate, OptimisationError when
+    there is nothing to prove a form with.
     """
     taken = snapshot.read(paths.snapshot)
     held_out = [case for split in (Split.VALIDATION, Split.TEST) for case in taken.of(split)]
@@ -55,7 +56,9 @@ def optimise(paths: Processing, *, quantise: bool) -> None:
         about.write_text(metadata.with_serving(about.read_text(encoding="utf-8"), serving, proof), encoding="utf-8")
         paths.optimised.parent.mkdir(parents=True, exist_ok=True)
         pack(folder, paths.optimised)
-    log.info("serving_form=%s %s", serving.form, proof["reason"])
+    written = artifact.sha256_of(paths.optimised)
+    log.info("serving_form=%s %s sha256=%s", serving.form, proof["reason"], written)
+    return written
 
 
 def _prove(

@@ -129,7 +129,15 @@ class FakeSageMaker:
         if request["ModelName"] in self.models:
             raise client_error("ValidationException", "Cannot create already existing model")
         self.models[request["ModelName"]] = request
-        return {"ModelArn": "arn:aws:sagemaker:eu-west-1:111111111111:model/m"}
+        return {"ModelArn": _model_arn(request["ModelName"])}
+
+    def describe_model(self, **request: Any) -> Any:
+        name = request["ModelName"]
+        return {**self.models[name], "ModelArn": _model_arn(name), "CreationTime": self.clock()}
+
+
+def _model_arn(name: str) -> str:
+    return f"arn:aws:sagemaker:eu-west-1:111111111111:model/{name}"
 
 
 def _place(uri: str) -> tuple[str, str]:

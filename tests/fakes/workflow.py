@@ -18,7 +18,7 @@ from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
 from functions.flow.approving import Approving
 from functions.flow.gating import Gating
-from functions.flow.promoting import Approval, Promoting
+from functions.flow.promoting import Approval, Promoted, Promoting
 from functions.flow.snapshotting import Snapshotting
 from functions.flow.withdrawing import Withdrawing
 from tests.fakes.dicom import ct
@@ -27,6 +27,7 @@ from tests.fakes.world import MODELS, SERVED, World, relabelled
 TRAINING = "training-bucket"
 LABELS = ("normal", "cap", "covid")
 WEIGHTS = b"weights"
+CALLER = "arn:aws:sts::111111111111:assumed-role/Promote/function"
 # As the product's default: the public sample is JPEG Lossless.
 ADMITTED = relabelled(SERVED, transfer_syntax_uids=SERVED.transfer_syntax_uids | {"1.2.840.10008.1.2.4.70"})
 THRESHOLDS = Thresholds(
@@ -59,6 +60,7 @@ class Workflow:
             image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
             job_role_arn="arn:aws:iam::111111111111:role/job",
             clock=world.clock,
+            caller=lambda: CALLER,
         )
         self.snapshotting = Snapshotting(
             cohorts=Cohorts(s3, TRAINING),
@@ -129,6 +131,11 @@ class Workflow:
         key = f"{layout.RUNS}{taken['Run']}/training/job/output/model.tar.gz"
         self.world.s3.objects[TRAINING, key] = artifact(weights, version=taken["Run"])
         return layout.uri(TRAINING, key)
+
+    def promote(self, taken: Mapping[str, Any], artifact_uri: str, job: str = "job") -> Promoted:
+        """Promote what lies there, as the run's."""
+        body = self.world.s3.objects[layout.place(artifact_uri)]
+        return self.promoting.promote(taken, job, artifact_uri, hashlib.sha256(body).hexdigest())
 
 
 def entry(filename: str, label: str, **more: Any) -> dict[str, Any]:

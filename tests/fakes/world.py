@@ -37,6 +37,7 @@ from tests.fakes.wire import Wire
 
 UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
 ARTIFACT = b"the champion's model.tar.gz"
+WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SERVED = Served(
     sop_class_uids=frozenset({CT}),
@@ -178,6 +179,7 @@ class World:
             model_package=package,
             model_package_arn="arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
             artifact_sha256=sha256,
+            weights_sha256=WEIGHTS_SHA256,
             promoted_at=timestamp(self.time),
             previous=current.model_package if current else "",
         )
@@ -206,7 +208,7 @@ def answer(body: bytes, **changes: Any) -> bytes:
         "Schema": "prediction/1",
         "SOPInstanceUID": "",
         "ContentSHA256": hashlib.sha256(body).hexdigest(),
-        "Model": {"Name": "m", "Version": "1", "WeightsSHA256": "cd" * 32, "Form": "torch"},
+        "Model": {"Name": "m", "Version": "1", "WeightsSHA256": WEIGHTS_SHA256, "Form": "torch"},
         "Class": "covid",
         "Probabilities": {"normal": 0.125, "cap": 0.125, "covid": 0.75},
         "TimingsMs": {"Decode": 8.0, "Predict": 95.5},

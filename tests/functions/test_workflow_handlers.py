@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import traceback
@@ -36,6 +37,13 @@ def as_carried(document: Any) -> Any:
     return json.loads(json.dumps(document))
 
 
+def promotion(workflow: Workflow, taken: dict[str, Any], uri: str) -> dict[str, Any]:
+    """What the workflow asks of ``promote``."""
+    digest = hashlib.sha256(workflow.world.s3.objects[layout.place(uri)]).hexdigest()
+    given = {"TrainingJobName": "wetread-train-1", "ModelArtifactUri": uri, "ModelArtifactSHA256": digest}
+    return {"Snapshot": taken, **given}
+
+
 def test_a_run_from_labels_to_champion(workflow: Workflow) -> None:
     uri = workflow.put_cohort()
     taken = as_carried(snapshot.handler({"Execution": "run-1", "Input": {"LabelsUri": uri}}, None))
@@ -45,7 +53,7 @@ def test_a_run_from_labels_to_champion(workflow: Workflow) -> None:
     assert verdict == {"Passed": True, "Reasons": []}
     artifact = workflow.train(taken)
     assert as_carried(gate.handler({"Document": "Evaluation", "Snapshot": taken}, None))["Passed"]
-    payload = {"Snapshot": taken, "TrainingJobName": "wetread-train-1", "ModelArtifactUri": artifact}
+    payload = promotion(workflow, taken, artifact)
     assert as_carried(promote.handler(payload, None))["Outcome"] == "Promoted"
     champion = workflow.registry.champion()
     assert champion
@@ -55,7 +63,7 @@ def test_a_run_from_labels_to_champion(workflow: Workflow) -> None:
 def test_an_approval_promotes_what_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     workflow = deployed(Workflow(approval=Approval.MANUAL), monkeypatch)
     taken = workflow.take(workflow.put_cohort())
-    payload = {"Snapshot": taken, "TrainingJobName": "j", "ModelArtifactUri": workflow.train(taken)}
+    payload = promotion(workflow, taken, workflow.train(taken))
     answer = as_carried(promote.handler(payload, None))
     assert answer["Outcome"] == "AwaitingApproval"
     arn = answer["ModelPackageArn"]
@@ -72,7 +80,7 @@ def test_metrics_count_candidates(workflow: Workflow, capsys: pytest.CaptureFixt
     workflow.write(layout.evaluation_key(taken["Run"]), poor)
     assert not gate.handler({"Document": "Evaluation", "Snapshot": taken}, None)["Passed"]
     assert '"CandidatesRejected":[1.0]' in capsys.readouterr().out
-    payload = {"Snapshot": taken, "TrainingJobName": "j", "ModelArtifactUri": workflow.train(taken)}
+    payload = promotion(workflow, taken, workflow.train(taken))
     promote.handler(payload, None)
     assert '"CandidatesPromoted":[1.0]' in capsys.readouterr().out
 

@@ -23,7 +23,11 @@ SNAPSHOT = {
     "Slices": 360,
     "Champion": {},
 }
-CHAMPION = {"ModelPackage": "wetread/3", "ArtifactUri": "s3://wetread-models/artifacts/0/model.tar.gz"}
+CHAMPION = {
+    "ModelPackage": "wetread/3",
+    "ArtifactUri": "s3://wetread-models/artifacts/0/model.tar.gz",
+    "ArtifactSHA256": "c" * 64,
+}
 ACCEPTED = {"Code": "TooFewPatients", "Message": "One patient of class cap in test.", "Accepted": True}
 REFUSED = {"Code": "PatientAcrossSplit", "Message": "Lines 1 and 2.", "Accepted": False}
 TRAINED = {
@@ -34,6 +38,7 @@ TRAINED = {
     },
 }
 OPTIMISED = f"s3://{BUCKET}/runs/{RUN}/optimised/model.tar.gz"
+OPTIMISED_SHA256 = "0" * 63 + "1"
 PROMOTED = {"Outcome": "Promoted", "Reasons": [], "ModelPackage": "wetread/4"}
 PASSED = {"Passed": True, "Reasons": []}
 WHOLE_WAY = [
@@ -46,8 +51,10 @@ def walk(machine: dict[str, Any], answers: dict[str, Any] | None = None, *, retr
     """A run that is promoted, but for ``answers``: state -> the function's payload, the job, or an error."""
     called = {"Snapshot": SNAPSHOT, "GateData": PASSED, "GateModel": PASSED, "Promote": PROMOTED} | (answers or {})
 
+    jobs = {"Train": TRAINED, "Optimise": {"ExitMessage": OPTIMISED_SHA256}}
+
     def perform(state: str, arguments: Any) -> Any:
-        answer = called.get(state, TRAINED if state == "Train" else {})
+        answer = called.get(state, jobs.get(state, {}))
         if isinstance(answer, TaskError):
             raise answer
         return {"Payload": answer, "StatusCode": 200} if "FunctionName" in arguments else answer

@@ -65,6 +65,7 @@ def test_promoters_work_with_the_services_own_versions_and_models(default: Any) 
         ("sagemaker:DescribeModelPackage", versions),
         ("sagemaker:UpdateModelPackage", versions),
         ("sagemaker:CreateModel", f"{SAGEMAKER}:model/wetread-*"),
+        ("sagemaker:DescribeModel", f"{SAGEMAKER}:model/wetread-*"),
     }
     registering = {
         ("sagemaker:ListModelPackages", "*"),

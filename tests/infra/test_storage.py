@@ -120,3 +120,24 @@ def test_cloudwatch_logs_may_use_the_key_for_the_stacks_own_log_groups_only(defa
 def test_no_service_may_use_the_key_without_a_condition(default: Any) -> None:
     statements = default.named("AWS::KMS::Key", "StorageKey")["KeyPolicy"]["Statement"]
     assert all("Condition" in one for one in statements if "Service" in one["Principal"])
+
+
+def test_artifacts_are_written_once_by_everybody(default: Any) -> None:
+    statements = default.named("AWS::S3::BucketPolicy", "StorageModelsPolicy")["PolicyDocument"]["Statement"]
+    denied = {one["Sid"]: one for one in statements if "Sid" in one}
+    overwrites, deletes = denied["DenyOverwrites"], denied["DenyDeletesAndReplicas"]
+    for one in (overwrites, deletes):
+        assert (one["Effect"], one["Principal"]) == ("Deny", {"AWS": "*"})
+        assert text(one["Resource"]) == "<StorageModels>/artifacts/*"
+    assert overwrites["Action"] == "s3:PutObject"
+    assert overwrites["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    }
+    assert {"s3:DeleteObject", "s3:DeleteObjectVersion"} < set(deletes["Action"])
+    assert "Condition" not in deletes
+
+
+def test_only_the_models_bucket_is_write_once(default: Any) -> None:
+    policies = default.of_type("AWS::S3::BucketPolicy")
+    assert [name for name, one in policies.items() if "s3:if-none-match" in str(one)] == ["StorageModelsPolicy"]

@@ -12,7 +12,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.validate import ParamValidator
 
 from model_code.container import Processing
-from tests.infra.runs import BUCKET, CHAMPION, OPTIMISED, RUN, SNAPSHOT, TRAINED, walk
+from tests.infra.runs import BUCKET, CHAMPION, OPTIMISED, OPTIMISED_SHA256, RUN, SNAPSHOT, TRAINED, walk
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,23 @@ def test_what_was_trained_is_optimised_and_that_is_measured_and_promoted(machine
     (output,) = arguments["Optimise"]["ProcessingOutputConfig"]["Outputs"]
     assert f"{output['S3Output']['S3Uri']}/{Processing(Path()).optimised.name}" == OPTIMISED
     assert arguments["Promote"]["Payload"]["ModelArtifactUri"] == OPTIMISED
+    assert arguments["Promote"]["Payload"]["ModelArtifactSHA256"] == OPTIMISED_SHA256
+
+
+@pytest.mark.parametrize(
+    ("champion", "more"), [({}, []), (CHAMPION, ["--champion-sha256", CHAMPION["ArtifactSHA256"]])]
+)
+def test_what_is_measured_is_known_by_its_digest_and_not_by_its_place_alone(
+    machine: dict[str, Any], champion: dict[str, Any], more: list[str]
+) -> None:
+    arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
+    command = arguments["Evaluate"]["AppSpecification"]["ContainerArguments"]
+    assert command == ["evaluate", "--candidate-sha256", OPTIMISED_SHA256, *more]
+
+
+def test_an_optimisation_that_does_not_say_what_it_wrote_ends_the_run(machine: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError, match=r"undefined: \$states.result.ExitMessage"):
+        walk(machine, {"Optimise": {}})
 
 
 @pytest.mark.parametrize(
@@ -96,7 +113,7 @@ def test_a_processing_job_runs_its_command_and_keeps_its_documents(
     machine: dict[str, Any], state: str, command: str, folder: str
 ) -> None:
     request = walk(machine).arguments[state]
-    assert request["AppSpecification"]["ContainerArguments"] == [command]
+    assert request["AppSpecification"]["ContainerArguments"][0] == command
     (output,) = request["ProcessingOutputConfig"]["Outputs"]
     assert output["S3Output"]["S3Uri"] == f"s3://{BUCKET}/runs/{RUN}/{folder}"
     assert output["S3Output"]["LocalPath"] == f"/opt/ml/processing/output/{folder}"

@@ -13,6 +13,7 @@ from tests.infra.runs import (
     BUCKET,
     NAME,
     OPTIMISED,
+    OPTIMISED_SHA256,
     PROMOTED,
     REFUSED,
     RUN,
@@ -55,6 +56,7 @@ def test_the_functions_are_asked_as_they_expect(machine: dict[str, Any]) -> None
         "Snapshot": SNAPSHOT,
         "TrainingJobName": TRAINED["TrainingJobName"],
         "ModelArtifactUri": OPTIMISED,
+        "ModelArtifactSHA256": OPTIMISED_SHA256,
     }
 
 

@@ -231,7 +231,9 @@ def connection() -> SimpleNamespace:
         sqs=Queues(),
         s3=MemoryBucket(),
         registry=SimpleNamespace(champion=lambda: CHAMPION, versions=list),
-        champions=SimpleNamespace(get=lambda: CHAMPION, withdrawal=lambda model_package: None),
+        champions=SimpleNamespace(
+            get=lambda: CHAMPION, withdrawal=lambda model_package: None, promotion=lambda model_package: None
+        ),
         stepfunctions=executions,
         executions=executions._fake,
         runs=Runs(executions, MACHINE),

@@ -36,3 +36,13 @@ def test_clients_retry_and_are_pooled_for_threads(monkeypatch) -> None:
     config = connect(choice()).client("s3").meta.config
     assert config.max_pool_connections == connection.POOL
     assert config.retries["mode"] == "standard"
+
+
+def test_the_caller_is_asked_for_once_and_is_an_arn(monkeypatch) -> None:
+    sts = boto3.client("sts", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    arn = "arn:aws:iam::123456789012:user/kim"
+    with Stubber(sts) as stubber:
+        stubber.add_response("get_caller_identity", {"Arn": arn})
+        monkeypatch.setattr(boto3.Session, "client", lambda *_, **__: sts)
+        asked = connect(choice())
+        assert (asked.caller_arn, asked.caller_arn) == (arn, arn)

@@ -8,7 +8,7 @@ from wetread import artifacts, documents, evaluations
 from wetread.commands.rollback import rescore, rollback
 from wetread.commands.session import Session, pass_session
 from wetread.console import note, print_json, print_table
-from wetread.versions import COLUMNS, Standing, standings
+from wetread.versions import COLUMNS, standing_of, standings
 
 
 @click.group()
@@ -38,7 +38,7 @@ def show(session: Session, version: str, *, as_json: bool) -> None:
     """Show VERSION (<group>/<number>, or the number) in full: its figures, where it comes from, how it stands."""
     connection = session.connection
     found, champions = connection.registry.version(version), connection.champions
-    standing = Standing(found, champions.get(), champions.withdrawal(found.model_package))
+    standing = standing_of(found, champions)
     evaluation = documents.read(connection, found.evaluation_uri)
     if as_json:
         print_json(standing.to_json() | {"Evaluation": evaluation})
@@ -74,6 +74,7 @@ def promote(session: Session, version: str) -> None:
     champion = session.connection.registry.promote(version)
     click.echo(champion.model_package)
     note(f"It is the champion now{f', after {champion.previous}' if champion.previous else ''}.")
+    note(f"Recorded as promoted by {champion.promoted_by}.")
     if champion.previous:
         note(f"What {champion.previous} answered: `wetread results --model {champion.previous}`.")
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from functions.domain import layout
+from functions.domain.artifact import sha256_of
 from wetread import answers
 from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, note
@@ -31,7 +32,7 @@ from wetread.problems import ConfigProblem, Problem
 def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None, as_json: bool) -> None:
     """Run the model's container on this machine and show what it answers. Nothing is uploaded or stored."""
     if artifact is not None:
-        note(f"no cloud: {artifact} runs on this machine")
+        note(f"no cloud: {artifact} runs on this machine; the service knows no digest to compare it with")
         found = run(artifact, files)
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -53,14 +54,25 @@ def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _champion(session: Session, folder: Path) -> Path:
+    """Download the champion's artifact, and raise Problem unless it has the digest that was promoted.
+
+    Here its code runs with all that this person may do, so nothing of it is opened before.
+    """
     connection = session.connection
     champion = connection.registry.champion()
     if champion is None:
         raise ConfigProblem(
             "There is no champion.", "Promote a version (`wetread model --help`), or name a file with --model."
         )
-    note(f"champion {champion.model_package} runs on this machine")
     artifact = folder / "model.tar.gz"
     key = layout.artifact_key(champion.artifact_sha256)
     connection.s3.download_file(connection.deployment.models_bucket_name, key, str(artifact))
+    found = sha256_of(artifact)
+    if found != champion.artifact_sha256:
+        raise Problem(
+            f"The artifact of {champion.model_package} has the SHA-256 {found}, promoted was "
+            f"{champion.artifact_sha256}: it was replaced, and nothing of it was run.",
+            "See ArtifactChanged in docs/operations.md.",
+        )
+    note(f"champion {champion.model_package} runs on this machine")
     return artifact

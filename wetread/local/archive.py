@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tarfile
-import zlib
 from pathlib import Path
 
-from functions.domain.archive import HostileArchive, checked, opened
+from functions.domain.archive import DAMAGED, HostileArchive, checked, opened
 
 
 class ArchiveError(Exception):
@@ -22,7 +21,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 tar.extract(member, folder, filter="data")
     except HostileArchive as error:
         raise ArchiveError(f"{archive.name} {error}") from error
-    except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise ArchiveError(f"{archive.name} is no usable tar archive: {error}") from error
 
 

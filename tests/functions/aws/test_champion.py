@@ -17,11 +17,18 @@ FIRST = Champion(
     model_package="wetread/1",
     model_package_arn="arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
     artifact_sha256="ab" * 32,
+    weights_sha256="cd" * 32,
     promoted_at="2026-11-23T00:00:00.000Z",
+    promoted_by="arn:aws:iam::111111111111:user/kim",
 )
 SECOND = replace(FIRST, model_package="wetread/2", promoted_at="2026-11-23T01:00:00.000Z", previous=FIRST.model_package)
 BACK = replace(FIRST, promoted_at="2026-11-23T02:00:00.000Z")
-WITHDRAWAL = Withdrawal(model_package="wetread/2", withdrawn_at="2026-11-23T02:00:00.000Z", reason="no")
+WITHDRAWAL = Withdrawal(
+    model_package="wetread/2",
+    withdrawn_at="2026-11-23T02:00:00.000Z",
+    withdrawn_by="arn:aws:sts::111111111111:assumed-role/Approver/lee",
+    reason="no",
+)
 
 
 def test_a_move_writes_the_history() -> None:
@@ -32,10 +39,13 @@ def test_a_move_writes_the_history() -> None:
     assert champions.move(SECOND, FIRST)
     assert champions.get() == SECOND
     assert champions.promotion("wetread/1") == Promotion(
-        model_package="wetread/1", promoted_at=FIRST.promoted_at, previous=""
+        model_package="wetread/1", promoted_at=FIRST.promoted_at, promoted_by=FIRST.promoted_by, previous=""
     )
     assert champions.promotion("wetread/2") == Promotion(
-        model_package="wetread/2", promoted_at=SECOND.promoted_at, previous="wetread/1"
+        model_package="wetread/2",
+        promoted_at=SECOND.promoted_at,
+        promoted_by=SECOND.promoted_by,
+        previous="wetread/1",
     )
 
 
@@ -94,3 +104,38 @@ def test_a_conflict_is_no_other_promotion(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_conflict_that_stays_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ClientError):
         conflicting(9, monkeypatch).champions.move(FIRST, None)
+
+
+def test_who_sends_a_withdrawn_versions_uploads_to_be_read_again_is_recorded() -> None:
+    champions = World().champions
+    champions.move(FIRST, None)
+    champions.move(SECOND, FIRST)
+    champions.move(BACK, SECOND, WITHDRAWAL)
+    champions.note_rescoring("wetread/2", "2026-11-23T03:00:00.000Z", "arn:aws:iam::111111111111:user/kim")
+    noted = champions.withdrawal("wetread/2")
+    assert noted == replace(
+        WITHDRAWAL, rescored_at="2026-11-23T03:00:00.000Z", rescored_by="arn:aws:iam::111111111111:user/kim"
+    )
+
+
+def test_a_version_that_is_withdrawn_no_more_is_not_noted_as_rescored() -> None:
+    champions = World().champions
+    champions.move(FIRST, None)
+    champions.note_rescoring("wetread/1", "2026-11-23T03:00:00.000Z", "arn:aws:iam::111111111111:user/kim")
+    assert champions.withdrawal("wetread/1") is None
+
+
+def test_items_from_before_callers_and_weights_were_recorded_are_read() -> None:
+    world = World()
+    world.champions.move(FIRST, None)
+    world.champions.move(SECOND, FIRST)
+    world.champions.move(BACK, SECOND, WITHDRAWAL)
+    for item in world.dynamodb.tables["batches"].values():
+        for name in ("WeightsSHA256", "PromotedBy", "WithdrawnBy"):
+            item.pop(name, None)
+    champion, withdrawal = world.champions.get(), world.champions.withdrawal("wetread/2")
+    promotion = world.champions.promotion("wetread/1")
+    assert champion == replace(BACK, weights_sha256="", promoted_by="")
+    assert withdrawal == replace(WITHDRAWAL, withdrawn_by="")
+    assert promotion
+    assert promotion.promoted_by == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -15,6 +16,7 @@ import pytest
 from functions.aws.registry import PromotionRefused, Registry
 from functions.domain.artifact import InvalidArtifact, read_artifact
 from tests.fakes.wire import Wire
+from tests.fakes.workflow import CALLER
 from tests.fakes.world import World
 
 METADATA = {
@@ -53,6 +55,7 @@ def registry(world: World) -> Registry:
         image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
         job_role_arn="arn:aws:iam::111111111111:role/job",
         clock=lambda: datetime(2026, 11, 23, tzinfo=UTC),
+        caller=lambda: CALLER,
     )
 
 
@@ -166,3 +169,95 @@ def test_what_is_no_artifact_is_refused_by_name(tmp_path: Path) -> None:
         read_artifact(artifact(tmp_path / "list.tar.gz", [1]))
     with pytest.raises(InvalidArtifact):
         read_artifact(tmp_path / "absent.tar.gz")
+
+
+def test_who_promotes_and_the_weights_that_answers_must_have_stand_on_the_champion(
+    registry: Registry, tmp_path: Path
+) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    champion = registry.promote("1")
+    assert champion.promoted_by == CALLER
+    assert champion.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert registry.champion() == champion
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "image": {"PrimaryContainer": {"Image": "another:1"}},
+    "artifact": {"PrimaryContainer": {"ModelDataUrl": "s3://models-bucket/artifacts/another/model.tar.gz"}},
+    "uncompressed artifact": {
+        "PrimaryContainer": {
+            "ModelDataSource": {
+                "S3DataSource": {
+                    "S3Uri": "s3://another/model/",
+                    "S3DataType": "S3Prefix",
+                    "CompressionType": "None",
+                }
+            }
+        }
+    },
+    "environment": {"PrimaryContainer": {"Environment": {"SAGEMAKER_PROGRAM": "other.py"}}},
+    "many models": {"PrimaryContainer": {"Mode": "MultiModel"}},
+    "private registry": {"PrimaryContainer": {"ImageConfig": {"RepositoryAccessMode": "Vpc"}}},
+    "further data": {"PrimaryContainer": {"AdditionalModelDataSources": [{"ChannelName": "more"}]}},
+    "model package": {"PrimaryContainer": {"ModelPackageName": "arn:aws:sagemaker:eu-west-1:1:model-package/w/2"}},
+    "several containers": {"Containers": [{"Image": "another:1"}]},
+    "role": {"ExecutionRoleArn": "arn:aws:iam::111111111111:role/other"},
+    "no isolation": {"EnableNetworkIsolation": False},
+    "a network": {"VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}},
+    "what is not known yet": {"PrimaryContainer": {"NewMember": "x"}},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_a_model_that_has_the_name_and_is_another_is_refused(
+    other: dict[str, Any], registry: Registry, world: World, tmp_path: Path
+) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    name = registry.promote("1").model_name
+    found = world.sagemaker.models[name]
+    world.sagemaker.models[name] = found | other
+    if "PrimaryContainer" in other:
+        world.sagemaker.models[name]["PrimaryContainer"] = found["PrimaryContainer"] | other["PrimaryContainer"]
+    before = registry.champion()
+    with pytest.raises(PromotionRefused, match=f"SageMaker Model {name} that is not the one asked for"):
+        registry.promote("1")
+    assert registry.champion() == before
+
+
+def test_a_model_is_the_same_whatever_sagemaker_adds_to_its_description(
+    registry: Registry, world: World, tmp_path: Path
+) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    name = registry.promote("1").model_name
+    container = world.sagemaker.models[name]["PrimaryContainer"]
+    source = {"S3Uri": container["ModelDataUrl"], "S3DataType": "S3Object", "CompressionType": "Gzip"}
+    container |= {"Mode": "SingleModel", "Environment": {}, "ModelDataSource": {"S3DataSource": source}}
+    assert registry.promote("1").model_name == name
+
+
+def test_an_artifact_is_written_once_and_kept(registry: Registry, world: World, tmp_path: Path) -> None:
+    """The bucket's policy refuses a put that does not say so: see tests/infra/test_storage.py."""
+    found = read_artifact(artifact(tmp_path / "model.tar.gz"))
+    asked: list[dict[str, Any]] = []
+    put = world.s3.put_object
+    world.s3.put_object = lambda **request: asked.append(request) or put(**request)  # type: ignore[method-assign]
+    assert registry.store(found) == registry.store(found)
+    assert [request["IfNoneMatch"] for request in asked] == ["*", "*"]
+
+
+def test_other_bytes_under_an_artifacts_digest_are_refused(registry: Registry, world: World, tmp_path: Path) -> None:
+    found = read_artifact(artifact(tmp_path / "model.tar.gz"))
+    registry.store(found)
+    (where,) = world.s3.objects
+    world.s3.objects[where] = b"other bytes"
+    with pytest.raises(PromotionRefused, match="holds other bytes"):
+        registry.store(found)
+
+
+def test_the_checksum_of_an_object_that_came_in_parts_is_not_its_digest(
+    registry: Registry, world: World, tmp_path: Path
+) -> None:
+    version = registry.register(artifact(tmp_path / "model.tar.gz"))
+    world.s3.head_object = lambda **_: {"ChecksumSHA256": "abc=-2"}  # type: ignore[method-assign]
+    with pytest.raises(PromotionRefused, match="not the one that was registered"):
+        registry.artifact_uri(version)

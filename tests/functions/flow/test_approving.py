@@ -15,7 +15,7 @@ def waiting(*names: str) -> tuple[Workflow, list[str]]:
     """Runs whose candidates wait for a person, all compared with the same champion: the versions' ARNs."""
     workflow = Workflow(approval=Approval.MANUAL)
     taken = [workflow.take(workflow.put_cohort(), execution=name) for name in names]
-    promoted = [workflow.promoting.promote(one, "job", workflow.train(one, one["Run"].encode())) for one in taken]
+    promoted = [workflow.promote(one, workflow.train(one, one["Run"].encode())) for one in taken]
     return workflow, [one.version.arn for one in promoted]
 
 

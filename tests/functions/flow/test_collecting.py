@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -259,3 +260,33 @@ def test_what_a_stopped_job_had_read_is_read_again_in_four_jobs() -> None:
     assert {row.status for row in world.rows()} == {Status.PENDING}
     assert sorted(Counter(row.retry_group for row in world.rows()).values()) == [2, 2, 2, 2]
     assert {row.attempt for row in world.rows()} == {1}
+
+
+UNREADABLE = {"Error": {"Code": "UndecodablePixelData", "Message": "The pixel data end early."}}
+
+
+@pytest.mark.parametrize("changes", [{}, UNREADABLE], ids=["prediction", "error"])
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [({"WeightsSHA256": "ee" * 32}, "OutputMismatch"), ({"WeightsSHA256": "DOE^JANE"}, "MalformedPrediction")],
+)
+def test_an_answer_of_another_model_than_the_batchs_is_never_the_rows(
+    model: dict[str, str], code: str, changes: dict[str, Any]
+) -> None:
+    world, name = running(1)
+    for _ in range(3):
+        world.sagemaker.end(name, lambda body: answer(body, Model=model, **changes))
+        world.collecting.collect(name)
+        world.wait(4000)
+        name = next(iter(world.dispatching.run()), name)
+    (row,) = world.rows()
+    assert (row.status, row.code, row.predicted_class) == (Status.FAILED, code, None)
+    assert "DOE" not in (row.reason or "")
+
+
+def test_a_batch_from_before_weights_were_recorded_is_collected_as_it_was() -> None:
+    world, name = running(1)
+    for item in world.dynamodb.tables["batches"].values():
+        item.pop("WeightsSHA256", None)
+    world.sagemaker.end(name, lambda body: answer(body, Model={"WeightsSHA256": "ee" * 32}))
+    assert world.collecting.collect(name) == Outcome(completed=1)

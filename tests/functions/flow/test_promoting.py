@@ -13,6 +13,7 @@ from functions.domain.artifact import InvalidArtifact
 from functions.domain.errors import MalformedDocument
 from functions.flow.promoting import Approval, Outcome, Promoted
 from tests.fakes.workflow import TRAINING, WEIGHTS, Workflow, figure, measured
+from tests.fakes.workflow import artifact as model_archive
 from tests.fakes.world import World
 
 
@@ -29,7 +30,7 @@ def run(
 
 
 def promote(workflow: Workflow, taken: dict[str, Any], artifact: str) -> Promoted:
-    return workflow.promoting.promote(taken, "wetread-train-1", artifact)
+    return workflow.promote(taken, artifact, job="wetread-train-1")
 
 
 def test_a_first_candidate_is_registered_with_its_evidence_and_promoted() -> None:
@@ -179,7 +180,7 @@ def test_an_artifact_from_elsewhere_is_not_taken() -> None:
     workflow = Workflow()
     taken, _ = run(workflow)
     with pytest.raises(InvalidArtifact, match="not in the training bucket"):
-        promote(workflow, taken, "s3://elsewhere/model.tar.gz")
+        workflow.promoting.promote(taken, "job", "s3://elsewhere/model.tar.gz", "ab" * 32)
 
 
 def test_the_evidence_has_only_what_sagemaker_takes() -> None:
@@ -188,3 +189,15 @@ def test_the_evidence_has_only_what_sagemaker_takes() -> None:
     properties = workflow.world.sagemaker.packages[0]["CustomerMetadataProperties"]
     assert "AcceptedRisks" not in properties  # none: a value may not be empty
     assert "," not in json.dumps(list(properties.values()), separators=(" ", ":"))
+
+
+def test_an_artifact_that_was_replaced_after_it_was_measured_is_not_even_registered() -> None:
+    """The same weights and classes with other code: the evaluation cannot tell it from what was measured."""
+    workflow = Workflow()
+    taken = workflow.take(workflow.put_cohort())
+    uri = workflow.train(taken)
+    measured = hashlib.sha256(workflow.world.s3.objects[layout.place(uri)]).hexdigest()
+    workflow.world.s3.objects[layout.place(uri)] = model_archive(version="another")
+    with pytest.raises(InvalidArtifact, match="it was replaced"):
+        workflow.promoting.promote(taken, "job", uri, measured)
+    assert workflow.registry.versions() == []

@@ -152,6 +152,7 @@ def test_the_champion_is_the_one_to_be_compared_with() -> None:
         "ModelPackage": "wetread/1",
         "ModelPackageArn": "arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
         "ArtifactUri": f"s3://{MODELS}/artifacts/{hashlib.sha256(ARTIFACT).hexdigest()}/model.tar.gz",
+        "ArtifactSHA256": hashlib.sha256(ARTIFACT).hexdigest(),
         "PromotedAt": "2026-11-23T00:00:00.000Z",
     }
 

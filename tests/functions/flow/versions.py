@@ -12,7 +12,7 @@ def promoted(workflow: Workflow, name: str) -> str:
     """Train and promote one more version."""
     workflow.world.wait(60)
     taken = workflow.take(workflow.put_cohort(), execution=name)
-    promotion = workflow.promoting.promote(taken, "job", workflow.train(taken, name.encode()))
+    promotion = workflow.promote(taken, workflow.train(taken))
     return promotion.version.model_package
 
 

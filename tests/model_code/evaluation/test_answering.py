@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from model_code import snapshot
+from model_code.artifact import sha256_of
 from model_code.dicom import decode, read_instance
 from model_code.errors import EvaluationError, SnapshotError
 from model_code.evaluation import answering
 from model_code.evaluation.answering import answer, load_model
+from model_code.inference import Model
 from model_code.snapshot import Snapshot, Split
 from tests.model_code.evaluation.conftest import LABELS, MakeArchive, MakeModel
 from tests.snapshots import Labelled, phantom_slices, write_snapshot
@@ -75,23 +77,38 @@ def test_other_bytes_than_the_snapshots_are_refused(tmp_path: Path, make_model: 
         answer([make_model()], LABELS, found.of(Split.TEST), folder)
 
 
+def load(archive: Path, role: str, labels: tuple[str, ...] = LABELS) -> Model:
+    return load_model(archive, role, labels, sha256_of(archive))
+
+
+@pytest.mark.parametrize("role", ["candidate", "champion"])
+@pytest.mark.parametrize("digest", ["ab" * 32, ""])
+def test_another_file_than_the_runs_is_refused_before_it_is_opened(
+    make_archive: MakeArchive, role: str, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "unpack", lambda *_: pytest.fail("it was opened"))
+    archive = make_archive()
+    with pytest.raises(EvaluationError, match=f"input named {role} has the SHA-256 {sha256_of(archive)}, .* replaced"):
+        load_model(archive, role, LABELS, digest)
+
+
 def test_a_sound_artifact_is_loaded(make_archive: MakeArchive) -> None:
-    model = load_model(make_archive(temperature=2.5), "candidate", LABELS)
+    model = load(make_archive(temperature=2.5), "candidate")
     assert (model.labels, model.temperature, model.identity["Name"]) == (LABELS, 2.5, "untrained")
 
 
 def test_a_model_that_is_not_there_or_not_sound_is_named(tmp_path: Path) -> None:
     archive = tmp_path / "model.tar.gz"
     with pytest.raises(EvaluationError, match=r"no model\.tar\.gz in the input named candidate"):
-        load_model(archive, "candidate", LABELS)
+        load_model(archive, "candidate", LABELS, "")
     archive.write_bytes(b"no archive")
     with pytest.raises(EvaluationError, match=r"The champion cannot be loaded: .* roll back .* start the run again"):
-        load_model(archive, "champion", LABELS)
+        load(archive, "champion")
     with pytest.raises(EvaluationError, match=r"The candidate cannot be loaded: .* Train it again"):
-        load_model(archive, "candidate", LABELS)
+        load(archive, "candidate")
 
 
 def test_a_model_of_other_classes_is_named(make_archive: MakeArchive) -> None:
     with pytest.raises(EvaluationError, match="The champion tells ill, well apart, the snapshot normal, cap, covid: "):
-        load_model(make_archive(labels=("ill", "well")), "champion", LABELS)
-    assert np.array_equal(LABELS, load_model(make_archive(), "champion", LABELS[::-1]).labels)
+        load(make_archive(labels=("ill", "well")), "champion")
+    assert np.array_equal(LABELS, load(make_archive(), "champion", LABELS[::-1]).labels)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from model_code.__main__ import main
+from model_code.artifact import sha256_of
 from model_code.container import Container
 from tests.model_code.evaluation.conftest import LABELS, MakeArchive
 from tests.snapshots import phantom_slices, write_snapshot
@@ -28,8 +29,17 @@ def put(archive: Path, place: Path) -> None:
     shutil.copyfile(archive, place)
 
 
+def evaluate(container: Container) -> int:
+    """The command with the digests of what lies in the channels, as a run knows them."""
+    arguments = ["evaluate"]
+    for role in ("candidate", "champion"):
+        archive = getattr(container.processing, role)
+        arguments += [f"--{role}-sha256", sha256_of(archive)] if archive.is_file() else []
+    return main(arguments)
+
+
 def evaluated(container: Container) -> dict[str, Any]:
-    assert main(["evaluate"]) == 0
+    assert evaluate(container) == 0
     assert not container.message.exists()
     document: dict[str, Any] = json.loads((container.processing.evaluation / "evaluation.json").read_text())
     return document
@@ -59,6 +69,29 @@ def test_both_are_measured_on_the_same_slices_again_and_again(container: Contain
     assert (container.processing.evaluation / "report.html").read_bytes() == page
 
 
+def test_a_champion_that_was_replaced_fails_the_job(container: Container, make_archive: MakeArchive) -> None:
+    put(make_archive(), container.processing.candidate)
+    put(make_archive(seed=1), container.processing.champion)
+    digests = ["--candidate-sha256", sha256_of(container.processing.candidate), "--champion-sha256", "ab" * 32]
+    assert main(["evaluate", *digests]) == 1
+    assert "input named champion has the SHA-256" in container.message.read_text()
+    assert not container.processing.evaluation.exists()
+
+
+def test_a_champion_without_a_digest_is_not_taken(container: Container, make_archive: MakeArchive) -> None:
+    put(make_archive(), container.processing.candidate)
+    put(make_archive(seed=1), container.processing.champion)
+    assert main(["evaluate", "--candidate-sha256", sha256_of(container.processing.candidate)]) == 1
+    assert "the run's champion is not known" in container.message.read_text()
+
+
+def test_a_champion_that_was_taken_away_is_missed(container: Container, make_archive: MakeArchive) -> None:
+    put(make_archive(), container.processing.candidate)
+    digests = ["--candidate-sha256", sha256_of(container.processing.candidate), "--champion-sha256", "ab" * 32]
+    assert main(["evaluate", *digests]) == 1
+    assert "no model.tar.gz in the input named champion" in container.message.read_text()
+
+
 @pytest.mark.parametrize("damage", ["absent", "damaged", "other classes"])
 def test_a_champion_that_cannot_be_compared_fails_the_job(
     container: Container, make_archive: MakeArchive, damage: str
@@ -70,7 +103,7 @@ def test_a_champion_that_cannot_be_compared_fails_the_job(
         champion.write_bytes(make_archive().read_bytes()[:-1000])
     elif damage == "other classes":
         shutil.copyfile(make_archive(labels=("ill", "well")), champion)
-    assert main(["evaluate"]) == 1
+    assert evaluate(container) == 1
     assert "champion" in container.message.read_text()
     assert not container.processing.evaluation.exists()
 
@@ -82,5 +115,5 @@ def test_without_test_slices_there_is_nothing_to_measure(
     container = Container(tmp_path)
     write_snapshot(tmp_path / "processing/input", phantom_slices(patients=3))
     put(make_archive(labels=LABELS), container.processing.candidate)
-    assert main(["evaluate"]) == 1
+    assert evaluate(container) == 1
     assert "no test slices" in container.message.read_text()

@@ -13,6 +13,7 @@ import torch
 
 from model_code import gpu, metadata
 from model_code.__main__ import main
+from model_code.artifact import sha256_of
 from model_code.container import Container, Processing
 from model_code.inference import input_fn, model_fn, predict_fn
 from model_code.network import TorchForm
@@ -121,6 +122,7 @@ def test_a_form_that_never_holds_is_not_in_the_artifact(
 
 def test_without_8_bit_integers_none_is_tried(job: Container, tmp_path: Path) -> None:
     assert main(["optimise", "--fp32-only"]) == 0
+    assert job.message.read_text() == sha256_of(job.processing.optimised)  # what is measured and promoted
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
     assert [one["form"] for one in serving["proof"]["trials"]] == ["openvino-fp32"]

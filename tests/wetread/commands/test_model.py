@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from functions.aws.champion import Withdrawal
+from functions.aws.champion import Promotion, Withdrawal
 from functions.aws.registry import ModelVersion, PromotionRefused
 from functions.domain.artifact import InvalidArtifact
 from tests.wetread.evaluation import evaluation
 
+KIM, LEE = "arn:aws:iam::123456789012:user/kim", "arn:aws:sts::123456789012:assumed-role/Approver/lee"
 EVALUATION = "s3://training/runs/ab12/evaluation/evaluation.json"
 
 
@@ -36,7 +37,18 @@ def registry(connection):
         evaluated_against="wetread/3",
         evaluation_uri=EVALUATION,
     )
-    withdrawal = Withdrawal(model_package="wetread/2", withdrawn_at="2026-11-22T08:00:00.000Z", reason="False alarms.")
+    withdrawal = Withdrawal(
+        model_package="wetread/2",
+        withdrawn_at="2026-11-22T08:00:00.000Z",
+        withdrawn_by=LEE,
+        reason="False alarms.",
+        rescored_at="2026-11-22T09:00:00.000Z",
+        rescored_by=KIM,
+    )
+    promotion = Promotion(
+        model_package="wetread/3", promoted_at="2026-11-23T08:00:00.000Z", previous="wetread/2", promoted_by=KIM
+    )
+    connection.champions.promotion = lambda package: promotion if package == "wetread/3" else None
     connection.champions.withdrawal = lambda package: withdrawal if package == "wetread/2" else None
     known = {one.model_package: one for one in (trained, version(3), version(2))}
     connection.registry.versions = lambda: list(known.values())
@@ -141,3 +153,21 @@ def test_a_refused_promotion_fails(wetread, registry) -> None:
     result = wetread("model", "promote", "9")
     assert result.exit_code == 1
     assert "no version '9'" in result.stderr
+
+
+def test_who_promoted_withdrew_and_rescored_is_shown(wetread, registry) -> None:
+    champion, withdrawn = (facts(wetread("model", "show", f"wetread/{number}")) for number in (3, 2))
+    assert champion["Promoted"] == f"2026-11-23T08:00:00.000Z by {KIM}"
+    assert withdrawn["Withdrawn by"] == LEE
+    assert withdrawn["Rescored"] == f"2026-11-22T09:00:00.000Z by {KIM}"
+    lines = wetread("model", "list").stdout.splitlines()
+    assert [line.split()[-1] for line in lines if "wetread/3" in line] == ["kim"]
+    assert [line.split()[-1] for line in lines if "wetread/2" in line] == ["lee"]
+    document = json.loads(wetread("model", "show", "wetread/2", "--json").stdout)
+    assert (document["WithdrawnBy"], document["RescoredBy"], document["PromotedBy"]) == (LEE, KIM, None)
+
+
+def test_what_was_promoted_before_callers_were_recorded_says_so(wetread, connection, registry) -> None:
+    old = Promotion(model_package="wetread/3", promoted_at="2026-11-23T08:00:00.000Z", previous="")
+    connection.champions.promotion = lambda package: old if package == "wetread/3" else None
+    assert facts(wetread("model", "show", "wetread/3"))["Promoted"].endswith("by somebody who was not recorded")

@@ -1,6 +1,9 @@
 """The model on this machine: answers for people and for programs."""
 
+import dataclasses
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -65,13 +68,37 @@ def test_an_unreadable_file_is_shown_and_fails(wetread, container, files, tmp_pa
     assert "1 of 2 files" in result.stderr
 
 
-def test_without_a_file_the_champion_runs(wetread, container, connection, files) -> None:
-    fetched = []
-    connection.s3.download_file = lambda *request: fetched.append(request)
+ARTIFACT = b"the champion's model.tar.gz"
+
+
+@pytest.fixture
+def champions(connection, monkeypatch):
+    """The champion's artifact, fetched from the models bucket with whatever bytes a test puts there."""
+    digest = hashlib.sha256(ARTIFACT).hexdigest()
+    there = {("models", artifact_key(digest)): ARTIFACT}
+    champion = dataclasses.replace(connection.registry.champion(), artifact_sha256=digest)
+    connection.registry.champion = lambda: champion
+    connection.s3.download_file = lambda bucket, key, path: Path(path).write_bytes(there[bucket, key])
+    return there
+
+
+def test_without_a_file_the_champion_runs(wetread, container, champions, files) -> None:
     assert wetread("predict", files[0]).exit_code == 0
-    bucket, key, path = fetched[0]
-    assert (bucket, key) == ("models", artifact_key("c0ffee" * 10))
-    assert str(container[0]) == path
+    assert [path.name for path in container] == ["model.tar.gz"]
+
+
+def test_a_champion_whose_artifact_was_replaced_is_not_even_opened(wetread, container, champions, files) -> None:
+    (where,) = champions
+    champions[where] = ARTIFACT + b"\0"
+    result = wetread("predict", files[0])
+    assert result.exit_code == 1
+    assert container == []
+    assert "it was replaced, and nothing of it was run" in result.stderr
+    assert hashlib.sha256(ARTIFACT + b"\0").hexdigest() in result.stderr
+
+
+def test_a_file_of_ones_own_has_no_digest_to_compare(wetread, container, files, tmp_path) -> None:
+    assert "knows no digest to compare it with" in wetread("predict", files[0], "--model", tmp_path).stderr
 
 
 def test_without_a_champion_it_cannot_start(wetread, container, connection, files) -> None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from functions.domain.row import Status
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
-from tests.fakes.workflow import Workflow, artifact
+from tests.fakes.workflow import CALLER, Workflow, artifact
 from tests.fakes.world import UPLOADS, answer
 from wetread import cli, rescoring
 from wetread.commands import rollback, session
@@ -21,7 +21,7 @@ def service(connection, monkeypatch, tmp_path):
     world = workflow.world
     for number in (1, 2):
         path = tmp_path / f"{number}.tar.gz"
-        path.write_bytes(artifact(f"weights {number}".encode(), version=str(number)))
+        path.write_bytes(artifact(version=str(number)))
         workflow.registry.promote(workflow.registry.register(path).model_package)
         world.wait(60)
     for number in range(3):
@@ -46,7 +46,8 @@ def test_the_version_before_is_champion_again_and_the_results_are_marked(wetread
     assert "3 results marked as withdrawn: `wetread results --model wetread/2`" in result.stderr
     assert champion(service) == "wetread/1"
     assert {(row.status, row.withdrawn_at is not None) for row in service.world.rows()} == {(Status.COMPLETED, True)}
-    assert service.world.champions.withdrawal("wetread/2").reason == "False alarms."
+    withdrawal = service.world.champions.withdrawal("wetread/2")
+    assert (withdrawal.reason, withdrawal.withdrawn_by, withdrawal.rescored_by) == ("False alarms.", CALLER, "")
 
 
 def test_a_running_batch_is_told(wetread, service) -> None:
@@ -165,3 +166,8 @@ def test_ctrl_c_keeps_what_was_done_and_wakes_the_service(wetread, service, monk
     assert result.exit_code == 130
     assert "`wetread model rescore wetread/2` goes on with the rest" in result.stderr
     assert service.world.queue.sent
+
+
+def test_who_sends_results_to_be_read_again_is_recorded(wetread, service) -> None:
+    assert wetread("model", "rollback", "--rescore").exit_code == 0
+    assert service.world.champions.withdrawal("wetread/2").rescored_by == CALLER

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from wetread.local.mends import (
     alarm_states,
+    conditional_writes,
     copy_checksum,
     created_settings,
     encryption_keys,
@@ -38,6 +39,7 @@ def install(*, lambda_concurrency: int) -> None:
         object_versions,
         object_events,
         encryption_keys,
+        conditional_writes,
         queue_messages,
         queue_redrive,
         event_targets,
