@@ -28,6 +28,7 @@ KEYWORDS = (
     "SOPInstanceUID",
     "Modality",
     "PatientID",
+    "IssuerOfPatientID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "NumberOfFrames",

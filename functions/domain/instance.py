@@ -43,6 +43,7 @@ class Instance:
     columns: int
     number_of_frames: int
     patient_id: str = field(repr=False)  # only ever hashed, never stored or logged
+    issuer_of_patient_id: str = field(default="", repr=False)  # as the patient_id, which is unique within it
     repairs: tuple[str, ...] = ()
 
 
@@ -93,6 +94,7 @@ def describe(header: Header) -> Instance:
         columns=header.number("Columns") or 0,
         number_of_frames=int(frames) if re.fullmatch(r"[0-9]{1,12}", frames) else int(not frames),
         patient_id=header.text("PatientID"),
+        issuer_of_patient_id=header.text("IssuerOfPatientID"),
         repairs=tuple(repairs),
     )
 

@@ -58,7 +58,8 @@ class Intake:
             instances.check_size(event.size, self.served)
             header = header_of(lambda length: self.uploads.head(event.key, event.version_id, length), event.size)
             instance = instances.describe(header)
-            base |= _attributes(instance) | {"patient_hash": self.patients.hash_of(instance.patient_id)}
+            patient_hash = self.patients.hash_of(instance.patient_id, instance.issuer_of_patient_id)
+            base |= _attributes(instance) | {"patient_hash": patient_hash}
             instances.check(instance, self.served)
             sha256 = self.uploads.pin(event.key, event.version_id, layout.instance_name(upload_id))
             base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
