@@ -99,4 +99,5 @@ def collecting(settings: CollectSettings) -> Collecting:
         job_name_prefix=settings.job_name_prefix,
         max_attempts=settings.max_attempts,
         clock=now,
+        kept_days=settings.results_kept_days,
     )

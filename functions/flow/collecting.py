@@ -17,7 +17,7 @@ from functions.domain import layout, prediction
 from functions.domain.batch import Batch, BatchStatus, after_failure
 from functions.domain.errors import FailureCode, MalformedPrediction
 from functions.domain.prediction import Prediction, PredictionError
-from functions.domain.row import NAMES, Row, Status, timestamp
+from functions.domain.row import NAMES, Row, Status, expiry, timestamp
 from functions.flow.marking import Marking
 from functions.settings import Metric
 
@@ -74,6 +74,7 @@ class Collecting:
     job_name_prefix: str
     max_attempts: int
     clock: Callable[[], datetime]
+    kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def collect(self, job_name: str) -> Outcome | None:
         """Bring every row of an ended job on; None when there is nothing to do (not ours, not ended, done before)."""
@@ -201,6 +202,8 @@ class Collecting:
     def _end(self, row: Row, batch: Batch, status: Status, changes: Mapping[str, Any]) -> Status | None:
         now = timestamp(self.clock())
         values = {"Status": status, NAMES["updated_at"]: now, NAMES["completed_at"]: now, **changes}
+        if self.kept_days:
+            values[NAMES["expires_at"]] = expiry(self.clock(), self.kept_days)
         return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, ["RetryGroup"]) else None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from functions.aws.events import ObjectCreated
 from functions.aws.index import Index
+from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
 from functions.domain import instance as instances
@@ -16,7 +17,7 @@ from functions.domain import layout
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from functions.domain.header import Header, read_header
 from functions.domain.instance import Instance, Served
-from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.domain.row import Row, Status, expiry, moment_of, timestamp
 
 FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
 LONGEST_READ = 8 * 1024 * 1024
@@ -31,6 +32,8 @@ class Intake:
     patients: Patients
     served: Served
     clock: Callable[[], datetime]
+    keys: Keys | None = None  # where the stage hides keys
+    kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def take(self, event: ObjectCreated) -> Row:
         """The row of the event's object version: as it is already, or newly written.
@@ -42,12 +45,19 @@ class Intake:
         if known:
             return known
         row = self._row(event, upload_id)
-        return row if self.index.put_new(row) else self.index.get_many([upload_id])[upload_id]
+        if self.index.put_new(row):
+            return row
+        known = self.index.get_many([upload_id])[upload_id]
+        if known.status == Status.ERASED:  # while this read the object: what it has written meanwhile goes too
+            self.uploads.unpin(row.instance_name)
+            if self.keys:
+                self.keys.forget(upload_id)
+        return known
 
     def _row(self, event: ObjectCreated, upload_id: str) -> Row:
         base: dict[str, Any] = {
             "upload_id": upload_id,
-            "key": event.key,
+            "key": self.keys.hide(upload_id, event.key) if self.keys else event.key,
             "version_id": event.version_id,
             "size": event.size,
             "sequencer": event.sequencer,
@@ -64,7 +74,9 @@ class Intake:
             sha256 = self.uploads.pin(event.key, event.version_id, layout.instance_name(upload_id))
             base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
         except Refusal as refusal:
-            return Row(**base, status=Status.REFUSED, code=refusal.code, reason=refusal.reason)
+            base |= {"code": refusal.code, "reason": refusal.reason}
+            base["expires_at"] = expiry(self.clock(), self.kept_days)
+            return Row(**base, status=Status.REFUSED)
         return Row(**base, status=Status.PENDING)
 
 

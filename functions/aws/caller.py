@@ -1,0 +1,17 @@
+"""Who asks: the ARN that AWS knows the caller by. It is recorded beside what was done, and nothing is decided by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_sts import STSClient
+
+Caller = Callable[[], str]
+"""Returns the ARN of whoever acts: a user, or the session of a role (a function's is named after the function)."""
+
+
+def caller_arn(sts: STSClient) -> str:
+    """Return the ARN of the credentials in use, as AWS STS answers it. No permission is needed to ask."""
+    return sts.get_caller_identity()["Arn"]
