@@ -53,7 +53,10 @@ class FakeS3:
         if request.get("IfNoneMatch") == "*" and where in self.objects:
             raise client_error("PreconditionFailed", "the key exists")
         body = request["Body"]
-        self.objects[where] = body if isinstance(body, bytes) else body.read()
+        body = body if isinstance(body, bytes) else body.read()
+        if where in self.newest:
+            self.add_version(*where, f"after {self.newest[where]}", body)
+        self.objects[where] = body
         return {}
 
     def delete_objects(self, **request: Any) -> Any:
