@@ -71,10 +71,10 @@ def test_roles_are_passed_by_those_who_make_models_and_jobs_and_only_to_sagemake
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
-def test_nothing_is_ever_deleted_but_the_pinned_copies_of_ended_uploads(default: Any) -> None:
+def test_nothing_is_ever_deleted_but_the_pinned_copies_of_ended_or_erased_uploads(default: Any) -> None:
     deletes = {(role, *one) for role in ROLES for one in default.permissions(role) if one[0].startswith("s3:Delete")}
     copies = ("s3:DeleteObject", "<StorageWork>/instances/*")
-    assert deletes == {("BatchCollect", *copies), ("BatchSweep", *copies)}
+    assert deletes == {(role, *copies) for role in ("BatchCollect", "BatchSweep", "IntakeIngest")}
 
 
 def test_only_those_who_open_batches_or_promote_may_write_into_the_batches_table_anew(default: Any) -> None:
