@@ -14,7 +14,7 @@ from functions.domain.row import Row, timestamp
 from wetread.connection import Connection
 from wetread.erasing_subjects import Subject
 from wetread.erasing_training import ErasingTraining, FoundTraining
-from wetread.erasing_uploads import SETTLED_SECONDS, ErasingUploads, FoundUploads
+from wetread.erasing_uploads import SETTLED_SECONDS, ErasingUploads, FoundUploads, is_free
 from wetread.problems import Problem
 
 POLL_SECONDS = 5.0
@@ -83,14 +83,16 @@ class Erasing:
         Everything that no job reads goes at once. Raises Problem when uploads keep coming.
         """
         done, record = Erased(), self._begin()
-        for _ in range(MOST_LOOKS):
-            found = self.find()
+        looks = 0
+        while looks < MOST_LOOKS:
+            found = Found(self._uploads.find(self._is_free), self._training.find())
             done.unclear, done.unclear_entries = found.uploads.unclear, found.training.unclear
             done.unsure_labels |= {one.version.key for one in found.training.labels if one.unsure}
             found.training.labels = [one for one in found.training.labels if one.lines]
-            if not found.counts():
+            if not found.counts() and not found.uploads.held:
                 self._erasures.note(record.finished(timestamp(datetime.now(UTC)), done.counts, sorted(done.runs)))
                 return done
+            looks += bool(found.counts())  # to wait for a job is no look
             done.runs |= set(found.runs)
             self._erase_training(found.training, done)
             self._erase_uploads(found.uploads, done, waiting)
@@ -115,17 +117,15 @@ class Erasing:
             self._training.erase(found)
             done.counts += counts
 
+    def _is_free(self, row: Row) -> bool:
+        return is_free(row, datetime.now(UTC), self._settled_seconds)
+
     def _erase_uploads(self, found: FoundUploads, done: Erased, waiting: Callable[[list[Row]], None]) -> None:
         """Erase what no job reads; if there is nothing but what one reads, wait a while."""
-        unready = self._uploads.unready(found, datetime.now(UTC), self._settled_seconds)
-        if unready:
-            held = {row.upload_id for row in unready}
-            waiting(unready)
-            found = self._uploads.find(but=held)
-            if not found.counts():
-                self._sleep(POLL_SECONDS)
-                return
-        if self._uploads.begin(found, datetime.now(UTC)):
-            counts = found.counts()
+        counts = found.counts()
+        if not counts:
+            waiting(found.held)
+            self._sleep(POLL_SECONDS)
+        elif self._uploads.begin(found, datetime.now(UTC)):
             self._uploads.erase(found)
             done.counts += counts

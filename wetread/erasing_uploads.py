@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +53,7 @@ class FoundUploads:
     """Uploads that are theirs, and all that they lead to; ``unclear`` are rows that may be theirs or another's."""
 
     rows: list[Row] = field(default_factory=list)
+    held: list[Row] = field(default_factory=list)
     unclear: list[Row] = field(default_factory=list)
     strays: list[Version] = field(default_factory=list)
     objects: dict[str, list[Version]] = field(default_factory=dict)
@@ -84,19 +85,24 @@ class ErasingUploads:
         self._letters: list[DeadLetter] | None = None
         self._weights: dict[str, str] | None = None
 
-    def find(self, but: Collection[str] = ()) -> FoundUploads:
-        """All that there is of them now, but that of the Uploads ``but``."""
+    def find(self, free: Callable[[Row], bool] = lambda _row: True) -> FoundUploads:
+        """All that there is of them now, of rows that are ``free``; the others of theirs are ``held``.
+
+        What is free is decided by the row as it is read here, which ``begin`` then asks to be unchanged.
+        """
         found = FoundUploads()
         rows = list(self._index.get_many(self._subject.upload_ids(self._index)).values())
         # Not a gravestone, which an index may still show as it was.
-        rows = [row for row in rows if row.received_at and row.upload_id not in but]
+        rows = [row for row in rows if row.received_at]
         keys = self._connection.keys.reveal(row.upload_id for row in rows) if rows else {}
         found.hidden_keys = len(keys)
         rows = [row if row.upload_id not in keys else _with_key(row, keys[row.upload_id]) for row in rows]
         with ThreadPoolExecutor(WORKERS) as pool:
             for row, verdict in zip(rows, pool.map(self._judge, rows), strict=True):
-                if verdict != Verdict.OTHERS:
-                    (found.rows if verdict == Verdict.THEIRS else found.unclear).append(row)
+                if verdict == Verdict.UNCLEAR:
+                    found.unclear.append(row)
+                elif verdict == Verdict.THEIRS:
+                    (found.rows if free(row) else found.held).append(row)
             self._find_objects(found, pool)
         return found
 
@@ -219,10 +225,6 @@ class ErasingUploads:
                     version = Version(self._uploads, event.key, event.version_id, event.size)
                     yield DeadLetter(queue, message["ReceiptHandle"], version)
 
-    def unready(self, found: FoundUploads, now: datetime, settled_seconds: float = SETTLED_SECONDS) -> list[Row]:
-        """The rows that a batch holds, or held so lately that a collector may not have ended."""
-        return [row for row in found.rows if not _ready(row, now, settled_seconds)]
-
     def begin(self, found: FoundUploads, now: datetime) -> bool:
         """Take every row out of the protocol; False when one has changed since it was found."""
         begun = [row.status == Status.ERASED or self._index.begin_erasure(row, timestamp(now)) for row in found.rows]
@@ -253,7 +255,8 @@ def _with_key(row: Row, key: str) -> Row:
     return Row(**{**vars(row), "key": key})
 
 
-def _ready(row: Row, now: datetime, settled_seconds: float) -> bool:
+def is_free(row: Row, now: datetime, settled_seconds: float = SETTLED_SECONDS) -> bool:
+    """Whether no batch holds the row, nor held it so lately that a collector may still write its result."""
     if row.status in {Status.REFUSED, Status.ERASED}:
         return True
     if row.status == Status.BATCHED:

@@ -217,6 +217,8 @@ class Index:
 
         All else stays on it, so that an erasure that was interrupted finds it again.
         """
+        if row.status == Status.BATCHED:
+            return False
         condition = "#Status = :status AND #UpdatedAt = :seen"
         values = {":status": row.status, ":seen": row.updated_at}
         changes = {"Status": Status.ERASED, "UpdatedAt": now}

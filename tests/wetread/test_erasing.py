@@ -182,6 +182,25 @@ def test_the_record_says_who_and_how_much_and_of_whom_the_hash_only() -> None:
     assert "P-1" not in repr(record)
 
 
+def test_a_row_that_a_batch_took_since_it_was_seen_is_left_to_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic = Clinic()
+    clinic.take("P-1/a.dcm", PatientID="P-1")
+    clinic.world.wait(300)
+    begin = clinic.world.index.begin_erasure
+    jobs: list[str] = []
+
+    def overtaken(row: Row, now: str) -> bool:
+        jobs.extend([] if jobs else clinic.world.dispatching.run())
+        return begin(row, now)
+
+    monkeypatch.setattr(clinic.world.index, "begin_erasure", overtaken)
+    erasing = clinic.erasing()
+    uploads = erasing._uploads
+    assert not uploads.begin(uploads.find(), clinic.world.time)
+    assert not uploads.begin(uploads.find(), clinic.world.time), "nor when it is seen as the batch's"
+    clinic.world.sagemaker.end(jobs[0], answer)
+
+
 @pytest.mark.parametrize("calls", range(1, 60, 4))
 def test_an_erasure_that_was_interrupted_goes_on_and_finishes(calls: int) -> None:
     clinic = two_patients()
