@@ -75,7 +75,7 @@ class Storage(DataGrants):
         )
         self.batches = self._table("Batches", "Id")
         # There whatever the setting: what a stage hid stays to be found when it hides no more.
-        self.keys = self._table("Keys", "UploadId")
+        self.keys = self._table("Keys", "UploadId", expires="ExpiresAt")
 
     def _data_key(self) -> kms.Key:
         key = kms.Key(

@@ -24,9 +24,10 @@ class Keys:
         self._table = table
         self._patients = patients
 
-    def hide(self, upload_id: str, key: str) -> str:
-        """Keep a new Upload's key; return what stands for it in its row."""
-        self._client.put_item(TableName=self._table, Item=to_item({"UploadId": upload_id, "Key": key}))
+    def hide(self, upload_id: str, key: str, expires_at: int | None = None) -> str:
+        """Keep a new Upload's key, until ``expires_at`` (seconds since 1970); return what stands for it in its row."""
+        document = {"UploadId": upload_id, "Key": key} | ({"ExpiresAt": expires_at} if expires_at else {})
+        self._client.put_item(TableName=self._table, Item=to_item(document))
         return self.hidden(key)
 
     def hidden(self, key: str) -> str:

@@ -20,6 +20,7 @@ from functions.domain.instance import Instance, Served
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
 
 FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
+LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
 LONGEST_READ = 8 * 1024 * 1024
 
 
@@ -57,7 +58,7 @@ class Intake:
     def _row(self, event: ObjectCreated, upload_id: str) -> Row:
         base: dict[str, Any] = {
             "upload_id": upload_id,
-            "key": self.keys.hide(upload_id, event.key) if self.keys else event.key,
+            "key": self._key(event, upload_id),
             "version_id": event.version_id,
             "size": event.size,
             "sequencer": event.sequencer,
@@ -78,6 +79,13 @@ class Intake:
             base["expires_at"] = expiry(self.clock(), self.kept_days)
             return Row(**base, status=Status.REFUSED)
         return Row(**base, status=Status.PENDING)
+
+    def _key(self, event: ObjectCreated, upload_id: str) -> str:
+        """The key as the row has it. A hidden one is kept until the row has expired, however long that waits."""
+        if self.keys is None:
+            return event.key
+        days = self.kept_days and self.kept_days + LONGEST_WAIT_DAYS
+        return self.keys.hide(upload_id, event.key, expiry(self.clock(), days))
 
 
 def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:

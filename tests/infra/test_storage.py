@@ -80,8 +80,10 @@ def test_what_a_stage_keeps_for_a_time_expires_and_its_rows_with_the_results(kep
 
 
 def test_rows_expire_by_an_attribute_that_only_ended_ones_have(default: Any) -> None:
-    table = default.named("AWS::DynamoDB::Table", "StorageIndex")
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "ExpiresAt", "Enabled": True}
+    for name in ("StorageIndex", "StorageKeys"):
+        table = default.named("AWS::DynamoDB::Table", name)
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "ExpiresAt", "Enabled": True}
+    assert "TimeToLiveSpecification" not in default.named("AWS::DynamoDB::Table", "StorageBatches")
 
 
 def test_only_a_stage_that_hides_keys_writes_them_into_a_table_that_no_function_reads(

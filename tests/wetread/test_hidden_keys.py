@@ -52,6 +52,15 @@ def test_one_asks_by_key_and_gets_rows_of_both_times_with_their_keys() -> None:
     assert (len(limited.rows), limited.more) == (1, True)
 
 
+def test_a_hidden_key_expires_when_its_row_has() -> None:
+    world, _ = hiding()
+    object.__setattr__(world.intake, "kept_days", 30)
+    world.intake.take(world.upload("late.dcm", ct(SOPInstanceUID="1.5"), "v5"))
+    expiring = [item for item in world.dynamodb.tables["keys"].values() if "ExpiresAt" in item]
+    assert [item["Key"]["S"] for item in expiring] == ["late.dcm"]
+    assert float(expiring[0]["ExpiresAt"]["N"]) == world.time.timestamp() + 120 * 86_400
+
+
 def test_who_may_not_read_keys_gets_the_rows_without(monkeypatch: pytest.MonkeyPatch) -> None:
     world, keys = hiding()
     get = world.dynamodb.batch_get_item
