@@ -127,5 +127,5 @@ class Erasing:
             waiting(found.held)
             self._sleep(POLL_SECONDS)
         elif self._uploads.begin(found, datetime.now(UTC)):
-            self._uploads.erase(found)
+            self._uploads.erase(found, datetime.now(UTC))
             done.counts += counts

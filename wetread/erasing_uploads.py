@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +230,7 @@ class ErasingUploads:
         begun = [row.status == Status.ERASED or self._index.begin_erasure(row, timestamp(now)) for row in found.rows]
         return all([*begun, *(self._index.bury(_upload_id(one), now) for one in found.strays)])
 
-    def erase(self, found: FoundUploads) -> None:
+    def erase(self, found: FoundUploads, now: datetime) -> None:
         """Erase all that was found of rows that ``begin`` has taken out; repeatable."""
         for versions in found.objects.values():
             delete_for_good(self._s3, versions)
@@ -240,11 +240,11 @@ class ErasingUploads:
             self._connection.sqs.delete_message(QueueUrl=letter.queue, ReceiptHandle=letter.receipt)
         self._letters = [one for one in self._letters or [] if one not in found.dead_letters]
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(self._bury, [row.upload_id for row in found.rows]))
+            list(pool.map(lambda row: self._bury(row.upload_id, now), found.rows))
 
-    def _bury(self, upload_id: str) -> None:
+    def _bury(self, upload_id: str, now: datetime) -> None:
         self._connection.keys.forget(upload_id)
-        self._index.bury(upload_id, datetime.now(UTC))
+        self._index.bury(upload_id, now)
 
 
 def _upload_id(version: Version) -> str:

@@ -127,7 +127,7 @@ class Schedule:
         uploads._weights = dict.fromkeys((FIRST, SECOND), WEIGHTS)
         found = uploads.find(lambda row: is_free(row, world.clock(), ZOMBIE_SECONDS))
         if uploads.begin(found, world.clock()):
-            uploads.erase(found)
+            uploads.erase(found, world.clock())
 
     def step(self, actor: Actor) -> None:
         """One turn of an invocation, and a look at everything after it; raise what it did not bear."""
