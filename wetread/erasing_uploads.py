@@ -91,7 +91,8 @@ class ErasingUploads:
         What is free is decided by the row as it is read here, which ``begin`` then asks to be unchanged.
         """
         found = FoundUploads()
-        rows = list(self._index.get_many(self._subject.upload_ids(self._index)).values())
+        ids = sorted(set(self._subject.upload_ids(self._index)))
+        rows = [row for _, row in sorted(self._index.get_many(ids).items())]
         # Not a gravestone, which an index may still show as it was.
         rows = [row for row in rows if row.received_at]
         keys = self._connection.keys.reveal(row.upload_id for row in rows) if rows else {}
