@@ -20,6 +20,7 @@ MANY_ITEMS = 0.020  # BatchGetItem, TransactWriteItems, Query
 OF_MANY = frozenset({"batch_get_item", "transact_write_items", "query"})
 KEYS_OF_LIST = 1000
 WRITES = {"put_item": "Put", "update_item": "Update", "delete_item": "Delete"}
+PATIENT = "PatientHash"
 INDEXES = [(index.partition, index.sort) for index in IndexName]
 
 
@@ -126,6 +127,10 @@ class _MeteredTables(_Metered):
                 self._meter.add("written, indexes", max(_kilobytes(old), _kilobytes(new)) if old != new else 0)
             else:
                 self._meter.add("written, indexes", _kilobytes(old) * has_been + _kilobytes(new) * is_now)
+
+        # ByPatient has keys only: an entry is written when the row comes, and deleted when it goes.
+        was, now = (item.get(PATIENT) for item in (old, new))
+        self._meter.add("written, indexes", 0 if was == now else bool(was) + bool(now))
 
     def _read(self, operation: str, answer: Any, request: Any) -> Any:
         if operation == "query":

@@ -9,6 +9,7 @@ from typing import Any
 from functions import wiring
 from functions.aws.events import object_created
 from functions.aws.index import Index
+from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
@@ -25,12 +26,16 @@ WORKERS = 8
 @functools.cache
 def _parts() -> tuple[Intake, Ticks]:
     settings = from_environment(IngestSettings, os.environ)
+    patients = Patients(wiring.client("kms"), settings.patient_key_id)
+    hidden = settings.hidden_keys_table
     intake = Intake(
         uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket),
         index=Index(wiring.client("dynamodb"), settings.index_table),
-        patients=Patients(wiring.client("kms"), settings.patient_key_id),
+        patients=patients,
         served=served(settings),
         clock=wiring.now,
+        keys=Keys(wiring.client("dynamodb"), hidden, patients) if hidden else None,
+        kept_days=settings.results_kept_days,
     )
     return intake, wiring.ticks(settings)
 

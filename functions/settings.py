@@ -58,6 +58,8 @@ class IngestSettings:
     transfer_syntax_uids: tuple[str, ...]
     max_object_bytes: int
     conformance: str
+    results_kept_days: int
+    hidden_keys_table: str  # empty where keys are plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class CollectSettings:
     tick_window_seconds: int
     job_name_prefix: str
     max_attempts: int
+    results_kept_days: int
 
 
 @dataclass(frozen=True, kw_only=True)

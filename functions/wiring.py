@@ -121,6 +121,7 @@ def collecting(settings: CollectSettings) -> Collecting:
             results=Documents(s3, settings.results_bucket),
             max_attempts=settings.max_attempts,
             clock=now,
+            kept_days=settings.results_kept_days,
         ),
         trying=Trying(batches=batches, clock=now),
         job_name_prefix=settings.job_name_prefix,

@@ -131,6 +131,7 @@ class Batch(Construct):
             tick_window_seconds=config.tick_window_seconds,
             job_name_prefix=self._prefix,
             max_attempts=config.max_attempts,
+            results_kept_days=config.results_kept_days,
         )
 
     def _route_job_events(self) -> None:

@@ -95,6 +95,12 @@ class StageConfig:
     processing_instance_type: str = "ml.m5.xlarge"
     processing_max_seconds: int = 14_400
 
+    # How long patients' data stay, in days; 0: until `wetread erase`.
+    uploads_kept_days: int = 0
+    slices_kept_days: int = 0  # pinned copies of labelled slices, and what people label
+    results_kept_days: int = 0  # result documents, and rows from their end on
+    keys: str = "plain"  # hashed: rows hide the keys of objects, which a table with grants of its own keeps
+
     # When something goes wrong.
     max_attempts: int = 3
     stale_seconds: int = 180

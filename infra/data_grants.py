@@ -36,6 +36,7 @@ class DataGrants(Construct):
     training: s3.Bucket
     index: dynamodb.Table
     batches: dynamodb.Table
+    keys: dynamodb.Table
     key: kms.Key
 
     def grant_read_uploads(self, grantee: iam.IGrantable) -> None:
@@ -77,6 +78,10 @@ class DataGrants(Construct):
         """May write the row of a new Upload, and see whether it has one."""
         allow(grantee, *READ_ITEMS, "dynamodb:PutItem", on=[self.index.table_arn])
         allow_key(grantee, self.key, KEEP)
+
+    def grant_hide_keys(self, grantee: iam.IGrantable) -> None:
+        """May keep the key of a new Upload and forget that of an erased one, and read none."""
+        allow(grantee, "dynamodb:PutItem", "dynamodb:DeleteItem", on=[self.keys.table_arn])
 
     def grant_advance_rows(self, grantee: iam.IGrantable) -> None:
         """May read rows and change them: never Scan, never write a new one, never delete one."""

@@ -54,6 +54,8 @@ class Intake(Construct):
                 transfer_syntax_uids=config.transfer_syntax_uids,
                 max_object_bytes=config.max_object_bytes,
                 conformance=config.conformance,
+                results_kept_days=config.results_kept_days,
+                hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
             ),
             defaults=defaults,
             timeout=timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -30,9 +31,13 @@ JOB_NAME_ROOM = 22  # of the 63 characters of a job's name; the rest is for what
 CHOICES = {
     "conformance": ("strict", "repair"),
     "approval": ("auto", "manual"),
+    "keys": ("plain", "hashed"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 FRACTION = (0.0, 1.0)
+LONGEST_KEPT_DAYS = 36_500
+LATEST_EVENT_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
+SLICE_RENEWED_DAYS = 7  # a run takes a slice's copy that an earlier run made, unless it is older (aws/cohorts.py)
 RANGES: Mapping[str, tuple[float, float]] = {
     "tick_window_seconds": (1, 300),  # SQS forgets a deduplication id after 5 minutes
     "tick_delay_seconds": (0, 900),
@@ -64,6 +69,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "stale_seconds": (60, 86_400),
     "max_job_seconds": (600, 432_000),
     "oldest_pending_alarm_seconds": (60, 604_800),
+    "uploads_kept_days": (0, LONGEST_KEPT_DAYS),
+    "slices_kept_days": (0, LONGEST_KEPT_DAYS),
+    "results_kept_days": (0, LONGEST_KEPT_DAYS),
 }
 
 
@@ -141,6 +149,7 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
             f"training_max_wait_seconds is {config.training_max_wait_seconds}: at least training_max_seconds "
             f"({config.training_max_seconds}) is expected, since the wait for spot hosts counts the training itself"
         )
+    yield from _kept_too_short(config)
     if not (config.image_uri or config.torch_index_url):
         for name in INSTANCE_TYPES:
             value = getattr(config, name)
@@ -149,3 +158,29 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
                     f"{name} is {value!r} and torch_index_url is empty: PyTorch's index of builds for CUDA 12 is "
                     "expected, since the GPU hosts' driver does not run what pip takes by default"
                 )
+
+
+def _kept_too_short(config: StageConfig) -> Iterator[str]:
+    results, uploads = config.results_kept_days, config.uploads_kept_days
+    if 0 < results < LATEST_EVENT_DAYS:
+        yield (
+            f"results_kept_days is {results}: 0 or at least {LATEST_EVENT_DAYS} is expected, since an event that "
+            "comes again must find the row of its upload"
+        )
+    if results and not 0 < uploads <= results:
+        yield (
+            f"uploads_kept_days is {uploads} and results_kept_days {results}: 1 to {results} is expected, since an "
+            "upload without a row would look like one that was never read"
+        )
+    run = SLICE_RENEWED_DAYS + math.ceil(_longest_run_seconds(config) / 86_400)
+    if 0 < config.slices_kept_days < run:
+        yield (
+            f"slices_kept_days is {config.slices_kept_days}: 0 or at least {run} is expected, or slices expire under a "
+            f"training run, which may take {run - SLICE_RENEWED_DAYS} days with copies of {SLICE_RENEWED_DAYS} days"
+        )
+
+
+def _longest_run_seconds(config: StageConfig) -> int:
+    """How long a run may take from its snapshot to its evaluation: one training job, three processing jobs."""
+    training = config.training_max_wait_seconds if config.training_spot else config.training_max_seconds
+    return training + 3 * config.processing_max_seconds

@@ -45,7 +45,7 @@ class Service(Stack):
             notices=self.notices,
             defaults=defaults,
         )
-        self._grant_ingest()
+        self._grant_ingest(hides_keys=config.keys == "hashed")
         self._grant_dispatch()
         self._grant_collect()
         self._grant_sweep()
@@ -86,6 +86,8 @@ class Service(Stack):
             "TrainingBucketName": self.storage.training.bucket_name,
             "IndexTableName": self.storage.index.table_name,
             "BatchesTableName": self.storage.batches.table_name,
+            "KeysTableName": self.storage.keys.table_name,
+            "Keys": config.keys,
             "TickQueueUrl": self.batch.tick.queue.queue_url,
             "DeadLetterQueueUrls": Fn.join(",", [queue.dead_letters.queue_url for queue in queues.values()]),
             "ModelPackageGroupName": self.model.package_group.model_package_group_name,
@@ -106,11 +108,14 @@ class Service(Stack):
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
 
-    def _grant_ingest(self) -> None:
+    def _grant_ingest(self, *, hides_keys: bool) -> None:
         ingest = self.intake.ingest
         self.storage.grant_read_uploads(ingest)
         self.storage.grant_pin_copies(ingest)
+        self.storage.grant_delete_copies(ingest)
         self.storage.grant_add_rows(ingest)
+        if hides_keys:
+            self.storage.grant_hide_keys(ingest)
         self.intake.patient_key.grant_generate_mac(ingest)
         self.batch.tick.grant_send(ingest)
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.config import StageConfig
-from infra.data_grants import ARTIFACTS, DataGrants
+from infra.data_grants import ARTIFACTS, COHORTS, SLICES, DataGrants
 from infra.review import acknowledge
 
 # Every question that people ask of the index is one Query: index name, partition key, sort key.
@@ -25,6 +25,8 @@ INDEX_QUERIES = (
     ("ByJob", "TransformJobName", "ReceivedAt"),
     ("ByModel", "ModelPackage", "CompletedAt"),
 )
+# An erasure asks by patient. Keys only: an entry is written with its row, and not again when the row changes.
+BY_PATIENT = ("ByPatient", "PatientHash")
 
 WORK_KEPT = Duration.days(
     90
@@ -40,7 +42,10 @@ LOGS_USE_KEY = (
 
 
 class Storage(DataGrants):
-    """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``; ``key``."""
+    """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``, ``keys``.
+
+    ``key`` encrypts them all.
+    """
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
         super().__init__(scope, id_)
@@ -54,16 +59,26 @@ class Storage(DataGrants):
         cfn_uploads.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
             event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
         )
+        _keep(self.uploads, "ExpireUploads", config.uploads_kept_days)
         self.work = self._bucket("Work", versioned=False)
         self.work.add_lifecycle_rule(id="ExpireAll", expiration=WORK_KEPT)
         self.results = self._bucket("Results", versioned=True)
+        _keep(self.results, "ExpireResults", config.results_kept_days)
         self.models = self._bucket("Models", versioned=True)
         self._write_once(self.models, ARTIFACTS)
         self.training = self._bucket("Training", versioned=True)
-        self.index = self._table("Index", "UploadId")
+        for prefix in (COHORTS, SLICES):
+            _keep(self.training, f"Expire{prefix.strip('/').title()}", config.slices_kept_days, prefix)
+        self.index = self._table("Index", "UploadId", expires="ExpiresAt")
         for name, partition, sort in INDEX_QUERIES:
             self.index.add_global_secondary_index(index_name=name, partition_key=_text(partition), sort_key=_text(sort))
+        name, partition = BY_PATIENT
+        self.index.add_global_secondary_index(
+            index_name=name, partition_key=_text(partition), projection_type=dynamodb.ProjectionType.KEYS_ONLY
+        )
         self.batches = self._table("Batches", "Id")
+        # There whatever the setting: what a stage hid stays to be found when it hides no more.
+        self.keys = self._table("Keys", "UploadId", expires="ExpiresAt")
 
     def _data_key(self) -> kms.Key:
         key = kms.Key(
@@ -195,7 +210,7 @@ class Storage(DataGrants):
             )
         )
 
-    def _table(self, name: str, partition: str) -> dynamodb.Table:
+    def _table(self, name: str, partition: str, *, expires: str | None = None) -> dynamodb.Table:
         table = dynamodb.Table(
             self,
             name,
@@ -206,6 +221,7 @@ class Storage(DataGrants):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            time_to_live_attribute=expires,
             deletion_protection=self._protect,
             removal_policy=self._removal,
         )
@@ -215,6 +231,12 @@ class Storage(DataGrants):
             because="Point-in-time recovery restores it to any second of the last 35 days.",
         )
         return table
+
+
+def _keep(bucket: s3.Bucket, rule: str, days: int, prefix: str | None = None) -> None:
+    """Have objects expire after so many days; 0: never. Their versions then go by the bucket's own rule."""
+    if days:
+        bucket.add_lifecycle_rule(id=rule, prefix=prefix, expiration=Duration.days(days))
 
 
 def _text(name: str) -> dynamodb.Attribute:

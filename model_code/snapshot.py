@@ -59,7 +59,8 @@ class Case:
             body = (folder / self.name).read_bytes()
         except FileNotFoundError:
             raise SnapshotError(
-                f"line {self.line}: {self.name} is not among the slices that SageMaker brought; start the run again."
+                f"line {self.line}: {self.name} is not among the slices that SageMaker brought: it was erased, or it "
+                "expired (slices_kept_days). Start the run again."
             ) from None
         found = hashlib.sha256(body).hexdigest()
         if found != self.content_sha256:

@@ -13,6 +13,7 @@ from wetread.commands import (
     demo,
     doctor,
     endpoint,
+    erase,
     experiment,
     model,
     predict,
@@ -75,6 +76,7 @@ for command in (
     model.model,
     predict.predict,
     endpoint.endpoint,
+    erase.erase,
     doctor.doctor,
     demo.demo,
 ):

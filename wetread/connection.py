@@ -15,7 +15,9 @@ from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
+from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
+from functions.aws.patients import Patients
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.flow.withdrawing import Withdrawing
@@ -107,6 +109,16 @@ class Connection:
         """The rows."""
         return Index(self.dynamodb, self.deployment.index_table_name)
 
+    @functools.cached_property
+    def patients(self) -> Patients:
+        """The keyed hashes of patients, studies and keys; to ask needs kms:GenerateMac on the stage's key."""
+        return Patients(self.client("kms"), self.deployment.patient_key_id)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of objects that rows hide."""
+        return Keys(self.dynamodb, self.deployment.keys_table_name, self.patients)
+
     @property
     def batches(self) -> Batches:
         """The batches and their slots."""
@@ -146,6 +158,7 @@ class Connection:
             uploads=Uploads(self.s3, deployment.uploads_bucket_name, deployment.work_bucket_name),
             ticks=self._ticks,
             clock=_now,
+            keys=self.keys,
         )
 
     @property

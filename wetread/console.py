@@ -31,6 +31,7 @@ STATUS_STYLE = {
     "Completed": "green",
     "Failed": "red",
     "Refused": "magenta",
+    "Erased": "bright_black",
     "Running": "cyan",
     "Promoted": "green",
     "AwaitingApproval": "yellow",

@@ -28,6 +28,9 @@ class Deployment:
     training_bucket_name: str
     index_table_name: str
     batches_table_name: str
+    keys_table_name: str
+    keys: str
+    patient_key_id: str
     tick_queue_url: str
     model_package_group_name: str
     training_state_machine_arn: str

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from functions.aws.index import Index, IndexName
+from functions.aws.items import error_code
+from functions.aws.keys import HIDDEN, Keys
 from functions.domain.instance import as_uid
 from functions.domain.row import Row, Status
+from wetread.problems import FORBIDDEN
 
 PAGE = 200
 
@@ -56,9 +61,35 @@ class Answer:
     more: bool
 
 
-def ask(index: Index, question: Question, limit: int) -> Answer:
-    """The newest ``limit`` rows that fit. Without a condition: of all uploads, by one Query for each status."""
+def ask(index: Index, question: Question, limit: int, keys: Keys | None = None) -> Answer:
+    """The newest ``limit`` rows that fit. Without a condition: of all uploads, by one Query for each status.
+
+    With ``keys``, of a stage that hides keys, rows have them again; and one may ask by a key, which older rows hold as
+    it is and newer ones hidden.
+    """
     question = question.by_rows()
+    if keys is None:
+        return _ask(index, question, limit)
+    answers = [_ask(index, question, limit)]
+    if question.key:
+        answers.append(_ask(index, dataclasses.replace(question, key=keys.hidden(question.key)), limit))
+    rows = sorted((row for one in answers for row in one.rows), key=lambda row: row.received_at, reverse=True)
+    more = any(one.more for one in answers) or len(rows) > limit
+    return Answer(revealed(rows[:limit], keys), more)
+
+
+def revealed(rows: Sequence[Row], keys: Keys) -> list[Row]:
+    """The rows with the keys that they hide; they stay hidden from those who may not read the table of keys."""
+    try:
+        found = keys.reveal(row.upload_id for row in rows if row.key.startswith(HIDDEN))
+    except ClientError as error:
+        if error_code(error) not in FORBIDDEN:
+            raise
+        found = {}
+    return [dataclasses.replace(row, key=found.get(row.upload_id, row.key)) for row in rows]
+
+
+def _ask(index: Index, question: Question, limit: int) -> Answer:
     given = [name for name in _CONDITIONS if getattr(question, name)]
     if given:
         index_name, _ = _CONDITIONS[given[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -16,6 +17,8 @@ from functions.domain.cohort import ObjectVersion
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+RENEWED = timedelta(days=7)  # with infra/limits.py's SLICE_RENEWED_DAYS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +75,15 @@ class Cohorts:
         )
 
     def _pinned(self, name: str) -> str | None:
-        """The SHA-256 (hex) of a copy that an earlier run made; None when there is none, or without a checksum."""
+        """The SHA-256 (hex) of a copy that an earlier run made; None when there is none that can be taken.
+
+        One without a checksum cannot, nor one so old that it might expire under this run (``slices_kept_days``).
+        """
         try:
             head = self._client.head_object(Bucket=self.bucket, Key=layout.slice_key(name), ChecksumMode="ENABLED")
         except ClientError as error:
             if error_code(error) in GONE:
                 return None
             raise
-        return hex_of(head["ChecksumSHA256"]) if "ChecksumSHA256" in head else None
+        young = datetime.now(UTC) - head["LastModified"] < RENEWED
+        return hex_of(head["ChecksumSHA256"]) if young and "ChecksumSHA256" in head else None

@@ -6,13 +6,14 @@ import enum
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import Retry
-from functions.domain.row import NAMES, Row, Status
+from functions.domain.row import NAMES, Row, Status, expiry, timestamp
 from functions.telemetry import facts, logger
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ RESULT_ATTRIBUTES = (
     NAMES["prediction_key"],
     NAMES["completed_at"],
     NAMES["withdrawn_at"],
+    NAMES["expires_at"],
 )
+BY_PATIENT = "ByPatient"  # sparse, keys only: an entry is written with its row and never again
+GRAVESTONE_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
 
 
 class IndexName(enum.Enum):
@@ -173,6 +177,17 @@ class Index:
         )
         return sum(page["Count"] for page in pages)
 
+    def of_patient(self, patient_hash: str) -> Iterator[str]:
+        """The ids of the Uploads of one patient; rows that were written before PatientHash was are not among them."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self.table,
+            IndexName=BY_PATIENT,
+            KeyConditionExpression="PatientHash = :patient",
+            ExpressionAttributeValues=to_item({":patient": patient_hash}),
+        )
+        for page in pages:
+            yield from (item["UploadId"]["S"] for item in page["Items"])
+
     def hand_back(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
         """Make a row that ``batch_id`` holds Pending again; False when the batch holds it no more."""
         changes: dict[str, Any] = {"Status": Status.PENDING, "Attempt": retry.attempt, "UpdatedAt": now}
@@ -222,6 +237,40 @@ class Index:
         values = {":completed": Status.COMPLETED, ":package": row.model_package}
         changes = {"Status": Status.PENDING, "Attempt": 0, "UpdatedAt": now, "RequeuedAt": now}
         return self._change(row.upload_id, changes, RESULT_ATTRIBUTES, condition, values)
+
+    def begin_erasure(self, row: Row, now: str) -> bool:
+        """Take a row that no batch holds out of the protocol; False when it is no longer as ``row`` says.
+
+        All else stays on it, so that an erasure that was interrupted finds it again.
+        """
+        if row.status == Status.BATCHED:
+            return False
+        condition = "#Status = :status AND #UpdatedAt = :seen"
+        values = {":status": row.status, ":seen": row.updated_at}
+        changes = {"Status": Status.ERASED, "UpdatedAt": now}
+        return self._change(row.upload_id, changes, (NAMES["expires_at"],), condition, values)
+
+    def bury(self, upload_id: str, now: datetime) -> bool:
+        """Leave nothing of an Upload but a gravestone, which expires; False when it has a row that is not Erased."""
+        stone = Row(
+            upload_id=upload_id,
+            status=Status.ERASED,
+            updated_at=timestamp(now),
+            expires_at=expiry(now, GRAVESTONE_DAYS),
+        )
+        try:
+            self._client.put_item(
+                TableName=self.table,
+                Item=to_item(stone.to_json()),
+                ConditionExpression="attribute_not_exists(UploadId) OR #Status = :erased",
+                ExpressionAttributeNames={"#Status": "Status"},
+                ExpressionAttributeValues=to_item({":erased": Status.ERASED}),
+            )
+        except ClientError as error:
+            if is_condition_failed(error):
+                return False
+            raise
+        return True
 
     def _change(
         self,

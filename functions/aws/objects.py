@@ -51,6 +51,10 @@ class Uploads:
         to = self._work_bucket, layout.instance_key(name)
         return copy_version(self._client, self.bucket, key, version_id, to=to)
 
+    def unpin(self, name: str) -> None:
+        """Delete a pinned copy that nobody will read, by its ``instance_name``."""
+        Documents(self._client, self._work_bucket).delete([layout.instance_key(name)])
+
 
 def read_head(client: S3Client, bucket: str, key: str, version_id: str, length: int) -> bytes:
     """The first ``length`` bytes of an object version; raises Refusal for one that is gone."""

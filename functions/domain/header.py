@@ -34,6 +34,7 @@ KEYWORDS = (
     "SOPInstanceUID",
     "Modality",
     "PatientID",
+    "IssuerOfPatientID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "NumberOfFrames",

@@ -46,6 +46,7 @@ class Instance:
     columns: int
     number_of_frames: int
     patient_id: str = field(repr=False)  # only ever hashed, never stored or logged
+    issuer_of_patient_id: str = field(default="", repr=False)  # as the patient_id, which is unique within it
     repairs: tuple[str, ...] = ()
 
 
@@ -80,14 +81,17 @@ def describe(header: Header) -> Instance:
             return as_uid(text)
         return text
 
+    def bounded(keyword: str) -> str:
+        if (text := header.text(keyword)) == NO_VALUE:
+            repairs.append(f"{keyword} was longer than {MOST_VALUE_BYTES} bytes: counts as absent.")
+            return ""
+        return text
+
     study, series, sop = (uid_of(f"{level}InstanceUID") for level in ("Study", "Series", "SOP"))
     named = header.meta_text("MediaStorageSOPInstanceUID")
     if header.text("SOPInstanceUID") and named != header.text("SOPInstanceUID"):
         repairs.append("MediaStorageSOPInstanceUID did not name this SOPInstanceUID: ignored.")
-    patient = header.text("PatientID")
-    if patient == NO_VALUE:
-        patient = ""
-        repairs.append(f"PatientID was longer than {MOST_VALUE_BYTES} bytes: counts as absent.")
+    patient, issuer = (bounded(keyword) for keyword in ("PatientID", "IssuerOfPatientID"))
     frames = header.text("NumberOfFrames")
     return Instance(
         study_instance_uid=study,
@@ -100,6 +104,7 @@ def describe(header: Header) -> Instance:
         columns=header.number("Columns") or 0,
         number_of_frames=int(frames) if re.fullmatch(r"[0-9]{1,12}", frames) else int(not frames),
         patient_id=patient,
+        issuer_of_patient_id=issuer,
         repairs=tuple(repairs),
     )
 

@@ -6,25 +6,26 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.domain import layout
 
 
 class Status(enum.StrEnum):
-    """Where an Upload stands. Completed, Failed and Refused are terminal."""
+    """Where an Upload stands. Completed, Failed, Refused and Erased are terminal."""
 
     PENDING = "Pending"
     BATCHED = "Batched"
     COMPLETED = "Completed"
     FAILED = "Failed"
     REFUSED = "Refused"
+    ERASED = "Erased"
 
     @property
     def terminal(self) -> bool:
         """Whether the row stays as it is."""
-        return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED}
+        return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED, Status.ERASED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,16 @@ class Row:
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
     ``withdrawn_at`` marks a result whose model version was withdrawn; ``requeued_at`` an Upload that is read again.
+    ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps what it was until all
+    that it leads to is erased; then it is a gravestone, which keeps nothing but the hash ``upload_id`` for a while, so
+    that an event that comes late or again finds that the Upload was there.
     """
 
     upload_id: str
-    key: str
-    version_id: str
-    size: int
-    received_at: str
+    key: str = ""
+    version_id: str = ""
+    size: int = 0
+    received_at: str = ""
     updated_at: str
     status: Status
     sequencer: str = ""
@@ -72,6 +76,7 @@ class Row:
     completed_at: str | None = None
     withdrawn_at: str | None = None
     requeued_at: str | None = None
+    expires_at: int | None = None
 
     @property
     def waits_since(self) -> str:
@@ -108,6 +113,11 @@ def _attribute_name(field_name: str) -> str:
 
 NAMES = {f.name: _attribute_name(f.name) for f in dataclasses.fields(Row)}
 """Field of a Row -> attribute of the index: the DICOM keyword where there is one."""
+
+
+def expiry(now: datetime, days: int) -> int | None:
+    """When a row that ends ``now`` expires, as ``expires_at`` has it; None for 0 days: it is kept until erased."""
+    return int((now + timedelta(days=days)).timestamp()) if days else None
 
 
 def timestamp(moment: datetime) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from functions.domain.errors import MalformedDocument
 
 SCHEMA = "snapshot/1"
+ERASED = "Erased"  # what says that entries were erased since: how many, and when last
 UNDIGESTED = ("Digest", "CreatedAt")  # a snapshot is what it pins, not when it was taken
 
 
@@ -114,6 +115,11 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
     try:
         if document["Schema"] != SCHEMA:
             raise MalformedDocument(f"The snapshot's Schema is {document['Schema']!r:.80}, not {SCHEMA}.")
+        if ERASED in document:
+            raise MalformedDocument(
+                f"{document[ERASED]['Slices']} slice(s) of the snapshot were erased on {document[ERASED]['At']}, so it "
+                "is no longer what the run is about. Start the run again."
+            )
         digest = digest_of(document)
         if digest != expected_digest or document["Digest"] != digest:
             raise MalformedDocument(

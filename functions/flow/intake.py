@@ -10,6 +10,7 @@ from typing import Any
 
 from functions.aws.events import ObjectCreated
 from functions.aws.index import Index
+from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
 from functions.domain import instance as instances
@@ -17,9 +18,10 @@ from functions.domain import layout
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from functions.domain.header import Header, read_header
 from functions.domain.instance import Instance, Served
-from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.domain.row import Row, Status, expiry, moment_of, timestamp
 
 FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
+LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
 LONGEST_READ = 8 * 1024 * 1024
 
 
@@ -32,6 +34,8 @@ class Intake:
     patients: Patients
     served: Served
     clock: Callable[[], datetime]
+    keys: Keys | None = None  # where the stage hides keys
+    kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def take(self, event: ObjectCreated) -> Row:
         """The row of the event's object version: as it is already, or newly written.
@@ -43,12 +47,19 @@ class Intake:
         if known:
             return known
         row = self._row(event, upload_id)
-        return row if self.index.put_new(row) else self.index.get_many([upload_id])[upload_id]
+        if self.index.put_new(row):
+            return row
+        known = self.index.get_many([upload_id])[upload_id]
+        if known.status == Status.ERASED:  # while this read the object: what it has written meanwhile goes too
+            self.uploads.unpin(row.instance_name)
+            if self.keys:
+                self.keys.forget(upload_id)
+        return known
 
     def _row(self, event: ObjectCreated, upload_id: str) -> Row:
         base: dict[str, Any] = {
             "upload_id": upload_id,
-            "key": event.key,
+            "key": self._key(event, upload_id),
             "version_id": event.version_id,
             "size": event.size,
             "sequencer": event.sequencer,
@@ -59,13 +70,23 @@ class Intake:
             instances.check_size(event.size, self.served)
             header = header_of(lambda length: self.uploads.head(event.key, event.version_id, length), event.size)
             instance = instances.describe(header)
-            base |= _attributes(instance) | {"patient_hash": self.patients.hash_of(instance.patient_id)}
+            patient_hash = self.patients.hash_of(instance.patient_id, instance.issuer_of_patient_id)
+            base |= _attributes(instance) | {"patient_hash": patient_hash}
             instances.check(instance, self.served)
             sha256 = self.uploads.pin(event.key, event.version_id, layout.instance_name(upload_id))
             base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
         except Refusal as refusal:
-            return Row(**base, status=Status.REFUSED, code=refusal.code, reason=refusal.reason)
+            base |= {"code": refusal.code, "reason": refusal.reason}
+            base["expires_at"] = expiry(self.clock(), self.kept_days)
+            return Row(**base, status=Status.REFUSED)
         return Row(**base, status=Status.PENDING)
+
+    def _key(self, event: ObjectCreated, upload_id: str) -> str:
+        """The key as the row has it. A hidden one is kept until the row has expired, however long that waits."""
+        if self.keys is None:
+            return event.key
+        days = self.kept_days and self.kept_days + LONGEST_WAIT_DAYS
+        return self.keys.hide(upload_id, event.key, expiry(self.clock(), days))
 
 
 def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:

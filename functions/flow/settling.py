@@ -17,7 +17,7 @@ from functions.domain import layout, prediction
 from functions.domain.batch import Batch, after_failure
 from functions.domain.errors import FailureCode, MalformedPrediction
 from functions.domain.prediction import Prediction, PredictionError
-from functions.domain.row import NAMES, Row, Status, timestamp
+from functions.domain.row import NAMES, Row, Status, expiry, timestamp
 
 RETRY = "RetryGroup"
 
@@ -54,6 +54,7 @@ class Settling:
     results: Documents
     max_attempts: int
     clock: Callable[[], datetime]
+    kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def settle(self, ended: EndedJob, position: int, row: Row) -> Status | None:
         """One row's next status, written; None when the batch does not hold the row any more."""
@@ -144,6 +145,8 @@ class Settling:
     ) -> Status | None:
         now = timestamp(self.clock())
         values = {"Status": status, NAMES["updated_at"]: now, NAMES["completed_at"]: now, **changes}
+        if self.kept_days:
+            values[NAMES["expires_at"]] = expiry(self.clock(), self.kept_days)
         return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, remove) else None
 
 

@@ -181,11 +181,11 @@ class Snapshotting:
         ]
 
     def _patient_hashes(self, contents: list[Content]) -> list[str]:
-        """The keyed hash of each slice's patient, asked for once per patient; without a PatientID the study stands."""
-        ids = [one.instance.patient_id or one.instance.study_instance_uid for one in contents]
+        """The keyed hash of each slice's patient, asked for once per patient; without a PatientID the study's."""
+        ids = _patients(contents)
         distinct = sorted(set(ids))
         with ThreadPoolExecutor(WORKERS) as pool:
-            hashes = dict(zip(distinct, pool.map(self.patients.hash_of, distinct), strict=True))
+            hashes = dict(zip(distinct, pool.map(lambda one: self.patients.hash_of(*one), distinct), strict=True))
         return [hashes[one] or "" for one in ids]
 
     def _answer(self, run: str, asked: TrainingRequest, snapshot: Any) -> dict[str, Any]:
@@ -203,6 +203,20 @@ class Snapshotting:
             "Slices": len(snapshot["Slices"]),
             "Champion": _champion(champion, self.models_bucket) if champion else {},
         }
+
+
+def _patients(contents: list[Content]) -> list[tuple[str, str]]:
+    """PatientID and issuer of each slice, as a split must tell patients apart.
+
+    Where some slice names a PatientID without its issuer, it may be the patient of any issuer: all slices with that
+    PatientID then count as one patient's, so that none is on two sides of a split.
+    """
+    said = [(one.instance.patient_id, one.instance.issuer_of_patient_id) for one in contents]
+    without = {patient_id for patient_id, issuer in said if not issuer}
+    return [
+        (patient_id, "" if patient_id in without else issuer) if patient_id else (one.instance.study_instance_uid, "")
+        for one, (patient_id, issuer) in zip(contents, said, strict=True)
+    ]
 
 
 def _divide(contents: list[Content], patients: list[str], seed: int) -> tuple[SplitBy, list[Split]]:

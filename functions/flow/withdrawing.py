@@ -10,6 +10,7 @@ from datetime import datetime
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions, Withdrawal
 from functions.aws.index import Index
+from functions.aws.keys import HIDDEN, Keys
 from functions.aws.objects import Uploads
 from functions.aws.registry import PromotionRefused, Registry
 from functions.aws.ticks import Ticks
@@ -39,6 +40,7 @@ class Withdrawing:
     uploads: Uploads
     ticks: Ticks
     clock: Callable[[], datetime]
+    keys: Keys | None = None  # where the stage hides keys
 
     def roll_back(self, reason: str) -> Champion:
         """Withdraw the champion and make its predecessor champion; return that one.
@@ -94,10 +96,21 @@ class Withdrawing:
         # Bytes first: a row that waits must have a copy for its job. And a copy of its own, which nobody who collects
         # the row's earlier job, however late, deletes.
         try:
-            self.uploads.pin(row.key, row.version_id, layout.instance_name(row.upload_id, now))
+            self.uploads.pin(self._key(row), row.version_id, layout.instance_name(row.upload_id, now))
         except Refusal:
             return Rescored.GONE
-        return Rescored.REQUEUED if self.index.requeue(row, now) else Rescored.CHANGED
+        if self.index.requeue(row, now):
+            return Rescored.REQUEUED
+        current = self.index.get(row.upload_id)
+        if current and current.status == Status.ERASED:  # meanwhile, and perhaps before the copy was there
+            self.uploads.unpin(layout.instance_name(row.upload_id, now))
+        return Rescored.CHANGED
+
+    def _key(self, row: Row) -> str:
+        """The key of a row's object, also where the row hides it."""
+        if self.keys is None or not row.key.startswith(HIDDEN):
+            return row.key
+        return self.keys.reveal([row.upload_id]).get(row.upload_id, row.key)
 
     def note_rescoring(self, model_package: str) -> None:
         """Record on the version's withdrawal who sends its uploads to be read again."""

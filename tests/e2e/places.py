@@ -55,13 +55,14 @@ def _document(name: str, document: object, allowed: frozenset[str] = frozenset()
 
 
 def tables(connection: Connection) -> Iterator[Place]:
-    """Every attribute of every item; only a row's ``Key`` may have the key."""
+    """Every attribute of every item; only a row's ``Key``, and the table of hidden ones, may have the key."""
     deployment = connection.deployment
-    for table in (deployment.index_table_name, deployment.batches_table_name):
+    with_keys = {deployment.index_table_name, deployment.keys_table_name}
+    for table in (*sorted(with_keys), deployment.batches_table_name):
         for page in connection.dynamodb.get_paginator("scan").paginate(TableName=table):
             for item in page["Items"]:
                 for attribute, value in item.items():
-                    is_key = table == deployment.index_table_name and attribute == "Key"
+                    is_key = table in with_keys and attribute == "Key"
                     yield _document(f"table/{table}/{attribute}", value, KEYS_STAND_HERE if is_key else frozenset())
 
 

@@ -43,7 +43,7 @@ class LocalTables:
     def tables(self) -> dict[str, dict[str, Any]]:
         """Every item by its table and key."""
         if not self._scanned:
-            for table, key in (("index", "UploadId"), ("batches", "Id")):
+            for table, key in (("index", "UploadId"), ("batches", "Id"), ("keys", "UploadId")):
                 pages = self._client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
                 self._scanned[table] = {item[key]["S"]: item for page in pages for item in page["Items"]}
         return self._scanned
@@ -51,9 +51,10 @@ class LocalTables:
 
 @contextmanager
 def tables_like(service: Service) -> Iterator[Any]:
-    """Two empty tables with the keys and indexes of the deployed ones."""
+    """Empty tables with the keys and indexes of the deployed ones."""
     client, deployment = service.connection.dynamodb, service.connection.deployment
-    for name, deployed in (("index", deployment.index_table_name), ("batches", deployment.batches_table_name)):
+    for name in ("index", "batches", "keys"):
+        deployed = getattr(deployment, f"{name}_table_name")
         table = client.describe_table(TableName=deployed)["Table"]
         indexes = [
             {part: index[part] for part in ("IndexName", "KeySchema", "Projection")}
@@ -69,12 +70,12 @@ def tables_like(service: Service) -> Iterator[Any]:
     try:
         yield client
     finally:
-        for name in ("index", "batches"):
+        for name in ("index", "batches", "keys"):
             client.delete_table(TableName=name)
 
 
 def items(storm: Storm) -> dict[str, dict[str, Any]]:
-    """Every item of both tables as Python values; DynamoDB may write the same number in several ways."""
+    """Every item of all tables as Python values; DynamoDB may write the same number in several ways."""
     tables = storm.world.dynamodb.tables
     return {table: {key: from_item(item) for key, item in found.items()} for table, found in tables.items()}
 

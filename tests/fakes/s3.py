@@ -6,9 +6,12 @@ import base64
 import hashlib
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.fakes.wire import client_error
+
+NOW = datetime.now(UTC)
 
 
 class FakeS3:
@@ -22,6 +25,9 @@ class FakeS3:
         self.versions: dict[tuple[str, str, str], bytes] = {}
         self.newest: dict[tuple[str, str], str] = {}
         self.bytes_read = self.longest_read = 0
+        self.modified: dict[tuple[str, str], datetime] = {}
+        self.markers: set[tuple[str, str, str]] = set()
+        self.parts: list[tuple[str, str, str]] = []
         self.reads = 0
         self.copies = 0
         self.reading: Callable[[str], None] = lambda _key: None
@@ -57,22 +63,41 @@ class FakeS3:
         if request.get("IfNoneMatch") == "*" and where in self.objects:
             raise client_error("PreconditionFailed", "the key exists")
         body = request["Body"]
-        self.objects[where] = body if isinstance(body, bytes) else body.read()
+        body = body if isinstance(body, bytes) else body.read()
+        if where in self.newest:
+            self.add_version(*where, f"after {self.newest[where]}", body)
+        self.objects[where] = body
         return {}
 
     def delete_objects(self, **request: Any) -> Any:
         assert len(request["Delete"]["Objects"]) <= 1000
         for entry in request["Delete"]["Objects"]:
             self.deleting(entry["Key"])
-            self.objects.pop((request["Bucket"], entry["Key"]), None)
-            self.newest.pop((request["Bucket"], entry["Key"]), None)
+            self._delete((request["Bucket"], entry["Key"]), entry.get("VersionId"))
+        return {}
+
+    def _delete(self, where: tuple[str, str], version: str | None) -> None:
+        self.markers.discard((*where, version or ""))
+        if version and version != "null":
+            self.versions.pop((*where, version), None)
+        if version in {None, "null", self.newest.get(where)}:
+            self.objects.pop(where, None)
+            self.newest.pop(where, None)
+
+    def list_multipart_uploads(self, **request: Any) -> Any:
+        found = [part for part in self.parts if part[0] == request["Bucket"] and part[1].startswith(request["Prefix"])]
+        return {"Uploads": [{"Key": key, "UploadId": upload} for _, key, upload in found]}
+
+    def abort_multipart_upload(self, **request: Any) -> Any:
+        self.parts.remove((request["Bucket"], request["Key"], request["UploadId"]))
         return {}
 
     def head_object(self, **request: Any) -> Any:
         if (request["Bucket"], request["Key"]) not in self.objects:
             raise client_error("404", "Not Found")
         body = self._body(request["Bucket"], request["Key"], None)
-        return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(body).digest()).decode()}
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        return {"ChecksumSHA256": checksum, "LastModified": self.modified.get((request["Bucket"], request["Key"]), NOW)}
 
     def list_objects_v2(self, **request: Any) -> Any:
         keys = [key for bucket, key in self.objects if bucket == request["Bucket"]]
@@ -89,7 +114,17 @@ class FakeS3:
             for (bucket, key, version), body in self.versions.items()
             if bucket == request["Bucket"] and key.startswith(request["Prefix"])
         ]
-        return {"Versions": entries}
+        entries += [
+            {"Key": key, "VersionId": "null", "Size": len(body), "IsLatest": True}
+            for (bucket, key), body in self.objects.items()
+            if bucket == request["Bucket"] and key.startswith(request["Prefix"]) and (bucket, key) not in self.newest
+        ]
+        markers = [
+            {"Key": key, "VersionId": version, "IsLatest": True}
+            for bucket, key, version in self.markers
+            if bucket == request["Bucket"] and key.startswith(request["Prefix"])
+        ]
+        return {"Versions": entries, "DeleteMarkers": markers}
 
     def _body(self, bucket: str, key: str, version: str | None) -> bytes:
         try:

@@ -13,7 +13,7 @@ from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions
 from functions.aws.events import ObjectCreated
-from functions.aws.index import Index, IndexName
+from functions.aws.index import BY_PATIENT, Index, IndexName
 from functions.aws.jobs import Jobs, JobShape
 from functions.aws.objects import Documents, Uploads
 from functions.aws.patients import Patients
@@ -58,9 +58,10 @@ SHAPE = JobShape(
 
 
 def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
-    """Both tables, without the local cloud."""
+    """All tables, without the local cloud."""
     indexes = {index.title: (index.partition, index.sort) for index in IndexName}
-    return FakeDynamoDB({"index": "UploadId", "batches": "Id"}, indexes, lagging)
+    indexes[BY_PATIENT] = "PatientHash", "UploadId"
+    return FakeDynamoDB({"index": "UploadId", "batches": "Id", "keys": "UploadId"}, indexes, lagging)
 
 
 class World:

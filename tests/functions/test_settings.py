@@ -25,6 +25,8 @@ INGEST = IngestSettings(
     transfer_syntax_uids=(),
     max_object_bytes=16,
     conformance="repair",
+    results_kept_days=0,
+    hidden_keys_table="",
 )
 
 

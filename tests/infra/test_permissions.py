@@ -71,12 +71,16 @@ def test_roles_are_passed_by_those_who_make_models_and_jobs_and_only_to_sagemake
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
-def test_nothing_is_ever_deleted_but_the_pinned_copies_and_the_outputs_of_ended_uploads(default: Any) -> None:
+def test_nothing_is_ever_deleted_but_copies_and_outputs_of_ended_or_erased_uploads(default: Any) -> None:
     deletes = {(role, *one) for role in ROLES for one in default.permissions(role) if one[0].startswith("s3:Delete")}
     assert deletes == {
         (role, "s3:DeleteObject", f"<StorageWork>/{prefix}/*")
-        for role in ("BatchCollect", "BatchSweep")
-        for prefix in ("instances", "outputs")
+        for role, prefixes in (
+            ("BatchCollect", ("instances", "outputs")),
+            ("BatchSweep", ("instances", "outputs")),
+            ("IntakeIngest", ("instances",)),
+        )
+        for prefix in prefixes
     }
 
 

@@ -34,6 +34,8 @@ OUTPUTS = {
     "TrainingStateMachineArn",
     "IndexTableName",
     "BatchesTableName",
+    "Keys",
+    "KeysTableName",
     "TickQueueUrl",
     "ModelPackageGroupName",
     "JobRoleArn",

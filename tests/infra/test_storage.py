@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from functions.aws.index import IndexName
+import pytest
+from aws_cdk import App
+
+from functions.aws.index import BY_PATIENT, IndexName
 from functions.domain import layout
 from infra import data_grants
-from tests.infra.conftest import text
+from infra.app import ROOT
+from infra.config import StageConfig
+from infra.service import Service
+from tests.infra.conftest import Assembly, text
+from tests.infra.permissions import ROLES
 
 DATA_BUCKETS = ("StorageUploads", "StorageWork", "StorageResults", "StorageModels", "StorageTraining")
 
@@ -43,6 +52,57 @@ def test_what_people_write_or_keep_is_versioned_and_what_is_transient_expires(de
     assert any("ExpirationInDays" in rule and "Prefix" not in rule for rule in work["LifecycleConfiguration"]["Rules"])
 
 
+KEEPING = StageConfig(uploads_kept_days=30, slices_kept_days=90, results_kept_days=60, keys="hashed", image_uri="image")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """A stage that keeps data for a time and hides keys."""
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = App(outdir=str(tmp_path_factory.mktemp("kept")), context=context)
+    Service(app, "Wetread", config=KEEPING)
+    template = Path(app.synth().directory) / "Wetread.template.json"
+    return Assembly(template.parent, json.loads(template.read_text()))
+
+
+def test_what_a_stage_keeps_for_a_time_expires_and_its_rows_with_the_results(kept: Assembly) -> None:
+    for name, expected in {
+        "StorageUploads": {("", 30)},
+        "StorageResults": {("", 60)},
+        "StorageTraining": {("cohorts/", 90), ("slices/", 90)},
+    }.items():
+        rules = kept.named("AWS::S3::Bucket", name)["LifecycleConfiguration"]["Rules"]
+        expiring = {(rule.get("Prefix", ""), rule["ExpirationInDays"]) for rule in rules if "ExpirationInDays" in rule}
+        assert expiring == expected
+        assert any("NoncurrentVersionExpiration" in rule for rule in rules), "an expired object is a version at first"
+    for function in ("IntakeIngest", "BatchCollect", "BatchSweep"):
+        assert kept.environment(function)["RESULTS_KEPT_DAYS"] == "60"
+
+
+def test_rows_expire_by_an_attribute_that_only_ended_ones_have(default: Any) -> None:
+    for name in ("StorageIndex", "StorageKeys"):
+        table = default.named("AWS::DynamoDB::Table", name)
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "ExpiresAt", "Enabled": True}
+    assert "TimeToLiveSpecification" not in default.named("AWS::DynamoDB::Table", "StorageBatches")
+
+
+def test_only_a_stage_that_hides_keys_writes_them_into_a_table_that_no_function_reads(
+    default: Assembly, kept: Assembly
+) -> None:
+    def allowed(assembly: Assembly, role: str) -> set[str]:
+        return {action for action, on in assembly.permissions(role) if on == "<StorageKeys>"}
+
+    assert {role for role in ROLES if allowed(default, role)} == set()
+    assert {role: actions for role in ROLES if (actions := allowed(kept, role))} == {
+        "IntakeIngest": {"dynamodb:PutItem", "dynamodb:DeleteItem"}
+    }
+    table = {
+        name: one.environment("IntakeIngest")["HIDDEN_KEYS_TABLE"]
+        for name, one in (("plain", default), ("hashed", kept))
+    }
+    assert table == {"plain": "", "hashed": "<StorageKeys>"}
+
+
 def test_abandoned_multipart_uploads_are_cleared_away(default: Any) -> None:
     for name in DATA_BUCKETS:
         rules = default.named("AWS::S3::Bucket", name)["LifecycleConfiguration"]["Rules"]
@@ -61,7 +121,7 @@ def test_only_the_uploads_bucket_tells_eventbridge(default: Any) -> None:
 def test_the_tables_are_on_demand_recoverable_and_encrypted(default: Any) -> None:
     tables = default.of_type("AWS::DynamoDB::Table")
     keys = {name: [key["AttributeName"] for key in table["KeySchema"]] for name, table in tables.items()}
-    assert keys == {"StorageIndex": ["UploadId"], "StorageBatches": ["Id"]}
+    assert keys == {"StorageIndex": ["UploadId"], "StorageBatches": ["Id"], "StorageKeys": ["UploadId"]}
     for table in tables.values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
@@ -77,7 +137,8 @@ def test_the_index_answers_every_question_that_the_functions_ask(default: Any) -
         )
         for index in default.named("AWS::DynamoDB::Table", "StorageIndex")["GlobalSecondaryIndexes"]
     }
-    assert indexes == {(one.title, one.partition, one.sort, "ALL") for one in IndexName}
+    questions = {(one.title, one.partition, one.sort, "ALL") for one in IndexName}
+    assert indexes == questions | {(BY_PATIENT, "PatientHash", "KEYS_ONLY")}
 
 
 def test_no_object_asks_for_another_encryption_or_another_key_than_its_bucket_has(default: Any) -> None:

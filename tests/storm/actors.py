@@ -81,6 +81,7 @@ def in_turns(rng: random.Random) -> Iterator[None]:
         for name, value in (
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
             ("functions.flow.marking.ThreadPoolExecutor", SerialPool),
+            ("wetread.erasing_uploads.ThreadPoolExecutor", SerialPool),
             ("functions.aws.batches.time.sleep", lambda _seconds: None),
             ("functions.flow.collecting.CHUNK", 3),
             ("functions.aws.batches.CLAIM_CHUNK", 2),

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from functions.aws.champion import Withdrawal
 from functions.aws.events import ObjectCreated
 from functions.aws.items import from_item
+from functions.aws.keys import Keys
 from functions.domain import layout, prediction
 from functions.domain.errors import FailureCode
 from functions.domain.row import Row, Status, timestamp
@@ -20,9 +22,14 @@ from functions.flow.collecting import ROW_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
-from tests.fakes.world import RESULTS, WORK, World
+from tests.fakes.world import RESULTS, UPLOADS, WORK, World
 from tests.storm.actors import Actor, Crash, acting, skew
+from wetread.erasing_subjects import Patient
+from wetread.erasing_uploads import ErasingUploads, is_free
 
+ERASED = "P-ERASED"
+WEIGHTS = "cd" * 32
+ZOMBIE_SECONDS = 6000  # Lambda ends an invocation after minutes; a schedule's may sleep ten minutes again and again
 ACTORS = 8  # invocations at once
 # What an object may do: kill every job that it is in, have an answer that is no answer, or one that raises an error in
 # whoever reads it or kills the function.
@@ -71,7 +78,7 @@ class Schedule:
 
     def upload(self, number: int, *, harm: str = "", times: int) -> None:
         """Put one object, whose event comes ``times`` times, and which does harm: one of ``HARMS``."""
-        body = ct(SOPInstanceUID=f"1.2.{number}")
+        body = ct(SOPInstanceUID=f"1.2.{number}", PatientID=ERASED if number % 4 == 3 else "P-7")
         event = self.world.upload(f"{number}.dcm", body)
         upload_id = layout.upload_id(event.key, event.version_id)
         self.bodies[upload_id] = body
@@ -138,6 +145,27 @@ class Schedule:
         self.withdrawing.wake()
         self.withdrawn = True
 
+    def erase(self) -> None:
+        """One look of an erasure: what no batch holds, nor held lately, of one of the two patients is erased."""
+        world, clients = self.world, self.world.clients
+        deployment = SimpleNamespace(
+            uploads_bucket_name=UPLOADS, work_bucket_name=WORK, results_bucket_name=RESULTS, dead_letter_queue_urls=[]
+        )
+        versions = [SimpleNamespace(model_package=one, artifact_sha256="") for one in (FIRST, SECOND)]
+        patients = world.intake.patients
+        connection: Any = SimpleNamespace(
+            deployment=deployment,
+            index=world.index,
+            keys=Keys(clients["dynamodb"], "keys", patients),
+            s3=clients["s3"],
+            registry=SimpleNamespace(versions=lambda: versions),
+        )
+        uploads = ErasingUploads(connection, Patient(ERASED, "", patients))
+        uploads._weights = dict.fromkeys((FIRST, SECOND), WEIGHTS)
+        found = uploads.find(lambda row: is_free(row, world.clock(), ZOMBIE_SECONDS))
+        if uploads.begin(found, world.clock()):
+            uploads.erase(found, world.clock())
+
     def step(self, actor: Actor) -> None:
         """One turn of an invocation, and a look at everything after it; raise what it did not bear."""
         actor.step()
@@ -162,7 +190,7 @@ class Schedule:
         for upload_id, before in list(self.final.items()):
             now = rows[upload_id]
             if now is not before and now != before:
-                assert _only_withdrawn(before, now), "a terminal row changed"
+                assert _only_erased(before, now) or _only_withdrawn(before, now), "a terminal row changed"
                 del self.final[upload_id]
         for upload_id, item in rows.items():
             if item["Status"]["S"] in TERMINAL:
@@ -179,6 +207,19 @@ class Schedule:
         opened = self.world.batches.jobs_on(today)
         return opened >= self.max_jobs_per_day and not self.world.batches.holders()
 
+    def _settle_erasure(self) -> None:
+        """A last look, when all that was held has long been let go, leaves nothing of the one patient."""
+        self.world.wait(ZOMBIE_SECONDS)
+        self.erase()
+        theirs = {one: body for one, body in self.bodies.items() if ERASED.encode() in body}
+        rows = {row.upload_id: row for row in self.world.rows()}
+        assert all(rows[one].status == Status.ERASED and not rows[one].key for one in theirs)
+        left = [key for bucket, key in self.world.s3.objects if bucket == WORK and any(one in key for one in theirs)]
+        assert not left, "a copy or an output of an erased upload is left"
+        contents = {hashlib.sha256(body).hexdigest() for body in theirs.values()}
+        results = [body for (bucket, _), body in self.world.s3.objects.items() if bucket == RESULTS]
+        assert not [one for one in results if json.loads(one)["ContentSHA256"] in contents], "a result is left"
+
     @property
     def quiescent(self) -> bool:
         """Nothing moves any more, and every upload has ended."""
@@ -191,8 +232,11 @@ class Schedule:
         self.world.wait(SETTLED_SECONDS)
         self.world.sweeping.run()
         assert self.world.batches.holders() == {}
+        self._settle_erasure()
         for row in self.world.rows():
             body = self.bodies[row.upload_id]
+            if row.status == Status.ERASED:
+                continue
             harmful = row.upload_id in self.harms
             assert row.status in ({Status.FAILED} if harmful else {Status.COMPLETED, Status.FAILED})
             if row.status == Status.COMPLETED:
@@ -207,6 +251,16 @@ class Schedule:
                 assert not tried or row.code == FailureCode.NOT_COLLECTED
         outputs = [key for bucket, key in self.world.s3.objects if bucket == WORK and key.startswith(layout.OUTPUTS)]
         assert not outputs, "outputs of ended uploads are left"
+
+
+def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a terminal row changed as one that is erased: all of it but its status is there, or nothing is."""
+    if now["Status"]["S"] != Status.ERASED:
+        return False
+    changed = {"Status", "UpdatedAt", "ExpiresAt"}
+    return set(now) <= {"UploadId", "Size", "Attempt", *changed} or all(
+        now.get(name) == value for name, value in before.items() if name not in changed
+    )
 
 
 def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

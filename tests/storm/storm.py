@@ -33,6 +33,7 @@ class Storm(Schedule):
         )
         self.last_sweep = self.world.time
         self.promotes_at, self.withdraws_at = rng.randint(100, 600), rng.randint(600, 2400)
+        self.erases_at = rng.randint(0, 2000)
         self.crashes = 0
         self.hangs: dict[str, bool] = {}  # job: whether it goes on until it is stopped
         self.rescored = {number for number in range(100) if rng.random() < 0.5}
@@ -71,6 +72,8 @@ class Storm(Schedule):
         if step > self.withdraws_at and not self.withdrawn and (step % 50 == 0 or self.calm):
             # Again after a crash: a person repeats the command.
             self._invoke(lambda: self.withdraw(self.rescored.__contains__))
+        if step > self.erases_at and self.rng.random() < 0.005:
+            self._invoke(self.erase)
         self._pass_time()
         self._deliver()
         self._end_jobs()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from functions.aws.keys import HIDDEN
 from functions.domain.row import Status
 from wetread.commands.session import Session, pass_session
 from wetread.console import note, print_csv, print_json, print_table, warn
@@ -69,7 +70,8 @@ def results(
         status=status,
         since=moment,
     )
-    answer = ask(session.connection.index, question, limit)
+    connection = session.connection
+    answer = ask(connection.index, question, limit, connection.keys if connection.deployment.keys == "hashed" else None)
     if as_json:
         print_json([row.to_json() for row in answer.rows])
     elif as_csv:
@@ -79,6 +81,8 @@ def results(
         name_unhappy(answer.rows)
     else:
         note("No row fits.")
+    if any(row.key.startswith(HIDDEN) for row in answer.rows):
+        note(f"Keys are hidden: to read them needs dynamodb:BatchGetItem on {connection.deployment.keys_table_name}.")
     withdrawn = sorted({row.model_package or "" for row in answer.rows if row.withdrawn_at})
     if withdrawn:
         warn(f"Results of {', '.join(withdrawn)} are among these: withdrawn since, they count no more.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,10 +60,15 @@ def _wait(
 ) -> list[Row]:
     """Wait, print how it ended, name what did not end well; return the rows that ended."""
     waited = follow(connection, done, timeout)
-    ended = [waited.rows[one.upload_id] for one in done if one.upload_id not in waited.open]
+    # With the keys that were submitted: rows may hide them, and whoever submits need not be allowed to read them.
+    rows = {
+        one.upload_id: dataclasses.replace(row, key=one.source.key)
+        for one in done
+        if (row := waited.rows.get(one.upload_id))
+    }
+    ended = [rows[one.upload_id] for one in done if one.upload_id not in waited.open]
     if as_json:
-        rows = (waited.rows.get(one.upload_id) for one in done)
-        print_json([row.to_json() for row in rows if row])
+        print_json([row.to_json() for row in rows.values()])
     else:
         lines = [table_line(row, session.now()) for row in ended[:NAMED]]
         print_table(TABLE_COLUMNS, lines, elastic=ELASTIC_COLUMNS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from functions.aws import patients
@@ -32,3 +34,18 @@ def test_no_more_patients_are_remembered_than_a_bound(monkeypatch: pytest.Monkey
     for name in ("P-1", "P-2", "P-3", "P-1"):
         hashes.hash_of(name)
     assert kms.macs == 4
+
+
+def test_one_id_of_two_issuers_is_two_patients_and_without_an_issuer_the_hash_is_as_it_was() -> None:
+    kms = FakeKMS()
+    hashes = Patients(kms, "key")  # type: ignore[arg-type]
+    assert len({hashes.hash_of("4711"), hashes.hash_of("4711", "A"), hashes.hash_of("4711", "B")}) == 3
+    as_before_issuers_were_read = kms.generate_mac(Message=hashlib.sha256(b"4711").digest())["Mac"].hex()[:32]
+    assert hashes.hash_of("4711") == as_before_issuers_were_read
+
+
+def test_nothing_that_a_person_writes_imitates_another_patients_hash() -> None:
+    hashes = Patients(FakeKMS(), "key")  # type: ignore[arg-type]
+    pairs = [("4711", "A"), ("4711A", ""), ("4711\0A", ""), ("4711\\A", ""), ("A", "4711"), ("471", "1A")]
+    assert len({hashes.hash_of(*pair) for pair in pairs}) == len(pairs)
+    assert len({hashes.hash_of("1.2.3"), hashes.hash_of_study("1.2.3"), hashes.hash_of_key("1.2.3")}) == 3

@@ -36,6 +36,17 @@ def test_a_patient_is_only_a_hash() -> None:
     assert world.intake.take(world.upload("d.dcm", ct(PatientID=""))).patient_hash is None
 
 
+def test_one_patient_id_of_two_issuers_is_two_patients() -> None:
+    world = World()
+    rows = [
+        world.intake.take(world.upload(f"{number}.dcm", ct(PatientID="4711", IssuerOfPatientID=issuer)))
+        for number, issuer in enumerate(("Hospital A", "Hospital B", None, "Hospital A"))
+    ]
+    first, second, nobodys, again = (row.patient_hash for row in rows)
+    assert len({first, second, nobodys}) == 3
+    assert again == first
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -71,6 +71,31 @@ def test_a_patient_is_hashed_once_and_as_ingest_does() -> None:
     assert workflow.world.intake.patients.hash_of("P-cap-0") in patients
 
 
+def test_two_issuers_with_one_patient_id_are_divided_as_two_patients() -> None:
+    patients = patients_of(("4711", "Hospital A"), ("4711", "Hospital B"), ("4711", "Hospital A"))
+    assert patients[0] == patients[2] != patients[1]
+
+
+def test_a_patient_id_that_also_comes_without_an_issuer_is_one_patient_on_one_side() -> None:
+    patients = patients_of(("4711", "Hospital A"), ("4711", None), ("4711", "Hospital B"), ("4712", "Hospital B"))
+    assert len(set(patients[:3])) == 1
+    assert patients[3] != patients[0]
+
+
+def patients_of(*identities: tuple[str, str | None]) -> list[str]:
+    """The snapshot's patient of a slice of each PatientID and issuer, beside a sound cohort."""
+    workflow = Workflow()
+    workflow.put_cohort()
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    for number, (patient, issuer) in enumerate(identities):
+        uids = {"StudyInstanceUID": f"1.7.{number}", "SOPInstanceUID": f"1.7.{number}.1"}
+        workflow.put(f"issued-{number}.dcm", ct(PatientID=patient, IssuerOfPatientID=issuer, **uids))
+        entries.append(entry(f"issued-{number}.dcm", "cap"))
+    taken = workflow.take(workflow.put_manifest(entries))
+    assert taken["Taken"], taken["Reasons"]
+    return [one["Patient"] for one in workflow.snapshot(layout.run_id("run-1"))["Slices"]][-len(identities) :]
+
+
 def test_without_a_patient_id_the_study_stands_for_the_patient() -> None:
     workflow = Workflow()
     workflow.put_cohort()

@@ -1,0 +1,55 @@
+"""Object keys where a stage hides them: a row has a keyed hash, and a table with grants of its own has the key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from functions.aws.items import from_item, to_item, unprocessed_keys
+from functions.aws.patients import Patients
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+HIDDEN = "hmac:"
+MOST_KEYS = 100  # of one BatchGetItem
+
+
+class Keys:
+    """The map from Uploads to the keys that people chose; whoever may read it may read keys."""
+
+    def __init__(self, client: DynamoDBClient, table: str, patients: Patients) -> None:
+        self._client = client
+        self._table = table
+        self._patients = patients
+
+    def hide(self, upload_id: str, key: str, expires_at: int | None = None) -> str:
+        """Keep a new Upload's key, until ``expires_at`` (seconds since 1970); return what stands for it in its row."""
+        document = {"UploadId": upload_id, "Key": key} | ({"ExpiresAt": expires_at} if expires_at else {})
+        self._client.put_item(TableName=self._table, Item=to_item(document))
+        return self.hidden(key)
+
+    def hidden(self, key: str) -> str:
+        """What stands for a key in rows: the same for each version of the object, so that one may ask by it."""
+        return HIDDEN + self._patients.hash_of_key(key)
+
+    def reveal(self, upload_ids: Iterable[str]) -> dict[str, str]:
+        """The keys of Uploads by id; an Upload whose key was never hidden, or is forgotten, is left out."""
+        ids, found = list(dict.fromkeys(upload_ids)), dict[str, str]()
+        for start in range(0, len(ids), MOST_KEYS):
+            wanted: Any = [to_item({"UploadId": one}) for one in ids[start : start + MOST_KEYS]]
+            while wanted:
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
+                )
+                items = map(from_item, answer["Responses"].get(self._table, []))
+                found |= {item["UploadId"]: item["Key"] for item in items}
+                wanted = unprocessed_keys(answer, self._table)
+                if wanted:
+                    time.sleep(0.05)
+        return found
+
+    def forget(self, upload_id: str) -> None:
+        """Delete an Upload's key."""
+        self._client.delete_item(TableName=self._table, Key=to_item({"UploadId": upload_id}))

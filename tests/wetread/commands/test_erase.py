@@ -1,0 +1,110 @@
+"""``wetread erase`` shows before it erases, asks on a terminal, and ends with what stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.wetread.test_erasing import Clinic, old_row, put_cohort_of_both, traces, two_patients
+from wetread import cli, erasing
+from wetread.commands import erase as command
+from wetread.commands import session
+
+
+class Backups:
+    def describe_continuous_backups(self, **_: Any) -> Any:
+        return {"ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": {"RecoveryPeriodInDays": 35}}}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run ``wetread erase`` against a clinic."""
+    monkeypatch.setattr(erasing, "is_free", lambda row, _now, _seconds: row.status != "Batched")
+
+    def erase(clinic: Clinic, *arguments: str, **options: Any) -> Result:
+        connection = clinic.connection
+        vars(connection).update(patients=clinic.patients, where="AWS account 1", client=lambda _: Backups())
+        vars(connection.deployment).update(index_table_name="index")
+        monkeypatch.setattr(session, "connect", lambda _choice: connection)
+        return CliRunner().invoke(cli.main, ["erase", *arguments], **options)
+
+    return erase
+
+
+def test_it_shows_and_changes_nothing_unless_it_may(run: Callable[..., Result]) -> None:
+    clinic = two_patients()
+    before = clinic.everything()
+    done = run(clinic, "--patient", "P-1")
+    assert done.exit_code == 0, done.output
+    assert clinic.everything() == before
+    assert "upload versions" in done.stdout
+    assert "Nothing was changed" in done.stderr
+    assert "point-in-time recovery" in done.stdout
+
+
+def test_on_a_terminal_it_asks(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic = two_patients()
+    monkeypatch.setattr(command, "on_a_terminal", lambda: True)
+    before = clinic.everything()
+    assert run(clinic, "--patient", "P-1", input="n\n").exit_code == 0
+    assert clinic.everything() == before
+    assert run(clinic, "--patient", "P-1", input="y\n").exit_code == 0
+    assert traces(clinic, "P-1") == []
+
+
+def test_it_erases_and_says_how_much_and_what_stays(run: Callable[..., Result]) -> None:
+    clinic = two_patients()
+    taken = put_cohort_of_both(clinic)
+    done = run(clinic, "--patient", "P-1", "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["Erased"]["rows"] == 5
+    assert document["Erased"] == document["Found"]
+    stays = {one["What"]: one["HowLong"] for one in document["Stays"]}
+    assert stays[f"Trained weights: what run {taken['Run']} made"] == "until you delete them"
+    assert stays["Rows, in point-in-time recovery"] == "35 days"
+    assert traces(clinic, "P-1") == []
+
+
+def test_the_versions_that_have_learned_from_them_are_named(run: Callable[..., Result]) -> None:
+    clinic = two_patients()
+    taken = put_cohort_of_both(clinic)
+    version = SimpleNamespace(run=taken["Run"], model_package="wetread/1", artifact_sha256="")
+    clinic.connection.registry = SimpleNamespace(versions=lambda: [version])
+    done = run(clinic, "--study", "1.2.77", "--yes")
+    assert f"wetread/1, the champion, run {taken['Run']}" in done.stdout
+
+
+def test_what_nobody_can_decide_is_an_exit_code_and_a_remedy(run: Callable[..., Result]) -> None:
+    clinic = Clinic()
+    old_row(clinic, "gone.dcm", PatientID="4711", IssuerOfPatientID="A", StudyInstanceUID="1.2.99")
+    clinic.world.s3._delete(("uploads-bucket", "gone.dcm"), "v1")
+    done = run(clinic, "--patient", "4711", "--issuer", "A", "--yes")
+    assert done.exit_code == 1
+    assert "wetread erase --study 1.2.99" in done.stderr
+
+
+def test_another_issuers_objects_are_said_to_stay(run: Callable[..., Result]) -> None:
+    clinic = Clinic()
+    old_row(clinic, "a.dcm", PatientID="4711", IssuerOfPatientID="Hospital A")
+    done = run(clinic, "--patient", "4711", "--yes")
+    assert "'Hospital A'" in done.stderr
+    assert "There is nothing of them." in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--patient", "1", "--study", "1.2"), ("--study", "1.2", "--issuer", "A"), ("--patient", " ")]
+)
+def test_a_patient_or_a_study_must_be_named(run: Callable[..., Result], arguments: tuple[str, ...]) -> None:
+    assert run(Clinic(), *arguments).exit_code == 2
+
+
+def test_a_study_that_is_no_identifier_is_refused_without_repeating_it(run: Callable[..., Result]) -> None:
+    done = run(Clinic(), "--study", "Doe^Jane")
+    assert done.exit_code == 2
+    assert "Doe" not in done.output

@@ -1,0 +1,171 @@
+"""Whom an erasure is about, and whether something is theirs: by the keyed hash that rows have, or by the object itself.
+
+A row's hash alone does not always say it. Rows that were written before issuers were read have the hash of the bare
+PatientID, whatever the object's issuer; so of these the object is read, while there is one.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from functions.aws.index import Index, IndexName
+from functions.aws.objects import read_head
+from functions.aws.patients import Patients
+from functions.domain import instance as instances
+from functions.domain.errors import Refusal
+from functions.domain.instance import as_uid
+from functions.flow.intake import header_of
+from wetread.problems import ConfigProblem
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# A header's text is taken as its bytes say, whatever its character set. What a person types is looked for in each that
+# DICOM PS3.3 C.12.1.1.2 defines and that has the characters.
+CHARACTER_SETS = (
+    *("latin-1", *(f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 11, 15)), "shift_jis", "iso2022_jp"),
+    *("iso2022_jp_2", "euc_kr", "iso2022_kr", "gb2312", "gbk", "gb18030", "utf-8"),
+)
+
+
+class Verdict(enum.Enum):
+    """Whose something is."""
+
+    THEIRS = "theirs"
+    OTHERS = "another's"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an object says of whom it is, as a header's text is taken."""
+
+    patient_id: str = field(repr=False)
+    issuer: str = field(repr=False)
+    study_instance_uid: str
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a row, or an entry of a snapshot, keeps of whom it is."""
+
+    patient_hash: str
+    study_instance_uid: str
+
+
+Look = Callable[[], Identity | None]
+"""Reads the object that something came from; None for one that is gone or has no readable header."""
+
+
+class Subject(Protocol):
+    """A patient or a study."""
+
+    kind: str
+    hash: str
+
+    def upload_ids(self, index: Index) -> Iterator[str]:
+        """The Uploads that the index has of them; some may be another's."""
+
+    def judge(self, marks: Marks, look: Look) -> Verdict:
+        """Whose a row or an entry of a snapshot is; ``look`` is asked only where its hash does not say."""
+
+    def is_of(self, identity: Identity) -> bool:
+        """Whether an object is theirs."""
+
+
+class Study:
+    """A study, by its StudyInstanceUID as the file or a row says it."""
+
+    kind = "study"
+
+    def __init__(self, text: str, patients: Patients) -> None:
+        self._uid = as_uid(text.strip(" \0"))
+        if not self._uid:
+            raise ConfigProblem("--study is no UID and no UUID.", "Give the StudyInstanceUID of a row or of a file.")
+        self.hash = patients.hash_of_study(self._uid)
+
+    def upload_ids(self, index: Index) -> Iterator[str]:
+        """The Uploads of the study."""
+        start = None
+        while True:
+            page = index.query(IndexName.BY_STUDY, self._uid, start=start)
+            yield from (row.upload_id for row in page.rows)
+            start = page.next
+            if start is None:
+                return
+
+    def judge(self, marks: Marks, _look: Look) -> Verdict:
+        """Theirs by the UID; nobody need look."""
+        return Verdict.THEIRS if marks.study_instance_uid == self._uid else Verdict.OTHERS
+
+    def is_of(self, identity: Identity) -> bool:
+        """Whether the object's StudyInstanceUID, as ingest maps it, is the study's."""
+        return identity.study_instance_uid == self._uid
+
+
+class Patient:
+    """A patient, by PatientID and IssuerOfPatientID ("" for objects that name none)."""
+
+    kind = "patient"
+
+    def __init__(self, patient_id: str, issuer: str, patients: Patients) -> None:
+        self._ids, self._issuers = _readings(patient_id), _readings(issuer)
+        if "" in self._ids:
+            raise ConfigProblem("--patient is empty.", "Give a PatientID; objects without one are erased by --study.")
+        hashes = {patients.hash_of(one, by) or "" for one in self._ids for by in self._issuers}
+        self.hash = patients.hash_of(sorted(self._ids)[0], sorted(self._issuers)[0]) or ""
+        bare = {patients.hash_of(one) or "" for one in self._ids}
+        self._certain, self._bare = hashes - bare, bare
+        self.issuers_seen: set[str] = set()
+
+    def upload_ids(self, index: Index) -> Iterator[str]:
+        """The Uploads with the patient's hash, and with that of the bare PatientID."""
+        for one in sorted(self._certain | self._bare):
+            yield from index.of_patient(one)
+
+    def judge(self, marks: Marks, look: Look) -> Verdict:
+        """Theirs by a hash with the issuer; of the bare PatientID's hash the object decides.
+
+        Where it is gone, the hash decides if no issuer is asked for, and otherwise nobody can say.
+        """
+        if marks.patient_hash in self._certain:
+            return Verdict.THEIRS
+        if marks.patient_hash not in self._bare:
+            return Verdict.OTHERS
+        seen = look()
+        if seen is None:
+            return Verdict.UNCLEAR if self._certain else Verdict.THEIRS
+        return Verdict.THEIRS if self.is_of(seen) else Verdict.OTHERS
+
+    def is_of(self, identity: Identity) -> bool:
+        """Whether PatientID and issuer of the object are the patient's."""
+        if identity.patient_id not in self._ids:
+            return False
+        if identity.issuer not in self._issuers:
+            self.issuers_seen.add(identity.issuer)
+            return False
+        return True
+
+
+def _readings(text: str) -> set[str]:
+    """What a header's text may be for what a person types, by its character set."""
+    found = set()
+    for name in CHARACTER_SETS:
+        try:
+            found.add(text.strip(" \0").encode(name).decode("latin-1").strip(" \0"))
+        except UnicodeEncodeError:
+            continue
+    return found
+
+
+def identity_of(client: S3Client, bucket: str, key: str, version_id: str, size: int) -> Identity | None:
+    """What an object version says of whom it is; None for one that is gone, or has no readable header."""
+    try:
+        header = header_of(lambda length: read_head(client, bucket, key, version_id, length), size)
+        described = instances.describe(header)
+    except Refusal:
+        return None
+    return Identity(described.patient_id, described.issuer_of_patient_id, described.study_instance_uid)
