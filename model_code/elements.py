@@ -28,6 +28,9 @@ PIXEL_DATA_TAGS = frozenset({int(Tag("FloatPixelData")), int(Tag("DoubleFloatPix
 MAX_HEADER = 16 * 1024 * 1024
 # A deflated data set may not inflate beyond this: a deflate bomb ends as an error document, not as a full memory.
 MAX_INFLATED = 64 * 1024 * 1024
+# Nor may it come from more: 4096 x 4096 pixels that deflate cannot shorten take 32 MiB, and bytes that inflate to
+# nothing take 0.08 s for each MiB.
+MAX_DEFLATED = 36 * 1024 * 1024
 # What stands for a value that is longer than MOST_VALUE_BYTES or a sequence. It is valid for no attribute, and no bytes
 # read as it.
 NO_VALUE = "\u2026"
@@ -127,6 +130,10 @@ def _damaged(what: str) -> InstanceError:
 
 
 def _inflate(deflated: bytes) -> bytes:
+    if len(deflated) > MAX_DEFLATED:
+        raise InstanceError(
+            InstanceCode.TOO_MANY_PIXELS, f"The deflated data set is larger than {MAX_DEFLATED} bytes as it is."
+        )
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(deflated, MAX_INFLATED)

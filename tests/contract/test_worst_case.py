@@ -22,7 +22,8 @@ def test_a_host_has_as_many_decoders_as_dispatch_counts() -> None:
 
 @pytest.mark.parametrize("syntax", DECODING_PLUGINS)
 def test_what_counts_as_quick_never_goes_to_a_decoder(syntax: uid.UID) -> None:
-    assert (syntax in batch.NATIVE_SYNTAXES) == (not syntax.is_encapsulated)
+    quick = not syntax.is_encapsulated and not syntax.is_deflated
+    assert (syntax in batch.NATIVE_SYNTAXES) == quick
 
 
 def test_a_job_of_the_worst_objects_ends_long_before_it_is_stopped() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from functions.domain import layout
 from functions.domain.row import Row
-from tests.canary import CANARY, KEY, planted, spoilt
+from tests.canary import AS, CANARY, IN_AN_OBJECT_EACH, KEY, number_of, planted, spoilt, with_elements
 from tests.e2e import places
 from tests.e2e.conftest import Service
 from tests.e2e.places import KEYS_STAND_HERE, Place
@@ -162,14 +162,14 @@ def train_on_spoilt_slices(story: Story, cohort: Path) -> None:
     for alone in (False, True):
         folder = cohort.parent / f"spoilt {alone}"
         shutil.copytree(cohort, folder)
-        files = sorted(folder.glob("*.dcm"))
-        bodies = [
-            body
-            for keyword, form, body in spoilt(files[0].read_bytes())
-            if (keyword in SEEN_BY_THE_CONTAINER_ALONE) is alone and form in {"text", "code", "digits"}
+        kinds = [
+            (keyword, form)
+            for keyword in IN_AN_OBJECT_EACH
+            for form in ("text", "code", "digits")
+            if (keyword in SEEN_BY_THE_CONTAINER_ALONE) is alone
         ]
-        for file, body in zip(files, bodies, strict=False):
-            file.write_bytes(body)
+        for file, (keyword, form) in zip(sorted(folder.glob("*.dcm")), kinds, strict=False):
+            file.write_bytes(with_elements(file.read_bytes(), {keyword: AS[form](number_of(keyword))}))
         assert story.command("train", "--labels", str(folder), "--wait", *QUICK).returncode == 1
 
 

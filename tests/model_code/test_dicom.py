@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,22 @@ def test_a_transfer_syntax_that_is_no_uid_is_not_repeated(make_slice: MakeSlice)
     error = refused(body.replace(b"1.2.840.10008.1.2.1\0", b"DOE JOHN 1961-01-01 "))
     assert error.code == InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX
     assert "DOE" not in error.message
+
+
+def test_deflated_bytes_that_inflate_to_nothing_are_refused_by_their_number(
+    make_slice: MakeSlice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = make_slice(syntax=uid.DeflatedExplicitVRLittleEndian)
+    at = next(at for at in range(132, len(body)) if body[at:] and inflates(body[at:]))
+    monkeypatch.setattr(elements, "MAX_DEFLATED", 100_000)
+    assert refused(body[:at] + b"\0\0\0\xff\xff" * 30_000 + body[at:]).code == InstanceCode.TOO_MANY_PIXELS
+
+
+def inflates(data: bytes) -> bool:
+    try:
+        return len(zlib.decompress(data, -zlib.MAX_WBITS)) > 100
+    except zlib.error:
+        return False
 
 
 @pytest.mark.parametrize("keyword", KEYWORDS)
