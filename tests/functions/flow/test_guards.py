@@ -39,8 +39,8 @@ GUARDS = {
     ),
     "a new row overwrites none": (
         "functions/aws/index.py",
-        '"attribute_not_exists(UploadId)"',
-        '"attribute_not_exists(Nothing)"',
+        '"attribute_not_exists(UploadId) OR #Status = :received"',
+        '"attribute_not_exists(Nothing) OR #Status = :received"',
     ),
     "an output must answer for the row's bytes": (
         "functions/domain/prediction.py",
