@@ -55,7 +55,7 @@ class ReliableQueue(Construct):
         next_queue, tries = self.dead_letters, MAX_RECEIVE_COUNT
         if retry_alone:
             self.retries = sqs.Queue(
-                self,
+                scope,
                 "RetryQueue",
                 encryption=sqs.QueueEncryption.KMS,
                 encryption_master_key=key,

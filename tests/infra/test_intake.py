@@ -29,7 +29,7 @@ def test_eventbridge_may_send_to_the_queue_for_its_rule_only(default: Any) -> No
 
 
 def test_ingest_takes_uploads_by_ten_and_retries_each_alone(default: Any) -> None:
-    first, retry = (_mapping_of(default, f"IntakeUploads{name}") for name in ("Queue", "RetryQueue"))
+    first, retry = (_mapping_of(default, f"Intake{name}") for name in ("UploadsQueue", "RetryQueue"))
     assert (first["BatchSize"], first["MaximumBatchingWindowInSeconds"]) == (intake.BATCH_SIZE, 1)
     assert (retry["BatchSize"], "MaximumBatchingWindowInSeconds" in retry) == (1, False)
 
@@ -39,8 +39,8 @@ def test_what_was_not_answered_for_is_retried_alone_and_ends_as_a_dead_letter(de
         policy = default.named("AWS::SQS::Queue", queue)["RedrivePolicy"]
         return text(policy["deadLetterTargetArn"]), policy["maxReceiveCount"]
 
-    assert after("IntakeUploadsQueue") == ("<IntakeUploadsRetryQueue>", 1)
-    assert after("IntakeUploadsRetryQueue") == ("<IntakeUploadsDeadLetters>", intake.RETRIES)
+    assert after("IntakeUploadsQueue") == ("<IntakeRetryQueue>", 1)
+    assert after("IntakeRetryQueue") == ("<IntakeUploadsDeadLetters>", intake.RETRIES)
     assert intake.RETRIES > MOST_TRIES + 1, "AWS's trouble must not use up what an object may use"
 
 
@@ -65,15 +65,15 @@ def test_the_last_object_is_begun_only_while_all_that_run_can_end_in_time(defaul
 def test_an_upload_that_kills_every_function_that_reads_it_has_a_row_within_ten_minutes(default: Any) -> None:
     timeout = default.named("AWS::Lambda::Function", "IntakeIngest")["Timeout"]
     hidden = [
-        default.named("AWS::SQS::Queue", f"IntakeUploads{name}")["VisibilityTimeout"]
-        for name in ("Queue", "RetryQueue")
+        default.named("AWS::SQS::Queue", f"Intake{name}")["VisibilityTimeout"]
+        for name in ("UploadsQueue", "RetryQueue")
     ]
     # The first try in a batch, then MOST_TRIES alone that are counted, then the one that refuses it unread.
     assert hidden[0] + MOST_TRIES * hidden[1] + timeout <= intake.ROW_WITHIN.to_seconds()
 
 
 def test_a_person_hears_of_an_upload_that_is_held_up_within_ten_minutes(default: Any) -> None:
-    hidden = default.named("AWS::SQS::Queue", "IntakeUploadsRetryQueue")["VisibilityTimeout"]
+    hidden = default.named("AWS::SQS::Queue", "IntakeRetryQueue")["VisibilityTimeout"]
     assert (ingest.HELD_UP - 1) * hidden <= intake.ROW_WITHIN.to_seconds()
 
 

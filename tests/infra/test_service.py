@@ -164,7 +164,7 @@ def test_a_failed_message_is_retried_alone_and_with_time_enough(default: Any) ->
     assert [one["FunctionResponseTypes"] for one in mappings] == [["ReportBatchItemFailures"]] * 5
     for queue, function in (
         ("IntakeUploads", "IntakeIngest"),
-        ("IntakeUploadsRetry", "IntakeIngest"),
+        ("IntakeRetry", "IntakeIngest"),
         ("BatchTick", "BatchDispatch"),
         ("BatchJobEvents", "BatchCollect"),
         ("TrainingApprovals", "TrainingApprove"),

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from functions.aws.champion import Withdrawal
 from functions.aws.events import ObjectCreated
 from functions.domain import layout
+from functions.domain.errors import RefusalCode
 from functions.domain.row import Status, timestamp
+from functions.flow.intake import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, World
-from tests.storm.actors import Actor, acting, skew
+from tests.storm.actors import Actor, Crash, acting, skew
 
 ACTORS = 8  # invocations at once
 FIRST, SECOND = "wetread/1", "wetread/2"
 WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
 TERMINAL = frozenset(status for status in Status if status.terminal)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message of the uploads queue, and how often SQS has given it."""
+
+    event: ObjectCreated
+    number: int = 1
 
 
 class Schedule:
@@ -34,7 +45,8 @@ class Schedule:
         self.world.skew = skew
         self.slots = self.world.dispatching.limits.slots
         self.actors: list[Actor] = []
-        self.queue: list[ObjectCreated] = []
+        self.queue: list[Delivery] = []
+        self.cut_off: Counter[str] = Counter()
         self.bodies: dict[str, bytes] = {}
         self.poison: set[bytes] = set()
         self.final: dict[str, Mapping[str, Any]] = {}
@@ -63,7 +75,7 @@ class Schedule:
         event = self.world.upload(f"{number}.dcm", body)
         self.bodies[layout.upload_id(event.key, event.version_id)] = body
         self.poison |= {body} if poison else set()
-        self.queue += [event] * times
+        self.queue += [Delivery(event)] * times
 
     @property
     def room(self) -> bool:
@@ -75,14 +87,16 @@ class Schedule:
         if self.room:
             self.actors.append(Actor(work, off))
 
-    def ingest(self, event: ObjectCreated) -> None:
+    def ingest(self, message: Delivery) -> None:
         """What the function ingest does with one message, which SQS delivers again if it was not acknowledged."""
+        event = message.event
         try:
-            row = self.world.intake.take(event)
+            row = self.world.intake.take(event, delivery=message.number)
             if row.status == Status.PENDING:
                 self.world.ticks.send(self.world.time)
-        except BaseException:
-            self.queue.append(event)
+        except BaseException as error:
+            self.queue.append(Delivery(event, message.number + 1))
+            self.cut_off[layout.upload_id(event.key, event.version_id)] += isinstance(error, Crash)
             raise
 
     def withdraw(self, rescored: Callable[[int], bool]) -> None:
@@ -144,6 +158,10 @@ class Schedule:
         assert self.world.batches.holders() == {}
         for row in self.world.rows():
             body = self.bodies[row.upload_id]
+            if row.status == Status.REFUSED:
+                assert row.code == RefusalCode.INGEST_FAILED
+                assert self.cut_off[row.upload_id] >= MOST_TRIES, "an upload was refused before its tries were used"
+                continue
             assert row.status in ({Status.FAILED} if body in self.poison else {Status.COMPLETED, Status.FAILED})
             if row.status == Status.COMPLETED:
                 result = json.loads(self.world.s3.objects[RESULTS, row.prediction_key or ""])

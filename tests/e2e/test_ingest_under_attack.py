@@ -1,0 +1,150 @@
+"""Uploads made to starve ingest of time or memory: each has a row, and so has each neighbour, its answer.
+
+Lambda's limits of memory and time are the deployed ones or, where the test says so, so small that objects which the
+deployed ones bear kill the function. The time after which a message comes again is shortened, or the tests would wait
+for minutes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+from pydicom import uid
+
+from functions.domain.row import Row, Status
+from tests.e2e.conftest import Service
+from tests.e2e.controls import function, log
+from tests.fakes.dicom import ct
+from wetread.demo.phantoms import phantom_bytes
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+MIB = 1024 * 1024
+EMPTY_ELEMENT = struct.pack("<HH2sH", 0x0008, 0x0001, b"LO", 0)
+
+
+def deflated(data_set: bytes) -> bytes:
+    """A file of Deflated Explicit VR Little Endian whose data set is ``data_set``."""
+    syntax = uid.DeflatedExplicitVRLittleEndian.encode()
+    value = syntax + b"\0" * (len(syntax) % 2)
+    meta = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", len(value)) + value
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return bytes(128) + b"DICM" + meta + compressor.compress(data_set) + compressor.flush()
+
+
+def of_elements() -> bytes:
+    """30 KB that are two million elements."""
+    return deflated(EMPTY_ELEMENT * (20 * MIB // len(EMPTY_ELEMENT)))
+
+
+def of_one_value(number: int) -> bytes:
+    """A slice of 16 KB whose PatientID is nearly all that ingest inflates."""
+    value = b"\xff" * (15 * MIB) + f"{number:6d}".encode()
+    patient = struct.pack("<HH2sHL", 0x0010, 0x0020, b"UN", 0, len(value)) + value
+    plain = ct()
+    data_set = plain[plain.index(struct.pack("<HH2s", 0x0008, 0x0016, b"UI")) :]
+    return deflated(patient_in(data_set, patient))
+
+
+def patient_in(data_set: bytes, patient: bytes) -> bytes:
+    """The data set with another PatientID, which comes before group 0020."""
+    at = data_set.index(struct.pack("<HH2s", 0x0020, 0x000D, b"UI"))
+    return data_set[:at] + patient + data_set[at:]
+
+
+def neighbours(first: int, number: int) -> dict[str, bytes]:
+    return {f"attack-{first}/good-{n}.dcm": phantom_bytes("cap", first + n, 0, size=64, seed=11) for n in range(number)}
+
+
+@contextmanager
+def hastened(service: Service, seconds: int) -> Iterator[None]:
+    """A message of which nothing is heard comes again after so many seconds."""
+    sqs = service.connection.sqs
+    urls = [service.queue_url("IntakeUploads"), service.queue_url("IntakeRetry")]
+    before = [
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"] for url in urls
+    ]
+    for url in urls:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
+    try:
+        yield
+    finally:
+        for url, attributes in zip(urls, before, strict=True):
+            sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+
+
+@contextmanager
+def memory(service: Service, megabytes: int) -> Iterator[None]:
+    """Ingest with less memory."""
+    functions, name = service.connection.client("lambda"), function(service, "IntakeIngest")
+    before = functions.get_function_configuration(FunctionName=name)["MemorySize"]
+    functions.update_function_configuration(FunctionName=name, MemorySize=megabytes)
+    try:
+        yield
+    finally:
+        functions.update_function_configuration(FunctionName=name, MemorySize=before)
+
+
+def dead_letters(service: Service) -> int:
+    count = "ApproximateNumberOfMessages"
+    return sum(
+        int(service.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[count])["Attributes"][count])
+        for url in service.connection.deployment.dead_letter_queue_urls
+    )
+
+
+def assert_each_its_own(rows: Mapping[str, Row], good: Mapping[str, bytes], codes: set[str]) -> None:
+    assert Counter(rows[key].status for key in good) == {Status.COMPLETED: len(good)}
+    bad = [row for key, row in rows.items() if key not in good]
+    assert {row.status for row in bad} == {Status.REFUSED}
+    assert {row.code for row in bad} <= codes, Counter(row.code for row in bad)
+
+
+def test_bombs_of_elements_get_their_rows_and_so_do_their_neighbours(service: Service) -> None:
+    good = neighbours(2000, 30)
+    bad = {f"attack-2000/bomb-{n}": of_elements() for n in range(20)}
+    with hastened(service, 40):
+        rows = service.rows(service.put_all(bad | good), seconds=420)
+    assert_each_its_own(rows, good, {"HeaderTooLong"})
+    assert dead_letters(service) == 0
+
+
+def test_values_that_fill_the_memory_leave_room_for_all(service: Service) -> None:
+    good = neighbours(2100, 10)
+    bad = {f"attack-2100/bomb-{n}": of_one_value(n) for n in range(48)}
+    with hastened(service, 40):
+        rows = service.rows(service.put_all(bad | good), seconds=420)
+    assert {row.status.terminal for row in rows.values()} == {True}
+    assert Counter(rows[key].status for key in good) == {Status.COMPLETED: len(good)}
+    assert "Runtime.OutOfMemory" not in log(service, "IntakeIngest")
+    assert dead_letters(service) == 0
+
+
+def test_objects_that_kill_ingest_each_time_are_refused_unread_and_their_neighbours_answered(service: Service) -> None:
+    good = neighbours(2200, 12)
+    bad = {f"attack-2200/bomb-{n}": of_one_value(100 + n) for n in range(4)}
+    with hastened(service, 25), memory(service, 128):
+        uploads = service.put_all(bad | good)
+        rows = service.rows(uploads, seconds=420)
+    assert "Runtime.OutOfMemory" in log(service, "IntakeIngest")
+    assert_each_its_own(rows, good, {"IngestFailed"})
+    assert all("cut off" in str(rows[key].reason) for key in bad)
+    assert dead_letters(service) == 0
+
+
+def test_a_key_with_a_line_break_is_taken_as_it_is(service: Service) -> None:
+    for key in ("line\nbreak.dcm", "at the end\n"):
+        row = service.rows({key: service.put(key, phantom_bytes("cap", 2300 + len(key), 0, size=64))})[key]
+        assert (row.key, row.status) == (key, Status.COMPLETED)
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_an_upload_into_an_archive_is_denied(service: Service, storage_class: str) -> None:
+    bucket, s3 = service.connection.deployment.uploads_bucket_name, service.connection.s3
+    with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=bucket, Key="archived.dcm", Body=b"x", StorageClass=storage_class)
