@@ -7,15 +7,22 @@ for minutes.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import re
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+import boto3
 import pytest
 from pydicom import uid
 
+from functions.domain import layout
 from functions.domain.row import Row, Status
 from tests.e2e.conftest import Service
 from tests.e2e.controls import function, log
@@ -125,16 +132,34 @@ def test_values_that_fill_the_memory_leave_room_for_all(service: Service) -> Non
     assert dead_letters(service) == 0
 
 
-def test_objects_that_kill_ingest_each_time_are_refused_unread_and_their_neighbours_answered(service: Service) -> None:
+def test_a_batch_that_was_killed_is_read_one_by_one(service: Service) -> None:
+    """Several such objects at once are more than the memory, one is not."""
     good = neighbours(2200, 12)
-    bad = {f"attack-2200/bomb-{n}": of_one_value(100 + n) for n in range(4)}
-    with hastened(service, 25), memory(service, 128):
-        uploads = service.put_all(bad | good)
-        rows = service.rows(uploads, seconds=420)
+    bad = {f"attack-2200/bomb-{n}": of_one_value(100 + n) for n in range(8)}
+    with hastened(service, 25), memory(service, usually_used(service) + 45):
+        rows = service.rows(service.put_all(bad | good), seconds=420)
     assert "Runtime.OutOfMemory" in log(service, "IntakeIngest")
+    assert Counter(rows[key].status for key in good) == {Status.COMPLETED: len(good)}
+    assert "IngestFailed" not in {row.code for row in rows.values()}
+    assert dead_letters(service) == 0
+
+
+def test_objects_that_kill_ingest_each_time_are_refused_unread_and_their_neighbours_answered(service: Service) -> None:
+    good = neighbours(2400, 12)
+    bad = {f"attack-2400/bomb-{n}": of_one_value(200 + n) for n in range(4)}
+    with hastened(service, 25), memory(service, usually_used(service) + 12):
+        rows = service.rows(service.put_all(bad | good), seconds=420)
     assert_each_its_own(rows, good, {"IngestFailed"})
     assert all("cut off" in str(rows[key].reason) for key in bad)
     assert dead_letters(service) == 0
+
+
+def usually_used(service: Service) -> int:
+    """How many MB ingest has used at most for ten slices, in an environment that has seen nothing else."""
+    with memory(service, 1024):
+        service.rows(service.put_all(neighbours(2600, 10)))
+    used = re.findall(r"Memory Size: 1024 MB\tMax Memory Used: (\d+) MB", log(service, "IntakeIngest"))
+    return max(map(int, used))
 
 
 def test_a_key_with_a_line_break_is_taken_as_it_is(service: Service) -> None:
@@ -143,8 +168,52 @@ def test_a_key_with_a_line_break_is_taken_as_it_is(service: Service) -> None:
         assert (row.key, row.status) == (key, Status.COMPLETED)
 
 
-@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
-def test_an_upload_into_an_archive_is_denied(service: Service, storage_class: str) -> None:
-    bucket, s3 = service.connection.deployment.uploads_bucket_name, service.connection.s3
+def test_an_upload_into_an_archive_or_under_a_key_of_the_uploaders_own_is_denied(service: Service) -> None:
+    bucket, s3 = service.connection.deployment.uploads_bucket_name, uploader(service)
+    for allowed in ({}, {"StorageClass": "STANDARD"}, {"StorageClass": "INTELLIGENT_TIERING"}):
+        s3.put_object(Bucket=bucket, Key="stored.txt", Body=b"x", **allowed)
+    for refused in (*ARCHIVES, own_key()):
+        with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+            s3.put_object(Bucket=bucket, Key="stored.txt", Body=b"x", **refused)
     with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
-        s3.put_object(Bucket=bucket, Key="archived.dcm", Body=b"x", StorageClass=storage_class)
+        s3.create_multipart_upload(Bucket=bucket, Key="stored.txt", StorageClass="GLACIER")
+
+
+def test_what_is_archived_all_the_same_is_refused_at_once(service: Service) -> None:
+    """The account's own key, which no policy binds in the local cloud, puts it there."""
+    bucket, s3 = service.connection.deployment.uploads_bucket_name, service.connection.s3
+    for number, (how, code) in enumerate([*((one, "Archived") for one in ARCHIVES), (own_key(), "CustomerKey")]):
+        key = f"all-the-same-{number}.dcm"
+        version = s3.put_object(Bucket=bucket, Key=key, Body=phantom_bytes("cap", 2500, 0, size=64), **how)["VersionId"]
+        row = service.rows({key: layout.upload_id(key, version)}, seconds=60)[key]
+        assert (row.status, row.code) == (Status.REFUSED, code)
+
+
+ARCHIVES = ({"StorageClass": "GLACIER"}, {"StorageClass": "DEEP_ARCHIVE"})
+
+
+def own_key() -> dict[str, str]:
+    """What a put needs for a key that only the caller has."""
+    key = b"0123456789abcdef" * 2
+    digest = base64.b64encode(hashlib.md5(key, usedforsecurity=False).digest()).decode()
+    return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key.decode(), "SSECustomerKeyMD5": digest}
+
+
+def uploader(service: Service) -> Any:
+    """An S3 client that may put objects into the uploads bucket and no more."""
+    iam, name = service.connection.client("iam"), "uploader-of-test"
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    put = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [trust]}
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
+    document = {"Version": "2012-10-17", "Statement": [put]}
+    iam.put_role_policy(RoleName=name, PolicyName="put", PolicyDocument=json.dumps(document))
+    session = service.connection.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return boto3.client(
+        "s3",
+        endpoint_url=service.connection.s3.meta.endpoint_url,
+        region_name=service.connection.s3.meta.region_name,
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
