@@ -48,7 +48,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     def take(message: Message) -> None:
         try:
-            row = intake.take(object_created(message.body), delivery=message.delivery)
+            created = object_created(message.body)
+            if created.bucket != intake.uploads.bucket:
+                raise MalformedEvent("The event is about another bucket than the uploads bucket.")
+            row = intake.take(created, delivery=message.delivery)
         except Exception as error:
             if isinstance(error, MalformedEvent) or message.delivery >= HELD_UP:
                 held_up.append(message)

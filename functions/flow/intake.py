@@ -23,7 +23,7 @@ from functions.aws.patients import Patients
 from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import layout
-from functions.domain.errors import HeaderIncomplete, MalformedEvent, Refusal, RefusalCode
+from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from functions.domain.header import Header, read_header
 from functions.domain.instance import Instance, Served
 from functions.domain.row import Row, Status, moment_of, timestamp
@@ -49,8 +49,6 @@ class Intake:
         ``delivery`` is how often SQS has given the message. An error propagates, so that the message comes again,
         until the tries are used. A repeated event finds the row and changes nothing.
         """
-        if event.bucket != self.uploads.bucket:
-            raise MalformedEvent("The event is about another bucket than the uploads bucket.")
         upload_id = layout.upload_id(event.key, event.version_id)
         known = self.index.get(upload_id)
         if known and known.status != Status.RECEIVED:
