@@ -42,6 +42,26 @@ GUARDS = {
         '"attribute_not_exists(UploadId) OR #Status = :received"',
         '"attribute_not_exists(Nothing) OR #Status = :received"',
     ),
+    "a try is counted before its object is touched": (
+        "functions/flow/intake.py",
+        "if delivery > 1:",
+        "if delivery > 99:",
+    ),
+    "an upload whose tries are used is not read again": (
+        "functions/flow/intake.py",
+        "        if tries >= MOST_TRIES:\n            return self._written(self._given_up(event, known.code if",
+        "        if tries >= 99:\n            return self._written(self._given_up(event, known.code if",
+    ),
+    "AWS's trouble costs an upload no try": (
+        "functions/flow/intake.py",
+        "tries += not is_trouble(error)",
+        "tries += 1",
+    ),
+    "a message is begun only while there is time": (
+        "functions/messages.py",
+        "if seconds_left() < seconds_needed:",
+        "if False:",
+    ),
     "an output must answer for the row's bytes": (
         "functions/domain/prediction.py",
         "if sha256 != expected_sha256:",
