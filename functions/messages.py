@@ -59,8 +59,13 @@ def process_messages(
 
 
 def _delivery(record: Mapping[str, Any]) -> int:
-    """SQS's count, which it gives as text; 1 where it gives none."""
-    return int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+    """SQS's count, which it gives as text; 1 where it gives none.
+
+    SQS documents that it counts across queues. One that was moved from another queue has been given there in any case.
+    """
+    attributes = record.get("attributes", {})
+    given_before = "DeadLetterQueueSourceArn" in attributes
+    return max(int(attributes.get("ApproximateReceiveCount", "1")), 1 + given_before)
 
 
 def seconds_left_of(context: Any) -> Callable[[], float]:
