@@ -25,6 +25,7 @@ INGEST = IngestSettings(
     transfer_syntax_uids=(),
     max_object_bytes=16,
     conformance="repair",
+    data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
 )
 
 
