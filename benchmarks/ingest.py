@@ -1,4 +1,4 @@
-"""What ingest costs: bytes read per object, the dearest headers, and the import time of each Lambda function.
+"""What ingest costs: bytes read per object against the whole object, and the import time of each Lambda function.
 
 python -m benchmarks.ingest [FOLDER]     (FOLDER: DICOM files; phantoms when absent)
 """
@@ -11,35 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import dear_headers
 from functions.flow.intake import FIRST_READ
 from tests.fakes.world import SERVED, World, relabelled
 from wetread.demo.phantoms import write_cohort
 
 FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
 RUNS = 5
-ONE = """
-import sys, time
-from benchmarks import dear_headers
-from functions import ingest
-from functions.domain.errors import Refusal
-from functions.flow.intake import header_of
-body, times, code = dear_headers.objects()[sys.argv[1]], [], "Read"
-def held(what):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith(what))
-with open("/proc/self/clear_refs", "w") as peak:
-    peak.write("5")  # Linux forgets the peak of making the object
-before = held("VmRSS")
-for _ in range(3):
-    started = time.process_time()
-    try:
-        header_of(lambda length: body[:length], len(body))
-    except Refusal as refusal:
-        code = refusal.code
-    times.append(time.process_time() - started)
-print(min(times), held("VmHWM") - before, before, code)
-"""
 
 
 def bytes_read(folder: Path) -> None:
@@ -83,23 +60,13 @@ def import_times() -> None:
         )
 
 
-def dearest_headers() -> None:
-    """CPU time and memory of each of the objects that cost the most, in a process of its own for each."""
-    print("the dearest headers: CPU time of one; resident memory of one at once, and before")
-    for name in dear_headers.objects():
-        done = subprocess.run([sys.executable, "-c", ONE, name], check=True, capture_output=True, text=True)
-        cpu, memory, before, code = done.stdout.split()
-        print(f"  {name:20s} {float(cpu):6.2f} s   {int(memory):5d} MiB over {int(before)} MiB   {code}")
-
-
 def main() -> None:
-    """Print all."""
+    """Print both."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch)
         if len(sys.argv) == 1:
             write_cohort(folder, patients=10, slices_per_patient=4)
         bytes_read(folder)
-    dearest_headers()
     import_times()
 
 

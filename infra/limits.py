@@ -101,11 +101,11 @@ def _malformed(config: StageConfig) -> Iterator[str]:
     if (
         len(labels) < 2
         or len(set(labels)) < len(labels)
-        or not all(re.fullmatch(r"\w[\w .+-]*", one) for one in labels)
+        or not all(re.fullmatch(r"\w[\w .+-]{0,63}", one) for one in labels)
     ):
         yield (
-            f"labels is {list(labels)!r}: two or more different names are expected, each of letters, digits, spaces "
-            "and . + - _, because a model tells classes apart and settings list them with commas"
+            f"labels is {list(labels)!r}: two or more different names are expected, each of at most 64 letters, "
+            "digits, spaces and . + - _, because a model tells classes apart and settings list them with commas"
         )
 
 

@@ -19,6 +19,8 @@ END_MARKER = b"\xff\xd9"
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 START_OF_SCAN = 0xDA
 FILL = 0xFF
+# Before the frame header, each fill byte counted as one: encoders write a few dozen, and each takes a step of Python.
+MOST_MARKERS = 10_000
 
 
 def frame_size(codestream: bytes) -> tuple[int, int, int]:
@@ -50,7 +52,7 @@ def _jpeg_size(codestream: bytes) -> tuple[int, int, int]:
     if not codestream.startswith(SOI):
         raise ValueError("the bytes begin as neither JPEG nor JPEG 2000")
     at = len(SOI)
-    while True:
+    for _ in range(MOST_MARKERS):
         if codestream[at] != FILL:
             raise ValueError("a marker is missing in the codestream's header")
         marker = codestream[at + 1]
@@ -64,3 +66,4 @@ def _jpeg_size(codestream: bytes) -> tuple[int, int, int]:
             raise ValueError("the codestream has no frame header")
         (length,) = struct.unpack_from(">H", codestream, at + 2)
         at += 2 + length
+    raise ValueError(f"the codestream has more than {MOST_MARKERS} markers before its frame header")

@@ -7,7 +7,6 @@ be *shown* white; the Hounsfield unit of a stored value is the same, and this se
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from model_code import gdcm_plugin
 from model_code.codestream import frame_size
 from model_code.decoder_process import SHARED, DecodingFailed
-from model_code.elements import Elements, read_elements
+from model_code.elements import Elements, is_uid, read_elements
 from model_code.errors import InstanceCode, InstanceError
 
 # The decoder is named for each syntax, so that what happens to be installed beside us cannot change a pixel.
@@ -59,9 +58,18 @@ KEYWORDS = (
 MAX_PIXELS = 4096 * 4096
 # US is "unspecified", which scanners write on plain CT too; any other type is a derived map, not a CT number.
 HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
+# The values that DICOM defines (PS3.3 sections C.11.1.1.2 and C.7.6.3.1.2): messages repeat these and no other text of
+# an object, which might be a person's.
+RESCALE_TYPES = frozenset({"HU", "US", "OD", "HU_MOD", "PCT", "Z_EFF", "ED", "EDW", "MGML"})
+PHOTOMETRIC = frozenset(
+    {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "XYB"}
+    | {f"YBR_{one}" for one in ("FULL", "FULL_422", "PARTIAL_422", "PARTIAL_420", "ICT", "RCT")}
+)
 MAX_STORED = 0xFFFF  # the largest magnitude of a stored value of 16 bits
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 ITEM, ITEM_HEADER = b"\xfe\xff\x00\xe0", 8
+# Of one frame, with the offset table. Most encoders write one or two, some one for each 64 KB or less.
+MOST_FRAGMENTS = 50_000
 
 HounsfieldArray = npt.NDArray[np.float32]
 
@@ -69,6 +77,12 @@ HounsfieldArray = npt.NDArray[np.float32]
 def read_instance(body: bytes) -> Elements:
     """Read what identifies and describes the slice in ``body``; raise InstanceError for what is no DICOM file."""
     return read_elements(body, KEYWORDS)
+
+
+def sop_instance_uid(elements: Elements) -> str:
+    """The slice's SOPInstanceUID, "" for one that is absent or no UID."""
+    text = elements.text("SOPInstanceUID")
+    return text if is_uid(text) else ""
 
 
 def decode(elements: Elements) -> HounsfieldArray:
@@ -86,9 +100,7 @@ def _pixel_form(elements: Elements) -> dict[str, Any]:
     """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
     modality = elements.text("Modality")
     if modality not in {"", "CT"}:
-        raise InstanceError(
-            InstanceCode.UNSUPPORTED_MODALITY, f"The Modality is {_code(modality)}; this model reads CT."
-        )
+        raise InstanceError(InstanceCode.UNSUPPORTED_MODALITY, "The Modality is not CT; this model reads CT.")
     if elements.transfer_syntax not in DECODING_PLUGINS:
         raise InstanceError(
             InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX,
@@ -98,12 +110,13 @@ def _pixel_form(elements: Elements) -> dict[str, Any]:
         raise InstanceError(InstanceCode.NO_PIXEL_DATA, "The object has no Pixel Data element.")
     frames = elements.text("NumberOfFrames")
     if frames not in {"", "1"}:
-        raise InstanceError(InstanceCode.MULTI_FRAME, f"NumberOfFrames is {_decimal(frames)}; only one frame is read.")
+        raise InstanceError(InstanceCode.MULTI_FRAME, "NumberOfFrames is not 1; only one frame is read.")
     samples, photometric = elements.number("SamplesPerPixel"), elements.text("PhotometricInterpretation")
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise InstanceError(
             InstanceCode.UNSUPPORTED_PHOTOMETRIC,
-            f"SamplesPerPixel {samples} with PhotometricInterpretation {_code(photometric)} is not a greyscale slice.",
+            f"SamplesPerPixel {samples} with PhotometricInterpretation {_term(photometric, PHOTOMETRIC)} is not a "
+            "greyscale slice.",
         )
     rows, columns = elements.number("Rows") or 0, elements.number("Columns") or 0
     if not 0 < rows * columns <= MAX_PIXELS:
@@ -135,35 +148,35 @@ def _bits(elements: Elements) -> dict[str, int]:
 
 
 def _rescale(elements: Elements) -> tuple[float, float]:
-    texts = [elements.text("RescaleSlope"), elements.text("RescaleIntercept")]
+    slope, intercept = _number(elements.text("RescaleSlope")), _number(elements.text("RescaleIntercept"))
     rescale_type = elements.text("RescaleType")
-    try:
-        slope, intercept = (float(text) for text in texts)
-    except ValueError:
-        slope = intercept = math.nan
     # Written so that not a number is none of it, and no stored value becomes infinite.
     finite = abs(slope) * MAX_STORED + abs(intercept) <= MAX_FLOAT32
     if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
-            f"RescaleSlope {_decimal(texts[0])}, RescaleIntercept {_decimal(texts[1])} and RescaleType "
-            f"{_code(rescale_type)} do not give Hounsfield units.",
+            f"RescaleSlope ({_kind(slope)}), RescaleIntercept ({_kind(intercept)}) and RescaleType "
+            f"({_term(rescale_type, RESCALE_TYPES)}) do not give Hounsfield units.",
         )
     return slope, intercept
 
 
-def _code(text: str) -> str:
-    """A coded value for a message; anything else may be a person's text and is not repeated."""
-    return _stated(text, r"[A-Z0-9_]{1,16}")
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
-def _decimal(text: str) -> str:
-    """A number for a message, as ``_code`` a coded value: a name is no number."""
-    return _stated(text, r"[+-]?[0-9.]{1,16}")
+def _kind(value: float) -> str:
+    """What a message says of a number: digits may be a person's too."""
+    if math.isnan(value):
+        return "absent or no number"
+    return "zero" if value == 0 else "a number" if abs(value) <= MAX_FLOAT32 / MAX_STORED else "too large"
 
 
-def _stated(text: str, form: str) -> str:
-    return "(absent)" if not text else text if re.fullmatch(form, text) else "(no valid value)"
+def _term(text: str, defined: frozenset[str]) -> str:
+    return text if text in defined else "no valid value" if text else "absent"
 
 
 def _stored_values(elements: Elements, form: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:
@@ -203,6 +216,8 @@ def _codestream(elements: Elements, form: dict[str, Any]) -> bytes:
         if start + length > len(data):
             raise _undecodable(elements.transfer_syntax, "a fragment goes beyond the end of the file: it is truncated")
         fragments.append(data[start : start + length])
+        if len(fragments) > MOST_FRAGMENTS:
+            raise _undecodable(elements.transfer_syntax, f"it has more than {MOST_FRAGMENTS} fragments")
         at = start + length
     codestream = b"".join(fragments[1:])  # the first item is the Basic Offset Table
     if not codestream:

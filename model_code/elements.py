@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom import uid
 from pydicom.tag import Tag
 
 from model_code.errors import InstanceCode, InstanceError
-from model_code.walker import UNDEFINED_LENGTH, elements
+from model_code.walker import MOST_VALUE_BYTES, Element, allowance, elements
 
 PREAMBLE = 128
 PREFIX = b"DICM"
@@ -28,26 +28,34 @@ PIXEL_DATA_TAGS = frozenset({int(Tag("FloatPixelData")), int(Tag("DoubleFloatPix
 MAX_HEADER = 16 * 1024 * 1024
 # A deflated data set may not inflate beyond this: a deflate bomb ends as an error document, not as a full memory.
 MAX_INFLATED = 64 * 1024 * 1024
+# What stands for a value that is longer than MOST_VALUE_BYTES or a sequence. It is valid for no attribute, and no bytes
+# read as it.
+NO_VALUE = "\u2026"
+UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
+UID_LENGTH = 64
 
 
 @dataclass(frozen=True)
 class Elements:
-    """Raw values by tag, and ``pixel_data``: the value of PixelData up to the end of the file, None without one."""
+    """Raw values by tag, and ``pixel_data``: the value of PixelData up to the end of the file, None without one.
+
+    A value is None when it reads as NO_VALUE.
+    """
 
     transfer_syntax: uid.UID
-    values: dict[int, bytes]
+    values: dict[int, bytes | None]
     pixel_data: bytes | None
     pixel_data_length: int
 
     def text(self, keyword: str) -> str:
-        """The value as text without padding, "" when absent or empty."""
+        """The value as text without padding, "" when absent or empty; NO_VALUE, never a part, for one too long."""
         return _text(self.values.get(Tag(keyword), b""))
 
     def number(self, keyword: str) -> int | None:
         """The value of a US attribute, None when absent or not two bytes."""
-        raw = self.values.get(Tag(keyword), b"")
+        raw = self.values.get(Tag(keyword))
         order = "little" if self.transfer_syntax.is_little_endian else "big"
-        return int.from_bytes(raw, order) if len(raw) == 2 else None  # type: ignore[arg-type]
+        return int.from_bytes(raw, order) if raw and len(raw) == 2 else None  # type: ignore[arg-type]
 
 
 def read_elements(body: bytes, keywords: Iterable[str]) -> Elements:
@@ -65,35 +73,48 @@ def read_elements(body: bytes, keywords: Iterable[str]) -> Elements:
         raise _damaged(f"it has {error}") from None
 
 
+def is_uid(text: str) -> bool:
+    """Whether ``text`` is a UID: of an object's texts the only one that an answer repeats."""
+    return len(text) <= UID_LENGTH and UID_PATTERN.fullmatch(text) is not None
+
+
 def _read(body: bytes, tags: set[int]) -> Elements:
-    syntax, at = _transfer_syntax(body)
+    steps = allowance()
+    syntax, at = _transfer_syntax(body, steps)
     data = body
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         data, at = _inflate(body[at:]), 0
     header = memoryview(data)[: at + MAX_HEADER]
-    values: dict[int, bytes] = {}
-    for element in elements(header, at, implicit=syntax.is_implicit_VR, little_endian=syntax.is_little_endian):
+    values: dict[int, bytes | None] = {}
+    implicit, little_endian = syntax.is_implicit_VR, syntax.is_little_endian
+    for element in elements(header, at, implicit=implicit, little_endian=little_endian, steps=steps):
         if element.tag == PIXEL_DATA:
             return Elements(syntax, values, data[element.start :], element.length)
         if element.tag in PIXEL_DATA_TAGS:
             break
         if element.tag in tags:
-            length = 0 if element.length == UNDEFINED_LENGTH else element.length
-            values[element.tag] = data[element.start : element.start + length]
+            values[element.tag] = _value(data, element)
     return Elements(syntax, values, None, 0)
 
 
-def _transfer_syntax(body: bytes) -> tuple[uid.UID, int]:
+def _value(data: bytes, element: Element) -> bytes | None:
+    """The element's value, None for one that is too long; one of undefined length is longer than any."""
+    kept = element.length <= MOST_VALUE_BYTES
+    return data[element.start : element.start + element.length] if kept else None
+
+
+def _transfer_syntax(body: bytes, steps: Iterator[int]) -> tuple[uid.UID, int]:
     """What the file meta information says, and where the data set begins."""
     text, at = "", len(body)
-    for element in elements(memoryview(body)[:MAX_HEADER], PREAMBLE + len(PREFIX), implicit=False, little_endian=True):
+    header = memoryview(body)[:MAX_HEADER]
+    for element in elements(header, PREAMBLE + len(PREFIX), implicit=False, little_endian=True, steps=steps):
         if element.tag >> 16 != META_GROUP:
             at = element.at
             break
         if element.tag == TRANSFER_SYNTAX_UID:
-            text = _text(body[element.start : element.start + element.length])
+            text = _text(_value(body, element))
     if text not in TRANSFER_SYNTAXES:
-        named = text if re.fullmatch(r"[0-9.]{1,64}", text) else "no UID"
+        named = text if is_uid(text) else "no UID"
         raise InstanceError(
             InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX,
             f"The file meta information names {named} as TransferSyntaxUID, which is not known.",
@@ -118,5 +139,5 @@ def _inflate(deflated: bytes) -> bytes:
     return inflated
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("ascii", "replace").strip(" \0")
+def _text(raw: bytes | None) -> str:
+    return NO_VALUE if raw is None else raw.decode("ascii", "replace").strip(" \0")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model_code.errors import TrainingError
+from model_code.metadata import LONGEST_TEXT
 from model_code.network import DEFAULT, NETWORKS
 
 # DenseNet halves its input five times and must then still have something to average.
@@ -85,6 +86,9 @@ def _out_of_range(values: Hyperparameters) -> list[str]:
         problems.append(f"network is {values.network!r}, must be one of {', '.join(NETWORKS)}")
     if values.seed < 0:
         problems.append(f"seed is {values.seed}, must be at least 0")
-    if not values.model_name or not values.model_version:
-        problems.append("model_name and model_version must not be empty")
+    problems += [
+        f"{name} must have 1 to {LONGEST_TEXT} characters"
+        for name in ("model_name", "model_version")
+        if not 0 < len(getattr(values, name)) <= LONGEST_TEXT
+    ]
     return problems

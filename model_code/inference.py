@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from model_code import artifact, calibration, decoder_process, loading
-from model_code.dicom import HounsfieldArray, decode, read_instance
+from model_code.dicom import HounsfieldArray, decode, read_instance, sop_instance_uid
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.forms import Computation
 from model_code.transforms import Preprocessing
@@ -55,7 +55,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Instance:
-    """One request, read: the slice in Hounsfield units, or why there is none. ``decode_ms`` is what reading took."""
+    """One request, read: the slice in Hounsfield units, or why there is none. ``decode_ms`` is what reading took.
+
+    ``sop_instance_uid`` is a valid UID or "": the answer repeats nothing else of an object.
+    """
 
     content_sha256: str
     sop_instance_uid: str
@@ -86,7 +89,7 @@ def model_fn(model_dir: str) -> Model:
 def input_fn(body: bytes, content_type: str) -> Instance:
     """Read one request body; raise UnsupportedMediaType unless ``content_type`` is application/dicom."""
     if content_type.partition(";")[0].strip().lower() != DICOM_TYPE:
-        raise UnsupportedMediaType(f"The Content-Type is {content_type!r}; send {DICOM_TYPE}.")
+        raise UnsupportedMediaType(f"The Content-Type is not read here; send {DICOM_TYPE}.")
     started = time.perf_counter()
     content = bytes(body)
     digest = hashlib.sha256(content).hexdigest()
@@ -94,7 +97,7 @@ def input_fn(body: bytes, content_type: str) -> Instance:
     reading: HounsfieldArray | InstanceError
     try:
         elements = read_instance(content)
-        uid = elements.text("SOPInstanceUID")
+        uid = sop_instance_uid(elements)
         reading = decode(elements)
     except InstanceError as error:
         reading = error
@@ -123,7 +126,7 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
 def output_fn(prediction: Prediction, accept: str) -> bytes:
     """Serialise the document as JSON; raise NotAcceptable when JSON is none of what ``accept`` names."""
     if not ACCEPTED & {part.partition(";")[0].strip().lower() for part in accept.split(",")}:
-        raise NotAcceptable(f"The Accept header is {accept!r}; answers are {JSON_TYPE}.")
+        raise NotAcceptable(f"The Accept header leaves out what answers are: {JSON_TYPE}.")
     return json.dumps(prediction, allow_nan=False, separators=(",", ":")).encode()
 
 

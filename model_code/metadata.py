@@ -22,6 +22,9 @@ FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
 # What an artifact says that was written before temperatures were fitted: its probabilities are those of its logits.
 UNCALIBRATED = {"temperature": 1.0}
+# An answer repeats labels, name and version; with these bounds it is always a few KB, for the functions read it whole.
+MOST_LABELS = 1000
+LONGEST_TEXT = 64  # characters: that is what the functions take for a class, too
 INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
 
 
@@ -107,15 +110,15 @@ def parse(text: str) -> Metadata:
         if len(probe) != len(labels):
             raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe logits.")
         return Metadata(
-            name=str(document["name"]),
-            version=str(document["version"]),
+            name=_text(document["name"]),
+            version=_text(document["version"]),
             labels=labels,
             preprocessing=Preprocessing(
                 image_size=_square(formats["inputs"]["image"]["spatial_shape"]),
                 window_level_hu=float(document["preprocessing"]["window_level_hu"]),
                 window_width_hu=float(document["preprocessing"]["window_width_hu"]),
             ),
-            weights_sha256=str(document["weights"]["sha256"]),
+            weights_sha256=_text(document["weights"]["sha256"]),
             temperature=_temperature(document.get("calibration", UNCALIBRATED)),
             probe_logits=probe,
             network=_network(document.get("network", DEFAULT)),
@@ -140,7 +143,16 @@ def _network(name: str) -> str:
 
 
 def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(str(channel_def[str(index)]) for index in range(len(channel_def)))
+    if len(channel_def) > MOST_LABELS:
+        raise ValueError(f"it has {len(channel_def)} labels, more than {MOST_LABELS}")
+    return tuple(_text(channel_def[str(index)]) for index in range(len(channel_def)))
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"a text begins {text[:LONGEST_TEXT]!r} and is longer than {LONGEST_TEXT} characters")
+    return text
 
 
 def _square(shape: Sequence[int]) -> int:

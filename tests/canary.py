@@ -9,11 +9,16 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
+from pydicom.tag import Tag
+
+from functions.domain.walker import elements
+from tests.hostile.defects import DEFLATED, deflated, header, parted, syntax_of
 
 KEY = "key"
 """The value that stands in the names of objects and files, and in nothing inside them."""
@@ -35,11 +40,83 @@ CANARY: Mapping[str, str] = {
 }
 """Each value by where it is planted: a DICOM keyword, a private element, metadata, a file of labels, a key."""
 
+IN_EVERY_OBJECT = (
+    *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "FilterType", "PatientPosition", "ImageType"),
+    *("PatientSex", "PatientAge", "StudyDate", "IssuerOfPatientID", "InstitutionName", "WindowCenter"),
+    *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
+    *("ExposureTime", "Exposure", "GantryDetectorTilt"),
+)
+"""Elements that may hold any text, and the object is read all the same."""
+
+IN_AN_OBJECT_EACH = (
+    *("MediaStorageSOPInstanceUID", "TransferSyntaxUID", "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID"),
+    *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType"),
+)
+"""Elements that decide whether an object is read: a text in each is tried with every reader, alone."""
+
+AS: Mapping[str, Callable[[str], str]] = {
+    "text": lambda number: f"Qwx {number}^Zwelda",
+    "code": lambda number: f"QWX{number}",
+    "digits": lambda number: number,
+    "dotted": lambda number: f"1.2.0{number}",
+    "long": lambda number: f"Qwx {number} " * 400,
+}
+"""What a person's text may look like: a name, a code string, a number, almost a UID, and more than any value may be."""
+
 _ELSEWHERE = {"private", "metadata", "label", KEY}
 _PRIVATE_GROUP = 0x0099
 _DEPTH = 4  # a tar in a gzip in a tar, and one more
+_META_GROUP = 0x0002
+_META = 132  # bytes before the file meta information
 _HEADER = 512  # bytes: a gzip stream's has the name of a file
 _LARGEST = 256 * 1024**2  # bytes of one compressed stream that are looked at
+
+
+def number_of(keyword: str) -> str:
+    """The ten digits that stand in an element's canary, in whatever form, and nowhere else."""
+    return f"{zlib.crc32(keyword.encode()):010d}"
+
+
+KNOWN = frozenset({*CANARY, *IN_EVERY_OBJECT, *IN_AN_OBJECT_EACH})
+"""The elements that get a canary; a reader that reads another one fails tests/test_canary_elements.py."""
+EVERY_VALUE: Mapping[str, str] = {
+    **CANARY,
+    **{keyword: number_of(keyword) for keyword in (*IN_EVERY_OBJECT, *IN_AN_OBJECT_EACH)},
+}
+"""What is looked for: each value by where it is planted."""
+
+
+def with_elements(body: bytes, texts: Mapping[str, str]) -> bytes:
+    """An object with these elements, by keyword, each in its place and in the stead of what it had."""
+    meta, data = parted(body)
+    syntax = syntax_of(body)
+    for keyword, text in texts.items():
+        if int(Tag(keyword)) >> 16 == _META_GROUP:
+            return _with_element(meta, _META, keyword, text, implicit=False) + body[len(meta) :]
+        data = _with_element(data, 0, keyword, text, implicit=syntax.is_implicit_VR)
+    return meta + (deflated(data) if syntax == DEFLATED else data)
+
+
+def _with_element(data: bytes, start: int, keyword: str, text: str, *, implicit: bool) -> bytes:
+    tag, vr, value = int(Tag(keyword)), dictionary_VR(keyword), text.encode("latin-1")
+    value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
+    vr = "LO" if vr in {"US", "SS"} else vr
+    planted = header("<", implicit, tag, vr.encode(), len(value)) + value
+    walk = elements(data, start, implicit=implicit, little_endian=True)
+    after = next((one for one in walk if one.tag >= tag), None)
+    if after is None:
+        return data + planted
+    end = after.start + after.length if after.tag == tag else after.at
+    return data[: after.at] + planted + data[end:]
+
+
+def spoilt(body: bytes) -> Iterator[tuple[str, str, bytes]]:
+    """An object for each of IN_AN_OBJECT_EACH and form of its canary: keyword, form, and bytes."""
+    for keyword in IN_AN_OBJECT_EACH:
+        for form, text_of in AS.items():
+            yield keyword, form, with_elements(body, {keyword: text_of(number_of(keyword))})
 
 
 def planted(body: bytes, patient: str = "") -> bytes:
@@ -51,7 +128,7 @@ def planted(body: bytes, patient: str = "") -> bytes:
     dataset.private_block(_PRIVATE_GROUP, "QWX CANARY", create=True).add_new(1, "LO", CANARY["private"])
     buffer = io.BytesIO()
     dataset.save_as(buffer)
-    return buffer.getvalue()
+    return with_elements(buffer.getvalue(), {one: AS["text"](number_of(one)) for one in IN_EVERY_OBJECT})
 
 
 def _parts(value: str) -> set[str]:
@@ -94,7 +171,7 @@ class Trace:
 class Search:
     """Looks for the canary in bytes, and in what is packed in them."""
 
-    def __init__(self, values: Mapping[str, str] = CANARY) -> None:
+    def __init__(self, values: Mapping[str, str] = EVERY_VALUE) -> None:
         self._folded: dict[bytes, Trace] = {}
         self._exact: dict[bytes, Trace] = {}
         for name, part in ((name, part) for name, value in values.items() for part in _parts(value)):

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.canary import CANARY, Search, Trace, planted
+from tests.canary import CANARY, IN_EVERY_OBJECT, Search, Trace, planted
 from wetread.demo.phantoms import phantom_bytes
 
 SEARCH = Search()
@@ -60,7 +60,7 @@ def test_a_planted_object_holds_every_value_that_belongs_inside_and_one_without_
     plain = phantom_bytes("normal", 1, 0, size=16)
     assert SEARCH.traces(plain) == set()
     inside = {trace.value for trace in SEARCH.traces(planted(plain))}
-    assert inside == CANARY.keys() - {"key", "metadata", "label"}
+    assert inside == {*CANARY, *IN_EVERY_OBJECT} - {"key", "metadata", "label"}
 
 
 def test_a_trace_and_the_name_of_its_place_tell_nothing_of_the_value() -> None:

@@ -7,9 +7,11 @@ import uuid
 from dataclasses import dataclass, field, replace
 
 from functions.domain.errors import Refusal, RefusalCode
-from functions.domain.header import Header
+from functions.domain.header import NO_VALUE, Header
+from functions.domain.terms import MODALITIES
+from functions.domain.walker import MOST_VALUE_BYTES
 
-UID_PATTERN = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # DICOM PS3.5 section 9.1
+UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
 UID_LENGTH = 64
 NO_CODE = "(absent or no valid value)"
 UUID_ROOT = "2.25."  # DICOM PS3.5 annex B.2: a UUID as a decimal number under this root is a UID
@@ -30,6 +32,7 @@ class Served:
 class Instance:
     """The identity and geometry of one DICOM Instance; Rows and Columns in pixels, ``repairs`` one sentence each.
 
+    Its texts but ``patient_id`` stand in rows and reasons, and are therefore UIDs, a defined term, or "".
     ``sop_instance_uid`` is "" until ``identified`` gives an Instance that came without one its own.
     """
 
@@ -81,18 +84,22 @@ def describe(header: Header) -> Instance:
     named = header.meta_text("MediaStorageSOPInstanceUID")
     if header.text("SOPInstanceUID") and named != header.text("SOPInstanceUID"):
         repairs.append("MediaStorageSOPInstanceUID did not name this SOPInstanceUID: ignored.")
+    patient = header.text("PatientID")
+    if patient == NO_VALUE:
+        patient = ""
+        repairs.append(f"PatientID was longer than {MOST_VALUE_BYTES} bytes: counts as absent.")
     frames = header.text("NumberOfFrames")
     return Instance(
         study_instance_uid=study,
         series_instance_uid=series,
         sop_instance_uid=sop,
-        sop_class_uid=_code(header.text("SOPClassUID")),
-        modality=_code(header.text("Modality")),
-        transfer_syntax_uid=_code(header.meta_text("TransferSyntaxUID")),
+        sop_class_uid=_uid_or_nothing(header.text("SOPClassUID")),
+        modality=modality if (modality := header.text("Modality")) in MODALITIES else "",
+        transfer_syntax_uid=_uid_or_nothing(header.meta_text("TransferSyntaxUID")),
         rows=header.number("Rows") or 0,
         columns=header.number("Columns") or 0,
         number_of_frames=int(frames) if re.fullmatch(r"[0-9]{1,12}", frames) else int(not frames),
-        patient_id=header.text("PatientID"),
+        patient_id=patient,
         repairs=tuple(repairs),
     )
 
@@ -130,7 +137,7 @@ def check(instance: Instance, served: Served) -> None:
     if instance.number_of_frames != 1:
         raise Refusal(
             RefusalCode.MULTI_FRAME_NOT_SERVED,
-            f"NumberOfFrames is {instance.number_of_frames or 'no number'}; one-frame objects are served.",
+            "NumberOfFrames is not 1; one-frame objects are served.",
         )
     if not (instance.rows and instance.columns):
         raise Refusal(
@@ -175,9 +182,8 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _code(value: str) -> str:
-    """A coded value; "" for what has not the form of one: it might be a person's text, which stays out of rows."""
-    return value if is_uid(value) or re.fullmatch(r"[A-Z0-9_]{1,16}", value) else ""
+def _uid_or_nothing(text: str) -> str:
+    return text if is_uid(text) else ""
 
 
 def _list(values: frozenset[str]) -> str:

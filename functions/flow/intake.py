@@ -8,8 +8,8 @@ row is Refused as IngestFailed, and the object is not touched again.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,7 +74,7 @@ class Intake:
         tries += not is_trouble(error)
         if tries >= MOST_TRIES:
             return self._written(self._given_up(event, name_of(error)))
-        with contextlib.suppress(ClientError, BotoCoreError):  # the error that is told is the first one
+        with suppress(ClientError, BotoCoreError):  # the error that is told is the first one
             self._written(self._received(event, tries, name_of(error)))
         return None
 
@@ -121,22 +121,21 @@ class Intake:
 
 
 def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
-    """The header of an object of ``object_bytes`` bytes, from as few as hold it; ``head(n)`` gives its first n bytes.
+    """The header of an object of ``object_bytes`` bytes; ``head(n)`` gives its first n bytes.
 
-    Raises Refusal for what is no readable DICOM object, and whatever ``head`` raises.
+    A header that is longer than FIRST_READ is read once more, with all that one may have: each reading walks it from
+    its beginning, so that more of them would multiply what a hostile one costs. Raises Refusal for what is no readable
+    DICOM object, and whatever ``head`` raises.
     """
-    length = FIRST_READ
-    while True:
-        prefix = head(length)
-        try:
-            return read_header(prefix, object_bytes)
-        except HeaderIncomplete:
-            if length >= LONGEST_READ:
-                raise Refusal(
-                    RefusalCode.HEADER_TOO_LONG,
-                    f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
-                ) from None
-            length = min(length * 8, LONGEST_READ)
+    with suppress(HeaderIncomplete):
+        return read_header(head(FIRST_READ), object_bytes)
+    try:
+        return read_header(head(LONGEST_READ), object_bytes)
+    except HeaderIncomplete:
+        raise Refusal(
+            RefusalCode.HEADER_TOO_LONG,
+            f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
+        ) from None
 
 
 def _attributes(instance: Instance) -> dict[str, Any]:

@@ -13,19 +13,34 @@ UNKNOWN = "unknown"
 SEXES = frozenset({"F", "M", "O"})
 AGE = re.compile(r"(\d{3})([DWMY])")
 DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
+# Makers of CT scanners, by the words that their own spellings begin with. Any other text is OTHER: an attribute that
+# anyone may fill could name a person, and its values are subgroups in documents that people pass on.
+MAKERS = (
+    *("ACCURAY", "ANALOGIC", "ANKE", "ARINETA", "CANON", "CARESTREAM", "CURVEBEAM", "ELSCINT", "FUJI", "FUJIFILM"),
+    *("GE", "GENERAL ELECTRIC", "HITACHI", "KONING", "MARCONI", "MINFOUND", "NEUROLOGICA", "NEUSOFT", "PHILIPS"),
+    *("PICKER", "PLANMECA", "SAMSUNG", "SHIMADZU", "SIEMENS", "SINOVISION", "TOSHIBA", "UIH", "UNITED IMAGING"),
+    *("VATECH", "XORAN", "PHANTOM MEDICAL", "SYNTHETIC IMAGING"),  # the last two are the demo's
+)
+OTHER = "other"
 # Ages from 90 could name a person, so they share one band.
 OLDEST_BAND = 90
 
 
 def read_attributes(elements: Elements) -> Mapping[str, str]:
-    """The value of each of ATTRIBUTES; an absent or invalid one is UNKNOWN."""
+    """The value of each of ATTRIBUTES, from a closed set; an absent or invalid one is UNKNOWN."""
     sex = elements.text("PatientSex").upper()
     return {
         "PatientSex": sex if sex in SEXES else UNKNOWN,
         "AgeBand": _age_band(elements),
-        # Writers disagree about the case of their own name.
-        "Manufacturer": " ".join(elements.text("Manufacturer").upper().split()) or UNKNOWN,
+        "Manufacturer": _maker(elements.text("Manufacturer")),
     }
+
+
+def _maker(text: str) -> str:
+    """The maker of a scanner; writers disagree about the case of their own name, and about all after its first word."""
+    words = " ".join(re.findall(r"[A-Z]+", text.upper()))
+    known = (maker for maker in MAKERS if f"{words} ".startswith(f"{maker} "))
+    return next(known, OTHER if text else UNKNOWN)
 
 
 def _age_band(elements: Elements) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from functions.domain import layout
 from functions.domain.row import Row
-from tests.canary import CANARY, KEY, planted
+from tests.canary import CANARY, KEY, planted, spoilt
 from tests.e2e import places
 from tests.e2e.conftest import Service
 from tests.e2e.places import KEYS_STAND_HERE, Place
@@ -60,6 +60,7 @@ def upload(story: Story) -> None:
     service = story.service
     bodies = {f"{CANARY[KEY]}/good-{n}.dcm": canary(n) for n in range(3)}
     bodies |= {f"{CANARY[KEY]}/{one.name}.dcm": one.spoil(canary(10 + n)) for n, one in enumerate(DEFECTS)}
+    bodies |= {f"{CANARY[KEY]}/{keyword} as {form}.dcm": body for keyword, form, body in spoilt(canary(39))}
     uploads = {key: put(service, key, body) for key, body in bodies.items()}
     fleeting = f"{CANARY[KEY]}/fleeting.dcm"
     uploads |= {f"{fleeting} {n}": put(service, fleeting, canary(40 + n)) for n in range(2)}
@@ -135,7 +136,9 @@ def ask_an_endpoint(story: Story, artifact: str, folder: Path) -> None:
     """A real-time endpoint with that artifact, asked about good objects and every defect, and ended again."""
     export = folder / CANARY[KEY]
     export.mkdir()
-    for name, body in {"good": canary(70), **{one.name: one.spoil(canary(71)) for one in DEFECTS}}.items():
+    asked_about = {"good": canary(70), **{one.name: one.spoil(canary(71)) for one in DEFECTS}}
+    asked_about |= {f"{keyword} as {form}": body for keyword, form, body in spoilt(canary(72))}
+    for name, body in asked_about.items():
         (export / f"{CANARY[KEY]} {name}.dcm").write_bytes(body)
     files = [str(path) for path in sorted(export.iterdir())]
     assert story.command("endpoint", "up", "--artifact", artifact).returncode == 0
@@ -146,6 +149,28 @@ def ask_an_endpoint(story: Story, artifact: str, folder: Path) -> None:
         story.endpoint += places.endpoint(story.service.connection)
     finally:
         assert story.command("endpoint", "down").returncode == 0
+
+
+SEEN_BY_THE_CONTAINER_ALONE = (
+    *("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType"),
+)
+
+
+def train_on_spoilt_slices(story: Story, cohort: Path) -> None:
+    """Labelled slices with the canary in elements that decide, those that ingest reads and those that it does not."""
+    for alone in (False, True):
+        folder = cohort.parent / f"spoilt {alone}"
+        shutil.copytree(cohort, folder)
+        files = sorted(folder.glob("*.dcm"))
+        bodies = [
+            body
+            for keyword, form, body in spoilt(files[0].read_bytes())
+            if (keyword in SEEN_BY_THE_CONTAINER_ALONE) is alone and form in {"text", "code", "digits"}
+        ]
+        for file, body in zip(files, bodies, strict=False):
+            file.write_bytes(body)
+        assert story.command("train", "--labels", str(folder), "--wait", *QUICK).returncode == 1
 
 
 def train_on_bad_labels(story: Story, cohort: Path) -> None:

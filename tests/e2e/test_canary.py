@@ -5,6 +5,7 @@ The rule that the product keeps (docs/reliability.md tells it to people):
 - An object's key stands in its row's ``Key``, since people ask by it, in answers to them, and in S3's own events.
 - UIDs stand in rows and snapshots, those that are none mapped; the PatientID only as a keyed hash.
 - What a person put stays with the person's own object: the upload, the cohort's file, and pinned copies of the bytes.
+- Of an object's texts, answers, rows and documents repeat a valid UID or a value that DICOM defines.
 - Nothing else of an object, its key, its metadata, or a file of labels stands anywhere: not in other attributes
   of rows, in results, reports, logs, metrics, histories or notices, in the names and tags of what the service makes, or
   in its scratch folders.
@@ -35,6 +36,7 @@ from tests.e2e.story import (
     submit,
     train,
     train_on_bad_labels,
+    train_on_spoilt_slices,
     upload,
 )
 from wetread.demo.defects import DEFECTS
@@ -54,6 +56,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
         cohort = labelled(tmp_path_factory.mktemp("canary"))
         train(story, cohort)
         ask_an_endpoint(story, experiment(story, cohort), tmp_path_factory.mktemp("canary"))
+        train_on_spoilt_slices(story, cohort)
         train_on_bad_labels(story, cohort)
         ask(story)
         yield story
@@ -65,7 +68,7 @@ def test_the_canary_went_through_every_path(story: Story) -> None:
     assert by_name["gone"] == (Status.REFUSED, "ObjectGone")
     assert [by_name[f"good-{n}"][0] for n in range(3)] == [Status.COMPLETED] * 3
     outcomes = Counter(run.outcome for run in story.service.connection.runs.newest(10))
-    assert outcomes == {"Rejected": 3}, "one by the model gate, two for their labels"
+    assert outcomes == {"Rejected": 5}, "one by the model gate, two for their slices, two for their labels"
 
 
 def everything(story: Story) -> Iterator[Place]:

@@ -10,7 +10,7 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import get_frame
 
-from model_code.codestream import frame_size
+from model_code.codestream import MOST_MARKERS, frame_size
 from tests.model_code.conftest import MakeSlice
 
 
@@ -35,3 +35,9 @@ def test_other_bytes_are_no_codestream() -> None:
         frame_size(b"GIF89a" + bytes(60))
     with pytest.raises(ValueError, match="no frame header"):
         frame_size(b"\xff\xd8\xff\xda" + bytes(60))
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\xe0\0\2"], ids=["fill bytes", "empty segments"])
+def test_markers_without_end_are_followed_no_further_than_the_bound(filling: bytes) -> None:
+    with pytest.raises(ValueError, match=f"more than {MOST_MARKERS} markers"):
+        frame_size(b"\xff\xd8" + filling * (MOST_MARKERS + 1) + b"\xff\xd9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -13,10 +14,13 @@ import pydicom
 import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate, get_frame
+from pydicom.tag import Tag
 
 from model_code import elements
-from model_code.dicom import decode, read_instance
+from model_code.dicom import KEYWORDS, MOST_FRAGMENTS, decode, read_instance
 from model_code.errors import InstanceCode, InstanceError
+from model_code.inference import input_fn
+from model_code.walker import MOST_ELEMENTS
 from tests.model_code.conftest import SOP_INSTANCE_UID, MakeSlice
 
 NATIVE = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian]
@@ -174,16 +178,28 @@ def test_a_deflate_bomb_is_refused_by_its_inflated_size(make_slice: MakeSlice, m
     assert refused(body).code == InstanceCode.TOO_MANY_PIXELS
 
 
-@pytest.mark.parametrize("keyword", ["RescaleType", "PhotometricInterpretation", "Modality"])
-def test_messages_repeat_no_text_that_a_person_may_have_typed(make_slice: MakeSlice, keyword: str) -> None:
-    message = refused(make_slice(**{keyword: "DOE JOHN 1961"})).message
-    assert "DOE" not in message
-    assert "(no valid value)" in message
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("text", ["DOE JOHN 1961", "DOEJOHN", "DOE_JOHN", "19610913", "4711.0815"])
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        *("RescaleType", "PhotometricInterpretation", "Modality", "NumberOfFrames", "RescaleSlope", "RescaleIntercept"),
+        *("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    ],
+)
+def test_messages_repeat_no_text_that_a_person_may_have_typed(make_slice: MakeSlice, keyword: str, text: str) -> None:
+    reading = input_fn(marked(make_slice(), keyword, text), "application/dicom").reading
+    if isinstance(reading, InstanceError):
+        assert text not in reading.message
+        assert len(reading.message) < 300
 
 
-def test_a_name_where_a_number_belongs_is_not_repeated(make_slice: MakeSlice) -> None:
-    body = make_slice(RescaleSlope="1234567")
-    assert "DOEJOHN" not in refused(body.replace(b"1234567", b"DOEJOHN")).message
+def marked(body: bytes, keyword: str, text: str) -> bytes:
+    """The object with the attribute anew, as text, in front of its pixel data: the last of two counts."""
+    at = body.index(b"\xe0\x7f\x10\x00")
+    tag = int(Tag(keyword))
+    value = text.encode() + b" " * (len(text) % 2)
+    return body[:at] + struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"LO", len(value)) + value + body[at:]
 
 
 def test_a_transfer_syntax_that_is_no_uid_is_not_repeated(make_slice: MakeSlice) -> None:
@@ -191,6 +207,38 @@ def test_a_transfer_syntax_that_is_no_uid_is_not_repeated(make_slice: MakeSlice)
     error = refused(body.replace(b"1.2.840.10008.1.2.1\0", b"DOE JOHN 1961-01-01 "))
     assert error.code == InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX
     assert "DOE" not in error.message
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
+def test_a_value_of_megabytes_is_kept_nowhere_and_valid_for_nothing(make_slice: MakeSlice, keyword: str) -> None:
+    body = make_slice()
+    at = body.index(b"\xe0\x7f\x10\x00")
+    tag = int(Tag(keyword))
+    value = b"1" * 3_000_000
+    long = struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, b"UN", 0, len(value)) + value
+    found = read_instance(body[:at] + long + body[at:])
+    assert found.text(keyword) == elements.NO_VALUE
+    assert found.number(keyword) is None
+    assert sum(len(one or b"") for one in found.values.values()) < 1000
+
+
+@pytest.mark.parametrize("where", ["file meta information", "data set", "sequence"])
+def test_a_header_of_too_many_elements_is_damaged_by_name(make_slice: MakeSlice, where: str) -> None:
+    body = make_slice()
+    start = {"file meta information": 132}.get(where, body.index(b"\x08\x00\x16\x00UI"))
+    many = struct.pack("<HH2sH", 2 if start == 132 else 9, 1, b"LO", 0) * MOST_ELEMENTS
+    if where == "sequence":
+        many = b"\x08\x00\x40\x11SQ\0\0" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4 + many
+    error = refused(body[:start] + many + body[start:])
+    assert error.code == InstanceCode.DAMAGED_HEADER
+    assert f"more than {MOST_ELEMENTS} elements" in error.message
+
+
+def test_a_frame_of_too_many_fragments_is_refused(make_slice: MakeSlice) -> None:
+    fragment = b"\xfe\xff\x00\xe0" + bytes(4)
+    error = refused(make_slice(syntax=uid.JPEG2000Lossless, PixelData=fragment * (MOST_FRAGMENTS + 1)))
+    assert error.code == InstanceCode.UNDECODABLE_PIXEL_DATA
+    assert "fragments" in error.message
 
 
 @pytest.mark.parametrize("value", ["1e308", "-1e300", "4e38"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -66,7 +67,10 @@ def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: 
 def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:
     body = make_slice(NumberOfFrames=2)
     document = predict(model, body)
-    assert document.pop("Error") == {"Code": "MultiFrame", "Message": "NumberOfFrames is 2; only one frame is read."}
+    assert document.pop("Error") == {
+        "Code": "MultiFrame",
+        "Message": "NumberOfFrames is not 1; only one frame is read.",
+    }
     assert document == {
         "Schema": "prediction/1",
         "SOPInstanceUID": SOP_INSTANCE_UID,
@@ -78,6 +82,29 @@ def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:
 def test_bytes_that_are_no_dicom_file_have_no_uid(model: Model) -> None:
     document = predict(model, b"?")
     assert (document["SOPInstanceUID"], document["Error"]["Code"]) == ("", "NotDicom")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI", "ignore:The value length")
+@pytest.mark.parametrize(
+    "text", ["DOE^JANE 1970-01-01 MRN4711", "19700101", "1.2.04711", "1." * 32 + "1", "A" * 60_000]
+)
+def test_an_answer_repeats_a_valid_uid_or_nothing(model: Model, make_slice: MakeSlice, text: str) -> None:
+    for body in (make_slice(), make_slice(NumberOfFrames=2)):
+        at = body.index(b"\xe0\x7f\x10\x00")
+        value = text.encode() + b"\0" * (len(text) % 2)
+        spoilt = body[:at] + struct.pack("<HH2sH", 8, 0x18, b"UI", len(value)) + value + body[at:]
+        answer = output_fn(predict_fn(input_fn(spoilt, DICOM), model), "application/json")
+        assert text.encode() not in answer
+        assert json.loads(answer)["SOPInstanceUID"] == ""
+        assert len(answer) < 2000
+
+
+def test_a_header_of_the_request_is_not_repeated(body: bytes) -> None:
+    with pytest.raises(UnsupportedMediaType) as unsupported:
+        input_fn(body, "DOE^JANE" * 1000)
+    with pytest.raises(NotAcceptable) as unacceptable:
+        output_fn({}, "DOE^JANE" * 1000)
+    assert "DOE" not in f"{unsupported.value}{unacceptable.value}"
 
 
 def test_a_body_may_be_a_bytearray_as_torchserve_gives_it(model: Model, body: bytes) -> None:

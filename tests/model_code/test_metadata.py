@@ -83,6 +83,17 @@ def test_what_optimise_found_is_read_back() -> None:
         (lambda d: d.update(serving={"form": "torch"}), "KeyError 'forms'"),
         (lambda d: d.update(serving={"form": "openvino-fp32", "forms": {}}), "is none of the artifact's"),
         (lambda d: d["calibration"].pop("temperature"), "KeyError 'temperature'"),
+        (lambda d: d.update(name="n" * 65), "longer than 64 characters"),
+        (
+            lambda d: d["network_data_format"]["outputs"]["pred"]["channel_def"].update({"1": "l" * 65}),
+            "longer than 64",
+        ),
+        (
+            lambda d: d["network_data_format"]["outputs"]["pred"].update(
+                channel_def={str(n): "l" for n in range(1001)}
+            ),
+            "more than 1000",
+        ),
         (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 probe"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"1": "a"}), "KeyError '0'"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from functions.domain import instance as instances
@@ -47,13 +49,40 @@ def test_refuses_a_transfer_syntax_that_the_stage_does_not_serve() -> None:
     assert code_of(ct(), transfer_syntax_uids=frozenset()) == RefusalCode.TRANSFER_SYNTAX_NOT_SERVED
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
-def test_text_where_a_code_belongs_reaches_neither_the_row_nor_the_reason() -> None:
-    found = described(ct(Modality="JOHN^DOE"))
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("text", ["JOHN^DOE", "JOHNDOE", "JOHN_DOE", "19610913", "J" * 11])
+@pytest.mark.parametrize("keyword", ["Modality", "SOPClassUID", "NumberOfFrames"])
+def test_text_that_is_no_defined_value_reaches_neither_the_row_nor_the_reason(keyword: str, text: str) -> None:
+    asked = ct(**{keyword: "7" * len(text)})
+    data = asked.replace(b"7" * len(text), text.encode())
+    found = described(data)
     with pytest.raises(Refusal) as caught:
         instances.check(found, SERVED)
-    assert found.modality == ""
-    assert "JOHN" not in caught.value.reason
+    assert text not in caught.value.reason
+    assert text not in {found.modality, found.sop_class_uid}
+
+
+def test_a_modality_that_dicom_defines_is_named() -> None:
+    with pytest.raises(Refusal, match="Modality MR is not served"):
+        instances.check(described(ct(Modality="MR")), SERVED)
+
+
+def test_a_patient_id_that_is_too_long_counts_as_absent_and_is_noted() -> None:
+    data = ct(PatientID="P" * 60).replace(b"LO" + struct.pack("<H", 60), b"LO" + struct.pack("<H", 60_060))
+    found = described(data.replace(b"P" * 60, b"P" * 60_060))
+    assert found.patient_id == ""
+    assert "PatientID was longer than 1024 bytes" in found.repairs[-1]
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SOPInstanceUID"])
+def test_a_uid_that_is_too_long_counts_as_absent(keyword: str) -> None:
+    data = ct(**{keyword: "1.2.3.44"}).replace(
+        b"UI\x08\x001.2.3.44", b"UI" + struct.pack("<H", 60_000) + b"1." * 30_000
+    )
+    if keyword == "SOPInstanceUID":
+        assert described(data).sop_instance_uid == ""
+    else:
+        assert code_of(data) == RefusalCode.MISSING_UID
 
 
 def test_a_uuid_becomes_its_own_uid_and_ill_formed_digits_a_hashed_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 
 import pytest
 
@@ -95,6 +96,14 @@ def test_an_ordinary_header_costs_one_short_read() -> None:
 def test_a_long_header_is_read_on() -> None:
     world = World()
     assert world.intake.take(world.upload("a.dcm", ct(ICCProfile=bytes(100_000)))).status == Status.PENDING
+    assert world.s3.reads == 2
+
+
+def test_no_header_is_read_more_than_twice() -> None:
+    world = World()
+    endless = ct(ICCProfile=bytes(100_000)).replace(struct.pack("<L", 100_000), struct.pack("<L", 2**31))
+    row = world.intake.take(world.upload("a.dcm", endless + bytes(LONGEST_READ)))
+    assert row.code == RefusalCode.HEADER_TOO_LONG
     assert world.s3.reads == 2
 
 

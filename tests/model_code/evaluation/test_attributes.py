@@ -19,13 +19,31 @@ def test_what_is_there_is_read() -> None:
     assert attributes(PatientSex="F", PatientAge="064Y", Manufacturer="Siemens  Healthineers ") == (
         "F",
         "60-69",
-        "SIEMENS HEALTHINEERS",
+        "SIEMENS",
     )
 
 
 def test_what_is_absent_or_invalid_is_unknown() -> None:
     assert attributes() == ("unknown", "unknown", "unknown")
     assert attributes(PatientSex="X", PatientAge=None, Manufacturer="") == ("unknown", "unknown", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("text", "maker"),
+    [
+        ("GE MEDICAL SYSTEMS", "GE"),
+        ("GE", "GE"),
+        ("Philips", "PHILIPS"),
+        ("Canon Medical Systems Corp.", "CANON"),
+        ("TOSHIBA_MEC", "TOSHIBA"),
+        ("GERDA MUSTER", "other"),
+        ("Muster^Gerda 1961-01-01", "other"),
+        ("4711", "other"),
+        ("MUSTER " * 9, "other"),
+    ],
+)
+def test_a_manufacturer_is_a_known_maker_or_no_text_of_the_object(text: str, maker: str) -> None:
+    assert attributes(Manufacturer=text)[2] == maker
 
 
 @pytest.mark.parametrize(

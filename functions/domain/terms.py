@@ -1,0 +1,14 @@
+"""The values that DICOM defines for Modality (PS3.3 section C.7.3.1.1.1), those that it has retired included.
+
+Any other text in that attribute may be a person's and is repeated nowhere.
+"""
+
+from __future__ import annotations
+
+_CURRENT = """
+AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT IVUS KER KO
+LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE
+RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC
+"""
+_RETIRED = "AS CD CF CP CS DD DF DM DS EC FA FS LP MA MS OPR ST VF"
+MODALITIES = frozenset(f"{_CURRENT} {_RETIRED}".split())
