@@ -136,7 +136,7 @@ def test_a_batch_that_was_killed_is_read_one_by_one(service: Service) -> None:
     """Several such objects at once are more than the memory, one is not."""
     good = neighbours(2200, 12)
     bad = {f"attack-2200/bomb-{n}": of_one_value(100 + n) for n in range(8)}
-    with hastened(service, 25), memory(service, 128):
+    with hastened(service, 25), memory(service, usually_used(service) + 28):
         rows = service.rows(service.put_all(bad | good), seconds=420)
     assert "Runtime.OutOfMemory" in log(service, "IntakeIngest")
     assert Counter(rows[key].status for key in good) == {Status.COMPLETED: len(good)}
@@ -147,7 +147,7 @@ def test_a_batch_that_was_killed_is_read_one_by_one(service: Service) -> None:
 def test_objects_that_kill_ingest_each_time_are_refused_unread_and_their_neighbours_answered(service: Service) -> None:
     good = neighbours(2400, 12)
     bad = {f"attack-2400/bomb-{n}": of_one_value(200 + n) for n in range(4)}
-    with hastened(service, 25), memory(service, usually_used(service) + 12):
+    with hastened(service, 25), memory(service, usually_used(service) + 6):
         rows = service.rows(service.put_all(bad | good), seconds=420)
     assert_each_its_own(rows, good, {"IngestFailed"})
     assert all("cut off" in str(rows[key].reason) for key in bad)
