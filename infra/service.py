@@ -80,6 +80,7 @@ class Service(Stack):
         )
         outputs = {
             "UploadsBucketName": self.storage.uploads.bucket_name,
+            "UploadsQueueUrl": self.intake.queue.queue.queue_url,
             "WorkBucketName": self.storage.work.bucket_name,
             "ResultsBucketName": self.storage.results.bucket_name,
             "ModelsBucketName": self.storage.models.bucket_name,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +16,10 @@ from functions.aws.events import ObjectCreated
 from functions.aws.items import from_item
 from functions.aws.keys import Keys
 from functions.domain import layout, prediction
-from functions.domain.errors import FailureCode
+from functions.domain.errors import FailureCode, RefusalCode
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.collecting import ROW_TRIES
+from functions.flow.intake import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
@@ -41,6 +42,14 @@ WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_it
 TERMINAL = frozenset(status for status in Status if status.terminal)
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """One message of the uploads queue, and how often SQS has given it."""
+
+    event: ObjectCreated
+    number: int = 1
+
+
 class Schedule:
     """Invocations over one world in memory; ``disturb(operation, when)`` is called on their turns, around each call."""
 
@@ -51,7 +60,8 @@ class Schedule:
         self.slots = self.world.dispatching.limits.slots
         self.max_jobs_per_day = self.world.dispatching.max_jobs_per_day
         self.actors: list[Actor] = []
-        self.queue: list[ObjectCreated] = []
+        self.queue: list[Delivery] = []
+        self.cut_off: Counter[str] = Counter()
         self.bodies: dict[str, bytes] = {}
         self.harms: dict[str, str] = {}
         self.world.s3.reading = self._read
@@ -84,7 +94,7 @@ class Schedule:
         self.bodies[upload_id] = body
         if harm:
             self.harms[upload_id] = harm
-        self.queue += [event] * times
+        self.queue += [Delivery(event)] * times
 
     def harm(self, body: bytes) -> str:
         """What the object with these bytes does, "" for nothing."""
@@ -119,14 +129,16 @@ class Schedule:
         if self.room:
             self.actors.append(Actor(work, off))
 
-    def ingest(self, event: ObjectCreated) -> None:
+    def ingest(self, message: Delivery) -> None:
         """What the function ingest does with one message, which SQS delivers again if it was not acknowledged."""
+        event = message.event
         try:
-            row = self.world.intake.take(event)
+            row = self.world.intake.take(event, delivery=message.number)
             if row.status == Status.PENDING:
                 self.world.ticks.send(self.world.time)
-        except BaseException:
-            self.queue.append(event)
+        except BaseException as error:
+            self.queue.append(Delivery(event, message.number + 1))
+            self.cut_off[layout.upload_id(event.key, event.version_id)] += isinstance(error, Crash)
             raise
 
     def withdraw(self, rescored: Callable[[int], bool]) -> None:
@@ -236,6 +248,10 @@ class Schedule:
         for row in self.world.rows():
             body = self.bodies[row.upload_id]
             if row.status == Status.ERASED:
+                continue
+            if row.status == Status.REFUSED:
+                assert row.code == RefusalCode.INGEST_FAILED
+                assert self.cut_off[row.upload_id] >= MOST_TRIES, "an upload was refused before its tries were used"
                 continue
             harmful = row.upload_id in self.harms
             assert row.status in ({Status.FAILED} if harmful else {Status.COMPLETED, Status.FAILED})

@@ -178,6 +178,7 @@ def _checksum(body: bytes) -> str:
 
 DEPLOYMENT = Deployment(
     uploads_bucket_name="uploads",
+    uploads_queue_url="http://queue/uploads",
     work_bucket_name="work",
     results_bucket_name="results",
     models_bucket_name="models",
