@@ -42,6 +42,26 @@ GUARDS = {
         '"attribute_not_exists(UploadId)"',
         '"attribute_not_exists(Nothing)"',
     ),
+    "a batch's row is not erased": (
+        "functions/aws/index.py",
+        "if row.status == Status.BATCHED:",
+        "if False:",
+    ),
+    "a row is erased only as it was seen": (
+        "functions/aws/index.py",
+        '"#Status = :status AND #UpdatedAt = :seen"',
+        '"#Status = :status OR #UpdatedAt = :seen OR attribute_exists(UploadId)"',
+    ),
+    "a living row is not buried": (
+        "functions/aws/index.py",
+        '"attribute_not_exists(UploadId) OR #Status = :erased"',
+        '"attribute_not_exists(UploadId) OR #Status = :erased OR attribute_exists(UploadId)"',
+    ),
+    "the copy of an object that was erased meanwhile goes too": (
+        "functions/flow/intake.py",
+        "if known.status == Status.ERASED:",
+        "if False:",
+    ),
     "an output must answer for the row's bytes": (
         "functions/domain/prediction.py",
         "if sha256 != expected_sha256:",
