@@ -23,13 +23,13 @@ from functions.flow.intake import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
-from tests.fakes.world import RESULTS, UPLOADS, WORK, World
+from tests.fakes.world import RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World
 from tests.storm.actors import Actor, Crash, acting, skew
 from wetread.erasing_subjects import Patient
 from wetread.erasing_uploads import ErasingUploads, is_free
 
 ERASED = "P-ERASED"
-WEIGHTS = "cd" * 32
+WEIGHTS = WEIGHTS_SHA256
 ZOMBIE_SECONDS = 6000  # Lambda ends an invocation after minutes; a schedule's may sleep ten minutes again and again
 ACTORS = 8  # invocations at once
 # What an object may do: kill every job that it is in, have an answer that is no answer, or one that raises an error in

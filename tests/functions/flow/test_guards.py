@@ -86,6 +86,30 @@ GUARDS: dict[str, Guard] = {
         "if seconds_left() < seconds_needed:",
         "if False:",
     ),
+    "a batch's row is not erased": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/aws/index.py",
+        "if row.status == Status.BATCHED:",
+        "if False:",
+    ),
+    "a row is erased only as it was seen": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/aws/index.py",
+        '"#Status = :status AND #UpdatedAt = :seen"',
+        '"#Status = :status OR #UpdatedAt = :seen OR attribute_exists(UploadId)"',
+    ),
+    "a living row is not buried": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/aws/index.py",
+        '"attribute_not_exists(UploadId) OR #Status = :erased"',
+        '"attribute_not_exists(UploadId) OR #Status = :erased OR attribute_exists(UploadId)"',
+    ),
+    "the copy of an object that was erased meanwhile goes too": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/flow/intake.py",
+        "if known.status == Status.ERASED:",
+        "if False:",
+    ),
     "an output must answer for the row's bytes": Guard(
         f"{FLOW}/test_collecting.py",
         "functions/domain/prediction.py",
