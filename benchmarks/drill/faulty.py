@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
@@ -15,8 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 CRASHES, FAILS, DAWDLES = 1, 2, 3
-BEHIND = 1
-"""The real server listens this many ports above."""
+LISTEN = "WETREAD_BIND_TO_SOCKET"
 
 
 def main() -> None:
@@ -30,15 +31,36 @@ def main() -> None:
         sys.exit("this container crashes before it listens")
     if start > DAWDLES:
         os.execv(sys.executable, real)
-    port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
-    server = subprocess.Popen(real, env={**os.environ, "SAGEMAKER_BIND_TO_PORT": str(port + BEHIND)})
+    behind = f"{os.environ[LISTEN]}.real"
+    server = subprocess.Popen(real, env={**os.environ, LISTEN: behind})
     try:
-        ThreadingHTTPServer(("127.0.0.1", port), _handler(start, port + BEHIND)).serve_forever()
+        _Server(os.environ[LISTEN], _handler(start, behind)).serve_forever()
     finally:
         server.kill()
 
 
-def _handler(start: int, behind: int) -> type[BaseHTTPRequestHandler]:
+class _Server(ThreadingHTTPServer):
+    """Listens on a Unix socket."""
+
+    address_family = socket.AF_UNIX
+    server_bind = socketserver.TCPServer.server_bind
+
+
+class _Connection(http.client.HTTPConnection):
+    """Connects to a Unix socket."""
+
+    def __init__(self, path: str):
+        super().__init__("container", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _handler(start: int, behind: str) -> type[BaseHTTPRequestHandler]:
     numbers = count(1)
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,7 +81,7 @@ def _handler(start: int, behind: int) -> type[BaseHTTPRequestHandler]:
             self._pass_on(body)
 
         def _pass_on(self, body: bytes) -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", behind, timeout=60)
+            connection = _Connection(behind)
             headers = {name: self.headers[name] for name in ("Content-Type", "Accept") if name in self.headers}
             try:
                 connection.request(self.command, self.path, body or None, headers)

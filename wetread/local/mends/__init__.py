@@ -14,6 +14,7 @@ from wetread.local.mends import (
     execution_history,
     execution_start,
     expressions,
+    function_sessions,
     log_streams,
     object_events,
     object_versions,
@@ -34,6 +35,7 @@ def install(*, lambda_concurrency: int) -> None:
     check_version()
     for mend in (
         secure_transport,
+        function_sessions,
         copy_checksum,
         object_versions,
         object_events,
