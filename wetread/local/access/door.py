@@ -53,9 +53,8 @@ class Door:
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = None
+        request = read(scope)
         try:
-            request = read(scope)
             check_no_page(request, self._port)
             if request.path == HEALTH_PATH:
                 await _answer(send, 200, {"content-type": _JSON}, self._proof(request))
@@ -122,9 +121,9 @@ def _without_sharing(send: Send) -> Send:
     return without
 
 
-def _refusal(request: Request | None, refused: Refused) -> tuple[int, dict[str, str], bytes]:
+def _refusal(request: Request, refused: Refused) -> tuple[int, dict[str, str], bytes]:
     """The refusal in the protocol of the service that was asked, so that an SDK can read it."""
-    if request is None or "authorization" not in request.headers:
+    if "authorization" not in request.headers:
         return 403, {"content-type": _JSON}, json.dumps({"__type": refused.code, "message": refused.message}).encode()
     service = emulator("core.router", "detect_service").detect_service(
         request.method, request.path, request.headers, request.query

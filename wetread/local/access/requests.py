@@ -8,10 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 
 Scope = MutableMapping[str, Any]
-# Headers of which a second one would leave open which counts.
-_SINGLE = frozenset(
-    {"host", "authorization", "x-amz-date", "date", "x-amz-content-sha256", "x-amz-security-token", "content-length"}
-)
 
 
 class Refused(Exception):
@@ -35,12 +31,10 @@ class Request:
 
 
 def read(scope: Scope) -> Request:
-    """Read an ASGI scope as the emulator does; raise Refused for a header that decides and is there twice."""
+    """Read an ASGI scope as the emulator does. A header that decides and comes twice has no valid form any more."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
-        if name in headers and name in _SINGLE:
-            raise Refused("InvalidRequest", f"The header {name} may be sent once only.")
         # SigV4 signs a header that comes on several lines as its values, joined by a bare comma.
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
