@@ -22,6 +22,7 @@ from pathlib import Path
 from wetread.local.lambdas.function import FunctionVersion
 from wetread.local.lambdas.memory import MemoryLimit
 from wetread.local.lambdas.runtime_api import Invocation, Outcome, RuntimeApi
+from wetread.local.lambdas.runtime_packages import BOOTSTRAP
 from wetread.local.logs import LogStream
 from wetread.local.processes import guard
 
@@ -59,7 +60,7 @@ class Environment:
         )
         self._child = guard().start(
             # -S: no site-packages of the virtual environment, only what the search path names.
-            [sys.executable, "-S", "-m", "awslambdaric", function.handler],
+            [sys.executable, "-S", "-m", BOOTSTRAP, function.handler],
             cwd=task_root,
             environment={
                 **environment,

@@ -15,6 +15,7 @@ from wetread.local.mends import (
     execution_history,
     execution_start,
     expressions,
+    function_sessions,
     iam_wildcards,
     log_streams,
     object_events,
@@ -36,6 +37,7 @@ def install(*, lambda_concurrency: int) -> None:
     check_version()
     for mend in (
         secure_transport,
+        function_sessions,
         copy_checksum,
         object_versions,
         object_events,
