@@ -123,7 +123,7 @@ def refused(door, behind, *request):
 
 
 PASSING = {
-    "GET /bucket/key": lambda: signed(),
+    "GET /bucket/key": signed,
     "PUT /bucket/key": lambda: signed("PUT", body=b"an object"),
     "PUT a key to be escaped": lambda: signed("PUT", "/bucket/a%20b/%C3%BC+/c", b"x"),
     "GET with a query": lambda: signed("GET", "/bucket?list-type=2&prefix=a%2Fb&delimiter="),
