@@ -14,7 +14,7 @@ import pytest
 from wetread.cli import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLACEHOLDERS = {"FILE...": "file", "PATH...": "path", "FOLDER": ".", "VERSION": "1"}
 
 
