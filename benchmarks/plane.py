@@ -16,10 +16,11 @@ from benchmarks.metering import metered
 from functions import collect, dispatch, ingest, sweep
 from functions.domain.row import Status
 from functions.telemetry import logger
+from infra.intake import BATCH_SIZE
 from tests.fakes.dicom import ct
 from tests.fakes.world import UPLOADS, World, answer
 
-SQS_BATCH = 50  # messages of one invocation of ingest
+SQS_BATCH = BATCH_SIZE  # messages of one invocation of ingest
 SLICES_PER_STUDY = 100
 
 

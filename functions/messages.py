@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from functions.telemetry import facts, logger
+
+
+@dataclass(frozen=True)
+class Message:
+    """One SQS message; ``delivery`` is how often SQS has given it, this time included."""
+
+    body: str
+    delivery: int
 
 
 def process(event: Mapping[str, Any], handle: Callable[[str], object], workers: int = 1) -> dict[str, Any]:
@@ -14,11 +24,29 @@ def process(event: Mapping[str, Any], handle: Callable[[str], object], workers: 
 
     An exception fails its own message alone: after the queue's last try it is a dead letter, which raises an alarm.
     """
+    return process_messages(event, lambda message: handle(message.body), workers=workers)
+
+
+def process_messages(
+    event: Mapping[str, Any],
+    handle: Callable[[Message], object],
+    *,
+    workers: int,
+    seconds_left: Callable[[], float] = lambda: math.inf,
+    seconds_needed: float = 0.0,
+) -> dict[str, Any]:
+    """As ``process``, with the whole message; none is begun when fewer than ``seconds_needed`` are left.
+
+    One that was not begun counts as failed, so it comes again: the others are answered for before the function ends.
+    """
     records = event["Records"]
 
     def failed(record: Mapping[str, Any]) -> bool:
+        if seconds_left() < seconds_needed:
+            logger.warning("message not begun: time is short", extra={"message_id": record["messageId"]})
+            return True
         try:
-            handle(record["body"])
+            handle(Message(record["body"], _delivery(record)))
         except Exception as error:
             logger.error("message failed", extra={"message_id": record["messageId"], **facts(error)})
             return True
@@ -28,3 +56,20 @@ def process(event: Mapping[str, Any], handle: Callable[[str], object], workers: 
         outcomes = list(pool.map(failed, records))
     failures = [record["messageId"] for record, bad in zip(records, outcomes, strict=True) if bad]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
+
+
+def _delivery(record: Mapping[str, Any]) -> int:
+    """SQS's count, which it gives as text; 1 where it gives none.
+
+    SQS documents that it counts across queues. One that was moved from another queue has been given there in any case.
+    """
+    attributes = record.get("attributes", {})
+    given_before = "DeadLetterQueueSourceArn" in attributes
+    return max(int(attributes.get("ApproximateReceiveCount", "1")), 1 + given_before)
+
+
+def seconds_left_of(context: Any) -> Callable[[], float]:
+    """How much of an invocation's time is left, as Lambda's context has it; without a context there is no end."""
+    if context is None:
+        return lambda: math.inf
+    return lambda: context.get_remaining_time_in_millis() / 1000

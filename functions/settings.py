@@ -24,6 +24,7 @@ class Metric(enum.StrEnum):
 
     UPLOADS_ACCEPTED = "UploadsAccepted"
     UPLOADS_REFUSED = "UploadsRefused"
+    UPLOADS_NOT_TAKEN = "UploadsNotTaken"
     UPLOADS_COMPLETED = "UploadsCompleted"
     UPLOADS_FAILED = "UploadsFailed"
     JOBS_SUBMITTED = "JobsSubmitted"
@@ -60,6 +61,7 @@ class IngestSettings:
     conformance: str
     results_kept_days: int
     hidden_keys_table: str  # empty where keys are plain
+    data_key_arn: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,7 @@ class SnapshotSettings:
     transfer_syntax_uids: tuple[str, ...]
     max_object_bytes: int
     conformance: str
+    data_key_arn: str
 
 
 @dataclass(frozen=True, kw_only=True)

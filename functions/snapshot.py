@@ -22,7 +22,7 @@ def _snapshotting() -> Snapshotting:
     settings = from_environment(SnapshotSettings, os.environ)
     s3 = wiring.client("s3")
     return Snapshotting(
-        cohorts=Cohorts(s3, settings.training_bucket),
+        cohorts=Cohorts(s3, settings.training_bucket, settings.data_key_arn),
         documents=Documents(s3, settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
         champions=Champions(wiring.client("dynamodb"), settings.batches_table),
         patients=Patients(wiring.client("kms"), settings.patient_key_id),

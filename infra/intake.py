@@ -1,4 +1,27 @@
-"""The way in: every object that lands in the uploads bucket reaches the function ``ingest``."""
+"""The way in: every object that lands in the uploads bucket reaches the function ``ingest``.
+
+**What a batch of the worst objects takes.** Lambda gives CPU by memory, one vCPU with VCPU_MEMORY. The dearest header
+that is known makes ingest read twice, 8 MiB in all, and step over as many elements each time as a header may have:
+WORST_CPU_SECONDS of one core of the machine that it was measured on. A batch of them, on the function's share, takes
+
+    BATCH_SIZE * WORST_CPU_SECONDS / (MEMORY / VCPU_MEMORY)  =  10 * 0.3 s / 0.58  =  5.2 s  of TIMEOUT's 20 s,
+
+which leaves more than twice that for a slower core. The object that needs most memory is a deflated one: 8 MiB read,
+8 MiB inflated. WORKERS of them at once, over what the function holds at its start, take
+
+    START_MIB + WORKERS * WORST_MIB  =  130 + 10 * 20  =  330 MiB  of MEMORY's 1,024.
+
+What an invocation costs is memory times time: with more CPU it is over sooner, so that 1,024 MB for ten uploads cost
+no more than 512 MB for fifty did (`benchmarks.control_plane`).
+
+**When an upload has a row.** A batch that is not answered for, because the function was killed, comes again after
+VISIBILITY_FACTOR * TIMEOUT = 120 s, each message alone. After MOST_TRIES tries that were cut off the next one refuses
+the object unread: (1 + MOST_TRIES) * 120 s + 20 s = 500 s after the first try, which is within ROW_WITHIN. AWS's own
+trouble counts as no such try: it is tried again every 120 s, for RETRIES of them, and then is a dead letter.
+
+tests/infra/test_intake.py computes all of this again from the template; `benchmarks.hostile.worst` measures what one
+object takes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +36,16 @@ from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.queues import ReliableQueue
 from infra.storage import Storage
+
+VCPU_MEMORY = 1769  # MB, with which Lambda gives one vCPU
+WORST_CPU_SECONDS = 0.3  # to read the dearest header, seen 2026-11-28: 0.21 s, and the bodies of two reads
+WORST_MIB = 20  # of one such object at once, seen 2026-11-28: 17 MiB
+START_MIB = 130  # of the function before its first object, seen 2026-11-28: 119 MiB
+BATCH_SIZE = 10
+MEMORY = 1024
+TIMEOUT = Duration.seconds(20)
+ROW_WITHIN = Duration.minutes(10)
+RETRIES = 50  # 100 minutes of AWS's trouble
 
 
 class Intake(Construct):
@@ -37,7 +70,6 @@ class Intake(Construct):
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
             removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
         )
-        timeout = Duration.minutes(1)
         self.ingest = Function(
             self,
             "Ingest",
@@ -56,14 +88,15 @@ class Intake(Construct):
                 conformance=config.conformance,
                 results_kept_days=config.results_kept_days,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
+                data_key_arn=storage.key.key_arn,
             ),
             defaults=defaults,
-            timeout=timeout,
-            memory_size=512,
+            timeout=TIMEOUT,
+            memory_size=MEMORY,
         )
-        self.queue = ReliableQueue(self, "Uploads", key=storage.key, consumer_timeout=timeout)
+        self.queue = ReliableQueue(self, "Uploads", key=storage.key, consumer_timeout=TIMEOUT, retry_alone=RETRIES)
         # A bound, so that a burst of uploads leaves room in the account for the functions that make jobs of them.
-        self.queue.feed(self.ingest, batch_size=50, window=Duration.seconds(1), max_concurrency=20)
+        self.queue.feed(self.ingest, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
         created = events.Rule(
             self,
             "ObjectCreated",

@@ -71,6 +71,11 @@ class Monitoring(Construct):
             "Uploads have failed for good. Their rows (status Failed) say why.",
         )
         self._alarm(
+            "UploadsNotTaken",
+            self._metric(Name.UPLOADS_NOT_TAKEN, "Sum"),
+            "Uploads could not be taken in: refused as IngestFailed, or held up by AWS. The log of Ingest says why.",
+        )
+        self._alarm(
             "JobsFailed",
             self._metric(Name.JOBS_FAILED, "Sum"),
             "A transform job failed, which means infrastructure and not its objects. Read the job's failure reason.",
@@ -114,6 +119,13 @@ class Monitoring(Construct):
 
     def _watch_queues(self) -> None:
         for name, queue in self._queues.items():
+            if queue.retries:
+                self._alarm(
+                    f"{name}RetryAge",
+                    queue.retries.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum"),
+                    f"Messages of the queue {name} keep failing. The log of the function that reads it says why.",
+                    threshold=OLDEST_MESSAGE.to_seconds(),
+                )
             self._alarm(
                 f"{name}DeadLetters",
                 queue.dead_letters.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
@@ -152,7 +164,10 @@ class Monitoring(Construct):
         )
 
     def _dashboard(self) -> cloudwatch.Dashboard:
-        uploads = (Name.UPLOADS_ACCEPTED, Name.UPLOADS_REFUSED, Name.UPLOADS_COMPLETED, Name.UPLOADS_FAILED)
+        uploads = (
+            *(Name.UPLOADS_ACCEPTED, Name.UPLOADS_REFUSED, Name.UPLOADS_NOT_TAKEN),
+            *(Name.UPLOADS_COMPLETED, Name.UPLOADS_FAILED),
+        )
         jobs = (Name.JOBS_SUBMITTED, Name.JOBS_FAILED, Name.SWEEP_REPAIRS)
         dashboard = cloudwatch.Dashboard(self, "Dashboard")
         dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(self._alarms), width=24))

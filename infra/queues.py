@@ -22,6 +22,9 @@ class ReliableQueue(Construct):
     """An encrypted, TLS-only queue and its dead letter queue, for one consuming function.
 
     ``consumer_timeout`` is that function's timeout; ``fifo_delay`` makes a FIFO queue that delivers that much later.
+    ``retry_alone`` puts ``retries`` between the two: a message whose batch was not answered for goes there after one
+    try, and each of the next so many tries is an invocation for it alone. Whatever kills a function then takes no
+    neighbours along.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class ReliableQueue(Construct):
         key: kms.IKey,
         consumer_timeout: Duration,
         fifo_delay: Duration | None = None,
+        retry_alone: int = 0,
     ) -> None:
         super().__init__(scope, id_)
         self._key = key
@@ -46,6 +50,21 @@ class ReliableQueue(Construct):
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )
+        visibility = Duration.seconds(VISIBILITY_FACTOR * int(consumer_timeout.to_seconds()))
+        self.retries: sqs.Queue | None = None
+        next_queue, tries = self.dead_letters, MAX_RECEIVE_COUNT
+        if retry_alone:
+            self.retries = sqs.Queue(
+                scope,
+                "RetryQueue",
+                encryption=sqs.QueueEncryption.KMS,
+                encryption_master_key=key,
+                enforce_ssl=True,
+                retention_period=Duration.days(4),
+                visibility_timeout=visibility,
+                dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=retry_alone),
+            )
+            next_queue, tries = self.retries, 1
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -55,8 +74,8 @@ class ReliableQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=Duration.days(4),
-            visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * int(consumer_timeout.to_seconds())),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVE_COUNT),
+            visibility_timeout=visibility,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=next_queue, max_receive_count=tries),
         )
 
     def grant_send(self, grantee: iam.IGrantable) -> None:
@@ -86,7 +105,7 @@ class ReliableQueue(Construct):
         window: Duration | None = None,
         max_concurrency: int | None = None,
     ) -> None:
-        """Let ``function`` consume the queue; a message that it reports as failed is retried alone."""
+        """Let ``function`` consume the queue, and ``retries`` one by one; what it reports as failed is tried again."""
         function.add_event_source(
             sources.SqsEventSource(
                 self.queue,
@@ -96,3 +115,9 @@ class ReliableQueue(Construct):
                 report_batch_item_failures=True,
             )
         )
+        if self.retries:
+            function.add_event_source(
+                sources.SqsEventSource(
+                    self.retries, batch_size=1, max_concurrency=max_concurrency, report_batch_item_failures=True
+                )
+            )

@@ -80,6 +80,7 @@ class Service(Stack):
         )
         outputs = {
             "UploadsBucketName": self.storage.uploads.bucket_name,
+            "UploadsQueueUrl": self.intake.queue.queue.queue_url,
             "WorkBucketName": self.storage.work.bucket_name,
             "ResultsBucketName": self.storage.results.bucket_name,
             "ModelsBucketName": self.storage.models.bucket_name,
@@ -134,6 +135,7 @@ class Service(Stack):
         self.storage.grant_finish_batches(collect)
         self.storage.grant_read_outputs(collect)
         self.storage.grant_delete_copies(collect)
+        self.storage.grant_delete_outputs(collect)
         self.storage.grant_keep_predictions(collect)
         self.batch.grant_describe_jobs(collect)
         self.batch.tick.grant_send(collect)
@@ -147,6 +149,7 @@ class Service(Stack):
         self.storage.grant_artifacts(sweep)
         self.storage.grant_read_outputs(sweep)
         self.storage.grant_delete_copies(sweep)
+        self.storage.grant_delete_outputs(sweep)
         self.storage.grant_keep_predictions(sweep)
         self.batch.grant_start_jobs(sweep)
         self.batch.grant_stop_jobs(sweep)

@@ -60,6 +60,7 @@ class Storage(DataGrants):
             event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
         )
         _keep(self.uploads, "ExpireUploads", config.uploads_kept_days)
+        self._deny_unreadable(self.uploads, cfn_uploads)
         self.work = self._bucket("Work", versioned=False)
         self.work.add_lifecycle_rule(id="ExpireAll", expiration=WORK_KEPT)
         self.results = self._bucket("Results", versioned=True)
@@ -208,6 +209,31 @@ class Storage(DataGrants):
                 actions=["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete", "s3:ReplicateObject"],
                 resources=objects,
             )
+        )
+
+    def _deny_unreadable(self, bucket: s3.Bucket, cfn_bucket: s3.CfnBucket) -> None:
+        """Refuse puts of what nobody could read again: archived at once, or under a key that only the uploader has."""
+        header = "s3:x-amz-storage-class"
+        for sid, conditions in (
+            (
+                "DenyArchives",
+                {"Null": {header: "false"}, "StringNotEquals": {header: ["STANDARD", "INTELLIGENT_TIERING"]}},
+            ),
+            ("DenyCustomerKeys", {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}}),
+        ):
+            bucket.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["s3:PutObject"],
+                    resources=[bucket.arn_for_objects("*")],
+                    conditions=conditions,
+                )
+            )
+        # The switch of S3 itself, in case somebody changes the policy.
+        cfn_bucket.add_property_override(
+            "BucketEncryption.ServerSideEncryptionConfiguration.0.BlockedEncryptionTypes", {"EncryptionType": ["SSE-C"]}
         )
 
     def _table(self, name: str, partition: str, *, expires: str | None = None) -> dynamodb.Table:

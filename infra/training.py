@@ -132,6 +132,7 @@ def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.I
         transfer_syntax_uids=config.transfer_syntax_uids,
         max_object_bytes=config.max_object_bytes,
         conformance=config.conformance,
+        data_key_arn=storage.key.key_arn,
     )
 
 

@@ -118,20 +118,26 @@ class Container:
 
 @dataclass(frozen=True)
 class Binding:
-    """Where ``serve`` listens, and the largest request body it takes, in MiB."""
+    """Where ``serve`` listens, and the largest request body it takes, in MiB.
+
+    A ``socket`` is the path of a Unix socket and takes the place of host and port: on a machine with other users it
+    can lie in a folder that they may not enter, where a port is open to all of them.
+    """
 
     host: str
     port: int
+    socket: str | None
     max_payload_mb: int
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Binding:
-        """Read the variables of SageMaker; raise ValueError for a number that is none."""
+        """Read the variables of SageMaker, and WETREAD_BIND_TO_SOCKET; raise ValueError for a number that is none."""
         payload = int(environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_PAYLOAD_MB))
         return cls(
             # A container is reached from outside it, so it listens on every address unless told otherwise.
             host=environ.get("SAGEMAKER_BIND_TO_HOST", "0.0.0.0"),  # noqa: S104
             port=int(environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
+            socket=environ.get("WETREAD_BIND_TO_SOCKET"),
             # 0 asks batch transform to stream without a limit of its own; ours stays.
             max_payload_mb=payload or MAX_JOB_PAYLOAD_MB,
         )

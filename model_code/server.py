@@ -119,6 +119,7 @@ def serve(model_dir: Path, binding: Binding) -> None:
         create_app(predictor, binding.max_payload_mb),
         host=binding.host,
         port=binding.port,
+        uds=binding.socket,
         http="httptools",
         loop="asyncio",
         log_level="warning",
@@ -127,7 +128,8 @@ def serve(model_dir: Path, binding: Binding) -> None:
         lifespan="off",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    log.info("listening on %s:%s with %s workers", binding.host, binding.port, predictor.workers)
+    place = binding.socket or f"{binding.host}:{binding.port}"
+    log.info("listening on %s with %s workers", place, predictor.workers)
     uvicorn.Server(config).run()
 
 

@@ -26,7 +26,6 @@ KEY = "key"
 CANARY: Mapping[str, str] = {
     "PatientName": "Kanarïe-Qwx^Zwëlda",
     "PatientID": "QWX/CANARY 4711",
-    "IssuerOfPatientID": "QWXISSUER Zweldaklinik",
     "PatientBirthDate": "19210913",
     "AccessionNumber": "QWXACC<0815>",
     "PatientAddress": "Qwxgasse 17 & 19",

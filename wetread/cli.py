@@ -26,7 +26,7 @@ from wetread.commands import (
 from wetread.commands.session import Session
 from wetread.connection import Choice
 from wetread.local.deploy import DeployError
-from wetread.local.process import CloudError
+from wetread.local.home import CloudError
 from wetread.local.synthesis import SynthesisError
 from wetread.problems import Interruption, Problem, of_aws
 

@@ -22,6 +22,7 @@ class Deployment:
     """The outputs of one stack that the command line uses; lists and numbers parsed."""
 
     uploads_bucket_name: str
+    uploads_queue_url: str
     work_bucket_name: str
     results_bucket_name: str
     models_bucket_name: str

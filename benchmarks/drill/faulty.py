@@ -12,6 +12,8 @@ import hashlib
 import http.client
 import os
 import signal
+import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -27,8 +29,7 @@ ANSWERED_BEFORE_HOLDING = {HALFWAY: 1, STUCK: 0}
 BEHAVIOURS, HOLDING = "behaviours", "holding"
 BOMBS = "bombs"
 BOMB_BYTES = 40 * 1024**2  # sixteen of them, read whole and made a text, are more than collect has
-BEHIND = 1
-"""The real server listens this many ports above."""
+LISTEN = "WETREAD_BIND_TO_SOCKET"
 
 
 def image_command(folder: Path) -> str:
@@ -70,11 +71,11 @@ def main() -> None:
         sys.exit("this container crashes before it listens")
     if not behaviour and not (folder / BOMBS).is_dir():
         os.execv(sys.executable, real)
-    port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
-    server = subprocess.Popen(real, env={**os.environ, "SAGEMAKER_BIND_TO_PORT": str(port + BEHIND)})
-    handler = _handler(behaviour, port + BEHIND, folder, (os.getpid(), server.pid))
+    behind = f"{os.environ[LISTEN]}.real"
+    server = subprocess.Popen(real, env={**os.environ, LISTEN: behind})
+    handler = _handler(behaviour, behind, folder, (os.getpid(), server.pid))
     try:
-        ThreadingHTTPServer(("127.0.0.1", port), handler).serve_forever()
+        _Server(os.environ[LISTEN], handler).serve_forever()
     finally:
         server.kill()
 
@@ -107,7 +108,28 @@ class Quiet(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _handler(behaviour: str, behind: int, folder: Path, pids: Sequence[int]) -> type[BaseHTTPRequestHandler]:
+class _Server(ThreadingHTTPServer):
+    """Listens on a Unix socket."""
+
+    address_family = socket.AF_UNIX
+    server_bind = socketserver.TCPServer.server_bind
+
+
+class _Connection(http.client.HTTPConnection):
+    """Connects to a Unix socket."""
+
+    def __init__(self, path: str):
+        super().__init__("container", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _handler(behaviour: str, behind: str, folder: Path, pids: Sequence[int]) -> type[BaseHTTPRequestHandler]:
     numbers = count(1)
 
     class Handler(Quiet):
@@ -137,7 +159,7 @@ def _handler(behaviour: str, behind: int, folder: Path, pids: Sequence[int]) -> 
                 time.sleep(1)
 
         def _pass_on(self, body: bytes) -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", behind, timeout=60)
+            connection = _Connection(behind)
             headers = {name: self.headers[name] for name in ("Content-Type", "Accept") if name in self.headers}
             try:
                 connection.request(self.command, self.path, body or None, headers)

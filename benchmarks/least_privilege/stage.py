@@ -35,7 +35,7 @@ class Place(Stage):
         self.uploads: dict[str, str] = {}
         super().__init__(scratch, None)
         self.connection.client("events").disable_rule(Name=self.part("BatchEveryMinute"))
-        for queue in ("IntakeUploads", "BatchTick", "BatchJobEvents", "TrainingApprovals"):
+        for queue in ("IntakeUploads", "IntakeRetry", "BatchTick", "BatchJobEvents", "TrainingApprovals"):
             self._queue(queue, VisibilityTimeout=str(COMES_AGAIN_SECONDS))
         self.configure(SWEEP, STALE_SECONDS="1")
 

@@ -11,7 +11,7 @@ from benchmarks.least_privilege.story import Seen
 from functions.domain.row import Status
 from tests.infra.needs import Statement
 
-QUEUES = ("IntakeUploads", "BatchTick", "BatchJobEvents")
+QUEUES = ("IntakeUploads", "IntakeRetry", "BatchTick", "BatchJobEvents")
 FOR_THE_NEXT = (("BatchCollect", "sqs:SendMessage"), ("BatchCollect", "s3:DeleteObject"))
 """Role and action of what is done when an upload has its row, for the sake of those that wait."""
 STILL_SECONDS = 3.0
@@ -61,7 +61,7 @@ class Upload:
 
     def _failure(self, began: float, upload: str) -> str:
         row = self._place.row(upload)
-        if row and row.attempt:
+        if row and row.attempt and row.status != Status.RECEIVED:
             return "the transform job failed"
         return self._place.error(self._blamed, began)
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
-from functions.aws.objects import GONE, copy_version, hex_of, read_head
+from functions.aws.objects import GONE, copy_version, hex_of, read_head, refusals
 from functions.domain import layout
 from functions.domain.cohort import ObjectVersion
+from functions.domain.errors import Refusal, RefusalCode
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,16 +38,19 @@ class Cohorts:
     copy's name says which version it is of, so runs on the same cohort share copies.
     """
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, data_key_arn: str = "") -> None:
+        """``data_key_arn`` is the key of the stage's own buckets: objects under another one are refused by name."""
         self._client = client
         self.bucket = bucket
+        self._data_key_arn = data_key_arn
 
     def manifest(self, key: str) -> ManifestVersion | None:
-        """The newest version of a manifest; None when there is none."""
+        """The newest version of a manifest; None when there is none. Raises Refusal for one that S3 does not give."""
         try:
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if error_code(error) in GONE:
+            with refusals(self._client, self.bucket, key, "null", self._data_key_arn):
+                answer = self._client.get_object(Bucket=self.bucket, Key=key)
+        except Refusal as refusal:
+            if refusal.code == RefusalCode.OBJECT_GONE:
                 return None
             raise
         body = answer["Body"].read()
@@ -62,17 +66,21 @@ class Cohorts:
                     yield ObjectVersion(key=entry["Key"], version_id=entry["VersionId"], size=entry["Size"])
 
     def head(self, version: ObjectVersion, length: int) -> bytes:
-        """The first ``length`` bytes of an object version; raises Refusal for one that is gone."""
-        return read_head(self._client, self.bucket, version.key, version.version_id, length)
+        """The first ``length`` bytes of an object version; raises Refusal for one that S3 does not give."""
+        with refusals(self._client, self.bucket, version.key, version.version_id, self._data_key_arn):
+            return read_head(self._client, self.bucket, version.key, version.version_id, length)
 
     def pin(self, version: ObjectVersion, name: str) -> str:
         """Make sure of the pinned copy ``name`` of an object version; return the SHA-256 of its bytes (hex), by S3.
 
-        Raises Refusal for a version that is gone.
+        Raises Refusal for a version that S3 does not give.
         """
-        return self._pinned(name) or copy_version(
-            self._client, self.bucket, version.key, version.version_id, to=(self.bucket, layout.slice_key(name))
-        )
+        known = self._pinned(name)
+        if known:
+            return known
+        to = self.bucket, layout.slice_key(name)
+        with refusals(self._client, self.bucket, version.key, version.version_id, self._data_key_arn):
+            return copy_version(self._client, self.bucket, version.key, version.version_id, to=to)
 
     def _pinned(self, name: str) -> str | None:
         """The SHA-256 (hex) of a copy that an earlier run made; None when there is none that can be taken.

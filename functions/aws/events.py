@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.errors import MalformedEvent
+from functions.domain.row import moment_of
+
+MOST_BYTES = 2**63  # more than S3 keeps in one object, and a number that the index takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +34,16 @@ def object_created(body: str) -> ObjectCreated:
     event = _event(body)
     detail = _field(event, "detail")
     s3_object = _field(detail, "object")
+    size = _field(s3_object, "size")
+    if type(size) is not int or not 0 <= size < MOST_BYTES:
+        raise MalformedEvent("The event's size is not a whole number; it is not one that this queue takes.")
     return ObjectCreated(
-        bucket=_field(_field(detail, "bucket"), "name"),
-        key=_field(s3_object, "key"),
-        version_id=s3_object.get("version-id", "null"),
-        size=int(_field(s3_object, "size")),
-        sequencer=s3_object.get("sequencer", ""),
-        time=_field(event, "time"),
+        bucket=_text(_field(detail, "bucket"), "name"),
+        key=_text(s3_object, "key"),
+        version_id=_text({"version-id": "null", **s3_object}, "version-id"),
+        size=size,
+        sequencer=_text({"sequencer": "", **s3_object}, "sequencer"),
+        time=_time(_text(event, "time")),
     )
 
 
@@ -53,10 +59,28 @@ def model_package_arn(body: str) -> str:
     return arn
 
 
+def _text(document: Mapping[str, Any], name: str) -> str:
+    """A field that is text which UTF-8 can write, as S3's keys are."""
+    value = _field(document, name)
+    try:
+        value.encode()
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise MalformedEvent(f"The event's field {name!r} is no text; it is not one that this queue takes.") from error
+    return str(value)
+
+
+def _time(text: str) -> str:
+    try:
+        moment_of(text)
+    except ValueError as error:
+        raise MalformedEvent("The event's time is not ISO 8601; it is not one that this queue takes.") from error
+    return text
+
+
 def _event(body: str) -> Mapping[str, Any]:
     try:
         event: Mapping[str, Any] = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedEvent("The message is not JSON; it did not come from EventBridge.") from error
     return event
 

@@ -72,12 +72,14 @@ class Index:
         self.table = table
 
     def put_new(self, row: Row) -> bool:
-        """Write the row of a new Upload; False when the Upload has a row already, which then stays as it is."""
+        """Write the row of an Upload that is new, or only Received; False when it has another row, which then stays."""
         try:
             self._client.put_item(
                 TableName=self.table,
                 Item=to_item(row.to_json()),
-                ConditionExpression="attribute_not_exists(UploadId)",
+                ConditionExpression="attribute_not_exists(UploadId) OR #Status = :received",
+                ExpressionAttributeNames={"#Status": NAMES["status"]},
+                ExpressionAttributeValues=to_item({":received": Status.RECEIVED}),
             )
         except ClientError as error:
             if is_condition_failed(error):

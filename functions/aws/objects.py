@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
+from functions.aws.trouble import OF_KMS
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.telemetry import logger
@@ -25,6 +28,24 @@ MOST_DOCUMENT_BYTES = (
 )  # of a manifest or a result; a manifest of 10,000 uploads, the most of a batch, has 600 KB
 MOST_RUN_DOCUMENT_BYTES = 64 * 1024**2  # of what a training run writes: a snapshot names up to 50,000 slices
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
+ARCHIVED = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
+UNDER_A_CUSTOMERS_KEY = "InvalidRequest"  # S3 wants the key's headers, which only the uploader has
+DENIED = frozenset({"AccessDenied", "403"})
+SENTENCES = {
+    RefusalCode.OBJECT_GONE: "The object version was deleted before it could be read; upload it again.",
+    RefusalCode.ARCHIVED: (
+        "The object lies in an archive (GLACIER, DEEP_ARCHIVE or an archive access tier), from which S3 reads nothing; "
+        "upload it again in the storage class STANDARD."
+    ),
+    RefusalCode.CUSTOMER_KEY: (
+        "S3 does not give the object without more headers (InvalidRequest): it is encrypted with a key of the "
+        "uploader's own (SSE-C); upload it again without one."
+    ),
+    RefusalCode.FOREIGN_KEY: (
+        "The object is encrypted with a KMS key that the service may not use; upload it again without naming a key."
+    ),
+}
+_KEY_ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 
 
 class Uploads:
@@ -34,22 +55,26 @@ class Uploads:
     overwrite or a delete while it waits or runs changes nothing.
     """
 
-    def __init__(self, client: S3Client, bucket: str, work_bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, work_bucket: str, data_key_arn: str = "") -> None:
+        """``data_key_arn`` is the key of the stage's own buckets: objects under another one are refused by name."""
         self._client = client
         self.bucket = bucket
         self._work_bucket = work_bucket
+        self._data_key_arn = data_key_arn
 
     def head(self, key: str, version_id: str, length: int) -> bytes:
-        """The first ``length`` bytes of an object version; refuse one that is gone."""
-        return read_head(self._client, self.bucket, key, version_id, length)
+        """The first ``length`` bytes of an object version; refuse one that S3 gives to nobody, or not to us."""
+        with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
+            return read_head(self._client, self.bucket, key, version_id, length)
 
     def pin(self, key: str, version_id: str, name: str) -> str:
         """Copy an object version to where jobs read it, as ``name`` (``layout.instance_name``).
 
-        Returns the SHA-256 of its bytes (hex), computed by S3. Refuses a version that is gone.
+        Returns the SHA-256 of its bytes (hex), computed by S3. Refuses a version as ``head`` does.
         """
         to = self._work_bucket, layout.instance_key(name)
-        return copy_version(self._client, self.bucket, key, version_id, to=to)
+        with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
+            return copy_version(self._client, self.bucket, key, version_id, to=to)
 
     def unpin(self, name: str) -> None:
         """Delete a pinned copy that nobody will read, by its ``instance_name``."""
@@ -57,36 +82,70 @@ class Uploads:
 
 
 def read_head(client: S3Client, bucket: str, key: str, version_id: str, length: int) -> bytes:
-    """The first ``length`` bytes of an object version; raises Refusal for one that is gone."""
-    version: Any = {} if version_id == "null" else {"VersionId": version_id}
-    try:
-        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}", **version)
-    except ClientError as error:
-        raise _gone(error) from error
+    """The first ``length`` bytes of an object version."""
+    answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}", **_version(version_id))
     return answer["Body"].read()
 
 
 def copy_version(client: S3Client, bucket: str, key: str, version_id: str, *, to: tuple[str, str]) -> str:
-    """Copy a DICOM object version to another bucket and key; return the SHA-256 of its bytes (hex), computed by S3.
-
-    Raises Refusal for a version that is gone.
-    """
-    source: Any = {"Bucket": bucket, "Key": key}
-    if version_id != "null":
-        source["VersionId"] = version_id
-    try:
-        answer = client.copy_object(
-            Bucket=to[0],
-            Key=to[1],
-            CopySource=source,
-            ChecksumAlgorithm="SHA256",
-            ContentType="application/dicom",
-            MetadataDirective="REPLACE",  # a person's own metadata stays with the person's own object
-            TaggingDirective="REPLACE",
-        )
-    except ClientError as error:
-        raise _gone(error) from error
+    """Copy a DICOM object version to another bucket and key; return the SHA-256 of its bytes (hex), computed by S3."""
+    source: Any = {"Bucket": bucket, "Key": key, **_version(version_id)}
+    answer = client.copy_object(
+        Bucket=to[0],
+        Key=to[1],
+        CopySource=source,
+        ChecksumAlgorithm="SHA256",
+        ContentType="application/dicom",
+        MetadataDirective="REPLACE",  # a person's own metadata stays with the person's own object
+        TaggingDirective="REPLACE",
+    )
     return hex_of(answer["CopyObjectResult"]["ChecksumSHA256"])
+
+
+@contextlib.contextmanager
+def refusals(client: S3Client, bucket: str, key: str, version_id: str, data_key_arn: str) -> Iterator[None]:
+    """Raise a Refusal for what S3 refuses for good of an object version; let every other error through.
+
+    ``data_key_arn`` is the key that the service's own objects lie under ("" when it is not known).
+    """
+    try:
+        yield
+    except ClientError as error:
+        code = error_code(error)
+        if code in GONE:
+            raise _refusal(RefusalCode.OBJECT_GONE) from error
+        if code in ARCHIVED:
+            raise _refusal(RefusalCode.ARCHIVED) from error
+        if code == UNDER_A_CUSTOMERS_KEY:
+            raise _refusal(RefusalCode.CUSTOMER_KEY) from error
+        if code in DENIED or code.startswith(OF_KMS):
+            used = _key_of(error) or _asked_key(client, bucket, key, version_id)
+            if data_key_arn and used not in {"", data_key_arn}:
+                raise _refusal(RefusalCode.FOREIGN_KEY) from error
+        raise
+
+
+def _key_of(error: ClientError) -> str:
+    """The KMS key that S3 names where it may not use it; "" when it names none."""
+    named = _KEY_ARN.search(error.response.get("Error", {}).get("Message", ""))
+    return named.group() if named else ""
+
+
+def _asked_key(client: S3Client, bucket: str, key: str, version_id: str) -> str:
+    """The KMS key that an object version lies under, which S3 tells of one that it may not decrypt; "" if not."""
+    try:
+        return client.head_object(Bucket=bucket, Key=key, **_version(version_id)).get("SSEKMSKeyId", "")
+    except ClientError:
+        return ""
+
+
+def _version(version_id: str) -> Any:
+    """The request's part that names a version; in a bucket that keeps none there is nothing to name."""
+    return {} if version_id == "null" else {"VersionId": version_id}
+
+
+def _refusal(code: RefusalCode) -> Refusal:
+    return Refusal(code, SENTENCES[code])
 
 
 def hex_of(checksum: str) -> str:
@@ -179,12 +238,3 @@ class Documents:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
                 yield entry["Key"]
-
-
-def _gone(error: ClientError) -> Exception:
-    """A Refusal when the object version is not there (any more), otherwise the error itself: AWS trouble is retried."""
-    if error_code(error) in GONE:
-        return Refusal(
-            RefusalCode.OBJECT_GONE, "The object version was deleted before it could be read; upload it again."
-        )
-    return error

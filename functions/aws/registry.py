@@ -106,8 +106,8 @@ class Registry:
         uri = self._artifacts.uri(version.artifact_sha256)
         if not self._artifacts.is_intact(version.artifact_sha256):
             raise PromotionRefused(
-                f"The artifact of {version.model_package} in {uri} is not the one that was registered; "
-                "register it again."
+                f"The artifact of {version.model_package} in {uri} is gone, or not the one that was registered. "
+                "Promote another version, or see Lift write-once in docs/operations.md."
             )
         return uri
 

@@ -13,8 +13,12 @@ from functions.domain import layout
 
 
 class Status(enum.StrEnum):
-    """Where an Upload stands. Completed, Failed, Refused and Erased are terminal."""
+    """Where an Upload stands. Completed, Failed, Refused and Erased are terminal.
 
+    Received: its object could not be taken in yet, and is tried again. Most uploads never have that status.
+    """
+
+    RECEIVED = "Received"
     PENDING = "Pending"
     BATCHED = "Batched"
     COMPLETED = "Completed"
@@ -32,7 +36,9 @@ class Status(enum.StrEnum):
 class Row:
     """One Upload. Times are ISO 8601 UTC with milliseconds; TimingsMs in milliseconds; absent values are None or empty.
 
-    ``retry_group`` names the uploads that are tried again together, apart from all others, after a failed job.
+    ``attempt`` counts the jobs that gave no result or, of a row that is Received, the tries to read its object that
+    ended without one. ``retry_group`` names the uploads that are tried again together, apart from all others, after a
+    failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
     ``withdrawn_at`` marks a result whose model version was withdrawn; ``requeued_at`` an Upload that is read again.

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from functions.aws.champion import Champion, Champions
 from functions.aws.cohorts import Cohorts, ManifestVersion
 from functions.aws.objects import Documents
 from functions.aws.patients import Patients
+from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
@@ -80,7 +83,11 @@ class Snapshotting:
 
     def _freeze(self, run: str, asked: TrainingRequest) -> Any:
         """Pin the slices, then write the jobs' manifest, and last the snapshot, which thereby vouches for both."""
-        manifest = self.cohorts.manifest(asked.manifest_key)
+        try:
+            manifest = self.cohorts.manifest(asked.manifest_key)
+        except Refusal as refusal:
+            message = f"The manifest cannot be read: {refusal.reason}"
+            raise Untaken([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)]) from refusal
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
             raise Untaken([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
@@ -149,9 +156,11 @@ class Snapshotting:
             name = layout.instance_name(layout.upload_id(version.key, version.version_id))
             sha256 = self.cohorts.pin(version, name)
         except Refusal as refusal:
-            line = labelled.entry.line
-            message = f"Line {line}: {refusal.reason}"
-            return Reason(code=LabelProblem.UNREADABLE_HEADER, message=message, line=line)
+            return _unreadable(labelled.entry, refusal.reason)
+        except ClientError as error:
+            if is_trouble(error):
+                raise
+            return _unreadable(labelled.entry, f"S3 does not give the object ({name_of(error)}); upload it again.")
         return Content(
             entry=labelled.entry,
             version=version,
@@ -217,6 +226,11 @@ def _patients(contents: list[Content]) -> list[tuple[str, str]]:
         (patient_id, "" if patient_id in without else issuer) if patient_id else (one.instance.study_instance_uid, "")
         for one, (patient_id, issuer) in zip(contents, said, strict=True)
     ]
+
+
+def _unreadable(entry: Entry, why: str) -> Reason:
+    message = f"Line {entry.line}: {why}"
+    return Reason(code=LabelProblem.UNREADABLE_HEADER, message=message, line=entry.line)
 
 
 def _divide(contents: list[Content], patients: list[str], seed: int) -> tuple[SplitBy, list[Split]]:

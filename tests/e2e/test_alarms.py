@@ -5,6 +5,7 @@ Periods, and the two thresholds that are ages, are shortened in the deployed ala
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -191,12 +192,15 @@ def test_errors_of_dispatch_and_sweep(bell: Bell) -> None:
 def test_dead_letters(bell: Bell) -> None:
     """Ingest cannot do its work until its setting is mended. To the other queues a message is put by hand."""
     service, sqs = bell.service, bell.service.connection.sqs
-    source, names = service.queue_url("Uploads"), [f"{name}DeadLetters" for name in QUEUES]
-    asked = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    names = [f"{name}DeadLetters" for name in QUEUES]
+    sources = {url: attributes(service, url) for url in map(service.queue_url, ("Uploads", "IntakeRetry"))}
     dead = {name: one for name in QUEUES for one in service.connection.deployment.dead_letter_queue_urls if name in one}
     by_hand = [url for name, url in dead.items() if name != "Uploads"]
     with bell.hastened(*names):
-        sqs.set_queue_attributes(QueueUrl=source, Attributes={"VisibilityTimeout": "1"})
+        for url, deployed in sources.items():
+            redrive = json.loads(deployed["RedrivePolicy"]) | {"maxReceiveCount": 1}
+            hurried = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(redrive)}
+            sqs.set_queue_attributes(QueueUrl=url, Attributes=hurried)
         before = configure(service, "Ingest", INDEX_TABLE="gone")
         uploads = service.put_all({"dead.dcm": good(7)})
         for url in by_hand:
@@ -204,13 +208,36 @@ def test_dead_letters(bell: Bell) -> None:
         bell.rings(*names)
         assert dead["Uploads"].rsplit("/", 1)[-1] in service.command("doctor").stdout
         configure(service, "Ingest", **before)
-        sqs.set_queue_attributes(QueueUrl=source, Attributes=asked)
+        for url, deployed in sources.items():
+            sqs.set_queue_attributes(QueueUrl=url, Attributes=deployed)
         arn = sqs.get_queue_attributes(QueueUrl=dead["Uploads"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sqs.start_message_move_task(SourceArn=arn)
         for url in by_hand:
             sqs.purge_queue(QueueUrl=url)
         assert completed(service, uploads)
         bell.ends(*names)
+
+
+def test_uploads_not_taken(bell: Bell) -> None:
+    """A message that is no event, and an object that S3 gives to nobody, by an error that nobody foresaw."""
+    service, sqs = bell.service, bell.service.connection.sqs
+    with bell.hastened("UploadsNotTaken"):
+        send(service, service.queue_url("Uploads"))
+        bell.rings("UploadsNotTaken")
+        assert "MalformedEvent" in log(service, "Ingest")
+        for url in map(service.queue_url, ("Uploads", "IntakeRetry")):
+            sqs.purge_queue(QueueUrl=url)
+        assert completed(service, service.put_all({"after.dcm": good(9)}))
+        bell.ends("UploadsNotTaken")
+
+
+def attributes(service: Service, url: str) -> dict[str, str]:
+    """What a queue's deployment says of trying again."""
+    asked = ["VisibilityTimeout", "RedrivePolicy"]
+    found: dict[str, str] = service.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=asked)[
+        "Attributes"
+    ]
+    return found
 
 
 def send(service: Service, url: str) -> None:
@@ -240,13 +267,13 @@ def test_budget_reached(bell: Bell) -> None:
 def test_ages_of_every_queue(bell: Bell) -> None:
     """Nobody reads the queues, until their functions' mappings are enabled again."""
     service, sqs = bell.service, bell.service.connection.sqs
-    names = [f"{name}Age" for name in QUEUES]
+    names = [*(f"{name}Age" for name in QUEUES), "UploadsRetryAge"]
     with bell.hastened(*names, Threshold=2):
         with ExitStack() as stack:
-            for name in QUEUES:
+            for name in (*QUEUES, "IntakeRetry"):
                 stack.enter_context(paused(service, name))
             uploads = service.put_all({"old.dcm": good(8)})
-            by_hand = [service.queue_url(name) for name in QUEUES if name != "Uploads"]
+            by_hand = [service.queue_url(name) for name in (*QUEUES, "IntakeRetry") if name != "Uploads"]
             for url in by_hand:
                 send(service, url)
             bell.rings(*names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.messages import process
+from functions.messages import Message, process, process_messages
 from tests.fakes.wire import client_error
 
 
@@ -31,3 +31,18 @@ def test_only_failed_messages_come_again() -> None:
         answer = process(event, handle, workers)
         assert answer == {"batchItemFailures": [{"itemIdentifier": number} for number in ("1", "3", "5")]}
     assert sorted(seen) == sorted("012345" * 2)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "delivery"),
+    [
+        ({}, 1),
+        ({"ApproximateReceiveCount": "3"}, 3),
+        ({"ApproximateReceiveCount": "1", "DeadLetterQueueSourceArn": "arn:aws:sqs:::uploads"}, 2),
+        ({"ApproximateReceiveCount": "3", "DeadLetterQueueSourceArn": "arn:aws:sqs:::uploads"}, 3),
+    ],
+)
+def test_a_message_says_how_often_it_was_given_in_whatever_queue(attributes: dict[str, str], delivery: int) -> None:
+    seen: list[Message] = []
+    process_messages({"Records": [{"messageId": "m", "body": "b", "attributes": attributes}]}, seen.append, workers=1)
+    assert seen == [Message("b", delivery)]

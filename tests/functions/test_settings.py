@@ -27,6 +27,7 @@ INGEST = IngestSettings(
     conformance="repair",
     results_kept_days=0,
     hidden_keys_table="",
+    data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
 )
 
 

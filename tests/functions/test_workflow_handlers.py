@@ -123,6 +123,7 @@ def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatc
         transfer_syntax_uids=("1.2.840.10008.1.2.1",),
         max_object_bytes=16,
         conformance="repair",
+        data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
     )
     approving = ApproveSettings(
         models_bucket="models",

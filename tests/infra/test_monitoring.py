@@ -44,6 +44,7 @@ def test_the_services_own_metrics_that_ask_for_an_action_are_watched(default: An
         Metric.BUDGET_REACHED,
         Metric.OLDEST_PENDING_SECONDS,
         Metric.UPLOADS_FAILED,
+        Metric.UPLOADS_NOT_TAKEN,
         Metric.JOBS_FAILED,
         Metric.SWEEP_REPAIRS,
         Metric.APPROVALS_REFUSED,

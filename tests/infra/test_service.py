@@ -27,6 +27,7 @@ from infra.config import StageConfig
 
 OUTPUTS = {
     "UploadsBucketName",
+    "UploadsQueueUrl",
     "WorkBucketName",
     "ResultsBucketName",
     "ModelsBucketName",
@@ -163,9 +164,10 @@ def test_queues_are_encrypted_and_only_spoken_to_over_tls(default: Any) -> None:
 
 def test_a_failed_message_is_retried_alone_and_with_time_enough(default: Any) -> None:
     mappings = default.of_type("AWS::Lambda::EventSourceMapping").values()
-    assert [one["FunctionResponseTypes"] for one in mappings] == [["ReportBatchItemFailures"]] * 4
+    assert [one["FunctionResponseTypes"] for one in mappings] == [["ReportBatchItemFailures"]] * 5
     for queue, function in (
         ("IntakeUploads", "IntakeIngest"),
+        ("IntakeRetry", "IntakeIngest"),
         ("BatchTick", "BatchDispatch"),
         ("BatchJobEvents", "BatchCollect"),
         ("TrainingApprovals", "TrainingApprove"),

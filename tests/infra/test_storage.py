@@ -158,6 +158,27 @@ def test_no_object_asks_for_another_encryption_or_another_key_than_its_bucket_ha
             assert text(statement["Condition"]["StringNotEquals"][key]) == expected
 
 
+def test_no_upload_goes_to_an_archive_or_under_a_key_of_the_uploaders_own(default: Any) -> None:
+    policy = default.named("AWS::S3::BucketPolicy", "StorageUploadsPolicy")["PolicyDocument"]["Statement"]
+    denied = {one["Sid"]: one for one in policy if "Sid" in one}
+    header = "s3:x-amz-storage-class"
+    # Without the Null, a put that names no storage class, and so gets STANDARD, would be denied.
+    assert denied["DenyArchives"]["Condition"] == {
+        "Null": {header: "false"},
+        "StringNotEquals": {header: ["STANDARD", "INTELLIGENT_TIERING"]},
+    }
+    assert denied["DenyCustomerKeys"]["Condition"] == {
+        "Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}
+    }
+    for sid in ("DenyArchives", "DenyCustomerKeys"):
+        assert (denied[sid]["Effect"], denied[sid]["Action"]) == ("Deny", "s3:PutObject")
+        assert text(denied[sid]["Resource"]) == "<StorageUploads>/*"
+    (rule,) = default.named("AWS::S3::Bucket", "StorageUploads")["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    assert rule["BlockedEncryptionTypes"] == {"EncryptionType": ["SSE-C"]}
+
+
 def test_every_key_of_data_rotates(default: Any) -> None:
     keys = default.of_type("AWS::KMS::Key")
     rotating = {name for name, key in keys.items() if key.get("EnableKeyRotation")}

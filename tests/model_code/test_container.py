@@ -36,12 +36,13 @@ def test_paths_of_a_processing_job() -> None:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, ("0.0.0.0", 8080, 6)),
-        ({"SAGEMAKER_BIND_TO_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": "9"}, ("127.0.0.1", 9, 6)),
-        ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "20"}, ("0.0.0.0", 8080, 20)),
-        ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}, ("0.0.0.0", 8080, 100)),
+        ({}, ("0.0.0.0", 8080, None, 6)),
+        ({"SAGEMAKER_BIND_TO_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": "9"}, ("127.0.0.1", 9, None, 6)),
+        ({"WETREAD_BIND_TO_SOCKET": "/x/socket"}, ("0.0.0.0", 8080, "/x/socket", 6)),
+        ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "20"}, ("0.0.0.0", 8080, None, 20)),
+        ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}, ("0.0.0.0", 8080, None, 100)),
     ],
 )
-def test_where_serve_listens(environ: dict[str, str], expected: tuple[str, int, int]) -> None:
+def test_where_serve_listens(environ: dict[str, str], expected: tuple[str, int, str | None, int]) -> None:
     binding = Binding.from_environment(environ)
-    assert (binding.host, binding.port, binding.max_payload_mb) == expected
+    assert (binding.host, binding.port, binding.socket, binding.max_payload_mb) == expected

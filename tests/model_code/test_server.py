@@ -17,6 +17,7 @@ import pytest
 from model_code.container import Container
 from tests.model_code.conftest import SOP_INSTANCE_UID, MakeSlice
 from tests.serving import ATTEMPTS, serving
+from wetread.local.container import Container as LocalContainer
 
 DICOM = {"Content-Type": "application/dicom"}
 
@@ -47,6 +48,12 @@ def test_a_prediction(client: httpx.Client, body: bytes) -> None:
     assert document["Class"] == "covid"
     assert document["SOPInstanceUID"] == SOP_INSTANCE_UID
     assert document["ContentSHA256"] == hashlib.sha256(body).hexdigest()
+
+
+def test_a_unix_socket_takes_the_place_of_a_port(container: Container, body: bytes) -> None:
+    with LocalContainer(container.model_dir) as local:
+        assert local.socket.is_socket()
+        assert json.loads(local.invoke(body))["ContentSHA256"] == hashlib.sha256(body).hexdigest()
 
 
 def test_bad_objects_are_answered_200_and_harm_no_other(

@@ -152,10 +152,11 @@ class MemoryBucket:
         self.versions[Key, version] = self.objects[Bucket, Key] = body
         return {"VersionId": version}
 
-    def get_object(self, *, Bucket, Key) -> dict[str, io.BytesIO]:  # noqa: N803
+    def get_object(self, *, Bucket, Key, Range="bytes=0-") -> dict[str, io.BytesIO]:  # noqa: N803
         if (Bucket, Key) not in self.objects:
             raise client_error("NoSuchKey", Key)
-        return {"Body": io.BytesIO(self.objects[Bucket, Key])}
+        last = Range.removeprefix("bytes=0-")
+        return {"Body": io.BytesIO(self.objects[Bucket, Key][: int(last) + 1 if last else None])}
 
     def head_object(self, *, Bucket, Key, ChecksumMode) -> dict[str, str]:  # noqa: N803
         assert ChecksumMode == "ENABLED"
@@ -178,6 +179,7 @@ def _checksum(body: bytes) -> str:
 
 DEPLOYMENT = Deployment(
     uploads_bucket_name="uploads",
+    uploads_queue_url="http://queue/uploads",
     work_bucket_name="work",
     results_bucket_name="results",
     models_bucket_name="models",

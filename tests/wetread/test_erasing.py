@@ -165,7 +165,6 @@ def test_to_look_changes_nothing_and_counts_each_kind() -> None:
         "delete markers": 1,
         "unfinished multipart uploads": 1,
         "pinned copies": 1,
-        "job outputs": 3,
         "result documents": 3,
         "rows": 5,
     }
@@ -460,3 +459,26 @@ def test_what_s3_does_not_delete_is_said_and_the_rows_stay_to_be_found(monkeypat
         with pytest.raises(Exception, match="AccessDenied"):
             clinic.erase()
     assert clinic.erasing().find().counts()["rows"] == 5
+
+
+@pytest.mark.parametrize("asked", ["08cc5c7f-30a8-4af1-9e20-1c3ca0e7a5dd", "01.2.3", " 01.2.3 "])
+def test_a_study_is_asked_for_as_the_file_says_it_also_where_ingest_maps_it(asked: str) -> None:
+    clinic = Clinic()
+    said = asked.strip()
+    valid = f"1.{'3' * (len(said) - 2)}"  # pydicom writes no other
+    body = ct(StudyInstanceUID=valid).replace(valid.encode(), said.encode())
+    assert clinic.world.intake.take(clinic.world.upload("a.dcm", body)).study_instance_uid not in {said, None}
+    clinic.take("b.dcm", StudyInstanceUID=OTHERS)
+    clinic.erase(Study(asked, clinic.patients))
+    assert [row.key for row in clinic.world.rows() if row.key] == ["b.dcm"]
+
+
+def test_a_key_that_only_begins_like_theirs_is_another_object() -> None:
+    clinic = Clinic()
+    clinic.take("a.dcm", PatientID="P-1")
+    clinic.take("a.dcm.old", PatientID="P-2")
+    clinic.world.s3.parts.append((UPLOADS, "a.dcm.new", "part"))
+    clinic.erase()
+    assert [row.key for row in clinic.world.rows() if row.key] == ["a.dcm.old"]
+    assert (UPLOADS, "a.dcm.old", "v1") in clinic.world.s3.versions
+    assert clinic.world.s3.parts == [(UPLOADS, "a.dcm.new", "part")]

@@ -5,16 +5,30 @@ from __future__ import annotations
 import click
 
 from wetread.commands.session import Session, pass_session
-from wetread.console import note, print_json, print_table
-from wetread.diagnosis import examine
+from wetread.console import Bar, how_many, note, print_json, print_table
+from wetread.diagnosis import Finding, examine
+from wetread.problems import ConfigProblem
+from wetread.reconciliation import Reconciliation
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option(
+    "--reconcile", is_flag=True, help="Also compare every object version of the uploads bucket with the index."
+)
+@click.option("--send", is_flag=True, help="With --reconcile: send what has no row to the service again.")
 @pass_session
-def doctor(session: Session, *, as_json: bool) -> None:
-    """Check Python, packages, the cloud, the stack, the champion and the queues; each fault with its remedy."""
+def doctor(session: Session, *, as_json: bool, reconcile: bool, send: bool) -> None:
+    """Check Python, packages, the cloud, the stack, the champion and the queues; each fault with its remedy.
+
+    --reconcile changes nothing: it counts the uploads without a row. With --send they are taken in as if they had just
+    arrived.
+    """
+    if send and not reconcile:
+        raise ConfigProblem("--send needs --reconcile, which finds what to send.", "Give both.")
     findings = list(examine(session.choice, session.now(), note))
+    if reconcile and all(finding.well for finding in findings if finding.name in {"Cloud", "Stack"}):
+        findings.append(reconciled(Reconciliation(session.connection, session.now()), send=send))
     if as_json:
         print_json([{"Name": f.name, "Well": f.well, "Found": f.found, "Remedy": f.remedy or None} for f in findings])
     else:
@@ -24,3 +38,17 @@ def doctor(session: Session, *, as_json: bool) -> None:
     note(f"{faults} of {len(findings)} need attention." if faults else "All is well.")
     if faults:
         raise click.exceptions.Exit(1)
+
+
+def reconciled(reconciliation: Reconciliation, *, send: bool) -> Finding:
+    """What the comparison found and, with ``send``, did."""
+    with Bar("Comparing uploads with the index", None) as bar:
+        for page in reconciliation.pages():
+            if send:
+                reconciliation.send(page)
+            bar.show(f"Compared {how_many(reconciliation.looked_at, 'object version')} with the index")
+    found = f"{reconciliation.lost:,} of {how_many(reconciliation.looked_at, 'object version')}"
+    name = "Uploads without a row"
+    if send or not reconciliation.lost:
+        return Finding(name, f"{found}{', sent again' if reconciliation.lost else ''}")
+    return Finding(name, found, "Send them again: `wetread doctor --reconcile --send`.")

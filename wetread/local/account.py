@@ -1,4 +1,4 @@
-"""The one account and region of the local cloud, and the credentials that are its administrator's."""
+"""The one account and region of the local cloud."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from wetread.local.mends.seam import emulator
 
 ACCOUNT_ID = "000000000000"
 REGION = "us-east-1"
-# The emulator's root credentials. They open a server on the loopback interface only, and are no secret.
-ACCESS_KEY_ID = "test"
-SECRET_ACCESS_KEY = "test"  # noqa: S105
 
 
 @contextlib.contextmanager

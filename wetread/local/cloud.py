@@ -15,10 +15,10 @@ from typing import IO
 import boto3
 
 from wetread.local import process
-from wetread.local.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from wetread.local.access.key import Key, ensure_key, find_key
+from wetread.local.account import REGION
 from wetread.local.deploy import Deployment
-from wetread.local.home import Home, current_home
-from wetread.local.process import CloudError
+from wetread.local.home import CloudError, Home, current_home, open_private, write_private
 from wetread.local.session import LocalSession, write_aws_config
 from wetread.local.synthesis import fingerprint, synthesise
 
@@ -33,18 +33,19 @@ class Cloud:
 
     endpoint: str
     home: Home
+    key: Key
     stack: str = ""
 
     def session(self) -> boto3.Session:
         """A session whose clients go to this cloud with its administrator's credentials."""
-        return LocalSession(self.endpoint, self.home)
+        return LocalSession(self.endpoint, self.home, self.key)
 
     def environment(self) -> dict[str, str]:
         """Environment variables that take any AWS tool to this cloud."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": self.key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.key.secret_access_key,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
         }
@@ -72,7 +73,7 @@ class State:
     def save(self, home: Home) -> State:
         """Write the state, wholly or not at all."""
         partial = home.state_file.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        write_private(partial, json.dumps(asdict(self), indent=2) + "\n")
         partial.replace(home.state_file)
         return self
 
@@ -126,28 +127,28 @@ def down(wipe: bool = False) -> None:
 def current() -> Cloud | None:
     """The running local cloud, or None."""
     home = current_home()
-    state = State.load(home)
-    if state is None or process.running(home) is None or not process.healthy(home, state.endpoint):
+    state, key = State.load(home), find_key(home)
+    if state is None or key is None or process.running(home) is None or not process.healthy(key, state.endpoint):
         return None
-    return Cloud(state.endpoint, home, state.stack)
+    return Cloud(state.endpoint, home, key, state.stack)
 
 
 def _running(home: Home, say: Progress, tether: bool) -> tuple[Cloud, State]:
-    state = State.load(home)
-    if process.running(home) is not None and (state is None or not process.healthy(home, state.endpoint)):
+    state, key = State.load(home), ensure_key(home)
+    if process.running(home) is not None and (state is None or not process.healthy(key, state.endpoint)):
         say("The local cloud does not answer; starting it anew.")
         process.stop(home)
     if process.running(home) is None:
         port = process.choose_port(state.port if state else None)
         state = replace(state or State(endpoint="", port=port), endpoint=f"http://127.0.0.1:{port}", port=port)
         say(f"Starting the local cloud at {state.endpoint}.")
-        state = replace(state, pid=process.start(home, port, state.endpoint, tether=tether)).save(home)
-        write_aws_config(state.endpoint, home)
+        state = replace(state, pid=process.start(home, key, state.endpoint, tether=tether)).save(home)
+        write_aws_config(state.endpoint, home, key)
     if state is None:
         raise CloudError(
             f"{home.state_file} is gone while the local cloud runs. Run `wetread down` and start it again."
         )
-    return Cloud(state.endpoint, home, state.stack), state
+    return Cloud(state.endpoint, home, key, state.stack), state
 
 
 @contextlib.contextmanager
@@ -155,7 +156,7 @@ def _only_one(home: Home, say: Progress) -> Iterator[None]:
     """Let one command at a time bring the cloud up or down."""
     while True:
         home.create()
-        with home.up_lock.open("a") as lock:
+        with open_private(home.up_lock, "a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -178,7 +179,14 @@ def _wipe(home: Home) -> None:
     """Delete what the cloud has made, and nothing else: the folder may be somebody's."""
     for folder in (home.services, home.objects, home.scratch, home.assembly):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in (home.state_file, home.log_file, home.launcher_lock, home.aws_config, home.up_lock):
+    for file in (
+        home.state_file,
+        home.log_file,
+        home.launcher_lock,
+        home.aws_config,
+        home.key_file,
+        home.up_lock,
+    ):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # not empty: something of somebody else's is in it
         Path(home.root).rmdir()

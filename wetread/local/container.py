@@ -2,6 +2,9 @@
 
 The same contract as on SageMaker: `/opt/ml` (moved by SAGEMAKER_BASE_DIR), GET /ping, GET /execution-parameters,
 POST /invocations. The local SageMaker and `wetread predict` both use it, so it knows nothing of the emulator.
+
+It listens on a Unix socket in a folder of its owner's: a port would take objects from every user and every web page of
+this machine, and somebody else's program on that port would get ours.
 """
 
 from __future__ import annotations
@@ -63,6 +66,7 @@ class Container:
         self._log = log
         self._scratch = scratch
         self._base: Path | None = None
+        self.socket = Path()  # where it listens, once it is started
         self._process: ContainerProcess | None = None
         self._client: httpx.Client | None = None
 
@@ -94,13 +98,17 @@ class Container:
                 unpack(self._model, model_folder)
             except ArchiveError as error:
                 raise ContainerError(str(error)) from error
-        port = _free_port()
-        self._client = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, limits=httpx.Limits(max_connections=None)
+        # Not below the base: the path of a socket has a hundred characters or so.
+        self.socket = Path(tempfile.mkdtemp(prefix="container-"), "socket")
+        transport = httpx.HTTPTransport(
+            uds=str(self.socket), limits=httpx.Limits(max_connections=None), trust_env=False
         )
-        bind = {"SAGEMAKER_BIND_TO_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": str(port)}
+        self._client = httpx.Client(base_url="http://container", transport=transport, trust_env=False)
         self._process = ContainerProcess(
-            self._command, self._base, environment={**self._environment, **bind}, log=self._log
+            self._command,
+            self._base,
+            environment={**self._environment, "WETREAD_BIND_TO_SOCKET": str(self.socket)},
+            log=self._log,
         )
         self._wait_for_ping(cancelled or threading.Event())
 
@@ -158,6 +166,7 @@ class Container:
             self._process.stop(grace)
         if self._client is not None:
             self._client.close()
+            shutil.rmtree(self.socket.parent, ignore_errors=True)
         if self._base is not None:
             shutil.rmtree(self._base, ignore_errors=True)
 
@@ -190,14 +199,18 @@ class Container:
                 raise ContainerError("The container was stopped before it answered /ping.")
 
     def _ping(self) -> bool:
+        if not self._listening():
+            return False
         try:
             return self._http.get("/ping", timeout=PING_SECONDS).status_code == 200
         except (httpx.HTTPError, RuntimeError):  # RuntimeError: the client was closed by `stop`
             return False
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    def _listening(self) -> bool:
+        """Whether a connection is taken. The HTTP client would leave a socket open for each one that is not."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.socket))
+            except OSError:
+                return False
+        return True

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_OTHERS = 0o077
+
+
+class CloudError(Exception):
+    """The local cloud cannot be started or ended; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +63,60 @@ class Home:
         return self.root / "aws.config"
 
     @property
+    def key_file(self) -> Path:
+        """The administrator's credentials, which are random and this home's alone."""
+        return self.root / "key.json"
+
+    @property
     def assembly(self) -> Path:
         """The cloud assembly that was synthesised last."""
         return self.root / "cdk.out"
 
     def create(self) -> Home:
-        """Make the folder, readable by its owner alone, since uploads may be patients' images."""
+        """Make the folder, or take it, so that its owner alone can enter; raise CloudError when somebody else owns it.
+
+        Uploads may be patients' images, rows name them, and the key opens everything. What was readable by others
+        before is made private too: somebody may have its name, or have opened it.
+        """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = self.root.stat()
+        if found.st_uid != os.geteuid():
+            raise CloudError(
+                f"{self.root} belongs to another user (uid {found.st_uid}). Set WETREAD_HOME to a folder of yours."
+            )
+        if found.st_mode & _OTHERS:
+            self.root.chmod(0o700)
+            if any(path.exists() and path.stat().st_mode & _OTHERS for path in (self.key_file, self.aws_config)):
+                self.key_file.unlink(missing_ok=True)  # others may know this key; the next start makes another
+            _make_private(self.root)
         return self
+
+
+def open_private(path: Path, mode: str) -> IO[Any]:
+    """Open a file that is made for its owner alone, whatever the umask; one that exists is made so."""
+
+    def opener(name: str, flags: int) -> int:
+        number = os.open(name, flags, 0o600)
+        os.fchmod(number, 0o600)
+        return number
+
+    return open(path, mode, opener=opener)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read."""
+    with open_private(path, "w") as file:
+        file.write(text)
+
+
+def _make_private(folder: Path) -> None:
+    """Take every right of others from what lies in `folder`; symbolic links and what they lead to stay as they are."""
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode) and mode & _OTHERS:
+                path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
 
 def current_home() -> Home:

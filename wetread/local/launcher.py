@@ -12,8 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-from wetread.local.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
-from wetread.local.home import Home, current_home
+from wetread.local.access.key import Key, ensure_key
+from wetread.local.account import ACCOUNT_ID, REGION
+from wetread.local.home import Home, current_home, open_private
 from wetread.local.options import Options
 from wetread.local.processes import guard
 
@@ -22,14 +23,16 @@ _LOG_LIMIT_BYTES = 5_000_000
 
 def main() -> None:
     """Run until told to end."""
+    os.umask(0o077)  # whatever is written from here on is its owner's alone: uploads, rows, logs, code
     home = current_home().create()
     _hold(home.launcher_lock)
     _log_to(home.log_file)
     options = Options.of(os.environ)
-    _configure_emulator(home, options)
+    key = ensure_key(home)
+    _configure_emulator(home, options, key)
     from wetread.local.server import serve  # noqa: PLC0415 (it imports the emulator, which reads its environment then)
 
-    asyncio.run(serve(home, options))
+    asyncio.run(serve(home, options, key))
     # Without its children nothing in this process has anything left to wait for.
     guard().close()
 
@@ -48,12 +51,12 @@ def _hold(path: Path) -> None:
 def _log_to(path: Path) -> None:
     """Send this process's output to the log file, which starts afresh when it has grown large."""
     fresh = path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES
-    with path.open("w" if fresh else "a") as log:
+    with open_private(path, "w" if fresh else "a") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
 
 
-def _configure_emulator(home: Home, options: Options) -> None:
+def _configure_emulator(home: Home, options: Options, key: Key) -> None:
     """Set the emulator's environment, which it reads when it is imported, and drop the caller's own AWS settings."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "LAMBDA_", "MINISTACK_", "LOCALSTACK_"))]:
         del os.environ[name]
@@ -64,8 +67,8 @@ def _configure_emulator(home: Home, options: Options) -> None:
             "MINISTACK_HOST": "127.0.0.1",
             "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
             "MINISTACK_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
             "AUTH": "true",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",

@@ -6,13 +6,15 @@ import fcntl
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 
-from wetread.local.home import REPOSITORY, Home
+from wetread.local.access.key import Key
+from wetread.local.home import REPOSITORY, CloudError, Home, open_private
 from wetread.local.names import HEALTH_PATH, TETHER_VARIABLE
 
 DEFAULT_PORT = 4566
@@ -23,10 +25,6 @@ _POLL_SECONDS = 0.03
 
 # Launchers started by this process, by process id: kept, since the tether is the pipe to their standard input.
 _started: dict[int, subprocess.Popen[bytes]] = {}
-
-
-class CloudError(Exception):
-    """The local cloud cannot be started or ended; the message says why and what to do."""
 
 
 def running(home: Home) -> int | None:
@@ -42,14 +40,18 @@ def running(home: Home) -> int | None:
     return None
 
 
-def healthy(home: Home, endpoint: str) -> bool:
-    """Whether the launcher of this home answers at `endpoint`."""
+def healthy(key: Key, endpoint: str) -> bool:
+    """Whether a launcher that holds `key` answers at `endpoint`: another program on the port cannot pretend to."""
+    challenge = secrets.token_hex(16)
     connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=_HEALTH_SECONDS)
     try:
-        connection.request("GET", HEALTH_PATH)
+        connection.request("GET", f"{HEALTH_PATH}?challenge={challenge}")
         answer = connection.getresponse()
-        return answer.status == http.HTTPStatus.OK and json.loads(answer.read())["home"] == str(home.root)
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        proof = str(json.loads(answer.read())["proof"])
+        return answer.status == http.HTTPStatus.OK and secrets.compare_digest(
+            proof.encode(), key.proof(challenge).encode()
+        )
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return False
     finally:
         connection.close()
@@ -71,14 +73,14 @@ def choose_port(remembered: int | None) -> int:
         return int(probe.getsockname()[1])
 
 
-def start(home: Home, port: int, endpoint: str, *, tether: bool) -> int:
+def start(home: Home, key: Key, endpoint: str, *, tether: bool) -> int:
     """Start the launcher, wait until it answers, and return its process id; raise CloudError with its last words."""
     for ended in [pid for pid, launcher in _started.items() if launcher.poll() is not None]:
         _forget(ended)
-    environment = {**os.environ, "WETREAD_HOME": str(home.root), "WETREAD_PORT": str(port)}
+    environment = {**os.environ, "WETREAD_HOME": str(home.root), "WETREAD_PORT": endpoint.rpartition(":")[2]}
     if tether:
         environment[TETHER_VARIABLE] = "1"
-    with home.log_file.open("ab") as log:
+    with open_private(home.log_file, "ab") as log:
         launcher = subprocess.Popen(
             [sys.executable, "-m", "wetread.local.launcher"],
             cwd=REPOSITORY,
@@ -90,7 +92,7 @@ def start(home: Home, port: int, endpoint: str, *, tether: bool) -> int:
         )
     _started[launcher.pid] = launcher
     deadline = time.monotonic() + _START_SECONDS
-    while not healthy(home, endpoint):
+    while not healthy(key, endpoint):
         if launcher.poll() is not None:
             _forget(launcher.pid)
             raise CloudError(f"The local cloud did not start. The end of {home.log_file}:\n{_last_lines(home)}")

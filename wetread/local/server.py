@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import shlex
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
 
 from ministack import app as emulator_app  # before hypercorn, which it adapts
 
@@ -21,6 +18,9 @@ from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
 from wetread.local import mends, questions
+from wetread.local.access.door import Application, Door, Receive, Send
+from wetread.local.access.key import Key
+from wetread.local.access.requests import Scope
 from wetread.local.container_process import IMAGE_COMMAND
 from wetread.local.home import Home
 from wetread.local.lambdas import plug as lambda_plug
@@ -29,7 +29,7 @@ from wetread.local.lambdas.pool import Pool
 from wetread.local.lambdas.runtime_packages import link_runtime_packages
 from wetread.local.mends.snapshots import Snapshots
 from wetread.local.metrics import plug as metrics_plug
-from wetread.local.names import HEALTH_PATH, TETHER_VARIABLE
+from wetread.local.names import TETHER_VARIABLE
 from wetread.local.options import Options
 from wetread.local.processes import guard
 from wetread.local.sagemaker import plug as sagemaker_plug
@@ -37,13 +37,8 @@ from wetread.local.sagemaker.place import Place
 from wetread.local.sagemaker.service import SageMaker
 from wetread.local.states import plug as states_plug
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
-
-async def serve(home: Home, options: Options) -> None:
+async def serve(home: Home, options: Options, key: Key) -> None:
     """Serve on the options' port. SIGTERM, Ctrl-C and the end of the tether end it in good order."""
     guard()
     shutil.rmtree(home.scratch, ignore_errors=True)
@@ -82,7 +77,8 @@ async def serve(home: Home, options: Options) -> None:
     configuration.keep_alive_timeout = 75
     configuration.graceful_timeout = 1
     configuration.loglevel = "WARNING"
-    await serve_http(_application(home, snapshots), configuration, shutdown_trigger=shutdown)  # type: ignore[arg-type]
+    door = Door(_emulated(snapshots), key, options.port)
+    await serve_http(door, configuration, shutdown_trigger=shutdown)  # type: ignore[arg-type]
 
 
 def _endpoint(options: Options) -> str:
@@ -117,16 +113,10 @@ def _end_event() -> asyncio.Event:
     return ended
 
 
-def _application(home: Home, snapshots: Snapshots) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """The emulator's application and a health check of our own, which tells whose it is."""
-    health = json.dumps({"pid": os.getpid(), "home": str(home.root)}).encode()
+def _emulated(snapshots: Snapshots) -> Application:
+    """The emulator's application; after each request its state is due for a snapshot."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == HEALTH_PATH:
-            headers = [(b"content-type", b"application/json")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": health})
-            return
         await emulator_app.app(scope, receive, send)
         snapshots.touch()
 

@@ -7,21 +7,22 @@ from typing import Any
 import boto3
 import botocore.session
 
-from wetread.local.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
-from wetread.local.home import Home
+from wetread.local.access.key import Key
+from wetread.local.account import REGION
+from wetread.local.home import Home, write_private
 
 
 class LocalSession(boto3.Session):
     """A session with the local administrator's credentials and the local endpoint as every client's default."""
 
-    def __init__(self, endpoint: str, home: Home):
+    def __init__(self, endpoint: str, home: Home, key: Key):
         core = botocore.session.Session()
         core.set_config_variable("config_file", str(home.aws_config))
         core.set_config_variable("credentials_file", str(home.aws_config))
         core.set_config_variable("profile", "default")
         super().__init__(
-            aws_access_key_id=ACCESS_KEY_ID,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
+            aws_access_key_id=key.access_key_id,
+            aws_secret_access_key=key.secret_access_key,
             region_name=REGION,
             botocore_session=core,
         )
@@ -36,12 +37,19 @@ class LocalSession(boto3.Session):
         return super().resource(*arguments, **{"endpoint_url": self._endpoint, **options})
 
 
-def write_aws_config(endpoint: str, home: Home) -> None:
-    """Write a configuration file that takes any AWS tool to the local cloud, by AWS_CONFIG_FILE."""
-    home.aws_config.write_text(
+def write_aws_config(endpoint: str, home: Home, key: Key) -> None:
+    """Write a configuration file that takes any AWS tool to the local cloud, by AWS_CONFIG_FILE.
+
+    Presigned URLs are made by SigV4, the only signature that the local cloud takes; some SDKs still make older ones.
+    """
+    write_private(
+        home.aws_config,
         "[default]\n"
         f"region = {REGION}\n"
         f"endpoint_url = {endpoint}\n"
-        f"aws_access_key_id = {ACCESS_KEY_ID}\n"
-        f"aws_secret_access_key = {SECRET_ACCESS_KEY}\n"
+        f"aws_access_key_id = {key.access_key_id}\n"
+        f"aws_secret_access_key = {key.secret_access_key}\n"
+        "s3 =\n"
+        "    signature_version = s3v4\n"
+        "    addressing_style = path\n",
     )

@@ -11,7 +11,7 @@ from functions.aws.items import to_item
 from functions.domain.errors import FailureCode, MalformedPrediction
 from functions.domain.prediction import MOST_BYTES, MOST_VALUES, Prediction, PredictionError, check_result, parse
 from functions.domain.row import Row, Status
-from tests.fakes.world import answer
+from tests.fakes.world import WEIGHTS_SHA256, answer
 
 SHA = hashlib.sha256(b"bytes").hexdigest()
 
@@ -164,7 +164,7 @@ def test_a_tiny_probability_is_rounded_to_what_the_table_takes() -> None:
 def test_a_refusal_names_the_model_if_the_container_does() -> None:
     found = parse(answer(b"bytes", Error={"Code": "X", "Message": "m"}), SHA)
     assert isinstance(found, PredictionError)
-    assert found.weights_sha256 == "cd" * 32
+    assert found.weights_sha256 == WEIGHTS_SHA256
 
 
 def test_an_answer_for_other_bytes_is_a_mismatch() -> None:

@@ -59,8 +59,56 @@ GUARDS: dict[str, Guard] = {
     "a new row overwrites none": Guard(
         f"{FLOW}/test_intake.py",
         "functions/aws/index.py",
-        '"attribute_not_exists(UploadId)"',
-        '"attribute_not_exists(Nothing)"',
+        '"attribute_not_exists(UploadId) OR #Status = :received"',
+        '"attribute_not_exists(Nothing) OR #Status = :received"',
+    ),
+    "a try is counted before its object is touched": Guard(
+        f"{FLOW}/test_intake.py",
+        "functions/flow/intake.py",
+        "if delivery > 1:",
+        "if delivery > 99:",
+    ),
+    "an upload whose tries are used is not read again": Guard(
+        f"{FLOW}/test_intake.py",
+        "functions/flow/intake.py",
+        "        if tries >= MOST_TRIES:\n            return self._written(self._given_up(event, known.code if",
+        "        if tries >= 99:\n            return self._written(self._given_up(event, known.code if",
+    ),
+    "AWS's trouble costs an upload no try": Guard(
+        f"{FLOW}/test_intake.py",
+        "functions/flow/intake.py",
+        "tries += not is_trouble(error)",
+        "tries += 1",
+    ),
+    "a message is begun only while there is time": Guard(
+        f"{FLOW}/test_intake.py",
+        "functions/messages.py",
+        "if seconds_left() < seconds_needed:",
+        "if False:",
+    ),
+    "a batch's row is not erased": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/aws/index.py",
+        "if row.status == Status.BATCHED:",
+        "if False:",
+    ),
+    "a row is erased only as it was seen": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/aws/index.py",
+        '"#Status = :status AND #UpdatedAt = :seen"',
+        '"#Status = :status OR #UpdatedAt = :seen OR attribute_exists(UploadId)"',
+    ),
+    "a living row is not buried": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/aws/index.py",
+        '"attribute_not_exists(UploadId) OR #Status = :erased"',
+        '"attribute_not_exists(UploadId) OR #Status = :erased OR attribute_exists(UploadId)"',
+    ),
+    "the copy of an object that was erased meanwhile goes too": Guard(
+        f"{FLOW}/test_erased_rows.py",
+        "functions/flow/intake.py",
+        "if known.status == Status.ERASED:",
+        "if False:",
     ),
     "an output must answer for the row's bytes": Guard(
         f"{FLOW}/test_collecting.py",

@@ -118,16 +118,27 @@ def test_no_header_is_read_more_than_twice() -> None:
     assert world.s3.reads == 2
 
 
-def test_trouble_of_aws_is_no_refusal() -> None:
-    def denied(operation: str, _when: str) -> None:
-        if operation == "copy_object":
+def test_trouble_of_aws_is_no_refusal_but_a_row_that_moves() -> None:
+    troubled = [True]
+
+    def slow(operation: str, _when: str) -> None:
+        if operation == "copy_object" and troubled:
             raise client_error("SlowDown")
 
-    world = World(interfere=denied)
+    world = World(interfere=slow)
     event = world.upload("a.dcm", ct())
-    with pytest.raises(Exception, match="SlowDown"):
-        world.intake.take(event)
-    assert not world.rows()
+    for delivery in range(1, 30):
+        with pytest.raises(Exception, match="SlowDown"):
+            world.intake.take(event, delivery=delivery)
+    assert (world.row(event).status, world.row(event).code, world.row(event).attempt) == (
+        Status.RECEIVED,
+        "SlowDown",
+        0,
+    )
+    troubled.clear()
+    row = world.intake.take(event, delivery=30)
+    assert (row.status, row.code, row.reason, row.attempt) == (Status.PENDING, None, None, 0)
+    assert world.rows() == [row]
 
 
 def test_two_deliveries_at_once_write_one_row_and_the_first_stays() -> None:

@@ -84,6 +84,10 @@ class Schedules(RuleBasedStateMachine):
     def sweep(self, calls: int) -> None:
         self._run(self.now.world.sweeping.run, calls)
 
+    @rule(calls=calls)
+    def erase(self, calls: int) -> None:
+        self._run(self.now.erase, calls)
+
     @precondition(lambda self: self.now.world.sagemaker.jobs)
     @rule(job=which, calls=calls)
     def collect(self, job: int, calls: int) -> None:

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from wetread import cli
 from wetread.commands import cloud as command
-from wetread.local.process import CloudError
+from wetread.local.home import CloudError
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from functions.domain.row import timestamp
+from functions.aws.events import object_created
+from functions.domain import layout
+from functions.domain.row import Status, timestamp
 from wetread import diagnosis
 from wetread.problems import ConfigProblem
 
@@ -73,3 +76,71 @@ def test_missing_packages_are_named(wetread, healthy, monkeypatch) -> None:
     requires = ["click>=8.3", "no-such-package (>1)", "pytest; extra == 'dev'"]
     monkeypatch.setattr(diagnosis.importlib.metadata, "requires", lambda _: requires)
     assert faults(wetread("doctor", "--json"))["Packages"] == "missing: no-such-package"
+
+
+class Uploads:
+    """The uploads bucket's versions, two a page, and the queue that takes events."""
+
+    def __init__(self, connection, keys) -> None:
+        old = datetime(2026, 11, 1, tzinfo=UTC)
+        self.versions = [{"Key": key, "VersionId": "v1", "Size": 7, "LastModified": old} for key in keys]
+        self.sent: list[str] = []
+        connection.s3.get_paginator = self._paginator
+        connection.sqs.send_message_batch = self._send
+
+    def _paginator(self, operation):
+        assert operation == "list_object_versions"
+        pages = [{"Versions": self.versions[at : at + 2]} for at in range(0, len(self.versions), 2)]
+        return SimpleNamespace(paginate=lambda Bucket: [{}, *pages])  # noqa: N803
+
+    def _send(self, *, QueueUrl, Entries):  # noqa: N803
+        assert QueueUrl == "http://queue/uploads"
+        assert len(Entries) <= 10
+        self.sent += [one["MessageBody"] for one in Entries]
+        return {"Successful": Entries}
+
+
+@pytest.fixture
+def uploads(healthy, pending) -> Uploads:
+    """Six old uploads, of which three have a row: one waits, one is still tried, one was given up by its queue."""
+    uploads = Uploads(healthy, ["waits.dcm", "tried.dcm", "given-up.dcm", "lost.dcm", "a\nb.dcm", "late.dcm"])
+    uploads.versions[-1]["LastModified"] = datetime.now(UTC)
+    now = timestamp(datetime.now(UTC))
+    for key, status, at in (
+        ("waits.dcm", Status.PENDING, "2026-11-01T00:00:00.000Z"),
+        ("tried.dcm", Status.RECEIVED, now),
+        ("given-up.dcm", Status.RECEIVED, "2026-11-01T00:00:00.000Z"),
+    ):
+        row = pending(upload_id=layout.upload_id(key, "v1"), key=key, status=status, updated_at=at, received_at=now)
+        healthy.index.rows.append(row)
+    return uploads
+
+
+def test_reconcile_counts_uploads_without_a_row_and_sends_nothing(wetread, uploads) -> None:
+    result = wetread("doctor", "--reconcile", "--json")
+    assert result.exit_code == 1
+    assert faults(result) == {"Uploads without a row": "3 of 5 object versions"}
+    assert "--send" in result.stdout
+    assert uploads.sent == []
+
+
+def test_reconcile_sends_what_has_no_row_as_s3_s_own_events(wetread, uploads) -> None:
+    result = wetread("doctor", "--reconcile", "--send", "--json")
+    assert result.exit_code == 0
+    assert [object_created(body).key for body in uploads.sent] == ["given-up.dcm", "lost.dcm", "a\nb.dcm"]
+    event = object_created(uploads.sent[0])
+    assert (event.bucket, event.version_id, event.size) == ("uploads", "v1", 7)
+    assert "3 of 5 object versions, sent again" in result.stdout
+
+
+def test_a_message_that_the_queue_does_not_take_is_a_problem(wetread, healthy, uploads) -> None:
+    healthy.sqs.send_message_batch = lambda **_: {"Failed": [{"Id": "0", "Code": "InternalError"}]}
+    result = wetread("doctor", "--reconcile", "--send")
+    assert result.exit_code == 1
+    assert "InternalError" in result.stderr
+
+
+def test_send_without_reconcile_says_what_is_missing(wetread, healthy) -> None:
+    result = wetread("doctor", "--send")
+    assert result.exit_code == 2
+    assert "--reconcile" in result.stderr

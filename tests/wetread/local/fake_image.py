@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import socket
+import socketserver
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,14 +65,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class SocketServer(ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+    server_bind = socketserver.TCPServer.server_bind
+
+
 def serve():
     sys.stdout.write(f"serving the fake model\nprocess {os.getpid()} in {BASE}\n")
     if os.environ.get("FAKE_START") == "crash":
         sys.exit("no model here")
     if os.environ.get("FAKE_STOP") == "never":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    address = (os.environ["SAGEMAKER_BIND_TO_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"]))
-    ThreadingHTTPServer(address, Handler).serve_forever()
+    SocketServer(os.environ["WETREAD_BIND_TO_SOCKET"], Handler).serve_forever()
 
 
 def train():

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from wetread.local import cloud, process
+from wetread.local.access.key import find_key
 from wetread.local.home import Home, current_home
 
 SYNTHESISED = {
@@ -206,7 +207,7 @@ def test_a_launcher_in_the_foreground_ends_well_when_asked(home, until, number):
     port = process.choose_port(None)
     environment = {**os.environ, "WETREAD_PORT": str(port)}
     with subprocess.Popen([sys.executable, "-m", "wetread.local.launcher"], env=environment) as launcher:
-        until(lambda: process.healthy(home, f"http://127.0.0.1:{port}"))
+        until(lambda: (key := find_key(home)) and process.healthy(key, f"http://127.0.0.1:{port}"))
         assert process.running(home) == launcher.pid
         launcher.send_signal(number)
         assert launcher.wait(20) == 0

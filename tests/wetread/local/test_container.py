@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +113,18 @@ def test_an_archive_that_is_none_is_named(container, tmp_path):
     (tmp_path / "model.tar.gz").write_bytes(b"nothing")
     with pytest.raises(ContainerError, match=r"model\.tar\.gz is no usable tar archive"):
         container(tmp_path / "model.tar.gz").__enter__()
+
+
+def test_no_port_is_opened_and_nobody_else_may_enter_the_folder_of_the_socket(container):
+    with container() as running:
+        assert running.socket.parent.stat().st_mode & 0o077 == 0
+        assert not _ports(running.pid)
+    assert not running.socket.parent.exists()
+
+
+def _ports(pid):
+    """The connections of IP that belong to a process, by the inodes of its open files."""
+    files = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()] if Path("/proc").exists() else []
+    tables = [Path(f"/proc/{pid}/net/{table}") for table in ("tcp", "tcp6")]
+    inodes = {line.split()[9] for table in tables if table.exists() for line in table.read_text().splitlines()[1:]}
+    return [file for file in files if file.removeprefix("socket:[").removesuffix("]") in inodes]

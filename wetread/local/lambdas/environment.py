@@ -20,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wetread.local.lambdas.function import FunctionVersion
+from wetread.local.lambdas.memory import MemoryLimit
 from wetread.local.lambdas.runtime_api import Invocation, Outcome, RuntimeApi
+from wetread.local.lambdas.runtime_packages import BOOTSTRAP
 from wetread.local.logs import LogStream
 from wetread.local.processes import guard
 
@@ -58,7 +60,7 @@ class Environment:
         )
         self._child = guard().start(
             # -S: no site-packages of the virtual environment, only what the search path names.
-            [sys.executable, "-S", "-m", "awslambdaric", function.handler],
+            [sys.executable, "-S", "-m", BOOTSTRAP, function.handler],
             cwd=task_root,
             environment={
                 **environment,
@@ -70,6 +72,8 @@ class Environment:
             stderr=subprocess.STDOUT,
         )
         os.set_blocking(self._child.output.fileno(), False)
+        self._memory = MemoryLimit(self._child.pid, function.memory_size, self._kill)
+        self._memory.start()
         threading.Thread(target=self._follow_output, name="lambda-output", daemon=True).start()
 
     def invoke(self, request_id: str, payload: bytes) -> Result:
@@ -94,8 +98,13 @@ class Environment:
     def stop(self) -> None:
         """End the process at once, as Lambda does without extensions."""
         self._api.close()
+        self._memory.stop()
         self._child.stop(grace=0)
         shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _kill(self) -> None:
+        """End the process as the kernel does at Lambda's memory limit: what follows its output sees that."""
+        self._child.stop(grace=0)
 
     def _initialise(self) -> Outcome | None:
         try:
@@ -125,10 +134,11 @@ class Environment:
         if outcome.failed and not self.alive():
             lines.append(json.loads(outcome.body).get("errorMessage", ""))
         lines.append(f"END RequestId: {request_id}")
-        memory = self.function.configuration.get("MemorySize", 128)
+        status = "\tStatus: error\tError Type: Runtime.OutOfMemory" if self._memory.exceeded else ""
         lines.append(
             f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
-            f"Billed Duration: {int(milliseconds) + 1} ms\tMemory Size: {memory} MB"
+            f"Billed Duration: {int(milliseconds) + 1} ms\tMemory Size: {self.function.memory_size} MB\t"
+            f"Max Memory Used: {self._memory.look()} MB{status}"
         )
         self._stream.write(lines)
         return "\n".join(lines) + "\n"
@@ -145,6 +155,7 @@ class Environment:
             while selector.select() and self._read_output():
                 pass
         self._child.wait()
+        self._memory.stop()
         self._api.end(self._exited())
 
     def _read_output(self) -> bool:
@@ -164,6 +175,8 @@ class Environment:
     def _exited(self) -> Outcome:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(1.0)
+        if self._memory.exceeded:
+            return _error("Runtime.OutOfMemory", "Error: Runtime exited with error: signal: killed")
         return _error("Runtime.ExitError", f"Error: Runtime exited with exit status {self._child.poll()}")
 
 

@@ -54,6 +54,11 @@ class FunctionVersion:
         """The log group that the function writes to."""
         return (self.configuration.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{self.name}"
 
+    @property
+    def memory_size(self) -> int:
+        """How much memory the function may have, in MB."""
+        return int(self.configuration.get("MemorySize", 128))
+
     def extract(self, scratch: Path) -> tuple[Path, list[Path]]:
         """Extract the code and the layers below `scratch`, once for each content; return their folders."""
         return _extract(self.code, scratch / "code"), [_extract(layer, scratch / "layers") for layer in self.layers]
@@ -79,7 +84,7 @@ class FunctionVersion:
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{configuration.get('Runtime')}",
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(configuration.get("Version", "$LATEST")),
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(configuration.get("MemorySize", 128)),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory_size),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": self.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,

@@ -1,9 +1,14 @@
-"""The Lambda Runtime API of one execution environment: hands out invocations and takes the answers."""
+"""The Lambda Runtime API of one execution environment: hands out invocations and takes the answers.
+
+Its paths begin with a secret that only the environment knows. Another user of the machine, or a web page, could
+otherwise take an invocation away and answer it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import queue
+import secrets
 import socket
 import socketserver
 import threading
@@ -12,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-_PREFIX = "/2018-06-01/runtime/"
+_VERSION = "/2018-06-01/runtime/"
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class RuntimeApi:
     """A Runtime API server on a loopback port of its own. At most one invocation is in progress."""
 
     def __init__(self) -> None:
+        self._secret = secrets.token_urlsafe(32)
         self.initialised: Future[Outcome | None] = Future()
         self._invocations: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._current: Invocation | None = None
@@ -56,9 +62,15 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """`host:port`, the value of AWS_LAMBDA_RUNTIME_API."""
+        """`host:port/secret`, the value of AWS_LAMBDA_RUNTIME_API."""
         host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
+        return f"{host!s}:{port}/{self._secret}"
+
+    def endpoint(self, path: str) -> str | None:
+        """The part of a request's path that names what is called; None for a path without the secret."""
+        prefix = f"/{self._secret}{_VERSION}"
+        known = secrets.compare_digest(path[: len(prefix)].encode(), prefix.encode())
+        return path[len(prefix) :] if known else None
 
     def submit(self, invocation: Invocation) -> None:
         """Hand an invocation to the runtime, which asks for the next one as soon as it is idle."""
@@ -121,8 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
     runtime_api: RuntimeApi
 
     def do_GET(self) -> None:
-        if self.path != f"{_PREFIX}invocation/next":
-            self._answer(404)
+        if self.runtime_api.endpoint(self.path) != "invocation/next":
+            self._refuse()
             return
         invocation = self.runtime_api.next_invocation()
         if invocation is None:
@@ -139,12 +151,20 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        body = self._body()
-        known = self.runtime_api.take(self.path.removeprefix(_PREFIX), body)
+        endpoint = self.runtime_api.endpoint(self.path)
+        if endpoint is None:
+            self._refuse()
+            return
+        known = self.runtime_api.take(endpoint, self._body())
         self._answer(202 if known else 400, b'{"status":"OK"}')
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
         """Keep requests out of the log."""
+
+    def _refuse(self) -> None:
+        """Answer 403 without reading on."""
+        self.close_connection = True
+        self._answer(403)
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

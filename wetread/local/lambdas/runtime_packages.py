@@ -9,6 +9,9 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+BOOTSTRAP = "_wetread_bootstrap"
+"""The module that runs a function, as it is called among the runtime's packages."""
+
 _MODULES = (
     "awslambdaric",
     "runtime_client",
@@ -35,7 +38,11 @@ def link_runtime_packages(folder: Path) -> Path:
             )
         origin = Path(spec.origin)
         source = origin.parent if origin.name == "__init__.py" else origin
-        link = folder / source.name
-        if not link.is_symlink():
-            link.symlink_to(source)
+        _link(folder / source.name, source)
+    _link(folder / f"{BOOTSTRAP}.py", Path(__file__).with_name("bootstrap.py"))
     return folder
+
+
+def _link(link: Path, source: Path) -> None:
+    if not link.is_symlink():
+        link.symlink_to(source)

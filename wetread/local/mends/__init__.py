@@ -15,6 +15,8 @@ from wetread.local.mends import (
     execution_history,
     execution_start,
     expressions,
+    function_sessions,
+    iam_wildcards,
     log_streams,
     object_events,
     object_versions,
@@ -35,6 +37,7 @@ def install(*, lambda_concurrency: int) -> None:
     check_version()
     for mend in (
         secure_transport,
+        function_sessions,
         copy_checksum,
         object_versions,
         object_events,
@@ -45,6 +48,7 @@ def install(*, lambda_concurrency: int) -> None:
         event_targets,
         created_settings,
         expressions,
+        iam_wildcards,
         log_streams,
         execution_start,
         execution_history,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
+import re
+import sys
 import threading
+
+import pytest
 
 
 def test_an_answer_comes_back_as_it_was_returned(function, invoke):
@@ -43,6 +47,38 @@ def test_a_function_out_of_time_is_ended(function, invoke):
     assert document["errorType"] == "Sandbox.Timedout"
     assert "Task timed out after 1.00 seconds" in document["errorMessage"]
     assert invoke(name, 0) == ("in time", False)
+
+
+TAKES_MEMORY = """
+def handler(event, context):
+    taken = bytearray(event * 2**20)
+    for at in range(0, len(taken), 4096):
+        taken[at] = 1
+    return len(taken) >> 20
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has held")
+def test_a_function_that_holds_more_than_its_memory_is_killed_and_the_next_invocation_works(function, invoke):
+    name = function(TAKES_MEMORY, MemorySize=160)
+    document, failed = invoke(name, 400)
+    assert failed
+    assert document["errorType"] == "Runtime.OutOfMemory"
+    assert "signal: killed" in document["errorMessage"]
+    assert invoke(name, 20) == (20, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has held")
+def test_a_report_says_how_much_memory_was_used_at_most(client, function):
+    name = function(TAKES_MEMORY, MemorySize=256)
+
+    def report(megabytes):
+        answer = client("lambda").invoke(FunctionName=name, Payload=str(megabytes).encode(), LogType="Tail")
+        return base64.b64decode(answer["LogResult"]).decode().splitlines()[-1]
+
+    used = int(re.search(r"Memory Size: 256 MB\tMax Memory Used: (\d+) MB$", report(100)).group(1))
+    assert 100 <= used <= 256
+    assert report(2000).endswith("Max Memory Used: 256 MB\tStatus: error\tError Type: Runtime.OutOfMemory")
 
 
 def test_an_environment_is_reused_and_clean(function, invoke, monkeypatch):

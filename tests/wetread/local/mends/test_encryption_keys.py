@@ -7,6 +7,14 @@ from wetread.local.mends import encryption_keys
 KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
+@pytest.mark.parametrize("header", [KEY, "x-amz-server-side-encryption-customer-algorithm", "x-amz-storage-class"])
+def test_a_policy_knows_what_a_put_asks_for(module, header):
+    actions = module("core.iam_actions")
+    encryption_keys.install()
+    for action, known in (("s3:PutObject", "asked"), ("s3:GetObject", None)):
+        assert actions._s3_object_context(action, {}, "/bucket/key", {header: "asked"}).get(f"s3:{header}") == known
+
+
 @pytest.mark.parametrize(
     ("action", "headers", "known"),
     [

@@ -1,0 +1,82 @@
+"""Which errors are AWS's trouble, and which may be the object's own: the one place that decides.
+
+Trouble is what would befall any object: throttling, an error inside AWS, a lost connection, credentials, a right that
+the role has lost, a table, bucket or key of the service that is gone or disabled. It says nothing of the upload, so it
+is tried again for as long as the queue keeps the message, and never ends as a refusal. Any other error may be the
+object's own doing, known or not, and ends after a few tries.
+"""
+
+from __future__ import annotations
+
+import re
+
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+
+from functions.aws.items import error_code
+
+THROTTLED = frozenset(
+    {
+        *("BandwidthLimitExceeded", "LimitExceededException", "ProvisionedThroughputExceededException", "SlowDown"),
+        *("RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "ThrottledException"),
+        *("Throttling", "ThrottlingException", "TooManyRequestsException", "TransactionInProgressException"),
+    }
+)
+INSIDE_AWS = frozenset(
+    {
+        *("InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable", "Busy", "OperationAborted"),
+        *("RequestTimeout", "RequestTimeoutException", "RequestTimeTooSkewed", "PriorRequestNotComplete"),
+        *("DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException", "503", "500"),
+    }
+)
+CREDENTIALS = frozenset(
+    {
+        *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken"),
+        *("RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "UnrecognizedClientException"),
+    }
+)
+# What the stack has set up and somebody has changed. S3 says AccessDenied of one object too: `functions.aws.objects`
+# finds those that lie under another key before they come here.
+SERVICE_CHANGED = frozenset(
+    {
+        *("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "NoSuchBucket", "PermanentRedirect", "403"),
+        *("ResourceNotFoundException", "NotFoundException", "DisabledException", "KMSInvalidStateException"),
+        *("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "InvalidKeyUsageException"),
+    }
+)
+CODES = THROTTLED | INSIDE_AWS | CREDENTIALS | SERVICE_CHANGED
+OF_KMS = "KMS."  # S3's own prefix for what KMS told it
+CLASSES = (
+    HTTPClientError,
+    IncompleteReadError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ConnectionError,
+    TimeoutError,
+)
+TOO_MANY_REQUESTS = 429
+FIRST_OF_SERVERS = 500
+_NAME = re.compile(r"[A-Za-z0-9._]{1,64}")
+
+
+def is_trouble(error: Exception) -> bool:
+    """Whether an error is AWS's trouble, which would befall any object and is to be tried again."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, CLASSES)
+    code = error_code(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    by_status = status == TOO_MANY_REQUESTS or status >= FIRST_OF_SERVERS
+    return by_status or code in CODES or code.startswith(OF_KMS)
+
+
+def name_of(error: Exception) -> str:
+    """An error's name for people: AWS's code, else its class. Never its text, which may repeat an object's key."""
+    code = error_code(error) if isinstance(error, ClientError) else ""
+    return code if _NAME.fullmatch(code) else type(error).__name__

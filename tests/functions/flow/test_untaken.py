@@ -1,0 +1,288 @@
+"""Every upload has a row that is terminal or moves, whatever reading its object does; no neighbour pays for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import botocore.session
+import pytest
+
+from functions import ingest
+from functions.domain.errors import RefusalCode
+from functions.domain.row import Row, Status
+from functions.flow.intake import MOST_TRIES
+from tests.fakes.dicom import ct
+from tests.fakes.wire import client_error
+from tests.fakes.world import UPLOADS, WORK, World
+from tests.storm.actors import Crash
+
+OWN_KEY = "arn:aws:kms:eu-west-1:111111111111:key/11111111-own"
+OTHER_KEY = "arn:aws:kms:eu-west-1:222222222222:key/22222222-other"
+AT_ONCE = {
+    "NoSuchKey": RefusalCode.OBJECT_GONE,
+    "NoSuchVersion": RefusalCode.OBJECT_GONE,
+    "InvalidObjectState": RefusalCode.ARCHIVED,
+    "ObjectNotInActiveTierError": RefusalCode.ARCHIVED,
+    "InvalidRequest": RefusalCode.CUSTOMER_KEY,
+}
+TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ExpiredToken", "AccessDenied")
+NOBODY_KNOWS = "ErrorOfTheYear2031"
+
+
+def of_the_model() -> list[tuple[str, str]]:
+    """Every error that botocore's model names for what ingest asks of S3."""
+    model = botocore.session.get_session().get_service_model("s3")
+    asked = {"GetObject": "get_object", "HeadObject": "head_object", "CopyObject": "copy_object"}
+    return [
+        (asked[name], error.metadata.get("error", {}).get("code") or error.name)
+        for name in asked
+        for error in model.operation_model(name).error_shapes
+    ]
+
+
+def failing(operation: str, error: BaseException) -> World:
+    def interfere(asked: str, when: str) -> None:
+        if (asked, when) == (operation, "before"):
+            raise error
+
+    return World(interfere=interfere)
+
+
+def redelivered(world: World, event: Any) -> Row:
+    """The row after as many deliveries as SQS makes in ten minutes: one at once, and one every two minutes."""
+    for delivery in range(1, 6):
+        try:
+            row = world.intake.take(event, delivery=delivery)
+        except (Exception, Crash):
+            world.wait(120)
+        else:
+            if row.status.terminal:
+                return row
+    return world.row(event)
+
+
+def test_the_model_names_errors() -> None:
+    assert {"NoSuchKey", "InvalidObjectState", "ObjectNotInActiveTierError"} <= {code for _, code in of_the_model()}
+
+
+@pytest.mark.parametrize("operation", ["get_object", "copy_object"])
+@pytest.mark.parametrize("code", sorted(AT_ONCE))
+def test_what_s3_refuses_for_good_is_refused_at_once(operation: str, code: str) -> None:
+    world = failing(operation, client_error(code, "says S3 of DOE^JOHN.dcm"))
+    row = world.intake.take(world.upload("DOE^JOHN.dcm", ct()))
+    assert (row.status, row.code) == (Status.REFUSED, AT_ONCE[code])
+    assert row.reason
+    assert row.reason.endswith(".")
+    assert "DOE" not in row.reason
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [*of_the_model(), *((name, NOBODY_KNOWS) for name in ("get_object", "copy_object"))],
+)
+def test_every_error_of_s3_ends_as_a_row(operation: str, code: str) -> None:
+    world = failing(operation, client_error(code, "of DOE^JOHN.dcm"))
+    row = redelivered(world, world.upload("DOE^JOHN.dcm", ct()))
+    if operation == "head_object":  # asked only when another request was denied
+        assert row.status == Status.PENDING
+    else:
+        assert row.status == Status.REFUSED
+        assert row.code == AT_ONCE.get(code, RefusalCode.INGEST_FAILED)
+    assert "DOE" not in str(row.reason)
+
+
+def test_an_error_that_nobody_knows_is_named_on_the_row() -> None:
+    world = failing("copy_object", client_error(NOBODY_KNOWS, "of DOE^JOHN.dcm"))
+    event = world.upload("DOE^JOHN.dcm", ct())
+    row = redelivered(world, event)
+    assert (row.status, row.code) == (Status.REFUSED, RefusalCode.INGEST_FAILED)
+    assert NOBODY_KNOWS in str(row.reason)
+    assert world.intake.take(event, delivery=6) == row
+
+
+def test_a_bug_of_our_own_is_named_by_its_class_alone() -> None:
+    world = failing("generate_mac", LookupError("DOE^JOHN"))
+    row = redelivered(world, world.upload("a.dcm", ct()))
+    assert row.code == RefusalCode.INGEST_FAILED
+    assert "LookupError" in str(row.reason)
+    assert "DOE" not in str(row.reason)
+
+
+@pytest.mark.parametrize("code", [*TROUBLE, "KMS.ThrottlingException"])
+@pytest.mark.parametrize("operation", ["get_object", "copy_object", "generate_mac"])
+def test_trouble_of_aws_never_ends_as_a_refusal(operation: str, code: str) -> None:
+    world = failing(operation, client_error(code))
+    row = redelivered(world, world.upload("a.dcm", ct()))
+    assert (row.status, row.code) == (Status.RECEIVED, code)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_answer_of_a_server_in_trouble_is_trouble_whatever_its_name(status: int) -> None:
+    error = client_error(NOBODY_KNOWS, ResponseMetadata={"HTTPStatusCode": status})
+    world = failing("get_object", error)
+    assert redelivered(world, world.upload("a.dcm", ct())).status == Status.RECEIVED
+
+
+def test_a_throttled_index_refuses_nobody() -> None:
+    world = failing("put_item", client_error("ProvisionedThroughputExceededException"))
+    event = world.upload("a.dcm", ct())
+    for delivery in range(1, 40):
+        with pytest.raises(Exception, match="ProvisionedThroughputExceeded"):
+            world.intake.take(event, delivery=delivery)
+    world.clients["dynamodb"].interfere = lambda _operation, _when: None
+    assert world.intake.take(event, delivery=40).status == Status.PENDING
+
+
+@pytest.mark.parametrize(
+    ("message", "key", "code"),
+    [
+        (f"not authorized to perform: kms:Decrypt on resource: {OTHER_KEY} because", "", RefusalCode.FOREIGN_KEY),
+        ("Access Denied", OTHER_KEY, RefusalCode.FOREIGN_KEY),
+        (f"not authorized to perform: kms:Decrypt on resource: {OWN_KEY} because", "", None),
+        ("Access Denied", OWN_KEY, None),
+        ("Access Denied", "", None),
+    ],
+)
+def test_an_object_under_another_key_is_refused_and_the_loss_of_our_own_is_trouble(
+    message: str, key: str, code: RefusalCode | None
+) -> None:
+    world = failing("get_object", client_error("AccessDenied", message))
+    world.intake.uploads._data_key_arn = OWN_KEY
+    world.s3.head_object = lambda **_request: {"SSEKMSKeyId": key} if key else {}  # type: ignore[method-assign]
+    row = redelivered(world, world.upload("a.dcm", ct()))
+    assert (row.status, row.code) == ((Status.REFUSED, code) if code else (Status.RECEIVED, "AccessDenied"))
+
+
+@pytest.mark.parametrize("operation", ["get_object", "copy_object", "generate_mac"])
+def test_an_object_that_kills_every_function_is_refused_unread(operation: str) -> None:
+    world = failing(operation, Crash())
+    event = world.upload("a.dcm", ct())
+    for delivery in range(1, 2 + MOST_TRIES):
+        with pytest.raises(Crash):
+            world.intake.take(event, delivery=delivery)
+        assert delivery == 1 or world.row(event).status == Status.RECEIVED, "people see that it is tried"
+    reads, copies = world.s3.reads, world.s3.copies
+    row = world.intake.take(event, delivery=2 + MOST_TRIES)
+    assert (row.status, row.code) == (Status.REFUSED, RefusalCode.INGEST_FAILED)
+    assert "cut off" in str(row.reason)
+    assert (world.s3.reads, world.s3.copies) == (reads, copies), "it was touched again"
+
+
+def test_a_function_that_was_not_run_in_time_costs_an_upload_no_try() -> None:
+    """Lambda without room gives messages back unread, and SQS counts each time."""
+    world = World()
+    assert world.intake.take(world.upload("a.dcm", ct()), delivery=49).status == Status.PENDING
+
+
+def test_a_try_that_was_cut_off_is_forgiven_when_the_next_one_ends() -> None:
+    killed = [True, True]
+
+    def interfere(operation: str, when: str) -> None:
+        if (operation, when) == ("copy_object", "before") and killed:
+            killed.pop()
+            raise Crash
+
+    world = World(interfere=interfere)
+    event = world.upload("a.dcm", ct())
+    row = redelivered(world, event)
+    assert row.status == Status.PENDING
+    assert world.s3.objects[WORK, f"instances/{row.upload_id}.dcm"] == ct()
+
+
+def test_a_late_delivery_leaves_a_row_that_has_moved_on() -> None:
+    world = World()
+    event = world.upload("a.dcm", ct())
+    first = world.intake.take(event)
+    assert world.intake.take(event, delivery=9) == first
+
+
+class Context:
+    """Lambda's context: so many milliseconds left, each question a second later."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.seconds -= 1
+        return int(1000 * self.seconds)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(ingest, "WORKERS", 1)
+    monkeypatch.setattr("functions.wiring.now", world.clock)
+    return world
+
+
+def record(world: World, number: int, delivery: int = 1, **changes: Any) -> dict[str, Any]:
+    event = world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}"))
+    s3_object = {"key": event.key, "size": event.size, "version-id": "v1", "sequencer": "01"} | changes
+    detail = {"bucket": {"name": UPLOADS}, "object": s3_object}
+    body = json.dumps({"time": event.time, "detail": detail})
+    return {"messageId": str(number), "body": body, "attributes": {"ApproximateReceiveCount": str(delivery)}}
+
+
+def test_no_message_is_begun_when_time_is_short_and_those_that_were_are_answered_for(world: World) -> None:
+    event = {"Records": [record(world, number) for number in range(10)]}
+    response = ingest.handler(event, Context(ingest.SECONDS_NEEDED + 4))
+    failed = [one["itemIdentifier"] for one in response["batchItemFailures"]]
+    assert len(world.rows()) == 10 - len(failed)
+    assert 0 < len(failed) < 10
+    assert ingest.handler({"Records": [one for one in event["Records"] if one["messageId"] in failed]}, None) == {
+        "batchItemFailures": []
+    }
+    assert len(world.rows()) == 10
+
+
+def metric(capsys: pytest.CaptureFixture[str]) -> float:
+    """What the handler added to UploadsNotTaken."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "UploadsNotTaken" in line]
+    return sum(line["UploadsNotTaken"][0] for line in lines)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("", "null", "[]", "7", '"text"', "{}", "[" * 100_000, '{"detail": null}', '{"detail": {"object": []}}'),
+        '{"Records": [{"eventSource": "aws:s3"}]}',
+    ],
+)
+def test_a_message_that_is_no_event_fails_alone_and_a_person_hears_of_it(
+    world: World, body: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = record(world, 1)
+    response = ingest.handler({"Records": [{"messageId": "bad", "body": body}, good]}, None)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    assert [row.key for row in world.rows()] == ["1.dcm"]
+    assert metric(capsys) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"key": 7}, {"key": "\ud800"}, {"size": "12"}, {"size": -1}, {"size": 10**60}, {"size": True}, {"version-id": {}}],
+)
+def test_a_field_of_another_type_is_no_event(world: World, changes: Any) -> None:
+    response = ingest.handler({"Records": [record(world, 1, **changes)]}, None)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert world.rows() == []
+
+
+def test_an_event_of_another_bucket_is_none_of_ours(world: World) -> None:
+    message = record(world, 1)
+    message["body"] = message["body"].replace(UPLOADS, "another-bucket")
+    assert ingest.handler({"Records": [message]}, None)["batchItemFailures"]
+    assert world.rows() == []
+
+
+def test_a_person_hears_of_what_is_refused_as_ingest_failed_and_of_what_aws_holds_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error, deliveries, heard in ((NOBODY_KNOWS, 3, 1), ("SlowDown", ingest.HELD_UP, 1), ("SlowDown", 3, 0)):
+        world = failing("get_object", client_error(error))
+        monkeypatch.setattr(ingest, "_parts", lambda world=world: (world.intake, world.ticks))
+        for delivery in range(1, deliveries + 1):
+            ingest.handler({"Records": [record(world, 1, delivery)]}, None)
+        assert metric(capsys) == heard, error

@@ -1,0 +1,85 @@
+"""Compares the uploads bucket with the index: which object versions have no row, or one that moves no more.
+
+A dead letter is kept for fourteen days, and an event may be lost; the object is still there. It is sent again as the
+event that S3 would send, so that it is taken in like any other, once: an upload with a row changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from functions.domain import layout
+from functions.domain.row import Status, moment_of, timestamp
+from wetread.connection import Connection
+from wetread.problems import Problem
+
+STILL_ARRIVING = timedelta(minutes=15)  # longer than an upload may be without a row, or Received and not tried again
+SQS_ENTRIES = 10  # of one SendMessageBatch
+
+
+@dataclass(frozen=True)
+class Lost:
+    """One object version that the index knows nothing of; ``time`` is when it arrived, as rows hold it."""
+
+    key: str
+    version_id: str
+    size: int
+    time: str
+
+
+class Reconciliation:
+    """One pass over the bucket; ``looked_at`` and ``lost`` count object versions so far."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._before = now - STILL_ARRIVING
+        self.looked_at = 0
+        self.lost = 0
+
+    def pages(self) -> Iterator[list[Lost]]:
+        """The lost versions, one list for each page of the bucket's listing."""
+        bucket = self._connection.deployment.uploads_bucket_name
+        for page in self._connection.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            versions = [
+                Lost(one["Key"], one["VersionId"], one["Size"], timestamp(one["LastModified"]))
+                for one in page.get("Versions", [])
+                if one["LastModified"] < self._before
+            ]
+            lost = self._without_row(versions)
+            self.looked_at += len(versions)
+            self.lost += len(lost)
+            yield lost
+
+    def send(self, lost: Sequence[Lost]) -> None:
+        """Send versions to the service again; raises Problem for what the queue does not take."""
+        deployment, sqs = self._connection.deployment, self._connection.sqs
+        for start in range(0, len(lost), SQS_ENTRIES):
+            answer = sqs.send_message_batch(
+                QueueUrl=deployment.uploads_queue_url,
+                Entries=[
+                    {"Id": str(number), "MessageBody": event_of(deployment.uploads_bucket_name, one)}
+                    for number, one in enumerate(lost[start : start + SQS_ENTRIES])
+                ],
+            )
+            if answer.get("Failed"):
+                code = answer["Failed"][0].get("Code", "")
+                raise Problem(f"The queue took only some of the messages ({code}).", "Run the command again.")
+
+    def _without_row(self, versions: Sequence[Lost]) -> list[Lost]:
+        ids = {one: layout.upload_id(one.key, one.version_id) for one in versions}
+        rows = self._connection.index.get_many(ids.values())
+        moving = {
+            upload_id
+            for upload_id, row in rows.items()
+            if row.status != Status.RECEIVED or moment_of(row.updated_at) >= self._before
+        }
+        return [one for one in versions if ids[one] not in moving]
+
+
+def event_of(bucket: str, lost: Lost) -> str:
+    """The message that S3's "Object Created" event would be."""
+    s3_object = {"key": lost.key, "size": lost.size, "version-id": lost.version_id}
+    return json.dumps({"time": lost.time, "detail": {"bucket": {"name": bucket}, "object": s3_object}})
