@@ -44,7 +44,7 @@ IN_EVERY_OBJECT = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "FilterType", "PatientPosition", "ImageType"),
     *("PatientSex", "PatientAge", "StudyDate", "IssuerOfPatientID", "InstitutionName", "WindowCenter"),
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
-    *("ExposureTime", "Exposure", "GantryDetectorTilt"),
+    *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation"),
 )
 """Elements that may hold any text, and the object is read all the same."""
 
