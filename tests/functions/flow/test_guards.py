@@ -238,8 +238,8 @@ GUARDS: dict[str, Guard] = {
     ),
     "what was stopped together is not read together again": Guard(
         f"{FLOW}/test_collecting.py",
-        "functions/flow/collecting.py",
-        "stopped=job.status == JobStatus.STOPPED,",
+        "functions/flow/settling.py",
+        "stopped=stopped,",
         "stopped=False,",
     ),
     "candidates are written before the batch is open": Guard(
