@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ UNCUT = 500
 """Columns of a table that is written to a file or a pipe."""
 LINE_SECONDS = 5.0
 """Progress that is written to a file or a pipe says something new at most this often."""
-FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n\0]")
-"""How a text begins that a spreadsheet would compute (OWASP, CSV injection), also in full width."""
+FORMULA = re.compile(r"(^|[;,|\t\r\n])[\s\0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n\0]")
+"""A text that a spreadsheet would compute, in whole or behind what it may take for a separator (OWASP)."""
 STATUS_STYLE = {
     "Pending": "yellow",
     "Batched": "cyan",
@@ -106,7 +107,7 @@ def print_csv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]], *, raw
         if not isinstance(value, str):
             return value
         shown = printable(value) if sys.stdout.isatty() else value
-        return f"'{shown}" if FORMULA.match(value) and not raw else shown
+        return f"'{shown}" if FORMULA.search(_visible(value)) and not raw else shown
 
     writer = csv.DictWriter(sys.stdout, columns, restval="", extrasaction="ignore")
     writer.writeheader()
@@ -130,6 +131,11 @@ def print_table(
     with console.capture() as capture:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def _visible(text: str) -> str:
+    """Return ``text`` without characters of format, which a spreadsheet passes over."""
+    return "".join(one for one in text if unicodedata.category(one) != "Cf")
 
 
 def printable_lines(text: str) -> str:

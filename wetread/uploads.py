@@ -22,6 +22,7 @@ SINGLE_PUT_BYTES = 64 * 1024**2
 NOT_OBJECTS = frozenset({"manifest.json", "DICOMDIR"})
 """Files that accompany DICOM objects in a folder, and are none that could be read."""
 LONGEST_KEY = 1024
+MOST_READ_BYTES = 256 * 1024**2  # of a file that is answered without being uploaded; a request holds far less
 UNVERSIONED = "null"  # how S3 itself calls the version of an object in a bucket that keeps none
 
 
@@ -64,7 +65,8 @@ def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
 
     Hidden files, NOT_OBJECTS and whatever is no regular file are left out of folders: a link in a folder from elsewhere
     may lead to any file of this machine, and a pipe blocks its reader. A file that is named itself is always sent, also
-    by a link. Raises ConfigProblem for a path that does not exist or is no file, nothing to send, two files with one
+    by a link within its folder; a shell's ``*`` names links as well, so one that leads out of it is refused. Raises
+    ConfigProblem for a path that does not exist, is no file or leads elsewhere, nothing to send, two files with one
     key, or a key too long for S3.
     """
     sources: list[Source] = []
@@ -82,14 +84,34 @@ def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
                     irregular.append(file)
                 else:
                     sources.append(Source(file, _key(prefix, name, file.relative_to(path).as_posix())))
-        elif path.is_file():
-            sources.append(Source(path, _key(prefix, path.name)))
         else:
-            raise ConfigProblem(f"{str(path)!r} is a pipe or a device.", "Submit regular files or folders.")
+            _check_named(path)
+            sources.append(Source(path, _key(prefix, path.name)))
     if not sources:
         raise ConfigProblem("There is nothing to submit: no DICOM object lies below the given paths.", "Check them.")
     check_keys(sources)
     return Plan(tuple(sources), tuple(skipped), tuple(irregular))
+
+
+def _check_named(path: Path) -> None:
+    """Raise ConfigProblem for a named path that is no file, or a link to a file outside of its folder."""
+    if not path.is_file():
+        raise ConfigProblem(f"{str(path)!r} is a pipe or a device.", "Submit regular files or folders.")
+    if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+        raise ConfigProblem(
+            f"{str(path)!r} is a link that leads out of its folder, to {str(path.resolve())!r}.",
+            "If that file is meant, name it.",
+        )
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file of at most MOST_READ_BYTES; raise ConfigProblem for anything else."""
+    if not path.is_file():
+        raise ConfigProblem(f"{str(path)!r} is no regular file.", "Name a DICOM file.")
+    size = path.stat().st_size
+    if size > MOST_READ_BYTES:
+        raise ConfigProblem(f"{str(path)!r} has {size:,} bytes; {MOST_READ_BYTES:,} are read.", "Name a DICOM slice.")
+    return path.read_bytes()
 
 
 def upload(

@@ -150,7 +150,7 @@ def _values(data: bytes, at: int, implicit: bool, little_endian: bool, steps: It
     for element in elements(data, at, implicit=implicit, little_endian=little_endian, steps=steps):
         if element.tag in PIXEL_TAGS:
             return values
-        if element.tag >> 16 >= PIXEL_GROUP:
+        if element.tag >> 16 > PIXEL_GROUP:  # a group length or an offset table stands before the pixels
             raise _no_pixel_data()
         _keep(values, data, element)
     raise _Ended

@@ -77,6 +77,12 @@ def test_csv_makes_formulas_harmless_unless_they_are_asked_for(capsys, formula) 
     assert next(csv.reader(io.StringIO(raw, newline=""))) == [formula, "-5", "cap"]
 
 
+@pytest.mark.parametrize("harmless", ["scans/a-b.dcm", "a+b", "1;2", "x@y", "a = b", "2026-11-28"])
+def test_csv_leaves_ordinary_texts_as_they_are(capsys, harmless) -> None:
+    console.print_csv(("Key",), [{"Key": harmless}], raw=False)
+    assert next(csv.reader(io.StringIO(capsys.readouterr().out.split("Key\r\n")[1]))) == [harmless]
+
+
 def test_csv_in_a_terminal_obeys_no_key(capsys, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     console.print_csv(("Key",), [{"Key": HOSTILE}], raw=True)

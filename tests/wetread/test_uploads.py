@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from functions.domain.layout import upload_id
 from wetread import uploads
 from wetread.problems import ConfigProblem
-from wetread.uploads import Source, files_below, plan, upload
+from wetread.uploads import Source, files_below, plan, read_file, upload
 
 
 @pytest.fixture
@@ -58,6 +58,24 @@ def test_links_and_pipes_in_a_folder_are_left_out_whatever_they_are_called(folde
     assert {path.name for path in found.irregular} == {"innocent.dcm", "near.dcm", "nowhere.dcm", "endless.dcm"}
     assert {path.name for path in files_below(folder)} >= {"b.dcm", "manifest.json"}
     assert not {path.name for path in files_below(folder)} & {"innocent.dcm", "endless.dcm", "nowhere.dcm"}
+
+
+def test_a_named_link_out_of_its_folder_is_refused_as_a_shell_names_links_too(folder, tmp_path) -> None:
+    (tmp_path / "secret.txt").write_text("a password")
+    (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(ConfigProblem, match="leads out of its folder"):
+        plan(sorted(folder.glob("*.dcm")))
+
+
+def test_only_regular_files_of_a_bounded_size_are_read(folder, monkeypatch) -> None:
+    assert read_file(folder / "b.dcm") == b"b.dcm"
+    os.mkfifo(folder / "endless.dcm")
+    for endless in (folder / "endless.dcm", Path("/dev/zero")):
+        with pytest.raises(ConfigProblem, match="no regular file"):
+            read_file(endless)
+    monkeypatch.setattr(uploads, "MOST_READ_BYTES", 4)
+    with pytest.raises(ConfigProblem, match="has 5 bytes"):
+        read_file(folder / "b.dcm")
 
 
 def test_a_pipe_is_never_waited_for(folder) -> None:

@@ -15,6 +15,7 @@ from wetread.connection import Connection
 from wetread.console import Bar, note, program, warn
 from wetread.endpoint import Hosting, Served
 from wetread.problems import ConfigProblem, Problem
+from wetread.uploads import read_file
 
 SERVERLESS_MB = ("1024", "2048", "3072", "4096", "5120", "6144")
 """What SageMaker offers."""
@@ -70,7 +71,7 @@ def invoke(session: Session, files: tuple[Path, ...], *, as_json: bool) -> None:
     with Bar("Asking", len(files)) as bar:
         found = []
         for file in files:
-            found.append(json.loads(endpoints.invoke(connection, file.read_bytes())))
+            found.append(json.loads(endpoints.invoke(connection, read_file(file))))
             bar.advance()
     answers.show(files, found, as_json=as_json)
 

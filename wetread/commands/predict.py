@@ -17,6 +17,7 @@ from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, note
 from wetread.local.container import Container, ContainerError, InvocationError
 from wetread.problems import ConfigProblem, Problem
+from wetread.uploads import read_file
 
 
 @click.command()
@@ -46,7 +47,7 @@ def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
         with Bar("Predicting", len(files)) as bar, Container(artifact) as container:
             found = []
             for file in files:
-                found.append(json.loads(container.invoke(file.read_bytes())))
+                found.append(json.loads(container.invoke(read_file(file))))
                 bar.advance()
             return found
     except (ContainerError, InvocationError) as error:
