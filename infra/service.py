@@ -14,6 +14,7 @@ from infra.key_watch import KeyWatch
 from infra.model import Model
 from infra.monitoring import Monitoring
 from infra.notices import Notices
+from infra.people import People
 from infra.storage import Storage
 from infra.training import Training
 
@@ -80,6 +81,17 @@ class Service(Stack):
             },
             queues=queues,
         )
+        self.people = People(
+            self,
+            "People",
+            service=config.service_name,
+            storage=self.storage,
+            model=self.model,
+            training=self.training,
+            tick=self.batch.tick,
+            dead_letters=[queue.dead_letters.queue_arn for queue in queues.values()],
+            hides_keys=config.keys == "hashed",
+        )
         keys = [self.storage.key, self.intake.patient_key]
         if config.audit_trail:
             keys.append(self._keep_audit_trail(config).key)
@@ -112,6 +124,10 @@ class Service(Stack):
             "AlarmTopicArn": self.notices.topic_arn,
             "KeyTopicArn": self.key_watch.topic.topic_arn,
             "DashboardName": self.monitoring.dashboard.dashboard_name,
+            "UploaderPolicyArn": self.people.uploader.managed_policy_arn,
+            "ReaderPolicyArn": self.people.reader.managed_policy_arn,
+            "LabellerPolicyArn": self.people.labeller.managed_policy_arn,
+            "ApproverPolicyArn": self.people.approver.managed_policy_arn,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

@@ -52,6 +52,10 @@ OUTPUTS = {
     "InstanceType",
     "AlarmTopicArn",
     "KeyTopicArn",
+    "UploaderPolicyArn",
+    "ReaderPolicyArn",
+    "LabellerPolicyArn",
+    "ApproverPolicyArn",
     "DashboardName",
 }
 SETTINGS = {
