@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test check thorough format drill cdk-local clean
+.PHONY: setup demo test check thorough format audit sbom drill cdk-local clean
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt infra/layer.lock
@@ -35,6 +35,14 @@ thorough: setup
 format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+# Known vulnerabilities of what is pinned, by the advisories in tests/advisories.json.
+audit: setup
+	@$(BIN)/python -m tests.audit
+
+# Bills of materials of the image and of the functions' layer, in build/sbom/.
+sbom: setup
+	@$(BIN)/python -m tests.sbom
 
 # Faults on a running local cloud of its own: what was seen, what was lost, and how long it took.
 drill: setup

@@ -83,6 +83,7 @@ class StageConfig:
     min_acquisition_gain: float = 0.1
     approval: str = "auto"  # manual: a person approves what passed the gate
 
+    report_pictures: str = "if_no"  # of BurnedInAnnotation; unless_yes: also where it is absent; never
     quantise: bool = True  # a form in 8-bit integers may serve, where it is proved; otherwise fp32 only
 
     # The jobs of a retraining: training on the one kind of host; audit, optimisation and evaluation on the other.

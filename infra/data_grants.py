@@ -53,9 +53,12 @@ class DataGrants(Construct):
         allow_key(grantee, self.key, WRITE)
 
     def grant_delete_copies(self, grantee: iam.IGrantable) -> None:
-        """May delete the pinned copies of uploads and what jobs answered about them, and no other object."""
-        for prefix in (INSTANCES, OUTPUTS):
-            self._allow_objects(grantee, self.work, prefix, "s3:DeleteObject")
+        """May delete the pinned copies of uploads, and no other object."""
+        self._allow_objects(grantee, self.work, INSTANCES, "s3:DeleteObject")
+
+    def grant_delete_outputs(self, grantee: iam.IGrantable) -> None:
+        """May delete what transform jobs answered about uploads, and no other object."""
+        self._allow_objects(grantee, self.work, OUTPUTS, "s3:DeleteObject")
 
     def grant_write_manifests(self, grantee: iam.IGrantable) -> None:
         """May write the documents of batches, and read them again."""

@@ -97,7 +97,8 @@ class JobRequests:
         champion = "$snapshot.Champion.ArtifactUri ? $input('champion', 'S3Prefix', $snapshot.Champion.ArtifactUri)"
         request = self._processing("evaluate", "evaluation", [_SNAPSHOT, _SLICES, candidate, champion])
         request["AppSpecification"]["ContainerArguments"] = jsonata(
-            "$append(['evaluate', '--candidate-sha256', $candidateSHA256], "
+            f"$append(['evaluate', '--report-pictures', '{self._config.report_pictures}', "
+            "'--candidate-sha256', $candidateSHA256], "
             "$snapshot.Champion.ArtifactUri ? ['--champion-sha256', $snapshot.Champion.ArtifactSHA256] : [])"
         )
         return request

@@ -32,6 +32,7 @@ CHOICES = {
     "conformance": ("strict", "repair"),
     "approval": ("auto", "manual"),
     "keys": ("plain", "hashed"),
+    "report_pictures": ("if_no", "unless_yes", "never"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 FRACTION = (0.0, 1.0)

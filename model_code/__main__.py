@@ -68,10 +68,7 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
             lambda: _say(optimise(container.processing, quantise=not options.fp32_only), container), container.message
         )
     elif options.command == "evaluate":
-        from model_code.evaluation.command import evaluate
-
-        digests = {"candidate_sha256": options.candidate_sha256, "champion_sha256": options.champion_sha256}
-        _told(lambda: evaluate(container.processing, **digests), container.message)
+        _told(lambda: _evaluate(container, options), container.message)
     elif options.command == "pack":
         from model_code.packing import pack
 
@@ -99,6 +96,18 @@ def _say(message: str, container: Container) -> None:
     container.message.write_text(message, encoding="utf-8")
 
 
+def _evaluate(container: Container, options: argparse.Namespace) -> None:
+    from model_code.evaluation.command import evaluate
+    from model_code.evaluation.pictures import ReportPictures
+
+    evaluate(
+        container.processing,
+        candidate_sha256=options.candidate_sha256,
+        champion_sha256=options.champion_sha256,
+        pictures=ReportPictures(options.report_pictures),
+    )
+
+
 def _check(archive: Path) -> None:
     from model_code.inference import model_fn
     from model_code.packing import unpack
@@ -120,6 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     measuring = commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
     measuring.add_argument("--candidate-sha256", required=True, help="the digest of the candidate's model.tar.gz")
     measuring.add_argument("--champion-sha256", default="", help="the digest of the champion's, if there is one")
+    measuring.add_argument(
+        "--report-pictures",
+        choices=("if_no", "unless_yes", "never"),
+        default="if_no",
+        help="show worst cases only if BurnedInAnnotation is NO, unless it is YES, or never",
+    )
     pack = commands.add_parser("pack", help="pack a model folder as model.tar.gz")
     pack.add_argument("folder", type=Path)
     pack.add_argument("archive", type=Path)

@@ -26,7 +26,6 @@ KEY = "key"
 CANARY: Mapping[str, str] = {
     "PatientName": "Kanarïe-Qwx^Zwëlda",
     "PatientID": "QWX/CANARY 4711",
-    "IssuerOfPatientID": "QWXISSUER Zweldaklinik",
     "PatientBirthDate": "19210913",
     "AccessionNumber": "QWXACC<0815>",
     "PatientAddress": "Qwxgasse 17 & 19",
@@ -45,7 +44,7 @@ IN_EVERY_OBJECT = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "FilterType", "PatientPosition", "ImageType"),
     *("PatientSex", "PatientAge", "StudyDate", "IssuerOfPatientID", "InstitutionName", "WindowCenter"),
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
-    *("ExposureTime", "Exposure", "GantryDetectorTilt"),
+    *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation"),
 )
 """Elements that may hold any text, and the object is read all the same."""
 

@@ -1,4 +1,6 @@
-"""The hashes of what is deployed; `python -m tests.locks` asks PyPI and writes both locks.
+"""The hashes of what is deployed; `python -m tests.locks` asks the package index and writes both locks.
+
+Which index that is, pip knows (PIP_INDEX_URL, `pip config`); it must answer in JSON, as PyPI does.
 
 model_code/requirements.lock is what the image installs, infra/layer.lock what `make setup` installs first, since the
 functions' layer is copied from there. Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed,
@@ -9,19 +11,19 @@ build of it, from which index, is the stage's choice, and PyPI's brings CUDA pac
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
-
-from infra.layer import DISTRIBUTIONS
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "model_code/requirements.txt"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOCK = ROOT / "model_code/requirements.lock"
 LAYER_LOCK = ROOT / "infra/layer.lock"
-INDEX = "https://pypi.org/simple/"
 AS_JSON = "application/vnd.pypi.simple.v1+json"  # PEP 691
 FITS = re.compile(r"-(any|manylinux\w*_(x86_64|aarch64)[.\w]*)\.whl$")
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([\w.]+)$", re.MULTILINE)
@@ -42,6 +44,8 @@ def pins(path: Path) -> dict[str, str]:
 
 def of_layer() -> dict[str, str]:
     """The exact versions of what the functions' layer has, by normal name."""
+    from infra.layer import DISTRIBUTIONS  # which starts the CDK
+
     tested = pins(CONSTRAINTS)
     return {name: tested[name] for name in map(normal, DISTRIBUTIONS)}
 
@@ -63,9 +67,17 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def hashes_of(name: str, version: str) -> list[str]:
+def index_of_pip() -> str:
+    """The URL of the index that pip asks: what it is configured with, or its own default."""
+    command = [sys.executable, "-m", "pip", "download", "--help"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "1000"})
+    (found,) = re.findall(r"--index-url .*\(default (\S+?)/?\)", shown.stdout)
+    return str(found)
+
+
+def hashes_of(index: str, name: str, version: str) -> list[str]:
     """The SHA-256 of each fitting wheel of a version that was not taken back."""
-    request = urllib.request.Request(f"{INDEX}{name}/", headers={"Accept": AS_JSON})
+    request = urllib.request.Request(f"{index}/{name}/", headers={"Accept": AS_JSON})
     with urllib.request.urlopen(request) as answer:
         files: list[dict[str, Any]] = json.load(answer)["files"]
     wheels = [one for one in files if one["filename"].split("-")[1] == version and FITS.search(one["filename"])]
@@ -74,11 +86,11 @@ def hashes_of(name: str, version: str) -> list[str]:
 
 def write(lock: Path, head: str, wanted: dict[str, str]) -> None:
     """Write one lock; a package without a fitting wheel ends it."""
-    lines = [head]
+    lines, index = [head], index_of_pip()
     for name, version in wanted.items():
-        hashes = hashes_of(name, version)
+        hashes = hashes_of(index, name, version)
         if not hashes:
-            raise SystemExit(f"PyPI has no wheel of {name} {version} for Linux")
+            raise SystemExit(f"{index} has no wheel of {name} {version} for Linux")
         lines.append(" \\\n    ".join([f"{name}=={version}", *(f"--hash=sha256:{one}" for one in hashes)]) + "\n")
     lock.write_text("".join(lines))
 

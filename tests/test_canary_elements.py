@@ -23,6 +23,7 @@ from model_code.audit.acquisition import Unit, acquisition, read_tags
 from model_code.elements import read_elements
 from model_code.evaluation.attributes import KEYWORDS as SUBGROUPS
 from model_code.evaluation.attributes import read_attributes
+from model_code.evaluation.pictures import KEYWORD, burned_in
 from model_code.inference import input_fn, output_fn, predict_fn
 from tests.canary import AS, IN_AN_OBJECT_EACH, IN_EVERY_OBJECT, KNOWN, Search, number_of, planted, spoilt
 from tests.fakes.world import World
@@ -72,7 +73,7 @@ def test_the_leak_test_knows_every_element_that_a_reader_reads() -> None:
 
 
 def test_the_readers_are_found_by_their_own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {"TransferSyntaxUID", "SOPInstanceUID", "PatientBirthDate", "KVP", "HighBit"} <= read()
+    assert {"TransferSyntaxUID", "SOPInstanceUID", "PatientBirthDate", "KVP", "HighBit", KEYWORD} <= read()
     monkeypatch.setattr(header, "KEYWORDS", (*header.KEYWORDS, "StudyID"))
     monkeypatch.setattr("model_code.evaluation.answering.KEYWORDS", (*SUBGROUPS, "ProtocolName"))
     assert read() - KNOWN == {"StudyID", "ProtocolName"}
@@ -140,9 +141,9 @@ def test_no_row_no_answer_and_no_subgroup_repeats_a_text_of_an_object(name: str)
     answer = output_fn(predict_fn(input_fn(body, "application/dicom"), StubModel()), "")  # type: ignore[arg-type]
     subgroups: Any = {}
     if name == "sound":
-        read = read_elements(body, {*SUBGROUPS, *ACQUISITION})
+        read = read_elements(body, {*SUBGROUPS, *ACQUISITION, KEYWORD})
         units = [Unit(read_tags(read), label) for label in ("a", "a", "b", "b")]
-        subgroups = [dict(read_attributes(read)), acquisition(units, list("1234"), ["a", "b"], 0)]
+        subgroups = [dict(read_attributes(read)), acquisition(units, list("1234"), ["a", "b"], 0), burned_in(read)]
     for told in (json.dumps(asdict(row), default=str).encode(), answer, json.dumps(subgroups).encode()):
         assert SEARCH.traces(told) == set(), told[:300]
         assert len(told) < 4000

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from functions.aws.index import Index, IndexName
-from functions.aws.objects import read_head
+from functions.aws.objects import read_head, refusals
 from functions.aws.patients import Patients
 from functions.domain import instance as instances
 from functions.domain.errors import Refusal
@@ -163,8 +163,13 @@ def _readings(text: str) -> set[str]:
 
 def identity_of(client: S3Client, bucket: str, key: str, version_id: str, size: int) -> Identity | None:
     """What an object version says of whom it is; None for one that is gone, or has no readable header."""
+
+    def head(length: int) -> bytes:
+        with refusals(client, bucket, key, version_id, data_key_arn=""):
+            return read_head(client, bucket, key, version_id, length)
+
     try:
-        header = header_of(lambda length: read_head(client, bucket, key, version_id, length), size)
+        header = header_of(head, size)
         described = instances.describe(header)
     except Refusal:
         return None

@@ -7,16 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import ClientError
 
-# What AWS answers to a request that it will never take: an item over 400 KB, a key that is not there.
-REPEATING = frozenset(
-    {
-        *("ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException"),
-        *("NoSuchKey", "NoSuchVersion", "404", "InvalidRange", "InvalidRequest", "InvalidArgument"),
-        *("InvalidObjectState", "EntityTooLarge", "KeyTooLongError", "MethodNotAllowed", "MalformedXML"),
-    }
-)
 _serializer = TypeSerializer()
 _deserializer = TypeDeserializer()
 
@@ -44,16 +36,6 @@ def error_code(error: ClientError) -> str:
 def is_condition_failed(error: ClientError) -> bool:
     """Whether a conditional write found its condition false: somebody else was first."""
     return error_code(error) == "ConditionalCheckFailedException"
-
-
-def is_trouble(error: Exception) -> bool:
-    """Whether an error may be AWS's own or the account's, and pass: throttling, a lost connection, a permission.
-
-    The others repeat, whenever the same is tried again: a request that AWS finds invalid, a document that is not there.
-    """
-    if isinstance(error, ClientError):
-        return error_code(error) not in REPEATING
-    return isinstance(error, BotoCoreError | OSError) and not isinstance(error, ParamValidationError)
 
 
 def _with_decimals(value: Any) -> Any:

@@ -2,22 +2,15 @@
 
 Trouble is what would befall any object: throttling, an error inside AWS, a lost connection, credentials, a right that
 the role has lost, a table, bucket or key of the service that is gone or disabled. It says nothing of the upload, so it
-is tried again for as long as the queue keeps the message, and never ends as a refusal. Any other error may be the
-object's own doing, known or not, and ends after a few tries.
+is tried again for as long as the queue keeps the message, and never ends as a refusal. So is a request that found no
+way to AWS. Any other error may be the object's own doing, known or not, and ends after a few tries.
 """
 
 from __future__ import annotations
 
 import re
 
-from botocore.exceptions import (
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from functions.aws.items import error_code
 
@@ -32,6 +25,7 @@ INSIDE_AWS = frozenset(
     {
         *("InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable", "Busy", "OperationAborted"),
         *("RequestTimeout", "RequestTimeoutException", "RequestTimeTooSkewed", "PriorRequestNotComplete"),
+        *("TransactionConflictException", "ReplicatedWriteConflictException", "ConditionalRequestConflict"),
         *("DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException", "503", "500"),
     }
 )
@@ -52,15 +46,6 @@ SERVICE_CHANGED = frozenset(
 )
 CODES = THROTTLED | INSIDE_AWS | CREDENTIALS | SERVICE_CHANGED
 OF_KMS = "KMS."  # S3's own prefix for what KMS told it
-CLASSES = (
-    HTTPClientError,
-    IncompleteReadError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ConnectionError,
-    TimeoutError,
-)
 TOO_MANY_REQUESTS = 429
 FIRST_OF_SERVERS = 500
 _NAME = re.compile(r"[A-Za-z0-9._]{1,64}")
@@ -69,7 +54,7 @@ _NAME = re.compile(r"[A-Za-z0-9._]{1,64}")
 def is_trouble(error: Exception) -> bool:
     """Whether an error is AWS's trouble, which would befall any object and is to be tried again."""
     if not isinstance(error, ClientError):
-        return isinstance(error, CLASSES)
+        return isinstance(error, BotoCoreError | OSError) and not isinstance(error, ParamValidationError)
     code = error_code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     by_status = status == TOO_MANY_REQUESTS or status >= FIRST_OF_SERVERS

@@ -2,6 +2,35 @@
 
 A job that is stopped has no outputs, and the uploads of a job wait for its slowest. So a job takes no more uploads than
 end in time even if each takes as long as the container allows.
+
+The protocol. Every step is a conditional write, and each can be repeated:
+
+===========  ============================  ===========  ===============  ============================================
+of a batch   event                         next         by               condition
+===========  ============================  ===========  ===============  ============================================
+none         rows wait, a slot is free     Claiming     dispatch, sweep  slot and batch are new, the day has jobs left
+Claiming     each candidate was asked      Ready        dispatch, sweep  Claiming: the fence closes behind the claims
+Ready        its job exists                Submitted    dispatch, sweep  Ready; a job's name is its batch's
+Ready        no room in the account        Ready        sweep            it keeps its slot and asks again
+Ready        it owns no row, has no job    Collected    dispatch, sweep  Ready
+Ready        its job is refused for good   Collected    dispatch, sweep  its rows are handed back first
+Submitted    its job ended                 Collected    collect, sweep   no row is left in it
+any of them  five tries to bring it on     Collected    sweep            no job runs; its rows are handed back
+===========  ============================  ===========  ===============  ============================================
+
+===========  ============================  ===========  ===============  ============================================
+of a row     event                         next         by               condition
+===========  ============================  ===========  ===============  ============================================
+none         taken in, or not served       Pending,     ingest           there is no row yet, or it is Received
+                                           Refused
+Pending      claimed                       Batched      dispatch, sweep  Pending, and the batch is Claiming
+Batched      an answer to its own bytes    Completed    collect, sweep   the batch holds it
+Batched      no answer                     Pending      collect, sweep   the batch holds it, and tries are left
+Batched      its tries are used            Failed       collect, sweep   the batch holds it
+Completed    its version was withdrawn     Pending      rescore          by that version, and seen unchanged
+all but      erased                        Erased       wetread erase    no batch holds it, and seen unchanged
+Batched
+===========  ============================  ===========  ===============  ============================================
 """
 
 from __future__ import annotations

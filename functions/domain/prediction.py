@@ -17,6 +17,7 @@ from functions.domain.errors import FailureCode, MalformedPrediction
 SCHEMA = "prediction/1"
 MOST_BYTES = 1024**2  # of an output; 1,000 classes with the longest names take a third of it
 MOST_VALUES = 10_000  # texts, numbers, lists and objects in a document: what bounds the memory that parsing takes
+MOST_NESTS = 100  # objects and lists, so that they nest no deeper than Python's JSON reader does
 MOST_NUMBERS = {"Probabilities": 1000, "TimingsMs": 100}
 SUM_TOLERANCE = 1e-3
 DECIMALS = 12  # of a probability; what is smaller is no information, and DynamoDB takes no number below 1e-130
@@ -105,6 +106,8 @@ def _load(body: bytes) -> Any:
         raise _malformed(f"it has more than {MOST_BYTES:,} bytes")
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:  # a value follows one of these, or a name
         raise _malformed(f"it has more than {MOST_VALUES:,} values")
+    if sum(map(body.count, (b"[", b"{"))) > MOST_NESTS:
+        raise _malformed(f"it has more than {MOST_NESTS} objects and lists")
     return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
 
 

@@ -18,9 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.batches import Batches
 from functions.aws.index import Index
-from functions.aws.items import is_trouble
 from functions.aws.jobs import Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
+from functions.aws.trouble import is_trouble
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.errors import FailureCode, MalformedDocument, MalformedPrediction

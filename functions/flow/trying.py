@@ -14,7 +14,7 @@ from datetime import datetime
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.batches import Batches
-from functions.aws.items import is_trouble
+from functions.aws.trouble import is_trouble
 from functions.domain.batch import Batch
 from functions.domain.row import moment_of, timestamp
 

@@ -10,6 +10,7 @@ from model_code.container import Processing
 from model_code.errors import EvaluationError
 from model_code.evaluation.answering import answer, load_model
 from model_code.evaluation.document import build
+from model_code.evaluation.pictures import ReportPictures
 from model_code.evaluation.report.page import render
 from model_code.evaluation.worst import worst_cases
 from model_code.snapshot import Split
@@ -19,7 +20,13 @@ DOCUMENT, REPORT = "evaluation.json", "report.html"
 log = logging.getLogger("model_code.evaluation")
 
 
-def evaluate(paths: Processing, *, candidate_sha256: str, champion_sha256: str = "") -> None:
+def evaluate(
+    paths: Processing,
+    *,
+    candidate_sha256: str,
+    champion_sha256: str = "",
+    pictures: ReportPictures = ReportPictures.IF_NO,
+) -> None:
     """Write evaluation.json and report.html; the digests (hex) are those of the model.tar.gz files that are expected.
 
     Raises SnapshotError, and EvaluationError when a model is another file, or cannot be loaded or measured: a champion
@@ -36,7 +43,8 @@ def evaluate(paths: Processing, *, candidate_sha256: str, champion_sha256: str =
     test, (candidate, *others) = answer(models, taken.labels, cases, paths.slices)
     champion = others[0] if others else None
     document = build(taken.digest, taken.seed, test, candidate, champion)
-    page = render(document, taken, test, candidate, champion, worst_cases(cases, test, candidate, paths.slices))
+    worst = worst_cases(cases, test, candidate, paths.slices, pictures)
+    page = render(document, taken, test, candidate, champion, worst, pictures)
     paths.evaluation.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, allow_nan=False, indent=1) + "\n"
     (paths.evaluation / DOCUMENT).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The test slices that the candidate is most wrong about, with a small picture of each."""
+"""The test slices that the candidate is most wrong about, with a small picture of each that may be shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model_code.dicom import decode, read_instance
+from model_code.dicom import KEYWORDS as PIXEL_KEYWORDS
+from model_code.dicom import decode
+from model_code.elements import Elements, read_elements
 from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.pictures import KEYWORD, BurnedIn, ReportPictures, burned_in
 from model_code.evaluation.report.png import encode
 from model_code.snapshot import Case
 from model_code.transforms import Preprocessing
@@ -21,17 +24,23 @@ PICTURE_SIZE = 224
 
 @dataclass(frozen=True)
 class WorstCase:
-    """One mistake: the manifest's ``line``, what it is and was taken for, both probabilities, and a PNG of it."""
+    """One mistake: the manifest's ``line``, what it is and was taken for, both probabilities, and a PNG of it.
+
+    ``picture`` is b"" where none may be shown.
+    """
 
     line: int
     truth: str
     predicted: str
     truth_probability: float
     predicted_probability: float
+    burned_in: BurnedIn
     picture: bytes
 
 
-def worst_cases(cases: Sequence[Case], test: TestSet, answers: Answers, folder: Path) -> list[WorstCase]:
+def worst_cases(
+    cases: Sequence[Case], test: TestSet, answers: Answers, folder: Path, pictures: ReportPictures
+) -> list[WorstCase]:
     """The mistakes with the least probability for the true class, the worst first, MOST of them at most.
 
     ``cases`` are those of ``test``, in its order; their files are in ``folder`` and could be decoded before.
@@ -41,19 +50,24 @@ def worst_cases(cases: Sequence[Case], test: TestSet, answers: Answers, folder: 
     of_predicted = answers.probabilities[rows, answers.predicted]
     mistakes = rows[answers.predicted != test.targets]
     worst = mistakes[np.argsort(of_truth[mistakes], kind="stable")][:MOST]
-    return [
-        WorstCase(
-            line=cases[index].line,
-            truth=test.labels[test.targets[index]],
-            predicted=test.labels[answers.predicted[index]],
-            truth_probability=float(of_truth[index]),
-            predicted_probability=float(of_predicted[index]),
-            picture=_picture(cases[index].read(folder)),
+    shown: list[WorstCase] = []
+    for index in worst.tolist():
+        elements = read_elements(cases[index].read(folder), {*PIXEL_KEYWORDS, KEYWORD})
+        stated = burned_in(elements)
+        shown.append(
+            WorstCase(
+                line=cases[index].line,
+                truth=test.labels[test.targets[index]],
+                predicted=test.labels[answers.predicted[index]],
+                truth_probability=float(of_truth[index]),
+                predicted_probability=float(of_predicted[index]),
+                burned_in=stated,
+                picture=_picture(elements) if pictures.allows(stated) else b"",
+            )
         )
-        for index in worst.tolist()
-    ]
+    return shown
 
 
-def _picture(body: bytes) -> bytes:
-    image = Preprocessing(image_size=PICTURE_SIZE).prepare(decode(read_instance(body)))[0]
+def _picture(elements: Elements) -> bytes:
+    image = Preprocessing(image_size=PICTURE_SIZE).prepare(decode(elements))[0]
     return encode((image * 255).round().byte().numpy())

@@ -14,7 +14,10 @@ import pytest
 from wetread.cli import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PLACEHOLDERS = {"FILE...": "file", "PATH...": "path", "FOLDER": ".", "VERSION": "1"}
 
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.locks import CONSTRAINTS, LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, locked, of_image, of_layer, pins
+from tests.locks import (
+    CONSTRAINTS,
+    LAYER_LOCK,
+    LOCK,
+    REQUIREMENTS,
+    ROOT,
+    index_of_pip,
+    locked,
+    of_image,
+    of_layer,
+    pins,
+    write,
+)
 
 
 @pytest.mark.parametrize(("lock", "wanted"), [(LOCK, of_image()), (LAYER_LOCK, of_layer())])
@@ -36,3 +55,59 @@ def test_the_image_installs_by_it_builds_nothing_and_checks_that_nothing_is_miss
     assert "--only-binary :all:" in torch_install
     assert f"torch=={pins(REQUIREMENTS)['torch']}" in torch_install
     assert "&& pip check" in dockerfile
+
+
+@contextmanager
+def index_of(files: list[dict[str, Any]]) -> Iterator[str]:
+    """A package index on loopback with one package; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/simple/a/" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps({"files": files}).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/simple"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/simple", "http://127.0.0.1:9/simple/"])
+def test_the_index_that_is_asked_is_pips(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", url)
+    assert index_of_pip() == "http://127.0.0.1:9/simple"
+
+
+def test_without_a_configuration_the_index_is_pips_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    assert index_of_pip().startswith("https://")
+
+
+def test_a_lock_has_the_wheels_of_the_version_that_linux_takes_and_that_were_not_taken_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = (
+        "a-1-py3-none-any",
+        "a-2-py3-none-any",
+        "a-2-cp312-cp312-win_amd64",
+        "a-2-cp312-cp312-manylinux_2_28_x86_64",
+    )
+    files = [
+        {"filename": f"{name}.whl", "hashes": {"sha256": f"{number}" * 64}, "yanked": False}
+        for number, name in enumerate(names)
+    ]
+    files.append(
+        {"filename": "a-2-cp311-cp311-manylinux_2_28_aarch64.whl", "hashes": {"sha256": "e" * 64}, "yanked": True}
+    )
+    with index_of(files) as url:
+        monkeypatch.setenv("PIP_INDEX_URL", url)
+        write(tmp_path / "lock", "# head\n", {"a": "2"})
+    assert locked(tmp_path / "lock") == {"a": ("2", ["1" * 64, "3" * 64])}

@@ -97,7 +97,7 @@ def test_what_is_measured_is_known_by_its_digest_and_not_by_its_place_alone(
 ) -> None:
     arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
     command = arguments["Evaluate"]["AppSpecification"]["ContainerArguments"]
-    assert command == ["evaluate", "--candidate-sha256", OPTIMISED_SHA256, *more]
+    assert command == ["evaluate", "--report-pictures", "if_no", "--candidate-sha256", OPTIMISED_SHA256, *more]
 
 
 def test_an_optimisation_that_does_not_say_what_it_wrote_ends_the_run(machine: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ def test_every_command_and_option_has_help(wetread, path, command) -> None:
 
 
 def test_the_commands_are_these() -> None:
-    of_service = {"up", "down", "submit", "results", "status", "doctor", "demo"}
+    of_service = {"up", "down", "submit", "results", "status", "doctor", "demo", "erase"}
     assert set(main.commands) == of_service | {"train", "runs", "model", "predict", "experiment", "endpoint"}
     of_models = {"list", "show", "register", "promote", "rollback", "rescore"}
     assert set(main.commands["model"].commands) == of_models  # type: ignore[attr-defined]

@@ -165,7 +165,6 @@ def test_to_look_changes_nothing_and_counts_each_kind() -> None:
         "delete markers": 1,
         "unfinished multipart uploads": 1,
         "pinned copies": 1,
-        "job outputs": 3,
         "result documents": 3,
         "rows": 5,
     }

@@ -176,7 +176,7 @@ def _described(acquisition: Acquisition, root: str, patient: int, number: int, p
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.Rows = dataset.Columns = size
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, scanner.bits, scanner.bits - 1
-    dataset.PixelRepresentation = int(scanner.signed)
+    dataset.PixelRepresentation, dataset.BurnedInAnnotation = int(scanner.signed), "NO"
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = scanner.intercept, 1, "HU"
     dataset.WindowCenter, dataset.WindowWidth = acquisition.window
     return dataset

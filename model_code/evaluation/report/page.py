@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model_code.evaluation import statistics
 from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import charts
 from model_code.evaluation.report.notes import notes
 from model_code.evaluation.resampling import COVERAGE, RESAMPLES
@@ -29,6 +30,7 @@ def render(
     candidate: Answers,
     champion: Answers | None,
     worst: Sequence[WorstCase],
+    pictures: ReportPictures,
 ) -> str:
     """Return the page as one HTML text that loads nothing; every text in it is escaped."""
     environment = Environment(
@@ -48,6 +50,7 @@ def render(
         reliability=charts.reliability("Confidence and accuracy", document["Candidate"]["Calibration"]["Bins"]),
         subgroups=_subgroups(document),
         worst=worst,
+        withheld=_withheld(worst, pictures),
         chance=1 / len(test.labels),
         by_patient=test.by_patient,
         resamples=RESAMPLES,
@@ -98,6 +101,18 @@ def _subgroups(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         subgroup | {"Champion": theirs[index] if theirs else None}
         for index, subgroup in enumerate(document["Candidate"]["Subgroups"])
     ]
+
+
+def _withheld(worst: Sequence[WorstCase], pictures: ReportPictures) -> str:
+    """How many pictures were left out and why, as a sentence; "" when all are there."""
+    left_out = [one.burned_in for one in worst if not one.picture]
+    if not left_out:
+        return ""
+    start = f"{len(left_out)} of {len(worst)} pictures are left out (report_pictures is {pictures})"
+    if pictures is ReportPictures.NEVER:
+        return f"{start}."
+    causes = ", ".join(f"{value} in {left_out.count(value)}" for value in BurnedIn if value in left_out)
+    return f"{start}: BurnedInAnnotation {causes}."
 
 
 def _data_uri(picture: bytes) -> str:

@@ -23,7 +23,7 @@ from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, TROUBLE_SECONDS
 from functions.settings import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
-from tests.fakes.world import RESULTS, WORK, World, answer
+from tests.fakes.world import RESULTS, WEIGHTS_SHA256, WORK, World, answer
 
 RECEIVES = 5
 VISIBILITY_MINUTES = 30
@@ -307,7 +307,7 @@ def test_an_item_that_is_no_row_hides_no_other() -> None:
 def test_a_result_that_is_there_already_and_is_none_ends_its_upload_alone() -> None:
     world, _ = arrived(3)
     sha = hashlib.sha256(ct(SOPInstanceUID="1.2.0")).hexdigest()
-    key = layout.prediction_key(layout.prediction_id(sha, "wetread/1", "cd" * 32))
+    key = layout.prediction_key(layout.prediction_id(sha, "wetread/1", WEIGHTS_SHA256))
     world.s3.objects[RESULTS, key] = b'{"Class": {}, "Probabilities": []}'
     Minutes(world).run(60)
     statuses = sorted(row.status for row in world.rows())

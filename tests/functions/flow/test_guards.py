@@ -63,25 +63,25 @@ GUARDS: dict[str, Guard] = {
         '"attribute_not_exists(Nothing) OR #Status = :received"',
     ),
     "a try is counted before its object is touched": Guard(
-        f"{FLOW}/test_intake.py",
+        f"{FLOW}/test_untaken.py",
         "functions/flow/intake.py",
         "if delivery > 1:",
         "if delivery > 99:",
     ),
     "an upload whose tries are used is not read again": Guard(
-        f"{FLOW}/test_intake.py",
+        f"{FLOW}/test_untaken.py",
         "functions/flow/intake.py",
         "        if tries >= MOST_TRIES:\n            return self._written(self._given_up(event, known.code if",
         "        if tries >= 99:\n            return self._written(self._given_up(event, known.code if",
     ),
     "AWS's trouble costs an upload no try": Guard(
-        f"{FLOW}/test_intake.py",
+        f"{FLOW}/test_untaken.py",
         "functions/flow/intake.py",
         "tries += not is_trouble(error)",
         "tries += 1",
     ),
     "a message is begun only while there is time": Guard(
-        f"{FLOW}/test_intake.py",
+        f"{FLOW}/test_untaken.py",
         "functions/messages.py",
         "if seconds_left() < seconds_needed:",
         "if False:",
@@ -129,10 +129,10 @@ GUARDS: dict[str, Guard] = {
         'ConditionExpression="BatchId = :batch OR attribute_exists(Id)"',
     ),
     "retries never share a job with new uploads": Guard(
-        f"{FLOW}/test_protocol.py",
+        "tests/functions/domain/test_batch.py",
         "functions/domain/batch.py",
-        "[row for row in oldest_first if row.retry_group == group]",
-        "[row for row in oldest_first if row.retry_group == group or group]",
+        "if row.retry_group != group:",
+        "if not group and row.retry_group != group:",
     ),
     "an upload that is read again has a copy of its own": Guard(
         f"{FLOW}/test_rescoring.py",
@@ -177,7 +177,7 @@ GUARDS: dict[str, Guard] = {
         """f"#Status IN ({', '.join(among)}) OR attribute_exists(Id)\"""",
     ),
     "a document that is written once stays": Guard(
-        f"{FLOW}/test_snapshotting.py",
+        f"{FLOW}/test_collecting.py",
         "functions/aws/objects.py",
         ', IfNoneMatch="*"',
         "",
@@ -238,8 +238,8 @@ GUARDS: dict[str, Guard] = {
     ),
     "what was stopped together is not read together again": Guard(
         f"{FLOW}/test_collecting.py",
-        "functions/flow/collecting.py",
-        "stopped=job.status == JobStatus.STOPPED,",
+        "functions/flow/settling.py",
+        "stopped=stopped,",
         "stopped=False,",
     ),
     "candidates are written before the batch is open": Guard(

@@ -16,7 +16,7 @@ DAY = 86_400
 
 
 def keeping(world: World) -> World:
-    for part in (world.intake, world.collecting):
+    for part in (world.intake, world.collecting.settling):
         object.__setattr__(part, "kept_days", 30)
     return world
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore import exceptions
 
 from functions import ingest
 from functions.domain.errors import RefusalCode
@@ -115,6 +116,29 @@ def test_trouble_of_aws_never_ends_as_a_refusal(operation: str, code: str) -> No
     world = failing(operation, client_error(code))
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert (row.status, row.code) == (Status.RECEIVED, code)
+
+
+NO_WAY = {"endpoint_url": "https://s3", "error": "no route", "request": None, "name": "x", "msg": "x"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.EndpointConnectionError(**NO_WAY),
+        exceptions.ConnectTimeoutError(**NO_WAY),
+        exceptions.ReadTimeoutError(**NO_WAY),
+        exceptions.SSLError(**NO_WAY),
+        exceptions.ConnectionClosedError(**NO_WAY),
+        exceptions.ResponseStreamingError(**NO_WAY),
+        exceptions.NoCredentialsError(),
+        ConnectionResetError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_request_that_finds_no_way_to_aws_refuses_nobody(error: Exception) -> None:
+    world = failing("get_object", error)
+    row = redelivered(world, world.upload("a.dcm", ct()))
+    assert (row.status, row.code) == (Status.RECEIVED, type(error).__name__)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from model_code.evaluation import document as evaluating
 from model_code.evaluation.document import Answers, build
+from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report.page import number, render, signed, span
 from model_code.evaluation.worst import WorstCase
 from model_code.snapshot import Case, Snapshot, Split, SplitBy
@@ -79,6 +81,8 @@ def page(
     right: float = 0.8,
     name: str = "chest-ct",
     worst: int = 2,
+    left_out: Sequence[WorstCase] = (),
+    pictures: ReportPictures = ReportPictures.IF_NO,
     **given: Any,
 ) -> Page:
     snapshot = made_snapshot(patients, **given)
@@ -91,8 +95,8 @@ def page(
     candidate = made_answers(test.targets, right, name)
     other = made_answers(test.targets, 0.6, "former") if champion else None
     document = build(snapshot.digest, snapshot.seed, test, candidate, other)
-    mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, b"picture") for index in range(worst)]
-    return Page(render(document, snapshot, test, candidate, other, mistakes))
+    mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, BurnedIn.NO, b"picture") for index in range(worst)]
+    return Page(render(document, snapshot, test, candidate, other, [*mistakes, *left_out], pictures))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +116,7 @@ def test_nothing_in_its_style_is_fetched() -> None:
     snapshot, numbers = made_snapshot(6), np.repeat(np.arange(6), 2)
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, {})
     answers = made_answers(test.targets, 0.8)
-    html = render(build("d", 0, test, answers, None), snapshot, test, answers, None, [])
+    html = render(build("d", 0, test, answers, None), snapshot, test, answers, None, [], ReportPictures.IF_NO)
     assert not re.search(r"url\(|@import|https?://|@font-face", html)
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
@@ -157,6 +161,25 @@ def test_every_text_is_escaped() -> None:
     assert "<b>ACME & SONS</b>" in hostile.text
 
 
+def without_picture(*stated: BurnedIn) -> list[WorstCase]:
+    return [WorstCase(30 + index, "cap", "covid", 0.2, 0.7, one, b"") for index, one in enumerate(stated)]
+
+
+def test_it_says_how_many_pictures_were_left_out_and_why(whole: Page) -> None:
+    left_out = without_picture(BurnedIn.YES, BurnedIn.ABSENT, BurnedIn.ABSENT, BurnedIn.OTHER)
+    shown = page(left_out=left_out)
+    assert shown.text.count("No picture") == 4
+    assert "line 33" in shown.text, "a mistake without its picture is there all the same"
+    said = "is YES in 1, is absent in 2, has another value in 1."
+    assert f"4 of 6 pictures are left out (report_pictures is if_no): BurnedInAnnotation {said}" in shown.text
+    assert "left out" not in whole.text
+
+
+def test_a_stage_that_shows_no_picture_says_so() -> None:
+    shown = page(worst=0, left_out=without_picture(BurnedIn.NO), pictures=ReportPictures.NEVER)
+    assert "1 of 1 pictures are left out (report_pictures is never)." in shown.text
+
+
 def test_a_candidate_without_mistakes_has_no_worst_cases() -> None:
     assert "takes every test slice for what it is labelled" in page(right=1.0, worst=0).text
 
@@ -183,7 +206,7 @@ def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
     snapshot, numbers = made_snapshot(6), np.repeat(np.arange(4), 2)
     test = evaluating.TestSet(LABELS, numbers % 2, numbers, {})
     answers = made_answers(test.targets, 1.0)
-    found = Page(render(build("d", 0, test, answers, None), snapshot, test, answers, None, []))
+    found = Page(render(build("d", 0, test, answers, None), snapshot, test, answers, None, [], ReportPictures.IF_NO))
     assert found.count("svg", "plot") == 3
     assert "no curve" in found.text
     assert "undefined" in found.text

@@ -1,0 +1,43 @@
+"""Which slices a report may show: people pass reports on, and a slice may have a patient's name in its pixels."""
+
+from __future__ import annotations
+
+import enum
+
+from model_code.elements import Elements
+
+KEYWORD = "BurnedInAnnotation"
+
+
+class BurnedIn(enum.StrEnum):
+    """What an object says of text in its pixels (DICOM PS3.3 section C.7.6.1); a StrEnum so that a page may say it."""
+
+    NO = "is NO"
+    YES = "is YES"
+    ABSENT = "is absent"
+    OTHER = "has another value"
+
+
+class ReportPictures(enum.StrEnum):
+    """The stage's setting ``report_pictures``: which slices a report shows."""
+
+    IF_NO = "if_no"
+    UNLESS_YES = "unless_yes"
+    NEVER = "never"
+
+    def allows(self, burned_in: BurnedIn) -> bool:
+        """Whether the picture of a slice may be shown. A value that DICOM does not define is no reason to show one."""
+        return burned_in in _SHOWN[self]
+
+
+_SHOWN = {
+    ReportPictures.IF_NO: {BurnedIn.NO},
+    ReportPictures.UNLESS_YES: {BurnedIn.NO, BurnedIn.ABSENT},
+    ReportPictures.NEVER: set[BurnedIn](),
+}
+
+
+def burned_in(elements: Elements) -> BurnedIn:
+    """What the elements say, in one of four words; never the value itself, which may be any text."""
+    text = elements.text(KEYWORD)
+    return {"NO": BurnedIn.NO, "YES": BurnedIn.YES, "": BurnedIn.ABSENT}.get(text, BurnedIn.OTHER)
