@@ -189,7 +189,7 @@ GUARDS: dict[str, Guard] = {
         '"attribute_exists(UploadId) OR #Status = :completed AND ModelPackage = :package"',
     ),
     "only what the version completed is read again": Guard(
-        f"{FLOW}/test_protocol.py",
+        f"{FLOW}/test_rescoring.py",
         "functions/aws/index.py",
         '"#Status = :completed AND #ModelPackage = :package"',
         '"attribute_exists(UploadId) OR #Status = :completed AND #ModelPackage = :package"',
@@ -243,7 +243,7 @@ GUARDS: dict[str, Guard] = {
         "stopped=False,",
     ),
     "candidates are written before the batch is open": Guard(
-        f"{FLOW}/test_protocol.py",
+        f"{FLOW}/test_sweeping.py",
         "functions/flow/dispatching.py",
         "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])\n"
         "        return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None",
