@@ -39,6 +39,7 @@ class Batch(Construct):
             "Tick",
             key=storage.key,
             consumer_timeout=DISPATCH_TIMEOUT,
+            protect=config.protect_data,
             fifo_delay=Duration.seconds(config.tick_delay_seconds),
         )
         dispatch = self._dispatch_settings(config, storage)
@@ -62,7 +63,9 @@ class Batch(Construct):
             timeout=COLLECT_TIMEOUT,
             memory_size=COLLECT_MEMORY_MB,
         )
-        self.job_events = ReliableQueue(self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT)
+        self.job_events = ReliableQueue(
+            self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT, protect=config.protect_data
+        )
         self.job_events.feed(self.collect, batch_size=1)  # one message is one job of up to max_batch objects
         self._route_job_events()
         self.sweep = Function(

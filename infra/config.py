@@ -102,6 +102,10 @@ class StageConfig:
     results_kept_days: int = 0  # result documents, and rows from their end on
     keys: str = "plain"  # hashed: rows hide the keys of objects, which a table with grants of its own keeps
 
+    # Who read and changed what.
+    audit_trail: bool = False
+    audit_kept_days: int = 400  # nobody can shorten it for what is written already
+
     # When something goes wrong.
     max_attempts: int = 3
     stale_seconds: int = 180

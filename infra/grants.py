@@ -41,8 +41,10 @@ def allow(
     if bool(patterns) != bool(because):
         raise ValueError(f"A reason is expected for patterns, and for nothing else: {patterns or on}, {because!r}")
     iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(on), conditions=when)
+    # What has the statement in the template: a function's role, or a managed policy itself.
+    scope = grantee if isinstance(grantee, iam.ManagedPolicy) else cast("iam.Role", grantee.grant_principal)
     for arn in patterns:
-        acknowledge_wildcard(cast("iam.Role", grantee.grant_principal), arn, because=because)
+        acknowledge_wildcard(scope, arn, because=because)
 
 
 def allow_key(grantee: iam.IGrantable, key: kms.IKey, actions: tuple[str, ...]) -> None:

@@ -94,7 +94,14 @@ class Intake(Construct):
             timeout=TIMEOUT,
             memory_size=MEMORY,
         )
-        self.queue = ReliableQueue(self, "Uploads", key=storage.key, consumer_timeout=TIMEOUT, retry_alone=RETRIES)
+        self.queue = ReliableQueue(
+            self,
+            "Uploads",
+            key=storage.key,
+            consumer_timeout=TIMEOUT,
+            protect=config.protect_data,
+            retry_alone=RETRIES,
+        )
         # A bound, so that a burst of uploads leaves room in the account for the functions that make jobs of them.
         self.queue.feed(self.ingest, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
         created = events.Rule(

@@ -73,6 +73,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "uploads_kept_days": (0, LONGEST_KEPT_DAYS),
     "slices_kept_days": (0, LONGEST_KEPT_DAYS),
     "results_kept_days": (0, LONGEST_KEPT_DAYS),
+    "audit_kept_days": (1, 3_660),  # a mistake cannot be taken back; HIPAA asks for six years
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -25,6 +25,7 @@ class ReliableQueue(Construct):
     ``retry_alone`` puts ``retries`` between the two: a message whose batch was not answered for goes there after one
     try, and each of the next so many tries is an invocation for it alone. Whatever kills a function then takes no
     neighbours along.
+    With ``protect`` all outlive the stack: a dead letter may be all that is left of an upload.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ReliableQueue(Construct):
         *,
         key: kms.IKey,
         consumer_timeout: Duration,
+        protect: bool,
         fifo_delay: Duration | None = None,
         retry_alone: int = 0,
     ) -> None:
@@ -41,6 +43,7 @@ class ReliableQueue(Construct):
         self._key = key
         # SQS takes FifoQueue=true or nothing at all: false is refused.
         fifo = True if fifo_delay else None
+        removal = RemovalPolicy.RETAIN if protect else RemovalPolicy.DESTROY
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
@@ -49,6 +52,7 @@ class ReliableQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=Duration.days(14),
+            removal_policy=removal,
         )
         visibility = Duration.seconds(VISIBILITY_FACTOR * int(consumer_timeout.to_seconds()))
         self.retries: sqs.Queue | None = None
@@ -61,6 +65,7 @@ class ReliableQueue(Construct):
                 encryption_master_key=key,
                 enforce_ssl=True,
                 retention_period=Duration.days(4),
+                removal_policy=removal,
                 visibility_timeout=visibility,
                 dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=retry_alone),
             )
@@ -74,6 +79,7 @@ class ReliableQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=Duration.days(4),
+            removal_policy=removal,
             visibility_timeout=visibility,
             dead_letter_queue=sqs.DeadLetterQueue(queue=next_queue, max_receive_count=tries),
         )

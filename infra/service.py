@@ -5,13 +5,16 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, Fn, Stack
 from constructs import Construct
 
+from infra.audit_trail import AuditTrail
 from infra.batch import Batch
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
 from infra.intake import Intake
+from infra.key_watch import KeyWatch
 from infra.model import Model
 from infra.monitoring import Monitoring
 from infra.notices import Notices
+from infra.people import People
 from infra.storage import Storage
 from infra.training import Training
 
@@ -78,6 +81,21 @@ class Service(Stack):
             },
             queues=queues,
         )
+        self.people = People(
+            self,
+            "People",
+            service=config.service_name,
+            storage=self.storage,
+            model=self.model,
+            training=self.training,
+            tick=self.batch.tick,
+            dead_letters=[queue.dead_letters.queue_arn for queue in queues.values()],
+            hides_keys=config.keys == "hashed",
+        )
+        keys = [self.storage.key, self.intake.patient_key]
+        if config.audit_trail:
+            keys.append(self._keep_audit_trail(config).key)
+        self.key_watch = KeyWatch(self, "KeyWatch", keys=keys, email=config.alarm_email)
         outputs = {
             "UploadsBucketName": self.storage.uploads.bucket_name,
             "UploadsQueueUrl": self.intake.queue.queue.queue_url,
@@ -104,10 +122,26 @@ class Service(Stack):
             "PatientKeyId": self.intake.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,
             "AlarmTopicArn": self.notices.topic_arn,
+            "KeyTopicArn": self.key_watch.topic.topic_arn,
             "DashboardName": self.monitoring.dashboard.dashboard_name,
+            "UploaderPolicyArn": self.people.uploader.managed_policy_arn,
+            "ReaderPolicyArn": self.people.reader.managed_policy_arn,
+            "LabellerPolicyArn": self.people.labeller.managed_policy_arn,
+            "ApproverPolicyArn": self.people.approver.managed_policy_arn,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+    def _keep_audit_trail(self, config: StageConfig) -> AuditTrail:
+        storage = self.storage
+        return AuditTrail(
+            self,
+            "AuditTrail",
+            config=config,
+            buckets=[storage.uploads, storage.work, storage.results, storage.models, storage.training],
+            tables=[storage.index, storage.batches, storage.keys],
+            access_logs=storage.access_logs,
+        )
 
     def _grant_ingest(self, *, hides_keys: bool) -> None:
         ingest = self.intake.ingest

@@ -44,7 +44,7 @@ LOGS_USE_KEY = (
 class Storage(DataGrants):
     """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``, ``keys``.
 
-    ``key`` encrypts them all.
+    ``key`` encrypts them all, ``access_logs`` says who asked the buckets.
     """
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
@@ -52,7 +52,7 @@ class Storage(DataGrants):
         self._protect = config.protect_data
         self._removal = RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY
         self.key = self._data_key()
-        self._access_logs = self._access_log_bucket()
+        self.access_logs = self._access_log_bucket()
         self.uploads = self._bucket("Uploads", versioned=True)
         # The flag on the L1: the L2's event_bridge_enabled brings a custom resource with a Lambda function of its own.
         cfn_uploads = cast("s3.CfnBucket", self.uploads.node.default_child)
@@ -125,7 +125,7 @@ class Storage(DataGrants):
             "HIPAA.Security-S3DefaultEncryptionKMS",
             because="S3 delivers access logs only to buckets that it encrypts with its own keys.",
         )
-        _acknowledge_one_region(bucket)
+        acknowledge_one_region(bucket)
         return bucket
 
     def _bucket(self, name: str, *, versioned: bool) -> s3.Bucket:
@@ -139,7 +139,7 @@ class Storage(DataGrants):
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            server_access_logs_bucket=self._access_logs,
+            server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{name.lower()}/",
             removal_policy=self._removal,
             # Batch transform uploads in parts and leaves them behind when a job is stopped; so do people.
@@ -156,7 +156,7 @@ class Storage(DataGrants):
                 because="It holds copies of versions that another bucket keeps, and a patient's data must not pile up.",
             )
         self._deny_other_encryption(bucket)
-        _acknowledge_one_region(bucket)
+        acknowledge_one_region(bucket)
         return bucket
 
     def _deny_other_encryption(self, bucket: s3.Bucket) -> None:
@@ -269,7 +269,8 @@ def _text(name: str) -> dynamodb.Attribute:
     return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
 
 
-def _acknowledge_one_region(bucket: s3.Bucket) -> None:
+def acknowledge_one_region(bucket: s3.Bucket) -> None:
+    """Accept that a bucket has no replica."""
     acknowledge(
         bucket,
         "HIPAA.Security-S3BucketReplicationEnabled",

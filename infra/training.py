@@ -90,7 +90,9 @@ class Training(Construct):
             timeout=APPROVE_TIMEOUT,
             memory_size=512,
         )
-        self.approvals = ReliableQueue(self, "Approvals", key=storage.key, consumer_timeout=APPROVE_TIMEOUT)
+        self.approvals = ReliableQueue(
+            self, "Approvals", key=storage.key, consumer_timeout=APPROVE_TIMEOUT, protect=config.protect_data
+        )
         self.approvals.feed(self.approve, batch_size=1)
         self._route_approvals(config.service_name)
         self.workflow = Workflow(

@@ -21,12 +21,13 @@ from functions.domain import layout
 
 ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "tests" / "infra" / "questions.json"
-STORY = ("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py")
+STORY = ("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py")
 LOGICAL_ID = re.compile(r"[0-9A-F]{8}$")
 # What CloudFormation of the local cloud calls things: stack, logical id, a random end.
 NAME = re.compile(r"(?i)^wetread-(?P<id>[a-z0-9]+)-[0-9a-f]{13}(\.fifo)?$")
-# The part of a name that says which batch, run or version it is of.
-RUN = re.compile(r"(?<=/wetread)(-(?:train|audit|optimise|evaluate))?[-/].*")
+# The part of a name that says which batch, run or version it is of. There is one endpoint, of one name.
+RUN = re.compile(r"(?<=[/:]wetread)(?!-endpoint$)(-(?:train|audit|optimise|evaluate))?[-/].*")
+WORKFLOW = "wetread-training"
 OF_TEST = "/test"
 """How the session ends with which a test borrows a role, to ask for what the service does not."""
 OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
@@ -81,7 +82,19 @@ def _resource(arn: str) -> str:
     if name:
         return name + (f"/{rest}" if rest else "")
     whole = ":".join(parts)
+    if service == "states":
+        return _of_workflow(whole)
+    if service == "cloudformation":
+        whole = re.sub(r"(?<=/)[^/]*$", "…", whole)
     return f"arn:<AWS::Partition>:{service}:<AWS::Region>:<AWS::AccountId>:{RUN.sub(_shortened, whole)}"
+
+
+def _of_workflow(name: str) -> str:
+    kind, _, rest = name.partition(":")
+    machine = rest.partition(":")[0].replace(WORKFLOW, "<TrainingWorkflowStateMachine>")
+    if kind == "stateMachine":
+        return machine
+    return f"arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:{kind}:{machine}:…"
 
 
 def _shortened(found: re.Match[str]) -> str:

@@ -62,11 +62,12 @@ class Assembly:
         return {name: text(value) for name, value in variables.items()}
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        document = self.named("AWS::IAM::Policy", f"{role}RoleDefaultPolicy")["PolicyDocument"]
-        yield from document["Statement"]
+        policies = self.of_type("AWS::IAM::ManagedPolicy")
+        policy = policies.get(role) or self.named("AWS::IAM::Policy", f"{role}RoleDefaultPolicy")
+        yield from policy["PolicyDocument"]["Statement"]
 
     def permissions(self, role: str) -> set[tuple[str, str]]:
-        """All (action, resource) pairs of a function's role, or of the job role ("ModelJob")."""
+        """All (action, resource) pairs of a role ("ModelJob"), or of a policy for people ("PeopleReader")."""
         return {
             (action, text(resource))
             for statement in self.statements(role)

@@ -15,6 +15,7 @@ FUNCTIONS = (
 PROMOTERS = ("TrainingPromote", "TrainingApprove")
 WORKFLOW = "TrainingWorkflow"
 ROLES = (*FUNCTIONS, "ModelJob", "ModelEndpoint", "TrainingJob", WORKFLOW)
+PEOPLE = ("PeopleUploader", "PeopleReader", "PeopleLabeller", "PeopleApprover")
 SAGEMAKER = "arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>"
 OWN_JOBS = f"{SAGEMAKER}:transform-job/wetread-*"
 ARN = "arn:<AWS::Partition>:{}:<AWS::Region>:<AWS::AccountId>:{}"

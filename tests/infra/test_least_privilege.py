@@ -1,7 +1,7 @@
-"""Each statement of each role, taken away: something that the service asks in its end-to-end tests is denied then.
+"""Each statement of each role and of each policy for people, taken away: something is denied that is asked then.
 
-`questions.json` is what the local cloud's IAM was asked in those tests (`python -m benchmarks.least_privilege` writes
-it). What it is never asked is listed with the reason. That the running service fails then is seen by
+`questions.json` is what the local cloud's IAM was asked in the end-to-end tests (`python -m benchmarks.least_privilege`
+writes it). What it is never asked is listed with the reason. That the running service fails then is seen by
 `python -m benchmarks.least_privilege remove`.
 """
 
@@ -13,7 +13,9 @@ import pytest
 
 from tests.infra.conftest import Assembly
 from tests.infra.needs import Statement, allows, asked, is_needed, statements
-from tests.infra.permissions import ROLES
+from tests.infra.permissions import PEOPLE, ROLES
+
+EVERYBODY = (*ROLES, *PEOPLE)
 
 MISSING = "The local S3 says that an object is missing to everybody, AWS's only to those who may list the bucket."
 # Role, actions, and why the local cloud does not ask about them.
@@ -27,6 +29,7 @@ UNASKED = (
     ("IntakeIngest", "s3:ListBucket*", MISSING),
     ("TrainingSnapshot", "s3:ListBucket", MISSING),
     ("TrainingGate", "s3:ListBucket", MISSING),
+    ("PeopleApprover", "s3:ListBucket*", MISSING),
     ("ModelJob", "s3:ListBucket", "SageMaker may list what a manifest names; the local one reads it key by key."),
     ("*", "sqs:[!S]*", "The poller of an event source takes messages without the function's role."),
 )
@@ -44,14 +47,14 @@ def reasons(statement: Statement) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_the_story_asks_for_nothing_that_a_role_may_not(default: Assembly, role: str) -> None:
     policy = statements(default, role)
     assert asked(role)
     assert not [one for one in asked(role) if not allows(policy, one)]
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_without_any_one_statement_something_is_denied(default: Assembly, role: str) -> None:
     policy = statements(default, role)
     for statement in policy:
@@ -61,7 +64,7 @@ def test_without_any_one_statement_something_is_denied(default: Assembly, role: 
 def test_no_reason_is_left_over(default: Assembly) -> None:
     used = {
         why
-        for role in ROLES
+        for role in EVERYBODY
         for policy in [statements(default, role)]
         for statement in policy
         if not is_needed(statement, policy)

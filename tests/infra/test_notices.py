@@ -13,7 +13,7 @@ from infra.notices import Notices
 
 def test_alarms_may_publish_to_the_encrypted_topic_over_tls_only(default: Any) -> None:
     assert "KmsMasterKeyId" in default.named("AWS::SNS::Topic", "Notices")
-    (policy,) = default.of_type("AWS::SNS::TopicPolicy").values()
+    policy = default.named("AWS::SNS::TopicPolicy", "NoticesPolicy")
     denied, allowed = policy["PolicyDocument"]["Statement"]
     assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}

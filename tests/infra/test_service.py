@@ -51,6 +51,11 @@ OUTPUTS = {
     "JobNamePrefix",
     "InstanceType",
     "AlarmTopicArn",
+    "KeyTopicArn",
+    "UploaderPolicyArn",
+    "ReaderPolicyArn",
+    "LabellerPolicyArn",
+    "ApproverPolicyArn",
     "DashboardName",
 }
 SETTINGS = {
@@ -184,6 +189,7 @@ def test_data_outlives_the_stack_unless_the_stage_says_otherwise(default: Any, l
         "StorageTraining",
         "StorageKey",
         "IntakePatientKey",
+        *default.of_type("AWS::SQS::Queue"),
     ):
         assert default.resource(name)["DeletionPolicy"] == "Retain"
         assert local.resource(name)["DeletionPolicy"] == "Delete"

@@ -1,0 +1,147 @@
+"""Who read and changed what: a CloudTrail trail of a stage's data, into a bucket that nobody can delete from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import aws_cloudtrail as cloudtrail
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.config import StageConfig
+from infra.grants import arn_of
+from infra.review import acknowledge
+from infra.storage import NONCURRENT_KEPT, acknowledge_one_region
+
+CLOUDTRAIL = "cloudtrail.amazonaws.com"
+PREFIX = f"AWSLogs/{Aws.ACCOUNT_ID}/"
+# CloudTrail encrypts log files with a data key each; S3 decrypts to put in the parts of a large one.
+USES = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext")
+
+
+class AuditTrail(Construct):
+    """A trail of all data events of ``buckets`` and ``tables``, and of the management events that change something.
+
+    The latter are few, and have what the former do not: who lifted a bucket's policy, replaced a key's, attached a
+    permission, or stopped this trail. Reads among them would be mostly the use of keys, twice what the data events say.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: StageConfig,
+        buckets: Sequence[s3.IBucket],
+        tables: Sequence[dynamodb.ITable],
+        access_logs: s3.IBucket,
+    ) -> None:
+        super().__init__(scope, id_)
+        name = f"{config.service_name}-audit"
+        # By its name, since the policies of bucket and key must be there before it.
+        own = {"StringEquals": {"aws:SourceArn": arn_of(self, "cloudtrail", "trail", name)}}
+        self._cloudtrail = iam.ServicePrincipal(CLOUDTRAIL, conditions=own)
+        self.key = self._own_key()
+        self.bucket = self._locked_bucket(config.audit_kept_days, access_logs)
+        self._let_write()
+        self.trail = cloudtrail.CfnTrail(
+            self,
+            "Trail",
+            trail_name=name,
+            is_logging=True,
+            s3_bucket_name=self.bucket.bucket_name,
+            kms_key_id=self.key.key_arn,
+            enable_log_file_validation=True,
+            include_global_service_events=True,  # IAM's, which reach trails of us-east-1 only
+            is_multi_region_trail=False,
+            advanced_event_selectors=[
+                _events("Objects", "Data", _is("resources.type", "AWS::S3::Object"), _starts(buckets)),
+                _events("Rows", "Data", _is("resources.type", "AWS::DynamoDB::Table"), _are(tables)),
+                _events("Changes", "Management", _is("readOnly", "false")),
+            ],
+        )
+        self.trail.node.add_dependency(self.bucket)  # with its policy
+        acknowledge(
+            self.trail,
+            "HIPAA.Security-CloudTrailCloudWatchLogsEnabled",
+            because="A log group would be a second copy of it, and one that can be deleted.",
+        )
+
+    def _own_key(self) -> kms.Key:
+        """Not the data's: who may read patients' data need not read who did, and the trail outlives the stage."""
+        key = kms.Key(
+            self,
+            "Key",
+            description="wetread: encrypts the audit trail",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        key.grant(self._cloudtrail, *USES)
+        return key
+
+    def _locked_bucket(self, days: int, access_logs: s3.IBucket) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            "Bucket",
+            versioned=True,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self.key,
+            bucket_key_enabled=True,
+            enforce_ssl=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            server_access_logs_bucket=access_logs,
+            server_access_logs_prefix="audit/",
+            object_lock_enabled=True,
+            # Compliance, not governance: administrators are whom a trail is about, and to those governance yields.
+            object_lock_default_retention=s3.ObjectLockRetention.compliance(Duration.days(days)),
+            removal_policy=RemovalPolicy.RETAIN,  # also where data are not protected: it could not be deleted
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="ExpireAll", expiration=Duration.days(days), noncurrent_version_expiration=NONCURRENT_KEPT
+                )
+            ],
+        )
+        acknowledge_one_region(bucket)
+        return bucket
+
+    def _let_write(self) -> None:
+        """May look whose the bucket is, and add log files; only this trail, and nothing else."""
+        for action, resource, conditions in (
+            ("s3:GetBucketAcl", self.bucket.bucket_arn, {}),
+            (
+                "s3:PutObject",
+                self.bucket.arn_for_objects(f"{PREFIX}*"),
+                {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}},
+            ),
+        ):
+            self.bucket.add_to_resource_policy(
+                iam.PolicyStatement(
+                    principals=[self._cloudtrail], actions=[action], resources=[resource], conditions=conditions
+                )
+            )
+
+
+def _events(name: str, category: str, *fields: cloudtrail.CfnTrail.AdvancedFieldSelectorProperty) -> Any:
+    return cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
+        name=name, field_selectors=[_is("eventCategory", category), *fields]
+    )
+
+
+def _is(field: str, value: str) -> cloudtrail.CfnTrail.AdvancedFieldSelectorProperty:
+    return cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field=field, equal_to=[value])
+
+
+def _starts(buckets: Sequence[s3.IBucket]) -> cloudtrail.CfnTrail.AdvancedFieldSelectorProperty:
+    objects = [bucket.arn_for_objects("") for bucket in buckets]
+    return cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field="resources.ARN", starts_with=objects)
+
+
+def _are(tables: Sequence[dynamodb.ITable]) -> cloudtrail.CfnTrail.AdvancedFieldSelectorProperty:
+    arns = [table.table_arn for table in tables]
+    return cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field="resources.ARN", equal_to=arns)
