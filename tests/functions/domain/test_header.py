@@ -43,6 +43,15 @@ def test_stops_at_the_pixel_data() -> None:
     assert read_header(data[:2048], len(data)).text("Modality") == "CT"
 
 
+@pytest.mark.parametrize("element", [0x0000, 0x0001, 0x0002], ids=["group length", "offsets", "lengths"])
+def test_elements_of_the_pixels_group_before_the_pixels_are_no_end(element: int) -> None:
+    data = ct()
+    at = data.rindex(b"\xe0\x7f\x10\x00")
+    vr = b"UL\x04\x00" if element == 0 else b"OV\x00\x00\x04\x00\x00\x00"
+    before = struct.pack("<HH", 0x7FE0, element) + vr + bytes(4)
+    assert read_header(data[:at] + before + data[at:]).text("Modality") == "CT"
+
+
 def test_asks_for_more_when_the_header_goes_on() -> None:
     data = ct(ImageComments="x" * 5000)
     with pytest.raises(HeaderIncomplete):
