@@ -49,7 +49,8 @@ def test_elements_of_the_pixels_group_before_the_pixels_are_no_end(element: int)
     at = data.rindex(b"\xe0\x7f\x10\x00")
     vr = b"UL\x04\x00" if element == 0 else b"OV\x00\x00\x04\x00\x00\x00"
     before = struct.pack("<HH", 0x7FE0, element) + vr + bytes(4)
-    assert read_header(data[:at] + before + data[at:]).text("Modality") == "CT"
+    whole = data[:at] + before + data[at:]
+    assert read_header(whole, len(whole)).text("Modality") == "CT"
 
 
 def test_asks_for_more_when_the_header_goes_on() -> None:
