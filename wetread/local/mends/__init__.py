@@ -26,6 +26,7 @@ from wetread.local.mends import (
     secure_transport,
     state_outputs,
     state_retries,
+    version_ranges,
 )
 from wetread.local.mends.seam import MendError, check_version
 
@@ -54,6 +55,7 @@ def install(*, lambda_concurrency: int) -> None:
         execution_history,
         state_outputs,
         state_retries,
+        version_ranges,
         alarm_states,
     ):
         mend.install()

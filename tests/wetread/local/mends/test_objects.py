@@ -122,3 +122,19 @@ def test_without_files_no_body_may_be_dropped(module, monkeypatch):
     monkeypatch.setattr(module("services.s3"), "S3_PERSIST", False)
     with pytest.raises(MendError, match="S3 persistence is off"):
         object_versions.install()
+
+
+def test_a_read_of_a_version_gives_the_range_that_was_asked_for(client, versioned):
+    s3 = client("s3")
+    old = s3.put_object(Bucket=versioned, Key="key", Body=b"0123456789")["VersionId"]
+    empty = s3.put_object(Bucket=versioned, Key="key", Body=b"")["VersionId"]
+
+    def read(wanted: str, version: str = old) -> tuple[str, bytes]:
+        answer = s3.get_object(Bucket=versioned, Key="key", VersionId=version, Range=wanted)
+        return answer["ContentRange"], answer["Body"].read()
+
+    assert read("bytes=0-3") == ("bytes 0-3/10", b"0123")
+    assert read("bytes=8-99") == ("bytes 8-9/10", b"89")
+    assert read("bytes=4-") == ("bytes 4-9/10", b"456789")
+    with pytest.raises(s3.exceptions.ClientError, match="InvalidRange"):
+        read("bytes=0-3", empty)
