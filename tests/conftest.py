@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,18 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.training import train
 
+FIRST_PORT = 4570
 LOCAL_CLOUDS = "tests/wetread/local", frozenset({"here", "home"})
 """Where tests start local clouds outside of the end-to-end tests, and by which fixtures."""
 SHARED = ("tests/infra", "tests/model_code", "tests/hostile", "tests/wetread/local/sagemaker", "tests/wetread/local")
 """Folders whose tests share an expensive fixture: one process runs each."""
 REAL_SLICES = Path(__file__).parents[2] / "shared/data/covid-ct-md-25"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process a port of its own for its local clouds: two that start at once would both take 4566."""
+    worker = getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw")
+    os.environ["WETREAD_PORT"] = str(FIRST_PORT + int(worker))
 
 
 class OneProcessForWhatIsShared(LoadScopeScheduling):

@@ -18,6 +18,7 @@ from wetread.local.home import REPOSITORY, CloudError, Home, open_private
 from wetread.local.names import HEALTH_PATH, TETHER_VARIABLE
 
 DEFAULT_PORT = 4566
+PORT_VARIABLE = "WETREAD_PORT"
 _HEALTH_SECONDS = 5.0
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -58,7 +59,9 @@ def healthy(key: Key, endpoint: str) -> bool:
 
 
 def choose_port(remembered: int | None) -> int:
-    """The port for a start: the one of the last time, since queue URLs contain it; else 4566; else a free one."""
+    """Return the port for a start: that of the last time, since queue URLs contain it; else `$WETREAD_PORT`, by default
+    4566; else a free one.
+    """
     if remembered is not None:
         if not _bindable(remembered):
             raise CloudError(
@@ -66,8 +69,9 @@ def choose_port(remembered: int | None) -> int:
                 "End that program, or start afresh with `wetread down --wipe`."
             )
         return remembered
-    if _bindable(DEFAULT_PORT):
-        return DEFAULT_PORT
+    wanted = int(os.environ.get(PORT_VARIABLE, DEFAULT_PORT))
+    if _bindable(wanted):
+        return wanted
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -77,7 +81,7 @@ def start(home: Home, key: Key, endpoint: str, *, tether: bool) -> int:
     """Start the launcher, wait until it answers, and return its process id; raise CloudError with its last words."""
     for ended in [pid for pid, launcher in _started.items() if launcher.poll() is not None]:
         _forget(ended)
-    environment = {**os.environ, "WETREAD_HOME": str(home.root), "WETREAD_PORT": endpoint.rpartition(":")[2]}
+    environment = {**os.environ, "WETREAD_HOME": str(home.root), PORT_VARIABLE: endpoint.rpartition(":")[2]}
     if tether:
         environment[TETHER_VARIABLE] = "1"
     with open_private(home.log_file, "ab") as log:

@@ -120,14 +120,15 @@ def test_files_of_a_dead_launcher_do_not_count(home):
     assert cloud.start().endpoint
 
 
-def test_another_port_is_taken_when_4566_is_used_and_kept(home):
+def test_another_port_is_taken_when_the_wanted_one_is_used_and_kept(home):
+    wanted = int(os.environ[process.PORT_VARIABLE])
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if process._bindable(process.DEFAULT_PORT):
-            other.bind(("127.0.0.1", process.DEFAULT_PORT))
+        if process._bindable(wanted):
+            other.bind(("127.0.0.1", wanted))
             other.listen()
         here = cloud.start()
-    assert not here.endpoint.endswith(":4566")
+    assert not here.endpoint.endswith(f":{wanted}")
     cloud.down()
     assert cloud.start().endpoint == here.endpoint
 
