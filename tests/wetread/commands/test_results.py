@@ -95,6 +95,14 @@ def test_nothing_fits(wetread, rows) -> None:
     assert "No row fits" in result.stderr
 
 
+@pytest.mark.parametrize(("asked", "named"), [("COVID", True), ("flu", True), ("normal", False)])
+def test_a_class_that_the_service_does_not_have_is_answered_with_those_that_it_has(wetread, rows, asked, named) -> None:
+    result = wetread("results", "--class", asked)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "No row fits" in result.stderr
+    assert ("Known classes: normal, cap, covid." in result.stderr) == named
+
+
 @pytest.mark.parametrize("options", [("--since", "soon"), ("--json", "--csv"), ("--status", "Done"), ("--limit", "0")])
 def test_wrong_use_is_exit_code_2(wetread, options) -> None:
     assert wetread("results", *options).exit_code == 2
