@@ -249,6 +249,7 @@ def send(service: Service, url: str) -> None:
 def test_budget_reached(bell: Bell) -> None:
     """The day's jobs are used up, after which uploads wait; then the stage is given more."""
     service = bell.service
+    assert completed(service, service.put_all({"first.dcm": good(19)})), "the day has had a job"
     with bell.hastened("BudgetReached"):
         before = {name: configure(service, name, MAX_JOBS_PER_DAY="1") for name in ("Dispatch", "Sweep")}
         uploads = service.put_all({"too-many.dcm": good(9)})
