@@ -1,14 +1,13 @@
 """Uploads made to starve ingest of time or memory: each has a row, and so has each neighbour, its answer.
 
-Lambda's limits of memory and time are the deployed ones or, where the test says so, so small that objects which the
-deployed ones bear kill the function. The time after which a message comes again is shortened, or the tests would wait
-for minutes.
+Lambda's limits of memory and time are the deployed ones. The time after which a message comes again is shortened, or
+the tests would wait for minutes. No object kills the deployed function any more: what becomes of one that does is
+tested in tests/functions/flow/test_ingest_under_attack.py, and by the drill that kills functions.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import struct
 import zlib
 from collections import Counter
@@ -18,13 +17,12 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from pydicom import uid
 
 from functions.domain import layout
 from functions.domain.row import Row, Status
 from tests.e2e.conftest import Service
-from tests.e2e.controls import function, log
+from tests.e2e.controls import log
 from tests.fakes.dicom import ct
 from wetread.demo.phantoms import phantom_bytes
 
@@ -84,19 +82,6 @@ def hastened(service: Service, seconds: int) -> Iterator[None]:
             sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
 
 
-@contextmanager
-def memory(service: Service, megabytes: int) -> Iterator[None]:
-    """Ingest with less memory, also with less than Lambda would give, which the local cloud does."""
-    functions = service.connection.session.client("lambda", config=Config(parameter_validation=False))
-    name = function(service, "IntakeIngest")
-    before = functions.get_function_configuration(FunctionName=name)["MemorySize"]
-    functions.update_function_configuration(FunctionName=name, MemorySize=megabytes)
-    try:
-        yield
-    finally:
-        functions.update_function_configuration(FunctionName=name, MemorySize=before)
-
-
 def dead_letters(service: Service) -> int:
     count = "ApproximateNumberOfMessages"
     return sum(
@@ -130,36 +115,6 @@ def test_values_that_fill_the_memory_leave_room_for_all(service: Service) -> Non
     assert Counter(rows[key].status for key in good) == {Status.COMPLETED: len(good)}
     assert "Runtime.OutOfMemory" not in log(service, "IntakeIngest")
     assert dead_letters(service) == 0
-
-
-def test_a_batch_that_was_killed_is_read_one_by_one(service: Service) -> None:
-    """Several such objects at once are more than the memory, one is not."""
-    good = neighbours(2200, 12)
-    bad = {f"attack-2200/bomb-{n}": of_one_value(100 + n) for n in range(8)}
-    with hastened(service, 25), memory(service, usually_used(service) + 28):
-        rows = service.rows(service.put_all(bad | good), seconds=420)
-    assert "Runtime.OutOfMemory" in log(service, "IntakeIngest")
-    assert Counter(rows[key].status for key in good) == {Status.COMPLETED: len(good)}
-    assert "IngestFailed" not in {row.code for row in rows.values()}
-    assert dead_letters(service) == 0
-
-
-def test_objects_that_kill_ingest_each_time_are_refused_unread_and_their_neighbours_answered(service: Service) -> None:
-    good = neighbours(2400, 12)
-    bad = {f"attack-2400/bomb-{n}": of_one_value(200 + n) for n in range(4)}
-    with hastened(service, 25), memory(service, usually_used(service) + 6):
-        rows = service.rows(service.put_all(bad | good), seconds=420)
-    assert_each_its_own(rows, good, {"IngestFailed"})
-    assert all("cut off" in str(rows[key].reason) for key in bad)
-    assert dead_letters(service) == 0
-
-
-def usually_used(service: Service) -> int:
-    """How many MB ingest has used at most for ten slices, in an environment that has seen nothing else."""
-    with memory(service, 1024):
-        service.rows(service.put_all(neighbours(2600, 10)))
-    used = re.findall(r"Memory Size: 1024 MB\tMax Memory Used: (\d+) MB", log(service, "IntakeIngest"))
-    return max(map(int, used))
 
 
 def test_a_key_with_a_line_break_is_taken_as_it_is(service: Service) -> None:
