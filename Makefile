@@ -8,12 +8,13 @@ PYTEST := $(BIN)/python -m pytest
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt infra/layer.lock
-	@echo "Setting up .venv (a few minutes the first time)"
+	@echo "Setting up .venv (about 3 GB, a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wetread needs Python 3.11 or newer; set PYTHON=...")'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r infra/layer.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,sdk]'
 	@touch $@
+	@echo "Ready."
 
 demo: setup
 	@$(BIN)/wetread --local demo

@@ -14,7 +14,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.row import moment_of
-from wetread.connection import Choice, Connection, connect
+from wetread.connection import Connection
 from wetread.formats import span
 from wetread.problems import Problem, of_aws
 from wetread.runs import Runs
@@ -40,20 +40,22 @@ class Finding:
         return not self.remedy
 
 
-def examine(choice: Choice, now: datetime, tell: Callable[[str], None]) -> Iterator[Finding]:
-    """Check this machine, then the chosen cloud; stop at the first finding that makes the next checks pointless."""
+def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Iterator[Finding]:
+    """Check this machine, then the cloud that ``connect`` returns and its ``stack``.
+
+    Stops at the first finding that makes the next checks pointless.
+    """
     yield _python()
     yield _packages()
     yield _node()
     yield Finding("Docker", "not needed: the local cloud runs the container's commands as processes")
     stage = "Cloud"
     try:
-        connection = connect(choice)
-        tell(connection.where)
+        connection = connect()
         yield Finding(stage, f"{connection.where} answers")
         stage = "Stack"
         deployment = connection.deployment
-        yield Finding(stage, f"{choice.stack} is deployed, its outputs are complete")
+        yield Finding(stage, f"{stack} is deployed, its outputs are complete")
         stage = "Service"
         yield _bucket(connection)
         yield from _service(look(connection, now), now)

@@ -113,6 +113,7 @@ class Patient:
 
     def __init__(self, patient_id: str, issuer: str, patients: Patients) -> None:
         self._ids, self._issuers = _readings(patient_id), _readings(issuer)
+        self.has_issuer = self._issuers != {""}
         if "" in self._ids:
             raise ConfigProblem("--patient is empty.", "Give a PatientID; objects without one are erased by --study.")
         hashes = {patients.hash_of(one, by) or "" for one in self._ids for by in self._issuers}

@@ -163,17 +163,20 @@ class ErasingUploads:
         seen = self._identity(version)
         return seen is not None and self._subject.is_of(seen)
 
-    def _result_keys(self, rows: list[Row]) -> Iterator[str]:
+    def _result_keys(self, rows: list[Row]) -> set[str]:
         """The keys of all results that the bytes may have: one for each model that may have read them.
 
         A row names its last one only; a version that was withdrawn may have read it before, and a collector that lost
         the row to another may have written one too.
         """
+        keys = {row.prediction_key for row in rows if row.prediction_key}
         contents = {row.content_sha256 for row in rows if row.content_sha256}
-        yield from {row.prediction_key for row in rows if row.prediction_key}
-        if contents:
-            for package, weights in self._models().items():
-                yield from (layout.prediction_key(layout.prediction_id(one, package, weights)) for one in contents)
+        models = self._models().items() if contents else ()
+        return keys | {
+            layout.prediction_key(layout.prediction_id(content, package, weights))
+            for package, weights in models
+            for content in contents
+        }
 
     def _models(self) -> dict[str, str]:
         """The weights (SHA-256) of each model version: from a result of it or, where there is none, its artifact."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +29,27 @@ CSV_COLUMNS = (
     "TransformJobName",
     "Attempt",
     "Repairs",
+    "Modality",
+    "Size",
+    "PatientHash",
+    "ContentSHA256",
+    "TimingsMs",
+    "Rows",
+    "Columns",
+    "Probabilities",
+    "SOPClassUID",
+    "TransferSyntaxUID",
+    "UpdatedAt",
+    "Sequencer",
+    "RetryGroup",
+    "CollectTries",
+    "CollectTriedAt",
+    "BatchId",
+    "PredictionKey",
+    "RequeuedAt",
+    "ExpiresAt",
 )
+"""All that a row may hold. Programs may count columns: a new one comes last."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs")
 ELASTIC_COLUMNS = ("Key", "Result")
 
@@ -99,9 +120,10 @@ def table_line(row: Row, now: datetime) -> tuple[str, ...]:
 
 
 def csv_line(row: Row) -> dict[str, object]:
-    """A row for programs, in CSV_COLUMNS: nothing shortened, repairs joined by ``; ``."""
+    """A row for programs, in CSV_COLUMNS: nothing shortened, repairs joined by ``; ``, mappings as JSON."""
     document = row.to_json()
     document["Repairs"] = "; ".join(row.repairs)
+    document |= {name: json.dumps(value) for name, value in document.items() if isinstance(value, dict)}
     if row.predicted_class:
         document["Probability"] = row.probabilities.get(row.predicted_class)
     return document

@@ -31,23 +31,29 @@ class Lost:
 
 
 class Reconciliation:
-    """One pass over the bucket; ``looked_at`` and ``lost`` count object versions so far."""
+    """One pass over the bucket.
+
+    ``looked_at`` and ``lost`` count object versions so far, ``too_young`` those that may still get their row.
+    """
 
     def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
         self._before = now - STILL_ARRIVING
         self.looked_at = 0
         self.lost = 0
+        self.too_young = 0
 
     def pages(self) -> Iterator[list[Lost]]:
         """The lost versions, one list for each page of the bucket's listing."""
         bucket = self._connection.deployment.uploads_bucket_name
         for page in self._connection.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            listed = page.get("Versions", [])
             versions = [
                 Lost(one["Key"], one["VersionId"], one["Size"], timestamp(one["LastModified"]))
-                for one in page.get("Versions", [])
+                for one in listed
                 if one["LastModified"] < self._before
             ]
+            self.too_young += len(listed) - len(versions)
             lost = self._without_row(versions)
             self.looked_at += len(versions)
             self.lost += len(lost)

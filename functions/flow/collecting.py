@@ -138,7 +138,9 @@ class Collecting:
             raise
 
     def give_back(self, batch: Batch, rows: Sequence[Row]) -> Outcome:
-        """Let go of a batch that cannot be brought on: each row that it holds waits again, in halves, or has failed.
+        """Let go of a batch that cannot be brought on: each row that it holds waits again, or has failed.
+
+        As after a failed job, a batch that keeps failing is divided in four.
 
         A row that cannot be written even then is left behind, since all others wait for the slot; its error is raised
         once all is done.

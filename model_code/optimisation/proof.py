@@ -45,11 +45,13 @@ class Comparison:
         """Why the form may not serve, a sentence each; none when it may. A NaN is beyond every bound."""
         found: list[str] = []
         if not self.probability_difference <= bounds.probability:
-            found.append(f"a probability differs by {self.probability_difference:.2g}, {bounds.probability:g} may")
+            found.append(
+                f"a probability differs by {self.probability_difference:.2g}, at most {bounds.probability:g} is allowed"
+            )
         if self.clear_changes:
             found.append(f"{self.clear_changes} of {self.slices} slices are of another class and no tie")
         if not self.auc_loss <= bounds.auc:
-            found.append(f"an AUC is smaller by {self.auc_loss:.2g}, {bounds.auc:g} may")
+            found.append(f"an AUC is smaller by {self.auc_loss:.2g}, at most {bounds.auc:g} is allowed")
         return found
 
     def as_dict(self) -> dict[str, Any]:

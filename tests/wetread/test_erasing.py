@@ -16,7 +16,7 @@ from functions.domain.snapshot import parse
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import TRAINING, Workflow, entry
-from tests.fakes.world import MODELS, RESULTS, UPLOADS, WORK, World, answer
+from tests.fakes.world import MODELS, RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World, answer
 from wetread.erasing import Erased, Erasing
 from wetread.erasing_subjects import Patient, Study, Subject
 
@@ -168,6 +168,15 @@ def test_to_look_changes_nothing_and_counts_each_kind() -> None:
         "result documents": 3,
         "rows": 5,
     }
+
+
+def test_a_result_that_its_row_names_is_counted_once_whatever_models_there_are() -> None:
+    clinic = two_patients()
+    erasing = clinic.erasing()
+    erasing._uploads._weights = {"wetread/1": WEIGHTS_SHA256, "wetread/0": "ab" * 32}
+    assert erasing.find().counts()["result documents"] == 3
+    assert erasing.erase(lambda _: None).counts["result documents"] == 3
+    assert clinic.record()["Counts"]["M"]["result documents"] == {"N": "3"}
 
 
 def test_the_record_says_who_and_how_much_and_of_whom_the_hash_only() -> None:

@@ -8,7 +8,7 @@ from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, how_many, note, print_json, print_table
 from wetread.diagnosis import Finding, examine
 from wetread.problems import ConfigProblem
-from wetread.reconciliation import Reconciliation
+from wetread.reconciliation import STILL_ARRIVING, Reconciliation
 
 
 @click.command()
@@ -26,7 +26,7 @@ def doctor(session: Session, *, as_json: bool, reconcile: bool, send: bool) -> N
     """
     if send and not reconcile:
         raise ConfigProblem("--send needs --reconcile, which finds what to send.", "Give both.")
-    findings = list(examine(session.choice, session.now(), note))
+    findings = list(examine(lambda: session.connection, session.choice.stack, session.now()))
     if reconcile and all(finding.well for finding in findings if finding.name in {"Cloud", "Stack"}):
         findings.append(reconciled(Reconciliation(session.connection, session.now()), send=send))
     if as_json:
@@ -47,6 +47,11 @@ def reconciled(reconciliation: Reconciliation, *, send: bool) -> Finding:
             if send:
                 reconciliation.send(page)
             bar.show(f"Compared {how_many(reconciliation.looked_at, 'object version')} with the index")
+    if reconciliation.too_young:
+        young = how_many(reconciliation.too_young, "object version")
+        verb = "was" if reconciliation.too_young == 1 else "were"
+        minutes = STILL_ARRIVING.total_seconds() // 60
+        note(f"{young} younger than {minutes:.0f} minutes {verb} left out.")
     found = f"{reconciliation.lost:,} of {how_many(reconciliation.looked_at, 'object version')}"
     name = "Uploads without a row"
     if send or not reconciliation.lost:

@@ -18,7 +18,7 @@ from wetread.remains import Remaining, remaining
 
 @click.command()
 @click.option("--patient", help="Everything of this PatientID, as the files say it.")
-@click.option("--issuer", default="", help="The IssuerOfPatientID, if the files name one; only with --patient.")
+@click.option("--issuer", default="", help="The IssuerOfPatientID, where files name one; with --patient.")
 @click.option("--study", help="Everything of this StudyInstanceUID, as the files say it.")
 @click.option("--yes", is_flag=True, help="Erase without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found or erased, and what stays, as JSON.")
@@ -37,11 +37,12 @@ def erase(session: Session, *, patient: str | None, issuer: str, study: str | No
     erasing = Erasing(connection, subject)
     with Bar("Looking", None):
         found = erasing.find()
-    stays = remaining(connection, found.runs)
     _say_found(found, subject, as_json=as_json)
     if not found.counts():
-        note("There is nothing of them.")
-    elif not (yes or (on_a_terminal() and click.confirm("Erase all of this, for good?", err=True))):
+        _say_nothing(found, as_json=as_json)
+        return
+    stays = remaining(connection, found.runs)
+    if not (yes or (on_a_terminal() and click.confirm("Erase all of this, for good?", err=True))):
         note("Nothing was changed: `--yes` erases it.")
         if as_json:
             print_json({"Found": dict(found.counts()), "Erased": {}, "Stays": [one.to_json() for one in stays]})
@@ -73,9 +74,20 @@ def _erase(erasing: Erasing) -> Erased:
 def _say_found(found: Found, subject: Subject, *, as_json: bool) -> None:
     if found.counts() and not as_json:
         _print_counts("Found", found.counts())
-    if isinstance(subject, Patient) and subject.issuers_seen:
-        others = ", ".join(repr(one) for one in sorted(subject.issuers_seen))
+    if not isinstance(subject, Patient):
+        return
+    if not subject.has_issuer:
+        note("Only objects that name no issuer were looked for; add --issuer for those of an issuer.")
+    if subject.issuers_seen:
+        others = ", ".join(repr(one) if one else "(no issuer)" for one in sorted(subject.issuers_seen))
         note(f"Objects with this PatientID and another issuer are another patient's and stay: {others}.")
+
+
+def _say_nothing(found: Found, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"Found": {}, "Erased": {}, "Stays": []})
+    _exit_for(found.uploads.unclear, found.training.unclear, set())
+    note("Nothing was found: check the ID.")
 
 
 def _print_counts(title: str, counts: Counter[str]) -> None:

@@ -7,10 +7,11 @@ import click
 from functions.aws.keys import HIDDEN
 from functions.domain.row import Status
 from wetread.commands.session import Session, pass_session
+from wetread.connection import Connection
 from wetread.console import note, print_csv, print_json, print_table, warn
 from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
 from wetread.problems import ConfigProblem
-from wetread.questions import Question, ask
+from wetread.questions import Answer, Question, ask
 from wetread.submission import name_unhappy
 
 
@@ -81,10 +82,18 @@ def results(
         name_unhappy(answer.rows)
     else:
         note("No row fits.")
+    _remark(connection, answer, predicted_class)
+    if answer.more:
+        note(f"There are more than these {limit}: raise --limit, or narrow the question.")
+
+
+def _remark(connection: Connection, answer: Answer, predicted_class: str | None) -> None:
+    """Say what the rows do not: unknown classes, hidden keys, withdrawn results."""
+    labels = connection.deployment.labels
+    if not answer.rows and predicted_class and predicted_class not in labels:
+        note(f"Known classes: {', '.join(labels)}.")
     if any(row.key.startswith(HIDDEN) for row in answer.rows):
         note(f"Keys are hidden: to read them needs dynamodb:BatchGetItem on {connection.deployment.keys_table_name}.")
     withdrawn = sorted({row.model_package or "" for row in answer.rows if row.withdrawn_at})
     if withdrawn:
         warn(f"Results of {', '.join(withdrawn)} are among these: withdrawn since, they count no more.")
-    if answer.more:
-        note(f"There are more than these {limit}: raise --limit, or narrow the question.")

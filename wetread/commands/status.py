@@ -10,7 +10,7 @@ from functions.domain.row import timestamp
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, print_table, warn
-from wetread.following import progress
+from wetread.following import state_of
 from wetread.formats import ago, span
 from wetread.survey import Survey, look
 
@@ -31,10 +31,12 @@ def _print(connection: Connection, survey: Survey, now: datetime) -> None:
     print_table(("Status", "Uploads"), ((one, str(count)) for one, count in survey.uploads.items()), title="Uploads")
     print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(survey, now), title="Slots")
     if survey.training:
-        lines = [(run.run_id, progress(connection, run), span(run.seconds(now))) for run in survey.training]
-        print_table(("Run", "State", "Since"), lines, elastic=("State",), title="Training")
+        lines = [
+            (run.run_id, state_of(connection.stepfunctions, run.arn), span(run.seconds(now))) for run in survey.training
+        ]
+        print_table(("Run", "State", "Since"), lines, title="Training")
     if survey.oldest_pending:
-        note(f"The oldest pending upload waits since {ago(survey.oldest_pending, now)}.")
+        note(f"The oldest pending upload has waited for {ago(survey.oldest_pending, now)}.")
     if survey.jobs_today >= survey.max_jobs_per_day:
         warn(
             f"All {survey.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "
@@ -42,6 +44,9 @@ def _print(connection: Connection, survey: Survey, now: datetime) -> None:
         )
     if survey.champion:
         note(f"Champion: {survey.champion.model_package}, promoted {ago(survey.champion.promoted_at, now)} ago.")
+    elif survey.training:
+        run_id = survey.training[0].run_id
+        warn(f"There is no champion, so nothing is read; a run is making one: `wetread runs {run_id}`.")
     else:
         warn("There is no champion, so nothing is read: train a model (`wetread train --help`), or promote one.")
     if survey.endpoint:

@@ -151,7 +151,11 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
 
 
 def _show(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
-    shown = rows[:: -(-len(rows) // SHOWN_ROWS)]
+    """Print every spoilt object and, of the others, some that are spread over all."""
+    others = [number for number, (name, _) in enumerate(rows) if name not in uploads.expected]
+    step = max(1, -(-len(others) // (SHOWN_ROWS - len(uploads.expected))))
+    sample = set(others[::step])
+    shown = [row for number, row in enumerate(rows) if number in sample or row[0] in uploads.expected]
     lines = (
         (
             short_key(row.key),

@@ -18,9 +18,11 @@ def test_the_fastest_that_held() -> None:
 
 
 def test_one_that_did_not_hold_is_never_chosen() -> None:
-    form, reason = choose({TORCH: 2.0, FP32: 4.0}, {INT8: ["a probability differs by 0.3, 0.02 may", "b"]})
+    form, reason = choose(
+        {TORCH: 2.0, FP32: 4.0}, {INT8: ["a probability differs by 0.3, at most 0.02 is allowed", "b"]}
+    )
     assert form is FP32
-    assert reason.endswith("openvino-int8 does not hold: a probability differs by 0.3, 0.02 may; b.")
+    assert reason.endswith("openvino-int8 does not hold: a probability differs by 0.3, at most 0.02 is allowed; b.")
     assert choose({TORCH: 2.0}, {FP32: ["a"], INT8: ["b"]})[0] is TORCH
 
 

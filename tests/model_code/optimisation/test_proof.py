@@ -30,7 +30,7 @@ def test_the_same_probabilities() -> None:
 def test_the_largest_difference_of_any_slice_and_class_counts() -> None:
     found = compare(REFERENCE, moved(3, to=0, of=2, by=0.03), TARGETS, tie_band=0.02)
     assert found.probability_difference == pytest.approx(0.03)
-    assert found.problems(INT8) == ["a probability differs by 0.03, 0.02 may"]
+    assert found.problems(INT8) == ["a probability differs by 0.03, at most 0.02 is allowed"]
 
 
 def test_a_class_may_change_within_a_tie_only() -> None:

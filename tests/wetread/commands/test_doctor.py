@@ -11,14 +11,14 @@ from functions.aws.events import object_created
 from functions.domain import layout
 from functions.domain.row import Status, timestamp
 from wetread import diagnosis
+from wetread.commands import session
 from wetread.problems import ConfigProblem
 
 
 @pytest.fixture
-def healthy(connection, monkeypatch):
+def healthy(connection):
     connection.s3.get_bucket_notification_configuration = lambda Bucket: {"EventBridgeConfiguration": {}}  # noqa: N803
     connection.s3.get_bucket_versioning = lambda Bucket: {"Status": "Enabled"}  # noqa: N803
-    monkeypatch.setattr(diagnosis, "connect", lambda choice: connection)
     return connection
 
 
@@ -66,7 +66,7 @@ def test_a_missing_cloud_is_a_finding(wetread, healthy, monkeypatch, error) -> N
     def fail(choice):
         raise error
 
-    monkeypatch.setattr(diagnosis, "connect", fail)
+    monkeypatch.setattr(session, "connect", fail)
     result = wetread("doctor", "--json")
     assert result.exit_code == 1
     assert set(faults(result)) == {"Cloud"}
@@ -122,6 +122,16 @@ def test_reconcile_counts_uploads_without_a_row_and_sends_nothing(wetread, uploa
     assert faults(result) == {"Uploads without a row": "3 of 5 object versions"}
     assert "--send" in result.stdout
     assert uploads.sent == []
+
+
+def test_reconcile_names_the_cloud_once_and_says_how_many_are_too_young(wetread, healthy, uploads) -> None:
+    result = wetread("doctor", "--reconcile")
+    assert result.stderr.count(healthy.where) == 1
+    assert "1 object version younger than 15 minutes was left out." in result.stderr
+    uploads.versions.append({**uploads.versions[-1], "Key": "later.dcm"})
+    assert "2 object versions younger than 15 minutes were left out." in wetread("doctor", "--reconcile").stderr
+    del uploads.versions[-2:]
+    assert "left out" not in wetread("doctor", "--reconcile").stderr
 
 
 def test_reconcile_sends_what_has_no_row_as_s3_s_own_events(wetread, uploads) -> None:

@@ -93,8 +93,49 @@ def test_another_issuers_objects_are_said_to_stay(run: Callable[..., Result]) ->
     clinic = Clinic()
     old_row(clinic, "a.dcm", PatientID="4711", IssuerOfPatientID="Hospital A")
     done = run(clinic, "--patient", "4711", "--yes")
-    assert "'Hospital A'" in done.stderr
-    assert "There is nothing of them." in done.stderr
+    assert "another patient's and stay: 'Hospital A'." in done.stderr
+    assert "Nothing was found" in done.stderr
+
+
+def test_objects_without_an_issuer_are_named_so_when_they_stay(run: Callable[..., Result]) -> None:
+    clinic = Clinic()
+    old_row(clinic, "a.dcm", PatientID="4711")
+    done = run(clinic, "--patient", "4711", "--issuer", "Hospital A")
+    assert "another patient's and stay: (no issuer)." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--patient", "P-1"), True),
+        (("--patient", "P-1", "--yes"), True),
+        (("--patient", "P-1", "--issuer", " "), True),
+        (("--patient", "P-1", "--issuer", "Hospital A"), False),
+        (("--study", "1.2.77"), False),
+    ],
+)
+def test_without_an_issuer_it_says_that_those_with_one_were_not_looked_for(
+    run: Callable[..., Result], arguments: tuple[str, ...], said: bool
+) -> None:
+    done = run(two_patients(), *arguments)
+    line = "Only objects that name no issuer were looked for; add --issuer for those of an issuer."
+    assert (line in done.stderr) == said
+
+
+@pytest.mark.parametrize("arguments", [("--patient", "P-3"), ("--patient", "P-3", "--yes"), ("--study", "1.2.3")])
+def test_of_somebody_unknown_it_says_one_thing_and_records_nothing(
+    run: Callable[..., Result], arguments: tuple[str, ...]
+) -> None:
+    clinic = two_patients()
+    before = clinic.everything()
+    done = run(clinic, *arguments)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Nothing was found: check the ID." in done.stderr
+    assert "--yes" not in done.stderr
+    assert clinic.everything() == before
+    document = json.loads(run(clinic, *arguments, "--json").stdout)
+    assert document == {"Found": {}, "Erased": {}, "Stays": []}
+    assert clinic.everything() == before
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import json
 import pytest
 
 from functions.aws.index import IndexName
-from functions.domain.row import Status
+from functions.domain.row import NAMES, Status
+from wetread.formats import CSV_COLUMNS
 
 
 @pytest.fixture
 def rows(connection, completed, pending):
     connection.index.rows += [
-        completed(key="ward/a.dcm"),
+        completed(key="ward/a.dcm", timings_ms={"inference": 12.5}),
         completed(key="ward/b.dcm", predicted_class="cap"),
         pending(key="ward/[red]c\x1b[2J.dcm", status=Status.REFUSED, code="NotDicom", reason="No, it is not."),
     ]
@@ -43,11 +44,21 @@ def test_json_holds_complete_rows(wetread, rows) -> None:
     assert documents == [row.to_json() for row in reversed(rows)]
 
 
+def test_csv_has_a_column_for_all_that_a_row_may_hold_and_new_ones_come_last() -> None:
+    assert set(CSV_COLUMNS) == {*NAMES.values(), "Probability"}
+    assert CSV_COLUMNS[:4] == ("UploadId", "Key", "VersionId", "ReceivedAt")
+    assert CSV_COLUMNS[17] == "Repairs"
+
+
 def test_csv_holds_complete_rows(wetread, rows) -> None:
     lines = list(csv.DictReader(io.StringIO(wetread("results", "--csv").stdout)))
     assert [line["Key"] for line in lines] == [row.key for row in reversed(rows)]
     assert lines[0]["Reason"] == "No, it is not."
     assert lines[2]["Probability"] == "0.625"
+    assert lines[2]["Size"] == "1000"
+    assert json.loads(lines[2]["Probabilities"]) == {"normal": 0.125, "cap": 0.25, "covid": 0.625}
+    assert json.loads(lines[2]["TimingsMs"]) == {"inference": 12.5}
+    assert (lines[0]["Probabilities"], lines[0]["TimingsMs"]) == ("", "")
 
 
 def test_a_withdrawn_result_is_marked_everywhere(wetread, connection, completed) -> None:
@@ -82,6 +93,14 @@ def test_nothing_fits(wetread, rows) -> None:
     result = wetread("results", "--key", "other")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "No row fits" in result.stderr
+
+
+@pytest.mark.parametrize(("asked", "named"), [("COVID", True), ("flu", True), ("normal", False)])
+def test_a_class_that_the_service_does_not_have_is_answered_with_those_that_it_has(wetread, rows, asked, named) -> None:
+    result = wetread("results", "--class", asked)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "No row fits" in result.stderr
+    assert ("Known classes: normal, cap, covid." in result.stderr) == named
 
 
 @pytest.mark.parametrize("options", [("--since", "soon"), ("--json", "--csv"), ("--status", "Done"), ("--limit", "0")])

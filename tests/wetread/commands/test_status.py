@@ -1,8 +1,10 @@
 """The service at a glance."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 from functions.domain.batch import Batch, BatchStatus
+from functions.domain.row import timestamp
 
 
 def test_people_see_slots_champion_and_dead_letters(wetread, connection, pending) -> None:
@@ -27,7 +29,33 @@ def test_people_see_slots_champion_and_dead_letters(wetread, connection, pending
 
 def test_people_are_told_that_there_is_no_champion(wetread, connection) -> None:
     connection.registry.champion = lambda: None
-    assert "no champion" in wetread("status").stderr
+    told = wetread("status").stderr
+    assert "no champion" in told
+    assert "wetread train --help" in told
+    assert "a run is making one" not in told
+
+
+def test_people_are_told_that_a_run_is_making_the_champion(wetread, connection) -> None:
+    connection.registry.champion = lambda: None
+    run = connection.runs.describe(connection.executions.add("one", at=1))
+    told = wetread("status").stderr
+    assert "no champion" in told
+    assert f"a run is making one: `wetread runs {run.run_id}`" in told
+
+
+def test_people_are_told_how_long_the_oldest_upload_has_waited(wetread, connection, pending) -> None:
+    connection.index.rows.append(pending(received_at=timestamp(datetime.now(UTC) - timedelta(minutes=3))))
+    assert "The oldest pending upload has waited for 3 min." in wetread("status").stderr
+
+
+def test_a_run_is_shown_by_its_state_and_not_by_what_its_job_prints(wetread, connection) -> None:
+    run = connection.runs.describe(connection.executions.add("one", at=1))
+    connection.executions.states = ["Train"]
+    connection.jobs.jobs = [f"wetread-train-{run.run_id}-0"]
+    connection.jobs.lines = ['{"epoch": 1, "train_loss": 0.5}']
+    shown = wetread("status").stdout
+    assert "Train" in shown
+    assert "epoch" not in shown
 
 
 def test_people_are_told_that_uploads_wait_for_the_next_day(wetread, connection, pending) -> None:

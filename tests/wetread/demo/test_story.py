@@ -64,6 +64,28 @@ def test_phantoms_are_read_and_the_spoilt_ones_are_seen(service, tmp_path) -> No
     assert "read as covid" in result.stdout
 
 
+def test_the_table_has_every_spoilt_object_and_some_phantoms(service) -> None:
+    result = run("--count", "40", "--size", "64")
+    table = result.stdout.split("Known labels")[0]
+    lines = [line for line in table.splitlines() if ".dcm" in line]
+    assert sum("spoilt-" in line for line in lines) == len(story.SHOWN_DEFECTS)
+    assert len(story.SHOWN_DEFECTS) < len(lines) <= story.SHOWN_ROWS
+    assert f"{len(lines)} of {40 + len(story.SHOWN_DEFECTS)} are shown." in result.stderr
+
+
+def test_a_folder_of_many_objects_is_shown_in_part(service) -> None:
+    result = run("--data", folder_of(service, *(f"{number}.dcm" for number in range(31))))
+    assert "11 of 31 are shown." in result.stderr
+
+
+def test_files_of_one_name_in_many_folders_are_shown_in_part_too(service) -> None:
+    folder = folder_of(service)
+    for number in range(31):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "1.dcm").touch()
+    assert "11 of 31 are shown." in run("--data", folder).stderr
+
+
 def test_a_spoilt_object_that_is_read_is_a_failure(service) -> None:
     service.wrong = {"spoilt-mr.dcm"}
     result = run("--count", "1", "--size", "64")
