@@ -17,7 +17,7 @@ from typing import Any
 
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents, refusals
 from functions.domain import layout
-from functions.domain.errors import MalformedDocument, Refusal
+from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.domain.row import timestamp
 from functions.domain.snapshot import ERASED, Split
 from wetread.connection import Connection
@@ -151,7 +151,13 @@ class ErasingTraining:
         for version in cohort:
             if version.key.lower().endswith(LABELS_FILES) and not version.is_marker:
                 where: Any = {} if version.version_id == "null" else {"VersionId": version.version_id}
-                body = self._s3.get_object(Bucket=self._bucket, Key=version.key, **where)["Body"].read()
+                try:
+                    with refusals(self._s3, self._bucket, version.key, version.version_id, data_key_arn=""):
+                        body = self._s3.get_object(Bucket=self._bucket, Key=version.key, **where)["Body"].read()
+                except Refusal as refusal:
+                    if refusal.code != RefusalCode.OBJECT_GONE:
+                        yield Labels(version, 0, b"", unsure=True)
+                    continue
                 rewritten = without(version, body, theirs, cohort)
                 if rewritten.lines or rewritten.unsure:
                     yield rewritten
