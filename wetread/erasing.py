@@ -33,6 +33,11 @@ class Found:
         return self.uploads.counts() + self.training.counts()
 
     @property
+    def undecided(self) -> set[str]:
+        """The keys of objects and documents that do not say whose they are."""
+        return self.uploads.undecided | self.training.undecided
+
+    @property
     def runs(self) -> list[str]:
         """The training runs that took slices of them."""
         return sorted(one.run for one in self.training.runs)
@@ -47,11 +52,12 @@ class Erased:
     unclear: list[Row] = field(default_factory=list)
     unclear_entries: int = 0
     unsure_labels: set[str] = field(default_factory=set)
+    undecided: set[str] = field(default_factory=set)
 
     @property
     def whole(self) -> bool:
         """Whether nothing was left for a person to decide."""
-        return not (self.unclear or self.unclear_entries or self.unsure_labels)
+        return not (self.unclear or self.unclear_entries or self.unsure_labels or self.undecided)
 
 
 class Erasing:
@@ -87,6 +93,7 @@ class Erasing:
         while looks < MOST_LOOKS:
             found = Found(self._uploads.find(self._is_free), self._training.find())
             done.unclear, done.unclear_entries = found.uploads.unclear, found.training.unclear
+            done.undecided = found.undecided
             done.unsure_labels |= {one.version.key for one in found.training.labels if one.unsure}
             found.training.labels = [one for one in found.training.labels if one.lines]
             if not found.counts() and not found.uploads.held:

@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from botocore.exceptions import ClientError
+
 from functions.aws.index import Index, IndexName
-from functions.aws.objects import read_head, refusals
+from functions.aws.items import error_code
+from functions.aws.objects import DENIED, read_head, refusals
 from functions.aws.patients import Patients
+from functions.aws.trouble import OF_KMS
 from functions.domain import instance as instances
-from functions.domain.errors import Refusal
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import Header
 from functions.domain.instance import as_uid
+from functions.domain.row import NAMES, Row
 from functions.flow.intake import header_of
 from wetread.problems import ConfigProblem
 
@@ -30,6 +36,9 @@ CHARACTER_SETS = (
     *("iso2022_jp_2", "euc_kr", "iso2022_kr", "gb2312", "gbk", "gb18030", "utf-8"),
 )
 
+SAYING_NOTHING = frozenset({RefusalCode.NOT_DICOM, RefusalCode.EMPTY, RefusalCode.OBJECT_GONE})
+NOT_GIVEN = frozenset({RefusalCode.ARCHIVED, RefusalCode.CUSTOMER_KEY, RefusalCode.FOREIGN_KEY})
+
 
 class Verdict(enum.Enum):
     """Whose something is."""
@@ -41,11 +50,19 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Identity:
-    """What an object says of whom it is, as a header's text is taken."""
+    """What an object says of whom it is, as a header's text is taken.
+
+    ``says_patient`` and ``says_study`` are False where the object could not be read so far.
+    """
 
     patient_id: str = field(repr=False)
     issuer: str = field(repr=False)
     study_instance_uid: str
+    says_patient: bool = True
+    says_study: bool = True
+
+
+UNREAD = Identity("", "", "", says_patient=False, says_study=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +74,7 @@ class Marks:
 
 
 Look = Callable[[], Identity | None]
-"""Reads the object that something came from; None for one that is gone or has no readable header."""
+"""Reads the object that something came from; None for one that is gone or is no DICOM object."""
 
 
 class Subject(Protocol):
@@ -72,8 +89,11 @@ class Subject(Protocol):
     def judge(self, marks: Marks, look: Look) -> Verdict:
         """Whose a row or an entry of a snapshot is; ``look`` is asked only where its hash does not say."""
 
-    def is_of(self, identity: Identity) -> bool:
-        """Whether an object is theirs."""
+    def verdict_of(self, identity: Identity | None) -> Verdict:
+        """Whose an object is; nobody's that may be theirs is another's, and None is."""
+
+    def marks_lacking(self, row: Row) -> dict[str, str]:
+        """The attributes by which a row of theirs is found, that this one lacks, with their values."""
 
 
 class Study:
@@ -101,9 +121,17 @@ class Study:
         """Theirs by the UID; nobody need look."""
         return Verdict.THEIRS if marks.study_instance_uid == self._uid else Verdict.OTHERS
 
-    def is_of(self, identity: Identity) -> bool:
-        """Whether the object's StudyInstanceUID, as ingest maps it, is the study's."""
-        return identity.study_instance_uid == self._uid
+    def verdict_of(self, identity: Identity | None) -> Verdict:
+        """Theirs by the StudyInstanceUID, as ingest maps it."""
+        if identity is None:
+            return Verdict.OTHERS
+        if identity.study_instance_uid == self._uid:
+            return Verdict.THEIRS
+        return Verdict.OTHERS if identity.says_study else Verdict.UNCLEAR
+
+    def marks_lacking(self, row: Row) -> dict[str, str]:
+        """The StudyInstanceUID, of a row without one."""
+        return {} if row.study_instance_uid else {NAMES["study_instance_uid"]: self._uid}
 
 
 class Patient:
@@ -137,12 +165,21 @@ class Patient:
         if marks.patient_hash not in self._bare:
             return Verdict.OTHERS
         seen = look()
-        if seen is None:
+        if seen is None or not seen.says_patient:
             return Verdict.UNCLEAR if self._certain else Verdict.THEIRS
-        return Verdict.THEIRS if self.is_of(seen) else Verdict.OTHERS
+        return self.verdict_of(seen)
 
-    def is_of(self, identity: Identity) -> bool:
-        """Whether PatientID and issuer of the object are the patient's."""
+    def verdict_of(self, identity: Identity | None) -> Verdict:
+        """Theirs by PatientID and issuer."""
+        if identity is not None and not identity.says_patient:
+            return Verdict.UNCLEAR
+        return Verdict.THEIRS if identity and self._is_of(identity) else Verdict.OTHERS
+
+    def marks_lacking(self, row: Row) -> dict[str, str]:
+        """The keyed hash, of a row without one."""
+        return {} if row.patient_hash else {NAMES["patient_hash"]: self.hash}
+
+    def _is_of(self, identity: Identity) -> bool:
         if identity.patient_id not in self._ids:
             return False
         if identity.issuer not in self._issuers:
@@ -163,15 +200,37 @@ def _readings(text: str) -> set[str]:
 
 
 def identity_of(client: S3Client, bucket: str, key: str, version_id: str, size: int) -> Identity | None:
-    """What an object version says of whom it is; None for one that is gone, or has no readable header."""
+    """What an object version says of whom it is, as far as its header can be read and whether or not it has pixels.
+
+    None for one that is gone or is no DICOM object, UNREAD for one that S3 does not give.
+    """
+    if size <= 0:  # S3 has no range of it
+        return None
 
     def head(length: int) -> bytes:
         with refusals(client, bucket, key, version_id, data_key_arn=""):
             return read_head(client, bucket, key, version_id, length)
 
+    header: Header | None
     try:
         header = header_of(head, size)
-        described = instances.describe(header)
-    except Refusal:
-        return None
-    return Identity(described.patient_id, described.issuer_of_patient_id, described.study_instance_uid)
+    except Refusal as refusal:
+        if refusal.code in NOT_GIVEN:
+            return UNREAD
+        if refusal.code in SAYING_NOTHING:
+            return None
+        header = refusal.header
+    except ClientError as error:
+        if error_code(error) not in DENIED and not error_code(error).startswith(OF_KMS):
+            raise
+        return UNREAD  # of this object alone, or of all: each is named
+    if header is None:
+        return UNREAD
+    seen = instances.describe(header)
+    return Identity(
+        seen.patient_id,
+        seen.issuer_of_patient_id,
+        seen.study_instance_uid,
+        says_patient=header.has_passed("IssuerOfPatientID"),
+        says_study=header.has_passed("StudyInstanceUID"),
+    )

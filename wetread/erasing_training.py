@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.aws.objects import Documents
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents, refusals
 from functions.domain import layout
+from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.domain.row import timestamp
 from functions.domain.snapshot import ERASED, Split
 from wetread.connection import Connection
@@ -46,12 +47,16 @@ class RunOfThem:
 
 @dataclass
 class FoundTraining:
-    """What training has of them. ``unclear`` are entries of snapshots of whom nobody can say whose they are."""
+    """What training has of them. ``unclear`` are entries of snapshots of whom nobody can say whose they are.
+
+    ``undecided`` are keys of objects that do not say it, and of documents of runs that cannot be read.
+    """
 
     objects: dict[str, list[Version]] = field(default_factory=dict)
     labels: list[Labels] = field(default_factory=list)
     runs: list[RunOfThem] = field(default_factory=list)
     unclear: int = 0
+    undecided: set[str] = field(default_factory=set)
 
     def counts(self) -> Counter[str]:
         """How many of each kind."""
@@ -69,7 +74,7 @@ class ErasingTraining:
         self._subject = subject
         self._s3 = connection.s3
         self._bucket = connection.deployment.training_bucket_name
-        self._documents = Documents(self._s3, self._bucket)
+        self._documents = Documents(self._s3, self._bucket, MOST_RUN_DOCUMENT_BYTES)
         self._identities: dict[str, Identity | None] = {}
 
     def find(self) -> FoundTraining:
@@ -77,7 +82,7 @@ class ErasingTraining:
         found = FoundTraining()
         cohort, slices = (list(versions_below(self._s3, self._bucket, one)) for one in (layout.COHORTS, layout.SLICES))
         copies = {_name(one): one for one in [*cohort, *slices] if not one.is_marker}
-        snapshots = dict(self._snapshots())
+        snapshots = dict(self._snapshots(found))
         known = {entry["Slice"]: entry for document in snapshots.values() for entry in document["Slices"]}
         with ThreadPoolExecutor(WORKERS) as pool:
             names = sorted({*copies, *known})
@@ -85,11 +90,13 @@ class ErasingTraining:
                 zip(names, pool.map(lambda one: self._judge(known.get(one), copies.get(one)), names), strict=True)
             )
         theirs = {name for name, verdict in verdicts.items() if verdict == Verdict.THEIRS}
-        found.unclear = sum(verdict == Verdict.UNCLEAR for verdict in verdicts.values())
+        unclear = {name for name, verdict in verdicts.items() if verdict == Verdict.UNCLEAR}
+        found.unclear = len(unclear & set(known))
+        found.undecided |= {copies[name].key for name in unclear - set(known)}
         for run, document in snapshots.items():
             entries = [entry for entry in document["Slices"] if entry["Slice"] in theirs]
             if entries:
-                found.runs.append(RunOfThem(run, document, entries, self._pictures(run, entries)))
+                found.runs.append(RunOfThem(run, document, entries, self._pictures(run, entries, found)))
         objects = [one for one in cohort if not one.is_marker and _name(one) in theirs]
         found.objects["labelled objects"] = objects + _markers_of(objects, cohort)
         found.objects["pinned slices"] = [one for one in slices if one.key.rpartition("/")[2] in theirs]
@@ -100,10 +107,7 @@ class ErasingTraining:
         if entry:
             marks = Marks(entry["Patient"], entry["StudyInstanceUID"])
             return self._subject.judge(marks, lambda: self._identity(version) if version else None)
-        if version is None or version.key.lower().endswith(LABELS_FILES):
-            return Verdict.OTHERS
-        seen = self._identity(version)
-        return Verdict.THEIRS if seen and self._subject.is_of(seen) else Verdict.OTHERS
+        return self._subject.verdict_of(self._identity(version)) if version else Verdict.OTHERS
 
     def _identity(self, version: Version) -> Identity | None:
         name = _name(version)
@@ -112,15 +116,33 @@ class ErasingTraining:
             self._identities[name] = seen
         return self._identities[name]
 
-    def _snapshots(self) -> Iterator[tuple[str, Any]]:
+    def _snapshots(self, found: FoundTraining) -> Iterator[tuple[str, Any]]:
+        """The snapshots by run; one that cannot be read is noted as undecided."""
         for key in self._documents.keys(layout.RUNS):
             match = SNAPSHOT.fullmatch(key)
-            if match:
-                yield match[1], self._documents.read(key)
+            body = self._readable(key, found) if match else None
+            if match and body is not None:
+                try:
+                    document = json.loads(body)
+                    _check(document)
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    found.undecided.add(key)
+                    continue
+                yield match[1], document
 
-    def _pictures(self, run: str, entries: Iterable[Mapping[str, Any]]) -> int:
-        report = self._documents.find(layout.report_key(run)) or b""
-        return sum(len(_picture(entry["Line"]).findall(report.decode())) for entry in entries)
+    def _readable(self, key: str, found: FoundTraining) -> bytes | None:
+        """A document of a run; None for one that is gone, and for one that cannot be read, which is noted."""
+        try:
+            with refusals(self._s3, self._bucket, key, "null", data_key_arn=""):
+                return self._documents.find(key)
+        except (MalformedDocument, Refusal):
+            found.undecided.add(key)
+            return None
+
+    def _pictures(self, run: str, entries: Iterable[Mapping[str, Any]], found: FoundTraining) -> int:
+        report = self._readable(layout.report_key(run), found) or b""
+        text = report.decode(errors="surrogateescape")
+        return sum(len(_picture(entry["Line"]).findall(text)) for entry in entries)
 
     def _labels(self, theirs: list[Version], cohort: list[Version]) -> Iterator[Labels]:
         """The versions of labels files that name their objects, each with what the file is without them."""
@@ -129,7 +151,13 @@ class ErasingTraining:
         for version in cohort:
             if version.key.lower().endswith(LABELS_FILES) and not version.is_marker:
                 where: Any = {} if version.version_id == "null" else {"VersionId": version.version_id}
-                body = self._s3.get_object(Bucket=self._bucket, Key=version.key, **where)["Body"].read()
+                try:
+                    with refusals(self._s3, self._bucket, version.key, version.version_id, data_key_arn=""):
+                        body = self._s3.get_object(Bucket=self._bucket, Key=version.key, **where)["Body"].read()
+                except Refusal as refusal:
+                    if refusal.code != RefusalCode.OBJECT_GONE:
+                        yield Labels(version, 0, b"", unsure=True)
+                    continue
                 rewritten = without(version, body, theirs, cohort)
                 if rewritten.lines or rewritten.unsure:
                     yield rewritten
@@ -147,12 +175,12 @@ class ErasingTraining:
 
     def _erase_run(self, one: RunOfThem, at: str) -> None:
         """Take their slices out of a run's documents; the snapshot last, since it leads to the others."""
-        report = self._documents.find(layout.report_key(one.run))
-        if report and one.pictures:
-            text = report.decode()
+        report = self._documents.find(layout.report_key(one.run)) if one.pictures else None
+        if report:
+            text = report.decode(errors="surrogateescape")
             for entry in one.entries:
                 text = _picture(entry["Line"]).sub(f"<p>The picture of line {entry['Line']} was erased.</p>", text)
-            self._replace(layout.report_key(one.run), text.encode(), "text/html")
+            self._replace(layout.report_key(one.run), text.encode(errors="surrogateescape"), "text/html")
         names = {entry["Slice"] for entry in one.entries}
         kept = [entry for entry in one.snapshot["Slices"] if entry["Slice"] not in names]
         prefix = {"prefix": layout.uri(self._bucket, layout.SLICES)}
@@ -176,6 +204,17 @@ def _name(version: Version) -> str:
     if version.key.startswith(layout.SLICES):
         return version.key.removeprefix(layout.SLICES)
     return layout.instance_name(layout.upload_id(version.key, version.version_id))
+
+
+def _check(document: Any) -> None:
+    """Raise TypeError, KeyError or ValueError for a snapshot whose entries cannot be asked whose they are."""
+    for entry in document["Slices"]:
+        texts = [entry[name] for name in ("Slice", "Patient", "StudyInstanceUID")]
+        if not all(isinstance(text, str) for text in texts) or type(entry["Line"]) is not int:
+            raise TypeError
+        Split(entry["Split"])
+    if document.get(ERASED):
+        int(document[ERASED]["Slices"])
 
 
 def _markers_of(theirs: list[Version], cohort: list[Version]) -> list[Version]:

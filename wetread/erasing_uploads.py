@@ -26,7 +26,7 @@ from functions.domain.errors import MalformedEvent
 from functions.domain.row import Row, Status, moment_of, timestamp
 from wetread.connection import Connection
 from wetread.erasing_store import Version, delete_for_good, uploads_in_parts, versions_below, versions_of
-from wetread.erasing_subjects import Identity, Marks, Subject, Verdict, identity_of
+from wetread.erasing_subjects import SAYING_NOTHING, Identity, Marks, Subject, Verdict, identity_of
 
 WORKERS = 16
 # No function runs longer than five minutes: who held a row when its batch ended has written all by then.
@@ -50,11 +50,15 @@ class DeadLetter:
 
 @dataclass
 class FoundUploads:
-    """Uploads that are theirs, and all that they lead to; ``unclear`` are rows that may be theirs or another's."""
+    """Uploads that are theirs, and all that they lead to; ``unclear`` are rows that may be theirs or another's.
+
+    ``undecided`` are keys of objects that cannot be read so far that they say whose they are.
+    """
 
     rows: list[Row] = field(default_factory=list)
     held: list[Row] = field(default_factory=list)
     unclear: list[Row] = field(default_factory=list)
+    undecided: set[str] = field(default_factory=set)
     strays: list[Version] = field(default_factory=list)
     objects: dict[str, list[Version]] = field(default_factory=dict)
     in_parts: list[tuple[str, str]] = field(default_factory=list)
@@ -91,23 +95,34 @@ class ErasingUploads:
         What is free is decided by the row as it is read here, which ``begin`` then asks to be unchanged.
         """
         found = FoundUploads()
-        ids = sorted(set(self._subject.upload_ids(self._index)))
+        ids = sorted({*self._subject.upload_ids(self._index), *self._unmarked()})
         rows = [row for _, row in sorted(self._index.get_many(ids).items())]
         # Not a gravestone, which an index may still show as it was.
         rows = [row for row in rows if row.received_at]
         keys = self._connection.keys.reveal(row.upload_id for row in rows) if rows else {}
-        found.hidden_keys = len(keys)
         rows = [row if row.upload_id not in keys else _with_key(row, keys[row.upload_id]) for row in rows]
         with ThreadPoolExecutor(WORKERS) as pool:
             for row, verdict in zip(rows, pool.map(self._judge, rows), strict=True):
-                if verdict == Verdict.UNCLEAR:
+                if verdict == Verdict.UNCLEAR and self._subject.marks_lacking(row):
+                    found.undecided.add(row.key)
+                elif verdict == Verdict.UNCLEAR:
                     found.unclear.append(row)
                 elif verdict == Verdict.THEIRS:
                     (found.rows if free(row) else found.held).append(row)
+            found.hidden_keys = sum(row.upload_id in keys for row in found.rows)
             self._find_objects(found, pool)
         return found
 
+    def _unmarked(self) -> Iterator[str]:
+        """The Uploads whose rows do not say whose they are: refused before that was read, or not yet taken in."""
+        for status in (Status.REFUSED, Status.RECEIVED):
+            for row in self._index.every(IndexName.BY_STATUS, status):
+                if row.code not in SAYING_NOTHING and self._subject.marks_lacking(row):
+                    yield row.upload_id
+
     def _judge(self, row: Row) -> Verdict:
+        if self._subject.marks_lacking(row):
+            return self._subject.verdict_of(self._identity(Version(self._uploads, row.key, row.version_id, row.size)))
         return self._subject.judge(
             Marks(row.patient_hash or "", row.study_instance_uid or ""),
             lambda: self._identity(Version(self._uploads, row.key, row.version_id, row.size)),
@@ -123,11 +138,11 @@ class ErasingUploads:
 
     def _find_objects(self, found: FoundUploads, pool: ThreadPoolExecutor) -> None:
         ours = {row.upload_id for row in found.rows}
-        found.dead_letters = [one for one in self._dead_letters() if self._is_stray(one.version, ours)]
+        found.dead_letters = [one for one in self._dead_letters() if self._is_stray(one.version, ours, found)]
         keys = {row.key for row in found.rows if row.key} | {one.version.key for one in found.dead_letters}
         versions: list[Version] = []
         for at_key in pool.map(lambda key: versions_of(self._s3, self._uploads, key), sorted(keys)):
-            strays = [one for one in at_key if not one.is_marker and self._is_stray(one, ours)]
+            strays = [one for one in at_key if not one.is_marker and self._is_stray(one, ours, found)]
             theirs = [one for one in at_key if _upload_id(one) in ours]
             found.strays += strays
             versions += [*theirs, *strays]
@@ -152,16 +167,18 @@ class ErasingUploads:
         )
         found.objects["result documents"] = [one for versions in results for one in versions]
 
-    def _is_stray(self, version: Version, ours: set[str]) -> bool:
-        """Whether a version that has no row is theirs."""
+    def _is_stray(self, version: Version, ours: set[str], found: FoundUploads) -> bool:
+        """Whether a version that has no row is theirs; one that does not say it is noted as undecided."""
         upload_id = _upload_id(version)
         if upload_id in ours:
             return False
         row = self._index.get(upload_id)
         if row is not None and row.received_at:
             return False
-        seen = self._identity(version)
-        return seen is not None and self._subject.is_of(seen)
+        verdict = self._subject.verdict_of(self._identity(version))
+        if verdict == Verdict.UNCLEAR:
+            found.undecided.add(version.key)
+        return verdict == Verdict.THEIRS
 
     def _result_keys(self, rows: list[Row]) -> set[str]:
         """The keys of all results that the bytes may have: one for each model that may have read them.
@@ -231,8 +248,12 @@ class ErasingUploads:
 
     def begin(self, found: FoundUploads, now: datetime) -> bool:
         """Take every row out of the protocol; False when one has changed since it was found."""
-        begun = [row.status == Status.ERASED or self._index.begin_erasure(row, timestamp(now)) for row in found.rows]
+        begun = [row.status == Status.ERASED or self._take_out(row, timestamp(now)) for row in found.rows]
         return all([*begun, *(self._index.bury(_upload_id(one), now) for one in found.strays)])
+
+    def _take_out(self, row: Row, now: str) -> bool:
+        marks = self._subject.marks_lacking(row)
+        return self._index.begin_erasure(row, now, marks) if marks else self._index.begin_erasure(row, now)
 
     def erase(self, found: FoundUploads, now: datetime) -> None:
         """Erase all that was found of rows that ``begin`` has taken out; repeatable."""
@@ -261,7 +282,7 @@ def _with_key(row: Row, key: str) -> Row:
 
 def is_free(row: Row, now: datetime, settled_seconds: float = SETTLED_SECONDS) -> bool:
     """Whether no batch holds the row, nor held it so lately that a collector may still write its result."""
-    if row.status in {Status.REFUSED, Status.ERASED}:
+    if row.status in {Status.REFUSED, Status.RECEIVED, Status.ERASED}:  # ingest writes over none that is Erased
         return True
     if row.status == Status.BATCHED:
         return False

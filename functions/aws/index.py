@@ -35,7 +35,7 @@ RESULT_ATTRIBUTES = (
     NAMES["withdrawn_at"],
     NAMES["expires_at"],
 )
-BY_PATIENT = "ByPatient"  # sparse, keys only: an entry is written with its row and never again
+BY_PATIENT = "ByPatient"  # sparse, keys only: an entry is written with its row, or when the row's erasure begins
 GRAVESTONE_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
 
 
@@ -240,16 +240,17 @@ class Index:
         changes = {"Status": Status.PENDING, "Attempt": 0, "UpdatedAt": now, "RequeuedAt": now}
         return self._change(row.upload_id, changes, RESULT_ATTRIBUTES, condition, values)
 
-    def begin_erasure(self, row: Row, now: str) -> bool:
+    def begin_erasure(self, row: Row, now: str, marks: Mapping[str, str] | None = None) -> bool:
         """Take a row that no batch holds out of the protocol; False when it is no longer as ``row`` says.
 
-        All else stays on it, so that an erasure that was interrupted finds it again.
+        All else stays on it, so that an erasure that was interrupted finds it again: by ``marks``, the attributes that
+        say whose it is, where it has none.
         """
         if row.status == Status.BATCHED:
             return False
         condition = "#Status = :status AND #UpdatedAt = :seen"
         values = {":status": row.status, ":seen": row.updated_at}
-        changes = {"Status": Status.ERASED, "UpdatedAt": now}
+        changes = {"Status": Status.ERASED, "UpdatedAt": now, **(marks or {})}
         return self._change(row.upload_id, changes, (NAMES["expires_at"],), condition, values)
 
     def bury(self, upload_id: str, now: datetime) -> bool:

@@ -15,6 +15,10 @@ WetreadError
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from functions.domain.header import Header
 
 
 class RefusalCode(enum.StrEnum):
@@ -56,7 +60,12 @@ class WetreadError(Exception):
 
 
 class Refusal(WetreadError):
-    """An upload that is not taken: ``code`` for programs, ``reason`` (a sentence, without PHI) for people."""
+    """An upload that is not taken: ``code`` for programs, ``reason`` (a sentence, without PHI) for people.
+
+    ``header`` is what had been read of the object's header; None when that was nothing.
+    """
+
+    header: Header | None = None
 
     def __init__(self, code: RefusalCode, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -65,7 +74,9 @@ class Refusal(WetreadError):
 
 
 class HeaderIncomplete(WetreadError):
-    """The bytes given end before the pixel data begins, and the object has more."""
+    """The bytes given end before the pixel data begins, and the object has more; ``header`` as in a Refusal."""
+
+    header: Header | None = None
 
 
 class MalformedEvent(WetreadError):

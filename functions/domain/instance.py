@@ -69,7 +69,10 @@ def as_uid(text: str) -> str:
 
 
 def describe(header: Header) -> Instance:
-    """Take from a header what the service needs; UIDs that are none are mapped by ``as_uid`` and the repair noted."""
+    """Take from a header what the service needs; UIDs that are none are mapped by ``as_uid`` and the repair noted.
+
+    Of a header whose reading ended early it is what was read; a PatientID whose issuer was not is absent.
+    """
     repairs: list[str] = []
 
     def uid_of(keyword: str) -> str:
@@ -92,6 +95,8 @@ def describe(header: Header) -> Instance:
     if header.text("SOPInstanceUID") and named != header.text("SOPInstanceUID"):
         repairs.append("MediaStorageSOPInstanceUID did not name this SOPInstanceUID: ignored.")
     patient, issuer = (bounded(keyword) for keyword in ("PatientID", "IssuerOfPatientID"))
+    if not header.has_passed("IssuerOfPatientID"):  # the same PatientID may be another's there
+        patient = issuer = ""
     frames = header.text("NumberOfFrames")
     return Instance(
         study_instance_uid=study,

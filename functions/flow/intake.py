@@ -120,9 +120,13 @@ class Intake:
 
     def _row(self, event: ObjectCreated) -> Row:
         base = self._base(event)
+
+        def head(length: int) -> bytes:
+            return self.uploads.head(event.key, event.version_id, length)
+
         try:
             instances.check_size(event.size, self.served)
-            header = header_of(lambda length: self.uploads.head(event.key, event.version_id, length), event.size)
+            header = header_of(head, event.size)
             instance = instances.describe(header)
             patient_hash = self.patients.hash_of(instance.patient_id, instance.issuer_of_patient_id)
             base |= _attributes(instance) | {"patient_hash": patient_hash}
@@ -130,10 +134,24 @@ class Intake:
             sha256 = self.uploads.pin(event.key, event.version_id, layout.instance_name(base["upload_id"]))
             base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
         except Refusal as refusal:
+            if "patient_hash" not in base:
+                too_large = refusal.code == RefusalCode.TOO_LARGE
+                base |= self._whose(start_of(head, event.size) if too_large else refusal.header)
             base |= {"code": refusal.code, "reason": refusal.reason}
             base["expires_at"] = expiry(self.clock(), self.kept_days)
             return Row(**base, status=Status.REFUSED)
         return Row(**base, status=Status.PENDING)
+
+    def _whose(self, header: Header | None) -> dict[str, Any]:
+        """What a row of an object that is not read says of whom it is, so that it is found with all else of them."""
+        if header is None:
+            return {}
+        seen = instances.describe(header)
+        return {
+            "patient_hash": self.patients.hash_of(seen.patient_id, seen.issuer_of_patient_id),
+            "study_instance_uid": seen.study_instance_uid or None,
+            "series_instance_uid": seen.series_instance_uid or None,
+        }
 
     def _key(self, event: ObjectCreated, upload_id: str) -> str:
         """The key as the row has it. A hidden one is kept until the row has expired, however long that waits."""
@@ -154,11 +172,21 @@ def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
         return read_header(head(FIRST_READ), object_bytes)
     try:
         return read_header(head(LONGEST_READ), object_bytes)
-    except HeaderIncomplete:
-        raise Refusal(
+    except HeaderIncomplete as error:
+        refusal = Refusal(
             RefusalCode.HEADER_TOO_LONG,
             f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
-        ) from None
+        )
+        refusal.header = error.header
+        raise refusal from None
+
+
+def start_of(head: Callable[[int], bytes], object_bytes: int) -> Header | None:
+    """What the first FIRST_READ bytes of an object say in their header; None for one that S3 does not give."""
+    try:
+        return read_header(head(FIRST_READ), object_bytes)
+    except (Refusal, HeaderIncomplete) as error:
+        return error.header
 
 
 def _attributes(instance: Instance) -> dict[str, Any]:

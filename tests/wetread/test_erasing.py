@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -353,7 +354,177 @@ def test_a_patient_id_is_found_in_whatever_character_set_the_file_has_it(typed: 
     assert clinic.erase(Patient(f" {typed} ", "", clinic.patients)).counts["rows"] == 1
 
 
+# What was refused before anything was read of it, or waits to be read.
+
+LARGE = ct(PatientID="P-1", StudyInstanceUID=THEIRS) + bytes(17 * 1024**2)
+REPORT = ct(PatientID="P-1", StudyInstanceUID=THEIRS, PixelData=None, Modality="SR")
+CUT = ct(PatientID="P-1", StudyInstanceUID=THEIRS)[:-145]
+
+
+def subject_of(clinic: Clinic, *, by_study: bool) -> Subject:
+    return Study(THEIRS, clinic.patients) if by_study else Patient("P-1", "", clinic.patients)
+
+
+def old_refused(clinic: Clinic, key: str, body: bytes, **changes: str) -> Row:
+    """A row as it was written before refused objects were described."""
+    row = clinic.world.intake.take(clinic.world.upload(key, body))
+    item = clinic.world.dynamodb.tables["index"][row.upload_id]
+    for name in ("PatientHash", "StudyInstanceUID", "SeriesInstanceUID"):
+        item.pop(name, None)
+    item.update({name: {"S": value} for name, value in changes.items()})
+    return row
+
+
+@pytest.mark.parametrize("by_study", [False, True])
+@pytest.mark.parametrize("body", [LARGE, REPORT, CUT], ids=["too large", "a report", "cut"])
+def test_refused_objects_go_also_where_their_rows_say_nothing(*, body: bytes, by_study: bool) -> None:
+    clinic = Clinic()
+    old_refused(clinic, "theirs.dcm", body)
+    old_refused(clinic, "other.dcm", ct(PatientID="P-2", StudyInstanceUID=OTHERS, PixelData=None))
+    erased = clinic.erase(subject_of(clinic, by_study=by_study))
+    assert erased.whole
+    assert [row.key for row in clinic.world.rows() if row.key] == ["other.dcm"]
+    assert not [key for _, key, _ in clinic.world.s3.versions if key == "theirs.dcm"]
+
+
+@pytest.mark.parametrize("by_study", [False, True])
+def test_an_upload_that_waits_to_be_taken_in_goes_at_once(*, by_study: bool) -> None:
+    clinic = Clinic()
+    body = ct(PatientID="P-1", StudyInstanceUID=THEIRS)
+    event = clinic.world.upload("theirs.dcm", body)
+    clinic.world.index.put_new(clinic.world.intake._received(event, 1, "ThrottlingException"))
+    erasing = clinic.erasing(subject_of(clinic, by_study=by_study), settled_seconds=600)
+    assert erasing.erase(lambda _rows: pytest.fail("nobody reads it")).counts["rows"] == 1
+    assert clinic.world.intake.take(event).status == Status.ERASED
+    assert traces(clinic, "P-1") == []
+
+
+@pytest.mark.parametrize("by_study", [False, True])
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_an_interrupted_erasure_finds_a_row_again_whose_object_is_gone(*, by_study: bool, calls: int) -> None:
+    clinic = Clinic()
+    old_refused(clinic, "theirs.dcm", REPORT)
+    left = [calls]
+
+    def interfere(operation: str, when: str) -> None:
+        if when == "after" and operation.startswith(("delete", "put", "update")):
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+
+    for wire in clinic.world.clients.values():
+        wire.interfere = interfere
+    with contextlib.suppress(KeyboardInterrupt):
+        clinic.erase(subject_of(clinic, by_study=by_study))
+    for wire in clinic.world.clients.values():
+        wire.interfere = lambda *_: None
+    clinic.erase(subject_of(clinic, by_study=by_study))
+    assert [row.key for row in clinic.world.rows() if row.key] == []
+
+
+@pytest.mark.parametrize("by_study", [False, True])
+@pytest.mark.parametrize("code", ["InvalidObjectState", "InvalidRequest", "AccessDenied", "KMS.DisabledException"])
+def test_an_object_that_s3_does_not_give_is_named_and_stops_nothing(*, by_study: bool, code: str) -> None:
+    clinic = Clinic()
+    clinic.take("read.dcm", PatientID="P-1", StudyInstanceUID=THEIRS)
+    old_refused(clinic, "frozen.dcm", REPORT)
+    clinic.workflow.put("frozen.dcm", REPORT)
+
+    def reading(key: str) -> None:
+        if key.endswith("frozen.dcm"):
+            raise client_error(code, "not for you")
+
+    clinic.world.s3.reading = reading
+    erased = clinic.erase(subject_of(clinic, by_study=by_study))
+    assert erased.undecided == {"frozen.dcm", "cohorts/c/frozen.dcm"}
+    assert not erased.whole
+    assert erased.counts["rows"] == 1
+
+
+def test_objects_that_end_before_they_say_whose_they_are_are_named() -> None:
+    clinic = Clinic()
+    start = REPORT[: REPORT.index(b"P-1")]
+    old_refused(clinic, "short.dcm", start)
+    clinic.workflow.put("short.dcm", start)
+    assert clinic.erase().undecided == {"short.dcm", "cohorts/c/short.dcm"}
+
+
+def test_files_that_are_no_dicom_and_objects_that_are_gone_are_nobodys() -> None:
+    clinic = Clinic()
+    old_refused(clinic, "notes.txt", b"no DICOM at all")
+    old_refused(clinic, "empty.dcm", b"")
+    old_refused(clinic, "gone.dcm", REPORT)
+    clinic.world.s3._delete((UPLOADS, "gone.dcm"), "v1")
+    clinic.workflow.put("folder/", b"")
+    clinic.workflow.put("README.txt", b"about the cohort")
+    assert clinic.erase().whole
+
+
+def test_a_refused_object_with_a_hidden_key_is_found() -> None:
+    world = World()
+    object.__setattr__(world.intake, "keys", Keys(world.clients["dynamodb"], "keys", world.intake.patients))
+    clinic = Clinic(world)
+    old_refused(clinic, "Doe^Jane/1.dcm", REPORT)
+    old_refused(clinic, "Roe/1.dcm", ct(PatientID="P-2", PixelData=None))
+    assert clinic.erase().counts["hidden keys"] == 1
+    assert traces(clinic, "Doe") == []
+
+
 # Training.
+
+
+def test_a_report_in_a_cohort_goes_with_the_slices() -> None:
+    clinic = Clinic()
+    clinic.workflow.put("report.dcm", REPORT)
+    clinic.workflow.put("cut.dcm", CUT)
+    clinic.workflow.put("named-like-labels.json", REPORT)
+    assert clinic.erase().counts["labelled objects"] == 3
+    assert traces(clinic, "P-1") == []
+
+
+def test_a_snapshot_of_any_length_is_read() -> None:
+    clinic = Clinic()
+    taken = put_cohort_of_both(clinic)
+    where = TRAINING, layout.snapshot_key(taken["Run"])
+    document = json.loads(clinic.world.s3.objects[where])
+    clinic.world.s3.objects[where] = json.dumps(document).encode() + b" " * 2 * 1024**2
+    assert clinic.erase().counts["entries of snapshots"] == 2
+
+
+NO_PATIENT = {"Slice": "a", "Patient": None, "StudyInstanceUID": "", "Line": 1, "Split": "test"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b'{"Slices":[', b"{}", b"[]", b"\xff", b"", b'{"Slices":[{}]}', b'{"Slices":[7]}', b"[" * 100_000),
+        json.dumps({"Slices": [NO_PATIENT]}).encode(),
+    ],
+)
+def test_a_snapshot_that_cannot_be_read_is_named_and_stops_nothing(body: bytes) -> None:
+    clinic = Clinic()
+    taken = put_cohort_of_both(clinic)
+    clinic.take("read.dcm", PatientID="P-1")
+    clinic.world.s3.objects[TRAINING, "runs/broken/snapshot.json"] = body
+    erased = clinic.erase()
+    assert erased.undecided == {"runs/broken/snapshot.json"}
+    assert (erased.counts["rows"], erased.counts["labelled objects"]) == (1, 2)
+    assert len(clinic.workflow.snapshot(taken["Run"])["Slices"]) == 38
+    assert clinic.world.s3.objects[TRAINING, "runs/broken/snapshot.json"] == body
+
+
+def test_a_report_that_is_no_utf_8_loses_its_pictures_and_keeps_its_bytes() -> None:
+    clinic = Clinic()
+    taken = put_cohort_of_both(clinic)
+    line = clinic.workflow.snapshot(taken["Run"])["Slices"][-2]["Line"]
+    figure = f'<figure><img alt="Slice of line {line}" src="P-1-"></figure>'.encode()
+    where = TRAINING, layout.report_key(taken["Run"])
+    clinic.world.s3.objects[where] = b"caf\xe9" + figure + b"\xff"
+    clinic.erase()
+    after = clinic.world.s3.objects[where]
+    assert after.startswith(b"caf\xe9")
+    assert after.endswith(b"\xff")
+    assert b"P-1-" not in after
 
 
 def put_cohort_of_both(clinic: Clinic, manifest: str = "manifest.json") -> dict[str, Any]:

@@ -48,7 +48,7 @@ def erase(session: Session, *, patient: str | None, issuer: str, study: str | No
             print_json({"Found": dict(found.counts()), "Erased": {}, "Stays": [one.to_json() for one in stays]})
         else:
             _say_remaining(stays)
-        _exit_for(found.uploads.unclear, found.training.unclear, set())
+        _exit_for(found.uploads.unclear, found.training.unclear, set(), found.undecided)
         return
     erased = _erase(erasing)
     stays = remaining(connection, sorted(erased.runs | set(found.runs)))
@@ -58,7 +58,7 @@ def erase(session: Session, *, patient: str | None, issuer: str, study: str | No
     else:
         _print_counts("Erased", erased.counts)
         _say_remaining(stays)
-    _exit_for(erased.unclear, erased.unclear_entries, erased.unsure_labels)
+    _exit_for(erased.unclear, erased.unclear_entries, erased.unsure_labels, erased.undecided)
 
 
 def _erase(erasing: Erasing) -> Erased:
@@ -86,7 +86,7 @@ def _say_found(found: Found, subject: Subject, *, as_json: bool) -> None:
 def _say_nothing(found: Found, *, as_json: bool) -> None:
     if as_json:
         print_json({"Found": {}, "Erased": {}, "Stays": []})
-    _exit_for(found.uploads.unclear, found.training.unclear, set())
+    _exit_for(found.uploads.unclear, found.training.unclear, set(), found.undecided)
     note("Nothing was found: check the ID.")
 
 
@@ -100,8 +100,10 @@ def _say_remaining(stays: list[Remaining]) -> None:
     )
 
 
-def _exit_for(unclear: list[Row], unclear_entries: int, unsure_labels: set[str]) -> None:
+def _exit_for(unclear: list[Row], unclear_entries: int, unsure_labels: set[str], undecided: set[str]) -> None:
     """Exit with 1 where a person has to decide."""
+    for key in sorted(undecided):
+        warn(f"{key!r} cannot be read so far that it says whose it is.")
     for key in sorted(unsure_labels):
         warn(f"{key!r} names a file of theirs in a line that was not understood: look at it.")
     studies = sorted({row.study_instance_uid or "" for row in unclear} - {""})
@@ -115,3 +117,8 @@ def _exit_for(unclear: list[Row], unclear_entries: int, unsure_labels: set[str])
         )
     if unsure_labels:
         raise Problem(f"{how_many(len(unsure_labels), 'file')} of labels must be looked at.", "Edit them by hand.")
+    if undecided:
+        raise Problem(
+            f"{how_many(len(undecided), 'object')} may be theirs or another's, and stay as they are.",
+            "Look at each, and delete by its key what is theirs.",
+        )

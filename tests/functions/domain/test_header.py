@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
-from functions.domain.header import KEYWORDS, MAX_DEFLATED, MAX_INFLATED, NO_VALUE, read_header
+from functions.domain.header import KEYWORDS, MAX_DEFLATED, MAX_INFLATED, NO_VALUE, Header, read_header
 from functions.domain.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, elements
 from tests.fakes.dicom import STUDY, ct
 
@@ -227,6 +227,79 @@ def test_refuses_by_name() -> None:
     assert code_of(ct(PixelData=None)) == RefusalCode.NO_PIXEL_DATA
     assert code_of(ct()[:400]) == RefusalCode.TRUNCATED_HEADER
     assert code_of(bytes(128) + b"DICM") == RefusalCode.TRANSFER_SYNTAX_NOT_SERVED
+
+
+SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+
+
+def read_before_the_end(data: bytes, object_bytes: int) -> Header | None:
+    with pytest.raises((Refusal, HeaderIncomplete)) as caught:
+        read_header(data, object_bytes)
+    return caught.value.header
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_an_object_without_pixel_data_says_whose_it_is(syntax: str) -> None:
+    data = ct(PixelData=None, syntax=syntax)
+    header = read_before_the_end(data, len(data))
+    assert header
+    assert (header.text("PatientID"), header.text("StudyInstanceUID")) == ("P-7", STUDY)
+    assert header.has_passed("IssuerOfPatientID")
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_header_that_is_cut_says_what_came_before_and_never_a_part_of_a_value(*, syntax: str, whole: bool) -> None:
+    data = ct(syntax=syntax, PatientID="P-1234", IssuerOfPatientID="Hospital A")
+    said = set()
+    for end in range(132, len(data)):
+        try:
+            read_header(data[:end], end if whole else len(data))
+        except (Refusal, HeaderIncomplete) as error:
+            header = error.header
+            assert header
+            said.add((header.text("PatientID"), header.text("IssuerOfPatientID"), header.text("StudyInstanceUID")))
+            if not header.text("PatientID"):
+                assert not header.has_passed("PatientID")
+            if not header.text("IssuerOfPatientID"):
+                assert not header.has_passed("IssuerOfPatientID")
+    assert said <= {("", "", ""), ("P-1234", "", ""), ("P-1234", "Hospital A", ""), ("P-1234", "Hospital A", STUDY)}
+    assert ("P-1234", "Hospital A", STUDY) in said
+
+
+def test_a_damaged_header_says_what_came_before_the_damage() -> None:
+    whole = ct()
+    at = whole.index(b"\x28\x00\x02\x00")  # after the identity
+    for damage in (b"\xfe\xff\x00\xe0" + bytes(4), b"\xff" * 40):
+        header = read_before_the_end(whole[:at] + damage + whole[at:], len(whole) + len(damage))
+        assert header
+        assert header.text("StudyInstanceUID") == STUDY
+
+
+def test_damage_that_looks_like_a_great_tag_does_not_say_that_nothing_was_there() -> None:
+    whole = ct()
+    at = whole.index(b"\x10\x00\x20\x00")
+    header = read_before_the_end(whole[:at] + b"\xf0\xff" * 4 + whole[at:], len(whole) + 8)
+    assert header
+    assert not header.has_passed("PatientID")
+
+
+def test_a_deflated_header_says_what_came_before_the_damage() -> None:
+    noise = random.Random(1).randbytes(5000).hex()
+    whole = ct(syntax=DeflatedExplicitVRLittleEndian, ImageComments=noise)
+    damaged = whole[:5200] + b"\xff" * 8 + whole[5208:]
+    header = read_before_the_end(damaged, len(damaged))
+    assert header
+    assert header.text("PatientID") == "P-7"
+
+
+def test_a_file_that_names_no_transfer_syntax_says_whose_it_is() -> None:
+    data = ct()
+    at = data.index(b"\x02\x00\x10\x00UI")
+    length = int.from_bytes(data[at + 6 : at + 8], "little")
+    header = read_before_the_end(data[:at] + data[at + 8 + length :], len(data) - 8 - length)
+    assert header
+    assert header.text("StudyInstanceUID") == STUDY
 
 
 def test_a_deflate_bomb_inflates_no_further_than_the_bound() -> None:

@@ -11,7 +11,7 @@ from functions.aws.events import ObjectCreated
 from functions.domain.errors import RefusalCode
 from functions.domain.row import Status
 from functions.flow.intake import FIRST_READ, LONGEST_READ
-from tests.fakes.dicom import STUDY, ct
+from tests.fakes.dicom import SERIES, STUDY, ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import WORK, World
 
@@ -71,6 +71,45 @@ def test_a_refused_row_can_be_asked_for_by_study() -> None:
     world = World()
     row = world.intake.take(world.upload("a.dcm", ct(Modality="MR")))
     assert row.study_instance_uid == STUDY
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (ct(PixelData=None), RefusalCode.NO_PIXEL_DATA),
+        (ct()[:-145], RefusalCode.TRUNCATED_HEADER),
+        (ct() + bytes(17 * 1024**2), RefusalCode.TOO_LARGE),
+        (ct(PixelData=None, EncapsulatedDocument=bytes(LONGEST_READ)) + bytes(9), RefusalCode.HEADER_TOO_LONG),
+    ],
+)
+def test_an_object_that_is_refused_before_its_pixels_is_found_by_patient_and_study(
+    body: bytes, code: RefusalCode
+) -> None:
+    world = World()
+    row = world.intake.take(world.upload("a.dcm", body))
+    assert (row.status, row.code) == (Status.REFUSED, code)
+    assert (row.patient_hash, row.study_instance_uid) == (world.intake.patients.hash_of("P-7"), STUDY)
+    assert row.series_instance_uid == SERIES
+
+
+def test_an_object_that_is_too_large_costs_one_short_read() -> None:
+    world = World()
+    world.intake.take(world.upload("a.dcm", ct() + bytes(17 * 1024**2)))
+    assert (world.s3.reads, world.s3.bytes_read) == (1, FIRST_READ)
+
+
+def test_an_object_that_is_too_large_and_gone_is_too_large() -> None:
+    world = World()
+    event = world.upload("a.dcm", bytes(17 * 1024**2))
+    world.s3.versions.clear()
+    assert world.intake.take(event).code == RefusalCode.TOO_LARGE
+
+
+def test_a_patient_whose_issuer_was_cut_off_is_not_taken_for_another() -> None:
+    world = World()
+    body = ct(IssuerOfPatientID="Hospital A", PatientID="P-7")
+    row = world.intake.take(world.upload("a.dcm", body[: body.index(b"Hospital A") + 3]))
+    assert (row.code, row.patient_hash) == (RefusalCode.TRUNCATED_HEADER, None)
 
 
 def test_an_object_that_is_gone_is_refused_by_name() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.fakes.dicom import ct
 from tests.wetread.test_erasing import Clinic, old_row, put_cohort_of_both, traces, two_patients
 from wetread import cli, erasing
 from wetread.commands import erase as command
@@ -149,3 +150,16 @@ def test_a_study_that_is_no_identifier_is_refused_without_repeating_it(run: Call
     done = run(Clinic(), "--study", "Doe^Jane")
     assert done.exit_code == 2
     assert "Doe" not in done.output
+
+
+@pytest.mark.parametrize("arguments", [(), ("--yes",)])
+@pytest.mark.parametrize("patient", ["P-1", "P-3"])
+def test_what_cannot_be_decided_is_named_and_the_exit_is_1(
+    run: Callable[..., Result], patient: str, arguments: tuple[str, ...]
+) -> None:
+    clinic = two_patients()
+    clinic.workflow.put("cut.dcm", ct()[:300])
+    done = run(clinic, "--patient", patient, *arguments)
+    assert done.exit_code == 1
+    assert "'cohorts/c/cut.dcm' cannot be read so far that it says whose it is." in done.stderr
+    assert (traces(clinic, "P-1") == []) == (arguments == ("--yes",) and patient == "P-1")
