@@ -25,7 +25,7 @@ INDEX_QUERIES = (
     ("ByJob", "TransformJobName", "ReceivedAt"),
     ("ByModel", "ModelPackage", "CompletedAt"),
 )
-# An erasure asks by patient. Keys only: an entry is written with its row, or as its erasure begins, and not again when the row changes.
+# An erasure asks by patient. Keys only: an entry is written with its row, or as its erasure begins, and not again.
 BY_PATIENT = ("ByPatient", "PatientHash")
 
 WORK_KEPT = Duration.days(
