@@ -112,7 +112,7 @@ def bomb(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     bombs = stage.phantoms(BOMBS)
     for body in bombs.values():
         (folder / hashlib.sha256(body).hexdigest()).touch()
-    return stage.put(bombs) | stage.upload(count), f"{BOMBS} answers of 40 MiB, one request each"
+    return stage.put_all(bombs) | stage.upload(count), f"{BOMBS} answers of 40 MiB, one request each"
 
 
 def storm(stage: Stage, count: int) -> tuple[dict[str, str], str]:

@@ -83,14 +83,14 @@ class Stage:
 
     def upload(self, count: int) -> dict[str, str]:
         """Put so many different phantoms; object key to Upload id."""
-        return self.put(self.phantoms(count))
+        return self.put_all(self.phantoms(count))
 
     def phantoms(self, count: int) -> dict[str, bytes]:
         """So many different phantoms, by the keys that they may have."""
         numbers = [next(self._numbers) for _ in range(count)]
         return {f"drill/{one}.dcm": phantom_bytes(LABELS[one % 3], one, 0, size=SIDE) for one in numbers}
 
-    def put(self, bodies: Mapping[str, bytes]) -> dict[str, str]:
+    def put_all(self, bodies: Mapping[str, bytes]) -> dict[str, str]:
         """Put objects; object key to Upload id."""
         connection = self.connection
         bucket = connection.deployment.uploads_bucket_name

@@ -6,6 +6,7 @@ its values before it is parsed, and each value before it is kept: what passes fi
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,13 +18,15 @@ from functions.domain.errors import FailureCode, MalformedPrediction
 SCHEMA = "prediction/1"
 MOST_BYTES = 1024**2  # of an output; 1,000 classes with the longest names take a third of it
 MOST_VALUES = 10_000  # texts, numbers, lists and objects in a document: what bounds the memory that parsing takes
-MOST_NESTS = 100  # objects and lists, so that they nest no deeper than Python's JSON reader does
+DEEPEST = 50  # objects and lists within one another; Python's JSON reader gives up at a depth that others may change
 MOST_NUMBERS = {"Probabilities": 1000, "TimingsMs": 100}
 SUM_TOLERANCE = 1e-3
 DECIMALS = 12  # of a probability; what is smaller is no information, and DynamoDB takes no number below 1e-130
 LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000}  # characters: an index key has 1 KB
 LONGEST_NAME = LONGEST["Class"]  # of a class or a timing
 SHA256 = re.compile("[0-9a-f]{64}")
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +109,15 @@ def _load(body: bytes) -> Any:
         raise _malformed(f"it has more than {MOST_BYTES:,} bytes")
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:  # a value follows one of these, or a name
         raise _malformed(f"it has more than {MOST_VALUES:,} values")
-    if sum(map(body.count, (b"[", b"{"))) > MOST_NESTS:
-        raise _malformed(f"it has more than {MOST_NESTS} objects and lists")
+    if _depth(body) > DEEPEST:
+        raise _malformed(f"its values lie more than {DEEPEST} deep in one another")
     return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _depth(body: bytes) -> int:
+    """Return how deep objects and lists lie in one another; texts may have any brackets."""
+    brackets = _BRACKET.findall(_TEXT.sub(b"", body))
+    return max(itertools.accumulate(1 if one in b"[{" else -1 for one in brackets), default=0)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

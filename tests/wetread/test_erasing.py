@@ -597,6 +597,22 @@ def test_labels_that_cannot_be_understood_are_left_and_named() -> None:
     assert not erased.whole
 
 
+def test_labels_that_s3_does_not_give_are_named_and_stop_nothing() -> None:
+    clinic = Clinic()
+    clinic.workflow.put("P-1-0.dcm", ct(PatientID="P-1"))
+    clinic.workflow.put("labels.csv", b"filename,label\nP-1-0.dcm,cap\n")
+
+    def reading(key: str) -> None:
+        if key.endswith("labels.csv"):
+            raise client_error("InvalidObjectState", "archived")
+
+    clinic.world.s3.reading = reading
+    erased = clinic.erase()
+    assert not erased.whole
+    assert "cohorts/c/labels.csv" in erased.unsure_labels | erased.undecided
+    assert erased.counts["labelled objects"] == 1
+
+
 def test_the_pictures_of_a_report_go_by_their_line() -> None:
     clinic = Clinic()
     taken = put_cohort_of_both(clinic)

@@ -105,7 +105,7 @@ def _exit_for(unclear: list[Row], unclear_entries: int, unsure_labels: set[str],
     for key in sorted(undecided):
         warn(f"{key!r} cannot be read so far that it says whose it is.")
     for key in sorted(unsure_labels):
-        warn(f"{key!r} names a file of theirs in a line that was not understood: look at it.")
+        warn(f"{key!r} was not understood, or still names a file of theirs: look at it.")
     studies = sorted({row.study_instance_uid or "" for row in unclear} - {""})
     if unclear or unclear_entries:
         raise Problem(
