@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-pytestmark = pytest.mark.check
+pytestmark = [pytest.mark.check, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[3]
 FLOW = "tests/functions/flow"

@@ -15,6 +15,7 @@ import pytest
 from tests.storm import many
 from tests.storm.storm import Storm
 
+pytestmark = pytest.mark.timeout(900)
 SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "200"))
 TOGETHER = 100
 

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -193,7 +194,7 @@ class Schedules(RuleBasedStateMachine):
             self.now.step(actor)
 
 
-TestSchedules = Schedules.TestCase
+TestSchedules = pytest.mark.timeout(900)(Schedules.TestCase)
 TestSchedules.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,
