@@ -216,7 +216,7 @@ def damages(draw: st.DrawFn) -> Mutate:
 
 
 FUZZED = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
