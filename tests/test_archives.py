@@ -258,6 +258,11 @@ def test_no_damage_of_the_compressed_file_does(damage: Mutate, tmp_path_factory:
     read_or_refused(path)
 
 
+def test_an_odd_escape_in_a_pickle_is_no_warning_of_ours() -> None:
+    with pytest.raises(weights.CodeInWeights, match="bare pickle"):
+        weights.check(io.BytesIO(b"S'\\q'\n."))
+
+
 @FUZZED
 @given(damage=damages())
 def test_damaged_weights_are_taken_or_refused_by_name(damage: Mutate) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import pickletools
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator
 from typing import IO
@@ -76,7 +77,8 @@ def _check(pickled: bytes) -> None:
 def _opcodes(pickled: bytes) -> list[tuple[str, object]]:
     """The operations up to where it is no pickle any more: loading it would run those."""
     found: list[tuple[str, object]] = []
-    with contextlib.suppress(ValueError, IndexError, OverflowError):
+    with contextlib.suppress(ValueError, IndexError, OverflowError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python warns of odd escapes in a text, which is the text of a stranger
         for operation, argument, _ in pickletools.genops(pickled):
             found.append((operation.name, argument))  # those before the damage count too
     return found
