@@ -1,4 +1,4 @@
-"""Who asks: the ARN that AWS knows the caller by. It is recorded beside what was done, and nothing is decided by it."""
+"""The ARN that AWS knows the caller by. It is recorded beside what was done, and nothing is decided by it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 Caller = Callable[[], str]
-"""Returns the ARN of whoever acts: a user, or the session of a role (a function's is named after the function)."""
+"""Return the ARN of the caller: a user, or the session of a role (a function's is named after the function)."""
 
 
 def caller_arn(sts: STSClient) -> str:

@@ -17,7 +17,7 @@ MOST_KEYS = 100  # of one BatchGetItem
 
 
 class Keys:
-    """The map from Uploads to the keys that people chose; whoever may read it may read keys."""
+    """The map from Uploads to the keys that people chose; a right to read it is a right to read keys."""
 
     def __init__(self, client: DynamoDBClient, table: str, patients: Patients) -> None:
         self._client = client

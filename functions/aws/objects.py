@@ -132,7 +132,7 @@ def _key_of(error: ClientError) -> str:
 
 
 def _asked_key(client: S3Client, bucket: str, key: str, version_id: str) -> str:
-    """The KMS key that an object version lies under, which S3 tells of one that it may not decrypt; "" if not."""
+    """The KMS key that an object version lies under, which S3 names also where it may not decrypt; "" if not."""
     try:
         return client.head_object(Bucket=bucket, Key=key, **_version(version_id)).get("SSEKMSKeyId", "")
     except ClientError:

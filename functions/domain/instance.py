@@ -69,7 +69,7 @@ def as_uid(text: str) -> str:
 
 
 def describe(header: Header) -> Instance:
-    """Take from a header what the service needs; UIDs that are none are mapped by ``as_uid`` and the repair noted.
+    """Take from a header what the service needs; invalid UIDs are mapped by ``as_uid`` and the repair is noted.
 
     Of a header whose reading ended early it is what was read; a PatientID whose issuer was not is absent.
     """
