@@ -27,6 +27,7 @@ Pending      claimed                       Batched      dispatch, sweep  Pending
 Batched      an answer to its own bytes    Completed    collect, sweep   the batch holds it
 Batched      no answer                     Pending      collect, sweep   the batch holds it, and tries are left
 Batched      its tries are used            Failed       collect, sweep   the batch holds it
+Batched      its batch is Collected        Pending      sweep            the batch holds it
 Completed    its version was withdrawn     Pending      rescore          by that version, and seen unchanged
 all but      erased                        Erased       wetread erase    no batch holds it, and seen unchanged
 Batched

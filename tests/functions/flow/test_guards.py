@@ -341,6 +341,12 @@ GUARDS: dict[str, Guard] = {
         "        if batch.tries >= MOST_TRIES:\n            return self._give_back(batch)\n        return Repair",
         "        return Repair",
     ),
+    "rows that a batch holds which is done are handed back": Guard(
+        f"{FLOW}/test_sweeping.py",
+        "functions/flow/sweeping.py",
+        " + self._hand_back_strays()",
+        "",
+    ),
     "batches that failed least are mended first": Guard(
         f"{FLOW}/test_bombs.py",
         "functions/flow/sweeping.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -29,8 +30,11 @@ def busy(client, endpoint, settled, function):
     """An endpoint in service and a function in the middle of an invocation."""
     name = endpoint()
     assert settled(name)["EndpointStatus"] == "InService"
-    slow = function("import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'undisturbed'")
-    client("lambda").invoke(FunctionName=slow, Payload=b"0")
+    slow = function(
+        "import pathlib, time\ndef handler(event, context):\n    while not pathlib.Path(event).exists():\n"
+        "        time.sleep(0.05)\n    return 'undisturbed'"
+    )
+    client("lambda").invoke(FunctionName=slow, Payload=b'"/"')
     return slow
 
 
@@ -64,15 +68,16 @@ def listening(pids):
 
 def curl(*arguments):
     """What curl prints of an answer's status, as another user; 000 when there was none."""
-    line = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", *arguments]
+    line = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "60", *arguments]
     done = subprocess.run(line, user=NOBODY, group=NOBODY, extra_groups=[], check=False, capture_output=True, text=True)
     return done.stdout
 
 
-def test_every_port_that_is_open_refuses_another_user(here, client, busy):
-    answers = []
+def test_every_port_that_is_open_refuses_another_user(here, client, busy, tmp_path):
+    answers, over = [], tmp_path / "over"
+    payload = json.dumps(str(over)).encode()
     invocation = threading.Thread(
-        target=lambda: answers.append(client("lambda").invoke(FunctionName=busy, Payload=b"4")["Payload"].read())
+        target=lambda: answers.append(client("lambda").invoke(FunctionName=busy, Payload=payload)["Payload"].read())
     )
     invocation.start()
     open_ports = listening(family(process.running(here.home)))
@@ -83,7 +88,8 @@ def test_every_port_that_is_open_refuses_another_user(here, client, busy):
             url = f"http://127.0.0.1:{port}{path}"
             assert curl(url) == "403"
             assert curl("-X", "POST", "-H", "Content-Type: text/plain", "-d", "forged", url) == "403"
-    invocation.join(20)
+    over.touch()
+    invocation.join(60)
     assert answers == [b'"undisturbed"']
 
 
