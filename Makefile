@@ -47,11 +47,11 @@ sbom: setup
 
 # Faults on a running local cloud of its own: what was seen, what was lost, and how long it took.
 drill: setup
-	@$(BIN)/python -m benchmarks.drill
+	@$(BIN)/python -m assurance.fault_injection
 
 # The real CDK CLI (from the npm registry) against a local cloud of its own: bootstrap, deploy, diff.
 cdk-local: setup
-	@$(BIN)/python -m wetread.local.cdk
+	@$(BIN)/python -m assurance.cdk_cli
 
 clean:
 	@rm -rf .venv cdk.out build .wetread

@@ -26,11 +26,12 @@ from pathlib import Path
 from benchmarks.memory import Peak
 from functions.domain import layout
 from functions.domain.row import Row, Status
+from localcloud import cloud
+from localcloud.home import current_home
+from localcloud.host import process
 from tests.training import optimise, train
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import write_cohort
-from wetread.local import cloud, process
-from wetread.local.home import current_home
 
 CONTAINER = "model_code serve"
 HEADER = "slices      bare  service  / bare  share growth jobs    memory    to job   reading   to rows"

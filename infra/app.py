@@ -13,8 +13,8 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 
 import aws_cdk as cdk
 
+from infra.compliance import review
 from infra.config import ConfigError, load_stage
-from infra.review import review
 from infra.service import Service
 
 ROOT = Path(__file__).parent.parent

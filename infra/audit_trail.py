@@ -13,9 +13,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.grants import arn_of
-from infra.review import acknowledge
 from infra.storage import NONCURRENT_KEPT, acknowledge_one_region
 
 CLOUDTRAIL = "cloudtrail.amazonaws.com"

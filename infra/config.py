@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from pydicom import uid
 
-from infra import limits
+from infra import validation
 
 # Without it batch transform starts GPU hosts with the NVIDIA driver 470, which no current CUDA runtime accepts.
 GPU_HOST_AMI = "al2-ami-sagemaker-batch-gpu-535"
@@ -116,7 +116,7 @@ class StageConfig:
     protect_data: bool = True  # deletion protection, and data that outlives the stack
 
     def __post_init__(self) -> None:
-        problems = "; ".join(limits.problems(self))
+        problems = "; ".join(validation.problems(self))
         if problems:
             raise ConfigError(problems)
 
@@ -128,7 +128,7 @@ class StageConfig:
     @property
     def gpu(self) -> bool:
         """Whether the transform jobs run on GPUs."""
-        return limits.family(self.instance_type) in limits.GPU_FAMILIES
+        return validation.family(self.instance_type) in validation.GPU_FAMILIES
 
     @property
     def transform_ami_version(self) -> str:

@@ -12,10 +12,10 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from functions.settings import to_environment
+from infra.compliance import acknowledge, acknowledge_wildcard
 from infra.config import StageConfig
 from infra.grants import acknowledge_inline_policy
 from infra.layer import DependencyLayer
-from infra.review import acknowledge, acknowledge_wildcard
 
 ROOT = Path(__file__).parent.parent
 RUNTIME = lambda_.Runtime.PYTHON_3_13

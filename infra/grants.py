@@ -10,8 +10,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.limits import LOCAL_DISK_FAMILIES, family
-from infra.review import acknowledge, acknowledge_wildcard
+from infra.compliance import acknowledge, acknowledge_wildcard
+from infra.validation import LOCAL_DISK_FAMILIES, family
 
 READ = ("kms:Decrypt",)
 # Whoever writes gets a fresh data key, and reads it again: S3 of the parts of an upload, SQS of its cached keys.

@@ -19,7 +19,7 @@ VISIBILITY_FACTOR * TIMEOUT = 120 s, each message alone. After MOST_TRIES tries 
 the object unread: (1 + MOST_TRIES) * 120 s + 20 s = 500 s after the first try, which is within ROW_WITHIN. AWS's own
 trouble counts as no such try: it is tried again every 120 s, for RETRIES of them, and then is a dead letter.
 
-tests/infra/test_intake.py computes all of this again from the template; `benchmarks.hostile.worst` measures what one
+tests/infra/test_intake.py computes all of this again from the template; `assurance.fuzz.worst` measures what one
 object takes.
 """
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.review import acknowledge
+from infra.compliance import acknowledge
 
 ENDINGS = ("DisableKey", "ScheduleKeyDeletion")
 

@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra.data_grants import ARTIFACTS, COHORTS, INSTANCES, KEYS_ARE_MANY, RUNS
 from infra.grants import KEEP, READ, WRITE, allow, arn_of
-from infra.model import Model
+from infra.model_hosting import Model
 from infra.queues import ReliableQueue
 from infra.storage import INDEX_QUERIES, Storage
 from infra.training import Training

@@ -6,17 +6,17 @@ from aws_cdk import CfnOutput, Fn, Stack
 from constructs import Construct
 
 from infra.audit_trail import AuditTrail
-from infra.batch import Batch
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
 from infra.intake import Intake
 from infra.key_watch import KeyWatch
-from infra.model import Model
+from infra.model_hosting import Model
 from infra.monitoring import Monitoring
 from infra.notices import Notices
 from infra.people import People
 from infra.storage import Storage
 from infra.training import Training
+from infra.transform import Batch
 
 
 class Service(Stack):

@@ -11,9 +11,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.data_grants import ARTIFACTS, COHORTS, SLICES, DataGrants
-from infra.review import acknowledge
 
 # Every question that people ask of the index is one Query: index name, partition key, sort key.
 INDEX_QUERIES = (

@@ -12,7 +12,7 @@ from functions.settings import ApproveSettings, GateSettings, PromoteSettings, S
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.job_role import JobRole
-from infra.model import Model
+from infra.model_hosting import Model
 from infra.notices import Notices
 from infra.queues import ReliableQueue
 from infra.storage import Storage

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from model_code import allocator
+from model_code.backends import allocator
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
 
@@ -47,14 +47,14 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
     """Import what the command needs and nothing else: a server would wait for what only training uses."""
     container = Container.from_environment(os.environ)
     if options.command == "serve":
-        from model_code.server import serve
+        from model_code.serving.server import serve
 
         serve(container.model_dir, Binding.from_environment(os.environ))
     elif options.command == "train":
-        from model_code.brought import hand_over
+        from model_code.training.custom_code import hand_over
 
         _told(lambda: hand_over(container, arguments), container.failure)
-        from model_code.train import train
+        from model_code.training.train import train
 
         _told(lambda: train(container), container.failure)
     elif options.command == "audit":
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
     elif options.command == "evaluate":
         _told(lambda: _evaluate(container, options), container.message)
     elif options.command == "pack":
-        from model_code.packing import pack
+        from model_code.artifacts.packing import pack
 
         pack(options.folder, options.archive)
     else:
@@ -109,8 +109,8 @@ def _evaluate(container: Container, options: argparse.Namespace) -> None:
 
 
 def _check(archive: Path) -> None:
+    from model_code.artifacts.packing import unpack
     from model_code.inference import model_fn
-    from model_code.packing import unpack
 
     with tempfile.TemporaryDirectory() as folder:
         unpack(archive, Path(folder))

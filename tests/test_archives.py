@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from functions.domain import archive, artifact, weights
 from functions.domain.artifact import InvalidArtifact, read_artifact
-from model_code import packing
+from localcloud.archive import ArchiveError
+from localcloud.archive import unpack as unpack_locally
+from model_code.artifacts import packing
 from model_code.errors import ArtifactError
-from wetread.local.archive import ArchiveError
-from wetread.local.archive import unpack as unpack_locally
 
 BLOCK = 512
 END = bytes(2 * BLOCK)

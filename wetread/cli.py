@@ -8,6 +8,9 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.errors import WetreadError
+from localcloud.deploy.deploy import DeployError
+from localcloud.deploy.synthesis import SynthesisError
+from localcloud.home import CloudError
 from wetread.commands import (
     cloud,
     demo,
@@ -25,9 +28,6 @@ from wetread.commands import (
 )
 from wetread.commands.session import Session
 from wetread.connection import Choice
-from wetread.local.deploy import DeployError
-from wetread.local.home import CloudError
-from wetread.local.synthesis import SynthesisError
 from wetread.problems import Interruption, Problem, of_aws
 
 

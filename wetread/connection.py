@@ -21,10 +21,10 @@ from functions.aws.patients import Patients
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.flow.withdrawing import Withdrawing
+from localcloud import cloud
 from wetread.deployment import Deployment
-from wetread.local import cloud
 from wetread.problems import ConfigProblem
-from wetread.runs import Runs
+from wetread.training.runs import Runs
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

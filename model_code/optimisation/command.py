@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from model_code import artifact, decoder_process, gpu, metadata, probe, snapshot
+from model_code import snapshot
+from model_code.artifacts import artifact, metadata
+from model_code.artifacts.packing import pack, unpack
+from model_code.backends import gpu, known_answer
+from model_code.backends.backend import Form, Proved, Serving
+from model_code.backends.network import TorchForm
+from model_code.backends.processor import adds_bytes_exactly
 from model_code.container import Processing
 from model_code.errors import FormError, OptimisationError
-from model_code.forms import Form, Proved, Serving
-from model_code.network import TorchForm
 from model_code.optimisation.choice import choose
 from model_code.optimisation.export import export
 from model_code.optimisation.slices import prepare, spread
 from model_code.optimisation.speed import images_per_second
 from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_half, try_int8
-from model_code.packing import pack, unpack
-from model_code.processor import adds_bytes_exactly
+from model_code.reading import decoder_process
 from model_code.snapshot import Case, Snapshot, Split
 from model_code.transforms import Preprocessing
 
@@ -114,5 +117,5 @@ def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> Proved:
         (model_dir / name).write_bytes(content)
         digests[name] = artifact.sha256(content)
     exact_bytes = trial.form is Form.OPENVINO_INT8 and adds_bytes_exactly()
-    probed = probe.answer(trial.computation, preprocessing)
+    probed = known_answer.answer(trial.computation, preprocessing)
     return Proved(files_sha256=digests, probe_logits=probed, exact_bytes=exact_bytes)

@@ -16,8 +16,8 @@ import pytest
 
 from functions.domain import layout
 from functions.domain.row import Row
+from localcloud import cloud
 from wetread.connection import Choice, Connection, connect
-from wetread.local import cloud
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.domain import layout
-from tests.canary import KEY
+from tests.phi_leak import KEY
 from wetread.connection import Connection
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from functions.domain import layout
 from functions.domain.row import Row
-from tests.canary import AS, CANARY, IN_AN_OBJECT_EACH, KEY, number_of, planted, spoilt, with_elements
 from tests.e2e import places
 from tests.e2e.conftest import Service
 from tests.e2e.places import KEYS_STAND_HERE, Place
+from tests.phi_leak import AS, CANARY, IN_AN_OBJECT_EACH, KEY, number_of, planted, spoilt, with_elements
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 

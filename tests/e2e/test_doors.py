@@ -16,9 +16,9 @@ from functions.aws.objects import Documents
 from functions.domain import prediction
 from functions.domain.prediction import Prediction
 from functions.domain.row import Status
+from localcloud.home import REPOSITORY
 from tests.e2e.conftest import Service
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
-from wetread.local.home import REPOSITORY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.home import REPOSITORY
 from tests.e2e.conftest import Service
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
-from wetread.local.home import REPOSITORY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 PNG = b"\x89PNG"

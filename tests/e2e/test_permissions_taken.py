@@ -1,6 +1,6 @@
 """Two statements taken out of a running cloud: the story fails without each, and ends well when it is back.
 
-`python -m benchmarks.least_privilege remove` does so with every statement that something needs.
+`python -m assurance.least_privilege remove` does so with every statement that something needs.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.least_privilege.remove import remove
-from wetread.local import cloud
+from assurance.least_privilege.remove import remove
+from localcloud import cloud
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

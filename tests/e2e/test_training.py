@@ -15,11 +15,11 @@ from functions.aws.index import IndexName
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
+from localcloud import cloud
 from tests.e2e.clinic import Clinic
 from tests.e2e.conftest import Service
 from wetread.connection import Choice, connect
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
-from wetread.local import cloud
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import botocore.session
 import pytest
 
-from infra import limits
+from infra import validation
 from infra.app import ROOT
 from infra.config import ConfigError, StageConfig, load_stage
 
@@ -150,14 +150,14 @@ def test_every_problem_is_told_at_once() -> None:
 )
 def test_sagemaker_offers_every_family_that_a_stage_may_name(setting: str, shape: str) -> None:
     model = botocore.session.get_session().get_service_model("sagemaker")
-    offered = {limits.family(one) for one in model.shape_for(shape).enum}
-    job, families = limits.INSTANCE_TYPES[setting]
+    offered = {validation.family(one) for one in model.shape_for(shape).enum}
+    job, families = validation.INSTANCE_TYPES[setting]
     assert job
     assert set(families) <= offered
-    assert set(limits.GPU) <= set(families)
+    assert set(validation.GPU) <= set(families)
     assert getattr(StageConfig(), setting) in model.shape_for(shape).enum
 
 
 def test_every_number_of_a_stage_has_a_range() -> None:
     numbers = {name for name, kind in get_type_hints(StageConfig).items() if kind in (int, float)}
-    assert set(limits.RANGES) == numbers
+    assert set(validation.RANGES) == numbers

@@ -13,7 +13,7 @@ from aws_cdk import aws_kms as kms
 
 from infra.config import StageConfig
 from infra.job_requests import METRICS, NUMBER, JobRequests
-from infra.limits import CHOICES, JOB_NAME_ROOM
+from infra.validation import CHOICES, JOB_NAME_ROOM
 from model_code.__main__ import _parser
 from model_code.evaluation.pictures import ReportPictures
 

@@ -17,11 +17,11 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from model_code.artifacts.packing import pack, unpack
 from model_code.container import Container, Processing
 from model_code.optimisation import command, trial
-from model_code.optimisation.proof import Bounds
-from model_code.packing import pack, unpack
-from model_code.train import train
+from model_code.optimisation.parity import Bounds
+from model_code.training.train import train
 from tests.snapshots import Labelled, write_snapshot
 from wetread.demo.encode import pixel_data
 

@@ -6,10 +6,10 @@ import shutil
 
 import click
 
+from localcloud import cloud
+from localcloud.home import current_home
 from wetread import demo
 from wetread.console import note
-from wetread.local import cloud
-from wetread.local.home import current_home
 
 
 @click.command()

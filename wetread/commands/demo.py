@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from localcloud import cloud
+from localcloud.home import current_home
 from wetread.commands.session import Session, pass_session
 from wetread.console import note
 from wetread.demo import FOLDER
-from wetread.local import cloud
-from wetread.local.home import current_home
 from wetread.problems import Problem
 
 

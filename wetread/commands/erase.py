@@ -10,10 +10,10 @@ from functions.domain.row import Row
 from wetread.commands.rollback import on_a_terminal
 from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, how_many, note, print_json, print_table, warn
-from wetread.erasing import Erased, Erasing, Found
-from wetread.erasing_subjects import Patient, Study, Subject
+from wetread.erasure.erasure import Erased, Erasing, Found
+from wetread.erasure.remains import Remaining, remaining
+from wetread.erasure.subjects import Patient, Study, Subject
 from wetread.problems import ConfigProblem, Interruption, Problem
-from wetread.remains import Remaining, remaining
 
 
 @click.command()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from wetread import experiments
 from wetread.commands.session import Session, pass_session
 from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
 from wetread.console import note, program
 from wetread.problems import ConfigProblem
-from wetread.training_job import follow
+from wetread.training import experiments
+from wetread.training.job import follow
 
 
 @click.command()

@@ -12,12 +12,12 @@ import click
 
 from functions.domain import layout
 from functions.domain.artifact import sha256_of
-from wetread import answers
+from localcloud.containers.container import Container, ContainerError, InvocationError
 from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, note
-from wetread.local.container import Container, ContainerError, InvocationError
+from wetread.models import predictions
 from wetread.problems import ConfigProblem, Problem
-from wetread.uploads import read_file
+from wetread.uploads.sending import read_file
 
 
 @click.command()
@@ -38,7 +38,7 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
     else:
         with tempfile.TemporaryDirectory() as folder:
             found = run(_champion(session, Path(folder)), files)
-    answers.show(files, found, as_json=as_json)
+    predictions.show(files, found, as_json=as_json)
 
 
 def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:

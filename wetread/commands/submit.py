@@ -14,8 +14,8 @@ from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, print_table, printable, warn
 from wetread.formats import ELASTIC_COLUMNS, TABLE_COLUMNS, short_key, table_line
 from wetread.problems import Problem
-from wetread.submission import NAMED, counted, follow, name_unhappy, send
-from wetread.uploads import Plan, Submitted, plan
+from wetread.uploads.sending import Plan, Submitted, plan
+from wetread.uploads.submission import NAMED, counted, follow, name_unhappy, send
 
 
 @click.command()

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from model_code import gpu, metadata
 from model_code.__main__ import main
-from model_code.artifact import sha256_of
+from model_code.artifacts import metadata
+from model_code.artifacts.artifact import sha256_of
+from model_code.artifacts.packing import unpack
+from model_code.backends import gpu
+from model_code.backends.network import TorchForm
 from model_code.container import Container, Processing
 from model_code.inference import input_fn, model_fn, predict_fn
-from model_code.network import TorchForm
 from model_code.optimisation import command, trial
-from model_code.packing import unpack
 from tests.model_code.conftest import Optimised, chests, make_slice
 from tests.snapshots import write_snapshot
 

@@ -3,9 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
+from localcloud.home import CloudError
 from wetread import cli
 from wetread.commands import cloud as command
-from wetread.local.home import CloudError
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes.dicom import ct
-from tests.wetread.test_erasing import Clinic, old_row, put_cohort_of_both, traces, two_patients
-from wetread import cli, erasing
+from tests.wetread.erasure.test_erasure import Clinic, old_row, put_cohort_of_both, traces, two_patients
+from wetread import cli
 from wetread.commands import erase as command
 from wetread.commands import session
+from wetread.erasure import erasure
 
 
 class Backups:
@@ -25,7 +26,7 @@ class Backups:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run ``wetread erase`` against a clinic."""
-    monkeypatch.setattr(erasing, "is_free", lambda row, _now, _seconds: row.status != "Batched")
+    monkeypatch.setattr(erasure, "is_free", lambda row, _now, _seconds: row.status != "Batched")
 
     def erase(clinic: Clinic, *arguments: str, **options: Any) -> Result:
         connection = clinic.connection

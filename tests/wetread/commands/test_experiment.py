@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.wire import Wire, client_error
 from tests.fakes.workflow import entry
-from wetread import experiments, training_job
+from wetread.training import experiments, job
 
 JOB = "wetread-experiment-ab12-20261126090000"
 ARTIFACT = f"s3://training/runs/ab12/training/{JOB}/output/model.tar.gz"
@@ -73,7 +73,7 @@ def lab(connection, monkeypatch) -> SimpleNamespace:
     connection.sagemaker, connection.logs = Wire("sagemaker", job), Wire("logs", job)
     started: list[tuple[Any, ...]] = []
     monkeypatch.setattr(experiments, "start", lambda *given: started.append(given) or JOB)
-    monkeypatch.setattr(training_job.time, "sleep", lambda _: None)
+    monkeypatch.setattr(job.time, "sleep", lambda _: None)
     return SimpleNamespace(functions=functions, job=job, started=started)
 
 
@@ -148,7 +148,7 @@ def test_interrupted_it_says_how_to_follow_it(wetread, lab, monkeypatch) -> None
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training_job.time, "sleep", interrupt)
+    monkeypatch.setattr(job.time, "sleep", interrupt)
     result = wetread("experiment", "--attach", JOB)
     assert (result.exit_code, f"wetread experiment --attach {JOB}" in result.stderr) == (130, True)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from functions.domain.layout import artifact_key
+from localcloud.containers.container import ContainerError
 from wetread.commands import predict
-from wetread.local.container import ContainerError
 
 OK = {
     "Schema": "prediction/1",

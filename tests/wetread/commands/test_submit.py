@@ -7,7 +7,7 @@ import pytest
 
 from functions.domain.layout import upload_id
 from functions.domain.row import Status
-from wetread import submission, waiting
+from wetread.uploads import submission, waiting
 
 
 @pytest.fixture

@@ -1,0 +1,143 @@
+"""The ASGI application before the emulator: what it does not let pass, nothing behind it sees."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from localcloud.access.browsers import check_no_page
+from localcloud.access.key import Key
+from localcloud.access.requests import Refused, Request, Scope, read
+from localcloud.access.signatures import Signatures
+from localcloud.names import HEALTH_PATH
+from localcloud.patches.seam import emulator
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CHALLENGE = re.compile(r"[0-9a-f]{32}")
+_POLICY_VIOLATION = 1008
+_JSON = "application/json"
+
+
+class Gone(Exception):
+    """The sender left before its request was read."""
+
+
+class Door:
+    """Lets pass what is signed with `key` or a session's, from no web page, to no administration of the emulator's.
+
+    Without a signature there is one answer: to a challenge at HEALTH_PATH, by which a caller sees whose cloud this is.
+    """
+
+    def __init__(self, behind: Application, key: Key, port: int):
+        """`behind` gets what passes; `port` is the one that the Host header must name."""
+        self._behind = behind
+        self._key = key
+        self._port = port
+        self._signatures = Signatures(key)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request."""
+        if scope["type"] == "lifespan":
+            await self._behind(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        else:  # WebSockets: no service of ours has one
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = read(scope)
+        try:
+            check_no_page(request, self._port)
+            if request.path == HEALTH_PATH:
+                await _answer(send, 200, {"content-type": _JSON}, self._proof(request))
+                return
+            check_public(request.path)
+            claim = self._signatures.claim(request)
+            body = await _body(receive)
+            self._signatures.verify(claim, request, body)
+        except Refused as refused:
+            await _answer(send, *_refusal(request, refused))
+        except Gone:
+            return
+        else:
+            await self._behind(scope, _again(body, receive), _without_sharing(send))
+
+    def _proof(self, request: Request) -> bytes:
+        challenge = "".join(request.query.get("challenge", []))
+        if not _CHALLENGE.fullmatch(challenge):
+            raise Refused("AccessDenied", "A challenge of 32 hexadecimal digits is expected.")
+        return json.dumps({"proof": self._key.proof(challenge)}).encode()
+
+
+def check_public(path: str) -> None:
+    """Raise Refused for what is no service of AWS: the emulator's own paths begin with an underscore.
+
+    They show queues and code and wipe everything, and no policy of IAM knows them.
+    """
+    if path.lstrip("/").startswith("_"):
+        raise Refused("AccessDenied", "The local cloud has no such path.")
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hand out the body that was read, then whatever follows it."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return again
+
+
+def _without_sharing(send: Send) -> Send:
+    """Leave out the headers by which the emulator lets every web page read its answers."""
+
+    async def without(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = [
+                header for header in message.get("headers", []) if not header[0].lower().startswith(b"access-control-")
+            ]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return without
+
+
+def _refusal(request: Request, refused: Refused) -> tuple[int, dict[str, str], bytes]:
+    """The refusal in the protocol of the service that was asked, so that an SDK can read it."""
+    if "authorization" not in request.headers:
+        return 403, {"content-type": _JSON}, json.dumps({"__type": refused.code, "message": refused.message}).encode()
+    service = emulator("core.router", "detect_service").detect_service(
+        request.method, request.path, request.headers, request.query
+    )
+    answer: tuple[int, dict[str, str], bytes] = emulator(
+        "core.iam_actions", "access_denied_response"
+    ).access_denied_response(
+        service, "", "", str(uuid.uuid4()), error_code=refused.code, message=refused.message, headers=request.headers
+    )
+    return answer
+
+
+async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    lines.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})

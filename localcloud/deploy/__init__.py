@@ -1,0 +1,1 @@
+"""From the CDK app to a stack in the local cloud."""

@@ -1,0 +1,86 @@
+"""The process of the local cloud: MiniStack with our services and mends, on the loopback interface.
+
+`python -m localcloud.host.launcher` runs it in the foreground; `localcloud.cloud.up` starts it in the background.
+It ends on SIGTERM, Ctrl-C, or, when started with a tether, with the process that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sys
+from pathlib import Path
+
+from localcloud.access.key import Key, ensure_key
+from localcloud.account import ACCOUNT_ID, REGION
+from localcloud.home import Home, current_home, open_private
+from localcloud.host.processes import guard
+from localcloud.options import Options
+
+_LOG_LIMIT_BYTES = 5_000_000
+
+
+def main() -> None:
+    """Run until told to end."""
+    os.umask(0o077)  # whatever is written from here on is its owner's alone: uploads, rows, logs, code
+    home = current_home().create()
+    _hold(home.launcher_lock)
+    _log_to(home.log_file)
+    options = Options.of(os.environ)
+    key = ensure_key(home)
+    _configure_emulator(home, options, key)
+    from localcloud.host.server import serve  # noqa: PLC0415 (it imports the emulator, which reads its environment then)
+
+    asyncio.run(serve(home, options, key))
+    # Without its children nothing in this process has anything left to wait for.
+    guard().close()
+
+
+def _hold(path: Path) -> None:
+    """Take the lock of this home for good; the kernel gives it back when this process ends, however it does."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # a number, not a file object: nothing closes it
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"A local cloud already runs in {path.parent} (process {path.read_text()}).")
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+
+
+def _log_to(path: Path) -> None:
+    """Send this process's output to the log file, which starts afresh when it has grown large."""
+    fresh = path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES
+    with open_private(path, "w" if fresh else "a") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+
+
+def _configure_emulator(home: Home, options: Options, key: Key) -> None:
+    """Set the emulator's environment, which it reads when it is imported, and drop the caller's own AWS settings."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "LAMBDA_", "MINISTACK_", "LOCALSTACK_"))]:
+        del os.environ[name]
+    os.environ.update(
+        {
+            "GATEWAY_PORT": str(options.port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+            "MINISTACK_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+            "AUTH": "true",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "DOCKER_HOST": "unix:///nonexistent",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(home.services),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(home.objects),
+            "LOG_LEVEL": "WARNING",
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

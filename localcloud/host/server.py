@@ -1,0 +1,123 @@
+"""The emulator with our services and mends in it, served over HTTP until the end is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import shlex
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ministack import app as emulator_app  # before hypercorn, which it adapts
+
+from hypercorn.asyncio import serve as serve_http  # isort: skip
+from hypercorn.config import Config  # isort: skip
+
+from localcloud import iam_recorder, patches
+from localcloud.access.door import Application, Door, Receive, Send
+from localcloud.access.key import Key
+from localcloud.access.requests import Scope
+from localcloud.containers.container_process import IMAGE_COMMAND
+from localcloud.home import Home
+from localcloud.host.processes import guard
+from localcloud.lambdas import install as lambda_plug
+from localcloud.lambdas.environment import Environment
+from localcloud.lambdas.pool import Pool
+from localcloud.lambdas.runtime_packages import link_runtime_packages
+from localcloud.metrics import install as metrics_plug
+from localcloud.names import TETHER_VARIABLE
+from localcloud.options import Options
+from localcloud.patches.snapshots import Snapshots
+from localcloud.sagemaker import install as sagemaker_plug
+from localcloud.sagemaker.place import Place
+from localcloud.sagemaker.service import SageMaker
+from localcloud.states import install as states_plug
+
+
+async def serve(home: Home, options: Options, key: Key) -> None:
+    """Serve on the options' port. SIGTERM, Ctrl-C and the end of the tether end it in good order."""
+    guard()
+    shutil.rmtree(home.scratch, ignore_errors=True)
+    home.scratch.mkdir(parents=True)
+    patches.install(lambda_concurrency=options.lambda_concurrency)
+    if options.iam_record:
+        iam_recorder.record(Path(options.iam_record))
+    pool = _lambda_pool(home.scratch / "lambda", options)
+    lambda_plug.install(pool)
+    snapshots = Snapshots()
+    place = Place(
+        endpoint=_endpoint(options),
+        scratch=home.scratch / "jobs",
+        ping_seconds=options.sagemaker_ping_seconds,
+        command=tuple(shlex.split(options.image_command)) or IMAGE_COMMAND,
+    )
+    sagemaker = SageMaker(place, options, snapshots.touch)
+    sagemaker_plug.install(sagemaker)
+    executions = states_plug.install(sagemaker, place.endpoint)
+    watch = metrics_plug.install()
+    snapshots.start()
+    watch.start()
+
+    ended = _end_event()
+
+    async def shutdown() -> None:
+        await ended.wait()
+        await asyncio.to_thread(watch.stop)
+        executions.close()
+        sagemaker.close()
+        await asyncio.to_thread(pool.stop)
+        await asyncio.to_thread(snapshots.stop)
+
+    configuration = Config()
+    configuration.bind = [f"127.0.0.1:{options.port}"]
+    configuration.keep_alive_timeout = 75
+    configuration.graceful_timeout = 1
+    configuration.loglevel = "WARNING"
+    door = Door(_emulated(snapshots), key, options.port)
+    await serve_http(door, configuration, shutdown_trigger=shutdown)  # type: ignore[arg-type]
+
+
+def _endpoint(options: Options) -> str:
+    return f"http://127.0.0.1:{options.port}"
+
+
+def _lambda_pool(scratch: Path, options: Options) -> Pool:
+    scratch.mkdir()
+    start = functools.partial(
+        Environment,
+        scratch=scratch,
+        runtime_packages=link_runtime_packages(scratch / "runtime"),
+        endpoint=_endpoint(options),
+    )
+    return Pool(start, concurrency=options.lambda_concurrency, idle_seconds=options.lambda_idle_seconds)
+
+
+def _end_event() -> asyncio.Event:
+    """An event that is set when this process is asked to end."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+
+    def follow_tether() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        loop.call_soon_threadsafe(ended.set)
+
+    if TETHER_VARIABLE in os.environ:
+        threading.Thread(target=follow_tether, name="tether", daemon=True).start()
+    return ended
+
+
+def _emulated(snapshots: Snapshots) -> Application:
+    """The emulator's application; after each request its state is due for a snapshot."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await emulator_app.app(scope, receive, send)
+        snapshots.touch()
+
+    return application

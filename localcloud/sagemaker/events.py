@@ -1,0 +1,50 @@
+"""State-change events on EventBridge, in the shape of the real ones, and as unreliable as the options want them."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.account import ACCOUNT_ID, REGION, in_account
+from localcloud.patches.seam import emulator
+from localcloud.sagemaker.store import Record
+
+
+class Events:
+    """Sends events; a share of them not at all, a share twice, as the real service is allowed to."""
+
+    def __init__(self, *, lost: float, doubled: float):
+        self._lost = lost
+        self._doubled = doubled
+        self._chance = random.Random(0)  # noqa: S311 (it decides nothing secret)
+
+    def send(self, detail_type: str, arn: str, detail: Record) -> None:
+        """Send one event. Its detail has times as epoch milliseconds and tags as an object, as the real events have."""
+        if self._chance.random() < self._lost:
+            return
+        event = {
+            "EventId": str(uuid.uuid4()),
+            "Source": "aws.sagemaker",
+            "DetailType": detail_type,
+            "Detail": json.dumps(_in_event(detail)),
+            "EventBusName": "default",
+            "Time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "Resources": [arn],
+            "Account": ACCOUNT_ID,
+            "Region": REGION,
+        }
+        dispatch = emulator("services.eventbridge", "_dispatch_event")._dispatch_event
+        with in_account():
+            for _time in range(2 if self._chance.random() < self._doubled else 1):
+                dispatch(dict(event))
+
+
+def _in_event(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _in_event(member, key) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_in_event(member) for member in value]
+    return int(value * 1000) if name.endswith("Time") and isinstance(value, int | float) else value

@@ -1,0 +1,132 @@
+"""Executions from their start to their end: run with the role's session, timed out, stopped, ended once.
+
+The emulator lets a stopped execution fail later on, retries its tasks, leaves its jobs running, and knows no
+TimeoutSeconds of a state machine.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from localcloud.patches.seam import emulator, replace
+from localcloud.sagemaker.errors import ServiceError
+from localcloud.sagemaker.roles import assumed
+from localcloud.states.execution import Execution, ExecutionEnded, current, working_for
+
+PRINCIPAL = "states.amazonaws.com"
+
+
+class Lifecycle:
+    """The executions that run."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Execution] = {}
+        self._lock = threading.Lock()
+
+    def install(self) -> None:
+        """Wrap the run, the stop and the failure of an execution, and whatever waits in one."""
+        emulator("services.stepfunctions", "_executions", "_state_machines", "_add_event", "now_iso")
+        emulator("services.stepfunctions", "_emit_execution_status_event")
+        replace("services.stepfunctions", "_run_execution", ("exec_arn",), self._run)
+        replace("services.stepfunctions", "_stop_execution", ("data",), self._stop)
+        replace("services.stepfunctions", "_fail_execution", ("execution", "error", "cause"), _fail_once)
+        replace("services.stepfunctions", "_scaled_sleep", ("seconds",), _interruptible)
+
+    def close(self) -> None:
+        """End all threads where they are: the next start fails what runs now, and the jobs with it."""
+        with self._lock:
+            running = list(self._running.values())
+        for execution in running:
+            execution.end(abandoned=True)
+
+    def _run(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        states = emulator("services.stepfunctions")
+
+        def run_execution(exec_arn: str) -> None:
+            record = states._executions.get(exec_arn)
+            machine = states._state_machines.get(record["stateMachineArn"]) if record else None
+            if machine is None:
+                original(exec_arn)
+                return
+            try:
+                with assumed(machine["roleArn"], record["name"], PRINCIPAL) as session:
+                    self._run_with(Execution(record, session), machine, original)
+            except ServiceError as error:
+                states._fail_execution(record, "States.Runtime", error.message)
+
+        return run_execution
+
+    def _run_with(self, execution: Execution, machine: dict[str, Any], original: Callable[..., Any]) -> None:
+        arn = execution.record["executionArn"]
+        with self._lock:
+            self._running[arn] = execution
+        timer = _timer(execution, machine)
+        try:
+            with working_for(execution):
+                original(arn)
+        except ExecutionEnded:
+            return
+        finally:
+            if timer is not None:
+                timer.cancel()
+            with self._lock:
+                del self._running[arn]
+
+    def _stop(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def stop_execution(data: dict[str, Any]) -> Any:
+            answer = original(data)
+            with self._lock:
+                execution = self._running.get(data.get("executionArn", ""))
+            if answer[0] == 200 and execution is not None:
+                execution.end()
+            return answer
+
+        return stop_execution
+
+
+def _timer(execution: Execution, machine: dict[str, Any]) -> threading.Timer | None:
+    """Ends the execution after the TimeoutSeconds of its state machine."""
+    seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
+    if seconds is None:
+        return None
+    context = contextvars.copy_context()
+    timer = threading.Timer(float(seconds), lambda: context.run(_time_out, execution))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _time_out(execution: Execution) -> None:
+    states = emulator("services.stepfunctions")
+    record = execution.record
+    if record["status"] != "RUNNING":
+        return
+    record.update(status="TIMED_OUT", stopDate=states.now_iso())
+    states._add_event(record, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
+    states._emit_execution_status_event(record)
+    execution.end()
+
+
+def _fail_once(original: Callable[..., Any]) -> Callable[..., Any]:
+    def fail_execution(execution: dict[str, Any], error: str, cause: str) -> None:
+        if execution["status"] != "RUNNING":
+            return
+        original(execution, error, cause)
+        execution["output"] = None  # AWS describes an execution that failed by its error and cause alone
+
+    return fail_execution
+
+
+def _interruptible(original: Callable[..., Any]) -> Callable[..., Any]:
+    def scaled_sleep(seconds: float) -> None:
+        execution = current()
+        if execution is None:
+            original(seconds)
+        else:
+            execution.pause(seconds)
+
+    return scaled_sleep

@@ -1,0 +1,26 @@
+"""The emulator's modules inside the test's own process, as they were again after the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+
+from localcloud.patches.seam import emulator
+
+
+@pytest.fixture
+def module() -> Iterator[Callable[[str], ModuleType]]:
+    """Import a module of the emulator; whatever a mend puts into it is taken out after the test."""
+    before: dict[ModuleType, dict[str, object]] = {}
+
+    def load(name: str) -> ModuleType:
+        loaded: ModuleType = emulator(name)
+        before.setdefault(loaded, dict(loaded.__dict__))
+        return loaded
+
+    yield load
+    for loaded, names in before.items():
+        loaded.__dict__.clear()
+        loaded.__dict__.update(names)
