@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,6 +51,7 @@ class Clinic:
         self.world = self.workflow.world
         self.world.crown()
         self.letters = DeadLetters()
+        self.running: list[str] = []
         deployment = SimpleNamespace(
             uploads_bucket_name=UPLOADS,
             work_bucket_name=WORK,
@@ -69,6 +72,7 @@ class Clinic:
             registry=self.workflow.registry,
             champions=self.world.champions,
             caller_arn=ARN,
+            runs=SimpleNamespace(running=lambda: [SimpleNamespace(run_id=run) for run in self.running]),
         )
 
     @property
@@ -628,6 +632,55 @@ def test_the_pictures_of_a_report_go_by_their_line() -> None:
     assert erased.counts["pictures in reports"] == 2
     assert report.count("<figure>") == 38
     assert erased.runs == {taken["Run"]}
+
+
+def report_with_pictures(clinic: Clinic, run: str, lines: Iterable[int]) -> None:
+    """Write what the evaluation writes at its end: a picture of the slice of each line."""
+    figures = "".join(f'<figure><img src="data:{one}" alt="Slice of line {one}"></figure>' for one in lines)
+    clinic.world.s3.add_version(TRAINING, layout.report_key(run), f"r{len(clinic.world.s3.versions)}", figures.encode())
+
+
+def test_a_picture_that_a_job_writes_after_the_erasure_goes_with_the_next_look() -> None:
+    """The evaluation had read its slices before they were erased, and stores its report when it ends."""
+    clinic = Clinic()
+    run = put_cohort_of_both(clinic)["Run"]
+    lines = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
+    clinic.running = [run]
+    erased = clinic.erase()
+    assert not erased.whole
+    assert erased.under_way == {run}
+    assert clinic.record()["FinishedAt"]["S"] == ""
+    report_with_pictures(clinic, run, lines)
+    clinic.running = []
+    erased = clinic.erase()
+    assert erased.counts == {"pictures in reports": 2}
+    report = clinic.world.s3.objects[TRAINING, layout.report_key(run)].decode()
+    kept = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
+    assert {int(line) for line in re.findall(r"line (\d+)\"", report)} == kept
+    assert erased.whole
+    assert not clinic.erasing().find().counts()
+
+
+def test_a_run_that_takes_its_snapshot_while_they_are_erased_is_named() -> None:
+    clinic = two_patients()
+    clinic.running = ["0123456789ab"]
+    assert clinic.erase().under_way == {"0123456789ab"}
+
+
+def test_a_run_on_others_alone_holds_no_erasure_up() -> None:
+    clinic = two_patients()
+    clinic.running = [clinic.workflow.take(clinic.workflow.put_cohort())["Run"]]
+    assert clinic.erase().whole
+
+
+def test_earlier_versions_of_a_report_go_with_the_pictures() -> None:
+    clinic = Clinic()
+    run = put_cohort_of_both(clinic)["Run"]
+    lines = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
+    report_with_pictures(clinic, run, lines)
+    report_with_pictures(clinic, run, [])  # the evaluation ran again, and others are its worst cases
+    assert clinic.erase().counts["older reports"] == 1
+    assert not [where for where, body in clinic.world.s3.versions.items() if b"<figure>" in body]
 
 
 def test_hidden_keys_are_found_and_forgotten() -> None:
