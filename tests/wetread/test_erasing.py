@@ -301,18 +301,32 @@ def test_the_results_of_every_version_go_also_of_those_that_the_row_does_not_nam
     assert (RESULTS, earlier) not in clinic.world.s3.objects
 
 
+def lose(clinic: Clinic, key: str, body: bytes) -> None:
+    """Upload an object whose event ends as a dead letter."""
+    clinic.world.upload(key, body)
+    detail = {"key": key, "version-id": "v1", "size": len(body)}
+    event = {"time": "2026-11-23T00:00:00Z", "detail": {"bucket": {"name": UPLOADS}, "object": detail}}
+    clinic.letters.bodies.append(json.dumps(event))
+
+
 def test_a_dead_letter_about_an_object_of_theirs_goes_with_the_object() -> None:
     clinic = Clinic()
-    bodies = [ct(PatientID=patient) for patient in ("P-1", "P-2")]
-    for patient, body in zip(("P-1", "P-2"), bodies, strict=True):
-        clinic.world.upload(f"{patient}/lost.dcm", body)
-        detail = {"key": f"{patient}/lost.dcm", "version-id": "v1", "size": len(body)}
-        event = {"time": "2026-11-23T00:00:00Z", "detail": {"bucket": {"name": UPLOADS}, "object": detail}}
-        clinic.letters.bodies.append(json.dumps(event))
+    for patient in ("P-1", "P-2"):
+        lose(clinic, f"{patient}/lost.dcm", ct(PatientID=patient))
     clinic.letters.bodies.append("no event at all")
     clinic.erase()
     assert traces(clinic, "P-1") == []
     assert [("P-1" in body, "P-2" in body) for body in clinic.letters.bodies] == [(False, True), (False, False)]
+
+
+def test_a_dead_letter_about_an_upload_that_has_a_row_goes_too() -> None:
+    clinic = Clinic()
+    for patient in ("P-1", "P-2"):
+        body = ct(PatientID=patient)
+        lose(clinic, f"{patient}/lost.dcm", body)
+        clinic.world.intake.take(clinic.world.upload(f"{patient}/lost.dcm", body))
+    clinic.erase()
+    assert ["P-2" in body for body in clinic.letters.bodies] == [True]
 
 
 def test_one_patient_id_of_two_issuers_is_two_patients_here_too() -> None:
@@ -695,6 +709,32 @@ def test_hidden_keys_are_found_and_forgotten() -> None:
     clinic.erase()
     assert traces(clinic, "Doe") == []
     assert [item["Key"]["S"] for item in world.dynamodb.tables["keys"].values()] == ["Roe/1.dcm"]
+
+
+@pytest.mark.parametrize("calls", range(1, 9))
+def test_the_dead_letter_and_the_hidden_key_of_an_upload_without_a_row_go_too(calls: int) -> None:
+    """Ingest keeps the key before it writes the row, which may never come. An erasure may end at any of its writes."""
+    clinic = Clinic()
+    lose(clinic, "Doe^Jane/1.dcm", ct(PatientID="P-1"))
+    clinic.connection.keys.hide(layout.upload_id("Doe^Jane/1.dcm", "v1"), "Doe^Jane/1.dcm")
+    left = [calls]
+
+    def interfere(operation: str, when: str) -> None:
+        if when == "after" and operation.startswith(("delete", "put", "update")):
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+
+    for wire in clinic.world.clients.values():
+        wire.interfere = interfere
+    with contextlib.suppress(KeyboardInterrupt):
+        clinic.erase()
+    for wire in clinic.world.clients.values():
+        wire.interfere = lambda *_: None
+    clinic.letters.shown = False
+    clinic.erase()
+    assert traces(clinic, "Doe") == []
+    assert clinic.letters.bodies == []
 
 
 def test_what_s3_does_not_delete_is_said_and_the_rows_stay_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
