@@ -319,13 +319,14 @@ def test_a_dead_letter_about_an_object_of_theirs_goes_with_the_object() -> None:
     assert [("P-1" in body, "P-2" in body) for body in clinic.letters.bodies] == [(False, True), (False, False)]
 
 
-def test_a_dead_letter_about_an_upload_that_has_a_row_goes_too() -> None:
+@pytest.mark.parametrize("by_study", [False, True])
+def test_a_dead_letter_about_an_upload_that_has_a_row_goes_too(*, by_study: bool) -> None:
     clinic = Clinic()
-    for patient in ("P-1", "P-2"):
-        body = ct(PatientID=patient)
+    for patient, study in (("P-1", THEIRS), ("P-2", OTHERS)):
+        body = ct(PatientID=patient, StudyInstanceUID=study)
         lose(clinic, f"{patient}/lost.dcm", body)
         clinic.world.intake.take(clinic.world.upload(f"{patient}/lost.dcm", body))
-    clinic.erase()
+    clinic.erase(Study(THEIRS, clinic.patients) if by_study else None)
     assert ["P-2" in body for body in clinic.letters.bodies] == [True]
 
 
