@@ -41,8 +41,8 @@ def optimise(paths: Processing, *, trained: str, quantise: bool) -> str:
 
     Returns the SHA-256 (hex) of what was written. ``trained``: what the training job reported of the files that it
     wrote (`model_code.artifacts.seal`). ``quantise``: whether a form of fewer bits is tried. Raises SnapshotError for
-    other slices than the snapshot's, ArtifactError for an unsound candidate, OptimisationError for another candidate than was trained,
-    and when there is nothing to prove a form with.
+    other slices than the snapshot's, ArtifactError for an unsound candidate, OptimisationError for another candidate
+    than was trained, and when there is nothing to prove a form with.
     """
     taken = snapshot.read(paths.snapshot)
     held_out = [case for split in (Split.VALIDATION, Split.TEST) for case in taken.of(split)]
