@@ -223,11 +223,11 @@ def test_what_is_hostile_is_refused_by_name_by_every_reader(tmp_path: Path, more
 @pytest.mark.parametrize("more", ENDLESS.values(), ids=ENDLESS)
 def test_headers_without_an_end_are_not_read_to_it(tmp_path: Path, more: bytes) -> None:
     path = packed(tmp_path / "model.tar.gz", SOUND + more + header(b"b") + END)
-    with pytest.raises(InvalidArtifact, match="a header that is no header"):
+    with pytest.raises(InvalidArtifact, match="a header that is not one"):
         read_artifact(path)
-    with pytest.raises(ArtifactError, match="a header that is no header"):
+    with pytest.raises(ArtifactError, match="a header that is not one"):
         packing.unpack(path, tmp_path / "container")
-    with pytest.raises(ArchiveError, match="a header that is no header"):
+    with pytest.raises(ArchiveError, match="a header that is not one"):
         unpack_locally(path, tmp_path / "local")
 
 
