@@ -11,7 +11,8 @@ from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
 from functions.flow.gating import Gating, Subject, answer
-from functions.settings import GateSettings, Metric, from_environment
+from functions.names import Metric
+from functions.settings import GateSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 

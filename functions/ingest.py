@@ -17,8 +17,9 @@ from functions.domain.errors import MalformedEvent, RefusalCode
 from functions.domain.row import Row, Status
 from functions.flow.intake import Intake
 from functions.messages import Message, process_messages, seconds_left_of
+from functions.names import Metric
 from functions.served import served
-from functions.settings import IngestSettings, Metric, from_environment
+from functions.settings import IngestSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 WORKERS = 10

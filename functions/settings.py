@@ -7,7 +7,6 @@ field name in upper case; lists are comma-separated.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,29 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 
 S = TypeVar("S")
 
-METRIC_NAMESPACE = "Wetread"
 NUMBERS: Mapping[Any, str] = {int: "a whole number", float: "a number"}
-
-
-class Metric(enum.StrEnum):
-    """Every metric that the functions emit and the alarms watch. No dimensions but ``service``."""
-
-    UPLOADS_ACCEPTED = "UploadsAccepted"
-    UPLOADS_REFUSED = "UploadsRefused"
-    UPLOADS_NOT_TAKEN = "UploadsNotTaken"
-    UPLOADS_COMPLETED = "UploadsCompleted"
-    UPLOADS_FAILED = "UploadsFailed"
-    JOBS_SUBMITTED = "JobsSubmitted"
-    JOBS_FAILED = "JobsFailed"
-    PENDING = "Pending"
-    OLDEST_PENDING_SECONDS = "OldestPendingSeconds"
-    SLOTS_BUSY = "SlotsBusy"
-    MODEL_MISSING = "ModelMissing"
-    BUDGET_REACHED = "BudgetReached"
-    SWEEP_REPAIRS = "SweepRepairs"
-    CANDIDATES_PROMOTED = "CandidatesPromoted"
-    CANDIDATES_REJECTED = "CandidatesRejected"
-    APPROVALS_REFUSED = "ApprovalsRefused"
 
 
 class SettingsError(Exception):

@@ -10,17 +10,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES, IndexName
 from infra.grants import KEEP, READ, WRITE, allow, allow_key, allow_volumes
-
-# The key prefixes of functions/domain/layout.py (infra imports only the settings of functions; a test compares them).
-INSTANCES = "instances/"
-BATCHES = "batches/"
-OUTPUTS = "outputs/"
-PREDICTIONS = "predictions/"
-ARTIFACTS = "artifacts/"
-COHORTS = "cohorts/"
-SLICES = "slices/"
-RUNS = "runs/"
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem")
 KEYS_ARE_MANY = "The keys below a prefix are those of all uploads, batches, runs or models: only the prefix is known."
@@ -91,9 +82,9 @@ class DataGrants(Construct):
         allow(grantee, "dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[self.index.table_arn])
         allow_key(grantee, self.key, KEEP)
 
-    def grant_find_rows(self, grantee: iam.IGrantable, *indexes: str) -> None:
-        """May find rows by these of the INDEX_QUERIES, which are no others' to ask."""
-        allow(grantee, "dynamodb:Query", on=[f"{self.index.table_arn}/index/{name}" for name in indexes])
+    def grant_find_rows(self, grantee: iam.IGrantable, *indexes: IndexName) -> None:
+        """May find rows by these indexes."""
+        allow(grantee, "dynamodb:Query", on=[f"{self.index.table_arn}/index/{one.title}" for one in indexes])
 
     def grant_advance_batches(self, grantee: iam.IGrantable) -> None:
         """May read, open, fence, advance and finish batches, and take and free their slots."""

@@ -11,8 +11,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from functions.settings import METRIC_NAMESPACE
-from functions.settings import Metric as Name
+from functions.names import METRIC_NAMESPACE
+from functions.names import Metric as Name
 from infra.config import StageConfig
 from infra.function import Function
 from infra.queues import ReliableQueue

@@ -10,11 +10,12 @@ from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.data_grants import ARTIFACTS, COHORTS, INSTANCES, KEYS_ARE_MANY, RUNS
+from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName
+from infra.data_grants import KEYS_ARE_MANY
 from infra.grants import KEEP, READ, WRITE, allow, arn_of
 from infra.model_hosting import Model
 from infra.queues import ReliableQueue
-from infra.storage import INDEX_QUERIES, Storage
+from infra.storage import Storage
 from infra.training import Training
 
 JOB_LOGS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
@@ -72,7 +73,7 @@ class People(Construct):
     def _allow_rows(self) -> None:
         """May ask the index each question but that by patient, follow uploads by id, and read result documents."""
         index = self._storage.index.table_arn
-        allow(self.reader, "dynamodb:Query", on=[f"{index}/index/{name}" for name, *_ in INDEX_QUERIES])
+        allow(self.reader, "dynamodb:Query", on=[f"{index}/index/{one.title}" for one in IndexName])
         allow(self.reader, "dynamodb:BatchGetItem", on=[index])
         everything = self._storage.results.arn_for_objects("*")
         allow(self.reader, "s3:GetObject", on=[everything], because="A result is named by hashes.")
@@ -126,7 +127,7 @@ class People(Construct):
         """May mark the results of a version, and have its uploads copied to where a job reads them, and read again."""
         approver, storage = self.approver, self._storage
         index = storage.index.table_arn
-        allow(approver, "dynamodb:Query", on=[f"{index}/index/ByModel"])
+        allow(approver, "dynamodb:Query", on=[f"{index}/index/{IndexName.BY_MODEL.title}"])
         allow(approver, "dynamodb:GetItem", "dynamodb:UpdateItem", on=[index])
         if hides_keys:
             allow(approver, "dynamodb:BatchGetItem", on=[storage.keys.table_arn])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, Fn, Stack
 from constructs import Construct
 
+from functions.names import IndexName
 from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
@@ -157,7 +158,7 @@ class Service(Stack):
     def _grant_dispatch(self) -> None:
         dispatch = self.batch.dispatch
         self.storage.grant_advance_rows(dispatch)
-        self.storage.grant_find_rows(dispatch, "ByStatus")
+        self.storage.grant_find_rows(dispatch, IndexName.BY_STATUS)
         self.storage.grant_advance_batches(dispatch)
         self.storage.grant_write_manifests(dispatch)
         self.storage.grant_artifacts(dispatch)
@@ -177,7 +178,7 @@ class Service(Stack):
     def _grant_sweep(self) -> None:
         sweep = self.batch.sweep
         self.storage.grant_advance_rows(sweep)
-        self.storage.grant_find_rows(sweep, "ByStatus", "ByModel")
+        self.storage.grant_find_rows(sweep, IndexName.BY_STATUS, IndexName.BY_MODEL)
         self.storage.grant_advance_batches(sweep)
         self.storage.grant_write_manifests(sweep)
         self.storage.grant_artifacts(sweep)

@@ -11,23 +11,10 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from functions.names import ARTIFACTS, BY_PATIENT, COHORTS, PATIENT_HASH, SLICES, IndexName
 from infra.compliance import acknowledge
 from infra.config import StageConfig
-from infra.data_grants import ARTIFACTS, COHORTS, SLICES, DataGrants
-
-# Every question that people ask of the index is one Query: index name, partition key, sort key.
-INDEX_QUERIES = (
-    ("ByStudy", "StudyInstanceUID", "ReceivedAt"),
-    ("BySeries", "SeriesInstanceUID", "ReceivedAt"),
-    ("ByKey", "Key", "ReceivedAt"),
-    ("ByStatus", "Status", "ReceivedAt"),
-    ("ByClass", "PredictedClass", "CompletedAt"),
-    ("ByJob", "TransformJobName", "ReceivedAt"),
-    ("ByModel", "ModelPackage", "CompletedAt"),
-)
-# An erasure asks by patient. Keys only: an entry is written with its row, or as its erasure begins, and not again when
-# the row changes.
-BY_PATIENT = ("ByPatient", "PatientHash")
+from infra.data_grants import DataGrants
 
 WORK_KEPT = Duration.days(
     90
@@ -72,11 +59,14 @@ class Storage(DataGrants):
         for prefix in (COHORTS, SLICES):
             _keep(self.training, f"Expire{prefix.strip('/').title()}", config.slices_kept_days, prefix)
         self.index = self._table("Index", "UploadId", expires="ExpiresAt")
-        for name, partition, sort in INDEX_QUERIES:
-            self.index.add_global_secondary_index(index_name=name, partition_key=_text(partition), sort_key=_text(sort))
-        name, partition = BY_PATIENT
+        for one in IndexName:
+            self.index.add_global_secondary_index(
+                index_name=one.title, partition_key=_text(one.partition), sort_key=_text(one.sort)
+            )
         self.index.add_global_secondary_index(
-            index_name=name, partition_key=_text(partition), projection_type=dynamodb.ProjectionType.KEYS_ONLY
+            index_name=BY_PATIENT,
+            partition_key=_text(PATIENT_HASH),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         self.batches = self._table("Batches", "Id")
         # There whatever the setting: what a stage hid stays to be found when it hides no more.

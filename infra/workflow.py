@@ -11,8 +11,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from functions.names import RUNS
 from infra.config import StageConfig
-from infra.data_grants import RUNS
 from infra.function import Function
 from infra.grants import WRITE, allow_key
 from infra.job_requests import JobRequests

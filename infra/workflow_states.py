@@ -11,10 +11,11 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from functions.names import AUDIT, EVALUATION, REPORT, RUN_ID_DIGITS
 from infra.function import Function
 from infra.job_requests import JobRequests, jsonata
 
-RUN = "$substring($hash($states.context.Execution.Name, 'SHA-256'), 0, 12)"
+RUN = f"$substring($hash($states.context.Execution.Name, 'SHA-256'), 0, {RUN_ID_DIGITS})"
 ANSWER = "$states.result.Payload"  # what a function returned
 # An array constructor flattens what it lists and stays an array, however few they are; a path would not.
 MORE_REASONS = jsonata(f"[$reasons, {ANSWER}.Reasons]")
@@ -59,10 +60,10 @@ class States(Construct):
         awaiting = self._end("AwaitingApproval", "made a model that awaits approval")
 
         judged = {"verdict": jsonata(ANSWER)}
-        audited = {"auditUri": requests.uri("audit/audit.json")}
+        audited = {"auditUri": requests.uri(AUDIT)}
         evaluated = {
-            "evaluationUri": requests.uri("evaluation/evaluation.json"),
-            "reportUri": requests.uri("evaluation/report.html"),
+            "evaluationUri": requests.uri(EVALUATION),
+            "reportUri": requests.uri(REPORT),
         }
         taken = self._take_snapshot(snapshot)
         audit = self._run_job("Audit", "Processing", requests.audit(), audited)

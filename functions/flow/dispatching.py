@@ -18,6 +18,7 @@ from functions.domain import layout
 from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
 from functions.domain.errors import WetreadError
 from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.names import INSTANCES
 from functions.telemetry import logger
 
 WRITERS = 16  # rows written at once
@@ -144,7 +145,7 @@ class Dispatching:
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
         if not owned:
             return self._let_go(batch, name)
-        prefix = f"s3://{self.work.bucket}/{layout.INSTANCES}"
+        prefix = f"s3://{self.work.bucket}/{INSTANCES}"
         manifest = [{"prefix": prefix}, *(rows[one].instance_name for one in owned)]
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
         creation = self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)

@@ -13,7 +13,7 @@ from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions
 from functions.aws.events import ObjectCreated
-from functions.aws.index import BY_PATIENT, Index, IndexName
+from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobShape
 from functions.aws.objects import Documents, Uploads
 from functions.aws.patients import Patients
@@ -29,7 +29,7 @@ from functions.flow.marking import Marking
 from functions.flow.settling import Settling
 from functions.flow.sweeping import Sweeping
 from functions.flow.trying import Trying
-from functions.settings import Metric
+from functions.names import BY_PATIENT, IndexName, Metric
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
 from tests.fakes.services import FakeKMS, FakeSageMaker, FakeTicks

@@ -9,11 +9,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.index import Index, IndexName
+from functions.aws.index import Index
 from functions.aws.items import error_code
 from functions.aws.keys import HIDDEN, Keys
 from functions.domain.instance import as_uid
 from functions.domain.row import Row, Status
+from functions.names import IndexName
 from wetread.problems import FORBIDDEN
 
 PAGE = 200

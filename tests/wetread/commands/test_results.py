@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from functions.aws.index import IndexName
 from functions.domain.row import NAMES, Status
+from functions.names import IndexName
 from wetread.formats import CSV_COLUMNS
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from functions.aws.index import IndexName
 from functions.domain.instance import as_uid
 from functions.domain.row import Status
+from functions.names import IndexName
 from wetread.uploads import queries
 from wetread.uploads.queries import Question, ask
 
