@@ -18,7 +18,6 @@ from functions.domain.row import Row, Status
 from functions.flow.intake import Intake
 from functions.messages import Message, process_messages, seconds_left_of
 from functions.names import Metric
-from functions.served import served
 from functions.settings import IngestSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
@@ -37,7 +36,7 @@ def _parts() -> tuple[Intake, Ticks]:
         uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
         index=Index(wiring.client("dynamodb"), settings.index_table),
         patients=patients,
-        served=served(settings),
+        served=settings.served,
         clock=wiring.now,
         keys=Keys(wiring.client("dynamodb"), hidden, patients) if hidden else None,
         kept_days=settings.results_kept_days,

@@ -129,11 +129,7 @@ def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.I
         batches_table=storage.batches.table_name,
         patient_key_id=patient_key.key_id,
         labels=config.labels,
-        sop_class_uids=config.sop_class_uids,
-        modalities=config.modalities,
-        transfer_syntax_uids=config.transfer_syntax_uids,
-        max_object_bytes=config.max_object_bytes,
-        conformance=config.conformance,
+        served=config.served,
         data_key_arn=storage.key.key_arn,
     )
 
@@ -141,16 +137,8 @@ def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.I
 def _gate_settings(config: StageConfig, storage: Storage) -> GateSettings:
     return GateSettings(
         training_bucket=storage.training.bucket_name,
-        min_balanced_accuracy=config.min_balanced_accuracy,
-        min_sensitivity=config.min_sensitivity,
-        min_specificity=config.min_specificity,
-        min_auc=config.min_auc,
-        max_calibration_error=config.max_calibration_error,
-        champion_margin=config.champion_margin,
-        max_acquisition_p_value=config.max_acquisition_p_value,
-        min_acquisition_gain=config.min_acquisition_gain,
-        subgroup_min_patients=config.subgroup_min_patients,
-        max_subgroup_drop=config.max_subgroup_drop,
+        thresholds=config.thresholds,
+        acquisition=config.acquisition,
     )
 
 

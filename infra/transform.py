@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from functions.settings import CollectSettings, DispatchSettings, SweepSettings
+from functions.settings import CollectSettings, DispatchSettings, JobShape, SweepSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.grants import allow, arn_of, volume_key
@@ -73,7 +71,7 @@ class Batch(Construct):
             "Sweep",
             module="sweep",
             settings=SweepSettings(
-                **dataclasses.asdict(collect) | dataclasses.asdict(dispatch),
+                **vars(collect) | vars(dispatch),
                 stale_seconds=config.stale_seconds,
                 max_job_seconds=config.max_job_seconds,
             ),
@@ -115,13 +113,15 @@ class Batch(Construct):
             max_wait_seconds=config.max_wait_seconds,
             max_work_seconds=config.max_work_seconds,
             max_jobs_per_day=config.max_jobs_per_day,
-            instance_type=config.instance_type,
-            instance_count=config.instance_count,
-            max_concurrent_transforms=config.max_concurrent_transforms,
-            max_payload_mb=config.max_payload_mb,
-            transform_ami_version=config.transform_ami_version,
-            data_key_arn=storage.key.key_arn,
-            volume_key_arn=volume_key(storage.key, config.instance_type),
+            shape=JobShape(
+                instance_type=config.instance_type,
+                instance_count=config.instance_count,
+                max_concurrent_transforms=config.max_concurrent_transforms,
+                max_payload_mb=config.max_payload_mb,
+                transform_ami_version=config.transform_ami_version,
+                data_key_arn=storage.key.key_arn,
+                volume_key_arn=volume_key(storage.key, config.instance_type),
+            ),
         )
 
     def _collect_settings(self, config: StageConfig, storage: Storage) -> CollectSettings:

@@ -1,11 +1,13 @@
-"""What a stage's settings may be: ranges, choices, instance families, and what contradicts one another."""
+"""What a stage's settings may be: in their bounds (written in infra/config.py), well formed, not contradictory."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from functions.settings import OneOf, Range, hints_of, values_of
 
 if TYPE_CHECKING:
     from infra.config import StageConfig
@@ -28,53 +30,8 @@ INSTANCE_TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayloadInMB
 START_SECONDS = 1200  # that a host may need to start, and a job to store its outputs
 JOB_NAME_ROOM = 22  # of the 63 characters of a job's name; the rest is for what it does, its batch or run, and hyphens
-CHOICES = {
-    "conformance": ("strict", "repair"),
-    "approval": ("auto", "manual"),
-    "keys": ("plain", "hashed"),
-    "report_pictures": ("if_no", "unless_yes", "never"),
-    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
-}
-FRACTION = (0.0, 1.0)
-LONGEST_KEPT_DAYS = 36_500
 LATEST_EVENT_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
 SLICE_RENEWED_DAYS = 7  # a run takes a slice's copy that an earlier run made, unless it is older (aws/cohorts.py)
-RANGES: Mapping[str, tuple[float, float]] = {
-    "tick_window_seconds": (1, 300),  # SQS forgets a deduplication id after 5 minutes
-    "tick_delay_seconds": (0, 900),
-    "slots": (1, 100),
-    "max_batch": (1, 10_000),
-    "parallel_threshold": (1, 1_000_000),
-    "max_wait_seconds": (1, 86_400),
-    "max_work_seconds": (60, 400_000),
-    "max_jobs_per_day": (1, 1_000_000),
-    "instance_count": (1, 100),
-    "max_concurrent_transforms": (1, 100),
-    "max_payload_mb": (1, 100),
-    "training_instance_count": (1, 100),
-    "training_volume_gb": (1, 16_384),
-    "training_max_seconds": (60, 2_419_200),  # SageMaker's 28 days
-    "training_max_wait_seconds": (60, 2_419_200),
-    "processing_max_seconds": (60, 777_600),  # SageMaker's 9 days
-    "min_balanced_accuracy": FRACTION,
-    "min_sensitivity": FRACTION,
-    "min_specificity": FRACTION,
-    "min_auc": FRACTION,
-    "max_calibration_error": FRACTION,
-    "champion_margin": FRACTION,
-    "max_acquisition_p_value": FRACTION,
-    "min_acquisition_gain": FRACTION,
-    "subgroup_min_patients": (1, 1_000_000),
-    "max_subgroup_drop": FRACTION,
-    "max_attempts": (1, 10),
-    "stale_seconds": (60, 86_400),
-    "max_job_seconds": (600, 432_000),
-    "oldest_pending_alarm_seconds": (60, 604_800),
-    "uploads_kept_days": (0, LONGEST_KEPT_DAYS),
-    "slices_kept_days": (0, LONGEST_KEPT_DAYS),
-    "results_kept_days": (0, LONGEST_KEPT_DAYS),
-    "audit_kept_days": (1, 3_660),  # a mistake cannot be taken back; HIPAA asks for six years
-}
 
 
 def family(instance_type: str) -> str:
@@ -84,22 +41,25 @@ def family(instance_type: str) -> str:
 
 def problems(config: StageConfig) -> Iterator[str]:
     """All that is wrong with the values of a StageConfig, one clause each: the setting, its value, what is expected."""
-    for check in (_out_of_range, _malformed, _wrong_instance_types, _contradictory):
+    for check in (_out_of_bounds, _malformed, _wrong_instance_types, _contradictory):
         yield from check(config)
 
 
-def _out_of_range(config: StageConfig) -> Iterator[str]:
-    for name, (low, high) in RANGES.items():
-        value = getattr(config, name)
-        if not low <= value <= high:
-            yield f"{name} is {value}: {low} to {high} is expected"
+def _out_of_bounds(config: StageConfig) -> Iterator[str]:
+    values = values_of(config)
+    for name, hint in hints_of(type(config)).items():
+        bound = bound_of(hint)
+        if bound and not bound.admits(values[name]):
+            yield f"{name} is {values[name]!r}: {bound} is expected"
+
+
+def bound_of(hint: Any) -> Range | OneOf | None:
+    """What a setting may be, from its annotation; None when any value of its type will do."""
+    bounds = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, (Range, OneOf))]
+    return bounds[0] if bounds else None
 
 
 def _malformed(config: StageConfig) -> Iterator[str]:
-    for name, choices in CHOICES.items():
-        value = getattr(config, name)
-        if value not in choices:
-            yield f"{name} is {value!r}: one of {', '.join(choices)} is expected"
     for name in ("modalities", "sop_class_uids", "transfer_syntax_uids"):
         if not getattr(config, name):
             yield f"{name} is empty: then every upload would be refused"

@@ -12,10 +12,10 @@ from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches, Health, Opening, day_of
 from functions.aws.champion import Champion, Champions
 from functions.aws.index import Index
-from functions.aws.jobs import Creation, Jobs, JobShape
+from functions.aws.jobs import Creation, Jobs
 from functions.aws.objects import Documents
 from functions.domain import layout
-from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
+from functions.domain.batch import Backlog, Batch, BatchStatus, JobShape, Limits, Retry, candidates, decide
 from functions.domain.errors import WetreadError
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import INSTANCES

@@ -41,7 +41,7 @@ THRESHOLDS = Thresholds(
     subgroup_min_patients=5,
     max_subgroup_drop=0.25,
 )
-LIMITS = AcquisitionLimits(max_p_value=0.01, min_gain=0.1)
+LIMITS = AcquisitionLimits(max_acquisition_p_value=0.01, min_acquisition_gain=0.1)
 
 
 class Workflow:
