@@ -22,7 +22,7 @@ from functions.settings import IngestSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 WORKERS = 10
-# The last of a batch is begun this long before the end: as long as WORKERS of the worst objects take (infra/intake.py).
+# The last of a batch is begun this long before the end: as long as WORKERS of the worst objects take (infra/ingest.py).
 SECONDS_NEEDED = 10.0
 HELD_UP = 4  # a delivery that still meets AWS's trouble, six minutes after the upload, is for a person to see
 

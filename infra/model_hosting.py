@@ -27,7 +27,7 @@ JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
 ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
 
 
-class Model(Construct):
+class ModelHosting(Construct):
     """``image_uri``, ``job_role``, ``endpoint_role`` and ``package_group``."""
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:

@@ -13,7 +13,7 @@ from constructs import Construct
 from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName
 from infra.data_grants import KEYS_ARE_MANY
 from infra.grants import KEEP, READ, WRITE, allow, arn_of
-from infra.model_hosting import Model
+from infra.model_hosting import ModelHosting
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 from infra.training import Training
@@ -33,7 +33,7 @@ class People(Construct):
         *,
         service: str,
         storage: Storage,
-        model: Model,
+        hosting: ModelHosting,
         training: Training,
         tick: ReliableQueue,
         dead_letters: list[str],
@@ -53,7 +53,7 @@ class People(Construct):
         self._allow_rows()
         self._allow_survey(dead_letters)
         self._allow_training()
-        self._allow_versions(model)
+        self._allow_versions(hosting)
         self._allow_withdrawing(tick, hides_keys=hides_keys)
 
     def _policy(self, name: str, does: str) -> iam.ManagedPolicy:
@@ -101,7 +101,7 @@ class People(Construct):
         self._read_runs(labeller)
         self._allow_key(labeller, WRITE, "s3", "states")
 
-    def _allow_versions(self, model: Model) -> None:
+    def _allow_versions(self, hosting: ModelHosting) -> None:
         """May see the versions with their figures, and make one the champion."""
         approver = self.approver
         allow(
@@ -110,7 +110,7 @@ class People(Construct):
             on=["*"],
             because="IAM's reference names no resource that it always asks about when versions are listed.",
         )
-        model.grant_promote(approver)
+        hosting.grant_promote(approver)
         artifacts = [self._storage.models.arn_for_objects(f"{ARTIFACTS}*")]
         allow(approver, "s3:GetObject", on=artifacts, because=KEYS_ARE_MANY)
         batches = self._storage.batches.table_arn

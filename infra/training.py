@@ -12,7 +12,7 @@ from functions.settings import ApproveSettings, GateSettings, PromoteSettings, S
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.job_role import JobRole
-from infra.model_hosting import Model
+from infra.model_hosting import ModelHosting
 from infra.notices import Notices
 from infra.queues import ReliableQueue
 from infra.storage import Storage
@@ -35,7 +35,7 @@ class Training(Construct):
         *,
         config: StageConfig,
         storage: Storage,
-        model: Model,
+        hosting: ModelHosting,
         patient_key: kms.IKey,
         tick: sqs.IQueue,
         notices: Notices,
@@ -48,7 +48,7 @@ class Training(Construct):
             description="SageMaker moves the data of wetread's training and processing jobs with this role",
             log_groups=LOG_GROUPS,
         )
-        model.grant_pull(self.job_role)
+        hosting.grant_pull(self.job_role)
         # Fifteen minutes is the most that Lambda gives: a cohort of 10,000 slices is copied and read in far less.
         self.snapshot = Function(
             self,
@@ -68,7 +68,7 @@ class Training(Construct):
             timeout=Duration.minutes(1),
             memory_size=512,
         )
-        approve = _approve_settings(config, storage, model, tick)
+        approve = _approve_settings(config, storage, hosting, tick)
         self.promote = Function(
             self,
             "Promote",
@@ -100,7 +100,7 @@ class Training(Construct):
             "Workflow",
             config=config,
             storage=storage,
-            image_uri=model.image_uri,
+            image_uri=hosting.image_uri,
             job_role=self.job_role,
             snapshot=self.snapshot,
             gate=self.gate,
@@ -142,13 +142,15 @@ def _gate_settings(config: StageConfig, storage: Storage) -> GateSettings:
     )
 
 
-def _approve_settings(config: StageConfig, storage: Storage, model: Model, tick: sqs.IQueue) -> ApproveSettings:
+def _approve_settings(
+    config: StageConfig, storage: Storage, hosting: ModelHosting, tick: sqs.IQueue
+) -> ApproveSettings:
     return ApproveSettings(
         models_bucket=storage.models.bucket_name,
         batches_table=storage.batches.table_name,
         tick_queue_url=tick.queue_url,
         tick_window_seconds=config.tick_window_seconds,
         model_package_group=config.service_name,
-        image_uri=model.image_uri,
-        job_role_arn=model.job_role.role_arn,
+        image_uri=hosting.image_uri,
+        job_role_arn=hosting.job_role.role_arn,
     )

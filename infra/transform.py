@@ -23,7 +23,7 @@ COLLECT_TIMEOUT = Duration.minutes(5)
 COLLECT_MEMORY_MB = 1024
 
 
-class Batch(Construct):
+class Transform(Construct):
     """The tick queue and ``dispatch``; the job events, their queue and ``collect``; the clock and ``sweep``."""
 
     def __init__(

@@ -19,7 +19,7 @@ VISIBILITY_FACTOR * TIMEOUT = 120 s, each message alone. After MOST_TRIES tries 
 the object unread: (1 + MOST_TRIES) * 120 s + 20 s = 500 s after the first try, which is within ROW_WITHIN. AWS's own
 trouble counts as no such try: it is tried again every 120 s, for RETRIES of them, and then is a dead letter.
 
-tests/infra/test_intake.py computes all of this again from the template; `assurance.fuzz.worst` measures what one
+tests/infra/test_ingest.py computes all of this again from the template; `assurance.fuzz.worst` measures what one
 object takes.
 """
 
@@ -48,7 +48,7 @@ ROW_WITHIN = Duration.minutes(10)
 RETRIES = 50  # 100 minutes of AWS's trouble
 
 
-class Intake(Construct):
+class Ingest(Construct):
     """ "Object Created" -> rule -> queue -> ``ingest``; and ``patient_key``, which turns a patient into a hash."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Intake(Construct):
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
             removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
         )
-        self.ingest = Function(
+        self.function = Function(
             self,
             "Ingest",
             module="ingest",
@@ -99,7 +99,7 @@ class Intake(Construct):
             retry_alone=RETRIES,
         )
         # A bound, so that a burst of uploads leaves room in the account for the functions that make jobs of them.
-        self.queue.feed(self.ingest, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
+        self.queue.feed(self.function, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
         created = events.Rule(
             self,
             "ObjectCreated",
