@@ -1,8 +1,8 @@
 """The settings of every Lambda function, declared once.
 
 CDK renders them to environment variables and the function reads them back. A setting's environment variable is its
-field name in upper case; lists are comma-separated. A field that is a dataclass of the domain stands for the fields of
-that dataclass, so the rules get their parameters as the stage states them.
+field name in upper case; lists are comma-separated. A field that is a dataclass of the domain is flattened into its own
+fields, so the rules get their parameters as the stage states them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NUMBERS: Mapping[Any, str] = {int: "a whole number", float: "a number"}
 
 
 class SettingsError(Exception):
-    """The environment of a function lacks settings or holds unreadable ones; the message names all of them."""
+    """The environment of a function lacks settings or has unreadable ones; the message names all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class CollectSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings(CollectSettings, DispatchSettings):
-    """Settings of ``functions.sweep``, which finishes what any other function left half-made."""
+    """Settings of ``functions.sweep``, which finishes what other functions left unfinished."""
 
     stale_seconds: int
     max_job_seconds: int
@@ -155,7 +155,7 @@ class PromoteSettings(ApproveSettings):
 
 
 def hints_of(kind: Any) -> dict[str, Any]:
-    """The type of every setting of a dataclass by name, annotations included; a part stands for its own settings."""
+    """Return the annotated type of every setting by name, with nested dataclasses flattened."""
     hints = get_type_hints(kind, include_extras=True)
     found: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
@@ -165,7 +165,7 @@ def hints_of(kind: Any) -> dict[str, Any]:
 
 
 def values_of(settings: Any) -> dict[str, Any]:
-    """The value of every setting by name; a part stands for its own settings."""
+    """Return the value of every setting by name, with nested dataclasses flattened."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -174,7 +174,7 @@ def values_of(settings: Any) -> dict[str, Any]:
 
 
 def assemble(kind: type[S], values: Mapping[str, Any]) -> S:
-    """Settings of ``kind`` with their parts from ``values`` by name; a setting that is not there has its default."""
+    """Build a ``kind`` and its nested dataclasses from flat values; a setting without a value keeps its default."""
     hints = get_type_hints(kind)
     arguments: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -186,7 +186,7 @@ def assemble(kind: type[S], values: Mapping[str, Any]) -> S:
 
 
 def to_environment(settings: Any) -> dict[str, str]:
-    """Render a settings object to the environment variables of its function."""
+    """Return the environment variables that a function reads its settings from."""
     return {
         name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
         for name, value in values_of(settings).items()
@@ -194,7 +194,7 @@ def to_environment(settings: Any) -> dict[str, str]:
 
 
 def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
-    """Read settings of ``kind`` back from ``environ``; raise one SettingsError that lists all that is wrong."""
+    """Read settings of ``kind`` from ``environ``; raise one SettingsError that lists every problem."""
     values: dict[str, Any] = {}
     problems: list[str] = []
     for setting, hint in hints_of(kind).items():
@@ -217,12 +217,12 @@ def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
 
 
 def bare(hint: Any) -> Any:
-    """The type of a setting without its annotations: ``int`` of ``Annotated[int, Range(1, 100)]``."""
+    """Return the type of a setting without its annotations: ``int`` for ``Annotated[int, Range(1, 100)]``."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _number(kind: Any, text: str) -> float:
-    """The number that a text says; ValueError for none, and for NaN: no value is below a threshold that is none."""
+    """Parse a finite number; raise ValueError for anything else. No comparison with NaN is ever true."""
     number: float = kind(text)
     if not math.isfinite(number):
         raise ValueError(text)

@@ -1,4 +1,4 @@
-"""The settings of a stage: typed, validated, and said once; cdk.json holds only what a stage does differently."""
+"""The settings of a stage: typed, validated, declared once. cdk.json has only what a stage changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from functions.settings import (
 )
 from infra import validation
 
-# Without it batch transform starts GPU hosts with the NVIDIA driver 470, which no current CUDA runtime accepts.
+# Without this image batch transform starts GPU hosts with NVIDIA driver 470, too old for current CUDA runtimes.
 GPU_HOST_AMI = "al2-ami-sagemaker-batch-gpu-535"
 LONGEST_KEPT_DAYS = 36_500
 MOST_TRAINING_SECONDS = 2_419_200  # SageMaker's 28 days
@@ -28,12 +28,12 @@ MOST_PROCESSING_SECONDS = 777_600  # SageMaker's 9 days
 
 
 class ConfigError(Exception):
-    """A stage is not set up as it must be; the message names every problem, the wrong value and what is expected."""
+    """The settings of a stage are wrong; the message names each problem with the wrong value and what is expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """What may differ between two deployments. The defaults are the service as it should run in production."""
+    """Everything that may differ between deployments. The defaults suit production."""
 
     # Names the stack, the jobs, the model package group and the metrics' dimension: one per account and region.
     service_name: str = "wetread"
@@ -71,7 +71,7 @@ class StageConfig:
     max_batch: Annotated[int, Range(1, 10_000)] = 5000
     parallel_threshold: Annotated[int, Range(1, 1_000_000)] = 2500
     max_wait_seconds: Annotated[int, Range(1, 86_400)] = 240
-    # What the uploads of one job may take, if each takes as long as it can.
+    # The time that the uploads of one job may take if each takes its maximum.
     max_work_seconds: Annotated[int, Range(60, 400_000)] = 1500
     max_jobs_per_day: Annotated[int, Range(1, 1_000_000)] = 1000  # in UTC
 
@@ -92,7 +92,7 @@ class StageConfig:
     report_pictures: Annotated[str, OneOf("if_no", "unless_yes", "never")] = "if_no"
     quantise: bool = True  # a backend with 8-bit integers may serve, where it is validated; otherwise fp32 only
 
-    # The jobs of a retraining: training on the one kind of host; audit, optimisation and evaluation on the other.
+    # The jobs of a retraining: training on one kind of host; audit, optimisation and evaluation on the other.
     training_instance_type: str = "ml.m5.2xlarge"
     training_instance_count: Annotated[int, Range(1, 100)] = 1
     training_volume_gb: Annotated[int, Range(1, 16_384)] = 50  # of the processing hosts too: they read the same slices
@@ -111,12 +111,12 @@ class StageConfig:
     # hashed: rows hide the keys of objects, which a separate table with its own grants keeps.
     keys: Annotated[str, OneOf("plain", "hashed")] = "plain"
 
-    # Who read and changed what.
+    # The record of reads and changes.
     audit_trail: bool = False
     # Cannot be shortened for what is written, so a mistake cannot be taken back; HIPAA asks for six years.
     audit_kept_days: Annotated[int, Range(1, 3_660)] = 400
 
-    # When something goes wrong.
+    # Failures and alarms.
     max_attempts: Annotated[int, Range(1, 10)] = 3
     stale_seconds: Annotated[int, Range(60, 86_400)] = 180
     max_job_seconds: Annotated[int, Range(600, 432_000)] = 3600
@@ -132,22 +132,22 @@ class StageConfig:
 
     @property
     def stack_name(self) -> str:
-        """The stack's name: "Wetread" for the service "wetread", so that several stages fit in one account."""
+        """Return the stack's name: "Wetread" for the service "wetread", so that several stages fit in one account."""
         return self.service_name.title()
 
     @property
     def gpu(self) -> bool:
-        """Whether the transform jobs run on GPUs."""
+        """Return whether the transform jobs run on GPUs."""
         return validation.family(self.instance_type) in validation.GPU_FAMILIES
 
     @property
     def transform_ami_version(self) -> str:
-        """The host image of the transform jobs: one with a current driver for GPU instance types, otherwise ''."""
+        """Return the host image of the transform jobs: one with a current driver for GPU types, otherwise ''."""
         return GPU_HOST_AMI if self.gpu else ""
 
     @property
     def served(self) -> Served:
-        """What uploads and labelled slices must be; no larger than one request to the container may be."""
+        """Return what uploads and labelled slices must be; an object must fit one request to the container."""
         return Served(
             sop_class_uids=self.sop_class_uids,
             modalities=self.modalities,
@@ -158,9 +158,9 @@ class StageConfig:
 
 
 def load_stage(stages: object, name: str) -> StageConfig:
-    """The settings of stage ``name``: the defaults, and what ``stages`` (cdk.json) says it does differently.
+    """Return the settings of stage ``name``: the defaults, with the changes of ``stages`` (cdk.json).
 
-    Raises ConfigError that lists every unknown stage, unknown setting, wrong type and wrong value.
+    Raise a ConfigError that lists an unknown stage, every unknown setting, wrong type and wrong value.
     """
     if not isinstance(stages, Mapping) or name not in stages:
         known = ", ".join(stages) if isinstance(stages, Mapping) else "none"
@@ -202,4 +202,4 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, list) and all(isinstance(one, str) for one in value)
     if kind is float and type(value) is int:
         return True  # JSON writes 1.0 as 1 as well
-    return type(value) is kind  # not isinstance: to Python, true is a whole number too
+    return type(value) is kind  # not isinstance: in Python, true is a whole number too

@@ -1,4 +1,4 @@
-"""The stack: makes the constructs, hands them to one another, and says who may do what, one sentence each."""
+"""The stack: makes the constructs, connects them, and grants each function what it needs."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class Service(Stack):
         self.storage.grant_read_runs(promote)
         self.storage.grant_keep_artifacts(promote)
         self.hosting.grant_register(promote)
-        self.hosting.grant_pull(promote)  # SageMaker looks up the image's digest for whoever registers a version
+        self.hosting.grant_pull(promote)  # SageMaker looks up the image's digest with the caller's permissions
         for promoter in (promote, approve):
             self.storage.grant_artifacts(promoter)
             self.storage.grant_move_champion(promoter)

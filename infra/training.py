@@ -1,4 +1,4 @@
-"""Retraining: the functions, the role and the state machine that make a candidate and, if it is good, the champion."""
+"""Retraining: the functions, the role and the state machine that train a candidate and may promote it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ APPROVE_TIMEOUT = Duration.minutes(1)
 
 
 class Training(Construct):
-    """``snapshot``, ``gate``, ``promote`` and the ``workflow`` that calls them; ``approve``, which hears of approvals.
+    """``snapshot``, ``gate``, ``promote`` and the ``workflow`` that calls them; ``approve``, which handles approvals.
 
-    ``job_role`` is what the training and processing jobs run as.
+    ``job_role`` is the role of the training and processing jobs.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Training(Construct):
             log_groups=LOG_GROUPS,
         )
         hosting.grant_pull(self.job_role)
-        # Fifteen minutes is the most that Lambda gives: a cohort of 10,000 slices is copied and read in far less.
+        # Fifteen minutes is Lambda's maximum; a cohort of 10,000 slices takes far less.
         self.snapshot = Function(
             self,
             "Snapshot",
@@ -119,7 +119,7 @@ class Training(Construct):
                 detail={"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved"]},
             ),
         )
-        self.approvals.hear(approved)
+        self.approvals.receive_events_of(approved)
 
 
 def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.IKey) -> SnapshotSettings:
