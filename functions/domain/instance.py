@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import NO_VALUE, Header
 from functions.domain.terms import MODALITIES
-from functions.domain.walker import MOST_VALUE_BYTES
+from untrusted.walker import MOST_VALUE_BYTES
 
 UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
 UID_LENGTH = 64
