@@ -18,6 +18,7 @@ import click
 
 from localcloud import cloud
 from localcloud.account import ACCOUNT_ID, REGION
+from wetread.project import PROJECT
 
 CLI = "aws-cdk@2.1148.1"  # "latest" on npm is older than it looks and cannot read today's assemblies
 STAGE = ("--context", "stage=local")
@@ -28,7 +29,7 @@ def main() -> int:
     """Run the CLI's three commands in turn; return the first exit status that is not 0."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["WETREAD_HOME"] = f"{scratch}/home"
-        here = cloud.start(click.echo, tether=True)
+        here = cloud.start(PROJECT, click.echo, tether=True)
         # The endpoint comes by the environment; jsii and npx need the node that setting up put beside the interpreter.
         environment = os.environ | here.environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         try:
@@ -41,7 +42,7 @@ def main() -> int:
                 if status:
                     return status
         finally:
-            cloud.down(wipe=True)
+            cloud.down(PROJECT, wipe=True)
     return 0
 
 

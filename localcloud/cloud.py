@@ -18,9 +18,10 @@ from localcloud.access.key import Key, ensure_key, find_key
 from localcloud.account import REGION
 from localcloud.deploy.deploy import Deployment
 from localcloud.deploy.synthesis import fingerprint, synthesise
-from localcloud.home import CloudError, Home, current_home, open_private, write_private
+from localcloud.home import CloudError, Home, home_of, open_private, write_private
 from localcloud.host import process
 from localcloud.host.session import LocalSession, write_aws_config
+from localcloud.project import Project
 
 __all__ = ["Cloud", "CloudError", "current", "down", "up"]
 
@@ -78,41 +79,41 @@ class State:
         return self
 
 
-def up(stage: str = "local", progress: Progress | None = None, *, tether: bool = False) -> Cloud:
+def up(project: Project, stage: str = "local", progress: Progress | None = None, *, tether: bool = False) -> Cloud:
     """Start the local cloud unless it runs, deploy the stack unless it is deployed, and return the cloud.
 
     `progress` gets short sentences. With `tether` a cloud that is started here goes down with the calling process,
     however that ends. Raise CloudError, SynthesisError or DeployError, each with what to do or what failed.
     """
     say = progress or (lambda _sentence: None)
-    home = current_home()
+    home = home_of(project)
     with _only_one(home, say):
         cloud, state = _running(home, say, tether)
-        wanted = fingerprint(stage)
+        wanted = fingerprint(project, stage)
         deployment = Deployment(cloud.session(), cloud.endpoint, say)
         if (state.stage, state.fingerprint) == (stage, wanted) and deployment.complete(state.stack):
             say(f"The local cloud is up at {cloud.endpoint}.")
             return cloud
         say(f"Synthesising the stack for stage {stage}.")
         shutil.rmtree(home.assembly, ignore_errors=True)
-        synthesise(stage, home.assembly)
+        synthesise(project, stage, home.assembly)
         (stack,) = deployment.deploy(home.assembly)
         replace(state, stage=stage, stack=stack, fingerprint=wanted).save(home)
         say(f"The local cloud is up at {cloud.endpoint}.")
         return replace(cloud, stack=stack)
 
 
-def start(progress: Progress | None = None, *, tether: bool = False) -> Cloud:
+def start(project: Project, progress: Progress | None = None, *, tether: bool = False) -> Cloud:
     """Start the local cloud unless it runs, and deploy nothing."""
     say = progress or (lambda _sentence: None)
-    home = current_home()
+    home = home_of(project)
     with _only_one(home, say):
         return _running(home, say, tether)[0]
 
 
-def down(wipe: bool = False) -> None:
+def down(project: Project, *, wipe: bool = False) -> None:
     """End the local cloud and every process in it. Its data stay for the next `up`, unless `wipe`."""
-    home = current_home()
+    home = home_of(project)
     if not home.root.exists():
         return
     with _only_one(home, lambda _sentence: None):
@@ -124,9 +125,9 @@ def down(wipe: bool = False) -> None:
             _wipe(home)
 
 
-def current() -> Cloud | None:
+def current(project: Project) -> Cloud | None:
     """The running local cloud, or None."""
-    home = current_home()
+    home = home_of(project)
     state, key = State.load(home), find_key(home)
     if state is None or key is None or process.running(home) is None or not process.healthy(key, state.endpoint):
         return None
@@ -139,14 +140,14 @@ def _running(home: Home, say: Progress, tether: bool) -> tuple[Cloud, State]:
         say("The local cloud does not answer; starting it anew.")
         process.stop(home)
     if process.running(home) is None:
-        port = process.choose_port(state.port if state else None)
+        port = process.choose_port(home.project, state.port if state else None)
         state = replace(state or State(endpoint="", port=port), endpoint=f"http://127.0.0.1:{port}", port=port)
         say(f"Starting the local cloud at {state.endpoint}.")
         state = replace(state, pid=process.start(home, key, state.endpoint, tether=tether)).save(home)
         write_aws_config(state.endpoint, home, key)
     if state is None:
         raise CloudError(
-            f"{home.state_file} is gone while the local cloud runs. Run `wetread down` and start it again."
+            f"{home.state_file} is gone while the local cloud runs. Run `{home.project.name} down` and start it again."
         )
     return Cloud(state.endpoint, home, key, state.stack), state
 

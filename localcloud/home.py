@@ -1,4 +1,4 @@
-"""Where the local cloud keeps its things: the folder `$WETREAD_HOME` and the files in it."""
+"""Where the local cloud of a project keeps its things: one folder and the files in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from localcloud.project import Project
+
 _OTHERS = 0o077
 
 
@@ -21,6 +22,7 @@ class Home:
     """The folder of one local cloud. Two clouds with two homes know nothing of each other."""
 
     root: Path
+    project: Project
 
     @property
     def state_file(self) -> Path:
@@ -82,7 +84,8 @@ class Home:
         found = self.root.stat()
         if found.st_uid != os.geteuid():
             raise CloudError(
-                f"{self.root} belongs to another user (uid {found.st_uid}). Set WETREAD_HOME to a folder of yours."
+                f"{self.root} belongs to another user (uid {found.st_uid}). "
+                f"Set {self.project.variable('HOME')} to a folder of yours."
             )
         if found.st_mode & _OTHERS:
             self.root.chmod(0o700)
@@ -119,7 +122,7 @@ def _make_private(folder: Path) -> None:
                 path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
 
-def current_home() -> Home:
-    """The home that `$WETREAD_HOME` names, else `.wetread` in the repository."""
-    configured = os.environ.get("WETREAD_HOME")
-    return Home(Path(configured).resolve() if configured else REPOSITORY / ".wetread")
+def home_of(project: Project) -> Home:
+    """Return the home that the environment variable `<prefix>HOME` names, else the project's own."""
+    configured = os.environ.get(project.variable("HOME"))
+    return Home(Path(configured).resolve() if configured else project.state, project)

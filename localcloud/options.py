@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_PREFIX = "WETREAD_"
+from localcloud.project import Project
 
 
 class OptionError(Exception):
@@ -16,7 +16,7 @@ class OptionError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """The launcher's options. The variable of `lambda_concurrency` is WETREAD_LAMBDA_CONCURRENCY, and so on."""
+    """The launcher's options. The variable of `lambda_concurrency` is `<prefix>LAMBDA_CONCURRENCY`, and so on."""
 
     port: int = 4566
     """Where the emulator listens, on 127.0.0.1."""
@@ -24,8 +24,10 @@ class Options:
     """Execution environments of one function at a time; the model needs the processor too."""
     lambda_idle_seconds: float = 300.0
     """How long an idle environment is kept."""
+    tether: bool = False
+    """Whether the launcher ends with its standard input, of which the process that started it holds the other end."""
     image_command: str = ""
-    """What runs in the place of the model image, if not `python -m model_code`; `serve`, `train` and so on follow."""
+    """What runs in the place of the project's image, if anything else; `serve`, `train` and so on follow."""
     sagemaker_instance_quota: int = 20
     """Instances of all running jobs and endpoints; to create one beyond it is answered with ResourceLimitExceeded."""
     sagemaker_startup_seconds: float = 0.0
@@ -42,11 +44,11 @@ class Options:
     """A file to which every question is added that IAM is asked about a role; "" keeps none."""
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Options:
+    def of(cls, environment: Mapping[str, str], project: Project) -> Options:
         """Read the options from `environment`; raise OptionError for a value that is no number of the right kind."""
         values: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
-            variable = _PREFIX + field.name.upper()
+            variable = project.variable(field.name.upper())
             text = environment.get(variable)
             if text is None:
                 continue

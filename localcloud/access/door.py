@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from localcloud.access.browsers import check_no_page
-from localcloud.access.key import Key
+from localcloud.access.key import HEALTH_PATH, Key
 from localcloud.access.requests import Refused, Request, Scope, read
 from localcloud.access.signatures import Signatures
-from localcloud.names import HEALTH_PATH
 from localcloud.patches.seam import emulator
 
 Message = MutableMapping[str, Any]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from localcloud.home import Home, write_private
 
+HEALTH_PATH = "/_localcloud/health"
+"""Where a launcher answers a challenge without a signature, by which a caller sees that it holds the key."""
 _SECRET_BYTES = 32
 
 
@@ -24,7 +26,7 @@ class Key:
 
     def proof(self, challenge: str) -> str:
         """What only a holder of this key can answer to `challenge`, in hexadecimal digits."""
-        return hmac.new(self.secret_access_key.encode(), f"wetread {challenge}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.secret_access_key.encode(), f"localcloud {challenge}".encode(), hashlib.sha256).hexdigest()
 
     def __repr__(self) -> str:
         """Name the key and hide its secret: representations end in logs and tracebacks."""

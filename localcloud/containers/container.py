@@ -1,10 +1,10 @@
-"""A model container without docker: the image's own command, `python -m model_code serve`, as a guarded subprocess.
+"""A model container without docker: the command of the project's image with `serve`, as a guarded subprocess.
 
 The same contract as on SageMaker: `/opt/ml` (moved by SAGEMAKER_BASE_DIR), GET /ping, GET /execution-parameters,
-POST /invocations. The local SageMaker and `wetread predict` both use it, so it knows nothing of the emulator.
+POST /invocations. It knows nothing of the emulator, so that a project can run its model without a cloud.
 
-It listens on a Unix socket in a folder of its owner's: a port would take objects from every user and every web page of
-this machine, and somebody else's program on that port would get ours.
+It listens on the Unix socket that `$<prefix>BIND_TO_SOCKET` names, in a folder of its owner's: a port would take
+objects from every user and every web page of this machine, and another user's program on that port would get ours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Any
 import httpx
 
 from localcloud.archive import ArchiveError, unpack
-from localcloud.containers.container_process import IMAGE_COMMAND, ContainerProcess
+from localcloud.containers.container_process import ContainerProcess
+from localcloud.project import Project
 
 PING_SECONDS = 2.0
 STARTUP_SECONDS = 300.0
@@ -47,9 +48,10 @@ class Container:
 
     def __init__(
         self,
+        project: Project,
         model: Path,
         *,
-        command: Sequence[str] = (*IMAGE_COMMAND, "serve"),
+        command: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         startup_seconds: float = STARTUP_SECONDS,
         log: Callable[[str], None] | None = None,
@@ -57,11 +59,13 @@ class Container:
     ):
         """Prepare a container for `model`, a model.tar.gz or the folder that one was extracted to.
 
-        `environment` is added to the clean one; `scratch` is the folder in which its /opt/ml is made.
+        `command` runs instead of the project's image with `serve`; `environment` is added to the clean one; its /opt/ml
+        is made in the folder `scratch`.
         """
         self._model = model
-        self._command = command
+        self._command = command or (*project.image, "serve")
         self._environment = dict(environment or {})
+        self._socket_variable = project.variable("BIND_TO_SOCKET")
         self._startup_seconds = startup_seconds
         self._log = log
         self._scratch = scratch
@@ -107,7 +111,7 @@ class Container:
         self._process = ContainerProcess(
             self._command,
             self._base,
-            environment={**self._environment, "WETREAD_BIND_TO_SOCKET": str(self.socket)},
+            environment={**self._environment, self._socket_variable: str(self.socket)},
             log=self._log,
         )
         self._wait_for_ping(cancelled or threading.Event())

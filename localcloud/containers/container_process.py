@@ -12,8 +12,6 @@ from pathlib import Path
 
 from localcloud.host.processes import ChildProcess, guard
 
-IMAGE_COMMAND = (sys.executable, "-m", "model_code")
-
 
 class ContainerProcess:
     """One command of the image, running on a `/opt/ml` of its own with a clean environment."""

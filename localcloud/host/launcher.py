@@ -1,7 +1,8 @@
 """The process of the local cloud: MiniStack with our services and mends, on the loopback interface.
 
-`python -m localcloud.host.launcher` runs it in the foreground; `localcloud.cloud.up` starts it in the background.
-It ends on SIGTERM, Ctrl-C, or, when started with a tether, with the process that started it.
+`python -m localcloud.host.launcher PROJECT`, the project as JSON, runs it in the foreground; `localcloud.cloud.up`
+starts it in the background. It ends on SIGTERM, Ctrl-C, or, when started with a tether, with the process that started
+it.
 """
 
 from __future__ import annotations
@@ -14,20 +15,21 @@ from pathlib import Path
 
 from localcloud.access.key import Key, ensure_key
 from localcloud.account import ACCOUNT_ID, REGION
-from localcloud.home import Home, current_home, open_private
+from localcloud.home import Home, home_of, open_private
 from localcloud.host.processes import guard
 from localcloud.options import Options
+from localcloud.project import Project
 
 _LOG_LIMIT_BYTES = 5_000_000
 
 
-def main() -> None:
-    """Run until told to end."""
+def main(project: Project) -> None:
+    """Run the project's local cloud until it is asked to end."""
     os.umask(0o077)  # whatever is written from here on is its owner's alone: uploads, rows, logs, code
-    home = current_home().create()
+    home = home_of(project).create()
     _hold(home.launcher_lock)
     _log_to(home.log_file)
-    options = Options.of(os.environ)
+    options = Options.of(os.environ, project)
     key = ensure_key(home)
     _configure_emulator(home, options, key)
     from localcloud.host.server import serve  # noqa: PLC0415 (it imports the emulator, which reads its environment then)
@@ -83,4 +85,4 @@ def _configure_emulator(home: Home, options: Options, key: Key) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Project.from_json(sys.argv[1]))

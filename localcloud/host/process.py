@@ -13,12 +13,11 @@ import subprocess
 import sys
 import time
 
-from localcloud.access.key import Key
-from localcloud.home import REPOSITORY, CloudError, Home, open_private
-from localcloud.names import HEALTH_PATH, TETHER_VARIABLE
+from localcloud.access.key import HEALTH_PATH, Key
+from localcloud.home import CloudError, Home, open_private
+from localcloud.project import Project
 
 DEFAULT_PORT = 4566
-PORT_VARIABLE = "WETREAD_PORT"
 _HEALTH_SECONDS = 5.0
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -58,18 +57,18 @@ def healthy(key: Key, endpoint: str) -> bool:
         connection.close()
 
 
-def choose_port(remembered: int | None) -> int:
-    """Return the port for a start: that of the last time, since queue URLs contain it; else `$WETREAD_PORT`, by default
+def choose_port(project: Project, remembered: int | None) -> int:
+    """Return the port for a start: that of the last time, since queue URLs contain it; else `$<prefix>PORT`, by default
     4566; else a free one.
     """
     if remembered is not None:
         if not _bindable(remembered):
             raise CloudError(
                 f"Port {remembered}, on which this local cloud was created, is used by another program. "
-                "End that program, or start afresh with `wetread down --wipe`."
+                f"End that program, or start afresh with `{project.name} down --wipe`."
             )
         return remembered
-    wanted = int(os.environ.get(PORT_VARIABLE, DEFAULT_PORT))
+    wanted = int(os.environ.get(project.variable("PORT"), DEFAULT_PORT))
     if _bindable(wanted):
         return wanted
     with socket.socket() as probe:
@@ -81,13 +80,18 @@ def start(home: Home, key: Key, endpoint: str, *, tether: bool) -> int:
     """Start the launcher, wait until it answers, and return its process id; raise CloudError with its last words."""
     for ended in [pid for pid, launcher in _started.items() if launcher.poll() is not None]:
         _forget(ended)
-    environment = {**os.environ, "WETREAD_HOME": str(home.root), PORT_VARIABLE: endpoint.rpartition(":")[2]}
+    project = home.project
+    environment = {
+        **os.environ,
+        project.variable("HOME"): str(home.root),
+        project.variable("PORT"): endpoint.rpartition(":")[2],
+    }
     if tether:
-        environment[TETHER_VARIABLE] = "1"
+        environment[project.variable("TETHER")] = "1"
     with open_private(home.log_file, "ab") as log:
-        launcher = subprocess.Popen(
-            [sys.executable, "-m", "localcloud.host.launcher"],
-            cwd=REPOSITORY,
+        launcher = subprocess.Popen(  # noqa: S603 (this package, in this interpreter)
+            [sys.executable, "-m", "localcloud.host.launcher", project.to_json()],
+            cwd=project.folder,
             env=environment,
             stdin=subprocess.PIPE if tether else subprocess.DEVNULL,
             stdout=log,

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from ministack import app as emulator_app  # before hypercorn, which it adapts
@@ -21,7 +22,6 @@ from localcloud import iam_recorder, patches
 from localcloud.access.door import Application, Door, Receive, Send
 from localcloud.access.key import Key
 from localcloud.access.requests import Scope
-from localcloud.containers.container_process import IMAGE_COMMAND
 from localcloud.home import Home
 from localcloud.host.processes import guard
 from localcloud.lambdas import install as lambda_plug
@@ -29,7 +29,6 @@ from localcloud.lambdas.environment import Environment
 from localcloud.lambdas.pool import Pool
 from localcloud.lambdas.runtime_packages import link_runtime_packages
 from localcloud.metrics import install as metrics_plug
-from localcloud.names import TETHER_VARIABLE
 from localcloud.options import Options
 from localcloud.patches.snapshots import Snapshots
 from localcloud.sagemaker import install as sagemaker_plug
@@ -53,7 +52,7 @@ async def serve(home: Home, options: Options, key: Key) -> None:
         endpoint=_endpoint(options),
         scratch=home.scratch / "jobs",
         ping_seconds=options.sagemaker_ping_seconds,
-        command=tuple(shlex.split(options.image_command)) or IMAGE_COMMAND,
+        project=replace(home.project, image=tuple(shlex.split(options.image_command)) or home.project.image),
     )
     sagemaker = SageMaker(place, options, snapshots.touch)
     sagemaker_plug.install(sagemaker)
@@ -62,7 +61,7 @@ async def serve(home: Home, options: Options, key: Key) -> None:
     snapshots.start()
     watch.start()
 
-    ended = _end_event()
+    ended = _end_event(tether=options.tether)
 
     async def shutdown() -> None:
         await ended.wait()
@@ -96,7 +95,7 @@ def _lambda_pool(scratch: Path, options: Options) -> Pool:
     return Pool(start, concurrency=options.lambda_concurrency, idle_seconds=options.lambda_idle_seconds)
 
 
-def _end_event() -> asyncio.Event:
+def _end_event(*, tether: bool) -> asyncio.Event:
     """An event that is set when this process is asked to end."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -108,7 +107,7 @@ def _end_event() -> asyncio.Event:
             pass
         loop.call_soon_threadsafe(ended.set)
 
-    if TETHER_VARIABLE in os.environ:
+    if tether:
         threading.Thread(target=follow_tether, name="tether", daemon=True).start()
     return ended
 

@@ -9,7 +9,7 @@ from localcloud.account import in_account
 from localcloud.metrics.queues import QueueMetrics
 from localcloud.patches.seam import emulator
 
-_log = logging.getLogger("wetread.alarms")
+_log = logging.getLogger(__name__)
 PAUSE_SECONDS = 2.0
 """CloudWatch takes a minute; who waits for an alarm here sits before it."""
 

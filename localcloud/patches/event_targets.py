@@ -12,7 +12,7 @@ from typing import Any
 
 from localcloud.patches.seam import emulator, replace
 
-_log = logging.getLogger("wetread.events")
+_log = logging.getLogger(__name__)
 
 
 def install() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from localcloud.patches.seam import emulator
 
-_log = logging.getLogger("wetread.snapshots")
+_log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 3.0
 _SHARE = 20
 _ATTEMPTS = 5

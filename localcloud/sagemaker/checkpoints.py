@@ -21,7 +21,7 @@ from localcloud.sagemaker.transfers import download, failing_upload, files, move
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_log = logging.getLogger("wetread.sagemaker")
+_log = logging.getLogger(__name__)
 _DEFAULT_PATH = "/opt/ml/checkpoints"
 _PAUSE_SECONDS = 2.0
 _SHARE = 20  # one part in so many of the time goes into sending, since every version of a checkpoint is kept

@@ -18,7 +18,7 @@ from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.store import Record, Store, resource_arn
 
-_log = logging.getLogger("wetread.sagemaker")
+_log = logging.getLogger(__name__)
 # What an endpoint was made of, since its configuration and its model may be deleted while it serves.
 _OWN = ("Variant", "Container", "ExecutionRoleArn")
 

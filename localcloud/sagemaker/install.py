@@ -43,7 +43,7 @@ def install(service: SageMaker) -> None:
 
 def _module(service: SageMaker) -> types.ModuleType:
     """What the emulator takes for the service's module: its state."""
-    module = types.ModuleType(f"ministack.services.{_NAME}", "SageMaker, plugged in by wetread.")
+    module = types.ModuleType(f"ministack.services.{_NAME}", "SageMaker, installed by localcloud.")
     module.get_state = service.dump  # type: ignore[attr-defined]
     module.load_persisted_state = service.load  # type: ignore[attr-defined]
     sys.modules[module.__name__] = module

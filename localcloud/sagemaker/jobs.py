@@ -15,7 +15,7 @@ from localcloud.sagemaker.errors import ServiceError, invalid, not_found
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.store import Record, Store, resource_arn
 
-_log = logging.getLogger("wetread.sagemaker")
+_log = logging.getLogger(__name__)
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 _RUNNING = frozenset({"InProgress", "Stopping"})
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.project import Project
+
 # Containers give way to the emulator and the functions, which need little but soon.
 _NICE = ("nice", "-n", "5")
 
@@ -20,11 +22,11 @@ class Place:
     endpoint: str
     scratch: Path
     ping_seconds: float
-    command: tuple[str, ...]
+    project: Project
 
     def command_of(self, *arguments: str) -> tuple[str, ...]:
         """The container's command line with `serve`, `train` or a processing job's arguments."""
-        return (*_NICE, *self.command, *arguments)
+        return (*_NICE, *self.project.image, *arguments)
 
     @contextlib.contextmanager
     def folder(self, name: str) -> Iterator[Path]:

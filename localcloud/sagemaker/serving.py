@@ -29,6 +29,7 @@ def serving_container(
     artifact = folder / "model.tar.gz"
     _download(s3, definition["ModelDataUrl"], artifact)
     return Container(
+        place.project,
         artifact,
         command=place.command_of("serve"),
         environment=environment,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from localcloud.states.calls import Document, Service, as_text, failure, in_json
 from localcloud.states.execution import Execution, ExecutionEnded, TaskLimit, current_limit
 
-_log = logging.getLogger("wetread.states")
+_log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
 _RUNNING = frozenset({"InProgress", "Stopping"})
 _CAUSE_LENGTH = 32_768

@@ -12,6 +12,7 @@ import pytest
 
 from assurance.least_privilege.remove import remove
 from localcloud import cloud
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -24,7 +25,7 @@ def test_without_a_statement_the_story_fails_and_nothing_is_lost(
     try:
         sound = remove(tmp_path, artifact, ["BatchDispatch", "BatchCollect"], ["dynamodb:Query", "sqs:SendMessage"])
     finally:
-        cloud.down()
+        cloud.down(PROJECT)
     told = capsys.readouterr().out
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines() if line.startswith("| Batch")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import sys
+import os
 import time
 import uuid
 import zipfile
@@ -16,34 +16,32 @@ import boto3
 import pytest
 
 from localcloud import cloud
+from tests.localcloud.example import PROJECT
 
-IMAGE = Path(__file__).with_name("fake_image.py")
+
+@pytest.fixture(scope="session", autouse=True)
+def _port_of_this_process() -> None:
+    """Take over the port that keeps the local clouds of parallel test processes apart."""
+    os.environ["EXAMPLE_PORT"] = os.environ["WETREAD_PORT"]
 
 
 @pytest.fixture(scope="session")
-def image_command() -> tuple[str, ...]:
-    """The command of a small image that keeps the container contract."""
-    return (sys.executable, str(IMAGE))
-
-
-@pytest.fixture(scope="session")
-def here(tmp_path_factory: pytest.TempPathFactory, image_command: tuple[str, ...]) -> Iterator[cloud.Cloud]:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cloud.Cloud]:
     """A running local cloud with nothing deployed, whose containers run the fake image."""
     settings = {
-        "WETREAD_HOME": str(tmp_path_factory.mktemp("home")),
-        "WETREAD_IMAGE_COMMAND": " ".join(image_command),
-        "WETREAD_LAMBDA_IDLE_SECONDS": "5",
-        "WETREAD_SAGEMAKER_PING_SECONDS": "3",
-        "WETREAD_SAGEMAKER_INSTANCE_QUOTA": "8",
+        "EXAMPLE_HOME": str(tmp_path_factory.mktemp("home")),
+        "EXAMPLE_LAMBDA_IDLE_SECONDS": "5",
+        "EXAMPLE_SAGEMAKER_PING_SECONDS": "3",
+        "EXAMPLE_SAGEMAKER_INSTANCE_QUOTA": "8",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        started = cloud.start(tether=True)
+        started = cloud.start(PROJECT, tether=True)
     yield started
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WETREAD_HOME", settings["WETREAD_HOME"])
-        cloud.down(wipe=True)
+        patch.setenv("EXAMPLE_HOME", settings["EXAMPLE_HOME"])
+        cloud.down(PROJECT, wipe=True)
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +184,7 @@ def assembly() -> Callable[..., None]:
     def write(
         output: Path,
         template: dict[str, Any],
-        stack: str = "Wetread",
+        stack: str = "Example",
         folders: dict[str, dict[str, str]] | None = None,
     ) -> None:
         output.mkdir(parents=True, exist_ok=True)

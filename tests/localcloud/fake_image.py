@@ -68,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 class SocketServer(ThreadingHTTPServer):
     address_family = socket.AF_UNIX
     server_bind = socketserver.TCPServer.server_bind
+    request_queue_size = 128  # a Unix socket refuses the connection that finds the queue full
 
 
 def serve():
@@ -76,7 +77,7 @@ def serve():
         sys.exit("no model here")
     if os.environ.get("FAKE_STOP") == "never":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    SocketServer(os.environ["WETREAD_BIND_TO_SOCKET"], Handler).serve_forever()
+    SocketServer(os.environ["EXAMPLE_BIND_TO_SOCKET"], Handler).serve_forever()
 
 
 def train():

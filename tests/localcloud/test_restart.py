@@ -13,8 +13,9 @@ import threading
 import pytest
 
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from localcloud.host import process
+from tests.localcloud.example import PROJECT
 
 TRUST = {
     "Version": "2012-10-17",
@@ -28,11 +29,10 @@ SLEEPER = "import os, time\ndef handler(event, context):\n    print('sleeping', 
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, image_command):
-    monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WETREAD_IMAGE_COMMAND", " ".join(image_command))
-    yield current_home()
-    cloud.down(wipe=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_HOME", str(tmp_path / "home"))
+    yield home_of(PROJECT)
+    cloud.down(PROJECT, wipe=True)
 
 
 def populate(session, zipped):
@@ -169,7 +169,7 @@ def told(session):
 
 
 def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, until):
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     code = populate(session, zipped)
     pids = until(lambda: found if len(found := children(home)) >= 4 else None)
     until(lambda: all(status in saved(home, "sagemaker") for status in ("InProgress", "InService")))
@@ -179,28 +179,28 @@ def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, unti
     os.kill(process.running(home), signal.SIGKILL)
 
     until(lambda: not any(exists(pid) for pid in pids))
-    assert cloud.current() is None
-    session = cloud.start().session()
+    assert cloud.current(PROJECT) is None
+    session = cloud.start(PROJECT).session()
     check_survivors(session, code, until)
     assert "Failed" in told(session)
 
 
 def test_down_leaves_no_child_and_keeps_all_data(home, zipped, until):
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     code = populate(session, zipped)
     pids = until(lambda: found if len(found := children(home)) >= 4 else None)
 
-    cloud.down()
+    cloud.down(PROJECT)
 
     until(lambda: not any(exists(pid) for pid in pids))
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     check_survivors(session, code, until)
     assert sorted(told(session)) == ["Failed", "InProgress"]
 
 
 def test_snapshots_do_not_stop_while_everything_changes(home, until):
     """Requests go on while the state is copied, and what they wrote is in a later snapshot."""
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     sqs, ended = session.client("sqs"), threading.Event()
     url = sqs.create_queue(QueueName="busy")["QueueUrl"]
 

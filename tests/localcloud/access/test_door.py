@@ -19,9 +19,8 @@ from botocore.credentials import Credentials
 
 from localcloud.access import signatures
 from localcloud.access.door import Door
-from localcloud.access.key import Key
+from localcloud.access.key import HEALTH_PATH, Key
 from localcloud.account import ACCOUNT_ID
-from localcloud.names import HEALTH_PATH
 from localcloud.patches import function_sessions
 from localcloud.patches.seam import emulator
 

@@ -11,6 +11,7 @@ import pytest
 
 from localcloud.archive import pack
 from localcloud.containers.container import Container, ContainerError, InvocationError
+from tests.localcloud.example import PROJECT
 
 
 @pytest.fixture
@@ -22,9 +23,9 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def container(model, image_command):
+def container(model):
     def make(source=model, **options):
-        return Container(source, command=(*image_command, "serve"), **options)
+        return Container(PROJECT, source, **options)
 
     return make
 

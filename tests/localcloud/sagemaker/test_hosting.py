@@ -18,6 +18,7 @@ from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.store import Store
+from tests.localcloud.example import PROJECT
 
 RECORD = {
     "EndpointArn": "arn",
@@ -38,7 +39,7 @@ def place(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return Place(endpoint=f"http://127.0.0.1:{port}", scratch=tmp_path, ping_seconds=1, command=("none",))
+    return Place(endpoint=f"http://127.0.0.1:{port}", scratch=tmp_path, ping_seconds=1, project=PROJECT)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from localcloud.containers.container import Container, InvocationError
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.invocations import invoke as invoked
 from localcloud.sagemaker.invocations import invoked_endpoint
+from tests.localcloud.example import PROJECT
 
 MEGABYTE = 1024 * 1024
 GROUP = "/aws/sagemaker/Endpoints"
@@ -47,7 +48,7 @@ def model_error(runtime, name):
     return response
 
 
-def test_the_answer_is_the_container_s_own(runtime, serving, image_command, tmp_path):
+def test_the_answer_is_the_container_s_own(runtime, serving, tmp_path):
     name = serving(FAKE_SETTING="of the model")
     body = bytes(range(256)) * 4 * 1024 * 7  # 7 MB, more than botocore's description of the API says
     answer = runtime.invoke_endpoint(
@@ -59,7 +60,7 @@ def test_the_answer_is_the_container_s_own(runtime, serving, image_command, tmp_
     (tmp_path / "model" / "model.pth").write_bytes(b"weights")
     pack(tmp_path / "model", tmp_path / "model.tar.gz")
     environment = {"FAKE_SETTING": "of the model"}
-    with Container(tmp_path / "model.tar.gz", command=(*image_command, "serve"), environment=environment) as container:
+    with Container(PROJECT, tmp_path / "model.tar.gz", environment=environment) as container:
         alone = container.invoke(body)
     assert answer["Body"].read() == alone
     assert json.loads(alone)["environment"]["SAGEMAKER_BATCH"] is None

@@ -9,25 +9,25 @@ import signal
 import pytest
 
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from localcloud.host import process
+from tests.localcloud.example import PROJECT
 
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 SERVICES = ("sagemaker.amazonaws.com", "states.amazonaws.com")
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, image_command):
-    monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WETREAD_IMAGE_COMMAND", " ".join(image_command))
-    yield current_home()
-    cloud.down(wipe=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_HOME", str(tmp_path / "home"))
+    yield home_of(PROJECT)
+    cloud.down(PROJECT, wipe=True)
 
 
 @pytest.fixture
 def started(home, processing_state):
     """An execution whose job sleeps, with a queue that hears of what becomes of it; its ARN."""
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     trust = [{"Effect": "Allow", "Principal": {"Service": name}, "Action": "sts:AssumeRole"} for name in SERVICES]
     iam = session.client("iam")
     document = json.dumps({"Version": "2012-10-17", "Statement": trust})
@@ -78,7 +78,7 @@ def saved(home, service):
 
 
 def end_politely(home):
-    cloud.down()
+    cloud.down(PROJECT)
 
 
 def end_suddenly(home):
@@ -92,8 +92,8 @@ def test_what_ran_has_failed_and_says_why(home, started, until, end):
 
     end(home)
 
-    until(lambda: cloud.current() is None)
-    session = cloud.start().session()
+    until(lambda: cloud.current(PROJECT) is None)
+    session = cloud.start(PROJECT).session()
     execution = session.client("stepfunctions").describe_execution(executionArn=arn)
     assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")
     assert execution["cause"] == "The local cloud ended while this execution ran. Start it again."
