@@ -36,12 +36,8 @@ class Options:
     """How long a container may take until it answers /ping."""
     sagemaker_create_rate: float = 0.0
     """Create calls a second before ThrottlingException; 0 means any number."""
-    sagemaker_lost_events: float = 0.0
-    """The share of state-change events that are never sent."""
-    sagemaker_doubled_events: float = 0.0
-    """The share of state-change events that are sent twice."""
-    iam_record: str = ""
-    """A file to which every question is added that IAM is asked about a role; "" keeps none."""
+    extensions: str = ""
+    """Modules, separated by commas, whose `install()` is called at start: instruments of tests."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str], project: Project) -> Options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import os
 import shlex
 import shutil
@@ -18,7 +19,7 @@ from ministack import app as emulator_app  # before hypercorn, which it adapts
 from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
-from localcloud import iam_recorder, patches
+from localcloud import patches
 from localcloud.access.door import Application, Door, Receive, Send
 from localcloud.access.key import Key
 from localcloud.access.requests import Scope
@@ -43,8 +44,8 @@ async def serve(home: Home, options: Options, key: Key) -> None:
     shutil.rmtree(home.scratch, ignore_errors=True)
     home.scratch.mkdir(parents=True)
     patches.install(lambda_concurrency=options.lambda_concurrency)
-    if options.iam_record:
-        iam_recorder.record(Path(options.iam_record))
+    for extension in filter(None, options.extensions.split(",")):
+        importlib.import_module(extension).install()
     pool = _lambda_pool(home.scratch / "lambda", options)
     lambda_plug.install(pool)
     snapshots = Snapshots()

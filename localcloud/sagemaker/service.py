@@ -27,7 +27,7 @@ class SageMaker:
     def __init__(self, place: Place, options: Options, changed: Callable[[], None]):
         """`changed` is called whenever a job or an endpoint has moved on by itself."""
         self._store = Store(changed)
-        events = Events(lost=options.sagemaker_lost_events, doubled=options.sagemaker_doubled_events)
+        events = Events()
         limits = Limits(
             self._store,
             instances=options.sagemaker_instance_quota,

@@ -152,6 +152,12 @@ def test_a_launcher_that_cannot_start_leaves_its_last_words(home, monkeypatch):
         cloud.start(PROJECT)
 
 
+def test_the_modules_that_are_named_as_extensions_are_loaded_at_start(home, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_EXTENSIONS", "tests.absent")
+    with pytest.raises(cloud.CloudError, match=r"No module named 'tests\.absent'"):
+        cloud.start(PROJECT)
+
+
 def test_a_launcher_that_hangs_is_replaced(home, monkeypatch):
     cloud.start(PROJECT)
     monkeypatch.setattr(process, "_HEALTH_SECONDS", 1.0)

@@ -8,9 +8,9 @@ from tests.localcloud.example import PROJECT
 
 def test_defaults_and_settings():
     options = Options.of(
-        {"EXAMPLE_PORT": "4700", "EXAMPLE_SAGEMAKER_LOST_EVENTS": "0.5", "EXAMPLE_HOME": "/x"}, PROJECT
+        {"EXAMPLE_PORT": "4700", "EXAMPLE_SAGEMAKER_CREATE_RATE": "0.5", "EXAMPLE_HOME": "/x"}, PROJECT
     )
-    assert (options.port, options.sagemaker_lost_events, options.lambda_concurrency) == (4700, 0.5, 2)
+    assert (options.port, options.sagemaker_create_rate, options.lambda_concurrency) == (4700, 0.5, 2)
 
 
 def test_a_value_that_is_no_number_is_named():

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from localcloud import iam_recorder
 from localcloud.patches.seam import emulator
+from tests.instruments import iam_recorder
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def evaluator(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return loaded
 
 
-def test_each_question_about_a_role_is_written_down_once_and_answered_as_before(evaluator: Any, tmp_path: Path) -> None:
+def test_each_query_about_a_role_is_written_down_once_and_answered_as_before(evaluator: Any, tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     before: Callable[..., Any] = evaluator.evaluate
     iam_recorder.record(record)

@@ -1,10 +1,14 @@
-"""Writes down what IAM is asked about roles, so that a test can tell which statement of which role nobody needs."""
+"""Write down what IAM is asked about roles, so that a test can find the statements that no role needs.
+
+The environment variable WETREAD_IAM_RECORD names the file.
+"""
 
 from __future__ import annotations
 
 import contextvars
 import dataclasses
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +16,27 @@ from typing import Any
 
 from localcloud.patches.seam import replace
 
+VARIABLE = "WETREAD_IAM_RECORD"
 _BY_RESOURCE = ("doc", "ctx", "service", "named_only", "direct_only")
-_of_resource: contextvars.ContextVar[bool] = contextvars.ContextVar("a resource's own policy is asked", default=False)
+_of_resource: contextvars.ContextVar[bool] = contextvars.ContextVar("a resource's policy is evaluated", default=False)
+
+
+def install() -> None:
+    """Begin to record, in a launcher that loads this module as an extension."""
+    record(Path(os.environ[VARIABLE]))
 
 
 def record(path: Path) -> None:
-    """From now on, append each question with the ``decision`` of the role's policy, a JSON line for both once.
+    """From now on, append each query with the ``decision`` of the role's policy: one JSON line for each pair, once.
 
-    A question is the evaluator's whole context. What the policies of buckets, queues and keys are asked is left out.
+    A query is the evaluator's whole context. Evaluations of the policies of buckets, queues and keys are left out.
     """
     recorder = _Recorder(path)
-    replace("core.iam_evaluator", "evaluate", ("ctx", "policies", "limits"), recorder.listen)
-    replace("core.iam_evaluator", "evaluate_resource_policy", _BY_RESOURCE, _told_apart)
+    replace("core.iam_evaluator", "evaluate", ("ctx", "policies", "limits"), recorder.wrap)
+    replace("core.iam_evaluator", "evaluate_resource_policy", _BY_RESOURCE, _marked)
 
 
-def _told_apart(original: Callable[..., Any]) -> Callable[..., Any]:
+def _marked(original: Callable[..., Any]) -> Callable[..., Any]:
     def evaluate_resource_policy(*arguments: Any, **named: Any) -> Any:
         token = _of_resource.set(True)
         try:
@@ -43,12 +53,12 @@ class _Recorder:
         self._lock = threading.Lock()
         self._known: set[str] = set()
 
-    def listen(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def evaluate(ctx: Any, policies: Any, *limits: Any) -> Any:
             answer = original(ctx, policies, *limits)
             if ctx.principal_type == "AssumedRole" and not _of_resource.get():
-                question = dataclasses.asdict(ctx) | {"decision": str(answer.decision)}
-                self._add(json.dumps(question, sort_keys=True, default=str))
+                query = dataclasses.asdict(ctx) | {"decision": str(answer.decision)}
+                self._add(json.dumps(query, sort_keys=True, default=str))
             return answer
 
         return evaluate
