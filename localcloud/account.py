@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 ACCOUNT_ID = "000000000000"
 REGION = "us-east-1"

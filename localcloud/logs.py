@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from localcloud.account import in_account
-from localcloud.embedded_metrics import put_embedded_metrics
-from localcloud.patches.seam import emulator
+from localcloud.metrics import record
+from localcloud.patches.patching import emulator
 
 
 class LogStream:
@@ -52,3 +53,25 @@ def _new_stream(now: int) -> dict[str, Any]:
         "lastEventTimestamp": None,
         "lastIngestionTime": None,
     }
+
+
+def put_embedded_metrics(line: str) -> None:
+    """Put the metrics of one log line, if it is an embedded metric document; any other line is left alone."""
+    if not (line.startswith("{") and '"_aws"' in line):
+        return
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return  # a line that only looks like one
+    directives = document.get("_aws", {}).get("CloudWatchMetrics", []) if isinstance(document, dict) else []
+    for directive in directives:
+        _put_directive(document, directive)
+
+
+def _put_directive(document: dict[str, Any], directive: dict[str, Any]) -> None:
+    for names in directive.get("Dimensions") or [[]]:
+        dimensions = {name: str(document[name]) for name in names}
+        for metric in directive.get("Metrics", []):
+            values = document.get(metric["Name"], [])
+            for value in values if isinstance(values, list) else [values]:
+                record(directive["Namespace"], metric["Name"], value, metric.get("Unit", "None"), dimensions)

@@ -8,17 +8,19 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from localcloud.access.browsers import check_no_page
 from localcloud.access.key import HEALTH_PATH, Key
 from localcloud.access.requests import Refused, Request, Scope, read
 from localcloud.access.signatures import Signatures
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# Every browser sends one of these with what a page asks for: fetch and forms an Origin, everything a Sec-Fetch-Site.
+_ORIGIN = "origin"
+_FETCH = "sec-fetch-"
 _CHALLENGE = re.compile(r"[0-9a-f]{32}")
 _POLICY_VIOLATION = 1008
 _JSON = "application/json"
@@ -74,6 +76,18 @@ class Door:
         if not _CHALLENGE.fullmatch(challenge):
             raise Refused("AccessDenied", "A challenge of 32 hexadecimal digits is expected.")
         return json.dumps({"proof": self._key.proof(challenge)}).encode()
+
+
+def check_no_page(request: Request, port: int) -> None:
+    """Raise Refused for a request that a browser made, or that came by another name than the loopback's.
+
+    A name that an attacker's DNS turns to 127.0.0.1 (DNS rebinding) is seen in the Host header.
+    """
+    if any(name == _ORIGIN or name.startswith(_FETCH) for name in request.headers):
+        raise Refused("AccessDenied", "Web pages may not use the local cloud.")
+    host = request.headers.get("host", "").lower()
+    if host not in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        raise Refused("AccessDenied", f"The local cloud answers as 127.0.0.1:{port} and under no other name.")
 
 
 def check_public(path: str) -> None:

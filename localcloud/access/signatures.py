@@ -12,7 +12,7 @@ from typing import Any
 from localcloud.access.key import Key
 from localcloud.access.requests import Refused, Request
 from localcloud.account import ACCOUNT_ID
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 # Client and server share one clock, so only the time that a request takes to arrive counts.
 SKEW = timedelta(minutes=5)

@@ -19,23 +19,21 @@ from ministack import app as emulator_app  # before hypercorn, which it adapts
 from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
-from localcloud import patches
+from localcloud import metrics, patches, states
 from localcloud.access.door import Application, Door, Receive, Send
 from localcloud.access.key import Key
 from localcloud.access.requests import Scope
 from localcloud.home import Home
 from localcloud.host.processes import guard
-from localcloud.lambdas import install as lambda_plug
 from localcloud.lambdas.environment import Environment
+from localcloud.lambdas.install import install as install_lambdas
 from localcloud.lambdas.pool import Pool
 from localcloud.lambdas.runtime_packages import link_runtime_packages
-from localcloud.metrics import install as metrics_plug
 from localcloud.options import Options
-from localcloud.patches.snapshots import Snapshots
-from localcloud.sagemaker import install as sagemaker_plug
-from localcloud.sagemaker.place import Place
+from localcloud.patches.persistence import Snapshots
+from localcloud.sagemaker.install import install as install_sagemaker
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.service import SageMaker
-from localcloud.states import install as states_plug
 
 
 async def serve(home: Home, options: Options, key: Key) -> None:
@@ -47,18 +45,18 @@ async def serve(home: Home, options: Options, key: Key) -> None:
     for extension in filter(None, options.extensions.split(",")):
         importlib.import_module(extension).install()
     pool = _lambda_pool(home.scratch / "lambda", options)
-    lambda_plug.install(pool)
+    install_lambdas(pool)
     snapshots = Snapshots()
-    place = Place(
+    machine = Machine(
         endpoint=_endpoint(options),
         scratch=home.scratch / "jobs",
         ping_seconds=options.sagemaker_ping_seconds,
         project=replace(home.project, image=tuple(shlex.split(options.image_command)) or home.project.image),
     )
-    sagemaker = SageMaker(place, options, snapshots.touch)
-    sagemaker_plug.install(sagemaker)
-    executions = states_plug.install(sagemaker, place.endpoint)
-    watch = metrics_plug.install()
+    sagemaker = SageMaker(machine, options, snapshots.touch)
+    install_sagemaker(sagemaker)
+    executions = states.install(sagemaker, machine.endpoint)
+    watch = metrics.install()
     snapshots.start()
     watch.start()
 

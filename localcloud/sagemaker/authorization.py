@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from localcloud.account import REGION
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.store import Record, resource_arn
 

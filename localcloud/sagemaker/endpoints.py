@@ -14,8 +14,8 @@ from localcloud.sagemaker.hosting import Hosting, hosted
 from localcloud.sagemaker.jobs import INTERNAL_ERROR, JobFailed, JobStopped
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.store import Record, Store, resource_arn
 
 _log = logging.getLogger(__name__)
@@ -27,14 +27,14 @@ class Endpoints:
     """The operations on endpoints."""
 
     def __init__(
-        self, store: Store, configs: EndpointConfigs, models: Models, limits: Limits, place: Place, startup: float
+        self, store: Store, configs: EndpointConfigs, models: Models, limits: Limits, machine: Machine, startup: float
     ):
         """`startup` is waited, in seconds, before a container starts."""
         self._store = store
         self._configs = configs
         self._models = models
         self._limits = limits
-        self._place = place
+        self._machine = machine
         self._startup = startup
         self._active: dict[str, Hosting] = {}
         self._closing = False
@@ -133,7 +133,7 @@ class Endpoints:
         try:
             if hosting.cancelled.wait(self._startup):
                 raise JobStopped
-            with hosted(hosting, self._place) as container:
+            with hosted(hosting, self._machine) as container:
                 self._open(hosting, container)
                 hosting.cancelled.wait()
         except JobStopped:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.account import ACCOUNT_ID, REGION, in_account
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.sagemaker.store import Record
 
 

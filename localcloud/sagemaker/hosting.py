@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from localcloud.containers.container import Container, ContainerError
 from localcloud.logs import LogStream
 from localcloud.sagemaker.jobs import Job, JobFailed
-from localcloud.sagemaker.place import Place
+from localcloud.sagemaker.machine import Machine, serving_container
 from localcloud.sagemaker.roles import s3_with_role
-from localcloud.sagemaker.serving import serving_container
 from localcloud.sagemaker.store import Record
 
 _CONNECT_SECONDS = 1.0
@@ -34,7 +33,7 @@ def log_group(endpoint_name: str) -> str:
 
 
 @contextlib.contextmanager
-def hosted(hosting: Hosting, place: Place) -> Iterator[Container]:
+def hosted(hosting: Hosting, machine: Machine) -> Iterator[Container]:
     """The endpoint's container, which answers while this context lasts and leaves nothing behind.
 
     Raise JobFailed when it does not start, JobStopped when the endpoint is cancelled before.
@@ -42,12 +41,14 @@ def hosted(hosting: Hosting, place: Place) -> Iterator[Container]:
     record = hosting.record
     name, variant, definition = record["EndpointName"], record["Variant"]["VariantName"], record["Container"]
     log = LogStream(log_group(name), f"{variant}/i-local")
-    _await_emulator(place, hosting.cancelled)
+    _await_emulator(machine, hosting.cancelled)
     hosting.check()
-    with place.folder(name) as folder:
-        with s3_with_role(record["ExecutionRoleArn"], name, place.endpoint) as s3:
+    with machine.folder(name) as folder:
+        with s3_with_role(record["ExecutionRoleArn"], name, machine.endpoint) as s3:
             environment = definition.get("Environment", {})
-            container = serving_container(s3, definition, folder=folder, place=place, environment=environment, log=log)
+            container = serving_container(
+                s3, definition, folder=folder, machine=machine, environment=environment, log=log
+            )
         try:
             _start(container, hosting, variant, log)
             yield container
@@ -67,9 +68,9 @@ def _start(container: Container, hosting: Hosting, variant: str, log: LogStream)
         ) from error
 
 
-def _await_emulator(place: Place, cancelled: threading.Event) -> None:
+def _await_emulator(machine: Machine, cancelled: threading.Event) -> None:
     """Wait until the emulator listens: an endpoint that is started again may be ahead of it, its roles and objects."""
-    address = urlsplit(place.endpoint)
+    address = urlsplit(machine.endpoint)
     while not cancelled.is_set():
         with (
             contextlib.suppress(OSError),

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.patches.seam import emulator, replace
+from localcloud.patches.patching import emulator, replace
 from localcloud.sagemaker.authorization import authorize, decoded, resource_of
 from localcloud.sagemaker.cloudformation import ResourceType
 from localcloud.sagemaker.errors import ServiceError

@@ -6,7 +6,7 @@ import re
 import time
 
 from localcloud.account import in_account
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.store import Record
 

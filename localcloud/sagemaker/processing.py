@@ -16,7 +16,7 @@ from localcloud.sagemaker.jobs import Job, JobFailed, JobKind, Jobs, JobStopped
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location, resolve
-from localcloud.sagemaker.place import Place
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
 from localcloud.sagemaker.transfers import download, moved, upload_folder
@@ -47,10 +47,10 @@ _ONLY: dict[str, tuple[str, ...]] = {
 class ProcessingJobs:
     """The operations on processing jobs."""
 
-    def __init__(self, jobs: Jobs, limits: Limits, place: Place):
+    def __init__(self, jobs: Jobs, limits: Limits, machine: Machine):
         self._jobs = jobs
         self._limits = limits
-        self._place = place
+        self._machine = machine
 
     def create(self, request: Record) -> Record:
         """CreateProcessingJob: refused at once for whatever AWS refuses at once."""
@@ -58,7 +58,7 @@ class ProcessingJobs:
         self._limits.count_call()
         self._jobs.check_name(name)
         _check_rules(request)
-        with s3_with_role(request["RoleArn"], name, self._place.endpoint) as s3:
+        with s3_with_role(request["RoleArn"], name, self._machine.endpoint) as s3:
             for source in _inputs(request):
                 resolve(s3, source, request["RoleArn"])
         cluster = request["ProcessingResources"]["ClusterConfig"]
@@ -100,7 +100,7 @@ class ProcessingJobs:
     def _run(self, job: Job) -> None:
         request = job.record
         name, role = request["ProcessingJobName"], request["RoleArn"]
-        with s3_with_role(role, name, self._place.endpoint) as s3, self._place.folder(name) as base:
+        with s3_with_role(role, name, self._machine.endpoint) as s3, self._machine.folder(name) as base:
             _write_configuration(base, request)
             for source in _inputs(request):
                 download(s3, resolve(s3, source, role), moved(base, source["LocalPath"]), job.check)
@@ -119,7 +119,7 @@ class ProcessingJobs:
             moved(base, output["LocalPath"]).mkdir(parents=True, exist_ok=True)
         log = LogStream(LOG_GROUP, f"{request['ProcessingJobName']}/{_HOST}-local")
         container = ContainerProcess(
-            self._place.command_of(*request["AppSpecification"].get("ContainerArguments", [])),
+            self._machine.command_of(*request["AppSpecification"].get("ContainerArguments", [])),
             base,
             environment=request.get("Environment"),
             log=lambda line: log.write([line]),
@@ -151,12 +151,12 @@ def _check_rules(request: Record) -> None:
             "AppSpecification.ContainerEntrypoint is not supported here: there is no image, so the command of the "
             "image's own ENTRYPOINT runs. Leave it out and pass ContainerArguments."
         )
-    for place in (*_inputs(request), *_outputs(request)):
-        moved(Path(), place.get("LocalPath", ""), below=_BELOW)
+    for entry in (*_inputs(request), *_outputs(request)):
+        moved(Path(), entry.get("LocalPath", ""), below=_BELOW)
         for member, known in _ONLY.items():
-            if place.get(member, known[0]) not in known:
-                raise invalid(f"{member} {place[member]} is not supported here; use {known[0]}.")
-        S3Location.parse(place["S3Uri"])
+            if entry.get(member, known[0]) not in known:
+                raise invalid(f"{member} {entry[member]} is not supported here; use {known[0]}.")
+        S3Location.parse(entry["S3Uri"])
     names = [entry.get("InputName") or entry["OutputName"] for entry in (*_input_entries(request), *_entries(request))]
     if len(set(names)) < len(names):
         raise invalid(f"The names of inputs and outputs must differ from each other: {', '.join(sorted(names))}.")

@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 
 from localcloud.account import ACCOUNT_ID, REGION, in_account
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.sagemaker.errors import invalid
 
 if TYPE_CHECKING:

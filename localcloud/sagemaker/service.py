@@ -13,8 +13,8 @@ from localcloud.sagemaker.errors import ServiceError, invalid
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.limits import Limits
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.store import Record, Store
 
@@ -24,7 +24,7 @@ Operation = Callable[[Record], Record]
 class SageMaker:
     """One account's SageMaker."""
 
-    def __init__(self, place: Place, options: Options, changed: Callable[[], None]):
+    def __init__(self, machine: Machine, options: Options, changed: Callable[[], None]):
         """`changed` is called whenever a job or an endpoint has moved on by itself."""
         self._store = Store(changed)
         events = Events()
@@ -39,11 +39,11 @@ class SageMaker:
             Jobs(training.KIND, lambda: self._store.training_jobs, self._store, events, startup),
             Jobs(processing.KIND, lambda: self._store.processing_jobs, self._store, events, startup),
         )
-        models = Models(self._store, place.endpoint)
+        models = Models(self._store, machine.endpoint)
         configs = EndpointConfigs(self._store, models)
-        self._endpoints = Endpoints(self._store, configs, models, limits, place, startup)
+        self._endpoints = Endpoints(self._store, configs, models, limits, machine, startup)
         self._operations = {
-            **_operations(self._store, models, Registry(self._store, events), self._jobs, limits, place),
+            **_operations(self._store, models, Registry(self._store, events), self._jobs, limits, machine),
             **_endpoint_operations(configs, self._endpoints),
         }
 
@@ -80,11 +80,11 @@ class SageMaker:
 
 
 def _operations(
-    store: Store, models: Models, registry: Registry, jobs: tuple[Jobs, Jobs, Jobs], limits: Limits, place: Place
+    store: Store, models: Models, registry: Registry, jobs: tuple[Jobs, Jobs, Jobs], limits: Limits, machine: Machine
 ) -> dict[str, Operation]:
-    transforms = transform.TransformJobs(jobs[0], models, limits, place)
-    trainings = training.TrainingJobs(jobs[1], limits, place)
-    processings = processing.ProcessingJobs(jobs[2], limits, place)
+    transforms = transform.TransformJobs(jobs[0], models, limits, machine)
+    trainings = training.TrainingJobs(jobs[1], limits, machine)
+    processings = processing.ProcessingJobs(jobs[2], limits, machine)
     return {
         "CreateModel": models.create,
         "DescribeModel": models.describe,

@@ -18,8 +18,8 @@ from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.hosts import Ending, watch
 from localcloud.sagemaker.jobs import Job, JobFailed, Jobs
 from localcloud.sagemaker.locations import S3Location, resolve
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.metrics import Metrics
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
 from localcloud.sagemaker.transfers import download, files, upload_archive
@@ -33,16 +33,16 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 class TrainingRun:
     """Runs one job."""
 
-    def __init__(self, job: Job, jobs: Jobs, place: Place):
+    def __init__(self, job: Job, jobs: Jobs, machine: Machine):
         self._job = job
         self._request = job.record
         self._jobs = jobs
-        self._place = place
+        self._machine = machine
 
     def run(self) -> None:
         """Run to the end; raise JobFailed or JobStopped."""
         name, role = self._request["TrainingJobName"], self._request["RoleArn"]
-        with s3_with_role(role, name, self._place.endpoint) as s3, self._place.folder(name) as folder:
+        with s3_with_role(role, name, self._machine.endpoint) as s3, self._machine.folder(name) as folder:
             hosts = hosts_of(self._request["ResourceConfig"]["InstanceCount"])
             bases = [folder / f"host-{number}" for number in range(1, len(hosts) + 1)]
             self._enter("Downloading")
@@ -101,7 +101,7 @@ class TrainingRun:
             if final is not None:
                 self._jobs.update(self._request, FinalMetricDataList=final)
 
-        command, environment = self._place.command_of("train"), self._request.get("Environment")
+        command, environment = self._machine.command_of("train"), self._request.get("Environment")
         return ContainerProcess(command, base, environment=environment, log=follow)
 
     def _upload(self, s3: S3Client, bases: Sequence[Path], ending: Ending) -> None:
@@ -112,14 +112,14 @@ class TrainingRun:
         stopped = self._job.cancelled.is_set()
         if not stopped:
             self._tell("Uploading")
-        gathered = [_gathered(bases, place) for place in (Path("output/data"), Path("model"))]
+        outputs = [_merged(bases, folder) for folder in (Path("output/data"), Path("model"))]
         if ending.status != 0 and not stopped:
             with contextlib.suppress(JobFailed):  # the container's own failure says more
-                upload_archive(s3, gathered[0], output.below("output.tar.gz"), key_id)
+                upload_archive(s3, outputs[0], output.below("output.tar.gz"), key_id)
             raise JobFailed(_failure(bases[ending.host], ending.status))
-        upload_archive(s3, gathered[0], output.below("output.tar.gz"), key_id)
+        upload_archive(s3, outputs[0], output.below("output.tar.gz"), key_id)
         artifact = output.below("model.tar.gz")
-        if upload_archive(s3, gathered[1], artifact, key_id):
+        if upload_archive(s3, outputs[1], artifact, key_id):
             uri = f"s3://{artifact.bucket}/{artifact.key}"
             self._jobs.update(self._request, ModelArtifacts={"S3ModelArtifacts": uri})
         elif not stopped:
@@ -165,12 +165,12 @@ def _write_configuration(base: Path, request: Record, host: str, hosts: Sequence
         (folder / file).write_text(json.dumps(document))
 
 
-def _gathered(bases: Sequence[Path], place: Path) -> Path:
+def _merged(bases: Sequence[Path], folder: Path) -> Path:
     """One folder of all hosts together; where several wrote the same file, the first host's is taken."""
-    first = bases[0] / place
+    first = bases[0] / folder
     for base in bases[1:]:
-        for path in files(base / place):
-            target = first / path.relative_to(base / place)
+        for path in files(base / folder):
+            target = first / path.relative_to(base / folder)
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)

@@ -13,11 +13,10 @@ from localcloud.sagemaker.jobs import Job, JobFailed, JobKind, Jobs
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location, resolve
+from localcloud.sagemaker.machine import Machine, serving_container
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.records import BATCH_STRATEGY, RecordTransform, TransformSettings
 from localcloud.sagemaker.roles import s3_with_role
-from localcloud.sagemaker.serving import serving_container
 from localcloud.sagemaker.store import Record
 
 KIND = JobKind(
@@ -46,11 +45,11 @@ _ONLY_DEFAULTS = {
 class TransformJobs:
     """The operations on transform jobs."""
 
-    def __init__(self, jobs: Jobs, models: Models, limits: Limits, place: Place):
+    def __init__(self, jobs: Jobs, models: Models, limits: Limits, machine: Machine):
         self._jobs = jobs
         self._models = models
         self._limits = limits
-        self._place = place
+        self._machine = machine
 
     def create(self, request: Record) -> Record:
         """CreateTransformJob: refused at once for whatever AWS refuses at once."""
@@ -60,7 +59,7 @@ class TransformJobs:
         model = self._models.get(request["ModelName"])
         _check_rules(request)
         role = model["ExecutionRoleArn"]
-        with s3_with_role(role, name, self._place.endpoint) as s3:
+        with s3_with_role(role, name, self._machine.endpoint) as s3:
             resolve(s3, request["TransformInput"]["DataSource"]["S3DataSource"], role)
         resources = request["TransformResources"]
 
@@ -105,13 +104,13 @@ class TransformJobs:
         container_log = LogStream(LOG_GROUP, f"{name}/i-local")
         data_log = LogStream(LOG_GROUP, f"{name}/i-local/data-log")
         with (
-            s3_with_role(role, name, self._place.endpoint) as s3,
-            self._place.folder(name) as folder,
+            s3_with_role(role, name, self._machine.endpoint) as s3,
+            self._machine.folder(name) as folder,
         ):
             objects = resolve(s3, request["TransformInput"]["DataSource"]["S3DataSource"], role)
             environment = _environment(definition, request)
             container = serving_container(
-                s3, definition, folder=folder, place=self._place, environment=environment, log=container_log
+                s3, definition, folder=folder, machine=self._machine, environment=environment, log=container_log
             )
             with job.stopped_by(container.stop), _serving(container, job, data_log):
                 settings = TransformSettings.of(request, container.execution_parameters())

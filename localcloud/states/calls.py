@@ -13,7 +13,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, Shape, StructureShape
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.states.execution import Execution
 
 Document = dict[str, Any]

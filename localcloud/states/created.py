@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from localcloud.account import ACCOUNT_ID, REGION
-from localcloud.patches.seam import emulator, replace, replace_handler
+from localcloud.patches.patching import emulator, replace, replace_handler
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.roles import assumed, check_trust
 from localcloud.states.jobs import KINDS

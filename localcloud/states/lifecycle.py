@@ -12,12 +12,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.patches.seam import emulator, replace
+from localcloud.account import in_account
+from localcloud.patches.patching import emulator, replace
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.roles import assumed
 from localcloud.states.execution import Execution, ExecutionEnded, current, working_for
 
 PRINCIPAL = "states.amazonaws.com"
+_INTERRUPTED = ("States.Runtime", "The local cloud ended while this execution ran. Start it again.")
 
 
 class Lifecycle:
@@ -35,6 +37,7 @@ class Lifecycle:
         replace("services.stepfunctions", "_stop_execution", ("data",), self._stop)
         replace("services.stepfunctions", "_fail_execution", ("execution", "error", "cause"), _fail_once)
         replace("services.stepfunctions", "_scaled_sleep", ("seconds",), _interruptible)
+        replace("services.stepfunctions", "_restore_state", ("data",), _failing_interrupted)
 
     def close(self) -> None:
         """End all threads where they are: the next start fails what runs now, and the jobs with it."""
@@ -130,3 +133,18 @@ def _interruptible(original: Callable[..., Any]) -> Callable[..., Any]:
             execution.pause(seconds)
 
     return scaled_sleep
+
+
+def _failing_interrupted(original: Callable[..., Any]) -> Callable[..., Any]:
+    states = emulator("services.stepfunctions")
+
+    def restore_state(data: dict[str, Any]) -> None:
+        saved = data.get("executions") if data else None
+        ran = [execution for execution in saved.all_values() if execution["status"] == "RUNNING"] if saved else []
+        original(data)
+        with in_account():
+            for execution in ran:
+                execution["status"] = "RUNNING"  # the emulator has changed it already
+                states._fail_execution(execution, *_INTERRUPTED)
+
+    return restore_state

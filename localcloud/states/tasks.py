@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.patches.seam import emulator, replace
-from localcloud.states.calls import Document, as_text, failure
+from localcloud.account import ACCOUNT_ID, REGION
+from localcloud.patches.patching import emulator, replace
+from localcloud.states.calls import Document, Service, as_text, failure
 from localcloud.states.execution import Execution, current, task_with_a_limit
-from localcloud.states.invoke import invoke
 from localcloud.states.jobs import JobTask
-from localcloud.states.publish import publish
 
 PREFIX = "arn:aws:states:::"
 _LIMIT_BYTES = 262_144
-_CALLS = {"lambda:invoke": invoke, "sns:publish": publish}
+_KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
 _TASK_PARAMETERS = ("state_def", "raw_input", "execution", "ctx")
+
+
+def invoke(execution: Execution, arguments: Document, endpoint: str) -> Document:
+    """Invoke the function with the Payload and answer `{"StatusCode", "ExecutedVersion", "Payload"}`."""
+    payload = as_text(arguments.get("Payload", {})).encode()
+    with Service("lambda", execution, endpoint) as functions:
+        answer = functions.call("invoke", {**arguments, "Payload": payload})
+        body = answer.pop("Payload").read()
+    document = json.loads(body) if body else None
+    if answer.pop("FunctionError", None):
+        kind = document.get("errorType") if isinstance(document, dict) else None
+        raise failure(kind or "Lambda.Unknown", as_text(document))
+    return {**answer, "Payload": document}
+
+
+def publish(execution: Execution, arguments: Document, endpoint: str) -> Document:
+    """Publish a Message, a document as its JSON; answer `{"MessageId"}`."""
+    message = arguments.get("Message", "")
+    request = {**arguments, "Message": message if isinstance(message, str) else as_text(message)}
+    with Service("sns", execution, endpoint) as topics:
+        _check_key(execution, str(arguments.get("TopicArn", "")))
+        return topics.call("publish", request)
+
+
+def _check_key(execution: Execution, topic_arn: str) -> None:
+    """Raise the error of a role that may not use the key that the topic's messages are encrypted with."""
+    topic = emulator("services.sns", "_topics")._topics.get(topic_arn)
+    key = topic["attributes"].get("KmsMasterKeyId") if topic else None
+    if not key or str(key).startswith("alias/aws/"):
+        return
+    arn = key if str(key).startswith("arn:") else f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/{key}"
+    enforce = emulator("core.iam_evaluator", "enforce").enforce
+    for action in _KEY_ACTIONS:
+        denied = enforce(execution.session.access_key, action, "kms", REGION, resource_arn=arn)
+        if denied is not None:
+            role = getattr(denied, "principal_arn", "The role")
+            cause = f"{role} is not authorized to perform: {action} on resource: {arn} (Service: AmazonSNS)"
+            raise failure("SNS.KMSAccessDeniedException", cause)
+
+
+_CALLS = {"lambda:invoke": invoke, "sns:publish": publish}
 
 
 class Tasks:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localcloud.patches.seam import replace
+from localcloud.patches.patching import replace
 
 VARIABLE = "WETREAD_IAM_RECORD"
 _BY_RESOURCE = ("doc", "ctx", "service", "named_only", "direct_only")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from tests.instruments import iam_recorder
 
 

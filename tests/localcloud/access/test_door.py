@@ -21,8 +21,8 @@ from localcloud.access import signatures
 from localcloud.access.door import Door
 from localcloud.access.key import HEALTH_PATH, Key
 from localcloud.account import ACCOUNT_ID
-from localcloud.patches import function_sessions
-from localcloud.patches.seam import emulator
+from localcloud.patches import iam
+from localcloud.patches.patching import emulator
 
 PORT = 4566
 HOME = f"127.0.0.1:{PORT}"
@@ -383,7 +383,7 @@ def session(monkeypatch):
     """Credentials of a role's session, as a function gets them."""
     sts = emulator("services.sts", "_sessions")
     monkeypatch.setattr(sts, "_sessions", {})
-    given = function_sessions._session(ROLE, "a-function")
+    given = iam._session(ROLE, "a-function")
     return Credentials(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"], given["AWS_SESSION_TOKEN"])
 
 
@@ -408,10 +408,10 @@ def test_a_session_with_another_secret_or_token_or_out_of_time_is_refused(door, 
 def test_a_function_s_session_cannot_be_computed_from_its_names(session):
     config = {"FunctionArn": f"arn:aws:lambda:us-east-1:{ACCOUNT_ID}:function:f", "FunctionName": "f", "Role": ROLE}
     foreseeable = hashlib.sha256(f"{config['FunctionArn']}:{ROLE}".encode()).hexdigest()
-    credentials = function_sessions._by_function()
+    credentials = iam._by_function()
     given = credentials(config)
     assert credentials(config) == given
-    assert function_sessions._by_function()(config) != given
+    assert iam._by_function()(config) != given
     assert foreseeable[:16].upper() not in given["AWS_ACCESS_KEY_ID"]
 
 

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from localcloud import metrics
 from localcloud.account import in_account
-from localcloud.metrics import watch as watching
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def looks(monkeypatch):
         if len(seen) == 1:
             raise ValueError("the first time")
 
-    monkeypatch.setattr(watching, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(metrics, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(cloudwatch, "_evaluate_alarm", evaluate)
     with in_account():
         cloudwatch._alarms["only"] = {"AlarmName": "only"}
@@ -29,7 +29,7 @@ def looks(monkeypatch):
 
 
 def test_a_look_that_fails_is_told_and_the_next_comes(looks, until, caplog):
-    watch = watching.Watch()
+    watch = metrics.Watch()
     with caplog.at_level(logging.ERROR):
         watch.start()
         until(lambda: len(looks) > 2)

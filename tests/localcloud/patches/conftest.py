@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 
 @pytest.fixture

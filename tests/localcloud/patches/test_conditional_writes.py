@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.patches import conditional_writes
+from localcloud.patches import iam as patches
 
 ASSUME = {
     "Version": "2012-10-17",
@@ -102,7 +102,7 @@ def test_a_policy_knows_what_creates_an_object_and_under_which_condition(
     module, action, query, headers, condition, creates
 ):
     actions = module("core.iam_actions")
-    conditional_writes.install()
+    patches.install_condition_keys()
     context = actions._s3_object_context(action, query, "/bucket/key", headers)
     assert context.get("s3:if-none-match") == condition
     assert context.get("s3:ObjectCreationOperation") == creates

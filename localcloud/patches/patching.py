@@ -12,19 +12,19 @@ MINISTACK_VERSION = "1.5.33"
 _ADVICE = f"Install ministack=={MINISTACK_VERSION} (pip install -c constraints.txt ministack), or adapt the mend to it."
 
 
-class MendError(Exception):
+class PatchError(Exception):
     """The emulator is not the one that the mends were written for; the message names what is missing."""
 
 
 def check_version() -> None:
-    """Raise MendError unless exactly the known release of the emulator is installed."""
+    """Raise PatchError unless exactly the known release of the emulator is installed."""
     installed = importlib.metadata.version("ministack")
     if installed != MINISTACK_VERSION:
-        raise MendError(f"MiniStack {installed} is installed, but its mends fit {MINISTACK_VERSION}. {_ADVICE}")
+        raise PatchError(f"MiniStack {installed} is installed, but its mends fit {MINISTACK_VERSION}. {_ADVICE}")
 
 
 def emulator(module: str, *names: str) -> Any:
-    """Import `ministack.<module>` and check that it has all `names`; raise MendError with what to do if not."""
+    """Import `ministack.<module>` and check that it has all `names`; raise PatchError with what to do if not."""
     imported = importlib.import_module(f"ministack.{module}")
     for name in names:
         _member(imported, name)
@@ -36,13 +36,13 @@ def replace(
 ) -> None:
     """Put `build(original)` in the place of the function `ministack.<module>.<name>`.
 
-    `parameters` are the names of the original's parameters; raise MendError when they are others.
+    `parameters` are the names of the original's parameters; raise PatchError when they are others.
     """
     owner = emulator(module)
     original = _member(owner, name)
     found = tuple(inspect.signature(original).parameters)
     if found != parameters:
-        raise MendError(f"MiniStack's {module}.{name} takes {found}, where {parameters} was expected. {_ADVICE}")
+        raise PatchError(f"MiniStack's {module}.{name} takes {found}, where {parameters} was expected. {_ADVICE}")
     setattr(owner, name, build(original))
 
 
@@ -50,7 +50,7 @@ def replace_handler(resource_type: str, event: str, build: Callable[[Callable[..
     """Put `build(original)` in the place of CloudFormation's handler of a resource type's create, update or delete."""
     handlers = emulator("services.cloudformation.provisioners", "_RESOURCE_HANDLERS")._RESOURCE_HANDLERS
     if event not in handlers.get(resource_type, {}):
-        raise MendError(f"MiniStack's CloudFormation has no {event} handler of {resource_type}. {_ADVICE}")
+        raise PatchError(f"MiniStack's CloudFormation has no {event} handler of {resource_type}. {_ADVICE}")
     handlers[resource_type] = {**handlers[resource_type], event: build(handlers[resource_type][event])}
 
 
@@ -58,4 +58,4 @@ def _member(module: Any, name: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError:
-        raise MendError(f"MiniStack's module {module.__name__} has no {name}. {_ADVICE}") from None
+        raise PatchError(f"MiniStack's module {module.__name__} has no {name}. {_ADVICE}") from None

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 3.0

@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from localcloud.patches import MendError, object_versions
+from localcloud.patches import PatchError
+from localcloud.patches import s3 as patches
 
 
 def sha256(body: bytes) -> str:
@@ -113,15 +114,15 @@ def test_loopback_counts_as_secure_transport(client, bucket, function, invoke):
 def test_no_body_is_kept_in_memory(module, monkeypatch):
     s3 = module("services.s3")
     monkeypatch.setattr(s3, "S3_PERSIST", True)
-    object_versions.install()
+    patches.install_versions_on_disk()
     record = {"last_modified": "now", "etag": "e", "size": 4}
     assert s3._version_entry_from_record(record, "1", b"body")["data"] is None
 
 
 def test_without_files_no_body_may_be_dropped(module, monkeypatch):
     monkeypatch.setattr(module("services.s3"), "S3_PERSIST", False)
-    with pytest.raises(MendError, match="S3 persistence is off"):
-        object_versions.install()
+    with pytest.raises(PatchError, match="S3 persistence is off"):
+        patches.install_versions_on_disk()
 
 
 def test_a_read_of_a_version_gives_the_range_that_was_asked_for(client, versioned):

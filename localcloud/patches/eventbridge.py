@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.patches.seam import emulator, replace
+from localcloud.patches.patching import emulator, replace
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from localcloud.patches import queue_messages
-from localcloud.patches.queue_mappings import Alarm, _due
+from localcloud.patches.sqs import Alarm, _due, install_removals
 
 # A function that writes what it got to a queue: one message for each invocation. It fails bodies that say so.
 RELAY = """
@@ -127,7 +126,7 @@ def test_a_message_that_arrives_during_a_removal_stays(module, monkeypatch, remo
     """The emulator's threads append to the list that they have found: it must still be the queue's list afterwards."""
     sqs = module("services.sqs")
     monkeypatch.setattr(sqs, "_HANDLERS", dict(sqs._HANDLERS))
-    queue_messages.install()
+    install_removals()
     policy = json.dumps({"deadLetterTargetArn": "arn", "maxReceiveCount": 1})
     doomed = {"receipt_handle": "handle", "receive_count": 1, "visible_at": 0, "sent_at": 0, "sys": {}}
     found = [doomed]

@@ -1,18 +1,16 @@
-"""An alarm looks at its own dimensions, at each of its periods, and at periods without data, as CloudWatch's does.
-
-The emulator's alarm takes all metrics of its name for its own, so that one function's error rings the alarms of all; it
-adds up several periods as one; and without new data it keeps its state for ever.
-"""
+"""CloudWatch: alarms look at their own dimensions, periods and gaps, and log streams are read one by one."""
 
 from __future__ import annotations
 
+import functools
+import json
 import operator
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from localcloud.patches.seam import emulator, replace
+from localcloud.patches.patching import emulator, replace
 
 LOCK = threading.RLock()
 """Held where points are put, thrown away or judged: else two threads tell of one change, or lose a point."""
@@ -22,17 +20,30 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
+_ARN_PARAMETERS = ("service", "method", "path", "headers", "body", "query_params", "region", "account_id")
+_STREAM_OPERATIONS = frozenset({"GetLogEvents", "PutLogEvents"})
+_NO_STREAM = ":"  # no stream can have this name, and an empty list would stand for all streams
 
 
 def install() -> None:
-    """Replace the evaluation of one alarm, and let old points go while nobody puts new ones."""
+    """Install all of them."""
+    install_alarms()
+    install_log_streams()
+
+
+def install_alarms() -> None:
+    """Replace the evaluation of one alarm, and lock the eviction of old points.
+
+    The emulator's alarm takes all metrics of its name for its own, so that one function's error rings the alarms of
+    all. It adds up several periods as one, and keeps its state for ever without new data.
+    """
     emulator("services.cloudwatch", "_metrics", "_dims_key", "_dims_from_list", "_calc_stats", "_stat_value")
     emulator("services.cloudwatch", "_record_history", "_dispatch_alarm_actions", "_evaluate_parent_alarms")
     replace("services.cloudwatch", "_evaluate_alarm", ("alarm",), _evaluated)
-    replace("services.cloudwatch", "_evict_old_metrics", (), _locked)
+    replace("services.cloudwatch", "_evict_old_metrics", (), _under_lock)
 
 
-def _locked(original: Callable[..., Any]) -> Callable[..., Any]:
+def _under_lock(original: Callable[..., Any]) -> Callable[..., Any]:
     def evict_old_metrics() -> None:
         with LOCK:
             original()
@@ -97,3 +108,38 @@ def _change(alarm: dict[str, Any], state: str, reason: str) -> None:
     cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
     cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
     cloudwatch._evaluate_parent_alarms(alarm)
+
+
+def install_log_streams() -> None:
+    """Let FilterLogEvents return the streams of a prefix, and IAM check the stream that is read.
+
+    The emulator returns the whole group's events and checks the group: a role that may follow one job could follow all.
+    """
+    emulator("services.cloudwatch_logs", "_log_groups", "_resolve_log_group_name")
+    replace("services.cloudwatch_logs", "_filter_log_events", ("data",), _by_prefix)
+    replace("core.iam_actions", "extract_resource_arn", _ARN_PARAMETERS, _of_stream)
+
+
+def _by_prefix(original: Callable[..., Any]) -> Callable[..., Any]:
+    logs = emulator("services.cloudwatch_logs")
+
+    def filter_log_events(data: dict[str, Any]) -> Any:
+        prefix = data.get("logStreamNamePrefix")
+        group = logs._log_groups.get(logs._resolve_log_group_name(data))
+        if not prefix or group is None:
+            return original(data)
+        names = [name for name in list(group["streams"]) if name.startswith(prefix)]
+        return original({**data, "logStreamNames": names or [_NO_STREAM]})
+
+    return filter_log_events
+
+
+def _of_stream(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)  # SageMaker's own seam looks at the parameters
+    def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+        arn = original(service, method, path, headers, body, *rest)
+        if service == "logs" and headers.get("x-amz-target", "").rpartition(".")[2] in _STREAM_OPERATIONS:
+            return f"{arn}:log-stream:{json.loads(body).get('logStreamName', '')}"
+        return arn
+
+    return extract_resource_arn

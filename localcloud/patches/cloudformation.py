@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
 
-from localcloud.patches.seam import emulator, replace_handler
+from localcloud.patches.patching import emulator, replace_handler
 
 _XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 

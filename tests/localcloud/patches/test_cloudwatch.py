@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from localcloud.patches.alarm_states import judge
+from localcloud.patches.cloudwatch import judge
 
 ALARM = {"ComparisonOperator": "GreaterThanOrEqualToThreshold", "Threshold": 2.0, "StateValue": "OK"}
 

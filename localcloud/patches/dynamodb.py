@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.patches.seam import replace
+from localcloud.patches.patching import replace
 
 _KEPT = 512
 _EVALUATE_PARAMETERS = ("expr", "item", "attr_values", "attr_names", "slot")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.patches import expressions
+from localcloud.patches import dynamodb as patches
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_an_expression_is_parsed_once(module, monkeypatch):
         return [("IDENT", expr)]
 
     monkeypatch.setattr(dynamodb, "_tokenize", tokenize)
-    expressions.install()
+    patches.install()
     first, second = dynamodb._tokenize("a = :b"), dynamodb._tokenize("a = :b")
     first.clear()
     assert second == [("IDENT", "a = :b")]

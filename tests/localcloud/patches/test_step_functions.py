@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.patches import state_retries
+from localcloud.patches import step_functions
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from localcloud.patches import state_retries
     ],
 )
 def test_the_pause_before_each_try(retrier, delays):
-    assert [state_retries.delay(retrier, retries, chance=lambda: 0.5) for retries in range(4)] == delays
+    assert [step_functions.delay(retrier, retries, chance=lambda: 0.5) for retries in range(4)] == delays
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def states(module, monkeypatch):
     states = module("services.stepfunctions")
     pauses = []
     monkeypatch.setattr(states, "_scaled_sleep", pauses.append)
-    state_retries.install()
+    step_functions.install_retries()
     return states, pauses
 
 
