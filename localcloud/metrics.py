@@ -44,14 +44,14 @@ def install() -> Watch:
 
 
 def record(namespace: str, name: str, value: float, unit: str, dimensions: dict[str, str]) -> None:
-    """Put one value with the present time; the caller acts in the account."""
+    """Put one value with the present time, in the caller's account; close values share a point, as in CloudWatch."""
     cloudwatch = emulator("services.cloudwatch", "_metric_bucket", "_dims_key")
     now, value = time.time(), float(value)
     with LOCK:
         points: list[dict[str, Any]] = cloudwatch._metric_bucket((namespace, name, cloudwatch._dims_key(dimensions)))
         newest = points[-1] if points else {}
         if now - newest.get("Since", 0.0) < MERGED_SECONDS:
-            # At the time of its newest value: a point must not leave an alarm's period before that value has been seen.
+            # A point has the time of its newest value: an alarm must see that value before the point leaves its period.
             newest.update(Timestamp=now, **_merged(newest["_stat"], value))
             return
         del points[: _outdated(points, now)]
@@ -62,7 +62,7 @@ def record(namespace: str, name: str, value: float, unit: str, dimensions: dict[
 
 
 def _merged(statistics: dict[str, float], value: float) -> dict[str, Any]:
-    """The emulator's form of a statistic set, with one more value in it."""
+    """Return the emulator's statistic set with one more value."""
     count, total = statistics["SampleCount"] + 1, statistics["Sum"] + value
     low, high = min(statistics["Minimum"], value), max(statistics["Maximum"], value)
     return {
@@ -72,12 +72,12 @@ def _merged(statistics: dict[str, float], value: float) -> dict[str, Any]:
 
 
 def _outdated(points: list[dict[str, Any]], now: float) -> int:
-    """How many of the oldest points are older than what is kept."""
+    """Return how many of the oldest points are older than KEPT_SECONDS."""
     return sum(point["Timestamp"] < now - KEPT_SECONDS for point in points)
 
 
 def _not_twice(*_arguments: Any, **_options: Any) -> None:
-    """The execution has been counted."""
+    """Do nothing: the execution has been counted."""
 
 
 def _counted_invocation(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,7 +86,7 @@ def _counted_invocation(original: Callable[..., Any]) -> Callable[..., Any]:
     def execute_function(func: dict[str, Any], event: Any) -> dict[str, Any]:
         configuration = func.get("config") or func
         if functions._function_config_scope_mismatch(configuration):
-            answer: dict[str, Any] = original(func, event)  # which comes back here, in the function's own account
+            answer: dict[str, Any] = original(func, event)  # it calls this function again, in the function's account
             return answer
         started = time.monotonic()
         answer = original(func, event)
@@ -97,7 +97,7 @@ def _counted_invocation(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _count_invocation(name: str, answer: dict[str, Any], milliseconds: float) -> None:
-    """An invocation that was throttled is none, and no error."""
+    """Count one invocation; a throttled one counts neither as an invocation nor as an error."""
     dimensions = {"FunctionName": name}
     throttled = bool(answer.get("throttle"))
     record(_FUNCTIONS, "Throttles", throttled, "Count", dimensions)
@@ -117,18 +117,18 @@ def _counted_execution(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class QueueMetrics:
-    """Measures all queues when asked to."""
+    """AWS/SQS: the number of visible messages of each queue, and the oldest's age. The emulator measures neither."""
 
     def __init__(self) -> None:
         self._sqs = emulator("services.sqs", "_queues", "_queues_lock", "_expire_retained")
         self._active: set[str] = set()
 
     def measure(self) -> None:
-        """Put the present values; a queue that stays empty gets none, as SQS sends none of an inactive queue."""
+        """Put the present values; a queue that stays empty gets none, since SQS sends none for an inactive queue."""
         active = set()
         for queue in self._sqs._queues.values():
             name = queue["attributes"]["QueueArn"].rsplit(":", 1)[-1]
-            visible, age = self._look(queue)
+            visible, age = self._measured(queue)
             if visible or age:
                 active.add(name)
             if name in active | self._active:
@@ -137,11 +137,11 @@ class QueueMetrics:
                 record(_QUEUES, "ApproximateAgeOfOldestMessage", age, "Seconds", dimensions)
         self._active = active
 
-    def _look(self, queue: dict[str, Any]) -> tuple[int, float]:
-        """Messages that could be received now, and the age of the oldest, whoever has received it."""
+    def _measured(self, queue: dict[str, Any]) -> tuple[int, float]:
+        """Return how many messages could be received now, and the age of the oldest in seconds, received or not."""
         now = time.time()
         with self._sqs._queues_lock:
-            self._sqs._expire_retained(queue)  # else nobody would do it where no function reads: of dead letters
+            self._sqs._expire_retained(queue)  # no function reads dead letters, so that only this expires them
             messages = list(queue["messages"])
         visible = sum(message["visible_at"] <= now for message in messages)
         oldest = min((message.get("enqueued_at") or message["sent_at"] for message in messages), default=now)
@@ -149,7 +149,7 @@ class QueueMetrics:
 
 
 class Watch:
-    """Measures and evaluates between ``start`` and ``stop``."""
+    """Measures the queues and evaluates every alarm on one thread, from ``start`` to ``stop``."""
 
     def __init__(self) -> None:
         self._cloudwatch = emulator("services.cloudwatch", "_alarms", "_evaluate_alarm")
@@ -158,15 +158,15 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the look in progress."""
+        """End after the evaluation in progress."""
         self._ended.set()
         self._thread.join()
 
-    def look(self) -> None:
+    def evaluate(self) -> None:
         """Measure every queue, then evaluate every alarm."""
         with in_account():
             self._queues.measure()
@@ -176,6 +176,6 @@ class Watch:
     def _run(self) -> None:
         while not self._ended.wait(PAUSE_SECONDS):
             try:
-                self.look()
+                self.evaluate()
             except Exception:
                 _log.exception("The alarms were not evaluated this time.")

@@ -15,11 +15,11 @@ from localcloud.project import Project
 
 
 class SynthesisError(Exception):
-    """The CDK app failed; the message carries the end of what it printed."""
+    """The app failed; the message has the end of its output."""
 
 
 def fingerprint(project: Project, stage: str) -> str:
-    """A digest of everything that the assembly is made from: the same digest, the same assembly."""
+    """Return a digest of everything that the assembly is made from: equal digests, equal assemblies."""
     digest = hashlib.sha256(f"{stage}\0{sys.version}".encode())
     for source in project.sources:
         path = project.folder / source
@@ -35,7 +35,7 @@ def synthesise(project: Project, stage: str, output: Path) -> None:
     """Write the assembly of `stage` to the folder `output`; raise SynthesisError when the app fails."""
     environment = {
         **os.environ,
-        # jsii needs a `node`, which a package puts beside the interpreter.
+        # jsii needs `node`, which a package installs beside the interpreter.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         "CDK_OUTDIR": str(output),
         "CDK_CONTEXT_JSON": json.dumps({**_context(project.folder), "stage": stage}),
@@ -60,7 +60,7 @@ def synthesise(project: Project, stage: str, output: Path) -> None:
 
 
 def _context(folder: Path) -> dict[str, object]:
-    """The context in cdk.json, which the CDK command line would hand to the app."""
+    """Return the context in cdk.json, which the CDK command line would pass to the app."""
     path = folder / "cdk.json"
     context: dict[str, object] = json.loads(path.read_text()).get("context", {}) if path.exists() else {}
     return context

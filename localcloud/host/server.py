@@ -1,4 +1,4 @@
-"""The emulator with our services and mends in it, served over HTTP until the end is asked for."""
+"""The emulator with our services and patches, served over HTTP until it is asked to end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from localcloud.sagemaker.service import SageMaker
 
 
 async def serve(home: Home, options: Options, key: Key) -> None:
-    """Serve on the options' port. SIGTERM, Ctrl-C and the end of the tether end it in good order."""
+    """Serve on the options' port until SIGTERM, Ctrl-C or the end of the tether; then save all state and end."""
     guard()
     shutil.rmtree(home.scratch, ignore_errors=True)
     home.scratch.mkdir(parents=True)
@@ -95,7 +95,7 @@ def _lambda_pool(scratch: Path, options: Options) -> Pool:
 
 
 def _end_event(*, tether: bool) -> asyncio.Event:
-    """An event that is set when this process is asked to end."""
+    """Return an event that is set when this process is asked to end."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,7 +112,7 @@ def _end_event(*, tether: bool) -> asyncio.Event:
 
 
 def _emulated(snapshots: Snapshots) -> Application:
-    """The emulator's application; after each request its state is due for a snapshot."""
+    """Return the emulator's application; each request makes a snapshot of its state due."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await emulator_app.app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""CloudFormation keeps a table's TTL, recovery and encryption, and a bucket's encryption: the emulator drops them."""
+"""CloudFormation: tables keep TTL, recovery and encryption, and buckets encryption, which the emulator drops."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _with_bucket_encryption(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _rule(rule: dict[str, Any]) -> str:
     default = rule["ServerSideEncryptionByDefault"]
-    # Without a key id AWS takes the account's own key for S3; the emulator would refuse every write.
+    # Without a key id AWS uses the account's key for S3; the emulator would refuse every write.
     key = default.get("KMSMasterKeyID") or ("alias/aws/s3" if default["SSEAlgorithm"] == "aws:kms" else "")
     key_element = f"<KMSMasterKeyID>{escape(key)}</KMSMasterKeyID>" if key else ""
     return (

@@ -13,7 +13,7 @@ from typing import Any
 from localcloud.patches.patching import emulator, replace
 
 LOCK = threading.RLock()
-"""Held where points are put, thrown away or judged: else two threads tell of one change, or lose a point."""
+"""Held where points are put, evicted or evaluated: otherwise two threads report one change, or lose a point."""
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": operator.ge,
     "GreaterThanThreshold": operator.gt,
@@ -22,7 +22,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 }
 _ARN_PARAMETERS = ("service", "method", "path", "headers", "body", "query_params", "region", "account_id")
 _STREAM_OPERATIONS = frozenset({"GetLogEvents", "PutLogEvents"})
-_NO_STREAM = ":"  # no stream can have this name, and an empty list would stand for all streams
+_NO_STREAM = ":"  # no stream can have this name; an empty list would select all streams
 
 
 def install() -> None:
@@ -66,7 +66,7 @@ def _evaluated(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def judge(alarm: dict[str, Any], values: Sequence[float | None]) -> str:
-    """The state of an alarm by the values of its periods, None for a period without data."""
+    """Return the state of an alarm by the values of its periods; a period without data is None."""
     breaches = _COMPARISONS[alarm["ComparisonOperator"]]
     missing = alarm.get("TreatMissingData") or "missing"
     breaching = sum(missing == "breaching" if one is None else breaches(one, alarm["Threshold"]) for one in values)
@@ -78,7 +78,7 @@ def judge(alarm: dict[str, Any], values: Sequence[float | None]) -> str:
 
 
 def _values(alarm: dict[str, Any], now: float) -> list[float | None]:
-    """The statistic of each period, newest first."""
+    """Return the statistic of each period, newest first."""
     cloudwatch = emulator("services.cloudwatch")
     dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
     key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
@@ -96,12 +96,12 @@ def _values(alarm: dict[str, Any], now: float) -> list[float | None]:
 
 
 def _reason(alarm: dict[str, Any], values: Sequence[float | None]) -> str:
-    told = ", ".join("no data" if one is None else f"{one:g}" for one in values)
-    return f"Newest first: {told}; {alarm['ComparisonOperator']} {alarm['Threshold']:g}"
+    listed = ", ".join("no data" if one is None else f"{one:g}" for one in values)
+    return f"Newest first: {listed}; {alarm['ComparisonOperator']} {alarm['Threshold']:g}"
 
 
 def _change(alarm: dict[str, Any], state: str, reason: str) -> None:
-    """Change the state and tell all who are to be told, in the emulator's own way."""
+    """Change the state, record it, and notify through the emulator's own functions."""
     cloudwatch = emulator("services.cloudwatch")
     before = alarm["StateValue"]
     alarm.update(StateValue=state, StateReason=reason, StateUpdatedTimestamp=int(time.time()))
@@ -135,7 +135,7 @@ def _by_prefix(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_stream(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)  # SageMaker's own seam looks at the parameters
+    @functools.wraps(original)  # SageMaker's own patch checks the parameters
     def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
         arn = original(service, method, path, headers, body, *rest)
         if service == "logs" and headers.get("x-amz-target", "").rpartition(".")[2] in _STREAM_OPERATIONS:

@@ -1,7 +1,7 @@
-"""A DynamoDB expression is parsed once: the emulator parses it again for every item that a Query looks at.
+"""DynamoDB: an expression is parsed once; the emulator parses it again for every item that a Query looks at.
 
-With thousands of rows pending that took more of the processor than everything else together. What an expression means
-is left to the emulator, but for `name = :value` with a string, the whole condition of most queries.
+With thousands of pending rows the parser took more processor time than everything else. The emulator still evaluates
+expressions, except `name = :value` with a string, the whole condition of most queries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EQUALITY = re.compile(r"\s*(?P<name>#?[A-Za-z_]\w*)\s*=\s*(?P<value>:\w+)\s*")
 
 
 def install() -> None:
-    """Remember what the parsers say of an expression, which depends on its text alone, and shorten the simplest one."""
+    """Cache the parsers' results, which depend on the text alone, and shorten the simplest expression."""
     replace("services.dynamodb", "_tokenize", ("expr",), _remembered_tokens)
     replace("services.dynamodb", "_condition_syntax_error", ("expr", "slot"), functools.lru_cache(_KEPT))
     replace("services.dynamodb", "_evaluate_condition", _EVALUATE_PARAMETERS, _short_equality)
@@ -29,7 +29,7 @@ def _remembered_tokens(original: Callable[..., Any]) -> Callable[..., Any]:
     remembered = functools.lru_cache(_KEPT)(original)
 
     def tokenize(expr: str) -> list[Any]:
-        return list(remembered(expr))  # the caller may do with it as it likes
+        return list(remembered(expr))  # the caller may change it
 
     return tokenize
 

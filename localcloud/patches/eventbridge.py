@@ -1,6 +1,6 @@
-"""EventBridge delivers as on AWS: queues must permit it, Lambda gets its retries, failures go to the target's DLQ.
+"""EventBridge: queue policies are checked, Lambda targets get retries, failures go to the target's dead letters.
 
-The emulator asks no queue policy, tries a Lambda target once, and drops what it cannot deliver.
+The emulator checks no queue policy, tries a Lambda target once, and drops what it cannot deliver.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _with_dead_letters(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refusal(arn: str, rule: dict[str, Any]) -> str | None:
-    """Why EventBridge cannot deliver to this target, or None."""
+    """Return why EventBridge cannot deliver to this target, or None."""
     service, account = arn.split(":")[2], arn.split(":")[4]
     if service == "sqs":
         sqs = emulator("services.sqs")

@@ -69,7 +69,7 @@ def _by_function() -> Callable[[dict[str, Any]], Credentials]:
 
 
 def _session(role_arn: str, name: str) -> Credentials:
-    """Register a session of the role with random credentials, and return these."""
+    """Register a session of the role with random credentials and return them."""
     account, role = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
     key, secret, token = f"ASIA{secrets.token_hex(8).upper()}", secrets.token_hex(20), secrets.token_hex(32)
     emulator("services.sts").register_session(

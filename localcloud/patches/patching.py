@@ -1,4 +1,4 @@
-"""How a mend takes hold of the emulator's private names: checked at start-up, so that a changed emulator says so."""
+"""Access to the emulator's private names, checked when a patch is installed, so that a changed emulator is reported."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from collections.abc import Callable
 from typing import Any
 
 MINISTACK_VERSION = "1.5.33"
-_ADVICE = f"Install ministack=={MINISTACK_VERSION} (pip install -c constraints.txt ministack), or adapt the mend to it."
+_ADVICE = (
+    f"Install ministack=={MINISTACK_VERSION} (pip install -c constraints.txt ministack), or adapt the patch to it."
+)
 
 
 class PatchError(Exception):
-    """The emulator is not the one that the mends were written for; the message names what is missing."""
+    """The emulator is not the release that the patches fit; the message names what is missing."""
 
 
 def check_version() -> None:
     """Raise PatchError unless exactly the known release of the emulator is installed."""
     installed = importlib.metadata.version("ministack")
     if installed != MINISTACK_VERSION:
-        raise PatchError(f"MiniStack {installed} is installed, but its mends fit {MINISTACK_VERSION}. {_ADVICE}")
+        raise PatchError(f"MiniStack {installed} is installed, but its patches fit {MINISTACK_VERSION}. {_ADVICE}")
 
 
 def emulator(module: str, *names: str) -> Any:
-    """Import `ministack.<module>` and check that it has all `names`; raise PatchError with what to do if not."""
+    """Import and return `ministack.<module>`; raise PatchError with what to do unless it has all `names`."""
     imported = importlib.import_module(f"ministack.{module}")
     for name in names:
         _member(imported, name)
@@ -34,9 +36,9 @@ def emulator(module: str, *names: str) -> Any:
 def replace(
     module: str, name: str, parameters: tuple[str, ...], build: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
-    """Put `build(original)` in the place of the function `ministack.<module>.<name>`.
+    """Replace the function `ministack.<module>.<name>` with `build(original)`.
 
-    `parameters` are the names of the original's parameters; raise PatchError when they are others.
+    `parameters` are the names of the original's parameters; raise PatchError if they have changed.
     """
     owner = emulator(module)
     original = _member(owner, name)
@@ -47,7 +49,7 @@ def replace(
 
 
 def replace_handler(resource_type: str, event: str, build: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Put `build(original)` in the place of CloudFormation's handler of a resource type's create, update or delete."""
+    """Replace CloudFormation's handler of a resource type's create, update or delete with `build(original)`."""
     handlers = emulator("services.cloudformation.provisioners", "_RESOURCE_HANDLERS")._RESOURCE_HANDLERS
     if event not in handlers.get(resource_type, {}):
         raise PatchError(f"MiniStack's CloudFormation has no {event} handler of {resource_type}. {_ADVICE}")

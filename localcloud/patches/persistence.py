@@ -1,6 +1,6 @@
-"""The emulator's state is written while it runs, not only at an orderly end, so that little is lost to a kill -9.
+"""Persistence: the emulator's state is saved while it runs, not only at an orderly end, so that `kill -9` loses little.
 
-A snapshot costs more with every row, so the pause grows with it: at most a twentieth of the time goes into snapshots.
+A snapshot costs more with every row, so the pause grows with it: snapshots take at most a twentieth of the time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ATTEMPTS = 5
 
 
 class Snapshots:
-    """Saves the state of all services some seconds after the last `touch`."""
+    """Saves the state of all services some seconds after `touch`."""
 
     def __init__(self) -> None:
         self._app = emulator("app", "_build_persistence_save_dict", "PERSIST_STATE")
@@ -29,15 +29,15 @@ class Snapshots:
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def touch(self) -> None:
-        """Something may have changed."""
+        """Note that the state may have changed."""
         self._touched.set()
 
     def stop(self) -> None:
-        """End after the snapshot in progress; the orderly end of the emulator saves the rest."""
+        """End after the snapshot in progress; the emulator saves the rest at its orderly end."""
         self._ended.set()
         self._touched.set()
         self._thread.join()
@@ -65,7 +65,7 @@ def _copied(service: str, get_state: Any) -> Any:
         try:
             return get_state()
         except RuntimeError:
-            # A dictionary changed its size while it was copied.
+            # A dictionary changed size while it was copied.
             continue
     _log.warning("The state of %s changes too fast for a snapshot; the next one will have it.", service)
     return None

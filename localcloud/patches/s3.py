@@ -108,7 +108,7 @@ def _in_range(original: Callable[..., Any]) -> Callable[..., Any]:
             return error("InvalidRange", "The requested range is not satisfiable", 416, f"/{bucket_name}/{key}")
         part = body[first : last + 1]
         ranged = {"Content-Range": f"bytes {first}-{last}/{len(body)}", "Content-Length": str(len(part))}
-        whole = ("content-length", "x-amz-checksum-")  # what is said of all bytes
+        whole = ("content-length", "x-amz-checksum-")  # what describes all bytes
         kept = {name: value for name, value in answered.items() if not name.lower().startswith(whole)}
         return 206, kept | ranged, part
 

@@ -186,7 +186,7 @@ def _start_move(data: dict[str, Any], _queue_url: str) -> dict[str, Any]:
 
 
 def _redriven_from(dead_letter_arn: str) -> str:
-    """The queue whose redrive policy names this dead-letter queue; empty if there is none."""
+    """Return the ARN of the queue with this dead-letter queue in its redrive policy; "" if there is none."""
     for queue in list(emulator("services.sqs")._queues.values()):
         policy = json.loads(queue["attributes"].get("RedrivePolicy") or "{}")
         if policy.get("deadLetterTargetArn") == dead_letter_arn:
@@ -200,7 +200,7 @@ def _list_moves(data: dict[str, Any], _queue_url: str) -> dict[str, Any]:
 
 
 class Alarm:
-    """Calls `ring` at the earliest of the times asked for, without polling."""
+    """Calls `ring` at the earliest of the requested times, without polling."""
 
     def __init__(self, ring: Callable[[], None]):
         self._ring = ring
@@ -209,7 +209,7 @@ class Alarm:
         self._when = float("inf")
 
     def at(self, when: float) -> None:
-        """Ring at the epoch second `when`, unless that happens earlier anyway."""
+        """Ring at the epoch second `when`, unless an earlier time is set."""
         with self._lock:
             if when >= self._when:
                 return
@@ -266,7 +266,7 @@ def _receive(_original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _due(messages: list[dict[str, Any]], size: int, window: float) -> float:
-    """The epoch second at which a batch is full or its window over; infinite for an empty queue."""
+    """Return the epoch second at which a batch is full or its window has ended; infinity for an empty queue."""
     visible_at = sorted(message["visible_at"] for message in list(messages))
     if not visible_at:
         return float("inf")
@@ -275,7 +275,7 @@ def _due(messages: list[dict[str, Any]], size: int, window: float) -> float:
 
 
 def _window(queue: dict[str, Any]) -> float:
-    """The batching window, in seconds, of the mapping that reads this queue."""
+    """Return the batching window, in seconds, of the mapping that reads this queue."""
     arn = queue["attributes"]["QueueArn"]
     for mapping in emulator("services.lambda_svc")._esms.values():
         if mapping["EventSourceArn"] == arn:

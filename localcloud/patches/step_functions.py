@@ -13,7 +13,7 @@ from localcloud.patches.patching import emulator, replace
 
 _EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 _INPUT_LIMIT_BYTES = 262_144
-_FIRST_STATE = 2  # as on AWS, the entry of the first state follows nothing
+_FIRST_STATE = 2  # as on AWS, the entry of the first state has no predecessor
 _RESOURCE_PREFIX = "arn:aws:states:::"
 _arguments: contextvars.ContextVar[Any] = contextvars.ContextVar("arguments of the task", default=None)
 State = dict[str, Any]
@@ -69,7 +69,7 @@ def _problem(data: dict[str, Any]) -> tuple[str, str]:
 
 
 def _same_and_running(data: dict[str, Any]) -> dict[str, Any] | None:
-    """The running execution of this name, machine and input; None if there is none."""
+    """Return the running execution of this name, machine and input; None if there is none."""
     states = emulator("services.stepfunctions")
     machine = states._resolve_state_machine_arn(data.get("stateMachineArn", ""))
     for execution in list(states._executions.values()):
@@ -124,7 +124,7 @@ def install_outputs() -> None:
     """Evaluate JSONata outputs and conditions as AWS does.
 
     Succeed has an Output, Choice a default Output, conditions are true or false. The emulator passes the input of
-    Succeed on, forgets the Output of a Choice whose rules all failed, takes any value for a condition, and lets one
+    Succeed on, forgets the Output of a Choice without a matching rule, takes any value for a condition, and lets one
     member of an Assign see what another has just set.
     """
     emulator("services.stepfunctions", "_state_query_language", "_apply_jsonata_output", "_apply_jsonata_template")
@@ -158,7 +158,7 @@ def _output_of_default(original: Callable[..., Any]) -> Callable[..., Any]:
         jsonata = states._state_query_language(state_def, ctx) == "JSONata"
         if not jsonata or "Output" not in state_def or "Default" not in state_def:
             return original(state_def, raw_input, ctx)
-        # No rule of the state's own is named so: whatever comes back from it is the default.
+        # No rule of the state can name this object, so if it comes back, the default was taken.
         default = object()
         output, following = original({**state_def, "Default": default}, raw_input, ctx)
         if following is not default:
@@ -215,7 +215,7 @@ def install_retries() -> None:
 
 
 def delay(retrier: dict[str, Any], retries: int, chance: Callable[[], float] = random.random) -> float:
-    """The seconds before the next try, after so many retries by this retrier."""
+    """Return the seconds before the next try, after `retries` retries by this retrier."""
     seconds = float(retrier.get("IntervalSeconds", 1)) * float(retrier.get("BackoffRate", 2.0)) ** retries
     seconds = min(seconds, float(retrier.get("MaxDelaySeconds", seconds)))
     return seconds * chance() if retrier.get("JitterStrategy") == "FULL" else seconds

@@ -1,4 +1,4 @@
-"""State-change events on EventBridge, in the shape of the real ones."""
+"""State-change events on EventBridge, in AWS's format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Events:
     """Sends events to the default bus of the account."""
 
     def send(self, detail_type: str, arn: str, detail: Record) -> None:
-        """Send one event. Its detail has times as epoch milliseconds and tags as an object, as the real events have."""
+        """Send one event; in its detail, times are epoch milliseconds and tags an object, as in AWS's events."""
         event: Record = {
             "EventId": str(uuid.uuid4()),
             "Source": "aws.sagemaker",

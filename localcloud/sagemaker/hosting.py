@@ -1,4 +1,4 @@
-"""What keeps an endpoint up: its container, in a folder of its own, as long as somebody holds on to it."""
+"""The container of an endpoint, in its own folder, for as long as a context lasts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONNECT_PAUSE = 0.1
 
 
 class Hosting(Job):
-    """An endpoint that is kept up: its record, the means to end it, and its container once that answers."""
+    """An endpoint that is kept up: its record, the means to end it, and its container once it answers."""
 
     def __init__(self, record: Record):
         super().__init__(record)
@@ -28,15 +28,15 @@ class Hosting(Job):
 
 
 def log_group(endpoint_name: str) -> str:
-    """The log group of an endpoint's container."""
+    """Return the log group of an endpoint's container."""
     return f"/aws/sagemaker/Endpoints/{endpoint_name}"
 
 
 @contextlib.contextmanager
 def hosted(hosting: Hosting, machine: Machine) -> Iterator[Container]:
-    """The endpoint's container, which answers while this context lasts and leaves nothing behind.
+    """Run the endpoint's container while this context lasts, and remove its files afterwards.
 
-    Raise JobFailed when it does not start, JobStopped when the endpoint is cancelled before.
+    Raise JobFailed if it does not start, JobStopped if the endpoint is cancelled first.
     """
     record = hosting.record
     name, variant, definition = record["EndpointName"], record["Variant"]["VariantName"], record["Container"]
@@ -61,7 +61,7 @@ def _start(container: Container, hosting: Hosting, variant: str, log: LogStream)
         container.start(hosting.cancelled)
     except ContainerError as error:
         hosting.check()
-        log.write(str(error).splitlines()[:1])  # the others are there already
+        log.write(str(error).splitlines()[:1])  # the container has printed the others
         raise JobFailed(
             f"The primary container for production variant {variant} did not pass the ping health check. "
             "Please check CloudWatch logs for this endpoint."
@@ -69,7 +69,7 @@ def _start(container: Container, hosting: Hosting, variant: str, log: LogStream)
 
 
 def _await_emulator(machine: Machine, cancelled: threading.Event) -> None:
-    """Wait until the emulator listens: an endpoint that is started again may be ahead of it, its roles and objects."""
+    """Wait until the emulator listens: after a restart, an endpoint may start before the emulator serves."""
     address = urlsplit(machine.endpoint)
     while not cancelled.is_set():
         with (

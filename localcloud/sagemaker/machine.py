@@ -43,7 +43,7 @@ class Machine:
 
     @contextlib.contextmanager
     def folder(self, name: str) -> Iterator[Path]:
-        """A folder for one job or endpoint, removed at its end."""
+        """Provide a folder for one job or endpoint, which is removed at the end of the context."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
         try:
@@ -55,9 +55,9 @@ class Machine:
 def serving_container(
     s3: S3Client, definition: Record, *, folder: Path, machine: Machine, environment: Mapping[str, str], log: LogStream
 ) -> Container:
-    """Download the artifact of a container definition to `folder`, and prepare its container there.
+    """Download the artifact of a container definition to `folder`, and return its container, not started yet.
 
-    Raise JobFailed when S3 refuses, or the disk has no room.
+    Raise JobFailed if S3 refuses or the disk is full.
     """
     artifact = folder / "model.tar.gz"
     _download(s3, definition["ModelDataUrl"], artifact)
@@ -76,5 +76,5 @@ def _download(s3: S3Client, uri: str, target: Path) -> None:
     artifact = S3Location.parse(uri)
     try:
         s3.download_file(artifact.bucket, artifact.key, str(target))
-    except (ClientError, OSError) as error:  # OSError: the disk is full, or not to be written
+    except (ClientError, OSError) as error:  # OSError: the disk is full or cannot be written
         raise JobFailed(f"ClientError: Failed to download model data from {uri}: {error}") from error

@@ -1,4 +1,4 @@
-"""Processing jobs: inputs down, the image's command with the job's arguments, outputs up even when it failed."""
+"""Processing jobs: download inputs, run the image with the job's arguments, upload outputs even if it failed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BELOW = "/opt/ml/processing/"
 _DEFAULT_MAX_SECONDS = 24 * 3600
 _MESSAGE_LENGTH = 1024
 _HOST = "algo-1"
-# What this service does of each choice that the API offers.
+# The values that this service supports, of those that the API offers.
 _ONLY: dict[str, tuple[str, ...]] = {
     "S3InputMode": ("File",),
     "S3CompressionType": ("None",),
@@ -53,7 +53,7 @@ class ProcessingJobs:
         self._machine = machine
 
     def create(self, request: Record) -> Record:
-        """CreateProcessingJob: refused at once for whatever AWS refuses at once."""
+        """CreateProcessingJob; refuses at once what AWS refuses at once."""
         name = request["ProcessingJobName"]
         self._limits.count_call()
         self._jobs.check_name(name)
@@ -113,7 +113,7 @@ class ProcessingJobs:
             _upload_outputs(s3, base, request)
 
     def _process(self, job: Job, base: Path) -> None:
-        """Run the container to its end; raise JobFailed when it ends badly, JobStopped when it was stopped."""
+        """Run the container to its end; raise JobFailed if it fails, JobStopped if it was stopped."""
         request = job.record
         for output in _outputs(request):
             moved(base, output["LocalPath"]).mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ class ProcessingJobs:
 
 
 def _check_rules(request: Record) -> None:
-    """Raise a ValidationException for what SageMaker refuses, or what this service does not do."""
+    """Raise a ValidationException for what SageMaker refuses or this service does not support."""
     cluster = request["ProcessingResources"]["ClusterConfig"]
     if "InstanceType" not in cluster or "InstanceCount" not in cluster:
         raise invalid("ProcessingResources.ClusterConfig needs InstanceType and InstanceCount.")
@@ -185,7 +185,7 @@ def _outputs(request: Record) -> Iterator[Record]:
 
 
 def _write_configuration(base: Path, request: Record) -> None:
-    """The files that every processing container finds in /opt/ml/config, and the folder for its message."""
+    """Write the files that a processing container finds in /opt/ml/config, and make the folder for its message."""
     (base / "output").mkdir(parents=True)
     folder = base / "config"
     folder.mkdir()
@@ -204,6 +204,6 @@ def _upload_outputs(s3: S3Client, base: Path, request: Record) -> None:
 
 
 def _message(base: Path) -> str:
-    """The ExitMessage: what the container wrote to /opt/ml/output/message."""
+    """Return the ExitMessage: what the container wrote to /opt/ml/output/message, else ""."""
     path = base / "output" / "message"
     return path.read_text(errors="replace").strip()[:_MESSAGE_LENGTH] if path.is_file() else ""

@@ -1,4 +1,4 @@
-"""The SageMaker API: each operation of the service by its name, requests checked, errors in SageMaker's form."""
+"""The SageMaker API: operations by name, with requests checked and errors in SageMaker's format."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Operation = Callable[[Record], Record]
 
 
 class SageMaker:
-    """One account's SageMaker."""
+    """The SageMaker of one account."""
 
     def __init__(self, machine: Machine, options: Options, changed: Callable[[], None]):
-        """`changed` is called whenever a job or an endpoint has moved on by itself."""
+        """Call `changed` whenever a job or an endpoint changes without a request."""
         self._store = Store(changed)
         events = Events()
         limits = Limits(
@@ -48,25 +48,25 @@ class SageMaker:
         }
 
     def perform(self, operation: str, request: Record) -> Record:
-        """Answer one operation; raise ServiceError when it is refused."""
+        """Perform one operation and return its answer; raise ServiceError if it is refused."""
         shapes.check(operation, request)
         perform = self._operations.get(operation)
         if perform is None:
             raise ServiceError("UnknownOperationException", f"This local SageMaker has no {operation}.")
         answer = perform(request)
-        with self._store.lock:  # records change while the answer is written
+        with self._store.lock:  # records change while the answer is copied
             return copy.deepcopy(answer)
 
     def invoke_endpoint(self, name: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-        """Answer InvokeEndpoint of the runtime API by headers and a body; raise ServiceError when it is refused."""
+        """Return headers and body of the runtime API's InvokeEndpoint; raise ServiceError if it is refused."""
         return invocations.invoke(self._endpoints, name, headers, body)
 
     def dump(self) -> Record:
-        """Everything that is to survive a restart."""
+        """Return everything that must survive a restart."""
         return self._store.dump()
 
     def load(self, saved: Record) -> None:
-        """Take over saved state; jobs that ran when it was saved have failed, endpoints start again."""
+        """Load saved state; fail the jobs that ran when it was saved, and start its endpoints again."""
         self._store.load(saved)
         for jobs in self._jobs:
             jobs.fail_interrupted()

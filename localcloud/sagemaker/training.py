@@ -1,4 +1,4 @@
-"""Training jobs: what CreateTrainingJob refuses at once, and how jobs are described, stopped and listed."""
+"""Training jobs: the operations, and what CreateTrainingJob refuses at once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TrainingJobs:
         self._machine = machine
 
     def create(self, request: Record) -> Record:
-        """CreateTrainingJob: refused at once for whatever AWS refuses at once."""
+        """CreateTrainingJob; refuses at once what AWS refuses at once."""
         name = request["TrainingJobName"]
         self._limits.count_call()
         self._jobs.check_name(name)
@@ -88,7 +88,7 @@ class TrainingJobs:
         TrainingRun(job, self._jobs, self._machine).run()
 
     def _check_alone(self) -> None:
-        """Raise ResourceLimitExceeded while another job of several hosts runs: both would meet at the same port."""
+        """Raise ResourceLimitExceeded while another job of several hosts runs: both would use the same port."""
         for other in self._jobs.all():
             if other["TrainingJobStatus"] not in _ENDED and other["ResourceConfig"]["InstanceCount"] > 1:
                 raise ServiceError(
@@ -99,7 +99,7 @@ class TrainingJobs:
 
 
 def _check_rules(request: Record) -> None:
-    """Raise a ValidationException for a combination that SageMaker refuses, or that this service does not know."""
+    """Raise a ValidationException for what SageMaker refuses or this service does not support."""
     algorithm, resources = request.get("AlgorithmSpecification", {}), request.get("ResourceConfig", {})
     if "InstanceType" not in resources or "InstanceCount" not in resources:
         raise invalid("ResourceConfig needs InstanceType and InstanceCount.")

@@ -1,4 +1,4 @@
-"""Batch transform: what CreateTransformJob refuses, and what a job does with the objects it is given."""
+"""Batch transform: the operations, what CreateTransformJob refuses, and the run of a job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KIND = JobKind(
 )
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
 ANSWERS = "answers"
-"""The part of a job's folder that holds the container's answers until the job ends."""
+"""The subfolder of a job that holds the container's answers until the job ends."""
 _SEE_LOGS = "See job logs for more information"
 _NO_PING = (
     "AlgorithmError: Model container failed to respond to ping. Please ensure /ping endpoint is implemented and "
@@ -52,7 +52,7 @@ class TransformJobs:
         self._machine = machine
 
     def create(self, request: Record) -> Record:
-        """CreateTransformJob: refused at once for whatever AWS refuses at once."""
+        """CreateTransformJob; refuses at once what AWS refuses at once."""
         name = request["TransformJobName"]
         self._limits.count_call()
         self._jobs.check_name(name)
@@ -129,7 +129,7 @@ class TransformJobs:
 
 @contextlib.contextmanager
 def _serving(container: Container, job: Job, log: LogStream) -> Iterator[None]:
-    """The container, started and stopped again; a start that fails fails the job."""
+    """Run the container while this context lasts; raise JobFailed if it does not start."""
     try:
         container.start(job.cancelled)
         yield
@@ -142,7 +142,7 @@ def _serving(container: Container, job: Job, log: LogStream) -> Iterator[None]:
 
 
 def _check_rules(request: Record) -> None:
-    """Raise a ValidationException for a combination that SageMaker refuses, or that this service does not know."""
+    """Raise a ValidationException for what SageMaker refuses or this service does not support."""
     concurrency, payload = request.get("MaxConcurrentTransforms", 0), request.get("MaxPayloadInMB", 6)
     if concurrency * payload > 100:
         raise invalid(f"MaxConcurrentTransforms ({concurrency}) * MaxPayloadInMB ({payload}) must not exceed 100 MB.")
@@ -158,7 +158,7 @@ def _check_rules(request: Record) -> None:
 
 
 def _environment(definition: Record, request: Record) -> dict[str, str]:
-    """The container's environment: the model's, the job's, and what batch transform adds."""
+    """Return the container's environment: the model's, the job's, and what batch transform adds."""
     environment = {**definition.get("Environment", {}), **request.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
     if "BatchStrategy" in request:
         environment["SAGEMAKER_BATCH_STRATEGY"] = BATCH_STRATEGY

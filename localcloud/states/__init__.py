@@ -1,4 +1,4 @@
-"""Step Functions with what the emulator's interpreter lacks: SageMaker's jobs, the role's permissions, stopping."""
+"""Step Functions with what the emulator lacks: SageMaker's jobs, the role's permissions, time limits, stopping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localcloud.states.tasks import Tasks
 
 
 def install(sagemaker: SageMaker, endpoint: str) -> Lifecycle:
-    """Install everything; the lifecycle that is returned is to be closed before the services that tasks call."""
+    """Install everything and return the life cycle of executions; close it before the services that tasks call."""
     tasks = {
         action: JobTask(kind, functools.partial(_status, sagemaker, kind.noun), endpoint)
         for action, kind in KINDS.items()

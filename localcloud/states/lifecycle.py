@@ -1,7 +1,7 @@
-"""Executions from their start to their end: run with the role's session, timed out, stopped, ended once.
+"""Executions from start to end: run with the role's session, timed out, stopped, and ended once.
 
-The emulator lets a stopped execution fail later on, retries its tasks, leaves its jobs running, and knows no
-TimeoutSeconds of a state machine.
+The emulator lets a stopped execution fail later, retries its tasks, leaves its jobs running, ignores a state machine's
+TimeoutSeconds, and sends no event of an execution that a restart has failed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _INTERRUPTED = ("States.Runtime", "The local cloud ended while this execution ra
 
 
 class Lifecycle:
-    """The executions that run."""
+    """The running executions."""
 
     def __init__(self) -> None:
         self._running: dict[str, Execution] = {}
         self._lock = threading.Lock()
 
     def install(self) -> None:
-        """Wrap the run, the stop and the failure of an execution, and whatever waits in one."""
+        """Wrap the run, stop, failure and restoring of an execution, and its waits."""
         emulator("services.stepfunctions", "_executions", "_state_machines", "_add_event", "now_iso")
         emulator("services.stepfunctions", "_emit_execution_status_event")
         replace("services.stepfunctions", "_run_execution", ("exec_arn",), self._run)
@@ -40,7 +40,7 @@ class Lifecycle:
         replace("services.stepfunctions", "_restore_state", ("data",), _failing_interrupted)
 
     def close(self) -> None:
-        """End all threads where they are: the next start fails what runs now, and the jobs with it."""
+        """End all threads at once: the next start fails their executions and jobs."""
         with self._lock:
             running = list(self._running.values())
         for execution in running:
@@ -92,7 +92,7 @@ class Lifecycle:
 
 
 def _timer(execution: Execution, machine: dict[str, Any]) -> threading.Timer | None:
-    """Ends the execution after the TimeoutSeconds of its state machine."""
+    """Start a timer that ends the execution after the TimeoutSeconds of its state machine; None without a limit."""
     seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
     if seconds is None:
         return None
@@ -144,7 +144,7 @@ def _failing_interrupted(original: Callable[..., Any]) -> Callable[..., Any]:
         original(data)
         with in_account():
             for execution in ran:
-                execution["status"] = "RUNNING"  # the emulator has changed it already
+                execution["status"] = "RUNNING"  # the emulator has already changed it
                 states._fail_execution(execution, *_INTERRUPTED)
 
     return restore_state

@@ -1,4 +1,4 @@
-"""Tasks: what a Task state's Resource does, as the state machine's role, within AWS's limits, told in the history."""
+"""Tasks: what a Task state's Resource does, with the state machine's role, AWS's limits, and entries in the history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TASK_PARAMETERS = ("state_def", "raw_input", "execution", "ctx")
 
 
 def invoke(execution: Execution, arguments: Document, endpoint: str) -> Document:
-    """Invoke the function with the Payload and answer `{"StatusCode", "ExecutedVersion", "Payload"}`."""
+    """`lambda:invoke`: return `{"StatusCode", "ExecutedVersion", "Payload"}`; fail with the function's error name."""
     payload = as_text(arguments.get("Payload", {})).encode()
     with Service("lambda", execution, endpoint) as functions:
         answer = functions.call("invoke", {**arguments, "Payload": payload})
@@ -32,7 +32,7 @@ def invoke(execution: Execution, arguments: Document, endpoint: str) -> Document
 
 
 def publish(execution: Execution, arguments: Document, endpoint: str) -> Document:
-    """Publish a Message, a document as its JSON; answer `{"MessageId"}`."""
+    """`sns:publish`: publish a Message, a document as JSON, and return `{"MessageId"}`."""
     message = arguments.get("Message", "")
     request = {**arguments, "Message": message if isinstance(message, str) else as_text(message)}
     with Service("sns", execution, endpoint) as topics:
@@ -41,7 +41,7 @@ def publish(execution: Execution, arguments: Document, endpoint: str) -> Documen
 
 
 def _check_key(execution: Execution, topic_arn: str) -> None:
-    """Raise the error of a role that may not use the key that the topic's messages are encrypted with."""
+    """Raise an execution error if the role may not use the key that encrypts the topic's messages."""
     topic = emulator("services.sns", "_topics")._topics.get(topic_arn)
     key = topic["attributes"].get("KmsMasterKeyId") if topic else None
     if not key or str(key).startswith("alias/aws/"):
@@ -60,15 +60,15 @@ _CALLS = {"lambda:invoke": invoke, "sns:publish": publish}
 
 
 class Tasks:
-    """The service integrations that there are."""
+    """The service integrations."""
 
     def __init__(self, job_tasks: dict[str, JobTask], endpoint: str):
-        """`job_tasks` by the action, `createTrainingJob`; `endpoint` is where services are called."""
+        """Take `job_tasks` by action, such as `createTrainingJob`; call services at `endpoint`."""
         self._jobs = {f"sagemaker:{action}": task for action, task in job_tasks.items()}
         self._endpoint = endpoint
 
     def install(self) -> None:
-        """Take over the invocation of every task."""
+        """Replace the invocation of every task."""
         emulator("services.stepfunctions", "_ExecutionError", "_add_event", "_apply_jsonata_template")
         parameters = ("resource", "input_data")
         replace("services.stepfunctions", "_execute_task", _TASK_PARAMETERS, _with_a_computed_limit)
@@ -84,20 +84,20 @@ class Tasks:
             try:
                 result = self._run(execution, resource, input_data)
             finally:
-                execution.check()  # what fails or comes too late because the execution has ended is of no use
+                execution.check()  # a result or failure after the execution's end is of no use
             _check_size(result, "result")
             return result
 
         return invoke_resource
 
     def _run(self, execution: Execution, resource: str, arguments: Document) -> Document:
-        def tell(event: str, **details: Any) -> None:
+        def add(event: str, **details: Any) -> None:
             member = f"{event[0].lower()}{event[1:]}EventDetails"
             add_event = emulator("services.stepfunctions")._add_event
             add_event(execution.record, event, {member: {"resource": resource, **details}})
 
         execution.check()
-        tell("TaskStarted")
+        add("TaskStarted")
         action = resource.removeprefix(PREFIX)
         job = self._jobs.get(action.removesuffix(".sync"))
         if action in _CALLS:
@@ -106,7 +106,7 @@ class Tasks:
             known = ", ".join(sorted([*_CALLS, *self._jobs]))
             raise failure("States.Runtime", f"{resource} is no task that this local cloud runs. It runs {known}.")
         if action.endswith(".sync"):
-            return job.run(execution, arguments, lambda answer: tell("TaskSubmitted", output=as_text(answer)))
+            return job.run(execution, arguments, lambda answer: add("TaskSubmitted", output=as_text(answer)))
         return job.start(execution, arguments)
 
 
@@ -120,7 +120,7 @@ def _check_size(document: Any, what: str) -> None:
 
 
 def _with_a_computed_limit(original: Callable[..., Any]) -> Callable[..., Any]:
-    """TimeoutSeconds may be a JSONata expression, which the emulator takes for a number."""
+    """Evaluate TimeoutSeconds if it is a JSONata expression, which the emulator takes for a number."""
 
     def execute_task(state_def: Document, raw_input: Any, execution: Document, ctx: Document) -> Any:
         limit = state_def.get("TimeoutSeconds")
@@ -133,7 +133,7 @@ def _with_a_computed_limit(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _stopped_late(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A task that runs longer than its TimeoutSeconds also stops the job that it has started."""
+    """Let a task that runs longer than its TimeoutSeconds stop the job that it has started."""
 
     def invoke_resource_with_timeout(resource: str, input_data: Any, timeout: float) -> Any:
         with task_with_a_limit():
