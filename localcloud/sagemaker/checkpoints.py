@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _DEFAULT_PATH = "/opt/ml/checkpoints"
 _PAUSE_SECONDS = 2.0
-_SHARE = 20  # uploads take at most one part in _SHARE of the time, since every version of a checkpoint is kept
+_SHARE = 20  # uploads take at most a twentieth of the time, since every version of a checkpoint is kept
 _SEND_SECONDS = 60.0
 
 

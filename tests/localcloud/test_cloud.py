@@ -1,4 +1,4 @@
-"""Up, down and what survives them, each test with a cloud of its own."""
+"""Up, down and what survives them; each test has its own cloud."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def app(monkeypatch, assembly):
-    """Takes the place of the CDK app: the template that it synthesises, and how often it did."""
+    """Stands in for the CDK app: the template that it synthesises, and how often it did."""
 
     class App:
         template = SYNTHESISED
@@ -104,9 +104,9 @@ def test_down_ends_the_cloud_and_keeps_its_data_until_wiped(home):
     assert again.endpoint == endpoint
     assert [bucket["Name"] for bucket in again.session().client("s3").list_buckets()["Buckets"]] == ["kept"]
 
-    (home.root / "somebody's").touch()
+    (home.root / "another file").touch()
     cloud.down(PROJECT, wipe=True)
-    assert [path.name for path in home.root.iterdir()] == ["somebody's"]
+    assert [path.name for path in home.root.iterdir()] == ["another file"]
 
 
 def test_down_of_a_cloud_that_never_was(home):
@@ -185,7 +185,7 @@ def test_a_tethered_cloud_goes_down_with_its_starter(home, until):
 
 def test_the_session_ignores_the_caller_s_aws_settings(home, monkeypatch):
     for name, value in {
-        "AWS_PROFILE": "nobody",
+        "AWS_PROFILE": "absent",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_ACCESS_KEY_ID": "theirs",
         "AWS_DEFAULT_REGION": "eu-west-1",

@@ -1,4 +1,4 @@
-"""What the door lets pass: what its key or a session has really signed, now, from no web page; and nothing else."""
+"""The door lets pass what its key or a session has signed, now, and not from a web page, and nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/reader"
 
 
 class Behind:
-    """Takes the place of the emulator, and keeps what reached it."""
+    """Stands in for the emulator, and keeps the requests that reach it."""
 
     def __init__(self):
         self.bodies = []
@@ -66,7 +66,7 @@ def signed(
     expires=60,
     **headers,
 ):
-    """A request that botocore has signed, as (method, target, headers, body)."""
+    """Return a request signed by botocore, as (method, target, headers, body)."""
     in_query = auth in (SigV4QueryAuth, S3SigV4QueryAuth, HmacV1QueryAuth)
     request = AWSRequest(method, f"http://{HOME}{path}", data=b"" if in_query else body, headers=headers)
     extra = {"expires": expires} if auth in (SigV4QueryAuth, S3SigV4QueryAuth) else {}
@@ -81,7 +81,7 @@ def signed(
 
 
 def sent(door, method, target, headers, body=b""):
-    """The status, headers and body of the door's answer; header values may be lists."""
+    """Return status, headers and body of the door's answer; header values may be lists."""
     path, _, query = target.partition("?")
     lines = [
         (name.lower().encode(), one if isinstance(one, bytes) else one.encode())
@@ -142,7 +142,7 @@ PASSING = {
     "PUT by a URL": lambda: signed("PUT", body=b"by a URL", auth=S3SigV4QueryAuth),
     "GET STS by a URL": lambda: signed("GET", "/?Action=GetCallerIdentity", auth=SigV4QueryAuth, service="sts"),
 }
-"""Signed when they are sent: a signature is good for five minutes, and a whole suite takes longer."""
+"""Signed when they are sent: a signature is valid for five minutes, and the whole suite takes longer."""
 
 
 @pytest.mark.parametrize("name", PASSING)
@@ -228,7 +228,7 @@ def test_localhost_is_a_name_of_this_server(door):
 
 
 def paths_of_the_emulator():
-    """Every path that the emulator's own program names as text."""
+    """Return every path that the emulator's source contains as text."""
     source = (Path(ministack.__file__).parent / "app.py").read_text()
     return sorted(set(re.findall(r'"(/[a-zA-Z0-9_.\-/]*)"', source)))
 

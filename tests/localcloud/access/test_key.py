@@ -1,4 +1,4 @@
-"""The key of a home and the rights on its files: the owner's alone, also when the folder was there before."""
+"""The key of a home and the permissions of its files: only the owner's, even if the folder existed before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CDK app is run as the CDK command line would run it; here an app of a few lines stands in for it."""
+"""The CDK app is run as the CDK command line runs it; here the app has a few lines."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ KEY = ("Test", "Things", "of=one")
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that a test sets; the emulator's metrics are empty at first and afterwards."""
+    """A clock that a test sets; the emulator's metrics are empty before and after."""
 
     class Clock:
         now = time.time()

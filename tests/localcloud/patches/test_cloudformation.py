@@ -1,4 +1,4 @@
-"""What CloudFormation has created is as the template says."""
+"""CloudFormation creates what the template says."""
 
 from __future__ import annotations
 

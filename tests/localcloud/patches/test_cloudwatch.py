@@ -31,7 +31,7 @@ def test_the_state_follows_from_every_period(values, more, state):
 
 @pytest.fixture
 def alarm(client, name):
-    """Make an alarm on the test's metric with a dimension; return a question for its state."""
+    """Make an alarm on the test's metric with a dimension; return a function that returns its state."""
 
     def make(suffix, dimension, **more):
         settings = {
@@ -58,11 +58,11 @@ def put(client, name, dimension, value):
     )
 
 
-def test_an_alarm_rings_for_its_own_dimensions_tells_once_and_ends_when_its_period_is_over(
+def test_an_alarm_rings_for_its_own_dimensions_notifies_once_and_ends_when_its_period_is_over(
     client, name, alarm, queue, received, until
 ):
-    anybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
-    url, arn = queue(Policy=json.dumps({"Version": "2012-10-17", "Statement": [anybody]}))
+    everyone = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+    url, arn = queue(Policy=json.dumps({"Version": "2012-10-17", "Statement": [everyone]}))
     topic = client("sns").create_topic(Name=name)["TopicArn"]
     client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     one, other = alarm("-one", "one", AlarmActions=[topic]), alarm("-other", "other", AlarmActions=[topic])
@@ -72,8 +72,8 @@ def test_an_alarm_rings_for_its_own_dimensions_tells_once_and_ends_when_its_peri
     put(client, name, "one", 1)
     assert other()["StateValue"] == "OK"
     until(lambda: one()["StateValue"] == "OK")
-    (told,) = received(url)
-    message = json.loads(told["Message"])
+    (notice,) = received(url)
+    message = json.loads(notice["Message"])
     assert (message["AlarmName"], message["NewStateValue"]) == (f"{name}-one", "ALARM")
     assert message["Trigger"]["Dimensions"] == [{"Name": "of", "Value": "one"}]
 

@@ -1,4 +1,4 @@
-"""Queries answer as before, with expressions that are parsed once."""
+"""Queries return the same with expressions that are parsed once."""
 
 from __future__ import annotations
 

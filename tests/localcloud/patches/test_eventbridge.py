@@ -1,4 +1,4 @@
-"""EventBridge's targets: who may be sent to, and what becomes of what cannot be delivered."""
+"""EventBridge's targets: which may receive events, and where undeliverable events go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CopyObject's checksum, versions on disk, and what events say of objects."""
+"""CopyObject's checksum, versions on disk, and the version ids in events."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_version_stays_readable(client, versioned):
 
 @pytest.fixture
 def watched(client, versioned, queue, name):
-    """The URL of a queue that gets the bucket's events by way of EventBridge."""
+    """The URL of a queue that gets the bucket's events through EventBridge."""
     url, arn = queue()
     rule = client("events").put_rule(
         Name=name, EventPattern=json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [versioned]}}})
@@ -97,7 +97,7 @@ def test_an_event_names_the_raw_key_and_the_version(client, versioned, watched, 
 
 
 def test_loopback_counts_as_secure_transport(client, bucket, function, invoke):
-    """A bucket policy that denies plain HTTP, as `enforce_ssl` writes it, does not lock everybody out."""
+    """A bucket policy that denies plain HTTP, as `enforce_ssl` writes it, does not lock every caller out."""
     deny = {
         "Effect": "Deny",
         "Principal": "*",

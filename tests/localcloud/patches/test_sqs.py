@@ -1,4 +1,4 @@
-"""What queues and the functions that read them do: batches, windows, order, partial failures, dead letters, redrive."""
+"""Queues and the functions that read them: batches, windows, order, partial failures, dead letters, redrive."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ ENTRY = {"Id": "a", "ReceiptHandle": "handle"}
     ids=["expire", "sweep", "delete-for-mapping", "delete", "delete-batch"],
 )
 def test_a_message_that_arrives_during_a_removal_stays(module, monkeypatch, removal):
-    """The emulator's threads append to the list that they have found: it must still be the queue's list afterwards."""
+    """The emulator's threads append to the list that they found: it must still be the queue's list afterwards."""
     sqs = module("services.sqs")
     monkeypatch.setattr(sqs, "_HANDLERS", dict(sqs._HANDLERS))
     install_removals()
@@ -139,7 +139,7 @@ def test_a_message_that_arrives_during_a_removal_stays(module, monkeypatch, remo
     assert sqs._get_q()["messages"] == [late]
 
 
-def test_a_receipt_that_is_none_deletes_nothing(client, queue, received):
+def test_an_invalid_receipt_deletes_nothing(client, queue, received):
     url, _arn = queue()
     send(client, url, '"kept"')
     sqs = client("sqs")

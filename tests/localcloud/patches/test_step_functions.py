@@ -22,7 +22,7 @@ def test_the_pause_before_each_try(retrier, delays):
 
 @pytest.fixture
 def states(module, monkeypatch):
-    """The emulator's interpreter with the mend, and the pauses that it made."""
+    """The emulator's interpreter with the patch, and the pauses that it made."""
     states = module("services.stepfunctions")
     pauses = []
     monkeypatch.setattr(states, "_scaled_sleep", pauses.append)

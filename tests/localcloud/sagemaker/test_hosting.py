@@ -35,10 +35,10 @@ def store():
 
 @pytest.fixture
 def machine(tmp_path):
-    """Surroundings where no emulator listens yet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """A machine on which no emulator listens yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     return Machine(endpoint=f"http://127.0.0.1:{port}", scratch=tmp_path, ping_seconds=1, project=PROJECT)
 
 
@@ -54,7 +54,7 @@ def endpoints(store, machine):
 
 @pytest.fixture
 def containers(monkeypatch):
-    """Take the place of containers: each is a name in this list, as long as it runs."""
+    """Replace containers: each is a name in this list while it runs."""
     running = []
 
     @contextlib.contextmanager

@@ -91,7 +91,7 @@ def test_a_refusal_of_the_container_is_a_model_error(serving, model_error, statu
     assert response["LogStreamArn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{GROUP}/{name}"
 
 
-def test_a_dead_container_answers_nobody_and_keeps_nobody_waiting(serving, model_error):
+def test_a_dead_container_answers_no_caller_and_keeps_none_waiting(serving, model_error):
     serving()
     began = time.monotonic()
     for body in (b"die", b"x"):
@@ -160,7 +160,7 @@ def test_a_body_that_names_another_action_is_an_invocation_all_the_same(serving,
 
 
 class Serving:
-    """Takes the place of all endpoints: one variant, and a container that answers with `post`."""
+    """Stands in for all endpoints: one variant, and a container that answers with `post`."""
 
     def __init__(self, post, **variant):
         self._variant = {"VariantName": "main", **variant}
