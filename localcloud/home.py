@@ -77,8 +77,11 @@ class Home:
     def create(self) -> Home:
         """Create the folder, or make it private to its owner, and return the home.
 
-        Raise CloudError if another user owns it. Uploads may be patients' images, rows name them, and the key opens
-        everything. Files that were readable by others become private; a key that was readable is replaced.
+        Raise CloudError if another user owns it, or if it holds other files and no cloud: a start would empty one
+        folder in it, a wipe more, and all of it would become private.
+
+        Uploads may be patients' images, rows name them, and the key opens everything. Files that were readable by
+        others become private; a key that was readable is replaced.
         """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = self.root.stat()
@@ -87,12 +90,24 @@ class Home:
                 f"{self.root} belongs to another user (uid {found.st_uid}). "
                 f"Set {self.project.variable('HOME')} to a folder of yours."
             )
+        self.check_ours()
         if found.st_mode & _OTHERS:
             self.root.chmod(0o700)
             if any(path.exists() and path.stat().st_mode & _OTHERS for path in (self.key_file, self.aws_config)):
                 self.key_file.unlink(missing_ok=True)  # other users may know this key; the next start makes a new one
             _make_private(self.root)
         return self
+
+    def check_ours(self) -> None:
+        """Raise CloudError for a folder that holds other files, apart from hidden ones, and no cloud."""
+        marks = (self.up_lock, self.launcher_lock, self.key_file, self.state_file, self.aws_config)
+        if not self.root.is_dir() or any(mark.exists() for mark in marks):
+            return
+        if not all(path.name.startswith(".") or path.name == "lost+found" for path in self.root.iterdir()):
+            raise CloudError(
+                f"{self.root} holds other files, and no local cloud. "
+                f"Set {self.project.variable('HOME')} to a new or an empty folder."
+            )
 
 
 def open_private(path: Path, mode: str) -> IO[Any]:

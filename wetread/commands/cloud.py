@@ -26,7 +26,9 @@ def down(*, wipe: bool) -> None:
     running = cloud.current(PROJECT)
     note(f"local cloud at {running.endpoint}" if running else "The local cloud does not run.")
     if wipe:
-        shutil.rmtree(home_of(PROJECT).root / demo.FOLDER, ignore_errors=True)
+        home = home_of(PROJECT)
+        home.check_ours()
+        shutil.rmtree(home.root / demo.FOLDER, ignore_errors=True)
     cloud.down(PROJECT, wipe=wipe)
     if wipe:
         note("Everything that it held is deleted.")
