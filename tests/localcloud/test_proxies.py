@@ -15,6 +15,7 @@ from localcloud.home import Home
 from localcloud.host.launcher import _configure_emulator
 from localcloud.host.session import LocalSession, write_aws_config
 from localcloud.options import Options
+from wetread.project import PROJECT
 
 NOBODY = "http://127.0.0.1:1"  # nothing listens there
 
@@ -44,7 +45,7 @@ def asked(monkeypatch):
 
 @pytest.mark.parametrize("config", [{}, {"config": Config(retries={"mode": "standard", "max_attempts": 1})}])
 def test_a_client_of_the_local_cloud_uses_no_proxy(tmp_path, asked, config) -> None:
-    home = Home(tmp_path / "home").create()
+    home = Home(tmp_path / "home", PROJECT).create()
     key = ensure_key(home)
     write_aws_config(NOBODY, home, key)
     session = LocalSession(NOBODY, home, key)
@@ -54,7 +55,7 @@ def test_a_client_of_the_local_cloud_uses_no_proxy(tmp_path, asked, config) -> N
 
 
 def test_the_launcher_s_own_clients_use_no_proxy(tmp_path, asked) -> None:
-    home = Home(tmp_path / "home").create()
+    home = Home(tmp_path / "home", PROJECT).create()
     with mock.patch.dict(os.environ):
         assert get_environ_proxies(NOBODY)
         _configure_emulator(home, Options(), ensure_key(home))
