@@ -15,7 +15,7 @@ from localcloud.home import Home
 from localcloud.host.launcher import _configure_emulator
 from localcloud.host.session import LocalSession, write_aws_config
 from localcloud.options import Options
-from wetread.project import PROJECT
+from tests.localcloud.example import PROJECT
 
 NOBODY = "http://127.0.0.1:1"  # nothing listens there
 
