@@ -30,7 +30,7 @@ LABELS = ("normal", "cap", "covid")
 WEIGHTS = b"weights"
 CALLER = "arn:aws:sts::111111111111:assumed-role/Promote/function"
 # As the product's default: the public sample is JPEG Lossless.
-ADMITTED = relabelled(SERVED, transfer_syntax_uids=SERVED.transfer_syntax_uids | {"1.2.840.10008.1.2.4.70"})
+ADMITTED = relabelled(SERVED, transfer_syntax_uids=(*SERVED.transfer_syntax_uids, "1.2.840.10008.1.2.4.70"))
 THRESHOLDS = Thresholds(
     min_balanced_accuracy=0.7,
     min_sensitivity=0.6,
