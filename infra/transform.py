@@ -82,12 +82,13 @@ class Transform(Construct):
         self._start_sweep_every_minute()
 
     def grant_start_jobs(self, grantee: iam.IGrantable) -> None:
-        """Let the grantee create, tag and describe the service's own transform jobs.
+        """Let the grantee create, tag and describe the service's own transform jobs, and compare their Model.
 
         PassRole is not needed: the Model has the role.
         """
         models = arn_of(self, "sagemaker", "model", f"{self._prefix}-*")
-        allow(grantee, "sagemaker:CreateTransformJob", on=[models], because="Every promotion creates another Model.")
+        verbs = ("sagemaker:CreateTransformJob", "sagemaker:DescribeModel")
+        allow(grantee, *verbs, on=[models], because="Every promotion makes another Model.")
         self._allow_jobs(grantee, "CreateTransformJob", "AddTags", "DescribeTransformJob")
 
     def grant_describe_jobs(self, grantee: iam.IGrantable) -> None:

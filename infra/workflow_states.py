@@ -13,7 +13,7 @@ from constructs import Construct
 
 from functions.names import AUDIT, EVALUATION, REPORT, RUN_ID_DIGITS
 from infra.function import Function
-from infra.job_requests import JobRequests, jsonata
+from infra.job_requests import DIGEST, JobRequests, jsonata
 
 RUN = f"$substring($hash($states.context.Execution.Name, 'SHA-256'), 0, {RUN_ID_DIGITS})"
 ANSWER = "$states.result.Payload"  # what a function returned
@@ -226,6 +226,11 @@ _TRAINED = {
     "training": {
         "TrainingJobName": jsonata("$states.result.TrainingJobName"),
         "ModelArtifactUri": jsonata("$states.result.ModelArtifacts.S3ModelArtifacts"),
+        # The job's own word, too; undefined, and so the end of the run, where it said nothing.
+        "Digest": jsonata(
+            f"$join($states.result.FinalMetricDataList[$contains(MetricName, '{DIGEST}')]"
+            "^(MetricName).$string(Value), '-')"
+        ),
     }
 }
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from functions.aws.keys import Keys
-from functions.domain import layout
+from functions.aws.patients import Patients
+from functions.domain import instance, layout
 from functions.domain.errors import MalformedDocument
 from functions.domain.row import Row, Status
 from functions.domain.snapshot import parse
@@ -761,6 +762,24 @@ def test_a_study_is_asked_for_as_the_file_says_it_also_where_ingest_maps_it(aske
     clinic.take("b.dcm", StudyInstanceUID=OTHERS)
     clinic.erase(Study(asked, clinic.patients))
     assert [row.key for row in clinic.world.rows() if row.key] == ["b.dcm"]
+
+
+@pytest.mark.parametrize("by", ["the file", "its row", "its older row"])
+def test_a_study_that_ingest_maps_is_erased_by_the_file_with_its_rows_from_before_it_was_keyed(by: str) -> None:
+    clinic = Clinic()
+    body = ct(StudyInstanceUID="1.33333").replace(b"1.33333", b"0047.11")
+    new = clinic.world.intake.take(clinic.world.upload("new.dcm", body))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Patients, "uuid_of", staticmethod(instance._uuid_of))
+        old = clinic.world.intake.take(clinic.world.upload("old.dcm", body))
+    assert new.study_instance_uid != old.study_instance_uid
+    unread = ct(StudyInstanceUID="1.33333", PixelData=None).replace(b"1.33333", b"0047.11")
+    old_refused(clinic, "refused.dcm", unread)
+    asked = {"the file": "0047.11", "its row": new.study_instance_uid, "its older row": old.study_instance_uid}[by]
+    assert asked
+    clinic.erase(Study(asked, clinic.patients))
+    left = {"the file": set(), "its row": {"old.dcm"}, "its older row": {"new.dcm"}}[by]
+    assert {row.key for row in clinic.world.rows() if row.key} == left
 
 
 def test_a_key_that_only_begins_like_theirs_is_another_object() -> None:
