@@ -19,7 +19,7 @@ _FIFO_BATCH = 10
 
 
 def install(concurrency: int) -> None:
-    """Install all of them."""
+    """Install the patches of this service."""
     install_removals()
     install_redrive()
     install_mappings(concurrency)
@@ -199,7 +199,7 @@ def _list_moves(data: dict[str, Any], _queue_url: str) -> dict[str, Any]:
     return {"Results": newest_first[: int(data.get("MaxResults", 1))]}
 
 
-class Alarm:
+class WakeUp:
     """Calls `ring` at the earliest of the requested times, without polling."""
 
     def __init__(self, ring: Callable[[], None]):
@@ -245,7 +245,7 @@ def install_mappings(concurrency: int) -> None:
 
 def _receive(_original: Callable[..., Any]) -> Callable[..., Any]:
     sqs = emulator("services.sqs")
-    alarm = Alarm(sqs.esm_wake.set)
+    wake_up = WakeUp(sqs.esm_wake.set)
 
     def receive_messages_for_esm(queue_url: str, max_number: int) -> list[dict[str, Any]]:
         with sqs._queues_lock:
@@ -255,7 +255,7 @@ def _receive(_original: Callable[..., Any]) -> Callable[..., Any]:
             size = min(max_number, _FIFO_BATCH) if queue["is_fifo"] else max_number
             due = _due(queue["messages"], size, _window(queue))
             if due > time.time():
-                alarm.at(due)
+                wake_up.at(due)
                 return []
             messages: list[dict[str, Any]] = sqs._collect_msgs(
                 queue, size, int(queue["attributes"].get("VisibilityTimeout", "30"))
