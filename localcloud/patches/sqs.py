@@ -200,16 +200,16 @@ def _list_moves(data: dict[str, Any], _queue_url: str) -> dict[str, Any]:
 
 
 class WakeUp:
-    """Calls `ring` at the earliest of the requested times, without polling."""
+    """Calls `wake` at the earliest of the requested times, without polling."""
 
-    def __init__(self, ring: Callable[[], None]):
-        self._ring = ring
+    def __init__(self, wake: Callable[[], None]):
+        self._wake = wake
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._when = float("inf")
 
     def at(self, when: float) -> None:
-        """Ring at the epoch second `when`, unless an earlier time is set."""
+        """Wake at the epoch second `when`, unless an earlier time is set."""
         with self._lock:
             if when >= self._when:
                 return
@@ -223,7 +223,7 @@ class WakeUp:
     def _fire(self) -> None:
         with self._lock:
             self._when = float("inf")
-        self._ring()
+        self._wake()
 
 
 def install_mappings(concurrency: int) -> None:
