@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from functions.domain import layout
+from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES
 from tests.instruments import VARIABLE, iam_recorder, loaded_with
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,8 +34,8 @@ OF_TEST = "/test"
 OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
 CONDITIONS = ("s3:prefix", "iam:passedtoservice")
 PREFIXES = (
-    *(layout.INSTANCES, layout.BATCHES, layout.OUTPUTS, layout.PREDICTIONS),
-    *(layout.ARTIFACTS, layout.COHORTS, layout.SLICES, layout.RUNS),
+    *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
+    *(ARTIFACTS, COHORTS, SLICES, RUNS),
 )
 
 

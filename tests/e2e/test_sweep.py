@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from functions.aws.champion import Withdrawal
-from functions.aws.index import IndexName
 from functions.domain.row import Status, timestamp
+from functions.names import IndexName
 from tests.e2e.conftest import Service, running
 from tests.e2e.controls import configure, function
 from tests.instruments import VARIABLE, loaded_with

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from functions.aws.index import IndexName
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
+from functions.names import COHORTS, IndexName
 from localcloud import cloud
 from tests.e2e.clinic import Clinic
 from tests.e2e.conftest import Service
@@ -69,7 +69,7 @@ def noisy(clinic: Clinic, cohort: str, folder: Path) -> str:
     for entry in entries:
         entry["content"]["label"] = lots.setdefault(entry["studyId"], draw.choice(LABELS))
     bucket = clinic.service.connection.deployment.training_bucket_name
-    key = f"{layout.COHORTS}good/noisy.json"
+    key = f"{COHORTS}good/noisy.json"
     clinic.service.connection.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entries).encode())
     return f"s3://{bucket}/{key}"
 

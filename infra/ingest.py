@@ -1,25 +1,25 @@
-"""The way in: every object that lands in the uploads bucket reaches the function ``ingest``.
+"""Route every new object of the uploads bucket to the function ``ingest``.
 
-**What a batch of the worst objects takes.** Lambda gives CPU by memory, one vCPU with VCPU_MEMORY. The dearest header
-that is known makes ingest read twice, 8 MiB in all, and step over as many elements each time as a header may have:
+**What a batch of the worst objects takes.** Lambda gives CPU in proportion to memory, one vCPU with VCPU_MEMORY. The
+most expensive header known makes ingest read twice, 8 MiB in all, and walk the maximum number of elements each time:
 WORST_CPU_SECONDS of one core of the machine that it was measured on. A batch of them, on the function's share, takes
 
     BATCH_SIZE * WORST_CPU_SECONDS / (MEMORY / VCPU_MEMORY)  =  10 * 0.3 s / 0.58  =  5.2 s  of TIMEOUT's 20 s,
 
 which leaves more than twice that for a slower core. The object that needs most memory is a deflated one: 8 MiB read,
-8 MiB inflated. WORKERS of them at once, over what the function holds at its start, take
+8 MiB inflated. WORKERS of them at once, on top of the function's memory at its start, take
 
     START_MIB + WORKERS * WORST_MIB  =  130 + 10 * 20  =  330 MiB  of MEMORY's 1,024.
 
-What an invocation costs is memory times time: with more CPU it is over sooner, so that 1,024 MB for ten uploads cost
-no more than 512 MB for fifty did (`benchmarks.control_plane`).
+An invocation costs memory times time. More CPU ends it sooner, so 1,024 MB for ten uploads cost no more than 512 MB
+for fifty (`benchmarks.control_plane`).
 
-**When an upload has a row.** A batch that is not answered for, because the function was killed, comes again after
+**When an upload has a row.** A batch without an answer, because the function was killed, comes again after
 VISIBILITY_FACTOR * TIMEOUT = 120 s, each message alone. After MOST_TRIES tries that were cut off the next one refuses
 the object unread: (1 + MOST_TRIES) * 120 s + 20 s = 500 s after the first try, which is within ROW_WITHIN. AWS's own
-trouble counts as no such try: it is tried again every 120 s, for RETRIES of them, and then is a dead letter.
+trouble is not counted: the message is tried every 120 s, RETRIES times, and then becomes a dead letter.
 
-tests/infra/test_intake.py computes all of this again from the template; `assurance.fuzz.worst` measures what one
+tests/infra/test_ingest.py checks this against the template; `assurance.fuzz.worst` measures what one
 object takes.
 """
 
@@ -37,10 +37,10 @@ from infra.function import Function, FunctionDefaults
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
-VCPU_MEMORY = 1769  # MB, with which Lambda gives one vCPU
-WORST_CPU_SECONDS = 0.3  # to read the dearest header, seen 2026-11-28: 0.21 s, and the bodies of two reads
-WORST_MIB = 20  # of one such object at once, seen 2026-11-28: 17 MiB
-START_MIB = 130  # of the function before its first object, seen 2026-11-28: 119 MiB
+VCPU_MEMORY = 1769  # MB that come with one vCPU
+WORST_CPU_SECONDS = 0.3  # for the most expensive header; measured 2026-11-28: 0.21 s, and the bodies of two reads
+WORST_MIB = 20  # for one object; measured 2026-11-28: 17 MiB
+START_MIB = 130  # of the function before its first object; measured 2026-11-28: 119 MiB
 BATCH_SIZE = 10
 MEMORY = 1024
 TIMEOUT = Duration.seconds(20)
@@ -48,8 +48,8 @@ ROW_WITHIN = Duration.minutes(10)
 RETRIES = 50  # 100 minutes of AWS's trouble
 
 
-class Intake(Construct):
-    """ "Object Created" -> rule -> queue -> ``ingest``; and ``patient_key``, which turns a patient into a hash."""
+class Ingest(Construct):
+    """ "Object Created" -> rule -> ``queue`` -> ``function``; and ``patient_key``, which hashes patients."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Intake(Construct):
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
             removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
         )
-        self.ingest = Function(
+        self.function = Function(
             self,
             "Ingest",
             module="ingest",
@@ -81,11 +81,7 @@ class Intake(Construct):
                 tick_queue_url=tick.queue_url,
                 tick_window_seconds=config.tick_window_seconds,
                 patient_key_id=self.patient_key.key_id,
-                sop_class_uids=config.sop_class_uids,
-                modalities=config.modalities,
-                transfer_syntax_uids=config.transfer_syntax_uids,
-                max_object_bytes=config.max_object_bytes,
-                conformance=config.conformance,
+                served=config.served,
                 results_kept_days=config.results_kept_days,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
                 data_key_arn=storage.key.key_arn,
@@ -102,8 +98,8 @@ class Intake(Construct):
             protect=config.protect_data,
             retry_alone=RETRIES,
         )
-        # A bound, so that a burst of uploads leaves room in the account for the functions that make jobs of them.
-        self.queue.feed(self.ingest, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
+        # Bounded, so that a burst of uploads leaves concurrency in the account for the functions that start jobs.
+        self.queue.feed(self.function, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
         created = events.Rule(
             self,
             "ObjectCreated",
@@ -114,4 +110,4 @@ class Intake(Construct):
                 detail={"bucket": {"name": [storage.uploads.bucket_name]}},
             ),
         )
-        self.queue.hear(created)
+        self.queue.receive_events_of(created)

@@ -4,7 +4,7 @@ from typing import Any
 
 from functions import ingest
 from functions.flow.intake import MOST_TRIES
-from infra import intake
+from infra import ingest as deployed
 from tests.infra.conftest import text
 
 
@@ -30,7 +30,7 @@ def test_eventbridge_may_send_to_the_queue_for_its_rule_only(default: Any) -> No
 
 def test_ingest_takes_uploads_by_ten_and_retries_each_alone(default: Any) -> None:
     first, retry = (_mapping_of(default, f"Intake{name}") for name in ("UploadsQueue", "RetryQueue"))
-    assert (first["BatchSize"], first["MaximumBatchingWindowInSeconds"]) == (intake.BATCH_SIZE, 1)
+    assert (first["BatchSize"], first["MaximumBatchingWindowInSeconds"]) == (deployed.BATCH_SIZE, 1)
     assert (retry["BatchSize"], "MaximumBatchingWindowInSeconds" in retry) == (1, False)
 
 
@@ -40,26 +40,26 @@ def test_what_was_not_answered_for_is_retried_alone_and_ends_as_a_dead_letter(de
         return text(policy["deadLetterTargetArn"]), policy["maxReceiveCount"]
 
     assert after("IntakeUploadsQueue") == ("<IntakeRetryQueue>", 1)
-    assert after("IntakeRetryQueue") == ("<IntakeUploadsDeadLetters>", intake.RETRIES)
-    assert intake.RETRIES > MOST_TRIES + 1, "AWS's trouble must not use up what an object may use"
+    assert after("IntakeRetryQueue") == ("<IntakeUploadsDeadLetters>", deployed.RETRIES)
+    assert deployed.RETRIES > MOST_TRIES + 1, "AWS's trouble must not use up what an object may use"
 
 
 def test_a_batch_of_the_worst_objects_fits_ingest_s_time_twice(default: Any) -> None:
     function = default.named("AWS::Lambda::Function", "IntakeIngest")
-    share = min(1.0, function["MemorySize"] / intake.VCPU_MEMORY)
+    share = min(1.0, function["MemorySize"] / deployed.VCPU_MEMORY)
     batch = _mapping_of(default, "IntakeUploadsQueue")["BatchSize"]
-    assert 2 * batch * intake.WORST_CPU_SECONDS / share <= function["Timeout"]
+    assert 2 * batch * deployed.WORST_CPU_SECONDS / share <= function["Timeout"]
 
 
 def test_the_worst_objects_at_once_fit_ingest_s_memory_twice(default: Any) -> None:
     function = default.named("AWS::Lambda::Function", "IntakeIngest")
-    assert function["MemorySize"] >= 2 * (intake.START_MIB + ingest.WORKERS * intake.WORST_MIB)
+    assert function["MemorySize"] >= 2 * (deployed.START_MIB + ingest.WORKERS * deployed.WORST_MIB)
 
 
 def test_the_last_object_is_begun_only_while_all_that_run_can_end_in_time(default: Any) -> None:
     function = default.named("AWS::Lambda::Function", "IntakeIngest")
-    share = min(1.0, function["MemorySize"] / intake.VCPU_MEMORY)
-    assert ingest.WORKERS * intake.WORST_CPU_SECONDS / share <= ingest.SECONDS_NEEDED < function["Timeout"]
+    share = min(1.0, function["MemorySize"] / deployed.VCPU_MEMORY)
+    assert ingest.WORKERS * deployed.WORST_CPU_SECONDS / share <= ingest.SECONDS_NEEDED < function["Timeout"]
 
 
 def test_an_upload_that_kills_every_function_that_reads_it_has_a_row_within_ten_minutes(default: Any) -> None:
@@ -69,12 +69,12 @@ def test_an_upload_that_kills_every_function_that_reads_it_has_a_row_within_ten_
         for name in ("UploadsQueue", "RetryQueue")
     ]
     # The first try in a batch, then MOST_TRIES alone that are counted, then the one that refuses it unread.
-    assert hidden[0] + MOST_TRIES * hidden[1] + timeout <= intake.ROW_WITHIN.to_seconds()
+    assert hidden[0] + MOST_TRIES * hidden[1] + timeout <= deployed.ROW_WITHIN.to_seconds()
 
 
 def test_a_person_hears_of_an_upload_that_is_held_up_within_ten_minutes(default: Any) -> None:
     hidden = default.named("AWS::SQS::Queue", "IntakeRetryQueue")["VisibilityTimeout"]
-    assert (ingest.HELD_UP - 1) * hidden <= intake.ROW_WITHIN.to_seconds()
+    assert (ingest.HELD_UP - 1) * hidden <= deployed.ROW_WITHIN.to_seconds()
 
 
 def test_the_patient_key_makes_hashes_and_nothing_else(default: Any) -> None:
