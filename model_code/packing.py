@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 import struct
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -52,8 +53,13 @@ PACKED_MODULES = (
 # DenseNet121 is 28 MB; these leave room for other people's models and none for a bomb.
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
-MAX_READ_BYTES = 4 * 1024**2
+MAX_READ_BYTES = 4 * 1024**2  # members are read in smaller pieces than this
+# tarfile reads a header whole, however long it says it is, looks through it in time with the square of its length
+# (before Python 3.12.6), and keeps all of a sparse member's map before it can be asked whether the member is sparse.
+MAX_HEADER_BYTES = 4096
+MAX_HEADERS_BYTES = 4 * 1024**2  # of all members
 MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer part of one
+MAX_TIME = 2**40  # seconds before or after 1970; what is far greater, or no number, no system takes as a file's time
 # What tarfile, gzip and zlib raise, here and there, for bytes that no archiver writes.
 DAMAGED = (
     *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
@@ -109,8 +115,9 @@ def unpack(archive: Path, destination: Path) -> None:
     bytes.
     """
     try:
-        with gzip.GzipFile(archive) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
+        with gzip.GzipFile(archive) as inflated, tarfile.open(fileobj=(file := _Frugal(inflated)), mode="r:") as tar:
             members = _checked(archive.name, tar)
+            file.headers_are_read()
             for member in members:
                 tar.extract(member, destination, filter="data")
     except DAMAGED as error:
@@ -119,16 +126,22 @@ def unpack(archive: Path, destination: Path) -> None:
 
 
 class _Frugal(io.RawIOBase):
-    """A stream of which nobody reads much at once: tarfile reads headers whole, however long they say they are."""
+    """A stream of which nobody reads much at once, nor many headers."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
+        self._most_at_once, self._left = MAX_HEADER_BYTES, MAX_HEADERS_BYTES
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read, unless it is more than any header has and any copying takes."""
-        if not 0 <= size <= MAX_READ_BYTES:
+        """Read, unless it is more than any header has, or than any copying takes."""
+        if not 0 <= size <= min(self._most_at_once, self._left):
             raise ArtifactError("The model.tar.gz has a header that is no header.")
+        self._left -= size
         return self._stream.read(size)
+
+    def headers_are_read(self) -> None:
+        """From here on members are read."""
+        self._most_at_once, self._left = MAX_READ_BYTES, sys.maxsize
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to another place, as tarfile does."""
@@ -147,6 +160,8 @@ def _checked(name: str, members: Iterable[tarfile.TarInfo]) -> list[tarfile.TarI
     for member in members:
         if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
             raise ArtifactError(f"{name} holds {member.name[:MAX_NAME_BYTES]!r}, a name that no file should have.")
+        if (member.isreg() and member.name.endswith("/.")) or not abs(member.mtime) <= MAX_TIME:
+            raise ArtifactError(f"{name} holds {member.name!r}, a file of a name or a time that none can have.")
         path = Path(member.name)
         total += member.size
         if member.issparse() or not (member.isreg() or member.isdir()):
