@@ -292,6 +292,21 @@ def test_pixel_data_of_two_frames_or_larger_pixels_is_not_read_as_one_frame(
     assert refused(body).code == InstanceCode.UNDECODABLE_PIXEL_DATA
 
 
+@pytest.mark.parametrize(("rows", "is_read"), [(12, True), (11, True), (6, False), (1, False)])
+def test_a_run_length_encoded_frame_of_twice_the_rows_is_not_read_as_one(
+    make_slice: MakeSlice, rows: int, is_read: bool
+) -> None:
+    stored = np.arange(96, dtype=np.uint16).reshape(12, 8)
+    body = make_slice(stored, syntax=uid.RLELossless).replace(
+        struct.pack("<HH2sHH", 0x28, 0x10, b"US", 2, 12), struct.pack("<HH2sHH", 0x28, 0x10, b"US", 2, rows)
+    )
+    if is_read:
+        np.testing.assert_array_equal(hounsfield(body), stored[:rows] - 1024.0)
+    else:
+        error = refused(body)
+        assert (error.code, "two such frames" in error.message) == (InstanceCode.UNDECODABLE_PIXEL_DATA, True)
+
+
 @pytest.mark.parametrize(("shape", "kind", "padding"), [((6, 8), "u2", 94), ((1, 1), "u1", 1), ((3, 5), "u1", 15)])
 def test_padding_behind_the_frame_is_no_second_frame(
     make_slice: MakeSlice, shape: tuple[int, int], kind: str, padding: int
