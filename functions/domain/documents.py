@@ -49,7 +49,7 @@ class Fields:
         value = self._get(name)
         if not _is_count(value):
             raise self.wrong(name, "not a whole number from 0")
-        return value
+        return int(value)
 
     def fraction(self, name: str, low: float = 0.0) -> float:
         """A number from ``low`` to 1."""
