@@ -327,6 +327,44 @@ def test_metadata_that_are_none_are_refused_by_name(tmp_path: Path, metadata: by
         read_artifact(packed(tmp_path / "model.tar.gz", members + END))
 
 
+def described(**changes: object) -> bytes:
+    """An artifact's members, with other names, versions or classes ("labels": channel_def)."""
+    labels = changes.pop("labels", {"0": "a"})
+    document = METADATA | {"network_data_format": {"outputs": {"pred": {"channel_def": labels}}}} | changes
+    return file(b"model.pth", WEIGHTS) + file(b"metadata.json", json.dumps(document).encode()) + file(SCRIPT)
+
+
+SCRIPT = b"code/inference.py"
+LONG = "x" * 65
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": LONG},
+        {"name": ""},
+        {"name": "\ud800"},
+        {"version": LONG},
+        {"labels": {}},
+        {"labels": {"0": "a", "1": "a"}},
+        {"labels": {"0": "a", "1": ""}},
+        {"labels": {"0": "a", "2": "b"}},
+        {"labels": {"0": "a", "1": LONG}},
+        {"labels": {"0": "a", "1": "\udfff"}},
+        {"labels": {str(number): str(number) for number in range(1001)}},
+        {"labels": ["a", "b"]},
+    ],
+)
+def test_what_no_answer_could_repeat_is_not_registered(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidArtifact, match=r"metadata\.json of model\.tar\.gz"):
+        read_artifact(packed(tmp_path / "model.tar.gz", described(**changes) + END))
+
+
+def test_classes_are_in_the_order_of_the_outputs(tmp_path: Path) -> None:
+    path = packed(tmp_path / "model.tar.gz", described(labels={"1": "b", "0": "a"}) + END)
+    assert read_artifact(path).labels == ("a", "b")
+
+
 def read_or_refused(path: Path) -> None:
     try:
         read_artifact(path)
