@@ -9,7 +9,7 @@ from typing import Any
 
 from functions.domain.errors import MalformedDocument
 
-# A document of a thousand classes has some 30,000 values; of more the gate's 512 MB could become full, without a reason.
+# A document of a thousand classes has some 30,000 values; far more would fill the gate's 512 MB, without a reason.
 MOST_BYTES = 8 * 1024**2
 MOST_VALUES = 500_000
 MOST = 2**53  # of a count: what every reader of JSON keeps exactly
