@@ -12,7 +12,7 @@ setup: .venv/.ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wetread needs Python 3.11 or newer; set PYTHON=...")'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r infra/layer.lock
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,sdk]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 	@echo "Ready."
 
@@ -47,11 +47,11 @@ sbom: setup
 
 # Faults on a running local cloud of its own: what was seen, what was lost, and how long it took.
 drill: setup
-	@$(BIN)/python -m benchmarks.drill
+	@$(BIN)/python -m assurance.fault_injection
 
 # The real CDK CLI (from the npm registry) against a local cloud of its own: bootstrap, deploy, diff.
 cdk-local: setup
-	@$(BIN)/python -m wetread.local.cdk
+	@$(BIN)/python -m assurance.cdk_cli
 
 clean:
 	@rm -rf .venv cdk.out build .wetread

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from model_code import allocator
+from model_code.backends import allocator
 from model_code.inference import input_fn, model_fn, output_fn, predict_fn
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from pydicom import uid
 
-from model_code import dicom, gdcm_plugin
-from model_code.decoder_process import SHARED
+from model_code.reading import dicom, gdcm_plugin
+from model_code.reading.decoder_process import SHARED
 from wetread.demo.phantoms import write_cohort
 
 THEIRS = "gdcm"

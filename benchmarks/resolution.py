@@ -23,10 +23,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training import FIGURE, run_module
-from model_code import allocator, network, snapshot
+from model_code import snapshot
+from model_code.backends import allocator, network
 from model_code.evaluation import statistics
-from model_code.evaluation.answering import answer
-from model_code.evaluation.resampling import Figure, figure
+from model_code.evaluation.bootstrap import Figure, figure
+from model_code.evaluation.predictions import answer
 from model_code.inference import Model, model_fn
 from model_code.snapshot import Split
 from tests.snapshots import Labelled, phantom_slices, write_snapshot

@@ -25,8 +25,8 @@ from monai.transforms.utility.array import EnsureChannelFirst, EnsureType
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from model_code import metadata
-from model_code.artifact import METADATA, WEIGHTS
+from model_code.artifacts import metadata
+from model_code.artifacts.artifact import METADATA, WEIGHTS
 
 
 class Files(Dataset[torch.Tensor]):

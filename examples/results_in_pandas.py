@@ -17,7 +17,7 @@ import pandas as pd
 from functions.domain.row import Status
 from wetread.connection import Choice, Connection, connect
 from wetread.formats import since
-from wetread.questions import Question, ask
+from wetread.uploads.queries import Question, ask
 
 MOST = 100_000
 

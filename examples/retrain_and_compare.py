@@ -16,9 +16,9 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 
-from wetread import experiments
 from wetread.connection import Choice, Connection, connect
-from wetread.training_job import follow
+from wetread.training import experiments
+from wetread.training.job import follow
 
 FIGURES = re.compile(r"(\w+)=([-+.\w]+)")
 

@@ -1,6 +1,7 @@
 """The container's commands.
 
 python -m model_code serve           answer predictions over HTTP with the model in /opt/ml/model
+python -m model_code answer FD       the process behind serve that has the model
 python -m model_code train           train on the snapshot of a training job's channels and write /opt/ml/model
 python -m model_code audit           look for what would flatter a model in a processing job's snapshot
 python -m model_code optimise        give a processing job's candidate faster forms, proved on the held-out slices
@@ -22,7 +23,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from model_code import allocator
+from model_code.backends import allocator
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
 
@@ -47,14 +48,18 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
     """Import what the command needs and nothing else: a server would wait for what only training uses."""
     container = Container.from_environment(os.environ)
     if options.command == "serve":
-        from model_code.server import serve
+        from model_code.serving.server import serve
 
         serve(container.model_dir, Binding.from_environment(os.environ))
+    elif options.command == "answer":
+        from model_code.serving.worker import answer
+
+        answer(container.model_dir, options.descriptor)
     elif options.command == "train":
-        from model_code.brought import hand_over
+        from model_code.training.custom_code import hand_over
 
         _told(lambda: hand_over(container, arguments), container.failure)
-        from model_code.train import train
+        from model_code.training.train import train
 
         _told(lambda: train(container), container.failure)
     elif options.command == "audit":
@@ -65,12 +70,15 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from model_code.optimisation.command import optimise
 
         _told(
-            lambda: _say(optimise(container.processing, quantise=not options.fp32_only), container), container.message
+            lambda: _say(
+                optimise(container.processing, trained=options.trained, quantise=not options.fp32_only), container
+            ),
+            container.message,
         )
     elif options.command == "evaluate":
         _told(lambda: _evaluate(container, options), container.message)
     elif options.command == "pack":
-        from model_code.packing import pack
+        from model_code.artifacts.packing import pack
 
         pack(options.folder, options.archive)
     else:
@@ -109,8 +117,8 @@ def _evaluate(container: Container, options: argparse.Namespace) -> None:
 
 
 def _check(archive: Path) -> None:
+    from model_code.artifacts.packing import unpack
     from model_code.inference import model_fn
-    from model_code.packing import unpack
 
     with tempfile.TemporaryDirectory() as folder:
         unpack(archive, Path(folder))
@@ -122,9 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model_code", description="The wetread model container.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer predictions over HTTP")
+    answering = commands.add_parser("answer", help="answer the requests of serve, which starts this")
+    answering.add_argument("descriptor", type=int, help="of the socket by which they come")
     commands.add_parser("train", help="train on the snapshot's slices")
     commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
     optimising = commands.add_parser("optimise", help="give the candidate faster forms that are proved equal")
+    optimising.add_argument("--trained", required=True, help="the digest of the candidate's files, in numbers")
     optimising.add_argument("--fp32-only", action="store_true", help="do not try 8-bit integers")
     measuring = commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
     measuring.add_argument("--candidate-sha256", required=True, help="the digest of the candidate's model.tar.gz")

@@ -16,10 +16,12 @@ from typing import Any
 
 import torch
 
-from model_code import artifact, calibration, decoder_process, loading
-from model_code.dicom import HounsfieldArray, decode, read_instance, sop_instance_uid
+from model_code import calibration
+from model_code.artifacts import artifact, loading
+from model_code.backends.backend import Computation
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
-from model_code.forms import Computation
+from model_code.reading import decoder_process
+from model_code.reading.dicom import HounsfieldArray, decode, read_instance, sop_instance_uid
 from model_code.transforms import Preprocessing
 
 SCHEMA = "prediction/1"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from model_code.dicom import HounsfieldArray
+from model_code.reading.dicom import HounsfieldArray
 
 
 @dataclass(frozen=True, kw_only=True)

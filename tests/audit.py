@@ -54,14 +54,15 @@ ANSWERS = (
         "3.2.6",
         "2026-11-28",
         "No fixed version: upstream took its fix back. GDCM parses no file here: it gets single frames, in a "
-        "process that is bounded to 1 GiB and replaced when it dies (model_code/decoder_process.py).",
+        "process that is bounded to 1 GiB and replaced when it dies (model_code/reading/decoder_process.py).",
         ("CVE-2026-3650",),
     ),
     Answer(
         "pylibjpeg-openjpeg",
         "2.6.0",
         "2026-11-28",
-        "No fixed version. A frame may take 5 s of processor time and 1,024 tiles (model_code/decoder_process.py).",
+        "No fixed version. A frame may take 5 s of processor time and 1,024 tiles "
+        "(model_code/reading/decoder_process.py).",
         ("CVE-2023-39327",),
     ),
     Answer(

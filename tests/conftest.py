@@ -12,9 +12,9 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.training import train
 
 FIRST_PORT = 4570
-LOCAL_CLOUDS = "tests/wetread/local", frozenset({"here", "home"})
+LOCAL_CLOUDS = "tests/localcloud", frozenset({"here", "home"})
 """Where tests start local clouds outside of the end-to-end tests, and by which fixtures."""
-SHARED = ("tests/infra", "tests/model_code", "tests/hostile", "tests/wetread/local/sagemaker", "tests/wetread/local")
+SHARED = ("tests/infra", "tests/model_code", "tests/hostile", "tests/localcloud/sagemaker", "tests/localcloud")
 """Folders whose tests share an expensive fixture: one process runs each."""
 REAL_SLICES = Path(__file__).parents[2] / "shared/data/covid-ct-md-25"
 

@@ -21,10 +21,11 @@ from functions.aws.patients import Patients
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.flow.withdrawing import Withdrawing
+from localcloud import cloud
 from wetread.deployment import Deployment
-from wetread.local import cloud
 from wetread.problems import ConfigProblem
-from wetread.runs import Runs
+from wetread.project import PROJECT
+from wetread.training.runs import Runs
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -182,7 +183,7 @@ def connect(choice: Choice) -> Connection:
 
 
 def _local(choice: Choice) -> Connection:
-    running = cloud.current()
+    running = cloud.current(PROJECT)
     if running is None:
         raise ConfigProblem("The local cloud does not run.", "Start it with `wetread --local up`.")
     return Connection(running.session(), lambda: f"local cloud at {running.endpoint}", choice.stack, local=True)

@@ -23,8 +23,8 @@ import torch
 
 from benchmarks.serving import cost, limit, start, subjects
 from benchmarks.serving.subjects import Subject
-from model_code import allocator, gpu
-from model_code.artifact import METADATA
+from model_code.artifacts.artifact import METADATA
+from model_code.backends import allocator, gpu
 from tests.torchserve import Unavailable
 from tests.training import optimise, train
 from wetread.demo.phantoms import write_cohort

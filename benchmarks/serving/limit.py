@@ -7,7 +7,7 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model_code import gpu, network
+from model_code.backends import gpu, network
 
 ORDER, GPU_ORDER = 2048, 8192
 SECONDS = 2.0

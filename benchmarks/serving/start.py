@@ -18,8 +18,11 @@ from benchmarks.serving.load import post
 PARTS = """
 import json, sys, time
 begun = time.perf_counter()
-import model_code.server
-from model_code import allocator, decoder_process, inference, loading, probe
+import model_code.serving.worker
+from model_code import inference
+from model_code.artifacts import loading
+from model_code.backends import allocator, known_answer
+from model_code.reading import decoder_process
 seconds = {"imports": time.perf_counter() - begun}
 
 def timed(name, function):
@@ -34,7 +37,7 @@ def timed(name, function):
 allocator.keep_freed_memory()
 loading.load = timed("load and probe", loading.load)
 decoder_process.SHARED.start = timed("decoder", decoder_process.SHARED.start)
-probe.verify = timed("probe", probe.verify)
+known_answer.verify = timed("probe", known_answer.verify)
 inference.model_fn(sys.argv[1])
 print(json.dumps(seconds))
 """

@@ -17,10 +17,10 @@ import torch
 from benchmarks.memory import Peak
 from benchmarks.serving import limit
 from benchmarks.serving.load import Round, keep_busy, post
-from model_code import gpu
-from model_code.dicom import HounsfieldArray
+from model_code.backends import gpu
 from model_code.errors import InstanceError
 from model_code.inference import input_fn, model_fn
+from model_code.reading.dicom import HounsfieldArray
 from tests import torchserve
 from tests.serving import free_port, serving
 

@@ -20,7 +20,7 @@ from functions.domain.labelling import MOST_BYTES as MOST_MANIFEST_BYTES
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-RENEWED = timedelta(days=7)  # with infra/limits.py's SLICE_RENEWED_DAYS
+RENEWED = timedelta(days=7)  # with infra/validation.py's SLICE_RENEWED_DAYS
 
 
 @dataclass(frozen=True, kw_only=True)

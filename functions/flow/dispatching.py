@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,12 +12,24 @@ from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches, Health, Opening, day_of
 from functions.aws.champion import Champion, Champions
 from functions.aws.index import Index
-from functions.aws.jobs import Creation, Jobs, JobShape
+from functions.aws.jobs import Creation, Jobs
+from functions.aws.models import Models
 from functions.aws.objects import Documents
 from functions.domain import layout
-from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
+from functions.domain.batch import (
+    Backlog,
+    Batch,
+    BatchStatus,
+    JobShape,
+    Limits,
+    Retry,
+    candidates,
+    decide,
+    next_in_line,
+)
 from functions.domain.errors import WetreadError
 from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.names import INSTANCES
 from functions.telemetry import logger
 
 WRITERS = 16  # rows written at once
@@ -25,6 +37,10 @@ WRITERS = 16  # rows written at once
 
 class ArtifactChanged(WetreadError):
     """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
+
+
+class ModelChanged(WetreadError):
+    """The champion's SageMaker Model is gone or is another, so nothing may be read with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +51,7 @@ class Dispatching:
     batches: Batches
     champions: Champions
     artifacts: Artifacts
+    models: Models
     work: Documents
     jobs: Jobs
     shape: JobShape
@@ -47,8 +64,9 @@ class Dispatching:
         """Start as many jobs as the policy allows now; return the names of those that were started.
 
         Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room), and when the day's
-        jobs are used up: asking again at once would find the same. Raises ArtifactChanged, and starts nothing, while
-        the champion's artifact is not what was promoted: an error of the function raises its alarm, and uploads wait.
+        jobs are used up: asking again at once would find the same. Raises ArtifactChanged or ModelChanged, and starts
+        nothing, while the champion's artifact or Model is not what was promoted: an error of the function raises its
+        alarm, and uploads wait.
         """
         started: list[str] = []
         while (batch := self._open_next()) is not None and self.resume(batch):
@@ -62,13 +80,15 @@ class Dispatching:
             return None
         held = self.batches.holders()
         free = [slot for slot in range(self.limits.slots) if slot not in held]
-        pending = self.index.pending(self.limits.max_batch) if free else []
+        pending = self._pending() if free else []
         if not pending or self.used_up():
             return None
         health = self.batches.health()
         limits = self._limits(champion, health)
-        chosen = candidates(pending, limits)
-        backlog = self._backlog(pending, chosen, len(held), champion, health)
+        barren_jobs = self._barren_jobs(champion, health)
+        slot, waiting = next_in_line(pending, free, limits.slots, self._jobs_today(), barren_jobs)
+        chosen = candidates(waiting, limits) if waiting else []
+        backlog = self._backlog(waiting, chosen, len(held), barren_jobs, health)
         if decide(backlog, limits):
             return None
         if not self.artifacts.is_intact(champion.artifact_sha256):
@@ -77,16 +97,32 @@ class Dispatching:
                 f"The artifact of {champion.model_package} in {uri} is gone, or not the one that was promoted. "
                 "Restore its version, or promote another model."
             )
-        batch = self._new_batch(free[0], champion)
+        if not self.models.is_itself(champion.model_name):
+            raise ModelChanged(
+                f"The SageMaker Model {champion.model_name} of {champion.model_package} is gone, or not the one that "
+                "its promotion made. Find out who made it, delete it, and promote the version again."
+            )
+        batch = self._new_batch(slot, champion)
         self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])
         return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None
 
+    def _pending(self) -> list[Row]:
+        """The oldest pending rows, oldest first, and new uploads even if more retries wait than are looked at."""
+        pending = self.index.pending(self.limits.max_batch)
+        if len(pending) < self.limits.max_batch or any(row.retry_group is None for row in pending):
+            return pending
+        newest = self.index.pending(self.limits.max_batch, newest=True)
+        return pending + [row for row in reversed(newest) if row.retry_group is None]
+
     def used_up(self) -> bool:
         """Whether as many jobs were started today (in UTC) as may be: then uploads wait for the next day."""
-        jobs = self.batches.jobs_on(day_of(timestamp(self.clock())))
+        jobs = self._jobs_today()
         if jobs >= self.max_jobs_per_day:
             logger.warning("the day's jobs are used up", extra={"jobs": jobs, "max": self.max_jobs_per_day})
         return jobs >= self.max_jobs_per_day
+
+    def _jobs_today(self) -> int:
+        return self.batches.jobs_on(day_of(timestamp(self.clock())))
 
     def _limits(self, champion: Champion, health: Health) -> Limits:
         """The stage's limits, with smaller batches while the champion's jobs take too long."""
@@ -94,17 +130,21 @@ class Dispatching:
         most = min(self.limits.max_batch, health.most_uploads) if slow else self.limits.max_batch
         return replace(self.limits, max_batch=most)
 
+    def _barren_jobs(self, champion: Champion, health: Health) -> int:
+        """Jobs in a row without output; what jobs of an earlier champion came to says nothing."""
+        return health.barren_jobs if health.last_at > champion.promoted_at else 0
+
     def _backlog(
-        self, pending: list[Row], chosen: list[Row], live_jobs: int, champion: Champion, health: Health
+        self, waiting: Sequence[Row], chosen: Sequence[Row], live_jobs: int, barren_jobs: int, health: Health
     ) -> Backlog:
         now = self.clock()
-        judged = health.last_at > champion.promoted_at  # what jobs of an earlier champion came to says nothing
+        since = min((moment_of(row.waits_since) for row in waiting), default=now)
         return Backlog(
-            pending=len(pending),
-            full=sum(row.retry_group == chosen[0].retry_group for row in pending) > len(chosen),
-            oldest_wait_seconds=(now - moment_of(min(row.waits_since for row in pending))).total_seconds(),
+            pending=len(waiting),
+            full=sum(row.retry_group == chosen[0].retry_group for row in waiting) > len(chosen),
+            oldest_wait_seconds=(now - since).total_seconds(),
             live_jobs=live_jobs,
-            barren_jobs=health.barren_jobs if judged else 0,
+            barren_jobs=barren_jobs,
             seconds_since_barren=(now - moment_of(health.last_at)).total_seconds() if health.last_at else 0.0,
         )
 
@@ -144,15 +184,24 @@ class Dispatching:
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
         if not owned:
             return self._let_go(batch, name)
-        prefix = f"s3://{self.work.bucket}/{layout.INSTANCES}"
+        prefix = f"s3://{self.work.bucket}/{INSTANCES}"
         manifest = [{"prefix": prefix}, *(rows[one].instance_name for one in owned)]
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
-        creation = self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
+        creation = self._create(name, batch)
         if creation == Creation.REFUSED:
             self._hand_back(batch, [rows[one] for one in owned])
         if creation != Creation.EXISTS:
             return False
         return self._submitted(batch)
+
+    def _create(self, name: str, batch: Batch) -> Creation:
+        """Start the batch's job or find it started; what may have lain Ready for hours has its Model looked at again.
+
+        A batch whose Model is another by now is refused. Its rows wait for one whose Model is the champion's.
+        """
+        if not self.models.is_itself(batch.model_name) and self.jobs.describe(name) is None:
+            return Creation.REFUSED
+        return self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
 
     def _submitted(self, batch: Batch) -> bool:
         self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, timestamp(self.clock()))

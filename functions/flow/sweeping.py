@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
-from functions.aws.index import Index, IndexName
+from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
-from functions.domain.row import Status, moment_of, timestamp
+from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.flow.collecting import Collecting, Outcome
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
-from functions.settings import Metric
+from functions.names import IndexName, Metric
 from functions.telemetry import facts, logger
 
 T = TypeVar("T")
+STRAYS = 25  # rows that are looked at in one sweep for whether the batch that holds them is done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class Sweeping:
         started = self._try("nothing dispatched", self.dispatching.run)
         submitted = {Metric.JOBS_SUBMITTED: float(len(started or ()))}
         self.report(submitted)
-        repairs = [self._try_to_mend(batch) for batch in self._unfinished()]
+        repairs = [self._try_to_mend(batch) for batch in self._unfinished()] + self._hand_back_strays()
         mended = sum(repair.done for repair in repairs)
         if mended:
             self.ticks.send(self.clock())
@@ -182,6 +183,36 @@ class Sweeping:
         owned = [row for row in self.index.every(IndexName.BY_STATUS, Status.BATCHED) if row.batch_id == batch.batch_id]
         logger.error("batch given back", extra={"batch": batch.batch_id, "rows": len(owned), "tries": batch.tries})
         return Repair(done=True, outcome=self.collecting.give_back(batch, owned))
+
+    def _hand_back_strays(self) -> list[Repair]:
+        """Hand back the rows that a batch still holds which is done, and return one repair for each such batch.
+
+        A batch that is given back takes its rows from an index, which may lag for longer than any batch stands still.
+        """
+        query = self.index.query
+        page = self._try(
+            "no rows read", lambda: query(IndexName.BY_STATUS, Status.BATCHED, newest_first=False, limit=STRAYS)
+        )
+        still = [row for row in (page.rows if page else ()) if self._still(moment_of(row.updated_at))]
+        batches = {
+            row.batch_id: [one for one in still if one.batch_id == row.batch_id] for row in still if row.batch_id
+        }
+        return [self._try_to_hand_back(batch_id, rows) for batch_id, rows in batches.items()]
+
+    def _try_to_hand_back(self, batch_id: str, rows: Sequence[Row]) -> Repair:
+        try:
+            batch = self.batches.get(batch_id)
+            if batch is None or batch.status != BatchStatus.COLLECTED:
+                return Repair()
+            now = self.index.get_many(row.upload_id for row in rows)
+            held = [row for row in now.values() if row.status == Status.BATCHED and row.batch_id == batch_id]
+            if not held:
+                return Repair()
+            logger.error("rows handed back whose batch is done", extra={"batch": batch_id, "rows": len(held)})
+            return Repair(done=True, outcome=self.collecting.give_back(batch, held))
+        except Exception as error:
+            logger.error("rows not handed back whose batch is done", extra={"batch": batch_id, **facts(error)})
+            return Repair(failed=True)
 
     def _still(self, since: datetime) -> bool:
         return (self.clock() - since).total_seconds() >= self.stale_seconds

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_code.audit.predictability import predictability
-from model_code.elements import Elements
+from model_code.reading.elements import Elements
 
 # What describes a scanner, its protocol and the storage; nothing that names or describes a person, a place or a time.
 TEXTS = (

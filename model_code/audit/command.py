@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from model_code import decoder_process, snapshot
+from model_code import snapshot
 from model_code.audit.acquisition import KEYWORDS, read_tags
 from model_code.audit.document import Finding, Reading, build
-from model_code.audit.fingerprint import fingerprint, pixel_digest
+from model_code.audit.perceptual_hash import fingerprint, pixel_digest
 from model_code.container import Processing
-from model_code.dicom import KEYWORDS as PIXEL_KEYWORDS
-from model_code.dicom import decode
-from model_code.elements import read_elements
 from model_code.errors import InstanceError
+from model_code.reading import decoder_process
+from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
+from model_code.reading.dicom import decode
+from model_code.reading.elements import read_elements
 from model_code.snapshot import Case
 
 # One thread reads and hashes a slice while the decoder's process decodes the other's.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from model_code.audit.acquisition import Tags, Unit, acquisition
-from model_code.audit.fingerprint import Fingerprint
 from model_code.audit.pairs import NEAR_BITS, identical_groups, near_pairs
+from model_code.audit.perceptual_hash import Fingerprint
 from model_code.snapshot import Case, Snapshot
 
 SCHEMA = "audit/1"

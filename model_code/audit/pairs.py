@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from model_code.audit.fingerprint import BITS, Fingerprint
+from model_code.audit.perceptual_hash import BITS, Fingerprint
 
 # Measured on 512 x 512 slices of real patients and on 700 phantoms: slices of one patient 4 mm apart differ by 104 to
 # 131 bits; copies that were resized, made noisy, windowed to 8 bits or moved by up to 10 pixels by 144 at most, 92 but

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from model_code.elements import Elements
+from model_code.reading.elements import Elements
 
 KEYWORDS = ("PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "Manufacturer")
 ATTRIBUTES = ("PatientSex", "AgeBand", "Manufacturer")

@@ -8,9 +8,9 @@ import logging
 from model_code import snapshot
 from model_code.container import Processing
 from model_code.errors import EvaluationError
-from model_code.evaluation.answering import answer, load_model
 from model_code.evaluation.document import build
 from model_code.evaluation.pictures import ReportPictures
+from model_code.evaluation.predictions import answer, load_model
 from model_code.evaluation.report.page import render
 from model_code.evaluation.worst import worst_cases
 from model_code.snapshot import Split

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from model_code.evaluation import statistics
-from model_code.evaluation.resampling import DECIMALS, Figure, Floats, Ints, Resamples, drawn_by_patient, figure
+from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples, drawn_by_patient, figure
 
 SCHEMA = "evaluation/1"
 PAIRED_METRIC = "BalancedAccuracy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from model_code.elements import Elements
+from model_code.reading.elements import Elements
 
 KEYWORD = "BurnedInAnnotation"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model_code.evaluation.resampling import Floats, Ints, Resamples
+from model_code.evaluation.bootstrap import Floats, Ints, Resamples
 
 CALIBRATION_BINS = 10
 # Resamples whose slices are weighted at once: it bounds the memory, not the result.

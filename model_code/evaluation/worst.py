@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from model_code.dicom import KEYWORDS as PIXEL_KEYWORDS
-from model_code.dicom import decode
-from model_code.elements import Elements, read_elements
 from model_code.evaluation.document import Answers, TestSet
 from model_code.evaluation.pictures import KEYWORD, BurnedIn, ReportPictures, burned_in
 from model_code.evaluation.report.png import encode
+from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
+from model_code.reading.dicom import decode
+from model_code.reading.elements import Elements, read_elements
 from model_code.snapshot import Case
 from model_code.transforms import Preprocessing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from model_code.forms import Form
+from model_code.backends.backend import Form
 
 # How much faster a form must be than one that is trusted more; below that there is nothing to win.
 WORTH = 1.1

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model_code.openvino_form import ov
+from model_code.backends.openvino_backend import ov
 
 # What the graph is traced with: nothing in it depends on the slice's size but the shape that it is given afterwards.
 TRACED_SIZE = 64

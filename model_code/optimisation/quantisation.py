@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from model_code.openvino_form import ov
+from model_code.backends.openvino_backend import ov
 
 LAYERS = ("Convolution", "MatMul")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from model_code.dataset import read_cases
-from model_code.dicom import decode, read_instance
 from model_code.errors import InstanceError, OptimisationError
+from model_code.reading.dicom import decode, read_instance
 from model_code.snapshot import Case
+from model_code.training.dataset import read_cases
 from model_code.transforms import Preprocessing
 
 SHOWN_PROBLEMS = 20

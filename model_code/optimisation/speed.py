@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from model_code import gpu
-from model_code.forms import Computation, Form
+from model_code.backends import gpu
+from model_code.backends.backend import Computation, Form
 
 ROUNDS = 3
 SLICES_PER_THREAD = 6

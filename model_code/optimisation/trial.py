@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_code import calibration, gpu
+from model_code import calibration
+from model_code.backends import gpu
+from model_code.backends.backend import Computation, Form
+from model_code.backends.openvino_backend import OpenVinoForm, ov
+from model_code.backends.processor import adds_bytes_exactly
 from model_code.errors import FormError
-from model_code.evaluation.resampling import Floats, Ints
-from model_code.forms import Computation, Form
-from model_code.openvino_form import OpenVinoForm, ov
+from model_code.evaluation.bootstrap import Floats, Ints
 from model_code.optimisation.export import serialised
-from model_code.optimisation.proof import FP32, HALF, INT8, Bounds, Comparison, compare
+from model_code.optimisation.parity import FP32, HALF, INT8, Bounds, Comparison, compare
 from model_code.optimisation.quantisation import layers, quantise
-from model_code.processor import adds_bytes_exactly
 
 BATCH = 16
 # How many layers, from the input on, an int8 form leaves in fp32, as parts of all: the next is tried where one fails.

@@ -14,7 +14,7 @@ import pytest
 import torch
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, RLELossless
 
-from model_code.packing import unpack
+from model_code.artifacts.packing import unpack
 from tests.serving import serving
 from tests.torchserve import INSTALL_SECONDS, START_SECONDS, Server, Unavailable, environment, torchserve
 from wetread.demo.phantoms import LABELS, phantom_bytes

@@ -15,7 +15,7 @@ from tests.e2e.conftest import Service
 from tests.e2e.controls import log
 from tests.e2e.test_runbook import until
 from wetread.demo.phantoms import write_cohort
-from wetread.runs import Run
+from wetread.training.runs import Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.thorough, pytest.mark.timeout(600)]
 

@@ -16,8 +16,8 @@ from tests.e2e import places
 from tests.e2e.conftest import Service, running
 from tests.e2e.story import QUICK
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
-from wetread.erasing import Erasing
-from wetread.erasing_subjects import Patient
+from wetread.erasure.erasure import Erasing
+from wetread.erasure.subjects import Patient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -19,18 +19,19 @@ import pytest
 from functions.aws.index import Index
 from functions.domain.evidence import Evidence
 from functions.domain.row import Status
+from localcloud import cloud
 from tests.e2e.conftest import Service, running
 from tests.e2e.story import QUICK
 from tests.training import train
 from wetread.demo.phantoms import phantom_bytes, write_cohort
-from wetread.local import cloud
-from wetread.waiting import wait
+from wetread.project import PROJECT
+from wetread.uploads.waiting import wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PERSONAS = ("Uploader", "Reader", "Labeller", "Approver")
 AT_WORK, IN_VAIN = "work", "test"
-"""How sessions of people are called; of the latter nothing is recorded (benchmarks/least_privilege/record.py)."""
+"""How sessions of people are called; of the latter nothing is recorded (assurance/least_privilege/record.py)."""
 FOLLOWED_SECONDS = 600
 
 
@@ -91,7 +92,7 @@ class Hospital:
         for persona in personas:
             iam.attach_role_policy(RoleName=name, PolicyArn=self.policies[persona])
         taken = self.service.connection.client("sts").assume_role(RoleArn=arn, RoleSessionName=session)["Credentials"]
-        running_cloud = cloud.current()
+        running_cloud = cloud.current(PROJECT)
         assert running_cloud
         return Person(
             running_cloud.environment()

@@ -10,7 +10,7 @@ import pytest
 
 from functions.aws.items import from_item
 from tests.e2e.conftest import Service
-from tests.storm.storm import Storm
+from tests.simulation.simulation import Storm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.world import UPLOADS, World
-from tests.storm.actors import Crash
+from tests.simulation.actors import Crash
 
 
 @dataclass(frozen=True)

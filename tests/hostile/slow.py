@@ -14,9 +14,9 @@ from openjpeg.utils import encode_array
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from model_code import decoder_process
 from model_code.errors import InstanceError
 from model_code.inference import input_fn
+from model_code.reading import decoder_process
 from tests.hostile.objects import Form, written
 
 SIDE = 4096

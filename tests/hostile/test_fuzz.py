@@ -1,4 +1,4 @@
-"""A short fuzz with a fixed seed; ``python -m benchmarks.hostile`` goes on for as long as one likes."""
+"""A short fuzz with a fixed seed; ``python -m assurance.fuzz`` goes on for as long as one likes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.hostile import fuzz
-from benchmarks.hostile.bounds import MEMORY_BYTES
+from assurance.fuzz import fuzz
+from assurance.fuzz.bounds import MEMORY_BYTES
 from tests.hostile.objects import SECRET
 
 INPUTS = 900
@@ -48,7 +48,7 @@ FAULTY = """
 import sys
 from multiprocessing.connection import Connection
 from functions.domain.errors import Refusal, RefusalCode
-from benchmarks.hostile import worker
+from assurance.fuzz import worker
 from functions.flow import intake
 
 def faulty(prefix, object_bytes):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model_code import decoder_process, dicom
 from model_code.errors import InstanceCode, InstanceError
 from model_code.inference import input_fn
+from model_code.reading import decoder_process, dicom
 from tests.hostile.objects import good
 from tests.hostile.slow import LOSSLESS, SLOW, body
 

@@ -12,8 +12,8 @@ import pytest
 from aws_cdk import App
 
 from infra.app import ROOT
+from infra.compliance import review
 from infra.config import ConfigError, StageConfig
-from infra.review import review
 from infra.service import Service
 from tests.infra.conftest import Assembly, text
 

@@ -11,8 +11,9 @@ import pytest
 from functions.domain import layout
 from tests.infra.runs import BUCKET, RUN, SNAPSHOT, walk
 from tests.wetread.aws import Aws
-from wetread import experiments, sdk
-from wetread.recipe import Recipe
+from wetread import sdk
+from wetread.training import experiments
+from wetread.training.recipe import Recipe
 
 CODE = f"s3://{BUCKET}/{layout.code_prefix(RUN)}"
 # What an interrupted or retried run needs; an experiment that fails is looked at by whoever started it.

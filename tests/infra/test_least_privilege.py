@@ -1,8 +1,8 @@
 """Each statement of each role and of each policy for people, taken away: something is denied that is asked then.
 
-`questions.json` is what the local cloud's IAM was asked in the end-to-end tests (`python -m benchmarks.least_privilege`
+`questions.json` is what the local cloud's IAM was asked in the end-to-end tests (`python -m assurance.least_privilege`
 writes it). What it is never asked is listed with the reason. That the running service fails then is seen by
-`python -m benchmarks.least_privilege remove`.
+`python -m assurance.least_privilege remove`.
 """
 
 from __future__ import annotations

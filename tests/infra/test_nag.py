@@ -11,7 +11,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from infra import grants, review
+from infra import compliance, grants
 from infra.app import synthesise
 
 PACKS = {"AwsSolutions", "HIPAA.Security"}
@@ -48,7 +48,7 @@ def acknowledged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acknowled
     """A synthesis that fails, since what is acknowledged has not been said to CDK."""
     folder, known = tmp_path_factory.mktemp("findings"), Acknowledged()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(review, "Validations", known)
+        patch.setattr(compliance, "Validations", known)
         with pytest.raises(RuntimeError, match="ValidationFailed"):
             synthesise(folder, "default")
     known.read(folder / "validation-report.json")

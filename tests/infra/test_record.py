@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.least_privilege.record import OF_STACK, distil
+from assurance.least_privilege.record import OF_STACK, distil
 
 LOCAL = "us-east-1:000000000000"
 OURS = "<AWS::Region>:<AWS::AccountId>"

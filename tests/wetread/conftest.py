@@ -14,17 +14,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from functions.aws.champion import Champion
-from functions.aws.index import IndexName, Page
+from functions.aws.index import Page
 from functions.domain.batch import Batch
 from functions.domain.row import NAMES, Row, Status
+from functions.names import IndexName
 from tests.fakes.wire import Wire, client_error
 from tests.wetread.executions import MACHINE, Executions
 from tests.wetread.hosting import Hosting
 from tests.wetread.jobs import JobLogs
-from wetread import cli, following
+from wetread import cli
 from wetread.commands import session
 from wetread.deployment import Deployment
-from wetread.runs import Runs
+from wetread.training import following
+from wetread.training.runs import Runs
 
 _FIELDS = {name: field for field, name in NAMES.items()}
 _numbers = itertools.count(1)

@@ -6,9 +6,9 @@ import click
 
 from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, how_many, note, print_json, print_table
-from wetread.diagnosis import Finding, examine
+from wetread.operations.diagnosis import Finding, examine
+from wetread.operations.reconciliation import STILL_ARRIVING, Reconciliation
 from wetread.problems import ConfigProblem
-from wetread.reconciliation import STILL_ARRIVING, Reconciliation
 
 
 @click.command()

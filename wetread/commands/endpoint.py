@@ -8,14 +8,15 @@ from pathlib import Path
 import click
 
 from functions.domain.artifact import read_artifact
-from wetread import answers, artifacts, sdk
-from wetread import endpoint as endpoints
+from wetread import sdk
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import Bar, note, program, warn
-from wetread.endpoint import Hosting, Served
+from wetread.models import artifacts, predictions
+from wetread.models import endpoint as endpoints
+from wetread.models.endpoint import Hosting, Served
 from wetread.problems import ConfigProblem, Problem
-from wetread.uploads import read_file
+from wetread.uploads.sending import read_file
 
 SERVERLESS_MB = ("1024", "2048", "3072", "4096", "5120", "6144")
 """What SageMaker offers."""
@@ -73,7 +74,7 @@ def invoke(session: Session, files: tuple[Path, ...], *, as_json: bool) -> None:
         for file in files:
             found.append(json.loads(endpoints.invoke(connection, read_file(file))))
             bar.advance()
-    answers.show(files, found, as_json=as_json)
+    predictions.show(files, found, as_json=as_json)
 
 
 @endpoint.command()

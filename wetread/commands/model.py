@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from wetread import artifacts, documents, evaluations
 from wetread.commands.rollback import rescore, rollback
 from wetread.commands.session import Session, pass_session
 from wetread.console import note, print_json, print_table
-from wetread.versions import COLUMNS, standing_of, standings
+from wetread.models import artifacts
+from wetread.models.versions import COLUMNS, standing_of, standings
+from wetread.training import documents, evaluations
 
 
 @click.group()

@@ -12,12 +12,13 @@ import click
 
 from functions.domain import layout
 from functions.domain.artifact import sha256_of
-from wetread import answers
+from localcloud.containers.container import Container, ContainerError, InvocationError
 from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, note
-from wetread.local.container import Container, ContainerError, InvocationError
+from wetread.models import predictions
 from wetread.problems import ConfigProblem, Problem
-from wetread.uploads import read_file
+from wetread.project import PROJECT
+from wetread.uploads.sending import read_file
 
 
 @click.command()
@@ -38,13 +39,13 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
     else:
         with tempfile.TemporaryDirectory() as folder:
             found = run(_champion(session, Path(folder)), files)
-    answers.show(files, found, as_json=as_json)
+    predictions.show(files, found, as_json=as_json)
 
 
 def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
     """Serve ``artifact`` in a container of its own and post each file to it; the answers are prediction/1 documents."""
     try:
-        with Bar("Predicting", len(files)) as bar, Container(artifact) as container:
+        with Bar("Predicting", len(files)) as bar, Container(PROJECT, artifact) as container:
             found = []
             for file in files:
                 found.append(json.loads(container.invoke(read_file(file))))

@@ -11,8 +11,8 @@ from wetread.connection import Connection
 from wetread.console import note, print_csv, print_json, print_table, warn
 from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
 from wetread.problems import ConfigProblem
-from wetread.questions import Answer, Question, ask
-from wetread.submission import name_unhappy
+from wetread.uploads.queries import Answer, Question, ask
+from wetread.uploads.submission import name_unhappy
 
 
 @click.command()
@@ -72,7 +72,8 @@ def results(
         since=moment,
     )
     connection = session.connection
-    answer = ask(connection.index, question, limit, connection.keys if connection.deployment.keys == "hashed" else None)
+    keys = connection.keys if connection.deployment.keys == "hashed" else None
+    answer = ask(connection.index, question, limit, keys, connection.patients if question.needs_key else None)
     if as_json:
         print_json([row.to_json() for row in answer.rows])
     elif as_csv:

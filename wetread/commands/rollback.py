@@ -7,10 +7,10 @@ import sys
 import click
 
 from functions.flow.withdrawing import Rescored
-from wetread import rescoring
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note
+from wetread.models import rescoring
 from wetread.problems import Problem
 
 

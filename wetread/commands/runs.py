@@ -9,15 +9,15 @@ from pathlib import Path
 
 import click
 
-from wetread import accounts, documents, evaluations
-from wetread.accounts import Reason
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import note, print_json, print_table, program
-from wetread.following import progress, state_of
 from wetread.formats import span
 from wetread.problems import ConfigProblem
-from wetread.runs import RUNNING, Run
+from wetread.training import documents, evaluations, run_report
+from wetread.training.following import progress, state_of
+from wetread.training.run_report import Reason
+from wetread.training.runs import RUNNING, Run
 
 COLUMNS = ("Run", "Started", "Took", "Outcome", "Model", "Execution")
 URIS = {"Snapshot": "SnapshotUri", "Audit": "AuditUri", "Evaluation": "EvaluationUri", "Report": "ReportUri"}
@@ -40,7 +40,7 @@ def runs(session: Session, run: str | None, *, report: Path | None, limit: int, 
         _list(connection.runs.newest(limit), session.now(), as_json=as_json)
         return
     found = connection.runs.find(run)
-    reasons = accounts.reasons(connection, found)
+    reasons = run_report.reasons(connection, found)
     if as_json:
         told = [{"Code": one.code, "Message": one.message, "Accepted": one.accepted} for one in reasons]
         state = {"State": state_of(connection.stepfunctions, found.arn)} if found.outcome == RUNNING else {}
@@ -62,7 +62,7 @@ def tell(session: Session, connection: Connection, run: Run, reasons: Sequence[R
         told = [(one.code, "accepted" if one.accepted else "", one.message) for one in ordered]
         print_table(("Reason", "", "Message"), told, elastic=("Message",), title="Reasons")
     called = f"{program()} --local" if connection.local else program()
-    for line in accounts.advice(run, reasons, called):
+    for line in run_report.advice(run, reasons, called):
         note(line)
 
 
@@ -93,7 +93,7 @@ def _facts(connection: Connection, run: Run, now: datetime) -> list[tuple[str, s
     facts["Started"] = f"{run.started:%Y-%m-%d %H:%M:%S %Z}, took {span(run.seconds(now))}"
     if run.failed:
         facts["Failed in"] = progress(connection, run)
-        facts["Failure"] = accounts.failure(run)
+        facts["Failure"] = run_report.failure(run)
     facts["Input"] = json.dumps(run.input)
     facts["Model"] = run.model_package
     facts |= {title: str(run.output.get(name, "")) for title, name in URIS.items()}

@@ -10,9 +10,9 @@ from functions.domain.row import timestamp
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, print_table, warn
-from wetread.following import state_of
 from wetread.formats import ago, span
-from wetread.survey import Survey, look
+from wetread.operations.survey import Survey, look
+from wetread.training.following import state_of
 
 
 @click.command()

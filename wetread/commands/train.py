@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from functions.domain.verdict import Risk
-from wetread import accounts, cohorts, training
 from wetread.commands.runs import tell
 from wetread.commands.session import Session, pass_session
 from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
 from wetread.console import note, program
-from wetread.following import follow
-from wetread.runs import GOOD
+from wetread.training import cohorts, run_report, starting
+from wetread.training.following import follow
+from wetread.training.runs import GOOD
 
 
 @click.command()
@@ -54,18 +54,18 @@ def train(
     hyperparameters = hyperparameters_of(settings)
     source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
     connection = session.connection
-    document = training.request(
+    document = starting.request(
         connection, source, accepted_risks=accepted_risks, seed=seed, hyperparameters=hyperparameters
     )
     if not isinstance(source, str):
-        training.send(connection, source)
-    run = training.start(connection, document, session.now())
+        starting.send(connection, source)
+    run = starting.start(connection, document, session.now())
     click.echo(run.run_id)
     if not waits:
         option = "--local " if connection.local else ""
         note(f"Follow it with `{program()} {option}runs {run.run_id}`.")
         return
     run = follow(connection, run)
-    tell(session, connection, run, accounts.reasons(connection, run))
+    tell(session, connection, run, run_report.reasons(connection, run))
     if run.outcome not in GOOD:
         raise click.exceptions.Exit(1)

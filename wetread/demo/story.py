@@ -15,9 +15,9 @@ from wetread.demo.phantoms import phantom_bytes, write_cohort
 from wetread.demo.truth import Agreement, labels
 from wetread.formats import ELASTIC_COLUMNS, result, short, short_key
 from wetread.problems import Problem
-from wetread.submission import counted, follow, name_unhappy, send
-from wetread.uploads import Submitted, plan
-from wetread.waiting import wait
+from wetread.uploads.sending import Submitted, plan
+from wetread.uploads.submission import counted, follow, name_unhappy, send
+from wetread.uploads.waiting import wait
 
 UPLOAD_SEED = 1
 """Not the seed of the cohort that the first model is trained on: these are other patients."""

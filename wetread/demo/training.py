@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from wetread import accounts, cohorts, documents, evaluations, training
 from wetread.connection import Connection
 from wetread.console import note
 from wetread.demo.phantoms import write_cohort
-from wetread.following import follow
 from wetread.problems import Problem
-from wetread.runs import Run
+from wetread.training import cohorts, documents, evaluations, run_report, starting
+from wetread.training.following import follow
+from wetread.training.runs import Run
 
 PURPOSE = "demo"
 """How the execution names of the demo's runs begin."""
@@ -59,15 +59,15 @@ def _start(connection: Connection, folder: Path, now: datetime) -> Run:
     )
     write_cohort(folder, PATIENTS, SLICES, SIZE, SEED)
     labelled = cohorts.read(folder)
-    document = training.request(connection, labelled, seed=SEED, hyperparameters=HYPERPARAMETERS)
-    training.send(connection, labelled)
-    return training.start(connection, document, now, PURPOSE)
+    document = starting.request(connection, labelled, seed=SEED, hyperparameters=HYPERPARAMETERS)
+    starting.send(connection, labelled)
+    return starting.start(connection, document, now, PURPOSE)
 
 
 def _why(connection: Connection, run: Run) -> str:
-    found = accounts.reasons(connection, run)
+    found = run_report.reasons(connection, run)
     told = " ".join(f"{one.code}: {one.message}" for one in found if not one.accepted)
-    return f"{(told or accounts.failure(run)).rstrip('. ')}. See `wetread --local runs {run.run_id}`."
+    return f"{(told or run_report.failure(run)).rstrip('. ')}. See `wetread --local runs {run.run_id}`."
 
 
 def _from_here(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from model_code.evaluation.resampling import Floats
+from model_code.evaluation.bootstrap import Floats
 
 GLYPH_WIDTH, GLYPH_HEIGHT = 132, 16
 PLOT, LEFT, BELOW, EDGE = 200, 40, 34, 8

@@ -10,11 +10,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model_code.evaluation import statistics
+from model_code.evaluation.bootstrap import COVERAGE, RESAMPLES
 from model_code.evaluation.document import Answers, TestSet
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import charts
 from model_code.evaluation.report.notes import notes
-from model_code.evaluation.resampling import COVERAGE, RESAMPLES
 from model_code.evaluation.worst import WorstCase
 from model_code.snapshot import Snapshot
 

@@ -164,6 +164,18 @@ GUARDS: dict[str, Guard] = {
         "if not self.artifacts.is_intact(champion.artifact_sha256):",
         "if False:",
     ),
+    "a changed Model reads nothing": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/flow/dispatching.py",
+        "if not self.models.is_itself(champion.model_name):",
+        "if False:",
+    ),
+    "a changed Model reads nothing that waited for room": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/flow/dispatching.py",
+        "if not self.models.is_itself(batch.model_name) and",
+        "if False and",
+    ),
     "written rows are followed by a tick": Guard(
         "tests/functions/test_handlers.py",
         "functions/ingest.py",
@@ -235,6 +247,18 @@ GUARDS: dict[str, Guard] = {
         "functions/domain/batch.py",
         "if chosen and (seconds > limits.worst_seconds or len(chosen) == limits.max_batch):",
         "if chosen and len(chosen) == limits.max_batch:",
+    ),
+    "a slot is kept for new uploads": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/domain/batch.py",
+        "waiting = new if list(free_slots) == [slots - 1] else oldest_first",
+        "waiting = oldest_first",
+    ),
+    "every second of jobs that run one at a time is for new uploads": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/domain/batch.py",
+        "waiting = new if new and jobs_today % 2 == 0 else oldest_first",
+        "waiting = oldest_first",
     ),
     "what was stopped together is not read together again": Guard(
         f"{FLOW}/test_collecting.py",
@@ -340,6 +364,12 @@ GUARDS: dict[str, Guard] = {
         "functions/flow/sweeping.py",
         "        if batch.tries >= MOST_TRIES:\n            return self._give_back(batch)\n        return Repair",
         "        return Repair",
+    ),
+    "rows that a batch holds which is done are handed back": Guard(
+        f"{FLOW}/test_sweeping.py",
+        "functions/flow/sweeping.py",
+        " + self._hand_back_strays()",
+        "",
     ),
     "batches that failed least are mended first": Guard(
         f"{FLOW}/test_bombs.py",

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 
-from infra.batch import COLLECT_MEMORY_MB
+from infra.transform import COLLECT_MEMORY_MB
 
 FUNCTION_MIB, ROWS_MIB, READERS_MIB = 150, 300, 300
 

@@ -1,7 +1,7 @@
 """Random schedules over the real code: crashes at AWS calls, repeated, late, lost events, zombies, stale reads, skew.
 
 In the midst of it a second model is promoted and, later, withdrawn: its results are marked and some are read again.
-WETREAD_SCHEDULES sets how many seeds are run; `python -m benchmarks.protocol` runs any number and counts.
+WETREAD_SCHEDULES sets how many seeds are run; `python -m assurance.simulation` runs any number and counts.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from tests.storm import many
-from tests.storm.storm import Storm
+from tests.simulation import many
+from tests.simulation.simulation import Storm
 
 pytestmark = pytest.mark.timeout(900)
 SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "200"))

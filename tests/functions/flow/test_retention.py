@@ -10,7 +10,7 @@ from tests.fakes.dicom import ct
 from tests.fakes.workflow import TRAINING, Workflow
 from tests.fakes.world import World, answer
 from tests.functions.flow.versions import two_versions
-from wetread.erasing_uploads import SETTLED_SECONDS
+from wetread.erasure.uploads import SETTLED_SECONDS
 
 DAY = 86_400
 

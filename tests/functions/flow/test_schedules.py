@@ -1,7 +1,7 @@
 """Schedules that Hypothesis draws and, when one fails, shortens to the few steps that it takes.
 
-Where tests/storm/storm.py runs long storms, this looks for the shortest way to break the same promises. A tenth of
-WETREAD_SCHEDULES are drawn, always the same.
+Where tests/simulation/simulation.py runs long storms, this looks for the shortest way to break the same promises. A
+tenth of WETREAD_SCHEDULES are drawn, always the same.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.fakes.wire import client_error
 from tests.fakes.world import answer
-from tests.storm.actors import Actor, acting, in_turns
-from tests.storm.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
+from tests.simulation.actors import Actor, acting, in_turns
+from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
 
 EXAMPLES = max(1, int(os.environ.get("WETREAD_SCHEDULES", "200")) // 10)
 UPLOADS = 8

@@ -9,7 +9,7 @@ import pytest
 from functions.domain.batch import BatchStatus
 from functions.domain.row import Status
 from functions.flow.collecting import Collecting
-from functions.settings import Metric
+from functions.names import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.world import World, answer
 
@@ -177,3 +177,26 @@ def test_gauges_say_what_waits_and_that_a_model_is_missing() -> None:
     assert world.sweeping.run().measured[Metric.JOBS_SUBMITTED] == 1
     quiet = world.sweeping.run().measured
     assert (quiet[Metric.PENDING], quiet[Metric.MODEL_MISSING], quiet[Metric.SLOTS_BUSY]) == (0, 0, 1)
+
+
+def test_rows_of_a_batch_that_was_given_back_while_its_index_lagged_are_read_by_another_job() -> None:
+    lags = {"now": False}
+    world = World(lagging=lambda: lags["now"])
+    world.crown()
+    row = world.intake.take(world.upload("1.dcm", ct()))
+    (name,) = world.dispatching.run()
+    world.dynamodb.lag()
+    world.sagemaker.jobs.clear()
+    lags["now"] = True
+    while world.batches.holders():  # its job is not to be found, and no row of it is seen
+        world.wait(60)
+        world.sweeping.run()
+    lags["now"] = False
+    world.wait(180)
+    assert world.sweeping.run().measured[Metric.SWEEP_REPAIRS] == 1
+    (again,) = world.dispatching.run()
+    assert again != name
+    world.sagemaker.end(again, answer)
+    assert world.collecting.collect(again)
+    assert world.index.get(row.upload_id).status == Status.COMPLETED
+    assert world.sweeping.run().measured[Metric.SWEEP_REPAIRS] == 0

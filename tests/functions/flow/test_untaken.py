@@ -16,7 +16,7 @@ from functions.flow.intake import MOST_TRIES
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import UPLOADS, WORK, World
-from tests.storm.actors import Crash
+from tests.simulation.actors import Crash
 
 OWN_KEY = "arn:aws:kms:eu-west-1:111111111111:key/11111111-own"
 OTHER_KEY = "arn:aws:kms:eu-west-1:222222222222:key/22222222-other"

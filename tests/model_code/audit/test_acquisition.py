@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 
 from model_code.audit.acquisition import KEYWORDS, PERMUTATIONS, TRANSFER_SYNTAX, Tags, Unit, acquisition, read_tags
-from model_code.elements import Elements, read_elements
+from model_code.reading.elements import Elements, read_elements
 from tests.model_code.conftest import make_slice
 from wetread.demo.phantoms import LABELS, write_cohort
 

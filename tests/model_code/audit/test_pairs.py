@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from model_code.audit import pairs
-from model_code.audit.fingerprint import BITS, Fingerprint, distance
 from model_code.audit.pairs import NEAR_BITS, Pair, identical_groups, near_pairs
+from model_code.audit.perceptual_hash import BITS, Fingerprint, distance
 
 rng = np.random.default_rng(0)
 

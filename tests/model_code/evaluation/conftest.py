@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from model_code import network, packing, probe
-from model_code.artifact import sha256
+from model_code.artifacts import packing
+from model_code.artifacts.artifact import sha256
+from model_code.artifacts.metadata import Metadata
+from model_code.backends import known_answer, network
+from model_code.backends.network import TorchForm
 from model_code.inference import Model
-from model_code.metadata import Metadata
-from model_code.network import TorchForm
 from model_code.transforms import Preprocessing
 
 LABELS = ("normal", "cap", "covid")
@@ -55,7 +56,7 @@ def make_archive(tmp_path_factory: pytest.TempPathFactory) -> MakeArchive:
                 preprocessing=preprocessing,
                 weights_sha256=sha256(weights),
                 temperature=temperature,
-                probe_logits=probe.answer(TorchForm(built), preprocessing),
+                probe_logits=known_answer.answer(TorchForm(built), preprocessing),
             )
             packing.write(folder / "model", weights, about, {}, {})
             packing.pack(folder / "model", folder / "model.tar.gz")

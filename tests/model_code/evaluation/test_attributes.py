@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from model_code.elements import read_elements
 from model_code.evaluation.attributes import ATTRIBUTES, KEYWORDS, read_attributes
+from model_code.reading.elements import read_elements
 from tests.model_code.conftest import make_slice
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from model_code.__main__ import main
-from model_code.artifact import sha256_of
+from model_code.artifacts.artifact import sha256_of
 from model_code.container import Container
 from tests.model_code.evaluation.conftest import LABELS, MakeArchive
 from tests.snapshots import phantom_slices, write_snapshot

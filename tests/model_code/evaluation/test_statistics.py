@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_code.evaluation import statistics
-from model_code.evaluation.resampling import Resamples
+from model_code.evaluation.bootstrap import Resamples
 
 # Truth a a a a b b b b b c and what was called: a is right 3 of 4 times, b 3 of 5, c never.
 TARGETS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])

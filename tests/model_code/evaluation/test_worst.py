@@ -17,7 +17,7 @@ from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report.png import SIGNATURE
 from model_code.evaluation.worst import worst_cases
 from model_code.snapshot import Split
-from tests.canary import with_elements
+from tests.phi_leak import with_elements
 from tests.snapshots import Labelled, phantom_slices, write_snapshot
 from wetread.demo.phantoms import phantom_bytes
 

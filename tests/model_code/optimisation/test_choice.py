@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_code.forms import Form
+from model_code.backends.backend import Form
 from model_code.optimisation.choice import choose
 
 TORCH, FP32, INT8 = Form.TORCH, Form.OPENVINO_FP32, Form.OPENVINO_INT8

@@ -3,19 +3,21 @@
 import pytest
 from click.testing import CliRunner
 
+from localcloud.home import CloudError
 from wetread import cli
 from wetread.commands import cloud as command
-from wetread.local.home import CloudError
 
 
 @pytest.fixture
 def calls(monkeypatch, tmp_path) -> list[object]:
     noted: list[object] = []
     monkeypatch.setenv("WETREAD_HOME", str(tmp_path))
-    monkeypatch.setattr(command.cloud, "up", lambda progress: progress("The local cloud is up at http://127.0.0.1:1."))
-    monkeypatch.setattr(command.cloud, "current", lambda: None)
+    monkeypatch.setattr(
+        command.cloud, "up", lambda _project, progress: progress("The local cloud is up at http://127.0.0.1:1.")
+    )
+    monkeypatch.setattr(command.cloud, "current", lambda _project: None)
 
-    def down(*, wipe: bool) -> None:
+    def down(_project: object, *, wipe: bool) -> None:
         noted.append(wipe)
 
     monkeypatch.setattr(command.cloud, "down", down)
@@ -38,6 +40,7 @@ def test_the_environment_chooses_the_local_cloud_too(calls) -> None:
 
 def test_down_keeps_data_unless_wiped(calls, tmp_path) -> None:
     (tmp_path / "demo").mkdir()
+    (tmp_path / "cloud.json").touch()
     assert run("--local", "down").exit_code == 0
     assert (tmp_path / "demo").exists()
     assert run("--local", "down", "--wipe").exit_code == 0
@@ -45,8 +48,17 @@ def test_down_keeps_data_unless_wiped(calls, tmp_path) -> None:
     assert calls == [False, True]
 
 
+def test_a_folder_without_a_cloud_is_not_wiped(calls, tmp_path) -> None:
+    (tmp_path / "demo").mkdir()
+    result = run("--local", "down", "--wipe")
+    assert result.exit_code == 1
+    assert "holds other files, and no local cloud" in result.stderr
+    assert (tmp_path / "demo").exists()
+    assert calls == []
+
+
 def test_a_cloud_that_cannot_start_is_told(calls, monkeypatch) -> None:
-    def fail(progress):
+    def fail(_project, progress):
         raise CloudError("Port 4566 is used by another program.")
 
     monkeypatch.setattr(command.cloud, "up", fail)

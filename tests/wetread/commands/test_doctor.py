@@ -10,8 +10,8 @@ from botocore.exceptions import NoCredentialsError
 from functions.aws.events import object_created
 from functions.domain import layout
 from functions.domain.row import Status, timestamp
-from wetread import diagnosis
 from wetread.commands import session
+from wetread.operations import diagnosis
 from wetread.problems import ConfigProblem
 
 

@@ -11,9 +11,9 @@ import pytest
 from functions.aws.champion import Withdrawal
 from functions.aws.registry import PromotionRefused
 from functions.domain.artifact import Artifact, InvalidArtifact
-from wetread import endpoint as endpoints
 from wetread.commands import endpoint as command
-from wetread.endpoint import Hosting, Served
+from wetread.models import endpoint as endpoints
+from wetread.models.endpoint import Hosting, Served
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes.dicom import ct
-from tests.wetread.test_erasing import Clinic, old_row, put_cohort_of_both, traces, two_patients
-from wetread import cli, erasing
+from tests.wetread.erasure.test_erasure import Clinic, old_row, put_cohort_of_both, traces, two_patients
+from wetread import cli
 from wetread.commands import erase as command
 from wetread.commands import session
+from wetread.erasure import erasure
 
 
 class Backups:
@@ -25,7 +26,7 @@ class Backups:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run ``wetread erase`` against a clinic."""
-    monkeypatch.setattr(erasing, "is_free", lambda row, _now, _seconds: row.status != "Batched")
+    monkeypatch.setattr(erasure, "is_free", lambda row, _now, _seconds: row.status != "Batched")
 
     def erase(clinic: Clinic, *arguments: str, **options: Any) -> Result:
         connection = clinic.connection
@@ -163,3 +164,15 @@ def test_what_cannot_be_decided_is_named_and_the_exit_is_1(
     assert done.exit_code == 1
     assert "'cohorts/c/cut.dcm' cannot be read so far that it says whose it is." in done.stderr
     assert (traces(clinic, "P-1") == []) == (arguments == ("--yes",) and patient == "P-1")
+
+
+def test_a_run_that_is_under_way_is_named_and_the_exit_is_1(run: Callable[..., Result]) -> None:
+    clinic = Clinic()
+    taken = put_cohort_of_both(clinic)
+    clinic.running = [taken["Run"]]
+    for arguments in (("--yes",), ()):  # the second time nothing is left but what the run may still write
+        done = run(clinic, "--patient", "P-1", *arguments)
+        assert done.exit_code == 1
+        assert f"Training run {taken['Run']} is under way" in done.stderr
+        assert "Run the command again when they have ended" in done.stderr
+        assert traces(clinic, "P-1-") == []

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from functions.domain.layout import artifact_key
+from localcloud.containers.container import ContainerError
 from wetread.commands import predict
-from wetread.local.container import ContainerError
 
 OK = {
     "Schema": "prediction/1",
@@ -24,7 +24,7 @@ def container(monkeypatch):
     """A container that answers by the first byte of the object."""
 
     class Scripted:
-        def __init__(self, model) -> None:
+        def __init__(self, _project, model) -> None:
             self.model = model
             served.append(model)
 

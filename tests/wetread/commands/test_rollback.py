@@ -10,8 +10,9 @@ from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import CALLER, Workflow, artifact
 from tests.fakes.world import UPLOADS, answer
-from wetread import cli, rescoring
+from wetread import cli
 from wetread.commands import rollback, session
+from wetread.models import rescoring
 
 
 @pytest.fixture

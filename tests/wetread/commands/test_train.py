@@ -7,7 +7,7 @@ import pytest
 
 from functions.domain.verdict import Risk
 from tests.fakes.workflow import entry
-from wetread import following
+from wetread.training import following
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pydicom import dcmread
 
 from functions.domain.request import parse
 from model_code.audit.acquisition import KEYWORDS, Unit, acquisition, read_tags
-from model_code.elements import read_elements
+from model_code.reading.elements import read_elements
 from tests.wetread.evaluation import evaluation
-from wetread import following
 from wetread.demo import training
 from wetread.demo.phantoms import LABELS, write_cohort
 from wetread.problems import Problem
+from wetread.training import following
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 REPORT, EVALUATION = "s3://training/runs/r/evaluation/report.html", "s3://training/runs/r/evaluation/evaluation.json"

@@ -1,0 +1,1 @@
+"""What proves the promises: fault injection, fuzzing, least privilege, simulation, and the worst bill."""

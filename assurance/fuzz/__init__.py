@@ -1,0 +1,1 @@
+"""A coverage-guided fuzz of both readers: ``python -m assurance.fuzz``."""

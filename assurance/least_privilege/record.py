@@ -1,0 +1,120 @@
+"""The whole story with IAM enforced, and what it asks IAM about every role.
+
+Runs the end-to-end tests (a quarter of an hour) in clouds that write down each question, and keeps the questions in
+tests/infra/questions.json, with construct names in the place of names, and prefixes in the place of keys and runs. The
+offline tests then take each statement away and look whether one of these questions would be denied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES
+from tests.instruments import VARIABLE, iam_recorder, loaded_with
+
+ROOT = Path(__file__).parent.parent.parent
+KEPT = ROOT / "tests" / "infra" / "questions.json"
+STORY = ("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py")
+LOGICAL_ID = re.compile(r"[0-9A-F]{8}$")
+# What CloudFormation of the local cloud calls things: stack, logical id, a random end.
+NAME = re.compile(r"(?i)^wetread-(?P<id>[a-z0-9]+)-[0-9a-f]{13}(\.fifo)?$")
+# The part of a name that says which batch, run or version it is of. There is one endpoint, of one name.
+RUN = re.compile(r"(?<=[/:]wetread)(?!-endpoint$)(-(?:train|audit|optimise|evaluate))?[-/].*")
+WORKFLOW = "wetread-training"
+OF_TEST = "/test"
+"""How the session ends with which a test borrows a role, to ask for what the service does not."""
+OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
+CONDITIONS = ("s3:prefix", "iam:passedtoservice")
+PREFIXES = (
+    *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
+    *(ARTIFACTS, COHORTS, SLICES, RUNS),
+)
+
+
+def record() -> None:
+    """Run the story; keep what was asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Path(folder) / "questions.jsonl"
+        tests = [str(ROOT / "tests" / "e2e" / one) for one in STORY]
+        environment = {**os.environ, VARIABLE: loaded_with("iam_recorder"), iam_recorder.VARIABLE: str(asked)}
+        subprocess.run([sys.executable, "-m", "pytest", *tests], cwd=ROOT, env=environment, check=True)
+        keep(asked.read_text().splitlines())
+
+
+def keep(lines: Iterable[str]) -> None:
+    """Write the questions of a record, each once."""
+    asked = [one for one in map(json.loads, lines) if not one["principal_arn"].endswith(OF_TEST)]
+    distilled = {json.dumps(distil(one)) for one in asked if OF_STACK in one["principal_keys"]}
+    questions = [json.loads(one) for one in sorted(distilled)]
+    KEPT.write_text("[\n" + ",\n".join(json.dumps(one, ensure_ascii=False) for one in questions) + "\n]\n")
+    print(f"{len(questions)} questions about {len({role for role, *_ in questions})} roles in {KEPT.relative_to(ROOT)}")
+
+
+def distil(question: dict[str, Any]) -> list[Any]:
+    """Role, action, resource and conditions, as the tests of the template read them."""
+    role = LOGICAL_ID.sub("", question["principal_keys"][OF_STACK])
+    context = {key: question["service_context"].get(key) for key in CONDITIONS}
+    if context["s3:prefix"] is not None:
+        context["s3:prefix"] = _below(context["s3:prefix"])
+    resource = _resource(question["resource_arn"])
+    return [role, question["action"], resource, {key: value for key, value in context.items() if value is not None}]
+
+
+def _resource(arn: str) -> str:
+    if arn == "*":
+        return arn  # of a list
+    service, _, _, *parts = arn.split(":")[2:]
+    if service == "kms":
+        return "<IntakePatientKey>"  # of the two keys the one that IAM is asked about: services use the other
+    head, _, rest = ":".join(parts).partition("/")
+    if service == "s3":
+        return _construct(head) + (f"/{_below(rest)}" if rest else "")
+    if service in {"dynamodb", "iam"}:
+        head, _, rest = rest.partition("/")
+    name = _construct(head.rpartition(":")[2])
+    if name:
+        return name + (f"/{rest}" if rest else "")
+    whole = ":".join(parts)
+    if service == "states":
+        return _of_workflow(whole)
+    if service == "cloudformation":
+        whole = re.sub(r"(?<=/)[^/]*$", "…", whole)
+    return f"arn:<AWS::Partition>:{service}:<AWS::Region>:<AWS::AccountId>:{RUN.sub(_shortened, whole)}"
+
+
+def _of_workflow(name: str) -> str:
+    kind, _, rest = name.partition(":")
+    machine = rest.partition(":")[0].replace(WORKFLOW, "<TrainingWorkflowStateMachine>")
+    if kind == "stateMachine":
+        return machine
+    return f"arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:{kind}:{machine}:…"
+
+
+def _shortened(found: re.Match[str]) -> str:
+    purpose = found[1] or ""
+    return f"{purpose}{found[0][len(purpose)]}…"
+
+
+def _construct(name: str) -> str:
+    """The construct that a physical name is of, as tests write it; "" for a name that is of none."""
+    found = NAME.match(name)
+    return f"<{_spelt(found['id'])}>" if found else ""
+
+
+def _spelt(logical_id: str) -> str:
+    # Buckets are named in lower case.
+    name = re.sub(r"(?i)[0-9a-f]{8}$", "", logical_id)
+    return name if name != name.lower() else f"Storage{name.removeprefix('storage').capitalize()}"
+
+
+def _below(key: str) -> str:
+    prefix, slash, _ = key.partition("/")
+    return f"{prefix}{slash}…" if f"{prefix}/" in PREFIXES else "…"

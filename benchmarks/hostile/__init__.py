@@ -1,1 +1,0 @@
-"""A coverage-guided fuzz of both readers: ``python -m benchmarks.hostile``."""

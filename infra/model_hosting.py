@@ -1,0 +1,123 @@
+"""What hosting a model needs: the container image, the roles of jobs and endpoint, the group of model packages.
+
+The Model itself is created by a promotion, without a deployment.
+"""
+
+from __future__ import annotations
+
+import re
+
+from aws_cdk import Aws, IgnoreMode, RemovalPolicy
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infra.config import StageConfig
+from infra.function import ROOT
+from infra.grants import allow, arn_of
+from infra.job_role import JobRole
+
+ECR_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
+)
+PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
+ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
+
+
+class ModelHosting(Construct):
+    """``image_uri``, ``job_role``, ``endpoint_role`` and ``package_group``."""
+
+    def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
+        super().__init__(scope, id_)
+        self._group = config.service_name
+        self.package_group = sagemaker.CfnModelPackageGroup(
+            self,
+            "PackageGroup",
+            model_package_group_name=self._group,
+            model_package_group_description="Every model that was a candidate for the service",
+        )
+        if config.protect_data:
+            self.package_group.apply_removal_policy(RemovalPolicy.RETAIN)
+        self.job_role = JobRole(
+            self,
+            "JobRole",
+            description="SageMaker moves the data of wetread's transform jobs with this role",
+            log_groups=(JOB_LOG_GROUP,),
+        )
+        # The endpoint itself is started and ended by a person, with `wetread endpoint`.
+        self.endpoint_role = JobRole(
+            self,
+            "EndpointRole",
+            description="SageMaker serves wetread's real-time endpoint with this role",
+            log_groups=(ENDPOINT_LOG_GROUP,),
+        )
+        self._repository: ecr.IRepository | None = None
+        self.image_uri = self._given_image(config.image_uri) if config.image_uri else self._built_image(config)
+        self.grant_pull(self.job_role)
+        self.grant_pull(self.endpoint_role)
+
+    def grant_pull(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee pull the image; does nothing for other registries than ECR, which SageMaker refuses."""
+        if self._repository:
+            allow(grantee, *PULL, on=[self._repository.repository_arn])
+            allow(grantee, "ecr:GetAuthorizationToken", on=["*"], because="The action takes no resources.")
+
+    def grant_register(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee add versions to the group, and list them."""
+        allow(
+            grantee,
+            "sagemaker:ListModelPackages",
+            on=["*"],
+            because="ListModelPackages has no reliable resource-level scope.",
+        )
+        allow(grantee, "sagemaker:CreateModelPackage", on=[self._group_arn])
+        self._allow_versions(grantee, "CreateModelPackage")
+
+    def grant_promote(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee approve or reject versions of the group, and create the Models that transform jobs use."""
+        self._allow_versions(grantee, "DescribeModelPackage", "UpdateModelPackage")
+        # The Models' names start with the group's.
+        models = arn_of(self, "sagemaker", "model", f"{self._group}-*")
+        # DescribeModel when the name is taken: by an earlier try, or by another Model.
+        verbs = ("sagemaker:CreateModel", "sagemaker:DescribeModel")
+        allow(grantee, *verbs, on=[models], because="Every promotion creates another Model.")
+        to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+        allow(grantee, "iam:PassRole", on=[self.job_role.role_arn], when=to_sagemaker)
+
+    def _allow_versions(self, grantee: iam.IGrantable, *verbs: str) -> None:
+        versions = arn_of(self, "sagemaker", "model-package", f"{self._group}/*")
+        actions = [f"sagemaker:{verb}" for verb in verbs]
+        allow(grantee, *actions, on=[versions], because="The group's versions are those of all candidates.")
+
+    @property
+    def _group_arn(self) -> str:
+        return arn_of(self, "sagemaker", "model-package-group", self._group)
+
+    def _built_image(self, config: StageConfig) -> str:
+        """Return the URI of the image of model_code/, built at deployment."""
+        image = ecr_assets.DockerImageAsset(
+            self,
+            "Image",
+            directory=str(ROOT),
+            file="model_code/Dockerfile",
+            # What model_code/Dockerfile.dockerignore says to docker, which CDK does not read.
+            exclude=["*", "!model_code", "!model_code/**", "!untrusted", "!untrusted/**", "**/__pycache__"],
+            ignore_mode=IgnoreMode.GIT,
+            build_args={"TORCH_INDEX_URL": config.torch_index_url} if config.torch_index_url else None,
+            platform=ecr_assets.Platform.LINUX_AMD64,
+        )
+        self._repository = image.repository
+        return image.image_uri
+
+    def _given_image(self, uri: str) -> str:
+        """Return the URI of the stage's settings, and keep its repository when it is in ECR."""
+        found = ECR_IMAGE.fullmatch(uri)
+        if found:
+            arn = f"arn:{Aws.PARTITION}:ecr:{found['region']}:{found['account']}:repository/{found['name']}"
+            self._repository = ecr.Repository.from_repository_attributes(
+                self, "Repository", repository_arn=arn, repository_name=found["name"]
+            )
+        return uri

@@ -1,0 +1,1 @@
+"""Synthesis of a project's app, and deployment of its stack."""

@@ -1,0 +1,1 @@
+"""The processes of the local cloud: the launcher, its server, guarded children, and the reaper."""

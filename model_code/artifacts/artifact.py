@@ -1,0 +1,88 @@
+"""The folder of one model, as SageMaker lays it at /opt/ml/model and as it is packed in model.tar.gz.
+
+model.pth              the network's state dict, nothing that runs
+metadata.json          identity, labels and preprocessing
+forms/                 the same network for OpenVINO, once ``optimise`` has proved it
+code/inference.py      the four functions; replace it to bring your own script
+code/requirements.txt  empty, so that no start needs the internet
+code/model_code/       the modules that code/inference.py imports, for containers that have no model_code
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from model_code.artifacts import metadata
+from model_code.artifacts.metadata import Metadata
+from model_code.backends import network
+from model_code.errors import ArtifactError
+
+WEIGHTS = "model.pth"
+METADATA = "metadata.json"
+CODE = "code"
+SCRIPT = f"{CODE}/inference.py"
+REQUIREMENTS = f"{CODE}/requirements.txt"
+LAYOUT = (WEIGHTS, METADATA, SCRIPT, REQUIREMENTS)
+
+
+def sha256(content: bytes) -> str:
+    """Return the hash by which weights are known, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes, in hexadecimal, reading a little at a time."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_layout(model_dir: Path) -> None:
+    """Raise ArtifactError that lists every file of the layout which ``model_dir`` lacks."""
+    missing = [name for name in LAYOUT if not (model_dir / name).is_file()]
+    if missing:
+        raise ArtifactError(f"The model folder lacks {', '.join(missing)}; a model.tar.gz holds {', '.join(LAYOUT)}.")
+
+
+def describe(model_dir: Path) -> Metadata:
+    """Return the metadata of a complete folder.
+
+    Raises ArtifactError for one that is not, or has other weights than those whose identity every answer will carry.
+    """
+    check_layout(model_dir)
+    about = metadata.parse((model_dir / METADATA).read_text(encoding="utf-8"))
+    read_verified(model_dir / WEIGHTS, about.weights_sha256)
+    return about
+
+
+def read_verified(path: Path, digest: str) -> bytes:
+    """Return a file's bytes; raises ArtifactError unless they are those whose SHA-256 metadata.json names."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"The model folder lacks {path.name}, which metadata.json names.") from None
+    if sha256(content) != digest:
+        raise ArtifactError(
+            f"{path.name} has the sha256 {sha256(content)}, metadata.json says {digest}: one of the two was replaced."
+        )
+    return content
+
+
+def load_network(model_dir: Path, about: Metadata) -> nn.Module:
+    """Return the trained network in evaluation mode.
+
+    Raises ArtifactError for weights that are not those metadata.json names, are more than tensors, or belong to
+    another network.
+    """
+    weights = read_verified(model_dir / WEIGHTS, about.weights_sha256)
+    built = network.build(len(about.labels), about.network)
+    try:
+        # weights_only: a pickle that would run code on loading is refused.
+        built.load_state_dict(torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True))
+    except Exception as error:  # torch has no common type for what it cannot load
+        raise ArtifactError(f"{WEIGHTS} is not a state dict of this network: {error}") from error
+    return built.eval()

@@ -1,0 +1,191 @@
+"""``metadata.json`` of the artifact, in the words of a MONAI bundle: who the model is and how its input is made.
+
+Labels, input size and window stand here and nowhere else in the artifact; training writes them, inference reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from model_code.backends import backend
+from model_code.backends.backend import Serving
+from model_code.backends.network import DEFAULT, NETWORKS
+from model_code.errors import ArtifactError
+from model_code.transforms import Preprocessing
+
+FORMAT = "wetread-artifact/1"
+REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
+# What an artifact says that was written before temperatures were fitted: its probabilities are those of its logits.
+UNCALIBRATED = {"temperature": 1.0}
+# Far beyond what training fits; logits that are divided by less can become infinite, and their answer no number.
+SHARPEST, SOFTEST = 1e-3, 1e3
+# An answer repeats labels, name and version; with these bounds it is always a few KB, for the functions read it whole.
+MOST_LABELS = 1000
+MOST_ROWS = 4096  # of the input; no larger slice is read
+LONGEST_TEXT = 64  # characters: that is what the functions take for a class, too
+INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What inference needs to know of a model; ``probe_logits`` is what it answers to the probe slice.
+
+    Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is training's torch until
+    ``optimise`` has written another.
+    """
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    weights_sha256: str
+    temperature: float
+    probe_logits: tuple[float, ...]
+    serving: Serving = field(default_factory=Serving)
+    network: str = DEFAULT
+
+
+def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
+    """Return the text of metadata.json; ``training`` records how the model came to be."""
+    size = metadata.preprocessing.image_size
+    image = {
+        "type": "image",
+        "format": "hounsfield",
+        "modality": "CT",
+        "num_channels": 1,
+        "spatial_shape": [size, size],
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {"0": "slice"},
+    }
+    prediction = {
+        "type": "probabilities",
+        "format": "classes",
+        "num_channels": len(metadata.labels),
+        "spatial_shape": [],
+        "dtype": "float64",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {str(index): label for index, label in enumerate(metadata.labels)},
+    }
+    document = {
+        "format": FORMAT,
+        "name": metadata.name,
+        "version": metadata.version,
+        "task": "Chest CT slice classification",
+        "network": metadata.network,
+        "description": f"{metadata.network}: one axial chest CT slice as one of {', '.join(metadata.labels)}.",
+        "intended_use": INTENDED_USE,
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch"),
+        "numpy_version": version("numpy"),
+        "required_packages_version": {package: version(package) for package in REQUIRED_PACKAGES},
+        "data_type": "dicom",
+        "eval_metrics": dict(eval_metrics),
+        "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": prediction}},
+        "preprocessing": {
+            "window_level_hu": metadata.preprocessing.window_level_hu,
+            "window_width_hu": metadata.preprocessing.window_width_hu,
+        },
+        "weights": {"sha256": metadata.weights_sha256},
+        "calibration": {"temperature": metadata.temperature},
+        "probe": {"logits": list(metadata.probe_logits)},
+        "training": dict(training),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def parse(text: str) -> Metadata:
+    """Read metadata.json; raise ArtifactError when it is not what ``write`` writes."""
+    try:
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise ArtifactError(f"metadata.json has the format {document['format']!r}; this image reads {FORMAT!r}.")
+        formats = document["network_data_format"]
+        labels = _labels(formats["outputs"]["pred"]["channel_def"])
+        probe = backend.finite(document["probe"]["logits"])
+        if len(probe) != len(labels):
+            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe logits.")
+        return Metadata(
+            name=_text(document["name"]),
+            version=_text(document["version"]),
+            labels=labels,
+            preprocessing=Preprocessing(
+                image_size=_square(formats["inputs"]["image"]["spatial_shape"]),
+                window_level_hu=_finite(document["preprocessing"]["window_level_hu"]),
+                window_width_hu=_above_zero(document["preprocessing"]["window_width_hu"]),
+            ),
+            weights_sha256=_text(document["weights"]["sha256"]),
+            temperature=_temperature(document.get("calibration", UNCALIBRATED)),
+            probe_logits=probe,
+            network=_network(document.get("network", DEFAULT)),
+            serving=backend.parse(document["serving"], len(labels)) if "serving" in document else Serving(),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
+
+
+def with_serving(text: str, serving: Serving, proof: Mapping[str, Any]) -> str:
+    """Return the text of metadata.json with what ``optimise`` found; ``proof`` says why."""
+    document = json.loads(text)
+    proved = {str(form): record.as_dict() for form, record in serving.proved.items()}
+    document["serving"] = {"form": str(serving.form), "forms": proved, "proof": dict(proof)}
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _network(name: str) -> str:
+    if name not in NETWORKS:
+        raise ValueError(f"the network is {name!r}, none of {', '.join(NETWORKS)}")
+    return name
+
+
+def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:
+    if len(channel_def) > MOST_LABELS:
+        raise ValueError(f"it has {len(channel_def)} labels, more than {MOST_LABELS}")
+    labels = tuple(_text(channel_def[str(index)]) for index in range(len(channel_def)))
+    if not all(labels) or len(set(labels)) < len(labels):  # an answer has a probability by each one's name
+        raise ValueError("a label is empty, or there twice")
+    return labels
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"a text begins {text[:LONGEST_TEXT]!r} and is longer than {LONGEST_TEXT} characters")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"the text {text!r} has half of a character")
+    return text
+
+
+def _finite(value: Any) -> float:
+    (number,) = backend.finite([value])
+    return number
+
+
+def _above_zero(value: Any) -> float:
+    number = _finite(value)
+    if number <= 0:
+        raise ValueError(f"the window is {number} HU wide, not more than 0")
+    return number
+
+
+def _square(shape: Sequence[int]) -> int:
+    rows, columns = (int(length) for length in shape)
+    if rows != columns or not 1 <= rows <= MOST_ROWS:
+        raise ValueError(f"the input's spatial_shape is {list(shape)}, not a square of 1 to {MOST_ROWS} pixels a side")
+    return rows
+
+
+def _temperature(calibration: Mapping[str, Any]) -> float:
+    temperature = float(calibration["temperature"])
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"the calibration's temperature is {temperature}, not a number above 0")
+    if not SHARPEST <= temperature <= SOFTEST:
+        raise ValueError(f"the calibration's temperature is {temperature}, not from {SHARPEST} to {SOFTEST}")
+    return temperature

@@ -1,0 +1,89 @@
+"""A network on the GPU: in fp32 as it was trained, or in half precision, recorded once and replayed for every batch.
+
+In half precision a GPU can compute a layer of eight slices in less time than Python takes to ask for it. So the kernels
+of one batch are recorded as a CUDA graph, and one call has the GPU run them all
+(https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from model_code.backends.backend import Computation
+from model_code.backends.dynamic_batching import SLICES, Gathering
+from model_code.backends.network import TorchForm, device_of, make_repeatable
+from model_code.backends.processor import CORES
+
+# One batch is computed while the slices of the next one are prepared.
+THREADS = 2 * SLICES
+WARM_UPS = 3  # libraries choose and load their kernels in the first runs, which cannot be recorded
+
+
+def is_here() -> bool:
+    """Whether this machine has a GPU that torch can use."""
+    return torch.cuda.is_available()
+
+
+def threads() -> int:
+    """How many slices are predicted at once on this machine: on a processor one a core."""
+    return THREADS if is_here() else CORES
+
+
+def in_fp32(network: nn.Module) -> Computation:
+    """``network``, in evaluation mode, moved to the GPU, for concurrent requests."""
+    make_repeatable()
+    return Gathering(TorchForm(network.to("cuda")))
+
+
+def in_half(network: nn.Module, image_size: int) -> Computation:
+    """A copy of ``network`` in half precision on the GPU, for concurrent requests.
+
+    Raises RuntimeError, torch's word for whatever the GPU cannot do.
+    """
+    make_repeatable()
+    return Gathering(Replayed(halved(network).to("cuda"), image_size))
+
+
+def halved(network: nn.Module) -> nn.Module:
+    """A copy whose convolutions and classifier take and give half precision.
+
+    What normalises between them keeps fp32 parameters, as in torch's own mixed precision: they span more than 16 bits.
+    """
+    half = copy.deepcopy(network)
+    for module in half.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.half()
+    return half
+
+
+class Replayed:
+    """A network as one CUDA graph of SLICES slices; one batch at a time."""
+
+    def __init__(self, network: nn.Module, image_size: int) -> None:
+        """Run and record ``network``, which takes half precision."""
+        device = device_of(network)
+        self._images = torch.zeros(SLICES, 1, image_size, image_size, device=device, dtype=torch.half)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.inference_mode():
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UPS):
+                    network(self._images)
+            torch.cuda.current_stream().wait_stream(aside)
+            with torch.cuda.graph(self._graph):
+                self._logits: torch.Tensor = network(self._images)
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """N x 1 x size x size to N x classes logits, on the CPU and in double precision."""
+        return torch.cat([self._replay(part) for part in torch.split(images, SLICES)])
+
+    def _replay(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            self._images[: len(images)].copy_(images)
+            self._images[len(images) :].zero_()
+            self._graph.replay()
+            return self._logits[: len(images)].double().cpu()

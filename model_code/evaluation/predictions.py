@@ -1,0 +1,128 @@
+"""Loads the candidate and the champion, each with its own preprocessing, and asks both about the same slices."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model_code import calibration
+from model_code.artifacts.artifact import sha256_of
+from model_code.artifacts.packing import unpack
+from model_code.errors import ArtifactError, EvaluationError, InstanceError
+from model_code.evaluation.attributes import ATTRIBUTES, KEYWORDS, read_attributes
+from model_code.evaluation.document import Answers, TestSet
+from model_code.inference import Model, model_fn
+from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
+from model_code.reading.dicom import HounsfieldArray, decode
+from model_code.reading.elements import read_elements
+from model_code.snapshot import Case
+
+# Slices that are decoded at once and go through a network together; with their pixels they are all that is in memory.
+BATCH = 16
+THREADS = 2
+SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One decoded test slice and the subgroups it belongs to."""
+
+    hounsfield: HounsfieldArray
+    attributes: Mapping[str, str]
+
+
+def load_model(archive: Path, role: str, labels: tuple[str, ...], digest: str) -> Model:
+    """Load the ``role`` ("candidate" or "champion") from its model.tar.gz, whose SHA-256 (hex) must be ``digest``.
+
+    Raises EvaluationError for one that is missing or unsound, or whose classes are not ``labels``, in any order; and
+    for another file than the run's, before anything of it is opened.
+    """
+    if not archive.is_file():
+        raise EvaluationError(f"There is no {archive.name} in the input named {role}.")
+    found = sha256_of(archive)
+    if found != digest:
+        raise EvaluationError(
+            f"The {archive.name} in the input named {role} has the SHA-256 {found}, the run's {role} "
+            f"{digest or 'is not known'}: it was replaced. Find out by whom, then start the run again."
+        )
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            unpack(archive, Path(folder))
+            model = model_fn(folder)
+    except ArtifactError as error:
+        advice = "Promote or roll back to a version that this image loads" if role == "champion" else "Train it again"
+        raise EvaluationError(f"The {role} cannot be loaded: {error} {advice}, then start the run again.") from error
+    if sorted(model.labels) != sorted(labels):
+        raise EvaluationError(
+            f"The {role} tells {', '.join(model.labels)} apart, the snapshot {', '.join(labels)}: they cannot be "
+            "measured on the same slices. Label the same classes, or use a stage of its own for these."
+        )
+    return model
+
+
+def read_slices(cases: Sequence[Case], folder: Path) -> Iterator[list[Slice]]:
+    """Decode the cases, in order, in lists of BATCH at most.
+
+    Raises SnapshotError for bytes that are not the snapshot's, and after the last one EvaluationError that names every
+    slice that cannot be decoded.
+    """
+    problems: list[str] = []
+    with ThreadPoolExecutor(THREADS) as threads:
+        for start in range(0, len(cases), BATCH):
+            batch: list[Slice] = []
+            for one in threads.map(lambda case: _read(case, folder), cases[start : start + BATCH]):
+                if isinstance(one, Slice):
+                    batch.append(one)
+                else:
+                    problems.append(one)
+            if not problems:
+                yield batch
+    if problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise EvaluationError(
+            f"{len(problems)} test slices cannot be decoded: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}."
+        )
+
+
+def answer(
+    models: Sequence[Model], labels: tuple[str, ...], cases: Sequence[Case], folder: Path
+) -> tuple[TestSet, list[Answers]]:
+    """Ask every model about every case; the classes stand in the order of ``labels``, whatever a model's own is."""
+    logits: list[list[torch.Tensor]] = [[] for _ in models]
+    attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
+    for batch in read_slices(cases, folder):
+        for model, answered in zip(models, logits, strict=True):
+            images = torch.stack([model.prepare(one.hounsfield) for one in batch])
+            answered.append(model.logits(images))
+        for name, values in attributes.items():
+            values += [one.attributes[name] for one in batch]
+    patients = np.unique([case.patient for case in cases], return_inverse=True)[1]
+    targets = np.array([labels.index(case.label) for case in cases], np.intp)
+    return TestSet(labels, targets, patients, attributes), [
+        _answers(model, torch.cat(answered), labels) for model, answered in zip(models, logits, strict=True)
+    ]
+
+
+def _read(case: Case, folder: Path) -> Slice | str:
+    body = case.read(folder)
+    try:
+        elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
+        return Slice(decode(elements), read_attributes(elements))
+    except InstanceError as error:
+        return f"line {case.line}: {error}"
+
+
+def _answers(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Answers:
+    columns = [model.labels.index(label) for label in labels]
+    return Answers(
+        identity=model.identity,
+        temperature=model.temperature,
+        probabilities=calibration.probabilities(logits, model.temperature)[:, columns].numpy(),
+        uncalibrated=calibration.probabilities(logits, 1.0)[:, columns].numpy(),
+    )

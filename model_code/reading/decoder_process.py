@@ -1,0 +1,348 @@
+"""Decodes compressed frames in a child process, because the C++ decoders can end the process they run in.
+
+Fuzzing found that gdcm aborts on some damaged JPEG streams (an exception crosses C code). In the server that would end
+every request in flight, and the job with them; here it ends the child, and one object is answered with an error.
+``python -m model_code.reading.decoder_process FD FD`` is the child: it reads requests from one pipe, answers on the
+other, and can do nothing else (`model_code.reading.sandbox`). What it answers is checked, since a codestream may have
+taken it over.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import math
+import os
+import queue
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import uid
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+
+from model_code.backends import allocator
+from model_code.reading import channel, gdcm_plugin, sandbox
+from model_code.reading.channel import Channel
+from model_code.reading.patience import Patience
+
+# Processor time for a frame, the second try after a crash included: 4096 x 4096 of CT take 1.8 s, of pure noise 3.4 s.
+# On a busy machine that is any time on the clock, which therefore only ends a child that does not compute.
+DECODE_SECONDS = 5.0
+STUCK_SECONDS = 60.0
+# A decoder waits for nothing but its processor and its pages: what sleeps for longer was taken over.
+ASLEEP_SECONDS = 5.0
+START_SECONDS = 120.0
+# A 4096 x 4096 frame takes a third of this at most; a few bytes of run lengths or tile sizes can ask for all there is.
+DECODE_BYTES = 1024**3
+# libjpeg goes on with grey, or with what comes next, and only writes this to stderr.
+CORRUPT = b"Corrupt JPEG data"
+MUCH = 16 * 1024  # bytes to stderr about one frame; the smallest pipe holds as many
+KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; what larger ones take is returned
+# An answer is a dtype, with the pixels in the next message, or why there are none.
+DTYPES = {name.encode(): np.dtype(name) for name in ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4")}
+REFUSED, CORRUPT_TOLD, MORE_TOLD = re.compile(rb"!(\w{1,64})"), b"corrupt", b"more"
+# What pydicom warns of where a run-length encoded frame, which states no size, has more pixels than the header says.
+MORE = re.compile(r"(\d+) vs\. (\d+) bytes expected")
+ANSWER_BYTES = 256
+TOO_SLOW = "the decoder needs more than {:g} s of processor time"
+# Of the environment only what Python and the loader read: no address of credentials, for one.
+ENVIRONMENT = re.compile(r"(PYTHON|LD_|DYLD_|LC_)\w+|LANG|PATH")
+
+Form = dict[str, Any]
+
+log = logging.getLogger("model_code.reading.decoder_process")
+
+
+class DecodingFailed(Exception):
+    """The frame cannot be decoded; the message says why, without a word of the object's content."""
+
+
+class _Crashed(Exception):
+    """The child ended before it answered, or answered what no decoder does."""
+
+
+class DecoderProcess:
+    """The child process, started at first use and again after each crash. One frame at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pid: int
+        self._channel: Channel
+
+    def start(self) -> None:
+        """Start the child unless it runs; raises RuntimeError when it does not come up."""
+        with self._lock:
+            self._ensure_started()
+
+    def decode(self, syntax: uid.UID, plugin: str, form: Form, codestream: bytes) -> npt.NDArray[np.integer[Any]]:
+        """Decode one frame to rows x columns; raises DecodingFailed for what the decoder rejects, or does not end."""
+        request = {"syntax": syntax, "plugin": plugin, "form": form}
+        spent = 0.0
+        with self._lock:
+            # A child may also have died of something else, such as the frame before: once more, afresh.
+            for _ in range(2):
+                self._ensure_started()
+                started = time.monotonic()
+                try:
+                    return self._exchange(request, codestream, DECODE_SECONDS - spent)
+                except _Crashed:
+                    spent += time.monotonic() - started
+                if spent >= DECODE_SECONDS:
+                    break
+        raise DecodingFailed("the decoder crashes on it")
+
+    def _exchange(self, request: dict[str, Any], codestream: bytes, seconds: float) -> npt.NDArray[np.integer[Any]]:
+        """Have the child decode; only one that has rejected the frame, or given its pixels, is asked again.
+
+        It gets ``seconds`` of processor time. Its own timer ends it then; one that was taken over may switch that off,
+        and is ended from here.
+        """
+        patience = Patience(self._pid, processor=seconds, asleep=ASLEEP_SECONDS, clock=STUCK_SECONDS)
+        try:
+            self._channel.send(json.dumps(request | {"seconds": seconds}).encode(), patience.left)
+            self._channel.send(codestream, patience.left)
+            return self._answer(request["form"], patience)
+        except DecodingFailed:
+            raise
+        except TimeoutError:
+            why = _out_of_time(patience)
+            self._end()
+            raise DecodingFailed(why) from None
+        except (EOFError, ConnectionError):
+            if self._end() == -signal.SIGPROF:
+                raise DecodingFailed(TOO_SLOW.format(DECODE_SECONDS)) from None
+            raise _Crashed from None
+        except BaseException:  # the answer still to come would be taken for the next frame's
+            self._end()
+            raise
+
+    def _answer(self, form: Form, patience: Patience) -> npt.NDArray[np.integer[Any]]:
+        """Read the pixels, which are as many as the form says; raises DecodingFailed for a frame that is rejected."""
+        answer = bytes(self._channel.receive(ANSWER_BYTES, patience.left))
+        if refused := REFUSED.fullmatch(answer):
+            if refused[1] == CORRUPT_TOLD:
+                raise DecodingFailed("the decoder tells of corrupt data in it")
+            if refused[1] == MORE_TOLD:
+                raise DecodingFailed("it has the pixels of two such frames, or more")
+            raise DecodingFailed(f"{refused[1].decode('ascii')} in the decoder")
+        if answer not in DTYPES:
+            raise ConnectionError("The decoder's process answers neither pixels nor why there are none.")
+        shape = (form["rows"], form["columns"])
+        length = math.prod(shape) * DTYPES[answer].itemsize
+        pixels = self._channel.receive(length, patience.left)
+        if len(pixels) != length:
+            raise ConnectionError(f"The decoder's process answers {len(pixels)} of {length} bytes.")
+        return np.frombuffer(pixels, DTYPES[answer]).reshape(shape)
+
+    def close(self) -> None:
+        """End the child."""
+        with self._lock:
+            self._end()
+
+    def _ensure_started(self) -> None:
+        if self._child is not None and self._child.poll() is None:
+            return
+        self._end()
+        self._channel, descriptors = channel.pair()
+        try:
+            self._child = subprocess.Popen(  # noqa: S603  (our own module)
+                [sys.executable, "-m", __spec__.name, *map(str, descriptors)],
+                cwd=Path(__file__).parents[2],  # where `-m` finds this very package, packed in an artifact or not
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if ENVIRONMENT.fullmatch(name)},
+                start_new_session=True,  # Ctrl-C is for the parent, which may still have frames to decode
+            )
+        except OSError:
+            self._channel.close()
+            raise
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._pid = self._child.pid
+        starting = time.monotonic()
+        try:
+            kept = self._channel.receive(left=lambda: START_SECONDS - (time.monotonic() - starting)).decode()
+        except (EOFError, TimeoutError):
+            raise RuntimeError(
+                f"The decoder process did not start (exit status {self._end()}); its messages are in the log."
+            ) from None
+        _warn_once(kept)
+
+    def _end(self) -> int | None:
+        """End the child and return its exit status, or minus the signal that ended it before."""
+        if self._child is None:
+            return None
+        self._child.kill()
+        status = self._child.wait()
+        self._child = None
+        self._channel.close()
+        return status
+
+
+def _out_of_time(patience: Patience) -> str:
+    """Why a child that did not answer was given up."""
+    if patience.is_out_of("processor"):
+        return TOO_SLOW.format(DECODE_SECONDS)
+    if patience.is_out_of("asleep"):
+        return f"the decoder neither computed nor answered for {ASLEEP_SECONDS:g} s"
+    return f"the decoder did not answer within {STUCK_SECONDS:g} s"
+
+
+@cache
+def _warn_once(kept: str) -> None:
+    """Log what the child could not give up, if there is something; all children of this process are alike."""
+    if kept:
+        log.warning("the decoders' process keeps what it does not need, as the system will have it: %s", kept)
+
+
+class Decoders:
+    """As many child processes as threads decode at once, each started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._idle: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
+
+    def start(self) -> None:
+        """Start the first child unless it runs; raises RuntimeError when it does not come up."""
+        with self._one() as decoder:
+            decoder.start()
+
+    def decode(self, syntax: uid.UID, plugin: str, form: Form, codestream: bytes) -> npt.NDArray[np.integer[Any]]:
+        """Decode one frame as ``DecoderProcess.decode`` does, beside others that other threads decode."""
+        with self._one() as decoder:
+            return decoder.decode(syntax, plugin, form, codestream)
+
+    def close(self) -> None:
+        """End the children; none may be decoding."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
+
+    @contextmanager
+    def _one(self) -> Iterator[DecoderProcess]:
+        """A decoder that no other thread has: the one used last, so that no more start than are needed."""
+        try:
+            decoder = self._idle.get_nowait()
+        except queue.Empty:
+            decoder = DecoderProcess()
+        try:
+            yield decoder
+        finally:
+            self._idle.put(decoder)
+
+
+SHARED = Decoders()
+atexit.register(SHARED.close)
+
+
+class Complaints:
+    """What decoders write to stdout and stderr, kept out of the log: perhaps with what stands in the object.
+
+    In a pipe, since a full disk must not make them silent. What does not fit in is not written, and nobody waits.
+    """
+
+    def __init__(self) -> None:
+        self._read, written = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(written, False)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(written, stream.fileno())
+        os.close(written)
+
+    def take(self) -> bytes:
+        """All that was written since the last time."""
+        said = b""
+        while True:
+            try:
+                said += os.read(self._read, MUCH)
+            except BlockingIOError:
+                return said
+
+
+def _is_corrupt(said: bytes) -> bool:
+    """Whether a decoder tells of corrupt data, or so much that this may not have found room."""
+    return CORRUPT in said or len(said) >= MUCH
+
+
+def _answer_requests(parent: Channel, complaints: Complaints) -> None:
+    """The child's loop: it ends when the parent does."""
+    while True:
+        try:
+            request = json.loads(parent.receive())
+            codestream = bytes(parent.receive())
+        except EOFError:
+            return
+        # The kernel ends this process when its processor time is up, as soon as that is so and on every system.
+        signal.setitimer(signal.ITIMER_PROF, request["seconds"])
+        messages = _answers(request, codestream, complaints)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for message in messages:
+            parent.send(message)
+
+
+def _answers(request: dict[str, Any], codestream: bytes, complaints: Complaints) -> list[bytes]:
+    """What there is to say of a frame: its dtype and its pixels, or why there are none."""
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            pixels, _ = get_decoder(uid.UID(request["syntax"])).as_array(
+                encapsulate([codestream]),
+                index=0,
+                raw=True,
+                validate=False,
+                decoding_plugin=request["plugin"],
+                **request["form"],
+            )
+    except Exception as error:  # decoders raise anything; their texts may quote the object, ours does not
+        complaints.take()
+        return [b"!" + type(error).__name__.encode()]
+    if _is_corrupt(complaints.take()):
+        return [b"!" + CORRUPT_TOLD]
+    if _has_more(warned):
+        return [b"!" + MORE_TOLD]
+    return [pixels.dtype.str.encode(), pixels.tobytes()]
+
+
+def _has_more(warned: Iterable[warnings.WarningMessage]) -> bool:
+    """Whether pydicom warns of twice the pixels that were asked for; of less it warns where a segment is padded."""
+    found = (MORE.search(str(one.message)) for one in warned)
+    return any(int(one[1]) >= 2 * int(one[2]) for one in found if one)
+
+
+def _bound_memory() -> None:
+    """Let this process grow by DECODE_BYTES: what asks for more fails here, and starves nobody beside it."""
+    if sys.platform == "linux":  # elsewhere the system tells no size, or keeps no limit
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = pages * resource.getpagesize() + DECODE_BYTES
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _serve_frames(parent: Channel) -> None:
+    """What the child does: import, give up all else, say so, and decode."""
+    allocator.keep_freed_memory(KEPT_BLOCK_BYTES)
+    gdcm_plugin.register()
+    _bound_memory()
+    complaints = Complaints()
+    parent.send("; ".join(sandbox.enter()).encode())
+    _answer_requests(parent, complaints)
+
+
+if __name__ == "__main__":
+    _serve_frames(Channel(int(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,1 @@
+"""The command ``serve``: HTTP on one side, the artifact's script on the other."""

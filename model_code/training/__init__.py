@@ -1,0 +1,1 @@
+"""The command ``train``: from a snapshot of labelled slices to a model folder."""

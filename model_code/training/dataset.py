@@ -1,0 +1,107 @@
+"""The labelled slices of a snapshot: read once from their channel, then kept in memory as the network takes them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from model_code.errors import InstanceError
+from model_code.reading.dicom import decode, read_instance
+from model_code.snapshot import Case
+from model_code.transforms import Preprocessing
+
+# Slices per thread that are read before the one that is waited for: enough that no thread idles, and little memory.
+READ_AHEAD = 4
+SLICES_PER_LINE = 1000
+LEVELS = 255
+
+log = logging.getLogger("model_code.training.dataset")
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Prepared slices: ``images`` N x 1 x size x size, uint8; ``targets`` N class indices.
+
+    One byte a pixel keeps 10,000 slices of 512 x 512 in 2.6 GB. It rounds the usual window of 1,500 HU to steps of
+    5.9 HU, an error of 1.7 HU (root mean square), where the noise of a chest CT is 10 to 40 HU.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def part(self, of: slice) -> Samples:
+        """Some of these slices, without a copy."""
+        return Samples(self.images[of], self.targets[of])
+
+    def image(self, index: int | slice | torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+        """One prepared slice, or several, as float32 in 0..1; they travel to a ``device`` as bytes."""
+        return self.images[index].to(device).float() / LEVELS
+
+
+def quantised(image: torch.Tensor) -> torch.Tensor:
+    """A prepared slice in 0..1 as ``Samples`` keeps it."""
+    return (image * LEVELS).round_().to(torch.uint8)
+
+
+def load(
+    folder: Path, cases: Sequence[Case], labels: Sequence[str], preprocessing: Preprocessing
+) -> tuple[Samples, list[str]]:
+    """Read, decode and prepare the cases of the channel ``folder``, each once, on a thread a core.
+
+    Returns them with one sentence for each slice that cannot be read, which begins with its line; such a slice is left
+    black. Raises SnapshotError for a slice that is absent or has other bytes than the snapshot pinned.
+    """
+    size = preprocessing.image_size
+    images = torch.zeros(len(cases), 1, size, size, dtype=torch.uint8)
+    problems: list[str] = []
+
+    def prepare(body: bytes) -> torch.Tensor:
+        return quantised(preprocessing.prepare(decode(read_instance(body))))
+
+    for number, (case, prepared) in enumerate(read_cases(folder, cases, prepare)):
+        if isinstance(prepared, InstanceError):
+            problems.append(f"line {case.line}: {prepared}")
+        else:
+            images[number] = prepared
+        if (number + 1) % SLICES_PER_LINE == 0:
+            log.info("decoded=%s of %s", number + 1, len(cases))
+    return Samples(images, torch.tensor([labels.index(case.label) for case in cases], dtype=torch.long)), problems
+
+
+def read_cases(
+    folder: Path, cases: Sequence[Case], reader: Callable[[bytes], Read]
+) -> Iterator[tuple[Case, Read | InstanceError]]:
+    """Give each case's verified bytes to ``reader``, on a thread a core; yield what it returns in the cases' order.
+
+    An InstanceError that ``reader`` raises is yielded in its place. Raises SnapshotError as ``Case.read`` does.
+    """
+
+    def read(case: Case) -> Read | InstanceError:
+        try:
+            return reader(case.read(folder))
+        except InstanceError as error:
+            return error
+
+    threads = torch.get_num_threads()
+    waiting: deque[tuple[Case, Future[Read | InstanceError]]] = deque()
+    # OpenMP's thread count belongs to each calling thread: here every thread computes a slice of its own.
+    with ThreadPoolExecutor(threads, "read", torch.set_num_threads, (1,)) as pool:
+        for case in cases:
+            waiting.append((case, pool.submit(read, case)))
+            if len(waiting) > READ_AHEAD * threads:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()

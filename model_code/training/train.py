@@ -1,0 +1,174 @@
+"""The command ``train``: a snapshot and its slices to a model folder that ``serve`` can load."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+from model_code import calibration, snapshot
+from model_code.artifacts import packing, seal
+from model_code.artifacts.artifact import sha256
+from model_code.artifacts.metadata import Metadata
+from model_code.backends import known_answer, network
+from model_code.container import Container
+from model_code.errors import SnapshotError, TrainingError
+from model_code.snapshot import Case, Snapshot, Split
+from model_code.training.checkpoint import Checkpoints
+from model_code.training.cluster import Cluster
+from model_code.training.dataset import Samples, load
+from model_code.training.distributed import RANK, Worker, joined
+from model_code.training.fit import Best, fit
+from model_code.training.hyperparameters import Hyperparameters, read_hyperparameters
+from model_code.transforms import Preprocessing
+
+SHOWN_PROBLEMS = 20
+SEEN = (Split.TRAIN, Split.VALIDATION)
+
+log = logging.getLogger("model_code.training.train")
+
+
+def train(container: Container) -> None:
+    """Train as the hyperparameters say, on every host and GPU of the job, and write the artifact to the model folder.
+
+    Raises TrainingError or SnapshotError for what cannot be trained on, and SystemExit when SageMaker stops the job:
+    the last checkpoint then stays, and no model is written.
+    """
+    cluster = Cluster.read(container.resource_config)
+    if RANK not in os.environ and cluster.workers > 1:
+        cluster.launch(["-m", "model_code", "train"], container.failure, os.environ)
+        return
+    with _ended_by_sigterm(), joined(os.environ) as worker:
+        _train(container, worker)
+
+
+def _train(container: Container, worker: Worker) -> None:
+    settings = read_hyperparameters(container.hyperparameters)
+    preprocessing = Preprocessing(image_size=settings.image_size)
+    taken = snapshot.read(container.snapshot_channel)
+    _check(taken, worker)
+    if worker.leads:
+        slices = [len(taken.of(split)) for split in SEEN]
+        log.info("training_slices=%s validation_slices=%s workers=%s", *slices, worker.count)
+        if not taken.of(Split.VALIDATION):
+            log.info("no validation slices: the last epoch's model is kept and nothing says how good it is")
+    shares = [_share(taken, split, worker) for split in SEEN]
+    training, validation = _load(container, worker, taken.labels, preprocessing, *shares)
+    checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
+    best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
+    if worker.leads:
+        _write(container, settings, preprocessing, taken, best, history)
+
+
+def _check(taken: Snapshot, worker: Worker) -> None:
+    training = taken.of(Split.TRAIN)
+    absent = sorted(set(taken.labels) - {case.label for case in training})
+    if absent:
+        raise TrainingError(f"The snapshot's split train has no slice labelled {', '.join(absent)}.")
+    if len(training) < 2 * worker.count:
+        raise TrainingError(
+            f"The snapshot's split train has {len(training)} slices for {worker.count} workers; each needs two."
+        )
+
+
+def _share(taken: Snapshot, split: Split, worker: Worker) -> list[Case]:
+    """This worker's cases of a split: of every class as many as any other's, give or take one."""
+    return worker.share(sorted(taken.of(split), key=lambda case: (taken.labels.index(case.label), case.line)))
+
+
+def _load(
+    container: Container,
+    worker: Worker,
+    labels: Sequence[str],
+    preprocessing: Preprocessing,
+    training: list[Case],
+    validation: list[Case],
+) -> tuple[Samples, Samples]:
+    """Prepare this worker's slices; what any worker cannot read, all of them raise, so that none waits for it."""
+    samples: Samples | None = None
+    problems: list[str] = []
+    try:
+        samples, problems = load(container.slices_channel, training + validation, labels, preprocessing)
+    except SnapshotError as error:
+        problems = [str(error)]
+    problems = [problem for of_worker in worker.gather(problems) for problem in of_worker]
+    if samples is None or problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        shown = "; ".join(problem.rstrip(".") for problem in problems[:SHOWN_PROBLEMS])
+        raise TrainingError(f"{len(problems)} of the snapshot's slices cannot be trained on: {shown}{more}.")
+    return samples.part(slice(len(training))), samples.part(slice(len(training), None))
+
+
+def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str, str | int | float]:
+    """What a checkpoint must have been made with to be gone on from."""
+    return {"snapshot_digest": taken.digest, "workers": worker.count, **dataclasses.asdict(settings)}
+
+
+def _write(
+    container: Container,
+    settings: Hyperparameters,
+    preprocessing: Preprocessing,
+    taken: Snapshot,
+    best: Best,
+    history: list[dict[str, float]],
+) -> None:
+    trained = network.build(len(taken.labels), settings.network)
+    trained.load_state_dict(best.weights)
+    weights = packing.serialise(trained)
+    metrics = best.metrics(taken.labels)
+    about = Metadata(
+        name=settings.model_name,
+        version=settings.model_version,
+        labels=taken.labels,
+        preprocessing=preprocessing,
+        weights_sha256=sha256(weights),
+        temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
+        network=settings.network,
+        probe_logits=known_answer.answer(network.TorchForm(trained.eval()), preprocessing),
+    )
+    record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
+    packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)
+    log.info(
+        "model=%s/%s weights_sha256=%s temperature=%.4f",
+        about.name,
+        about.version,
+        about.weights_sha256,
+        about.temperature,
+    )
+    log.info("%s", seal.line(seal.seal_of(container.model_dir)))
+
+
+def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:
+    """How the model came to be: counts only, no identity of a patient or an object."""
+    return {
+        "snapshot_digest": taken.digest,
+        "split_by": taken.split_by,
+        "hyperparameters": dataclasses.asdict(settings),
+        "slices": {split: dict(Counter(case.label for case in taken.of(split))) for split in SEEN},
+        "patients": {split: len({case.patient for case in taken.of(split)}) for split in SEEN},
+    }
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which SageMaker sends two minutes before it ends the container, end the process at once.
+
+    Nothing is lost but the epoch that runs: the checkpoint of the one before is whole, and is already where SageMaker
+    keeps it.
+    """
+
+    def leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+        log.info("stopped by SIGTERM; a job with this one's checkpoints goes on after its last complete epoch")
+        raise SystemExit(128 + signal.SIGTERM)
+
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

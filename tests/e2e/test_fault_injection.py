@@ -1,0 +1,34 @@
+"""The drills that need not wait for a message to come back: nothing is lost and nothing ends wrongly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from assurance.fault_injection.faults import BOMBS, DRILLS
+from wetread.project import PROJECT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+def test_what_is_killed_or_full_loses_nothing() -> None:
+    command = [
+        "-m",
+        "assurance.fault_injection",
+        "--uploads",
+        "12",
+        "--storm",
+        "60",
+        "--only",
+        "container,emulator,disk,storm,bombs",
+    ]
+    done = subprocess.run([sys.executable, *command], cwd=PROJECT.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
+    assert len(rows) == 5
+    for fault, seen, uploads, completed, failed, lost, *_ in rows:
+        if not seen.startswith("skipped"):
+            bombs = BOMBS if fault == DRILLS["bombs"].name else 0
+            assert (int(completed), int(failed), int(lost)) == (int(uploads) - bombs, bombs, 0), fault

@@ -1,0 +1,122 @@
+"""No patient in the wrong place: a canary goes through every path, good and bad, and is looked for everywhere.
+
+The rule that the product keeps (docs/reliability.md tells it to people):
+
+- An object's key stands in its row's ``Key``, since people ask by it, in answers to them, and in S3's own events.
+- UIDs stand in rows and snapshots, those that are none mapped; the PatientID only as a keyed hash.
+- What a person put stays with the person's own object: the upload, the cohort's file, and pinned copies of the bytes.
+- Of an object's texts, answers, rows and documents repeat a valid UID or a value that DICOM defines.
+- Nothing else of an object, its key, its metadata, or a file of labels stands anywhere: not in other attributes
+  of rows, in results, reports, logs, metrics, histories or notices, in the names and tags of what the service makes, or
+  in its scratch folders.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from functions.domain.row import Status
+from localcloud.home import Home
+from tests.e2e import places
+from tests.e2e.conftest import running
+from tests.e2e.places import Place
+from tests.e2e.story import (
+    Story,
+    ask,
+    ask_an_endpoint,
+    experiment,
+    labelled,
+    listening_queue,
+    submit,
+    train,
+    train_on_bad_labels,
+    train_on_spoilt_slices,
+    upload,
+)
+from tests.phi_leak import Search
+from wetread.demo.defects import DEFECTS
+from wetread.project import PROJECT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Story]:
+    """The whole story, in a local cloud of its own with a folder of its own for temporary files."""
+    scratch, home = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("home")
+    with running(home, artifact, TMPDIR=str(scratch)) as service:
+        story = Story(service, scratch, listening_queue(service))
+        upload(story)
+        submit(story, tmp_path_factory.mktemp("canary"))
+        cohort = labelled(tmp_path_factory.mktemp("canary"))
+        train(story, cohort)
+        ask_an_endpoint(story, experiment(story, cohort), tmp_path_factory.mktemp("canary"))
+        train_on_spoilt_slices(story, cohort)
+        train_on_bad_labels(story, cohort)
+        ask(story)
+        yield story
+
+
+def test_the_canary_went_through_every_path(story: Story) -> None:
+    by_name = {Path(row.key).stem: (row.status, row.code) for row in story.rows.values()}
+    assert {one.name: by_name[one.name] for one in DEFECTS} == {one.name: (one.status, one.code) for one in DEFECTS}
+    assert by_name["gone"] == (Status.REFUSED, "ObjectGone")
+    assert [by_name[f"good-{n}"][0] for n in range(3)] == [Status.COMPLETED] * 3
+    outcomes = Counter(run.outcome for run in story.service.connection.runs.newest(10))
+    assert outcomes == {"Rejected": 5}, "one by the model gate, two for their slices, two for their labels"
+
+
+def everything(story: Story) -> Iterator[Place]:
+    """All that the service, its cloud and its command line left."""
+    connection = story.service.connection
+    yield from places.everywhere(connection)
+    yield from (Place("notice", told.encode()) for told in places.messages(connection, story.notices))
+    yield from story.printed
+    yield from story.endpoint
+    home = Home(Path(story.service.environment["WETREAD_HOME"]), PROJECT)
+    yield Place("launcher's log", home.log_file.read_bytes())
+    yield from places.files("scratch", home.scratch)
+    yield from places.files("temporary", story.scratch)
+
+
+KINDS = (
+    "table",
+    "object",
+    "object's name, metadata and tags",
+    "log line",
+    "metric",
+    "execution",
+    "execution's event",
+    "transform_job",
+    "training_job",
+    "processing_job",
+    "model_package",
+    "endpoint",
+    "notice",
+    "printed",
+)
+"""Places that the story must have filled."""
+
+
+def test_no_trace_of_it_stands_where_it_should_not(story: Story) -> None:
+    search, looked_at, wrong = Search(), Counter[str](), set[str]()
+    keys_in_rows = 0
+    for place in everything(story):
+        looked_at[place.kind] += 1
+        found = search.traces(place.content)
+        keys_in_rows += place.kind == "table" and any(trace.value in place.allowed for trace in found)
+        wrong |= {
+            f"{trace.value} ({trace.form}) in {search.masked(place.name)}"
+            for trace in found
+            if trace.value not in place.allowed
+        }
+    logging.getLogger(__name__).info("looked at %s", json.dumps(looked_at))
+    assert not wrong, "\n".join(sorted(wrong))
+    assert keys_in_rows >= len(story.rows), "the search finds the key where it may stand, so it does find something"
+    assert not [kind for kind in KINDS if not looked_at[kind]], "every kind of place was there to be looked at"

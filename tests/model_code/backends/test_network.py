@@ -1,0 +1,49 @@
+"""MONAI's networks come without what MONAI imports besides, and another network takes one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from model_code import inference
+from model_code.backends import network
+from model_code.training.train import train
+from tests.model_code.conftest import LABELS, SIZE, chests, opt_ml
+
+BUILD = """
+import sys
+from model_code.backends import network
+network.build(3)
+print([name for name in network.SPARED if name in sys.modules])
+import scipy
+"""
+
+
+def test_building_a_network_imports_no_package_that_it_does_not_need() -> None:
+    done = subprocess.run([sys.executable, "-c", BUILD], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+class Means(nn.Module):
+    """A network of nobody's: a few numbers of each slice, and a line through them."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.pool, self.line = nn.AdaptiveAvgPool2d(4), nn.Linear(16, classes)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.line(self.pool(images).flatten(1))
+
+
+def test_another_network_takes_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(network.NETWORKS, "means", Means)  # type: ignore[arg-type]
+    container = opt_ml(tmp_path, chests(), epochs=1, image_size=SIZE, network="means")
+    train(container)
+    model = inference.model_fn(str(container.model_dir))
+    assert model.logits(torch.zeros(2, 1, SIZE, SIZE)).shape == (2, len(LABELS))

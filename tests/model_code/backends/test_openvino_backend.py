@@ -1,0 +1,83 @@
+"""A network that OpenVINO computes: torch's answers, the same whatever runs beside it, and no report to anybody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from model_code.artifacts import artifact
+from model_code.backends.network import TorchForm
+from model_code.backends.openvino_backend import OpenVinoForm
+from model_code.container import Container
+from model_code.optimisation.export import export, serialised
+from tests.model_code.conftest import SIZE
+
+
+@pytest.fixture(scope="module")
+def trained(container: Container) -> TorchForm:
+    return TorchForm(artifact.load_network(container.model_dir, artifact.describe(container.model_dir)))
+
+
+@pytest.fixture(scope="module")
+def form(container: Container) -> OpenVinoForm:
+    network = artifact.load_network(container.model_dir, artifact.describe(container.model_dir))
+    return OpenVinoForm.read(*serialised(export(network, SIZE)))
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.rand(5, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+
+
+def test_it_answers_as_torch_does(form: OpenVinoForm, trained: TorchForm, images: torch.Tensor) -> None:
+    expected = trained.logits(images)
+    answered = form.logits(images)
+    assert (answered.dtype, answered.shape) == (torch.float64, expected.shape)
+    torch.testing.assert_close(answered, expected, atol=1e-4, rtol=0)
+
+
+def test_one_slice_is_answered_as_among_others_and_on_many_threads(form: OpenVinoForm, images: torch.Tensor) -> None:
+    together = form.logits(images)
+    with ThreadPoolExecutor(4) as threads:
+        alone = list(threads.map(lambda number: form.logits(images[number % 5][None]), range(20)))
+    for number, answer in enumerate(alone):
+        assert torch.equal(answer[0], together[number % 5])
+
+
+def test_an_answer_is_not_overwritten_by_the_next(form: OpenVinoForm, images: torch.Tensor) -> None:
+    first = form.logits(images[:1])
+    kept = first.clone()
+    form.logits(images[1:2])
+    assert torch.equal(first, kept)
+
+
+def test_slices_need_not_lie_in_memory_one_after_another(form: OpenVinoForm, images: torch.Tensor) -> None:
+    turned = images.transpose(2, 3)
+    assert torch.equal(form.logits(turned[:1]), form.logits(turned.contiguous()[:1]))
+
+
+@pytest.mark.parametrize("spoilt", [(b"<net", b""), (b"", b"")])
+def test_files_that_are_no_graph(spoilt: tuple[bytes, bytes]) -> None:
+    with pytest.raises(RuntimeError):
+        OpenVinoForm.read(*spoilt)
+
+
+SILENT = """
+import socket
+def refuse(*_args, **_kwargs): raise SystemExit("it spoke to the network")
+socket.getaddrinfo = socket.socket.connect = refuse
+from model_code.backends import openvino_backend
+from openvino.tools import ovc
+assert ovc.telemetry.__class__.__module__ == "openvino.tools.ovc.telemetry_stub", ovc.telemetry
+import nncf, sys
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
+"""
+
+
+def test_nothing_is_reported_to_the_makers_of_openvino() -> None:
+    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

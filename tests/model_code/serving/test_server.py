@@ -1,0 +1,244 @@
+"""The HTTP contract, of the real command in a process of its own and of the application in this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from localcloud.containers.container import Container as LocalContainer
+from model_code.container import Container
+from tests.model_code.conftest import SOP_INSTANCE_UID, MakeSlice
+from tests.serving import ATTEMPTS, serving
+from wetread.project import PROJECT
+
+DICOM = {"Content-Type": "application/dicom"}
+
+
+@pytest.fixture(scope="module")
+def client(container: Container) -> Iterator[httpx.Client]:
+    with serving(container.base, SAGEMAKER_MAX_PAYLOAD_IN_MB="1") as (_, client):
+        yield client
+
+
+def test_ping_is_200_and_empty(client: httpx.Client) -> None:
+    response = client.get("/ping")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_execution_parameters_keep_batch_transforms_rule(client: httpx.Client) -> None:
+    parameters = client.get("/execution-parameters").json()
+    assert parameters["BatchStrategy"] == "SINGLE_RECORD"
+    assert parameters["MaxPayloadInMB"] == 1
+    assert 1 <= parameters["MaxConcurrentTransforms"] * parameters["MaxPayloadInMB"] <= 100
+
+
+def test_a_prediction(client: httpx.Client, body: bytes) -> None:
+    response = client.post("/invocations", content=body, headers=DICOM)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    document = response.json()
+    assert document["Class"] == "covid"
+    assert document["SOPInstanceUID"] == SOP_INSTANCE_UID
+    assert document["ContentSHA256"] == hashlib.sha256(body).hexdigest()
+
+
+def test_a_unix_socket_takes_the_place_of_a_port(container: Container, body: bytes) -> None:
+    with LocalContainer(PROJECT, container.model_dir) as local:
+        assert local.socket.is_socket()
+        assert json.loads(local.invoke(body))["ContentSHA256"] == hashlib.sha256(body).hexdigest()
+
+
+def test_bad_objects_are_answered_200_and_harm_no_other(
+    client: httpx.Client, make_slice: MakeSlice, body: bytes
+) -> None:
+    bodies = {
+        b"": "NotDicom",
+        b"x" * 5000: "NotDicom",
+        body[:-100]: "UndecodablePixelData",
+        make_slice(PixelData=None): "NoPixelData",
+        make_slice(Rows=65535, Columns=65535): "TooManyPixels",
+        make_slice(RescaleSlope=None): "NotHounsfield",
+        body: None,
+    }
+
+    def post(content: bytes) -> tuple[int, str | None]:
+        response = client.post("/invocations", content=content, headers=DICOM)
+        return response.status_code, response.json().get("Error", {}).get("Code")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(post, [*bodies] * 2)) == [(200, code) for code in bodies.values()] * 2
+
+
+def test_no_patient_is_in_an_answer(client: httpx.Client, make_slice: MakeSlice, body: bytes) -> None:
+    for content in (body, make_slice(NumberOfFrames=3), make_slice(Modality="MR"), body[:300]):
+        text = client.post("/invocations", content=content, headers=DICOM).text
+        assert "Jane" not in text
+        assert "SECRET" not in text
+
+
+def test_the_same_bytes_get_the_same_answer_under_load(client: httpx.Client, body: bytes) -> None:
+    def probabilities(_: int) -> Any:
+        return client.post("/invocations", content=body, headers=DICOM).json()["Probabilities"]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(probabilities, range(24)))
+    assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({"Content-Type": "application/json"}, b"{}", 415),
+        ({}, b"x", 415),
+        (DICOM | {"Accept": "text/csv"}, b"x", 406),
+        (DICOM, bytes(1024 * 1024 + 1), 413),
+        (DICOM, bytes(1024 * 1024), 200),
+    ],
+)
+def test_what_is_wrong_with_the_request_itself(
+    client: httpx.Client, headers: dict[str, str], content: bytes, status: int
+) -> None:
+    response = client.post("/invocations", content=content, headers=headers)
+    assert response.status_code == status
+    assert response.json()["Error"]["Code"]
+
+
+def test_other_paths_and_methods(client: httpx.Client) -> None:
+    assert client.get("/invocations").status_code == 405
+    assert client.get("/").status_code == 404
+
+
+def script(tmp_path: Path, **functions: str) -> Path:
+    """A model folder with nothing but somebody's own script."""
+    code = tmp_path / "model" / "code"
+    code.mkdir(parents=True)
+    bodies = {
+        "model_fn": "(model_dir): return 'a model'",
+        "input_fn": "(body, content_type): return body.decode()",
+        "predict_fn": "(data, model): return f'{model} read {data} once'",
+        "output_fn": "(prediction, accept): return prediction.encode()",
+    } | functions
+    (code / "inference.py").write_text("\n".join(f"def {name}{rest}" for name, rest in bodies.items()))
+    return tmp_path
+
+
+def test_sigterm_answers_what_is_in_flight_and_ends_with_success(tmp_path: Path) -> None:
+    waiting = """(data, model):
+    import pathlib, time
+    pathlib.Path(data).write_text("begun")
+    time.sleep(1)
+    return "finished\""""
+    begun = tmp_path / "begun"
+    with serving(script(tmp_path, predict_fn=waiting)) as (process, client), ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(client.post, "/invocations", content=str(begun).encode())
+        for _ in range(ATTEMPTS):
+            if begun.exists():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert sent.result().text == "finished"
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert "Traceback" not in output
+
+
+def test_somebodys_own_script_is_served(tmp_path: Path) -> None:
+    failing = "(data, model): return {'ok': 'fine'}[data]"
+    with serving(script(tmp_path, predict_fn=failing)) as (process, client):
+        answer = client.post("/invocations", content=b"ok", headers={"Content-Type": "text/plain"})
+        assert (answer.status_code, answer.text) == (200, "fine")
+        broken = client.post("/invocations", content=b"other", headers={"Content-Type": "text/plain"})
+        assert broken.status_code == 500
+        assert broken.json()["Error"]["Code"] == "InternalError"
+        assert client.get("/ping").status_code == 200
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    assert "a request failed: KeyError at " in output
+    assert "inference.py:" in output, "the script's own line is named"
+    assert "other" not in output, "an error's text may quote the object, and with it a patient"
+
+
+DEADLY = """(data, model):
+    import os, signal
+    if data == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return str(os.getpid())"""
+
+
+def test_an_object_that_kills_the_models_process_is_answered_and_its_neighbours_too(tmp_path: Path) -> None:
+    with serving(script(tmp_path, predict_fn=DEADLY)) as (process, client), ThreadPoolExecutor(4) as pool:
+        bodies = [b"kill", b"one", b"two", b"three"]
+        answers = [pool.submit(client.post, "/invocations", content=body, headers=DICOM) for body in bodies]
+        while not all(answer.done() for answer in answers):
+            assert client.get("/ping").status_code == 200, "the container is well while it waits for a new process"
+            time.sleep(0.1)
+        killer, *neighbours = [answer.result() for answer in answers]
+        assert (killer.status_code, killer.json()["Error"]["Code"]) == (200, "KillsContainer")
+        assert all(answer.text.isdecimal() for answer in neighbours)
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert "the model's process was ended by SIGKILL" in output
+    assert hashlib.sha256(b"kill").hexdigest() in output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it next reads a request")
+def test_a_serve_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    with serving(script(tmp_path, predict_fn=DEADLY)) as (process, client):
+        model = int(client.post("/invocations", content=b"one", headers=DICOM).text)
+        process.kill()
+        process.communicate(timeout=60)
+        for _ in range(ATTEMPTS):
+            if _is_gone(model):
+                break
+            time.sleep(0.05)
+        assert _is_gone(model)
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has buried yet has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda path: script(path, output_fn="x(): ...") and None, "lacks output_fn"),
+        (lambda path: script(path, model_fn="(model_dir): raise ValueError('no weights')") and None, "no weights"),
+        (lambda _: None, "no code/inference.py"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_ends_the_command_with_one_clear_line(
+    tmp_path: Path, prepare: Callable[[Path], None], message: str
+) -> None:
+    prepare(tmp_path)
+    with serving(tmp_path) as (process, _):
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_the_real_slices_are_answered_in_silence(container: Container, real_slices: list[Path]) -> None:
+    with serving(container.base, PYTHONWARNINGS="error") as (process, client):
+        for path in real_slices:
+            document = client.post("/invocations", content=path.read_bytes(), headers=DICOM).json()
+            assert "Error" not in document
+            assert document["SOPInstanceUID"] == ""
+            assert json.dumps(document)
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    assert "arning" not in output

@@ -1,0 +1,136 @@
+"""A training job on a made snapshot: it learns, it says so, and it leaves an artifact that inference takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from model_code.__main__ import main
+from model_code.artifacts.artifact import describe, load_network
+from model_code.container import Container
+from model_code.errors import TrainingError
+from model_code.training.train import train
+from tests.model_code.conftest import LABELS, SIZE, SLICES_PER_PATIENT, chests, opt_ml
+
+# The patterns of the training job's MetricDefinitions.
+METRICS = {
+    "train:loss": r"train_loss=([0-9.]+)",
+    "validation:loss": r"val_loss=([0-9.]+)",
+    "validation:accuracy": r"val_accuracy=([0-9.]+)",
+    "validation:balanced_accuracy": r"val_balanced_accuracy=([0-9.]+)",
+    "epoch_seconds": r"epoch_seconds=([0-9.]+)",
+}
+
+
+def metadata(container: Container) -> dict[str, object]:
+    document: dict[str, object] = json.loads((container.model_dir / "metadata.json").read_text())
+    return document
+
+
+def test_the_log_shows_it_learning_where_sagemaker_looks(container: Container) -> None:
+    lines = [line for line in (container.base / "training.log").read_text().splitlines() if line.startswith("epoch=")]
+    assert [line.split()[0] for line in lines] == [f"epoch={number}" for number in range(1, 6)]
+    charts = {name: [float(value) for line in lines for value in re.findall(p, line)] for name, p in METRICS.items()}
+    assert all(len(values) == 5 for values in charts.values())
+    assert charts["train:loss"][-1] < charts["train:loss"][0] / 2
+    assert charts["validation:balanced_accuracy"][-1] == 1
+
+
+def test_the_metadata_says_how_the_model_came_to_be(container: Container) -> None:
+    document = metadata(container)
+    training = document["training"]
+    snapshot = json.loads(container.snapshot_channel.read_text())
+    assert training["snapshot_digest"] == snapshot["Digest"]
+    assert training["slices"] == {
+        "train": dict.fromkeys(LABELS, 2 * SLICES_PER_PATIENT),
+        "validation": dict.fromkeys(LABELS, SLICES_PER_PATIENT),
+    }
+    assert training["patients"] == {"train": 2 * len(LABELS), "validation": len(LABELS)}
+    assert training["hyperparameters"]["model_version"] == "1.2.3"
+    assert [line["epoch"] for line in training["history"]] == [1, 2, 3, 4, 5]
+    best = training["history"][training["best_epoch"] - 1]
+    assert document["eval_metrics"].items() <= best.items()
+    assert document["eval_metrics"]["val_balanced_accuracy"] == 1
+
+
+def test_the_test_slices_are_never_opened(tmp_path: Path) -> None:
+    slices = [dataclasses.replace(one, body=b"no DICOM") if one.split == "test" else one for one in chests()]
+    container = opt_ml(tmp_path, slices, epochs=1, image_size=SIZE)
+    for entry in json.loads(container.snapshot_channel.read_text())["Slices"]:
+        if entry["Split"] == "test":
+            (container.slices_channel / entry["Slice"]).unlink()
+    train(container)
+    assert load_network(container.model_dir, describe(container.model_dir))
+
+
+def test_the_artifact_names_no_patient_and_no_object(container: Container) -> None:
+    text = (container.model_dir / "metadata.json").read_text()
+    snapshot = json.loads(container.snapshot_channel.read_text())
+    named = {entry[name] for entry in snapshot["Slices"] for name in ("Slice", "Patient", "StudyInstanceUID")}
+    assert not any(name in text for name in named)
+
+
+def test_what_it_leaves_can_be_loaded(container: Container) -> None:
+    about = describe(container.model_dir)
+    network = load_network(container.model_dir, about)
+    assert not network.training
+    assert (about.name, about.version, about.labels) == ("tiny", "1.2.3", LABELS)
+    assert about.preprocessing.image_size == SIZE
+
+
+def test_another_network_is_trained_named_and_loaded(tmp_path: Path) -> None:
+    made = opt_ml(tmp_path, chests(), epochs=1, image_size=SIZE, network="densenet169")
+    train(made)
+    about = describe(made.model_dir)
+    assert about.network == "densenet169"
+    layers = sum(name.endswith("conv2.weight") for name in load_network(made.model_dir, about).state_dict())
+    assert layers == 6 + 12 + 32 + 32
+
+
+def test_without_validation_slices_it_trains_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    slices = [one for one in chests() if one.split == "train"]
+    container = opt_ml(tmp_path, slices, epochs=1, image_size=SIZE)
+    with caplog.at_level(logging.INFO, "model_code"):
+        train(container)
+    assert "no validation slices: the last epoch's model is kept" in caplog.text
+    document = metadata(container)
+    assert (document["eval_metrics"], document["calibration"]) == ({}, {"temperature": 1.0})
+
+
+def test_every_slice_that_cannot_be_read_is_named_by_its_line(tmp_path: Path) -> None:
+    slices = [
+        dataclasses.replace(one, body=b"no DICOM") if line in {2, 30} else one
+        for line, one in enumerate(chests(), start=1)
+    ]
+    assert {slices[1].split, slices[29].split} == {"train", "validation"}
+    with pytest.raises(TrainingError) as caught:
+        train(opt_ml(tmp_path, slices, image_size=SIZE))
+    assert "2 of the snapshot's slices cannot be trained on: line 2: NotDicom" in str(caught.value)
+    assert "; line 30: NotDicom" in str(caught.value)
+
+
+def test_a_slice_with_other_bytes_than_the_snapshot_pinned_is_refused(tmp_path: Path) -> None:
+    container = opt_ml(tmp_path, chests(), image_size=SIZE)
+    name = json.loads(container.snapshot_channel.read_text())["Slices"][4]["Slice"]
+    with (container.slices_channel / name).open("ab") as body:
+        body.write(b"\0")
+    with pytest.raises(TrainingError, match=r"line 5: .* its bytes were changed"):
+        train(container)
+
+
+def test_a_class_without_slices_to_train_on_is_refused(tmp_path: Path) -> None:
+    slices = [one for one in chests() if one.label != "cap" or one.split != "train"]
+    with pytest.raises(TrainingError, match="split train has no slice labelled cap"):
+        train(opt_ml(tmp_path, slices))
+
+
+def test_a_failure_is_written_where_sagemaker_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    assert main(["train"]) == 1
+    assert "no snapshot.json" in (tmp_path / "output" / "failure").read_text()
+    assert not (tmp_path / "model").exists()

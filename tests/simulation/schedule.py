@@ -1,0 +1,296 @@
+"""What a schedule is made of, whoever draws it: uploads, events, invocations, jobs; and what must hold throughout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from functions.aws.champion import Withdrawal
+from functions.aws.events import ObjectCreated
+from functions.aws.items import from_item
+from functions.aws.keys import Keys
+from functions.domain import layout, prediction
+from functions.domain.errors import FailureCode, RefusalCode
+from functions.domain.row import Row, Status, timestamp
+from functions.flow.collecting import ROW_TRIES
+from functions.flow.intake import MOST_TRIES
+from functions.flow.marking import SETTLED_SECONDS
+from functions.names import INSTANCES, OUTPUTS
+from tests.fakes.dicom import ct
+from tests.fakes.workflow import Workflow
+from tests.fakes.world import RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World
+from tests.simulation.actors import Actor, Crash, acting, skew
+from wetread.erasure.subjects import Patient
+from wetread.erasure.uploads import ErasingUploads, is_free
+
+ERASED = "P-ERASED"
+WEIGHTS = WEIGHTS_SHA256
+ZOMBIE_SECONDS = 6000  # Lambda ends an invocation after minutes; a schedule's may sleep ten minutes again and again
+ACTORS = 8  # invocations at once
+# What an object may do: kill every job that it is in, have an answer that is no answer, or one that raises an error in
+# whoever reads it or kills the function.
+POISON, BOMB, RAISES, KILLS = HARMS = ("poison", "bomb", "raises", "kills")
+BORNE = ("Throttling", "this output raises")
+ENDLESS = b'{"Schema": "' + b"f" * 2 * prediction.MOST_BYTES
+FIRST, SECOND = "wetread/1", "wetread/2"
+WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
+TERMINAL = frozenset(status for status in Status if status.terminal)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message of the uploads queue, and how often SQS has given it."""
+
+    event: ObjectCreated
+    number: int = 1
+
+
+class Schedule:
+    """Invocations over one world in memory; ``disturb(operation, when)`` is called on their turns, around each call."""
+
+    def __init__(self, **world: Any) -> None:
+        self.calm = False
+        self.world = World(interfere=self._interfere, **world)
+        self.world.skew = skew
+        self.slots = self.world.dispatching.limits.slots
+        self.max_jobs_per_day = self.world.dispatching.max_jobs_per_day
+        self.actors: list[Actor] = []
+        self.queue: list[Delivery] = []
+        self.cut_off: Counter[str] = Counter()
+        self.bodies: dict[str, bytes] = {}
+        self.harms: dict[str, str] = {}
+        self.world.s3.reading = self._read
+        self.world.s3.deleting = self._delete
+        self.final: dict[str, Mapping[str, Any]] = {}
+        self.withdrawing = Workflow(self.world).withdrawing
+        self.withdrawn = False
+        self.calls = 0
+        self.written_at = self.world.time
+
+    def disturb(self, operation: str, when: str) -> None:
+        """Raise what befalls the call; a driver's to say."""
+
+    def _interfere(self, operation: str, when: str) -> None:
+        actor = acting()
+        if actor is None:
+            return
+        self.calls += when == "before"
+        if when == "after" and operation in WRITES:
+            self.written_at = self.world.time
+        actor.pause()
+        if not self.calm:
+            self.disturb(operation, when)
+
+    def upload(self, number: int, *, harm: str = "", times: int) -> None:
+        """Put one object, whose event comes ``times`` times, and which does harm: one of ``HARMS``."""
+        body = ct(SOPInstanceUID=f"1.2.{number}", PatientID=ERASED if number % 4 == 3 else "P-7")
+        event = self.world.upload(f"{number}.dcm", body)
+        upload_id = layout.upload_id(event.key, event.version_id)
+        self.bodies[upload_id] = body
+        if harm:
+            self.harms[upload_id] = harm
+        self.queue += [Delivery(event)] * times
+
+    def harm(self, body: bytes) -> str:
+        """What the object with these bytes does, "" for nothing."""
+        return next((harm for upload_id, harm in self.harms.items() if self.bodies[upload_id] == body), "")
+
+    def _read(self, key: str) -> None:
+        """Befall whoever reads an object's output."""
+        harm = self.harms.get(layout.upload_of_output(key) or "")
+        if harm == KILLS:
+            raise Crash
+        if harm == RAISES:
+            raise ValueError("this output raises an error each time")
+
+    def _delete(self, key: str) -> None:
+        """See that nothing of the service's own is deleted that an upload may still need."""
+        if not key.startswith((INSTANCES, OUTPUTS)):
+            return
+        upload_id = layout.upload_of_output(key) or layout.upload_of_instance(key.rsplit("/", 1)[-1])
+        row, name = self.world.dynamodb.tables["index"][upload_id], key.rsplit("/", 1)[-1].removesuffix(".out")
+        if key.startswith(INSTANCES):
+            waits = row["Status"]["S"] not in TERMINAL
+            assert not waits or name != Row.from_json(from_item(row)).instance_name, "a copy was deleted too early"
+        else:
+            of = row.get("TransformJobName", {}).get("S", "")
+            assert row["Status"]["S"] != Status.BATCHED or f"/{of}/" not in key, "an output was deleted too early"
+
+    @property
+    def room(self) -> bool:
+        """Whether one more invocation may run."""
+        return len(self.actors) < ACTORS
+
+    def start(self, work: Callable[[], object], off: timedelta = timedelta()) -> None:
+        """A new invocation, if there is room; otherwise the event is lost."""
+        if self.room:
+            self.actors.append(Actor(work, off))
+
+    def ingest(self, message: Delivery) -> None:
+        """What the function ingest does with one message, which SQS delivers again if it was not acknowledged."""
+        event = message.event
+        try:
+            row = self.world.intake.take(event, delivery=message.number)
+            if row.status == Status.PENDING:
+                self.world.ticks.send(self.world.time)
+        except BaseException as error:
+            self.queue.append(Delivery(event, message.number + 1))
+            self.cut_off[layout.upload_id(event.key, event.version_id)] += isinstance(error, Crash)
+            raise
+
+    def withdraw(self, rescored: Callable[[int], bool]) -> None:
+        """Take the second model back, mark its results, and let the first read some of them again."""
+        champions, now = self.world.champions, timestamp(self.world.time)
+        current = champions.get()
+        if current and current.model_package == SECOND:
+            back = replace(current, model_package=FIRST, promoted_at=now, previous="")
+            withdrawal = Withdrawal(model_package=SECOND, withdrawn_at=now, reason="")
+            if not champions.move(back, current, withdrawal):
+                return
+        self.withdrawing.mark(SECOND)
+        for row in list(self.withdrawing.results(SECOND)):
+            if rescored(int(row.key.removesuffix(".dcm"))):
+                self.withdrawing.rescore(row)
+        self.withdrawing.wake()
+        self.withdrawn = True
+
+    def erase(self) -> None:
+        """One look of an erasure: what no batch holds, nor held lately, of one of the two patients is erased."""
+        world, clients = self.world, self.world.clients
+        deployment = SimpleNamespace(
+            uploads_bucket_name=UPLOADS, work_bucket_name=WORK, results_bucket_name=RESULTS, dead_letter_queue_urls=[]
+        )
+        versions = [SimpleNamespace(model_package=one, artifact_sha256="") for one in (FIRST, SECOND)]
+        patients = world.intake.patients
+        connection: Any = SimpleNamespace(
+            deployment=deployment,
+            index=world.index,
+            keys=Keys(clients["dynamodb"], "keys", patients),
+            s3=clients["s3"],
+            registry=SimpleNamespace(versions=lambda: versions),
+        )
+        uploads = ErasingUploads(connection, Patient(ERASED, "", patients))
+        uploads._weights = dict.fromkeys((FIRST, SECOND), WEIGHTS)
+        found = uploads.find(lambda row: is_free(row, world.clock(), ZOMBIE_SECONDS))
+        if uploads.begin(found, world.clock()):
+            uploads.erase(found, world.clock())
+
+    def step(self, actor: Actor) -> None:
+        """One turn of an invocation, and a look at everything after it; raise what it did not bear."""
+        actor.step()
+        if actor.finished:
+            self.actors.remove(actor)
+            if actor.error and not any(known in str(actor.error) for known in BORNE):
+                raise actor.error
+        self.check()
+
+    def members(self, job: str) -> list[bytes]:
+        """The bodies of the objects in a live job."""
+        return [self.bodies[layout.upload_of_instance(one)] for one in self.world.sagemaker.live()[job]]
+
+    def check(self) -> None:
+        """What must hold after every AWS call."""
+        live = self.world.sagemaker.live()
+        assert len(live) <= self.slots
+        assert all(jobs <= self.max_jobs_per_day for jobs in self.jobs_by_day().values())
+        members = [member for job in live.values() for member in job]
+        assert len(members) == len(set(members)), "an upload is in two live jobs"
+        rows = self.world.dynamodb.tables["index"]
+        for upload_id, before in list(self.final.items()):
+            now = rows[upload_id]
+            if now is not before and now != before:
+                assert _only_erased(before, now) or _only_withdrawn(before, now), "a terminal row changed"
+                del self.final[upload_id]
+        for upload_id, item in rows.items():
+            if item["Status"]["S"] in TERMINAL:
+                self.final.setdefault(upload_id, item)
+
+    def jobs_by_day(self) -> Counter[str]:
+        """How many jobs were started for the batches that were opened on each day."""
+        return Counter(name.removeprefix("wetread-")[:8] for name in self.world.sagemaker.jobs)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether nothing runs, and nothing will before the next day."""
+        today = f"{self.world.time:%Y-%m-%d}"
+        opened = self.world.batches.jobs_on(today)
+        return opened >= self.max_jobs_per_day and not self.world.batches.holders()
+
+    def _settle_erasure(self) -> None:
+        """A last look, when all that was held has long been let go, leaves nothing of the one patient."""
+        self.world.wait(ZOMBIE_SECONDS)
+        self.erase()
+        theirs = {one: body for one, body in self.bodies.items() if ERASED.encode() in body}
+        rows = {row.upload_id: row for row in self.world.rows()}
+        assert all(rows[one].status == Status.ERASED and not rows[one].key for one in theirs)
+        left = [key for bucket, key in self.world.s3.objects if bucket == WORK and any(one in key for one in theirs)]
+        assert not left, "a copy or an output of an erased upload is left"
+        contents = {hashlib.sha256(body).hexdigest() for body in theirs.values()}
+        results = [body for (bucket, _), body in self.world.s3.objects.items() if bucket == RESULTS]
+        assert not [one for one in results if json.loads(one)["ContentSHA256"] in contents], "a result is left"
+
+    def _failed_as_a_whole(self, output: str) -> bool:
+        """Whether the batch of the job that wrote an output had to be tried again."""
+        batch = self.world.batches.get(output.split("/")[1].removeprefix("wetread-"))
+        return bool(batch and batch.tries)
+
+    @property
+    def quiescent(self) -> bool:
+        """Nothing moves any more, and every upload has ended."""
+        done = len(self.final) == len(self.bodies)
+        return done and not self.queue and not self.actors and not self.world.sagemaker.live()
+
+    def settle(self) -> None:
+        """After all: nothing is held, the poison failed, the rest has its own answer, marked if it was withdrawn."""
+        self.calm = True
+        self.world.wait(SETTLED_SECONDS)
+        self.world.sweeping.run()
+        assert self.world.batches.holders() == {}
+        self._settle_erasure()
+        for row in self.world.rows():
+            body = self.bodies[row.upload_id]
+            if row.status == Status.ERASED:
+                continue
+            if row.status == Status.REFUSED:
+                assert row.code == RefusalCode.INGEST_FAILED
+                assert self.cut_off[row.upload_id] >= MOST_TRIES, "an upload was refused before its tries were used"
+                continue
+            harmful = row.upload_id in self.harms
+            assert row.status in ({Status.FAILED} if harmful else {Status.COMPLETED, Status.FAILED})
+            if row.status == Status.COMPLETED:
+                result = json.loads(self.world.s3.objects[RESULTS, row.prediction_key or ""])
+                assert result["ContentSHA256"] == hashlib.sha256(body).hexdigest()
+                assert result["ModelPackage"] == row.model_package
+                marked = self.withdrawn and row.model_package == SECOND
+                assert bool(row.withdrawn_at) == marked, "a mark is missing, or one too many"
+            if row.status == Status.FAILED:
+                tried = (row.collect_tries or 0) >= ROW_TRIES
+                assert row.attempt >= 2 or tried, "an upload failed before its tries were used"
+                assert not tried or row.code == FailureCode.NOT_COLLECTED
+        outputs = [key for bucket, key in self.world.s3.objects if bucket == WORK and key.startswith(OUTPUTS)]
+        # Of a batch that was given back, a disturbed deletion is not repeated: the bucket's rule deletes them.
+        assert all(self._failed_as_a_whole(key) for key in outputs), "outputs of ended uploads are left"
+
+
+def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a terminal row changed as one that is erased: all of it but its status is there, or nothing is."""
+    if now["Status"]["S"] != Status.ERASED:
+        return False
+    changed = {"Status", "UpdatedAt", "ExpiresAt"}
+    return set(now) <= {"UploadId", "Size", "Attempt", *changed} or all(
+        now.get(name) == value for name, value in before.items() if name not in changed
+    )
+
+
+def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a terminal row changed as results of the second model may: marked, or read again."""
+    if before["ModelPackage"]["S"] != SECOND or before["Status"]["S"] != Status.COMPLETED:
+        return False
+    requeued = now.get("RequeuedAt") != before.get("RequeuedAt") and now["Status"]["S"] == Status.PENDING
+    return requeued or now == {**before, "WithdrawnAt": now["WithdrawnAt"]}

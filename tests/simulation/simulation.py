@@ -1,0 +1,138 @@
+"""A schedule drawn by chance: one seed is one exact schedule, with crashes, zombies, late and repeated events, skew."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from tests.fakes.wire import client_error
+from tests.fakes.world import answer
+from tests.simulation.actors import Crash, in_turns
+from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
+
+SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
+CALM_AFTER = 10_000  # steps; without a storm any schedule ends
+MOST_STEPS = 40_000  # most of them wait: a poison object earns a pause of half an hour for each job
+LAG = 0.2  # how many queries see an index as it was before the last write
+MOST_LAG_SECONDS = 300  # half of what the product allows an index; AWS's lags by fractions of a second
+
+
+class Storm(Schedule):
+    """One schedule: who runs next, who dies, which events repeat, is all the seed's."""
+
+    def __init__(self, seed: int, *, lag: float = LAG, **world: Any) -> None:
+        self.rng = rng = random.Random(seed)
+        super().__init__(
+            slots=rng.randint(1, 3),
+            max_batch=rng.choice([3, 8, 50]),
+            parallel_threshold=rng.choice([1, 4]),
+            max_jobs_per_day=rng.choice([1000, 1000, 1000, 8]),
+            lagging=lambda: not self.calm and rng.random() < lag and self._written_lately(),
+            **world,
+        )
+        self.last_sweep = self.world.time
+        self.promotes_at, self.withdraws_at = rng.randint(100, 600), rng.randint(600, 2400)
+        self.erases_at = rng.randint(0, 2000)
+        self.crashes = 0
+        self.hangs: dict[str, bool] = {}  # job: whether it goes on until it is stopped
+        self.rescored = {number for number in range(100) if rng.random() < 0.5}
+
+    def _written_lately(self) -> bool:
+        return (self.world.time - self.written_at).total_seconds() < MOST_LAG_SECONDS
+
+    def disturb(self, operation: str, when: str) -> None:
+        if self.rng.random() < 0.01:
+            self.crashes += 1
+            raise Crash
+        if when == "before" and self.rng.random() < 0.01:
+            raise client_error("ThrottlingException", operation)
+
+    def run(self) -> None:
+        """The whole schedule; AssertionError for what must never be."""
+        with in_turns(self.rng):
+            for number in range(self.rng.randint(5, 25)):
+                self.world.wait(1)  # no two at once: an index may show such two in any order
+                harm = self.rng.choice(HARMS) if self.rng.random() < 0.15 else ""
+                self.upload(number, harm=harm, times=self.rng.choice([1, 2, 3, 4]))
+            self.rng.shuffle(self.queue)
+            for step in range(MOST_STEPS):
+                self._advance(step)
+                if self.withdrawn and self.quiescent:
+                    break
+            else:
+                waiting = [row for row in self.world.rows() if not row.status.terminal]
+                raise AssertionError(f"no quiescence: {waiting}, {self.queue}, {self.world.sagemaker.live()}")
+            self.settle()
+
+    def _advance(self, step: int) -> None:
+        self.calm = step > CALM_AFTER
+        if step in {100, self.promotes_at}:
+            self.world.crown(FIRST if step == 100 else SECOND)
+        if step > self.withdraws_at and not self.withdrawn and (step % 50 == 0 or self.calm):
+            # Again after a crash: a person repeats the command.
+            self._invoke(lambda: self.withdraw(self.rescored.__contains__))
+        if step > self.erases_at and self.rng.random() < 0.005:
+            self._invoke(self.erase)
+        self._pass_time()
+        self._deliver()
+        self._end_jobs()
+        self._step_one()
+
+    def _pass_time(self) -> None:
+        awake = any(actor.wakes_at <= self.world.time for actor in self.actors)
+        slowly = 1 if awake else 3600 if self.used_up else 60
+        self.world.wait(self.rng.random() * slowly * (10 if self.rng.random() < 0.05 else 1))
+
+    def _deliver(self) -> None:
+        rng, world = self.rng, self.world
+        if self.queue and self.room and rng.random() < 0.3:
+            event = self.queue.pop()
+            self._invoke(lambda: self.ingest(event))
+        if world.queue.sent and rng.random() < 0.3:
+            sent_at, _ = world.queue.sent[0]
+            if (world.time - sent_at).total_seconds() > 25:
+                world.queue.sent.pop(0)
+                if rng.random() < 0.9:  # a tick may be lost
+                    self._invoke(world.dispatching.run)
+        if rng.random() < 0.01:
+            self._invoke(world.dispatching.run)  # a tick delivered twice
+        if (world.time - self.last_sweep).total_seconds() > 60:
+            self.last_sweep = world.time
+            self._invoke(world.sweeping.run)
+
+    def _invoke(self, work: object) -> None:
+        assert callable(work)
+        self.start(work, timedelta(seconds=self.rng.gauss(0, SKEW_SECONDS)))
+
+    def _step_one(self) -> None:
+        awake = [actor for actor in self.actors if actor.wakes_at <= self.world.time]
+        if awake:
+            actor = self.rng.choice(awake)
+            self.step(actor)
+            if self.rng.random() < 0.03 and not self.calm:  # a zombie: it goes on when others have long taken over
+                actor.wakes_at = self.world.time + timedelta(seconds=self.rng.random() * 600)
+
+    def _end_jobs(self) -> None:
+        for name in list(self.world.sagemaker.live()):
+            if name not in self.hangs:
+                self.hangs[name] = not self.calm and self.rng.random() < 0.1
+            stopping = self.world.sagemaker.jobs[name]["TransformJobStatus"] == "Stopping"
+            if self.rng.random() < 0.02 and (stopping or self.calm or not self.hangs[name]):
+                self._end(name)
+
+    def _end(self, name: str) -> None:
+        rng, world = self.rng, self.world
+        luck = 1.0 if self.calm else rng.choice([1.0, 1.0, 0.7, 0.0])
+        crashes = rng.random() < 0.5 and any(self.harm(body) == POISON for body in self.members(name))
+
+        def container(body: bytes) -> bytes | None:
+            if crashes or self.harm(body) == POISON or rng.random() > luck:
+                return None
+            if self.harm(body) == BOMB:
+                return ENDLESS
+            return answer(body if self.calm or rng.random() < 0.98 else b"of another object")
+
+        world.sagemaker.end(name, container, reason=rng.choice(["AlgorithmError", "CapacityError: none"]))
+        for _ in range(rng.choice([0, 1, 1, 2])):
+            self._invoke(lambda: world.collecting.collect(name))

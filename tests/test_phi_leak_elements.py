@@ -1,0 +1,149 @@
+"""The leak test knows every element that a reader reads, and no reader repeats what it finds in any of them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from pydicom.tag import Tag
+
+from functions.domain import header
+from functions.domain.header import NO_VALUE, read_header
+from model_code.audit.acquisition import KEYWORDS as ACQUISITION
+from model_code.audit.acquisition import Unit, acquisition, read_tags
+from model_code.evaluation.attributes import KEYWORDS as SUBGROUPS
+from model_code.evaluation.attributes import read_attributes
+from model_code.evaluation.pictures import KEYWORD, burned_in
+from model_code.inference import input_fn, output_fn, predict_fn
+from model_code.reading.elements import read_elements
+from tests.fakes.world import World
+from tests.phi_leak import AS, IN_AN_OBJECT_EACH, IN_EVERY_OBJECT, KNOWN, Search, number_of, planted, spoilt
+from wetread.demo.phantoms import phantom_bytes
+
+ROOT = Path(header.__file__).parents[2]
+PIXEL_GROUP = 0x7FE0
+READERS = {"functions/domain/header.py", "model_code/reading/elements.py"}
+
+
+def sources() -> Iterator[tuple[Path, ast.Module]]:
+    for package in ("functions", "model_code"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def module_of(path: Path) -> ModuleType:
+    return importlib.import_module(".".join(path.with_suffix("").parts))
+
+
+def asked_for() -> set[str]:
+    """What is asked of ``read_elements``, by each module's own tables."""
+    found: set[str] = set()
+    for path, tree in sources():
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "read_elements":
+                table = compile(ast.Expression(call.args[1]), str(path), "eval")
+                found |= set(eval(table, vars(module_of(path))))
+    return found
+
+
+def named_by_tag() -> set[str]:
+    """The elements that the two readers name by themselves, but the pixels."""
+    calls = (call for path, tree in sources() if str(path) in READERS for call in ast.walk(tree))
+    named = (one.args[0] for one in calls if isinstance(one, ast.Call) and getattr(one.func, "id", "") == "Tag")
+    keywords = {one.value for one in named if isinstance(one, ast.Constant)}
+    return {one for one in keywords if int(Tag(one)) >> 16 != PIXEL_GROUP}
+
+
+def read() -> set[str]:
+    """Every element that any reader reads."""
+    return {*header.KEYWORDS, *asked_for(), *named_by_tag()}
+
+
+def test_the_leak_test_knows_every_element_that_a_reader_reads() -> None:
+    assert read() - KNOWN == set(), "add these to tests/phi_leak.py, then see that no reader repeats them"
+
+
+def test_the_readers_are_found_by_their_own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"TransferSyntaxUID", "SOPInstanceUID", "PatientBirthDate", "KVP", "HighBit", KEYWORD} <= read()
+    monkeypatch.setattr(header, "KEYWORDS", (*header.KEYWORDS, "StudyID"))
+    monkeypatch.setattr("model_code.evaluation.predictions.KEYWORDS", (*SUBGROUPS, "ProtocolName"))
+    assert read() - KNOWN == {"StudyID", "ProtocolName"}
+
+
+def test_nothing_but_the_two_readers_takes_elements_out_of_bytes() -> None:
+    taking = {"untrusted.walker.elements"}
+    walking = {str(path) for path, tree in sources() if imports(tree) & taking}
+    assert walking == READERS
+    reading = {str(path) for path, tree in sources() if imports(tree) & {"pydicom.dcmread", "pydicom.filereader"}}
+    assert not reading
+
+
+def imports(tree: ast.Module) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{one.name}" for one in node.names)}
+    return found
+
+
+@cache
+def objects() -> dict[str, bytes]:
+    sound = planted(phantom_bytes("covid", 1, 0, size=32), "-1")
+    return {"sound": sound} | {f"{keyword} as {form}": body for keyword, form, body in spoilt(sound)}
+
+
+NAMES = ("sound", *(f"{keyword} as {form}" for keyword in IN_AN_OBJECT_EACH for form in AS))
+
+
+def test_what_is_planted_is_what_the_readers_see() -> None:
+    for name in NAMES[1:]:
+        keyword, _, form = name.partition(" as ")
+        if keyword in header.KEYWORDS and keyword != "TransferSyntaxUID":
+            found = read_header(objects()[name], len(objects()[name]))
+            seen = found.meta_text(keyword) if keyword.startswith("Media") else found.text(keyword)
+            assert seen == (NO_VALUE if form == "long" else AS[form](number_of(keyword)))
+    tags = read_elements(objects()["sound"], ACQUISITION)
+    assert all(number_of(one) in tags.text(one) for one in set(ACQUISITION) & set(IN_EVERY_OBJECT))
+
+
+class StubModel:
+    """Answers alike to every slice that can be read."""
+
+    identity: dict[str, str] = {"Name": "stub", "Version": "1", "WeightsSHA256": "0" * 64}  # noqa: RUF012
+    labels = ("covid", "normal")
+
+    def prepare(self, _hounsfield: Any) -> torch.Tensor:
+        return torch.zeros(1, 1, 1)
+
+    def probabilities(self, _images: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([[0.5, 0.5]])
+
+
+SEARCH = Search()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_row_no_answer_and_no_subgroup_repeats_a_text_of_an_object(name: str) -> None:
+    body = objects()[name]
+    world = World()
+    row = world.intake.take(world.upload("a.dcm", body))
+    answer = output_fn(predict_fn(input_fn(body, "application/dicom"), StubModel()), "")  # type: ignore[arg-type]
+    subgroups: Any = {}
+    if name == "sound":
+        read = read_elements(body, {*SUBGROUPS, *ACQUISITION, KEYWORD})
+        units = [Unit(read_tags(read), label) for label in ("a", "a", "b", "b")]
+        subgroups = [dict(read_attributes(read)), acquisition(units, list("1234"), ["a", "b"], 0), burned_in(read)]
+    for told in (json.dumps(asdict(row), default=str).encode(), answer, json.dumps(subgroups).encode()):
+        assert SEARCH.traces(told) == set(), told[:300]
+        assert len(told) < 4000

@@ -1,0 +1,26 @@
+"""Answers for files are shown side by side."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wetread.models import predictions
+from wetread.problems import Problem
+
+FILES = [Path("a.dcm"), Path("b.dcm")]
+GOOD = {"Class": "covid", "Probabilities": {"normal": 0.1, "cap": 0.2, "covid": 0.7}}
+BAD = {"Error": {"Code": "UndecodablePixelData", "Message": "The pixel data is cut off."}}
+
+
+def test_a_line_each_and_a_problem_for_what_could_not_be_read(capsys) -> None:
+    with pytest.raises(Problem, match="could not read 1 of 2 files"):
+        predictions.show(FILES, [GOOD, BAD], as_json=False)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["a.dcm", "covid", "70.0", "%", "normal", "10.0", "%,", "cap", "20.0", "%"] in lines
+    assert any(line[:3] == ["b.dcm", "UndecodablePixelData", "-"] for line in lines)
+
+
+def test_json_is_the_models_own_documents_with_the_file(capsys) -> None:
+    predictions.show(FILES[:1], [GOOD], as_json=True)
+    assert json.loads(capsys.readouterr().out) == [{"File": "a.dcm", **GOOD}]

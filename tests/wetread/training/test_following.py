@@ -1,0 +1,79 @@
+"""A run is followed state by state, with the newest line of the job that works for it."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.domain.layout import run_id
+from tests.fakes.wire import client_error
+from wetread.problems import Interruption
+from wetread.training import following
+
+RUN = run_id("one")
+
+
+@pytest.fixture
+def run(connection, monkeypatch):
+    """A run that is in Train, whose second job has said something."""
+    monkeypatch.setattr(following.time, "sleep", lambda _: None)
+    connection.executions.states = ["Snapshot", "Audit", "GateData", "Train", "Evaluate", "Promote"]
+    connection.jobs.jobs = [f"wetread-audit-{RUN}-0", f"wetread-train-{RUN}-0", f"wetread-train-{RUN}-1", "w-train-x-0"]
+    connection.jobs.lines = ["epoch=1", "epoch=2 train_loss=0.5\n"]
+    return connection.runs.describe(connection.executions.add("one", at=3))
+
+
+def test_the_newest_job_of_the_state_tells(connection, run) -> None:
+    assert following.progress(connection, run) == "Train: epoch=2 train_loss=0.5"
+    assert following.job_of(connection.sagemaker, RUN, "Train") == f"wetread-train-{RUN}-1"
+    assert connection.jobs.groups == ["/aws/sagemaker/TrainingJobs"]
+
+
+def test_a_processing_job_tells_too(connection, run) -> None:
+    connection.executions.executions[run.arn]["at"] = 2
+    assert following.progress(connection, run) == "Audit: epoch=2 train_loss=0.5"
+    assert connection.jobs.groups == ["/aws/sagemaker/ProcessingJobs"]
+
+
+def test_without_a_job_or_a_line_there_is_the_state(connection, run) -> None:
+    connection.jobs.lines = []
+    assert following.progress(connection, run) == "Train"
+    connection.jobs.jobs = []
+    assert following.progress(connection, run) == "Train"
+    connection.executions.executions[run.arn]["at"] = 3
+    assert following.progress(connection, run) == "GateData"
+    connection.executions.executions[run.arn]["at"] = 0
+    assert following.progress(connection, run) == "Starting"
+
+
+def test_no_log_group_yet_is_no_error_and_other_trouble_is(connection, run) -> None:
+    def fail(**_):
+        raise client_error(code)
+
+    connection.jobs.describe_log_streams = fail
+    code = "ResourceNotFoundException"
+    assert following.progress(connection, run) == "Train"
+    code = "AccessDeniedException"
+    with pytest.raises(ClientError):
+        following.progress(connection, run)
+
+
+def test_a_failed_run_was_last_in_the_state_that_failed(connection) -> None:
+    connection.executions.states = ["Snapshot", "Audit", "NotifyFailed", "Failed"]
+    arn = connection.executions.add("one", status="FAILED", at=4)
+    assert following.state_of(connection.stepfunctions, arn) == "Audit"
+
+
+def test_follows_to_the_end(connection, run) -> None:
+    ended = following.follow(connection, run)
+    assert (ended.status, ended.arn) == ("SUCCEEDED", run.arn)
+    assert connection.executions.executions[run.arn]["at"] == len(connection.executions.states) + 1
+
+
+def test_ctrl_c_says_that_the_run_goes_on(connection, run, monkeypatch) -> None:
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following.time, "sleep", interrupt)
+    with pytest.raises(Interruption, match=f"The run goes on: see `wetread runs {RUN}`") as caught:
+        following.follow(connection, run)
+    assert caught.value.exit_code == 130
+    assert connection.executions.executions[run.arn]["status"] == "RUNNING"

@@ -1,0 +1,113 @@
+"""Why a run ended as it did, whole, and what to do next."""
+
+import io
+import json
+
+import pytest
+
+from functions.domain import layout
+from functions.domain.layout import run_id
+from wetread.training import run_report
+from wetread.training.run_report import Reason
+
+RUN = run_id("one")
+
+
+def reason(code: str, *, accepted: bool = False, message: str = "It is so.") -> dict[str, object]:
+    return {"Code": code, "Message": message, "Accepted": accepted}
+
+
+@pytest.fixture
+def ended(connection):
+    """Makes a run that has ended with an outcome and these reasons."""
+
+    def end(outcome: str, *reasons: dict[str, object], **output: object):
+        document = {"Outcome": outcome, "Run": RUN, "Reasons": list(reasons), "ReportUri": ""} | output
+        asked = {"LabelsUri": "s3://t/cohorts/my labels/m.json", "Seed": 7, "HyperParameters": {"epochs": "40"}}
+        told = {"input": json.dumps(asked), "output": json.dumps(document)}
+        arn = connection.executions.add("one", status="SUCCEEDED", **told)
+        return connection.runs.describe(arn)
+
+    return end
+
+
+def advice(run, *found: dict[str, object]) -> str:
+    return "\n".join(run_report.advice(run, [Reason.of(one) for one in found], "wetread --local"))
+
+
+def test_the_documents_have_every_reason_whole(connection, ended) -> None:
+    for key, code in ((layout.data_gate_key, "TooFewPatients"), (layout.model_gate_key, "AUCTooLow")):
+        verdict = {"Schema": "verdict/1", "Passed": False, "Reasons": [reason(code, message="long " * 200)]}
+        body = io.BytesIO(json.dumps(verdict).encode())
+        connection.s3.put_object(Bucket="training", Key=key(RUN), Body=body, ContentType="application/json")
+    run = ended("Rejected", reason("TooFewPatients", message="long…"), reason("MoreReasons"), reason("ChampionChanged"))
+    found = run_report.reasons(connection, run)
+    assert [one.code for one in found] == ["TooFewPatients", "AUCTooLow", "ChampionChanged"]
+    assert found[0].message == "long " * 200
+
+
+def test_without_documents_the_output_tells(connection, ended) -> None:
+    run = ended("Rejected", reason("TooFewPatients", accepted=True), reason("AUCTooLow"))
+    assert [(one.code, one.accepted) for one in run_report.reasons(connection, run)] == [
+        ("TooFewPatients", True),
+        ("AUCTooLow", False),
+    ]
+
+
+def test_risks_can_be_accepted_by_name_all_of_them(ended) -> None:
+    found = (reason("TooFewPatients"), reason("TooFewPatients"), reason("PatientAcrossSplit", accepted=True))
+    told = advice(ended("Rejected"), *found)
+    risks = "--accept-risk PatientAcrossSplit --accept-risk TooFewPatients"
+    assert f"train --labels 's3://t/cohorts/my labels/m.json' {risks} --seed 7 --set epochs=40" in told
+    assert "--report" not in told
+
+
+@pytest.mark.parametrize("code", ["UnknownLabel", "InvalidInput", "UndecodableSlice"])
+def test_what_cannot_be_accepted_must_be_mended(ended, code) -> None:
+    told = advice(ended("Rejected"), reason(code), reason("TooFewPatients"))
+    assert "Mend what the reasons name" in told
+    assert "--accept-risk" not in told
+
+
+def test_after_each_other_outcome(ended) -> None:
+    report = {"ReportUri": "s3://training/runs/r/evaluation/report.html"}
+    promoted = advice(ended("Promoted", ModelPackage="wetread/4", **report))
+    assert f"wetread --local runs {RUN} --report report.html" in promoted
+    assert "wetread --local model show wetread/4" in promoted
+    assert "model promote wetread/4" in advice(ended("AwaitingApproval", ModelPackage="wetread/4", **report))
+    assert "The champion is what it was" in advice(ended("Rejected", **report), reason("AUCTooLow"))
+    assert "Train again" in advice(ended("Rejected", **report), reason("ChampionChanged"))
+
+
+def test_a_run_that_goes_on_and_one_that_failed(connection) -> None:
+    running = connection.runs.describe(connection.executions.add("one"))
+    assert f"Look again with `wetread --local runs {RUN}`" in advice(running)
+    failed = connection.runs.describe(connection.executions.add("two", status="FAILED"))
+    assert "Nothing was promoted" in advice(failed)
+
+
+JOB = {"TrainingJobName": "wetread-train-1", "FailureReason": "AlgorithmError: no slices", "RoleArn": "arn"}
+FUNCTION = {"errorMessage": "It is not allowed.", "errorType": "ClientError", "stackTrace": ["line 1"]}
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [(JOB, "Error. Job wetread-train-1. AlgorithmError: no slices"), (FUNCTION, "Error. It is not allowed.")],
+)
+def test_the_cause_of_a_failed_job_or_function_is_its_reason_alone(connection, cause, told) -> None:
+    arn = connection.executions.add("one", status="FAILED", error="Error", cause=json.dumps(cause))
+    assert run_report.failure(connection.runs.describe(arn)) == told
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [("no room", "Error. no room"), ("x" * 900, "Error. " + "x" * 600 + "…"), ('{"a": 1}', 'Error. {"a": 1}')],
+)
+def test_any_other_cause_is_told_as_it_is(connection, cause, told) -> None:
+    arn = connection.executions.add("one", status="FAILED", error="Error", cause=cause)
+    assert run_report.failure(connection.runs.describe(arn)) == told
+
+
+def test_a_failure_without_a_cause(connection) -> None:
+    run = connection.runs.describe(connection.executions.add("one", status="TIMED_OUT"))
+    assert run_report.failure(run) == "no reason given"

@@ -1,0 +1,93 @@
+"""A stage that hides keys answers by key and with keys, to those who may read the table that has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.aws.keys import Keys
+from functions.domain.row import Row
+from functions.flow.withdrawing import Rescored
+from tests.fakes.dicom import ct
+from tests.fakes.wire import client_error
+from tests.fakes.workflow import Workflow
+from tests.fakes.world import World, answer
+from wetread.uploads.queries import Question, ask
+
+KEY = "Doe^Jane/1.dcm"
+
+
+def hiding() -> tuple[World, Keys]:
+    """A service whose keys were plain once, and are hidden since."""
+    world = World()
+    world.crown()
+    world.intake.take(world.upload(KEY, ct(SOPInstanceUID="1.2.1"), "when keys were plain"))
+    keys = Keys(world.clients["dynamodb"], "keys", world.intake.patients)
+    object.__setattr__(world.intake, "keys", keys)
+    world.wait(5)
+    for number, key in enumerate((KEY, "Roe/2.dcm")):
+        world.intake.take(world.upload(key, ct(SOPInstanceUID=f"1.3.{number}"), f"v{number}"))
+    return world, keys
+
+
+def keys_of(rows: list[Row]) -> list[str]:
+    return [row.key for row in rows]
+
+
+def test_no_row_has_the_key_that_a_person_chose() -> None:
+    world, _ = hiding()
+    hidden = [item for item in world.dynamodb.tables["index"].values() if item["VersionId"]["S"].startswith("v")]
+    assert len(hidden) == 2
+    assert not any("Doe" in repr(item) or "Roe" in repr(item) for item in hidden)
+
+
+def test_one_asks_by_key_and_gets_rows_of_both_times_with_their_keys() -> None:
+    world, keys = hiding()
+    found = ask(world.index, Question(key=KEY), 10, keys)
+    assert keys_of(found.rows) == [KEY, KEY]
+    assert [row.version_id for row in found.rows] == ["v0", "when keys were plain"], "newest first"
+    assert sorted(keys_of(ask(world.index, Question(status="Pending"), 10, keys).rows)) == [KEY, KEY, "Roe/2.dcm"]
+    limited = ask(world.index, Question(key=KEY), 1, keys)
+    assert (len(limited.rows), limited.more) == (1, True)
+
+
+def test_a_hidden_key_expires_when_its_row_has() -> None:
+    world, _ = hiding()
+    object.__setattr__(world.intake, "kept_days", 30)
+    world.intake.take(world.upload("late.dcm", ct(SOPInstanceUID="1.5"), "v5"))
+    expiring = [item for item in world.dynamodb.tables["keys"].values() if "ExpiresAt" in item]
+    assert [item["Key"]["S"] for item in expiring] == ["late.dcm"]
+    assert float(expiring[0]["ExpiresAt"]["N"]) == world.time.timestamp() + 120 * 86_400
+
+
+def test_who_may_not_read_keys_gets_the_rows_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, keys = hiding()
+    get = world.dynamodb.batch_get_item
+
+    def denied(**request: Any) -> Any:
+        if "keys" in request["RequestItems"]:
+            raise client_error("AccessDeniedException")
+        return get(**request)
+
+    monkeypatch.setattr(world.dynamodb, "batch_get_item", denied)
+    assert keys_of(ask(world.index, Question(status="Pending"), 10, keys).rows).count(KEY) == 1
+
+
+def test_a_key_that_looks_hidden_in_a_plain_row_is_itself() -> None:
+    world, keys = hiding()
+    object.__setattr__(world.intake, "keys", None)
+    world.intake.take(world.upload("hmac:" + "0" * 32, ct(SOPInstanceUID="1.4"), "v9"))
+    rows = ask(world.index, Question(key="hmac:" + "0" * 32), 10, keys).rows
+    assert keys_of(rows) == ["hmac:" + "0" * 32]
+
+
+def test_an_upload_whose_key_is_hidden_is_read_again_from_its_object() -> None:
+    world, keys = hiding()
+    world.wait(300)
+    (name,) = world.dispatching.run()
+    world.sagemaker.end(name, answer)
+    world.collecting.collect(name)
+    withdrawing = Workflow(world).withdrawing
+    object.__setattr__(withdrawing, "keys", keys)
+    assert [withdrawing.rescore(row) for row in world.rows()] == [Rescored.REQUEUED] * 3

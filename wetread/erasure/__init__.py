@@ -1,0 +1,1 @@
+"""Everything of one patient or study: found, erased, and what stays."""

@@ -1,0 +1,140 @@
+"""Erasing a patient or a study: found first, erased then, until a look finds nothing more; and what stays, said."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from functions.aws.erasures import Erasure, Erasures
+from functions.domain.row import Row, timestamp
+from wetread.connection import Connection
+from wetread.erasure.subjects import Subject
+from wetread.erasure.training import ErasingTraining, FoundTraining
+from wetread.erasure.uploads import SETTLED_SECONDS, ErasingUploads, FoundUploads, is_free
+from wetread.problems import Problem
+
+POLL_SECONDS = 5.0
+MOST_LOOKS = 20
+
+
+@dataclass
+class Found:
+    """One look at everything."""
+
+    uploads: FoundUploads
+    training: FoundTraining
+
+    def counts(self) -> Counter[str]:
+        """How many of each kind there are to erase."""
+        return self.uploads.counts() + self.training.counts()
+
+    @property
+    def undecided(self) -> set[str]:
+        """The keys of objects and documents that do not say whose they are."""
+        return self.uploads.undecided | self.training.undecided
+
+    @property
+    def runs(self) -> list[str]:
+        """The training runs that took slices of them."""
+        return sorted(one.run for one in self.training.runs)
+
+
+@dataclass
+class Erased:
+    """What an erasure came to: how many of each kind went, and what it could not decide."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    runs: set[str] = field(default_factory=set)
+    unclear: list[Row] = field(default_factory=list)
+    unclear_entries: int = 0
+    unsure_labels: set[str] = field(default_factory=set)
+    undecided: set[str] = field(default_factory=set)
+    under_way: set[str] = field(default_factory=set)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was left for a person to decide."""
+        return not (self.unclear or self.unclear_entries or self.unsure_labels or self.undecided or self.under_way)
+
+
+class Erasing:
+    """Erases one subject from one cloud. Repeatable: an interrupted erasure goes on where it was."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        subject: Subject,
+        *,
+        settled_seconds: float = SETTLED_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._subject = subject
+        self._uploads = ErasingUploads(connection, subject)
+        self._training = ErasingTraining(connection, subject)
+        self._erasures = Erasures(connection.dynamodb, connection.deployment.batches_table_name)
+        self._connection = connection
+        self._settled_seconds = settled_seconds
+        self._sleep = sleep
+
+    def find(self) -> Found:
+        """Look at everything, and change nothing."""
+        return Found(self._uploads.find(), self._training.find())
+
+    def erase(self, waiting: Callable[[list[Row]], None]) -> Erased:
+        """Erase all that there is. ``waiting`` is called with the rows that a running job still reads.
+
+        Everything that no job reads goes at once. Raises Problem when uploads keep coming.
+        """
+        done, record = Erased(), self._begin()
+        looks = 0
+        while looks < MOST_LOOKS:
+            found = Found(self._uploads.find(self._is_free), self._training.find())
+            done.unclear, done.unclear_entries = found.uploads.unclear, found.training.unclear
+            done.undecided, done.under_way = found.undecided, found.training.under_way
+            done.unsure_labels |= {one.version.key for one in found.training.labels if one.unsure}
+            found.training.labels = [one for one in found.training.labels if one.lines]
+            if not found.counts() and not found.uploads.held:
+                if not done.under_way:
+                    self._erasures.note(record.finished(timestamp(datetime.now(UTC)), done.counts, sorted(done.runs)))
+                return done
+            looks += bool(found.counts())  # to wait for a job is no look
+            done.runs |= set(found.runs)
+            self._erase_training(found.training, done)
+            self._erase_uploads(found.uploads, done, waiting)
+            self._erasures.note(record.so_far(done.counts, sorted(done.runs)))
+        raise Problem("Uploads of them keep coming.", "Stop their sender, then run the command again.")
+
+    def _begin(self) -> Erasure:
+        now = datetime.now(UTC)
+        record = Erasure(
+            erasure_id=f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}",
+            kind=self._subject.kind,
+            subject=self._subject.hash,
+            erased_by=self._connection.caller_arn,
+            began_at=timestamp(now),
+        )
+        self._erasures.note(record)
+        return record
+
+    def _erase_training(self, found: FoundTraining, done: Erased) -> None:
+        counts = found.counts()
+        if counts:
+            self._training.erase(found)
+            done.counts += counts
+
+    def _is_free(self, row: Row) -> bool:
+        return is_free(row, datetime.now(UTC), self._settled_seconds)
+
+    def _erase_uploads(self, found: FoundUploads, done: Erased, waiting: Callable[[list[Row]], None]) -> None:
+        """Erase what no job reads; if there is nothing but what one reads, wait a while."""
+        counts = found.counts()
+        if not counts:
+            waiting(found.held)
+            self._sleep(POLL_SECONDS)
+        elif self._uploads.begin(found, datetime.now(UTC)):
+            self._uploads.erase(found, datetime.now(UTC))
+            done.counts += counts

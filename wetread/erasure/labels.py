@@ -1,0 +1,221 @@
+"""Labels files without the lines of a patient or a study, found as a run finds the file that a line labels.
+
+Their lines are cut out of the file's text, and no other character of it is written anew: what a reader of it loses
+(cells beyond the header, names that come twice, numbers that no float has) stays in the lines of others.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from functions.domain.cohort import Cohort, ObjectVersion
+from functions.domain.labelling import Entry
+from functions.domain.verdict import LabelProblem
+from wetread.erasure.store import Version
+
+LABELS_FILES = (".json", ".csv")
+JSON_SPACE = re.compile(r"[ \t\n\r]*")
+# What before and after a name may be the rest of a longer one.
+NAME_BEFORE, NAME_AFTER = re.compile(r"[^\s,;|\"'<>]*\Z"), re.compile(r"\A[^\s,;|\"'<>]*")
+LONGEST_KEY = 1024
+DICOM_LETTERS = slice(128, 132)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One version of a labels file: how many lines name their objects, and the file without those.
+
+    ``unsure`` says that it was not understood, or that a name of theirs is left in it: a person must look.
+    """
+
+    version: Version
+    lines: int
+    body: bytes
+    unsure: bool
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One line: where it is in the text, what it says by name, and all its texts."""
+
+    start: int
+    end: int
+    values: Any
+    texts: Sequence[str] = field(repr=False)
+
+
+def without(version: Version, body: bytes, theirs: Sequence[Version], cohort: Sequence[Version]) -> Labels:
+    """A labels file without the lines that label ``theirs`` among the objects of ``cohort``."""
+    folder = version.key.rpartition("/")[0] + "/"
+    keys = {one.key for one in theirs if one.key.startswith(folder)}
+    others = {one.key for one in cohort if one.key.startswith(folder) and one not in theirs and not one.is_marker}
+    if not keys or body[DICOM_LETTERS] == b"DICM":  # an object that is named like a labels file
+        return Labels(version, 0, body, unsure=False)
+    try:
+        text = body.decode()
+        is_csv = version.key.lower().endswith(".csv")
+        records, around = _csv_records(text) if is_csv else _json_records(text)
+    except (ValueError, RecursionError, csv.Error):
+        return Labels(version, 0, body, unsure=True)
+    gone, unsure = _found(records, folder, keys, others)
+    kept = [text for number, record in enumerate(records) if number not in gone for text in record.texts]
+    unsure = unsure or _is_named([*around, *kept], _names(folder, keys, others), others)
+    if not gone:
+        return Labels(version, 0, body, unsure=unsure)
+    cut = _cut_lines(text, records, gone) if is_csv else _cut_elements(text, records, gone)
+    return Labels(version, len(gone), cut.encode(), unsure=unsure)
+
+
+def _found(records: Sequence[_Record], folder: str, keys: set[str], others: set[str]) -> tuple[set[int], bool]:
+    """The numbers of the records that label ``keys``, and whether one may label these or ``others``."""
+    known = Cohort(folder, [ObjectVersion(key=key, version_id="", size=0) for key in sorted(keys | others)])
+    entries = {number: entry for number, one in enumerate(records) if (entry := _entry(number, one.values))}
+    found, reasons = known.find(entries.values())
+    gone = {one.entry.line for one in found if one.version.key in keys and one.version.key not in others}
+    ambiguous = [
+        entries[one.line] for one in reasons if one.code == LabelProblem.AMBIGUOUS_FILE and one.line in entries
+    ]
+    names = {_name(key) for key in keys}
+    return gone, any(_name(entry.filename.replace("\\", "/")) in names for entry in ambiguous)
+
+
+def _entry(number: int, record: Any) -> Entry | None:
+    """What a line says of its file; None for a line that names none."""
+    if not isinstance(record, Mapping) or not isinstance(record.get("filename"), str):
+        return None
+    ids = [one.strip() if isinstance(one := record.get(name), str) else "" for name in ("studyId", "seriesId")]
+    return Entry(
+        line=number, filename=record["filename"].strip(), label="", study_id=ids[0], series_id=ids[1], split=None
+    )
+
+
+def _csv_records(text: str) -> tuple[list[_Record], list[str]]:
+    """The records of a CSV file, its first line not among them, and the texts of that line.
+
+    Raises csv.Error where quotes do not match or a cell is longer than the csv module reads.
+    """
+    start = 1 if text.startswith("\ufeff") else 0
+    lines = list(io.StringIO(text[start:], newline=""))
+    starts = [start]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+    reader = csv.reader(iter(lines), strict=True)
+    header: list[str] = []
+    records: list[_Record] = []
+    start = 0
+    for cells in reader:
+        if header:
+            # Of a column that comes twice the last counts, as for a run that would take it.
+            values = dict(zip(header, cells, strict=False))
+            records.append(_Record(starts[start], starts[reader.line_num], values, cells))
+        elif cells:
+            header = [cell.strip() for cell in cells]
+        start = reader.line_num
+    return records, header
+
+
+def _cut_lines(text: str, records: Sequence[_Record], gone: set[int]) -> str:
+    kept = [text[: records[0].start]]
+    kept += [text[one.start : one.end] for number, one in enumerate(records) if number not in gone]
+    return "".join(kept)
+
+
+def _json_records(text: str) -> tuple[list[_Record], list[str]]:
+    """The elements of a JSON array; of another JSON document none, and its texts. Raises ValueError for no JSON."""
+    texts: list[str] = []
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        texts.extend(_texts(found))  # here, since of a name that comes twice the object keeps one
+        return dict(found)
+
+    # Numbers stay texts: one may have more digits than an int or a float takes.
+    decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_int=str, parse_float=str)
+    at = _after_space(text, 1 if text.startswith("\ufeff") else 0)
+    if text[at : at + 1] != "[":
+        document, end = decoder.raw_decode(text, at)
+        if _after_space(text, end) < len(text):
+            raise ValueError("more than one JSON document")
+        return [], [*texts, *_texts(document)]
+    records: list[_Record] = []
+    at = _after_space(text, at + 1)
+    while records or text[at : at + 1] != "]":
+        texts.clear()
+        values, end = decoder.raw_decode(text, at)
+        records.append(_Record(at, end, values, [*texts, *_texts(values)]))
+        at = _after_space(text, end)
+        if text[at : at + 1] == "]":
+            break
+        if text[at : at + 1] != ",":
+            raise ValueError("no comma between two elements")
+        at = _after_space(text, at + 1)
+    if _after_space(text, at + 1) < len(text):
+        raise ValueError("text after the array")
+    return records, []
+
+
+def _after_space(text: str, at: int) -> int:
+    match = JSON_SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of a value and of the arrays in it; those of objects have been met when the objects were read."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list | tuple):
+            waiting += one
+
+
+def _cut_elements(text: str, records: Sequence[_Record], gone: set[int]) -> str:
+    """The array without some elements; between those that stay is what was before the later one."""
+    kept = [text[: records[0].start]]
+    for number, one in enumerate(records):
+        if number not in gone:
+            separator = text[records[number - 1].end : one.start] if len(kept) > 1 else ""
+            kept.append(separator + text[one.start : one.end])
+    return "".join(kept) + text[records[-1].end :]
+
+
+def _names(folder: str, keys: Iterable[str], others: Iterable[str]) -> set[str]:
+    """The file names that are theirs alone, and their paths below the folder."""
+    names = {_name(key).casefold() for key in keys} - {_name(key).casefold() for key in others}
+    paths = {key.removeprefix(folder).casefold() for key in keys}
+    return names | {path for path in paths if "/" in path}
+
+
+def _is_named(texts: Iterable[str], names: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether a name is in the texts, in whatever case, other than as a part of what names one of ``others``."""
+    whole = "\n".join(texts).replace("\\", "/").casefold()
+    known = {ending for key in others for ending in _endings(key.casefold())}
+    for name in names:
+        at = whole.find(name)
+        while at >= 0:
+            end = at + len(name)
+            before = NAME_BEFORE.findall(whole[max(0, at - LONGEST_KEY) : at])[0]
+            after = NAME_AFTER.findall(whole[end : end + LONGEST_KEY])[0]
+            said = before + name + after
+            is_known = said in known or ("/" not in name and _name(said) in known)
+            if not (is_known or before[-1:].isalnum() or after[:1].isalnum()):
+                return True
+            at = whole.find(name, end)
+    return False
+
+
+def _endings(key: str) -> Iterator[str]:
+    """A path, and what is left of it without its first folders."""
+    parts = key.split("/")
+    return ("/".join(parts[at:]) for at in range(len(parts)))
+
+
+def _name(key: str) -> str:
+    return PurePosixPath(key).name

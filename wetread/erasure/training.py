@@ -1,0 +1,256 @@
+"""What training keeps of a patient or a study: labelled objects and their labels, pinned slices, snapshots, pictures.
+
+The order is what makes an erasure repeatable: first what needs the objects to be recognised (labels, snapshots, the
+pictures of reports), then the slices and the objects themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents, refusals
+from functions.domain import layout
+from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
+from functions.domain.row import timestamp
+from functions.domain.snapshot import ERASED, Split
+from functions.names import COHORTS, RUNS, SLICES
+from wetread.connection import Connection
+from wetread.erasure.labels import LABELS_FILES, Labels, without
+from wetread.erasure.store import Version, delete_for_good, versions_below, versions_of
+from wetread.erasure.subjects import Identity, Marks, Subject, Verdict, identity_of
+
+WORKERS = 32
+SNAPSHOT = re.compile(rf"{RUNS}([^/]+)/snapshot\.json")
+PICTURE = re.compile(r'<figure>\s*<img\b[^>]*alt="Slice of line (\d{1,9})"[^>]*>.*?</figure>', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class RunOfThem:
+    """A run that took slices of them: its snapshot as it is, and their entries in it.
+
+    ``lines`` are those of the pictures in its report that go, ``older`` are earlier versions of that report.
+    """
+
+    run: str
+    snapshot: Mapping[str, Any]
+    entries: Sequence[Mapping[str, Any]]
+    lines: Sequence[int] = ()
+    older: Sequence[Version] = ()
+
+    @property
+    def trained(self) -> bool:
+        """Whether the model has learned from them, or was chosen by them."""
+        return any(entry["Split"] != Split.TEST for entry in self.entries)
+
+
+@dataclass
+class FoundTraining:
+    """What training has of them. ``unclear`` are entries of snapshots of whom nobody can say whose they are.
+
+    ``undecided`` are keys of objects that do not say it, and of documents of runs that cannot be read. ``under_way``
+    are runs that have not ended, and may still write of them what they read before.
+    """
+
+    objects: dict[str, list[Version]] = field(default_factory=dict)
+    labels: list[Labels] = field(default_factory=list)
+    runs: list[RunOfThem] = field(default_factory=list)
+    unclear: int = 0
+    undecided: set[str] = field(default_factory=set)
+    under_way: set[str] = field(default_factory=set)
+
+    def counts(self) -> Counter[str]:
+        """How many of each kind."""
+        counts = Counter({kind: len(versions) for kind, versions in self.objects.items()})
+        counts["lines of labels"] = sum(one.lines for one in self.labels)
+        counts["entries of snapshots"] = sum(len(one.entries) for one in self.runs)
+        counts["pictures in reports"] = sum(len(one.lines) for one in self.runs)
+        counts["older reports"] = sum(len(one.older) for one in self.runs)
+        return +counts
+
+
+class ErasingTraining:
+    """Finds and erases what training keeps."""
+
+    def __init__(self, connection: Connection, subject: Subject) -> None:
+        self._subject = subject
+        self._s3 = connection.s3
+        self._bucket = connection.deployment.training_bucket_name
+        self._documents = Documents(self._s3, self._bucket, MOST_RUN_DOCUMENT_BYTES)
+        self._connection = connection
+        self._identities: dict[str, Identity | None] = {}
+
+    def find(self) -> FoundTraining:
+        """All that there is of them now. Headers are read of what no snapshot names, and where a hash does not say."""
+        found = FoundTraining()
+        running = {run.run_id for run in self._connection.runs.running()}  # first: what one writes then is found below
+        cohort, slices = (list(versions_below(self._s3, self._bucket, one)) for one in (COHORTS, SLICES))
+        copies = {_name(one): one for one in [*cohort, *slices] if not one.is_marker}
+        snapshots = dict(self._snapshots(found))
+        known = {entry["Slice"]: entry for document in snapshots.values() for entry in document["Slices"]}
+        with ThreadPoolExecutor(WORKERS) as pool:
+            names = sorted({*copies, *known})
+            verdicts = dict(
+                zip(names, pool.map(lambda one: self._judge(known.get(one), copies.get(one)), names), strict=True)
+            )
+        theirs = {name for name, verdict in verdicts.items() if verdict == Verdict.THEIRS}
+        unclear = {name for name, verdict in verdicts.items() if verdict == Verdict.UNCLEAR}
+        found.unclear = len(unclear & set(known))
+        found.undecided |= {copies[name].key for name in unclear - set(known)}
+        for run, document in snapshots.items():
+            one = self._run(run, document, theirs, found)
+            if one.entries or one.lines or one.older:
+                found.runs.append(one)
+        found.under_way = {run for run in running if run not in snapshots or _is_of_erased(snapshots[run], theirs)}
+        objects = [one for one in cohort if not one.is_marker and _name(one) in theirs]
+        found.objects["labelled objects"] = objects + _markers_of(objects, cohort)
+        found.objects["pinned slices"] = [one for one in slices if one.key.rpartition("/")[2] in theirs]
+        found.labels = list(self._labels(objects, cohort))
+        return found
+
+    def _judge(self, entry: Mapping[str, Any] | None, version: Version | None) -> Verdict:
+        if entry:
+            marks = Marks(entry["Patient"], entry["StudyInstanceUID"])
+            return self._subject.judge(marks, lambda: self._identity(version) if version else None)
+        return self._subject.verdict_of(self._identity(version)) if version else Verdict.OTHERS
+
+    def _identity(self, version: Version) -> Identity | None:
+        name = _name(version)
+        if name not in self._identities:
+            seen = identity_of(self._s3, self._bucket, version.key, version.version_id, version.size)
+            self._identities[name] = seen
+        return self._identities[name]
+
+    def _snapshots(self, found: FoundTraining) -> Iterator[tuple[str, Any]]:
+        """The snapshots by run; one that cannot be read is noted as undecided."""
+        for key in self._documents.keys(RUNS):
+            match = SNAPSHOT.fullmatch(key)
+            body = self._readable(key, found) if match else None
+            if match and body is not None:
+                try:
+                    document = json.loads(body)
+                    _check(document)
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    found.undecided.add(key)
+                    continue
+                yield match[1], document
+
+    def _readable(self, key: str, found: FoundTraining) -> bytes | None:
+        """A document of a run; None for one that is gone, and for one that cannot be read, which is noted."""
+        try:
+            with refusals(self._s3, self._bucket, key, "null", data_key_arn=""):
+                return self._documents.find(key)
+        except (MalformedDocument, Refusal):
+            found.undecided.add(key)
+            return None
+
+    def _run(self, run: str, document: Any, theirs: set[str], found: FoundTraining) -> RunOfThem:
+        """What a run has of them.
+
+        A picture whose line the snapshot lost is of somebody who was erased, whoever that was: a job that had read the
+        slice by then wrote it afterwards.
+        """
+        entries = [entry for entry in document["Slices"] if entry["Slice"] in theirs]
+        if not _is_of_erased(document, theirs):
+            return RunOfThem(run, document, entries)
+        kept = {entry["Line"] for entry in document["Slices"]} - {entry["Line"] for entry in entries}
+        text = (self._readable(layout.report_key(run), found) or b"").decode(errors="surrogateescape")
+        lines = [int(line) for line in PICTURE.findall(text) if int(line) not in kept]
+        versions = versions_of(self._s3, self._bucket, layout.report_key(run))
+        return RunOfThem(run, document, entries, lines, [one for one in versions if not one.latest])
+
+    def _labels(self, theirs: list[Version], cohort: list[Version]) -> Iterator[Labels]:
+        """The versions of labels files that name their objects, each with what the file is without them."""
+        if not theirs:
+            return
+        for version in cohort:
+            if version.key.lower().endswith(LABELS_FILES) and not version.is_marker:
+                where: Any = {} if version.version_id == "null" else {"VersionId": version.version_id}
+                try:
+                    with refusals(self._s3, self._bucket, version.key, version.version_id, data_key_arn=""):
+                        body = self._s3.get_object(Bucket=self._bucket, Key=version.key, **where)["Body"].read()
+                except Refusal as refusal:
+                    if refusal.code != RefusalCode.OBJECT_GONE:
+                        yield Labels(version, 0, b"", unsure=True)
+                    continue
+                rewritten = without(version, body, theirs, cohort)
+                if rewritten.lines or rewritten.unsure:
+                    yield rewritten
+
+    def erase(self, found: FoundTraining, now: datetime | None = None) -> None:
+        """Erase all that was found; repeatable."""
+        for one in found.runs:
+            self._erase_run(one, timestamp(now or datetime.now(UTC)))
+        for labels in found.labels:
+            if labels.lines and labels.version.latest:
+                self._s3.put_object(Bucket=self._bucket, Key=labels.version.key, Body=labels.body)
+        delete_for_good(self._s3, [labels.version for labels in found.labels if labels.lines])
+        for versions in found.objects.values():
+            delete_for_good(self._s3, versions)
+
+    def _erase_run(self, one: RunOfThem, at: str) -> None:
+        """Take their slices out of a run's documents; the snapshot last, since it leads to the others."""
+        report = self._documents.find(layout.report_key(one.run)) if one.lines else None
+        if report:
+
+            def without_it(picture: re.Match[str]) -> str:
+                line = int(picture[1])
+                return f"<p>The picture of line {line} was erased.</p>" if line in one.lines else picture[0]
+
+            text = PICTURE.sub(without_it, report.decode(errors="surrogateescape"))
+            self._replace(layout.report_key(one.run), text.encode(errors="surrogateescape"), "text/html")
+        delete_for_good(self._s3, one.older)
+        if not one.entries:
+            return
+        names = {entry["Slice"] for entry in one.entries}
+        kept = [entry for entry in one.snapshot["Slices"] if entry["Slice"] not in names]
+        prefix = {"prefix": layout.uri(self._bucket, SLICES)}
+        manifest = [prefix, *(entry["Slice"] for entry in kept)]
+        self._replace(layout.slices_manifest_key(one.run), json.dumps(manifest).encode(), "application/json")
+        before = one.snapshot.get(ERASED, {"Slices": 0})["Slices"]
+        erased = {"Slices": before + len(one.entries), "At": at}
+        document = {**one.snapshot, "Slices": kept, ERASED: erased}
+        self._replace(layout.snapshot_key(one.run), json.dumps(document).encode(), "application/json")
+
+    def _replace(self, key: str, body: bytes, content_type: str) -> None:
+        """Write an object anew and delete every version that it had."""
+        before = versions_of(self._s3, self._bucket, key)
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+        newest = {one.version_id for one in versions_of(self._s3, self._bucket, key) if one.latest}
+        delete_for_good(self._s3, [one for one in before if one.version_id not in newest])
+
+
+def _name(version: Version) -> str:
+    """The name of the slice that a version is, or would be pinned as."""
+    if version.key.startswith(SLICES):
+        return version.key.removeprefix(SLICES)
+    return layout.instance_name(layout.upload_id(version.key, version.version_id))
+
+
+def _check(document: Any) -> None:
+    """Raise TypeError, KeyError or ValueError for a snapshot whose entries cannot be asked whose they are."""
+    for entry in document["Slices"]:
+        texts = [entry[name] for name in ("Slice", "Patient", "StudyInstanceUID")]
+        if not all(isinstance(text, str) for text in texts) or type(entry["Line"]) is not int:
+            raise TypeError
+        Split(entry["Split"])
+    if document.get(ERASED):
+        int(document[ERASED]["Slices"])
+
+
+def _is_of_erased(snapshot: Any, theirs: set[str]) -> bool:
+    """Whether a snapshot has entries of ``theirs``, or lost entries to an erasure."""
+    return bool(snapshot.get(ERASED)) or any(entry["Slice"] in theirs for entry in snapshot["Slices"])
+
+
+def _markers_of(theirs: list[Version], cohort: list[Version]) -> list[Version]:
+    """The delete markers of keys of which nothing is another's: elsewhere one hides what another has deleted."""
+    others = {one.key for one in cohort if not one.is_marker and one not in theirs}
+    keys = {one.key for one in theirs} - others
+    return [one for one in cohort if one.is_marker and one.key in keys]

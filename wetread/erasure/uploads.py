@@ -1,0 +1,301 @@
+"""The uploads of a patient or a study: everything that an upload leads to, and nothing that a running job still reads.
+
+A row is taken out of the batch protocol first (``Erased``), by a condition that fails while a batch holds it. Then goes
+what it leads to, and last the row itself: so an erasure that was interrupted finds it again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.events import object_created
+from functions.aws.objects import Documents
+from functions.domain import layout
+from functions.domain.artifact import InvalidArtifact, read_artifact
+from functions.domain.errors import MalformedEvent
+from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.names import INSTANCES, OUTPUTS, IndexName
+from wetread.connection import Connection
+from wetread.erasure.store import Version, delete_for_good, uploads_in_parts, versions_below, versions_of
+from wetread.erasure.subjects import SAYING_NOTHING, Identity, Marks, Subject, Verdict, identity_of
+
+WORKERS = 16
+# No function runs longer than five minutes: who held a row when its batch ended has written all by then.
+SETTLED_SECONDS = 600
+PEEKED_SECONDS = 30  # how long a dead letter that was looked at is hidden from others
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that a function gave up, about an object version that has no row."""
+
+    queue: str
+    receipt: str
+    version: Version
+
+    @property
+    def upload_id(self) -> str:
+        """The Upload that it would have become."""
+        return layout.upload_id(self.version.key, self.version.version_id)
+
+
+@dataclass
+class FoundUploads:
+    """Uploads that are theirs, and all that they lead to; ``unclear`` are rows that may be theirs or another's.
+
+    ``undecided`` are keys of objects that cannot be read so far that they say whose they are.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    held: list[Row] = field(default_factory=list)
+    unclear: list[Row] = field(default_factory=list)
+    undecided: set[str] = field(default_factory=set)
+    strays: list[Version] = field(default_factory=list)
+    objects: dict[str, list[Version]] = field(default_factory=dict)
+    in_parts: list[tuple[str, str]] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    hidden_keys: int = 0
+
+    def counts(self) -> Counter[str]:
+        """How many of each kind."""
+        counts = Counter({kind: len(versions) for kind, versions in self.objects.items()})
+        counts["uploads without a row"] = len(self.strays)
+        counts["unfinished multipart uploads"] = len(self.in_parts)
+        counts["dead letters"] = len(self.dead_letters)
+        counts["rows"] = len(self.rows)
+        counts["hidden keys"] = self.hidden_keys
+        return +counts
+
+
+class ErasingUploads:
+    """Finds and erases uploads."""
+
+    def __init__(self, connection: Connection, subject: Subject) -> None:
+        self._connection = connection
+        self._subject = subject
+        self._index = connection.index
+        self._s3 = connection.s3
+        self._uploads = connection.deployment.uploads_bucket_name
+        self._identities: dict[tuple[str, str], Identity | None] = {}
+        self._letters: list[DeadLetter] | None = None
+        self._weights: dict[str, str] | None = None
+
+    def find(self, free: Callable[[Row], bool] = lambda _row: True) -> FoundUploads:
+        """All that there is of them now, of rows that are ``free``; the others of theirs are ``held``.
+
+        What is free is decided by the row as it is read here, which ``begin`` then asks to be unchanged.
+        """
+        found = FoundUploads()
+        ids = sorted({*self._subject.upload_ids(self._index), *self._unmarked()})
+        rows = [row for _, row in sorted(self._index.get_many(ids).items())]
+        # Not a gravestone, which an index may still show as it was.
+        rows = [row for row in rows if row.received_at]
+        keys = self._connection.keys.reveal(row.upload_id for row in rows) if rows else {}
+        rows = [row if row.upload_id not in keys else _with_key(row, keys[row.upload_id]) for row in rows]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for row, verdict in zip(rows, pool.map(self._judge, rows), strict=True):
+                if verdict == Verdict.UNCLEAR and self._subject.marks_lacking(row):
+                    found.undecided.add(row.key)
+                elif verdict == Verdict.UNCLEAR:
+                    found.unclear.append(row)
+                elif verdict == Verdict.THEIRS:
+                    (found.rows if free(row) else found.held).append(row)
+            found.hidden_keys = sum(row.upload_id in keys for row in found.rows)
+            self._find_objects(found, pool)
+        return found
+
+    def _unmarked(self) -> Iterator[str]:
+        """The Uploads whose rows do not say whose they are: refused before that was read, or not yet taken in."""
+        for status in (Status.REFUSED, Status.RECEIVED):
+            for row in self._index.every(IndexName.BY_STATUS, status):
+                if row.code not in SAYING_NOTHING and self._subject.marks_lacking(row):
+                    yield row.upload_id
+
+    def _judge(self, row: Row) -> Verdict:
+        if self._subject.marks_lacking(row):
+            return self._subject.verdict_of(self._identity(Version(self._uploads, row.key, row.version_id, row.size)))
+        return self._subject.judge(
+            Marks(row.patient_hash or "", row.study_instance_uid or ""),
+            lambda: self._identity(Version(self._uploads, row.key, row.version_id, row.size)),
+        )
+
+    def _identity(self, version: Version) -> Identity | None:
+        where = version.key, version.version_id
+        if where not in self._identities:
+            self._identities[where] = identity_of(
+                self._s3, version.bucket, version.key, version.version_id, version.size
+            )
+        return self._identities[where]
+
+    def _find_objects(self, found: FoundUploads, pool: ThreadPoolExecutor) -> None:
+        ours = {row.upload_id for row in found.rows}
+        found.dead_letters = [
+            one
+            for one in self._dead_letters()
+            if self._is_stray(one.version, ours, found) or self._is_erased(one.upload_id)
+        ]
+        keys = {row.key for row in found.rows if row.key} | {one.version.key for one in found.dead_letters}
+        versions: list[Version] = []
+        for at_key in pool.map(lambda key: versions_of(self._s3, self._uploads, key), sorted(keys)):
+            strays = [one for one in at_key if not one.is_marker and self._is_stray(one, ours, found)]
+            theirs = [one for one in at_key if _upload_id(one) in ours]
+            found.strays += strays
+            versions += [*theirs, *strays]
+            if all(one.is_marker or one in theirs or one in strays for one in at_key):
+                versions += [one for one in at_key if one.is_marker]  # else it hides what is another's
+        found.objects["upload versions"] = [one for one in versions if not one.is_marker]
+        found.objects["delete markers"] = [one for one in versions if one.is_marker]
+        parts = pool.map(lambda key: uploads_in_parts(self._s3, self._uploads, key), sorted(keys))
+        found.in_parts = [(key, one) for key, ids in zip(sorted(keys), parts, strict=True) for one in ids]
+        ours |= {_upload_id(one) for one in found.strays}
+        work = self._connection.deployment.work_bucket_name
+        copies = pool.map(lambda one: list(versions_below(self._s3, work, INSTANCES + one)), sorted(ours))
+        found.objects["pinned copies"] = [one for copy in copies for one in copy]
+        found.objects["job outputs"] = (
+            [one for one in versions_below(self._s3, work, OUTPUTS) if layout.upload_of_output(one.key) in ours]
+            if ours
+            else []
+        )
+        results = pool.map(
+            lambda key: versions_of(self._s3, self._connection.deployment.results_bucket_name, key),
+            sorted(self._result_keys(found.rows)),
+        )
+        found.objects["result documents"] = [one for versions in results for one in versions]
+
+    def _is_stray(self, version: Version, ours: set[str], found: FoundUploads) -> bool:
+        """Whether a version that has no row is theirs; one that does not say it is noted as undecided."""
+        upload_id = _upload_id(version)
+        if upload_id in ours:
+            return False
+        row = self._index.get(upload_id)
+        if row is not None and row.received_at:
+            return False
+        verdict = self._subject.verdict_of(self._identity(version))
+        if verdict == Verdict.UNCLEAR:
+            found.undecided.add(version.key)
+        return verdict == Verdict.THEIRS
+
+    def _is_erased(self, upload_id: str) -> bool:
+        """Whether all of an upload is erased, but perhaps for a dead letter about it, which nothing else leads to."""
+        row = self._index.get(upload_id)
+        return row is not None and row.status == Status.ERASED and not row.received_at
+
+    def _result_keys(self, rows: list[Row]) -> set[str]:
+        """The keys of all results that the bytes may have: one for each model that may have read them.
+
+        A row names its last one only; a version that was withdrawn may have read it before, and a collector that lost
+        the row to another may have written one too.
+        """
+        keys = {row.prediction_key for row in rows if row.prediction_key}
+        contents = {row.content_sha256 for row in rows if row.content_sha256}
+        models = self._models().items() if contents else ()
+        return keys | {
+            layout.prediction_key(layout.prediction_id(content, package, weights))
+            for package, weights in models
+            for content in contents
+        }
+
+    def _models(self) -> dict[str, str]:
+        """The weights (SHA-256) of each model version: from a result of it or, where there is none, its artifact."""
+        if self._weights is None:
+            self._weights = {}
+            for version in self._connection.registry.versions():
+                weights = self._weights_in_results(version.model_package) or self._weights_in(version.artifact_sha256)
+                if weights:
+                    self._weights[version.model_package] = weights
+        return self._weights
+
+    def _weights_in_results(self, model_package: str) -> str:
+        results = Documents(self._s3, self._connection.deployment.results_bucket_name)
+        for row in self._index.query(IndexName.BY_MODEL, model_package, limit=5).rows:
+            if row.prediction_key and results.find(row.prediction_key):
+                return str(results.read(row.prediction_key)["WeightsSHA256"])
+        return ""
+
+    def _weights_in(self, artifact_sha256: str) -> str:
+        models = Documents(self._s3, self._connection.deployment.models_bucket_name)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.tar.gz"
+            try:
+                models.download(layout.artifact_key(artifact_sha256), path)
+                return read_artifact(path).weights_sha256
+            except (ClientError, InvalidArtifact):
+                return ""  # a version whose artifact cannot be read has read nothing
+
+    def _dead_letters(self) -> list[DeadLetter]:
+        """The dead letters about uploads, looked at once: to look hides them from others for a while."""
+        if self._letters is None:
+            self._letters = [
+                one for queue in self._connection.deployment.dead_letter_queue_urls for one in self._peek(queue)
+            ]
+        return self._letters
+
+    def _peek(self, queue: str) -> Iterator[DeadLetter]:
+        while True:
+            answer: Any = self._connection.sqs.receive_message(
+                QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=PEEKED_SECONDS
+            )
+            if not answer.get("Messages"):
+                return
+            for message in answer["Messages"]:
+                try:
+                    event = object_created(message["Body"])
+                except MalformedEvent:
+                    continue
+                if event.bucket == self._uploads:
+                    version = Version(self._uploads, event.key, event.version_id, event.size)
+                    yield DeadLetter(queue, message["ReceiptHandle"], version)
+
+    def begin(self, found: FoundUploads, now: datetime) -> bool:
+        """Take every row out of the protocol; False when one has changed since it was found."""
+        begun = [row.status == Status.ERASED or self._take_out(row, timestamp(now)) for row in found.rows]
+        return all([*begun, *(self._index.bury(_upload_id(one), now) for one in found.strays)])
+
+    def _take_out(self, row: Row, now: str) -> bool:
+        marks = self._subject.marks_lacking(row)
+        return self._index.begin_erasure(row, now, marks) if marks else self._index.begin_erasure(row, now)
+
+    def erase(self, found: FoundUploads, now: datetime) -> None:
+        """Erase all that was found of rows that ``begin`` has taken out; repeatable."""
+        for stray in found.strays:  # ingest keeps a key before it writes the row
+            self._connection.keys.forget(_upload_id(stray))
+        for versions in found.objects.values():
+            delete_for_good(self._s3, versions)
+        for key, upload_id in found.in_parts:
+            self._s3.abort_multipart_upload(Bucket=self._uploads, Key=key, UploadId=upload_id)
+        for letter in found.dead_letters:
+            self._connection.sqs.delete_message(QueueUrl=letter.queue, ReceiptHandle=letter.receipt)
+        self._letters = [one for one in self._letters or [] if one not in found.dead_letters]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(lambda row: self._bury(row.upload_id, now), found.rows))
+
+    def _bury(self, upload_id: str, now: datetime) -> None:
+        self._connection.keys.forget(upload_id)
+        self._index.bury(upload_id, now)
+
+
+def _upload_id(version: Version) -> str:
+    return layout.upload_id(version.key, version.version_id)
+
+
+def _with_key(row: Row, key: str) -> Row:
+    return Row(**{**vars(row), "key": key})
+
+
+def is_free(row: Row, now: datetime, settled_seconds: float = SETTLED_SECONDS) -> bool:
+    """Whether no batch holds the row, nor held it so lately that a collector may still write its result."""
+    if row.status in {Status.REFUSED, Status.RECEIVED, Status.ERASED}:  # ingest writes over none that is Erased
+        return True
+    if row.status == Status.BATCHED:
+        return False
+    untouched = row.status == Status.PENDING and not row.attempt and not row.requeued_at
+    return untouched or (now - moment_of(row.updated_at)).total_seconds() >= settled_seconds

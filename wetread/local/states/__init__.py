@@ -1,1 +1,0 @@
-"""Step Functions with what the emulator's interpreter lacks: SageMaker's jobs, the role's permissions, stopping."""

@@ -1,0 +1,1 @@
+"""Model versions: artifacts, champions, the endpoint, and uploads to be read again."""

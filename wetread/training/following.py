@@ -1,0 +1,99 @@
+"""Following a run to its end: the state that it is in, and the newest line of the job that works for it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import error_code
+from wetread.connection import Connection
+from wetread.console import Bar
+from wetread.problems import Interruption
+from wetread.training.runs import Run
+
+POLL_SECONDS = 2.0
+TELLING = frozenset({"NotifyFailed", "Failed"})
+HISTORY_EVENTS = 1000
+"""How far back the newest state is looked for: no state of the workflow has so many events."""
+
+
+@dataclass(frozen=True)
+class _Jobs:
+    """How SageMaker lists one kind of jobs: operation, answer, name; and where their logs are."""
+
+    operation: str
+    summaries: str
+    name: str
+    log_group: str
+
+
+_TRAINING = _Jobs("list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "/aws/sagemaker/TrainingJobs")
+_PROCESSING = _Jobs(
+    "list_processing_jobs", "ProcessingJobSummaries", "ProcessingJobName", "/aws/sagemaker/ProcessingJobs"
+)
+JOBS = {"Audit": _PROCESSING, "Train": _TRAINING, "Optimise": _PROCESSING, "Evaluate": _PROCESSING}
+"""State of the workflow -> the jobs that it runs; their names carry the state's and the run's."""
+
+
+def follow(connection: Connection, run: Run) -> Run:
+    """Show where a run is, with a bar, until it has ended; return it as it ended.
+
+    Raises Interruption, which says that the run goes on, when a person presses Ctrl-C.
+    """
+    try:
+        with Bar("Starting", None) as bar:
+            while not run.ended:
+                time.sleep(POLL_SECONDS)  # first: Step Functions may not know at once what it has just started
+                run = connection.runs.describe(run.arn)
+                if not run.ended:
+                    bar.show(progress(connection, run))
+    except KeyboardInterrupt:
+        raise Interruption(f"The run goes on: see `wetread runs {run.run_id}`.") from None
+    return run
+
+
+def progress(connection: Connection, run: Run) -> str:
+    """Where a run is: its state and, where a job works, the newest line of the job's log."""
+    state = state_of(connection.stepfunctions, run.arn)
+    job = job_of(connection.sagemaker, run.run_id, state)
+    line = last_line(connection.logs, JOBS[state].log_group, job) if job else ""
+    return f"{state}: {line}" if line else state
+
+
+def state_of(stepfunctions: Any, arn: str) -> str:
+    """The name of the state that an execution entered last, those that only tell of a failure left out."""
+    history = stepfunctions.get_execution_history(
+        executionArn=arn, reverseOrder=True, maxResults=HISTORY_EVENTS, includeExecutionData=False
+    )
+    entries = (event for event in history["events"] if str(event["type"]).endswith("StateEntered"))
+    names = (str(event["stateEnteredEventDetails"]["name"]) for event in entries)
+    return next((name for name in names if name not in TELLING), "Starting")
+
+
+def job_of(sagemaker: Any, run_id: str, state: str) -> str:
+    """The name of the newest job that works for a run in a state, "" when there is none."""
+    jobs = JOBS.get(state)
+    if jobs is None:
+        return ""
+    answer = getattr(sagemaker, jobs.operation)(
+        NameContains=f"{state.lower()}-{run_id}", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+    )
+    return next((str(summary[jobs.name]) for summary in answer[jobs.summaries]), "")
+
+
+def last_line(logs: Any, group: str, job: str) -> str:
+    """The newest line in the logs of a job's hosts, "" before there is one."""
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+        if not streams:
+            return ""
+        newest = max(streams, key=lambda stream: stream.get("lastEventTimestamp", 0))["logStreamName"]
+        events = logs.get_log_events(logGroupName=group, logStreamName=newest, limit=1, startFromHead=False)["events"]
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+        return ""
+    return str(events[-1]["message"]).strip() if events else ""

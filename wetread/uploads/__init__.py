@@ -1,0 +1,1 @@
+"""Files sent to the service, waited for, and asked about."""

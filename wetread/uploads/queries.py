@@ -1,0 +1,158 @@
+"""The questions that people ask of the index: each one Query, its other conditions sifted from the answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.index import Index
+from functions.aws.items import error_code
+from functions.aws.keys import HIDDEN, Keys
+from functions.aws.patients import Patients
+from functions.domain.instance import UuidOf, as_uid, is_guessable
+from functions.domain.row import Row, Status
+from functions.names import IndexName
+from wetread.problems import FORBIDDEN, ConfigProblem
+
+PAGE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a person asked for; all conditions must hold. ``since`` is a row timestamp."""
+
+    key: str | None = None
+    series: str | None = None
+    study: str | None = None
+    job: str | None = None
+    model: str | None = None
+    predicted_class: str | None = None
+    status: str | None = None
+    since: str | None = None
+
+    def by_rows(self, uuid_of: UuidOf | None = None) -> Question:
+        """The question in the words of the rows: identifiers that are no UIDs as the service maps them.
+
+        With ``uuid_of`` as it does now, by the stage's key; without as it did before 2026-11-28.
+        """
+        return dataclasses.replace(
+            self,
+            study=self.study and (as_uid(self.study, uuid_of) or self.study),
+            series=self.series and (as_uid(self.series, uuid_of) or self.series),
+        )
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether newer rows have an identifier of the question only by the stage's key."""
+        return any(text and is_guessable(text) for text in (self.study, self.series))
+
+
+# The narrowest index first: the first condition that is given is the Query, the others sift its answer.
+_CONDITIONS = {
+    "key": (IndexName.BY_KEY, "key"),
+    "series": (IndexName.BY_SERIES, "series_instance_uid"),
+    "study": (IndexName.BY_STUDY, "study_instance_uid"),
+    "job": (IndexName.BY_JOB, "transform_job_name"),
+    "model": (IndexName.BY_MODEL, "model_package"),
+    "predicted_class": (IndexName.BY_CLASS, "predicted_class"),
+    "status": (IndexName.BY_STATUS, "status"),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The newest rows that fit, and whether there are more."""
+
+    rows: list[Row]
+    more: bool
+
+
+def ask(
+    index: Index, question: Question, limit: int, keys: Keys | None = None, patients: Patients | None = None
+) -> Answer:
+    """The newest ``limit`` rows that fit. Without a condition: of all uploads, by one Query for each status.
+
+    With ``keys``, of a stage that hides keys, rows have them again; and one may ask by a key, which older rows hold as
+    it is and newer ones hidden. With ``patients`` one may ask by a study or a series as the file says it, where that is
+    a number or a date; raises ConfigProblem for a caller who may not use the stage's key.
+    """
+    asked = [question.by_rows()]
+    if patients and question.needs_key:
+        asked.append(question.by_rows(_allowed(patients)))
+    if keys:
+        asked += [dataclasses.replace(one, key=keys.hidden(one.key)) for one in asked if one.key]
+    answers = [_ask(index, one, limit) for one in asked]
+    rows = answers[0].rows
+    if len(answers) > 1:
+        rows = sorted((row for one in answers for row in one.rows), key=lambda row: row.received_at, reverse=True)
+    more = any(one.more for one in answers) or len(rows) > limit
+    return Answer(revealed(rows[:limit], keys) if keys else rows[:limit], more)
+
+
+def _allowed(patients: Patients) -> UuidOf:
+    """The stage's hash of identifiers, for a caller who may use its key."""
+
+    def uuid_of(identifier: str) -> uuid.UUID:
+        try:
+            return patients.uuid_of(identifier)
+        except ClientError as error:
+            if error_code(error) not in FORBIDDEN:
+                raise
+            raise ConfigProblem(
+                "The identifier is no UID, and rows have it by a key that you may not use (kms:GenerateMac).",
+                "Ask with the UID that a row has, as `wetread results --json` shows it, or by --key or --since.",
+            ) from error
+
+    return uuid_of
+
+
+def revealed(rows: Sequence[Row], keys: Keys) -> list[Row]:
+    """The rows with the keys that they hide; they stay hidden from those who may not read the table of keys."""
+    try:
+        found = keys.reveal(row.upload_id for row in rows if row.key.startswith(HIDDEN))
+    except ClientError as error:
+        if error_code(error) not in FORBIDDEN:
+            raise
+        found = {}
+    return [dataclasses.replace(row, key=found.get(row.upload_id, row.key)) for row in rows]
+
+
+def _ask(index: Index, question: Question, limit: int) -> Answer:
+    given = [name for name in _CONDITIONS if getattr(question, name)]
+    if given:
+        index_name, _ = _CONDITIONS[given[0]]
+        found = _sifted(index, index_name, getattr(question, given[0]), question, limit + 1)
+    else:
+        found = [row for status in Status for row in _sifted(index, IndexName.BY_STATUS, status, question, limit + 1)]
+        found.sort(key=lambda row: row.received_at, reverse=True)
+    return Answer(found[:limit], len(found) > limit)
+
+
+def _sifted(index: Index, index_name: IndexName, value: str, question: Question, at_most: int) -> list[Row]:
+    rows: list[Row] = []
+    for row in _pages(index, index_name, value, question.since, at_most):
+        if _fits(row, question):
+            rows.append(row)
+            if len(rows) == at_most:
+                break
+    return rows
+
+
+def _pages(index: Index, index_name: IndexName, value: str, since: str | None, at_most: int) -> Iterator[Row]:
+    start: Mapping[str, Any] | None = None
+    while True:
+        page = index.query(index_name, value, since=since, limit=min(PAGE, at_most), start=start)
+        yield from page.rows
+        if page.next is None:
+            return
+        start = page.next
+
+
+def _fits(row: Row, question: Question) -> bool:
+    wanted = ((attribute, getattr(question, name)) for name, (_, attribute) in _CONDITIONS.items())
+    return all(value is None or getattr(row, attribute) == value for attribute, value in wanted)
