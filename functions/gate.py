@@ -10,6 +10,7 @@ from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
+from functions.domain.training_run import TrainingRun
 from functions.flow.gating import Gating, Subject, answer
 from functions.settings import GateSettings, Metric, from_environment
 from functions.telemetry import count, logger, metrics
@@ -37,9 +38,9 @@ def _gating() -> Gating:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $verdict: Passed, and the Reasons, accepted ones too."""
-    subject, taken = Subject(event["Document"]), event["Snapshot"]
-    verdict = _gating().judge(subject, taken)
+    subject, run = Subject(event["Document"]), TrainingRun.from_json(event["Snapshot"])
+    verdict = _gating().judge(subject, run)
     codes = sorted({str(reason.code) for reason in verdict.reasons})
-    logger.info("judged", extra={"run": taken["Run"], "by": subject, "passed": verdict.passed, "codes": codes})
+    logger.info("judged", extra={"run": run.run_id, "by": subject, "passed": verdict.passed, "codes": codes})
     count({Metric.CANDIDATES_REJECTED: int(subject == Subject.EVALUATION and not verdict.passed)})
     return answer(verdict)

@@ -8,6 +8,7 @@ from typing import Any
 
 from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
+from functions.domain.training_run import TrainingRun
 from functions.flow.promoting import Approval, Outcome, Promoting
 from functions.settings import Metric, PromoteSettings, from_environment
 from functions.telemetry import count, logger, metrics
@@ -26,11 +27,11 @@ def _promoting() -> Promoting:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $promotion: how the run ends, and as which version."""
-    taken = event["Snapshot"]
+    run = TrainingRun.from_json(event["Snapshot"])
     promoted = _promoting().promote(
-        taken, event["TrainingJobName"], event["ModelArtifactUri"], event["ModelArtifactSHA256"]
+        run, event["TrainingJobName"], event["ModelArtifactUri"], event["ModelArtifactSHA256"]
     )
-    facts = {"run": taken["Run"], "outcome": promoted.outcome, "model_package": promoted.version.model_package}
+    facts = {"run": run.run_id, "outcome": promoted.outcome, "model_package": promoted.version.model_package}
     logger.info("candidate", extra=facts)
     count(
         {

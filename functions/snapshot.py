@@ -36,6 +36,14 @@ def _snapshotting() -> Snapshotting:
 @discreet
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $snapshot: what the run is about, or why there is no run."""
-    answer = _snapshotting().take(event["Execution"], event["Input"])
-    logger.info("snapshot", extra={name: answer[name] for name in ("Run", "Taken", "SnapshotDigest", "Slices")})
-    return answer
+    run = _snapshotting().take(event["Execution"], event["Input"])
+    logger.info(
+        "snapshot",
+        extra={
+            "run": run.run_id,
+            "taken": run.taken,
+            "snapshot_digest": run.snapshot_digest,
+            "slices": run.slices,
+        },
+    )
+    return run.to_json()

@@ -65,12 +65,12 @@ class Cohorts:
                 if entry["IsLatest"]:
                     yield ObjectVersion(key=entry["Key"], version_id=entry["VersionId"], size=entry["Size"])
 
-    def head(self, version: ObjectVersion, length: int) -> bytes:
+    def head(self, key: str, version_id: str, length: int) -> bytes:
         """The first ``length`` bytes of an object version; raises Refusal for one that S3 does not give."""
-        with refusals(self._client, self.bucket, version.key, version.version_id, self._data_key_arn):
-            return read_head(self._client, self.bucket, version.key, version.version_id, length)
+        with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
+            return read_head(self._client, self.bucket, key, version_id, length)
 
-    def pin(self, version: ObjectVersion, name: str) -> str:
+    def pin(self, key: str, version_id: str, name: str) -> str:
         """Make sure of the pinned copy ``name`` of an object version; return the SHA-256 of its bytes (hex), by S3.
 
         Raises Refusal for a version that S3 does not give.
@@ -79,8 +79,8 @@ class Cohorts:
         if known:
             return known
         to = self.bucket, layout.slice_key(name)
-        with refusals(self._client, self.bucket, version.key, version.version_id, self._data_key_arn):
-            return copy_version(self._client, self.bucket, version.key, version.version_id, to=to)
+        with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
+            return copy_version(self._client, self.bucket, key, version_id, to=to)
 
     def _pinned(self, name: str) -> str | None:
         """The SHA-256 (hex) of a copy that an earlier run made; None when there is none that can be taken.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from functions.domain.documents import Fields, load
-from functions.domain.snapshot import Split
+from functions.domain.slices import Split
 
 SCHEMA = "audit/1"
 

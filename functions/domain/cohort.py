@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TypeVar
 
-from functions.domain.labelling import Entry
+from functions.domain.slices import LabelledSlice
 from functions.domain.verdict import LabelProblem, Reason, lines_of
 
 
@@ -21,27 +20,6 @@ class ObjectVersion:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelledObject:
-    """An entry and the object version that it labels."""
-
-    entry: Entry
-    version: ObjectVersion
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledContent:
-    """What is known of a labelled object once its header is read and its copy pinned; ``sha256`` in hex."""
-
-    entry: Entry
-    version: ObjectVersion
-    sha256: str
-    sop_instance_uid: str
-
-
-T = TypeVar("T", LabelledObject, LabelledContent)
-
-
 class Cohort:
     """The objects below a manifest's folder, by file name."""
 
@@ -51,24 +29,25 @@ class Cohort:
             path = PurePosixPath(version.key.removeprefix(folder))
             self._by_name[path.name].append((path, version))
 
-    def find(self, entries: Iterable[Entry]) -> tuple[list[LabelledObject], list[Reason]]:
+    def find(self, entries: Iterable[LabelledSlice]) -> tuple[list[LabelledSlice], list[Reason]]:
         """The object of each entry, and a reason for each entry that has none or several, or shares one."""
-        found: list[LabelledObject] = []
+        found: list[LabelledSlice] = []
         reasons: list[Reason] = []
         for entry in entries:
             versions = self._candidates(entry)
             if len(versions) == 1:
-                found.append(LabelledObject(entry=entry, version=versions[0]))
+                version = versions[0]
+                found.append(replace(entry, key=version.key, version_id=version.version_id, size=version.size))
             elif versions:
                 what = f"{len(versions)} files have this name; give the path in filename, or studyId and seriesId"
                 reasons.append(_at(LabelProblem.AMBIGUOUS_FILE, entry, what))
             else:
                 what = "no such file is below the manifest's folder; upload it, or correct filename"
                 reasons.append(_at(LabelProblem.MISSING_FILE, entry, what))
-        shared = _groups(found, lambda one: one.version.key)
+        shared = _groups(found, lambda one: one.key)
         return found, reasons + [_duplicate(group, "label the same file") for group in shared]
 
-    def _candidates(self, entry: Entry) -> list[ObjectVersion]:
+    def _candidates(self, entry: LabelledSlice) -> list[ObjectVersion]:
         """The objects that an entry may mean: by path if it gives one, else by name, and by its ids if need be."""
         wanted = PurePosixPath(entry.filename.replace("\\", "/").lstrip("/"))
         named = self._by_name.get(wanted.name, [])
@@ -82,40 +61,40 @@ class Cohort:
         return [version for _, version in named]
 
 
-def duplicates(contents: Sequence[LabelledContent]) -> list[Reason]:
+def duplicates(contents: Sequence[LabelledSlice]) -> list[Reason]:
     """A reason for each set of entries that are the same slice: the same bytes, or the same SOPInstanceUID.
 
     The same bytes in different splits that the manifest itself gives are left to the audit, whose finding a person may
     accept. The same file twice is ``Cohort.find``'s finding.
     """
-    same_bytes = _groups(contents, lambda one: (one.sha256, one.entry.split))
+    same_bytes = _groups(contents, lambda one: (one.content_sha256, one.split))
     reasons = [_duplicate(group, "are the same bytes") for group in same_bytes if _files(group) > 1]
     same_uid = _groups(contents, lambda one: one.sop_instance_uid)
     reasons += [
         _duplicate(group, "have the same SOPInstanceUID and other bytes")
         for group in same_uid
-        if len({one.sha256 for one in group}) > 1
+        if len({one.content_sha256 for one in group}) > 1
     ]
     return reasons
 
 
-def _groups(ones: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:
+def _groups(ones: Iterable[LabelledSlice], key: Callable[[LabelledSlice], object]) -> list[list[LabelledSlice]]:
     """Those that are more than one under the same key."""
-    groups: dict[object, list[T]] = defaultdict(list)
+    groups: dict[object, list[LabelledSlice]] = defaultdict(list)
     for one in ones:
         groups[key(one)].append(one)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _files(group: Iterable[LabelledContent]) -> int:
-    return len({one.version.key for one in group})
+def _files(group: Iterable[LabelledSlice]) -> int:
+    return len({one.key for one in group})
 
 
-def _duplicate(group: Sequence[T], what: str) -> Reason:
-    numbers = [one.entry.line for one in group]
+def _duplicate(group: Sequence[LabelledSlice], what: str) -> Reason:
+    numbers = [one.line for one in group]
     message = f"{lines_of(numbers).capitalize()} {what}; keep one of them, or name the files that are meant."
     return Reason(code=LabelProblem.DUPLICATE, message=message, line=min(numbers))
 
 
-def _at(code: LabelProblem, entry: Entry, what: str) -> Reason:
+def _at(code: LabelProblem, entry: LabelledSlice, what: str) -> Reason:
     return Reason(code=code, message=f"Line {entry.line}: {what}.", line=entry.line)

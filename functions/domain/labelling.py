@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.errors import MalformedManifest
-from functions.domain.snapshot import Split
+from functions.domain.slices import LabelledSlice, Split
 from functions.domain.verdict import LabelProblem, Reason, lines_of
 
 CONTENT_TYPE = "classification"
@@ -22,21 +22,6 @@ REQUIRED_COLUMNS = ("filename", "label")
 OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
 LONGEST_TEXT = 1024  # characters of any value: what an S3 key may have
 MOST_ENTRIES = 50_000  # what one Lambda invocation can pin, with room
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One labelled file. ``line`` is the CSV file's own line, or the number of the JSON entry, from 1.
-
-    ``study_id`` and ``series_id`` are "" and ``split`` None where the manifest does not say.
-    """
-
-    line: int
-    filename: str
-    label: str
-    study_id: str
-    series_id: str
-    split: Split | None
 
 
 class _MalformedEntry(Exception):
@@ -47,7 +32,7 @@ class _MalformedEntry(Exception):
 class Labelling:
     """The entries of a manifest that can be read, and a reason for each that cannot."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LabelledSlice, ...]
     reasons: tuple[Reason, ...]
 
 
@@ -63,7 +48,7 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
         raise MalformedManifest("The manifest names no slice; write one entry per slice.")
     if len(numbered) > MOST_ENTRIES:
         raise MalformedManifest(f"The manifest has {len(numbered)} entries; one run takes at most {MOST_ENTRIES}.")
-    entries: list[Entry] = []
+    entries: list[LabelledSlice] = []
     reasons: list[Reason] = []
     for line, record in numbered:
         try:
@@ -79,7 +64,7 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
     return Labelling(tuple(entries), tuple(reasons))
 
 
-def missing_classes(entries: Iterable[Entry], labels: Sequence[str]) -> list[Reason]:
+def missing_classes(entries: Iterable[LabelledSlice], labels: Sequence[str]) -> list[Reason]:
     """A reason for each class that no entry has: a model cannot learn it."""
     present = {entry.label for entry in entries}
     return [
@@ -144,7 +129,7 @@ def _check_columns(header: list[str]) -> None:
         )
 
 
-def _entry(line: int, record: Any) -> Entry:
+def _entry(line: int, record: Any) -> LabelledSlice:
     if isinstance(record, tuple):
         raise _MalformedEntry(f"it has {record[0]} cells, the header {record[1]}")
     if not isinstance(record, Mapping):
@@ -154,7 +139,7 @@ def _entry(line: int, record: Any) -> Entry:
     split = _text(record, "split", optional=True)
     if split and split not in set(Split):
         raise _MalformedEntry(f"its split is none of {', '.join(Split)}")
-    return Entry(
+    return LabelledSlice(
         line=line,
         filename=_text(record, "filename"),
         label=_text(record, "label"),
@@ -173,7 +158,7 @@ def _text(record: Mapping[str, Any], name: str, *, optional: bool = False) -> st
     return value.strip()
 
 
-def _half_split(entries: Sequence[Entry]) -> list[Reason]:
+def _half_split(entries: Sequence[LabelledSlice]) -> list[Reason]:
     """A reason when some entries name their split and others do not."""
     without = [entry.line for entry in entries if entry.split is None]
     if not without or len(without) == len(entries):

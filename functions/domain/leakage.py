@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from functions.domain.audit import Acquisition, Audit, Finding
-from functions.domain.snapshot import PinnedSlice, Snapshot, Split, SplitBy
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.snapshot import Snapshot, SplitBy
 from functions.domain.verdict import DataProblem, Reason, Risk, lines_of
 
 FEWEST_PATIENTS = 2  # of a class in each part: with one patient the patient is the class
@@ -40,9 +41,9 @@ def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> lis
     ]
 
 
-def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[PinnedSlice], str]) -> list[Reason]:
+def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[LabelledSlice], str]) -> list[Reason]:
     """One reason for all the patients (studies, series) that have slices in more than one part."""
-    members: dict[str, list[PinnedSlice]] = defaultdict(list)
+    members: dict[str, list[LabelledSlice]] = defaultdict(list)
     for one in snapshot.slices:
         members[identity(one)].append(one)
     spread = [group for group in members.values() if len({one.split for one in group}) > 1]
@@ -57,13 +58,13 @@ def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[Pinne
     return [Reason(code=code, message=message)]
 
 
-def _parts(group: Iterable[PinnedSlice]) -> list[Split]:
-    return sorted({one.split for one in group})
+def _parts(group: Iterable[LabelledSlice]) -> list[Split]:
+    return sorted({one.split for one in group if one.split})
 
 
 def _too_few(snapshot: Snapshot) -> list[Reason]:
     """A reason for each class and part with fewer than two patients."""
-    patients: dict[tuple[str, Split], set[str]] = defaultdict(set)
+    patients: dict[tuple[str, Split | None], set[str]] = defaultdict(set)
     for one in snapshot.slices:
         patients[one.label, one.split].add(one.patient)
     return [

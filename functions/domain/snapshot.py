@@ -10,18 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.errors import MalformedDocument
+from functions.domain.slices import LabelledSlice, Split
 
 SCHEMA = "snapshot/1"
 ERASED = "Erased"  # what says that entries were erased since: how many, and when last
 UNDIGESTED = ("Digest", "CreatedAt")  # a snapshot is what it pins, not when it was taken
-
-
-class Split(enum.StrEnum):
-    """Which part of a run sees a slice."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
 
 
 class SplitBy(enum.StrEnum):
@@ -30,38 +23,6 @@ class SplitBy(enum.StrEnum):
     PATIENT = "Patient"
     SLICE = "Slice"
     MANIFEST = "Manifest"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PinnedSlice:
-    """One labelled slice: ``name`` of its pinned copy, ``version_id`` of the object that a person put.
-
-    ``patient`` is the keyed hash of the PatientID, or of the StudyInstanceUID where there is none.
-    """
-
-    line: int
-    name: str
-    version_id: str
-    content_sha256: str
-    label: str
-    split: Split
-    patient: str
-    study_instance_uid: str
-    series_instance_uid: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry of the document."""
-        return {
-            "Line": self.line,
-            "Slice": self.name,
-            "VersionId": self.version_id,
-            "ContentSHA256": self.content_sha256,
-            "Label": self.label,
-            "Split": self.split,
-            "Patient": self.patient,
-            "StudyInstanceUID": self.study_instance_uid,
-            "SeriesInstanceUID": self.series_instance_uid,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +41,11 @@ class Snapshot:
     digest: str
     labels: tuple[str, ...]
     split_by: SplitBy
-    slices: tuple[PinnedSlice, ...]
+    slices: tuple[LabelledSlice, ...]
 
 
 def document_of(
-    slices: Sequence[PinnedSlice],
+    slices: Sequence[LabelledSlice],
     *,
     labels: Sequence[str],
     seed: int,
@@ -99,7 +60,7 @@ def document_of(
         "Seed": seed,
         "SplitBy": split_by,
         "Source": {"Uri": source.uri, "VersionId": source.version_id, "SHA256": source.sha256},
-        "Slices": [one.to_json() for one in slices],
+        "Slices": [_entry(one) for one in slices],
     }
     return document | {"Digest": digest_of(document), "CreatedAt": created_at}
 
@@ -138,8 +99,22 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
         ) from error
 
 
-def _slice(entry: Mapping[str, Any]) -> PinnedSlice:
-    return PinnedSlice(
+def _entry(one: LabelledSlice) -> dict[str, Any]:
+    return {
+        "Line": one.line,
+        "Slice": one.name,
+        "VersionId": one.version_id,
+        "ContentSHA256": one.content_sha256,
+        "Label": one.label,
+        "Split": one.split,
+        "Patient": one.patient,
+        "StudyInstanceUID": one.study_instance_uid,
+        "SeriesInstanceUID": one.series_instance_uid,
+    }
+
+
+def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
+    return LabelledSlice(
         line=entry["Line"],
         name=entry["Slice"],
         version_id=entry["VersionId"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import hashlib
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from functions.domain.artifact import Artifact, InvalidArtifact, read_artifact, 
 from functions.domain.errors import MalformedDocument
 from functions.domain.evaluation import Evaluation
 from functions.domain.evidence import Evidence
+from functions.domain.training_run import TrainingRun
 from functions.domain.verdict import PromotionProblem, Reason, trimmed
 
 
@@ -62,12 +62,10 @@ class Promoting:
     training: Documents
     approval: Approval
 
-    def promote(
-        self, taken: Mapping[str, Any], training_job_name: str, artifact_uri: str, artifact_sha256: str
-    ) -> Promoted:
+    def promote(self, run: TrainingRun, training_job_name: str, artifact_uri: str, artifact_sha256: str) -> Promoted:
         """Register the run's artifact with its evidence, then promote it or leave it to a person.
 
-        ``taken`` is the snapshot's answer, ``artifact_sha256`` the digest (hex) of what was written and measured.
+        ``artifact_sha256`` is the digest (hex) of what was written and measured.
         Raises InvalidArtifact for other bytes, and InvalidArtifact or MalformedDocument when artifact and evaluation
         are not those of one candidate.
         """
@@ -80,7 +78,7 @@ class Promoting:
                     f"The artifact {artifact_uri} has the SHA-256 {found}, the run wrote and measured "
                     f"{artifact_sha256}: it was replaced. Find out by whom, then start the run again."
                 )
-            version = self.registry.register(path, self._evidence(taken, training_job_name, read_artifact(path)))
+            version = self.registry.register(path, self._evidence(run, training_job_name, read_artifact(path)))
         if self.approval == Approval.MANUAL:
             return Promoted(outcome=Outcome.AWAITING_APPROVAL, version=version)
         return self._promote(version)
@@ -102,21 +100,20 @@ class Promoting:
         self.registry.reject(version.arn, reason.message)
         return Promoted(outcome=Outcome.REJECTED, version=version, reasons=(reason,))
 
-    def _evidence(self, taken: Mapping[str, Any], training_job_name: str, artifact: Artifact) -> Evidence:
-        run = taken["Run"]
-        key = layout.evaluation_key(run)
+    def _evidence(self, run: TrainingRun, training_job_name: str, artifact: Artifact) -> Evidence:
+        key = layout.evaluation_key(run.run_id)
         body = self.training.read_bytes(key)
-        measured = evaluation.parse(body, taken["SnapshotDigest"])
+        measured = evaluation.parse(body, run.snapshot_digest)
         _check_same(artifact, measured)
         if measured.candidate.balanced_accuracy is None:
             raise MalformedDocument("The evaluation has no balanced accuracy, so no gate can have let it pass.")
         return Evidence(
-            run=run,
-            snapshot_digest=taken["SnapshotDigest"],
+            run=run.run_id,
+            snapshot_digest=run.snapshot_digest,
             evaluation_sha256=hashlib.sha256(body).hexdigest(),
             evaluation_uri=layout.uri(self.training.bucket, key),
-            accepted_risks=tuple(taken["AcceptedRisks"]),
-            evaluated_against=taken["Champion"].get("ModelPackage", ""),
+            accepted_risks=run.accepted_risks,
+            evaluated_against=run.champion.model_package if run.champion else "",
             balanced_accuracy=measured.candidate.balanced_accuracy,
             training_job_name=training_job_name,
         )

@@ -16,8 +16,10 @@ from functions.aws.registry import Registry
 from functions.domain import layout
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
+from functions.domain.training_run import TrainingRun
+from functions.domain.verdict import Verdict
 from functions.flow.approving import Approving
-from functions.flow.gating import Gating
+from functions.flow.gating import Gating, Subject
 from functions.flow.promoting import Approval, Promoted, Promoting
 from functions.flow.snapshotting import Snapshotting
 from functions.flow.withdrawing import Withdrawing
@@ -115,7 +117,11 @@ class Workflow:
 
     def take(self, labels_uri: str, execution: str = "run-1", **changes: Any) -> dict[str, Any]:
         """What the Snapshot state answers to an execution's input."""
-        return self.snapshotting.take(execution, {"LabelsUri": labels_uri, **changes})
+        return self.snapshotting.take(execution, {"LabelsUri": labels_uri, **changes}).to_json()
+
+    def judge(self, subject: Subject, taken: Mapping[str, Any]) -> Verdict:
+        """What a gate decides about a run, which it is given as the state machine carries it."""
+        return self.gating.judge(subject, TrainingRun.from_json(taken))
 
     def snapshot(self, run: str) -> Any:
         """The snapshot/1 document of a run."""
@@ -135,7 +141,7 @@ class Workflow:
     def promote(self, taken: Mapping[str, Any], artifact_uri: str, job: str = "job") -> Promoted:
         """Promote what lies there, as the run's."""
         body = self.world.s3.objects[layout.place(artifact_uri)]
-        return self.promoting.promote(taken, job, artifact_uri, hashlib.sha256(body).hexdigest())
+        return self.promoting.promote(TrainingRun.from_json(taken), job, artifact_uri, hashlib.sha256(body).hexdigest())
 
 
 def entry(filename: str, label: str, **more: Any) -> dict[str, Any]:

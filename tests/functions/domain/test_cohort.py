@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from functions.domain.cohort import Cohort, LabelledContent, ObjectVersion, duplicates
-from functions.domain.labelling import Entry
-from functions.domain.snapshot import Split
+from functions.domain.cohort import Cohort, ObjectVersion, duplicates
+from functions.domain.slices import LabelledSlice, Split
 
 
-def one(line: int, filename: str, study: str = "", series: str = "", split: Split | None = None) -> Entry:
-    return Entry(line=line, filename=filename, label="covid", study_id=study, series_id=series, split=split)
+def one(line: int, filename: str, study: str = "", series: str = "", split: Split | None = None) -> LabelledSlice:
+    return LabelledSlice(line=line, filename=filename, label="covid", study_id=study, series_id=series, split=split)
 
 
 def cohort(*keys: str) -> Cohort:
     return Cohort("cohorts/c/", [ObjectVersion(key=f"cohorts/c/{key}", version_id="v", size=1) for key in keys])
 
 
-def content(entry: Entry, sha256: str, sop: str, key: str = "") -> LabelledContent:
-    version = ObjectVersion(key=key or entry.filename, version_id="v", size=1)
-    return LabelledContent(entry=entry, version=version, sha256=sha256, sop_instance_uid=sop)
+def content(entry: LabelledSlice, sha256: str, sop: str, key: str = "") -> LabelledSlice:
+    return replace(entry, key=key or entry.filename, version_id="v", content_sha256=sha256, sop_instance_uid=sop)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def content(entry: Entry, sha256: str, sop: str, key: str = "") -> LabelledConte
         (one(1, "IM2.dcm", series="a"), "s3/a/IM2.dcm"),
     ],
 )
-def test_a_file_is_found_by_name_path_or_ids(entry: Entry, key: str) -> None:
+def test_a_file_is_found_by_name_path_or_ids(entry: LabelledSlice, key: str) -> None:
     found, reasons = cohort("deep/down/x.dcm", "s1/IM1.dcm", "s2/IM1.dcm", "s3/a/IM2.dcm", "s3/b/IM2.dcm").find([entry])
-    assert [labelled.version.key for labelled in found] == [f"cohorts/c/{key}"]
+    assert [labelled.key for labelled in found] == [f"cohorts/c/{key}"]
     assert not reasons
 
 
@@ -51,7 +51,7 @@ def test_a_file_is_found_by_name_path_or_ids(entry: Entry, key: str) -> None:
         (one(7, "IM2.dcm", study="s3"), "AmbiguousFile"),
     ],
 )
-def test_a_file_that_is_not_the_one_is_told(entry: Entry, code: str) -> None:
+def test_a_file_that_is_not_the_one_is_told(entry: LabelledSlice, code: str) -> None:
     found, (reason,) = cohort("s1/IM1.dcm", "s2/IM1.dcm", "s3/a/IM2.dcm", "s3/b/IM2.dcm").find([entry])
     assert not found
     assert (reason.code, reason.line) == (code, 7)

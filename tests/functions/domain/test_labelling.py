@@ -11,7 +11,7 @@ import pytest
 from functions.domain import labelling
 from functions.domain.errors import MalformedManifest
 from functions.domain.labelling import Labelling, missing_classes
-from functions.domain.snapshot import Split
+from functions.domain.slices import Split
 from tests.fakes.workflow import LABELS, entry
 
 

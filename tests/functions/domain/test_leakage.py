@@ -10,7 +10,8 @@ import pytest
 
 from functions.domain.audit import parse
 from functions.domain.leakage import AcquisitionLimits, findings
-from functions.domain.snapshot import PinnedSlice, Snapshot, Split, SplitBy
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.snapshot import Snapshot, SplitBy
 from functions.domain.verdict import Reason
 from tests.fakes.workflow import LABELS, acquisition, audit
 
@@ -18,11 +19,11 @@ DIGEST = "ab" * 32
 LIMITS = AcquisitionLimits(max_p_value=0.01, min_gain=0.1)
 
 
-def sound() -> list[PinnedSlice]:
+def sound() -> list[LabelledSlice]:
     """Two patients of each class in each part, one slice each."""
     places = [(label, part, patient) for label in LABELS for part in Split for patient in range(2)]
     return [
-        PinnedSlice(
+        LabelledSlice(
             line=line,
             name=f"{line:032x}.dcm",
             version_id="v",
@@ -37,7 +38,7 @@ def sound() -> list[PinnedSlice]:
     ]
 
 
-def found(slices: list[PinnedSlice], **changes: Any) -> list[Reason]:
+def found(slices: list[LabelledSlice], **changes: Any) -> list[Reason]:
     snapshot = Snapshot(digest=DIGEST, labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
     document = audit({"SnapshotDigest": DIGEST, "Slices": len(slices)}, **changes)
     return findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS)

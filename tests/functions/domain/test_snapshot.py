@@ -10,9 +10,10 @@ import pytest
 
 from functions.domain import snapshot
 from functions.domain.errors import MalformedDocument
-from functions.domain.snapshot import PinnedSlice, Source, Split, SplitBy
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.snapshot import Source, SplitBy
 
-SLICE = PinnedSlice(
+SLICE = LabelledSlice(
     line=2,
     name=f"{'ab' * 16}.dcm",
     version_id="v1",
