@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from functions.flow.intake import FIRST_READ
+from functions.domain.header import FIRST_READ
 from tests.fakes.world import SERVED, World, relabelled
 from wetread.demo.phantoms import write_cohort
 

@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
-from functions.domain.errors import WetreadError
+from functions.domain.errors import HandlerFailed, WetreadError
 from functions.settings import METRIC_NAMESPACE, Metric
 
 # Both take the service name, which is the metrics' dimension, from POWERTOOLS_SERVICE_NAME.
@@ -32,10 +32,6 @@ def count(values: Mapping[Metric, float]) -> None:
     for metric, value in values.items():
         unit = MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count
         metrics.add_metric(name=metric, unit=unit, value=value)
-
-
-class HandlerFailed(Exception):
-    """A function failed; the message says at what, without the text of the error."""
 
 
 def facts(error: Exception) -> dict[str, Any]:

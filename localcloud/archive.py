@@ -5,7 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from functions.domain.archive import DAMAGED, HostileArchive, checked, opened
+from functions.domain.archive import DAMAGED, checked, opened
+from functions.domain.errors import HostileArchive
 
 
 class ArchiveError(Exception):

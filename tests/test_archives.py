@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.domain import archive, artifact, weights
-from functions.domain.artifact import InvalidArtifact, read_artifact
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import CodeInWeights, HostileArchive, InvalidArtifact
 from localcloud.archive import ArchiveError
 from localcloud.archive import unpack as unpack_locally
 from model_code.artifacts import packing
@@ -154,7 +155,7 @@ def service(path: Path) -> bool:
     try:
         with archive.opened(path) as tar:
             archive.checked(tar)
-    except (archive.HostileArchive, *archive.DAMAGED):
+    except (HostileArchive, *archive.DAMAGED):
         return False
     return True
 
@@ -259,7 +260,7 @@ def test_no_damage_of_the_compressed_file_does(damage: Mutate, tmp_path_factory:
 
 
 def test_an_odd_escape_in_a_pickle_is_no_warning_of_ours() -> None:
-    with pytest.raises(weights.CodeInWeights, match="bare pickle"):
+    with pytest.raises(CodeInWeights, match="bare pickle"):
         weights.check(io.BytesIO(b"S'\\q'\n."))
 
 
@@ -268,7 +269,7 @@ def test_an_odd_escape_in_a_pickle_is_no_warning_of_ours() -> None:
 def test_damaged_weights_are_taken_or_refused_by_name(damage: Mutate) -> None:
     try:
         weights.check(io.BytesIO(damage(WEIGHTS)))
-    except weights.CodeInWeights as error:
+    except CodeInWeights as error:
         assert str(error)  # noqa: PT017
 
 

@@ -7,62 +7,17 @@ Items: ``CHAMPION`` (the pointer), ``PROMOTION#<model package>`` (it has been ch
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item
+from functions.domain.champion import Champion, Promotion, Withdrawal
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CONFLICT_PAUSES = (0.1, 0.4, 1.6)  # seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Champion:
-    """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` the other before it.
-
-    ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for what was promoted before they were recorded.
-    """
-
-    model_name: str
-    model_package: str
-    model_package_arn: str
-    artifact_sha256: str
-    promoted_at: str
-    previous: str = ""
-    weights_sha256: str = ""
-    promoted_by: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Promotion:
-    """A version became champion: when it last did (ISO 8601), by whom (an ARN), and the version before it.
-
-    ``previous`` is "" for none, ``promoted_by`` where it was not recorded yet.
-    """
-
-    model_package: str
-    promoted_at: str
-    previous: str
-    promoted_by: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Withdrawal:
-    """A version's results count no more: since when (ISO 8601), why, and by whom (an ARN).
-
-    ``rescored_at`` and ``rescored_by`` say when and by whom its uploads were last sent to be read again, "" for never.
-    """
-
-    model_package: str
-    withdrawn_at: str
-    reason: str
-    withdrawn_by: str = ""
-    rescored_at: str = ""
-    rescored_by: str = ""
 
 
 class Champions:

@@ -15,11 +15,12 @@ from botocore.exceptions import ClientError
 from functions.aws import models
 from functions.aws.artifacts import Artifacts
 from functions.aws.caller import Caller
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.items import error_code
 from functions.aws.ticks import Ticks
 from functions.domain.artifact import Artifact, read_artifact
-from functions.domain.errors import WetreadError
+from functions.domain.champion import Champion
+from functions.domain.errors import PromotionRefused
 from functions.domain.evidence import Evidence
 from functions.domain.row import timestamp
 
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 READERS = 8  # versions described at once
 PAGE = 100  # the most versions of one list request
 MOST_DESCRIPTION = 1024  # characters of an ApprovalDescription
-
-
-class PromotionRefused(WetreadError):
-    """A version cannot become champion; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from functions.domain.errors import WetreadError
+from functions.domain.errors import HostileArchive
 
 # A model is tens of megabytes; these leave room for other people's and none for a bomb. The container has the same.
 MAX_MEMBERS = 1_000
@@ -24,10 +24,6 @@ DAMAGED = (
     *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
     *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
 )
-
-
-class HostileArchive(WetreadError):
-    """An archive holds what no model needs: the message goes on after the archive's name."""
 
 
 @contextlib.contextmanager

@@ -11,15 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from functions.domain import archive, weights
-from functions.domain.errors import WetreadError
+from functions.domain.errors import CodeInWeights, HostileArchive, InvalidArtifact
 
 REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
 MAX_METADATA_BYTES = 1024 * 1024
 CHUNK = 1024 * 1024  # bytes read at once
-
-
-class InvalidArtifact(WetreadError):
-    """A file is not a model artifact; the message says what it lacks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +53,7 @@ def read_artifact(path: Path) -> Artifact:
             version=version,
             labels=labels,
         )
-    except archive.HostileArchive as error:
+    except HostileArchive as error:
         raise InvalidArtifact(f"{path.name} {error}.") from error
     except archive.DAMAGED as error:
         raise InvalidArtifact(f"{path.name} cannot be read as a model.tar.gz: {error}") from error
@@ -88,7 +84,7 @@ def _metadata(name: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
 def _check_weights(name: str, stream: IO[bytes] | None) -> None:
     try:
         weights.check(stream or io.BytesIO())
-    except weights.CodeInWeights as error:
+    except CodeInWeights as error:
         raise InvalidArtifact(f"model.pth of {name} {error}.") from error
 
 

@@ -1,21 +1,34 @@
 """The exceptions of the functions, and the codes that a person finds on a row.
 
-WetreadError
-├── Refusal              an upload that is not taken, for good: a code and a sentence
-├── HeaderIncomplete     the bytes read so far end before the pixel data: read more
-├── MalformedEvent       an event that is not what its source documents
-├── MalformedPrediction  an output that is not prediction/1, or answers for other bytes
-├── MalformedDocument    a document of a batch or a run that is not what its schema says, too long, or of another run
-├── MalformedManifest    labels that cannot be read as a whole
-├── InvalidRequest       an execution input that cannot be run (domain/request.py)
-├── InvalidArtifact      a file that is no model artifact (domain/artifact.py)
-└── PromotionRefused     a version that cannot become champion (aws/registry.py)
+Exception
+├── WetreadError                its message is a sentence without PHI
+│   ├── Refusal                 an upload that is refused for good: a code and a sentence
+│   ├── HeaderIncomplete        the bytes read so far end before the pixel data: read more
+│   ├── MalformedEvent          an event that is not what its source documents
+│   ├── MalformedPrediction     an output that is not prediction/1, or answers for other bytes
+│   ├── MalformedDocument       a document of a batch or a run that breaks its schema, is too long, or of another run
+│   ├── MalformedManifest       labels that cannot be read as a whole
+│   ├── InvalidRequest          an execution input that cannot be run
+│   ├── SnapshotRefused         labels, or labelled objects, that no snapshot is taken of
+│   ├── InvalidArtifact         a file that is not a model artifact
+│   ├── HostileArchive          an archive that holds what no model needs
+│   ├── CodeInWeights           a model.pth that would run code when it is loaded
+│   ├── PromotionRefused        a version that cannot become champion
+│   ├── ArtifactChanged         a champion whose artifact is not the promoted one
+│   ├── Overtaken               a champion that changed between two reads: try again
+│   └── HandlerFailed           any other error of a function, without its text
+├── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
+└── ValueError
+    └── TooManyElements         a header that is longer than any scanner writes (walker.py, shared with the container)
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from functions.domain.verdict import LabelProblem, Reason
 
 if TYPE_CHECKING:
     from functions.domain.header import Header
@@ -98,3 +111,47 @@ class MalformedDocument(WetreadError):
 
 class MalformedManifest(WetreadError):
     """Labels cannot be read as a whole; the message is a sentence that says where and what to do."""
+
+
+class InvalidRequest(WetreadError):
+    """An execution input cannot be run; ``reasons`` name everything that is wrong with it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.reasons = tuple(Reason(code=LabelProblem.INVALID_INPUT, message=problem) for problem in problems)
+
+
+class SnapshotRefused(WetreadError):
+    """No snapshot can be taken; ``reasons`` name everything that is wrong, in the manifest's order."""
+
+    def __init__(self, reasons: Iterable[Reason]) -> None:
+        super().__init__("no snapshot can be taken")
+        self.reasons = tuple(sorted(reasons, key=lambda reason: reason.line))
+
+
+class InvalidArtifact(WetreadError):
+    """A file is not a model artifact; the message says what it lacks."""
+
+
+class HostileArchive(WetreadError):
+    """An archive holds what no model needs; the message continues a sentence that begins with the archive's name."""
+
+
+class CodeInWeights(WetreadError):
+    """model.pth would run code when it is loaded; the message continues a sentence that begins with its name."""
+
+
+class PromotionRefused(WetreadError):
+    """A version cannot become champion; the message says why."""
+
+
+class ArtifactChanged(WetreadError):
+    """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
+
+
+class Overtaken(WetreadError):
+    """The champion changed between two reads. The message comes again and finds the new state."""
+
+
+class HandlerFailed(WetreadError):
+    """A function failed; the message names the kind of error, without its text."""

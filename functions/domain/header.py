@@ -7,7 +7,7 @@ strange value in any other attribute can neither warn nor fail, and no patient's
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from pydicom import uid
@@ -16,6 +16,8 @@ from pydicom.tag import Tag
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from functions.domain.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, Element, TooManyElements, allowance, elements
 
+FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
+LONGEST_READ = 8 * 1024 * 1024
 PREAMBLE = 128
 META_GROUP = 0x0002
 PIXEL_GROUP = 0x7FE0
@@ -137,6 +139,34 @@ def _read_into(header: Header, prefix: bytes, object_bytes: int) -> None:
         if not whole:
             raise HeaderIncomplete from error
         raise _refusal(error) from error
+
+
+def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
+    """The header of an object of ``object_bytes`` bytes; ``head(n)`` gives its first n bytes.
+
+    A header that is longer than FIRST_READ is read once more, with all that one may have: each reading walks it from
+    its beginning, so that more of them would multiply what a hostile one costs. Raises Refusal for what is no readable
+    DICOM object, and whatever ``head`` raises.
+    """
+    with suppress(HeaderIncomplete):
+        return read_header(head(FIRST_READ), object_bytes)
+    try:
+        return read_header(head(LONGEST_READ), object_bytes)
+    except HeaderIncomplete as error:
+        refusal = Refusal(
+            RefusalCode.HEADER_TOO_LONG,
+            f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
+        )
+        refusal.header = error.header
+        raise refusal from None
+
+
+def start_of(head: Callable[[int], bytes], object_bytes: int) -> Header | None:
+    """What the first FIRST_READ bytes of an object say in their header; None for one that S3 does not give."""
+    try:
+        return read_header(head(FIRST_READ), object_bytes)
+    except (Refusal, HeaderIncomplete) as error:
+        return error.header
 
 
 class _Ended(EOFError):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain import layout
-from functions.domain.errors import WetreadError
-from functions.domain.verdict import LabelProblem, Reason, Risk
+from functions.domain.errors import InvalidRequest
+from functions.domain.verdict import Risk
 
 FIELDS = ("LabelsUri", "AcceptedRisks", "Seed", "HyperParameters")
 MANIFEST_ENDINGS = (".json", ".csv")
@@ -26,14 +26,6 @@ class TrainingRequest:
     accepted_risks: tuple[Risk, ...]
     seed: int
     hyperparameters: Mapping[str, str]
-
-
-class InvalidRequest(WetreadError):
-    """An execution input cannot be run; ``reasons`` name everything that is wrong with it."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(" ".join(problems))
-        self.reasons = tuple(Reason(code=LabelProblem.INVALID_INPUT, message=problem) for problem in problems)
 
 
 def parse(document: Any, training_bucket: str) -> TrainingRequest:

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO
 
-from functions.domain.errors import WetreadError
+from functions.domain.errors import CodeInWeights
 
 MAX_PICKLE_BYTES = 4 * 1024**2  # DenseNet201's is 100 KB: names and shapes, no numbers
 # What torch.save writes of a state dict, in the one form that it has had since 1.6.
@@ -30,10 +30,6 @@ DAMAGED = (
     *(ValueError, ArithmeticError, LookupError),
 )
 NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
-
-
-class CodeInWeights(WetreadError):
-    """model.pth would do something on loading; the message goes on after its name."""
 
 
 def check(stream: IO[bytes]) -> None:

@@ -6,7 +6,8 @@ import enum
 from dataclasses import dataclass
 
 from functions.aws.registry import ModelVersion, Registry
-from functions.flow.promoting import champion_changed, is_champion
+from functions.domain.champion import champion_changed, is_champion
+from functions.domain.errors import Overtaken
 from functions.telemetry import logger
 
 
@@ -16,10 +17,6 @@ class Approved(enum.Enum):
     PROMOTED = enum.auto()
     NOTHING_TO_DO = enum.auto()
     REFUSED = enum.auto()
-
-
-class Overtaken(Exception):
-    """The champion changed between two looks at it: the message comes again and finds what is so now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +37,7 @@ class Approving:
         if not version.run:
             return self._refuse(version, "it was registered by hand and never evaluated: use `wetread model promote`")
         if not is_champion(current, version.evaluated_against):
-            reason = champion_changed(version)
+            reason = champion_changed(version.model_package, version.evaluated_against)
             self.registry.reject(arn, reason.message)  # so that nobody takes it for a version that serves
             return self._refuse(version, reason.message)
         if self.registry.crown(version, current) is None:

@@ -23,7 +23,7 @@ from functions.aws.objects import Documents
 from functions.aws.trouble import is_trouble
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
-from functions.domain.errors import FailureCode, MalformedDocument, MalformedPrediction
+from functions.domain.errors import FailureCode, MalformedDocument
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
 from functions.flow.settling import NOT_COLLECTED, EndedJob, Settling
@@ -145,10 +145,10 @@ class Collecting:
         A row that cannot be written even then is left behind, since all others wait for the slot; its error is raised
         once all is done.
         """
-        tally, problem = _Tally(), MalformedPrediction(FailureCode.NOT_COLLECTED, NOT_COLLECTED)
+        tally = _Tally()
         for position, row in enumerate(rows):
             try:
-                tally.settled[self.settling.again(row, position, len(rows), batch, problem)] += 1
+                tally.settled[self.settling.again(row, position, len(rows), batch, NOT_COLLECTED)] += 1
             except Exception as error:
                 if is_trouble(error):
                     raise

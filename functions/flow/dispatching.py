@@ -10,21 +10,18 @@ from datetime import datetime
 
 from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches, Health, Opening, day_of
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Creation, Jobs, JobShape
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
-from functions.domain.errors import WetreadError
+from functions.domain.champion import Champion
+from functions.domain.errors import ArtifactChanged
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.telemetry import logger
 
 WRITERS = 16  # rows written at once
-
-
-class ArtifactChanged(WetreadError):
-    """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,14 +24,12 @@ from functions.aws.patients import Patients
 from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import layout
-from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
-from functions.domain.header import Header, read_header
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import Header, header_of, start_of
 from functions.domain.instance import Instance, Served
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
 
-FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
 LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
-LONGEST_READ = 8 * 1024 * 1024
 MOST_TRIES = 3  # to read one object, that ended by its own doing or without an answer
 
 
@@ -159,34 +157,6 @@ class Intake:
             return event.key
         days = self.kept_days and self.kept_days + LONGEST_WAIT_DAYS
         return self.keys.hide(upload_id, event.key, expiry(self.clock(), days))
-
-
-def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
-    """The header of an object of ``object_bytes`` bytes; ``head(n)`` gives its first n bytes.
-
-    A header that is longer than FIRST_READ is read once more, with all that one may have: each reading walks it from
-    its beginning, so that more of them would multiply what a hostile one costs. Raises Refusal for what is no readable
-    DICOM object, and whatever ``head`` raises.
-    """
-    with suppress(HeaderIncomplete):
-        return read_header(head(FIRST_READ), object_bytes)
-    try:
-        return read_header(head(LONGEST_READ), object_bytes)
-    except HeaderIncomplete as error:
-        refusal = Refusal(
-            RefusalCode.HEADER_TOO_LONG,
-            f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
-        )
-        refusal.header = error.header
-        raise refusal from None
-
-
-def start_of(head: Callable[[int], bytes], object_bytes: int) -> Header | None:
-    """What the first FIRST_READ bytes of an object say in their header; None for one that S3 does not give."""
-    try:
-        return read_header(head(FIRST_READ), object_bytes)
-    except (Refusal, HeaderIncomplete) as error:
-        return error.header
 
 
 def _attributes(instance: Instance) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.aws.champion import Champions, Withdrawal
+from functions.aws.champion import Champions
 from functions.aws.index import Index, IndexName
+from functions.domain.champion import Withdrawal
 from functions.domain.row import Row, Status, moment_of
 
 WRITERS = 16  # rows marked at once

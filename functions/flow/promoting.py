@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions.aws.champion import Champion
 from functions.aws.objects import Documents
 from functions.aws.registry import ModelVersion, Registry
 from functions.domain import evaluation, layout
-from functions.domain.artifact import Artifact, InvalidArtifact, read_artifact, sha256_of
-from functions.domain.errors import MalformedDocument
+from functions.domain.artifact import Artifact, read_artifact, sha256_of
+from functions.domain.champion import champion_changed, is_champion
+from functions.domain.errors import InvalidArtifact, MalformedDocument
 from functions.domain.evaluation import Evaluation
 from functions.domain.evidence import Evidence
 from functions.domain.training_run import TrainingRun
-from functions.domain.verdict import PromotionProblem, Reason, trimmed
+from functions.domain.verdict import Reason, trimmed
 
 
 class Approval(enum.StrEnum):
@@ -96,7 +96,7 @@ class Promoting:
             return Promoted(outcome=Outcome.PROMOTED, version=version)
         if is_champion(current, version.evaluated_against) and self.registry.crown(version, current):
             return Promoted(outcome=Outcome.PROMOTED, version=version)
-        reason = champion_changed(version)
+        reason = champion_changed(version.model_package, version.evaluated_against)
         self.registry.reject(version.arn, reason.message)
         return Promoted(outcome=Outcome.REJECTED, version=version, reasons=(reason,))
 
@@ -123,21 +123,6 @@ class Promoting:
         if bucket != self.training.bucket:
             raise InvalidArtifact(f"The artifact {artifact_uri} is not in the training bucket {self.training.bucket}.")
         return key
-
-
-def is_champion(current: Champion | None, model_package: str) -> bool:
-    """Whether a version is the champion; "" stands for no champion at all."""
-    return (current.model_package if current else "") == model_package
-
-
-def champion_changed(version: ModelVersion) -> Reason:
-    """Why a version is not promoted that was compared with another champion than there is now."""
-    compared = version.evaluated_against or "no champion at all"
-    message = (
-        f"{version.model_package} was compared with {compared}, and another version has been promoted since; start the "
-        "run again."
-    )
-    return Reason(code=PromotionProblem.CHAMPION_CHANGED, message=message)
 
 
 def _check_same(artifact: Artifact, measured: Evaluation) -> None:

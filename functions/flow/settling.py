@@ -45,6 +45,21 @@ class EndedJob:
         return row.batch_id == self.batch.batch_id
 
 
+@dataclass(frozen=True)
+class NoAnswer:
+    """Why a job gave a row no answer: what the row fails with when its tries are used."""
+
+    code: FailureCode
+    reason: str
+
+
+NOT_COLLECTED = NoAnswer(
+    FailureCode.NOT_COLLECTED,
+    "The service could not store this object's answer, though it tried several times, at last apart from all others. "
+    "The log of the function sweep names the error; upload the object again when it is mended.",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settling:
     """Settles rows, each by one conditional write. An output is believed by the hash that it carries."""
@@ -58,16 +73,10 @@ class Settling:
 
     def settle(self, ended: EndedJob, position: int, row: Row) -> Status | None:
         """One row's next status, written; None when the batch does not hold the row any more."""
-        batch, job = ended.batch, ended.job
-        try:
-            body = self._output(ended.outputs.get(row.upload_id))
-            if body is None:
-                raise MalformedPrediction(*_no_output(job))
-            answer = prediction.parse(body, row.content_sha256 or "")
-            _check_weights(answer, batch)
-        except MalformedPrediction as problem:
-            size, reason = len(ended.manifest), job.failure_reason
-            return self.again(row, position, size, batch, problem, reason, stopped=ended.stopped)
+        batch, answer = ended.batch, self._answer(ended, row)
+        if isinstance(answer, NoAnswer):
+            size, reason = len(ended.manifest), ended.job.failure_reason
+            return self.again(row, position, size, batch, answer, reason, stopped=ended.stopped)
         if isinstance(answer, PredictionError):
             return self.fail(row, batch, answer.code, answer.message)
         return self._complete(row, batch, answer)
@@ -78,7 +87,7 @@ class Settling:
         position: int,
         size: int,
         batch: Batch,
-        problem: MalformedPrediction,
+        problem: NoAnswer,
         failure_reason: str = "",
         *,
         stopped: bool = False,
@@ -102,7 +111,7 @@ class Settling:
 
     def give_up(self, row: Row, batch: Batch) -> Status | None:
         """Fail a row whose settlement failed each time that it was tried alone."""
-        return self.fail(row, batch, FailureCode.NOT_COLLECTED, NOT_COLLECTED)
+        return self.fail(row, batch, NOT_COLLECTED.code, NOT_COLLECTED.reason)
 
     def fail(self, row: Row, batch: Batch, code: str, reason: str) -> Status | None:
         """End a row as Failed."""
@@ -114,6 +123,18 @@ class Settling:
         # Of a row that was given up the tries stay: they are why.
         remove = [RETRY] if code == FailureCode.NOT_COLLECTED else [RETRY, *TRY_ATTRIBUTES]
         return self._end(row, batch, Status.FAILED, changes, remove)
+
+    def _answer(self, ended: EndedJob, row: Row) -> Prediction | PredictionError | NoAnswer:
+        """Return the job's answer to the row's own bytes, or why there is none."""
+        body = self._output(ended.outputs.get(row.upload_id))
+        if body is None:
+            return _no_output(ended.job)
+        try:
+            answer = prediction.parse(body, row.content_sha256 or "")
+            _check_weights(answer, ended.batch)
+        except MalformedPrediction as problem:
+            return NoAnswer(problem.code, problem.reason)
+        return answer
 
     def _output(self, key: str | None) -> bytes | None:
         """An output as far as it is read: one byte more than the most. None for one that is not there."""
@@ -150,12 +171,6 @@ class Settling:
         return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, remove) else None
 
 
-NOT_COLLECTED = (
-    "The service could not store this object's answer, though it tried several times, at last apart from all others. "
-    "The log of the function sweep names the error; upload the object again when it is mended."
-)
-
-
 def _check_weights(answer: Prediction | PredictionError, batch: Batch) -> None:
     """Raise MalformedPrediction for the answer of another model than the one that the row will name.
 
@@ -171,10 +186,11 @@ def _check_weights(answer: Prediction | PredictionError, batch: Batch) -> None:
         )
 
 
-def _no_output(job: TransformJob) -> tuple[FailureCode, str]:
+def _no_output(job: TransformJob) -> NoAnswer:
+    ended = f"The transform job {job.name} ended {job.status}"
     if job.failure_reason:
-        return FailureCode.JOB_FAILED, f"The transform job {job.name} ended {job.status}: {job.failure_reason}"
-    return FailureCode.NO_OUTPUT, f"The transform job {job.name} ended {job.status} without an output for this object."
+        return NoAnswer(FailureCode.JOB_FAILED, f"{ended}: {job.failure_reason}")
+    return NoAnswer(FailureCode.NO_OUTPUT, f"{ended} without an output for this object.")
 
 
 def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.cohorts import Cohorts, ManifestVersion
 from functions.aws.objects import Documents
 from functions.aws.patients import Patients
@@ -19,26 +19,19 @@ from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
+from functions.domain.champion import Champion
 from functions.domain.cohort import Cohort, duplicates
-from functions.domain.errors import MalformedManifest, Refusal
+from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
+from functions.domain.header import header_of
 from functions.domain.instance import Served
-from functions.domain.request import InvalidRequest, TrainingRequest
+from functions.domain.request import TrainingRequest
 from functions.domain.row import timestamp
 from functions.domain.slices import LabelledSlice
 from functions.domain.snapshot import Source, SplitBy
 from functions.domain.training_run import ComparedChampion, TrainingRun
 from functions.domain.verdict import LabelProblem, Reason, Verdict, trimmed
-from functions.flow.intake import header_of
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
-
-
-class Untaken(Exception):
-    """No snapshot can be taken; ``reasons`` say everything that is wrong, in the manifest's order."""
-
-    def __init__(self, reasons: Iterable[Reason]) -> None:
-        super().__init__("no snapshot can be taken")
-        self.reasons = tuple(sorted(reasons, key=lambda reason: reason.line))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +58,7 @@ class Snapshotting:
             asked = request.parse(document, self.cohorts.bucket)
             known = self.documents.find(layout.snapshot_key(run))
             taken = json.loads(known) if known else self._freeze(run, asked)
-        except (InvalidRequest, Untaken) as error:
+        except (InvalidRequest, SnapshotRefused) as error:
             self.documents.write(layout.refusal_key(run), Verdict(error.reasons).to_json())
             return TrainingRun(run_id=run, taken=False, reasons=trimmed(error.reasons))
         return self._answer(run, asked, taken)
@@ -76,10 +69,10 @@ class Snapshotting:
             manifest = self.cohorts.manifest(asked.manifest_key)
         except Refusal as refusal:
             message = f"The manifest cannot be read: {refusal.reason}"
-            raise Untaken([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)]) from refusal
+            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)]) from refusal
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
-            raise Untaken([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
+            raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
         split_by, slices = _divided(self._slices(asked.manifest_key, manifest), asked.seed)
         document = snapshots.document_of(
             slices,
@@ -105,11 +98,11 @@ class Snapshotting:
         self.documents.write(layout.slices_manifest_key(run), [{"prefix": prefix}, *names])
 
     def _slices(self, manifest_key: str, manifest: ManifestVersion) -> list[LabelledSlice]:
-        """Every labelled slice, read and pinned; raises Untaken with all that is wrong with any of them."""
+        """Every labelled slice, read and pinned; raises SnapshotRefused with all that is wrong with any of them."""
         try:
             labelled = labelling.parse(manifest.body, is_csv=manifest_key.lower().endswith(".csv"), labels=self.labels)
         except MalformedManifest as error:
-            raise Untaken([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=str(error))]) from error
+            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=str(error))]) from error
         folder = manifest_key.rpartition("/")[0] + "/"
         objects = (one for one in self.cohorts.objects(folder) if one.key != manifest_key)
         found, reasons = Cohort(folder, objects).find(labelled.entries)
@@ -120,7 +113,7 @@ class Snapshotting:
         reasons += duplicates(slices)
         reasons += labelling.missing_classes(labelled.entries, self.labels)
         if reasons:
-            raise Untaken(reasons)
+            raise SnapshotRefused(reasons)
         return self._with_patients(slices)
 
     def _read(self, one: LabelledSlice) -> LabelledSlice | Reason:

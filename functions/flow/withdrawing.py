@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.aws.batches import Batches
-from functions.aws.champion import Champion, Champions, Withdrawal
+from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.keys import HIDDEN, Keys
 from functions.aws.objects import Uploads
-from functions.aws.registry import PromotionRefused, Registry
+from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
-from functions.domain.errors import Refusal
+from functions.domain.champion import Champion, Withdrawal
+from functions.domain.errors import PromotionRefused, Refusal
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
 

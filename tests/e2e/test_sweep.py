@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.aws.champion import Withdrawal
 from functions.aws.index import IndexName
+from functions.domain.champion import Withdrawal
 from functions.domain.row import Status, timestamp
 from tests.e2e.conftest import Service, running
 from tests.e2e.controls import configure, function

@@ -11,7 +11,7 @@ from typing import Any
 
 from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.events import ObjectCreated
 from functions.aws.index import BY_PATIENT, Index, IndexName
 from functions.aws.jobs import Jobs, JobShape
@@ -20,6 +20,7 @@ from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.batch import Limits
+from functions.domain.champion import Champion
 from functions.domain.instance import Served
 from functions.domain.row import Row, timestamp
 from functions.flow.collecting import Collecting

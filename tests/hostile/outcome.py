@@ -9,7 +9,7 @@ import numpy as np
 
 from functions.domain import instance as instances
 from functions.domain.errors import Refusal, RefusalCode
-from functions.flow.intake import header_of
+from functions.domain.header import header_of
 from infra.config import StageConfig
 from model_code.errors import InstanceCode, InstanceError
 from model_code.inference import input_fn

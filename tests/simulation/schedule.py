@@ -11,11 +11,11 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from functions.aws.champion import Withdrawal
 from functions.aws.events import ObjectCreated
 from functions.aws.items import from_item
 from functions.aws.keys import Keys
 from functions.domain import layout, prediction
+from functions.domain.champion import Withdrawal
 from functions.domain.errors import FailureCode, RefusalCode
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.collecting import ROW_TRIES

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from functions.aws.champion import Champion
 from functions.aws.index import IndexName, Page
 from functions.domain.batch import Batch
+from functions.domain.champion import Champion
 from functions.domain.row import NAMES, Row, Status
 from tests.fakes.wire import Wire, client_error
 from tests.wetread.executions import MACHINE, Executions

@@ -6,7 +6,7 @@ import click
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from functions.aws.registry import PromotionRefused
+from functions.domain.errors import PromotionRefused
 from wetread.cli import main
 
 

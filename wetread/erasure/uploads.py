@@ -21,8 +21,8 @@ from functions.aws.events import object_created
 from functions.aws.index import IndexName
 from functions.aws.objects import Documents
 from functions.domain import layout
-from functions.domain.artifact import InvalidArtifact, read_artifact
-from functions.domain.errors import MalformedEvent
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import InvalidArtifact, MalformedEvent
 from functions.domain.row import Row, Status, moment_of, timestamp
 from wetread.connection import Connection
 from wetread.erasure.store import Version, delete_for_good, uploads_in_parts, versions_below, versions_of

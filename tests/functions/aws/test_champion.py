@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.aws.champion import Champion, Promotion, Withdrawal
+from functions.domain.champion import Champion, Promotion, Withdrawal
 from tests.fakes.wire import client_error
 from tests.fakes.world import World
 

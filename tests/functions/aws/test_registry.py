@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from functions.aws.registry import PromotionRefused, Registry
-from functions.domain.artifact import InvalidArtifact, read_artifact
+from functions.aws.registry import Registry
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import InvalidArtifact, PromotionRefused
 from tests.fakes.wire import Wire
 from tests.fakes.workflow import CALLER
 from tests.fakes.world import World

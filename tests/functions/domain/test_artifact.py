@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from functions.domain import archive as archives
-from functions.domain.artifact import InvalidArtifact, read_artifact
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import InvalidArtifact
 
 METADATA = {
     "name": "ct",

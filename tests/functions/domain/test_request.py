@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions.domain.request import InvalidRequest, TrainingRequest, parse
+from functions.domain.errors import InvalidRequest
+from functions.domain.request import TrainingRequest, parse
 from functions.domain.verdict import Risk
 
 URI = "s3://training/cohorts/mine/manifest.json"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions.flow.approving import Approved, Overtaken
+from functions.domain.errors import Overtaken
+from functions.flow.approving import Approved
 from functions.flow.promoting import Approval
 from tests.fakes.workflow import Workflow
 

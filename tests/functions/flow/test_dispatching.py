@@ -10,8 +10,8 @@ import pytest
 from functions.aws.batches import Opening
 from functions.aws.events import ObjectCreated
 from functions.domain.batch import Batch, BatchStatus
+from functions.domain.errors import ArtifactChanged
 from functions.domain.row import Status, timestamp
-from functions.flow.dispatching import ArtifactChanged
 from functions.settings import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error

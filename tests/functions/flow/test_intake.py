@@ -9,8 +9,8 @@ import pytest
 
 from functions.aws.events import ObjectCreated
 from functions.domain.errors import RefusalCode
+from functions.domain.header import FIRST_READ, LONGEST_READ
 from functions.domain.row import Status
-from functions.flow.intake import FIRST_READ, LONGEST_READ
 from tests.fakes.dicom import SERIES, STUDY, ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import WORK, World

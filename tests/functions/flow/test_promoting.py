@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from functions.domain import layout
-from functions.domain.artifact import InvalidArtifact
-from functions.domain.errors import MalformedDocument
+from functions.domain.errors import InvalidArtifact, MalformedDocument
 from functions.flow.promoting import Approval, Outcome, Promoted
 from tests.fakes.workflow import TRAINING, WEIGHTS, Workflow, figure, measured
 from tests.fakes.workflow import artifact as model_archive

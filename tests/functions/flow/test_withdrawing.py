@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.aws.registry import PromotionRefused
+from functions.domain.errors import PromotionRefused
 from functions.domain.row import Status
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.workflow import Workflow
