@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -11,7 +12,9 @@ from functions.aws.events import model_package_arn
 from functions.flow.approving import Approved, Approving
 from functions.messages import process
 from functions.settings import ApproveSettings, Metric, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -19,6 +22,7 @@ def _approving() -> Approving:
     return Approving(registry=wiring.registry(from_environment(ApproveSettings, os.environ)))
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take each approval; one that cannot be promoted any more is told, and is no error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -12,7 +13,9 @@ from functions.aws.ticks import Ticks
 from functions.flow.collecting import Collecting
 from functions.messages import process
 from functions.settings import CollectSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -21,6 +24,7 @@ def _parts() -> tuple[Collecting, Ticks]:
     return wiring.collecting(settings), wiring.ticks(settings)
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Collect each job; wake dispatch, since a slot is free and rows may wait again."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
 from functions import wiring
 from functions.flow.dispatching import Dispatching
 from functions.settings import DispatchSettings, Metric, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -17,6 +20,7 @@ def _dispatching() -> Dispatching:
     return wiring.dispatching(from_environment(DispatchSettings, os.environ))
 
 
+@traced
 @metrics.log_metrics
 def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Start the jobs that the policy wants now. Ticks carry nothing, so all of a batch are answered by one run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -13,7 +14,9 @@ from functions.domain.promotion import Thresholds
 from functions.domain.training_run import TrainingRun
 from functions.flow.gating import Gating, Subject, answer
 from functions.settings import GateSettings, Metric, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -35,6 +38,7 @@ def _gating() -> Gating:
     )
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $verdict: Passed, and the Reasons, accepted ones too."""

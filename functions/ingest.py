@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -19,7 +20,9 @@ from functions.flow.intake import Intake
 from functions.messages import Message, process_messages, seconds_left_of
 from functions.served import served
 from functions.settings import IngestSettings, Metric, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 WORKERS = 10
 # The last of a batch is begun this long before the end: as long as WORKERS of the worst objects take (infra/intake.py).
@@ -44,6 +47,7 @@ def _parts() -> tuple[Intake, Ticks]:
     return intake, wiring.ticks(settings)
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Take each upload in; then, once everything is written, wake dispatch."""
@@ -61,7 +65,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             if isinstance(error, MalformedEvent) or message.delivery >= HELD_UP:
                 held_up.append(message)
             raise
-        logger.info("upload taken", extra={"upload_id": row.upload_id, "status": row.status, "code": row.code})
+        logger.info("upload taken", extra={**row.log_fields, "status": row.status, "code": row.code})
         rows.append(row)
 
     response = process_messages(

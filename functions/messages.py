@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from functions.telemetry import facts, logger
+from functions.aws.trouble import loggable
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def process_messages(
         try:
             handle(Message(record["body"], _delivery(record)))
         except Exception as error:
-            logger.error("message failed", extra={"message_id": record["messageId"], **facts(error)})
+            logger.error("message failed", extra={"message_id": record["messageId"], **loggable(error)})
             return True
         return False
 

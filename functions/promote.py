@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -11,7 +12,9 @@ from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.domain.training_run import TrainingRun
 from functions.flow.promoting import Approval, Outcome, Promoting
 from functions.settings import Metric, PromoteSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -24,6 +27,7 @@ def _promoting() -> Promoting:
     )
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $promotion: how the run ends, and as which version."""

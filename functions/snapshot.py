@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -14,7 +15,9 @@ from functions.aws.patients import Patients
 from functions.flow.snapshotting import Snapshotting
 from functions.served import served
 from functions.settings import SnapshotSettings, from_environment
-from functions.telemetry import discreet, logger
+from functions.telemetry import traced, without_error_text
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -33,7 +36,8 @@ def _snapshotting() -> Snapshotting:
     )
 
 
-@discreet
+@traced
+@without_error_text
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer with $snapshot: what the run is about, or why there is no run."""
     run = _snapshotting().take(event["Execution"], event["Input"])

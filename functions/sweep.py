@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from functions import wiring
 from functions.flow.sweeping import Sweeping
 from functions.settings import Metric, SweepSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -40,6 +43,7 @@ def _report(values: Mapping[Metric, float]) -> None:
     metrics.flush_metrics()
 
 
+@traced
 def handler(_event: dict[str, Any], _context: object) -> None:
     """Measure, dispatch, repair."""
     swept = _sweeping().run()

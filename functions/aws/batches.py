@@ -8,6 +8,7 @@ A batch that is not finished holds a slot, so the few slots are the list of all 
 from __future__ import annotations
 
 import enum
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import PIECES, Batch, BatchStatus
 from functions.domain.row import Status
-from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+logger = logging.getLogger(__name__)
 
 CLAIM_CHUNK = 99  # one transaction takes 100 actions: the fence and 99 rows
 CONFLICT_TRIES = 6

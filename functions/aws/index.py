@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
+from functions.aws.trouble import loggable
 from functions.domain.batch import Retry
-from functions.domain.row import NAMES, Row, Status, expiry, timestamp
-from functions.telemetry import facts, logger
+from functions.domain.row import CONTENT_DIGITS, NAMES, Row, Status, expiry, timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+logger = logging.getLogger(__name__)
 
 HELD = "#Status = :batched AND BatchId = :batch"
 TRY_ATTRIBUTES = (NAMES["collect_tries"], NAMES["collect_tried_at"])
@@ -310,4 +314,11 @@ def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
         try:
             yield Row.from_json(from_item(item))
         except (KeyError, ValueError, TypeError) as error:
-            logger.error("an item is not a row", extra={"upload": item.get("UploadId"), **facts(error)})
+            logger.error("an item is not a row", extra={**_log_fields(item), **loggable(error)})
+
+
+def _log_fields(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``Row.log_fields`` of an item that is not a row; its content only if it looks like a digest."""
+    upload, content = (item.get(NAMES[name], {}).get("S", "") for name in ("upload_id", "content_sha256"))
+    digest = {"content_sha256": content[:CONTENT_DIGITS]} if re.fullmatch("[0-9a-f]{64}", content) else {}
+    return {"upload_id": upload, **digest}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain import layout
-from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
+
+logger = logging.getLogger(__name__)
 
 MOST_REASON = 1024  # characters of a job's FailureReason, as SageMaker documents it: a row keeps them
 # Told by SageMaker while the account has no room: the batch waits in its slot and the sweep tries again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,10 +18,11 @@ from functions.aws.items import error_code
 from functions.aws.trouble import OF_KMS
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
-from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
 
 MOST_DELETES = 1000  # of one DeleteObjects
 MOST_DOCUMENT_BYTES = (

@@ -9,6 +9,9 @@ way to AWS. Any other error may be the object's own doing, known or not, and end
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
@@ -65,3 +68,18 @@ def name_of(error: Exception) -> str:
     """An error's name for people: AWS's code, else its class. Never its text, which may repeat an object's key."""
     code = error_code(error) if isinstance(error, ClientError) else ""
     return code if _NAME.fullmatch(code) else type(error).__name__
+
+
+def loggable(error: Exception) -> dict[str, Any]:
+    """Return what may be logged of an error: its kind and where it was raised, never its text.
+
+    The text may name an object's key, and with it a patient.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    found: dict[str, Any] = {
+        "error": type(error).__name__,
+        "trace": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    if isinstance(error, ClientError):
+        found |= {"aws_error": error_code(error), "operation": error.operation_name}
+    return found

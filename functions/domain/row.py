@@ -11,6 +11,8 @@ from typing import Any
 
 from functions.domain import layout
 
+CONTENT_DIGITS = 12  # of a content's SHA-256, in log lines
+
 
 class Status(enum.StrEnum):
     """Where an Upload stands. Completed, Failed, Refused and Erased are terminal.
@@ -93,6 +95,12 @@ class Row:
     def instance_name(self) -> str:
         """The name of the Upload's pinned copy, which is its manifest entry too."""
         return layout.instance_name(self.upload_id, self.requeued_at)
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What log lines name the Upload by: its id, and the first digits of its content's SHA-256 once it is known."""
+        content = {"content_sha256": self.content_sha256[:CONTENT_DIGITS]} if self.content_sha256 else {}
+        return {"upload_id": self.upload_id, **content}
 
     def to_json(self) -> dict[str, Any]:
         """The row under the names of the index and of DICOM, without what is absent."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+import logging
 from dataclasses import dataclass
 
 from functions.aws.registry import ModelVersion, Registry
 from functions.domain.champion import champion_changed, is_champion
 from functions.domain.errors import Overtaken
-from functions.telemetry import logger
+
+logger = logging.getLogger(__name__)
 
 
 class Approved(enum.Enum):

@@ -6,6 +6,7 @@ error or kills the function each time, is settled row by row, and a row that fai
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from functions.aws.batches import Batches
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
-from functions.aws.trouble import is_trouble
+from functions.aws.trouble import is_trouble, loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.errors import FailureCode, MalformedDocument
@@ -29,7 +30,8 @@ from functions.flow.marking import Marking
 from functions.flow.settling import NOT_COLLECTED, EndedJob, Settling
 from functions.flow.trying import TOGETHER_TRIES, Trying
 from functions.settings import Metric
-from functions.telemetry import facts, logger
+
+logger = logging.getLogger(__name__)
 
 # Outputs read and rows written at once; S3 and DynamoDB wait far longer than they work. Each reader holds an output of
 # at most 1 MiB and what parsing makes of it: tests/functions/flow/test_memory.py measures that all fit the function.
@@ -152,7 +154,7 @@ class Collecting:
             except Exception as error:
                 if is_trouble(error):
                     raise
-                logger.error("row left behind", extra={"batch": batch.batch_id, "upload": row.upload_id})
+                logger.error("row left behind", extra={"batch": batch.batch_id, **row.log_fields})
                 tally.errors.append(error)
         if self.marking.champions.withdrawal(batch.model_package):
             self.marking.champions.mark_again(batch.model_package)  # some rows may have ended before
@@ -275,7 +277,7 @@ class Collecting:
         try:
             return self.settling.settle(ended, position, row)
         except Exception as error:
-            logger.error("row not settled", extra={"upload": row.upload_id, "tries": tries + 1, **facts(error)})
+            logger.error("row not settled", extra={**row.log_fields, "tries": tries + 1, **loggable(error)})
             if self.trying.passes(batch, error):
                 with suppress(ClientError, BotoCoreError):
                     self.index.forgive_try(row, batch.batch_id)

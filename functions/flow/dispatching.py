@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, c
 from functions.domain.champion import Champion
 from functions.domain.errors import ArtifactChanged
 from functions.domain.row import Row, Status, moment_of, timestamp
-from functions.telemetry import logger
+
+logger = logging.getLogger(__name__)
 
 WRITERS = 16  # rows written at once
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from functions.aws.champion import Champions
 from functions.aws.index import Index, IndexName
 from functions.aws.jobs import Jobs
 from functions.aws.ticks import Ticks
+from functions.aws.trouble import loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Row, Status, moment_of, timestamp
@@ -20,7 +22,8 @@ from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
 from functions.settings import Metric
-from functions.telemetry import facts, logger
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 STRAYS = 25  # rows that are looked at in one sweep for whether the batch that holds them is done
@@ -102,7 +105,7 @@ class Sweeping:
         try:
             return work()
         except Exception as error:
-            logger.error(problem, extra=facts(error))
+            logger.error(problem, extra=loggable(error))
             return None
 
     def _try_to_mend(self, batch: Batch) -> Repair:
@@ -110,7 +113,7 @@ class Sweeping:
         try:
             return self._mend(batch)
         except Exception as error:
-            logger.error("batch not mended", extra={"batch": batch.batch_id, "tries": batch.tries, **facts(error)})
+            logger.error("batch not mended", extra={"batch": batch.batch_id, "tries": batch.tries, **loggable(error)})
             return Repair(failed=True)
 
     def _try_to_mark(self) -> bool:
@@ -211,7 +214,7 @@ class Sweeping:
             logger.error("rows handed back whose batch is done", extra={"batch": batch_id, "rows": len(held)})
             return Repair(done=True, outcome=self.collecting.give_back(batch, held))
         except Exception as error:
-            logger.error("rows not handed back whose batch is done", extra={"batch": batch_id, **facts(error)})
+            logger.error("rows not handed back whose batch is done", extra={"batch": batch_id, **loggable(error)})
             return Repair(failed=True)
 
     def _still(self, since: datetime) -> bool:

@@ -80,6 +80,10 @@ def test_logs_name_no_key_and_no_patient(world: World, caplog: pytest.LogCapture
     logged = str([vars(record) for record in caplog.records])
     assert "upload taken" in logged
     assert "DOE" not in logged
+    taken = [vars(record) for record in caplog.records if record.message == "upload taken"]
+    digests = {row.upload_id: (row.content_sha256 or "")[:12] for row in world.rows()}
+    assert {one["upload_id"]: one.get("content_sha256", "") for one in taken} == digests
+    assert sorted(map(len, digests.values())) == [0, 12], "a refused object is not copied, so S3 computed no digest"
 
 
 def test_what_the_sweep_measures_is_written_at_once(capsys: pytest.CaptureFixture[str]) -> None:

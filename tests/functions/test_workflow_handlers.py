@@ -108,7 +108,7 @@ def test_an_error_of_aws_that_names_a_file_fails_the_state_and_names_it_nowhere(
         snapshot.handler({"Execution": "run-1", "Input": {"LabelsUri": workflow.put_cohort()}}, None)
     told = "".join(traceback.format_exception(caught.value)) + str([vars(record) for record in caplog.records])
     assert "DOE" not in told
-    assert str(caught.value) == "AccessDenied in Operation; the function's log tells where."
+    assert str(caught.value) == "AccessDenied in Operation; the function's log says where."
 
 
 def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
