@@ -16,9 +16,8 @@ from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
 from functions.domain.errors import MalformedEvent, RefusalCode
 from functions.domain.row import Row, Status
-from functions.flow.intake import Intake
+from functions.flow.ingesting import Ingesting
 from functions.messages import Message, process_messages, seconds_left_of
-from functions.served import served
 from functions.settings import IngestSettings, Metric, from_environment
 from functions.telemetry import count, metrics, traced
 
@@ -31,36 +30,36 @@ HELD_UP = 4  # a delivery that still meets AWS's trouble, six minutes after the 
 
 
 @functools.cache
-def _parts() -> tuple[Intake, Ticks]:
+def _parts() -> tuple[Ingesting, Ticks]:
     settings = from_environment(IngestSettings, os.environ)
     patients = Patients(wiring.client("kms"), settings.patient_key_id)
     hidden = settings.hidden_keys_table
-    intake = Intake(
+    ingesting = Ingesting(
         uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
         index=Index(wiring.client("dynamodb"), settings.index_table),
         patients=patients,
-        served=served(settings),
+        served=wiring.served(settings),
         clock=wiring.now,
         keys=Keys(wiring.client("dynamodb"), hidden, patients) if hidden else None,
         kept_days=settings.results_kept_days,
     )
-    return intake, wiring.ticks(settings)
+    return ingesting, wiring.ticks(settings)
 
 
 @traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Take each upload in; then, once everything is written, wake dispatch."""
-    intake, ticks = _parts()
+    ingesting, ticks = _parts()
     rows: list[Row] = []
     held_up: list[Message] = []
 
     def take(message: Message) -> None:
         try:
             created = object_created(message.body)
-            if created.bucket != intake.uploads.bucket:
+            if created.bucket != ingesting.uploads.bucket:
                 raise MalformedEvent("The event is about another bucket than the uploads bucket.")
-            row = intake.take(created, delivery=message.delivery)
+            row = ingesting.take(created, delivery=message.delivery)
         except Exception as error:
             if isinstance(error, MalformedEvent) or message.delivery >= HELD_UP:
                 held_up.append(message)

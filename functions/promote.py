@@ -10,7 +10,7 @@ from typing import Any
 from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.domain.training_run import TrainingRun
-from functions.flow.promoting import Approval, Outcome, Promoting
+from functions.flow.promoting import Approval, Promoting, RunOutcome
 from functions.settings import Metric, PromoteSettings, from_environment
 from functions.telemetry import count, metrics, traced
 
@@ -39,8 +39,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     logger.info("candidate", extra=facts)
     count(
         {
-            Metric.CANDIDATES_PROMOTED: int(promoted.outcome == Outcome.PROMOTED),
-            Metric.CANDIDATES_REJECTED: int(promoted.outcome == Outcome.REJECTED),
+            Metric.CANDIDATES_PROMOTED: int(promoted.outcome == RunOutcome.PROMOTED),
+            Metric.CANDIDATES_REJECTED: int(promoted.outcome == RunOutcome.REJECTED),
         }
     )
     return promoted.answer()

@@ -18,12 +18,13 @@ from functions.aws.objects import Documents
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.domain.batch import DECODERS, Limits
+from functions.domain.instance import Served
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.settling import Settling
 from functions.flow.trying import Trying
-from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings
+from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings, SnapshotSettings
 
 POOL = 32  # connections: more than any function's threads
 CONNECT_SECONDS = 10
@@ -63,6 +64,17 @@ def registry(settings: ApproveSettings) -> Registry:
         job_role_arn=settings.job_role_arn,
         clock=now,
         caller=lambda: caller_arn(client("sts")),
+    )
+
+
+def served(settings: IngestSettings | SnapshotSettings) -> Served:
+    """Return the rules by which a stage admits objects: the same for uploads and for slices to train on."""
+    return Served(
+        sop_class_uids=frozenset(settings.sop_class_uids),
+        modalities=frozenset(settings.modalities),
+        transfer_syntax_uids=frozenset(settings.transfer_syntax_uids),
+        max_object_bytes=settings.max_object_bytes,
+        conformance=settings.conformance,
     )
 
 

@@ -194,7 +194,7 @@ class Index:
         for page in pages:
             yield from (item["UploadId"]["S"] for item in page["Items"])
 
-    def hand_back(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
+    def requeue(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
         """Make a row that ``batch_id`` holds Pending again; False when the batch holds it no more."""
         changes: dict[str, Any] = {"Status": Status.PENDING, "Attempt": retry.attempt, "UpdatedAt": now}
         remove = ["BatchId", "TransformJobName", *TRY_ATTRIBUTES]
@@ -234,7 +234,7 @@ class Index:
         values = {":completed": Status.COMPLETED, ":package": model_package}
         return self._change(upload_id, {"WithdrawnAt": withdrawn_at}, (), condition, values)
 
-    def requeue(self, row: Row, now: str) -> bool:
+    def rescore(self, row: Row, now: str) -> bool:
         """Make a row that a version completed Pending again, to be read from the copy of ``now``; False when it is not.
 
         ``row`` may be as the index showed it a while ago: what stands in the table decides.

@@ -34,7 +34,7 @@ REQUEST_RETRIES = 1
 class Creation(enum.Enum):
     """What came of asking for a transform job: it exists, there is no room for it now, or it never will exist."""
 
-    EXISTS = enum.auto()
+    STARTED = enum.auto()
     NO_ROOM = enum.auto()
     REFUSED = enum.auto()
 
@@ -111,7 +111,7 @@ class Jobs:
                     f"A transform job {name} exists that does not read batch {batch_id}. Two stacks share the job name "
                     "prefix; give each stage its own."
                 ) from error
-        return Creation.EXISTS
+        return Creation.STARTED
 
     def describe(self, name: str) -> TransformJob | None:
         """The job as it is now; None when there is none of that name."""

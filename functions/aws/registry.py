@@ -131,12 +131,12 @@ class Registry:
         A person's own decision: whatever the version's approval, and withdrawn or not (then it is so no more).
         Raises PromotionRefused for an unknown version, a changed artifact, or when another promotion came between.
         """
-        champion = self.crown(self.version(model_package), self.champions.get())
+        champion = self.set_champion(self.version(model_package), self.champions.get())
         if champion is None:
             raise PromotionRefused("Another promotion came between; look at `wetread model list` and promote again.")
         return champion
 
-    def crown(self, version: ModelVersion, current: Champion | None) -> Champion | None:
+    def set_champion(self, version: ModelVersion, current: Champion | None) -> Champion | None:
         """Make ``version`` the champion after ``current``; None when another has been promoted meanwhile.
 
         The Model first, then the pointer, then the approval: whoever is told of the approval finds the champion.
@@ -144,7 +144,7 @@ class Registry:
         champion = self.candidate(version, _before(version, current))
         if not self.champions.move(champion, current):
             return None
-        self.announce(version)
+        self.after_promotion(version)
         return champion
 
     def candidate(self, version: ModelVersion, previous: str) -> Champion:
@@ -160,7 +160,7 @@ class Registry:
             previous=previous,
         )
 
-    def announce(self, version: ModelVersion) -> None:
+    def after_promotion(self, version: ModelVersion) -> None:
         """What follows when a version has become champion: it is approved, and waiting uploads start."""
         if version.approval != "Approved":
             self._set_approval(version.arn, "Approved")

@@ -12,7 +12,7 @@ SCHEMA = "audit/1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Occurrences:
     """How often something was found, and the manifest's lines of some examples, a tuple each."""
 
     count: int
@@ -45,9 +45,9 @@ class Audit:
     """All findings about one snapshot's slices."""
 
     slices: int
-    unreadable: Finding
-    identical: Finding
-    near_identical: Finding
+    unreadable: Occurrences
+    identical: Occurrences
+    near_identical: Occurrences
     acquisition: Acquisition
 
 
@@ -63,11 +63,11 @@ def parse(body: bytes, snapshot_digest: str) -> Audit:
     )
 
 
-def _unreadable(fields: Fields) -> Finding:
+def _unreadable(fields: Fields) -> Occurrences:
     return _finding(fields, [(example.count("Line"),) for example in fields.list_of_fields("Examples")])
 
 
-def _across(fields: Fields) -> Finding:
+def _across(fields: Fields) -> Occurrences:
     examples = fields.list_of_fields("Examples")
     for example in examples:
         if not set(example.texts("Splits")) <= set(Split):
@@ -75,11 +75,11 @@ def _across(fields: Fields) -> Finding:
     return _finding(fields, [example.counts("Lines") for example in examples])
 
 
-def _finding(fields: Fields, examples: list[tuple[int, ...]]) -> Finding:
+def _finding(fields: Fields, examples: list[tuple[int, ...]]) -> Occurrences:
     count = fields.count("Count")
     if bool(count) != bool(examples) or len(examples) > count:
         raise fields.wrong("Count", f"but there are {len(examples)} examples")
-    return Finding(count=count, examples=examples)
+    return Occurrences(count=count, examples=examples)
 
 
 def _acquisition(fields: Fields) -> Acquisition:

@@ -153,7 +153,7 @@ def uri(bucket: str, key: str) -> str:
     return f"s3://{bucket}/{key}"
 
 
-def place(s3_uri: str) -> tuple[str, str]:
+def parse_uri(s3_uri: str) -> tuple[str, str]:
     """Bucket and key of an s3:// URI; raise ValueError for a text that is none."""
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     if not s3_uri.startswith("s3://") or not bucket or not key:

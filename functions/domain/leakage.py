@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from functions.domain.audit import Acquisition, Audit, Finding
+from functions.domain.audit import Acquisition, Audit, Occurrences
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import Snapshot, SplitBy
 from functions.domain.verdict import DataProblem, Reason, Risk, lines_of
@@ -79,7 +79,7 @@ def _too_few(snapshot: Snapshot) -> list[Reason]:
     ]
 
 
-def _unreadable(finding: Finding) -> list[Reason]:
+def _unreadable(finding: Occurrences) -> list[Reason]:
     if not finding.count:
         return []
     lines = lines_of(line for example in finding.examples for line in example)
@@ -89,7 +89,7 @@ def _unreadable(finding: Finding) -> list[Reason]:
     return [Reason(code=DataProblem.UNDECODABLE_SLICE, message=message)]
 
 
-def _pixels(finding: Finding, code: Risk, what: str) -> list[Reason]:
+def _pixels(finding: Occurrences, code: Risk, what: str) -> list[Reason]:
     if not finding.count:
         return []
     lines = lines_of(line for example in finding.examples for line in example)

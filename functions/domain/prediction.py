@@ -33,12 +33,12 @@ _BRACKET = re.compile(rb"[\[\]{}]")
 class Prediction:
     """A class and every class's probability (they sum to 1); timings in milliseconds.
 
-    ``form`` is how the model's network was computed ("" from a model that does not say).
+    ``backend`` is how the model's network was computed ("" from a model that does not say).
     """
 
     content_sha256: str
     weights_sha256: str
-    form: str
+    backend: str
     predicted_class: str
     probabilities: Mapping[str, float]
     timings_ms: Mapping[str, float]
@@ -84,7 +84,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
         return Prediction(
             content_sha256=sha256,
             weights_sha256=_digest(document["Model"], "WeightsSHA256"),
-            form=_words(document["Model"], "Form") if "Form" in document["Model"] else "",
+            backend=_words(document["Model"], "Form") if "Form" in document["Model"] else "",
             predicted_class=_class_of(document, probabilities),
             probabilities=probabilities,
             timings_ms=_numbers(document, "TimingsMs", most=1e9) if "TimingsMs" in document else {},

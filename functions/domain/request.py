@@ -48,7 +48,7 @@ def parse(document: Any, training_bucket: str) -> TrainingRequest:
 def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:
     form = f"s3://{training_bucket}/{layout.COHORTS}<folder>/manifest.json (or labels.csv)"
     try:
-        bucket, key = layout.place(value if isinstance(value, str) else "")
+        bucket, key = layout.parse_uri(value if isinstance(value, str) else "")
     except ValueError:
         problems.append(f"LabelsUri is {value!r:.300}, not {form}.")
         return ""

@@ -42,7 +42,7 @@ class Approving:
             reason = champion_changed(version.model_package, version.evaluated_against)
             self.registry.reject(arn, reason.message)  # so that nobody takes it for a version that serves
             return self._refuse(version, reason.message)
-        if self.registry.crown(version, current) is None:
+        if self.registry.set_champion(version, current) is None:
             raise Overtaken(version.model_package)
         return Approved.PROMOTED
 

@@ -45,7 +45,7 @@ UNANSWERED = frozenset({FailureCode.JOB_FAILED, FailureCode.NO_OUTPUT})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Collected:
     """What collecting came to: rows by what became of them, and jobs that did not complete."""
 
     completed: int = 0
@@ -76,9 +76,9 @@ class _Tally:
     answered: bool = False
     reached_rows: bool = False
 
-    def outcome(self, job: TransformJob | None) -> Outcome:
+    def outcome(self, job: TransformJob | None) -> Collected:
         """The rows by status. A job counts as failed once, when its batch is done."""
-        return Outcome(
+        return Collected(
             completed=self.settled[Status.COMPLETED],
             failed=self.settled[Status.FAILED],
             retried=self.settled[Status.PENDING],
@@ -105,7 +105,7 @@ class Collecting:
     job_name_prefix: str
     clock: Callable[[], datetime]
 
-    def collect(self, job_name: str) -> Outcome | None:
+    def collect(self, job_name: str) -> Collected | None:
         """Bring every row of an ended job on; None when there is nothing to do (not ours, not ended, done before).
 
         A batch that failed as a whole is left to the sweep, which takes it row by row once a minute. Its messages
@@ -117,7 +117,7 @@ class Collecting:
             return None
         return self._try_to_collect(batch, job_name) if batch else None
 
-    def collect_alone(self, job_name: str) -> Outcome | None:
+    def collect_alone(self, job_name: str) -> Collected | None:
         """The same for a batch that failed as a whole: row by row."""
         batch = self._open_batch(job_name)
         return self._try_to_collect(batch, job_name) if batch else None
@@ -128,7 +128,7 @@ class Collecting:
         batch = self.batches.get(batch_id) if batch_id else None
         return batch if batch and batch.status in {BatchStatus.READY, BatchStatus.SUBMITTED} else None
 
-    def _try_to_collect(self, batch: Batch, job_name: str) -> Outcome | None:
+    def _try_to_collect(self, batch: Batch, job_name: str) -> Collected | None:
         job = self.jobs.describe(job_name)
         if job is None or not job.status.ended:
             return None
@@ -139,7 +139,7 @@ class Collecting:
             self.trying.ended(batch, error)
             raise
 
-    def give_back(self, batch: Batch, rows: Sequence[Row]) -> Outcome:
+    def give_back(self, batch: Batch, rows: Sequence[Row]) -> Collected:
         """Let go of a batch that cannot be brought on: each row that it holds waits again, or has failed.
 
         As after a failed job, a batch that keeps failing is divided in four.
@@ -167,7 +167,7 @@ class Collecting:
     def _job_of(self, batch: Batch) -> str:
         return layout.job_name(self.job_name_prefix, batch.batch_id)
 
-    def _collect(self, batch: Batch, job: TransformJob) -> Outcome:
+    def _collect(self, batch: Batch, job: TransformJob) -> Collected:
         """Settle each upload of the manifest that the batch still holds, then mark, clean up, and free the slot.
 
         What is settled stays settled: who collects after a death in the midst goes on with what is left.

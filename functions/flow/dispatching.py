@@ -148,8 +148,8 @@ class Dispatching:
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
         creation = self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
         if creation == Creation.REFUSED:
-            self._hand_back(batch, [rows[one] for one in owned])
-        if creation != Creation.EXISTS:
+            self._requeue(batch, [rows[one] for one in owned])
+        if creation != Creation.STARTED:
             return False
         return self._submitted(batch)
 
@@ -164,15 +164,15 @@ class Dispatching:
         self.batches.finish(batch, answered=None, now=timestamp(self.clock()))
         return False
 
-    def _hand_back(self, batch: Batch, owned: list[Row]) -> None:
+    def _requeue(self, batch: Batch, owned: list[Row]) -> None:
         """Give up a batch whose job SageMaker refuses for good: its rows wait for a batch that it takes."""
 
-        def hand_back(row: Row) -> None:
+        def requeue(row: Row) -> None:
             same = Retry(attempt=row.attempt, retry_group=row.retry_group)
-            self.index.hand_back(row, batch.batch_id, same, timestamp(self.clock()))
+            self.index.requeue(row, batch.batch_id, same, timestamp(self.clock()))
 
         with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(hand_back, owned))
+            list(pool.map(requeue, owned))
         self.batches.finish(batch, answered=0, now=timestamp(self.clock()))
 
 

@@ -28,7 +28,7 @@ class Approval(enum.StrEnum):
     MANUAL = "manual"
 
 
-class Outcome(enum.StrEnum):
+class RunOutcome(enum.StrEnum):
     """How a run ends whose candidate passed both gates."""
 
     PROMOTED = "Promoted"
@@ -40,7 +40,7 @@ class Outcome(enum.StrEnum):
 class Promoted:
     """What came of promoting: the version that was registered, and why it was rejected if it was."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     version: ModelVersion
     reasons: tuple[Reason, ...] = ()
 
@@ -80,7 +80,7 @@ class Promoting:
                 )
             version = self.registry.register(path, self._evidence(run, training_job_name, read_artifact(path)))
         if self.approval == Approval.MANUAL:
-            return Promoted(outcome=Outcome.AWAITING_APPROVAL, version=version)
+            return Promoted(outcome=RunOutcome.AWAITING_APPROVAL, version=version)
         return self._promote(version)
 
     def _promote(self, version: ModelVersion) -> Promoted:
@@ -92,13 +92,13 @@ class Promoting:
         if self.registry.champions.promotion(version.model_package):
             # An earlier try of this step moved the pointer, and may have died before it said so.
             if is_champion(current, version.model_package):
-                self.registry.announce(version)
-            return Promoted(outcome=Outcome.PROMOTED, version=version)
-        if is_champion(current, version.evaluated_against) and self.registry.crown(version, current):
-            return Promoted(outcome=Outcome.PROMOTED, version=version)
+                self.registry.after_promotion(version)
+            return Promoted(outcome=RunOutcome.PROMOTED, version=version)
+        if is_champion(current, version.evaluated_against) and self.registry.set_champion(version, current):
+            return Promoted(outcome=RunOutcome.PROMOTED, version=version)
         reason = champion_changed(version.model_package, version.evaluated_against)
         self.registry.reject(version.arn, reason.message)
-        return Promoted(outcome=Outcome.REJECTED, version=version, reasons=(reason,))
+        return Promoted(outcome=RunOutcome.REJECTED, version=version, reasons=(reason,))
 
     def _evidence(self, run: TrainingRun, training_job_name: str, artifact: Artifact) -> Evidence:
         key = layout.evaluation_key(run.run_id)
@@ -119,7 +119,7 @@ class Promoting:
         )
 
     def _key_of(self, artifact_uri: str) -> str:
-        bucket, key = layout.place(artifact_uri)
+        bucket, key = layout.parse_uri(artifact_uri)
         if bucket != self.training.bucket:
             raise InvalidArtifact(f"The artifact {artifact_uri} is not in the training bucket {self.training.bucket}.")
         return key

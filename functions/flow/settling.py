@@ -106,7 +106,7 @@ class Settling:
         )
         if retry is None:
             return self.fail(row, batch, problem.code, problem.reason)
-        back = self.index.hand_back(row, batch.batch_id, retry, timestamp(self.clock()))
+        back = self.index.requeue(row, batch.batch_id, retry, timestamp(self.clock()))
         return Status.PENDING if back else None
 
     def give_up(self, row: Row, batch: Batch) -> Status | None:
@@ -200,7 +200,7 @@ def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
         "ContentSHA256": answer.content_sha256,
         "ModelPackage": batch.model_package,
         "WeightsSHA256": answer.weights_sha256,
-        "Form": answer.form,
+        "Form": answer.backend,
         "Class": answer.predicted_class,
         "Probabilities": dict(answer.probabilities),
         "TimingsMs": dict(answer.timings_ms),

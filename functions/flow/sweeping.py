@@ -17,7 +17,7 @@ from functions.aws.trouble import loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Row, Status, moment_of, timestamp
-from functions.flow.collecting import Collecting, Outcome
+from functions.flow.collecting import Collected, Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
@@ -34,7 +34,7 @@ class Repair:
     """What mending one batch came to; ``done`` when there was something to mend."""
 
     done: bool = False
-    outcome: Outcome | None = None
+    outcome: Collected | None = None
     failed: bool = False
 
 
@@ -70,7 +70,7 @@ class Sweeping:
     def run(self) -> Swept:
         """Sweep once.
 
-        What is measured is reported first, then dispatch, and then batches are mended, those first that failed least:
+        What is measured is reported first, then dispatch, and then batches are repaired, those first that failed least:
         whatever a batch does to the function, it hides no alarm and keeps neither new uploads nor other batches.
         """
         gauges = self._try("nothing measured", self._gauges)
@@ -78,18 +78,18 @@ class Sweeping:
         started = self._try("nothing dispatched", self.dispatching.run)
         submitted = {Metric.JOBS_SUBMITTED: float(len(started or ()))}
         self.report(submitted)
-        repairs = [self._try_to_mend(batch) for batch in self._unfinished()] + self._hand_back_strays()
-        mended = sum(repair.done for repair in repairs)
-        if mended:
+        repairs = [self._try_to_repair(batch) for batch in self._unfinished()] + self._requeue_strays()
+        repaired = sum(repair.done for repair in repairs)
+        if repaired:
             self.ticks.send(self.clock())
         collected = [repair.outcome for repair in repairs if repair.outcome]
-        total = Outcome(
+        total = Collected(
             completed=sum(one.completed for one in collected),
             failed=sum(one.failed for one in collected),
             retried=sum(one.retried for one in collected),
             jobs_failed=sum(one.jobs_failed for one in collected),
         )
-        counts = {Metric.SWEEP_REPAIRS: float(mended), **total.metrics()}
+        counts = {Metric.SWEEP_REPAIRS: float(repaired), **total.metrics()}
         self.report(counts)
         failures = sum(repair.failed for repair in repairs) + (gauges is None) + (started is None)
         failures += not self._try_to_mark()
@@ -108,10 +108,10 @@ class Sweeping:
             logger.error(problem, extra=loggable(error))
             return None
 
-    def _try_to_mend(self, batch: Batch) -> Repair:
+    def _try_to_repair(self, batch: Batch) -> Repair:
         """A batch that cannot be mended must not keep the others from it."""
         try:
-            return self._mend(batch)
+            return self._repair(batch)
         except Exception as error:
             logger.error("batch not mended", extra={"batch": batch.batch_id, "tries": batch.tries, **loggable(error)})
             return Repair(failed=True)
@@ -123,7 +123,7 @@ class Sweeping:
             logger.info("results marked as withdrawn", extra={"rows": marked})
         return marked is not None
 
-    def _mend(self, batch: Batch) -> Repair:
+    def _repair(self, batch: Batch) -> Repair:
         """Bring one unfinished batch on if it stands still."""
         if batch.status == BatchStatus.COLLECTED:
             self.batches.free_slot(batch)
@@ -187,7 +187,7 @@ class Sweeping:
         logger.error("batch given back", extra={"batch": batch.batch_id, "rows": len(owned), "tries": batch.tries})
         return Repair(done=True, outcome=self.collecting.give_back(batch, owned))
 
-    def _hand_back_strays(self) -> list[Repair]:
+    def _requeue_strays(self) -> list[Repair]:
         """Hand back the rows that a batch still holds which is done, and return one repair for each such batch.
 
         A batch that is given back takes its rows from an index, which may lag for longer than any batch stands still.
@@ -200,9 +200,9 @@ class Sweeping:
         batches = {
             row.batch_id: [one for one in still if one.batch_id == row.batch_id] for row in still if row.batch_id
         }
-        return [self._try_to_hand_back(batch_id, rows) for batch_id, rows in batches.items()]
+        return [self._try_to_requeue(batch_id, rows) for batch_id, rows in batches.items()]
 
-    def _try_to_hand_back(self, batch_id: str, rows: Sequence[Row]) -> Repair:
+    def _try_to_requeue(self, batch_id: str, rows: Sequence[Row]) -> Repair:
         try:
             batch = self.batches.get(batch_id)
             if batch is None or batch.status != BatchStatus.COLLECTED:

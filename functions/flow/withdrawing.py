@@ -65,7 +65,7 @@ class Withdrawing:
         )
         if not self.champions.move(champion, current, withdrawal):
             raise PromotionRefused("Another promotion came between; look at `wetread model list` before you go on.")
-        self.registry.announce(version)
+        self.registry.after_promotion(version)
         return champion
 
     def results(self, model_package: str) -> Iterator[Row]:
@@ -100,7 +100,7 @@ class Withdrawing:
             self.uploads.pin(self._key(row), row.version_id, layout.instance_name(row.upload_id, now))
         except Refusal:
             return Rescored.GONE
-        if self.index.requeue(row, now):
+        if self.index.rescore(row, now):
             return Rescored.REQUEUED
         current = self.index.get(row.upload_id)
         if current and current.status == Status.ERASED:  # meanwhile, and perhaps before the copy was there

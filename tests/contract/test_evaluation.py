@@ -151,7 +151,7 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
 
 def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
     workflow, test = Workflow(), cases()
-    workflow.world.crown()
+    workflow.world.set_champion()
     taken = workflow.take(workflow.put_cohort())
     good, poor = answers(test, 0.9, "good"), answers(test, 0.1, "poor")
     assert judged(taken, workflow, build_evaluation(taken["SnapshotDigest"], 0, test, good, poor)) == []

@@ -68,7 +68,7 @@ class Workflow:
             cohorts=Cohorts(s3, TRAINING),
             documents=self.documents,
             champions=world.champions,
-            patients=world.intake.patients,
+            patients=world.ingesting.patients,
             served=ADMITTED,
             labels=LABELS,
             models_bucket=MODELS,
@@ -140,7 +140,7 @@ class Workflow:
 
     def promote(self, taken: Mapping[str, Any], artifact_uri: str, job: str = "job") -> Promoted:
         """Promote what lies there, as the run's."""
-        body = self.world.s3.objects[layout.place(artifact_uri)]
+        body = self.world.s3.objects[layout.parse_uri(artifact_uri)]
         return self.promoting.promote(TrainingRun.from_json(taken), job, artifact_uri, hashlib.sha256(body).hexdigest())
 
 

@@ -25,7 +25,7 @@ from functions.domain.instance import Served
 from functions.domain.row import Row, timestamp
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
-from functions.flow.intake import Intake
+from functions.flow.ingesting import Ingesting
 from functions.flow.marking import Marking
 from functions.flow.settling import Settling
 from functions.flow.sweeping import Sweeping
@@ -109,7 +109,7 @@ class World:
             worst_seconds=worst_seconds,
         )
         self.uploads = Uploads(s3, UPLOADS, WORK)
-        self.intake = Intake(
+        self.ingesting = Ingesting(
             uploads=self.uploads,
             index=self.index,
             patients=Patients(kms, "key"),
@@ -172,7 +172,7 @@ class World:
     def wait(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
-    def crown(self, package: str = "wetread/1") -> None:
+    def set_champion(self, package: str = "wetread/1") -> None:
         """Make a champion with its artifact, without the registry."""
         current, sha256 = self.champions.get(), hashlib.sha256(ARTIFACT).hexdigest()
         self.s3.objects[MODELS, layout.artifact_key(sha256)] = ARTIFACT

@@ -17,7 +17,7 @@ from tests.fakes.world import UPLOADS, World, answer
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.ingesting, world.ticks))
     monkeypatch.setattr(collect, "_parts", lambda: (world.collecting, world.ticks))
     monkeypatch.setattr(dispatch, "_dispatching", lambda: world.dispatching)
     monkeypatch.setattr(sweep, "_sweeping", lambda: world.sweeping)
@@ -39,7 +39,7 @@ def created(world: World, key: str, body: bytes) -> dict[str, Any]:
 
 
 def test_one_object_goes_from_event_to_result(world: World) -> None:
-    world.crown()
+    world.set_champion()
     response = ingest.handler({"Records": [message(created(world, "a+b c.dcm", ct()))]}, None)
     assert response == {"batchItemFailures": []}
     assert len(world.queue.sent) == 1

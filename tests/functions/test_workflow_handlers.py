@@ -39,7 +39,7 @@ def as_carried(document: Any) -> Any:
 
 def promotion(workflow: Workflow, taken: dict[str, Any], uri: str) -> dict[str, Any]:
     """What the workflow asks of ``promote``."""
-    digest = hashlib.sha256(workflow.world.s3.objects[layout.place(uri)]).hexdigest()
+    digest = hashlib.sha256(workflow.world.s3.objects[layout.parse_uri(uri)]).hexdigest()
     given = {"TrainingJobName": "wetread-train-1", "ModelArtifactUri": uri, "ModelArtifactSHA256": digest}
     return {"Snapshot": taken, **given}
 

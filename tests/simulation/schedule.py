@@ -19,7 +19,7 @@ from functions.domain.champion import Withdrawal
 from functions.domain.errors import FailureCode, RefusalCode
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.collecting import ROW_TRIES
-from functions.flow.intake import MOST_TRIES
+from functions.flow.ingesting import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
@@ -135,7 +135,7 @@ class Schedule:
         """What the function ingest does with one message, which SQS delivers again if it was not acknowledged."""
         event = message.event
         try:
-            row = self.world.intake.take(event, delivery=message.number)
+            row = self.world.ingesting.take(event, delivery=message.number)
             if row.status == Status.PENDING:
                 self.world.ticks.send(self.world.time)
         except BaseException as error:
@@ -166,7 +166,7 @@ class Schedule:
             uploads_bucket_name=UPLOADS, work_bucket_name=WORK, results_bucket_name=RESULTS, dead_letter_queue_urls=[]
         )
         versions = [SimpleNamespace(model_package=one, artifact_sha256="") for one in (FIRST, SECOND)]
-        patients = world.intake.patients
+        patients = world.ingesting.patients
         connection: Any = SimpleNamespace(
             deployment=deployment,
             index=world.index,

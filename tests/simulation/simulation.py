@@ -68,7 +68,7 @@ class Storm(Schedule):
     def _advance(self, step: int) -> None:
         self.calm = step > CALM_AFTER
         if step in {100, self.promotes_at}:
-            self.world.crown(FIRST if step == 100 else SECOND)
+            self.world.set_champion(FIRST if step == 100 else SECOND)
         if step > self.withdraws_at and not self.withdrawn and (step % 50 == 0 or self.calm):
             # Again after a crash: a person repeats the command.
             self._invoke(lambda: self.withdraw(self.rescored.__contains__))

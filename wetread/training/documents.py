@@ -15,7 +15,7 @@ def read(connection: Connection, uri: str) -> Any | None:
     """The JSON document at an s3:// URI; None when there is none that can be read ("" is nowhere)."""
     if not uri:
         return None
-    bucket, key = layout.place(uri)
+    bucket, key = layout.parse_uri(uri)
     try:
         return json.loads(Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key) or "null")
     except ValueError:
@@ -26,7 +26,7 @@ def save(connection: Connection, uri: str, path: Path) -> bool:
     """Write the object at an s3:// URI to a file; False when there is none ("" is nowhere)."""
     if not uri:
         return False
-    bucket, key = layout.place(uri)
+    bucket, key = layout.parse_uri(uri)
     body = Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key)
     if body is not None:
         path.write_bytes(body)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.domain.audit import Finding, Predictability, parse
+from functions.domain.audit import Occurrences, Predictability, parse
 from functions.domain.errors import MalformedDocument
 from tests.fakes.workflow import acquisition, audit
 
@@ -23,8 +23,8 @@ def test_everything_is_read() -> None:
     unreadable = {"Count": 1, "Examples": [{"Line": 4, "Code": "UndecodablePixelData", "Message": "m."}]}
     found = read(audit(TAKEN, Unreadable=unreadable, Identical=across))
     assert found.slices == 36
-    assert found.unreadable == Finding(count=1, examples=[(4,)])
-    assert found.identical == Finding(count=2, examples=[(3, 17)])
+    assert found.unreadable == Occurrences(count=1, examples=[(4,)])
+    assert found.identical == Occurrences(count=2, examples=[(3, 17)])
     assert found.near_identical.count == 0
     assert found.acquisition.found == Predictability(balanced_accuracy=0.4, chance=0.3333, p_value=0.3)
     assert (found.acquisition.unit, found.acquisition.tags) == ("Patient", ("KVP",))

@@ -42,10 +42,10 @@ def test_a_run_is_named_by_its_execution() -> None:
 
 
 def test_places_in_s3_have_two_forms() -> None:
-    assert layout.place(layout.uri("bucket", "a/b c.json")) == ("bucket", "a/b c.json")
+    assert layout.parse_uri(layout.uri("bucket", "a/b c.json")) == ("bucket", "a/b c.json")
     for text in ("", "bucket/key", "s3://", "s3://bucket", "s3:///key", "https://bucket/key"):
         with pytest.raises(ValueError, match="not of the form"):
-            layout.place(text)
+            layout.parse_uri(text)
 
 
 def test_job_names_carry_their_batch() -> None:

@@ -21,13 +21,13 @@ def test_reads_a_prediction() -> None:
     assert isinstance(found, Prediction)
     assert found.predicted_class == "covid"
     assert found.probabilities == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
-    assert found.form == "torch"
+    assert found.backend == "torch"
 
 
 def test_a_model_need_not_say_in_which_form_it_is_computed() -> None:
     found = parse(answer(b"bytes", Model={"WeightsSHA256": "cd" * 32}), SHA)
     assert isinstance(found, Prediction)
-    assert found.form == ""
+    assert found.backend == ""
 
 
 def test_reads_the_containers_refusal() -> None:

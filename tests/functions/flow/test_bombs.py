@@ -84,9 +84,9 @@ class Minutes:
 def arrived(count: int, **settings: int) -> tuple[World, list[str]]:
     """A world with a champion and pending uploads; their ids."""
     world = World(**settings)  # type: ignore[arg-type]
-    world.crown()
+    world.set_champion()
     for number in range(count):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     return world, [row.upload_id for row in world.rows()]
 
 
@@ -178,7 +178,7 @@ def test_a_batch_that_kills_the_sweep_keeps_no_other_batch_no_upload_and_no_meas
         world.sagemaker.end(name, answer)
     world.wait(200)
     later = world.upload("later.dcm", ct(SOPInstanceUID="1.3"))
-    world.intake.take(later)
+    world.ingesting.take(later)
     for _ in range(3):
         world.reported.clear()
         with suppress(Killed):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow
-from tests.functions.flow.test_untaken import of_the_model
+from tests.functions.flow.test_failed_ingests import of_the_model
 
 
 def refusing(workflow: Workflow, operation: str, code: str, applies: Callable[[str], bool]) -> None:

@@ -20,10 +20,10 @@ from tests.fakes.world import ARTIFACT, MODELS, WORK, World, answer
 
 def filled(count: int, **settings: float) -> tuple[World, list[ObjectCreated]]:
     world = World(**settings)  # type: ignore[arg-type]
-    world.crown()
+    world.set_champion()
     events = [world.upload(f"{number:04d}.dcm", ct(SOPInstanceUID=f"1.2.{number}")) for number in range(count)]
     for event in events:
-        world.intake.take(event)
+        world.ingesting.take(event)
         world.wait(0.01)
     return world, events
 
@@ -48,17 +48,17 @@ def test_a_claim_larger_than_a_transaction_is_whole() -> None:
 
 def test_without_a_champion_uploads_wait() -> None:
     world = World()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.ingesting.take(world.upload("a.dcm", ct()))
     assert world.dispatching.run() == []
     assert world.rows()[0].status == Status.PENDING
-    world.crown()
+    world.set_champion()
     assert len(world.dispatching.run()) == 1
 
 
 def test_a_second_run_while_a_job_runs_waits_for_the_next_batch() -> None:
     world, _ = filled(5)
     world.dispatching.run()
-    world.intake.take(world.upload("late.dcm", ct()))
+    world.ingesting.take(world.upload("late.dcm", ct()))
     assert world.dispatching.run() == []
     world.wait(241)
     assert len(world.dispatching.run()) == 1
@@ -126,7 +126,7 @@ def test_a_promotion_ends_the_pause_that_an_earlier_model_earned() -> None:
     world.sagemaker.models_gone = False
     assert world.dispatching.run() == []
     world.wait(1)
-    world.crown("wetread/2")
+    world.set_champion("wetread/2")
     assert len(world.dispatching.run()) == 1
 
 
@@ -144,7 +144,7 @@ def test_a_slow_claimer_cannot_give_rows_to_a_batch_that_left_claiming() -> None
     world, _ = filled(3)
     (name,) = world.dispatching.run()
     batch_id = name.removeprefix("wetread-")
-    late = world.intake.take(world.upload("late.dcm", ct()))
+    late = world.ingesting.take(world.upload("late.dcm", ct()))
     world.batches.claim(batch_id, name, [late.upload_id], "now")
     assert world.index.get(late.upload_id) == late
 
@@ -152,7 +152,7 @@ def test_a_slow_claimer_cannot_give_rows_to_a_batch_that_left_claiming() -> None
 def test_rows_lost_to_another_batch_are_left_to_it() -> None:
     world, events = filled(3)
     (name,) = world.dispatching.run()
-    late = world.intake.take(world.upload("late.dcm", ct()))
+    late = world.ingesting.take(world.upload("late.dcm", ct()))
     world.wait(300)
     taken = world.row(events[0]).upload_id
     world.dispatching.index.pending = lambda at_most: [  # type: ignore[method-assign, assignment]
@@ -194,9 +194,9 @@ def test_a_conflict_with_another_writer_is_tried_again(monkeypatch: pytest.Monke
 
 def test_nothing_is_read_with_an_artifact_that_is_not_the_promoted_one_any_more() -> None:
     world = World()
-    world.crown()
+    world.set_champion()
     event = world.upload("a.dcm", ct())
-    world.intake.take(event)
+    world.ingesting.take(event)
     world.wait(300)
     (artifact,) = [where for where in world.s3.objects if where[0] == MODELS]
     for changed in (b"another", None):
@@ -248,9 +248,9 @@ def read(world: World, names: list[str]) -> None:
 
 def test_when_the_days_jobs_are_used_up_uploads_wait_for_the_next_day_and_none_is_lost() -> None:
     world = World(max_jobs_per_day=2)
-    world.crown()
+    world.set_champion()
     for number in range(4):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
         read(world, world.dispatching.run())
         world.wait(3600)
     assert [row.status for row in world.rows()].count(Status.COMPLETED) == 2
@@ -309,7 +309,7 @@ def test_a_model_that_is_too_slow_for_its_batches_gets_smaller_ones_until_anothe
     assert sizes == [16, 16, 16, 16]
     assert {row.status for row in world.rows()} == {Status.COMPLETED}
     for number in range(300):
-        world.intake.take(world.upload(f"later-{number}.dcm", ct(SOPInstanceUID=f"1.3.{number}")))
+        world.ingesting.take(world.upload(f"later-{number}.dcm", ct(SOPInstanceUID=f"1.3.{number}")))
     world.batches.finish(stopped_batch(world), answered=0, stopped_of=64, now=timestamp(world.time))
     world.wait(3600)
     (name,) = world.dispatching.run()
@@ -318,7 +318,7 @@ def test_a_model_that_is_too_slow_for_its_batches_gets_smaller_ones_until_anothe
     (name,) = world.dispatching.run()
     assert len(world.sagemaker.jobs[name]["members"]) == 32, "a job that ends well is followed by one twice as large"
     read(world, [name])
-    world.crown("wetread/2")
+    world.set_champion("wetread/2")
     (name,) = world.dispatching.run()
     assert len(world.sagemaker.jobs[name]["members"]) == 64, "another model may be faster"
 

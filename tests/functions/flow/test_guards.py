@@ -57,31 +57,31 @@ GUARDS: dict[str, Guard] = {
         '"attribute_exists(UploadId) OR #Status = :batched AND BatchId = :batch"',
     ),
     "a new row overwrites none": Guard(
-        f"{FLOW}/test_intake.py",
+        f"{FLOW}/test_ingesting.py",
         "functions/aws/index.py",
         '"attribute_not_exists(UploadId) OR #Status = :received"',
         '"attribute_not_exists(Nothing) OR #Status = :received"',
     ),
     "a try is counted before its object is touched": Guard(
-        f"{FLOW}/test_untaken.py",
-        "functions/flow/intake.py",
+        f"{FLOW}/test_failed_ingests.py",
+        "functions/flow/ingesting.py",
         "if delivery > 1:",
         "if delivery > 99:",
     ),
     "an upload whose tries are used is not read again": Guard(
-        f"{FLOW}/test_untaken.py",
-        "functions/flow/intake.py",
+        f"{FLOW}/test_failed_ingests.py",
+        "functions/flow/ingesting.py",
         "        if tries >= MOST_TRIES:\n            return self._written(self._given_up(event, known.code if",
         "        if tries >= 99:\n            return self._written(self._given_up(event, known.code if",
     ),
     "AWS's trouble costs an upload no try": Guard(
-        f"{FLOW}/test_untaken.py",
-        "functions/flow/intake.py",
+        f"{FLOW}/test_failed_ingests.py",
+        "functions/flow/ingesting.py",
         "tries += not is_trouble(error)",
         "tries += 1",
     ),
     "a message is begun only while there is time": Guard(
-        f"{FLOW}/test_untaken.py",
+        f"{FLOW}/test_failed_ingests.py",
         "functions/messages.py",
         "if seconds_left() < seconds_needed:",
         "if False:",
@@ -106,7 +106,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "the copy of an object that was erased meanwhile goes too": Guard(
         f"{FLOW}/test_erased_rows.py",
-        "functions/flow/intake.py",
+        "functions/flow/ingesting.py",
         "if known.status == Status.ERASED:",
         "if False:",
     ),
@@ -344,7 +344,7 @@ GUARDS: dict[str, Guard] = {
     "rows that a batch holds which is done are handed back": Guard(
         f"{FLOW}/test_sweeping.py",
         "functions/flow/sweeping.py",
-        " + self._hand_back_strays()",
+        " + self._requeue_strays()",
         "",
     ),
     "batches that failed least are mended first": Guard(

@@ -41,7 +41,7 @@ HUGE = Cost(mebibytes=3000.0)
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> LambdaQueue:
     world = World()
-    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.ingesting, world.ticks))
     monkeypatch.setattr(ingest, "WORKERS", 1)
     monkeypatch.setattr("functions.wiring.now", world.clock)
     return LambdaQueue(world, DEPLOYED, ingest.handler)

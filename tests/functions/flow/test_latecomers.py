@@ -16,8 +16,8 @@ from tests.fakes.world import World, answer
 
 def waiting() -> World:
     world = World()
-    world.crown()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.set_champion()
+    world.ingesting.take(world.upload("a.dcm", ct()))
     world.wait(300)
     return world
 
@@ -76,4 +76,4 @@ def test_a_job_that_exists_is_found_whatever_creating_it_again_says(monkeypatch:
     world.sagemaker.models_gone = True  # AWS does not say which of two reasons it gives first
     monkeypatch.setattr(world.sagemaker, "describe_transform_job", lambda **_: job)
     created = world.jobs.create(name, name.removeprefix("wetread-"), "wetread-1-abc", world.dispatching.shape)
-    assert created is Creation.EXISTS, "otherwise its rows were handed back, and soon in two jobs"
+    assert created is Creation.STARTED, "otherwise its rows were handed back, and soon in two jobs"

@@ -29,9 +29,9 @@ def worst(body):
 
 longer = int(sys.argv[1])
 world = World()
-world.crown()
+world.set_champion()
 for number in range(64):
-    world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
 (name,) = world.dispatching.run()
 world.sagemaker.end(name, (lambda body: b"[" + b"," * 2**20) if longer else worst)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

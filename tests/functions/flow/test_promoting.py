@@ -10,7 +10,7 @@ import pytest
 
 from functions.domain import layout
 from functions.domain.errors import InvalidArtifact, MalformedDocument
-from functions.flow.promoting import Approval, Outcome, Promoted
+from functions.flow.promoting import Approval, Promoted, RunOutcome
 from tests.fakes.workflow import TRAINING, WEIGHTS, Workflow, figure, measured
 from tests.fakes.workflow import artifact as model_archive
 from tests.fakes.world import World
@@ -66,7 +66,7 @@ def test_a_second_candidate_follows_the_champion_that_it_was_compared_with() -> 
     promote(workflow, *run(workflow))
     workflow.world.wait(60)
     promoted = promote(workflow, *run(workflow, "run-2", b"better"))
-    assert promoted.outcome is Outcome.PROMOTED
+    assert promoted.outcome is RunOutcome.PROMOTED
     assert promoted.version.evaluated_against == "wetread/1"
     champion = workflow.registry.champion()
     assert champion
@@ -76,7 +76,7 @@ def test_a_second_candidate_follows_the_champion_that_it_was_compared_with() -> 
 def test_of_two_runs_at_once_the_second_is_rejected_and_says_why() -> None:
     workflow = Workflow()
     first, second = run(workflow), run(workflow, "run-2", b"other")
-    assert promote(workflow, *first).outcome is Outcome.PROMOTED
+    assert promote(workflow, *first).outcome is RunOutcome.PROMOTED
     rejected = promote(workflow, *second).answer()
     assert (rejected["Outcome"], rejected["ModelPackage"]) == ("Rejected", "wetread/2")
     assert [reason["Code"] for reason in rejected["Reasons"]] == ["ChampionChanged"]
@@ -94,10 +94,10 @@ def test_a_promotion_that_comes_between_the_look_and_the_move_is_seen_too() -> N
     def interfere(operation: str, when: str) -> None:
         if (operation, when) == ("create_model", "before"):
             workflow.world.clients["sagemaker"].interfere = lambda *_: None
-            workflow.world.crown("wetread/9")
+            workflow.world.set_champion("wetread/9")
 
     workflow.world.clients["sagemaker"].interfere = interfere
-    assert promote(workflow, taken, artifact).outcome is Outcome.REJECTED
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.REJECTED
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -125,7 +125,7 @@ def test_wherever_promote_dies_a_retry_ends_in_the_same_one_version(service: str
         promote(workflow, taken, artifact)
     workflow.world.clients[service].interfere = lambda *_: None
     workflow.world.wait(5)
-    assert promote(workflow, taken, artifact).outcome is Outcome.PROMOTED
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.PROMOTED
     (version,) = workflow.registry.versions()
     assert (version.model_package, version.approval) == ("wetread/1", "Approved")
     champion = workflow.registry.champion()
@@ -140,7 +140,7 @@ def test_a_retry_after_the_next_promotion_changes_nothing() -> None:
     promote(workflow, taken, artifact)
     workflow.world.wait(60)
     promote(workflow, *run(workflow, "run-2", b"better"))
-    assert promote(workflow, taken, artifact).outcome is Outcome.PROMOTED
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.PROMOTED
     champion = workflow.registry.champion()
     assert champion
     assert champion.model_package == "wetread/2"
@@ -149,7 +149,7 @@ def test_a_retry_after_the_next_promotion_changes_nothing() -> None:
 def test_with_manual_approval_the_version_waits_and_nothing_moves() -> None:
     workflow = Workflow(approval=Approval.MANUAL)
     taken, artifact = run(workflow)
-    assert promote(workflow, taken, artifact).outcome is Outcome.AWAITING_APPROVAL
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.AWAITING_APPROVAL
     assert promote(workflow, taken, artifact).version.model_package == "wetread/1"
     assert workflow.registry.versions()[0].approval == "PendingManualApproval"
     assert workflow.registry.champion() is None
@@ -195,8 +195,8 @@ def test_an_artifact_that_was_replaced_after_it_was_measured_is_not_even_registe
     workflow = Workflow()
     taken = workflow.take(workflow.put_cohort())
     uri = workflow.train(taken)
-    measured = hashlib.sha256(workflow.world.s3.objects[layout.place(uri)]).hexdigest()
-    workflow.world.s3.objects[layout.place(uri)] = model_archive(version="another")
+    measured = hashlib.sha256(workflow.world.s3.objects[layout.parse_uri(uri)]).hexdigest()
+    workflow.world.s3.objects[layout.parse_uri(uri)] = model_archive(version="another")
     with pytest.raises(InvalidArtifact, match="it was replaced"):
         workflow.promoting.promote(taken, "job", uri, measured)
     assert workflow.registry.versions() == []

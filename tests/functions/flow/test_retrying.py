@@ -30,11 +30,11 @@ def storm(world: World, output: Callable[[bytes], bytes | None], jobs: int = 60,
 def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.flow.collecting.CHUNK", 7)  # a half is one of the whole manifest, not of a chunk
     world = World(slots=1)
-    world.crown()
+    world.set_champion()
     for number in range(63):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     poison = world.upload("poison.dcm", POISON)
-    world.intake.take(poison)
+    world.ingesting.take(poison)
 
     def container(body: bytes) -> bytes | None:
         return None if body == POISON or dead["dead"] else answer(body)
@@ -65,18 +65,18 @@ def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkey
 
 def test_a_lone_upload_whose_job_keeps_failing_ends_as_failed_with_the_jobs_reason() -> None:
     world = World()
-    world.crown()
+    world.set_champion()
     event = world.upload("a.dcm", ct())
-    world.intake.take(event)
+    world.ingesting.take(event)
     assert storm(world, lambda _body: None, reason="AlgorithmError: out of memory") == 3
     assert "out of memory" in (world.row(event).reason or "")
 
 
 def test_trouble_of_the_service_never_fails_an_upload() -> None:
     world = World()
-    world.crown()
+    world.set_champion()
     event = world.upload("a.dcm", ct())
-    world.intake.take(event)
+    world.ingesting.take(event)
     for _ in range(8):
         world.wait(2000)
         (name,) = world.dispatching.run()

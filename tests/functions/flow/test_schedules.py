@@ -63,8 +63,8 @@ class Schedules(RuleBasedStateMachine):
         self.jobs: list[str] = []
 
     @initialize()
-    def crown(self) -> None:
-        self.now.world.crown(FIRST)
+    def set_champion(self) -> None:
+        self.now.world.set_champion(FIRST)
 
     @precondition(lambda self: len(self.now.bodies) < UPLOADS)
     @rule(harm=st.sampled_from(["", "", "", "", *HARMS]), times=st.integers(1, 3))
@@ -141,7 +141,7 @@ class Schedules(RuleBasedStateMachine):
     @rule()
     def promote(self) -> None:
         self.promoted = True
-        self.now.world.crown(SECOND)
+        self.now.world.set_champion(SECOND)
 
     @precondition(lambda self: self.promoted and not self.now.withdrawn)
     @rule(odd=st.booleans(), calls=calls)

@@ -68,7 +68,7 @@ def test_a_patient_is_hashed_once_and_as_ingest_does() -> None:
     assert workflow.world.kms.macs == 18
     patients = {one["Patient"] for one in workflow.snapshot(layout.run_id("run-1"))["Slices"]}
     assert len(patients) == 18
-    assert workflow.world.intake.patients.hash_of("P-cap-0") in patients
+    assert workflow.world.ingesting.patients.hash_of("P-cap-0") in patients
 
 
 def test_two_issuers_with_one_patient_id_are_divided_as_two_patients() -> None:
@@ -172,7 +172,7 @@ def test_of_two_invocations_of_one_run_the_first_ones_snapshot_is_the_runs() -> 
 
 def test_the_champion_is_the_one_to_be_compared_with() -> None:
     workflow = Workflow()
-    workflow.world.crown()
+    workflow.world.set_champion()
     assert workflow.take(workflow.put_cohort())["Champion"] == {
         "ModelPackage": "wetread/1",
         "ModelPackageArn": "arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",

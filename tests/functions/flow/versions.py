@@ -25,7 +25,7 @@ def two_versions() -> Workflow:
 def submit(world: World, *keys: str) -> str:
     """Take uploads in and start their job; its name."""
     for number, key in enumerate(keys):
-        world.intake.take(world.upload(key, ct(SOPInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{len(key)}")))
+        world.ingesting.take(world.upload(key, ct(SOPInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{len(key)}")))
     world.wait(300)
     (name,) = world.dispatching.run()
     return name

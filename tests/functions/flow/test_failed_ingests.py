@@ -12,7 +12,7 @@ from botocore import exceptions
 from functions import ingest
 from functions.domain.errors import RefusalCode
 from functions.domain.row import Row, Status
-from functions.flow.intake import MOST_TRIES
+from functions.flow.ingesting import MOST_TRIES
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import UPLOADS, WORK, World
@@ -54,7 +54,7 @@ def redelivered(world: World, event: Any) -> Row:
     """The row after as many deliveries as SQS makes in ten minutes: one at once, and one every two minutes."""
     for delivery in range(1, 6):
         try:
-            row = world.intake.take(event, delivery=delivery)
+            row = world.ingesting.take(event, delivery=delivery)
         except (Exception, Crash):
             world.wait(120)
         else:
@@ -71,7 +71,7 @@ def test_the_model_names_errors() -> None:
 @pytest.mark.parametrize("code", sorted(AT_ONCE))
 def test_what_s3_refuses_for_good_is_refused_at_once(operation: str, code: str) -> None:
     world = failing(operation, client_error(code, "says S3 of DOE^JOHN.dcm"))
-    row = world.intake.take(world.upload("DOE^JOHN.dcm", ct()))
+    row = world.ingesting.take(world.upload("DOE^JOHN.dcm", ct()))
     assert (row.status, row.code) == (Status.REFUSED, AT_ONCE[code])
     assert row.reason
     assert row.reason.endswith(".")
@@ -99,7 +99,7 @@ def test_an_error_that_nobody_knows_is_named_on_the_row() -> None:
     row = redelivered(world, event)
     assert (row.status, row.code) == (Status.REFUSED, RefusalCode.INGEST_FAILED)
     assert NOBODY_KNOWS in str(row.reason)
-    assert world.intake.take(event, delivery=6) == row
+    assert world.ingesting.take(event, delivery=6) == row
 
 
 def test_a_bug_of_our_own_is_named_by_its_class_alone() -> None:
@@ -153,9 +153,9 @@ def test_a_throttled_index_refuses_nobody() -> None:
     event = world.upload("a.dcm", ct())
     for delivery in range(1, 40):
         with pytest.raises(Exception, match="ProvisionedThroughputExceeded"):
-            world.intake.take(event, delivery=delivery)
+            world.ingesting.take(event, delivery=delivery)
     world.clients["dynamodb"].interfere = lambda _operation, _when: None
-    assert world.intake.take(event, delivery=40).status == Status.PENDING
+    assert world.ingesting.take(event, delivery=40).status == Status.PENDING
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_an_object_under_another_key_is_refused_and_the_loss_of_our_own_is_troub
     message: str, key: str, code: RefusalCode | None
 ) -> None:
     world = failing("get_object", client_error("AccessDenied", message))
-    world.intake.uploads._data_key_arn = OWN_KEY
+    world.ingesting.uploads._data_key_arn = OWN_KEY
     world.s3.head_object = lambda **_request: {"SSEKMSKeyId": key} if key else {}  # type: ignore[method-assign]
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert (row.status, row.code) == ((Status.REFUSED, code) if code else (Status.RECEIVED, "AccessDenied"))
@@ -184,10 +184,10 @@ def test_an_object_that_kills_every_function_is_refused_unread(operation: str) -
     event = world.upload("a.dcm", ct())
     for delivery in range(1, 2 + MOST_TRIES):
         with pytest.raises(Crash):
-            world.intake.take(event, delivery=delivery)
+            world.ingesting.take(event, delivery=delivery)
         assert delivery == 1 or world.row(event).status == Status.RECEIVED, "people see that it is tried"
     reads, copies = world.s3.reads, world.s3.copies
-    row = world.intake.take(event, delivery=2 + MOST_TRIES)
+    row = world.ingesting.take(event, delivery=2 + MOST_TRIES)
     assert (row.status, row.code) == (Status.REFUSED, RefusalCode.INGEST_FAILED)
     assert "cut off" in str(row.reason)
     assert (world.s3.reads, world.s3.copies) == (reads, copies), "it was touched again"
@@ -196,7 +196,7 @@ def test_an_object_that_kills_every_function_is_refused_unread(operation: str) -
 def test_a_function_that_was_not_run_in_time_costs_an_upload_no_try() -> None:
     """Lambda without room gives messages back unread, and SQS counts each time."""
     world = World()
-    assert world.intake.take(world.upload("a.dcm", ct()), delivery=49).status == Status.PENDING
+    assert world.ingesting.take(world.upload("a.dcm", ct()), delivery=49).status == Status.PENDING
 
 
 def test_a_try_that_was_cut_off_is_forgiven_when_the_next_one_ends() -> None:
@@ -217,8 +217,8 @@ def test_a_try_that_was_cut_off_is_forgiven_when_the_next_one_ends() -> None:
 def test_a_late_delivery_leaves_a_row_that_has_moved_on() -> None:
     world = World()
     event = world.upload("a.dcm", ct())
-    first = world.intake.take(event)
-    assert world.intake.take(event, delivery=9) == first
+    first = world.ingesting.take(event)
+    assert world.ingesting.take(event, delivery=9) == first
 
 
 class Context:
@@ -235,7 +235,7 @@ class Context:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.ingesting, world.ticks))
     monkeypatch.setattr(ingest, "WORKERS", 1)
     monkeypatch.setattr("functions.wiring.now", world.clock)
     return world
@@ -306,7 +306,7 @@ def test_a_person_hears_of_what_is_refused_as_ingest_failed_and_of_what_aws_hold
 ) -> None:
     for error, deliveries, heard in ((NOBODY_KNOWS, 3, 1), ("SlowDown", ingest.HELD_UP, 1), ("SlowDown", 3, 0)):
         world = failing("get_object", client_error(error))
-        monkeypatch.setattr(ingest, "_parts", lambda world=world: (world.intake, world.ticks))
+        monkeypatch.setattr(ingest, "_parts", lambda world=world: (world.ingesting, world.ticks))
         for delivery in range(1, deliveries + 1):
             ingest.handler({"Records": [record(world, 1, delivery)]}, None)
         assert metric(capsys) == heard, error

@@ -34,7 +34,7 @@ MOST_TRIES = 3  # to read one object, that ended by its own doing or without an 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intake:
+class Ingesting:
     """Takes uploads in; pixels are never read, only copied by S3 itself."""
 
     uploads: Uploads
@@ -66,12 +66,12 @@ class Intake:
         try:
             return self._written(self._row(event))
         except Exception as error:
-            ended = self._untaken(event, tries, error)
+            ended = self._after_error(event, tries, error)
             if ended is None:
                 raise
             return ended
 
-    def _untaken(self, event: ObjectCreated, tries: int, error: Exception) -> Row | None:
+    def _after_error(self, event: ObjectCreated, tries: int, error: Exception) -> Row | None:
         """After an error, the row of an upload whose tries are used; None, and a row that is Received, while not."""
         tries += not is_trouble(error)
         if tries >= MOST_TRIES:
@@ -134,13 +134,13 @@ class Intake:
         except Refusal as refusal:
             if "patient_hash" not in base:
                 too_large = refusal.code == RefusalCode.TOO_LARGE
-                base |= self._whose(start_of(head, event.size) if too_large else refusal.header)
+                base |= self._patient_of(start_of(head, event.size) if too_large else refusal.header)
             base |= {"code": refusal.code, "reason": refusal.reason}
             base["expires_at"] = expiry(self.clock(), self.kept_days)
             return Row(**base, status=Status.REFUSED)
         return Row(**base, status=Status.PENDING)
 
-    def _whose(self, header: Header | None) -> dict[str, Any]:
+    def _patient_of(self, header: Header | None) -> dict[str, Any]:
         """What a row of an object that is not read says of whom it is, so that it is found with all else of them."""
         if header is None:
             return {}
