@@ -1,4 +1,4 @@
-"""Lambda: approvals in, promotions out. Triggered by SageMaker's model package events through a queue."""
+"""Lambda: approvals in, promotions out. SageMaker's model package events trigger it through a queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _approving() -> Approving:
 @traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take each approval; one that cannot be promoted any more is told, and is no error."""
+    """Handle each approval. A version that can no longer be promoted is logged and counted; it is not an error."""
     outcomes: list[Approved] = []
 
     def approve(body: str) -> None:

@@ -1,4 +1,4 @@
-"""Lambda: ended transform jobs in, terminal rows out. Triggered by SageMaker's state changes through a queue."""
+"""Lambda: ended transform jobs in, terminal rows out. SageMaker's state changes trigger it through a queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _parts() -> tuple[Collecting, Ticks]:
 @traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Collect each job; wake dispatch, since a slot is free and rows may wait again."""
+    """Collect each job, then wake dispatch: a slot is free, and rows may be pending again."""
     collecting, ticks = _parts()
 
     def collect(body: str) -> None:

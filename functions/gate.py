@@ -1,4 +1,4 @@
-"""Lambda: what a job wrote in, whether the run goes on out. Both gates of the training workflow."""
+"""Lambda: a job's document in, a verdict out. Both gates of the training workflow."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _gating() -> Gating:
 @traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer with $verdict: Passed, and the Reasons, accepted ones too."""
+    """Return $verdict: Passed, and the Reasons, accepted ones included."""
     subject, run = Subject(event["Document"]), TrainingRun.from_json(event["Snapshot"])
     verdict = _gating().judge(subject, run)
     codes = sorted({str(reason.code) for reason in verdict.reasons})

@@ -1,4 +1,4 @@
-"""Lambda: uploads in, rows out. Triggered by S3's "Object Created" events through the ingest queue."""
+"""Lambda: uploads in, rows out. S3's "Object Created" events trigger it through the ingest queue."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from functions.telemetry import count, metrics, traced
 logger = logging.getLogger(__name__)
 
 WORKERS = 10
-# The last of a batch is begun this long before the end: as long as WORKERS of the worst objects take (infra/intake.py).
+# No message is begun later than this before the timeout: WORKERS of the worst objects take as long (infra/intake.py).
 SECONDS_NEEDED = 10.0
-HELD_UP = 4  # a delivery that still meets AWS's trouble, six minutes after the upload, is for a person to see
+HELD_UP = 4  # the delivery from which AWS trouble is shown to a person: it is six minutes after the upload
 
 
 @functools.cache
@@ -49,7 +49,7 @@ def _parts() -> tuple[Ingesting, Ticks]:
 @traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Take each upload in; then, once everything is written, wake dispatch."""
+    """Ingest each upload; once all rows are written, wake dispatch."""
     ingesting, ticks = _parts()
     rows: list[Row] = []
     held_up: list[Message] = []
@@ -70,7 +70,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     response = process_messages(
         event, take, workers=WORKERS, seconds_left=seconds_left_of(context), seconds_needed=SECONDS_NEEDED
     )
-    # Also for rows that were there before: the first delivery may have died between its write and its tick.
+    # Also for rows that existed before: the first delivery may have died between its write and its tick.
     if any(row.status == Status.PENDING for row in rows):
         ticks.send(wiring.now())
     refused = sum(row.status == Status.REFUSED for row in rows)

@@ -30,7 +30,7 @@ def _promoting() -> Promoting:
 @traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer with $promotion: how the run ends, and as which version."""
+    """Return $promotion: how the run ends, and as which version."""
     run = TrainingRun.from_json(event["Snapshot"])
     promoted = _promoting().promote(
         run, event["TrainingJobName"], event["ModelArtifactUri"], event["ModelArtifactSHA256"]

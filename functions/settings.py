@@ -1,7 +1,7 @@
 """The settings of every Lambda function, declared once.
 
-CDK renders them to environment variables and the function reads them back. A setting's environment variable is its
-field name in upper case; lists are comma-separated.
+CDK renders them to environment variables, and the function reads them back. A setting's variable is its field name in
+upper case; lists are comma-separated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NUMBERS: Mapping[Any, str] = {int: "a whole number", float: "a number"}
 
 
 class Metric(enum.StrEnum):
-    """Every metric that the functions emit and the alarms watch. No dimensions but ``service``."""
+    """Every metric that the functions emit and the alarms watch. Its only dimension is ``service``."""
 
     UPLOADS_ACCEPTED = "UploadsAccepted"
     UPLOADS_REFUSED = "UploadsRefused"
@@ -41,7 +41,7 @@ class Metric(enum.StrEnum):
 
 
 class SettingsError(Exception):
-    """The environment of a function lacks settings or holds unreadable ones; the message names all of them."""
+    """The environment of a function lacks settings or has unreadable ones; the message names all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class CollectSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings(CollectSettings, DispatchSettings):
-    """Settings of ``functions.sweep``, which finishes what any other function left half-made."""
+    """Settings of ``functions.sweep``, which finishes what any other function left unfinished."""
 
     stale_seconds: int
     max_job_seconds: int
@@ -113,7 +113,7 @@ class SweepSettings(CollectSettings, DispatchSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotSettings:
-    """Settings of ``functions.snapshot``. What it admits is what ``functions.ingest`` admits: see IngestSettings."""
+    """Settings of ``functions.snapshot``. It admits what ``functions.ingest`` admits: see IngestSettings."""
 
     training_bucket: str
     models_bucket: str
@@ -130,7 +130,7 @@ class SnapshotSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class GateSettings:
-    """Settings of ``functions.gate``: the thresholds of both gates, each a fraction of 1 unless its name says else."""
+    """Settings of ``functions.gate``: the thresholds of both gates, fractions of 1 unless their names say otherwise."""
 
     training_bucket: str
     min_balanced_accuracy: float
@@ -176,7 +176,7 @@ def to_environment(settings: Any) -> dict[str, str]:
 
 
 def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
-    """Read settings of ``kind`` back from ``environ``; raise one SettingsError that lists all that is wrong."""
+    """Read settings of ``kind`` back from ``environ``; raise one SettingsError that lists everything that is wrong."""
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -200,7 +200,7 @@ def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
 
 
 def _number(kind: Any, text: str) -> float:
-    """The number that a text says; ValueError for none, and for NaN: no value is below a threshold that is none."""
+    """Parse a finite number, or raise ValueError. NaN is rejected because every comparison with it is false."""
     number: float = kind(text)
     if not math.isfinite(number):
         raise ValueError(text)

@@ -38,7 +38,7 @@ def _snapshotting() -> Snapshotting:
 @traced
 @without_error_text
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer with $snapshot: what the run is about, or why there is no run."""
+    """Return $snapshot: the run's data, or why there is no run."""
     run = _snapshotting().take(event["Execution"], event["Input"])
     logger.info(
         "snapshot",

@@ -1,4 +1,4 @@
-"""Lambda: once a minute, the net under every lost event. Triggered by a schedule."""
+"""Lambda: repairs once a minute what lost events and dead functions left. A schedule triggers it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _sweeping() -> Sweeping:
 
 
 def _report(values: Mapping[Metric, float]) -> None:
-    """Write metrics at once: who dies later has written them."""
+    """Write metrics at once, so that a sweep that dies later has written them."""
     count(values)
     metrics.flush_metrics()
 

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_REASON = 1024  # characters of a job's FailureReason, as SageMaker documents it: a row keeps them
-# Told by SageMaker while the account has no room: the batch waits in its slot and the sweep tries again.
+# SageMaker's errors while the account has no room: the batch waits in its slot and the sweep tries again.
 NO_ROOM = frozenset({"ResourceLimitExceeded", "ThrottlingException", "Throttling", "ServiceUnavailable"})
-# Told for a request that will never be taken as it is: its model is gone, say.
+# SageMaker's errors for a request that it will never accept as it is: its model is gone, say.
 REFUSED = frozenset({"ValidationException", "ResourceNotFound"})
 
 
-# A request that hangs holds one connection of the job for this long, as often as it is sent, and then fails the job:
-# within max_work_seconds, so that no job has to be stopped for it. AWS would send it three times more.
+# A request that hangs holds one connection of the job for this long each time it is sent, and then fails the job. That
+# is within max_work_seconds, so that no job has to be stopped for it. AWS's default is to send it three times more.
 REQUEST_SECONDS = 600
 REQUEST_RETRIES = 1
 
 
 class Creation(enum.Enum):
-    """What came of asking for a transform job: it exists, there is no room for it now, or it never will exist."""
+    """The result of asking for a transform job: it is started (now or before), has no room now, or never will."""
 
     STARTED = enum.auto()
     NO_ROOM = enum.auto()
@@ -50,13 +50,13 @@ class JobStatus(enum.StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the job writes no more outputs."""
+        """Whether the job has written its last output."""
         return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformJob:
-    """What DescribeTransformJob says that the service uses."""
+    """The fields of DescribeTransformJob that the service uses."""
 
     name: str
     status: JobStatus
@@ -67,9 +67,10 @@ class TransformJob:
 
 @dataclass(frozen=True, kw_only=True)
 class JobShape:
-    """The settings that every transform job of a stage shares; payload in MiB, the keys of its outputs and its disks.
+    """The settings that every transform job of a stage shares.
 
-    ``volume_key_arn`` is "" for hosts whose disks encrypt themselves: SageMaker refuses a key for those.
+    The payload is in MiB. ``data_key_arn`` encrypts the outputs, ``volume_key_arn`` the disks; it is "" for hosts with
+    disks that encrypt themselves, for which SageMaker refuses a key.
     """
 
     instance_type: str
@@ -91,7 +92,8 @@ class Jobs:
     def create(self, name: str, batch_id: str, model_name: str, shape: JobShape) -> Creation:
         """Start the job of a batch, or find it started.
 
-        The name is the idempotency key: a job of this name that reads this batch's manifest is this job.
+        The name is the idempotency key: a job with this name that reads this batch's manifest is this job. Raises
+        RuntimeError if the job with this name reads another manifest.
         """
         try:
             self._client.create_transform_job(**self._request(name, batch_id, model_name, shape))
@@ -102,7 +104,7 @@ class Jobs:
             taken = _name_is_taken(error)
             if not taken and error_code(error) not in REFUSED:
                 raise
-            found = self.describe(name)  # of a job that exists AWS may say first that its model is gone
+            found = self.describe(name)  # for a job that exists AWS may report first that its model is gone
             if found is None and not taken:
                 logger.error("transform job refused", extra={"transform_job": name, "reason": str(error)})
                 return Creation.REFUSED
@@ -114,7 +116,7 @@ class Jobs:
         return Creation.STARTED
 
     def describe(self, name: str) -> TransformJob | None:
-        """The job as it is now; None when there is none of that name."""
+        """Return the job as it is now; None if no job has that name."""
         try:
             answer = self._client.describe_transform_job(TransformJobName=name)
         except ClientError as error:
@@ -131,7 +133,7 @@ class Jobs:
         )
 
     def stop(self, name: str) -> None:
-        """Ask a job to stop; one that has ended meanwhile is left as it is."""
+        """Ask a job to stop; do nothing if it has ended meanwhile."""
         try:
             self._client.stop_transform_job(TransformJobName=name)
         except ClientError as error:
@@ -139,7 +141,7 @@ class Jobs:
                 raise
 
     def reads(self, job: TransformJob, batch_id: str) -> bool:
-        """Whether a job is the one of this batch: it reads the batch's manifest."""
+        """Return whether a job reads this batch's manifest, and so is its job."""
         return job.manifest_uri == self._manifest_uri(batch_id)
 
     def _manifest_uri(self, batch_id: str) -> str:
@@ -171,7 +173,7 @@ class Jobs:
                 "S3OutputPath": f"s3://{self._work_bucket}/{layout.output_prefix(name)}",
                 "Accept": "application/json",
                 "AssembleWith": "None",
-                # Without it SageMaker encrypts with the account's own S3 key, whatever the bucket's default is.
+                # Without it SageMaker encrypts with the account's default S3 key, whatever the bucket's default is.
                 "KmsKeyId": shape.data_key_arn,
             },
             "TransformResources": resources,

@@ -1,6 +1,6 @@
-"""SageMaker Models: the request that makes one, and whether one of that name is what was asked for.
+"""SageMaker Models: the request that makes one, and whether an existing one is the one requested.
 
-A Model has a name that anybody with the permission may have taken before. What it runs is in its description alone.
+Any caller with the permission may have taken a Model's name before. Only its description says what it runs.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# What DescribeModel adds of its own to what was asked for.
+# What DescribeModel adds to what was requested.
 ADDED = frozenset({"ModelArn", "CreationTime", "DeploymentRecommendation", "ResponseMetadata"})
 NOTHING: tuple[Any, ...] = (None, "", {}, [], False)
-# What DescribeModel may answer of a container that was asked for without it.
+# What DescribeModel may answer about a container that was requested without it.
 DEFAULTS = {"Mode": "SingleModel", "ImageConfig": {"RepositoryAccessMode": "Platform"}}
 
 
@@ -26,17 +26,17 @@ def request(name: str, *, image: str, data_url: str, role_arn: str) -> dict[str,
 
 
 def differences(asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Return the names of the members in which a described Model is another than the one ``asked`` for, sorted.
+    """Return the sorted names of the members in which a described Model differs from the one ``asked`` for.
 
-    A member that nobody asked for differs too, whatever it is: environment, VPC, further containers, another mode. So
-    does one that this code does not know yet.
+    A member that was not asked for differs too: environment, VPC, further containers, another mode, and any member that
+    this code does not know.
     """
     wanted, had = _flat(asked), _flat(found)
     return sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name))
 
 
 def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a Model and of its one container, under one name each, without what says nothing."""
+    """Return the members of a Model and of its one container, under one name each, without empty and default values."""
     container = model.get("PrimaryContainer") or {}
     members = {name: value for name, value in model.items() if name not in ADDED | {"PrimaryContainer"}}
     usual = {**DEFAULTS, "ModelDataSource": _source(container.get("ModelDataUrl"))}
@@ -45,5 +45,5 @@ def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _source(data_url: Any) -> dict[str, Any]:
-    """The longer form of a ModelDataUrl."""
+    """Return the longer form of a ModelDataUrl."""
     return {"S3DataSource": {"S3Uri": data_url, "S3DataType": "S3Object", "CompressionType": "Gzip"}}

@@ -1,4 +1,4 @@
-"""Looks through a gzipped tar archive that anybody may have made, and refuses a hostile one before it does harm."""
+"""Checks a gzipped tar archive from an unknown source, and refuses a hostile one before it does harm."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 
 from functions.domain.errors import HostileArchive
 
-# A model is tens of megabytes; these leave room for other people's and none for a bomb. The container has the same.
+# A model has tens of megabytes: these leave room for larger ones and none for a bomb. The container has the same.
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
-# tarfile reads headers whole, however long they say they are; members are read in smaller pieces than this.
+# tarfile reads a whole header, however long it claims to be; members are read in smaller pieces than this.
 MAX_READ_BYTES = 4 * 1024**2
-MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer part of one
-# What tarfile, gzip and zlib raise, here and there, for bytes that no archiver writes.
+MAX_NAME_BYTES = 255  # of a whole name: no file system takes longer parts of one
+# What tarfile, gzip and zlib raise for bytes that no archiver writes.
 DAMAGED = (
     *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
     *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
@@ -28,16 +28,16 @@ DAMAGED = (
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """A gzipped tar archive to read; raises one of DAMAGED for another file."""
+    """Open a gzipped tar archive to read; raise one of DAMAGED for another file."""
     with gzip.GzipFile(path) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
         yield tar
 
 
 def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """Every member of an archive, once none is hostile; raises HostileArchive, or one of DAMAGED.
+    """Return every member of an archive if none is hostile; else raise HostileArchive, or one of DAMAGED.
 
-    Sizes add up as the archive is read, so a bomb is not inflated to its end. A name that is there twice would be one
-    file to who checks and another to who serves. What is read here can be unpacked too: the container says the same.
+    Sizes add up as the archive is read, so a bomb is not inflated to its end. Duplicate names are rejected: the checker
+    and the server could pick different files. An archive that passes can be unpacked; the container checks the same.
     """
     members: dict[str, tarfile.TarInfo] = {}
     folders: set[str] = set()
@@ -64,25 +64,25 @@ def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
 
 
 class _Frugal(io.RawIOBase):
-    """A stream of which nobody reads much at once."""
+    """A stream that bounds each read."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read, unless it is more than any header has and any reader of members takes."""
+        """Read ``size`` bytes; raise HostileArchive for more than a header or a reader of members needs."""
         if not 0 <= size <= MAX_READ_BYTES:
             raise HostileArchive("has a header that is no header")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to another place, as tarfile does."""
+        """Move to another offset, as tarfile does."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """Where it is."""
+        """Return the offset."""
         return self._stream.tell()
 
     def seekable(self) -> bool:
-        """It is, and members are read by it."""
+        """Return True: tarfile seeks to read members."""
         return True

@@ -1,4 +1,4 @@
-"""What a model artifact says of itself: the ``metadata.json`` inside a ``model.tar.gz``, read without unpacking."""
+"""Reads a model artifact's identity, the ``metadata.json`` inside a ``model.tar.gz``, without unpacking it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNK = 1024 * 1024  # bytes read at once
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A model artifact's own name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights."""
+    """A model artifact's name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights."""
 
     path: Path
     sha256: str
@@ -31,9 +31,9 @@ class Artifact:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read an artifact's identity; raise InvalidArtifact when it has not the layout that the container serves.
+    """Read an artifact's identity; raise InvalidArtifact if it lacks the layout that the container serves.
 
-    Nothing is unpacked and nothing run. A hostile archive is refused, and so are weights that could run code.
+    Unpacks and runs nothing. A hostile archive, and weights that could run code, are refused.
     """
     try:
         with archive.opened(path) as tar:
@@ -66,7 +66,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ...]]:
-    """Name, version and labels, as metadata.json has them."""
+    """Return name, version and labels of metadata.json."""
     try:
         labels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()
         return str(metadata["name"]), str(metadata["version"]), tuple(map(str, labels))

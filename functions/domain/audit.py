@@ -1,4 +1,4 @@
-"""The ``audit/1`` document: what the processing job found in the pixels and acquisition tags, read strictly."""
+"""Reads the ``audit/1`` document strictly: what the processing job found in pixels and acquisition tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMA = "audit/1"
 
 @dataclass(frozen=True, kw_only=True)
 class Occurrences:
-    """How often something was found, and the manifest's lines of some examples, a tuple each."""
+    """How often something was found, and examples, each a tuple of the manifest's lines."""
 
     count: int
     examples: Sequence[tuple[int, ...]]
@@ -21,7 +21,7 @@ class Occurrences:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictability:
-    """How well acquisition tags alone tell the classes apart, chance being what guessing gives."""
+    """How well acquisition tags alone predict the class; ``chance`` is the accuracy of guessing."""
 
     balanced_accuracy: float
     chance: float
@@ -30,9 +30,9 @@ class Predictability:
 
 @dataclass(frozen=True, kw_only=True)
 class Acquisition:
-    """``unit`` is what was drawn in the permutation test, ``tags`` the keywords, most telling first.
+    """``unit`` is the unit of the permutation test, ``tags`` are keywords, most predictive first.
 
-    ``found`` is None where there was too little to measure.
+    ``found`` is None if there was too little data to measure.
     """
 
     unit: str
@@ -52,7 +52,7 @@ class Audit:
 
 
 def parse(body: bytes, snapshot_digest: str) -> Audit:
-    """Read an audit; raise MalformedDocument for anything that is not exactly one of this snapshot."""
+    """Read an audit; raise MalformedDocument for anything but an audit of this snapshot."""
     fields = load(body, SCHEMA, snapshot_digest)
     return Audit(
         slices=fields.count("Slices"),

@@ -9,9 +9,9 @@ from functions.domain.verdict import PromotionProblem, Reason
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` the other before it.
+    """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` its predecessor.
 
-    ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for what was promoted before they were recorded.
+    ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for versions promoted before they were recorded.
     """
 
     model_name: str
@@ -26,9 +26,9 @@ class Champion:
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """A version became champion: when it last did (ISO 8601), by whom (an ARN), and the version before it.
+    """A version became champion: when it last did (ISO 8601), by whom (an ARN), and its predecessor.
 
-    ``previous`` is "" for none, ``promoted_by`` where it was not recorded yet.
+    ``previous`` is "" for the first champion, ``promoted_by`` where it was not recorded.
     """
 
     model_package: str
@@ -39,9 +39,9 @@ class Promotion:
 
 @dataclass(frozen=True, kw_only=True)
 class Withdrawal:
-    """A version's results count no more: since when (ISO 8601), why, and by whom (an ARN).
+    """A version's results are void: since when (ISO 8601), why, and by whom (an ARN).
 
-    ``rescored_at`` and ``rescored_by`` say when and by whom its uploads were last sent to be read again, "" for never.
+    ``rescored_at`` and ``rescored_by`` are when and by whom its uploads were last sent to be read again, "" for never.
     """
 
     model_package: str

@@ -1,4 +1,4 @@
-"""Finds the file that each entry of a manifest labels, and the files that are labelled twice."""
+"""Finds the file that each entry of a manifest labels, and files that are labelled twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Cohort:
             self._by_name[path.name].append((path, version))
 
     def find(self, entries: Iterable[LabelledSlice]) -> tuple[list[LabelledSlice], list[Reason]]:
-        """The object of each entry, and a reason for each entry that has none or several, or shares one."""
+        """Return the entries with their objects, and a reason for each entry with no, several or a shared object."""
         found: list[LabelledSlice] = []
         reasons: list[Reason] = []
         for entry in entries:
@@ -48,7 +48,7 @@ class Cohort:
         return found, reasons + [_duplicate(group, "label the same file") for group in shared]
 
     def _candidates(self, entry: LabelledSlice) -> list[ObjectVersion]:
-        """The objects that an entry may mean: by path if it gives one, else by name, and by its ids if need be."""
+        """Return the objects that an entry may mean: by path if it gives one, else by name, and its ids if needed."""
         wanted = PurePosixPath(entry.filename.replace("\\", "/").lstrip("/"))
         named = self._by_name.get(wanted.name, [])
         if len(wanted.parts) > 1:
@@ -62,10 +62,10 @@ class Cohort:
 
 
 def duplicates(contents: Sequence[LabelledSlice]) -> list[Reason]:
-    """A reason for each set of entries that are the same slice: the same bytes, or the same SOPInstanceUID.
+    """Return a reason for each set of entries that are the same slice: the same bytes, or the same SOPInstanceUID.
 
-    The same bytes in different splits that the manifest itself gives are left to the audit, whose finding a person may
-    accept. The same file twice is ``Cohort.find``'s finding.
+    The same bytes in different splits of the manifest are left to the audit: a person may accept that risk. The same
+    file twice is reported by ``Cohort.find``.
     """
     same_bytes = _groups(contents, lambda one: (one.content_sha256, one.split))
     reasons = [_duplicate(group, "are the same bytes") for group in same_bytes if _files(group) > 1]
@@ -79,7 +79,7 @@ def duplicates(contents: Sequence[LabelledSlice]) -> list[Reason]:
 
 
 def _groups(ones: Iterable[LabelledSlice], key: Callable[[LabelledSlice], object]) -> list[list[LabelledSlice]]:
-    """Those that are more than one under the same key."""
+    """Return the groups of at least two slices with the same key."""
     groups: dict[object, list[LabelledSlice]] = defaultdict(list)
     for one in ones:
         groups[key(one)].append(one)

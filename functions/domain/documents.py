@@ -1,4 +1,4 @@
-"""Strict reading of the JSON documents that a training run's jobs write: every value of its kind and in its range."""
+"""Reads the JSON documents of a training run's jobs strictly: every value has its kind and its range."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functions.domain.errors import MalformedDocument
 
 
 def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
-    """The fields of a document; raise MalformedDocument for another schema, or one about another snapshot."""
+    """Return the fields of a document; raise MalformedDocument for another schema or another snapshot."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -25,7 +25,7 @@ def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
 
 
 class Fields:
-    """One JSON object, whose fields are asked for by name and kind; ``where`` it stands, for messages."""
+    """One JSON object, with fields that are read by name and kind. ``where`` names the object in messages."""
 
     def __init__(self, document: Any, where: str) -> None:
         if not isinstance(document, Mapping):
@@ -34,28 +34,28 @@ class Fields:
         self._where = where
 
     def text(self, name: str) -> str:
-        """A text."""
+        """Return a text."""
         value = self._get(name)
         if not isinstance(value, str):
             raise self.wrong(name, "not a text")
         return value
 
     def count(self, name: str) -> int:
-        """A whole number from 0."""
+        """Return a whole number from 0."""
         value = self._get(name)
         if type(value) is not int or value < 0:
             raise self.wrong(name, "not a whole number from 0")
         return value
 
     def fraction(self, name: str, low: float = 0.0) -> float:
-        """A number from ``low`` to 1."""
+        """Return a number from ``low`` to 1."""
         value = self.fraction_or_none(name, low)
         if value is None:
             raise self.wrong(name, "not a number")
         return value
 
     def fraction_or_none(self, name: str, low: float = 0.0) -> float | None:
-        """A number from ``low`` to 1, or None where the document says null: undefined."""
+        """Return a number from ``low`` to 1, or None if the document has null: undefined."""
         value = self._get(name)
         if value is None:
             return None
@@ -66,33 +66,33 @@ class Fields:
         return float(value)
 
     def fields(self, name: str) -> Fields:
-        """An object."""
+        """Return an object."""
         return Fields(self._get(name), f"{self._where} {name}")
 
     def fields_or_none(self, name: str) -> Fields | None:
-        """An object, or None where the document says null."""
+        """Return an object, or None if the document has null."""
         return None if self._get(name) is None else self.fields(name)
 
     def list_of_fields(self, name: str) -> list[Fields]:
-        """A list of objects."""
+        """Return a list of objects."""
         return [Fields(one, f"{self._where} {name}") for one in self._list(name)]
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of texts."""
+        """Return a list of texts."""
         values = self._list(name)
         if not all(isinstance(value, str) for value in values):
             raise self.wrong(name, "not a list of texts")
         return tuple(values)
 
     def counts(self, name: str) -> tuple[int, ...]:
-        """A list of whole numbers from 0."""
+        """Return a list of whole numbers from 0."""
         values = self._list(name)
         if not all(type(value) is int and value >= 0 for value in values):
             raise self.wrong(name, "not a list of whole numbers")
         return tuple(values)
 
     def wrong(self, name: str, what: str) -> MalformedDocument:
-        """The error for a field: where it stands, its value, and what it should be."""
+        """Return the error for a field: its object, its value, and what it should be."""
         return MalformedDocument(f"{self._where}: {name} is {self._document.get(name)!r:.80}, {what}.")
 
     def _get(self, name: str) -> Any:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class RefusalCode(enum.StrEnum):
-    """Why an upload is not taken. Retrying makes no refused object good."""
+    """Why an upload is refused. No retry changes that."""
 
     NOT_DICOM = "NotDicom"
     EMPTY = "Empty"
@@ -59,7 +59,7 @@ class RefusalCode(enum.StrEnum):
 
 
 class FailureCode(enum.StrEnum):
-    """Why an accepted upload has no result; the container's own error codes stand beside these."""
+    """Why an accepted upload has no result; the container's error codes are others."""
 
     JOB_FAILED = "JobFailed"
     NO_OUTPUT = "NoOutput"
@@ -69,13 +69,13 @@ class FailureCode(enum.StrEnum):
 
 
 class WetreadError(Exception):
-    """Base of all that the functions raise themselves."""
+    """Base of the errors that the functions raise."""
 
 
 class Refusal(WetreadError):
-    """An upload that is not taken: ``code`` for programs, ``reason`` (a sentence, without PHI) for people.
+    """An upload is refused: ``code`` is for programs, ``reason`` (a sentence, without PHI) for people.
 
-    ``header`` is what had been read of the object's header; None when that was nothing.
+    ``header`` is the part of the object's header that was read; None if nothing was.
     """
 
     header: Header | None = None
@@ -87,7 +87,7 @@ class Refusal(WetreadError):
 
 
 class HeaderIncomplete(WetreadError):
-    """The bytes given end before the pixel data begins, and the object has more; ``header`` as in a Refusal."""
+    """The bytes end before the pixel data begins, and the object has more; ``header`` as in a Refusal."""
 
     header: Header | None = None
 
@@ -97,7 +97,7 @@ class MalformedEvent(WetreadError):
 
 
 class MalformedPrediction(WetreadError):
-    """An output is not a prediction/1 document, or is one of other bytes than the row's."""
+    """An output is not a prediction/1 document, or answers for other bytes than the row's."""
 
     def __init__(self, code: FailureCode, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -106,11 +106,11 @@ class MalformedPrediction(WetreadError):
 
 
 class MalformedDocument(WetreadError):
-    """A document of a batch or a run is too long, not what its schema says, or another run's; the message says so."""
+    """A document of a batch or a run is too long, breaks its schema, or is another run's; the message says which."""
 
 
 class MalformedManifest(WetreadError):
-    """Labels cannot be read as a whole; the message is a sentence that says where and what to do."""
+    """Labels cannot be read as a whole; the message says where, and what to do."""
 
 
 class InvalidRequest(WetreadError):
@@ -150,7 +150,7 @@ class ArtifactChanged(WetreadError):
 
 
 class Overtaken(WetreadError):
-    """The champion changed between two reads. The message comes again and finds the new state."""
+    """The champion changed between two reads. SQS delivers the message again, and the next try finds the new state."""
 
 
 class HandlerFailed(WetreadError):

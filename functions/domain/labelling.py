@@ -1,7 +1,7 @@
-"""Reads a labelled manifest: JSON in the public sample's form, or CSV; each problem with the line it is found at.
+"""Reads a labelled manifest: JSON in the public sample's form, or CSV; each problem with its line.
 
-A problem repeats nothing of the file: with columns in the wrong order a patient's name stands where a class should, and
-what is told of a run stands in histories, documents and mails.
+A problem repeats nothing of the file. With columns in the wrong order a patient's name may be where a class should be,
+and problems are copied to histories, documents and mails.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ CONTENT_TYPE = "classification"
 REQUIRED_COLUMNS = ("filename", "label")
 OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
 LONGEST_TEXT = 1024  # characters of any value: what an S3 key may have
-MOST_ENTRIES = 50_000  # what one Lambda invocation can pin, with room
+MOST_ENTRIES = 50_000  # one Lambda invocation can pin more
 
 
 class _MalformedEntry(Exception):
-    """One entry cannot be read; the message goes on after "line 7: "."""
+    """One entry cannot be read; the message follows "Line 7: "."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Labelling:
 
 
 def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
-    """Read a manifest whose labels must be among ``labels``; raise MalformedManifest for one that is none at all."""
+    """Read a manifest, with labels among ``labels``; raise MalformedManifest if it cannot be read as a whole."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -65,7 +65,7 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
 
 
 def missing_classes(entries: Iterable[LabelledSlice], labels: Sequence[str]) -> list[Reason]:
-    """A reason for each class that no entry has: a model cannot learn it."""
+    """Return a reason for each class that no entry has: a model cannot learn it."""
     present = {entry.label for entry in entries}
     return [
         Reason(
@@ -89,7 +89,7 @@ def _json_records(text: str) -> Iterable[tuple[int, Any]]:
 
 
 def _flat(record: Any) -> Any:
-    """The sample's nested form as one level; left as it is where it is not of that form."""
+    """Return the sample's nested form as one level, and any other record unchanged."""
     if not isinstance(record, Mapping) or not isinstance(record.get("content"), Mapping):
         return record
     content = record["content"]
@@ -99,7 +99,7 @@ def _flat(record: Any) -> Any:
 
 
 def _csv_records(text: str) -> Iterable[tuple[int, Any]]:
-    """Line and record of each datum: the line that the record starts at, since quoted values may span several."""
+    """Yield each record with the line at which it starts: quoted values may span several lines."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -138,7 +138,7 @@ def _entry(line: int, record: Any) -> LabelledSlice:
         raise _MalformedEntry(f"it has no content of the type {CONTENT_TYPE!r} with a label")
     split = _text(record, "split", optional=True)
     if split and split not in set(Split):
-        raise _MalformedEntry(f"its split is none of {', '.join(Split)}")
+        raise _MalformedEntry(f"its split is not one of {', '.join(Split)}")
     return LabelledSlice(
         line=line,
         filename=_text(record, "filename"),
@@ -159,7 +159,7 @@ def _text(record: Mapping[str, Any], name: str, *, optional: bool = False) -> st
 
 
 def _half_split(entries: Sequence[LabelledSlice]) -> list[Reason]:
-    """A reason when some entries name their split and others do not."""
+    """Return a reason if some entries name their split and others do not."""
     without = [entry.line for entry in entries if entry.split is None]
     if not without or len(without) == len(entries):
         return []
@@ -168,9 +168,9 @@ def _half_split(entries: Sequence[LabelledSlice]) -> list[Reason]:
 
 
 def _unknown(label: str, labels: Sequence[str]) -> str:
-    """What is wrong with a label; it is repeated only where it is a class in another case, and so nobody's name."""
+    """Return the problem of a label. Quoted only if it matches a class except for case, so it cannot be a name."""
     nearly = label.casefold() in {one.casefold() for one in labels}
-    return f"{f'the label {label!r}' if nearly else 'its label'} is none of {', '.join(labels)}"
+    return f"{f'the label {label!r}' if nearly else 'its label'} is not one of {', '.join(labels)}"
 
 
 def _reason(code: LabelProblem, line: int, what: str) -> Reason:

@@ -1,4 +1,4 @@
-"""The data gate's rules: what would let a model look better than it is, found in the snapshot and in its audit."""
+"""The data gate's rules: they find in snapshot and audit what makes a model look better than it is."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ WHOLE_PATIENTS = "label slices of at least three patients of each class, so that
 
 @dataclass(frozen=True, kw_only=True)
 class AcquisitionLimits:
-    """When tags of scanner and protocol are taken to give the class away: significant, and by so much over chance."""
+    """When acquisition tags count as predicting the class: significantly, and by at least this gain over chance."""
 
     max_p_value: float
     min_gain: float
 
 
 def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> list[Reason]:
-    """Everything that is wrong with a run's data, nothing of it accepted yet."""
+    """Return every reason against a run's data, none of them accepted yet."""
     if audit.slices != len(snapshot.slices):
         counts = f"{audit.slices} slices, the snapshot {len(snapshot.slices)}"
         return [Reason(code=DataProblem.MALFORMED_AUDIT, message=f"The audit is of {counts}; start the run again.")]
@@ -42,14 +42,14 @@ def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> lis
 
 
 def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[LabelledSlice], str]) -> list[Reason]:
-    """One reason for all the patients (studies, series) that have slices in more than one part."""
+    """Return one reason for all patients (studies, series) with slices in more than one part."""
     members: dict[str, list[LabelledSlice]] = defaultdict(list)
     for one in snapshot.slices:
         members[identity(one)].append(one)
     spread = [group for group in members.values() if len({one.split for one in group}) > 1]
     if not spread:
         return []
-    # Of each, the first slice of each part: two lines that a person can lay side by side.
+    # The first slice in each part, so that a person can compare two lines.
     lines = [min(one.line for one in group if one.split == part) for group in spread for part in _parts(group)]
     plural = {"study": "studies", "series": "series"}.get(what, f"{what}s")
     count = f"1 {what} has" if len(spread) == 1 else f"{len(spread)} {plural} have"
@@ -63,7 +63,7 @@ def _parts(group: Iterable[LabelledSlice]) -> list[Split]:
 
 
 def _too_few(snapshot: Snapshot) -> list[Reason]:
-    """A reason for each class and part with fewer than two patients."""
+    """Return a reason for each class and part with fewer than two patients."""
     patients: dict[tuple[str, Split | None], set[str]] = defaultdict(set)
     for one in snapshot.slices:
         patients[one.label, one.split].add(one.patient)
@@ -100,7 +100,9 @@ def _pixels(finding: Occurrences, code: Risk, what: str) -> list[Reason]:
 def _predictable(acquisition: Acquisition, limits: AcquisitionLimits) -> list[Reason]:
     found, code = acquisition.found, Risk.CLASS_PREDICTABLE_FROM_ACQUISITION
     if found is None:
-        message = "There is too little data to see whether acquisition tags alone tell the class; label more patients."
+        message = (
+            "There is too little data to see whether acquisition tags alone predict the class; label more patients."
+        )
         return [Reason(code=code, message=message)]
     if found.p_value > limits.max_p_value or found.balanced_accuracy - found.chance < limits.min_gain:
         return []
@@ -109,7 +111,7 @@ def _predictable(acquisition: Acquisition, limits: AcquisitionLimits) -> list[Re
         f"{acquisition.unit.lower()}; most by {', '.join(acquisition.tags[:TAGS_SHOWN])})"
     )
     message = (
-        f"Acquisition tags alone tell the class with a balanced accuracy of {figures}: a model could learn the "
+        f"Acquisition tags alone predict the class with a balanced accuracy of {figures}: a model could learn the "
         "scanner. Add slices of every class from each scanner and protocol."
     )
     return [Reason(code=code, message=message)]

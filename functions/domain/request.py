@@ -1,4 +1,4 @@
-"""The execution input of the training workflow, read strictly: what is wrong is named, nothing is ignored."""
+"""Reads the execution input of the training workflow strictly: every wrong field is named, none is ignored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_NAME, LONGEST_VALUE = 256, 2500  # characters, SageMaker's own limits
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """A run that was asked for; ``manifest_key`` in the training bucket."""
+    """A requested run; ``manifest_key`` is in the training bucket."""
 
     manifest_key: str
     accepted_risks: tuple[Risk, ...]
@@ -46,18 +46,18 @@ def parse(document: Any, training_bucket: str) -> TrainingRequest:
 
 
 def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:
-    form = f"s3://{training_bucket}/{layout.COHORTS}<folder>/manifest.json (or labels.csv)"
+    expected = f"s3://{training_bucket}/{layout.COHORTS}<folder>/manifest.json (or labels.csv)"
     try:
         bucket, key = layout.parse_uri(value if isinstance(value, str) else "")
     except ValueError:
-        problems.append(f"LabelsUri is {value!r:.300}, not {form}.")
+        problems.append(f"LabelsUri is {value!r:.300}, not {expected}.")
         return ""
     if bucket != training_bucket:
-        problems.append(f"LabelsUri names the bucket {bucket}; labels are read from {form}.")
+        problems.append(f"LabelsUri names the bucket {bucket}; labels are read from {expected}.")
     elif not key.startswith(layout.COHORTS) or "/" not in key.removeprefix(layout.COHORTS):
-        problems.append(f"LabelsUri names no folder below {layout.COHORTS}; it is of the form {form}.")
+        problems.append(f"LabelsUri names no folder below {layout.COHORTS}; it is of the form {expected}.")
     elif not key.lower().endswith(MANIFEST_ENDINGS):
-        problems.append(f"LabelsUri ends neither in .json nor in .csv; it is of the form {form}.")
+        problems.append(f"LabelsUri ends neither in .json nor in .csv; it is of the form {expected}.")
     return key
 
 
@@ -97,6 +97,6 @@ def _hyperparameters(value: Any, problems: list[str]) -> dict[str, str]:
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """Return the kind of a JSON value, in words."""
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")

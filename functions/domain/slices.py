@@ -23,7 +23,7 @@ class LabelledSlice:
     - The cohort's folder gives ``key``, ``version_id`` and ``size`` (bytes) of the object that the line means.
     - The object gives the UIDs of its header, ``name`` (of its pinned copy) and ``content_sha256`` (hex).
       ``patient_id`` and its issuer are only ever hashed, never stored or logged.
-    - ``patient`` is the keyed hash of the PatientID, or of the StudyInstanceUID where there is none.
+    - ``patient`` is the keyed hash of the PatientID, or of the StudyInstanceUID if that is empty.
     """
 
     line: int

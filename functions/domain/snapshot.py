@@ -13,12 +13,12 @@ from functions.domain.errors import MalformedDocument
 from functions.domain.slices import LabelledSlice, Split
 
 SCHEMA = "snapshot/1"
-ERASED = "Erased"  # what says that entries were erased since: how many, and when last
-UNDIGESTED = ("Digest", "CreatedAt")  # a snapshot is what it pins, not when it was taken
+ERASED = "Erased"  # says how many entries were erased since, and when last
+UNDIGESTED = ("Digest", "CreatedAt")  # the digest is of what a snapshot pins, not of when it was taken
 
 
 class SplitBy(enum.StrEnum):
-    """How slices were divided: whole patients, single slices (too few patients), or as the manifest says."""
+    """How slices were divided: by whole patients, by single slices (too few patients), or by the manifest."""
 
     PATIENT = "Patient"
     SLICE = "Slice"
@@ -27,7 +27,7 @@ class SplitBy(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The manifest that was frozen: its place, version and the SHA-256 (hex) of its bytes."""
+    """The frozen manifest: its URI, version and the SHA-256 (hex) of its bytes."""
 
     uri: str
     version_id: str
@@ -36,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What a run is about, as the gates need it."""
+    """A run's data, as the gates need them."""
 
     digest: str
     labels: tuple[str, ...]
@@ -53,7 +53,7 @@ def document_of(
     source: Source,
     created_at: str,
 ) -> dict[str, Any]:
-    """The snapshot/1 document with its digest."""
+    """Return the snapshot/1 document with its digest."""
     document = {
         "Schema": SCHEMA,
         "Labels": list(labels),
@@ -66,13 +66,13 @@ def document_of(
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of the canonical JSON of all that the document pins."""
+    """Return the SHA-256 (hex) of the canonical JSON of everything that the document pins."""
     pinned = {name: value for name, value in document.items() if name not in UNDIGESTED}
     return hashlib.sha256(json.dumps(pinned, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def parse(document: Any, expected_digest: str) -> Snapshot:
-    """Read a snapshot back; raise MalformedDocument when it is not the one whose digest the run was given."""
+    """Read a snapshot back; raise MalformedDocument if its digest is not the run's."""
     try:
         if document["Schema"] != SCHEMA:
             raise MalformedDocument(f"The snapshot's Schema is {document['Schema']!r:.80}, not {SCHEMA}.")

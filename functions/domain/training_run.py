@@ -1,4 +1,4 @@
-"""What the training workflow carries of a run from state to state: its ``$snapshot``."""
+"""The record of a run that the training workflow passes from state to state: its ``$snapshot``."""
 
 from __future__ import annotations
 

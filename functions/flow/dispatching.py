@@ -28,7 +28,7 @@ WRITERS = 16  # rows written at once
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatching:
-    """Starts transform jobs. Safe when it runs twice at once, or stops anywhere: the sweep goes on from there."""
+    """Starts transform jobs. Safe when it runs twice at once, or dies anywhere: the sweep continues from there."""
 
     index: Index
     batches: Batches
@@ -45,9 +45,9 @@ class Dispatching:
     def run(self) -> list[str]:
         """Start as many jobs as the policy allows now; return the names of those that were started.
 
-        Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room), and when the day's
-        jobs are used up: asking again at once would find the same. Raises ArtifactChanged, and starts nothing, while
-        the champion's artifact is not what was promoted: an error of the function raises its alarm, and uploads wait.
+        Stops at a batch without a job (its candidates were stale, or SageMaker has no room), and when the day's jobs
+        are used up: another try at once would end the same. Raises ArtifactChanged, and starts nothing, while the
+        champion's artifact is not the promoted one: the function's error raises its alarm, and uploads wait.
         """
         started: list[str] = []
         while (batch := self._open_next()) is not None and self.resume(batch):
@@ -55,7 +55,7 @@ class Dispatching:
         return started
 
     def _open_next(self) -> Batch | None:
-        """Open the next batch, if the policy wants one: its candidates are written first, then slot and batch."""
+        """Open the next batch if the policy wants one: write its candidates first, then slot and batch."""
         champion = self.champions.get()
         if champion is None:
             return None
@@ -81,14 +81,14 @@ class Dispatching:
         return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None
 
     def used_up(self) -> bool:
-        """Whether as many jobs were started today (in UTC) as may be: then uploads wait for the next day."""
+        """Return whether today's jobs (in UTC) are used up: then uploads wait for the next day."""
         jobs = self.batches.jobs_on(day_of(timestamp(self.clock())))
         if jobs >= self.max_jobs_per_day:
             logger.warning("the day's jobs are used up", extra={"jobs": jobs, "max": self.max_jobs_per_day})
         return jobs >= self.max_jobs_per_day
 
     def _limits(self, champion: Champion, health: Health) -> Limits:
-        """The stage's limits, with smaller batches while the champion's jobs take too long."""
+        """Return the stage's limits, with smaller batches while the champion's jobs take too long."""
         slow = health.slow_package == champion.model_package
         most = min(self.limits.max_batch, health.most_uploads) if slow else self.limits.max_batch
         return replace(self.limits, max_batch=most)
@@ -97,7 +97,7 @@ class Dispatching:
         self, pending: list[Row], chosen: list[Row], live_jobs: int, champion: Champion, health: Health
     ) -> Backlog:
         now = self.clock()
-        judged = health.last_at > champion.promoted_at  # what jobs of an earlier champion came to says nothing
+        judged = health.last_at > champion.promoted_at  # jobs of an earlier champion say nothing about this one
         return Backlog(
             pending=len(pending),
             full=sum(row.retry_group == chosen[0].retry_group for row in pending) > len(chosen),
@@ -121,7 +121,10 @@ class Dispatching:
         )
 
     def resume(self, batch: Batch) -> bool:
-        """Carry a Claiming or Ready batch on to Submitted, from wherever it was left; whether its job exists now."""
+        """Advance a Claiming or Ready batch to Submitted, from any step; return whether its job exists now.
+
+        ``candidates.json`` is read again in each step, since any step may be the first of a resumed batch.
+        """
         if batch.status == BatchStatus.CLAIMING:
             self._claim(batch)
         return self._submit(batch)
@@ -130,7 +133,7 @@ class Dispatching:
         chosen = self.work.read(layout.candidates_key(batch.batch_id))
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
         self.batches.claim(batch.batch_id, name, chosen, timestamp(self.clock()))
-        # From here on nobody claims for this batch any more, so what it owns is fixed, whoever reads it.
+        # From here on no function claims for this batch, so its set of rows is fixed for every reader.
         self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, timestamp(self.clock()))
 
     def _submit(self, batch: Batch) -> bool:
@@ -158,14 +161,14 @@ class Dispatching:
         return True
 
     def _let_go(self, batch: Batch, name: str) -> bool:
-        """Finish a batch without rows, if it never had a job: who collects a job has more to do after its rows."""
+        """Finish a batch without rows if it never had a job: a job's collector has work left after the rows."""
         if self.jobs.describe(name):
             return self._submitted(batch)
         self.batches.finish(batch, answered=None, now=timestamp(self.clock()))
         return False
 
     def _requeue(self, batch: Batch, owned: list[Row]) -> None:
-        """Give up a batch whose job SageMaker refuses for good: its rows wait for a batch that it takes."""
+        """Finish a batch with a job that SageMaker refuses for good: its rows wait for another batch."""
 
         def requeue(row: Row) -> None:
             same = Retry(attempt=row.attempt, retry_group=row.retry_group)

@@ -1,4 +1,4 @@
-"""The two gates of a run: reads what a job wrote, decides by pure rules, and writes the verdict with every reason."""
+"""The two gates of a run: they read a job's document, decide by pure rules, and write the verdict with every reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from functions.domain.verdict import DataProblem, ModelProblem, Reason, Verdict,
 
 
 class Subject(enum.StrEnum):
-    """What a gate judges a run by."""
+    """The document by which a gate judges a run."""
 
     AUDIT = "Audit"
     EVALUATION = "Evaluation"
@@ -42,8 +42,8 @@ class Gating:
         else:
             judged = self._data(snapshot, run) if subject == Subject.AUDIT else self._model(snapshot, run)
             verdict = Verdict(tuple(judged)).accepting(run.accepted_risks)
-        place = layout.data_gate_key if subject == Subject.AUDIT else layout.model_gate_key
-        self.documents.write(place(run.run_id), verdict.to_json())
+        key = layout.data_gate_key(run.run_id) if subject == Subject.AUDIT else layout.model_gate_key(run.run_id)
+        self.documents.write(key, verdict.to_json())
         return verdict
 
     def _snapshot(self, run: TrainingRun) -> Snapshot:
@@ -53,7 +53,7 @@ class Gating:
         try:
             document = json.loads(body)
         except ValueError as error:
-            raise MalformedDocument("The run's snapshot is no JSON; start the run again.") from error
+            raise MalformedDocument("The run's snapshot is not JSON; start the run again.") from error
         return snapshots.parse(document, run.snapshot_digest)
 
     def _data(self, snapshot: Snapshot, run: TrainingRun) -> list[Reason]:
@@ -82,5 +82,5 @@ class Gating:
 
 
 def answer(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as the state machine carries it."""
+    """Return the verdict as the state machine carries it."""
     return {"Passed": verdict.passed, "Reasons": trimmed(verdict.reasons)}

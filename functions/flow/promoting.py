@@ -1,4 +1,4 @@
-"""From a candidate that passed the gates to a registered version, and to the champion if nothing came between."""
+"""From a candidate that passed the gates to a registered version, and to the champion if it is still comparable."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from functions.domain.verdict import Reason, trimmed
 
 
 class Approval(enum.StrEnum):
-    """Who lets a candidate that passed the gates become champion: the workflow at once, or a person."""
+    """Who promotes a candidate that passed the gates: the workflow at once, or a person."""
 
     AUTO = "auto"
     MANUAL = "manual"
 
 
 class RunOutcome(enum.StrEnum):
-    """How a run ends whose candidate passed both gates."""
+    """How a run ends after its candidate passed both gates."""
 
     PROMOTED = "Promoted"
     AWAITING_APPROVAL = "AwaitingApproval"
@@ -38,14 +38,14 @@ class RunOutcome(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Promoted:
-    """What came of promoting: the version that was registered, and why it was rejected if it was."""
+    """The result of promoting: the registered version, and the reasons if it was rejected."""
 
     outcome: RunOutcome
     version: ModelVersion
     reasons: tuple[Reason, ...] = ()
 
     def answer(self) -> dict[str, Any]:
-        """As the state machine carries it."""
+        """Return $promotion, as the state machine carries it."""
         return {
             "Outcome": self.outcome,
             "ModelPackage": self.version.model_package,
@@ -56,7 +56,7 @@ class Promoted:
 
 @dataclass(frozen=True, kw_only=True)
 class Promoting:
-    """Registers and promotes. Every step may be repeated: the same run ends in the same version."""
+    """Registers and promotes. Every step is safe to repeat: the same run ends in the same version."""
 
     registry: Registry
     training: Documents
@@ -65,9 +65,8 @@ class Promoting:
     def promote(self, run: TrainingRun, training_job_name: str, artifact_uri: str, artifact_sha256: str) -> Promoted:
         """Register the run's artifact with its evidence, then promote it or leave it to a person.
 
-        ``artifact_sha256`` is the digest (hex) of what was written and measured.
-        Raises InvalidArtifact for other bytes, and InvalidArtifact or MalformedDocument when artifact and evaluation
-        are not those of one candidate.
+        ``artifact_sha256`` is the digest (hex) of the artifact that was written and evaluated. Raises InvalidArtifact
+        for other bytes, and InvalidArtifact or MalformedDocument if artifact and evaluation are of two candidates.
         """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tar.gz"
@@ -86,11 +85,11 @@ class Promoting:
     def _promote(self, version: ModelVersion) -> Promoted:
         """Make the version champion if the one that it was evaluated against still is.
 
-        The champion is looked at before the history: who is promoted between the two looks is found by the second.
+        Reads the champion first, then the history, so that a promotion in between is still seen.
         """
         current = self.registry.champion()
         if self.registry.champions.promotion(version.model_package):
-            # An earlier try of this step moved the pointer, and may have died before it said so.
+            # An earlier try of this step moved the pointer, and may have died before the approval and the tick.
             if is_champion(current, version.model_package):
                 self.registry.after_promotion(version)
             return Promoted(outcome=RunOutcome.PROMOTED, version=version)
@@ -126,7 +125,7 @@ class Promoting:
 
 
 def _check_same(artifact: Artifact, measured: Evaluation) -> None:
-    """What is promoted must be what was evaluated."""
+    """Raise InvalidArtifact unless the promoted model is the evaluated one."""
     packed = artifact.weights_sha256, sorted(artifact.labels)
     evaluated = measured.candidate.weights_sha256, sorted(measured.labels)
     if packed != evaluated:

@@ -36,7 +36,7 @@ WORKERS = 32  # objects read and copied at once; S3 waits far longer than it wor
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshotting:
-    """Takes snapshots. A cohort is admitted by the rules of ingest, so that what is trained on is what is served."""
+    """Takes snapshots. Ingest's rules admit a cohort, so that training and serving see the same kinds of slices."""
 
     cohorts: Cohorts
     documents: Documents
@@ -50,8 +50,8 @@ class Snapshotting:
     def take(self, execution: str, document: Any) -> TrainingRun:
         """Take the snapshot that an execution's input asks for; return the run, which is the workflow's $snapshot.
 
-        An execution has one snapshot: taking it again answers with the one that is there. What is wrong with the input
-        or the labels is an answer too (Taken is false); an error of AWS propagates.
+        An execution has one snapshot: taking it again returns the existing one. Problems of the input or the labels are
+        an answer too (Taken is false); an error of AWS propagates.
         """
         run = layout.run_id(execution)
         try:
@@ -64,7 +64,7 @@ class Snapshotting:
         return self._answer(run, asked, taken)
 
     def _freeze(self, run: str, asked: TrainingRequest) -> Any:
-        """Pin the slices, then write the jobs' manifest, and last the snapshot, which thereby vouches for both."""
+        """Pin the slices, write the jobs' manifest, and last the snapshot: when it exists, so do the others."""
         try:
             manifest = self.cohorts.manifest(asked.manifest_key)
         except Refusal as refusal:
@@ -88,7 +88,7 @@ class Snapshotting:
         )
         self._write_manifest(run, document)
         if not self.documents.write_once(layout.snapshot_key(run), document):
-            document = self.documents.read(layout.snapshot_key(run))  # another invocation of this run was quicker
+            document = self.documents.read(layout.snapshot_key(run))  # another invocation of this run was faster
             self._write_manifest(run, document)
         return document
 
@@ -98,7 +98,7 @@ class Snapshotting:
         self.documents.write(layout.slices_manifest_key(run), [{"prefix": prefix}, *names])
 
     def _slices(self, manifest_key: str, manifest: ManifestVersion) -> list[LabelledSlice]:
-        """Every labelled slice, read and pinned; raises SnapshotRefused with all that is wrong with any of them."""
+        """Return every labelled slice, read and pinned; raise SnapshotRefused with every reason against any of them."""
         try:
             labelled = labelling.parse(manifest.body, is_csv=manifest_key.lower().endswith(".csv"), labels=self.labels)
         except MalformedManifest as error:
@@ -117,7 +117,7 @@ class Snapshotting:
         return self._with_patients(slices)
 
     def _read(self, one: LabelledSlice) -> LabelledSlice | Reason:
-        """Read the header as ingest does and pin the bytes; or say why the slice is not admitted."""
+        """Read the header as ingest does and pin the bytes; or return why the slice is not admitted."""
         try:
             instances.check_size(one.size, self.served)
             header = header_of(lambda length: self.cohorts.head(one.key, one.version_id, length), one.size)
@@ -144,7 +144,7 @@ class Snapshotting:
         )
 
     def _with_patients(self, slices: list[LabelledSlice]) -> list[LabelledSlice]:
-        """Return the slices with their patients' keyed hashes, asked for once per patient."""
+        """Return the slices with their patients' keyed hashes, one request for each patient."""
         ids = _patients(slices)
         distinct = sorted(set(ids))
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -168,10 +168,10 @@ class Snapshotting:
 
 
 def _patients(slices: list[LabelledSlice]) -> list[tuple[str, str]]:
-    """PatientID and issuer of each slice, as a split must tell patients apart.
+    """Return PatientID and issuer of each slice, by which the split distinguishes patients.
 
-    Where some slice names a PatientID without its issuer, it may be the patient of any issuer: all slices with that
-    PatientID then count as one patient's, so that none is on two sides of a split.
+    A PatientID without its issuer may belong to any issuer. Then all slices with that PatientID count as one patient's,
+    so that no patient is on two sides of a split.
     """
     said = [(one.patient_id, one.issuer_of_patient_id) for one in slices]
     without = {patient_id for patient_id, issuer in said if not issuer}

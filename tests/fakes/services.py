@@ -76,7 +76,7 @@ class FakeSageMaker:
         return {}
 
     def live(self) -> dict[str, list[str]]:
-        """The members of every job that has not ended."""
+        """Return the members of every job that has not ended."""
         return {
             name: job["members"]
             for name, job in self.jobs.items()

@@ -55,7 +55,7 @@ class Wire:
 
 
 def _form(value: Any) -> Any:
-    """All that validation looks at: names, types, and whether something is there. A storm repeats few forms often."""
+    """Return all that validation checks: names, types and presence. A simulation repeats few requests often."""
     if isinstance(value, dict):
         return tuple((name, _form(one)) for name, one in value.items())
     if isinstance(value, list | tuple):

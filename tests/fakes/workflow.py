@@ -116,15 +116,15 @@ class Workflow:
         return self.put_manifest(json.loads((slices[0].parent / "manifest.json").read_text()))
 
     def take(self, labels_uri: str, execution: str = "run-1", **changes: Any) -> dict[str, Any]:
-        """What the Snapshot state answers to an execution's input."""
+        """Return what the Snapshot state answers to an execution's input."""
         return self.snapshotting.take(execution, {"LabelsUri": labels_uri, **changes}).to_json()
 
     def judge(self, subject: Subject, taken: Mapping[str, Any]) -> Verdict:
-        """What a gate decides about a run, which it is given as the state machine carries it."""
+        """Return what a gate decides about a run, which it is given as the state machine carries it."""
         return self.gating.judge(subject, TrainingRun.from_json(taken))
 
     def snapshot(self, run: str) -> Any:
-        """The snapshot/1 document of a run."""
+        """Return the snapshot/1 document of a run."""
         return json.loads(self.world.s3.objects[TRAINING, layout.snapshot_key(run)])
 
     def write(self, key: str, document: Any) -> None:
@@ -145,13 +145,13 @@ class Workflow:
 
 
 def entry(filename: str, label: str, **more: Any) -> dict[str, Any]:
-    """One entry of a manifest.json."""
+    """Return one entry of a manifest.json."""
     content = {"type": "classification", "label": label}
     return {"studyId": "s", "seriesId": "s", "filename": filename, "content": content, **more}
 
 
 def artifact(weights: bytes = WEIGHTS, version: str = "1", labels: tuple[str, ...] = LABELS) -> bytes:
-    """A model.tar.gz with the files that are looked for."""
+    """Return a model.tar.gz with the files that are looked for."""
     channels = {str(number): label for number, label in enumerate(labels)}
     metadata = {
         "name": "ct-slices",
@@ -169,7 +169,7 @@ def artifact(weights: bytes = WEIGHTS, version: str = "1", labels: tuple[str, ..
 
 
 def audit(taken: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-    """The audit/1 of a run whose data are sound."""
+    """Return the audit/1 of a run whose data are sound."""
     nothing: dict[str, Any] = {"Count": 0, "Examples": []}
     return {
         "Schema": "audit/1",
@@ -184,7 +184,7 @@ def audit(taken: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def acquisition(balanced_accuracy: float | None = 0.4, p_value: float | None = 0.3, **changes: Any) -> dict[str, Any]:
-    """The part of an audit about acquisition tags."""
+    """Return the part of an audit about acquisition tags."""
     return {
         "Unit": "Patient",
         "Units": 18,
@@ -198,12 +198,12 @@ def acquisition(balanced_accuracy: float | None = 0.4, p_value: float | None = 0
 
 
 def figure(value: float | None) -> dict[str, float | None]:
-    """A figure with its interval."""
+    """Return a figure with its interval."""
     return {"Value": value, "Low": value, "High": value}
 
 
 def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
-    """What evaluation/1 says of one good model."""
+    """Return what evaluation/1 says of one good model."""
     rates = {"Sensitivity": figure(0.9), "Specificity": figure(0.95), "AUC": figure(0.97)}
     return {
         "Model": {"Name": "ct-slices", "Version": "1", "WeightsSHA256": hashlib.sha256(weights).hexdigest()},
@@ -218,7 +218,7 @@ def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
 
 
 def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patients: int = 9) -> dict[str, Any]:
-    """What evaluation/1 says of one subgroup."""
+    """Return what evaluation/1 says of one subgroup."""
     found = figure(balanced_accuracy)
     return {"Attribute": attribute, "Value": value, "Patients": patients, "Slices": 20, "BalancedAccuracy": found}
 
@@ -226,7 +226,7 @@ def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patien
 def evaluation(
     taken: Mapping[str, Any], weights: bytes = WEIGHTS, low: float | None = -0.01, **changes: Any
 ) -> dict[str, Any]:
-    """The evaluation/1 of a run whose candidate passes; ``low`` is the paired interval's lower end."""
+    """Return the evaluation/1 of a run whose candidate passes; ``low`` is the paired interval's lower end."""
     paired = {"Metric": "BalancedAccuracy", "Difference": 0.02, "Low": low, "High": 0.05}
     return {
         "Schema": "evaluation/1",

@@ -59,7 +59,7 @@ SHAPE = JobShape(
 
 
 def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
-    """All tables, without the local cloud."""
+    """Return all tables, without the local cloud."""
     indexes = {index.title: (index.partition, index.sort) for index in IndexName}
     indexes[BY_PATIENT] = "PatientHash", "UploadId"
     return FakeDynamoDB({"index": "UploadId", "batches": "Id", "keys": "UploadId"}, indexes, lagging)
@@ -166,7 +166,7 @@ class World:
         )
 
     def clock(self) -> datetime:
-        """The time as whoever asks has it."""
+        """Return the time as whoever asks has it."""
         return self.time + self.skew()
 
     def wait(self, seconds: float) -> None:
@@ -195,7 +195,7 @@ class World:
         )
 
     def rows(self) -> list[Row]:
-        """Every row, whatever its state."""
+        """Return every row, whatever its state."""
         return list(self.index.get_many(self.dynamodb.tables["index"]).values())
 
     def row(self, event: ObjectCreated) -> Row:
@@ -205,7 +205,7 @@ class World:
 
 
 def answer(body: bytes, **changes: Any) -> bytes:
-    """What a container answers to one object's bytes."""
+    """Return what a container answers to one object's bytes."""
     document = {
         "Schema": "prediction/1",
         "SOPInstanceUID": "",

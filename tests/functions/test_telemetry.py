@@ -24,7 +24,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """The JSON lines that Lambda would write to CloudWatch."""
+    """Yield the JSON lines that Lambda would write to CloudWatch."""
     stream = io.StringIO()
     handler = telemetry.logger.logger_handler
     assert isinstance(handler, logging.StreamHandler)

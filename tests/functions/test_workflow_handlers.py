@@ -33,12 +33,12 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> Workflow:
 
 
 def as_carried(document: Any) -> Any:
-    """A Lambda's answer as the state machine carries it on."""
+    """Return a Lambda's answer as the state machine carries it on."""
     return json.loads(json.dumps(document))
 
 
 def promotion(workflow: Workflow, taken: dict[str, Any], uri: str) -> dict[str, Any]:
-    """What the workflow asks of ``promote``."""
+    """Return what the workflow asks of ``promote``."""
     digest = hashlib.sha256(workflow.world.s3.objects[layout.parse_uri(uri)]).hexdigest()
     given = {"TrainingJobName": "wetread-train-1", "ModelArtifactUri": uri, "ModelArtifactSHA256": digest}
     return {"Snapshot": taken, **given}

@@ -49,13 +49,13 @@ class Actor(greenlet.greenlet):
 
 
 def acting() -> Actor | None:
-    """The invocation whose turn it is; None outside of all."""
+    """Return the invocation whose turn it is; None outside of all."""
     current = greenlet.getcurrent()
     return current if isinstance(current, Actor) else None
 
 
 def skew() -> timedelta:
-    """How far the clock of the invocation that asks is off; nobody else's is."""
+    """Return how far the clock of the invocation that asks is off; nobody else's is."""
     actor = acting()
     return actor.skew if actor else timedelta()
 
@@ -76,7 +76,7 @@ class SerialPool:
 
 @contextmanager
 def in_turns(rng: random.Random) -> Iterator[None]:
-    """The functions in one thread, without waiting, and in small bites: more steps, more chances to be overtaken."""
+    """Run the functions in one thread, without waiting, in small chunks: more steps, more chances to be overtaken."""
     with ExitStack() as changed:
         for name, value in (
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),

@@ -27,7 +27,7 @@ class Seen:
 
 @contextmanager
 def cores() -> Iterator[ProcessPoolExecutor]:
-    """A process for each core, started afresh, so that none inherits a lock or a thread."""
+    """Yield a process for each core, started afresh, so that none inherits a lock or a thread."""
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(os.cpu_count(), mp_context=spawn, initializer=_quiet)
     try:
@@ -37,7 +37,7 @@ def cores() -> Iterator[ProcessPoolExecutor]:
 
 
 def run(pool: ProcessPoolExecutor, seeds: Iterable[int]) -> Iterator[Seen]:
-    """Each seed's schedule, in order."""
+    """Return each seed's schedule, in order."""
     return pool.map(weather, seeds, chunksize=2)
 
 

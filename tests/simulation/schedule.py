@@ -97,7 +97,7 @@ class Schedule:
         self.queue += [Delivery(event)] * times
 
     def harm(self, body: bytes) -> str:
-        """What the object with these bytes does, "" for nothing."""
+        """Return what the object with these bytes does, "" for nothing."""
         return next((harm for upload_id, harm in self.harms.items() if self.bodies[upload_id] == body), "")
 
     def _read(self, key: str) -> None:
@@ -190,7 +190,7 @@ class Schedule:
         self.check()
 
     def members(self, job: str) -> list[bytes]:
-        """The bodies of the objects in a live job."""
+        """Return the bodies of the objects in a live job."""
         return [self.bodies[layout.upload_of_instance(one)] for one in self.world.sagemaker.live()[job]]
 
     def check(self) -> None:
@@ -211,7 +211,7 @@ class Schedule:
                 self.final.setdefault(upload_id, item)
 
     def jobs_by_day(self) -> Counter[str]:
-        """How many jobs were started for the batches that were opened on each day."""
+        """Return how many jobs were started for the batches that were opened on each day."""
         return Counter(name.removeprefix("wetread-")[:8] for name in self.world.sagemaker.jobs)
 
     @property
@@ -235,7 +235,7 @@ class Schedule:
         assert not [one for one in results if json.loads(one)["ContentSHA256"] in contents], "a result is left"
 
     def _failed_as_a_whole(self, output: str) -> bool:
-        """Whether the batch of the job that wrote an output had to be tried again."""
+        """Return whether the batch of the job that wrote an output had to be tried again."""
         batch = self.world.batches.get(output.split("/")[1].removeprefix("wetread-"))
         return bool(batch and batch.tries)
 
@@ -278,7 +278,7 @@ class Schedule:
 
 
 def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a terminal row changed as one that is erased: all of it but its status is there, or nothing is."""
+    """Return whether a terminal row changed as one that is erased: all of it but its status is there, or nothing is."""
     if now["Status"]["S"] != Status.ERASED:
         return False
     changed = {"Status", "UpdatedAt", "ExpiresAt"}
@@ -288,7 +288,7 @@ def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a terminal row changed as results of the second model may: marked, or read again."""
+    """Return whether a terminal row changed as results of the second model may: marked, or read again."""
     if before["ModelPackage"]["S"] != SECOND or before["Status"]["S"] != Status.COMPLETED:
         return False
     requeued = now.get("RequeuedAt") != before.get("RequeuedAt") and now["Status"]["S"] == Status.PENDING

@@ -80,7 +80,7 @@ def test_what_is_marked_is_unmarked_no_more() -> None:
 
 
 def conflicting(times: int, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world whose first transactions conflict with another writer's."""
+    """Return a world whose first transactions conflict with another writer's."""
     world, left = World(), iter(range(times))
     write = world.dynamodb.transact_write_items
     monkeypatch.setattr("functions.aws.champion.time.sleep", lambda _seconds: None)

@@ -46,7 +46,7 @@ SOUND = saved({"weight": torch.zeros(2), "count": torch.tensor(3), "half": torch
 
 
 def written(path: Path, weights: bytes = SOUND, then: Callable[[tarfile.TarFile], None] = lambda _: None) -> Path:
-    """A sound artifact but for what ``weights`` and ``then`` make of it."""
+    """Return a sound artifact but for what ``weights`` and ``then`` make of it."""
     with tarfile.open(path, "w:gz") as tar:
         add(tar, "model.pth", weights)
         add(tar, "metadata.json", json.dumps(METADATA).encode())

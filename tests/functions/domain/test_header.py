@@ -133,7 +133,7 @@ def in_meta(elements: bytes) -> bytes:
 
 
 def encoded(elements: bytes, syntax: str) -> bytes:
-    """A data set that begins with these, which are written in the encoding of the syntax."""
+    """Return a data set that begins with these, which are written in the encoding of the syntax."""
     data = ct(syntax=ExplicitVRLittleEndian)
     start = data.index(b"\x08\x00\x16\x00UI")
     padded = syntax.encode() + bytes(len(syntax) % 2)
@@ -184,7 +184,7 @@ def test_too_many_elements_are_refused_by_name_as_soon_as_they_are_seen(data: by
 
 
 def with_value(keyword: str, value: bytes, vr: bytes = b"UN") -> bytes:
-    """The object with the attribute anew, before its own data set or file meta information ends."""
+    """Return the object with the attribute anew, before its own data set or file meta information ends."""
     data = ct(PixelData=None, **({keyword: None} if keyword != "SOPInstanceUID" else {}))
     tag = int(Tag(keyword))
     one = struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr, 0, len(value)) + value

@@ -100,8 +100,8 @@ def test_a_json_that_is_none_is_refused_whole(body: bytes, said: str) -> None:
         (entry("a" * 1025, "covid"), "MalformedEntry", "its filename is not a text"),
         (entry("a.dcm", 3), "MalformedEntry", "its label is not a text"),  # type: ignore[arg-type]
         (entry("a.dcm", "covid", studyId=7), "MalformedEntry", "its studyId is not a text"),
-        (entry("a.dcm", "covid", split="dev"), "MalformedEntry", "its split is none of train, validation, test"),
-        (entry("a.dcm", "Covid"), "UnknownLabel", "the label 'Covid' is none of normal, cap, covid"),
+        (entry("a.dcm", "covid", split="dev"), "MalformedEntry", "its split is not one of train, validation, test"),
+        (entry("a.dcm", "Covid"), "UnknownLabel", "the label 'Covid' is not one of normal, cap, covid"),
     ],
 )
 def test_a_bad_entry_is_told_with_its_line_and_the_others_are_read(record: Any, code: str, said: str) -> None:
@@ -136,9 +136,9 @@ def told_of_csv(text: str) -> str:
 
 def test_a_class_in_another_case_is_repeated_since_it_can_be_nobody() -> None:
     ((_, _, message),) = told(from_json([entry("a.dcm", "CoViD")]))
-    assert message == "Line 1: the label 'CoViD' is none of normal, cap, covid."
+    assert message == "Line 1: the label 'CoViD' is not one of normal, cap, covid."
     ((_, _, message),) = told(from_json([entry("a.dcm", "flu")]))
-    assert message == "Line 1: its label is none of normal, cap, covid."
+    assert message == "Line 1: its label is not one of normal, cap, covid."
 
 
 def test_a_row_of_another_length_is_told() -> None:

@@ -20,7 +20,7 @@ LIMITS = AcquisitionLimits(max_p_value=0.01, min_gain=0.1)
 
 
 def sound() -> list[LabelledSlice]:
-    """Two patients of each class in each part, one slice each."""
+    """Return two patients of each class in each part, one slice each."""
     places = [(label, part, patient) for label in LABELS for part in Split for patient in range(2)]
     return [
         LabelledSlice(

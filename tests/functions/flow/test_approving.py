@@ -21,7 +21,7 @@ def waiting(*names: str) -> tuple[Workflow, list[str]]:
 
 
 def approve(workflow: Workflow, arn: str, status: str = "Approved") -> Approved:
-    """A person sets the approval in the console, and the event arrives."""
+    """Return a person sets the approval in the console, and the event arrives."""
     workflow.registry.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)  # type: ignore[arg-type]
     return workflow.approving.approve(arn)
 

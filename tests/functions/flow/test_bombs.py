@@ -82,7 +82,7 @@ class Minutes:
 
 
 def arrived(count: int, **settings: int) -> tuple[World, list[str]]:
-    """A world with a champion and pending uploads; their ids."""
+    """Return a world with a champion and pending uploads; their ids."""
     world = World(**settings)  # type: ignore[arg-type]
     world.set_champion()
     for number in range(count):
@@ -339,7 +339,7 @@ def test_a_batch_counts_a_try_before_it_is_made() -> None:
 
 
 def alone(count: int) -> tuple[World, list[str], str]:
-    """A batch that has failed as a whole."""
+    """Return a batch that has failed as a whole."""
     world, ids = arrived(count)
     (name,) = world.dispatching.run()
     world.sagemaker.end(name, answer)

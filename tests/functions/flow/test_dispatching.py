@@ -324,7 +324,7 @@ def test_a_model_that_is_too_slow_for_its_batches_gets_smaller_ones_until_anothe
 
 
 def stopped_batch(world: World) -> Batch:
-    """A submitted batch without rows, for whoever ends it."""
+    """Return a submitted batch without rows, for whoever ends it."""
     now = timestamp(world.time)
     batch = Batch(
         batch_id="stopped",

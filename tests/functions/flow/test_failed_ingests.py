@@ -32,7 +32,7 @@ NOBODY_KNOWS = "ErrorOfTheYear2031"
 
 
 def of_the_model() -> list[tuple[str, str]]:
-    """Every error that botocore's model names for what ingest asks of S3."""
+    """Return every error that botocore's model names for what ingest asks of S3."""
     model = botocore.session.get_session().get_service_model("s3")
     asked = {"GetObject": "get_object", "HeadObject": "head_object", "CopyObject": "copy_object"}
     return [
@@ -51,7 +51,7 @@ def failing(operation: str, error: BaseException) -> World:
 
 
 def redelivered(world: World, event: Any) -> Row:
-    """The row after as many deliveries as SQS makes in ten minutes: one at once, and one every two minutes."""
+    """Return the row after as many deliveries as SQS makes in ten minutes: one at once, and one every two minutes."""
     for delivery in range(1, 6):
         try:
             row = world.ingesting.take(event, delivery=delivery)
@@ -262,7 +262,7 @@ def test_no_message_is_begun_when_time_is_short_and_those_that_were_are_answered
 
 
 def metric(capsys: pytest.CaptureFixture[str]) -> float:
-    """What the handler added to UploadsNotTaken."""
+    """Return what the handler added to UploadsNotTaken."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "UploadsNotTaken" in line]
     return sum(line["UploadsNotTaken"][0] for line in lines)
 

@@ -393,7 +393,7 @@ GUARDS: dict[str, Guard] = {
 
 
 def copied(folder: Path) -> Path:
-    """The functions and these tests, where they can be changed; the rest of the house is read where it is."""
+    """Return the functions and these tests, where they can be changed; the rest of the house is read where it is."""
     for name in ("functions", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
@@ -401,7 +401,7 @@ def copied(folder: Path) -> Path:
 
 
 def watched(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """What some tests say of the functions in ``folder``, until the first that fails."""
+    """Return what some tests say of the functions in ``folder``, until the first that fails."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-n0", "-x", "-p", "no:cacheprovider", *tests],
         cwd=folder,
@@ -413,7 +413,7 @@ def watched(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
 
 
 def without(guard: Guard, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What the guard's tests say of the functions without it."""
+    """Return what the guard's tests say of the functions without it."""
     changed = copied(folder) / guard.file
     source = changed.read_text()
     assert source.count(guard.kept) == 1, f"{guard.file} has changed: the guard {guard.kept!r} is not there once"
@@ -423,7 +423,7 @@ def without(guard: Guard, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
-    """What comes of taking away each guard that is asked about, as many at once as there are cores."""
+    """Yield what comes of taking away each guard that is asked about, as many at once as there are cores."""
     asked = [item.callspec.params["guard"] for item in request.session.items if _asks(item)]  # type: ignore[attr-defined]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {guard: pool.submit(without, GUARDS[guard], tmp_path_factory.mktemp("guard")) for guard in asked}

@@ -42,7 +42,7 @@ print(json.dumps({"completed": outcome.completed, "retried": outcome.retried, "m
 
 
 def collected(longer: int) -> dict[str, int]:
-    """What a collect of 64 such outputs comes to, in a process of its own."""
+    """Return what a collect of 64 such outputs comes to, in a process of its own."""
     done = subprocess.run([sys.executable, "-c", CHILD, str(longer)], capture_output=True, text=True, check=True)
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return found

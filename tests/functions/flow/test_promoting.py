@@ -23,7 +23,7 @@ class Crash(BaseException):
 def run(
     workflow: Workflow, name: str = "run-1", weights: bytes = WEIGHTS, **changes: Any
 ) -> tuple[dict[str, Any], str]:
-    """A run whose candidate has passed both gates: its snapshot's answer, and its artifact's URI."""
+    """Return a run whose candidate has passed both gates: its snapshot's answer, and its artifact's URI."""
     taken = workflow.take(workflow.put_cohort(), execution=name, **changes)
     return taken, workflow.train(taken, weights=weights)
 

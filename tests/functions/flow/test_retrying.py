@@ -42,7 +42,7 @@ def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkey
     dead = {"dead": True}
 
     def crashing(body: bytes) -> bytes | None:
-        """The poison takes the container down: no object of its job gets an output."""
+        """Return the poison takes the container down: no object of its job gets an output."""
         return None if dead["dead"] else container(body)
 
     jobs = 0

@@ -83,7 +83,7 @@ def test_a_patient_id_that_also_comes_without_an_issuer_is_one_patient_on_one_si
 
 
 def patients_of(*identities: tuple[str, str | None]) -> list[str]:
-    """The snapshot's patient of a slice of each PatientID and issuer, beside a sound cohort."""
+    """Return the snapshot's patient of a slice of each PatientID and issuer, beside a sound cohort."""
     workflow = Workflow()
     workflow.put_cohort()
     entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])

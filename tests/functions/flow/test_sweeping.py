@@ -19,7 +19,7 @@ class Crash(BaseException):
 
 
 def crashed_at(operation: str, when: str, nth: int = 1) -> World:
-    """A world in which dispatch died at the nth call of an operation."""
+    """Return a world in which dispatch died at the nth call of an operation."""
     armed = {"left": 0}
 
     def interfere(called: str, moment: str) -> None:
