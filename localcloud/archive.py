@@ -5,8 +5,7 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from functions.domain.archive import DAMAGED, checked, opened
-from functions.domain.errors import HostileArchive
+from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
 
 class ArchiveError(Exception):

@@ -65,7 +65,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from model_code.optimisation.command import optimise
 
         _told(
-            lambda: _say(optimise(container.processing, quantise=not options.fp32_only), container), container.message
+            lambda: _say(
+                optimise(container.processing, trained=options.trained, quantise=not options.fp32_only), container
+            ),
+            container.message,
         )
     elif options.command == "evaluate":
         _told(lambda: _evaluate(container, options), container.message)
@@ -125,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train on the snapshot's slices")
     commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
     optimising = commands.add_parser("optimise", help="give the candidate faster forms that are proved equal")
+    optimising.add_argument("--trained", required=True, help="the digest of the candidate's files, in numbers")
     optimising.add_argument("--fp32-only", action="store_true", help="do not try 8-bit integers")
     measuring = commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
     measuring.add_argument("--candidate-sha256", required=True, help="the digest of the candidate's model.tar.gz")

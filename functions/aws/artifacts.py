@@ -27,6 +27,11 @@ class Artifacts:
         """Return where the artifact with this digest (hex) is."""
         return layout.uri(self._bucket, layout.artifact_key(sha256))
 
+    def digest_in(self, uri: str) -> str:
+        """Return the digest (hex) in an artifact's URI; "" for any other URI."""
+        sha256 = uri.rpartition("/")[0].rpartition("/")[2]
+        return sha256 if uri == self.uri(sha256) else ""
+
     def keep(self, path: Path, sha256: str) -> bool:
         """Store a file under its digest (hex), once; return False if the key has other bytes.
 

@@ -11,15 +11,13 @@ Exception
 │   ├── InvalidRequest          an execution input that cannot be run
 │   ├── SnapshotRefused         labels, or labelled objects, that no snapshot is taken of
 │   ├── InvalidArtifact         a file that is not a model artifact
-│   ├── HostileArchive          an archive that holds what no model needs
 │   ├── CodeInWeights           a model.pth that would run code when it is loaded
 │   ├── PromotionRefused        a version that cannot become champion
 │   ├── ArtifactChanged         a champion whose artifact is not the promoted one
+│   ├── ModelChanged            a champion whose SageMaker Model is gone, or another one
 │   ├── Overtaken               a champion that changed between two reads: try again
 │   └── HandlerFailed           any other error of a function, without its text
-├── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
-└── ValueError
-    └── TooManyElements         a header that is longer than any scanner writes (walker.py, shared with the container)
+└── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
 """
 
 from __future__ import annotations
@@ -133,10 +131,6 @@ class InvalidArtifact(WetreadError):
     """A file is not a model artifact; the message says what it lacks."""
 
 
-class HostileArchive(WetreadError):
-    """An archive holds what no model needs; the message continues a sentence that begins with the archive's name."""
-
-
 class CodeInWeights(WetreadError):
     """model.pth would run code when it is loaded; the message continues a sentence that begins with its name."""
 
@@ -147,6 +141,10 @@ class PromotionRefused(WetreadError):
 
 class ArtifactChanged(WetreadError):
     """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
+
+
+class ModelChanged(WetreadError):
+    """The champion's SageMaker Model is gone or is another one, so nothing may be read with it."""
 
 
 class Overtaken(WetreadError):

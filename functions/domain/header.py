@@ -14,7 +14,7 @@ from pydicom import uid
 from pydicom.tag import Tag
 
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
-from functions.domain.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, Element, TooManyElements, allowance, elements
+from untrusted.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, Element, TooManyElements, allowance, elements
 
 FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
 LONGEST_READ = 8 * 1024 * 1024

@@ -44,8 +44,8 @@ class Row:
     time of the last.
     ``withdrawn_at`` marks a result of a withdrawn model version, ``requeued_at`` an Upload that is read again.
     ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps its attributes until
-    everything that they lead to is erased. Then it is a gravestone, which keeps only the hash ``upload_id`` for a while,
-    so that a late or repeated event finds that the Upload existed.
+    everything that they lead to is erased. Then it is a gravestone, which keeps only the hash ``upload_id`` for a
+    while, so that a late or repeated event finds that the Upload existed.
     """
 
     upload_id: str

@@ -125,7 +125,7 @@ class Ingesting:
         try:
             instances.check_size(event.size, self.served)
             header = header_of(head, event.size)
-            instance = instances.describe(header)
+            instance = instances.describe(header, self.patients.uuid_of)
             patient_hash = self.patients.hash_of(instance.patient_id, instance.issuer_of_patient_id)
             base |= _attributes(instance) | {"patient_hash": patient_hash}
             instances.check(instance, self.served)
@@ -144,7 +144,7 @@ class Ingesting:
         """Return patient, study and series of a refused object, so that queries and erasures find its row."""
         if header is None:
             return {}
-        seen = instances.describe(header)
+        seen = instances.describe(header, self.patients.uuid_of)
         return {
             "patient_hash": self.patients.hash_of(seen.patient_id, seen.issuer_of_patient_id),
             "study_instance_uid": seen.study_instance_uid or None,

@@ -121,7 +121,7 @@ class Snapshotting:
         try:
             instances.check_size(one.size, self.served)
             header = header_of(lambda length: self.cohorts.head(one.key, one.version_id, length), one.size)
-            instance = instances.describe(header)
+            instance = instances.describe(header, self.patients.uuid_of)
             instances.check(instance, self.served)
             name = layout.instance_name(layout.upload_id(one.key, one.version_id))
             sha256 = self.cohorts.pin(one.key, one.version_id, name)

@@ -47,7 +47,7 @@ def outcome(body: bytes) -> Outcome:
 
 
 def ingest(body: bytes) -> str:
-    """The steps of ``flow.intake`` that depend on the object, in their order."""
+    """The steps of ``flow.ingesting`` that depend on the object, in their order."""
     try:
         instances.check_size(len(body), SERVED)
         instance = instances.describe(header_of(lambda length: body[:length], len(body)))

@@ -10,7 +10,7 @@ import re
 import functions
 from functions.domain import errors
 
-BUILT_IN = {"Exception", "ValueError"}
+BUILT_IN = {"Exception"}
 
 
 def drawn() -> set[tuple[str, str]]:
@@ -41,9 +41,9 @@ def test_the_drawing_is_the_tree() -> None:
     assert {(name, base) for name, base in drawn() if name not in BUILT_IN} == defined()
 
 
-def test_all_but_two_are_defined_beside_the_drawing() -> None:
+def test_all_but_the_settings_error_are_defined_beside_the_drawing() -> None:
     here = {name for name, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)}
-    assert {name for name, _ in defined()} - here == {"SettingsError", "TooManyElements"}
+    assert {name for name, _ in defined()} - here == {"SettingsError"}
 
 
 def test_no_exception_is_missing_below_the_common_base() -> None:
