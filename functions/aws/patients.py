@@ -52,7 +52,7 @@ class Patients:
         return self._mac(b"key" + _digest(key))
 
     def uuid_of(self, identifier: str) -> uuid.UUID:
-        """Return the UUID (RFC 9562, version 8) of an identifier that is not a UID. All of them cost one KMS request."""
+        """Return the UUID (RFC 9562, version 8) of an identifier that is not a UID; one KMS request in all."""
         digest = bytearray(hmac.digest(self._identifiers_key(), identifier.encode(), "sha256")[:16])
         digest[6] = digest[6] & 0x0F | 0x80  # version 8
         digest[8] = digest[8] & 0x3F | 0x80  # the variant of the RFC

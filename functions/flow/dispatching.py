@@ -167,7 +167,7 @@ class Dispatching:
     def _create(self, name: str, batch: Batch) -> Creation:
         """Start the batch's job or find it started. Check its Model again, since it may have been Ready for hours.
 
-        A batch whose Model is another by now is refused. Its rows wait for one whose Model is the champion's.
+        If the Model is another one by now, the batch is refused, and its rows wait for a batch of the champion's Model.
         """
         if not self.models.is_itself(batch.model_name) and self.jobs.describe(name) is None:
             return Creation.REFUSED
