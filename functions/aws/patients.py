@@ -1,7 +1,7 @@
 """The keyed hash of a patient: a KMS HMAC key computes it, so no function ever holds the key.
 
-Identifiers that ought to be UIDs and are a number or a date may be different in each object, so a request for each
-would cost as much as ingest itself. For them KMS computes one key of their own, which the function keeps.
+Identifiers that should be UIDs and are a number or a date may differ in each object, and a request for each would cost
+as much as ingest itself. For them KMS computes one separate key, which the function keeps.
 
 A PatientID is unique within its issuer (IssuerOfPatientID, DICOM PS3.3 C.7.1.1), so both are hashed: the "4711" of two
 hospitals are two patients. A PatientID without an issuer keeps the hash from before issuers were read.

@@ -1,4 +1,4 @@
-"""The training workflow's functions over the AWS in memory; what SageMaker's jobs write, a test writes."""
+"""The training workflow's functions over the AWS in memory; a test writes the documents of SageMaker's jobs."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class Workflow:
         self.world.s3.add_version(TRAINING, f"{layout.COHORTS}c/{name}", version, body)
 
     def put_manifest(self, entries: Any, version: str = "m1") -> str:
-        """Put manifest.json into the cohort's folder; its URI."""
+        """Put manifest.json into the cohort's folder; return its URI."""
         self.put("manifest.json", json.dumps(entries).encode(), version)
         return layout.uri(TRAINING, f"{layout.COHORTS}c/manifest.json")
 
     def put_cohort(self, patients_per_class: int = 6, slices_per_patient: int = 2) -> str:
-        """Put a sound cohort; the URI of its manifest."""
+        """Put a sound cohort; return the URI of its manifest."""
         entries = []
         for number, label in enumerate(LABELS):
             for patient in range(patients_per_class):
@@ -110,17 +110,17 @@ class Workflow:
         return self.put_manifest(entries)
 
     def put_sample(self, slices: Sequence[Path]) -> str:
-        """Put the public sample's slices and its manifest; the URI of the manifest."""
+        """Put the public sample's slices and its manifest; return the URI of the manifest."""
         for path in slices:
             self.put(path.name, path.read_bytes())
         return self.put_manifest(json.loads((slices[0].parent / "manifest.json").read_text()))
 
     def take(self, labels_uri: str, execution: str = "run-1", **changes: Any) -> dict[str, Any]:
-        """Return what the Snapshot state answers to an execution's input."""
+        """Return the Snapshot state's answer to an execution's input."""
         return self.snapshotting.take(execution, {"LabelsUri": labels_uri, **changes}).to_json()
 
     def judge(self, subject: Subject, taken: Mapping[str, Any]) -> Verdict:
-        """Return what a gate decides about a run, which it is given as the state machine carries it."""
+        """Return a gate's verdict on a run, given as the state machine carries it."""
         return self.gating.judge(subject, TrainingRun.from_json(taken))
 
     def snapshot(self, run: str) -> Any:
@@ -128,18 +128,18 @@ class Workflow:
         return json.loads(self.world.s3.objects[TRAINING, layout.snapshot_key(run)])
 
     def write(self, key: str, document: Any) -> None:
-        """Write what a job would."""
+        """Write a job's document."""
         self.world.s3.objects[TRAINING, key] = json.dumps(document).encode()
 
     def train(self, taken: Mapping[str, Any], weights: bytes = WEIGHTS, **figures: Any) -> str:
-        """Write what a passing run's jobs write: the evaluation, and the artifact, whose URI is returned."""
+        """Write a passing run's evaluation and artifact; return the artifact's URI."""
         self.write(layout.evaluation_key(taken["Run"]), evaluation(taken, weights=weights, **figures))
         key = f"{layout.RUNS}{taken['Run']}/training/job/output/model.tar.gz"
         self.world.s3.objects[TRAINING, key] = artifact(weights, version=taken["Run"])
         return layout.uri(TRAINING, key)
 
     def promote(self, taken: Mapping[str, Any], artifact_uri: str, job: str = "job") -> Promoted:
-        """Promote what lies there, as the run's."""
+        """Promote the artifact at a URI as the run's."""
         body = self.world.s3.objects[layout.parse_uri(artifact_uri)]
         return self.promoting.promote(TrainingRun.from_json(taken), job, artifact_uri, hashlib.sha256(body).hexdigest())
 
@@ -151,7 +151,7 @@ def entry(filename: str, label: str, **more: Any) -> dict[str, Any]:
 
 
 def artifact(weights: bytes = WEIGHTS, version: str = "1", labels: tuple[str, ...] = LABELS) -> bytes:
-    """Return a model.tar.gz with the files that are looked for."""
+    """Return a model.tar.gz with the required files."""
     channels = {str(number): label for number, label in enumerate(labels)}
     metadata = {
         "name": "ct-slices",
@@ -169,7 +169,7 @@ def artifact(weights: bytes = WEIGHTS, version: str = "1", labels: tuple[str, ..
 
 
 def audit(taken: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-    """Return the audit/1 of a run whose data are sound."""
+    """Return the audit/1 of a run with sound data."""
     nothing: dict[str, Any] = {"Count": 0, "Examples": []}
     return {
         "Schema": "audit/1",
@@ -203,7 +203,7 @@ def figure(value: float | None) -> dict[str, float | None]:
 
 
 def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
-    """Return what evaluation/1 says of one good model."""
+    """Return the part of evaluation/1 about one good model."""
     rates = {"Sensitivity": figure(0.9), "Specificity": figure(0.95), "AUC": figure(0.97)}
     return {
         "Model": {"Name": "ct-slices", "Version": "1", "WeightsSHA256": hashlib.sha256(weights).hexdigest()},
@@ -218,7 +218,7 @@ def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
 
 
 def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patients: int = 9) -> dict[str, Any]:
-    """Return what evaluation/1 says of one subgroup."""
+    """Return the part of evaluation/1 about one subgroup."""
     found = figure(balanced_accuracy)
     return {"Attribute": attribute, "Value": value, "Patients": patients, "Slices": 20, "BalancedAccuracy": found}
 
@@ -226,7 +226,7 @@ def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patien
 def evaluation(
     taken: Mapping[str, Any], weights: bytes = WEIGHTS, low: float | None = -0.01, **changes: Any
 ) -> dict[str, Any]:
-    """Return the evaluation/1 of a run whose candidate passes; ``low`` is the paired interval's lower end."""
+    """Return the evaluation/1 of a run with a passing candidate; ``low`` is the paired interval's lower end."""
     paired = {"Metric": "BalancedAccuracy", "Difference": 0.02, "Low": low, "High": 0.05}
     return {
         "Schema": "evaluation/1",

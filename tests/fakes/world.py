@@ -1,4 +1,4 @@
-"""The whole service over the AWS in memory, in virtual time: what a test or a benchmark drives."""
+"""The whole service over the AWS in memory, in virtual time, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
 
 
 class World:
-    """Every part of the service, its clock in the test's hand."""
+    """Every part of the service; the test drives its clock."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class World:
         )
 
     def clock(self) -> datetime:
-        """Return the time as whoever asks has it."""
+        """Return the time on the caller's clock."""
         return self.time + self.skew()
 
     def wait(self, seconds: float) -> None:
@@ -213,7 +213,7 @@ class World:
 
 
 def answer(body: bytes, **changes: Any) -> bytes:
-    """Return what a container answers to one object's bytes."""
+    """Return a container's answer to one object's bytes."""
     document = {
         "Schema": "prediction/1",
         "SOPInstanceUID": "",
@@ -227,5 +227,5 @@ def answer(body: bytes, **changes: Any) -> bytes:
 
 
 def relabelled(served: Served, **changes: Any) -> Served:
-    """``served`` with some of its settings changed."""
+    """Return ``served`` with some of its settings changed."""
     return replace(served, **changes)

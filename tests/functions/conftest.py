@@ -1,4 +1,4 @@
-"""Lets pytest hear what the functions log."""
+"""Lets pytest capture the functions' log lines."""
 
 from __future__ import annotations
 

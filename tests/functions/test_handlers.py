@@ -61,7 +61,7 @@ def test_a_malformed_message_fails_alone(world: World) -> None:
     assert len(world.rows()) == 1
 
 
-def test_refusals_wake_nobody(world: World) -> None:
+def test_refusals_do_not_wake_dispatch(world: World) -> None:
     ingest.handler({"Records": [message(created(world, "a.txt", b"text"))]}, None)
     assert world.queue.sent == []
 

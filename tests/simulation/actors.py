@@ -1,4 +1,4 @@
-"""One Lambda invocation as a coroutine that gives its turn away before and after each AWS call."""
+"""One Lambda invocation as a coroutine that yields its turn before and after each AWS call."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ class Actor(greenlet.greenlet):
         self.finished = True
 
     def step(self) -> None:
-        """Go on until before or after the next AWS call, or to the end."""
+        """Run until before or after the next AWS call, or to the end."""
         self.switch()
 
     def pause(self) -> None:
-        """Give the turn away; die here if the schedule says so."""
+        """Yield the turn; die here if the schedule says so."""
         self.parent.switch()
         if self.dies:
             raise Crash
 
 
 def acting() -> Actor | None:
-    """Return the invocation whose turn it is; None outside of all."""
+    """Return the invocation that has the turn; None outside of all."""
     current = greenlet.getcurrent()
     return current if isinstance(current, Actor) else None
 
 
 def skew() -> timedelta:
-    """Return how far the clock of the invocation that asks is off; nobody else's is."""
+    """Return how far the calling invocation's clock is off; zero outside of invocations."""
     actor = acting()
     return actor.skew if actor else timedelta()
 

@@ -1,4 +1,4 @@
-"""audit/1 is read strictly: what is not exactly one is no audit at all."""
+"""audit/1 is read strictly: any other document is malformed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_value_is_malformed_however_deep_it_is(depth: int) -> None:
 
 
 @pytest.mark.parametrize("name", list(audit(TAKEN)))
-def test_a_field_that_lacks_is_named(name: str) -> None:
+def test_a_missing_field_is_named(name: str) -> None:
     document = audit(TAKEN)
     del document[name]
     with pytest.raises(MalformedDocument, match=name):
@@ -84,6 +84,6 @@ def test_a_field_that_lacks_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff"])
-def test_bytes_that_are_no_document_are_malformed(body: bytes) -> None:
+def test_bytes_that_are_not_a_document_are_malformed(body: bytes) -> None:
     with pytest.raises(MalformedDocument):
         parse(body, "ab" * 32)

@@ -1,4 +1,4 @@
-"""Each entry finds its one file, or is told why not; nothing is labelled twice."""
+"""Each entry finds its one file, or is reported with the reason; no file is labelled twice."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def test_a_file_is_found_by_name_path_or_ids(entry: LabelledSlice, key: str) -> 
         (one(7, "IM2.dcm", study="s3"), "AmbiguousFile"),
     ],
 )
-def test_a_file_that_is_not_the_one_is_told(entry: LabelledSlice, code: str) -> None:
+def test_an_entry_without_exactly_one_file_is_reported(entry: LabelledSlice, code: str) -> None:
     found, (reason,) = cohort("s1/IM1.dcm", "s2/IM1.dcm", "s3/a/IM2.dcm", "s3/b/IM2.dcm").find([entry])
     assert not found
     assert (reason.code, reason.line) == (code, 7)
     assert entry.filename not in reason.message  # a file's name may name a person
 
 
-def test_a_file_that_is_labelled_twice_is_told_once() -> None:
+def test_a_file_that_is_labelled_twice_is_reported_once() -> None:
     _, (reason,) = cohort("a.dcm").find([one(2, "a.dcm", split=Split.TRAIN), one(5, "a.dcm", split=Split.TEST)])
     assert (reason.code, reason.line) == ("Duplicate", 2)
     assert reason.message.startswith("Lines 2 and 5 label the same file")
 
 
-def test_the_same_bytes_under_two_names_are_told() -> None:
+def test_the_same_bytes_under_two_names_are_reported() -> None:
     (reason,) = duplicates([content(one(1, "a"), "aa", "1.2"), content(one(2, "b"), "aa", "1.2")])
     assert "Lines 1 and 2 are the same bytes" in reason.message
 
@@ -77,11 +77,11 @@ def test_the_same_bytes_in_given_splits_are_left_to_the_audit() -> None:
     assert reason.code == "Duplicate"
 
 
-def test_one_identity_with_two_contents_is_told_even_in_given_splits() -> None:
+def test_one_identity_with_two_contents_is_reported_even_in_given_splits() -> None:
     train, test = one(1, "a", split=Split.TRAIN), one(2, "b", split=Split.TEST)
     (reason,) = duplicates([content(train, "aa", "1.2"), content(test, "bb", "1.2")])
     assert "same SOPInstanceUID" in reason.message
 
 
-def test_different_slices_are_no_duplicates() -> None:
+def test_different_slices_are_not_duplicates() -> None:
     assert not duplicates([content(one(n, str(n)), str(n), f"1.{n}") for n in range(5)])

@@ -115,7 +115,7 @@ def test_pixels_that_cannot_be_decoded_are_named_with_lines() -> None:
     ("balanced_accuracy", "p_value", "refused"),
     [(0.9, 0.001, True), (0.9, 0.01, True), (0.9, 0.02, False), (0.4, 0.001, False), (0.44, 0.001, True)],
 )
-def test_tags_that_tell_the_class_must_be_both_significant_and_telling(
+def test_predictive_tags_are_reported_only_if_significant_and_above_chance(
     balanced_accuracy: float, p_value: float, refused: bool
 ) -> None:
     reasons = found(sound(), Acquisition=acquisition(balanced_accuracy, p_value))
@@ -128,6 +128,6 @@ def test_tags_that_could_not_be_judged_are_a_finding_too() -> None:
     assert reason.code == "ClassPredictableFromAcquisition"
 
 
-def test_an_audit_of_other_slices_is_no_audit() -> None:
+def test_an_audit_of_other_slices_is_malformed() -> None:
     (reason,) = found(sound(), Slices=3)
     assert reason.code == "MalformedAudit"

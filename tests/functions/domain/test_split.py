@@ -1,4 +1,4 @@
-"""The split keeps whole patients together, has every class in every part, and is the seed's alone."""
+"""The split keeps whole patients together, has every class in every part, and depends only on seed and content."""
 
 from __future__ import annotations
 

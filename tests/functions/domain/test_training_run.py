@@ -1,4 +1,4 @@
-"""What the state machine carries of a run is read back whole, also from an execution of an earlier release."""
+"""The state machine's record of a run is read back whole, also from an execution of an earlier release."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHAMPION = {
     "ArtifactSHA256": "ab" * 32,
     "PromotedAt": "2026-11-23T00:00:00.000Z",
 }
-# As the first release wrote them: executions that began under it are read to their end.
+# As the first release wrote them: executions that began under it must stay readable.
 TAKEN: dict[str, Any] = {
     "Taken": True,
     "Run": "0123456789ab",

@@ -67,7 +67,7 @@ def test_a_job_without_one_output_that_two_collect_at_once_counts_once() -> None
 def test_a_running_job_and_a_foreign_one_are_left_alone() -> None:
     world, name = running(1)
     assert world.collecting.collect(name) is None
-    assert world.collecting.collect("somebody-elses-job") is None
+    assert world.collecting.collect("another-stages-job") is None
     assert world.collecting.collect("wetread-unknown") is None
     assert world.rows()[0].status == Status.BATCHED
 
@@ -91,7 +91,7 @@ def test_a_failed_job_is_collected_as_partial() -> None:
     assert {row.transform_job_name for row in waiting} == {None}
 
 
-def test_a_completed_job_without_outputs_is_not_believed() -> None:
+def test_a_completed_job_without_outputs_counts_as_failed() -> None:
     world, name = running(2)
     world.sagemaker.end(name, lambda _body: None, status="Completed")
     assert world.collecting.collect(name) == Collected(retried=2)
@@ -146,7 +146,7 @@ class Death(BaseException):
     """Lambda ends the function at its timeout."""
 
 
-def test_a_collect_that_dies_in_the_midst_is_completed_by_the_next_without_redoing_what_is_settled(
+def test_a_collect_that_dies_halfway_is_completed_by_the_next_without_settling_rows_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("functions.flow.collecting.CHUNK", 10)
@@ -168,7 +168,7 @@ def test_a_collect_that_dies_in_the_midst_is_completed_by_the_next_without_redoi
         wire.interfere = lambda _operation, _when: None
     settled = {row.upload_id: row for row in world.rows() if row.status == Status.COMPLETED}
     assert 24 <= len(settled) < 45  # the first update counts the try
-    # Who died between a result and its row left the result, which the next collect reads to see that it is the same.
+    # A collect that died between a result and its row left the result, which the next one reads and compares.
     orphans = sum(bucket == RESULTS for bucket, _ in world.s3.objects) - len(settled)
     assert world.batches.holders() == {0: layout.batch_of_job("wetread", name)}
 
@@ -222,15 +222,17 @@ def test_copies_that_could_not_be_deleted_keep_no_row_from_its_answer_and_go_the
     assert world.batches.holders() == {}
 
 
-def test_copies_that_s3_keeps_are_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_copies_that_s3_does_not_delete_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     world, name = running(3)
     world.sagemaker.end(name, answer)
     errors = [{"Key": "instances/a.dcm", "Code": "AccessDenied", "Message": "Access Denied"}] * 3
     monkeypatch.setattr(world.s3, "delete_objects", lambda **_: {"Errors": errors})
     assert world.collecting.collect(name) == Collected(completed=3)
-    (told,) = [one for one in caplog.records if one.message == "objects not deleted"]
-    assert (told.__dict__["objects"], told.__dict__["codes"]) == (3, ["AccessDenied"])
-    assert world.batches.holders() == {}, "they expire with the bucket's rule, and nobody waits for that"
+    (logged,) = [one for one in caplog.records if one.message == "objects not deleted"]
+    assert (logged.__dict__["objects"], logged.__dict__["codes"]) == (3, ["AccessDenied"])
+    assert world.batches.holders() == {}, "they expire with the bucket's rule, and no batch waits for that"
 
 
 def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
@@ -247,7 +249,7 @@ def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     assert first.timings_ms == second.timings_ms
 
 
-def test_what_a_stopped_job_had_read_is_read_again_in_four_jobs() -> None:
+def test_the_uploads_of_a_stopped_job_are_read_again_in_four_jobs() -> None:
     """AWS stores nothing of a stopped job; read together again, its uploads would be stopped again."""
     world = World(slots=4)
     world.set_champion()

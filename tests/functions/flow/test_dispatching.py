@@ -84,7 +84,7 @@ def test_a_full_account_keeps_the_batch_ready_and_its_slot() -> None:
     assert world.dispatching.resume(batch)
 
 
-def test_a_job_that_exists_already_is_this_batchs_job() -> None:
+def test_an_existing_job_of_the_name_is_the_batchs_job() -> None:
     world, _ = filled(3)
     (name,) = world.dispatching.run()
     batch_id = name.removeprefix("wetread-")
@@ -108,7 +108,7 @@ def test_a_foreign_job_of_the_same_name_is_an_error_not_a_success() -> None:
         world.dispatching.resume(batch)
 
 
-def test_a_job_that_is_refused_for_good_hands_its_rows_back() -> None:
+def test_the_rows_of_a_job_that_is_refused_for_good_are_requeued() -> None:
     world, _ = filled(5)
     world.sagemaker.models_gone = True
     assert world.dispatching.run() == []
@@ -132,7 +132,7 @@ def test_a_promotion_ends_the_pause_that_an_earlier_model_earned() -> None:
     assert len(world.dispatching.run()) == 1
 
 
-def test_stale_candidates_come_to_nothing_and_free_their_slot() -> None:
+def test_stale_candidates_start_no_job_and_free_their_slot() -> None:
     world, _ = filled(3)
     stale = world.index.pending(10)
     world.dispatching.run()
@@ -228,7 +228,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 def replaced(model: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """A Model with other members, as somebody may make it who may delete and create Models."""
+    """Return a Model with other members, as a caller with permission to delete and create Models may make it."""
     return model | other | {"PrimaryContainer": model["PrimaryContainer"] | other.get("PrimaryContainer", {})}
 
 
@@ -272,7 +272,7 @@ def test_a_job_that_was_started_with_the_right_model_is_found_when_that_is_gone(
     assert list(world.sagemaker.jobs) == [job]
 
 
-def test_a_champion_of_before_names_were_long_still_reads() -> None:
+def test_a_champion_with_a_short_model_name_of_before_still_reads() -> None:
     world, _ = filled(1)
     ((name, model),) = world.sagemaker.models.items()
     current = world.champions.get()
@@ -291,7 +291,7 @@ def test_disks_of_the_hosts_are_encrypted_with_the_services_own_key() -> None:
     assert world.sagemaker.jobs[name]["TransformResources"]["VolumeKmsKeyId"].startswith("arn:aws:kms:")
 
 
-def test_hosts_whose_disks_are_their_own_are_given_no_key_for_them() -> None:
+def test_hosts_with_self_encrypting_disks_get_no_key() -> None:
     world, _ = filled(1)
     own_disk = dataclasses.replace(world.dispatching.shape, volume_key_arn="")
     (name,) = dataclasses.replace(world.dispatching, shape=own_disk).run()
@@ -340,7 +340,7 @@ def test_when_the_days_jobs_are_used_up_uploads_wait_for_the_next_day_and_none_i
     assert world.batches.jobs_on("2026-11-24") == 1
 
 
-def test_a_used_up_day_rings_only_when_somebody_waits() -> None:
+def test_a_used_up_day_raises_its_alarm_only_if_uploads_wait() -> None:
     world, _ = filled(1, max_jobs_per_day=1)
     read(world, world.dispatching.run())
     assert world.sweeping.run().measured[Metric.BUDGET_REACHED] == 0
@@ -397,7 +397,7 @@ def test_a_model_that_is_too_slow_for_its_batches_gets_smaller_ones_until_anothe
 
 
 def stopped_batch(world: World) -> Batch:
-    """Return a submitted batch without rows, for whoever ends it."""
+    """Return a submitted batch without rows, for the test to end."""
     now = timestamp(world.time)
     batch = Batch(
         batch_id="stopped",

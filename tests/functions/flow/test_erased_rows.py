@@ -52,7 +52,7 @@ def test_an_erased_row_is_not_claimed() -> None:
     assert world.batches.holders() == {}
 
 
-def test_only_an_erased_row_is_buried_and_an_upload_that_has_none() -> None:
+def test_only_an_erased_row_or_an_upload_without_one_is_buried() -> None:
     world, seen = waiting()
     assert not world.index.bury(seen.upload_id, world.time)
     assert world.index.begin_erasure(seen, LATER)

@@ -1,4 +1,4 @@
-"""Every upload has a row that is terminal or moves, whatever reading its object does; no neighbour pays for it."""
+"""Every upload has a row that is terminal or moves, whatever reading its object does; it costs no neighbour a try."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AT_ONCE = {
     "InvalidRequest": RefusalCode.CUSTOMER_KEY,
 }
 TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ExpiredToken", "AccessDenied")
-NOBODY_KNOWS = "ErrorOfTheYear2031"
+UNKNOWN = "ErrorOfTheYear2031"
 
 
 def of_the_model() -> list[tuple[str, str]]:
@@ -80,7 +80,7 @@ def test_what_s3_refuses_for_good_is_refused_at_once(operation: str, code: str) 
 
 @pytest.mark.parametrize(
     ("operation", "code"),
-    [*of_the_model(), *((name, NOBODY_KNOWS) for name in ("get_object", "copy_object"))],
+    [*of_the_model(), *((name, UNKNOWN) for name in ("get_object", "copy_object"))],
 )
 def test_every_error_of_s3_ends_as_a_row(operation: str, code: str) -> None:
     world = failing(operation, client_error(code, "of DOE^JOHN.dcm"))
@@ -93,16 +93,16 @@ def test_every_error_of_s3_ends_as_a_row(operation: str, code: str) -> None:
     assert "DOE" not in str(row.reason)
 
 
-def test_an_error_that_nobody_knows_is_named_on_the_row() -> None:
-    world = failing("copy_object", client_error(NOBODY_KNOWS, "of DOE^JOHN.dcm"))
+def test_an_unknown_error_is_named_on_the_row() -> None:
+    world = failing("copy_object", client_error(UNKNOWN, "of DOE^JOHN.dcm"))
     event = world.upload("DOE^JOHN.dcm", ct())
     row = redelivered(world, event)
     assert (row.status, row.code) == (Status.REFUSED, RefusalCode.INGEST_FAILED)
-    assert NOBODY_KNOWS in str(row.reason)
+    assert UNKNOWN in str(row.reason)
     assert world.ingesting.take(event, delivery=6) == row
 
 
-def test_a_bug_of_our_own_is_named_by_its_class_alone() -> None:
+def test_a_bug_of_the_service_is_named_only_by_its_class() -> None:
     world = failing("generate_mac", LookupError("DOE^JOHN"))
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert row.code == RefusalCode.INGEST_FAILED
@@ -112,7 +112,7 @@ def test_a_bug_of_our_own_is_named_by_its_class_alone() -> None:
 
 @pytest.mark.parametrize("code", [*TROUBLE, "KMS.ThrottlingException"])
 @pytest.mark.parametrize("operation", ["get_object", "copy_object", "generate_mac"])
-def test_trouble_of_aws_never_ends_as_a_refusal(operation: str, code: str) -> None:
+def test_aws_trouble_never_ends_as_a_refusal(operation: str, code: str) -> None:
     world = failing(operation, client_error(code))
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert (row.status, row.code) == (Status.RECEIVED, code)
@@ -135,7 +135,7 @@ NO_WAY = {"endpoint_url": "https://s3", "error": "no route", "request": None, "n
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_request_that_finds_no_way_to_aws_refuses_nobody(error: Exception) -> None:
+def test_a_request_that_never_reached_aws_refuses_no_upload(error: Exception) -> None:
     world = failing("get_object", error)
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert (row.status, row.code) == (Status.RECEIVED, type(error).__name__)
@@ -143,12 +143,12 @@ def test_a_request_that_finds_no_way_to_aws_refuses_nobody(error: Exception) -> 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_an_answer_of_a_server_in_trouble_is_trouble_whatever_its_name(status: int) -> None:
-    error = client_error(NOBODY_KNOWS, ResponseMetadata={"HTTPStatusCode": status})
+    error = client_error(UNKNOWN, ResponseMetadata={"HTTPStatusCode": status})
     world = failing("get_object", error)
     assert redelivered(world, world.upload("a.dcm", ct())).status == Status.RECEIVED
 
 
-def test_a_throttled_index_refuses_nobody() -> None:
+def test_a_throttled_index_refuses_no_upload() -> None:
     world = failing("put_item", client_error("ProvisionedThroughputExceededException"))
     event = world.upload("a.dcm", ct())
     for delivery in range(1, 40):
@@ -194,7 +194,7 @@ def test_an_object_that_kills_every_function_is_refused_unread(operation: str) -
 
 
 def test_a_function_that_was_not_run_in_time_costs_an_upload_no_try() -> None:
-    """Lambda without room gives messages back unread, and SQS counts each time."""
+    """Lambda without capacity returns messages unread, and SQS counts each delivery."""
     world = World()
     assert world.ingesting.take(world.upload("a.dcm", ct()), delivery=49).status == Status.PENDING
 
@@ -274,7 +274,7 @@ def metric(capsys: pytest.CaptureFixture[str]) -> float:
         '{"Records": [{"eventSource": "aws:s3"}]}',
     ],
 )
-def test_a_message_that_is_no_event_fails_alone_and_a_person_hears_of_it(
+def test_a_message_that_is_not_an_event_fails_alone_and_raises_an_alarm(
     world: World, body: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = record(world, 1)
@@ -288,23 +288,23 @@ def test_a_message_that_is_no_event_fails_alone_and_a_person_hears_of_it(
     "changes",
     [{"key": 7}, {"key": "\ud800"}, {"size": "12"}, {"size": -1}, {"size": 10**60}, {"size": True}, {"version-id": {}}],
 )
-def test_a_field_of_another_type_is_no_event(world: World, changes: Any) -> None:
+def test_a_field_of_another_type_is_a_malformed_event(world: World, changes: Any) -> None:
     response = ingest.handler({"Records": [record(world, 1, **changes)]}, None)
     assert response == {"batchItemFailures": [{"itemIdentifier": "1"}]}
     assert world.rows() == []
 
 
-def test_an_event_of_another_bucket_is_none_of_ours(world: World) -> None:
+def test_an_event_of_another_bucket_is_refused(world: World) -> None:
     message = record(world, 1)
     message["body"] = message["body"].replace(UPLOADS, "another-bucket")
     assert ingest.handler({"Records": [message]}, None)["batchItemFailures"]
     assert world.rows() == []
 
 
-def test_a_person_hears_of_what_is_refused_as_ingest_failed_and_of_what_aws_holds_up(
+def test_failed_ingests_and_long_aws_trouble_raise_an_alarm(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for error, deliveries, heard in ((NOBODY_KNOWS, 3, 1), ("SlowDown", ingest.HELD_UP, 1), ("SlowDown", 3, 0)):
+    for error, deliveries, heard in ((UNKNOWN, 3, 1), ("SlowDown", ingest.HELD_UP, 1), ("SlowDown", 3, 0)):
         world = failing("get_object", client_error(error))
         monkeypatch.setattr(ingest, "_parts", lambda world=world: (world.ingesting, world.ticks))
         for delivery in range(1, deliveries + 1):

@@ -28,7 +28,7 @@ def test_a_served_upload_becomes_a_pending_row_with_its_identity() -> None:
 
 
 def with_uids(**said: str) -> bytes:
-    """An object with texts in the place of UIDs that pydicom would not write."""
+    """Return an object with texts in place of UIDs, which pydicom would not write."""
     places = {keyword: f"1.{number}".ljust(len(said[keyword]), "3") for number, keyword in enumerate(said, 7)}
     body = ct(**places)
     for keyword, text in said.items():
@@ -45,7 +45,7 @@ def test_a_number_or_a_date_in_the_place_of_a_uid_cannot_be_guessed_from_its_row
     uids = (row.study_instance_uid, row.series_instance_uid)
     assert all(uid and is_uid(uid) for uid in uids)
     guessed = {as_uid(text) for text in said.values()}
-    assert not guessed & set(uids), "anybody can compute these"
+    assert not guessed & set(uids), "anyone can compute these"
     assert set(uids) == {as_uid(text, world.ingesting.patients.uuid_of) for text in said.values()}
     assert [note for note in row.repairs if "InstanceUID was" in note] == [
         f"{keyword} was not well-formed, not a UID: mapped under 2.25 by the stage's key." for keyword in said
@@ -54,7 +54,7 @@ def test_a_number_or_a_date_in_the_place_of_a_uid_cannot_be_guessed_from_its_row
     assert (refused.status, refused.study_instance_uid) == (Status.REFUSED, row.study_instance_uid)
 
 
-def test_objects_with_an_ill_formed_uid_each_cost_no_request_each() -> None:
+def test_ill_formed_uids_do_not_cost_a_request_each() -> None:
     world = World()
     for number in range(20):
         world.ingesting.take(world.upload(f"{number}.dcm", with_uids(StudyInstanceUID=f"00{number:06}")))
@@ -102,7 +102,7 @@ def test_a_bad_object_becomes_a_refused_row_with_a_sentence(body: bytes, code: R
     assert not [key for bucket, key in world.s3.objects if bucket == WORK]
 
 
-def test_a_refused_row_can_be_asked_for_by_study() -> None:
+def test_a_refused_row_can_be_queried_by_study() -> None:
     world = World()
     row = world.ingesting.take(world.upload("a.dcm", ct(Modality="MR")))
     assert row.study_instance_uid == STUDY
@@ -140,7 +140,7 @@ def test_an_object_that_is_too_large_and_gone_is_too_large() -> None:
     assert world.ingesting.take(event).code == RefusalCode.TOO_LARGE
 
 
-def test_a_patient_whose_issuer_was_cut_off_is_not_taken_for_another() -> None:
+def test_a_patient_with_a_cut_off_issuer_is_not_confused_with_another() -> None:
     world = World()
     body = ct(IssuerOfPatientID="Hospital A", PatientID="P-7")
     row = world.ingesting.take(world.upload("a.dcm", body[: body.index(b"Hospital A") + 3]))
@@ -178,7 +178,7 @@ def test_an_ordinary_header_costs_one_short_read() -> None:
     assert world.s3.bytes_read <= FIRST_READ
 
 
-def test_a_long_header_is_read_on() -> None:
+def test_a_long_header_is_read_further() -> None:
     world = World()
     assert world.ingesting.take(world.upload("a.dcm", ct(ICCProfile=bytes(100_000)))).status == Status.PENDING
     assert world.s3.reads == 2
@@ -192,7 +192,7 @@ def test_no_header_is_read_more_than_twice() -> None:
     assert world.s3.reads == 2
 
 
-def test_trouble_of_aws_is_no_refusal_but_a_row_that_moves() -> None:
+def test_aws_trouble_leaves_a_received_row_and_no_refusal() -> None:
     troubled = [True]
 
     def slow(operation: str, _when: str) -> None:

@@ -1,4 +1,4 @@
-"""A candidate becomes a version with its evidence, champion if none came between; retries change nothing."""
+"""A candidate becomes a version with its evidence, and champion if no other came between; retries change nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_of_two_runs_at_once_the_second_is_rejected_and_says_why() -> None:
     assert champion.model_package == "wetread/1"
 
 
-def test_a_promotion_that_comes_between_the_look_and_the_move_is_seen_too() -> None:
+def test_a_promotion_between_the_read_and_the_move_is_seen_too() -> None:
     workflow = Workflow()
     taken, artifact = run(workflow)
 
@@ -155,7 +155,7 @@ def test_with_manual_approval_the_version_waits_and_nothing_moves() -> None:
     assert workflow.registry.champion() is None
 
 
-def test_what_was_not_evaluated_is_not_promoted() -> None:
+def test_a_model_that_was_not_evaluated_is_not_promoted() -> None:
     workflow = Workflow()
     taken, artifact = run(workflow)
     workflow.train(taken, weights=b"others")
@@ -167,7 +167,7 @@ def test_what_was_not_evaluated_is_not_promoted() -> None:
     assert not workflow.world.sagemaker.packages
 
 
-def test_an_evaluation_that_is_none_is_not_promoted() -> None:
+def test_a_malformed_evaluation_is_not_promoted() -> None:
     workflow = Workflow()
     taken, artifact = run(workflow)
     workflow.train(taken, Candidate=measured(BalancedAccuracy=figure(None)))
@@ -175,7 +175,7 @@ def test_an_evaluation_that_is_none_is_not_promoted() -> None:
         promote(workflow, taken, artifact)
 
 
-def test_an_artifact_from_elsewhere_is_not_taken() -> None:
+def test_an_artifact_from_another_bucket_is_refused() -> None:
     workflow = Workflow()
     taken, _ = run(workflow)
     with pytest.raises(InvalidArtifact, match="not in the training bucket"):
@@ -190,8 +190,8 @@ def test_the_evidence_has_only_what_sagemaker_takes() -> None:
     assert "," not in json.dumps(list(properties.values()), separators=(" ", ":"))
 
 
-def test_an_artifact_that_was_replaced_after_it_was_measured_is_not_even_registered() -> None:
-    """The same weights and classes with other code: the evaluation cannot tell it from what was measured."""
+def test_an_artifact_that_was_replaced_after_its_evaluation_is_not_even_registered() -> None:
+    """The same weights and classes with other code: the evaluation cannot distinguish it from the evaluated one."""
     workflow = Workflow()
     taken = workflow.take(workflow.put_cohort())
     uri = workflow.train(taken)

@@ -1,4 +1,4 @@
-"""A stage that keeps results for a time: only rows that have ended expire, and with the result that they name."""
+"""A stage that keeps results for a time: only ended rows expire, together with their result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def days_left(world: World, row: Row) -> float | None:
     return row.expires_at and (row.expires_at - world.time.timestamp()) / DAY
 
 
-def test_what_waits_never_expires_and_what_has_ended_does() -> None:
+def test_waiting_rows_never_expire_and_ended_ones_do() -> None:
     world = keeping(World())
     world.set_champion()
     good = world.upload("good.dcm", ct())
@@ -66,7 +66,7 @@ def test_a_stage_that_keeps_all_has_no_row_that_expires() -> None:
     assert world.ingesting.take(world.upload("refused.dcm", ct(Modality="MR"))).expires_at is None
 
 
-def test_a_slices_copy_that_is_old_is_made_anew_so_that_it_does_not_expire_under_a_run() -> None:
+def test_an_old_copy_of_a_slice_is_renewed_so_that_it_does_not_expire_during_a_run() -> None:
     workflow = Workflow()
     uri = workflow.put_cohort()
     workflow.take(uri)

@@ -1,6 +1,6 @@
 """Schedules that Hypothesis draws and, when one fails, shortens to the few steps that it takes.
 
-Where tests/simulation/simulation.py runs long storms, this looks for the shortest way to break the same promises. A
+Where tests/simulation/simulation.py runs long schedules, this looks for the shortest way to break the same promises. A
 tenth of WETREAD_SCHEDULES are drawn, always the same.
 """
 
@@ -52,7 +52,7 @@ class Drawn(Schedule):
 
 
 class Schedules(RuleBasedStateMachine):
-    """Every rule is something that AWS, a person, or a dying host may do at any time."""
+    """Every rule is something that AWS, a person or a dying host may do at any time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class Schedules(RuleBasedStateMachine):
         self._run(lambda: self.now.withdraw(lambda number: number % 2 == odd), calls)
 
     def teardown(self) -> None:
-        """Nothing befalls anything any more: it all ends well, by the sweep alone."""
+        """Stop all disturbances: the sweep alone brings everything to its end."""
         now, world = self.now, self.now.world
         now.calm = True
         for _ in range(ROUNDS):

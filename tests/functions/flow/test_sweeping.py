@@ -1,4 +1,4 @@
-"""The sweep finishes what any other function left half-made."""
+"""The sweep finishes what any other function left unfinished."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_job_that_just_ended_is_left_to_its_event() -> None:
     assert (measured[Metric.SWEEP_REPAIRS], measured[Metric.UPLOADS_COMPLETED]) == (1, 1)
 
 
-def test_a_batch_that_cannot_be_mended_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_cannot_be_repaired_keeps_no_other_from_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(slots=2, max_batch=1, parallel_threshold=1)
     world.set_champion()
     for number in range(2):
