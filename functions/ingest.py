@@ -18,13 +18,14 @@ from functions.domain.errors import MalformedEvent, RefusalCode
 from functions.domain.row import Row, Status
 from functions.flow.ingesting import Ingesting
 from functions.messages import Message, process_messages, seconds_left_of
-from functions.settings import IngestSettings, Metric, from_environment
+from functions.names import Metric
+from functions.settings import IngestSettings, from_environment
 from functions.telemetry import count, metrics, traced
 
 logger = logging.getLogger(__name__)
 
 WORKERS = 10
-# No message is begun later than this before the timeout: WORKERS of the worst objects take as long (infra/intake.py).
+# No message is begun later than this before the timeout: WORKERS of the worst objects take as long (infra/ingest.py).
 SECONDS_NEEDED = 10.0
 HELD_UP = 4  # the delivery from which AWS trouble is shown to a person: it is six minutes after the upload
 
@@ -38,7 +39,7 @@ def _parts() -> tuple[Ingesting, Ticks]:
         uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
         index=Index(wiring.client("dynamodb"), settings.index_table),
         patients=patients,
-        served=wiring.served(settings),
+        served=settings.served,
         clock=wiring.now,
         keys=Keys(wiring.client("dynamodb"), hidden, patients) if hidden else None,
         kept_days=settings.results_kept_days,

@@ -11,7 +11,8 @@ from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.domain.training_run import TrainingRun
 from functions.flow.promoting import Approval, Promoting, RunOutcome
-from functions.settings import Metric, PromoteSettings, from_environment
+from functions.names import Metric
+from functions.settings import PromoteSettings, from_environment
 from functions.telemetry import count, metrics, traced
 
 logger = logging.getLogger(__name__)

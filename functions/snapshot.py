@@ -28,7 +28,7 @@ def _snapshotting() -> Snapshotting:
         documents=Documents(s3, settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
         champions=Champions(wiring.client("dynamodb"), settings.batches_table),
         patients=Patients(wiring.client("kms"), settings.patient_key_id),
-        served=wiring.served(settings),
+        served=settings.served,
         labels=settings.labels,
         models_bucket=settings.models_bucket,
         clock=wiring.now,

@@ -19,7 +19,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.aws.trouble import loggable
 from functions.domain.errors import HandlerFailed, WetreadError
-from functions.settings import METRIC_NAMESPACE, Metric
+from functions.names import METRIC_NAMESPACE, Metric
 
 Handler = Callable[[dict[str, Any], Any], Any]
 

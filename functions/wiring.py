@@ -13,19 +13,18 @@ from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
-from functions.aws.jobs import Jobs, JobShape
+from functions.aws.jobs import Jobs
 from functions.aws.models import Models
 from functions.aws.objects import Documents
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.domain.batch import DECODERS, Limits
-from functions.domain.instance import Served
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.settling import Settling
 from functions.flow.trying import Trying
-from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings, SnapshotSettings
+from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings
 
 POOL = 32  # connections: more than any function's threads
 CONNECT_SECONDS = 10
@@ -68,17 +67,6 @@ def registry(settings: ApproveSettings) -> Registry:
     )
 
 
-def served(settings: IngestSettings | SnapshotSettings) -> Served:
-    """Return the rules by which a stage admits objects: the same for uploads and for slices to train on."""
-    return Served(
-        sop_class_uids=frozenset(settings.sop_class_uids),
-        modalities=frozenset(settings.modalities),
-        transfer_syntax_uids=frozenset(settings.transfer_syntax_uids),
-        max_object_bytes=settings.max_object_bytes,
-        conformance=settings.conformance,
-    )
-
-
 def ticks(settings: IngestSettings | CollectSettings | ApproveSettings) -> Ticks:
     """Return the tick queue of a function that sends ticks."""
     return Ticks(client("sqs"), settings.tick_queue_url, settings.tick_window_seconds)
@@ -96,21 +84,13 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
         models=Models(sagemaker, artifacts),
         work=Documents(s3, settings.work_bucket),
         jobs=Jobs(sagemaker, settings.work_bucket),
-        shape=JobShape(
-            instance_type=settings.instance_type,
-            instance_count=settings.instance_count,
-            max_concurrent_transforms=settings.max_concurrent_transforms,
-            max_payload_mb=settings.max_payload_mb,
-            transform_ami_version=settings.transform_ami_version,
-            data_key_arn=settings.data_key_arn,
-            volume_key_arn=settings.volume_key_arn,
-        ),
+        shape=settings.shape,
         limits=Limits(
             slots=settings.slots,
             max_batch=settings.max_batch,
             parallel_threshold=settings.parallel_threshold,
             max_wait_seconds=settings.max_wait_seconds,
-            worst_seconds=settings.max_work_seconds * DECODERS * settings.instance_count,
+            worst_seconds=settings.max_work_seconds * DECODERS * settings.shape.instance_count,
         ),
         max_jobs_per_day=settings.max_jobs_per_day,
         job_name_prefix=settings.job_name_prefix,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import re
 import time
@@ -17,6 +16,7 @@ from functions.aws.items import from_item, is_condition_failed, to_item, unproce
 from functions.aws.trouble import loggable
 from functions.domain.batch import Retry
 from functions.domain.row import CONTENT_DIGITS, NAMES, Row, Status, expiry, timestamp
+from functions.names import BY_PATIENT, IndexName
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,25 +39,7 @@ RESULT_ATTRIBUTES = (
     NAMES["withdrawn_at"],
     NAMES["expires_at"],
 )
-BY_PATIENT = "ByPatient"  # sparse, keys only: an entry is written with its row, or when the row's erasure begins
 GRAVESTONE_DAYS = 30  # an event waits at most 14 days in a queue and 14 among the dead letters
-
-
-class IndexName(enum.Enum):
-    """A global secondary index: its name, partition key and sort key."""
-
-    BY_STUDY = ("ByStudy", "StudyInstanceUID", "ReceivedAt")
-    BY_SERIES = ("BySeries", "SeriesInstanceUID", "ReceivedAt")
-    BY_KEY = ("ByKey", "Key", "ReceivedAt")
-    BY_STATUS = ("ByStatus", "Status", "ReceivedAt")
-    BY_CLASS = ("ByClass", "PredictedClass", "CompletedAt")
-    BY_JOB = ("ByJob", "TransformJobName", "ReceivedAt")
-    BY_MODEL = ("ByModel", "ModelPackage", "CompletedAt")
-
-    def __init__(self, title: str, partition: str, sort: str) -> None:
-        self.title = title
-        self.partition = partition
-        self.sort = sort
 
 
 @dataclass(frozen=True)
@@ -159,13 +141,13 @@ class Index:
             if start is None:
                 return
 
-    def pending(self, at_most: int) -> list[Row]:
-        """Return the oldest pending rows, oldest first."""
+    def pending(self, at_most: int, *, newest: bool = False) -> list[Row]:
+        """Return the oldest pending rows, oldest first; or the ``newest``, newest first."""
         rows: list[Row] = []
         start: Mapping[str, Any] | None = None
         while len(rows) < at_most:
             page = self.query(
-                IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=at_most - len(rows), start=start
+                IndexName.BY_STATUS, Status.PENDING, newest_first=newest, limit=at_most - len(rows), start=start
             )
             rows += page.rows
             start = page.next

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain import layout
+from functions.domain.batch import JobShape
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -63,23 +64,6 @@ class TransformJob:
     failure_reason: str
     manifest_uri: str
     ended_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobShape:
-    """The settings that every transform job of a stage shares.
-
-    The payload is in MiB. ``data_key_arn`` encrypts the outputs, ``volume_key_arn`` the disks; it is "" for hosts with
-    disks that encrypt themselves, for which SageMaker refuses a key.
-    """
-
-    instance_type: str
-    instance_count: int
-    max_concurrent_transforms: int
-    max_payload_mb: int
-    transform_ami_version: str
-    data_key_arn: str
-    volume_key_arn: str
 
 
 class Jobs:

@@ -125,6 +125,23 @@ class Backlog:
     seconds_since_barren: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobShape:
+    """The settings that every transform job of a stage shares; the payload is in MiB.
+
+    ``data_key_arn`` encrypts the outputs, ``volume_key_arn`` the disks; it is "" for self-encrypting disks: SageMaker
+    refuses a key for those.
+    """
+
+    instance_type: str
+    instance_count: int
+    max_concurrent_transforms: int
+    max_payload_mb: int
+    transform_ami_version: str
+    data_key_arn: str
+    volume_key_arn: str
+
+
 def decide(backlog: Backlog, limits: Limits) -> str | None:
     """Return None if one more job should start now, else the reason to wait.
 
@@ -147,6 +164,23 @@ def decide(backlog: Backlog, limits: Limits) -> str | None:
     ):
         return "a job is running and the backlog is neither large nor old"
     return None
+
+
+def next_in_line(
+    oldest_first: Sequence[Row], free_slots: Sequence[int], slots: int, jobs_today: int, barren_jobs: int
+) -> tuple[int, Sequence[Row]]:
+    """Return the slot of the next batch, and the uploads that it may take, which may be none.
+
+    Retries are older than new uploads, and objects that keep failing their jobs can be retries for hours. So the last
+    slot is kept for new uploads; where jobs run one at a time, every second one is theirs.
+    """
+    new = [row for row in oldest_first if row.retry_group is None]
+    if slots == 1 or barren_jobs >= BARREN_JOBS_BEFORE_PAUSE:
+        waiting = new if new and jobs_today % 2 == 0 else oldest_first
+    else:
+        waiting = new if list(free_slots) == [slots - 1] else oldest_first
+    is_new = not waiting or waiting[0].retry_group is None
+    return max(free_slots) if is_new else min(free_slots), waiting
 
 
 def worst_seconds(row: Row) -> float:

@@ -29,7 +29,7 @@ from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
 from functions.flow.settling import NOT_COLLECTED, EndedJob, Settling
 from functions.flow.trying import TOGETHER_TRIES, Trying
-from functions.settings import Metric
+from functions.names import Metric
 
 logger = logging.getLogger(__name__)
 

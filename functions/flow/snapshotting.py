@@ -30,6 +30,7 @@ from functions.domain.slices import LabelledSlice
 from functions.domain.snapshot import Source, SplitBy
 from functions.domain.training_run import ComparedChampion, TrainingRun
 from functions.domain.verdict import LabelProblem, Reason, Verdict, trimmed
+from functions.names import SLICES
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
 
@@ -93,7 +94,7 @@ class Snapshotting:
         return document
 
     def _write_manifest(self, run: str, snapshot: Any) -> None:
-        prefix = layout.uri(self.cohorts.bucket, layout.SLICES)
+        prefix = layout.uri(self.cohorts.bucket, SLICES)
         names = [entry["Slice"] for entry in snapshot["Slices"]]
         self.documents.write(layout.slices_manifest_key(run), [{"prefix": prefix}, *names])
 

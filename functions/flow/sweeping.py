@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
-from functions.aws.index import Index, IndexName
+from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.ticks import Ticks
 from functions.aws.trouble import loggable
@@ -21,7 +21,7 @@ from functions.flow.collecting import Collected, Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
-from functions.settings import Metric
+from functions.names import IndexName, Metric
 
 logger = logging.getLogger(__name__)
 

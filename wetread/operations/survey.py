@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from functions.aws.batches import day_of
-from functions.aws.index import IndexName
 from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch
 from functions.domain.champion import Champion
 from functions.domain.row import Status, moment_of, timestamp
+from functions.names import IndexName
 from wetread.connection import Connection
 from wetread.models import endpoint as endpoints
 from wetread.models.endpoint import Endpoint
