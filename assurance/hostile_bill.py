@@ -105,7 +105,7 @@ class Simulation:
             worst_seconds=stage.max_work_seconds * DECODERS * stage.instance_count,
             max_jobs_per_day=stage.max_jobs_per_day,
         )
-        self.world.crown()
+        self.world.set_champion()
         self._began = self.world.time
         self._rng = random.Random(1)
         self._most_seconds = days * 86_400

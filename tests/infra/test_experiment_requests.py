@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.domain import layout
+from functions.domain.training_run import TrainingRun
 from tests.infra.runs import BUCKET, RUN, SNAPSHOT, walk
 from tests.wetread.aws import Aws
 from wetread import sdk
@@ -33,7 +34,7 @@ def sent(recipe: Recipe, code_uri: str | None = None) -> tuple[str, dict[str, An
     sdk.require()
     deployment = SimpleNamespace(job_name_prefix="wetread", training_bucket_name=BUCKET)
     connection: Any = SimpleNamespace(session=aws.session(), deployment=deployment)
-    job = experiments.start(connection, recipe, SNAPSHOT, code_uri)
+    job = experiments.start(connection, recipe, TrainingRun.from_json(SNAPSHOT), code_uri)
     assert {operation for operation, _ in aws.sent} == {"CreateTrainingJob", "DescribeTrainingJob"}
     return job, next(body for operation, body in aws.sent if operation == "CreateTrainingJob")
 

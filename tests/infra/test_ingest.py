@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from functions import ingest
-from functions.flow.intake import MOST_TRIES
+from functions.flow.ingesting import MOST_TRIES
 from infra import ingest as deployed
 from tests.infra.conftest import text
 
