@@ -1,4 +1,7 @@
-"""A boto3 session with clients of the local cloud, whatever AWS settings the user has."""
+"""A boto3 session with clients of the local cloud, whatever AWS settings the user has.
+
+They include proxies: botocore would send every request to them, with the bytes of uploads.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 import boto3
 import botocore.session
+from botocore.config import Config
 
 from localcloud.access.key import Key
 from localcloud.account import REGION
@@ -20,6 +24,7 @@ class LocalSession(boto3.Session):
         core.set_config_variable("config_file", str(home.aws_config))
         core.set_config_variable("credentials_file", str(home.aws_config))
         core.set_config_variable("profile", "default")
+        core.set_default_client_config(Config(proxies={}))
         super().__init__(
             aws_access_key_id=key.access_key_id,
             aws_secret_access_key=key.secret_access_key,

@@ -22,8 +22,11 @@ FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
 # What an artifact says that was written before temperatures were fitted: its probabilities are those of its logits.
 UNCALIBRATED = {"temperature": 1.0}
+# Far beyond what training fits; logits that are divided by less can become infinite, and their answer no number.
+SHARPEST, SOFTEST = 1e-3, 1e3
 # An answer repeats labels, name and version; with these bounds it is always a few KB, for the functions read it whole.
 MOST_LABELS = 1000
+MOST_ROWS = 4096  # of the input; no larger slice is read
 LONGEST_TEXT = 64  # characters: that is what the functions take for a class, too
 INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
 
@@ -106,7 +109,7 @@ def parse(text: str) -> Metadata:
             raise ArtifactError(f"metadata.json has the format {document['format']!r}; this image reads {FORMAT!r}.")
         formats = document["network_data_format"]
         labels = _labels(formats["outputs"]["pred"]["channel_def"])
-        probe = tuple(float(value) for value in document["probe"]["logits"])
+        probe = backend.finite(document["probe"]["logits"])
         if len(probe) != len(labels):
             raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe logits.")
         return Metadata(
@@ -124,7 +127,7 @@ def parse(text: str) -> Metadata:
             network=_network(document.get("network", DEFAULT)),
             serving=backend.parse(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
 
 
@@ -161,9 +164,7 @@ def _text(value: object) -> str:
 
 
 def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"the window has the number {number}")
+    (number,) = backend.finite([value])
     return number
 
 
@@ -176,8 +177,8 @@ def _above_zero(value: Any) -> float:
 
 def _square(shape: Sequence[int]) -> int:
     rows, columns = (int(length) for length in shape)
-    if rows != columns or rows < 1:
-        raise ValueError(f"the input's spatial_shape is {list(shape)}, not a square")
+    if rows != columns or not 1 <= rows <= MOST_ROWS:
+        raise ValueError(f"the input's spatial_shape is {list(shape)}, not a square of 1 to {MOST_ROWS} pixels a side")
     return rows
 
 
@@ -185,4 +186,6 @@ def _temperature(calibration: Mapping[str, Any]) -> float:
     temperature = float(calibration["temperature"])
     if not 0 < temperature < math.inf:
         raise ValueError(f"the calibration's temperature is {temperature}, not a number above 0")
+    if not SHARPEST <= temperature <= SOFTEST:
+        raise ValueError(f"the calibration's temperature is {temperature}, not from {SHARPEST} to {SOFTEST}")
     return temperature

@@ -8,7 +8,8 @@ precision where it runs on a GPU.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -79,13 +80,21 @@ class Serving:
         return [form for form in self.form.and_more_trusted if form is Form.TORCH or form in self.proved]
 
 
+def finite(values: Iterable[Any]) -> tuple[float, ...]:
+    """The numbers; raises ValueError for an infinite one, which any other is as near to as it likes, or none."""
+    numbers = tuple(float(value) for value in values)
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("a number is infinite, or none")
+    return numbers
+
+
 def parse(document: Mapping[str, Any], classes: int) -> Serving:
     """Read what metadata.json says of serving; raises ValueError, KeyError or TypeError when it is malformed."""
     proved: dict[Form, Proved] = {}
     for name, record in document["forms"].items():
         form = Form(name)
         files = {str(file): str(digest) for file, digest in record["files_sha256"].items()}
-        probe = tuple(float(value) for value in record["probe_logits"])
+        probe = finite(record["probe_logits"])
         if tuple(files) != form.files or len(probe) != classes:
             raise ValueError(f"the form {name} has the files {', '.join(files)} and {len(probe)} probe logits")
         proved[form] = Proved(files_sha256=files, probe_logits=probe, exact_bytes=bool(record["exact_bytes"]))

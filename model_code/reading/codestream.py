@@ -41,11 +41,15 @@ def frame_size(codestream: bytes) -> tuple[int, int, int]:
     return size
 
 
-def precision(codestream: bytes) -> int:
-    """Return the bits of a pixel that a codestream declares whose ``frame_size`` could be read."""
+def pixel_form(codestream: bytes) -> tuple[int, bool]:
+    """Return how many bits a pixel has by a codestream whose ``frame_size`` could be read, and whether it is signed.
+
+    JPEG and JPEG-LS do not say the latter: False.
+    """
     if codestream.startswith(SOC_SIZ):
-        return (codestream[JPEG2000_DEPTH_AT] & 0x7F) + 1  # the highest bit is the sign (ISO/IEC 15444-1 table A.11)
-    return codestream[_frame_header(codestream) + 4]
+        depth = codestream[JPEG2000_DEPTH_AT]  # the highest bit is the sign (ISO/IEC 15444-1 table A.11)
+        return (depth & 0x7F) + 1, depth > 0x7F
+    return codestream[_frame_header(codestream) + 4], False
 
 
 def _jpeg2000_size(codestream: bytes) -> tuple[int, int, int]:

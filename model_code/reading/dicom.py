@@ -17,7 +17,7 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading import gdcm_plugin
-from model_code.reading.codestream import frame_size, precision
+from model_code.reading.codestream import frame_size, pixel_form
 from model_code.reading.decoder_process import SHARED, DecodingFailed
 from model_code.reading.elements import Elements, is_uid, read_elements
 from untrusted.walker import UNDEFINED_LENGTH
@@ -241,7 +241,7 @@ def _codestream(elements: Elements, form: dict[str, Any]) -> bytes:
 def _check_size(syntax: uid.UID, codestream: bytes, form: dict[str, Any]) -> None:
     try:
         rows, columns, components = frame_size(codestream)
-        bits = precision(codestream)
+        bits, signed = pixel_form(codestream)
     except ValueError as error:
         raise _undecodable(syntax, str(error)) from None
     if (rows, columns, components) != (form["rows"], form["columns"], 1):
@@ -254,6 +254,8 @@ def _check_size(syntax: uid.UID, codestream: bytes, form: dict[str, Any]) -> Non
         raise _undecodable(
             syntax, f"its codestream has pixels of {bits} bits, the header allocates {form['bits_allocated']}"
         )
+    if signed and not form["pixel_representation"]:  # what is below zero would be read as far above it
+        raise _undecodable(syntax, "its codestream has signed pixels, the header says that they are unsigned")
 
 
 def _undecodable(syntax: uid.UID, what: str) -> InstanceError:

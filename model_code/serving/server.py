@@ -1,38 +1,29 @@
-"""The HTTP side of ``serve``: /ping, /execution-parameters and /invocations in one process.
+"""The HTTP side of ``serve``: /ping, /execution-parameters and /invocations, in a process without the model.
 
-Requests are read and decoded while others are computed. Each prediction runs on one thread, and there are as many of
-those as cores: on a CPU two single-threaded predictions are faster than one after the other on two threads each, and
-an answer does not depend on what else is running.
+`model_code.serving.supervisor` has each request answered by another process, and outlives it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
-import traceback
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from model_code.backends import gpu
-from model_code.backends.processor import CORES
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
-from model_code.errors import NotAcceptable, UnsupportedMediaType
-from model_code.serving.script_loader import Script, load_script
+from model_code.serving.supervisor import Request as Posted
+from model_code.serving.supervisor import Supervisor
 
 SHUTDOWN_SECONDS = 20
-# A thread decodes some 150 slices a second, in the time of half a core; a core predicts 12 (512 pixels) to 60 (224).
-# Two at least: while one waits for a frame that takes as long as it may, the other goes on with its neighbours.
-DECODING_THREADS = max(2, CORES // 2)
 
 log = logging.getLogger("model_code.serving.server")
 
@@ -41,33 +32,11 @@ class PayloadTooLarge(Exception):
     """A request body is longer than the limit."""
 
 
-class Predictor:
-    """The loaded model with its threads: ``answer`` takes the bytes of a request to the bytes of its answer."""
+def create_app(supervisor: Supervisor, max_payload_mb: int) -> Starlette:
+    """The ASGI application; it exists only once the model is loaded, so /ping has nothing left to ask.
 
-    def __init__(self, model_dir: Path) -> None:
-        """Load the script and, on a thread that will predict, the model; raises what they raise."""
-        self.workers = gpu.threads()
-        self._decoding = ThreadPoolExecutor(CORES if gpu.is_here() else DECODING_THREADS, "decode")
-        # OpenMP's thread count belongs to each calling thread, so every worker sets its own.
-        self._predicting = ThreadPoolExecutor(self.workers, "predict", torch.set_num_threads, (1,))
-        # Twice as many requests as workers hold a body; the rest wait with theirs unread, on the sender's side.
-        self.concurrency = 2 * self.workers
-        self.slots = asyncio.Semaphore(self.concurrency)
-        self._script: Script = load_script(model_dir)
-        self._model: Any = self._predicting.submit(self._script.model_fn, str(model_dir)).result()
-
-    async def answer(self, body: bytes, content_type: str, accept: str) -> bytes:
-        """Run the script's functions; whatever they raise goes up."""
-        loop = asyncio.get_running_loop()
-        decoded = await loop.run_in_executor(self._decoding, self._script.input_fn, body, content_type)
-        return await loop.run_in_executor(self._predicting, self._predict, decoded, accept)
-
-    def _predict(self, decoded: Any, accept: str) -> bytes:
-        return self._script.output_fn(self._script.predict_fn(decoded, self._model), accept)
-
-
-def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
-    """The ASGI application; it exists only once the model is loaded, so /ping has nothing left to ask."""
+    While the model's process is restarted, requests wait for some seconds, and /ping is right that they are answered.
+    """
     limit = max_payload_mb * MEBIBYTE
 
     async def ping(_: Request) -> Response:
@@ -76,31 +45,25 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
     async def execution_parameters(_: Request) -> Response:
         return JSONResponse(
             {
-                "MaxConcurrentTransforms": max(1, min(predictor.concurrency, MAX_JOB_PAYLOAD_MB // max_payload_mb)),
+                "MaxConcurrentTransforms": max(1, min(supervisor.concurrency, MAX_JOB_PAYLOAD_MB // max_payload_mb)),
                 "BatchStrategy": "SINGLE_RECORD",
                 "MaxPayloadInMB": max_payload_mb,
             }
         )
 
     async def invocations(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
+        headers = request.headers
         try:
-            async with predictor.slots:
+            async with supervisor.slots:
                 body = await _read(request, limit)
-                answer = await predictor.answer(body, request.headers.get("content-type", ""), accept)
+                posted = Posted(headers.get("content-type", ""), headers.get("accept", ""), body)
+                reply = await supervisor.answer(posted)
         except ClientDisconnect:
             log.info("the sender left before its request was read")
             return _error(400, "ClientDisconnected", "The request ended before its body.")
         except PayloadTooLarge:
             return _error(413, "PayloadTooLarge", f"The body is larger than MaxPayloadInMB, {max_payload_mb} MiB.")
-        except UnsupportedMediaType as error:
-            return _error(415, "UnsupportedMediaType", str(error))
-        except NotAcceptable as error:
-            return _error(406, "NotAcceptable", str(error))
-        except Exception as error:
-            log.error("a request failed: %s", _without_text(error))
-            return _error(500, "InternalError", "The server failed; its log says why.")
-        return Response(answer, media_type="application/json")
+        return Response(reply.body, status_code=reply.status, media_type="application/json")
 
     return Starlette(
         routes=[
@@ -114,9 +77,14 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
 def serve(model_dir: Path, binding: Binding) -> None:
     """Load the model, then listen until SIGTERM or SIGINT; requests being answered are finished first."""
     signal.signal(signal.SIGTERM, _leave)
-    predictor = Predictor(model_dir)
+    asyncio.run(_serve(model_dir, binding))
+
+
+async def _serve(model_dir: Path, binding: Binding) -> None:
+    supervisor = Supervisor([sys.executable, "-m", "model_code", "answer"], model_dir, binding.answer_seconds)
+    await supervisor.start()
     config = uvicorn.Config(
-        create_app(predictor, binding.max_payload_mb),
+        create_app(supervisor, binding.max_payload_mb),
         host=binding.host,
         port=binding.port,
         uds=binding.socket,
@@ -129,21 +97,27 @@ def serve(model_dir: Path, binding: Binding) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     place = binding.socket or f"{binding.host}:{binding.port}"
-    log.info("listening on %s with %s workers", place, predictor.workers)
-    uvicorn.Server(config).run()
+    log.info("listening on %s with %s workers", place, supervisor.workers)
+    serving = asyncio.create_task(_listen(uvicorn.Server(config)))
+    running = asyncio.create_task(supervisor.keep_running())
+    try:
+        ended, _ = await asyncio.wait({serving, running}, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        running.cancel()
+        await supervisor.stop()
+
+
+async def _listen(server: uvicorn.Server) -> None:
+    """Answer over HTTP until a signal; uvicorn raises it again once it has shut down."""
+    with contextlib.suppress(SystemExit):
+        await server.serve()
 
 
 def _leave(_signal: int, _frame: Any) -> None:
-    """End with status 0: uvicorn raises the signal again once it has shut down, and being stopped is no failure."""
+    """End with status 0: being stopped is no failure."""
     sys.exit(0)
-
-
-def _without_text(error: BaseException) -> str:
-    """The type and the places of an error and of what caused it: the texts may quote the object that was posted."""
-    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    told = f"{type(error).__name__} at {' > '.join(frames)}"
-    earlier = error.__cause__ or error.__context__
-    return f"{told}; after {_without_text(earlier)}" if earlier else told
 
 
 async def _read(request: Request, limit: int) -> bytes:
