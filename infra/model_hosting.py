@@ -79,7 +79,7 @@ class ModelHosting(Construct):
     def grant_promote(self, grantee: iam.IGrantable) -> None:
         """Let the grantee approve or reject versions of the group, and create the Models that transform jobs use.
 
-        Only Models without a network: who creates one chooses its image, which reads patients' data with the job's role.
+        Only Models without a network: who creates one chooses its image, which reads uploads with the role of the job.
         """
         self._allow_versions(grantee, "DescribeModelPackage", "UpdateModelPackage")
         # The Models' names start with the group's.
