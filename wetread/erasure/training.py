@@ -19,7 +19,8 @@ from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents, refusals
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.domain.row import timestamp
-from functions.domain.snapshot import ERASED, Split
+from functions.domain.slices import Split
+from functions.domain.snapshot import ERASED
 from functions.names import COHORTS, RUNS, SLICES
 from wetread.connection import Connection
 from wetread.erasure.labels import LABELS_FILES, Labels, without
