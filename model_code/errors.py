@@ -5,7 +5,7 @@ ModelCodeError
 ├── UnsupportedMediaType  a request's Content-Type that the model does not read: HTTP 415
 ├── NotAcceptable         a request's Accept that the model cannot answer in: HTTP 406
 ├── ArtifactError         a model folder or model.tar.gz that is not what the layout says
-├── FormError             a form of the network that this machine cannot compute as it was proved
+├── BackendError             a form of the network that this machine cannot compute as it was proved
 ├── SnapshotError         a snapshot.json, or slices beside it, that are not what the snapshot pinned
 ├── EvaluationError       a candidate or champion that cannot be measured on the snapshot's test slices
 ├── OptimisationError     a candidate whose faster forms cannot be proved on the snapshot's slices
@@ -58,7 +58,7 @@ class ArtifactError(ModelCodeError):
     """A model artifact breaks its layout; the message names the file and what is wrong with it."""
 
 
-class FormError(ModelCodeError):
+class BackendError(ModelCodeError):
     """A form of the network cannot be used on this machine; another one of the same artifact may."""
 
 

@@ -18,7 +18,7 @@ import torch
 
 from model_code import calibration
 from model_code.artifacts import artifact, loading
-from model_code.backends.backend import Computation
+from model_code.backends.backend import Backend
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.reading import decoder_process
 from model_code.reading.dicom import HounsfieldArray, decode, read_instance, sop_instance_uid
@@ -36,7 +36,7 @@ Prediction = dict[str, Any]
 class Model:
     """A network ready to predict, its preprocessing, its classes, and its identity for the answer."""
 
-    network: Computation
+    backend: Backend
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     temperature: float
@@ -48,7 +48,7 @@ class Model:
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """The network's answers to N prepared slices: N x classes, uncalibrated, on the CPU in double precision."""
-        return self.network.logits(images)
+        return self.backend.logits(images)
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """The calibrated probabilities of N prepared slices: N x classes, each row with the sum 1."""
@@ -77,15 +77,15 @@ def model_fn(model_dir: str) -> Model:
     about = artifact.describe(Path(model_dir))
     with ThreadPoolExecutor(1, "start") as beside:
         decoder = beside.submit(decoder_process.SHARED.start)
-        form, network = loading.load(Path(model_dir), about)
+        name, backend = loading.load(Path(model_dir), about)
         decoder.result()
     identity = {
         "Name": about.name,
         "Version": about.version,
         "WeightsSHA256": about.weights_sha256,
-        "Form": str(form),
+        "Form": str(name),
     }
-    return Model(network, about.preprocessing, about.labels, about.temperature, identity)
+    return Model(backend, about.preprocessing, about.labels, about.temperature, identity)
 
 
 def input_fn(body: bytes, content_type: str) -> Instance:

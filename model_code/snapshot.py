@@ -187,8 +187,8 @@ def _text(entry: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _matching(entry: Mapping[str, Any], name: str, pattern: re.Pattern[str], form: str) -> str:
+def _matching(entry: Mapping[str, Any], name: str, pattern: re.Pattern[str], expected: str) -> str:
     value = _text(entry, name)
     if not pattern.fullmatch(value):
-        raise ValueError(f"{name} is {value!r}, not {form}")
+        raise ValueError(f"{name} is {value!r}, not {expected}")
     return value

@@ -19,7 +19,7 @@ from torch import nn
 
 from model_code.artifacts import metadata
 from model_code.artifacts.metadata import Metadata
-from model_code.backends import network
+from model_code.backends import networks
 from model_code.errors import ArtifactError
 
 WEIGHTS = "model.pth"
@@ -79,7 +79,7 @@ def load_network(model_dir: Path, about: Metadata) -> nn.Module:
     another network.
     """
     weights = read_verified(model_dir / WEIGHTS, about.weights_sha256)
-    built = network.build(len(about.labels), about.network)
+    built = networks.build(len(about.labels), about.network)
     try:
         # weights_only: a pickle that would run code on loading is refused.
         built.load_state_dict(torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True))

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from model_code.backends import backend
-from model_code.backends.backend import Serving
-from model_code.backends.network import DEFAULT, NETWORKS
+from model_code.backends.backend import Serving, parse_serving
+from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import ArtifactError
 from model_code.transforms import Preprocessing
 
@@ -30,7 +29,7 @@ INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstrat
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What inference needs to know of a model; ``probe_logits`` is what it answers to the probe slice.
+    """What inference needs to know of a model; ``known_answer`` is what it answers to the probe slice.
 
     Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is training's torch until
     ``optimise`` has written another.
@@ -42,7 +41,7 @@ class Metadata:
     preprocessing: Preprocessing
     weights_sha256: str
     temperature: float
-    probe_logits: tuple[float, ...]
+    known_answer: tuple[float, ...]
     serving: Serving = field(default_factory=Serving)
     network: str = DEFAULT
 
@@ -92,7 +91,7 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
         },
         "weights": {"sha256": metadata.weights_sha256},
         "calibration": {"temperature": metadata.temperature},
-        "probe": {"logits": list(metadata.probe_logits)},
+        "probe": {"logits": list(metadata.known_answer)},
         "training": dict(training),
     }
     return json.dumps(document, indent=2) + "\n"
@@ -106,9 +105,9 @@ def parse(text: str) -> Metadata:
             raise ArtifactError(f"metadata.json has the format {document['format']!r}; this image reads {FORMAT!r}.")
         formats = document["network_data_format"]
         labels = _labels(formats["outputs"]["pred"]["channel_def"])
-        probe = tuple(float(value) for value in document["probe"]["logits"])
-        if len(probe) != len(labels):
-            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe logits.")
+        known_answer = tuple(float(value) for value in document["probe"]["logits"])
+        if len(known_answer) != len(labels):
+            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(known_answer)} probe logits.")
         return Metadata(
             name=_text(document["name"]),
             version=_text(document["version"]),
@@ -120,19 +119,19 @@ def parse(text: str) -> Metadata:
             ),
             weights_sha256=_text(document["weights"]["sha256"]),
             temperature=_temperature(document.get("calibration", UNCALIBRATED)),
-            probe_logits=probe,
+            known_answer=known_answer,
             network=_network(document.get("network", DEFAULT)),
-            serving=backend.parse(document["serving"], len(labels)) if "serving" in document else Serving(),
+            serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
 
 
-def with_serving(text: str, serving: Serving, proof: Mapping[str, Any]) -> str:
-    """Return the text of metadata.json with what ``optimise`` found; ``proof`` says why."""
+def with_serving(text: str, serving: Serving, validation: Mapping[str, Any]) -> str:
+    """Return the text of metadata.json with what ``optimise`` found; ``validation`` says why."""
     document = json.loads(text)
-    proved = {str(form): record.as_dict() for form, record in serving.proved.items()}
-    document["serving"] = {"form": str(serving.form), "forms": proved, "proof": dict(proof)}
+    validated = {str(name): record.as_dict() for name, record in serving.validated.items()}
+    document["serving"] = {"form": str(serving.chosen), "forms": validated, "proof": dict(validation)}
     return json.dumps(document, indent=2) + "\n"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model_code import snapshot
 from model_code.audit.acquisition import KEYWORDS, read_tags
-from model_code.audit.document import Finding, Reading, build
+from model_code.audit.document import Reading, Unreadable, build
 from model_code.audit.perceptual_hash import fingerprint, pixel_digest
 from model_code.container import Processing
 from model_code.errors import InstanceError
@@ -45,7 +45,7 @@ def audit(paths: Processing) -> None:
     )
 
 
-def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Finding]:
+def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Unreadable]:
     """Read the cases one after another, in order: what was seen, or why nothing could be."""
     decoder_process.SHARED.start()
     with ThreadPoolExecutor(THREADS) as threads:
@@ -55,11 +55,11 @@ def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Finding]
                 log.info("audited=%s of %s", min(start + WINDOW, len(cases)), len(cases))
 
 
-def _read(case: Case, folder: Path) -> Reading | Finding:
+def _read(case: Case, folder: Path) -> Reading | Unreadable:
     body = case.read(folder)
     try:
         elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
         hounsfield = decode(elements)
     except InstanceError as error:
-        return Finding(str(error.code), error.message)
+        return Unreadable(str(error.code), error.message)
     return Reading(pixel_digest(hounsfield), fingerprint(hounsfield), read_tags(elements))

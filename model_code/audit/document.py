@@ -25,17 +25,17 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Unreadable:
     """Why a slice could not be decoded: an InstanceCode and its sentence."""
 
     code: str
     message: str
 
 
-def build(snapshot: Snapshot, readings: Iterable[Reading | Finding]) -> dict[str, Any]:
+def build(snapshot: Snapshot, readings: Iterable[Reading | Unreadable]) -> dict[str, Any]:
     """Return the audit/1 document; ``readings`` are of the snapshot's cases, in their order."""
     pairs = list(zip(snapshot.cases, readings, strict=True))
-    unreadable = [(case, one) for case, one in pairs if isinstance(one, Finding)]
+    unreadable = [(case, one) for case, one in pairs if isinstance(one, Unreadable)]
     seen = [(case, one) for case, one in pairs if isinstance(one, Reading)]
     cases = [case for case, _ in seen]
     digests, splits = [one.pixel_digest for _, one in seen], [str(case.split) for case in cases]
@@ -46,12 +46,12 @@ def build(snapshot: Snapshot, readings: Iterable[Reading | Finding]) -> dict[str
         "Schema": SCHEMA,
         "SnapshotDigest": snapshot.digest,
         "Slices": len(snapshot.cases),
-        "Unreadable": _findings(
+        "Unreadable": _counted(
             len(unreadable),
             [{"Line": case.line, "Code": one.code, "Message": one.message} for case, one in unreadable],
         ),
-        "Identical": _findings(len(identical), [_across([cases[index] for index in group]) for group in identical]),
-        "NearIdentical": _findings(
+        "Identical": _counted(len(identical), [_across([cases[index] for index in group]) for group in identical]),
+        "NearIdentical": _counted(
             near,
             [_across([cases[pair.first], cases[pair.second]]) | {"Distance": pair.distance} for pair in closest],
         )
@@ -60,7 +60,7 @@ def build(snapshot: Snapshot, readings: Iterable[Reading | Finding]) -> dict[str
     }
 
 
-def _findings(count: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _counted(count: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
     return {"Count": count, "Examples": examples[:MOST_EXAMPLES]}
 
 

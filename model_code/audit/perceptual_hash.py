@@ -22,7 +22,7 @@ BITS = FREQUENCIES * FREQUENCIES
 WINDOW = (-1000.0, 400.0)
 SOFT_TISSUE_HU = -300.0
 # The box reaches this many standard deviations from the tissue's centre; for a filled ellipse 2 is its edge.
-REACH = 2.0
+BOX_HALF_WIDTH = 2.0
 # A slice with less tissue than this, or tissue as flat as a table top, shows no body; one with less contrast (in
 # fractions of the window) shows nothing. The hash of such a slice would be that of its noise.
 SMALLEST_TISSUE, FLATTEST, SMALLEST_CONTRAST = 0.02, 1 / 4, 0.05
@@ -71,7 +71,7 @@ def _body(hounsfield: HounsfieldArray) -> _Box | None:
         positions = np.arange(size) + 0.5
         centre = float(share @ positions)
         spread = float(share @ (positions - centre) ** 2) ** 0.5
-        edges.append((centre - REACH * spread, centre + REACH * spread))
+        edges.append((centre - BOX_HALF_WIDTH * spread, centre + BOX_HALF_WIDTH * spread))
         spreads.append(spread)
     if min(spreads) < FLATTEST * max(spreads):
         return None

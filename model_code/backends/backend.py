@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 
 
-class Form(enum.StrEnum):
+class BackendName(enum.StrEnum):
     """How the network is computed, in the order of trust: where one cannot be used, those before it can stand in."""
 
     TORCH = "torch"
@@ -31,16 +31,16 @@ class Form(enum.StrEnum):
     @property
     def is_openvino(self) -> bool:
         """Whether OpenVINO computes it, on a processor; half precision is a GPU's, and torch computes on either."""
-        return self in {Form.OPENVINO_FP32, Form.OPENVINO_INT8}
+        return self in {BackendName.OPENVINO_FP32, BackendName.OPENVINO_INT8}
 
     @property
-    def and_more_trusted(self) -> list[Form]:
+    def and_more_trusted(self) -> list[BackendName]:
         """This form, then those that can stand in for it."""
-        order = list(Form)
+        order = list(BackendName)
         return order[order.index(self) :: -1]
 
 
-class Computation(Protocol):
+class Backend(Protocol):
     """A form, loaded."""
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
@@ -48,48 +48,50 @@ class Computation(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proved:
+class ValidatedBackend:
     """A form that may serve: the SHA-256 of each of its files, and what it answered to the probe slice.
 
     ``exact_bytes``: whether it needs a processor that ``adds_bytes_exactly``, as the one did on which it was proved.
     """
 
     files_sha256: Mapping[str, str]
-    probe_logits: tuple[float, ...]
+    known_answer: tuple[float, ...]
     exact_bytes: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For ``parse``."""
         return {
             "files_sha256": dict(self.files_sha256),
-            "probe_logits": list(self.probe_logits),
+            "probe_logits": list(self.known_answer),
             "exact_bytes": self.exact_bytes,
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """``form`` is to answer; ``proved``: every form beside torch that may."""
+    """``chosen`` is to answer; ``validated``: every form beside torch that may."""
 
-    form: Form = Form.TORCH
-    proved: Mapping[Form, Proved] = field(default_factory=dict)
+    chosen: BackendName = BackendName.TORCH
+    validated: Mapping[BackendName, ValidatedBackend] = field(default_factory=dict)
 
-    def preferred(self) -> list[Form]:
+    def preferred(self) -> list[BackendName]:
         """The forms to try on a machine, in turn: the one that is to answer, then those that can stand in for it."""
-        return [form for form in self.form.and_more_trusted if form is Form.TORCH or form in self.proved]
+        return [name for name in self.chosen.and_more_trusted if name is BackendName.TORCH or name in self.validated]
 
 
-def parse(document: Mapping[str, Any], classes: int) -> Serving:
+def parse_serving(document: Mapping[str, Any], classes: int) -> Serving:
     """Read what metadata.json says of serving; raises ValueError, KeyError or TypeError when it is malformed."""
-    proved: dict[Form, Proved] = {}
-    for name, record in document["forms"].items():
-        form = Form(name)
+    validated: dict[BackendName, ValidatedBackend] = {}
+    for key, record in document["forms"].items():
+        name = BackendName(key)
         files = {str(file): str(digest) for file, digest in record["files_sha256"].items()}
-        probe = tuple(float(value) for value in record["probe_logits"])
-        if tuple(files) != form.files or len(probe) != classes:
-            raise ValueError(f"the form {name} has the files {', '.join(files)} and {len(probe)} probe logits")
-        proved[form] = Proved(files_sha256=files, probe_logits=probe, exact_bytes=bool(record["exact_bytes"]))
-    serving = Serving(form=Form(document["form"]), proved=proved)
-    if serving.form is not Form.TORCH and serving.form not in proved:
-        raise ValueError(f"the serving form {serving.form} is none of the artifact's")
+        known_answer = tuple(float(value) for value in record["probe_logits"])
+        if tuple(files) != name.files or len(known_answer) != classes:
+            raise ValueError(f"the form {name} has the files {', '.join(files)} and {len(known_answer)} probe logits")
+        validated[name] = ValidatedBackend(
+            files_sha256=files, known_answer=known_answer, exact_bytes=bool(record["exact_bytes"])
+        )
+    serving = Serving(chosen=BackendName(document["form"]), validated=validated)
+    if serving.chosen is not BackendName.TORCH and serving.chosen not in validated:
+        raise ValueError(f"the serving form {serving.chosen} is none of the artifact's")
     return serving

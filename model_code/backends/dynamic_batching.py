@@ -8,21 +8,21 @@ from concurrent.futures import Future
 
 import torch
 
-from model_code.backends.backend import Computation
+from model_code.backends.backend import Backend
 
 # A GPU computes this many slices of 512 x 512 in little more time than one.
 SLICES = 8
 
 
-class Gathering:
+class DynamicBatcher:
     """A computation that answers those together who came while it was busy.
 
     Nobody waits for others to come: who finds it idle is answered alone. Every batch is filled up to the same number of
     slices with empty ones, because a GPU's kernels depend on it, and no answer may depend on who else was there.
     """
 
-    def __init__(self, computation: Computation, slices: int = SLICES) -> None:
-        self._computation = computation
+    def __init__(self, backend: Backend, slices: int = SLICES) -> None:
+        self._backend = backend
         self._slices = slices
         self._waiting: deque[tuple[torch.Tensor, Future[torch.Tensor]]] = deque()
         self._turn = threading.Lock()
@@ -31,7 +31,7 @@ class Gathering:
         """One slice, 1 x 1 x size x size, to 1 x classes logits; several are a batch that is computed as it is."""
         if len(images) != 1:
             with self._turn:
-                return self._computation.logits(images)
+                return self._backend.logits(images)
         answer: Future[torch.Tensor] = Future()
         self._waiting.append((images[0], answer))
         with self._turn:
@@ -46,7 +46,7 @@ class Gathering:
             batch = torch.zeros(self._slices, *together[0][0].shape)
             for place, (image, _) in zip(batch, together, strict=False):
                 place.copy_(image)
-            logits = self._computation.logits(batch)
+            logits = self._backend.logits(batch)
         except Exception as error:  # everyone who waits for this batch must hear of it
             for _, answer in together:
                 answer.set_exception(error)

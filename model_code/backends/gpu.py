@@ -12,39 +12,39 @@ import copy
 import torch
 from torch import nn
 
-from model_code.backends.backend import Computation
-from model_code.backends.dynamic_batching import SLICES, Gathering
-from model_code.backends.network import TorchForm, device_of, make_repeatable
+from model_code.backends.backend import Backend
+from model_code.backends.dynamic_batching import SLICES, DynamicBatcher
 from model_code.backends.processor import CORES
+from model_code.backends.torch_backend import TorchBackend, device_of, make_repeatable
 
 # One batch is computed while the slices of the next one are prepared.
 THREADS = 2 * SLICES
 WARM_UPS = 3  # libraries choose and load their kernels in the first runs, which cannot be recorded
 
 
-def is_here() -> bool:
+def is_available() -> bool:
     """Whether this machine has a GPU that torch can use."""
     return torch.cuda.is_available()
 
 
 def threads() -> int:
     """How many slices are predicted at once on this machine: on a processor one a core."""
-    return THREADS if is_here() else CORES
+    return THREADS if is_available() else CORES
 
 
-def in_fp32(network: nn.Module) -> Computation:
+def in_fp32(network: nn.Module) -> Backend:
     """``network``, in evaluation mode, moved to the GPU, for concurrent requests."""
     make_repeatable()
-    return Gathering(TorchForm(network.to("cuda")))
+    return DynamicBatcher(TorchBackend(network.to("cuda")))
 
 
-def in_half(network: nn.Module, image_size: int) -> Computation:
+def in_half(network: nn.Module, image_size: int) -> Backend:
     """A copy of ``network`` in half precision on the GPU, for concurrent requests.
 
     Raises RuntimeError, torch's word for whatever the GPU cannot do.
     """
     make_repeatable()
-    return Gathering(Replayed(halved(network).to("cuda"), image_size))
+    return DynamicBatcher(CudaGraphBackend(halved(network).to("cuda"), image_size))
 
 
 def halved(network: nn.Module) -> nn.Module:
@@ -59,7 +59,7 @@ def halved(network: nn.Module) -> nn.Module:
     return half
 
 
-class Replayed:
+class CudaGraphBackend:
     """A network as one CUDA graph of SLICES slices; one batch at a time."""
 
     def __init__(self, network: nn.Module, image_size: int) -> None:

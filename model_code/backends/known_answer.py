@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_code.backends.backend import Computation
+from model_code.backends.backend import Backend
 from model_code.errors import ArtifactError
 from model_code.reading.dicom import HounsfieldArray
 from model_code.transforms import Preprocessing
@@ -28,13 +28,13 @@ def make() -> HounsfieldArray:
     return (pattern + np.random.default_rng(0).normal(0, NOISE_HU, pattern.shape)).astype(np.float32)
 
 
-def answer(network: Computation, preprocessing: Preprocessing) -> tuple[float, ...]:
+def answer(network: Backend, preprocessing: Preprocessing) -> tuple[float, ...]:
     """The network's logits for the made slice: unlike probabilities, they still differ when the network is certain."""
     image = preprocessing.prepare(make())
     return tuple(network.logits(image[None])[0].tolist())
 
 
-def verify(network: Computation, preprocessing: Preprocessing, expected: tuple[float, ...]) -> None:
+def verify(network: Backend, preprocessing: Preprocessing, expected: tuple[float, ...]) -> None:
     """Raise ArtifactError unless the network answers as it did when it was packed."""
     answered = answer(network, preprocessing)
     difference = max(abs(now - then) for now, then in zip(answered, expected, strict=True))

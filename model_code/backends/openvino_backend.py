@@ -14,10 +14,10 @@ import torch  # noqa: E402
 
 from model_code.backends.processor import CORES  # noqa: E402
 
-__all__ = ["OpenVinoForm", "ov"]
+__all__ = ["OpenVinoBackend", "ov"]
 
 
-class OpenVinoForm:
+class OpenVinoBackend:
     """Answers one slice per request and as many requests at once as there are cores, each on a core of its own."""
 
     def __init__(self, model: ov.Model) -> None:
@@ -37,7 +37,7 @@ class OpenVinoForm:
         self._own = threading.local()
 
     @classmethod
-    def read(cls, graph: bytes, weights: bytes) -> OpenVinoForm:
+    def read(cls, graph: bytes, weights: bytes) -> OpenVinoBackend:
         """Compile a form from the bytes of its two files; RuntimeError is OpenVINO's word for ones that it cannot."""
         return cls(ov.Core().read_model(graph, weights))
 

@@ -11,7 +11,7 @@ import torch
 # thread's own, and the threads that predict are told to use one.
 CORES = torch.get_num_threads()
 # Instructions that add products of bytes to 32 bits at once: Intel's and AMD's by two names, Intel's tiles, Arm's.
-EXACT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+EXACT_BYTE_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
 
 
@@ -24,4 +24,4 @@ def adds_bytes_exactly(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         found = FLAGS.search(cpuinfo.read_text())
     except OSError:
         return False
-    return found is not None and not EXACT.isdisjoint(found[1].split())
+    return found is not None and not EXACT_BYTE_PRODUCTS.isdisjoint(found[1].split())

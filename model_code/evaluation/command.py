@@ -10,7 +10,7 @@ from model_code.container import Processing
 from model_code.errors import EvaluationError
 from model_code.evaluation.document import build
 from model_code.evaluation.pictures import ReportPictures
-from model_code.evaluation.predictions import answer, load_model
+from model_code.evaluation.predictions import load_model, predict
 from model_code.evaluation.report.page import render
 from model_code.evaluation.worst import worst_cases
 from model_code.snapshot import Split
@@ -40,7 +40,7 @@ def evaluate(
     if champion_sha256 or paths.champion.parent.exists():
         models.append(load_model(paths.champion, "champion", taken.labels, champion_sha256))
     log.info("test_slices=%s models=%s", len(cases), len(models))
-    test, (candidate, *others) = answer(models, taken.labels, cases, paths.slices)
+    test, (candidate, *others) = predict(models, taken.labels, cases, paths.slices)
     champion = others[0] if others else None
     document = build(taken.digest, taken.seed, test, candidate, champion)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)

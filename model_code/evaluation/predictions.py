@@ -16,7 +16,7 @@ from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
 from model_code.errors import ArtifactError, EvaluationError, InstanceError
 from model_code.evaluation.attributes import ATTRIBUTES, KEYWORDS, read_attributes
-from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.document import Predictions, TestSet
 from model_code.inference import Model, model_fn
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
 from model_code.reading.dicom import HounsfieldArray, decode
@@ -90,9 +90,9 @@ def read_slices(cases: Sequence[Case], folder: Path) -> Iterator[list[Slice]]:
         )
 
 
-def answer(
+def predict(
     models: Sequence[Model], labels: tuple[str, ...], cases: Sequence[Case], folder: Path
-) -> tuple[TestSet, list[Answers]]:
+) -> tuple[TestSet, list[Predictions]]:
     """Ask every model about every case; the classes stand in the order of ``labels``, whatever a model's own is."""
     logits: list[list[torch.Tensor]] = [[] for _ in models]
     attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
@@ -105,7 +105,7 @@ def answer(
     patients = np.unique([case.patient for case in cases], return_inverse=True)[1]
     targets = np.array([labels.index(case.label) for case in cases], np.intp)
     return TestSet(labels, targets, patients, attributes), [
-        _answers(model, torch.cat(answered), labels) for model, answered in zip(models, logits, strict=True)
+        _predictions(model, torch.cat(answered), labels) for model, answered in zip(models, logits, strict=True)
     ]
 
 
@@ -118,9 +118,9 @@ def _read(case: Case, folder: Path) -> Slice | str:
         return f"line {case.line}: {error}"
 
 
-def _answers(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Answers:
+def _predictions(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Predictions:
     columns = [model.labels.index(label) for label in labels]
-    return Answers(
+    return Predictions(
         identity=model.identity,
         temperature=model.temperature,
         probabilities=calibration.probabilities(logits, model.temperature)[:, columns].numpy(),

@@ -14,15 +14,14 @@ from model_code import snapshot
 from model_code.artifacts import artifact, metadata
 from model_code.artifacts.packing import pack, unpack
 from model_code.backends import gpu, known_answer
-from model_code.backends.backend import Form, Proved, Serving
-from model_code.backends.network import TorchForm
+from model_code.backends.backend import BackendName, Serving, ValidatedBackend
 from model_code.backends.processor import adds_bytes_exactly
+from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Processing
-from model_code.errors import FormError, OptimisationError
-from model_code.optimisation.choice import choose
+from model_code.errors import BackendError, OptimisationError
+from model_code.optimisation.choice import choose, images_per_second
 from model_code.optimisation.export import export
 from model_code.optimisation.slices import prepare, spread
-from model_code.optimisation.speed import images_per_second
 from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_half, try_int8
 from model_code.reading import decoder_process
 from model_code.snapshot import Case, Snapshot, Split
@@ -54,24 +53,26 @@ def optimise(paths: Processing, *, quantise: bool) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack(paths.candidate, folder)
-        serving, proof = _prove(folder, paths.slices, taken, held_out, quantise=quantise)
+        serving, validation = _validate(folder, paths.slices, taken, held_out, quantise=quantise)
         about = folder / artifact.METADATA
-        about.write_text(metadata.with_serving(about.read_text(encoding="utf-8"), serving, proof), encoding="utf-8")
+        about.write_text(
+            metadata.with_serving(about.read_text(encoding="utf-8"), serving, validation), encoding="utf-8"
+        )
         paths.optimised.parent.mkdir(parents=True, exist_ok=True)
         pack(folder, paths.optimised)
     written = artifact.sha256_of(paths.optimised)
-    log.info("serving_form=%s %s sha256=%s", serving.form, proof["reason"], written)
+    log.info("serving_form=%s %s sha256=%s", serving.chosen, validation["reason"], written)
     return written
 
 
-def _prove(
+def _validate(
     model_dir: Path, slices: Path, taken: Snapshot, held_out: Sequence[Case], *, quantise: bool
 ) -> tuple[Serving, dict[str, Any]]:
     """Try the forms, add the files of those that may serve to ``model_dir``, and return what metadata.json says."""
     decoder_process.SHARED.start()
     about = artifact.describe(model_dir)
     network = artifact.load_network(model_dir, about)
-    trained = gpu.in_fp32(network) if gpu.is_here() else TorchForm(network)
+    trained = gpu.in_fp32(network) if gpu.is_available() else TorchBackend(network)
     cases = spread(held_out, HELD_OUT_SLICES)
     images = prepare(slices, cases, about.preprocessing)
     targets = np.array([about.labels.index(case.label) for case in cases], np.intp)
@@ -79,8 +80,8 @@ def _prove(
 
     trials: list[Trial] = []
     calibration: list[Case] = []
-    problems: dict[Form, Sequence[str]] = {}
-    if not gpu.is_here():
+    problems: dict[BackendName, Sequence[str]] = {}
+    if not gpu.is_available():
         model = export(network, about.preprocessing.image_size)
         trials += [try_fp32(model, asked)]
         if quantise:
@@ -89,33 +90,33 @@ def _prove(
     elif quantise:
         try:
             trials += [try_half(network, about.preprocessing.image_size, asked)]
-        except FormError as error:
-            problems[Form.TORCH_HALF] = [str(error)]
-    last = {trial.form: trial for trial in trials}
-    held = {form: trial for form, trial in last.items() if not trial.problems}
+        except BackendError as error:
+            problems[BackendName.TORCH_HALF] = [str(error)]
+    last = {trial.name: trial for trial in trials}
+    held = {name: trial for name, trial in last.items() if not trial.problems}
     speeds = images_per_second(
-        {Form.TORCH: trained} | {form: trial.computation for form, trial in held.items()}, images[0]
+        {BackendName.TORCH: trained} | {name: trial.backend for name, trial in held.items()}, images[0]
     )
-    problems |= {form: trial.problems for form, trial in last.items() if trial.problems}
-    form, reason = choose(speeds, problems)
-    kept = {other: trial for other, trial in held.items() if other in form.and_more_trusted}
-    proved = {other: _add(model_dir, trial, about.preprocessing) for other, trial in kept.items()}
-    serving = Serving(form=form, proved=proved)
+    problems |= {name: trial.problems for name, trial in last.items() if trial.problems}
+    name, reason = choose(speeds, problems)
+    kept = {other: trial for other, trial in held.items() if other in name.and_more_trusted}
+    validated = {other: _add(model_dir, trial, about.preprocessing) for other, trial in kept.items()}
+    serving = Serving(chosen=name, validated=validated)
     return serving, {
         "reason": reason,
         "calibration_slices": len(calibration),
-        "images_per_second": {str(form): round(speed, 2) for form, speed in speeds.items()},
+        "images_per_second": {str(name): round(speed, 2) for name, speed in speeds.items()},
         "trials": [trial.as_dict() for trial in trials],
     }
 
 
-def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> Proved:
+def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> ValidatedBackend:
     """Write a form's files below ``model_dir`` and return its record."""
     digests: dict[str, str] = {}
-    for name, content in zip(trial.form.files, trial.files(), strict=True):
+    for name, content in zip(trial.name.files, trial.files(), strict=True):
         (model_dir / name).parent.mkdir(exist_ok=True)
         (model_dir / name).write_bytes(content)
         digests[name] = artifact.sha256(content)
-    exact_bytes = trial.form is Form.OPENVINO_INT8 and adds_bytes_exactly()
-    probed = known_answer.answer(trial.computation, preprocessing)
-    return Proved(files_sha256=digests, probe_logits=probed, exact_bytes=exact_bytes)
+    exact_bytes = trial.name is BackendName.OPENVINO_INT8 and adds_bytes_exactly()
+    answered = known_answer.answer(trial.backend, preprocessing)
+    return ValidatedBackend(files_sha256=digests, known_answer=answered, exact_bytes=exact_bytes)

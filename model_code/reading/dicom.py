@@ -90,13 +90,13 @@ def decode(elements: Elements) -> HounsfieldArray:
 
     Raises InstanceError with the code of what is missing, not supported or damaged.
     """
-    form = _pixel_form(elements)
+    attributes = _pixel_attributes(elements)
     slope, intercept = _rescale(elements)
-    stored = _stored_values(elements, form)
+    stored = _stored_values(elements, attributes)
     return (stored * slope + intercept).astype(np.float32)
 
 
-def _pixel_form(elements: Elements) -> dict[str, Any]:
+def _pixel_attributes(elements: Elements) -> dict[str, Any]:
     """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
     modality = elements.text("Modality")
     if modality not in {"", "CT"}:
@@ -179,25 +179,25 @@ def _term(text: str, defined: frozenset[str]) -> str:
     return text if text in defined else "no valid value" if text else "absent"
 
 
-def _stored_values(elements: Elements, form: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:
+def _stored_values(elements: Elements, attributes: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:
     """Decode the pixel data, rows x columns, signed and masked as the attributes say."""
     syntax = elements.transfer_syntax
     plugin = DECODING_PLUGINS[syntax]
     if syntax.is_encapsulated:
-        codestream = _codestream(elements, form)
+        codestream = _codestream(elements, attributes)
         try:
-            return SHARED.decode(syntax, plugin, form, codestream)
+            return SHARED.decode(syntax, plugin, attributes, codestream)
         except DecodingFailed as error:
             raise _undecodable(syntax, str(error)) from None
     values, _ = get_decoder(syntax).as_array(
-        _native(elements, form), index=0, raw=True, validate=False, decoding_plugin=plugin, **form
+        _native(elements, attributes), index=0, raw=True, validate=False, decoding_plugin=plugin, **attributes
     )
     return values
 
 
-def _native(elements: Elements, form: dict[str, Any]) -> bytes:
+def _native(elements: Elements, attributes: dict[str, Any]) -> bytes:
     """Exactly the bytes of the frame, without padding."""
-    needed = form["rows"] * form["columns"] * form["bits_allocated"] // 8
+    needed = attributes["rows"] * attributes["columns"] * attributes["bits_allocated"] // 8
     held = min(len(elements.pixel_data or b""), elements.pixel_data_length)
     if held < needed:
         raise _undecodable(elements.transfer_syntax, f"it holds {held} of {needed} bytes: it is truncated")
@@ -205,7 +205,7 @@ def _native(elements: Elements, form: dict[str, Any]) -> bytes:
     return (elements.pixel_data or b"")[: needed + needed % 2]
 
 
-def _codestream(elements: Elements, form: dict[str, Any]) -> bytes:
+def _codestream(elements: Elements, attributes: dict[str, Any]) -> bytes:
     """The frame's codestream, its fragments joined, checked against the header (PS3.5 A.4)."""
     data = elements.pixel_data or b""
     fragments: list[bytes] = []
@@ -223,20 +223,20 @@ def _codestream(elements: Elements, form: dict[str, Any]) -> bytes:
     if not codestream:
         raise _undecodable(elements.transfer_syntax, "it holds no fragment")
     if elements.transfer_syntax != uid.RLELossless:
-        _check_size(elements.transfer_syntax, codestream, form)
+        _check_size(elements.transfer_syntax, codestream, attributes)
     return codestream
 
 
-def _check_size(syntax: uid.UID, codestream: bytes, form: dict[str, Any]) -> None:
+def _check_size(syntax: uid.UID, codestream: bytes, attributes: dict[str, Any]) -> None:
     try:
         rows, columns, components = frame_size(codestream)
     except ValueError as error:
         raise _undecodable(syntax, str(error)) from None
-    if (rows, columns, components) != (form["rows"], form["columns"], 1):
+    if (rows, columns, components) != (attributes["rows"], attributes["columns"], 1):
         raise _undecodable(
             syntax,
             f"its codestream is {rows} x {columns} with {components} components, "
-            f"the header says {form['rows']} x {form['columns']} with 1",
+            f"the header says {attributes['rows']} x {attributes['columns']} with 1",
         )
 
 

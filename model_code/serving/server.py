@@ -47,7 +47,7 @@ class Predictor:
     def __init__(self, model_dir: Path) -> None:
         """Load the script and, on a thread that will predict, the model; raises what they raise."""
         self.workers = gpu.threads()
-        self._decoding = ThreadPoolExecutor(CORES if gpu.is_here() else DECODING_THREADS, "decode")
+        self._decoding = ThreadPoolExecutor(CORES if gpu.is_available() else DECODING_THREADS, "decode")
         # OpenMP's thread count belongs to each calling thread, so every worker sets its own.
         self._predicting = ThreadPoolExecutor(self.workers, "predict", torch.set_num_threads, (1,))
         # Twice as many requests as workers hold a body; the rest wait with theirs unread, on the sender's side.

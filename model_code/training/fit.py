@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from model_code import calibration
-from model_code.backends import network
+from model_code.backends import torch_backend
 from model_code.errors import TrainingError
 from model_code.training.batches import Batches
 from model_code.training.checkpoint import Checkpoints
@@ -106,11 +106,11 @@ def fit(
     return progress.best, progress.history
 
 
-def answers(net: nn.Module, samples: Samples) -> torch.Tensor:
+def answers(network: nn.Module, samples: Samples) -> torch.Tensor:
     """The network's logits for the samples in evaluation mode: N x classes, on the CPU in double precision."""
-    net.eval()
+    network.eval()
     batches = range(0, max(1, len(samples)), EVALUATION_BATCH)
-    return torch.cat([network.logits(net, samples.image(slice(at, at + EVALUATION_BATCH))) for at in batches])
+    return torch.cat([torch_backend.logits(network, samples.image(slice(at, at + EVALUATION_BATCH))) for at in batches])
 
 
 def class_weights(counts: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model_code.artifacts.metadata import LONGEST_TEXT
-from model_code.backends.network import DEFAULT, NETWORKS
+from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import TrainingError
 
 # DenseNet halves its input five times and must then still have something to average.

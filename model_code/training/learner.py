@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_code.backends import network
+from model_code.backends import networks
+from model_code.backends.torch_backend import make_repeatable
 from model_code.training import convolution
 from model_code.training.distributed import Worker
 from model_code.training.hyperparameters import Hyperparameters
@@ -24,9 +25,9 @@ class Learner:
 
     def __init__(self, class_weights: torch.Tensor, steps: int, settings: Hyperparameters, worker: Worker) -> None:
         """``class_weights``: of each class in the loss; ``steps``: how many the learning rate's schedule has."""
-        network.make_repeatable()
+        make_repeatable()
         torch.manual_seed(settings.seed)
-        self.network = network.build(len(class_weights), settings.network).to(worker.device)
+        self.network = networks.build(len(class_weights), settings.network).to(worker.device)
         if worker.device.type == "cpu":
             convolution.quicken(self.network)
         self._worker = worker

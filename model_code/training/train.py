@@ -16,7 +16,8 @@ from model_code import calibration, snapshot
 from model_code.artifacts import packing
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
-from model_code.backends import known_answer, network
+from model_code.backends import known_answer, networks
+from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
 from model_code.snapshot import Case, Snapshot, Split
@@ -118,7 +119,7 @@ def _write(
     best: Best,
     history: list[dict[str, float]],
 ) -> None:
-    trained = network.build(len(taken.labels), settings.network)
+    trained = networks.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
     weights = packing.serialise(trained)
     metrics = best.metrics(taken.labels)
@@ -130,7 +131,7 @@ def _write(
         weights_sha256=sha256(weights),
         temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
         network=settings.network,
-        probe_logits=known_answer.answer(network.TorchForm(trained.eval()), preprocessing),
+        known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
     )
     record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)

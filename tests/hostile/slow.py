@@ -17,7 +17,7 @@ from pydicom.encaps import encapsulate
 from model_code.errors import InstanceError
 from model_code.inference import input_fn
 from model_code.reading import decoder_process
-from tests.hostile.objects import Form, written
+from tests.hostile.objects import PixelFormat, written
 
 SIDE = 4096
 MIB = 1024**2
@@ -156,8 +156,8 @@ SLOW: dict[str, tuple[uid.UID, Callable[[], bytes]]] = {
 def body(name: str) -> bytes:
     """The object of that name in SLOW, as a DICOM file."""
     syntax, make = SLOW[name]
-    form = Form("8-bit", "u1", 8) if syntax == JPEG else Form("16-bit", "u2", 16)
-    return written(syntax, form, Rows=SIDE, Columns=SIDE, PixelData=encapsulate([make()]))
+    pixels = PixelFormat("8-bit", "u1", 8) if syntax == JPEG else PixelFormat("16-bit", "u2", 16)
+    return written(syntax, pixels, Rows=SIDE, Columns=SIDE, PixelData=encapsulate([make()]))
 
 
 def main() -> None:

@@ -164,7 +164,9 @@ def optimised(processing: Processing) -> Optimised:
     """The trained model with both OpenVINO forms: int8 is taken as it comes, and for the fastest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "INT8", Bounds(probability=1.0, tie_band=1.0, auc=1.0))
-        patch.setattr(command, "images_per_second", lambda forms, _: {form: 2.0**n for n, form in enumerate(forms)})
+        patch.setattr(
+            command, "images_per_second", lambda backends, _: {form: 2.0**n for n, form in enumerate(backends)}
+        )
         command.optimise(processing, quantise=True)
     folder = processing.base / "unpacked"
     unpack(processing.optimised, folder)

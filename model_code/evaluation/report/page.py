@@ -1,4 +1,4 @@
-"""Renders the page from the evaluation/1 document and the answers behind its curves."""
+"""Renders the page from the evaluation/1 document and the predictions behind its curves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model_code.evaluation import statistics
 from model_code.evaluation.bootstrap import COVERAGE, RESAMPLES
-from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import charts
 from model_code.evaluation.report.notes import notes
@@ -27,8 +27,8 @@ def render(
     document: Mapping[str, Any],
     snapshot: Snapshot,
     test: TestSet,
-    candidate: Answers,
-    champion: Answers | None,
+    candidate: Predictions,
+    champion: Predictions | None,
     worst: Sequence[WorstCase],
     pictures: ReportPictures,
 ) -> str:
@@ -76,7 +76,7 @@ def span(figure: Mapping[str, float | None]) -> str:
 
 
 def _roc(
-    label: str, document: Mapping[str, Any], test: TestSet, candidate: Answers, champion: Answers | None
+    label: str, document: Mapping[str, Any], test: TestSet, candidate: Predictions, champion: Predictions | None
 ) -> dict[str, Any]:
     """One class's plot; without slices of the class, or of any other, there is no curve."""
     index = test.labels.index(label)
@@ -84,8 +84,8 @@ def _roc(
     if positive.all() or not positive.any():
         return {"label": label, "svg": None}
 
-    def curve(answers: Answers) -> charts.Curve:
-        return statistics.roc_curve(answers.probabilities[:, index], positive)
+    def curve(predictions: Predictions) -> charts.Curve:
+        return statistics.roc_curve(predictions.probabilities[:, index], positive)
 
     figures = document["Candidate"]["Classes"][label]
     at = 1 - figures["Specificity"]["Value"], figures["Sensitivity"]["Value"]

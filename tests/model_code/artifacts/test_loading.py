@@ -16,7 +16,7 @@ import pytest
 
 from model_code.artifacts import loading
 from model_code.backends import gpu
-from model_code.backends.network import TorchForm
+from model_code.backends.torch_backend import TorchBackend
 from model_code.errors import ArtifactError
 from model_code.inference import Model, model_fn
 from tests.model_code.conftest import Optimised
@@ -36,17 +36,17 @@ def change(folder: Path, edit: Change) -> None:
     (folder / "metadata.json").write_text(json.dumps(document))
 
 
-def form_of(folder: Path) -> str:
+def backend_of(folder: Path) -> str:
     model: Model = model_fn(str(folder))
     return model.identity["Form"]
 
 
 def test_the_form_that_was_chosen_answers(folder: Path) -> None:
-    assert form_of(folder) == "openvino-int8"
+    assert backend_of(folder) == "openvino-int8"
     change(folder, lambda serving: serving.update(form="openvino-fp32"))
-    assert form_of(folder) == "openvino-fp32"
+    assert backend_of(folder) == "openvino-fp32"
     change(folder, lambda serving: serving.update(form="torch"))
-    assert form_of(folder) == "torch"
+    assert backend_of(folder) == "torch"
 
 
 def other_logits(form: str) -> Change:
@@ -56,10 +56,10 @@ def other_logits(form: str) -> Change:
 def test_a_form_that_computes_something_else_here_makes_way(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     change(folder, other_logits("openvino-int8"))
     with caplog.at_level(logging.WARNING):
-        assert form_of(folder) == "openvino-fp32"
+        assert backend_of(folder) == "openvino-fp32"
     assert "the form openvino-int8 is not used: this machine computes it differently" in caplog.text
     change(folder, other_logits("openvino-fp32"))
-    assert form_of(folder) == "torch"
+    assert backend_of(folder) == "torch"
 
 
 def test_torch_has_no_other_form_to_make_way_for(folder: Path) -> None:
@@ -76,7 +76,7 @@ def test_where_there_is_no_openvino_torch_answers(
 ) -> None:
     monkeypatch.setitem(sys.modules, "model_code.backends.openvino_backend", None)
     with caplog.at_level(logging.WARNING):
-        assert form_of(folder) == "torch"
+        assert backend_of(folder) == "torch"
     assert caplog.text.count("OpenVINO cannot be imported") == 2
 
 
@@ -87,7 +87,7 @@ import torch
 from model_code.inference import model_fn
 with ThreadPoolExecutor(1, "predict", torch.set_num_threads, (1,)) as threads:
     model = threads.submit(model_fn, sys.argv[1]).result()
-assert int(model.network._compiled.get_property("NUM_STREAMS")) == torch.get_num_threads()
+assert int(model.backend._compiled.get_property("NUM_STREAMS")) == torch.get_num_threads()
 """
 
 
@@ -104,7 +104,7 @@ def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
 ) -> None:
     monkeypatch.setattr(loading, "adds_bytes_exactly", lambda: exact)
     change(folder, lambda serving: serving["forms"]["openvino-int8"].update(exact_bytes=True))
-    assert form_of(folder) == form
+    assert backend_of(folder) == form
 
 
 def test_weights_that_no_form_is_of_are_refused_though_nothing_computes_with_them(folder: Path) -> None:
@@ -125,9 +125,9 @@ def test_a_form_whose_files_were_replaced_is_no_model(folder: Path, name: str) -
         model_fn(str(folder))
 
 
-def with_half(serving: dict[str, Any], probe_logits: list[float]) -> None:
-    proved = {"files_sha256": {}, "probe_logits": probe_logits, "exact_bytes": False}
-    serving.update(form="torch-half", forms={"torch-half": proved})
+def with_half(serving: dict[str, Any], known_logits: list[float]) -> None:
+    record = {"files_sha256": {}, "probe_logits": known_logits, "exact_bytes": False}
+    serving.update(form="torch-half", forms={"torch-half": record})
 
 
 @pytest.fixture
@@ -141,14 +141,14 @@ def for_a_gpu(folder: Path) -> Path:
 @pytest.fixture
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if there were one: the processor computes for it."""
-    monkeypatch.setattr(gpu, "is_here", lambda: True)
-    monkeypatch.setattr(gpu, "in_fp32", TorchForm)
-    monkeypatch.setattr(gpu, "in_half", lambda network, image_size: TorchForm(network))
+    monkeypatch.setattr(gpu, "is_available", lambda: True)
+    monkeypatch.setattr(gpu, "in_fp32", TorchBackend)
+    monkeypatch.setattr(gpu, "in_half", lambda network, image_size: TorchBackend(network))
 
 
 @pytest.mark.usefixtures("a_gpu")
 def test_a_gpu_answers_in_half_precision_where_that_was_chosen(for_a_gpu: Path) -> None:
-    assert form_of(for_a_gpu) == "torch-half"
+    assert backend_of(for_a_gpu) == "torch-half"
 
 
 @pytest.mark.usefixtures("a_gpu")
@@ -157,7 +157,7 @@ def test_a_gpu_that_computes_half_precision_otherwise_answers_in_fp32(
 ) -> None:
     change(for_a_gpu, lambda serving: with_half(serving, [9.0, -9.0, 0.0]))
     with caplog.at_level(logging.WARNING):
-        assert form_of(for_a_gpu) == "torch"
+        assert backend_of(for_a_gpu) == "torch"
     assert "the form torch-half is not used: this machine computes it differently" in caplog.text
 
 
@@ -179,18 +179,18 @@ def test_a_gpu_that_cannot_compute_half_precision_answers_in_fp32(
 ) -> None:
     monkeypatch.setattr(gpu, "in_half", lambda *_: Broken(recorded=recorded))
     with caplog.at_level(logging.WARNING):
-        assert form_of(for_a_gpu) == "torch"
+        assert backend_of(for_a_gpu) == "torch"
     assert "the form torch-half is not used: the GPU cannot compute it: CUDA error" in caplog.text
 
 
 def test_without_a_gpu_the_processor_answers_in_fp32(for_a_gpu: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert form_of(for_a_gpu) == "torch"
+        assert backend_of(for_a_gpu) == "torch"
     assert "the form torch-half is not used: there is no GPU here." in caplog.text
 
 
 @pytest.mark.usefixtures("a_gpu")
-def test_on_a_gpu_no_form_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_on_a_gpu_no_backend_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert form_of(folder) == "torch"
+        assert backend_of(folder) == "torch"
     assert caplog.text.count("it is for processors, and here is a GPU.") == 2

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from model_code.backends import network
-from model_code.backends.dynamic_batching import Gathering
-from model_code.backends.network import TorchForm
+from model_code.backends import networks
+from model_code.backends.dynamic_batching import DynamicBatcher
+from model_code.backends.torch_backend import TorchBackend
 
 WAIT = 30
 
@@ -38,11 +38,11 @@ def slice_of(value: float) -> torch.Tensor:
 
 def ask(slow: Slow, values: list[float], slices: int) -> list[float | Exception]:
     """Let the first ask alone, all others while it is computed; then open the gate."""
-    gathering = Gathering(slow, slices)
+    batcher = DynamicBatcher(slow, slices)
 
     def one(value: float) -> float | Exception:
         try:
-            return float(gathering.logits(slice_of(value)))
+            return float(batcher.logits(slice_of(value)))
         except ValueError as error:
             return error
 
@@ -50,7 +50,7 @@ def ask(slow: Slow, values: list[float], slices: int) -> list[float | Exception]
         first = threads.submit(one, values[0])
         assert slow.began.wait(WAIT)
         others = [threads.submit(one, value) for value in values[1:]]
-        while len(gathering._waiting) < len(others):
+        while len(batcher._waiting) < len(others):
             pass
         slow.gate.set()
         return [first.result(WAIT), *(other.result(WAIT) for other in others)]
@@ -79,11 +79,11 @@ def test_a_failure_reaches_its_own_batch_and_no_other() -> None:
 
 def test_an_answer_does_not_depend_on_who_else_was_there() -> None:
     torch.manual_seed(0)
-    gathering = Gathering(TorchForm(network.build(3).eval()), slices=4)
+    batcher = DynamicBatcher(TorchBackend(networks.build(3).eval()), slices=4)
     images = torch.rand(12, 1, 64, 64)
-    alone = [gathering.logits(image[None]) for image in images]
+    alone = [batcher.logits(image[None]) for image in images]
     with ThreadPoolExecutor(12) as threads:
-        together = list(threads.map(lambda image: gathering.logits(image[None]), images))
+        together = list(threads.map(lambda image: batcher.logits(image[None]), images))
     for one, other in zip(alone, together, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
 
@@ -91,7 +91,7 @@ def test_an_answer_does_not_depend_on_who_else_was_there() -> None:
 def test_a_batch_is_computed_as_it_is() -> None:
     slow = Slow()
     slow.gate.set()
-    assert Gathering(slow, slices=4).logits(torch.ones(6, 1, 2, 2)).shape == (6, 1)
+    assert DynamicBatcher(slow, slices=4).logits(torch.ones(6, 1, 2, 2)).shape == (6, 1)
     assert [len(batch) for batch in slow.batches] == [6]
 
 
@@ -99,4 +99,4 @@ def test_a_batch_is_computed_as_it_is() -> None:
 def test_one_alone_need_not_wait(slices: int) -> None:
     slow = Slow()
     slow.gate.set()
-    assert float(Gathering(slow, slices).logits(slice_of(0.5))) == 0.5
+    assert float(DynamicBatcher(slow, slices).logits(slice_of(0.5))) == 0.5

@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import nn
 
-from model_code.backends import gpu, network
+from model_code.backends import gpu, networks, torch_backend
 from model_code.backends.dynamic_batching import SLICES
 
-needs_gpu = pytest.mark.skipif(not gpu.is_here(), reason="there is no GPU here")
+needs_gpu = pytest.mark.skipif(not gpu.is_available(), reason="there is no GPU here")
 SIZE = 64
 
 
 @pytest.fixture
 def trained() -> nn.Module:
     torch.manual_seed(0)
-    return network.build(3).eval()
+    return networks.build(3).eval()
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_half_precision_answers_alike_and_leaves_the_network_as_it_was(
     with torch.inference_mode():
         answered = half(images.half())
     assert answered.dtype == torch.half
-    torch.testing.assert_close(answered.double(), network.logits(trained, images), atol=0.01, rtol=0)
-    assert not torch.equal(answered.double(), network.logits(trained, images))
+    torch.testing.assert_close(answered.double(), torch_backend.logits(trained, images), atol=0.01, rtol=0)
+    assert not torch.equal(answered.double(), torch_backend.logits(trained, images))
     torch.testing.assert_close(dict(trained.state_dict()), before, atol=0, rtol=0)
 
 
@@ -74,7 +74,7 @@ def on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def replayed(on_a_processor: None) -> gpu.Replayed:
+def replayed(on_a_processor: None) -> gpu.CudaGraphBackend:
     """Of a network that answers each slice with its sum."""
 
     class Sum(nn.Module):
@@ -86,7 +86,7 @@ def replayed(on_a_processor: None) -> gpu.Replayed:
             return images.float().sum(dim=(2, 3))
 
     summing = Sum()
-    form = gpu.Replayed(summing, image_size=2)
+    form = gpu.CudaGraphBackend(summing, image_size=2)
 
     def run() -> torch.Tensor:
         form._logits.copy_(summing(form._images))
@@ -97,7 +97,9 @@ def replayed(on_a_processor: None) -> gpu.Replayed:
 
 
 @pytest.mark.parametrize("count", [1, SLICES - 1, SLICES, SLICES + 1, 2 * SLICES + 3])
-def test_any_number_of_slices_is_answered_in_order_in_batches_of_one_shape(replayed: gpu.Replayed, count: int) -> None:
+def test_any_number_of_slices_is_answered_in_order_in_batches_of_one_shape(
+    replayed: gpu.CudaGraphBackend, count: int
+) -> None:
     images = torch.arange(count)[:, None, None, None].expand(count, 1, 2, 2).float()
     assert replayed.logits(images).tolist() == [[4.0 * number] for number in range(count)]
     graph: Any = replayed._graph
@@ -105,7 +107,7 @@ def test_any_number_of_slices_is_answered_in_order_in_batches_of_one_shape(repla
     assert len(graph.replayed) == -(-count // SLICES)
 
 
-def test_nothing_of_the_last_batch_is_left_beside_the_next(replayed: gpu.Replayed) -> None:
+def test_nothing_of_the_last_batch_is_left_beside_the_next(replayed: gpu.CudaGraphBackend) -> None:
     replayed.logits(torch.ones(SLICES, 1, 2, 2))
     replayed.logits(torch.ones(2, 1, 2, 2))
     graph: Any = replayed._graph
@@ -123,7 +125,7 @@ class Moved(nn.Module):
 def test_nothing_is_computed_on_a_gpu_with_tf32_or_with_kernels_chosen_by_their_speed(
     form: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "Replayed", lambda moved, image_size: moved)
+    monkeypatch.setattr(gpu, "CudaGraphBackend", lambda moved, image_size: moved)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     form(Moved())
@@ -133,13 +135,13 @@ def test_nothing_is_computed_on_a_gpu_with_tf32_or_with_kernels_chosen_by_their_
 
 @needs_gpu
 def test_a_gpu_answers_in_fp32_as_the_processor_does(trained: nn.Module, images: torch.Tensor) -> None:
-    expected = network.logits(trained, images)
+    expected = torch_backend.logits(trained, images)
     torch.testing.assert_close(gpu.in_fp32(trained).logits(images), expected, atol=1e-4, rtol=0)
 
 
 @needs_gpu
 def test_a_gpu_answers_in_half_precision_as_the_network_alone_does(trained: nn.Module, images: torch.Tensor) -> None:
-    expected = network.logits(trained, images)
+    expected = torch_backend.logits(trained, images)
     torch.testing.assert_close(gpu.in_half(trained, SIZE).logits(images), expected, atol=0.02, rtol=0)
 
 

@@ -16,7 +16,7 @@ from model_code.artifacts import metadata
 from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
 from model_code.backends import gpu
-from model_code.backends.network import TorchForm
+from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container, Processing
 from model_code.inference import input_fn, model_fn, predict_fn
 from model_code.optimisation import command, trial
@@ -30,7 +30,9 @@ def job(processing: Processing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     base = tmp_path / "opt-ml"
     shutil.copytree(processing.base / "input", base / "processing" / "input")
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(base))
-    monkeypatch.setattr(command, "images_per_second", lambda forms, _: {form: 2.0**n for n, form in enumerate(forms)})
+    monkeypatch.setattr(
+        command, "images_per_second", lambda backends, _: {form: 2.0**n for n, form in enumerate(backends)}
+    )
     return Container(base)
 
 
@@ -133,7 +135,7 @@ def test_without_8_bit_integers_none_is_tried(job: Container, tmp_path: Path) ->
 def test_forms_that_are_not_worth_it_are_not_in_the_artifact(
     job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(command, "images_per_second", lambda forms, _: dict.fromkeys(forms, 1.0))
+    monkeypatch.setattr(command, "images_per_second", lambda backends, _: dict.fromkeys(backends, 1.0))
     assert main(["optimise", "--fp32-only"]) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
@@ -172,12 +174,12 @@ def test_a_held_out_slice_that_cannot_be_decoded_is_named(job: Container) -> Non
 @pytest.fixture
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if there were one: the processor computes for it, in its own half precision too."""
-    monkeypatch.setattr(gpu, "is_here", lambda: True)
-    monkeypatch.setattr(gpu, "in_fp32", TorchForm)
+    monkeypatch.setattr(gpu, "is_available", lambda: True)
+    monkeypatch.setattr(gpu, "in_fp32", TorchBackend)
     monkeypatch.setattr(gpu, "in_half", lambda network, image_size: Halved(gpu.halved(network)))
 
 
-class Halved(TorchForm):
+class Halved(TorchBackend):
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         return super().logits(images.half())
 

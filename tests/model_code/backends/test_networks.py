@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from model_code import inference
-from model_code.backends import network
+from model_code.backends import networks
 from model_code.training.train import train
 from tests.model_code.conftest import LABELS, SIZE, chests, opt_ml
 
 BUILD = """
 import sys
-from model_code.backends import network
-network.build(3)
-print([name for name in network.SPARED if name in sys.modules])
+from model_code.backends import networks
+networks.build(3)
+print([name for name in networks.UNNEEDED_IMPORTS if name in sys.modules])
 import scipy
 """
 
@@ -42,7 +42,7 @@ class Means(nn.Module):
 
 
 def test_another_network_takes_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(network.NETWORKS, "means", Means)  # type: ignore[arg-type]
+    monkeypatch.setitem(networks.NETWORKS, "means", Means)  # type: ignore[arg-type]
     container = opt_ml(tmp_path, chests(), epochs=1, image_size=SIZE, network="means")
     train(container)
     model = inference.model_fn(str(container.model_dir))
