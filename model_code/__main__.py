@@ -25,6 +25,7 @@ from pathlib import Path
 from model_code.backends import allocator
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
+from model_code.serving.request_log import RequestFormatter
 
 log = logging.getLogger("model_code")
 
@@ -145,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _start_logging() -> None:
     """Send our log to stdout, where SageMaker's log streams and metric patterns read it."""
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(RequestFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     # pydicom quotes the values it complains about, and a value may be a patient's name: it stays silent.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")

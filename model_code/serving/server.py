@@ -8,6 +8,7 @@ an answer does not depend on what else is running.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import signal
 import sys
@@ -27,6 +28,7 @@ from model_code.backends import gpu
 from model_code.backends.processor import CORES
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
 from model_code.errors import NotAcceptable, UnsupportedMediaType
+from model_code.serving.request_log import request_at_hand
 from model_code.serving.script_loader import Script, load_script
 
 SHUTDOWN_SECONDS = 20
@@ -59,8 +61,9 @@ class Predictor:
     async def answer(self, body: bytes, content_type: str, accept: str) -> bytes:
         """Run the script's functions; whatever they raise goes up."""
         loop = asyncio.get_running_loop()
-        decoded = await loop.run_in_executor(self._decoding, self._script.input_fn, body, content_type)
-        return await loop.run_in_executor(self._predicting, self._predict, decoded, accept)
+        run = contextvars.copy_context().run  # so that what the threads log is about this request
+        decoded = await loop.run_in_executor(self._decoding, run, self._script.input_fn, body, content_type)
+        return await loop.run_in_executor(self._predicting, run, self._predict, decoded, accept)
 
     def _predict(self, decoded: Any, accept: str) -> bytes:
         return self._script.output_fn(self._script.predict_fn(decoded, self._model), accept)
@@ -84,22 +87,25 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
 
     async def invocations(request: Request) -> Response:
         accept = request.headers.get("accept", "")
-        try:
-            async with predictor.slots:
-                body = await _read(request, limit)
-                answer = await predictor.answer(body, request.headers.get("content-type", ""), accept)
-        except ClientDisconnect:
-            log.info("the sender left before its request was read")
-            return _error(400, "ClientDisconnected", "The request ended before its body.")
-        except PayloadTooLarge:
-            return _error(413, "PayloadTooLarge", f"The body is larger than MaxPayloadInMB, {max_payload_mb} MiB.")
-        except UnsupportedMediaType as error:
-            return _error(415, "UnsupportedMediaType", str(error))
-        except NotAcceptable as error:
-            return _error(406, "NotAcceptable", str(error))
-        except Exception as error:
-            log.error("a request failed: %s", _without_text(error))
-            return _error(500, "InternalError", "The server failed; its log says why.")
+        with request_at_hand(request.headers) as identity:
+            try:
+                async with predictor.slots:
+                    body = await _read(request, limit)
+                    identity.content_is(body)
+                    answer = await predictor.answer(body, request.headers.get("content-type", ""), accept)
+            except ClientDisconnect:
+                log.info("the sender left before its request was read")
+                return _error(400, "ClientDisconnected", "The request ended before its body.")
+            except PayloadTooLarge:
+                message = f"The body is larger than MaxPayloadInMB, {max_payload_mb} MiB."
+                return _refused(413, "PayloadTooLarge", message)
+            except UnsupportedMediaType as error:
+                return _refused(415, "UnsupportedMediaType", str(error))
+            except NotAcceptable as error:
+                return _refused(406, "NotAcceptable", str(error))
+            except Exception as error:
+                log.error("a request failed: %s", _without_text(error))
+                return _error(500, "InternalError", "The server failed; its log says why.")
         return Response(answer, media_type="application/json")
 
     return Starlette(
@@ -124,6 +130,7 @@ def serve(model_dir: Path, binding: Binding) -> None:
         loop="asyncio",
         log_level="warning",
         access_log=False,
+        log_config=None,
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -153,6 +160,12 @@ async def _read(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise PayloadTooLarge
     return bytes(body)
+
+
+def _refused(status: int, code: str, message: str) -> Response:
+    """Log a refusal, which fails a whole transform job, without ``message``: a script's own may quote the object."""
+    log.warning("a request is refused: HTTP %s %s", status, code)
+    return _error(status, code, message)
 
 
 def _error(status: int, code: str, message: str) -> Response:
