@@ -1,4 +1,4 @@
-"""Loads the form of a network that is to answer on this machine, and has it answer the probe slice first."""
+"""Loads the backend that is to answer on this machine and checks its known answer first."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ log = logging.getLogger("model_code.artifacts.loading")
 
 
 def load(model_dir: Path, about: Metadata) -> tuple[BackendName, Backend]:
-    """Return the form that metadata.json wants, or the first more trusted one that this machine computes as proved.
+    """Return the backend that metadata.json names, or the first more trusted one with its known answer here.
 
-    On a GPU those are torch's, elsewhere all but half precision. Raises ArtifactError for files that are not the
-    artifact's own, and when torch too answers the probe slice as it did not when the model was packed.
+    A GPU computes torch's backends, a processor all but half precision. Raises ArtifactError for files that
+    metadata.json does not name, or if the torch backend's known answer has changed, too.
     """
     for name in about.serving.preferred():
         if name is BackendName.TORCH:
@@ -28,7 +28,7 @@ def load(model_dir: Path, about: Metadata) -> tuple[BackendName, Backend]:
         try:
             return name, _openvino(model_dir, about, name) if name.is_openvino else _half(model_dir, about)
         except BackendError as problem:
-            log.warning("the form %s is not used: %s", name, problem)
+            log.warning("the backend %s is not used: %s", name, problem)
     network = artifact.load_network(model_dir, about)
     backend = gpu.in_fp32(network) if gpu.is_available() else TorchBackend(network)
     known_answer.verify(backend, about.preprocessing, about.known_answer)
@@ -36,9 +36,9 @@ def load(model_dir: Path, about: Metadata) -> tuple[BackendName, Backend]:
 
 
 def _half(model_dir: Path, about: Metadata) -> Backend:
-    """Put the network on the GPU in half precision; raise BackendError without one, or where it answers differently."""
+    """Return the network in half precision on the GPU; raises BackendError without a GPU or with another answer."""
     if not gpu.is_available():
-        raise BackendError("there is no GPU here.")
+        raise BackendError("this machine has no GPU.")
     network = artifact.load_network(model_dir, about)
     try:
         backend = gpu.in_half(network, about.preprocessing.image_size)
@@ -49,15 +49,15 @@ def _half(model_dir: Path, about: Metadata) -> Backend:
 
 
 def _openvino(model_dir: Path, about: Metadata, name: BackendName) -> Backend:
-    """Compile an OpenVINO form; raise BackendError where there is no OpenVINO or it computes something else here."""
+    """Return an OpenVINO backend; raises BackendError without OpenVINO or with another answer."""
     if gpu.is_available():
-        raise BackendError("it is for processors, and here is a GPU.")
+        raise BackendError("it is for processors, and this machine has a GPU.")
     record = about.serving.validated[name]
     if record.exact_bytes and not adds_bytes_exactly():
         raise BackendError("this processor has no instructions that add 8-bit products exactly (VNNI, AMX, DotProd).")
     graph, weights = (artifact.read_verified(model_dir / file, record.files_sha256[file]) for file in name.files)
     try:
-        # Not at the top: the artifact's code also runs where there is no OpenVINO, in AWS's own containers.
+        # Not at the top: the artifact's code also runs without OpenVINO, in AWS's own containers.
         from model_code.backends.openvino_backend import OpenVinoBackend  # noqa: PLC0415
 
         backend = OpenVinoBackend.read(graph, weights)
@@ -70,7 +70,7 @@ def _openvino(model_dir: Path, about: Metadata, name: BackendName) -> Backend:
 
 
 def _verify(backend: Backend, about: Metadata, name: BackendName) -> None:
-    """Raise BackendError unless the form answers the probe slice as it did where it was proved."""
+    """Raise BackendError unless the backend's known answer is the one recorded when it was validated."""
     try:
         known_answer.verify(backend, about.preprocessing, about.serving.validated[name].known_answer)
     except ArtifactError as error:

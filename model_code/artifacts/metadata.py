@@ -1,6 +1,6 @@
-"""``metadata.json`` of the artifact, in the words of a MONAI bundle: who the model is and how its input is made.
+"""``metadata.json`` of the artifact, in the words of a MONAI bundle: the model's identity and how its input is made.
 
-Labels, input size and window stand here and nowhere else in the artifact; training writes them, inference reads them.
+Labels, input size and window are here and nowhere else in the artifact; training writes them, inference reads them.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from model_code.transforms import Preprocessing
 
 FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
-# What an artifact says that was written before temperatures were fitted: its probabilities are those of its logits.
+# For artifacts from before temperatures were fitted: their probabilities are the softmax of the logits.
 UNCALIBRATED = {"temperature": 1.0}
-# An answer repeats labels, name and version; with these bounds it is always a few KB, for the functions read it whole.
+# An answer repeats labels, name and version. These bounds keep it to a few KB, since the functions read it whole.
 MOST_LABELS = 1000
-LONGEST_TEXT = 64  # characters: that is what the functions take for a class, too
+LONGEST_TEXT = 64  # characters; the functions accept a class of the same length
 INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What inference needs to know of a model; ``known_answer`` is what it answers to the probe slice.
+    """What inference needs to know of a model; ``known_answer``: its logits for the slice of the known answer.
 
-    Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is training's torch until
-    ``optimise`` has written another.
+    Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is torch until ``optimise``
+    writes another.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Metadata:
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
-    """Return the text of metadata.json; ``training`` records how the model came to be."""
+    """Return the text of metadata.json; ``training`` records how the model was trained."""
     size = metadata.preprocessing.image_size
     image = {
         "type": "image",
@@ -98,7 +98,7 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
 
 
 def parse(text: str) -> Metadata:
-    """Read metadata.json; raise ArtifactError when it is not what ``write`` writes."""
+    """Return the content of metadata.json; raises ArtifactError for anything that ``write`` does not write."""
     try:
         document = json.loads(text)
         if document["format"] != FORMAT:
@@ -107,7 +107,9 @@ def parse(text: str) -> Metadata:
         labels = _labels(formats["outputs"]["pred"]["channel_def"])
         known_answer = tuple(float(value) for value in document["probe"]["logits"])
         if len(known_answer) != len(labels):
-            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(known_answer)} probe logits.")
+            raise ArtifactError(
+                f"metadata.json has {len(labels)} labels but {len(known_answer)} logits of the known answer."
+            )
         return Metadata(
             name=_text(document["name"]),
             version=_text(document["version"]),
@@ -128,7 +130,7 @@ def parse(text: str) -> Metadata:
 
 
 def with_serving(text: str, serving: Serving, validation: Mapping[str, Any]) -> str:
-    """Return the text of metadata.json with what ``optimise`` found; ``validation`` says why."""
+    """Return the text of metadata.json with ``serving``, as ``optimise`` chose it; ``validation`` records why."""
     document = json.loads(text)
     validated = {str(name): record.as_dict() for name, record in serving.validated.items()}
     document["serving"] = {"form": str(serving.chosen), "forms": validated, "proof": dict(validation)}
@@ -137,7 +139,7 @@ def with_serving(text: str, serving: Serving, validation: Mapping[str, Any]) -> 
 
 def _network(name: str) -> str:
     if name not in NETWORKS:
-        raise ValueError(f"the network is {name!r}, none of {', '.join(NETWORKS)}")
+        raise ValueError(f"the network is {name!r}, not one of {', '.join(NETWORKS)}")
     return name
 
 

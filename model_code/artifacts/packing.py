@@ -1,4 +1,4 @@
-"""Writes a model folder, packs it to model.tar.gz, and unpacks one that may come from anyone."""
+"""Writes a model folder, packs it to model.tar.gz, and unpacks an untrusted one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from model_code.artifacts.metadata import Metadata
 from model_code.errors import ArtifactError
 
 SOURCE = Path(__file__).parents[1]
-# Beside the script: what inference imports, and nothing of training or of the server.
+# Packed beside the script: what inference imports, and nothing of training or of the server.
 PACKED = (
     "__init__.py",
     "calibration.py",
@@ -32,12 +32,12 @@ PACKED = (
     "backends",
     "reading",
 )
-# DenseNet121 is 28 MB; these leave room for other people's models and none for a bomb.
+# DenseNet121 is 28 MB; these bounds leave room for larger models and none for a bomb.
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
 MAX_READ_BYTES = 4 * 1024**2
-MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer part of one
-# What tarfile, gzip and zlib raise, here and there, for bytes that no archiver writes.
+MAX_NAME_BYTES = 255  # of a whole name; no file system accepts a longer part of one
+# The exceptions of tarfile, gzip and zlib for bytes that no archiver writes.
 DAMAGED = (
     *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
     *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
@@ -55,7 +55,7 @@ def serialise(network: nn.Module) -> bytes:
 def write(
     model_dir: Path, weights: bytes, about: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]
 ) -> None:
-    """Lay out the artifact in ``model_dir``, which is made when missing."""
+    """Write the artifact's files to ``model_dir``, which is created if missing."""
     modules = model_dir / CODE / SOURCE.name
     modules.mkdir(parents=True, exist_ok=True)
     (model_dir / WEIGHTS).write_bytes(weights)
@@ -70,9 +70,9 @@ def write(
 
 
 def pack(model_dir: Path, archive: Path) -> None:
-    """Pack ``model_dir`` to ``archive`` (model.tar.gz); the same files always give the same bytes.
+    """Pack ``model_dir`` to ``archive`` (model.tar.gz); equal files always give equal bytes.
 
-    Raises ArtifactError when the layout is incomplete.
+    Raises ArtifactError if the layout is incomplete.
     """
     check_layout(model_dir)
     with (
@@ -90,9 +90,8 @@ def pack(model_dir: Path, archive: Path) -> None:
 def unpack(archive: Path, destination: Path) -> None:
     """Unpack model.tar.gz into ``destination`` and check its layout.
 
-    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device, is
-    there twice or a file and a folder, or has a name that no file should have, and when there are too many members or
-    bytes.
+    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device,
+    occurs twice or as file and folder, or has an unsuitable name, and for too many members or bytes.
     """
     try:
         with gzip.GzipFile(archive) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
@@ -105,28 +104,28 @@ def unpack(archive: Path, destination: Path) -> None:
 
 
 class _Frugal(io.RawIOBase):
-    """A stream of which nobody reads much at once: tarfile reads headers whole, however long they say they are."""
+    """A stream that refuses long reads: tarfile reads a header whole, whatever length it declares."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read, unless it is more than any header has and any copying takes."""
+        """Read up to MAX_READ_BYTES, more than any header or copy needs; raises ArtifactError for more."""
         if not 0 <= size <= MAX_READ_BYTES:
             raise ArtifactError("The model.tar.gz has a header that is no header.")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to another place, as tarfile does."""
+        """Move to another position, as tarfile does."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """Where it is."""
+        """Return the position."""
         return self._stream.tell()
 
 
 def _checked(name: str, members: Iterable[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
-    """Every member, once none is hostile; sizes add up as the archive is read, so a bomb is not read to its end."""
+    """Return all members or refuse the archive; sizes are summed while it is read, so a bomb is not read to its end."""
     checked: dict[str, tarfile.TarInfo] = {}
     folders: set[str] = set()
     total = 0

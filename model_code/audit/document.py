@@ -1,4 +1,4 @@
-"""Builds audit/1 from what was read of each slice. It holds lines, figures and keywords: no value of any tag."""
+"""Builds audit/1 from the readings of the slices. It holds lines, figures and keywords, never the value of a tag."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_EXAMPLES = 50
 
 @dataclass(frozen=True)
 class Reading:
-    """What the audit keeps of a slice that could be decoded; ``fingerprint`` is None where no body is seen."""
+    """What the audit keeps of a decoded slice; ``fingerprint`` is None if no body is visible."""
 
     pixel_digest: str
     fingerprint: Fingerprint | None
@@ -65,7 +65,7 @@ def _counted(count: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _across(cases: list[Case]) -> dict[str, Any]:
-    """The lines and splits of slices that show the same picture, side by side; of many the first of each split."""
+    """Return the lines and splits of slices with the same picture; if there are many, the first of each split."""
     first = [next(case for case in cases if case.split is split) for split in dict.fromkeys(c.split for c in cases)]
     shown = cases if len(cases) <= MOST_EXAMPLES else first
     return {"Lines": [case.line for case in shown], "Splits": [str(case.split) for case in shown]}

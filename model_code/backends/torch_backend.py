@@ -7,14 +7,14 @@ from torch import nn
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where the network's weights are."""
+    """Return the device of the network's weights."""
     return next(network.parameters()).device
 
 
 def make_repeatable() -> None:
-    """Let no GPU choose a kernel by how fast it happened to run, nor round fp32 to the 10 bits of TF32.
+    """Forbid GPUs to choose kernels by measured speed and to round fp32 to the 10 bits of TF32.
 
-    The same input must always get the same answer, and fp32 is what every other form is proved against.
+    The same input must always get the same answer, and fp32 is the reference that validates every other backend.
     """
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
@@ -22,14 +22,14 @@ def make_repeatable() -> None:
 
 
 class TorchBackend:
-    """The network as it was trained, on the processor or the GPU where its weights are; slices of any size."""
+    """The network as it was trained, on the device of its weights; takes slices of any size."""
 
     def __init__(self, network: nn.Module) -> None:
-        """``network`` is in evaluation mode."""
+        """Wrap ``network``, which is in evaluation mode."""
         self._network = network
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """N x 1 x size x size to N x classes logits, on the CPU and in double precision."""
+        """Return N x classes logits, on the CPU in double precision, for N x 1 x size x size images."""
         return logits(self._network, images)
 
 

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: measures the candidate, and the champion if there is one, on the snapshot's test slices."""
+"""The command ``evaluate``: measures the candidate, and any champion, on the snapshot's test slices."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def evaluate(
     champion_sha256: str = "",
     pictures: ReportPictures = ReportPictures.IF_NO,
 ) -> None:
-    """Write evaluation.json and report.html; the digests (hex) are those of the model.tar.gz files that are expected.
+    """Write evaluation.json and report.html; the digests (hex) are those of the expected model.tar.gz files.
 
-    Raises SnapshotError, and EvaluationError when a model is another file, or cannot be loaded or measured: a champion
-    that fails is no reason to go without the comparison.
+    Raises SnapshotError, and EvaluationError if a model is another file or cannot be loaded or measured. A failing
+    champion ends the command: the comparison is required.
     """
     taken = snapshot.read(paths.snapshot)
     cases = taken.of(Split.TEST)

@@ -1,4 +1,4 @@
-"""Builds evaluation/1: the figures of the candidate, and of the champion on the same slices, from plain arrays."""
+"""Builds evaluation/1 from plain arrays: the figures of the candidate, and of the champion on the same slices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TestSet:
     """The held-out slices, the same for every model.
 
     ``targets``: N indices into ``labels``. ``patients``: each slice's patient, numbered from 0 without gaps.
-    ``attributes``: by DICOM keyword (or AgeBand) each slice's value, for the subgroups.
+    ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups.
     """
 
     labels: tuple[str, ...]
@@ -30,17 +30,17 @@ class TestSet:
 
     @property
     def by_patient(self) -> bool:
-        """Whether the intervals resample patients; slices otherwise, because a class has a single patient."""
+        """Whether the intervals resample patients; otherwise slices, because a class has a single patient."""
         return drawn_by_patient(self.targets, self.patients)
 
     def resamples(self, seed: int) -> Resamples:
-        """The bootstrap's resamples of these slices, the same for every model, so that models compare in pairs."""
+        """Return the bootstrap's resamples of these slices, the same for every model, for paired comparisons."""
         return Resamples.drawn(self.targets, self.patients, seed)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One model on the test set: N x classes ``probabilities``, and what they were without the ``temperature``."""
+    """One model on the test set: N x classes probabilities, with and without the ``temperature``."""
 
     identity: Mapping[str, str]
     temperature: float
@@ -57,7 +57,7 @@ class Predictions:
 def build(
     snapshot_digest: str, seed: int, cases: TestSet, candidate: Predictions, champion: Predictions | None
 ) -> dict[str, Any]:
-    """Return the evaluation/1 document; the same arguments give the same document."""
+    """Return the evaluation/1 document; equal arguments give equal documents."""
     resamples = cases.resamples(seed)
     return {
         "Schema": SCHEMA,
@@ -126,7 +126,7 @@ def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
 
 
 def _paired(candidate: Predictions, champion: Predictions, cases: TestSet, resamples: Resamples) -> dict[str, Any]:
-    """Candidate minus champion, both on the same patients in each resample."""
+    """Return candidate minus champion, both on the same patients in each resample."""
     ours, theirs = (
         statistics.balanced_accuracy(_confusion(predictions, cases, resamples)) for predictions in (candidate, champion)
     )
@@ -143,9 +143,9 @@ def _subgroups(predictions: Predictions, cases: TestSet, seed: int) -> list[dict
 
 
 def _subgroup(predictions: Predictions, cases: TestSet, mask: Any, seed: int) -> dict[str, Any]:
-    """A subgroup's balanced accuracy: over the classes that occur in it, because small ones rarely have all.
+    """Return a subgroup's balanced accuracy over the classes that occur in it: small subgroups rarely have all.
 
-    There is no interval where one of its classes has a single patient.
+    The interval is None if one of its classes has a single patient.
     """
     targets, patients = cases.targets[mask], np.unique(cases.patients[mask], return_inverse=True)[1]
     resamples = Resamples.drawn(targets, patients, seed)

@@ -1,4 +1,4 @@
-"""Measures the backends against each other and decides which is to answer, with the reason in a sentence."""
+"""Measures the speed of the backends and decides which is to answer, with the reason in a sentence."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 from model_code.backends import gpu
 from model_code.backends.backend import Backend, BackendName
 
-# How much faster a form must be than one that is trusted more; below that there is nothing to win.
+# How much faster a backend must be than a more trusted one; less is not worth it.
 WORTH = 1.1
 ROUNDS = 3
 SLICES_PER_THREAD = 6
 
 
 def images_per_second(backends: Mapping[BackendName, Backend], image: torch.Tensor) -> dict[BackendName, float]:
-    """The median of rounds in which the forms take turns, since other work on the machine slows one or another.
+    """Return each backend's median rate over rounds in which they take turns: other work may slow any of them.
 
-    ``image``: one prepared slice, 1 x size x size. Each answers on as many threads as in ``serve``.
+    ``image``: one prepared slice, 1 x size x size. Each computes on as many threads as in ``serve``.
     """
     at_once = gpu.threads()
     measured: dict[BackendName, list[float]] = {name: [] for name in backends}
@@ -37,10 +37,9 @@ def images_per_second(backends: Mapping[BackendName, Backend], image: torch.Tens
 def choose(
     speeds: Mapping[BackendName, float], problems: Mapping[BackendName, Sequence[str]]
 ) -> tuple[BackendName, str]:
-    """Return the form and the reason.
+    """Return the backend that is to answer, and the reason.
 
-    ``speeds``: images per second of torch and of every form that held; ``problems``: of the forms that did not hold,
-    why not.
+    ``speeds``: images per second of torch and of every backend that held; ``problems``: why others did not hold.
     """
     chosen = BackendName.TORCH
     sentences: list[str] = []

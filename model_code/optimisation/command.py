@@ -1,4 +1,4 @@
-"""The command ``optimise``: a candidate to the same candidate with faster forms of its network, and which may serve."""
+"""The command ``optimise``: adds faster backends to a candidate, and the choice of the one that is to serve."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from model_code.transforms import Preprocessing
 
 # Statistics of activations settle with about a hundred slices.
 CALIBRATION_SLICES = 128
-# They are all in memory: 1 GB at 512 x 512.
+# All are in memory: 1 GB at 512 x 512.
 HELD_OUT_SLICES = 1_000
 
 log = logging.getLogger("model_code.optimisation")
 
 
 def optimise(paths: Processing, *, quantise: bool) -> str:
-    """Write the candidate's model.tar.gz again, with the forms that held here on slices held out of training.
+    """Write the candidate's model.tar.gz again with the backends that held here on slices held out of training.
 
-    Returns the SHA-256 (hex) of what was written. ``quantise``: whether a form of fewer bits is tried. Raises
-    SnapshotError for other slices than the snapshot's, ArtifactError for an unsound candidate, OptimisationError when
-    there is nothing to prove a form with.
+    Returns the SHA-256 (hex) of the new file. ``quantise``: whether a backend of fewer bits is tried. Raises
+    SnapshotError for other slices than the snapshot's, ArtifactError for an unsound candidate, OptimisationError if
+    there is nothing to validate a backend with.
     """
     taken = snapshot.read(paths.snapshot)
     held_out = [case for split in (Split.VALIDATION, Split.TEST) for case in taken.of(split)]
     if not held_out:
         raise OptimisationError(
-            "The snapshot has no validation or test slices to prove a form on; label more patients."
+            "The snapshot has no validation or test slices to validate a backend on; label more patients."
         )
     if not paths.candidate.is_file():
         raise OptimisationError(f"There is no {paths.candidate.name} in the input named candidate.")
@@ -61,14 +61,14 @@ def optimise(paths: Processing, *, quantise: bool) -> str:
         paths.optimised.parent.mkdir(parents=True, exist_ok=True)
         pack(folder, paths.optimised)
     written = artifact.sha256_of(paths.optimised)
-    log.info("serving_form=%s %s sha256=%s", serving.chosen, validation["reason"], written)
+    log.info("serving_backend=%s %s sha256=%s", serving.chosen, validation["reason"], written)
     return written
 
 
 def _validate(
     model_dir: Path, slices: Path, taken: Snapshot, held_out: Sequence[Case], *, quantise: bool
 ) -> tuple[Serving, dict[str, Any]]:
-    """Try the forms, add the files of those that may serve to ``model_dir``, and return what metadata.json says."""
+    """Try the backends, add the files of those that may serve to ``model_dir``; return what metadata.json records."""
     decoder_process.SHARED.start()
     about = artifact.describe(model_dir)
     network = artifact.load_network(model_dir, about)
@@ -76,20 +76,20 @@ def _validate(
     cases = spread(held_out, HELD_OUT_SLICES)
     images = prepare(slices, cases, about.preprocessing)
     targets = np.array([about.labels.index(case.label) for case in cases], np.intp)
-    asked = HeldOut.answered_by(trained, images, targets, about.temperature)
+    reference = HeldOut.answered_by(trained, images, targets, about.temperature)
 
     trials: list[Trial] = []
     calibration: list[Case] = []
     problems: dict[BackendName, Sequence[str]] = {}
     if not gpu.is_available():
         model = export(network, about.preprocessing.image_size)
-        trials += [try_fp32(model, asked)]
+        trials += [try_fp32(model, reference)]
         if quantise:
             calibration = spread(taken.of(Split.TRAIN), CALIBRATION_SLICES)
-            trials += try_int8(model, prepare(slices, calibration, about.preprocessing), asked)
+            trials += try_int8(model, prepare(slices, calibration, about.preprocessing), reference)
     elif quantise:
         try:
-            trials += [try_half(network, about.preprocessing.image_size, asked)]
+            trials += [try_half(network, about.preprocessing.image_size, reference)]
         except BackendError as error:
             problems[BackendName.TORCH_HALF] = [str(error)]
     last = {trial.name: trial for trial in trials}
@@ -111,7 +111,7 @@ def _validate(
 
 
 def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> ValidatedBackend:
-    """Write a form's files below ``model_dir`` and return its record."""
+    """Write a backend's files below ``model_dir`` and return its record."""
     digests: dict[str, str] = {}
     for name, content in zip(trial.name.files, trial.files(), strict=True):
         (model_dir / name).parent.mkdir(exist_ok=True)

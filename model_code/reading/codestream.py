@@ -1,8 +1,7 @@
-"""Reads the frame size that a JPEG, JPEG-LS or JPEG 2000 codestream declares, before a decoder is trusted with it.
+"""Reads the frame size that a JPEG, JPEG-LS or JPEG 2000 codestream declares, before a decoder gets it.
 
 A decoder allocates what the codestream declares, not what the DICOM header says: a small hostile object could ask for
-gigabytes. Truncated streams and missing tiles are found here too, because decoders fill what is missing with grey and
-say nothing.
+gigabytes. Truncated streams and missing tiles are found here too, because decoders silently fill them with grey.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ END_MARKER = b"\xff\xd9"
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 START_OF_SCAN = 0xDA
 FILL = 0xFF
-# Before the frame header, each fill byte counted as one: encoders write a few dozen, and each takes a step of Python.
+# Before the frame header, where a fill byte counts as one: encoders write a few dozen, and each takes a Python step.
 MOST_MARKERS = 10_000
-# The tiles of JPEG 2000. More tiles, parts or segments than an encoder has a use for are refused: what they cost, here
-# and in the decoder, is in their number.
+# JPEG 2000 with more tiles, parts or segments than an encoder has a use for is refused: their number decides the cost,
+# here and in the decoder.
 START_OF_TILE_PART = 0xFF90
 END_OF_CODESTREAM = 0xFFD9
 SIZ_AT = 2
 TILE_PART_HEADER = 12  # SOT with its segment
-# As many of 128 x 128 are 4096 x 4096 pixels. The standard allows 65,535, and a decoder keeps tables for each.
+# With tiles of 128 x 128 these are 4096 x 4096 pixels. The standard allows 65,535, and a decoder keeps tables for each.
 MOST_TILES = 1024
 MOST_PARTS = 255  # of a tile: its parts are numbered by a byte (A.4.2)
 MOST_SEGMENTS = 1024  # of the main header; encoders write some ten
@@ -37,7 +36,7 @@ LENGTH_FIELD = 2  # counts itself
 def frame_size(codestream: bytes) -> tuple[int, int, int]:
     """Return the (rows, columns, components) that the codestream declares.
 
-    Raises ValueError for bytes that are no such codestream, end within a header, or lack its end marker or a tile.
+    Raises ValueError for any other bytes, and for a codestream cut within a header or without its end marker or a tile.
     """
     is_jpeg2000 = codestream.startswith(SOC_SIZ)
     try:
@@ -52,14 +51,14 @@ def frame_size(codestream: bytes) -> tuple[int, int, int]:
 
 
 def _jpeg2000_size(codestream: bytes) -> tuple[int, int, int]:
-    """Xsiz - XOsiz by Ysiz - YOsiz of the SIZ segment (ISO/IEC 15444-1 A.5.1)."""
+    """Return Ysiz - YOsiz, Xsiz - XOsiz and Csiz of the SIZ segment (ISO/IEC 15444-1 A.5.1)."""
     x_end, y_end, x_offset, y_offset = struct.unpack_from(">4I", codestream, 8)
     (components,) = struct.unpack_from(">H", codestream, 40)
     return y_end - y_offset, x_end - x_offset, components
 
 
 def _jpeg_size(codestream: bytes) -> tuple[int, int, int]:
-    """Lines and samples per line of the frame header (ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2)."""
+    """Return the frame header's size and components (ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2)."""
     if not codestream.startswith(SOI):
         raise ValueError("the bytes begin as neither JPEG nor JPEG 2000")
     at = len(SOI)
@@ -81,10 +80,10 @@ def _jpeg_size(codestream: bytes) -> tuple[int, int, int]:
 
 
 def check_tiles(codestream: bytes) -> None:
-    """Raise ValueError when a tile, or one of its declared parts, is not there; struct.error within a header.
+    """Raise ValueError if a tile or a declared part of one is missing; struct.error for a cut within a header.
 
-    Decoders fill a missing tile with grey and say nothing. Of each tile-part only the header is read
-    (ISO/IEC 15444-1 A.4.2), whose length leads to the next.
+    Decoders silently fill a missing tile with grey. Only the header of each tile-part is read (ISO/IEC 15444-1 A.4.2);
+    its length leads to the next.
     """
     tiles = _declared_tiles(codestream)
     parts, promised = Counter[int](), dict[int, int]()
@@ -111,7 +110,7 @@ def check_tiles(codestream: bytes) -> None:
 
 
 def _declared_tiles(codestream: bytes) -> int:
-    """How many tiles the SIZ segment declares (A.5.1)."""
+    """Return how many tiles the SIZ segment declares (A.5.1)."""
     x_end, y_end = struct.unpack_from(">2I", codestream, SIZ_AT + 6)
     width, height, x_offset, y_offset = struct.unpack_from(">4I", codestream, SIZ_AT + 22)
     if not (width and height):
@@ -123,7 +122,7 @@ def _declared_tiles(codestream: bytes) -> int:
 
 
 def _first_tile_part(codestream: bytes) -> int:
-    """Where the main header ends: all of its segments have a length."""
+    """Return where the main header ends, following the lengths of its segments."""
     at = SIZ_AT
     for _ in range(MOST_SEGMENTS):
         marker, length = struct.unpack_from(">2H", codestream, at)

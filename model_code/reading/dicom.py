@@ -1,7 +1,7 @@
-"""Decodes the bytes of one CT slice to Hounsfield units, or says with a code why that cannot be done.
+"""Decodes the bytes of one CT slice to Hounsfield units, or raises an error with a code that says why not.
 
-HU = stored value x RescaleSlope + RescaleIntercept. MONOCHROME1 changes nothing here: it says that low values are to
-be *shown* white; the Hounsfield unit of a stored value is the same, and this service reads units, not a display.
+HU = stored value x RescaleSlope + RescaleIntercept. MONOCHROME1 changes nothing here: it means that low values are
+*shown* white, while the Hounsfield unit of a stored value is the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from model_code.reading.codestream import frame_size
 from model_code.reading.decoder_process import SHARED, DecodingFailed
 from model_code.reading.elements import Elements, is_uid, read_elements
 
-# The decoder is named for each syntax, so that what happens to be installed beside us cannot change a pixel.
+# The decoder is named for each syntax, so that other installed packages cannot change a pixel.
 DECODING_PLUGINS: dict[uid.UID, str] = {
     uid.ImplicitVRLittleEndian: "",
     uid.ExplicitVRLittleEndian: "",
@@ -56,10 +56,10 @@ KEYWORDS = (
 )
 # 4096 x 4096 is four times the largest CT matrix in use; as float32 it takes 64 MiB.
 MAX_PIXELS = 4096 * 4096
-# US is "unspecified", which scanners write on plain CT too; any other type is a derived map, not a CT number.
+# US is "unspecified", which scanners write for plain CT too; any other type is a derived map, not a CT number.
 HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
-# The values that DICOM defines (PS3.3 sections C.11.1.1.2 and C.7.6.3.1.2): messages repeat these and no other text of
-# an object, which might be a person's.
+# The values that DICOM defines (PS3.3 sections C.11.1.1.2 and C.7.6.3.1.2). Messages repeat these and no other text of
+# an object, which may name a person.
 RESCALE_TYPES = frozenset({"HU", "US", "OD", "HU_MOD", "PCT", "Z_EFF", "ED", "EDW", "MGML"})
 PHOTOMETRIC = frozenset(
     {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "XYB"}
@@ -75,12 +75,12 @@ HounsfieldArray = npt.NDArray[np.float32]
 
 
 def read_instance(body: bytes) -> Elements:
-    """Read what identifies and describes the slice in ``body``; raise InstanceError for what is no DICOM file."""
+    """Return the elements that identify and describe the slice in ``body``; raises InstanceError if it is not DICOM."""
     return read_elements(body, KEYWORDS)
 
 
 def sop_instance_uid(elements: Elements) -> str:
-    """The slice's SOPInstanceUID, "" for one that is absent or no UID."""
+    """Return the slice's SOPInstanceUID, "" if it is absent or invalid."""
     text = elements.text("SOPInstanceUID")
     return text if is_uid(text) else ""
 
@@ -88,7 +88,7 @@ def sop_instance_uid(elements: Elements) -> str:
 def decode(elements: Elements) -> HounsfieldArray:
     """Return the slice in Hounsfield units, float32, shaped rows x columns as DICOM orders them.
 
-    Raises InstanceError with the code of what is missing, not supported or damaged.
+    Raises InstanceError with the code of what is missing, unsupported or damaged.
     """
     attributes = _pixel_attributes(elements)
     slope, intercept = _rescale(elements)
@@ -150,7 +150,7 @@ def _bits(elements: Elements) -> dict[str, int]:
 def _rescale(elements: Elements) -> tuple[float, float]:
     slope, intercept = _number(elements.text("RescaleSlope")), _number(elements.text("RescaleIntercept"))
     rescale_type = elements.text("RescaleType")
-    # Written so that not a number is none of it, and no stored value becomes infinite.
+    # Phrased so that NaN fails the test; no stored value may become infinite.
     finite = abs(slope) * MAX_STORED + abs(intercept) <= MAX_FLOAT32
     if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
         raise InstanceError(
@@ -169,7 +169,7 @@ def _number(text: str) -> float:
 
 
 def _kind(value: float) -> str:
-    """What a message says of a number: digits may be a person's too."""
+    """Return how a message describes a number without its digits, which may identify a person."""
     if math.isnan(value):
         return "absent or no number"
     return "zero" if value == 0 else "a number" if abs(value) <= MAX_FLOAT32 / MAX_STORED else "too large"
@@ -180,7 +180,7 @@ def _term(text: str, defined: frozenset[str]) -> str:
 
 
 def _stored_values(elements: Elements, attributes: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:
-    """Decode the pixel data, rows x columns, signed and masked as the attributes say."""
+    """Return the decoded pixel data, rows x columns, signed and masked as the attributes say."""
     syntax = elements.transfer_syntax
     plugin = DECODING_PLUGINS[syntax]
     if syntax.is_encapsulated:
@@ -196,7 +196,7 @@ def _stored_values(elements: Elements, attributes: dict[str, Any]) -> npt.NDArra
 
 
 def _native(elements: Elements, attributes: dict[str, Any]) -> bytes:
-    """Exactly the bytes of the frame, without padding."""
+    """Return the bytes of the frame without padding."""
     needed = attributes["rows"] * attributes["columns"] * attributes["bits_allocated"] // 8
     held = min(len(elements.pixel_data or b""), elements.pixel_data_length)
     if held < needed:
@@ -206,7 +206,7 @@ def _native(elements: Elements, attributes: dict[str, Any]) -> bytes:
 
 
 def _codestream(elements: Elements, attributes: dict[str, Any]) -> bytes:
-    """The frame's codestream, its fragments joined, checked against the header (PS3.5 A.4)."""
+    """Return the frame's codestream, joined from its fragments and checked against the header (PS3.5 A.4)."""
     data = elements.pixel_data or b""
     fragments: list[bytes] = []
     at = 0

@@ -1,4 +1,4 @@
-"""Puts the identity of the request at hand before every log line about it, whichever module or script writes the line.
+"""Puts the identity of the current request before every log line about it, whichever module or script writes it.
 
 The identity is the content's SHA-256, which rows and results carry too, and the id that SageMaker forwards from
 InvokeEndpoint. It travels in a context variable: threads that work for a request run in a copy of its context.
@@ -24,7 +24,7 @@ class RequestIdentity:
     """What names one request in the log: ``content 1a2b3c4d5e6f``, and its inference id if that is a UUID."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        """``headers``: the request's, by names in lower case."""
+        """Take the inference id from the request's ``headers``, a mapping that ignores case or has lower-case names."""
         self._inference_id = headers.get(INFERENCE_ID, "")
         self._body: bytes | None = None
         self._digits = ""
@@ -44,8 +44,8 @@ _current: ContextVar[RequestIdentity | None] = ContextVar("request", default=Non
 
 
 @contextmanager
-def request_at_hand(headers: Mapping[str, str]) -> Iterator[RequestIdentity]:
-    """Until the context ends, what is logged in it is about the request with these ``headers``."""
+def current_request(headers: Mapping[str, str]) -> Iterator[RequestIdentity]:
+    """Mark what is logged in this context with the identity of the request with these ``headers``; yield it."""
     identity = RequestIdentity(headers)
     token = _current.set(identity)
     try:

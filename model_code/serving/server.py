@@ -1,8 +1,8 @@
 """The HTTP side of ``serve``: /ping, /execution-parameters and /invocations in one process.
 
-Requests are read and decoded while others are computed. Each prediction runs on one thread, and there are as many of
-those as cores: on a CPU two single-threaded predictions are faster than one after the other on two threads each, and
-an answer does not depend on what else is running.
+Requests are read and decoded while others are computed. Each prediction runs on one thread, and there are as many
+threads as cores: on a CPU two single-threaded predictions at once are faster than two in turn on two threads, and an
+answer does not depend on what else is running.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from model_code.backends import gpu
 from model_code.backends.processor import CORES
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
 from model_code.errors import NotAcceptable, UnsupportedMediaType
-from model_code.serving.request_log import request_at_hand
+from model_code.serving.request_log import current_request
 from model_code.serving.script_loader import Script, load_script
 
 SHUTDOWN_SECONDS = 20
 # A thread decodes some 150 slices a second, in the time of half a core; a core predicts 12 (512 pixels) to 60 (224).
-# Two at least: while one waits for a frame that takes as long as it may, the other goes on with its neighbours.
+# At least two: while one waits for a slow frame, the other continues with its neighbours.
 DECODING_THREADS = max(2, CORES // 2)
 
 log = logging.getLogger("model_code.serving.server")
@@ -47,19 +47,19 @@ class Predictor:
     """The loaded model with its threads: ``answer`` takes the bytes of a request to the bytes of its answer."""
 
     def __init__(self, model_dir: Path) -> None:
-        """Load the script and, on a thread that will predict, the model; raises what they raise."""
+        """Load the script and, on a predicting thread, the model; their exceptions propagate."""
         self.workers = gpu.threads()
         self._decoding = ThreadPoolExecutor(CORES if gpu.is_available() else DECODING_THREADS, "decode")
         # OpenMP's thread count belongs to each calling thread, so every worker sets its own.
         self._predicting = ThreadPoolExecutor(self.workers, "predict", torch.set_num_threads, (1,))
-        # Twice as many requests as workers hold a body; the rest wait with theirs unread, on the sender's side.
+        # At most twice as many bodies as workers are in memory; other requests wait unread, on the sender's side.
         self.concurrency = 2 * self.workers
         self.slots = asyncio.Semaphore(self.concurrency)
         self._script: Script = load_script(model_dir)
         self._model: Any = self._predicting.submit(self._script.model_fn, str(model_dir)).result()
 
     async def answer(self, body: bytes, content_type: str, accept: str) -> bytes:
-        """Run the script's functions; whatever they raise goes up."""
+        """Return the answer of the script's functions; their exceptions propagate."""
         loop = asyncio.get_running_loop()
         run = contextvars.copy_context().run  # so that what the threads log is about this request
         decoded = await loop.run_in_executor(self._decoding, run, self._script.input_fn, body, content_type)
@@ -70,7 +70,7 @@ class Predictor:
 
 
 def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
-    """The ASGI application; it exists only once the model is loaded, so /ping has nothing left to ask."""
+    """Return the ASGI application. It exists only once the model is loaded, so /ping always answers 200."""
     limit = max_payload_mb * MEBIBYTE
 
     async def ping(_: Request) -> Response:
@@ -87,7 +87,7 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
 
     async def invocations(request: Request) -> Response:
         accept = request.headers.get("accept", "")
-        with request_at_hand(request.headers) as identity:
+        with current_request(request.headers) as identity:
             try:
                 async with predictor.slots:
                     body = await _read(request, limit)
@@ -118,7 +118,7 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
 
 
 def serve(model_dir: Path, binding: Binding) -> None:
-    """Load the model, then listen until SIGTERM or SIGINT; requests being answered are finished first."""
+    """Load the model, then listen until SIGTERM or SIGINT; requests in flight are finished first."""
     signal.signal(signal.SIGTERM, _leave)
     predictor = Predictor(model_dir)
     config = uvicorn.Config(
@@ -135,22 +135,22 @@ def serve(model_dir: Path, binding: Binding) -> None:
         lifespan="off",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    place = binding.socket or f"{binding.host}:{binding.port}"
-    log.info("listening on %s with %s workers", place, predictor.workers)
+    address = binding.socket or f"{binding.host}:{binding.port}"
+    log.info("listening on %s with %s workers", address, predictor.workers)
     uvicorn.Server(config).run()
 
 
 def _leave(_signal: int, _frame: Any) -> None:
-    """End with status 0: uvicorn raises the signal again once it has shut down, and being stopped is no failure."""
+    """End with status 0: uvicorn raises the signal again once it has shut down, and a stop is no failure."""
     sys.exit(0)
 
 
 def _without_text(error: BaseException) -> str:
-    """The type and the places of an error and of what caused it: the texts may quote the object that was posted."""
+    """Return the types and locations of an error and its causes, without texts: these may quote the posted object."""
     frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    told = f"{type(error).__name__} at {' > '.join(frames)}"
+    located = f"{type(error).__name__} at {' > '.join(frames)}"
     earlier = error.__cause__ or error.__context__
-    return f"{told}; after {_without_text(earlier)}" if earlier else told
+    return f"{located}; after {_without_text(earlier)}" if earlier else located
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -163,7 +163,7 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 def _refused(status: int, code: str, message: str) -> Response:
-    """Log a refusal, which fails a whole transform job, without ``message``: a script's own may quote the object."""
+    """Log a refusal, which fails a whole transform job; not ``message``, which a script may make of the object."""
     log.warning("a request is refused: HTTP %s %s", status, code)
     return _error(status, code, message)
 

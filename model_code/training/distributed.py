@@ -1,8 +1,7 @@
-"""One training process among others: its place, and what it shares with them.
+"""One training process among others: its rank, and what it exchanges with them.
 
-A process learns its place from the variables that torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR,
-MASTER_PORT); without them it trains alone. Each worker keeps a fixed share of the slices, so that each slice is decoded
-and held once in all.
+A process reads its rank from torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT); without
+them it trains alone. Each worker keeps a fixed share of the slices, so that each slice is decoded and held only once.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Worker:
-    """This process: number ``rank`` of ``count``, computing on ``device``."""
+    """This process: number ``rank`` of ``count``, which computes on ``device``."""
 
     rank: int
     count: int
@@ -32,15 +31,15 @@ class Worker:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one worker that logs, keeps checkpoints and writes the model."""
+        """Whether this worker alone logs, keeps checkpoints and writes the model."""
         return self.rank == 0
 
     def share(self, items: Sequence[Item]) -> list[Item]:
-        """This worker's part of ``items``: every ``count``-th."""
+        """Return this worker's part of ``items``: every ``count``-th."""
         return list(items[self.rank :: self.count])
 
     def gather(self, value: Item) -> list[Item]:
-        """Every worker's ``value``, in the order of ranks, on every worker."""
+        """Return every worker's ``value``, in the order of ranks, on every worker."""
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
@@ -48,7 +47,7 @@ class Worker:
         return values
 
     def broadcast(self, value: Item) -> Item:
-        """The leading worker's ``value``, on every worker."""
+        """Return the leading worker's ``value``, on every worker."""
         values = [value]
         if self.count > 1:
             dist.broadcast_object_list(values, src=0)
@@ -62,7 +61,7 @@ class Worker:
                 tensor.div_(self.count)
 
     def replicated(self, network: nn.Module) -> nn.Module:
-        """``network`` with gradients that are the mean of all workers'."""
+        """Return ``network`` with gradients averaged over all workers."""
         if self.count == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
@@ -72,7 +71,7 @@ class Worker:
 
 @contextmanager
 def joined(environ: Mapping[str, str]) -> Iterator[Worker]:
-    """This process's Worker, connected with the others until the context ends."""
+    """Yield this process's Worker, connected with the others until the context ends."""
     local_rank = int(environ.get(LOCAL_RANK, "0"))
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if RANK not in environ:

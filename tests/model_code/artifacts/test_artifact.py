@@ -88,5 +88,5 @@ def test_a_model_whose_slices_are_prepared_differently_does_not_start(
     document = json.loads((folder / "metadata.json").read_text())
     document["preprocessing"] = preprocessing
     (folder / "metadata.json").write_text(json.dumps(document))
-    with pytest.raises(ArtifactError, match="answers the probe slice"):
+    with pytest.raises(ArtifactError, match="answers the known slice"):
         model_fn(str(folder))

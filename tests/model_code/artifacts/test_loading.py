@@ -57,7 +57,7 @@ def test_a_form_that_computes_something_else_here_makes_way(folder: Path, caplog
     change(folder, other_logits("openvino-int8"))
     with caplog.at_level(logging.WARNING):
         assert backend_of(folder) == "openvino-fp32"
-    assert "the form openvino-int8 is not used: this machine computes it differently" in caplog.text
+    assert "the backend openvino-int8 is not used: this machine computes it differently" in caplog.text
     change(folder, other_logits("openvino-fp32"))
     assert backend_of(folder) == "torch"
 
@@ -67,7 +67,7 @@ def test_torch_has_no_other_form_to_make_way_for(folder: Path) -> None:
     document["serving"]["form"] = "torch"
     document["probe"]["logits"] = [9.0, -9.0, 0.0]
     (folder / "metadata.json").write_text(json.dumps(document))
-    with pytest.raises(ArtifactError, match="answers the probe slice"):
+    with pytest.raises(ArtifactError, match="answers the known slice"):
         model_fn(str(folder))
 
 
@@ -158,7 +158,7 @@ def test_a_gpu_that_computes_half_precision_otherwise_answers_in_fp32(
     change(for_a_gpu, lambda serving: with_half(serving, [9.0, -9.0, 0.0]))
     with caplog.at_level(logging.WARNING):
         assert backend_of(for_a_gpu) == "torch"
-    assert "the form torch-half is not used: this machine computes it differently" in caplog.text
+    assert "the backend torch-half is not used: this machine computes it differently" in caplog.text
 
 
 class Broken:
@@ -180,13 +180,13 @@ def test_a_gpu_that_cannot_compute_half_precision_answers_in_fp32(
     monkeypatch.setattr(gpu, "in_half", lambda *_: Broken(recorded=recorded))
     with caplog.at_level(logging.WARNING):
         assert backend_of(for_a_gpu) == "torch"
-    assert "the form torch-half is not used: the GPU cannot compute it: CUDA error" in caplog.text
+    assert "the backend torch-half is not used: the GPU cannot compute it: CUDA error" in caplog.text
 
 
 def test_without_a_gpu_the_processor_answers_in_fp32(for_a_gpu: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert backend_of(for_a_gpu) == "torch"
-    assert "the form torch-half is not used: there is no GPU here." in caplog.text
+    assert "the backend torch-half is not used: this machine has no GPU." in caplog.text
 
 
 @pytest.mark.usefixtures("a_gpu")

@@ -79,9 +79,9 @@ def test_what_optimise_found_is_read_back() -> None:
         (lambda d: d["calibration"].update(temperature=0), "temperature is 0.0, not a number above 0"),
         (lambda d: d["calibration"].update(temperature="nan"), "temperature is nan"),
         (lambda d: d.update(serving={"form": "onnx", "forms": {}}), "'onnx' is not a valid BackendName"),
-        (lambda d: d.update(network="resnet50"), "the network is 'resnet50', none of densenet121"),
+        (lambda d: d.update(network="resnet50"), "the network is 'resnet50', not one of densenet121"),
         (lambda d: d.update(serving={"form": "torch"}), "KeyError 'forms'"),
-        (lambda d: d.update(serving={"form": "openvino-fp32", "forms": {}}), "is none of the artifact's"),
+        (lambda d: d.update(serving={"form": "openvino-fp32", "forms": {}}), "is not one of the artifact's"),
         (lambda d: d["calibration"].pop("temperature"), "KeyError 'temperature'"),
         (lambda d: d.update(name="n" * 65), "longer than 64 characters"),
         (
@@ -94,7 +94,7 @@ def test_what_optimise_found_is_read_back() -> None:
             ),
             "more than 1000",
         ),
-        (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 probe"),
+        (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 logits"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"1": "a"}), "KeyError '0'"),
     ],
 )

@@ -71,5 +71,5 @@ def test_a_record_is_read() -> None:
 )
 def test_files_or_logits_that_are_not_the_forms_own_are_refused(changes: dict[str, Any]) -> None:
     document = {"form": "torch", "forms": {"openvino-fp32": record(BackendName.OPENVINO_FP32, **changes)}}
-    with pytest.raises(ValueError, match="the form openvino-fp32 has the files"):
+    with pytest.raises(ValueError, match="the backend openvino-fp32 has the files"):
         parse_serving(document, classes=2)

@@ -109,6 +109,8 @@ def test_a_model_that_is_not_there_or_not_sound_is_named(tmp_path: Path) -> None
 
 
 def test_a_model_of_other_classes_is_named(make_archive: MakeArchive) -> None:
-    with pytest.raises(EvaluationError, match="The champion tells ill, well apart, the snapshot normal, cap, covid: "):
+    with pytest.raises(
+        EvaluationError, match="The champion has the classes ill, well, the snapshot normal, cap, covid: "
+    ):
         load(make_archive(labels=("ill", "well")), "champion")
     assert np.array_equal(LABELS, load(make_archive(), "champion", LABELS[::-1]).labels)

@@ -158,7 +158,7 @@ def test_without_held_out_slices_nothing_can_be_proved(job: Container) -> None:
     shutil.rmtree(job.processing.snapshot.parent)
     shutil.rmtree(job.processing.slices)
     write_snapshot(job.processing.base / "input", [one for one in chests() if one.split == "train"])
-    assert failure(job).startswith("The snapshot has no validation or test slices to prove a form on")
+    assert failure(job).startswith("The snapshot has no validation or test slices to validate a backend on")
 
 
 def test_a_held_out_slice_that_cannot_be_decoded_is_named(job: Container) -> None:

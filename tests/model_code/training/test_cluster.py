@@ -149,7 +149,7 @@ def test_sigterm_ends_the_workers_too(hosts: list[Container]) -> None:
     assert [process.wait(SECONDS) for process in started] == [128 + signal.SIGTERM] * 2, log_of(hosts[0])
     assert not any(container.model_dir.exists() or container.failure.exists() for container in hosts)
     assert run(hosts) == [0, 0]
-    assert "training goes on after epoch" in log_of(hosts[0])
+    assert "training continues after epoch" in log_of(hosts[0])
     assert load_network(hosts[0].model_dir, describe(hosts[0].model_dir))
 
 

@@ -71,5 +71,5 @@ def test_a_job_without_the_channel_runs_the_images_code(tmp_path: Path) -> None:
 def test_the_reason_is_a_training_error(tmp_path: Path) -> None:
     container = Container(tmp_path)
     container.code_channel.mkdir(parents=True)
-    with pytest.raises(TrainingError, match="bring a copy of model_code/"):
+    with pytest.raises(TrainingError, match="put a copy of model_code/ there"):
         custom_code.hand_over(container, ["train"])

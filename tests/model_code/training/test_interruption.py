@@ -75,7 +75,7 @@ def test_training_goes_on_where_it_was_ended(
     assert not container.failure.exists()
     assert ("stopped by SIGTERM" in log_of(container)) == (number == signal.SIGTERM)
     finish(container)
-    assert "a checkpoint was found: training goes on after epoch" in log_of(container)
+    assert "a checkpoint was found: training continues after epoch" in log_of(container)
     # An epoch may run twice when the process ended between its checkpoint and its line, never be left out.
     assert sorted(set(epochs_logged(container))) == epochs_logged(uninterrupted)
     assert weights(container) == weights(uninterrupted)
