@@ -2,12 +2,14 @@
 
     python -m assurance.cdk_cli
 
-Needs the npm registry for the CLI, and nothing else; it takes a local cloud of its own and leaves nothing behind.
+Needs the npm registry for the CLI, and nothing else; it takes a local cloud of its own and leaves nothing behind. npm
+installs no other bytes than those whose digest is in infra/cli/package-lock.json, and runs no script of a package.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,18 +21,23 @@ import click
 from localcloud import cloud
 from localcloud.account import ACCOUNT_ID, REGION
 
-CLI = "aws-cdk@2.1148.1"  # "latest" on npm is older than it looks and cannot read today's assemblies
+INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 STAGE = ("--context", "stage=local")
 ROOT = Path(__file__).parents[1]
+CLI = ROOT / "infra" / "cli"  # the version and its digest; "latest" on npm cannot read today's assemblies
 
 
 def main() -> int:
     """Run the CLI's three commands in turn; return the first exit status that is not 0."""
     with tempfile.TemporaryDirectory() as scratch:
+        # npm, jsii and the CLI need the node that setting up put beside the interpreter.
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        status = install(Path(scratch, "cli"), environment)
+        if status:
+            return status
         os.environ["WETREAD_HOME"] = f"{scratch}/home"
         here = cloud.start(click.echo, tether=True)
-        # The endpoint comes by the environment; jsii and npx need the node that setting up put beside the interpreter.
-        environment = os.environ | here.environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environment |= here.environment() | {"WETREAD_HOME": f"{scratch}/home"}  # the endpoint, and who asks there
         try:
             for arguments in (
                 ("bootstrap", f"aws://{ACCOUNT_ID}/{REGION}"),
@@ -45,9 +52,17 @@ def main() -> int:
     return 0
 
 
+def install(folder: Path, environment: Mapping[str, str]) -> int:
+    """Install the CLI by its lock below ``folder``, which is made; return npm's exit status."""
+    click.echo("npm ci")
+    shutil.copytree(CLI, folder, ignore=shutil.ignore_patterns("node_modules"))
+    return subprocess.run(INSTALL, env=environment, cwd=folder, check=False).returncode
+
+
 def _cdk(environment: Mapping[str, str], scratch: str, command: str, *arguments: str) -> int:
     click.echo(f"\ncdk {command}")
-    line = ["npx", "--yes", CLI, command, *arguments, *STAGE, "--output", f"{scratch}/cdk.out", "--no-notices"]
+    cli = f"{scratch}/cli/node_modules/.bin/cdk"
+    line = [cli, command, *arguments, *STAGE, "--output", f"{scratch}/cdk.out", "--no-notices"]
     return subprocess.run(line, env=environment, cwd=ROOT, check=False).returncode
 
 

@@ -14,6 +14,7 @@ from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobShape
+from functions.aws.models import Models
 from functions.aws.objects import Documents
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
@@ -73,14 +74,16 @@ def ticks(settings: IngestSettings | CollectSettings | ApproveSettings) -> Ticks
 
 def dispatching(settings: DispatchSettings) -> Dispatching:
     """The parts of ``functions.dispatch``."""
-    dynamodb, s3 = client("dynamodb"), client("s3")
+    dynamodb, s3, sagemaker = client("dynamodb"), client("s3"), client("sagemaker")
+    artifacts = Artifacts(s3, settings.models_bucket)
     return Dispatching(
         index=Index(dynamodb, settings.index_table),
         batches=Batches(dynamodb, settings.batches_table, settings.index_table),
         champions=Champions(dynamodb, settings.batches_table),
-        artifacts=Artifacts(s3, settings.models_bucket),
+        artifacts=artifacts,
+        models=Models(sagemaker, artifacts),
         work=Documents(s3, settings.work_bucket),
-        jobs=Jobs(client("sagemaker"), settings.work_bucket),
+        jobs=Jobs(sagemaker, settings.work_bucket),
         shape=JobShape(
             instance_type=settings.instance_type,
             instance_count=settings.instance_count,

@@ -1,9 +1,9 @@
 """What a retraining asks of SageMaker: the requests of its training job and of its three processing jobs.
 
 Values that only a run knows are JSONata expressions on the workflow's variables: ``$run``, ``$snapshot`` (the answer of
-the function ``snapshot``), ``$training`` (the training job and its artifact), ``$candidateUri`` (the artifact with its
-faster forms, which is what is measured and promoted) and ``$candidateSHA256`` (its digest, in the words of the job that
-wrote it).
+the function ``snapshot``), ``$training`` (the training job, its artifact, and the digest of its files in the job's own
+words), ``$candidateUri`` (the artifact with its faster forms, which is what is measured and promoted) and
+``$candidateSHA256`` (its digest, in the words of the job that wrote it).
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ METRICS = {
     "validation:balanced_accuracy": "val_balanced_accuracy",
     "epoch_seconds": "epoch_seconds",
 }
+# The job reports which files its model has the same way (model_code/artifacts/seal.py): what lies in S3 is compared
+# with it.
+DIGEST = "model:digest_"
+DIGESTS = {f"{DIGEST}{number}": f"model_digest_{number}" for number in range(1, 7)}
 NUMBER = "([0-9.]+(?:e[-+]?[0-9]+)?)"
 # How often SageMaker starts the container again after internal errors of its own; the time limit is for all together.
 RESTARTS = 2
@@ -56,7 +60,7 @@ class JobRequests:
                 "TrainingImage": self._image_uri,
                 "TrainingInputMode": "File",
                 "MetricDefinitions": [
-                    {"Name": name, "Regex": f"{printed}={NUMBER}"} for name, printed in METRICS.items()
+                    {"Name": name, "Regex": f"{printed}={NUMBER}"} for name, printed in (METRICS | DIGESTS).items()
                 ],
             },
             "RoleArn": self._role_arn,
@@ -86,7 +90,8 @@ class JobRequests:
         """CreateProcessingJob: the trained candidate again, with faster forms proved on the held-out slices."""
         trained = "$input('candidate', 'S3Prefix', $training.ModelArtifactUri)"
         arguments = () if self._config.quantise else ("--fp32-only",)
-        return self._processing("optimise", "optimised", [_SNAPSHOT, _SLICES, trained], *arguments)
+        trained_digest = ("--trained", jsonata("$training.Digest"))
+        return self._processing("optimise", "optimised", [_SNAPSHOT, _SLICES, trained], *trained_digest, *arguments)
 
     def evaluation(self) -> dict[str, Any]:
         """CreateProcessingJob: candidate and champion (if there is one) on the snapshot's held-out slices.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import Aws, IgnoreMode, RemovalPolicy
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
@@ -101,7 +101,11 @@ class Model(Construct):
         image = ecr_assets.DockerImageAsset(
             self,
             "Image",
-            directory=str(ROOT / "model_code"),
+            directory=str(ROOT),
+            file="model_code/Dockerfile",
+            # What model_code/Dockerfile.dockerignore says to docker, which CDK does not read.
+            exclude=["*", "!model_code", "!model_code/**", "!untrusted", "!untrusted/**", "**/__pycache__"],
+            ignore_mode=IgnoreMode.GIT,
             build_args={"TORCH_INDEX_URL": config.torch_index_url} if config.torch_index_url else None,
             platform=ecr_assets.Platform.LINUX_AMD64,
         )

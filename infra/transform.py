@@ -84,9 +84,13 @@ class Batch(Construct):
         self._start_sweep_every_minute()
 
     def grant_start_jobs(self, grantee: iam.IGrantable) -> None:
-        """May create, tag and describe the service's own transform jobs (PassRole is not needed: the model has it)."""
+        """May create, tag and describe the service's own transform jobs, and see that their Model is what it was.
+
+        PassRole is not needed: the Model has the role.
+        """
         models = arn_of(self, "sagemaker", "model", f"{self._prefix}-*")
-        allow(grantee, "sagemaker:CreateTransformJob", on=[models], because="Every promotion makes another Model.")
+        verbs = ("sagemaker:CreateTransformJob", "sagemaker:DescribeModel")
+        allow(grantee, *verbs, on=[models], because="Every promotion makes another Model.")
         self._allow_jobs(grantee, "CreateTransformJob", "AddTags", "DescribeTransformJob")
 
     def grant_describe_jobs(self, grantee: iam.IGrantable) -> None:

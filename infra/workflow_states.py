@@ -12,7 +12,7 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.function import Function
-from infra.job_requests import JobRequests, jsonata
+from infra.job_requests import DIGEST, JobRequests, jsonata
 
 RUN = "$substring($hash($states.context.Execution.Name, 'SHA-256'), 0, 12)"
 ANSWER = "$states.result.Payload"  # what a function returned
@@ -225,6 +225,11 @@ _TRAINED = {
     "training": {
         "TrainingJobName": jsonata("$states.result.TrainingJobName"),
         "ModelArtifactUri": jsonata("$states.result.ModelArtifacts.S3ModelArtifacts"),
+        # The job's own word, too; undefined, and so the end of the run, where it said nothing.
+        "Digest": jsonata(
+            f"$join($states.result.FinalMetricDataList[$contains(MetricName, '{DIGEST}')]"
+            "^(MetricName).$string(Value), '-')"
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from functions.domain.archive import DAMAGED, HostileArchive, checked, opened
+from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
 
 class ArchiveError(Exception):

@@ -66,7 +66,8 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from model_code.optimisation.command import optimise
 
         def optimised() -> None:
-            _report(optimise(container.processing, quantise=not options.fp32_only), container.message)
+            quantise = not options.fp32_only
+            _report(optimise(container.processing, trained=options.trained, quantise=quantise), container.message)
 
         _with_failure(optimised, container.message)
     elif options.command == "evaluate":
@@ -129,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     optimising = commands.add_parser(
         "optimise", help="give the candidate faster backends, validated on held-out slices"
     )
+    optimising.add_argument("--trained", required=True, help="the digest of the candidate's files, in numbers")
     optimising.add_argument("--fp32-only", action="store_true", help="do not try 8-bit integers")
     measuring = commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
     measuring.add_argument("--candidate-sha256", required=True, help="the digest of the candidate's model.tar.gz")

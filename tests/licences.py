@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/licences.md"
 IMAGE = ROOT / "model_code/requirements.txt"
 PROJECT = "wetread"
-PURPOSES = ("runtime image", "command line", "SageMaker SDK extra", "development")
+PURPOSES = ("runtime image", "command line", "local cloud and deployment", "SageMaker SDK extra", "development")
 
 STATED = {
     "huey": "MIT",
@@ -65,7 +65,7 @@ def packages() -> list[Package]:
     """All that is needed, by name."""
     image = {_normal(line.split("==")[0]) for line in IMAGE.read_text().splitlines() if line[:1].isalpha()}
     reached = {"runtime image": image}
-    for purpose, extra in zip(PURPOSES[1:], ("", "sdk", "dev"), strict=True):
+    for purpose, extra in zip(PURPOSES[1:], ("", "local", "sdk", "dev"), strict=True):
         reached[purpose] = _reached(extra)
     names = sorted(set().union(*reached.values()) - {PROJECT})
     return [
@@ -80,9 +80,9 @@ def packages() -> list[Package]:
 
 
 def _needed_by(name: str, reached: dict[str, set[str]]) -> tuple[str, ...]:
-    """What needs a package: an extra only where the command line has it not already."""
+    """What needs a package: the first extra that brings it, and only where image and command line have it not."""
     base = [purpose for purpose in PURPOSES[:2] if name in reached[purpose]]
-    return tuple(base or [purpose for purpose in PURPOSES[2:] if name in reached[purpose]])
+    return tuple(base or [purpose for purpose in PURPOSES[2:] if name in reached[purpose]][:1])
 
 
 def licence_of(name: str) -> str:

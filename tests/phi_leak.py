@@ -17,8 +17,8 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 
-from functions.domain.walker import elements
 from tests.hostile.defects import DEFLATED, deflated, header, parted, syntax_of
+from untrusted.walker import elements
 
 KEY = "key"
 """The value that stands in the names of objects and files, and in nothing inside them."""

@@ -10,6 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from model_code.artifacts.seal import seal_of
 from tests.snapshots import phantom_slices, write_snapshot
 
 
@@ -22,7 +23,8 @@ def optimise(folder: Path) -> dict[str, Path]:
     shutil.copytree(folder / "input/data", processing)
     (processing / "candidate").mkdir()
     shutil.copyfile(folder / "model.tar.gz", processing / "candidate" / "model.tar.gz")
-    _run(folder, ["-c", _OPTIMISE])
+    said = "-".join(map(str, seal_of(folder / "model")))
+    _run(folder, ["-c", _OPTIMISE, said])
     made: dict[str, Path] = {}
     with tarfile.open(folder / "processing/output/optimised/model.tar.gz") as archive:
         archive.extractall(folder / "optimised/model", filter="data")
@@ -55,7 +57,7 @@ from model_code.__main__ import main
 from model_code.optimisation import trial
 from model_code.optimisation.parity import Bounds
 trial.INT8 = Bounds(probability=1, tie_band=1, auc=1)
-sys.exit(main(["optimise"]))
+sys.exit(main(["optimise", "--trained", sys.argv[1]]))
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 import sys
 import time
@@ -24,8 +23,10 @@ UNCUT = 500
 """Columns of a table that is written to a file or a pipe."""
 LINE_SECONDS = 5.0
 """Progress that is written to a file or a pipe says something new at most this often."""
-FORMULA = re.compile(r"(^|[;,|\t\r\n])[\s\0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n\0]")
-"""A text that a spreadsheet would compute, in whole or behind what it may take for a separator (OWASP)."""
+FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""How a cell begins that a spreadsheet computes (OWASP)."""
+SEPARATORS = frozenset(";,|\t\r\n")
+"""What a spreadsheet may take for the end of a cell, by its language and by what its user chose."""
 STATUS_STYLE = {
     "Pending": "yellow",
     "Batched": "cyan",
@@ -100,14 +101,14 @@ def print_json(document: object) -> None:
 def print_csv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]], *, raw: bool) -> None:
     """Print CSV (RFC 4180) on stdout, with a header line.
 
-    A text that a spreadsheet would compute gets a ``'`` in front, unless ``raw``. In a terminal, texts are printable.
+    What a spreadsheet would compute gets a ``'`` in front, unless ``raw``. In a terminal, texts are printable.
     """
 
     def cell(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         shown = printable(value) if sys.stdout.isatty() else value
-        return f"'{shown}" if FORMULA.search(_visible(value)) and not raw else shown
+        return shown if raw else _harmless(shown)
 
     writer = csv.DictWriter(sys.stdout, columns, restval="", extrasaction="ignore")
     writer.writeheader()
@@ -133,9 +134,26 @@ def print_table(
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def _visible(text: str) -> str:
-    """Return ``text`` without characters of format, which a spreadsheet passes over."""
-    return "".join(one for one in text if unicodedata.category(one) != "Cf")
+def _harmless(text: str) -> str:
+    """Return ``text`` with a ``'`` before all that a spreadsheet would compute, in whole or behind a separator.
+
+    One in front of the whole text would be in another cell than the formula where the separator is not the comma.
+    """
+    parts = []
+    taken = cell = 0
+    at_start = True
+    for place, one in enumerate(text):
+        if at_start and one in FORMULA_SIGNS:
+            parts += [text[taken:cell], "'"]
+            taken = cell
+            at_start = False
+        elif one in SEPARATORS:
+            cell = place + 1
+            at_start = True
+        else:  # a spreadsheet passes over space, quotation marks and characters of format
+            at_start = at_start and (one.isspace() or one in '\0"' or unicodedata.category(one) == "Cf")
+    made = "".join([*parts, text[taken:]])
+    return f"'{made}" if made[:1] in {"\t", "\r", "\n", "\0"} else made
 
 
 def printable_lines(text: str) -> str:

@@ -26,6 +26,10 @@ from botocore.exceptions import (
 )
 
 from functions.aws.items import error_code
+from functions.domain.errors import WetreadError
+from localcloud.deploy.deploy import DeployError
+from localcloud.deploy.synthesis import SynthesisError
+from localcloud.home import CloudError
 from wetread.console import printable_lines
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
@@ -72,6 +76,17 @@ class Interruption(Problem):
         self, remedy: str = "What was submitted or started goes on in the cloud: see `wetread status`."
     ) -> None:
         super().__init__("Interrupted.", remedy)
+
+
+def in_words(error: BaseException) -> BaseException:
+    """Return the Problem that a person can act on, for what a command raised; an error that has none as it is."""
+    if isinstance(error, KeyboardInterrupt):
+        return Interruption()
+    if isinstance(error, (BotoCoreError, ClientError)):
+        return of_aws(error)
+    if isinstance(error, (WetreadError, CloudError, DeployError, SynthesisError)):
+        return Problem(str(error))
+    return error
 
 
 def of_aws(error: BotoCoreError | ClientError) -> Problem:

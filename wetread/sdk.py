@@ -13,24 +13,18 @@ from typing import Any
 
 import boto3
 
-from wetread.problems import ConfigProblem
+from wetread import extras
 
 SCHEMA_VERSION = "1.0"
 
 
 def require() -> None:
-    """Import the SDK for what follows; raise ConfigProblem when it is not installed."""
+    """Prepare the SDK for what follows; raise ConfigProblem when it is not installed."""
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
     # Its notices repeat what the commands say; its warnings are for its own developers.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"sagemaker(\.|$)")
-    try:
-        import sagemaker.core.training.configs  # noqa: PLC0415
-        import sagemaker.train.model_trainer  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise ConfigProblem(
-            f"The SageMaker Python SDK is not installed ({error}).", "Install it: `pip install 'wetread[sdk]'`."
-        ) from error
+    extras.require("sdk", "Training and endpoints through the SageMaker Python SDK")
 
 
 def session(boto_session: boto3.Session) -> Any:

@@ -18,11 +18,10 @@ from typing import Any
 
 import functions.domain.header
 import functions.domain.instance
-import functions.domain.walker
 import model_code.reading.codestream
 import model_code.reading.dicom
 import model_code.reading.elements
-import model_code.reading.walker
+import untrusted.walker
 from assurance.fuzz.bounds import MEMORY_BYTES
 from model_code.reading.decoder_process import SHARED
 from tests.hostile.outcome import outcome
@@ -30,11 +29,10 @@ from tests.hostile.outcome import outcome
 COVERED = (
     functions.domain.header,
     functions.domain.instance,
-    functions.domain.walker,
     model_code.reading.codestream,
     model_code.reading.dicom,
     model_code.reading.elements,
-    model_code.reading.walker,
+    untrusted.walker,
 )
 FILES = {str(module.__file__): Path(str(module.__file__)).relative_to(Path.cwd()).as_posix() for module in COVERED}
 

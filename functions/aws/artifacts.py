@@ -27,6 +27,11 @@ class Artifacts:
         """Where the artifact with this digest (hex) is."""
         return layout.uri(self._bucket, layout.artifact_key(sha256))
 
+    def digest_in(self, uri: str) -> str:
+        """The digest (hex) under which an artifact lies at a URI; "" for any other place."""
+        sha256 = uri.rpartition("/")[0].rpartition("/")[2]
+        return sha256 if uri == self.uri(sha256) else ""
+
     def keep(self, path: Path, sha256: str) -> bool:
         """Store a file under its digest (hex), once; False when other bytes lie there.
 

@@ -1,18 +1,61 @@
 """SageMaker Models: the request that makes one, and whether one of that name is what was asked for.
 
-A Model has a name that anybody with the permission may have taken before. What it runs is in its description alone.
+A Model has a name that anybody with the permission may have taken before. What it runs is in its description alone. So
+its name ends in the digest of what it must run, and a description can be held against the name.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
+from functions.aws.artifacts import Artifacts
+from functions.aws.items import error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+DIGITS = 32  # hex digits of the digest in a name, which has 63 characters at most
+OLD_DIGITS = 12  # in the names of champions that were promoted before 2026-11-28
 # What DescribeModel adds of its own to what was asked for.
 ADDED = frozenset({"ModelArn", "CreationTime", "DeploymentRecommendation", "ResponseMetadata"})
 NOTHING: tuple[Any, ...] = (None, "", {}, [], False)
 # What DescribeModel may answer of a container that was asked for without it.
 DEFAULTS = {"Mode": "SingleModel", "ImageConfig": {"RepositoryAccessMode": "Platform"}}
+
+
+def name_of(model_package: str, *, sha256: str, image: str, role_arn: str) -> str:
+    """Return the name of the Model that runs this image with the artifact of this digest (hex) in this role."""
+    return f"{model_package.replace('/', '-')}-{_makings(sha256, image, role_arn)[:DIGITS]}".lower()
+
+
+class Models:
+    """The Models whose artifacts are in one models bucket."""
+
+    def __init__(self, client: SageMakerClient, artifacts: Artifacts) -> None:
+        self._client = client
+        self._artifacts = artifacts
+
+    def is_itself(self, name: str) -> bool:
+        """Whether there is a Model of that name, and it is the one whose name that is."""
+        try:
+            found: Mapping[str, Any] = self._client.describe_model(ModelName=name)
+        except ClientError as error:
+            if error_code(error) in {"ValidationException", "ResourceNotFound"}:
+                return False
+            raise
+        container = found.get("PrimaryContainer", {})
+        image, uri = container.get("Image", ""), container.get("ModelDataUrl", "")
+        role_arn, sha256 = found.get("ExecutionRoleArn", ""), self._artifacts.digest_in(uri)
+        said = name.rpartition("-")[2]
+        return (
+            len(said) in {DIGITS, OLD_DIGITS}
+            and _makings(sha256, image, role_arn).startswith(said)
+            and not differences(request(name, image=image, data_url=uri, role_arn=role_arn), found)
+        )
 
 
 def request(name: str, *, image: str, data_url: str, role_arn: str) -> dict[str, Any]:
@@ -33,6 +76,10 @@ def differences(asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     """
     wanted, had = _flat(asked), _flat(found)
     return sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name))
+
+
+def _makings(sha256: str, image: str, role_arn: str) -> str:
+    return hashlib.sha256(f"{sha256}\0{image}\0{role_arn}".encode()).hexdigest()
 
 
 def _flat(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """The keyed hash that stands for a patient: a KMS HMAC key computes it, so no function ever holds the key.
 
+Identifiers that ought to be UIDs and are a number or a date may be different in each object, so a request for each
+would cost as much as ingest itself. For them KMS computes one key of their own, which the function keeps.
+
 A PatientID is unique within its issuer (IssuerOfPatientID, DICOM PS3.3 C.7.1.1), so both are hashed: the "4711" of two
 hospitals are two patients. A PatientID without an issuer has the hash that it had before issuers were read.
 """
@@ -8,6 +11,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import hmac
+import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ class Patients:
     def __init__(self, client: KMSClient, key_id: str) -> None:
         self._client = client
         self._key_id = key_id
+        self._identifiers_key = functools.cache(self._make_identifiers_key)
         self._remembered = functools.lru_cache(maxsize=REMEMBERED)(self._mac)
 
     def hash_of(self, patient_id: str, issuer: str = "") -> str | None:
@@ -45,9 +51,23 @@ class Patients:
         """32 hex digits for an object key, where a row must not repeat it; never the hash of a patient."""
         return self._mac(b"key" + _digest(key))
 
+    def uuid_of(self, identifier: str) -> uuid.UUID:
+        """The UUID (RFC 9562, version 8) for an identifier that is no UID; one request to KMS for all of them."""
+        digest = bytearray(hmac.digest(self._identifiers_key(), identifier.encode(), "sha256")[:16])
+        digest[6] = digest[6] & 0x0F | 0x80  # version 8
+        digest[8] = digest[8] & 0x3F | 0x80  # the variant of the RFC
+        return uuid.UUID(bytes=bytes(digest))
+
+    def _make_identifiers_key(self) -> bytes:
+        # Of a hash rows have the half; of this nobody has anything.
+        return self._whole_mac(b"key of identifiers that are no UIDs")
+
     def _mac(self, message: bytes) -> str:
+        return self._whole_mac(message).hex()[:32]
+
+    def _whole_mac(self, message: bytes) -> bytes:
         answer = self._client.generate_mac(KeyId=self._key_id, MacAlgorithm="HMAC_SHA_256", Message=message)
-        return answer["Mac"].hex()[:32]
+        return answer["Mac"]
 
 
 def _digest(text: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -238,10 +237,9 @@ class Registry:
 
     def _create_model(self, version: ModelVersion, data_url: str) -> str:
         # A Model cannot be changed: another image or role makes another one, so that promoting again takes them up.
-        makings = hashlib.sha256(
-            f"{version.artifact_sha256}\0{self.image_uri}\0{self.job_role_arn}".encode()
-        ).hexdigest()
-        name = f"{version.model_package.replace('/', '-')}-{makings[:12]}".lower()
+        name = models.name_of(
+            version.model_package, sha256=version.artifact_sha256, image=self.image_uri, role_arn=self.job_role_arn
+        )
         asked = models.request(name, image=self.image_uri, data_url=data_url, role_arn=self.job_role_arn)
         try:
             self.sagemaker.create_model(**asked)

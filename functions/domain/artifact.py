@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from functions.domain import archive, weights
+from functions.domain import weights
 from functions.domain.errors import WetreadError
+from untrusted import archive
 
 REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
 MAX_METADATA_BYTES = 1024 * 1024

@@ -14,7 +14,7 @@ from pydicom import uid
 from pydicom.tag import Tag
 
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
-from functions.domain.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, Element, TooManyElements, allowance, elements
+from untrusted.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, Element, TooManyElements, allowance, elements
 
 PREAMBLE = 128
 META_GROUP = 0x0002

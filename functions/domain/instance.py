@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import NO_VALUE, Header
 from functions.domain.terms import MODALITIES
-from functions.domain.walker import MOST_VALUE_BYTES
+from untrusted.walker import MOST_VALUE_BYTES
 
 UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
 UID_LENGTH = 64
 NO_CODE = "(absent or no valid value)"
+GUESSABLE = re.compile(r"[0-9.]+")
 UUID_ROOT = "2.25."  # DICOM PS3.5 annex B.2: a UUID as a decimal number under this root is a UID
+
+UuidOf = Callable[[str], uuid.UUID]
+"""Hashes an identifier with the stage's key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +60,26 @@ def is_uid(text: str) -> bool:
     return len(text) <= UID_LENGTH and UID_PATTERN.fullmatch(text) is not None
 
 
-def as_uid(text: str) -> str:
+def as_uid(text: str, uuid_of: UuidOf | None = None) -> str:
     """The UID for an identifier: itself if it is one, the 2.25 form of a UUID, a hashed one for other digits and dots.
 
-    "" for anything else, which may be a person's text. Questions about a study apply this too, so that one may ask with
-    what the file says.
+    "" for anything else, which may be a person's text. Digits and dots may be a patient's number or a date, which
+    anybody could guess: ``uuid_of`` hashes them with a key. Without it they are hashed as in rows from before
+    2026-11-28. Questions about a study apply both, so that one may ask with what the file says.
     """
     if is_uid(text):
         return text
     if _is_uuid(text):
         return f"{UUID_ROOT}{uuid.UUID(text).int}"
-    return f"{UUID_ROOT}{_uuid_of(text).int}" if re.fullmatch(r"[0-9.]+", text) else ""
+    return f"{UUID_ROOT}{(uuid_of or _uuid_of)(text).int}" if is_guessable(text) else ""
 
 
-def describe(header: Header) -> Instance:
+def is_guessable(text: str) -> bool:
+    """Whether ``as_uid`` hashes an identifier: digits and dots that are neither a UID nor a UUID."""
+    return GUESSABLE.fullmatch(text) is not None and not is_uid(text) and not _is_uuid(text)
+
+
+def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
     """Take from a header what the service needs; invalid UIDs are mapped by ``as_uid`` and the repair is noted.
 
     Of a header whose reading ended early it is what was read; a PatientID whose issuer was not is absent.
@@ -79,9 +90,10 @@ def describe(header: Header) -> Instance:
         text = header.text(keyword)
         if text and not is_uid(text):
             kind = "a UUID" if _is_uuid(text) else "not well-formed"
-            if as_uid(text):
-                repairs.append(f"{keyword} was {kind}, not a UID: mapped under 2.25.")
-            return as_uid(text)
+            how = " by the stage's key" if uuid_of and is_guessable(text) else ""
+            if uid := as_uid(text, uuid_of):
+                repairs.append(f"{keyword} was {kind}, not a UID: mapped under 2.25{how}.")
+            return uid
         return text
 
     def bounded(keyword: str) -> str:

@@ -13,6 +13,7 @@ from functions.aws.batches import Batches, Health, Opening, day_of
 from functions.aws.champion import Champion, Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Creation, Jobs, JobShape
+from functions.aws.models import Models
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
@@ -27,6 +28,10 @@ class ArtifactChanged(WetreadError):
     """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
 
 
+class ModelChanged(WetreadError):
+    """The champion's SageMaker Model is gone or is another, so nothing may be read with it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dispatching:
     """Starts transform jobs. Safe when it runs twice at once, or stops anywhere: the sweep goes on from there."""
@@ -35,6 +40,7 @@ class Dispatching:
     batches: Batches
     champions: Champions
     artifacts: Artifacts
+    models: Models
     work: Documents
     jobs: Jobs
     shape: JobShape
@@ -47,8 +53,9 @@ class Dispatching:
         """Start as many jobs as the policy allows now; return the names of those that were started.
 
         Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room), and when the day's
-        jobs are used up: asking again at once would find the same. Raises ArtifactChanged, and starts nothing, while
-        the champion's artifact is not what was promoted: an error of the function raises its alarm, and uploads wait.
+        jobs are used up: asking again at once would find the same. Raises ArtifactChanged or ModelChanged, and starts
+        nothing, while the champion's artifact or Model is not what was promoted: an error of the function raises its
+        alarm, and uploads wait.
         """
         started: list[str] = []
         while (batch := self._open_next()) is not None and self.resume(batch):
@@ -76,6 +83,11 @@ class Dispatching:
             raise ArtifactChanged(
                 f"The artifact of {champion.model_package} in {uri} is gone, or not the one that was promoted. "
                 "Restore its version, or promote another model."
+            )
+        if not self.models.is_itself(champion.model_name):
+            raise ModelChanged(
+                f"The SageMaker Model {champion.model_name} of {champion.model_package} is gone, or not the one that "
+                "its promotion made. Find out who made it, delete it, and promote the version again."
             )
         batch = self._new_batch(free[0], champion)
         self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])
@@ -147,12 +159,21 @@ class Dispatching:
         prefix = f"s3://{self.work.bucket}/{layout.INSTANCES}"
         manifest = [{"prefix": prefix}, *(rows[one].instance_name for one in owned)]
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
-        creation = self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
+        creation = self._create(name, batch)
         if creation == Creation.REFUSED:
             self._hand_back(batch, [rows[one] for one in owned])
         if creation != Creation.EXISTS:
             return False
         return self._submitted(batch)
+
+    def _create(self, name: str, batch: Batch) -> Creation:
+        """Start the batch's job or find it started; what may have lain Ready for hours has its Model looked at again.
+
+        A batch whose Model is another by now is refused. Its rows wait for one whose Model is the champion's.
+        """
+        if not self.models.is_itself(batch.model_name) and self.jobs.describe(name) is None:
+            return Creation.REFUSED
+        return self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
 
     def _submitted(self, batch: Batch) -> bool:
         self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, timestamp(self.clock()))

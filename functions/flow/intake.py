@@ -127,7 +127,7 @@ class Intake:
         try:
             instances.check_size(event.size, self.served)
             header = header_of(head, event.size)
-            instance = instances.describe(header)
+            instance = instances.describe(header, self.patients.uuid_of)
             patient_hash = self.patients.hash_of(instance.patient_id, instance.issuer_of_patient_id)
             base |= _attributes(instance) | {"patient_hash": patient_hash}
             instances.check(instance, self.served)
@@ -146,7 +146,7 @@ class Intake:
         """What a row of an object that is not read says of whom it is, so that it is found with all else of them."""
         if header is None:
             return {}
-        seen = instances.describe(header)
+        seen = instances.describe(header, self.patients.uuid_of)
         return {
             "patient_hash": self.patients.hash_of(seen.patient_id, seen.issuer_of_patient_id),
             "study_instance_uid": seen.study_instance_uid or None,

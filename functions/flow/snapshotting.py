@@ -151,7 +151,7 @@ class Snapshotting:
         try:
             instances.check_size(version.size, self.served)
             header = header_of(lambda length: self.cohorts.head(version, length), version.size)
-            instance = instances.describe(header)
+            instance = instances.describe(header, self.patients.uuid_of)
             instances.check(instance, self.served)
             name = layout.instance_name(layout.upload_id(version.key, version.version_id))
             sha256 = self.cohorts.pin(version, name)

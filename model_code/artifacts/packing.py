@@ -5,22 +5,23 @@ from __future__ import annotations
 import gzip
 import io
 import shutil
-import struct
 import tarfile
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+import untrusted
 from model_code.artifacts import metadata
 from model_code.artifacts.artifact import CODE, METADATA, REQUIREMENTS, SCRIPT, WEIGHTS, check_layout
 from model_code.artifacts.metadata import Metadata
 from model_code.errors import ArtifactError
+from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
 SOURCE = Path(__file__).parents[1]
+UNTRUSTED = Path(untrusted.__file__).parent
 # Packed beside the script: what inference imports, and nothing of training or of the server.
 PACKED = (
     "__init__.py",
@@ -31,16 +32,6 @@ PACKED = (
     "artifacts",
     "backends",
     "reading",
-)
-# DenseNet121 is 28 MB; these bounds leave room for larger models and none for a bomb.
-MAX_MEMBERS = 1_000
-MAX_UNPACKED_BYTES = 2 * 1024**3
-MAX_READ_BYTES = 4 * 1024**2
-MAX_NAME_BYTES = 255  # of a whole name; no file system accepts a longer part of one
-# The exceptions of tarfile, gzip and zlib for bytes that no archiver writes.
-DAMAGED = (
-    *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
-    *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
 )
 
 
@@ -67,6 +58,10 @@ def write(
             copy = modules / path.relative_to(SOURCE)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
+    readers = model_dir / CODE / UNTRUSTED.name
+    readers.mkdir(exist_ok=True)
+    for path in UNTRUSTED.glob("*.py"):
+        shutil.copyfile(path, readers / path.name)
 
 
 def pack(model_dir: Path, archive: Path) -> None:
@@ -94,57 +89,12 @@ def unpack(archive: Path, destination: Path) -> None:
     occurs twice or as file and folder, or has an unsuitable name, and for too many members or bytes.
     """
     try:
-        with gzip.GzipFile(archive) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
-            members = _checked(archive.name, tar)
-            for member in members:
+        with opened(archive) as tar:
+            for member in checked(tar):
                 tar.extract(member, destination, filter="data")
+    except HostileArchive as error:
+        named = f": {error.member!r}" if error.member else ""
+        raise ArtifactError(f"{archive.name} {error}{named}.") from error
     except DAMAGED as error:
         raise ArtifactError(f"{archive.name} cannot be unpacked: {type(error).__name__} {error}.") from error
     check_layout(destination)
-
-
-class _Frugal(io.RawIOBase):
-    """A stream that refuses long reads: tarfile reads a header whole, whatever length it declares."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self._stream = stream
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read up to MAX_READ_BYTES, more than any header or copy needs; raises ArtifactError for more."""
-        if not 0 <= size <= MAX_READ_BYTES:
-            raise ArtifactError("The model.tar.gz has a header that is no header.")
-        return self._stream.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to another position, as tarfile does."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._stream.tell()
-
-
-def _checked(name: str, members: Iterable[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
-    """Return all members or refuse the archive; sizes are summed while it is read, so a bomb is not read to its end."""
-    checked: dict[str, tarfile.TarInfo] = {}
-    folders: set[str] = set()
-    total = 0
-    for member in members:
-        if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
-            raise ArtifactError(f"{name} holds {member.name[:MAX_NAME_BYTES]!r}, a name that no file should have.")
-        path = Path(member.name)
-        total += member.size
-        if member.issparse() or not (member.isreg() or member.isdir()):
-            raise ArtifactError(f"{name} holds {member.name!r}, which is no plain file: links and devices are refused.")
-        if path.is_absolute() or ".." in path.parts:
-            raise ArtifactError(f"{name} holds {member.name!r}, which leaves the model's folder.")
-        if str(path) in checked:
-            raise ArtifactError(f"{name} holds {str(path)!r} twice.")
-        above = set(map(str, path.parents))
-        if any(one in checked and checked[one].isreg() for one in above) or (member.isreg() and str(path) in folders):
-            raise ArtifactError(f"{name} holds {str(path)!r}, which is a file and a folder.")
-        folders |= above
-        if member.size < 0 or total > MAX_UNPACKED_BYTES or len(checked) >= MAX_MEMBERS:
-            raise ArtifactError(f"{name} is larger than {MAX_UNPACKED_BYTES} bytes or {MAX_MEMBERS} members unpacked.")
-        checked[str(path)] = member
-    return list(checked.values())

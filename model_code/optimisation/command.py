@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from model_code import snapshot
-from model_code.artifacts import artifact, metadata
+from model_code.artifacts import artifact, metadata, seal
 from model_code.artifacts.packing import pack, unpack
 from model_code.backends import gpu, known_answer
 from model_code.backends.backend import BackendName, Serving, ValidatedBackend
@@ -35,12 +35,13 @@ HELD_OUT_SLICES = 1_000
 log = logging.getLogger("model_code.optimisation")
 
 
-def optimise(paths: Processing, *, quantise: bool) -> str:
+def optimise(paths: Processing, *, trained: str, quantise: bool) -> str:
     """Write the candidate's model.tar.gz again with the backends that held here on slices held out of training.
 
-    Returns the SHA-256 (hex) of the new file. ``quantise``: whether a backend of fewer bits is tried. Raises
-    SnapshotError for other slices than the snapshot's, ArtifactError for an unsound candidate, OptimisationError if
-    there is nothing to validate a backend with.
+    Returns the SHA-256 (hex) of the new file. ``trained``: what the training job reported of the files that it wrote
+    (`model_code.artifacts.seal`). ``quantise``: whether a backend of fewer bits is tried. Raises SnapshotError for
+    other slices than the snapshot's, ArtifactError for an unsound candidate, and OptimisationError for another
+    candidate than the trained one, or if there is nothing to validate a backend with.
     """
     taken = snapshot.read(paths.snapshot)
     held_out = [case for split in (Split.VALIDATION, Split.TEST) for case in taken.of(split)]
@@ -53,6 +54,7 @@ def optimise(paths: Processing, *, quantise: bool) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack(paths.candidate, folder)
+        _check(folder, trained)
         serving, validation = _validate(folder, paths.slices, taken, held_out, quantise=quantise)
         about = folder / artifact.METADATA
         about.write_text(
@@ -63,6 +65,17 @@ def optimise(paths: Processing, *, quantise: bool) -> str:
     written = artifact.sha256_of(paths.optimised)
     log.info("serving_backend=%s %s sha256=%s", serving.chosen, validation["reason"], written)
     return written
+
+
+def _check(model_dir: Path, trained: str) -> None:
+    """Raise OptimisationError unless the files are those that the training job wrote."""
+    found, expected = seal.seal_of(model_dir), seal.parse(trained)
+    if found != expected:
+        raise OptimisationError(
+            "The candidate is not what the training job wrote: its files have the digest "
+            f"{'-'.join(map(str, found))}, the job said {'-'.join(map(str, expected))}. Find out who replaced the "
+            "training job's model.tar.gz, and train again."
+        )
 
 
 def _validate(

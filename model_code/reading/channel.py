@@ -12,7 +12,7 @@ import os
 import select
 import struct
 import sys
-import time
+from collections.abc import Callable
 from contextlib import suppress
 
 LENGTH = struct.Struct(">I")
@@ -20,47 +20,55 @@ LONGEST = 2**32 - 1
 # A slice fits in, so that the processes need not wake each other for every 64 KB.
 PIPE_BYTES = 1024**2
 
+Left = Callable[[], float]
+"""For how many seconds one may wait before asking again; 0 or less ends the wait."""
+
+
+def forever() -> float:
+    """A ``Left`` without an end."""
+    return math.inf
+
 
 class Channel:
-    """One end: messages arrive by one pipe and leave by another. Deadlines are times of ``time.monotonic``."""
+    """One end: messages arrive by one pipe and leave by another."""
 
     def __init__(self, arriving: int, leaving: int) -> None:
-        """Take over two descriptors of pipes; deadlines hold only for non-blocking ones."""
+        """Take over two descriptors of pipes; only non-blocking ones end a wait."""
         self._arriving, self._leaving = arriving, leaving
 
-    def send(self, message: bytes, deadline: float = math.inf) -> None:
-        """Send ``message``; raises TimeoutError at the deadline and BrokenPipeError if the other end is closed."""
+    def send(self, message: bytes, left: Left = forever) -> None:
+        """Send ``message``; raises TimeoutError when no time is left and BrokenPipeError if the other end is closed."""
         for part in (LENGTH.pack(len(message)), message):
             rest = memoryview(part)
             while rest:
                 try:
                     rest = rest[os.write(self._leaving, rest) :]
                 except BlockingIOError:
-                    _wait(self._leaving, select.POLLOUT, deadline)
+                    _wait(self._leaving, select.POLLOUT, left)
 
-    def receive(self, longest: int = LONGEST, deadline: float = math.inf) -> bytearray:
-        """Return the next message; raises EOFError if the other end is closed, and TimeoutError at the deadline.
+    def receive(self, longest: int = LONGEST, left: Left = forever) -> bytearray:
+        """Return the next message; raises EOFError if the other end is closed, TimeoutError when no time is left.
 
         Raises ConnectionError for a message longer than ``longest`` bytes, before it is read.
         """
-        (length,) = LENGTH.unpack(self._read(LENGTH.size, deadline))
+        (length,) = LENGTH.unpack(self._read(LENGTH.size, left))
         if length > longest:
             raise ConnectionError(f"A message of {length} bytes arrives where {longest} are the most.")
-        return self._read(length, deadline)
+        return self._read(length, left)
 
     def close(self) -> None:
         """Close both descriptors."""
         os.close(self._arriving)
         os.close(self._leaving)
 
-    def _read(self, length: int, deadline: float) -> bytearray:
+    def _read(self, length: int, left: Left) -> bytearray:
         message = bytearray(length)
         rest = memoryview(message)
         while rest:
             try:
                 taken = os.readv(self._arriving, [rest])
             except BlockingIOError:
-                _wait(self._arriving, select.POLLIN, deadline)
+                _wait(self._arriving, select.POLLIN, left)
             else:
                 if taken == 0:
                     raise EOFError
@@ -86,10 +94,13 @@ def _pipe() -> tuple[int, int]:
     return reading, writing
 
 
-def _wait(descriptor: int, event: int, deadline: float) -> None:
-    """Wait until the descriptor is ready or closed; raises TimeoutError at the deadline."""
+def _wait(descriptor: int, event: int, left: Left) -> None:
+    """Wait until the descriptor is ready or closed; raises TimeoutError when no time is left."""
     ready = select.poll()
     ready.register(descriptor, event)
-    left = deadline - time.monotonic()
-    if not ready.poll(None if left == math.inf else max(0, left * 1000)):
-        raise TimeoutError
+    while True:
+        seconds = left()
+        if ready.poll(None if seconds == math.inf else max(0, math.ceil(seconds * 1000))):
+            return
+        if seconds <= 0:
+            raise TimeoutError

@@ -37,11 +37,14 @@ from pydicom.pixels.decoders.base import get_decoder
 from model_code.backends import allocator
 from model_code.reading import channel, gdcm_plugin, sandbox
 from model_code.reading.channel import Channel
+from model_code.reading.patience import Patience
 
 # Processor time for a frame, the second try after a crash included: 4096 x 4096 of CT take 1.8 s, of pure noise 3.4 s.
 # On a busy machine that is any time on the clock, which therefore only ends a child that does not compute.
 DECODE_SECONDS = 5.0
 STUCK_SECONDS = 60.0
+# A decoder waits for nothing but its processor and its pages: what sleeps for longer was taken over.
+ASLEEP_SECONDS = 5.0
 START_SECONDS = 120.0
 # A 4096 x 4096 frame takes a third of this at most; a few bytes of run lengths or tile sizes can ask for all there is.
 DECODE_BYTES = 1024**3
@@ -53,6 +56,7 @@ KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; what lar
 DTYPES = {name.encode(): np.dtype(name) for name in ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4")}
 REFUSED, CORRUPT_TOLD = re.compile(rb"!(\w{1,64})"), b"corrupt"
 ANSWER_BYTES = 256
+TOO_SLOW = "the decoder needs more than {:g} s of processor time"
 # Of the environment only what Python and the loader read: no address of credentials, for one.
 ENVIRONMENT = re.compile(r"(PYTHON|LD_|DYLD_|LC_)\w+|LANG|PATH")
 
@@ -75,6 +79,7 @@ class DecoderProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
+        self._pid: int
         self._channel: Channel
 
     def start(self) -> None:
@@ -92,36 +97,41 @@ class DecoderProcess:
                 self._ensure_started()
                 started = time.monotonic()
                 try:
-                    return self._exchange(request | {"seconds": DECODE_SECONDS - spent}, codestream)
+                    return self._exchange(request, codestream, DECODE_SECONDS - spent)
                 except _Crashed:
                     spent += time.monotonic() - started
                 if spent >= DECODE_SECONDS:
                     break
         raise DecodingFailed("the decoder crashes on it")
 
-    def _exchange(self, request: dict[str, Any], codestream: bytes) -> npt.NDArray[np.integer[Any]]:
-        """Have the child decode; only one that has rejected the frame, or given its pixels, is asked again."""
-        deadline = time.monotonic() + STUCK_SECONDS
+    def _exchange(self, request: dict[str, Any], codestream: bytes, seconds: float) -> npt.NDArray[np.integer[Any]]:
+        """Have the child decode; only one that has rejected the frame, or given its pixels, is asked again.
+
+        It gets ``seconds`` of processor time. Its own timer ends it then; one that was taken over may switch that off,
+        and is ended from here.
+        """
+        patience = Patience(self._pid, processor=seconds, asleep=ASLEEP_SECONDS, clock=STUCK_SECONDS)
         try:
-            self._channel.send(json.dumps(request).encode(), deadline)
-            self._channel.send(codestream, deadline)
-            return self._answer(request["form"], deadline)
+            self._channel.send(json.dumps(request | {"seconds": seconds}).encode(), patience.left)
+            self._channel.send(codestream, patience.left)
+            return self._answer(request["form"], patience)
         except DecodingFailed:
             raise
         except TimeoutError:
+            why = _out_of_time(patience)
             self._end()
-            raise DecodingFailed(f"the decoder did not answer within {STUCK_SECONDS:g} s") from None
+            raise DecodingFailed(why) from None
         except (EOFError, ConnectionError):
             if self._end() == -signal.SIGPROF:
-                raise DecodingFailed(f"the decoder needs more than {DECODE_SECONDS:g} s of processor time") from None
+                raise DecodingFailed(TOO_SLOW.format(DECODE_SECONDS)) from None
             raise _Crashed from None
         except BaseException:  # the answer still to come would be taken for the next frame's
             self._end()
             raise
 
-    def _answer(self, form: Form, deadline: float) -> npt.NDArray[np.integer[Any]]:
+    def _answer(self, form: Form, patience: Patience) -> npt.NDArray[np.integer[Any]]:
         """Read the pixels, which are as many as the form says; raises DecodingFailed for a frame that is rejected."""
-        answer = bytes(self._channel.receive(ANSWER_BYTES, deadline))
+        answer = bytes(self._channel.receive(ANSWER_BYTES, patience.left))
         if refused := REFUSED.fullmatch(answer):
             if refused[1] == CORRUPT_TOLD:
                 raise DecodingFailed("the decoder tells of corrupt data in it")
@@ -130,7 +140,7 @@ class DecoderProcess:
             raise ConnectionError("The decoder's process answers neither pixels nor why there are none.")
         shape = (form["rows"], form["columns"])
         length = math.prod(shape) * DTYPES[answer].itemsize
-        pixels = self._channel.receive(length, deadline)
+        pixels = self._channel.receive(length, patience.left)
         if len(pixels) != length:
             raise ConnectionError(f"The decoder's process answers {len(pixels)} of {length} bytes.")
         return np.frombuffer(pixels, DTYPES[answer]).reshape(shape)
@@ -160,8 +170,10 @@ class DecoderProcess:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+        self._pid = self._child.pid
+        starting = time.monotonic()
         try:
-            kept = self._channel.receive(deadline=time.monotonic() + START_SECONDS).decode()
+            kept = self._channel.receive(left=lambda: START_SECONDS - (time.monotonic() - starting)).decode()
         except (EOFError, TimeoutError):
             raise RuntimeError(
                 f"The decoder process did not start (exit status {self._end()}); its messages are in the log."
@@ -177,6 +189,15 @@ class DecoderProcess:
         self._child = None
         self._channel.close()
         return status
+
+
+def _out_of_time(patience: Patience) -> str:
+    """Why a child that did not answer was given up."""
+    if patience.is_out_of("processor"):
+        return TOO_SLOW.format(DECODE_SECONDS)
+    if patience.is_out_of("asleep"):
+        return f"the decoder neither computed nor answered for {ASLEEP_SECONDS:g} s"
+    return f"the decoder did not answer within {STUCK_SECONDS:g} s"
 
 
 @cache
@@ -261,7 +282,7 @@ def _answer_requests(parent: Channel, complaints: Complaints) -> None:
             codestream = bytes(parent.receive())
         except EOFError:
             return
-        # The kernel ends this process when its processor time is up, whatever it does then.
+        # The kernel ends this process when its processor time is up, as soon as that is so and on every system.
         signal.setitimer(signal.ITIMER_PROF, request["seconds"])
         messages = _answers(request, codestream, complaints)
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -15,7 +15,7 @@ from pydicom import uid
 from pydicom.tag import Tag
 
 from model_code.errors import InstanceCode, InstanceError
-from model_code.reading.walker import MOST_VALUE_BYTES, Element, allowance, elements
+from untrusted.walker import MOST_VALUE_BYTES, Element, allowance, elements
 
 PREAMBLE = 128
 PREFIX = b"DICM"

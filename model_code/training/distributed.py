@@ -6,6 +6,7 @@ them it trains alone. Each worker keeps a fixed share of the slices, so that eac
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from model_code.errors import TrainingError
 
 RANK, WORLD_SIZE, LOCAL_RANK = "RANK", "WORLD_SIZE", "LOCAL_RANK"
 
@@ -42,16 +45,24 @@ class Worker:
         """Return every worker's ``value``, in the order of ranks, on every worker."""
         if self.count == 1:
             return [value]
-        values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value)
-        return values
+        mine = _packed(value)
+        sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+        dist.all_gather(sizes, torch.tensor([len(mine)]))
+        longest = max(map(int, sizes))
+        rooms = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.count)]
+        dist.all_gather(rooms, nn.functional.pad(mine, (0, longest - len(mine))))
+        return [_unpacked(room[: int(size)]) for room, size in zip(rooms, sizes, strict=True)]
 
     def broadcast(self, value: Item) -> Item:
         """Return the leading worker's ``value``, on every worker."""
-        values = [value]
-        if self.count > 1:
-            dist.broadcast_object_list(values, src=0)
-        return values[0]
+        if self.count == 1:
+            return value
+        packed = _packed(value if self.leads else None)
+        size = torch.tensor([len(packed)])
+        dist.broadcast(size, src=0)
+        room = packed if self.leads else torch.zeros(int(size), dtype=torch.uint8)
+        dist.broadcast(room, src=0)
+        return value if self.leads else _unpacked(room)
 
     def average(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace each tensor by its mean over the workers."""
@@ -67,6 +78,25 @@ class Worker:
         devices = [self.device] if self.device.type == "cuda" else None
         # Buffers are batch normalisation's statistics, which are averaged once per epoch.
         return DistributedDataParallel(network, devices, forward_sync_buffers=False)
+
+
+def _packed(value: Any) -> torch.Tensor:
+    """The bytes of a value."""
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8)
+
+
+def _unpacked(packed: torch.Tensor) -> Any:
+    """The value of bytes that another worker sent: tensors, numbers, texts, lists and dicts; nothing that runs.
+
+    torch's own all_gather_object would unpickle them. Whoever reaches the workers' ports would then run code in them,
+    for neither torch's store nor gloo asks who is there.
+    """
+    try:
+        return torch.load(io.BytesIO(packed.numpy().tobytes()), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch has no common type for what it cannot load
+        raise TrainingError(f"What another worker sent cannot be read: {type(error).__name__}.") from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from model_code import calibration, snapshot
-from model_code.artifacts import packing
+from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
 from model_code.backends import known_answer, networks
@@ -142,6 +142,7 @@ def _write(
         about.weights_sha256,
         about.temperature,
     )
+    log.info("%s", seal.line(seal.seal_of(container.model_dir)))
 
 
 def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:

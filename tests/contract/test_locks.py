@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import json
 import os
 import re
+import shutil
+import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from assurance.cdk_cli import CLI, INSTALL
 from tests.locks import (
     CONSTRAINTS,
     LAYER_LOCK,
@@ -57,6 +64,84 @@ def test_the_image_installs_by_it_builds_nothing_and_checks_that_nothing_is_miss
     assert "&& pip check" in dockerfile
 
 
+def test_the_cdk_cli_is_locked_to_its_bytes_and_brings_nothing_along() -> None:
+    wanted = json.loads((CLI / "package.json").read_text())["dependencies"]
+    lock = json.loads((CLI / "package-lock.json").read_text())["packages"]
+    assert lock.pop("")["dependencies"] == wanted
+    ((place, package),) = lock.items()
+    assert wanted == {place.removeprefix("node_modules/"): package["version"]}
+    assert re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", package["integrity"])
+
+
+def test_nothing_runs_a_package_of_npm_that_is_not_locked() -> None:
+    ours = [
+        path
+        for pattern in ("Makefile", "*.md", "docs/*.md", "wetread/**/*.py", "infra/**/*.py", "tests/**/*.sh")
+        for path in ROOT.glob(pattern)
+        if path.name != "CHANGELOG.md"
+    ]
+    assert not [path for path in ours if re.search(r"\bnpx\b|npm (install|i|exec|x) ", path.read_text())]
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="setting up puts npm beside the interpreter")
+def test_other_bytes_under_the_clis_name_and_version_are_not_installed(tmp_path: Path) -> None:
+    """As a registry would serve them that was taken over, or a proxy between it and us."""
+    document = json.dumps({"name": "aws-cdk", "version": "2.1148.1", "bin": {"cdk": "cdk"}}).encode()
+    tarball = io.BytesIO()
+    with tarfile.open(fileobj=tarball, mode="w:gz") as archive:
+        for name, body in (("package/package.json", document), ("package/cdk", b"#!/bin/sh\n")):
+            member = tarfile.TarInfo(name)
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
+    asked: list[str] = []
+    with registry_of(tarball.getvalue(), asked) as url:
+        for without, installed in ((False, False), (True, True)):
+            folder = tmp_path / str(without)
+            shutil.copytree(CLI, folder, ignore=shutil.ignore_patterns("node_modules"))
+            if without:  # it is the digest that makes the difference
+                lock = (folder / "package-lock.json").read_text()
+                (folder / "package-lock.json").write_text(re.sub(r'"integrity": "[^"]+",', "", lock))
+            environment = os.environ | {"npm_config_registry": url, "npm_config_cache": str(tmp_path / "cache")}
+            ran = subprocess.run(INSTALL, env=environment, cwd=folder, check=False, capture_output=True, text=True)
+            assert (folder / "node_modules/aws-cdk/cdk").exists() == installed, ran.stderr
+            assert ("EINTEGRITY" in ran.stderr) != installed, ran.stderr
+    assert "/tarball" in asked
+
+
+@contextmanager
+def registry_of(tarball: bytes, asked: list[str]) -> Iterator[str]:
+    """An npm registry on loopback with one package, whose metadata have the digest of its own bytes; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            digest = "sha512-" + base64.b64encode(hashlib.sha512(tarball).digest()).decode()
+            url = f"http://127.0.0.1:{self.server.server_address[1]}/tarball"
+            version = {"name": "aws-cdk", "version": "2.1148.1", "dist": {"tarball": url, "integrity": digest}}
+            document = {"name": "aws-cdk", "dist-tags": {"latest": "2.1148.1"}, "versions": {"2.1148.1": version}}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(tarball if self.path == "/tarball" else json.dumps(document).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with served(Handler) as url:
+        yield url
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server on loopback; its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @contextmanager
 def index_of(files: list[dict[str, Any]]) -> Iterator[str]:
     """A package index on loopback with one package; its URL."""
@@ -69,14 +154,8 @@ def index_of(files: list[dict[str, Any]]) -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/simple"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Handler) as url:
+        yield f"{url}/simple"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/simple", "http://127.0.0.1:9/simple/"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import core
 from tests.e2e.conftest import Service
 from wetread.demo.phantoms import phantom_bytes, write_cohort
 
@@ -40,6 +41,12 @@ def test_results_answer_as_json_and_csv(service: Service, cohort: Path) -> None:
     assert len(by_study) == 2
     lines = list(csv.DictReader(io.StringIO(service.command("results", "--study", study, "--csv").stdout)))
     assert len(lines) == 2
+
+
+def test_results_are_asked_for_with_the_core_alone(service: Service, cohort: Path, tmp_path: Path) -> None:
+    done = core.wetread(core.install(tmp_path), "--local", "results", "--json", **service.environment)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) >= 6
 
 
 @pytest.mark.parametrize("option", ["series", "key", "job", "status", "class", "model"])

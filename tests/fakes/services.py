@@ -133,6 +133,8 @@ class FakeSageMaker:
 
     def describe_model(self, **request: Any) -> Any:
         name = request["ModelName"]
+        if name not in self.models:
+            raise client_error("ValidationException", f'Could not find model "{_model_arn(name)}".')
         return {**self.models[name], "ModelArn": _model_arn(name), "CreationTime": self.clock()}
 
 

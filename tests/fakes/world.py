@@ -9,12 +9,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from functions.aws import models
 from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions
 from functions.aws.events import ObjectCreated
 from functions.aws.index import BY_PATIENT, Index, IndexName
 from functions.aws.jobs import Jobs, JobShape
+from functions.aws.models import Models
 from functions.aws.objects import Documents, Uploads
 from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
@@ -36,6 +38,7 @@ from tests.fakes.services import FakeKMS, FakeSageMaker, FakeTicks
 from tests.fakes.wire import Wire
 
 UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
+IMAGE, ROLE = "111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1", "arn:aws:iam::111111111111:role/job"
 ARTIFACT = b"the champion's model.tar.gz"
 WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -120,6 +123,7 @@ class World:
             batches=self.batches,
             champions=self.champions,
             artifacts=Artifacts(s3, MODELS),
+            models=Models(sagemaker, Artifacts(s3, MODELS)),
             work=work,
             jobs=self.jobs,
             shape=SHAPE,
@@ -175,8 +179,12 @@ class World:
         """Make a champion with its artifact, without the registry."""
         current, sha256 = self.champions.get(), hashlib.sha256(ARTIFACT).hexdigest()
         self.s3.objects[MODELS, layout.artifact_key(sha256)] = ARTIFACT
+        asked = {"image": IMAGE, "role_arn": ROLE}
+        name = models.name_of(package, sha256=sha256, **asked)
+        data_url = layout.uri(MODELS, layout.artifact_key(sha256))
+        self.sagemaker.models[name] = models.request(name, data_url=data_url, **asked)
         champion = Champion(
-            model_name="wetread-1-abc",
+            model_name=name,
             model_package=package,
             model_package_arn="arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
             artifact_sha256=sha256,

@@ -12,8 +12,8 @@ from pydicom import config, dcmread, uid
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset
 
-from functions.domain.walker import elements
 from tests.hostile.objects import SECRET, Spoil
+from untrusted.walker import elements
 
 PREFIX = 132
 UNDEFINED = b"\xff" * 4

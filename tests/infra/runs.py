@@ -33,10 +33,15 @@ REFUSED = {"Code": "PatientAcrossSplit", "Message": "Lines 1 and 2.", "Accepted"
 TRAINED = {
     "TrainingJobName": f"wetread-train-{RUN}-0",
     "TrainingJobStatus": "Completed",
+    "FinalMetricDataList": [
+        {"MetricName": name, "Value": value}
+        for name, value in [("train:loss", 0.5), *((f"model:digest_{n}", 2.0**24 - n) for n in (2, 1, 3, 6, 5, 4))]
+    ],
     "ModelArtifacts": {
         "S3ModelArtifacts": f"s3://{BUCKET}/runs/{RUN}/training/wetread-train-{RUN}-0/output/model.tar.gz"
     },
 }
+TRAINED_DIGEST = "-".join(str(2**24 - n) for n in range(1, 7))
 OPTIMISED = f"s3://{BUCKET}/runs/{RUN}/optimised/model.tar.gz"
 OPTIMISED_SHA256 = "0" * 63 + "1"
 PROMOTED = {"Outcome": "Promoted", "Reasons": [], "ModelPackage": "wetread/4"}

@@ -12,9 +12,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from infra.config import StageConfig
-from infra.job_requests import METRICS, NUMBER, JobRequests
+from infra.job_requests import DIGESTS, METRICS, NUMBER, JobRequests
 from infra.validation import CHOICES, JOB_NAME_ROOM
 from model_code.__main__ import _parser
+from model_code.artifacts import seal
 from model_code.evaluation.pictures import ReportPictures
 
 
@@ -64,8 +65,9 @@ def test_a_stage_can_forbid_8_bit_integers(requests: Any) -> None:
     def arguments(**settings: Any) -> Any:
         return requests(**settings).optimisation()["AppSpecification"]["ContainerArguments"]
 
-    assert arguments() == ["optimise"]
-    assert arguments(quantise=False) == ["optimise", "--fp32-only"]
+    trained = ["--trained", "{% $training.Digest %}"]
+    assert arguments() == ["optimise", *trained]
+    assert arguments(quantise=False) == ["optimise", *trained, "--fp32-only"]
 
 
 def test_a_stage_says_which_pictures_a_report_shows_and_the_container_knows_each_choice(requests: Any) -> None:
@@ -91,10 +93,18 @@ def test_the_longest_job_name_fits(requests: Any) -> None:
         assert len(f"{service}-{purpose}-") + 12 + len("-35") <= 63
 
 
+def test_sagemaker_finds_every_number_of_the_digest_that_training_prints(requests: Any) -> None:
+    numbers = tuple(range(2**24 - seal.NUMBERS, 2**24))
+    definitions = requests().training()["AlgorithmSpecification"]["MetricDefinitions"]
+    found = {one["Name"]: re.findall(one["Regex"], seal.line(numbers)) for one in definitions}
+    assert [found[name] for name in sorted(DIGESTS)] == [[str(number)] for number in numbers]
+    assert not any(found[name] for name in METRICS)
+
+
 @pytest.mark.parametrize(("printed", "value"), [("0.25", "0.25"), ("1.5e-05", "1.5e-05"), ("3", "3")])
 def test_sagemaker_finds_the_metrics_in_a_line_of_progress(requests: Any, printed: str, value: str) -> None:
     line = "epoch=3 " + " ".join(f"{name}={printed}" for name in METRICS.values())
     definitions = requests().training()["AlgorithmSpecification"]["MetricDefinitions"]
-    assert {one["Name"] for one in definitions} == set(METRICS)
-    assert [re.findall(one["Regex"], line) for one in definitions] == [[value]] * len(METRICS)
+    assert [one["Name"] for one in definitions] == [*METRICS, *DIGESTS]
+    assert [re.findall(one["Regex"], line) for one in definitions] == [[value]] * len(METRICS) + [[]] * len(DIGESTS)
     assert NUMBER in definitions[0]["Regex"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ def test_without_an_image_uri_the_image_is_built_from_model_code_at_deployment(d
     (image,) = json.loads((default.directory / "Wetread.assets.json").read_text())["dockerImages"].values()
     assert image["source"]["platform"] == "linux/amd64"
     context = default.directory / image["source"]["directory"]
-    assert (context / "Dockerfile").is_file()
+    dockerfile = (context / image["source"]["dockerFile"]).read_text()
+    assert all((context / folder).is_dir() for folder in re.findall(r"^COPY (\w+) \w+/$", dockerfile, re.MULTILINE))
+    assert {path.name for path in context.iterdir()} == {"model_code", "untrusted"}
     assert not list(context.rglob("__pycache__"))
     pulled_from = {resource for action, resource in default.permissions("ModelJob") if action in PULL}
     assert len(pulled_from) == 1
@@ -32,7 +35,7 @@ def test_the_image_is_built_with_the_torch_of_the_index_that_is_named(tmp_path: 
     assets = [tmp_path / "Stack.assets.json", default.directory / "Wetread.assets.json"]
     named, plain = (next(iter(json.loads(path.read_text())["dockerImages"].values()))["source"] for path in assets)
     (argument,) = named["dockerBuildArgs"]
-    assert f"ARG {argument}=" in (default.directory / plain["directory"] / "Dockerfile").read_text()
+    assert f"ARG {argument}=" in (default.directory / plain["directory"] / plain["dockerFile"]).read_text()
     assert named["dockerBuildArgs"][argument] == "https://index/cpu"
     assert "dockerBuildArgs" not in plain
 

@@ -137,6 +137,7 @@ def test_dispatch_starts_jobs_of_the_service_only(default: Any) -> None:
     assert to(default.permissions("BatchDispatch"), "sagemaker") == {
         ("sagemaker:CreateTransformJob", OWN_JOBS),
         ("sagemaker:CreateTransformJob", f"{SAGEMAKER}:model/wetread-*"),
+        ("sagemaker:DescribeModel", f"{SAGEMAKER}:model/wetread-*"),
         ("sagemaker:AddTags", OWN_JOBS),
         ("sagemaker:DescribeTransformJob", OWN_JOBS),
     }

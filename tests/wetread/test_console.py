@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import unicodedata
 
 import pytest
 
@@ -67,14 +69,35 @@ FORMULAS = [
 ]
 
 
+def computed(cell: str) -> bool:
+    """Whether a spreadsheet computes a cell: it passes over space, quotation marks and characters of format."""
+    seen = "".join(one for one in cell if unicodedata.category(one) != "Cf").lstrip(' \t\r\n\0\xa0"')
+    return seen[:1] in set("=+-@\uff1d\uff0b\uff0d\uff20") and not seen.startswith("-5")
+
+
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_csv_makes_formulas_harmless_unless_they_are_asked_for(capsys, formula) -> None:
     line = {"Key": formula, "Size": -5, "Class": "cap"}
     console.print_csv(("Key", "Size", "Class"), [line], raw=False)
     console.print_csv(("Key", "Size", "Class"), [line], raw=True)
     safe, raw = capsys.readouterr().out.split("Key,Size,Class\r\n")[1:]
-    assert next(csv.reader(io.StringIO(safe, newline=""))) == [f"'{formula}", "-5", "cap"]
+    (cell, *others) = next(csv.reader(io.StringIO(safe, newline="")))
+    assert cell.startswith("'")
+    assert cell.replace("'", "") == formula.replace("'", "")
+    assert others == ["-5", "cap"]
     assert next(csv.reader(io.StringIO(raw, newline=""))) == [formula, "-5", "cap"]
+
+
+@pytest.mark.parametrize("formula", [*FORMULAS, '"=1+1"', '""=1+1', "\u200b=1", '\xa0"\u2066=1'])
+def test_no_separator_that_a_spreadsheet_may_take_begins_a_formula(capsys, formula) -> None:
+    before = ("", "a;", "a|", "a\t", "a,", "a\n", "a\r\n", "a;b;=2;")
+    lines = [{"UploadId": "u", "Key": f"{one}{formula};b"} for one in before]
+    console.print_csv(("UploadId", "Key"), lines, raw=False)
+    said = capsys.readouterr().out
+    # As a spreadsheet reads it whose separator it is: a quotation mark that begins no cell is a character like others.
+    for separator in ",;\t|":
+        for line in re.split(r"[\r\n]", said):
+            assert not [cell for cell in line.split(separator) if computed(cell)]
 
 
 @pytest.mark.parametrize("harmless", ["scans/a-b.dcm", "a+b", "1;2", "x@y", "a = b", "2026-11-28"])

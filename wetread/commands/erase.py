@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set as AbstractSet
 
 import click
 
@@ -58,7 +59,7 @@ def erase(session: Session, *, patient: str | None, issuer: str, study: str | No
     else:
         _print_counts("Erased", erased.counts)
         _say_remaining(stays)
-    _exit_for(erased.unclear, erased.unclear_entries, erased.unsure_labels, erased.undecided)
+    _exit_for(erased.unclear, erased.unclear_entries, erased.unsure_labels, erased.undecided, erased.under_way)
 
 
 def _erase(erasing: Erasing) -> Erased:
@@ -86,7 +87,7 @@ def _say_found(found: Found, subject: Subject, *, as_json: bool) -> None:
 def _say_nothing(found: Found, *, as_json: bool) -> None:
     if as_json:
         print_json({"Found": {}, "Erased": {}, "Stays": []})
-    _exit_for(found.uploads.unclear, found.training.unclear, set(), found.undecided)
+    _exit_for(found.uploads.unclear, found.training.unclear, set(), found.undecided, found.training.under_way)
     note("Nothing was found: check the ID.")
 
 
@@ -100,8 +101,16 @@ def _say_remaining(stays: list[Remaining]) -> None:
     )
 
 
-def _exit_for(unclear: list[Row], unclear_entries: int, unsure_labels: set[str], undecided: set[str]) -> None:
-    """Exit with 1 where a person has to decide."""
+def _exit_for(
+    unclear: list[Row],
+    unclear_entries: int,
+    unsure_labels: set[str],
+    undecided: set[str],
+    under_way: AbstractSet[str] = frozenset(),
+) -> None:
+    """Exit with 1 where a person has to decide, or to come again."""
+    for run in sorted(under_way):
+        warn(f"Training run {run} is under way: it may still write a picture or an entry of theirs.")
     for key in sorted(undecided):
         warn(f"{key!r} cannot be read so far that it says whose it is.")
     for key in sorted(unsure_labels):
@@ -121,4 +130,9 @@ def _exit_for(unclear: list[Row], unclear_entries: int, unsure_labels: set[str],
         raise Problem(
             f"{how_many(len(undecided), 'object')} may be theirs or another's, and stay as they are.",
             "Look at each, and delete by its key what is theirs.",
+        )
+    if under_way:
+        raise Problem(
+            f"{how_many(len(under_way), 'training run')} may have read slices of theirs before.",
+            "Run the command again when they have ended; `aws stepfunctions stop-execution` ends one at once.",
         )

@@ -32,7 +32,7 @@ from wetread.training.job import follow
 def experiment(
     session: Session, *, labels: str | None, code: Path | None, seed: int, settings: tuple[str, ...], attach: str | None
 ) -> None:
-    """Train on labelled slices in a SageMaker job of its own, and print where its model.tar.gz is.
+    """Train on labelled slices in a separate SageMaker job, and print where its model.tar.gz is.
 
     The labels are checked, frozen and split as by `wetread train`, on the same hosts; but nothing is audited, no gate
     is asked, and nothing becomes a version, let alone the champion, unless you register and promote it by hand.

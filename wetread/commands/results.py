@@ -72,7 +72,8 @@ def results(
         since=moment,
     )
     connection = session.connection
-    answer = ask(connection.index, question, limit, connection.keys if connection.deployment.keys == "hashed" else None)
+    keys = connection.keys if connection.deployment.keys == "hashed" else None
+    answer = ask(connection.index, question, limit, keys, connection.patients if question.needs_key else None)
     if as_json:
         print_json([row.to_json() for row in answer.rows])
     elif as_csv:

@@ -42,7 +42,7 @@ def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: boo
         warn(f"{printable(str(one.source.path))} was not submitted: {one.reason}")
     if waits:
         rows = _wait(session, connection, done, timeout, as_json=as_json)
-        if failed or any(row.status != Status.COMPLETED for row in rows) or len(rows) < len(done):
+        if failed or sending.unread or any(row.status != Status.COMPLETED for row in rows) or len(rows) < len(done):
             raise click.exceptions.Exit(1)
         return
     if as_json:
@@ -53,6 +53,8 @@ def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: boo
         raise Problem(
             f"{len(failed)} of {len(sending.sources)} files were not submitted.", "Mend the cause, submit them again."
         )
+    if sending.unread:
+        raise click.exceptions.Exit(1)
 
 
 def _wait(
@@ -86,11 +88,15 @@ def _wait(
 
 def _tell_skipped(sending: Plan) -> None:
     if sending.skipped:
-        names = sorted({path.name for path in sending.skipped})
+        names = sorted({printable(path.name) for path in sending.skipped})
         left_out = how_many(len(sending.skipped), "file")
         note(f"Left out {left_out}, by name no DICOM objects: {', '.join(names[:NAMED])}.")
+    for folder in sending.unread[:NAMED]:
+        warn(f"Left out the folder {str(folder)!r}: it cannot be read.")
+    if len(sending.unread) > NAMED:
+        warn(f"And {len(sending.unread) - NAMED} more folders.")
     if sending.irregular:
-        names = sorted({path.name for path in sending.irregular})
+        names = sorted({printable(path.name) for path in sending.irregular})
         warn(
             f"Left out {how_many(len(sending.irregular), 'link, pipe or device', 'links, pipes or devices')}: "
             f"{', '.join(names[:NAMED])}. Name a link itself to submit what it leads to."

@@ -53,11 +53,12 @@ class Erased:
     unclear_entries: int = 0
     unsure_labels: set[str] = field(default_factory=set)
     undecided: set[str] = field(default_factory=set)
+    under_way: set[str] = field(default_factory=set)
 
     @property
     def whole(self) -> bool:
         """Whether nothing was left for a person to decide."""
-        return not (self.unclear or self.unclear_entries or self.unsure_labels or self.undecided)
+        return not (self.unclear or self.unclear_entries or self.unsure_labels or self.undecided or self.under_way)
 
 
 class Erasing:
@@ -93,11 +94,12 @@ class Erasing:
         while looks < MOST_LOOKS:
             found = Found(self._uploads.find(self._is_free), self._training.find())
             done.unclear, done.unclear_entries = found.uploads.unclear, found.training.unclear
-            done.undecided = found.undecided
+            done.undecided, done.under_way = found.undecided, found.training.under_way
             done.unsure_labels |= {one.version.key for one in found.training.labels if one.unsure}
             found.training.labels = [one for one in found.training.labels if one.lines]
             if not found.counts() and not found.uploads.held:
-                self._erasures.note(record.finished(timestamp(datetime.now(UTC)), done.counts, sorted(done.runs)))
+                if not done.under_way:
+                    self._erasures.note(record.finished(timestamp(datetime.now(UTC)), done.counts, sorted(done.runs)))
                 return done
             looks += bool(found.counts())  # to wait for a job is no look
             done.runs |= set(found.runs)

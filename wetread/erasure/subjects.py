@@ -57,7 +57,7 @@ class Identity:
 
     patient_id: str = field(repr=False)
     issuer: str = field(repr=False)
-    study_instance_uid: str
+    study: str = field(repr=False)  # not mapped: its row may have it by the stage's key or, an older one, without
     says_patient: bool = True
     says_study: bool = True
 
@@ -102,36 +102,43 @@ class Study:
     kind = "study"
 
     def __init__(self, text: str, patients: Patients) -> None:
-        self._uid = as_uid(text.strip(" \0"))
+        self._uuid_of = patients.uuid_of
+        self._uids = self._mapped(text.strip(" \0"))
+        self._uid = self._uids[0]
         if not self._uid:
             raise ConfigProblem("--study is no UID and no UUID.", "Give the StudyInstanceUID of a row or of a file.")
         self.hash = patients.hash_of_study(self._uid)
 
     def upload_ids(self, index: Index) -> Iterator[str]:
         """The Uploads of the study."""
-        start = None
-        while True:
-            page = index.query(IndexName.BY_STUDY, self._uid, start=start)
-            yield from (row.upload_id for row in page.rows)
-            start = page.next
-            if start is None:
-                return
+        for uid in dict.fromkeys(self._uids):
+            start = None
+            while True:
+                page = index.query(IndexName.BY_STUDY, uid, start=start)
+                yield from (row.upload_id for row in page.rows)
+                start = page.next
+                if start is None:
+                    break
 
     def judge(self, marks: Marks, _look: Look) -> Verdict:
         """Theirs by the UID; nobody need look."""
-        return Verdict.THEIRS if marks.study_instance_uid == self._uid else Verdict.OTHERS
+        return Verdict.THEIRS if marks.study_instance_uid in self._uids else Verdict.OTHERS
 
     def verdict_of(self, identity: Identity | None) -> Verdict:
-        """Theirs by the StudyInstanceUID, as ingest maps it."""
+        """Theirs by the StudyInstanceUID, as ingest maps it or did."""
         if identity is None:
             return Verdict.OTHERS
-        if identity.study_instance_uid == self._uid:
+        if set(self._mapped(identity.study)) & set(self._uids):
             return Verdict.THEIRS
         return Verdict.OTHERS if identity.says_study else Verdict.UNCLEAR
 
     def marks_lacking(self, row: Row) -> dict[str, str]:
         """The StudyInstanceUID, of a row without one."""
         return {} if row.study_instance_uid else {NAMES["study_instance_uid"]: self._uid}
+
+    def _mapped(self, text: str) -> tuple[str, str]:
+        """The StudyInstanceUID that rows have for a text, and that rows from before 2026-11-28 have."""
+        return as_uid(text, self._uuid_of), as_uid(text)
 
 
 class Patient:
@@ -230,7 +237,7 @@ def identity_of(client: S3Client, bucket: str, key: str, version_id: str, size: 
     return Identity(
         seen.patient_id,
         seen.issuer_of_patient_id,
-        seen.study_instance_uid,
+        header.text("StudyInstanceUID"),
         says_patient=header.has_passed("IssuerOfPatientID"),
         says_study=header.has_passed("StudyInstanceUID"),
     )

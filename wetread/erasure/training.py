@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,17 +27,21 @@ from wetread.erasure.subjects import Identity, Marks, Subject, Verdict, identity
 
 WORKERS = 32
 SNAPSHOT = re.compile(rf"{layout.RUNS}([^/]+)/snapshot\.json")
-PICTURE = r'<figure>\s*<img\b[^>]*alt="Slice of line {line}"[^>]*>.*?</figure>'
+PICTURE = re.compile(r'<figure>\s*<img\b[^>]*alt="Slice of line (\d{1,9})"[^>]*>.*?</figure>', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class RunOfThem:
-    """A run that took slices of them: its snapshot as it is, and their entries in it."""
+    """A run that took slices of them: its snapshot as it is, and their entries in it.
+
+    ``lines`` are those of the pictures in its report that go, ``older`` are earlier versions of that report.
+    """
 
     run: str
     snapshot: Mapping[str, Any]
     entries: Sequence[Mapping[str, Any]]
-    pictures: int = 0
+    lines: Sequence[int] = ()
+    older: Sequence[Version] = ()
 
     @property
     def trained(self) -> bool:
@@ -49,7 +53,8 @@ class RunOfThem:
 class FoundTraining:
     """What training has of them. ``unclear`` are entries of snapshots of whom nobody can say whose they are.
 
-    ``undecided`` are keys of objects that do not say it, and of documents of runs that cannot be read.
+    ``undecided`` are keys of objects that do not say it, and of documents of runs that cannot be read. ``under_way``
+    are runs that have not ended, and may still write of them what they read before.
     """
 
     objects: dict[str, list[Version]] = field(default_factory=dict)
@@ -57,13 +62,15 @@ class FoundTraining:
     runs: list[RunOfThem] = field(default_factory=list)
     unclear: int = 0
     undecided: set[str] = field(default_factory=set)
+    under_way: set[str] = field(default_factory=set)
 
     def counts(self) -> Counter[str]:
         """How many of each kind."""
         counts = Counter({kind: len(versions) for kind, versions in self.objects.items()})
         counts["lines of labels"] = sum(one.lines for one in self.labels)
         counts["entries of snapshots"] = sum(len(one.entries) for one in self.runs)
-        counts["pictures in reports"] = sum(one.pictures for one in self.runs)
+        counts["pictures in reports"] = sum(len(one.lines) for one in self.runs)
+        counts["older reports"] = sum(len(one.older) for one in self.runs)
         return +counts
 
 
@@ -75,11 +82,13 @@ class ErasingTraining:
         self._s3 = connection.s3
         self._bucket = connection.deployment.training_bucket_name
         self._documents = Documents(self._s3, self._bucket, MOST_RUN_DOCUMENT_BYTES)
+        self._connection = connection
         self._identities: dict[str, Identity | None] = {}
 
     def find(self) -> FoundTraining:
         """All that there is of them now. Headers are read of what no snapshot names, and where a hash does not say."""
         found = FoundTraining()
+        running = {run.run_id for run in self._connection.runs.running()}  # first: what one writes then is found below
         cohort, slices = (list(versions_below(self._s3, self._bucket, one)) for one in (layout.COHORTS, layout.SLICES))
         copies = {_name(one): one for one in [*cohort, *slices] if not one.is_marker}
         snapshots = dict(self._snapshots(found))
@@ -94,9 +103,10 @@ class ErasingTraining:
         found.unclear = len(unclear & set(known))
         found.undecided |= {copies[name].key for name in unclear - set(known)}
         for run, document in snapshots.items():
-            entries = [entry for entry in document["Slices"] if entry["Slice"] in theirs]
-            if entries:
-                found.runs.append(RunOfThem(run, document, entries, self._pictures(run, entries, found)))
+            one = self._run(run, document, theirs, found)
+            if one.entries or one.lines or one.older:
+                found.runs.append(one)
+        found.under_way = {run for run in running if run not in snapshots or _is_of_erased(snapshots[run], theirs)}
         objects = [one for one in cohort if not one.is_marker and _name(one) in theirs]
         found.objects["labelled objects"] = objects + _markers_of(objects, cohort)
         found.objects["pinned slices"] = [one for one in slices if one.key.rpartition("/")[2] in theirs]
@@ -139,10 +149,20 @@ class ErasingTraining:
             found.undecided.add(key)
             return None
 
-    def _pictures(self, run: str, entries: Iterable[Mapping[str, Any]], found: FoundTraining) -> int:
-        report = self._readable(layout.report_key(run), found) or b""
-        text = report.decode(errors="surrogateescape")
-        return sum(len(_picture(entry["Line"]).findall(text)) for entry in entries)
+    def _run(self, run: str, document: Any, theirs: set[str], found: FoundTraining) -> RunOfThem:
+        """What a run has of them.
+
+        A picture whose line the snapshot lost is of somebody who was erased, whoever that was: a job that had read the
+        slice by then wrote it afterwards.
+        """
+        entries = [entry for entry in document["Slices"] if entry["Slice"] in theirs]
+        if not _is_of_erased(document, theirs):
+            return RunOfThem(run, document, entries)
+        kept = {entry["Line"] for entry in document["Slices"]} - {entry["Line"] for entry in entries}
+        text = (self._readable(layout.report_key(run), found) or b"").decode(errors="surrogateescape")
+        lines = [int(line) for line in PICTURE.findall(text) if int(line) not in kept]
+        versions = versions_of(self._s3, self._bucket, layout.report_key(run))
+        return RunOfThem(run, document, entries, lines, [one for one in versions if not one.latest])
 
     def _labels(self, theirs: list[Version], cohort: list[Version]) -> Iterator[Labels]:
         """The versions of labels files that name their objects, each with what the file is without them."""
@@ -175,12 +195,18 @@ class ErasingTraining:
 
     def _erase_run(self, one: RunOfThem, at: str) -> None:
         """Take their slices out of a run's documents; the snapshot last, since it leads to the others."""
-        report = self._documents.find(layout.report_key(one.run)) if one.pictures else None
+        report = self._documents.find(layout.report_key(one.run)) if one.lines else None
         if report:
-            text = report.decode(errors="surrogateescape")
-            for entry in one.entries:
-                text = _picture(entry["Line"]).sub(f"<p>The picture of line {entry['Line']} was erased.</p>", text)
+
+            def without_it(picture: re.Match[str]) -> str:
+                line = int(picture[1])
+                return f"<p>The picture of line {line} was erased.</p>" if line in one.lines else picture[0]
+
+            text = PICTURE.sub(without_it, report.decode(errors="surrogateescape"))
             self._replace(layout.report_key(one.run), text.encode(errors="surrogateescape"), "text/html")
+        delete_for_good(self._s3, one.older)
+        if not one.entries:
+            return
         names = {entry["Slice"] for entry in one.entries}
         kept = [entry for entry in one.snapshot["Slices"] if entry["Slice"] not in names]
         prefix = {"prefix": layout.uri(self._bucket, layout.SLICES)}
@@ -217,12 +243,13 @@ def _check(document: Any) -> None:
         int(document[ERASED]["Slices"])
 
 
+def _is_of_erased(snapshot: Any, theirs: set[str]) -> bool:
+    """Whether a snapshot has entries of ``theirs``, or lost entries to an erasure."""
+    return bool(snapshot.get(ERASED)) or any(entry["Slice"] in theirs for entry in snapshot["Slices"])
+
+
 def _markers_of(theirs: list[Version], cohort: list[Version]) -> list[Version]:
     """The delete markers of keys of which nothing is another's: elsewhere one hides what another has deleted."""
     others = {one.key for one in cohort if not one.is_marker and one not in theirs}
     keys = {one.key for one in theirs} - others
     return [one for one in cohort if one.is_marker and one.key in keys]
-
-
-def _picture(line: int) -> re.Pattern[str]:
-    return re.compile(PICTURE.format(line=line), re.DOTALL)

@@ -138,7 +138,11 @@ class ErasingUploads:
 
     def _find_objects(self, found: FoundUploads, pool: ThreadPoolExecutor) -> None:
         ours = {row.upload_id for row in found.rows}
-        found.dead_letters = [one for one in self._dead_letters() if self._is_stray(one.version, ours, found)]
+        found.dead_letters = [
+            one
+            for one in self._dead_letters()
+            if self._is_stray(one.version, ours, found) or self._is_erased(one.upload_id)
+        ]
         keys = {row.key for row in found.rows if row.key} | {one.version.key for one in found.dead_letters}
         versions: list[Version] = []
         for at_key in pool.map(lambda key: versions_of(self._s3, self._uploads, key), sorted(keys)):
@@ -179,6 +183,11 @@ class ErasingUploads:
         if verdict == Verdict.UNCLEAR:
             found.undecided.add(version.key)
         return verdict == Verdict.THEIRS
+
+    def _is_erased(self, upload_id: str) -> bool:
+        """Whether all of an upload is erased, but perhaps for a dead letter about it, which nothing else leads to."""
+        row = self._index.get(upload_id)
+        return row is not None and row.status == Status.ERASED and not row.received_at
 
     def _result_keys(self, rows: list[Row]) -> set[str]:
         """The keys of all results that the bytes may have: one for each model that may have read them.
@@ -257,6 +266,8 @@ class ErasingUploads:
 
     def erase(self, found: FoundUploads, now: datetime) -> None:
         """Erase all that was found of rows that ``begin`` has taken out; repeatable."""
+        for stray in found.strays:  # ingest keeps a key before it writes the row
+            self._connection.keys.forget(_upload_id(stray))
         for versions in found.objects.values():
             delete_for_good(self._s3, versions)
         for key, upload_id in found.in_parts:

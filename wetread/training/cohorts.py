@@ -20,7 +20,7 @@ from functions.domain.errors import MalformedManifest
 from functions.domain.verdict import Reason
 from wetread.parallel import each
 from wetread.problems import ConfigProblem
-from wetread.uploads.sending import NotSubmitted, Source, check_keys, files_below
+from wetread.uploads.sending import NotSubmitted, Source, check_keys, check_link, files_below, opened
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -66,6 +66,7 @@ def read(path: Path) -> LabelledFiles:
     reads them as the workflow does, which judges everything else.
     """
     labels = _labels_file(path)
+    check_link(labels)
     body = labels.read_bytes()
     try:
         labelled = labelling.parse(body, is_csv=labels.suffix.lower() == ".csv", labels=_AnyLabel())
@@ -76,7 +77,7 @@ def read(path: Path) -> LabelledFiles:
     found, reasons = cohort.find(labelled.entries)
     _check(labels, [*labelled.reasons, *reasons])
     prefix = f"{layout.COHORTS}{_short_hash(f'{platform.node()}:{labels.parent.resolve()}'.encode())}/"
-    files = tuple(Source(by_path[one.version.key], prefix + one.version.key) for one in found)
+    files = tuple(Source(by_path[one.version.key], prefix + one.version.key, labels.parent) for one in found)
     check_keys(files)
     return LabelledFiles(Source(labels, f"{prefix}labels-{_short_hash(body)}{labels.suffix.lower()}"), files)
 
@@ -90,7 +91,7 @@ def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Calla
 
     def send(source: Source) -> bool:
         """Whether the file had to be sent."""
-        with source.path.open("rb") as body:
+        with opened(source) as body:
             checksum = base64.b64encode(hashlib.file_digest(body, "sha256").digest()).decode()
             if sizes.get(source.key) == body.tell() and _checksum(client, bucket, source.key) == checksum:
                 return False

@@ -19,6 +19,7 @@ from wetread.training.joblog import JobLog
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 POLL_SECONDS = 2.0
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
+DIGEST = "model:digest_"  # numbers for the training workflow, and nothing for a person to read
 EPOCH = re.compile(r"^epoch=(\d+) ")
 
 
@@ -73,4 +74,5 @@ def _result(found: dict[str, Any]) -> Trained:
         reason = found.get("FailureReason") or "no reason given"
         raise Problem(f"Training job {job} is {status}: {reason}", "Its log lines above tell more.")
     metrics = {one["MetricName"]: float(one["Value"]) for one in found.get("FinalMetricDataList", [])}
+    metrics = {name: value for name, value in metrics.items() if not name.startswith(DIGEST)}
     return Trained(job, found["ModelArtifacts"]["S3ModelArtifacts"], metrics)

@@ -47,7 +47,7 @@ def send(connection: Connection, labelled: LabelledFiles) -> None:
     if stored.failed:
         raise Problem(
             f"{len(stored.failed)} of {how_many(len(labelled.files), 'file')} could not be uploaded, so no run was "
-            f"started. The first is {stored.failed[0].source.path}: {stored.failed[0].reason}",
+            f"started. The first is {str(stored.failed[0].source.path)!r}: {stored.failed[0].reason}",
             "Mend the cause and start again: what is there already is not sent again.",
         )
     note(f"Uploaded {how_many(stored.sent, 'file')}; {stored.kept:,} were in the training bucket already.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ from botocore.exceptions import ClientError
 from functions.aws.index import Index, IndexName
 from functions.aws.items import error_code
 from functions.aws.keys import HIDDEN, Keys
-from functions.domain.instance import as_uid
+from functions.aws.patients import Patients
+from functions.domain.instance import UuidOf, as_uid, is_guessable
 from functions.domain.row import Row, Status
-from wetread.problems import FORBIDDEN
+from wetread.problems import FORBIDDEN, ConfigProblem
 
 PAGE = 200
 
@@ -32,13 +34,21 @@ class Question:
     status: str | None = None
     since: str | None = None
 
-    def by_rows(self) -> Question:
-        """The question in the words of the rows: identifiers that are no UIDs as the service maps them."""
+    def by_rows(self, uuid_of: UuidOf | None = None) -> Question:
+        """The question in the words of the rows: identifiers that are no UIDs as the service maps them.
+
+        With ``uuid_of`` as it does now, by the stage's key; without as it did before 2026-11-28.
+        """
         return dataclasses.replace(
             self,
-            study=self.study and (as_uid(self.study) or self.study),
-            series=self.series and (as_uid(self.series) or self.series),
+            study=self.study and (as_uid(self.study, uuid_of) or self.study),
+            series=self.series and (as_uid(self.series, uuid_of) or self.series),
         )
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether newer rows have an identifier of the question only by the stage's key."""
+        return any(text and is_guessable(text) for text in (self.study, self.series))
 
 
 # The narrowest index first: the first condition that is given is the Query, the others sift its answer.
@@ -61,21 +71,43 @@ class Answer:
     more: bool
 
 
-def ask(index: Index, question: Question, limit: int, keys: Keys | None = None) -> Answer:
+def ask(
+    index: Index, question: Question, limit: int, keys: Keys | None = None, patients: Patients | None = None
+) -> Answer:
     """The newest ``limit`` rows that fit. Without a condition: of all uploads, by one Query for each status.
 
     With ``keys``, of a stage that hides keys, rows have them again; and one may ask by a key, which older rows hold as
-    it is and newer ones hidden.
+    it is and newer ones hidden. With ``patients`` one may ask by a study or a series as the file says it, where that is
+    a number or a date; raises ConfigProblem for a caller who may not use the stage's key.
     """
-    question = question.by_rows()
-    if keys is None:
-        return _ask(index, question, limit)
-    answers = [_ask(index, question, limit)]
-    if question.key:
-        answers.append(_ask(index, dataclasses.replace(question, key=keys.hidden(question.key)), limit))
-    rows = sorted((row for one in answers for row in one.rows), key=lambda row: row.received_at, reverse=True)
+    asked = [question.by_rows()]
+    if patients and question.needs_key:
+        asked.append(question.by_rows(_allowed(patients)))
+    if keys:
+        asked += [dataclasses.replace(one, key=keys.hidden(one.key)) for one in asked if one.key]
+    answers = [_ask(index, one, limit) for one in asked]
+    rows = answers[0].rows
+    if len(answers) > 1:
+        rows = sorted((row for one in answers for row in one.rows), key=lambda row: row.received_at, reverse=True)
     more = any(one.more for one in answers) or len(rows) > limit
-    return Answer(revealed(rows[:limit], keys), more)
+    return Answer(revealed(rows[:limit], keys) if keys else rows[:limit], more)
+
+
+def _allowed(patients: Patients) -> UuidOf:
+    """The stage's hash of identifiers, for a caller who may use its key."""
+
+    def uuid_of(identifier: str) -> uuid.UUID:
+        try:
+            return patients.uuid_of(identifier)
+        except ClientError as error:
+            if error_code(error) not in FORBIDDEN:
+                raise
+            raise ConfigProblem(
+                "The identifier is no UID, and rows have it by a key that you may not use (kms:GenerateMac).",
+                "Ask with the UID that a row has, as `wetread results --json` shows it, or by --key or --since.",
+            ) from error
+
+    return uuid_of
 
 
 def revealed(rows: Sequence[Row], keys: Keys) -> list[Row]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +30,11 @@ UNVERSIONED = "null"  # how S3 itself calls the version of an object in a bucket
 
 @dataclass(frozen=True)
 class Source:
-    """A file and the key under which it is submitted."""
+    """A file and the key under which it is submitted; below ``folder``, where one was named, no link is followed."""
 
     path: Path
     key: str
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,15 @@ class NotSubmitted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a submission sends, and what it leaves out of its folders: by name, and because it is no regular file."""
+    """What a submission sends, and what it leaves out of its folders.
+
+    ``skipped`` by name, ``irregular`` because it is no regular file, ``unread`` are folders that cannot be read.
+    """
 
     sources: tuple[Source, ...]
     skipped: tuple[Path, ...]
     irregular: tuple[Path, ...]
+    unread: tuple[Path, ...]
 
 
 def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
@@ -65,42 +72,43 @@ def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
 
     Hidden files, NOT_OBJECTS and whatever is no regular file are left out of folders: a link in a folder from elsewhere
     may lead to any file of this machine, and a pipe blocks its reader. A file that is named itself is always sent, also
-    by a link within its folder; a shell's ``*`` names links as well, so one that leads out of it is refused. Raises
-    ConfigProblem for a path that does not exist, is no file or leads elsewhere, nothing to send, two files with one
-    key, or a key too long for S3.
+    by a link within its folder; a shell's ``*`` names links as well, so one that leads out of it is refused, to a file
+    or to a folder. Raises ConfigProblem for a path that does not exist, is no file or leads elsewhere, nothing to send,
+    two files with one key, or a key too long for S3.
     """
     sources: list[Source] = []
     skipped: list[Path] = []
     irregular: list[Path] = []
+    unread: list[Path] = []
     for path in paths:
         if not path.exists():
             raise ConfigProblem(f"There is no file or folder {str(path)!r}.", "Check the path.")
+        check_link(path)
         if path.is_dir():
             name = path.resolve().name
-            for file in _everything_below(path):
+            for file, is_regular in _everything_below(path, lambda folder, _error: unread.append(folder)):
                 if file.name.startswith(".") or file.name in NOT_OBJECTS:
                     skipped.append(file)
-                elif not _is_regular(file):
+                elif not is_regular:
                     irregular.append(file)
                 else:
-                    sources.append(Source(file, _key(prefix, name, file.relative_to(path).as_posix())))
-        else:
-            _check_named(path)
+                    sources.append(Source(file, _key(prefix, name, file.relative_to(path).as_posix()), path))
+        elif path.is_file():
             sources.append(Source(path, _key(prefix, path.name)))
+        else:
+            raise ConfigProblem(f"{str(path)!r} is a pipe or a device.", "Submit regular files or folders.")
     if not sources:
         raise ConfigProblem("There is nothing to submit: no DICOM object lies below the given paths.", "Check them.")
     check_keys(sources)
-    return Plan(tuple(sources), tuple(skipped), tuple(irregular))
+    return Plan(tuple(sources), tuple(skipped), tuple(irregular), tuple(unread))
 
 
-def _check_named(path: Path) -> None:
-    """Raise ConfigProblem for a named path that is no file, or a link to a file outside of its folder."""
-    if not path.is_file():
-        raise ConfigProblem(f"{str(path)!r} is a pipe or a device.", "Submit regular files or folders.")
+def check_link(path: Path) -> None:
+    """Raise ConfigProblem for a link that leads out of its folder."""
     if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
         raise ConfigProblem(
             f"{str(path)!r} is a link that leads out of its folder, to {str(path.resolve())!r}.",
-            "If that file is meant, name it.",
+            "If that is meant, name it.",
         )
 
 
@@ -123,20 +131,70 @@ def upload(
     return done, [NotSubmitted(source, reason) for source, reason in failed]
 
 
-def files_below(folder: Path) -> Iterable[Path]:
-    """Return the regular files below ``folder`` in a fixed order: no links, pipes or devices, no hidden folders."""
-    return filter(_is_regular, _everything_below(folder))
+def files_below(folder: Path) -> Iterator[Path]:
+    """Return the regular files below ``folder`` in a fixed order: no links, pipes or devices, no hidden folders.
+
+    Raises ConfigProblem for a folder that cannot be read.
+    """
+
+    def refuse(unread: Path, error: OSError) -> None:
+        raise ConfigProblem(f"The folder {str(unread)!r} cannot be read: {error.strerror}.", "Take it away.") from error
+
+    return (path for path, is_regular in _everything_below(folder, refuse) if is_regular)
 
 
-def _is_regular(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
+def _everything_below(folder: Path, unread: Callable[[Path, OSError], None]) -> Iterator[tuple[Path, bool]]:
+    """Yield all but folders below ``folder``, in a fixed order, and whether each is a regular file.
+
+    Hidden folders are left out, and links are not followed. ``unread`` is called with each folder that cannot be read.
+    Folders may be nested as deep as the file system takes them.
+    """
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        try:
+            with os.scandir(parent) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            unread(parent, error)
+            continue
+        inner = []
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(parent / entry.name)
+            else:
+                yield parent / entry.name, entry.is_file(follow_symlinks=False)
+        waiting += [path for path in reversed(inner) if not path.name.startswith(".")]
 
 
-def _everything_below(folder: Path) -> Iterator[Path]:
-    """Return all but folders below ``folder``, in a fixed order, without hidden folders; links are not followed."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent) / name for name in sorted(files))
+def opened(source: Source) -> BufferedReader:
+    """Open the file of a source, which may be another since it was found; raise OSError for what is not regular.
+
+    Below the folder that was named no link is followed, also none that has taken the place of a folder.
+    """
+    reading = os.O_RDONLY | os.O_NONBLOCK  # without waiting for a pipe's writer
+    number = (
+        os.open(source.path, reading) if source.folder is None else _open_below(source.folder, source.path, reading)
+    )
+    file = os.fdopen(number, "rb")
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "It is no regular file any more")
+    return file
+
+
+def _open_below(folder: Path, path: Path, flags: int) -> int:
+    """Open a file by way of each folder between, none of them a link; return its descriptor."""
+    *between, name = path.relative_to(folder).parts
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in between:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def _key(*parts: str) -> str:
@@ -160,14 +218,14 @@ def check_keys(sources: Sequence[Source]) -> None:
 
 def _put(client: S3Client, bucket: str, source: Source) -> str:
     """Send one file and return the id of the object version that it became."""
-    if source.path.stat().st_size > SINGLE_PUT_BYTES:
-        return _put_in_parts(client, bucket, source)
-    with source.path.open("rb") as body:
+    with opened(source) as body:
+        if os.fstat(body.fileno()).st_size > SINGLE_PUT_BYTES:
+            return _put_in_parts(client, bucket, source, body)
         answer = client.put_object(Bucket=bucket, Key=source.key, Body=body, ContentType="application/dicom")
     return answer.get("VersionId", UNVERSIONED)
 
 
-def _put_in_parts(client: S3Client, bucket: str, source: Source) -> str:
+def _put_in_parts(client: S3Client, bucket: str, source: Source, body: BufferedReader) -> str:
     """Send a big file part by part: boto3's own transfer would not tell which version it made."""
     started = client.create_multipart_upload(
         Bucket=bucket, Key=source.key, ContentType="application/dicom", ChecksumAlgorithm="CRC32"
@@ -175,17 +233,16 @@ def _put_in_parts(client: S3Client, bucket: str, source: Source) -> str:
     upload_id = started["UploadId"]
     try:
         parts = []
-        with source.path.open("rb") as body:
-            for number, part in enumerate(iter(lambda: body.read(PART_BYTES), b""), start=1):
-                answer = client.upload_part(
-                    Bucket=bucket,
-                    Key=source.key,
-                    UploadId=upload_id,
-                    PartNumber=number,
-                    Body=part,
-                    ChecksumAlgorithm="CRC32",
-                )
-                parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": answer["ChecksumCRC32"]})
+        for number, part in enumerate(iter(lambda: body.read(PART_BYTES), b""), start=1):
+            answer = client.upload_part(
+                Bucket=bucket,
+                Key=source.key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=part,
+                ChecksumAlgorithm="CRC32",
+            )
+            parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": answer["ChecksumCRC32"]})
         completed = client.complete_multipart_upload(
             Bucket=bucket,
             Key=source.key,

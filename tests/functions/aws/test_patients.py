@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 
 import pytest
 
@@ -42,6 +43,23 @@ def test_one_id_of_two_issuers_is_two_patients_and_without_an_issuer_the_hash_is
     assert len({hashes.hash_of("4711"), hashes.hash_of("4711", "A"), hashes.hash_of("4711", "B")}) == 3
     as_before_issuers_were_read = kms.generate_mac(Message=hashlib.sha256(b"4711").digest())["Mac"].hex()[:32]
     assert hashes.hash_of("4711") == as_before_issuers_were_read
+
+
+def test_identifiers_that_are_no_uids_cost_one_request_for_all_of_them() -> None:
+    kms = FakeKMS()
+    hashes = Patients(kms, "key")  # type: ignore[arg-type]
+    found = {hashes.uuid_of(f"1.2.{number:03}") for number in range(100)}
+    assert (len(found), kms.macs) == (100, 1)
+    assert {(one.version, one.variant) for one in found} == {(8, uuid.RFC_4122)}
+    assert hashes.uuid_of("1.2.000") in found
+    assert Patients(FakeKMS(), "key").uuid_of("1.2.000") in found, "the same in each environment"  # type: ignore[arg-type]
+
+
+def test_identifiers_have_other_uids_with_another_key() -> None:
+    other = FakeKMS()
+    other.generate_mac = lambda **request: {"Mac": hashlib.sha256(b"other" + request["Message"]).digest()}  # type: ignore[method-assign]
+    one, another = (Patients(kms, "key").uuid_of("004711") for kms in (FakeKMS(), other))  # type: ignore[arg-type]
+    assert one != another
 
 
 def test_nothing_that_a_person_writes_imitates_another_patients_hash() -> None:

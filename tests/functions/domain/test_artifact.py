@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from functions.domain import archive as archives
 from functions.domain.artifact import InvalidArtifact, read_artifact
+from untrusted import archive as archives
 
 METADATA = {
     "name": "ct",

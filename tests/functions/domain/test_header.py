@@ -19,8 +19,8 @@ from pydicom.uid import (
 
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from functions.domain.header import KEYWORDS, MAX_DEFLATED, MAX_INFLATED, NO_VALUE, Header, read_header
-from functions.domain.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, elements
 from tests.fakes.dicom import STUDY, ct
+from untrusted.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, elements
 
 
 def code_of(data: bytes) -> RefusalCode:

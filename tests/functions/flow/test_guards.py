@@ -164,6 +164,18 @@ GUARDS: dict[str, Guard] = {
         "if not self.artifacts.is_intact(champion.artifact_sha256):",
         "if False:",
     ),
+    "a changed Model reads nothing": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/flow/dispatching.py",
+        "if not self.models.is_itself(champion.model_name):",
+        "if False:",
+    ),
+    "a changed Model reads nothing that waited for room": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/flow/dispatching.py",
+        "if not self.models.is_itself(batch.model_name) and",
+        "if False and",
+    ),
     "written rows are followed by a tick": Guard(
         "tests/functions/test_handlers.py",
         "functions/ingest.py",

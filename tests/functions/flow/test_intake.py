@@ -9,6 +9,7 @@ import pytest
 
 from functions.aws.events import ObjectCreated
 from functions.domain.errors import RefusalCode
+from functions.domain.instance import as_uid, is_uid
 from functions.domain.row import Status
 from functions.flow.intake import FIRST_READ, LONGEST_READ
 from tests.fakes.dicom import SERIES, STUDY, ct
@@ -24,6 +25,40 @@ def test_a_served_upload_becomes_a_pending_row_with_its_identity() -> None:
     assert row.content_sha256 == hashlib.sha256(body).hexdigest()
     assert world.s3.objects[WORK, f"instances/{row.upload_id}.dcm"] == body
     assert world.rows() == [row]
+
+
+def with_uids(**said: str) -> bytes:
+    """An object with texts in the place of UIDs that pydicom would not write."""
+    places = {keyword: f"1.{number}".ljust(len(said[keyword]), "3") for number, keyword in enumerate(said, 7)}
+    body = ct(**places)
+    for keyword, text in said.items():
+        assert body.count(places[keyword].encode()) == 1
+        body = body.replace(places[keyword].encode(), text.encode())
+    return body
+
+
+def test_a_number_or_a_date_in_the_place_of_a_uid_cannot_be_guessed_from_its_row() -> None:
+    world = World()
+    said = {"StudyInstanceUID": "00471100", "SeriesInstanceUID": "1970.01.01"}
+    row = world.intake.take(world.upload("a.dcm", with_uids(**said)))
+    assert row.status == Status.PENDING
+    uids = (row.study_instance_uid, row.series_instance_uid)
+    assert all(uid and is_uid(uid) for uid in uids)
+    guessed = {as_uid(text) for text in said.values()}
+    assert not guessed & set(uids), "anybody can compute these"
+    assert set(uids) == {as_uid(text, world.intake.patients.uuid_of) for text in said.values()}
+    assert [note for note in row.repairs if "InstanceUID was" in note] == [
+        f"{keyword} was not well-formed, not a UID: mapped under 2.25 by the stage's key." for keyword in said
+    ]
+    refused = world.intake.take(world.upload("b.dcm", with_uids(**said).replace(b"CT", b"MR")))
+    assert (refused.status, refused.study_instance_uid) == (Status.REFUSED, row.study_instance_uid)
+
+
+def test_objects_with_an_ill_formed_uid_each_cost_no_request_each() -> None:
+    world = World()
+    for number in range(20):
+        world.intake.take(world.upload(f"{number}.dcm", with_uids(StudyInstanceUID=f"00{number:06}")))
+    assert world.kms.macs == 2, "one for the patient, and one for all UIDs"
 
 
 def test_a_patient_is_only_a_hash() -> None:

@@ -21,6 +21,7 @@ from model_code.artifacts.artifact import LAYOUT
 from model_code.artifacts.packing import pack, unpack
 from model_code.container import Container
 from model_code.errors import ArtifactError
+from untrusted import archive as archives
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +108,8 @@ def many(tar: tarfile.TarFile) -> None:
 def test_bombs_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: Callable[[tarfile.TarFile], None]
 ) -> None:
-    monkeypatch.setattr(packing, "MAX_UNPACKED_BYTES", 4000)
-    monkeypatch.setattr(packing, "MAX_MEMBERS", 20)
+    monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 4000)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 20)
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         fill(tar)
     with pytest.raises(ArtifactError, match="larger than 4000 bytes or 20 members"):

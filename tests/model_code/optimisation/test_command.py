@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
 
 from model_code.__main__ import main
-from model_code.artifacts import metadata
+from model_code.artifacts import metadata, seal
 from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
 from model_code.backends import gpu
@@ -34,6 +38,18 @@ def job(processing: Processing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         command, "images_per_second", lambda backends, _: {form: 2.0**n for n, form in enumerate(backends)}
     )
     return Container(base)
+
+
+def run(job: Container, *options: str, said: str = "") -> int:
+    """Run the command on what the training job said of its model, or on what else ``said`` is."""
+    return main(["optimise", "--trained", said or said_of(job), *options])
+
+
+def said_of(job: Container) -> str:
+    with TemporaryDirectory() as folder:
+        if job.processing.candidate.exists():
+            unpack(job.processing.candidate, Path(folder))
+        return "-".join(f"{float(number)}" for number in seal.seal_of(Path(folder)))
 
 
 def serving_of(folder: Path) -> dict[str, Any]:
@@ -89,7 +105,7 @@ def test_layers_are_kept_until_int8_holds(job: Container, monkeypatch: pytest.Mo
         return model if len(kept) > 1 else weakened(model, by=0.9)
 
     monkeypatch.setattr(trial, "quantise", not_quantised)
-    assert main(["optimise"]) == 0
+    assert run(job) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     trials = serving_of(tmp_path / "model")["proof"]["trials"]
     assert asked == [1, 39]
@@ -114,7 +130,7 @@ def test_a_form_that_never_holds_is_not_in_the_artifact(
     job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(trial, "quantise", lambda model, *_, **__: weakened(model, by=0.0))
-    assert main(["optimise"]) == 0
+    assert run(job) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
     assert serving["form"] == "openvino-fp32"
@@ -124,7 +140,7 @@ def test_a_form_that_never_holds_is_not_in_the_artifact(
 
 
 def test_without_8_bit_integers_none_is_tried(job: Container, tmp_path: Path) -> None:
-    assert main(["optimise", "--fp32-only"]) == 0
+    assert run(job, "--fp32-only") == 0
     assert job.message.read_text() == sha256_of(job.processing.optimised)  # what is measured and promoted
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
@@ -136,7 +152,7 @@ def test_forms_that_are_not_worth_it_are_not_in_the_artifact(
     job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(command, "images_per_second", lambda backends, _: dict.fromkeys(backends, 1.0))
-    assert main(["optimise", "--fp32-only"]) == 0
+    assert run(job, "--fp32-only") == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
     assert (serving["form"], serving["forms"]) == ("torch", {})
@@ -144,9 +160,47 @@ def test_forms_that_are_not_worth_it_are_not_in_the_artifact(
 
 
 def failure(job: Container) -> str:
-    assert main(["optimise"]) == 1
+    assert run(job) == 1
     assert not job.processing.optimised.exists()
     return job.message.read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "code/inference.py").write_text("import os\n"),
+        lambda folder: (
+            (folder / "code/model_code/__pycache__").mkdir() or (folder / "code/model_code/__pycache__/a").touch()
+        ),
+        lambda folder: (
+            (folder / "code/requirements.txt").rename(folder / "code/requirements.in")
+            and (folder / "code/requirements.txt").touch()
+        ),
+    ],
+    ids=["another script", "a compiled module", "a renamed file"],
+)
+def test_another_candidate_than_was_trained_is_refused(
+    job: Container, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    said = said_of(job)
+    unpack(job.processing.candidate, tmp_path / "model")
+    change(tmp_path / "model")
+    with tarfile.open(job.processing.candidate, "w:gz") as archive:
+        archive.add(tmp_path / "model", ".")
+    assert run(job, said=said) == 1
+    assert not job.processing.optimised.exists()
+    assert job.message.read_text().startswith("The candidate is not what the training job wrote")
+
+
+def test_a_training_job_that_said_no_number_is_none_to_go_on_from(job: Container) -> None:
+    assert run(job, said="0-1-2-3-4") == 1
+    assert run(job, said="nothing") == 1
+    assert not job.processing.optimised.exists()
+
+
+def test_training_says_the_digest_of_the_model_that_it_wrote(container: Container, job: Container) -> None:
+    (line,) = (one for one in (container.base / "training.log").read_text().splitlines() if "model_digest" in one)
+    assert "-".join(f"{float(number)}" for number in re.findall(r"model_digest_\d=(\d+)", line)) == said_of(job)
 
 
 def test_a_job_without_a_candidate_says_so(job: Container) -> None:
@@ -186,7 +240,7 @@ class Halved(TorchBackend):
 
 @pytest.mark.usefixtures("a_gpu")
 def test_on_a_gpu_half_precision_is_proved_and_the_processors_forms_are_not(job: Container, tmp_path: Path) -> None:
-    assert main(["optimise"]) == 0
+    assert run(job) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
     assert (serving["form"], list(serving["forms"])) == ("torch-half", ["torch-half"])
@@ -214,7 +268,7 @@ def test_a_gpu_that_cannot_compute_half_precision_serves_fp32(
     job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: bool
 ) -> None:
     monkeypatch.setattr(gpu, "in_half", lambda *_: Broken(recorded=recorded))
-    assert main(["optimise"]) == 0
+    assert run(job) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
     assert (serving["form"], serving["forms"], serving["proof"]["trials"]) == ("torch", {}, [])
@@ -224,6 +278,6 @@ def test_a_gpu_that_cannot_compute_half_precision_serves_fp32(
 
 @pytest.mark.usefixtures("a_gpu")
 def test_on_a_gpu_fp32_only_tries_nothing(job: Container, tmp_path: Path) -> None:
-    assert main(["optimise", "--fp32-only"]) == 0
+    assert run(job, "--fp32-only") == 0
     unpack(job.processing.optimised, tmp_path / "model")
     assert (serving_of(tmp_path / "model")["form"], serving_of(tmp_path / "model")["proof"]["trials"]) == ("torch", [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 
@@ -19,13 +20,34 @@ LIES = {
 }
 
 
+def switch_off() -> None:
+    """Leave no timer and no signal that a process can do something about."""
+    for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL, signal.ITIMER_VIRTUAL):
+        signal.setitimer(timer, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def be_tireless() -> None:
+    """Compute without an end."""
+    switch_off()
+    while True:
+        pass
+
+
 def main(parent: Channel, leaving: int) -> None:
     parent.send(b"")
     while True:
         lie = json.loads(parent.receive())["plugin"]
         if lie == "deaf":
             time.sleep(60)
+        if lie == "tireless":
+            be_tireless()
         parent.receive()
+        if lie == "tireless after all was read":
+            be_tireless()
+        if lie == "asleep":
+            switch_off()
+            time.sleep(60)
         if lie == "half a message":
             os.write(leaving, LENGTH.pack(5) + b"<")
             time.sleep(60)

@@ -152,8 +152,8 @@ def test_the_second_try_has_what_the_first_has_left_of_the_time(
 ) -> None:
     given: list[float] = []
 
-    def crash(_: DecoderProcess, request: dict[str, Any], __: bytes) -> None:
-        given.append(request["seconds"])
+    def crash(_: DecoderProcess, __: dict[str, Any], ___: bytes, seconds: float) -> None:
+        given.append(seconds)
         raise decoder_process._Crashed
 
     monkeypatch.setattr(DecoderProcess, "_exchange", crash)
@@ -191,6 +191,33 @@ def test_a_child_that_was_taken_over_gets_no_word_through(
     with pytest.raises(DecodingFailed, match=message):
         process.decode(uid.JPEGLosslessSV1, lie, FORM, bytes(3 * PIPE_BYTES))
     assert (process._child is None) == (lie != "its environment")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count another process's time only on the clock")
+@pytest.mark.parametrize("lie", ["tireless", "tireless after all was read"])
+def test_a_child_that_switches_off_its_timers_is_ended_at_the_bound_of_processor_time(
+    process: DecoderProcess, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    monkeypatch.setattr(decoder_process, "__spec__", SimpleNamespace(name="tests.model_code.reading.liar"))
+    monkeypatch.setattr(decoder_process, "DECODE_SECONDS", 0.2)
+    process.start()
+    assert process._child is not None
+    pid = process._child.pid
+    with pytest.raises(DecodingFailed, match=r"needs more than 0\.2 s of processor time"):
+        process.decode(uid.JPEGLosslessSV1, lie, FORM, bytes(3 * PIPE_BYTES))
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count another process's time only on the clock")
+def test_a_child_that_sleeps_for_longer_than_a_decoder_ever_does_is_ended(
+    process: DecoderProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_process, "__spec__", SimpleNamespace(name="tests.model_code.reading.liar"))
+    monkeypatch.setattr(decoder_process, "ASLEEP_SECONDS", 0.2)
+    process.start()
+    with pytest.raises(DecodingFailed, match=r"neither computed nor answered for 0\.2 s"):
+        process.decode(uid.JPEGLosslessSV1, "asleep", FORM, b"codestream")
+    assert process._child is None
 
 
 def test_an_answer_that_nobody_took_is_not_the_next_frames(

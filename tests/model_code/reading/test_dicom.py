@@ -21,8 +21,8 @@ from model_code.errors import InstanceCode, InstanceError
 from model_code.inference import input_fn
 from model_code.reading import elements
 from model_code.reading.dicom import KEYWORDS, MOST_FRAGMENTS, decode, read_instance
-from model_code.reading.walker import MOST_ELEMENTS
 from tests.model_code.conftest import SOP_INSTANCE_UID, MakeSlice
+from untrusted.walker import MOST_ELEMENTS
 
 NATIVE = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian]
 COMPRESSED = [uid.RLELossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless]

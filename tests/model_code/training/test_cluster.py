@@ -81,6 +81,24 @@ def test_two_hosts_train_one_network_which_the_first_writes(hosts: list[Containe
     assert losses[-1] < losses[0]
 
 
+def together(code: str, folder: Path) -> list[int]:
+    """Run ``code`` with ``folder`` as two workers that are joined; their exit statuses."""
+    variables = {
+        "MASTER_ADDR": HOSTS[0],
+        "MASTER_PORT": str(free_port()),
+        "WORLD_SIZE": "2",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)],
+            env=os.environ | variables | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    return [worker.wait(SECONDS) for worker in workers]
+
+
 AGREEMENT = """
 import os, sys, torch
 from pathlib import Path
@@ -106,21 +124,52 @@ with joined(os.environ) as worker:
 """
 
 
-def test_all_workers_agree_on_the_weights_and_on_what_they_measure(tmp_path: Path) -> None:
-    variables = {
-        "MASTER_ADDR": HOSTS[0],
-        "MASTER_PORT": str(free_port()),
-        "WORLD_SIZE": "2",
-        "GLOO_SOCKET_IFNAME": "lo",
+EXCHANGE = """
+import json, os, sys
+from pathlib import Path
+import torch
+from model_code.training.distributed import joined
+from model_code.errors import TrainingError
+
+here = Path(sys.argv[1])
+
+class Code:
+    def __reduce__(self):
+        return exec, (f"open('{here}/' + __import__('os').environ['RANK'] + '.ran', 'w')",)
+
+with joined(os.environ) as worker:
+    mine = {"text": "ä" * worker.rank, "tensor": torch.arange(3.0) * worker.rank, "none": None, "numbers": [1, 2.5]}
+    found = {
+        "gathered": [str(one) for one in worker.gather(mine)],
+        "expected": [str(mine | {"text": "ä" * n, "tensor": torch.arange(3.0) * n}) for n in range(2)],
+        "broadcast": worker.broadcast({"of": worker.rank}),
+        "nothing": worker.broadcast(None),
     }
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", AGREEMENT, str(tmp_path)],
-            env=os.environ | variables | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    assert [worker.wait(SECONDS) for worker in workers] == [0, 0]
+    try:
+        worker.gather(Code() if worker.rank else None)
+    except TrainingError as error:
+        found["error"] = str(error)
+    try:
+        worker.broadcast(None if worker.rank else Code())
+    except TrainingError as error:
+        found["broadcast error"] = str(error)
+    (here / f"{worker.rank}.json").write_text(json.dumps(found))
+"""
+
+
+def test_what_workers_send_each_other_is_data_and_never_code(tmp_path: Path) -> None:
+    assert together(EXCHANGE, tmp_path) == [0, 0]
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    for found in (first, second):
+        assert found["gathered"] == found["expected"]
+        assert (found["broadcast"], found["nothing"]) == ({"of": 0}, None)
+        assert found["error"] == "What another worker sent cannot be read: UnpicklingError."
+    assert second["broadcast error"] == found["error"]
+    assert not list(tmp_path.glob("*.ran"))
+
+
+def test_all_workers_agree_on_the_weights_and_on_what_they_measure(tmp_path: Path) -> None:
+    assert together(AGREEMENT, tmp_path) == [0, 0]
     one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
     assert torch.equal(one["logits"], other["logits"])

@@ -164,3 +164,15 @@ def test_what_cannot_be_decided_is_named_and_the_exit_is_1(
     assert done.exit_code == 1
     assert "'cohorts/c/cut.dcm' cannot be read so far that it says whose it is." in done.stderr
     assert (traces(clinic, "P-1") == []) == (arguments == ("--yes",) and patient == "P-1")
+
+
+def test_a_run_that_is_under_way_is_named_and_the_exit_is_1(run: Callable[..., Result]) -> None:
+    clinic = Clinic()
+    taken = put_cohort_of_both(clinic)
+    clinic.running = [taken["Run"]]
+    for arguments in (("--yes",), ()):  # the second time nothing is left but what the run may still write
+        done = run(clinic, "--patient", "P-1", *arguments)
+        assert done.exit_code == 1
+        assert f"Training run {taken['Run']} is under way" in done.stderr
+        assert "Run the command again when they have ended" in done.stderr
+        assert traces(clinic, "P-1-") == []

@@ -12,7 +12,8 @@ import pytest
 
 from tests.fakes.wire import Wire, client_error
 from tests.fakes.workflow import entry
-from wetread.training import experiments, job
+from wetread.training import experiments
+from wetread.training import job as following_job
 
 JOB = "wetread-experiment-ab12-20261126090000"
 ARTIFACT = f"s3://training/runs/ab12/training/{JOB}/output/model.tar.gz"
@@ -73,7 +74,7 @@ def lab(connection, monkeypatch) -> SimpleNamespace:
     connection.sagemaker, connection.logs = Wire("sagemaker", job), Wire("logs", job)
     started: list[tuple[Any, ...]] = []
     monkeypatch.setattr(experiments, "start", lambda *given: started.append(given) or JOB)
-    monkeypatch.setattr(job.time, "sleep", lambda _: None)
+    monkeypatch.setattr(following_job.time, "sleep", lambda _: None)
     return SimpleNamespace(functions=functions, job=job, started=started)
 
 
@@ -148,7 +149,7 @@ def test_interrupted_it_says_how_to_follow_it(wetread, lab, monkeypatch) -> None
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job.time, "sleep", interrupt)
+    monkeypatch.setattr(following_job.time, "sleep", interrupt)
     result = wetread("experiment", "--attach", JOB)
     assert (result.exit_code, f"wetread experiment --attach {JOB}" in result.stderr) == (130, True)
 
@@ -173,7 +174,6 @@ def test_wrong_use_uploads_and_starts_nothing(wetread, connection, lab, folder, 
 
 
 def test_without_the_sdk_it_says_what_to_install(wetread, lab, folder, monkeypatch) -> None:
-    for name in ("sagemaker.core.training.configs", "sagemaker.train.model_trainer"):
-        monkeypatch.setitem(__import__("sys").modules, name, None)
+    monkeypatch.setattr("wetread.extras.missing", lambda extra: ["sagemaker-train"] if extra == "sdk" else [])
     result = wetread("experiment", "--labels", folder)
     assert (result.exit_code, "pip install 'wetread[sdk]'" in result.stderr) == (2, True)

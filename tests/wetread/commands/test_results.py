@@ -7,7 +7,10 @@ import json
 import pytest
 
 from functions.aws.index import IndexName
+from functions.aws.patients import Patients
+from functions.domain.instance import as_uid
 from functions.domain.row import NAMES, Status
+from tests.fakes.services import FakeKMS
 from wetread.formats import CSV_COLUMNS
 
 
@@ -27,6 +30,16 @@ def test_the_newest_stand_first_in_the_table(wetread, rows) -> None:
     order = [result.stdout.index(text) for text in ("NotDicom", "ward/b.dcm", "ward/a.dcm")]
     assert order == sorted(order)
     assert "62.5 %" in result.stdout
+
+
+def test_a_study_that_the_service_maps_by_its_key_is_asked_for_as_the_file_says_it(
+    wetread, connection, completed
+) -> None:
+    connection.patients = Patients(FakeKMS(), "key")
+    uid = as_uid("004711", connection.patients.uuid_of)
+    connection.index.rows += [completed(key="theirs.dcm", study_instance_uid=uid), completed(key="other.dcm")]
+    shown = wetread("results", "--study", "004711", "--json").stdout
+    assert [row["Key"] for row in json.loads(shown)] == ["theirs.dcm"]
 
 
 def test_people_read_why_something_was_refused(wetread, rows) -> None:

@@ -1,6 +1,7 @@
 """Files in, and, with --wait, how each of them ended."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,30 @@ def test_submits_and_says_what_was_left_out(wetread, connection, scans) -> None:
     assert "Submitted 2 of 2 files to s3://uploads" in result.stderr
     assert "manifest.json" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_exit_is_1(wetread, connection, scans, monkeypatch) -> None:
+    (scans / "locked").mkdir()
+    scandir = os.scandir
+
+    def denied(path):
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    result = wetread("submit", scans)
+    assert result.exit_code == 1
+    assert f"Left out the folder '{scans}/locked': it cannot be read." in result.stderr
+    assert len(connection.s3.versions) == 2
+
+
+def test_a_name_with_a_line_break_makes_no_line(wetread, scans) -> None:
+    (scans / ".x\nSubmitted 9 of 9 files.").touch()
+    (scans / "y\nSubmitted 9 of 9 files.").symlink_to("/nowhere")
+    said = wetread("submit", scans).stderr
+    assert said.count("Submitted 9 of 9 files") == 2
+    assert not [line for line in said.splitlines() if line.startswith("Submitted 9")]
 
 
 def test_json_tells_the_uploads(wetread, connection, scans) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from functions.aws.keys import Keys
-from functions.domain import layout
+from functions.aws.patients import Patients
+from functions.domain import instance, layout
 from functions.domain.errors import MalformedDocument
 from functions.domain.row import Row, Status
 from functions.domain.snapshot import parse
@@ -49,6 +52,7 @@ class Clinic:
         self.world = self.workflow.world
         self.world.crown()
         self.letters = DeadLetters()
+        self.running: list[str] = []
         deployment = SimpleNamespace(
             uploads_bucket_name=UPLOADS,
             work_bucket_name=WORK,
@@ -69,6 +73,7 @@ class Clinic:
             registry=self.workflow.registry,
             champions=self.world.champions,
             caller_arn=ARN,
+            runs=SimpleNamespace(running=lambda: [SimpleNamespace(run_id=run) for run in self.running]),
         )
 
     @property
@@ -297,18 +302,33 @@ def test_the_results_of_every_version_go_also_of_those_that_the_row_does_not_nam
     assert (RESULTS, earlier) not in clinic.world.s3.objects
 
 
+def lose(clinic: Clinic, key: str, body: bytes) -> None:
+    """Upload an object whose event ends as a dead letter."""
+    clinic.world.upload(key, body)
+    detail = {"key": key, "version-id": "v1", "size": len(body)}
+    event = {"time": "2026-11-23T00:00:00Z", "detail": {"bucket": {"name": UPLOADS}, "object": detail}}
+    clinic.letters.bodies.append(json.dumps(event))
+
+
 def test_a_dead_letter_about_an_object_of_theirs_goes_with_the_object() -> None:
     clinic = Clinic()
-    bodies = [ct(PatientID=patient) for patient in ("P-1", "P-2")]
-    for patient, body in zip(("P-1", "P-2"), bodies, strict=True):
-        clinic.world.upload(f"{patient}/lost.dcm", body)
-        detail = {"key": f"{patient}/lost.dcm", "version-id": "v1", "size": len(body)}
-        event = {"time": "2026-11-23T00:00:00Z", "detail": {"bucket": {"name": UPLOADS}, "object": detail}}
-        clinic.letters.bodies.append(json.dumps(event))
+    for patient in ("P-1", "P-2"):
+        lose(clinic, f"{patient}/lost.dcm", ct(PatientID=patient))
     clinic.letters.bodies.append("no event at all")
     clinic.erase()
     assert traces(clinic, "P-1") == []
     assert [("P-1" in body, "P-2" in body) for body in clinic.letters.bodies] == [(False, True), (False, False)]
+
+
+@pytest.mark.parametrize("by_study", [False, True])
+def test_a_dead_letter_about_an_upload_that_has_a_row_goes_too(*, by_study: bool) -> None:
+    clinic = Clinic()
+    for patient, study in (("P-1", THEIRS), ("P-2", OTHERS)):
+        body = ct(PatientID=patient, StudyInstanceUID=study)
+        lose(clinic, f"{patient}/lost.dcm", body)
+        clinic.world.intake.take(clinic.world.upload(f"{patient}/lost.dcm", body))
+    clinic.erase(Study(THEIRS, clinic.patients) if by_study else None)
+    assert ["P-2" in body for body in clinic.letters.bodies] == [True]
 
 
 def test_one_patient_id_of_two_issuers_is_two_patients_here_too() -> None:
@@ -630,6 +650,55 @@ def test_the_pictures_of_a_report_go_by_their_line() -> None:
     assert erased.runs == {taken["Run"]}
 
 
+def report_with_pictures(clinic: Clinic, run: str, lines: Iterable[int]) -> None:
+    """Write what the evaluation writes at its end: a picture of the slice of each line."""
+    figures = "".join(f'<figure><img src="data:{one}" alt="Slice of line {one}"></figure>' for one in lines)
+    clinic.world.s3.add_version(TRAINING, layout.report_key(run), f"r{len(clinic.world.s3.versions)}", figures.encode())
+
+
+def test_a_picture_that_a_job_writes_after_the_erasure_goes_with_the_next_look() -> None:
+    """The evaluation had read its slices before they were erased, and stores its report when it ends."""
+    clinic = Clinic()
+    run = put_cohort_of_both(clinic)["Run"]
+    lines = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
+    clinic.running = [run]
+    erased = clinic.erase()
+    assert not erased.whole
+    assert erased.under_way == {run}
+    assert clinic.record()["FinishedAt"]["S"] == ""
+    report_with_pictures(clinic, run, lines)
+    clinic.running = []
+    erased = clinic.erase()
+    assert erased.counts == {"pictures in reports": 2}
+    report = clinic.world.s3.objects[TRAINING, layout.report_key(run)].decode()
+    kept = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
+    assert {int(line) for line in re.findall(r"line (\d+)\"", report)} == kept
+    assert erased.whole
+    assert not clinic.erasing().find().counts()
+
+
+def test_a_run_that_takes_its_snapshot_while_they_are_erased_is_named() -> None:
+    clinic = two_patients()
+    clinic.running = ["0123456789ab"]
+    assert clinic.erase().under_way == {"0123456789ab"}
+
+
+def test_a_run_on_others_alone_holds_no_erasure_up() -> None:
+    clinic = two_patients()
+    clinic.running = [clinic.workflow.take(clinic.workflow.put_cohort())["Run"]]
+    assert clinic.erase().whole
+
+
+def test_earlier_versions_of_a_report_go_with_the_pictures() -> None:
+    clinic = Clinic()
+    run = put_cohort_of_both(clinic)["Run"]
+    lines = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
+    report_with_pictures(clinic, run, lines)
+    report_with_pictures(clinic, run, [])  # the evaluation ran again, and others are its worst cases
+    assert clinic.erase().counts["older reports"] == 1
+    assert not [where for where, body in clinic.world.s3.versions.items() if b"<figure>" in body]
+
+
 def test_hidden_keys_are_found_and_forgotten() -> None:
     world = World()
     hidden = Keys(world.clients["dynamodb"], "keys", world.intake.patients)
@@ -642,6 +711,32 @@ def test_hidden_keys_are_found_and_forgotten() -> None:
     clinic.erase()
     assert traces(clinic, "Doe") == []
     assert [item["Key"]["S"] for item in world.dynamodb.tables["keys"].values()] == ["Roe/1.dcm"]
+
+
+@pytest.mark.parametrize("calls", range(1, 9))
+def test_the_dead_letter_and_the_hidden_key_of_an_upload_without_a_row_go_too(calls: int) -> None:
+    """Ingest keeps the key before it writes the row, which may never come. An erasure may end at any of its writes."""
+    clinic = Clinic()
+    lose(clinic, "Doe^Jane/1.dcm", ct(PatientID="P-1"))
+    clinic.connection.keys.hide(layout.upload_id("Doe^Jane/1.dcm", "v1"), "Doe^Jane/1.dcm")
+    left = [calls]
+
+    def interfere(operation: str, when: str) -> None:
+        if when == "after" and operation.startswith(("delete", "put", "update")):
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+
+    for wire in clinic.world.clients.values():
+        wire.interfere = interfere
+    with contextlib.suppress(KeyboardInterrupt):
+        clinic.erase()
+    for wire in clinic.world.clients.values():
+        wire.interfere = lambda *_: None
+    clinic.letters.shown = False
+    clinic.erase()
+    assert traces(clinic, "Doe") == []
+    assert clinic.letters.bodies == []
 
 
 def test_what_s3_does_not_delete_is_said_and_the_rows_stay_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -667,6 +762,24 @@ def test_a_study_is_asked_for_as_the_file_says_it_also_where_ingest_maps_it(aske
     clinic.take("b.dcm", StudyInstanceUID=OTHERS)
     clinic.erase(Study(asked, clinic.patients))
     assert [row.key for row in clinic.world.rows() if row.key] == ["b.dcm"]
+
+
+@pytest.mark.parametrize("by", ["the file", "its row", "its older row"])
+def test_a_study_that_ingest_maps_is_erased_by_the_file_with_its_rows_from_before_it_was_keyed(by: str) -> None:
+    clinic = Clinic()
+    body = ct(StudyInstanceUID="1.33333").replace(b"1.33333", b"0047.11")
+    new = clinic.world.intake.take(clinic.world.upload("new.dcm", body))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Patients, "uuid_of", staticmethod(instance._uuid_of))
+        old = clinic.world.intake.take(clinic.world.upload("old.dcm", body))
+    assert new.study_instance_uid != old.study_instance_uid
+    unread = ct(StudyInstanceUID="1.33333", PixelData=None).replace(b"1.33333", b"0047.11")
+    old_refused(clinic, "refused.dcm", unread)
+    asked = {"the file": "0047.11", "its row": new.study_instance_uid, "its older row": old.study_instance_uid}[by]
+    assert asked
+    clinic.erase(Study(asked, clinic.patients))
+    left = {"the file": set(), "its row": {"old.dcm"}, "its older row": {"new.dcm"}}[by]
+    assert {row.key for row in clinic.world.rows() if row.key} == left
 
 
 def test_a_key_that_only_begins_like_theirs_is_another_object() -> None:

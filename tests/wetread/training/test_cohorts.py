@@ -68,6 +68,24 @@ def test_everything_is_sent_once(folder, connection) -> None:
     assert connection.s3.versions == versions
 
 
+def test_labels_that_a_link_brings_from_elsewhere_are_refused(folder, tmp_path) -> None:
+    (tmp_path / "secret.json").write_text((folder / "manifest.json").read_text())
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").symlink_to(tmp_path / "secret.json")
+    with pytest.raises(ConfigProblem, match="leads out of its folder"):
+        cohorts.read(folder)
+
+
+def test_a_link_that_takes_the_place_of_a_labelled_file_is_not_followed(folder, tmp_path, connection) -> None:
+    labelled = cohorts.read(folder)
+    (tmp_path / "secret").write_text("a password")
+    (folder / "c.dcm").unlink()
+    (folder / "c.dcm").symlink_to(tmp_path / "secret")
+    stored, _ = store(connection, labelled)
+    assert [one.source.path.name for one in stored.failed] == ["c.dcm"]
+    assert b"a password" not in connection.s3.versions.values()
+
+
 def test_what_changed_is_sent_again(folder, connection) -> None:
     store(connection, cohorts.read(folder))
     (folder / "c.dcm").write_bytes(b"the bytes of d.dcm")  # as long as before

@@ -1,10 +1,16 @@
 """Each question is one Query by its narrowest condition; the rest is sifted, page by page."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from functions.aws.index import IndexName
+from functions.aws.patients import Patients
 from functions.domain.instance import as_uid
 from functions.domain.row import Status
+from tests.fakes.services import FakeKMS
+from tests.fakes.wire import client_error
+from wetread.problems import ConfigProblem
 from wetread.uploads import queries
 from wetread.uploads.queries import Question, ask
 
@@ -38,6 +44,30 @@ def test_a_study_is_asked_for_as_the_file_says_it(memory_index, completed) -> No
     uuid = "08cc5c7f-30a8-4af1-9e20-1c3ca0e7a5dd"
     row = completed(study_instance_uid=as_uid(uuid))
     assert ask(memory_index([row]), Question(study=uuid), 5).rows == [row]
+
+
+def test_a_number_in_the_place_of_a_uid_finds_rows_of_both_mappings(memory_index, completed) -> None:
+    patients = Patients(FakeKMS(), "key")  # type: ignore[arg-type]
+    rows = [
+        completed(study_instance_uid=as_uid("004711")),  # from before it was keyed
+        completed(study_instance_uid=as_uid("004711", patients.uuid_of)),
+        completed(study_instance_uid=as_uid("004712", patients.uuid_of)),
+    ]
+    assert ask(memory_index(rows), Question(study="004711"), 5, patients=patients).rows == rows[1::-1]
+    assert ask(memory_index(rows), Question(series="1.2", study="004711"), 5, patients=patients).rows == []
+    limited = ask(memory_index(rows), Question(study="004711"), 1, patients=patients)
+    assert (limited.rows, limited.more) == ([rows[1]], True)
+
+
+def test_who_may_not_use_the_key_is_told_how_else_to_ask(memory_index) -> None:
+    def denied(**_: object) -> None:
+        raise client_error("AccessDeniedException", "kms:GenerateMac")
+
+    patients = Patients(SimpleNamespace(generate_mac=denied), "key")  # type: ignore[arg-type]
+    with pytest.raises(ConfigProblem, match="a key that you may not use") as caught:
+        ask(memory_index([]), Question(study="004711"), 5, patients=patients)
+    assert "004711" not in str(caught.value)
+    assert ask(memory_index([]), Question(study="1.2.3"), 5, patients=patients).rows == []
 
 
 def test_newest_first_and_limited_over_many_pages(memory_index, completed, monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """Which files are sent, under which keys, and that each becomes the Upload that the service will see."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import boto3
@@ -55,7 +56,8 @@ def test_links_and_pipes_in_a_folder_are_left_out_whatever_they_are_called(folde
     os.mkfifo(folder / "endless.dcm")
     found = plan([folder])
     assert [one.key for one in found.sources] == ["ward 7/b.dcm", "ward 7/deep/a+ü.dcm", "ward 7/deep/er/c"]
-    assert {path.name for path in found.irregular} == {"innocent.dcm", "near.dcm", "nowhere.dcm", "endless.dcm"}
+    left_out = {"innocent.dcm", "near.dcm", "nowhere.dcm", "endless.dcm", "elsewhere"}
+    assert {path.name for path in found.irregular} == left_out
     assert {path.name for path in files_below(folder)} >= {"b.dcm", "manifest.json"}
     assert not {path.name for path in files_below(folder)} & {"innocent.dcm", "endless.dcm", "nowhere.dcm"}
 
@@ -65,6 +67,81 @@ def test_a_named_link_out_of_its_folder_is_refused_as_a_shell_names_links_too(fo
     (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
     with pytest.raises(ConfigProblem, match="leads out of its folder"):
         plan(sorted(folder.glob("*.dcm")))
+
+
+def test_a_named_link_to_a_folder_elsewhere_is_refused_too(folder, tmp_path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/id_rsa").write_text("a key")
+    (folder / "series").symlink_to(tmp_path / "home")
+    with pytest.raises(ConfigProblem, match="leads out of its folder"):
+        plan(sorted(folder.glob("*")))
+    (folder / "near").symlink_to(folder / "deep")
+    assert [one.key for one in plan([folder / "near"]).sources] == ["deep/a+ü.dcm", "deep/er/c"]
+
+
+def _link(place: Path, to: Path) -> None:
+    place.rename(place.with_name("away"))
+    place.symlink_to(to)
+
+
+def _pipe(place: Path, _to: Path) -> None:
+    place.unlink()
+    os.mkfifo(place)
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "to"),
+    [
+        ("b.dcm", _link, "secret/c"),
+        ("b.dcm", _pipe, ""),
+        ("deep/er", _link, "secret"),
+        ("deep", _link, "secret"),
+    ],
+)
+def test_what_takes_the_place_of_a_file_after_it_was_found_is_not_sent(
+    folder, tmp_path, connection, place, change, to
+) -> None:
+    """Whoever may write to the folder has the time that an upload of thousands of files takes."""
+    for name in ("c", "er/c", "a+ü.dcm"):
+        (tmp_path / "secret" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "secret" / name).write_text("a password")
+    sources = plan([folder]).sources
+    change(folder / place, tmp_path / to)
+    done, failed = upload(connection.s3, "uploads", sources, lambda: None)
+    assert failed
+    assert all("cannot be read" in one.reason for one in failed)
+    assert len(done) + len(failed) == len(sources)
+    assert b"a password" not in connection.s3.versions.values()
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(folder, monkeypatch) -> None:
+    scandir = os.scandir
+
+    def denied(path):
+        if Path(path).name == "er":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    found = plan([folder])
+    assert found.unread == (folder / "deep/er",)
+    assert [one.key for one in found.sources] == ["ward 7/b.dcm", "ward 7/deep/a+ü.dcm"]
+    with pytest.raises(ConfigProblem, match=r"deep/er' cannot be read: Permission denied"):
+        list(files_below(folder))
+
+
+def test_folders_may_be_nested_deeper_than_python_calls_itself(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        for _ in range(1500):
+            Path("d").mkdir()
+            os.chdir("d")
+        Path("x.dcm").touch()
+        with pytest.raises(ConfigProblem, match=r"S3 takes 1024"):
+            plan([tmp_path])
+    finally:
+        os.chdir(tmp_path)
+        subprocess.run(["rm", "-r", "d"], check=True)  # pytest's own removal calls itself
 
 
 def test_only_regular_files_of_a_bounded_size_are_read(folder, monkeypatch) -> None:

@@ -2,9 +2,8 @@
 
 A general reader builds every item of every sequence and, on damage, goes back to look for a delimiter: an object made
 for it costs fifty times its size in memory, and time with the square of its length. Here a step is a few bytes read and
-nothing kept, and a header may take MOST_ELEMENTS steps: a deflated one of 30 KB holds millions of elements. functions
-and model_code share no module, and both read what anyone sends: model_code/reading/walker.py is this file, byte for
-byte, as a test sees to.
+nothing kept, and a header may take MOST_ELEMENTS steps: a deflated one of 30 KB holds millions of elements. Ingest
+and the container both read headers through it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks through a gzipped tar archive that anybody may have made, and refuses a hostile one before it does harm."""
+"""Look through a gzipped tar archive that anyone may have made, and refuse a hostile one before it does harm."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from functions.domain.errors import WetreadError
-
-# A model is tens of megabytes; these leave room for other people's and none for a bomb. The container has the same.
+# A model is tens of megabytes; these leave room for other people's and none for a bomb.
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
 # tarfile reads headers whole, however long they say they are; members are read in smaller pieces than this.
@@ -26,39 +24,47 @@ DAMAGED = (
 )
 
 
-class HostileArchive(WetreadError):
-    """An archive holds what no model needs: the message goes on after the archive's name."""
+class HostileArchive(Exception):
+    """An archive holds what no model needs.
+
+    The message continues a sentence that begins with the archive's name; ``member`` is the name of the member that is
+    refused ("" when it is none of them).
+    """
+
+    def __init__(self, problem: str, member: str = "") -> None:
+        super().__init__(problem)
+        self.member = member[:MAX_NAME_BYTES]
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """A gzipped tar archive to read; raises one of DAMAGED for another file."""
+    """Open a gzipped tar archive to read; one of DAMAGED for any other file."""
     with gzip.GzipFile(path) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
         yield tar
 
 
 def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """Every member of an archive, once none is hostile; raises HostileArchive, or one of DAMAGED.
+    """Return every member of an archive that may be unpacked; HostileArchive, or one of DAMAGED, otherwise.
 
-    Sizes add up as the archive is read, so a bomb is not inflated to its end. A name that is there twice would be one
-    file to who checks and another to who serves. What is read here can be unpacked too: the container says the same.
+    Sizes add up as the archive is read, so a bomb is not inflated to its end. Duplicate names are refused: the checker
+    and the server could pick different files.
     """
     members: dict[str, tarfile.TarInfo] = {}
     folders: set[str] = set()
     total = 0
     for member in tar:
         if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
-            raise HostileArchive("holds a name that no file should have")
+            raise HostileArchive("holds a name that no file should have", member.name)
         name = str(PurePosixPath(member.name))
         if member.issparse() or not (member.isreg() or member.isdir()):
-            raise HostileArchive("holds what is no plain file: links and devices are refused")
+            raise HostileArchive("holds a member that is not a plain file: links and devices are refused", member.name)
         if name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise HostileArchive("holds a name that leads out of its folder")
+            raise HostileArchive("holds a name that leads out of its folder", member.name)
         if name in members:
-            raise HostileArchive("holds one name twice")
+            raise HostileArchive("holds one name twice", member.name)
         above = set(map(str, PurePosixPath(name).parents))
         if any(one in members and members[one].isreg() for one in above) or (member.isreg() and name in folders):
-            raise HostileArchive("holds a name that is a file and a folder")
+            raise HostileArchive("holds a name that is a file and a folder", member.name)
         folders |= above
         total += member.size
         if member.size < 0 or total > MAX_UNPACKED_BYTES or len(members) >= MAX_MEMBERS:
@@ -68,7 +74,7 @@ def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
 
 
 class _Frugal(io.RawIOBase):
-    """A stream of which nobody reads much at once."""
+    """A stream that refuses to be read in large pieces."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
@@ -76,7 +82,7 @@ class _Frugal(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         """Read, unless it is more than any header has and any reader of members takes."""
         if not 0 <= size <= MAX_READ_BYTES:
-            raise HostileArchive("has a header that is no header")
+            raise HostileArchive("has a header that is not one")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
