@@ -21,11 +21,11 @@ LONGEST = 2**32 - 1
 PIPE_BYTES = 1024**2
 
 Left = Callable[[], float]
-"""For how many seconds one may wait before asking again; 0 or less ends the wait."""
+"""Returns for how many seconds to wait before the next call; 0 or less ends the wait."""
 
 
 def forever() -> float:
-    """A ``Left`` without an end."""
+    """Return infinity: a ``Left`` that never ends the wait."""
     return math.inf
 
 

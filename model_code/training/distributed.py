@@ -81,22 +81,22 @@ class Worker:
 
 
 def _packed(value: Any) -> torch.Tensor:
-    """The bytes of a value."""
+    """Return the bytes of a value."""
     stream = io.BytesIO()
     torch.save(value, stream)
     return torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8)
 
 
 def _unpacked(packed: torch.Tensor) -> Any:
-    """The value of bytes that another worker sent: tensors, numbers, texts, lists and dicts; nothing that runs.
+    """Return the value of bytes from another worker: tensors, numbers, texts, lists and dicts; nothing that runs.
 
-    torch's own all_gather_object would unpickle them. Whoever reaches the workers' ports would then run code in them,
-    for neither torch's store nor gloo asks who is there.
+    torch's own all_gather_object would unpickle them. Anyone who reaches the workers' ports could then run code in
+    them, because neither torch's store nor gloo authenticates.
     """
     try:
         return torch.load(io.BytesIO(packed.numpy().tobytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has no common type for what it cannot load
-        raise TrainingError(f"What another worker sent cannot be read: {type(error).__name__}.") from error
+    except Exception as error:  # torch has no common exception for what it cannot load
+        raise TrainingError(f"The bytes of another worker cannot be read: {type(error).__name__}.") from error
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from tests.hostile.objects import PIXEL_FORMATS, PLAIN, SYNTAXES, CannotEncode, 
 from tests.hostile.pixel_defects import PIXEL_DEFECTS, NotThis
 
 ALL_DEFECTS: dict[str, Spoil] = DEFECTS | PIXEL_DEFECTS
-# In JPEG Baseline there are only eight bits.
+# JPEG Baseline has only eight bits.
 FORMAT_OF = {uid.JPEGBaseline8Bit: PIXEL_FORMATS[0]}
-# Of every pixel format, not only of the plain one.
+# The defects that are tried with every pixel format, not only with the plain one.
 FORMAT_DEFECTS = ("sound", "cut-at-three-quarters", "rows-and-columns-huge")
 
 
@@ -29,7 +29,7 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Every cell of the matrix, those too that have no object."""
+    """Yield every cell of the matrix, also those without an object."""
     for syntax in SYNTAXES:
         plain = FORMAT_OF.get(syntax, PLAIN)
         for defect in ALL_DEFECTS:
@@ -45,12 +45,12 @@ def _case(syntax: uid.UID, pixels: PixelFormat, defect: str) -> Case:
 
 @cache
 def split() -> tuple[dict[str, bytes], dict[str, str]]:
-    """The objects by the case's name, and for each case without one the reason."""
+    """Return the objects by the case's name, and the reason for each case without one."""
     objects: dict[str, bytes] = {}
     reasons: dict[str, str] = {}
     for case in cases():
         try:
-            with warnings.catch_warnings(action="ignore"):  # pydicom's writer rightly objects to what it must write
+            with warnings.catch_warnings(action="ignore"):  # pydicom's writer rightly warns of what it must write
                 objects[case.name] = case.make()
         except (CannotEncode, NotThis) as error:
             reasons[case.name] = str(error)

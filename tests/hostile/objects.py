@@ -1,4 +1,4 @@
-"""Sound objects in every transfer syntax and pixel format that can be encoded here, for defects to be made of."""
+"""Sound objects in every transfer syntax and pixel format that can be encoded here, as material for defects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydicom import dcmwrite, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-SECRET = "SECRET"  # stands in every attribute that a person may have filled; no answer may repeat it
+SECRET = "SECRET"  # in every attribute that a person may have filled; no answer may repeat it
 ROWS, COLUMNS = 24, 20
 
 _T = gdcm.TransferSyntax
@@ -80,7 +80,7 @@ PIXEL_FORMATS = (
 
 @cache
 def good(syntax: uid.UID, pixels: PixelFormat = PLAIN) -> bytes:
-    """A sound CT object as a DICOM file; raises CannotEncode."""
+    """Return a sound CT object as a DICOM file; raises CannotEncode."""
     frames = _frames(pixels)
     if syntax in HTJ2K:
         raise CannotEncode("no encoder for HTJ2K is installed")
@@ -93,7 +93,7 @@ def good(syntax: uid.UID, pixels: PixelFormat = PLAIN) -> bytes:
 
 
 def written(syntax: uid.UID, pixels: PixelFormat = PLAIN, **changes: Any) -> bytes:
-    """An object with ``pixels`` and ``changes``, PixelData among them; None removes an attribute."""
+    """Return an object with ``pixels`` and ``changes``, including PixelData; None removes an attribute."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     bits = 8 * np.dtype(pixels.kind).itemsize
@@ -137,7 +137,7 @@ def _frames(pixels: PixelFormat) -> np.ndarray:
         (-(2 ** (pixels.bits - 1)), 2 ** (pixels.bits - 1)) if pixels.kind.startswith("i") else (0, 2**pixels.bits)
     )
     shape = (pixels.frames, ROWS, COLUMNS) + ((pixels.samples,) if pixels.samples > 1 else ())
-    ramp = np.linspace(low, high - 1, int(np.prod(shape)))  # smooth, as a lossy codec of 12 bits wants it
+    ramp = np.linspace(low, high - 1, int(np.prod(shape)))  # smooth, as a lossy codec of 12 bits needs it
     return ramp.reshape(shape).astype(pixels.kind)
 
 
@@ -162,7 +162,7 @@ def _compressed(frame: np.ndarray, pixels: PixelFormat, syntax: uid.UID) -> byte
     if not change.Change():
         raise CannotEncode(f"GDCM has no {syntax.name} of {pixels.name}")
     fragments = change.GetOutput().GetDataElement().GetSequenceOfFragments()
-    # GDCM's Python binding hands binary over as text with surrogates.
+    # GDCM's Python binding returns bytes as a str with surrogates.
     buffer: str = fragments.GetFragment(0).GetByteValue().GetBuffer()
     return buffer.encode("utf-8", "surrogateescape")
 

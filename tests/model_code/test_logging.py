@@ -1,4 +1,4 @@
-"""Importing model_code configures no logging: that is the business of the command that runs."""
+"""Importing model_code configures no logging: only a command does."""
 
 from __future__ import annotations
 

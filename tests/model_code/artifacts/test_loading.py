@@ -1,4 +1,4 @@
-"""Which form of an artifact answers on a machine: the chosen one, unless it computes something else there."""
+"""Which backend of an artifact answers on a machine: the chosen one, unless it computes something else there."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def backend_of(folder: Path) -> str:
     return model.identity["Form"]
 
 
-def test_the_form_that_was_chosen_answers(folder: Path) -> None:
+def test_the_chosen_backend_answers(folder: Path) -> None:
     assert backend_of(folder) == "openvino-int8"
     change(folder, lambda serving: serving.update(form="openvino-fp32"))
     assert backend_of(folder) == "openvino-fp32"
@@ -49,11 +49,13 @@ def test_the_form_that_was_chosen_answers(folder: Path) -> None:
     assert backend_of(folder) == "torch"
 
 
-def other_logits(form: str) -> Change:
-    return lambda serving: serving["forms"][form].update(probe_logits=[9.0, -9.0, 0.0])
+def other_logits(name: str) -> Change:
+    return lambda serving: serving["forms"][name].update(probe_logits=[9.0, -9.0, 0.0])
 
 
-def test_a_form_that_computes_something_else_here_makes_way(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_backend_that_computes_something_else_here_is_replaced(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     change(folder, other_logits("openvino-int8"))
     with caplog.at_level(logging.WARNING):
         assert backend_of(folder) == "openvino-fp32"
@@ -62,7 +64,7 @@ def test_a_form_that_computes_something_else_here_makes_way(folder: Path, caplog
     assert backend_of(folder) == "torch"
 
 
-def test_torch_has_no_other_form_to_make_way_for(folder: Path) -> None:
+def test_nothing_replaces_torch(folder: Path) -> None:
     document = json.loads((folder / "metadata.json").read_text())
     document["serving"]["form"] = "torch"
     document["probe"]["logits"] = [9.0, -9.0, 0.0]
@@ -71,7 +73,7 @@ def test_torch_has_no_other_form_to_make_way_for(folder: Path) -> None:
         model_fn(str(folder))
 
 
-def test_where_there_is_no_openvino_torch_answers(
+def test_without_openvino_torch_answers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "model_code.backends.openvino_backend", None)
@@ -98,16 +100,16 @@ def test_every_core_computes_though_the_thread_that_loads_has_one(optimised: Opt
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("exact", "form"), [(True, "openvino-int8"), (False, "openvino-fp32")])
+@pytest.mark.parametrize(("exact", "expected"), [(True, "openvino-int8"), (False, "openvino-fp32")])
 def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, exact: bool, form: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, exact: bool, expected: str
 ) -> None:
     monkeypatch.setattr(loading, "adds_bytes_exactly", lambda: exact)
     change(folder, lambda serving: serving["forms"]["openvino-int8"].update(exact_bytes=True))
-    assert backend_of(folder) == form
+    assert backend_of(folder) == expected
 
 
-def test_weights_that_no_form_is_of_are_refused_though_nothing_computes_with_them(folder: Path) -> None:
+def test_other_weights_are_refused_though_no_backend_computes_with_them(folder: Path) -> None:
     with (folder / "model.pth").open("ab") as file:
         file.write(b" ")
     with pytest.raises(ArtifactError, match=r"model\.pth has the sha256 .* one of the two was replaced"):
@@ -115,7 +117,7 @@ def test_weights_that_no_form_is_of_are_refused_though_nothing_computes_with_the
 
 
 @pytest.mark.parametrize("name", ["openvino-int8.bin", "openvino-int8.xml"])
-def test_a_form_whose_files_were_replaced_is_no_model(folder: Path, name: str) -> None:
+def test_a_backend_with_replaced_files_is_refused(folder: Path, name: str) -> None:
     with (folder / "forms" / name).open("ab") as file:
         file.write(b" ")
     with pytest.raises(ArtifactError, match=f"{name} has the sha256 .* one of the two was replaced"):
@@ -133,14 +135,14 @@ def with_half(serving: dict[str, Any], known_logits: list[float]) -> None:
 @pytest.fixture
 def for_a_gpu(folder: Path) -> Path:
     """A model that half precision is to serve, as ``optimise`` leaves it on a GPU."""
-    probed = json.loads((folder / "metadata.json").read_text())["probe"]["logits"]
-    change(folder, lambda serving: with_half(serving, probed))
+    known_logits = json.loads((folder / "metadata.json").read_text())["probe"]["logits"]
+    change(folder, lambda serving: with_half(serving, known_logits))
     return folder
 
 
 @pytest.fixture
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if there were one: the processor computes for it."""
+    """A pretended GPU: the processor computes for it."""
     monkeypatch.setattr(gpu, "is_available", lambda: True)
     monkeypatch.setattr(gpu, "in_fp32", TorchBackend)
     monkeypatch.setattr(gpu, "in_half", lambda network, image_size: TorchBackend(network))
@@ -162,7 +164,7 @@ def test_a_gpu_that_computes_half_precision_otherwise_answers_in_fp32(
 
 
 class Broken:
-    """Fails when it is recorded, or else when it is asked."""
+    """Fails when it is recorded, or when it computes."""
 
     def __init__(self, *, recorded: bool) -> None:
         if not recorded:

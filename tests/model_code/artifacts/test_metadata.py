@@ -1,4 +1,4 @@
-"""metadata.json says all that inference needs, in a MONAI bundle's words, and is read back strictly."""
+"""metadata.json holds all that inference needs, in a MONAI bundle's words, and is read strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms: the order in which they are tried, and a record of them that names no file of its own choosing."""
+"""Backends: the order in which they are tried, and a record of them that cannot name other files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def validated(*of: BackendName) -> dict[BackendName, ValidatedBackend]:
         (Serving(chosen=BackendName.TORCH, validated=validated(BackendName.OPENVINO_FP32)), ["torch"]),
     ],
 )
-def test_the_serving_form_is_tried_first_then_those_that_are_trusted_more(serving: Serving, tried: list[str]) -> None:
+def test_the_chosen_backend_is_tried_first_then_more_trusted_ones(serving: Serving, tried: list[str]) -> None:
     assert serving.preferred() == tried
 
 
@@ -69,7 +69,7 @@ def test_a_record_is_read() -> None:
         {"probe_logits": [1.0]},
     ],
 )
-def test_files_or_logits_that_are_not_the_forms_own_are_refused(changes: dict[str, Any]) -> None:
+def test_files_or_logits_of_another_backend_are_refused(changes: dict[str, Any]) -> None:
     document = {"form": "torch", "forms": {"openvino-fp32": record(BackendName.OPENVINO_FP32, **changes)}}
     with pytest.raises(ValueError, match="the backend openvino-fp32 has the files"):
         parse_serving(document, classes=2)

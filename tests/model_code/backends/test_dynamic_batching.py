@@ -1,4 +1,4 @@
-"""Concurrent requests go through the network together, and none can tell."""
+"""Concurrent requests are computed together, without an effect on any answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def slice_of(value: float) -> torch.Tensor:
 
 
 def ask(slow: Slow, values: list[float], slices: int) -> list[float | Exception]:
-    """Let the first ask alone, all others while it is computed; then open the gate."""
+    """Send the first value alone, all others while it is computed; then open the gate."""
     batcher = DynamicBatcher(slow, slices)
 
     def one(value: float) -> float | Exception:
@@ -56,7 +56,7 @@ def ask(slow: Slow, values: list[float], slices: int) -> list[float | Exception]
         return [first.result(WAIT), *(other.result(WAIT) for other in others)]
 
 
-def test_who_came_while_it_was_busy_is_answered_together() -> None:
+def test_requests_that_arrive_while_it_is_busy_are_computed_together() -> None:
     slow = Slow()
     assert ask(slow, [1, 2, 3, 4, 5, 6], slices=4) == [1, 2, 3, 4, 5, 6]
     assert [int((batch.amax(dim=(1, 2, 3)) > 0).sum()) for batch in slow.batches] == [1, 4, 1]
@@ -77,7 +77,7 @@ def test_a_failure_reaches_its_own_batch_and_no_other() -> None:
     assert [answer for answer in answers[1:] if isinstance(answer, float)]
 
 
-def test_an_answer_does_not_depend_on_who_else_was_there() -> None:
+def test_an_answer_does_not_depend_on_other_requests() -> None:
     torch.manual_seed(0)
     batcher = DynamicBatcher(TorchBackend(networks.build(3).eval()), slices=4)
     images = torch.rand(12, 1, 64, 64)
@@ -96,7 +96,7 @@ def test_a_batch_is_computed_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("slices", [1, 8])
-def test_one_alone_need_not_wait(slices: int) -> None:
+def test_a_single_request_does_not_wait(slices: int) -> None:
     slow = Slow()
     slow.gate.set()
     assert float(DynamicBatcher(slow, slices).logits(slice_of(0.5))) == 0.5

@@ -1,4 +1,4 @@
-"""Half precision and its recording: what a processor can show of them, and the whole where there is a GPU."""
+"""Half precision and its recording: partly on a processor, completely on a GPU."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_half_precision_answers_alike_and_leaves_the_network_as_it_was(
 
 
 class Graph:
-    """Replays by running again; what happens between is seen by ``images``."""
+    """Replays by running again on the current ``images``."""
 
     def __init__(self) -> None:
         self.replayed: list[torch.Tensor] = []
@@ -56,7 +56,7 @@ class Graph:
 
 @pytest.fixture
 def on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CUDA's streams and graphs, which do nothing by themselves."""
+    """Stand-ins for CUDA's streams and graphs, which do nothing."""
 
     @contextlib.contextmanager
     def entered(_: object) -> Iterator[None]:
@@ -75,7 +75,7 @@ def on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def replayed(on_a_processor: None) -> gpu.CudaGraphBackend:
-    """Of a network that answers each slice with its sum."""
+    """A recorded network that answers each slice with its sum."""
 
     class Sum(nn.Module):
         def __init__(self) -> None:
@@ -86,14 +86,14 @@ def replayed(on_a_processor: None) -> gpu.CudaGraphBackend:
             return images.float().sum(dim=(2, 3))
 
     summing = Sum()
-    form = gpu.CudaGraphBackend(summing, image_size=2)
+    backend = gpu.CudaGraphBackend(summing, image_size=2)
 
     def run() -> torch.Tensor:
-        form._logits.copy_(summing(form._images))
-        return form._images.clone()
+        backend._logits.copy_(summing(backend._images))
+        return backend._images.clone()
 
-    form._graph.run = run  # type: ignore[attr-defined]
-    return form
+    backend._graph.run = run  # type: ignore[attr-defined]
+    return backend
 
 
 @pytest.mark.parametrize("count", [1, SLICES - 1, SLICES, SLICES + 1, 2 * SLICES + 3])
@@ -115,20 +115,20 @@ def test_nothing_of_the_last_batch_is_left_beside_the_next(replayed: gpu.CudaGra
 
 
 class Moved(nn.Module):
-    """Goes to any device, and stays where it is."""
+    """Accepts any device, and stays where it is."""
 
     def to(self, *_: Any, **__: Any) -> Moved:
         return self
 
 
-@pytest.mark.parametrize("form", [gpu.in_fp32, lambda moved: gpu.in_half(moved, SIZE)], ids=["fp32", "half"])
+@pytest.mark.parametrize("backend", [gpu.in_fp32, lambda moved: gpu.in_half(moved, SIZE)], ids=["fp32", "half"])
 def test_nothing_is_computed_on_a_gpu_with_tf32_or_with_kernels_chosen_by_their_speed(
-    form: Any, monkeypatch: pytest.MonkeyPatch
+    backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "CudaGraphBackend", lambda moved, image_size: moved)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    form(Moved())
+    backend(Moved())
     assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.deterministic
 
@@ -146,7 +146,7 @@ def test_a_gpu_answers_in_half_precision_as_the_network_alone_does(trained: nn.M
 
 
 @needs_gpu
-def test_no_answer_of_a_gpu_depends_on_who_else_was_there(trained: nn.Module, images: torch.Tensor) -> None:
+def test_no_answer_of_a_gpu_depends_on_other_requests(trained: nn.Module, images: torch.Tensor) -> None:
     half = gpu.in_half(trained, SIZE)
     alone = [half.logits(image[None]) for image in images]
     with ThreadPoolExecutor(gpu.threads()) as threads:

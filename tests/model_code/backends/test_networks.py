@@ -1,4 +1,4 @@
-"""MONAI's networks come without what MONAI imports besides, and another network takes one line."""
+"""MONAI's networks are built without its optional imports, and another network takes one line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_building_a_network_imports_no_package_that_it_does_not_need() -> None:
 
 
 class Means(nn.Module):
-    """A network of nobody's: a few numbers of each slice, and a line through them."""
+    """A made-up network: a few means of each slice, and a linear layer."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

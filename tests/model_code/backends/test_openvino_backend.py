@@ -1,4 +1,4 @@
-"""A network that OpenVINO computes: torch's answers, the same whatever runs beside it, and no report to anybody."""
+"""OpenVINO's backend: torch's answers, the same whatever runs beside it, and no telemetry."""
 
 from __future__ import annotations
 

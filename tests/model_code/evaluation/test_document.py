@@ -1,4 +1,4 @@
-"""evaluation/1 from plain arrays: its form, its pairing, its subgroups, and what it leaves undefined."""
+"""evaluation/1 from plain arrays: its schema, its pairing, its subgroups, and what it leaves undefined."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def made_cases(patients: int = 12, slices: int = 4, labels: tuple[str, ...] = LA
 def made_predictions(
     cases: evaluating.TestSet, right: float, version: str = "1", temperature: float = 1.0
 ) -> Predictions:
-    """Answers of which a part is right, uncalibrated and divided by the temperature."""
+    """Predictions of which a part is right, uncalibrated and divided by the temperature."""
     predicted = np.where(rng.random(len(cases.targets)) < right, cases.targets, (cases.targets + 1) % 3)
     logits = rng.normal(0, 0.3, (len(predicted), 3)) + 3 * np.eye(3)[predicted]
 
@@ -41,7 +41,7 @@ def made_predictions(
     return Predictions(identity, temperature, softmax(logits / temperature), softmax(logits))
 
 
-def test_the_document_has_the_form_of_its_schema() -> None:
+def test_the_document_follows_its_schema() -> None:
     cases = made_cases()
     champion, candidate = made_predictions(cases, 0.6), made_predictions(cases, 0.9, temperature=2.0)
     document = build("d" * 64, 0, cases, candidate, champion)

@@ -1,4 +1,4 @@
-"""Models are loaded or refused by name, and asked about the same slices in the same order."""
+"""Models are loaded or refused by name, and predict the same slices in the same order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_model_answers_about_every_slice_with_its_own_preprocessing(
             assert given.probabilities[row] == pytest.approx(model.probabilities(image[None])[0].numpy(), abs=1e-6)
 
 
-def test_the_temperature_is_applied_and_told(tmp_path: Path, make_model: MakeModel) -> None:
+def test_the_temperature_is_applied_and_reported(tmp_path: Path, make_model: MakeModel) -> None:
     found, folder = taken(tmp_path)
     _, (sharp, soft) = predict([make_model(), make_model(temperature=3.0)], LABELS, found.of(Split.TEST), folder)
     assert (sharp.temperature, soft.temperature) == (1.0, 3.0)

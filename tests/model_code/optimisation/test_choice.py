@@ -1,4 +1,4 @@
-"""Which form answers: the fastest of those that held, unless it is hardly faster than one that is trusted more."""
+"""Which backend answers: the fastest that held, unless it is hardly faster than a more trusted one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_int8_may_serve_where_fp32_did_not_hold() -> None:
     assert choose({TORCH: 2.0, INT8: 4.0}, {FP32: ["a"]})[0] is INT8
 
 
-def test_a_form_that_is_hardly_faster_is_not_worth_it() -> None:
+def test_a_backend_that_is_hardly_faster_is_not_worth_it() -> None:
     name, reason = choose({TORCH: 2.0, FP32: 4.0, INT8: 4.2}, {})
     assert name is FP32
     assert "openvino-int8 holds and is 1.05 x as fast as openvino-fp32: not worth it." in reason
 
 
-def test_int8_is_compared_with_the_form_that_it_would_replace() -> None:
+def test_int8_is_compared_with_the_backend_that_it_would_replace() -> None:
     name, reason = choose({TORCH: 4.0, FP32: 2.0, INT8: 4.1}, {})
     assert name is TORCH
     assert "1.02 x as fast as torch" in reason

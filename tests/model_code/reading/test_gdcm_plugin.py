@@ -1,4 +1,4 @@
-"""The plugin gives the pixels that pydicom's own gives, and refuses what that refuses; in the child that both need."""
+"""The plugin returns the pixels of pydicom's own plugin, and refuses the same frames, in the child that both need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring your own script: what is loaded, what wins, and what is said when it cannot be."""
+"""Custom scripts: what is loaded, what takes precedence, and the error if it cannot be loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP contract, of the real command in a process of its own and of the application in this one."""
+"""The HTTP contract of the real command in a separate process."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_other_paths_and_methods(client: httpx.Client) -> None:
 
 
 def script(tmp_path: Path, **functions: str) -> Path:
-    """A model folder with nothing but somebody's own script."""
+    """A model folder with only a custom script."""
     code = tmp_path / "model" / "code"
     code.mkdir(parents=True)
     bodies = {
@@ -152,7 +152,7 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_success(tmp_path: Path)
     assert "Traceback" not in output
 
 
-def test_somebodys_own_script_is_served(tmp_path: Path) -> None:
+def test_a_custom_script_is_served(tmp_path: Path) -> None:
     failing = "(data, model): return {'ok': 'fine'}[data]"
     with serving(script(tmp_path, predict_fn=failing)) as (process, client):
         answer = client.post("/invocations", content=b"ok", headers={"Content-Type": "text/plain"})
@@ -175,7 +175,7 @@ def lines_of(process: subprocess.Popen[str]) -> list[str]:
     return output.splitlines()
 
 
-def test_every_line_about_a_request_names_it_whoever_logs_it(tmp_path: Path) -> None:
+def test_every_line_about_a_request_names_it_whichever_module_logs_it(tmp_path: Path) -> None:
     logging_script = script(
         tmp_path,
         input_fn="(body, content_type):\n import logging\n logging.warning('first\\nsecond')\n return body.decode()",

@@ -1,4 +1,4 @@
-"""Quicker convolutions: the same values and gradients as torch's own, under the same names."""
+"""Faster convolutions: the same values and gradients as torch's own, under the same names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 def learnt(layer: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
-    """What a layer makes of images, and its gradients by images and weight."""
+    """Return a layer's output for images, and its gradients by images and weight."""
     layer.zero_grad()
     images = images.clone().requires_grad_()
     made = layer(images)

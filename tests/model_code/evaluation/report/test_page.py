@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, escaped, and honest about what its test set cannot show."""
+"""The report: whole, self-contained, escaped, with the caveats of its test set."""
 
 from __future__ import annotations
 
