@@ -1,11 +1,14 @@
 """The dependency layer: the installed pure-Python distributions that the functions need and the Lambda runtime lacks.
 
 Copied from the environment that synthesises, so that building it needs neither docker nor a network and the functions
-get the very versions that the tests ran with.
+get the very versions that the tests ran with. Each file must be the one that was installed: that environment has other
+packages too, which are installed without hashes, and any of them may have put a file of its own in its place.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.metadata
 import shutil
 import tempfile
@@ -44,7 +47,7 @@ class DependencyLayer(lambda_.LayerVersion):
 def build(folder: Path) -> None:
     """Copy the distributions into ``folder``/python, as Lambda expects a layer; licences stay, tests and caches do not.
 
-    Raises LayerError when a distribution is not installed or holds compiled code.
+    Raises LayerError when a distribution is not installed, was changed since, or holds compiled code.
     """
     for name in DISTRIBUTIONS:
         for relative, source in _files(name):
@@ -66,4 +69,19 @@ def _files(name: str) -> list[tuple[PurePath, Path]]:
             f"{name} holds compiled code ({compiled[0]}), which may not run in Lambda: "
             "the layer takes pure-Python distributions only."
         )
-    return [(file, Path(str(file.locate()))) for file in files if file.name not in INSTALLER_FILES]
+    found = [(file, Path(str(file.locate()))) for file in files if file.name not in INSTALLER_FILES]
+    for file, path in found:
+        if not _is_as_installed(file, path):
+            raise LayerError(
+                f"{file} is not the file that {name} was installed with: set up the environment anew "
+                "(`rm -rf .venv`, `make setup`)."
+            )
+    return [*found]
+
+
+def _is_as_installed(file: importlib.metadata.PackagePath, path: Path) -> bool:
+    """Whether a file has the hash that pip recorded when it installed it, out of a wheel whose hash was known."""
+    if file.hash is None or file.hash.mode != "sha256":
+        return False
+    digest = hashlib.sha256(path.read_bytes()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value

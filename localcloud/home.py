@@ -73,7 +73,10 @@ class Home:
         return self.root / "cdk.out"
 
     def create(self) -> Home:
-        """Make the folder, or take it, so that its owner alone can enter; raise CloudError when somebody else owns it.
+        """Make the folder, or take it, so that its owner alone can enter.
+
+        Raises CloudError when somebody else owns it, or when it holds other things and no cloud: a start would empty
+        one folder in it, a wipe more, and all of it would be made private.
 
         Uploads may be patients' images, rows name them, and the key opens everything. What was readable by others
         before is made private too: somebody may have its name, or have opened it.
@@ -84,12 +87,23 @@ class Home:
             raise CloudError(
                 f"{self.root} belongs to another user (uid {found.st_uid}). Set WETREAD_HOME to a folder of yours."
             )
+        self.check_ours()
         if found.st_mode & _OTHERS:
             self.root.chmod(0o700)
             if any(path.exists() and path.stat().st_mode & _OTHERS for path in (self.key_file, self.aws_config)):
                 self.key_file.unlink(missing_ok=True)  # others may know this key; the next start makes another
             _make_private(self.root)
         return self
+
+    def check_ours(self) -> None:
+        """Raise CloudError for a folder that holds other things, hidden ones aside, and no cloud."""
+        marks = (self.up_lock, self.launcher_lock, self.key_file, self.state_file, self.aws_config)
+        if not self.root.is_dir() or any(mark.exists() for mark in marks):
+            return
+        if not all(path.name.startswith(".") or path.name == "lost+found" for path in self.root.iterdir()):
+            raise CloudError(
+                f"{self.root} holds other files, and no local cloud. Set WETREAD_HOME to a new or an empty folder."
+            )
 
 
 def open_private(path: Path, mode: str) -> IO[Any]:

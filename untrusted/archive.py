@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import struct
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -14,9 +15,13 @@ from pathlib import Path, PurePosixPath
 # A model is tens of megabytes; these leave room for other people's and none for a bomb.
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
-# tarfile reads headers whole, however long they say they are; members are read in smaller pieces than this.
-MAX_READ_BYTES = 4 * 1024**2
+MAX_READ_BYTES = 4 * 1024**2  # members are read in smaller pieces than this
+# tarfile reads a header whole, however long it says it is, looks through it in time with the square of its length
+# (before Python 3.12.6), and keeps all of a sparse member's map before it can be asked whether the member is sparse.
+MAX_HEADER_BYTES = 4096
+MAX_HEADERS_BYTES = 4 * 1024**2  # of all members
 MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer part of one
+MAX_TIME = 2**40  # seconds before or after 1970; what is far greater, or no number, no system takes as a file's time
 # What tarfile, gzip and zlib raise, here and there, for bytes that no archiver writes.
 DAMAGED = (
     *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
@@ -55,6 +60,8 @@ def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
     for member in tar:
         if not member.name.isprintable() or "\\" in member.name or len(member.name.encode()) > MAX_NAME_BYTES:
             raise HostileArchive("holds a name that no file should have", member.name)
+        if (member.isreg() and member.name.endswith("/.")) or not abs(member.mtime) <= MAX_TIME:
+            raise HostileArchive("holds a name or a time that no file can have", member.name)
         name = str(PurePosixPath(member.name))
         if member.issparse() or not (member.isreg() or member.isdir()):
             raise HostileArchive("holds a member that is not a plain file: links and devices are refused", member.name)
@@ -70,20 +77,28 @@ def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
         if member.size < 0 or total > MAX_UNPACKED_BYTES or len(members) >= MAX_MEMBERS:
             raise HostileArchive(f"is larger than {MAX_UNPACKED_BYTES} bytes or {MAX_MEMBERS} members unpacked")
         members[name] = member
+    if isinstance(tar.fileobj, _Frugal):
+        tar.fileobj.headers_are_read()
     return list(members.values())
 
 
 class _Frugal(io.RawIOBase):
-    """A stream that refuses to be read in large pieces."""
+    """A stream that refuses to be read in large pieces, and whose headers are bounded together."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
+        self._most_at_once, self._left = MAX_HEADER_BYTES, MAX_HEADERS_BYTES
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read, unless it is more than any header has and any reader of members takes."""
-        if not 0 <= size <= MAX_READ_BYTES:
+        """Read, unless it is more than any header has, or than any reader of members takes."""
+        if not 0 <= size <= min(self._most_at_once, self._left):
             raise HostileArchive("has a header that is not one")
+        self._left -= size
         return self._stream.read(size)
+
+    def headers_are_read(self) -> None:
+        """Allow the larger pieces that members are read in."""
+        self._most_at_once, self._left = MAX_READ_BYTES, sys.maxsize
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to another place, as tarfile does."""

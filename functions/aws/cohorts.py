@@ -15,6 +15,7 @@ from functions.aws.objects import GONE, copy_version, hex_of, read_head, refusal
 from functions.domain import layout
 from functions.domain.cohort import ObjectVersion
 from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.labelling import MOST_BYTES as MOST_MANIFEST_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,7 +46,10 @@ class Cohorts:
         self._data_key_arn = data_key_arn
 
     def manifest(self, key: str) -> ManifestVersion | None:
-        """The newest version of a manifest; None when there is none. Raises Refusal for one that S3 does not give."""
+        """The newest version of a manifest; None when there is none. Raises Refusal for one that S3 does not give.
+
+        Of one that is too long only as much is read as shows that: no run is about its SHA-256.
+        """
         try:
             with refusals(self._client, self.bucket, key, "null", self._data_key_arn):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
@@ -53,7 +57,7 @@ class Cohorts:
             if refusal.code == RefusalCode.OBJECT_GONE:
                 return None
             raise
-        body = answer["Body"].read()
+        body = answer["Body"].read(MOST_MANIFEST_BYTES + 1)
         sha256 = hashlib.sha256(body).hexdigest()
         return ManifestVersion(body=body, version_id=answer.get("VersionId", "null"), sha256=sha256)
 

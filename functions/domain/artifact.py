@@ -17,6 +17,9 @@ from untrusted import archive
 REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
 MAX_METADATA_BYTES = 1024 * 1024
 CHUNK = 1024 * 1024  # bytes read at once
+# The container takes no more, and every answer repeats them: functions/domain/prediction.py reads no others.
+MOST_LABELS = 1000
+LONGEST_TEXT = 64  # characters
 
 
 class InvalidArtifact(WetreadError):
@@ -71,12 +74,25 @@ def sha256_of(path: Path) -> str:
 
 
 def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ...]]:
-    """Name, version and labels, as metadata.json has them."""
+    """Name, version and labels, as metadata.json has them; labels in the order of the network's outputs."""
     try:
-        labels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()
-        return str(metadata["name"]), str(metadata["version"]), tuple(map(str, labels))
+        channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+        labels = tuple(str(channels[str(number)]) for number in range(len(channels)))
+        name, version = str(metadata["name"]), str(metadata["version"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidArtifact(f"metadata.json of {archive_name} has no usable {error}.") from error
+    if not all(map(_is_short, (name, version, *labels))):
+        raise InvalidArtifact(
+            f"metadata.json of {archive_name} has a name, a version or a class that is not of 1 to {LONGEST_TEXT} "
+            "characters."
+        )
+    if not 0 < len(labels) <= MOST_LABELS or len(set(labels)) < len(labels):
+        raise InvalidArtifact(f"metadata.json of {archive_name} has not 1 to {MOST_LABELS} different classes.")
+    return name, version, labels
+
+
+def _is_short(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_TEXT and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _metadata(name: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:

@@ -59,8 +59,9 @@ NATIVE_SYNTAXES = frozenset(
 # Of a batch that keeps failing, or took too long. With as many slots the pieces run at once: a poison object is alone
 # after half as many rounds as with two pieces, and hardly more jobs.
 PIECES = 4
-# Failures of the service under the job, not of its objects: trying again is right, splitting and counting are not.
-INFRASTRUCTURE_REASONS = ("CapacityError", "InternalServerError")
+# Failures of the service under the job, not of its objects: they count against no upload. Of the second that is only
+# likely: SageMaker says the same of a host that ended, which may be an object's doing.
+NO_CAPACITY, INTERNAL_ERROR = "CapacityError", "InternalServerError"
 # After so many jobs in a row without one output, jobs start one at a time with growing pauses: what every job trips
 # over (a missing permission, say) must cost neither a job per upload nor the uploads.
 BARREN_JOBS_BEFORE_PAUSE = 5
@@ -189,6 +190,7 @@ def after_failure(
     *,
     stopped: bool = False,
     malformed: bool = False,
+    worn_out: bool = False,
 ) -> Retry | None:
     """What becomes of a row without an answer from its job: a Retry, or None when it has failed for good.
 
@@ -198,12 +200,19 @@ def after_failure(
     so it is divided at once. An upload fails when its tries are used and it is alone in its batch, or when its own
     outputs were ``malformed`` each time: there is no poison to look for then, and a job for each of a thousand such
     uploads would cost more than the thousand.
+
+    What the service under the job calls its own failure counts against no upload. Of an internal error the batch is
+    divided all the same, so that an object that is behind it keeps no neighbour; and it counts against an upload that
+    is ``worn_out``, which has waited longer than the service's own trouble lasts.
     """
-    if failure_reason.startswith(INFRASTRUCTURE_REASONS):
+    piece = f"{batch_id}-{position * PIECES // batch_size}"
+    if failure_reason.startswith(NO_CAPACITY):
         return Retry(attempt=row.attempt, retry_group=row.retry_group)
+    if failure_reason.startswith(INTERNAL_ERROR) and not worn_out:
+        return Retry(attempt=row.attempt, retry_group=row.retry_group if batch_size == 1 else piece)
     attempt = row.attempt + 1
     if batch_size == 1 or malformed:
         return None if attempt >= max_attempts else Retry(attempt=attempt, retry_group=batch_id)
     if attempt == 1 and not stopped:
         return Retry(attempt=attempt, retry_group=batch_id)
-    return Retry(attempt=attempt, retry_group=f"{batch_id}-{position * PIECES // batch_size}")
+    return Retry(attempt=attempt, retry_group=piece)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 from functions.domain.errors import MalformedDocument
+
+MOST = 2**53  # of a count: what every reader of JSON keeps exactly
+_SHOWN = reprlib.Repr()  # of a value, however deep or long: Python's own repr gives up at a depth that it could parse
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 80
 
 
 def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
@@ -36,16 +40,16 @@ class Fields:
     def text(self, name: str) -> str:
         """A text."""
         value = self._get(name)
-        if not isinstance(value, str):
+        if not _is_text(value):
             raise self.wrong(name, "not a text")
-        return value
+        return str(value)
 
     def count(self, name: str) -> int:
-        """A whole number from 0."""
+        """A whole number from 0 to MOST."""
         value = self._get(name)
-        if type(value) is not int or value < 0:
+        if not _is_count(value):
             raise self.wrong(name, "not a whole number from 0")
-        return value
+        return int(value)
 
     def fraction(self, name: str, low: float = 0.0) -> float:
         """A number from ``low`` to 1."""
@@ -59,7 +63,7 @@ class Fields:
         value = self._get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 (a NaN)
             raise self.wrong(name, "not a number")
         if not low <= value <= 1:
             raise self.wrong(name, f"not between {low:g} and 1")
@@ -80,20 +84,20 @@ class Fields:
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
         values = self._list(name)
-        if not all(isinstance(value, str) for value in values):
+        if not all(map(_is_text, values)):
             raise self.wrong(name, "not a list of texts")
         return tuple(values)
 
     def counts(self, name: str) -> tuple[int, ...]:
-        """A list of whole numbers from 0."""
+        """A list of whole numbers from 0 to MOST."""
         values = self._list(name)
-        if not all(type(value) is int and value >= 0 for value in values):
+        if not all(map(_is_count, values)):
             raise self.wrong(name, "not a list of whole numbers")
         return tuple(values)
 
     def wrong(self, name: str, what: str) -> MalformedDocument:
         """The error for a field: where it stands, its value, and what it should be."""
-        return MalformedDocument(f"{self._where}: {name} is {self._document.get(name)!r:.80}, {what}.")
+        return MalformedDocument(f"{self._where}: {name} is {_SHOWN.repr(self._document.get(name)):.80}, {what}.")
 
     def _get(self, name: str) -> Any:
         if name not in self._document:
@@ -105,3 +109,12 @@ class Fields:
         if not isinstance(value, list):
             raise self.wrong(name, "not a list")
         return value
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is a text that UTF-8 can write: JSON can have half of a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ REQUIRED_COLUMNS = ("filename", "label")
 OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
 LONGEST_TEXT = 1024  # characters of any value: what an S3 key may have
 MOST_ENTRIES = 50_000  # what one Lambda invocation can pin, with room
+MOST_BYTES = 32 * 1024**2  # of a manifest: 600 for each entry
+MOST_VALUES = 40 * MOST_ENTRIES  # of a JSON manifest; what a value takes in memory is many times its bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +55,23 @@ class Labelling:
 
 
 def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
-    """Read a manifest whose labels must be among ``labels``; raise MalformedManifest for one that is none at all."""
+    """Read a manifest whose labels must be among ``labels``; raise MalformedManifest for one that is none at all.
+
+    What is read has a bound before it is parsed: a function that ends at its memory says nothing.
+    """
+    if len(body) > MOST_BYTES:
+        raise MalformedManifest(f"The manifest has more than {MOST_BYTES:,} bytes; give each slice one short entry.")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = body[: error.start].count(b"\n") + 1
         raise MalformedManifest(f"The manifest is not UTF-8 text (line {line}); save it as UTF-8.") from error
-    numbered = list(_csv_records(text) if is_csv else _json_records(text))
+    numbered, more = _bounded(_csv_records(text) if is_csv else _json_records(text))
     if not numbered:
         raise MalformedManifest("The manifest names no slice; write one entry per slice.")
-    if len(numbered) > MOST_ENTRIES:
-        raise MalformedManifest(f"The manifest has {len(numbered)} entries; one run takes at most {MOST_ENTRIES}.")
+    if more:
+        total = len(numbered) + more
+        raise MalformedManifest(f"The manifest has {total} entries; one run takes at most {MOST_ENTRIES}.")
     entries: list[Entry] = []
     reasons: list[Reason] = []
     for line, record in numbered:
@@ -79,6 +88,12 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
     return Labelling(tuple(entries), tuple(reasons))
 
 
+def _bounded(records: Iterable[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], int]:
+    """As many records as a run takes, and how many more there are."""
+    rest = iter(records)
+    return list(itertools.islice(rest, MOST_ENTRIES)), sum(1 for _ in rest)
+
+
 def missing_classes(entries: Iterable[Entry], labels: Sequence[str]) -> list[Reason]:
     """A reason for each class that no entry has: a model cannot learn it."""
     present = {entry.label for entry in entries}
@@ -93,6 +108,8 @@ def missing_classes(entries: Iterable[Entry], labels: Sequence[str]) -> list[Rea
 
 
 def _json_records(text: str) -> Iterable[tuple[int, Any]]:
+    if sum(map(text.count, ",[{")) > MOST_VALUES:  # a value follows one of these, or a name
+        raise MalformedManifest(f"The manifest has more than {MOST_VALUES:,} values; give each slice one short entry.")
     try:
         records = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -25,7 +25,9 @@ DECIMALS = 12  # of a probability; what is smaller is no information, and Dynamo
 LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000}  # characters: an index key has 1 KB
 LONGEST_NAME = LONGEST["Class"]  # of a class or a timing
 SHA256 = re.compile("[0-9a-f]{64}")
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Also one without an end, up to the end of the bytes: a text whose end is looked for from each quote in it would take
+# time with the square of its length.
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 

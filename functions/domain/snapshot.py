@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,7 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
     """Read a snapshot back; raise MalformedDocument when it is not the one whose digest the run was given."""
     try:
         if document["Schema"] != SCHEMA:
-            raise MalformedDocument(f"The snapshot's Schema is {document['Schema']!r:.80}, not {SCHEMA}.")
+            raise MalformedDocument(f"The snapshot's Schema is {reprlib.repr(document['Schema'])}, not {SCHEMA}.")
         if ERASED in document:
             raise MalformedDocument(
                 f"{document[ERASED]['Slices']} slice(s) of the snapshot were erased on {document[ERASED]['At']}, so it "
@@ -132,7 +133,7 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
             split_by=SplitBy(document["SplitBy"]),
             slices=tuple(_slice(entry) for entry in document["Slices"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise MalformedDocument(
             f"The snapshot is no {SCHEMA} document: it fails with {type(error).__name__}."
         ) from error

@@ -52,7 +52,7 @@ class Gating:
             raise MalformedDocument("The run's snapshot is gone; start the run again.")
         try:
             document = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MalformedDocument("The run's snapshot is no JSON; start the run again.") from error
         return snapshots.parse(document, taken["SnapshotDigest"])
 

@@ -17,7 +17,8 @@ from functions.domain import layout, prediction
 from functions.domain.batch import Batch, after_failure
 from functions.domain.errors import FailureCode, MalformedPrediction
 from functions.domain.prediction import Prediction, PredictionError
-from functions.domain.row import NAMES, Row, Status, expiry, timestamp
+from functions.domain.row import NAMES, Row, Status, expiry, moment_of, timestamp
+from functions.flow.trying import TROUBLE_SECONDS
 
 RETRY = "RetryGroup"
 
@@ -94,6 +95,7 @@ class Settling:
             self.max_attempts,
             stopped=stopped,
             malformed=malformed,
+            worn_out=(self.clock() - moment_of(row.waits_since)).total_seconds() >= TROUBLE_SECONDS,
         )
         if retry is None:
             return self.fail(row, batch, problem.code, problem.reason)

@@ -116,8 +116,8 @@ def parse(text: str) -> Metadata:
             labels=labels,
             preprocessing=Preprocessing(
                 image_size=_square(formats["inputs"]["image"]["spatial_shape"]),
-                window_level_hu=float(document["preprocessing"]["window_level_hu"]),
-                window_width_hu=float(document["preprocessing"]["window_width_hu"]),
+                window_level_hu=_finite(document["preprocessing"]["window_level_hu"]),
+                window_width_hu=_above_zero(document["preprocessing"]["window_width_hu"]),
             ),
             weights_sha256=_text(document["weights"]["sha256"]),
             temperature=_temperature(document.get("calibration", UNCALIBRATED)),
@@ -146,14 +146,33 @@ def _network(name: str) -> str:
 def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:
     if len(channel_def) > MOST_LABELS:
         raise ValueError(f"it has {len(channel_def)} labels, more than {MOST_LABELS}")
-    return tuple(_text(channel_def[str(index)]) for index in range(len(channel_def)))
+    labels = tuple(_text(channel_def[str(index)]) for index in range(len(channel_def)))
+    if not all(labels) or len(set(labels)) < len(labels):  # an answer has a probability by each one's name
+        raise ValueError("a label is empty, or there twice")
+    return labels
 
 
 def _text(value: object) -> str:
     text = str(value)
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a text begins {text[:LONGEST_TEXT]!r} and is longer than {LONGEST_TEXT} characters")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"the text {text!r} has half of a character")
     return text
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"the window has the number {number}")
+    return number
+
+
+def _above_zero(value: Any) -> float:
+    number = _finite(value)
+    if number <= 0:
+        raise ValueError(f"the window is {number} HU wide, not more than 0")
+    return number
 
 
 def _square(shape: Sequence[int]) -> int:

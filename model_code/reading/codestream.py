@@ -17,6 +17,7 @@ END_MARKER = b"\xff\xd9"
 # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), and SOF55 of JPEG-LS.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 START_OF_SCAN = 0xDA
+JPEG2000_DEPTH_AT = 42  # of the first component, in the SIZ segment
 FILL = 0xFF
 # Before the frame header, where a fill byte counts as one: encoders write a few dozen, and each takes a Python step.
 MOST_MARKERS = 10_000
@@ -50,6 +51,13 @@ def frame_size(codestream: bytes) -> tuple[int, int, int]:
     return size
 
 
+def precision(codestream: bytes) -> int:
+    """Return the bits of a pixel that a codestream declares whose ``frame_size`` could be read."""
+    if codestream.startswith(SOC_SIZ):
+        return (codestream[JPEG2000_DEPTH_AT] & 0x7F) + 1  # the highest bit is the sign (ISO/IEC 15444-1 table A.11)
+    return codestream[_frame_header(codestream) + 4]
+
+
 def _jpeg2000_size(codestream: bytes) -> tuple[int, int, int]:
     """Return Ysiz - YOsiz, Xsiz - XOsiz and Csiz of the SIZ segment (ISO/IEC 15444-1 A.5.1)."""
     x_end, y_end, x_offset, y_offset = struct.unpack_from(">4I", codestream, 8)
@@ -59,6 +67,12 @@ def _jpeg2000_size(codestream: bytes) -> tuple[int, int, int]:
 
 def _jpeg_size(codestream: bytes) -> tuple[int, int, int]:
     """Return the frame header's size and components (ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2)."""
+    rows, columns, components = struct.unpack_from(">HHB", codestream, _frame_header(codestream) + 5)
+    return rows, columns, components
+
+
+def _frame_header(codestream: bytes) -> int:
+    """Return the position of the marker of a JPEG's frame header."""
     if not codestream.startswith(SOI):
         raise ValueError("the bytes begin as neither JPEG nor JPEG 2000")
     at = len(SOI)
@@ -70,8 +84,7 @@ def _jpeg_size(codestream: bytes) -> tuple[int, int, int]:
             at += 1
             continue
         if marker in START_OF_FRAME:
-            rows, columns, components = struct.unpack_from(">HHB", codestream, at + 5)
-            return rows, columns, components
+            return at
         if marker == START_OF_SCAN:
             raise ValueError("the codestream has no frame header")
         (length,) = struct.unpack_from(">H", codestream, at + 2)

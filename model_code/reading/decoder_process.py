@@ -22,7 +22,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -54,7 +55,9 @@ MUCH = 16 * 1024  # bytes to stderr about one frame; the smallest pipe holds as 
 KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; the memory of larger ones is returned
 # An answer is a dtype, with the pixels in the next message, or the reason for a rejection.
 DTYPES = {name.encode(): np.dtype(name) for name in ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4")}
-REFUSED, CORRUPT_REASON = re.compile(rb"!(\w{1,64})"), b"corrupt"
+REFUSED, CORRUPT_REASON, MORE_REASON = re.compile(rb"!(\w{1,64})"), b"corrupt", b"more"
+# pydicom's warning that a run-length encoded frame, which states no size, has more pixels than the header says.
+MORE = re.compile(r"(\d+) vs\. (\d+) bytes expected")
 ANSWER_BYTES = 256
 TOO_SLOW = "the decoder needs more than {:g} s of processor time"
 # The child's environment: only what Python and the loader read, no address of credentials, for example.
@@ -137,6 +140,8 @@ class DecoderProcess:
         if refused := REFUSED.fullmatch(answer):
             if refused[1] == CORRUPT_REASON:
                 raise DecodingFailed("the decoder reports corrupt data in it")
+            if refused[1] == MORE_REASON:
+                raise DecodingFailed("it has the pixels of two such frames, or more")
             raise DecodingFailed(f"{refused[1].decode('ascii')} in the decoder")
         if answer not in DTYPES:
             raise ConnectionError("The decoder's process answers neither pixels nor a reason.")
@@ -299,20 +304,30 @@ def _answer_requests(parent: Channel, complaints: Complaints) -> None:
 def _answers(request: dict[str, Any], codestream: bytes, complaints: Complaints) -> list[bytes]:
     """Return the messages about a frame: its dtype and its pixels, or the reason for a rejection."""
     try:
-        pixels, _ = get_decoder(uid.UID(request["syntax"])).as_array(
-            encapsulate([codestream]),
-            index=0,
-            raw=True,
-            validate=False,
-            decoding_plugin=request["plugin"],
-            **request["attributes"],
-        )
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            pixels, _ = get_decoder(uid.UID(request["syntax"])).as_array(
+                encapsulate([codestream]),
+                index=0,
+                raw=True,
+                validate=False,
+                decoding_plugin=request["plugin"],
+                **request["attributes"],
+            )
     except Exception as error:  # decoders raise anything; their texts may quote the object, the type's name cannot
         complaints.take()
         return [b"!" + type(error).__name__.encode()]
     if _is_corrupt(complaints.take()):
         return [b"!" + CORRUPT_REASON]
+    if _has_more(warned):
+        return [b"!" + MORE_REASON]
     return [pixels.dtype.str.encode(), pixels.tobytes()]
+
+
+def _has_more(warned: Iterable[warnings.WarningMessage]) -> bool:
+    """Return whether pydicom warns of twice the requested pixels or more; it warns of less for a padded segment."""
+    found = (MORE.search(str(one.message)) for one in warned)
+    return any(int(one[1]) >= 2 * int(one[2]) for one in found if one)
 
 
 def _bound_memory() -> None:

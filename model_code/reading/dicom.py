@@ -7,6 +7,7 @@ HU = stored value x RescaleSlope + RescaleIntercept. MONOCHROME1 changes nothing
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading import gdcm_plugin
-from model_code.reading.codestream import frame_size
+from model_code.reading.codestream import frame_size, precision
 from model_code.reading.decoder_process import SHARED, DecodingFailed
 from model_code.reading.elements import Elements, is_uid, read_elements
+from untrusted.walker import UNDEFINED_LENGTH
 
 # The decoder is named for each syntax, so that other installed packages cannot change a pixel.
 DECODING_PLUGINS: dict[uid.UID, str] = {
@@ -66,6 +68,7 @@ PHOTOMETRIC = frozenset(
     | {f"YBR_{one}" for one in ("FULL", "FULL_422", "PARTIAL_422", "PARTIAL_420", "ICT", "RCT")}
 )
 MAX_STORED = 0xFFFF  # the largest magnitude of a stored value of 16 bits
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 ITEM, ITEM_HEADER = b"\xfe\xff\x00\xe0", 8
 # Of one frame, with the offset table. Most encoders write one or two, some one for each 64 KB or less.
@@ -162,10 +165,8 @@ def _rescale(elements: Elements) -> tuple[float, float]:
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    """A decimal string (DICOM PS3.5 section 6.2) as a number; Python also reads underscores in one, and words."""
+    return float(text) if DECIMAL.fullmatch(text) else math.nan
 
 
 def _kind(value: float) -> str:
@@ -201,8 +202,18 @@ def _native(elements: Elements, attributes: dict[str, Any]) -> bytes:
     held = min(len(elements.pixel_data or b""), elements.pixel_data_length)
     if held < needed:
         raise _undecodable(elements.transfer_syntax, f"it holds {held} of {needed} bytes: it is truncated")
+    _check_native_length(elements, needed + needed % 2)
     # An odd frame of 8-bit pixels is padded by one byte, which Explicit VR Big Endian may have swapped before the last.
     return (elements.pixel_data or b"")[: needed + needed % 2]
+
+
+def _check_native_length(elements: Elements, needed: int) -> None:
+    """Refuse pixel data that cannot be one frame of this format: what would be read of it would look like one."""
+    syntax, length = elements.transfer_syntax, elements.pixel_data_length
+    if length == UNDEFINED_LENGTH:
+        raise _undecodable(syntax, "it is in fragments, as compressed frames are")
+    if length >= 2 * needed:
+        raise _undecodable(syntax, f"it holds {length} bytes: more frames than one of {needed} bytes, or larger pixels")
 
 
 def _codestream(elements: Elements, attributes: dict[str, Any]) -> bytes:
@@ -230,6 +241,7 @@ def _codestream(elements: Elements, attributes: dict[str, Any]) -> bytes:
 def _check_size(syntax: uid.UID, codestream: bytes, attributes: dict[str, Any]) -> None:
     try:
         rows, columns, components = frame_size(codestream)
+        bits = precision(codestream)
     except ValueError as error:
         raise _undecodable(syntax, str(error)) from None
     if (rows, columns, components) != (attributes["rows"], attributes["columns"], 1):
@@ -237,6 +249,10 @@ def _check_size(syntax: uid.UID, codestream: bytes, attributes: dict[str, Any]) 
             syntax,
             f"its codestream is {rows} x {columns} with {components} components, "
             f"the header says {attributes['rows']} x {attributes['columns']} with 1",
+        )
+    if bits > attributes["bits_allocated"]:  # decoders then return the lowest bits of each pixel, silently
+        raise _undecodable(
+            syntax, f"its codestream has pixels of {bits} bits, the header allocates {attributes['bits_allocated']}"
         )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,23 @@ def test_compiled_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(layer, "DISTRIBUTIONS", ("numpy",))
     with pytest.raises(LayerError, match=r"numpy holds compiled code \(.*\.so\)"):
         layer.build(tmp_path)
+
+
+def test_a_file_that_another_package_replaced_is_not_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip lets a package put files into another's folder; most here are installed without hashes."""
+    site = tmp_path / "site"
+    for name in DISTRIBUTIONS:
+        for file in importlib.metadata.distribution(name).files or []:
+            if ".." not in file.parts and file.suffix != ".pyc":
+                (site / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(file.locate()), site / file)
+    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+    layer.build(tmp_path / "sound")
+    (site / "jmespath/parser.py").write_text("import os\n")
+    with pytest.raises(
+        LayerError, match=r"jmespath/parser\.py is not the file that jmespath was installed with: .*setup"
+    ):
+        layer.build(tmp_path / "layer")
 
 
 def test_a_missing_distribution_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,17 @@ SOUND = b"".join(
 )
 
 
+def sparse(block: bytes) -> bytes:
+    """An old sparse file's header, whose map goes on in the next block."""
+    changed = bytearray(block)
+    changed[257:265] = b"ustar  \0"
+    changed[386:482] = b"00000000001\0" * 8
+    changed[482] = 1
+    changed[148:156] = b" " * 8
+    changed[148:156] = b"%06o\0 " % sum(changed)
+    return bytes(changed)
+
+
 def negative(number: int) -> bytes:
     """A size below zero, as GNU tar writes numbers in 256s."""
     return b"\xff" + (-number).to_bytes(11, "big", signed=True)
@@ -124,8 +135,25 @@ REFUSED = {
     "a hard link": header(b"a", kind=b"1"),
     "a way out": file(b"../a"),
     "a way out by pax": pax((b"path", b"/etc/a")) + header(b"a"),
+    "a file that is a folder by its name": file(b"a/."),
+    "a time that overflows": pax((b"mtime", b"1" * 20)) + header(b"a"),
+    "a folder's time that overflows": pax((b"mtime", b"1" * 20)) + header(b"a", kind=b"5"),
+    "a time without an end": pax((b"mtime", b"inf")) + header(b"a"),
+    "a time that is no number": pax((b"mtime", b"nan")) + header(b"a"),
+    "a time before all": pax((b"mtime", b"-1e18")) + header(b"a"),
     "twice": file(b"./model.pth", WEIGHTS),
     "more than it says": header(b"a", raw_size=b"\x80" + (2**40).to_bytes(11, "big")),
+}
+
+# Each is refused before it is read: the first takes tarfile hours, the next two take memory for all of their map.
+ENDLESS = {
+    "a pax header of digits": header(b"p", archive.MAX_READ_BYTES, b"x") + b"1" * archive.MAX_READ_BYTES,
+    "a sparse map without an end": pax((b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"))
+    + header(b"a", 2**32)
+    + padded(b"999999999\n" + b"0\n" * archive.MAX_HEADERS_BYTES),
+    "an old sparse map without an end": sparse(header(b"a", kind=b"S"))
+    + (b"00000000001\0" * 42 + b"\1" + bytes(7)) * (2 * archive.MAX_HEADERS_BYTES // BLOCK),
+    "a long name of a megabyte": header(b"L", 2**20, b"L") + b"a" * 2**20 + header(b"a"),
 }
 
 # Python's releases differ about these: alike is enough.
@@ -190,6 +218,24 @@ def test_what_is_hostile_is_refused_by_name_by_every_reader(tmp_path: Path, more
     assert not (tmp_path / "container").exists()
     with pytest.raises(InvalidArtifact, match=r"model\.tar\.gz"):
         read_artifact(path)
+
+
+@pytest.mark.parametrize("more", ENDLESS.values(), ids=ENDLESS)
+def test_headers_without_an_end_are_not_read_to_it(tmp_path: Path, more: bytes) -> None:
+    path = packed(tmp_path / "model.tar.gz", SOUND + more + header(b"b") + END)
+    with pytest.raises(InvalidArtifact, match="a header that is not one"):
+        read_artifact(path)
+    with pytest.raises(ArtifactError, match="a header that is not one"):
+        packing.unpack(path, tmp_path / "container")
+    with pytest.raises(ArchiveError, match="a header that is not one"):
+        unpack_locally(path, tmp_path / "local")
+
+
+def test_a_thousand_members_with_the_longest_names_fit_the_bound_of_headers(tmp_path: Path) -> None:
+    names = [b"%03d/" % number + b"x" * 251 for number in range(archive.MAX_MEMBERS - 4)]
+    more = b"".join(pax((b"path", name), (b"mtime", b"1777777777.123456789")) + header(b"x") for name in names)
+    path = packed(tmp_path / "model.tar.gz", SOUND + more + END)
+    assert set(verdicts(path, tmp_path).values()) == {True}
 
 
 @pytest.mark.parametrize("more", DOUBTFUL.values(), ids=DOUBTFUL)
@@ -280,6 +326,44 @@ def test_metadata_that_are_none_are_refused_by_name(tmp_path: Path, metadata: by
     members = file(b"model.pth", WEIGHTS) + file(b"metadata.json", metadata) + file(b"code/inference.py")
     with pytest.raises(InvalidArtifact, match=r"model\.tar\.gz"):
         read_artifact(packed(tmp_path / "model.tar.gz", members + END))
+
+
+def described(**changes: object) -> bytes:
+    """An artifact's members, with other names, versions or classes ("labels": channel_def)."""
+    labels = changes.pop("labels", {"0": "a"})
+    document = METADATA | {"network_data_format": {"outputs": {"pred": {"channel_def": labels}}}} | changes
+    return file(b"model.pth", WEIGHTS) + file(b"metadata.json", json.dumps(document).encode()) + file(SCRIPT)
+
+
+SCRIPT = b"code/inference.py"
+LONG = "x" * 65
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": LONG},
+        {"name": ""},
+        {"name": "\ud800"},
+        {"version": LONG},
+        {"labels": {}},
+        {"labels": {"0": "a", "1": "a"}},
+        {"labels": {"0": "a", "1": ""}},
+        {"labels": {"0": "a", "2": "b"}},
+        {"labels": {"0": "a", "1": LONG}},
+        {"labels": {"0": "a", "1": "\udfff"}},
+        {"labels": {str(number): str(number) for number in range(1001)}},
+        {"labels": ["a", "b"]},
+    ],
+)
+def test_what_no_answer_could_repeat_is_not_registered(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidArtifact, match=r"metadata\.json of model\.tar\.gz"):
+        read_artifact(packed(tmp_path / "model.tar.gz", described(**changes) + END))
+
+
+def test_classes_are_in_the_order_of_the_outputs(tmp_path: Path) -> None:
+    path = packed(tmp_path / "model.tar.gz", described(labels={"1": "b", "0": "a"}) + END)
+    assert read_artifact(path).labels == ("a", "b")
 
 
 def read_or_refused(path: Path) -> None:

@@ -25,6 +25,7 @@ def down(*, wipe: bool) -> None:
     running = cloud.current()
     note(f"local cloud at {running.endpoint}" if running else "The local cloud does not run.")
     if wipe:
+        current_home().check_ours()
         shutil.rmtree(current_home().root / demo.FOLDER, ignore_errors=True)
     cloud.down(wipe=wipe)
     if wipe:

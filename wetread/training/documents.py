@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ def read(connection: Connection, uri: str) -> Any | None:
 
 
 def save(connection: Connection, uri: str, path: Path) -> bool:
-    """Write the object at an s3:// URI to a file; False when there is none ("" is nowhere)."""
+    """Write the object at an s3:// URI to a file of its owner's alone; False when there is none ("" is nowhere).
+
+    A link is not followed, so that none in a folder from elsewhere leads to a file that this would replace: OSError.
+    """
     if not uri:
         return False
     bucket, key = layout.place(uri)
     body = Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key)
     if body is not None:
-        path.write_bytes(body)
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:
+            file.write(body)
     return body is not None

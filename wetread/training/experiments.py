@@ -20,7 +20,7 @@ from wetread.training import cohorts, starting
 from wetread.training.recipe import Recipe
 from wetread.training.run_report import Reason
 from wetread.training.runs import execution_name
-from wetread.uploads.sending import files_below
+from wetread.uploads.sending import Source, files_below, opened
 
 PURPOSE = "experiment"
 SNAPSHOT_SECONDS = 900
@@ -92,7 +92,7 @@ def bring(connection: Connection, run: str, folder: Path) -> str:
         inside = path.relative_to(folder)
         if not any(part.startswith((".", "__pycache__")) for part in inside.parts):
             key = f"{prefix}{PACKAGE}/{inside.as_posix()}"
-            with path.open("rb") as body:
+            with opened(Source(path, key, folder)) as body:
                 connection.s3.put_object(Bucket=bucket, Key=key, Body=body)
     return layout.uri(bucket, prefix)
 

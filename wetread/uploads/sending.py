@@ -113,7 +113,11 @@ def check_link(path: Path) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a regular file of at most MOST_READ_BYTES; raise ConfigProblem for anything else."""
+    """Return the bytes of a regular file of at most MOST_READ_BYTES.
+
+    Raises ConfigProblem for anything else, and for a link that leads out of its folder, since a shell's ``*`` names it.
+    """
+    check_link(path)
     if not path.is_file():
         raise ConfigProblem(f"{str(path)!r} is no regular file.", "Name a DICOM file.")
     size = path.stat().st_size

@@ -42,6 +42,10 @@ def test_undefined_predictability_is_none() -> None:
         ({"Slices": -1}, "Slices is -1"),
         ({"Slices": 3.0}, "Slices is 3.0"),
         ({"Slices": True}, "Slices is True"),
+        ({"Slices": 10**400}, "not a whole number"),
+        ({"Identical": {"Count": 1, "Examples": [{"Lines": [1, 10**30], "Splits": ["train"]}]}}, "not a list of whole"),
+        ({"Acquisition": acquisition(10**400)}, "not between 0 and 1"),
+        ({"Acquisition": acquisition(Unit=["x" * 10**6])}, "Unit is ['xxxx"),
         ({"Identical": None}, "Identical is no object"),
         ({"Identical": {"Count": 0}}, "has no field Examples"),
         ({"Identical": {"Count": 1, "Examples": []}}, "there are 0 examples"),
@@ -60,6 +64,15 @@ def test_anything_else_is_malformed(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(MalformedDocument) as caught:
         read(audit(TAKEN, **changes))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("depth", [100, 900, 5000, 100_000])
+def test_a_value_is_malformed_however_deep_it_is(depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    body = json.dumps(audit(TAKEN, Slices="DEEP")).encode().replace(b'"DEEP"', deep)
+    with pytest.raises(MalformedDocument) as caught:
+        parse(body, "ab" * 32)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("name", list(audit(TAKEN)))

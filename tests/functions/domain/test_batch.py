@@ -109,3 +109,12 @@ def test_trouble_of_the_service_counts_against_no_upload() -> None:
         retry = after_failure(tired, 0, 1, "b", reason, 3)
         assert retry
         assert (retry.attempt, retry.retry_group) == (9, "g")
+
+
+def test_an_internal_error_of_the_service_divides_a_batch_and_counts_only_against_the_worn_out() -> None:
+    reason = "InternalServerError: We encountered an internal error. Please try again."
+    pieces = [after_failure(ROW, n, 8, "b1", reason, 3) for n in range(8)]
+    assert [one and (one.attempt, one.retry_group) for one in pieces] == [(0, f"b1-{n // 2}") for n in range(8)]
+    tired = replace(ROW, attempt=2, retry_group="g")
+    assert after_failure(tired, 0, 1, "b", reason, 3, worn_out=True) is None
+    assert after_failure(tired, 0, 1, "b", "CapacityError: none", 3, worn_out=True)

@@ -53,6 +53,12 @@ def test_undefined_figures_are_none() -> None:
         ({"Paired": {"Metric": "Accuracy", "Low": 0.1}}, "Metric is 'Accuracy'"),
         ({"Paired": {"Metric": "BalancedAccuracy", "Low": -2}}, "Low is -2"),
         ({"Candidate": measured(BalancedAccuracy=figure(float("nan")))}, "Value is nan"),
+        ({"Candidate": measured(BalancedAccuracy=figure(10**400))}, "not between 0 and 1"),  # type: ignore[arg-type]
+        ({"Candidate": measured(BalancedAccuracy=figure(float("inf")))}, "Value is inf"),
+        ({"Candidate": measured(BalancedAccuracy=figure(float("-inf")))}, "Value is -inf"),
+        ({"Candidate": measured(Subgroups=[subgroup("PatientSex", "F", 0.9, patients=10**30)])}, "Patients is 1000"),
+        ({"Candidate": measured(Subgroups=[subgroup("PatientSex", "\ud800", 0.9)])}, "Value is '\\ud800'"),
+        ({"Labels": [*LABELS, "\udfff"]}, "not a list of texts"),
         ({"Candidate": measured(BalancedAccuracy=0.9)}, "BalancedAccuracy is no object"),
         ({"Candidate": measured(Classes={})}, "has no field normal"),
         ({"Candidate": measured(Calibration={})}, "has no field ECE"),

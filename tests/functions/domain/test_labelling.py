@@ -165,3 +165,31 @@ def test_more_than_one_run_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(labelling, "MOST_ENTRIES", 1)
     with pytest.raises(MalformedManifest, match="has 2 entries; one run takes at most 1"):
         from_json([entry("a.dcm", "covid"), entry("b.dcm", "covid")])
+
+
+@pytest.mark.parametrize("ending", [b"]", b",", b"\n"])
+def test_a_manifest_of_too_many_bytes_is_not_parsed(ending: bytes) -> None:
+    for is_csv in (True, False):
+        with pytest.raises(MalformedManifest, match="more than 33,554,432 bytes"):
+            labelling.parse(b"[" + ending * labelling.MOST_BYTES, is_csv=is_csv, labels=LABELS)
+
+
+@pytest.mark.parametrize("value", [b"{},", b"[],", b"0,", b'{"a":{"a":[]}},'])
+def test_a_manifest_of_too_many_values_is_not_parsed(value: bytes) -> None:
+    body = b"[" + value * labelling.MOST_VALUES + b"0]"
+    with pytest.raises(MalformedManifest, match="more than 2,000,000 values"):
+        labelling.parse(body, is_csv=False, labels=LABELS)
+
+
+def test_lines_that_no_run_takes_are_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "MOST_ENTRIES", 3)
+    kept, more = labelling._bounded((line, object()) for line in range(10))
+    assert (len(kept), more) == (3, 7)
+    with pytest.raises(MalformedManifest, match="has 9 entries; one run takes at most 3"):
+        from_csv("filename,label\n" + "a.dcm,covid\n" * 9)
+
+
+def test_as_many_entries_as_a_run_takes_fit_the_bounds() -> None:
+    longest = entry("s3-folder/" * 20 + "IM, 0001.dcm", "covid") | {"split": "validation"}
+    body = json.dumps([longest] * labelling.MOST_ENTRIES).encode()
+    assert len(labelling.parse(body, is_csv=False, labels=LABELS).entries) == labelling.MOST_ENTRIES

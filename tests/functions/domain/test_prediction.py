@@ -93,6 +93,10 @@ def test_reads_the_containers_refusal() -> None:
         answer(b"bytes", ContentSHA256="\ud800" * 12),
         answer(b"bytes", ContentSHA256="DOE^JANE 1970-01-01"),
         answer(b"bytes", Error={"Code": "X", "Message": "m"}, Model={"WeightsSHA256": "\ud800"}),
+        b'"' + b'\\"' * ((MOST_BYTES - 1) // 2),
+        b'"' + b"\\" * (MOST_BYTES - 1),
+        b'"' * MOST_BYTES,
+        b"]" * MOST_BYTES,
     ],
 )
 def test_anything_else_is_malformed(body: bytes) -> None:
@@ -100,6 +104,13 @@ def test_anything_else_is_malformed(body: bytes) -> None:
         parse(body, SHA)
     assert caught.value.code == FailureCode.MALFORMED_PREDICTION
     assert len(caught.value.reason.encode()) < 500, "a row holds the reason"
+
+
+@pytest.mark.parametrize("rest", [b"", b"a", b'\\"', b'\\" \\"', b"\\", b"\\\\\\"])
+def test_a_text_without_an_end_is_passed_over_once_not_from_each_of_its_quotes(rest: bytes) -> None:
+    with pytest.raises(MalformedPrediction) as caught:
+        parse(b'"' + b"[" * 99 + rest, SHA)
+    assert "deep" not in caught.value.reason, "its brackets are text"
 
 
 LONGEST = "\U0001d4ae"  # of the characters, in UTF-8

@@ -61,3 +61,25 @@ def test_trouble_of_aws_fails_the_state_which_is_retried(code: str) -> None:
     refusing(workflow, "get_object", code, lambda key: key.endswith("normal-0-0.dcm"))
     with pytest.raises(Exception, match=code):
         workflow.take(uri)
+
+
+def test_a_manifest_without_an_end_is_a_reason_and_is_not_read_to_it() -> None:
+    workflow = Workflow()
+    uri = workflow.put_cohort()
+    original = workflow.world.s3.get_object
+    read: list[int | None] = []
+
+    class Endless:
+        def read(self, length: int | None = None) -> bytes:
+            read.append(length)
+            return bytes(length or 2**32)
+
+    def get(**request: Any) -> Any:
+        answer = original(**request)
+        return answer | {"Body": Endless()} if request["Key"].endswith("manifest.json") else answer
+
+    workflow.world.s3.get_object = get  # type: ignore[method-assign]
+    taken = workflow.take(uri)
+    assert not taken["Taken"]
+    assert "more than 33,554,432 bytes" in taken["Reasons"][0]["Message"]
+    assert None not in read

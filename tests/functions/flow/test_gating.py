@@ -72,6 +72,10 @@ def test_a_snapshot_that_is_gone_or_was_changed_is_a_refusal(subject: Subject) -
     assert codes(workflow, subject, run) == ["MalformedSnapshot"]
     workflow.world.s3.objects[TRAINING, layout.snapshot_key(run["Run"])] = b"{"
     assert codes(workflow, subject, run) == ["MalformedSnapshot"]
+    for depth in (900, 100_000):
+        deep = b'{"Schema":' + b"[" * depth + b"]" * depth + b"}"
+        workflow.world.s3.objects[TRAINING, layout.snapshot_key(run["Run"])] = deep
+        assert codes(workflow, subject, run) == ["MalformedSnapshot"]
     workflow.documents.delete([layout.snapshot_key(run["Run"])])
     assert codes(workflow, subject, run) == ["MalformedSnapshot"]
 

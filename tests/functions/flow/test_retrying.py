@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.domain.row import Status
+from functions.flow.trying import TROUBLE_SECONDS
 from tests.fakes.dicom import ct
 from tests.fakes.world import World, answer
 
@@ -84,3 +85,30 @@ def test_trouble_of_the_service_never_fails_an_upload() -> None:
         world.collecting.collect(name)
     assert world.row(event).status == Status.PENDING
     assert storm(world, answer) == 1
+
+
+def test_an_object_that_ends_its_host_keeps_no_neighbour_though_sagemaker_calls_it_an_internal_error() -> None:
+    world = World(slots=1)
+    world.crown()
+    for number in range(15):
+        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    poison = world.upload("poison.dcm", POISON)
+    world.intake.take(poison)
+
+    def run() -> None:
+        world.wait(2000)
+        for name in world.dispatching.run():
+            ends = f"{world.row(poison).upload_id}.dcm" in world.sagemaker.jobs[name]["members"]
+            reason = "InternalServerError: We encountered an internal error. Please try again." if ends else ""
+            world.sagemaker.end(name, (lambda _body: None) if ends else answer, reason=reason)
+            world.collecting.collect(name)
+
+    for _ in range(12):
+        run()
+    assert sum(row.status == Status.COMPLETED for row in world.rows()) == 15
+    assert world.row(poison).status == Status.PENDING, "it may be the service's own trouble, for a day"
+    for _ in range(TROUBLE_SECONDS // 2000 + 4):
+        run()
+    row = world.row(poison)
+    assert (row.status, row.code) == (Status.FAILED, "JobFailed")
+    assert "InternalServerError" in (row.reason or "")

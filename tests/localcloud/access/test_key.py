@@ -51,6 +51,7 @@ def test_a_folder_that_existed_becomes_its_owner_s_alone_with_all_in_it(tmp_path
     root = tmp_path / "home"
     (root / "services").mkdir(parents=True)
     (root / "services" / "dynamodb.json").write_text("rows")
+    (root / "cloud.json").touch()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("not ours")
     (root / "link").symlink_to(elsewhere)
@@ -84,6 +85,24 @@ def test_a_key_that_others_could_not_read_stays(home):
     write_aws_config(ENDPOINT, home, key)
     home.root.chmod(0o755)
     assert ensure_key(home.create()) == key
+
+
+@pytest.mark.parametrize("name", ["scratch/thesis.txt", "thesis.txt", "objects/a"])
+def test_a_folder_with_other_things_is_no_home_and_stays_as_it_is(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    before = {path: path.stat().st_mode for path in (tmp_path, *tmp_path.rglob("*"))}
+    tmp_path.chmod(0o755)
+    before[tmp_path] = tmp_path.stat().st_mode
+    with pytest.raises(CloudError, match="holds other files, and no local cloud"):
+        Home(tmp_path).create()
+    assert {path: path.stat().st_mode for path in (tmp_path, *tmp_path.rglob("*"))} == before
+
+
+def test_an_empty_folder_becomes_a_home(tmp_path):
+    (tmp_path / ".gitignore").touch()
+    (tmp_path / "lost+found").mkdir()
+    assert ensure_key(Home(tmp_path).create()) == ensure_key(Home(tmp_path).create())
 
 
 def test_a_folder_of_another_user_is_refused(home, monkeypatch):

@@ -262,3 +262,80 @@ def test_a_frame_of_too_many_fragments_is_refused(make_slice: MakeSlice) -> None
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
 def test_units_beyond_single_precision_are_no_hounsfield_units(make_slice: MakeSlice, keyword: str, value: str) -> None:
     assert refused(make_slice(**{keyword: value})).code == InstanceCode.NOT_HOUNSFIELD
+
+
+@pytest.mark.parametrize("syntax", NATIVE, ids=lambda s: s.name)
+def test_fragments_are_no_pixels_of_a_native_transfer_syntax(make_slice: MakeSlice, syntax: uid.UID) -> None:
+    body, order = make_slice(syntax=syntax), "<" if syntax.is_little_endian else ">"
+    value = body.index(struct.pack(f"{order}HH", 0x7FE0, 0x10)) + (8 if syntax.is_implicit_VR else 12)
+    item = struct.pack(f"{order}HHL", 0xFFFE, 0xE000, len(body) - value)
+    for pixels in (body[value:], item + body[value:]):
+        error = refused(body[: value - 4] + b"\xff" * 4 + pixels)
+        assert error.code == InstanceCode.UNDECODABLE_PIXEL_DATA
+        assert "fragments" in error.message
+
+
+@pytest.mark.parametrize("syntax", NATIVE, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("stored", "changes"),
+    [
+        (np.arange(48, dtype=np.uint16).reshape(6, 8), {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}),
+        (np.arange(96, dtype=np.uint16).reshape(12, 8), {"Rows": 6}),
+        (np.arange(480, dtype=np.uint16).reshape(60, 8), {"Rows": 6, "NumberOfFrames": None}),
+        (np.arange(4, dtype=np.uint8).reshape(4, 1), {"Rows": 1}),
+    ],
+)
+def test_pixel_data_of_two_frames_or_larger_pixels_is_not_read_as_one_frame(
+    make_slice: MakeSlice, stored: np.ndarray, changes: dict[str, Any], syntax: uid.UID
+) -> None:
+    body = make_slice(stored, syntax=syntax, **{"PixelData": stored.tobytes()} | changes)
+    assert refused(body).code == InstanceCode.UNDECODABLE_PIXEL_DATA
+
+
+@pytest.mark.parametrize(("rows", "is_read"), [(12, True), (11, True), (6, False), (1, False)])
+def test_a_run_length_encoded_frame_of_twice_the_rows_is_not_read_as_one(
+    make_slice: MakeSlice, rows: int, is_read: bool
+) -> None:
+    stored = np.arange(96, dtype=np.uint16).reshape(12, 8)
+    body = make_slice(stored, syntax=uid.RLELossless).replace(
+        struct.pack("<HH2sHH", 0x28, 0x10, b"US", 2, 12), struct.pack("<HH2sHH", 0x28, 0x10, b"US", 2, rows)
+    )
+    if is_read:
+        np.testing.assert_array_equal(hounsfield(body), stored[:rows] - 1024.0)
+    else:
+        error = refused(body)
+        assert (error.code, "two such frames" in error.message) == (InstanceCode.UNDECODABLE_PIXEL_DATA, True)
+
+
+@pytest.mark.parametrize(("shape", "kind", "padding"), [((6, 8), "u2", 94), ((1, 1), "u1", 1), ((3, 5), "u1", 15)])
+def test_padding_behind_the_frame_is_no_second_frame(
+    make_slice: MakeSlice, shape: tuple[int, int], kind: str, padding: int
+) -> None:
+    stored = np.arange(shape[0] * shape[1], dtype=kind).reshape(shape)
+    np.testing.assert_array_equal(
+        hounsfield(make_slice(stored, PixelData=stored.tobytes() + bytes(padding))), stored - 1024.0
+    )
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED[1:], ids=lambda s: s.name)
+@pytest.mark.parametrize("kind", ["u2", "i2"])
+def test_a_codestream_of_larger_pixels_than_the_header_allocates_is_not_decoded(
+    make_slice: MakeSlice, syntax: uid.UID, kind: str
+) -> None:
+    large = make_slice(np.arange(48).astype(kind).reshape(6, 8), syntax=syntax)
+    codestream = get_frame(pydicom.dcmread(io.BytesIO(large)).PixelData, 0, number_of_frames=1)
+    small = np.zeros((6, 8), "u1" if kind == "u2" else "i1")
+    error = refused(make_slice(small, syntax=syntax, PixelData=encapsulate([codestream])))
+    assert error.code == InstanceCode.UNDECODABLE_PIXEL_DATA
+    assert "16 bits, the header allocates 8" in error.message
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("value", ["1_0", "\t1", "1\n", "nan", "inf", "0x1p3", "1e1_0", "1.", ".5", "+2.5E-1", "-1"])
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_only_decimal_strings_are_numbers(make_slice: MakeSlice, keyword: str, value: str) -> None:
+    body = marked(make_slice(), keyword, value)
+    if value in {"1.", ".5", "+2.5E-1", "-1"}:
+        hounsfield(body)
+    else:
+        assert refused(body).code == InstanceCode.NOT_HOUNSFIELD

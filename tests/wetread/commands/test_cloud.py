@@ -38,11 +38,21 @@ def test_the_environment_chooses_the_local_cloud_too(calls) -> None:
 
 def test_down_keeps_data_unless_wiped(calls, tmp_path) -> None:
     (tmp_path / "demo").mkdir()
+    (tmp_path / "cloud.json").touch()
     assert run("--local", "down").exit_code == 0
     assert (tmp_path / "demo").exists()
     assert run("--local", "down", "--wipe").exit_code == 0
     assert not (tmp_path / "demo").exists()
     assert calls == [False, True]
+
+
+def test_a_folder_without_a_cloud_is_not_wiped(calls, tmp_path) -> None:
+    (tmp_path / "demo").mkdir()
+    result = run("--local", "down", "--wipe")
+    assert result.exit_code == 1
+    assert "holds other files, and no local cloud" in result.stderr
+    assert (tmp_path / "demo").exists()
+    assert calls == []
 
 
 def test_a_cloud_that_cannot_start_is_told(calls, monkeypatch) -> None:

@@ -91,6 +91,16 @@ def test_the_report_is_saved(wetread, runs, tmp_path) -> None:
     result = wetread("runs", "first", "--report", tmp_path / "report.html")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "report.html").read_bytes() == b"<html>"
+    assert (tmp_path / "report.html").stat().st_mode & 0o077 == 0, "it shows slices of patients"
+
+
+def test_a_report_replaces_no_file_that_a_link_leads_to(wetread, runs, tmp_path) -> None:
+    (tmp_path / "profile").write_text("mine")
+    (tmp_path / "report.html").symlink_to(tmp_path / "profile")
+    result = wetread("runs", "first", "--report", tmp_path / "report.html")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+    assert (tmp_path / "profile").read_text() == "mine"
 
 
 def test_a_report_that_is_not_there_or_cannot_be_written(wetread, runs, tmp_path) -> None:

@@ -155,6 +155,15 @@ def test_only_regular_files_of_a_bounded_size_are_read(folder, monkeypatch) -> N
         read_file(folder / "b.dcm")
 
 
+def test_a_link_out_of_its_folder_is_not_read_for_an_answer(folder, tmp_path) -> None:
+    (tmp_path / "secret.txt").write_text("a password")
+    (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
+    (folder / "near.dcm").symlink_to(folder / "b.dcm")
+    with pytest.raises(ConfigProblem, match="leads out of its folder"):
+        read_file(folder / "innocent.dcm")
+    assert read_file(folder / "near.dcm") == b"b.dcm"
+
+
 def test_a_pipe_is_never_waited_for(folder) -> None:
     os.mkfifo(folder / "endless.dcm")
     with pytest.raises(ConfigProblem, match="is a pipe or a device"):
