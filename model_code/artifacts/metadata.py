@@ -147,7 +147,7 @@ def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:
     if len(channel_def) > MOST_LABELS:
         raise ValueError(f"it has {len(channel_def)} labels, more than {MOST_LABELS}")
     labels = tuple(_text(channel_def[str(index)]) for index in range(len(channel_def)))
-    if not all(labels) or len(set(labels)) < len(labels):  # an answer has a probability by each one's name
+    if not all(labels) or len(set(labels)) < len(labels):  # an answer names its probabilities by the labels
         raise ValueError("a label is empty, or there twice")
     return labels
 

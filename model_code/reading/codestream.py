@@ -52,7 +52,7 @@ def frame_size(codestream: bytes) -> tuple[int, int, int]:
 
 
 def precision(codestream: bytes) -> int:
-    """Return the bits of a pixel that a codestream declares whose ``frame_size`` could be read."""
+    """Return the bits per pixel that the codestream declares; ``frame_size`` must have accepted it."""
     if codestream.startswith(SOC_SIZ):
         return (codestream[JPEG2000_DEPTH_AT] & 0x7F) + 1  # the highest bit is the sign (ISO/IEC 15444-1 table A.11)
     return codestream[_frame_header(codestream) + 4]
