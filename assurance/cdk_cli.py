@@ -20,6 +20,7 @@ import click
 
 from localcloud import cloud
 from localcloud.account import ACCOUNT_ID, REGION
+from wetread.project import PROJECT
 
 INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 STAGE = ("--context", "stage=local")
@@ -36,7 +37,7 @@ def main() -> int:
         if status:
             return status
         os.environ["WETREAD_HOME"] = f"{scratch}/home"
-        here = cloud.start(click.echo, tether=True)
+        here = cloud.start(PROJECT, click.echo, tether=True)
         environment |= here.environment() | {"WETREAD_HOME": f"{scratch}/home"}  # the endpoint, and who asks there
         try:
             for arguments in (
@@ -48,7 +49,7 @@ def main() -> int:
                 if status:
                     return status
         finally:
-            cloud.down(wipe=True)
+            cloud.down(PROJECT, wipe=True)
     return 0
 
 

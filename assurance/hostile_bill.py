@@ -26,6 +26,7 @@ from benchmarks.plane import quiet
 from functions.domain import layout
 from functions.domain.batch import DECODE_SECONDS, DECODERS, RESTART_SECONDS
 from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.names import BATCHES
 from infra.config import StageConfig
 from tests.fakes.world import WORK, World, answer
 
@@ -192,7 +193,7 @@ class Simulation:
         assert outcome is not None
         self._open -= outcome.completed + outcome.failed
         del world.sagemaker.jobs[name]
-        batch = f"{layout.BATCHES}{name.removeprefix('wetread-')}/"
+        batch = f"{BATCHES}{name.removeprefix('wetread-')}/"
         outputs = layout.output_prefix(name)
         for where in [one for one in world.s3.objects if one[1].startswith((batch, outputs))]:
             del world.s3.objects[where]

@@ -30,7 +30,7 @@ from functions import ingest
 from functions.flow.collecting import READERS
 
 ROUNDS = 3
-TEMPLATE = Path("tests/infra/__snapshots__/test_service/test_the_template_is_the_reviewed_one.json")
+TEMPLATE = Path("tests/infra/__snapshots__/test_service")  # a file for each construct
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class Limits:
 
 def limits(function: str) -> Limits:
     """Read from the reviewed template."""
-    for name, resource in json.loads(TEMPLATE.read_text())["Resources"].items():
-        if name.startswith(function) and resource["Type"] == "AWS::Lambda::Function":
-            return Limits(resource["Properties"]["MemorySize"], resource["Properties"]["Timeout"])
+    for part in TEMPLATE.glob("*.json"):
+        for name, resource in json.loads(part.read_text()).items():
+            if name.startswith(function) and resource["Type"] == "AWS::Lambda::Function":
+                return Limits(resource["Properties"]["MemorySize"], resource["Properties"]["Timeout"])
     raise LookupError(function)
 
 

@@ -27,11 +27,12 @@ from benchmarks.memory import Peak
 from functions.domain import layout
 from functions.domain.row import Row, Status
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from localcloud.host import process
 from tests.training import optimise, train
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import write_cohort
+from wetread.project import PROJECT
 
 CONTAINER = "model_code serve"
 HEADER = "slices      bare  service  / bare  share growth jobs    memory    to job   reading   to rows"
@@ -58,7 +59,7 @@ def bare(artifact: Path, folder: Path) -> float:
 def service(connection: Connection, folder: Path) -> Run:
     """From the first upload to the last terminal row."""
     bucket = connection.deployment.uploads_bucket_name
-    peak = Peak(process.running(current_home()) or 0, CONTAINER)
+    peak = Peak(process.running(home_of(PROJECT)) or 0, CONTAINER)
 
     def put(path: Path) -> str:
         with path.open("rb") as body:
@@ -104,7 +105,7 @@ def main() -> None:
         os.environ["WETREAD_HOME"] = f"{scratch}/home"
         trained = train(Path(scratch) / "opt-ml", image_size=chosen.image_size)
         artifact = optimise(trained.parent)[chosen.form] / "model.tar.gz"
-        cloud.up(tether=True)
+        cloud.up(PROJECT, tether=True)
         try:
             connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
             connection.registry.promote(connection.registry.register(artifact).model_package)
@@ -126,7 +127,7 @@ def main() -> None:
                     flush=True,
                 )
         finally:
-            cloud.down()
+            cloud.down(PROJECT)
 
 
 if __name__ == "__main__":

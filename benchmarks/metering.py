@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.aws.index import IndexName
+from functions.names import IndexName
 from tests.fakes.world import World
 
 # Seconds a request takes, really slept. What carries many items takes longer than what carries one.

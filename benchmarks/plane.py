@@ -16,7 +16,7 @@ from benchmarks.metering import metered
 from functions import collect, dispatch, ingest, sweep
 from functions.domain.row import Status
 from functions.telemetry import logger
-from infra.intake import BATCH_SIZE
+from infra.ingest import BATCH_SIZE
 from tests.fakes.dicom import ct
 from tests.fakes.world import UPLOADS, World, answer
 

@@ -10,7 +10,8 @@ from functions import wiring
 from functions.aws.events import model_package_arn
 from functions.flow.approving import Approved, Approving
 from functions.messages import process
-from functions.settings import ApproveSettings, Metric, from_environment
+from functions.names import Metric
+from functions.settings import ApproveSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from functions import wiring
 from functions.flow.dispatching import Dispatching
-from functions.settings import DispatchSettings, Metric, from_environment
+from functions.names import Metric
+from functions.settings import DispatchSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
-from functions.domain.leakage import AcquisitionLimits
-from functions.domain.promotion import Thresholds
 from functions.flow.gating import Gating, Subject, answer
-from functions.settings import GateSettings, Metric, from_environment
+from functions.names import Metric
+from functions.settings import GateSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 
@@ -20,17 +19,8 @@ def _gating() -> Gating:
     settings = from_environment(GateSettings, os.environ)
     return Gating(
         documents=Documents(wiring.client("s3"), settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
-        limits=AcquisitionLimits(max_p_value=settings.max_acquisition_p_value, min_gain=settings.min_acquisition_gain),
-        thresholds=Thresholds(
-            min_balanced_accuracy=settings.min_balanced_accuracy,
-            min_sensitivity=settings.min_sensitivity,
-            min_specificity=settings.min_specificity,
-            min_auc=settings.min_auc,
-            max_calibration_error=settings.max_calibration_error,
-            champion_margin=settings.champion_margin,
-            subgroup_min_patients=settings.subgroup_min_patients,
-            max_subgroup_drop=settings.max_subgroup_drop,
-        ),
+        limits=settings.acquisition,
+        thresholds=settings.thresholds,
     )
 
 

@@ -17,12 +17,12 @@ from functions.domain.errors import MalformedEvent, RefusalCode
 from functions.domain.row import Row, Status
 from functions.flow.intake import Intake
 from functions.messages import Message, process_messages, seconds_left_of
-from functions.served import served
-from functions.settings import IngestSettings, Metric, from_environment
+from functions.names import Metric
+from functions.settings import IngestSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 WORKERS = 10
-# The last of a batch is begun this long before the end: as long as WORKERS of the worst objects take (infra/intake.py).
+# The last of a batch is begun this long before the end: as long as WORKERS of the worst objects take (infra/ingest.py).
 SECONDS_NEEDED = 10.0
 HELD_UP = 4  # a delivery that still meets AWS's trouble, six minutes after the upload, is for a person to see
 
@@ -36,7 +36,7 @@ def _parts() -> tuple[Intake, Ticks]:
         uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
         index=Index(wiring.client("dynamodb"), settings.index_table),
         patients=patients,
-        served=served(settings),
+        served=settings.served,
         clock=wiring.now,
         keys=Keys(wiring.client("dynamodb"), hidden, patients) if hidden else None,
         kept_days=settings.results_kept_days,

@@ -9,7 +9,8 @@ from typing import Any
 from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.flow.promoting import Approval, Outcome, Promoting
-from functions.settings import Metric, PromoteSettings, from_environment
+from functions.names import Metric
+from functions.settings import PromoteSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 

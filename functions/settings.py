@@ -1,47 +1,57 @@
 """The settings of every Lambda function, declared once.
 
 CDK renders them to environment variables and the function reads them back. A setting's environment variable is its
-field name in upper case; lists are comma-separated.
+field name in upper case; lists are comma-separated. A field that is a dataclass of the domain is flattened into its own
+fields, so the rules get their parameters as the stage states them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from functions.domain.batch import JobShape
+from functions.domain.instance import Served
+from functions.domain.leakage import AcquisitionLimits
+from functions.domain.promotion import Thresholds
+from functions.domain.ranges import OneOf, Range
+
+# infra imports these names from here, and nothing else of functions but functions.names.
+__all__ = [
+    "NUMBERS",
+    "AcquisitionLimits",
+    "ApproveSettings",
+    "CollectSettings",
+    "DispatchSettings",
+    "GateSettings",
+    "IngestSettings",
+    "JobShape",
+    "OneOf",
+    "PromoteSettings",
+    "Range",
+    "Served",
+    "SettingsError",
+    "SnapshotSettings",
+    "SweepSettings",
+    "Thresholds",
+    "assemble",
+    "bare",
+    "from_environment",
+    "hints_of",
+    "to_environment",
+    "values_of",
+]
 
 S = TypeVar("S")
 
-METRIC_NAMESPACE = "Wetread"
 NUMBERS: Mapping[Any, str] = {int: "a whole number", float: "a number"}
 
 
-class Metric(enum.StrEnum):
-    """Every metric that the functions emit and the alarms watch. No dimensions but ``service``."""
-
-    UPLOADS_ACCEPTED = "UploadsAccepted"
-    UPLOADS_REFUSED = "UploadsRefused"
-    UPLOADS_NOT_TAKEN = "UploadsNotTaken"
-    UPLOADS_COMPLETED = "UploadsCompleted"
-    UPLOADS_FAILED = "UploadsFailed"
-    JOBS_SUBMITTED = "JobsSubmitted"
-    JOBS_FAILED = "JobsFailed"
-    PENDING = "Pending"
-    OLDEST_PENDING_SECONDS = "OldestPendingSeconds"
-    SLOTS_BUSY = "SlotsBusy"
-    MODEL_MISSING = "ModelMissing"
-    BUDGET_REACHED = "BudgetReached"
-    SWEEP_REPAIRS = "SweepRepairs"
-    CANDIDATES_PROMOTED = "CandidatesPromoted"
-    CANDIDATES_REJECTED = "CandidatesRejected"
-    APPROVALS_REFUSED = "ApprovalsRefused"
-
-
 class SettingsError(Exception):
-    """The environment of a function lacks settings or holds unreadable ones; the message names all of them."""
+    """The environment of a function lacks settings or has unreadable ones; the message names all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +64,7 @@ class IngestSettings:
     tick_queue_url: str
     tick_window_seconds: int
     patient_key_id: str
-    sop_class_uids: tuple[str, ...]
-    modalities: tuple[str, ...]
-    transfer_syntax_uids: tuple[str, ...]
-    max_object_bytes: int
-    conformance: str
+    served: Served
     results_kept_days: int
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
@@ -79,13 +85,7 @@ class DispatchSettings:
     max_wait_seconds: int
     max_work_seconds: int
     max_jobs_per_day: int
-    instance_type: str
-    instance_count: int
-    max_concurrent_transforms: int
-    max_payload_mb: int
-    transform_ami_version: str
-    data_key_arn: str
-    volume_key_arn: str
+    shape: JobShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class CollectSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings(CollectSettings, DispatchSettings):
-    """Settings of ``functions.sweep``, which finishes what any other function left half-made."""
+    """Settings of ``functions.sweep``, which finishes what other functions left unfinished."""
 
     stale_seconds: int
     max_job_seconds: int
@@ -113,36 +113,24 @@ class SweepSettings(CollectSettings, DispatchSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotSettings:
-    """Settings of ``functions.snapshot``. What it admits is what ``functions.ingest`` admits: see IngestSettings."""
+    """Settings of ``functions.snapshot``. It admits what ``functions.ingest`` admits."""
 
     training_bucket: str
     models_bucket: str
     batches_table: str
     patient_key_id: str
     labels: tuple[str, ...]
-    sop_class_uids: tuple[str, ...]
-    modalities: tuple[str, ...]
-    transfer_syntax_uids: tuple[str, ...]
-    max_object_bytes: int
-    conformance: str
+    served: Served
     data_key_arn: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateSettings:
-    """Settings of ``functions.gate``: the thresholds of both gates, each a fraction of 1 unless its name says else."""
+    """Settings of ``functions.gate``: the thresholds of both gates."""
 
     training_bucket: str
-    min_balanced_accuracy: float
-    min_sensitivity: float
-    min_specificity: float
-    min_auc: float
-    max_calibration_error: float
-    champion_margin: float
-    max_acquisition_p_value: float
-    min_acquisition_gain: float
-    subgroup_min_patients: int
-    max_subgroup_drop: float
+    thresholds: Thresholds
+    acquisition: AcquisitionLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,41 +154,75 @@ class PromoteSettings(ApproveSettings):
     approval: str
 
 
+def hints_of(kind: Any) -> dict[str, Any]:
+    """Return the annotated type of every setting by name, with nested dataclasses flattened."""
+    hints = get_type_hints(kind, include_extras=True)
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        found |= hints_of(hint) if dataclasses.is_dataclass(hint) else {field.name: hint}
+    return found
+
+
+def values_of(settings: Any) -> dict[str, Any]:
+    """Return the value of every setting by name, with nested dataclasses flattened."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        values |= values_of(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return values
+
+
+def assemble(kind: type[S], values: Mapping[str, Any]) -> S:
+    """Build a ``kind`` and its nested dataclasses from flat values; a setting without a value keeps its default."""
+    hints = get_type_hints(kind)
+    arguments: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if dataclasses.is_dataclass(hints[field.name]):
+            arguments[field.name] = assemble(hints[field.name], values)
+        elif field.name in values:
+            arguments[field.name] = values[field.name]
+    return kind(**arguments)
+
+
 def to_environment(settings: Any) -> dict[str, str]:
-    """Render a settings object to the environment variables of its function."""
+    """Return the environment variables that a function reads its settings from."""
     return {
-        field.name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
-        for field in dataclasses.fields(settings)
-        for value in (getattr(settings, field.name),)
+        name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in values_of(settings).items()
     }
 
 
 def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
-    """Read settings of ``kind`` back from ``environ``; raise one SettingsError that lists all that is wrong."""
-    hints = get_type_hints(kind)
+    """Read settings of ``kind`` from ``environ``; raise one SettingsError that lists every problem."""
     values: dict[str, Any] = {}
     problems: list[str] = []
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        name = field.name.upper()
+    for setting, hint in hints_of(kind).items():
+        name, type_ = setting.upper(), bare(hint)
         text = environ.get(name)
         if text is None:
             problems.append(f"{name} is not set")
-        elif hints[field.name] in NUMBERS:
+        elif type_ in NUMBERS:
             try:
-                values[field.name] = _number(hints[field.name], text)
+                values[setting] = _number(type_, text)
             except ValueError:
-                problems.append(f"{name} is {text!r}, not {NUMBERS[hints[field.name]]}")
-        elif hints[field.name] is str:
-            values[field.name] = text
+                problems.append(f"{name} is {text!r}, not {NUMBERS[type_]}")
+        elif type_ is str:
+            values[setting] = text
         else:
-            values[field.name] = tuple(part for part in text.split(",") if part)
+            values[setting] = tuple(part for part in text.split(",") if part)
     if problems:
         raise SettingsError(f"{kind.__name__}: {'; '.join(problems)}. Deploy the stack again: it sets them all.")
-    return kind(**values)
+    return assemble(kind, values)
+
+
+def bare(hint: Any) -> Any:
+    """Return the type of a setting without its annotations: ``int`` for ``Annotated[int, Range(1, 100)]``."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _number(kind: Any, text: str) -> float:
-    """The number that a text says; ValueError for none, and for NaN: no value is below a threshold that is none."""
+    """Parse a finite number; raise ValueError for anything else. No comparison with NaN is ever true."""
     number: float = kind(text)
     if not math.isfinite(number):
         raise ValueError(text)

@@ -12,7 +12,6 @@ from functions.aws.cohorts import Cohorts
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.aws.patients import Patients
 from functions.flow.snapshotting import Snapshotting
-from functions.served import served
 from functions.settings import SnapshotSettings, from_environment
 from functions.telemetry import discreet, logger
 
@@ -26,7 +25,7 @@ def _snapshotting() -> Snapshotting:
         documents=Documents(s3, settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
         champions=Champions(wiring.client("dynamodb"), settings.batches_table),
         patients=Patients(wiring.client("kms"), settings.patient_key_id),
-        served=served(settings),
+        served=settings.served,
         labels=settings.labels,
         models_bucket=settings.models_bucket,
         clock=wiring.now,

@@ -9,7 +9,8 @@ from typing import Any
 
 from functions import wiring
 from functions.flow.sweeping import Sweeping
-from functions.settings import Metric, SweepSettings, from_environment
+from functions.names import Metric
+from functions.settings import SweepSettings, from_environment
 from functions.telemetry import count, logger, metrics
 
 

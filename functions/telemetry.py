@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain.errors import WetreadError
-from functions.settings import METRIC_NAMESPACE, Metric
+from functions.names import METRIC_NAMESPACE, Metric
 
 # Both take the service name, which is the metrics' dimension, from POWERTOOLS_SERVICE_NAME.
 logger = Logger()

@@ -13,7 +13,7 @@ from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
-from functions.aws.jobs import Jobs, JobShape
+from functions.aws.jobs import Jobs
 from functions.aws.models import Models
 from functions.aws.objects import Documents
 from functions.aws.registry import Registry
@@ -84,21 +84,13 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
         models=Models(sagemaker, artifacts),
         work=Documents(s3, settings.work_bucket),
         jobs=Jobs(sagemaker, settings.work_bucket),
-        shape=JobShape(
-            instance_type=settings.instance_type,
-            instance_count=settings.instance_count,
-            max_concurrent_transforms=settings.max_concurrent_transforms,
-            max_payload_mb=settings.max_payload_mb,
-            transform_ami_version=settings.transform_ami_version,
-            data_key_arn=settings.data_key_arn,
-            volume_key_arn=settings.volume_key_arn,
-        ),
+        shape=settings.shape,
         limits=Limits(
             slots=settings.slots,
             max_batch=settings.max_batch,
             parallel_threshold=settings.parallel_threshold,
             max_wait_seconds=settings.max_wait_seconds,
-            worst_seconds=settings.max_work_seconds * DECODERS * settings.instance_count,
+            worst_seconds=settings.max_work_seconds * DECODERS * settings.shape.instance_count,
         ),
         max_jobs_per_day=settings.max_jobs_per_day,
         job_name_prefix=settings.job_name_prefix,

@@ -1,4 +1,4 @@
-"""Synthesises the service: `python -m infra.app`, which is also the command that cdk.json gives to the CDK CLI."""
+"""Synthesise the service: `python -m infra.app`, also the command that cdk.json gives to the CDK CLI."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-# jsii runs the first `node` on PATH. Setting up the environment puts one beside this interpreter, so that nobody has
-# to install Node; it must be found even when the environment is not activated, and before aws_cdk starts jsii.
+# jsii runs the first `node` on PATH. `make setup` puts one beside this interpreter, so Node need not be installed. It
+# must be found even when the environment is not activated, and before aws_cdk starts jsii.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 import aws_cdk as cdk
@@ -21,12 +21,13 @@ ROOT = Path(__file__).parent.parent
 
 
 def synthesise(outdir: Path, stage: str | None = None) -> Path:
-    """Write the cloud assembly of ``stage`` (default: what the CDK CLI or cdk.json says) into ``outdir``; return it.
+    """Write the cloud assembly of ``stage`` into ``outdir`` and return its folder.
 
-    Raises ConfigError when the stage is unknown or its settings are wrong.
+    Without ``stage``, use the one of the CDK CLI or of cdk.json. Raise ConfigError when the stage is unknown or its
+    settings are wrong.
     """
-    # The CDK CLI would hand over cdk.json's context; reading it here makes the CLI optional. What the CLI does hand
-    # over (-c name=value, by the environment) comes on top.
+    # The CDK CLI would pass the context of cdk.json; reading it here makes the CLI optional. What the CLI passes in
+    # the environment (-c name=value) overrides it.
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = cdk.App(outdir=str(outdir), context=context)
     config = load_stage(app.node.get_context("stages"), stage or app.node.get_context("stage"))
@@ -36,7 +37,7 @@ def synthesise(outdir: Path, stage: str | None = None) -> Path:
 
 
 def main() -> None:
-    """Synthesise where the CDK CLI asks for it (CDK_OUTDIR), or into cdk.out."""
+    """Synthesise into the folder of the CDK CLI (CDK_OUTDIR), or into cdk.out."""
     try:
         synthesise(Path(os.environ.get("CDK_OUTDIR", "cdk.out")))
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Who read and changed what: a CloudTrail trail of a stage's data, into a bucket that nobody can delete from."""
+"""A CloudTrail trail of all access to a stage's data, in a bucket that nothing can be deleted from."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from infra.storage import NONCURRENT_KEPT, acknowledge_one_region
 
 CLOUDTRAIL = "cloudtrail.amazonaws.com"
 PREFIX = f"AWSLogs/{Aws.ACCOUNT_ID}/"
-# CloudTrail encrypts log files with a data key each; S3 decrypts to put in the parts of a large one.
+# CloudTrail encrypts each log file with a data key; S3 decrypts to store the parts of a large one.
 USES = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext")
 
 
 class AuditTrail(Construct):
-    """A trail of all data events of ``buckets`` and ``tables``, and of the management events that change something.
+    """Record all data events of ``buckets`` and ``tables``, and the management events that change something.
 
-    The latter are few, and have what the former do not: who lifted a bucket's policy, replaced a key's, attached a
-    permission, or stopped this trail. Reads among them would be mostly the use of keys, twice what the data events say.
+    Management events are few, and show what data events do not: changes of a bucket's or a key's policy, attached
+    permissions, a stopped trail. Management reads are left out: most are uses of keys, which the data events imply.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class AuditTrail(Construct):
     ) -> None:
         super().__init__(scope, id_)
         name = f"{config.service_name}-audit"
-        # By its name, since the policies of bucket and key must be there before it.
+        # By name, since the policies of bucket and key must exist before the trail.
         own = {"StringEquals": {"aws:SourceArn": arn_of(self, "cloudtrail", "trail", name)}}
         self._cloudtrail = iam.ServicePrincipal(CLOUDTRAIL, conditions=own)
         self.key = self._own_key()
@@ -69,11 +69,11 @@ class AuditTrail(Construct):
         acknowledge(
             self.trail,
             "HIPAA.Security-CloudTrailCloudWatchLogsEnabled",
-            because="A log group would be a second copy of it, and one that can be deleted.",
+            because="A log group would be a second copy of the trail, and one that can be deleted.",
         )
 
     def _own_key(self) -> kms.Key:
-        """Not the data's: who may read patients' data need not read who did, and the trail outlives the stage."""
+        """Make a separate key: readers of patients' data need not read the trail, and the trail outlives the stage."""
         key = kms.Key(
             self,
             "Key",
@@ -98,9 +98,9 @@ class AuditTrail(Construct):
             server_access_logs_bucket=access_logs,
             server_access_logs_prefix="audit/",
             object_lock_enabled=True,
-            # Compliance, not governance: administrators are whom a trail is about, and to those governance yields.
+            # Compliance, not governance: a trail must bind administrators, and they can override governance.
             object_lock_default_retention=s3.ObjectLockRetention.compliance(Duration.days(days)),
-            removal_policy=RemovalPolicy.RETAIN,  # also where data are not protected: it could not be deleted
+            removal_policy=RemovalPolicy.RETAIN,  # even where data are not protected: a locked bucket cannot be deleted
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="ExpireAll", expiration=Duration.days(days), noncurrent_version_expiration=NONCURRENT_KEPT
@@ -111,7 +111,7 @@ class AuditTrail(Construct):
         return bucket
 
     def _let_write(self) -> None:
-        """May look whose the bucket is, and add log files; only this trail, and nothing else."""
+        """Let this trail, and no other, read the bucket's ACL and add log files."""
         for action, resource, conditions in (
             ("s3:GetBucketAcl", self.bucket.bucket_arn, {}),
             (

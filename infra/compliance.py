@@ -1,4 +1,4 @@
-"""The review that every synthesis passes: cdk-nag's packs; what they find is mended, or acknowledged with a reason."""
+"""cdk-nag's packs, run at every synthesis; each finding is fixed, or acknowledged with a reason."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ WILDCARD = "AwsSolutions-IAM5"
 
 
 def review(app: App) -> None:
-    """Let the synthesis fail on every finding that nobody has acknowledged."""
+    """Make the synthesis fail on every finding that is not acknowledged."""
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), HIPAASecurityChecks(app))
 
 
 def acknowledge(scope: Construct, *rules: str, because: str) -> None:
-    """Accept what ``rules`` find in ``scope`` and below it, for this reason. A finding that is gone fails a test."""
+    """Accept what ``rules`` find in ``scope`` and below, for this reason. A test fails when a finding is gone."""
     Validations.of(scope).acknowledge(*(Acknowledgment(id=rule, reason=because) for rule in rules))
 
 
 def acknowledge_wildcard(scope: Construct, resource: str, *, because: str) -> None:
-    """Accept that a policy in ``scope`` allows something on a pattern of resources: each is a finding of its own."""
+    """Accept that a policy in ``scope`` allows something on a pattern of resources; each pattern is one finding."""
     text = _flat(Stack.of(scope).resolve(resource))
     acknowledge(scope, f"{WILDCARD}[Resource::{text}]", because=because)
 
 
 def _flat(value: Any) -> str:
-    """A template's value as cdk-nag writes it in the name of a finding: references in angle brackets."""
+    """Return a template's value as cdk-nag writes it in the name of a finding: references in angle brackets."""
     if isinstance(value, str):
         return value.replace("${", "<").replace("}", ">")
     ((function, argument),) = value.items()

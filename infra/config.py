@@ -1,26 +1,39 @@
-"""The settings of a stage: typed, validated, and said once; cdk.json holds only what a stage does differently."""
+"""The settings of a stage: typed, validated, declared once. cdk.json has only what a stage changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from pydicom import uid
 
+from functions.settings import (
+    AcquisitionLimits,
+    OneOf,
+    Range,
+    Served,
+    Thresholds,
+    assemble,
+    bare,
+    hints_of,
+)
 from infra import validation
 
-# Without it batch transform starts GPU hosts with the NVIDIA driver 470, which no current CUDA runtime accepts.
+# Without this image batch transform starts GPU hosts with NVIDIA driver 470, too old for current CUDA runtimes.
 GPU_HOST_AMI = "al2-ami-sagemaker-batch-gpu-535"
+LONGEST_KEPT_DAYS = 36_500
+MOST_TRAINING_SECONDS = 2_419_200  # SageMaker's 28 days
+MOST_PROCESSING_SECONDS = 777_600  # SageMaker's 9 days
 
 
 class ConfigError(Exception):
-    """A stage is not set up as it must be; the message names every problem, the wrong value and what is expected."""
+    """The settings of a stage are wrong; the message names each problem with the wrong value and what is expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """What may differ between two deployments. The defaults are the service as it should run in production."""
+    """Everything that may differ between deployments. The defaults suit production."""
 
     # Names the stack, the jobs, the model package group and the metrics' dimension: one per account and region.
     service_name: str = "wetread"
@@ -49,70 +62,67 @@ class StageConfig:
             ),
         )
     )
-    conformance: str = "repair"
+    conformance: Annotated[str, OneOf("strict", "repair")] = "repair"
 
     # Group commit: when a job starts, and how many run at once.
-    tick_window_seconds: int = 20
-    tick_delay_seconds: int = 25
-    slots: int = 4
-    max_batch: int = 5000
-    parallel_threshold: int = 2500
-    max_wait_seconds: int = 240
-    max_work_seconds: int = 1500  # that the uploads of one job may take, if each takes as long as it can
-    max_jobs_per_day: int = 1000  # in UTC
+    tick_window_seconds: Annotated[int, Range(1, 300)] = 20  # SQS forgets a deduplication id after 5 minutes
+    tick_delay_seconds: Annotated[int, Range(0, 900)] = 25
+    slots: Annotated[int, Range(1, 100)] = 4
+    max_batch: Annotated[int, Range(1, 10_000)] = 5000
+    parallel_threshold: Annotated[int, Range(1, 1_000_000)] = 2500
+    max_wait_seconds: Annotated[int, Range(1, 86_400)] = 240
+    # The time that the uploads of one job may take if each takes its maximum.
+    max_work_seconds: Annotated[int, Range(60, 400_000)] = 1500
+    max_jobs_per_day: Annotated[int, Range(1, 1_000_000)] = 1000  # in UTC
 
     # The transform job.
     instance_type: str = "ml.m5.xlarge"
-    instance_count: int = 1
-    max_concurrent_transforms: int = 4
-    max_payload_mb: int = 16
+    instance_count: Annotated[int, Range(1, 100)] = 1
+    max_concurrent_transforms: Annotated[int, Range(1, 100)] = 4
+    max_payload_mb: Annotated[int, Range(1, 100)] = 16
     image_uri: str = ""  # empty: built from model_code/ at deployment
     torch_index_url: str = ""  # of the image that is built: PyTorch's index of CPU builds, or of builds for CUDA 12
 
-    # What a retrained model is, and how good it must be to become the champion (fractions of 1).
+    # What a retrained model is, and how good it must be to become the champion.
     labels: tuple[str, ...] = ("normal", "cap", "covid")
-    min_balanced_accuracy: float = 0.7
-    min_sensitivity: float = 0.6  # of every class, as are specificity and AUC
-    min_specificity: float = 0.6
-    min_auc: float = 0.75
-    max_calibration_error: float = 0.25
-    champion_margin: float = 0.05  # how much worse than the champion a candidate may seem, by chance
-    max_subgroup_drop: float = 0.25
-    subgroup_min_patients: int = 5  # a smaller subgroup's figures say nothing
-    max_acquisition_p_value: float = 0.01
-    min_acquisition_gain: float = 0.1
-    approval: str = "auto"  # manual: a person approves what passed the gate
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    acquisition: AcquisitionLimits = field(default_factory=AcquisitionLimits)
+    approval: Annotated[str, OneOf("auto", "manual")] = "auto"  # manual: a person approves what passed the gate
+    # The pictures of a report, by the attribute BurnedInAnnotation; unless_yes: also where it is absent.
+    report_pictures: Annotated[str, OneOf("if_no", "unless_yes", "never")] = "if_no"
+    quantise: bool = True  # a backend with 8-bit integers may serve, where it is validated; otherwise fp32 only
 
-    report_pictures: str = "if_no"  # of BurnedInAnnotation; unless_yes: also where it is absent; never
-    quantise: bool = True  # a form in 8-bit integers may serve, where it is proved; otherwise fp32 only
-
-    # The jobs of a retraining: training on the one kind of host; audit, optimisation and evaluation on the other.
+    # The jobs of a retraining: training on one kind of host; audit, optimisation and evaluation on the other.
     training_instance_type: str = "ml.m5.2xlarge"
-    training_instance_count: int = 1
-    training_volume_gb: int = 50  # of the processing hosts too: they read the same slices
-    training_max_seconds: int = 86_400
+    training_instance_count: Annotated[int, Range(1, 100)] = 1
+    training_volume_gb: Annotated[int, Range(1, 16_384)] = 50  # of the processing hosts too: they read the same slices
+    training_max_seconds: Annotated[int, Range(60, MOST_TRAINING_SECONDS)] = 86_400
     training_spot: bool = False
-    training_max_wait_seconds: int = 172_800  # with spot hosts: the wait for them included
+    training_max_wait_seconds: Annotated[int, Range(60, MOST_TRAINING_SECONDS)] = (
+        172_800  # on spot hosts, wait included
+    )
     processing_instance_type: str = "ml.m5.xlarge"
-    processing_max_seconds: int = 14_400
+    processing_max_seconds: Annotated[int, Range(60, MOST_PROCESSING_SECONDS)] = 14_400
 
     # How long patients' data stay, in days; 0: until `wetread erase`.
-    uploads_kept_days: int = 0
-    slices_kept_days: int = 0  # pinned copies of labelled slices, and what people label
-    results_kept_days: int = 0  # result documents, and rows from their end on
-    keys: str = "plain"  # hashed: rows hide the keys of objects, which a table with grants of its own keeps
+    uploads_kept_days: Annotated[int, Range(0, LONGEST_KEPT_DAYS)] = 0
+    slices_kept_days: Annotated[int, Range(0, LONGEST_KEPT_DAYS)] = 0  # pinned slices, and what people label
+    results_kept_days: Annotated[int, Range(0, LONGEST_KEPT_DAYS)] = 0  # result documents, and rows after their end
+    # hashed: rows hide the keys of objects, which a separate table with its own grants keeps.
+    keys: Annotated[str, OneOf("plain", "hashed")] = "plain"
 
-    # Who read and changed what.
+    # The record of reads and changes.
     audit_trail: bool = False
-    audit_kept_days: int = 400  # nobody can shorten it for what is written already
+    # Cannot be shortened for what is written, so a mistake cannot be taken back; HIPAA asks for six years.
+    audit_kept_days: Annotated[int, Range(1, 3_660)] = 400
 
-    # When something goes wrong.
-    max_attempts: int = 3
-    stale_seconds: int = 180
-    max_job_seconds: int = 3600
-    oldest_pending_alarm_seconds: int = 3600
-    alarm_email: str = ""  # empty: nobody is subscribed to the alarm topic
-    log_level: str = "INFO"
+    # Failures and alarms.
+    max_attempts: Annotated[int, Range(1, 10)] = 3
+    stale_seconds: Annotated[int, Range(60, 86_400)] = 180
+    max_job_seconds: Annotated[int, Range(600, 432_000)] = 3600
+    oldest_pending_alarm_seconds: Annotated[int, Range(60, 604_800)] = 3600
+    alarm_email: str = ""  # empty: the alarm topic has no subscriber
+    log_level: Annotated[str, OneOf("DEBUG", "INFO", "WARNING", "ERROR")] = "INFO"
     protect_data: bool = True  # deletion protection, and data that outlives the stack
 
     def __post_init__(self) -> None:
@@ -122,52 +132,58 @@ class StageConfig:
 
     @property
     def stack_name(self) -> str:
-        """The stack's name: "Wetread" for the service "wetread", so that several stages fit in one account."""
+        """Return the stack's name: "Wetread" for the service "wetread", so that several stages fit in one account."""
         return self.service_name.title()
 
     @property
     def gpu(self) -> bool:
-        """Whether the transform jobs run on GPUs."""
+        """Return whether the transform jobs run on GPUs."""
         return validation.family(self.instance_type) in validation.GPU_FAMILIES
 
     @property
     def transform_ami_version(self) -> str:
-        """The host image of the transform jobs: one with a current driver for GPU instance types, otherwise ''."""
+        """Return the host image of the transform jobs: one with a current driver for GPU types, otherwise ''."""
         return GPU_HOST_AMI if self.gpu else ""
 
     @property
-    def max_object_bytes(self) -> int:
-        """The largest upload that is taken: what one request to the container may hold."""
-        return self.max_payload_mb * 1024**2
+    def served(self) -> Served:
+        """Return what uploads and labelled slices must be; an object must fit one request to the container."""
+        return Served(
+            sop_class_uids=self.sop_class_uids,
+            modalities=self.modalities,
+            transfer_syntax_uids=self.transfer_syntax_uids,
+            max_object_bytes=self.max_payload_mb * 1024**2,
+            conformance=self.conformance,
+        )
 
 
 def load_stage(stages: object, name: str) -> StageConfig:
-    """The settings of stage ``name``: the defaults, and what ``stages`` (cdk.json) says it does differently.
+    """Return the settings of stage ``name``: the defaults, with the changes of ``stages`` (cdk.json).
 
-    Raises ConfigError that lists every unknown stage, unknown setting, wrong type and wrong value.
+    Raise a ConfigError that lists an unknown stage, every unknown setting, wrong type and wrong value.
     """
     if not isinstance(stages, Mapping) or name not in stages:
         known = ", ".join(stages) if isinstance(stages, Mapping) else "none"
         raise ConfigError(f"Stage {name!r} is not among the stages of cdk.json ({known}): use -c stage=<name>.")
     overrides = stages[name]
-    hints = get_type_hints(StageConfig)
+    types = {key: bare(hint) for key, hint in hints_of(StageConfig).items()}
     if not isinstance(overrides, Mapping):
         raise ConfigError(f"Stage {name!r} in cdk.json is {overrides!r}: an object of settings is expected.")
     problems = [
-        f"{key} is no setting (there are: {', '.join(hints)})"
-        if key not in hints
-        else f"{key} is {value!r}: {_EXPECTED[hints[key]]} is expected"
+        f"{key} is no setting (there are: {', '.join(types)})"
+        if key not in types
+        else f"{key} is {value!r}: {_EXPECTED[types[key]]} is expected"
         for key, value in overrides.items()
-        if key not in hints or not _fits(value, hints[key])
+        if key not in types or not _fits(value, types[key])
     ]
     if problems:
         raise ConfigError(f"Stage {name!r} in cdk.json: {'; '.join(problems)}.")
     values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else float(value) if hints[key] is float else value
+        key: tuple(value) if isinstance(value, list) else float(value) if types[key] is float else value
         for key, value in overrides.items()
     }
     try:
-        return StageConfig(**values)
+        return assemble(StageConfig, values)
     except ConfigError as error:
         raise ConfigError(f"Stage {name!r} in cdk.json: {error}.") from None
 
@@ -186,4 +202,4 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, list) and all(isinstance(one, str) for one in value)
     if kind is float and type(value) is int:
         return True  # JSON writes 1.0 as 1 as well
-    return type(value) is kind  # not isinstance: to Python, true is a whole number too
+    return type(value) is kind  # not isinstance: in Python, true is a whole number too

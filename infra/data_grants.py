@@ -1,4 +1,4 @@
-"""Who may do what with the data: one grant a sentence."""
+"""The grants on the data: one method for each."""
 
 from __future__ import annotations
 
@@ -10,24 +10,15 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES, IndexName
 from infra.grants import KEEP, READ, WRITE, allow, allow_key, allow_volumes
 
-# The key prefixes of functions/domain/layout.py (infra imports only the settings of functions; a test compares them).
-INSTANCES = "instances/"
-BATCHES = "batches/"
-OUTPUTS = "outputs/"
-PREDICTIONS = "predictions/"
-ARTIFACTS = "artifacts/"
-COHORTS = "cohorts/"
-SLICES = "slices/"
-RUNS = "runs/"
-
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem")
-KEYS_ARE_MANY = "The keys below a prefix are those of all uploads, batches, runs or models: only the prefix is known."
+KEYS_ARE_MANY = "Only the prefix of the keys of uploads, batches, runs and models is known at deployment."
 
 
 class DataGrants(Construct):
-    """The grants of Storage, which makes what they speak of."""
+    """The grants of Storage, which creates these buckets, tables and key."""
 
     uploads: s3.Bucket
     work: s3.Bucket
@@ -40,86 +31,86 @@ class DataGrants(Construct):
     key: kms.Key
 
     def grant_read_uploads(self, grantee: iam.IGrantable) -> None:
-        """May read every version of every upload, and see that one is gone."""
+        """Let the grantee read every version of every upload, and learn that one is gone."""
         everything = self.uploads.arn_for_objects("*")
         allow(grantee, "s3:GetObject", "s3:GetObjectVersion", on=[everything], because="Uploads have any keys.")
-        # S3 answers "no such key" or "no such version" only to those who may list them, "access denied" to others.
+        # S3 answers "no such key" or "no such version" only to callers that may list them, "access denied" to others.
         allow(grantee, "s3:ListBucket", "s3:ListBucketVersions", on=[self.uploads.bucket_arn])
         allow_key(grantee, self.key, READ)
 
     def grant_pin_copies(self, grantee: iam.IGrantable) -> None:
-        """May write the pinned copies of uploads."""
+        """Let the grantee write the pinned copies of uploads."""
         self._allow_objects(grantee, self.work, INSTANCES, "s3:PutObject")
         allow_key(grantee, self.key, WRITE)
 
     def grant_delete_copies(self, grantee: iam.IGrantable) -> None:
-        """May delete the pinned copies of uploads, and no other object."""
+        """Let the grantee delete the pinned copies of uploads, and no other object."""
         self._allow_objects(grantee, self.work, INSTANCES, "s3:DeleteObject")
 
     def grant_delete_outputs(self, grantee: iam.IGrantable) -> None:
-        """May delete what transform jobs answered about uploads, and no other object."""
+        """Let the grantee delete the outputs of transform jobs, and no other object."""
         self._allow_objects(grantee, self.work, OUTPUTS, "s3:DeleteObject")
 
     def grant_write_manifests(self, grantee: iam.IGrantable) -> None:
-        """May write the documents of batches, and read them again."""
+        """Let the grantee write and read the documents of batches."""
         self._allow_objects(grantee, self.work, BATCHES, "s3:GetObject", "s3:PutObject")
         allow_key(grantee, self.key, WRITE)
 
     def grant_read_outputs(self, grantee: iam.IGrantable) -> None:
-        """May find and read what transform jobs answered, and the manifests that say about what."""
+        """Let the grantee list and read the outputs of transform jobs, and read their manifests."""
         self._allow_objects(grantee, self.work, BATCHES, "s3:GetObject")
         self._allow_objects(grantee, self.work, OUTPUTS, "s3:GetObject")
         allow(grantee, "s3:ListBucket", on=[self.work.bucket_arn], when=_below(OUTPUTS))
         allow_key(grantee, self.key, READ)
 
     def grant_keep_predictions(self, grantee: iam.IGrantable) -> None:
-        """May write predictions, and read those that are there already."""
+        """Let the grantee write predictions, and read existing ones."""
         self._allow_objects(grantee, self.results, PREDICTIONS, "s3:GetObject", "s3:PutObject")
         allow_key(grantee, self.key, WRITE)
 
     def grant_add_rows(self, grantee: iam.IGrantable) -> None:
-        """May write the row of a new Upload, and see whether it has one."""
+        """Let the grantee write the row of a new Upload, and check whether it has one."""
         allow(grantee, *READ_ITEMS, "dynamodb:PutItem", on=[self.index.table_arn])
         allow_key(grantee, self.key, KEEP)
 
     def grant_hide_keys(self, grantee: iam.IGrantable) -> None:
-        """May keep the key of a new Upload and forget that of an erased one, and read none."""
+        """Let the grantee store the key of a new Upload and delete that of an erased one: never read."""
         allow(grantee, "dynamodb:PutItem", "dynamodb:DeleteItem", on=[self.keys.table_arn])
 
     def grant_advance_rows(self, grantee: iam.IGrantable) -> None:
-        """May read rows and change them: never Scan, never write a new one, never delete one."""
+        """Let the grantee read and change rows: never Scan, create or delete."""
         allow(grantee, "dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[self.index.table_arn])
         allow_key(grantee, self.key, KEEP)
 
-    def grant_find_rows(self, grantee: iam.IGrantable, *indexes: str) -> None:
-        """May find rows by these of the INDEX_QUERIES, which are no others' to ask."""
-        allow(grantee, "dynamodb:Query", on=[f"{self.index.table_arn}/index/{name}" for name in indexes])
+    def grant_find_rows(self, grantee: iam.IGrantable, *indexes: IndexName) -> None:
+        """Let the grantee query these indexes."""
+        allow(grantee, "dynamodb:Query", on=[f"{self.index.table_arn}/index/{one.title}" for one in indexes])
 
     def grant_advance_batches(self, grantee: iam.IGrantable) -> None:
-        """May read, open, fence, advance and finish batches, and take and free their slots."""
+        """Let the grantee read, open, fence, advance and finish batches, and take and free slots."""
         writes = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
         allow(grantee, *READ_ITEMS, *writes, on=[self.batches.table_arn])
         allow_key(grantee, self.key, KEEP)
 
     def grant_finish_batches(self, grantee: iam.IGrantable) -> None:
-        """May read and finish batches and free their slots: never open one, never move the champion."""
+        """Let the grantee read and finish batches and free their slots: never open one, never move the champion."""
         actions = ("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
         allow(grantee, *actions, on=[self.batches.table_arn])
         allow_key(grantee, self.key, KEEP)
 
     def grant_read_champion(self, grantee: iam.IGrantable) -> None:
-        """May see which model is the champion."""
+        """Let the grantee read which model is the champion."""
         allow(grantee, "dynamodb:GetItem", on=[self.batches.table_arn])
         allow_key(grantee, self.key, READ)
 
     def grant_move_champion(self, grantee: iam.IGrantable) -> None:
-        """May move the champion, if it still is who it was, and keep what became of versions: never Scan or Query."""
+        """Let the grantee update the champion conditionally, and record promotion history: never Scan or Query."""
         writes = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
         allow(grantee, "dynamodb:GetItem", *writes, on=[self.batches.table_arn])
         allow_key(grantee, self.key, KEEP)
 
     def grant_freeze_cohorts(self, grantee: iam.IGrantable) -> None:
-        """May read every version of what people label, and keep copies of it and the documents of runs."""
+        """Let the grantee read every version of labelled objects, and write copies of them and documents of runs."""
         self._allow_objects(grantee, self.training, COHORTS, "s3:GetObject", "s3:GetObjectVersion")
         self._allow_objects(grantee, self.training, SLICES, "s3:GetObject", "s3:PutObject")
         self._allow_objects(grantee, self.training, RUNS, "s3:GetObject", "s3:PutObject")
@@ -128,33 +119,33 @@ class DataGrants(Construct):
         allow_key(grantee, self.key, WRITE)
 
     def grant_judge_runs(self, grantee: iam.IGrantable) -> None:
-        """May read the documents of runs, see that one is missing, and write verdicts beside them."""
+        """Let the grantee read the documents of runs, learn that one is missing, and write verdicts."""
         self._allow_objects(grantee, self.training, RUNS, "s3:GetObject", "s3:PutObject")
         self._allow_to_miss(grantee, self.training)
         allow_key(grantee, self.key, WRITE)
 
     def grant_read_runs(self, grantee: iam.IGrantable) -> None:
-        """May read what runs made."""
+        """Let the grantee read the documents and artifacts of runs."""
         self._allow_objects(grantee, self.training, RUNS, "s3:GetObject")
         allow_key(grantee, self.key, READ)
 
     def grant_artifacts(self, grantee: iam.IGrantable) -> None:
-        """May read models, or see that one is what it was."""
+        """Let the grantee read model artifacts, or check that one is unchanged."""
         self._allow_objects(grantee, self.models, ARTIFACTS, "s3:GetObject")
         allow_key(grantee, self.key, READ)
 
     def grant_endpoint_data(self, endpoint_role: iam.Role) -> None:
-        """May read the model that an endpoint serves, onto an encrypted disk: its requests come by HTTP."""
+        """Let an endpoint read its model, onto an encrypted disk; its requests come by HTTP."""
         self.grant_artifacts(endpoint_role)
         allow_volumes(endpoint_role, self.key)
 
     def grant_keep_artifacts(self, grantee: iam.IGrantable) -> None:
-        """May store models."""
+        """Let the grantee store model artifacts."""
         self._allow_objects(grantee, self.models, ARTIFACTS, "s3:PutObject")
         allow_key(grantee, self.key, WRITE)
 
     def grant_job_data(self, job_role: iam.Role) -> None:
-        """May read the inputs and the model of a transform job and write its outputs, as SageMaker does for it."""
+        """Let a transform job read its inputs and its model, and write its outputs."""
         for bucket, prefix in ((self.work, INSTANCES), (self.work, BATCHES), (self.models, ARTIFACTS)):
             self._allow_objects(job_role, bucket, prefix, "s3:GetObject")
         self._allow_objects(job_role, self.work, OUTPUTS, "s3:PutObject", "s3:AbortMultipartUpload")
@@ -163,7 +154,7 @@ class DataGrants(Construct):
         allow_volumes(job_role, self.key)
 
     def grant_training_data(self, job_role: iam.Role) -> None:
-        """May read what the jobs of a retraining read (slices, runs, the champion) and write their outputs."""
+        """Let a retraining's jobs read their inputs (slices, runs, the champion) and write their outputs."""
         for bucket, prefix in ((self.training, SLICES), (self.training, RUNS), (self.models, ARTIFACTS)):
             self._allow_objects(job_role, bucket, prefix, "s3:GetObject")
         self._allow_objects(job_role, self.training, RUNS, "s3:PutObject", "s3:AbortMultipartUpload")
@@ -176,10 +167,10 @@ class DataGrants(Construct):
         allow(grantee, *actions, on=[bucket.arn_for_objects(f"{prefix}*")], because=KEYS_ARE_MANY)
 
     def _allow_to_miss(self, grantee: iam.IGrantable, bucket: s3.Bucket) -> None:
-        # Without a prefix: S3 answers "no such key" only to those who may list, and "access denied" to others.
+        # Without a prefix: S3 answers "no such key" only to callers that may list, "access denied" to others.
         allow(grantee, "s3:ListBucket", on=[bucket.bucket_arn])
 
 
 def _below(*prefixes: str) -> dict[str, Any]:
-    """The condition that binds a listing to key prefixes."""
+    """Return the condition that limits a listing to key prefixes."""
     return {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}}

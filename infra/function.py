@@ -1,4 +1,4 @@
-"""One Lambda function of the service, and the code, layer and defaults that all of them share."""
+"""A Lambda function of the service; the code, layer and defaults that all functions share."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ ACKNOWLEDGED = {
         "Queues and slots bound what runs at once; reserved concurrency would be taken from the rest of the account."
     ),
     "HIPAA.Security-LambdaDLQ": (
-        "What fails is kept by its queue's dead letters or told to the state machine, and the sweep runs every minute."
+        "Failures end in the queue's dead letters or in the state machine, and the sweep runs every minute."
     ),
     "HIPAA.Security-LambdaInsideVPC": (
-        "It speaks to AWS's own services only, over TLS and by IAM; a VPC would add costs and no boundary."
+        "It calls AWS services only, over TLS and by IAM; a VPC would add costs and no boundary."
     ),
 }
 
 
 class FunctionDefaults(Construct):
-    """What every function has: the same code asset, the same layer, the same key for its logs."""
+    """What all functions share: the code asset, the layer, the key of their logs."""
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig, log_key: kms.IKey) -> None:
         super().__init__(scope, id_)
@@ -74,10 +74,10 @@ class Function(lambda_.Function):
             retention=logs.RetentionDays.THREE_MONTHS,
             removal_policy=defaults.log_removal,
         )
-        # A role of our own: the default one comes with a managed policy that may write every log group.
+        # Not the default role: its managed policy may write every log group.
         role = iam.Role(scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         acknowledge_inline_policy(role)
-        acknowledge_wildcard(role, "*", because="The actions of X-Ray know no resources.")
+        acknowledge_wildcard(role, "*", because="The actions of X-Ray take no resources.")
         log_group.grant_write(role)
         super().__init__(
             scope,

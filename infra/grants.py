@@ -1,4 +1,4 @@
-"""Grants that are written out, since CDK's own allow more: exactly these actions, and a reason for every wildcard."""
+"""Grants with exactly these actions, and a reason for every wildcard; CDK's own grants allow more."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from infra.compliance import acknowledge, acknowledge_wildcard
 from infra.validation import LOCAL_DISK_FAMILIES, family
 
 READ = ("kms:Decrypt",)
-# Whoever writes gets a fresh data key, and reads it again: S3 of the parts of an upload, SQS of its cached keys.
+# A writer gets a new data key, and must also decrypt it: S3 for the parts of an upload, SQS for its cached keys.
 WRITE = ("kms:Decrypt", "kms:GenerateDataKey")
-# A table's keys, and the disks and outputs of jobs, are also encrypted directly. AWS's guide names all of these for a
-# table with a key of one's own; which of them DynamoDB really asks for, only AWS can show.
+# The keys of tables and the disks and outputs of jobs are also encrypted directly. AWS's guide lists all of these for
+# a table with a customer managed key; which of them DynamoDB needs can be seen on AWS only.
 KEEP = (
     "kms:Decrypt",
     "kms:DescribeKey",
@@ -36,41 +36,45 @@ def allow(
     when: Mapping[str, Mapping[str, Any]] | None = None,
     because: str = "",
 ) -> None:
-    """Allow ``actions`` on these ARNs. ``because``: why an ARN must be a pattern, one sentence for those that are."""
+    """Allow ``actions`` on these ARNs.
+
+    ``because`` is one sentence that says why an ARN must be a pattern. Raise ValueError for a pattern without it, and
+    for a reason without a pattern.
+    """
     patterns = [arn for arn in on if arn.endswith("*")]
     if bool(patterns) != bool(because):
         raise ValueError(f"A reason is expected for patterns, and for nothing else: {patterns or on}, {because!r}")
     iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=list(on), conditions=when)
-    # What has the statement in the template: a function's role, or a managed policy itself.
+    # The construct that has the statement in the template: a function's role, or a managed policy.
     scope = grantee if isinstance(grantee, iam.ManagedPolicy) else cast("iam.Role", grantee.grant_principal)
     for arn in patterns:
         acknowledge_wildcard(scope, arn, because=because)
 
 
 def allow_key(grantee: iam.IGrantable, key: kms.IKey, actions: tuple[str, ...]) -> None:
-    """Allow the use of an encryption key: READ, WRITE or KEEP."""
+    """Allow READ, WRITE or KEEP on an encryption key."""
     allow(grantee, *actions, on=[key.key_arn])
 
 
 def allow_volumes(grantee: iam.IGrantable, key: kms.IKey) -> None:
-    """Allow SageMaker's hosts disks that are encrypted with a key: EC2 uses it by a grant that the job's role makes."""
+    """Allow encrypted disks for SageMaker's hosts: EC2 uses the key by a grant that the job's role creates."""
     allow(grantee, "kms:CreateGrant", on=[key.key_arn], when={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
 
 def volume_key(key: kms.IKey, instance_type: str) -> str:
-    """The ARN of the key for the disks of a type of host; "" when they are its own and encrypt themselves."""
+    """Return the ARN of the key for the disks of a host; "" for local disks, which encrypt themselves."""
     return "" if family(instance_type) in LOCAL_DISK_FAMILIES else key.key_arn
 
 
 def arn_of(scope: Construct, service: str, resource: str, name: str) -> str:
-    """The ARN, or the pattern of ARNs, of something in this account and region."""
+    """Return the ARN, or the pattern of ARNs, of a resource in this account and region."""
     return Stack.of(scope).format_arn(service=service, resource=resource, resource_name=name)
 
 
 def acknowledge_inline_policy(role: iam.Role) -> None:
-    """A role's permissions are a policy of its own, in all of this service."""
+    """Accept that a role's permissions are an inline policy, as everywhere in this service."""
     acknowledge(
         role,
         "HIPAA.Security-IAMNoInlinePolicy",
-        because="The policy is this one role's: it comes and goes with it, and nobody can attach it to another.",
+        because="The policy belongs to this role: it comes and goes with it, and cannot be attached to another.",
     )

@@ -1,9 +1,9 @@
-"""What a retraining asks of SageMaker: the requests of its training job and of its three processing jobs.
+"""The requests of a retraining to SageMaker: one training job and three processing jobs.
 
 Values that only a run knows are JSONata expressions on the workflow's variables: ``$run``, ``$snapshot`` (the answer of
-the function ``snapshot``), ``$training`` (the training job, its artifact, and the digest of its files in the job's own
-words), ``$candidateUri`` (the artifact with its faster forms, which is what is measured and promoted) and
-``$candidateSHA256`` (its digest, in the words of the job that wrote it).
+the function ``snapshot``), ``$training`` (the training job, its artifact, and the digest of its files as the job
+reported it), ``$candidateUri`` (the artifact with its faster backends, which is evaluated and promoted) and
+``$candidateSHA256`` (its digest, as the job that wrote it reported it).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from infra.grants import volume_key
 
 INPUTS = "/opt/ml/processing/input"
 OUTPUTS = "/opt/ml/processing/output"
-# What the container prints for every epoch, and the names under which SageMaker charts it.
+# SageMaker's name of a metric -> what the container prints for every epoch.
 METRICS = {
     "train:loss": "train_loss",
     "validation:loss": "val_loss",
@@ -31,17 +31,17 @@ METRICS = {
 DIGEST = "model:digest_"
 DIGESTS = {f"{DIGEST}{number}": f"model_digest_{number}" for number in range(1, 7)}
 NUMBER = "([0-9.]+(?:e[-+]?[0-9]+)?)"
-# How often SageMaker starts the container again after internal errors of its own; the time limit is for all together.
+# Restarts of the container after internal errors of SageMaker; the time limit is for all of them together.
 RESTARTS = 2
 
 
 def jsonata(expression: str) -> str:
-    """A JSONata expression as Amazon States Language writes it."""
+    """Return a JSONata expression as Amazon States Language writes it."""
     return f"{{% {expression} %}}"
 
 
 class JobRequests:
-    """Builds the requests; ``folder`` is the S3 URI below which runs keep their documents, with its last slash."""
+    """Build the requests; ``folder`` is the S3 URI below which runs keep their documents, with its last slash."""
 
     def __init__(self, *, config: StageConfig, image_uri: str, job_role: iam.IRole, key: kms.IKey, folder: str) -> None:
         self._config = config
@@ -52,7 +52,7 @@ class JobRequests:
         self._folder = folder
 
     def training(self) -> dict[str, Any]:
-        """CreateTrainingJob: a candidate from the slices of the snapshot."""
+        """Return CreateTrainingJob: train a candidate on the slices of the snapshot."""
         config = self._config
         return {
             "TrainingJobName": self.name("train"),
@@ -64,7 +64,7 @@ class JobRequests:
                 ],
             },
             "RoleArn": self._role_arn,
-            # A person's choices first: what the run is named after and split by is not theirs to change here.
+            # A person's choices first, so that they cannot change the run's name and seed.
             "HyperParameters": jsonata(
                 "$merge([$snapshot.HyperParameters, {'model_version': $run, 'seed': $snapshot.Seed}])"
             ),
@@ -83,20 +83,20 @@ class JobRequests:
         }
 
     def audit(self) -> dict[str, Any]:
-        """CreateProcessingJob: what only the pixels of the snapshot's slices can tell."""
+        """Return CreateProcessingJob: check the pixels of the snapshot's slices."""
         return self._processing("audit", "audit", [_SNAPSHOT, _SLICES])
 
     def optimisation(self) -> dict[str, Any]:
-        """CreateProcessingJob: the trained candidate again, with faster forms proved on the held-out slices."""
+        """Return CreateProcessingJob: add faster backends, validated on the held-out slices, to the candidate."""
         trained = "$input('candidate', 'S3Prefix', $training.ModelArtifactUri)"
         arguments = () if self._config.quantise else ("--fp32-only",)
         trained_digest = ("--trained", jsonata("$training.Digest"))
         return self._processing("optimise", "optimised", [_SNAPSHOT, _SLICES, trained], *trained_digest, *arguments)
 
     def evaluation(self) -> dict[str, Any]:
-        """CreateProcessingJob: candidate and champion (if there is one) on the snapshot's held-out slices.
+        """Return CreateProcessingJob: evaluate candidate and champion, if any, on the snapshot's held-out slices.
 
-        The job gets their digests too: what lies at a URI may have been replaced.
+        The job gets their digests too, since the object at a URI may have been replaced.
         """
         candidate = "$input('candidate', 'S3Prefix', $candidateUri)"
         champion = "$snapshot.Champion.ArtifactUri ? $input('champion', 'S3Prefix', $snapshot.Champion.ArtifactUri)"
@@ -109,12 +109,12 @@ class JobRequests:
         return request
 
     def name(self, purpose: str) -> str:
-        """A job's name. A retry is another job to SageMaker, which never gives a name twice."""
+        """Return a job's name. It differs for a retry, since SageMaker accepts a name only once."""
         start = f"{self._config.service_name}-{purpose}-"
         return jsonata(f"'{start}' & $run & '-' & $states.context.State.RetryCount")
 
     def uri(self, path: str) -> str:
-        """The S3 URI of something that the run keeps."""
+        """Return the S3 URI of ``path`` in the folder of the run."""
         return jsonata(f"'{self._folder}' & $run & '/{path}'")
 
     def _processing(self, command: str, output: str, inputs: list[str], *arguments: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class JobRequests:
         return {"MaxWaitTimeInSeconds": config.training_max_wait_seconds} if config.training_spot else {}
 
 
-# An array of JSONata leaves out what is undefined, and so the input of a champion that there is not.
+# A JSONata array leaves out undefined elements, and so the champion's input when there is no champion.
 _INPUT = (
     "$input := function($name, $type, $uri) {{'InputName': $name, 'S3Input': {'S3Uri': $uri, 'S3DataType': $type, "
     f"'S3InputMode': 'File', 'LocalPath': '{INPUTS}/' & $name}}}}}}"

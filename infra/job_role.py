@@ -1,4 +1,4 @@
-"""A role that SageMaker takes for a kind of job: it may write that job's log and metrics, and what it is granted."""
+"""A role that SageMaker assumes for one kind of job; it may write that job's log and metrics."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ LOG = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs
 
 
 class JobRole(iam.Role):
-    """``log_groups`` are the groups in which SageMaker keeps the logs of the jobs."""
+    """``log_groups`` are the groups in which SageMaker writes the logs of the jobs."""
 
     def __init__(self, scope: Construct, id_: str, *, description: str, log_groups: tuple[str, ...]) -> None:
         super().__init__(
             scope,
             id_,
             description=description,
-            # The condition keeps a SageMaker that works for another account from borrowing the role.
+            # The condition keeps SageMaker from using the role on behalf of another account.
             assumed_by=iam.ServicePrincipal(
                 "sagemaker.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
             ),
         )
         acknowledge_inline_policy(self)
         stack = Stack.of(self)
-        # The group and its streams: an ARN of a stream continues the group's with a colon.
+        # The group and its streams: the ARN of a stream is the group's, a colon and more.
         job_logs = [
             stack.format_arn(
                 service="logs",
@@ -36,11 +36,11 @@ class JobRole(iam.Role):
             )
             for group in log_groups
         ]
-        allow(self, *LOG, on=job_logs, because="SageMaker makes a stream for every host of a job.")
+        allow(self, *LOG, on=job_logs, because="SageMaker creates a stream for every host of a job.")
         allow(
             self,
             "cloudwatch:PutMetricData",
             on=["*"],
             when={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
-            because="The action knows no resources, only the namespace.",
+            because="The action takes no resources, only the namespace.",
         )

@@ -1,4 +1,4 @@
-"""Notices of a key that somebody disables or schedules for deletion: with it all that it encrypts would be lost."""
+"""Notices of keys that are disabled or scheduled for deletion: the data that they encrypt would be lost."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ENDINGS = ("DisableKey", "ScheduleKeyDeletion")
 
 
 class KeyWatch(Construct):
-    """``topic`` tells people of each call that takes one of ``keys`` away; ``email``, unless empty, is subscribed.
+    """``topic`` gets a message for each call that disables or deletes one of ``keys``; ``email`` may be empty.
 
-    EventBridge hears of calls from CloudTrail alone: the account needs a trail that logs management events.
+    EventBridge gets such calls from CloudTrail only: the account needs a trail that logs management events.
     """
 
     def __init__(self, scope: Construct, id_: str, *, keys: Sequence[kms.IKey], email: str) -> None:
@@ -29,12 +29,12 @@ class KeyWatch(Construct):
         acknowledge(
             self.topic,
             "HIPAA.Security-SNSEncryptedKMS",
-            because="A topic with the key that it warns of would be mute when it matters, and no notice has data.",
+            because="A topic under a watched key could not publish when that key ends, and no notice has data.",
         )
         if email:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         rule = self._rule(keys)
-        # By its ARN: of the topic itself, the target would let every rule of the account publish.
+        # By its ARN: given the topic itself, the target would let every rule of the account publish.
         topic = sns.Topic.from_topic_arn(rule, "Topic", self.topic.topic_arn)
         rule.add_target(targets.SnsTopic(topic, message=_message()))
         by_rule = iam.ServicePrincipal(
@@ -45,7 +45,7 @@ class KeyWatch(Construct):
         )
 
     def _rule(self, keys: Sequence[kms.IKey]) -> events.Rule:
-        # Whoever calls writes the id or the ARN: both calls refuse an alias.
+        # A caller gives the id or the ARN: both calls refuse an alias.
         names = [name for key in keys for name in (key.key_id, key.key_arn)]
         return events.Rule(
             self,
@@ -58,7 +58,7 @@ class KeyWatch(Construct):
                     "eventSource": ["kms.amazonaws.com"],
                     "eventName": list(ENDINGS),
                     "requestParameters": {"keyId": names},
-                    "errorCode": [{"exists": False}],  # not what was refused
+                    "errorCode": [{"exists": False}],  # not a refused call
                 },
             ),
         )

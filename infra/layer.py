@@ -1,8 +1,8 @@
-"""The dependency layer: the installed pure-Python distributions that the functions need and the Lambda runtime lacks.
+"""The dependency layer: installed pure-Python distributions that the functions need and the Lambda runtime lacks.
 
-Copied from the environment that synthesises, so that building it needs neither docker nor a network and the functions
-get the very versions that the tests ran with. Each file must be the one that was installed: that environment has other
-packages too, which are installed without hashes, and any of them may have put a file of its own in its place.
+They are copied from the environment that synthesises. The build needs neither docker nor a network, and the functions
+get the versions that the tests ran with. Each file must be the one that was installed: that environment has other
+packages too, which are installed without hashes, and any of them may have replaced a file.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 DISTRIBUTIONS = ("pydicom", "aws-lambda-powertools", "jmespath", "typing_extensions")
-# What an installer writes for itself: it differs from one machine to the next and would change the layer's hash.
+# Files of the installer: they differ between machines and would change the layer's hash.
 INSTALLER_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "WHEEL", "entry_points.txt"})
 LEFT_OUT_FOLDERS = frozenset({"..", "__pycache__", "test_files", "tests"})
 COMPILED = frozenset({".so", ".pyd", ".dylib"})
 
 
 class LayerError(Exception):
-    """The layer cannot be built from this environment; the message says which distribution is in the way and why."""
+    """The layer cannot be built from this environment; the message names the distribution and the reason."""
 
 
 class DependencyLayer(lambda_.LayerVersion):
-    """One layer for all functions; the code is for any processor and any Python that the distributions support."""
+    """One layer for all functions, on any processor and any Python that the distributions support."""
 
     def __init__(self, scope: Construct, id_: str, *, runtime: lambda_.Runtime) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -45,9 +45,9 @@ class DependencyLayer(lambda_.LayerVersion):
 
 
 def build(folder: Path) -> None:
-    """Copy the distributions into ``folder``/python, as Lambda expects a layer; licences stay, tests and caches do not.
+    """Copy the distributions into ``folder``/python, Lambda's place for them: licences too, no tests, no caches.
 
-    Raises LayerError when a distribution is not installed, was changed since, or holds compiled code.
+    Raise LayerError when a distribution is not installed, was changed since, or holds compiled code.
     """
     for name in DISTRIBUTIONS:
         for relative, source in _files(name):
@@ -57,7 +57,7 @@ def build(folder: Path) -> None:
 
 
 def _files(name: str) -> list[tuple[PurePath, Path]]:
-    """The files of one installed distribution that belong in the layer: path in the layer, path on this machine."""
+    """Return the files of a distribution that belong in the layer: (path in the layer, path on this machine)."""
     try:
         listed = importlib.metadata.distribution(name).files or []
     except importlib.metadata.PackageNotFoundError:

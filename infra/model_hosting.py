@@ -1,6 +1,6 @@
-"""What a model serves with: the container image, the roles of jobs and endpoint, the group that model packages join.
+"""What hosting a model needs: the container image, the roles of jobs and endpoint, the group of model packages.
 
-There is no model here: a promotion makes one, without a deployment.
+The Model itself is created by a promotion, without a deployment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
 ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
 
 
-class Model(Construct):
+class ModelHosting(Construct):
     """``image_uri``, ``job_role``, ``endpoint_role`` and ``package_group``."""
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
@@ -47,7 +47,7 @@ class Model(Construct):
             description="SageMaker moves the data of wetread's transform jobs with this role",
             log_groups=(JOB_LOG_GROUP,),
         )
-        # There is no endpoint here: a person starts one, and ends it, with `wetread endpoint`.
+        # The endpoint itself is started and ended by a person, with `wetread endpoint`.
         self.endpoint_role = JobRole(
             self,
             "EndpointRole",
@@ -60,30 +60,30 @@ class Model(Construct):
         self.grant_pull(self.endpoint_role)
 
     def grant_pull(self, grantee: iam.IGrantable) -> None:
-        """May pull the image (of a registry other than ECR, which SageMaker does not take, nothing is to be said)."""
+        """Let the grantee pull the image; does nothing for other registries than ECR, which SageMaker refuses."""
         if self._repository:
             allow(grantee, *PULL, on=[self._repository.repository_arn])
-            allow(grantee, "ecr:GetAuthorizationToken", on=["*"], because="The action knows no resources.")
+            allow(grantee, "ecr:GetAuthorizationToken", on=["*"], because="The action takes no resources.")
 
     def grant_register(self, grantee: iam.IGrantable) -> None:
-        """May add versions to the group, and find those of it that there are."""
+        """Let the grantee add versions to the group, and list them."""
         allow(
             grantee,
             "sagemaker:ListModelPackages",
             on=["*"],
-            because="IAM's reference names no resource that it always asks about when versions are listed.",
+            because="ListModelPackages has no reliable resource-level scope.",
         )
         allow(grantee, "sagemaker:CreateModelPackage", on=[self._group_arn])
         self._allow_versions(grantee, "CreateModelPackage")
 
     def grant_promote(self, grantee: iam.IGrantable) -> None:
-        """May approve or reject versions of the group, and make the Models that transform jobs use."""
+        """Let the grantee approve or reject versions of the group, and create the Models that transform jobs use."""
         self._allow_versions(grantee, "DescribeModelPackage", "UpdateModelPackage")
         # The Models' names start with the group's.
         models = arn_of(self, "sagemaker", "model", f"{self._group}-*")
-        # Described where one of that name is there already: an earlier try's, or somebody else's.
+        # DescribeModel when the name is taken: by an earlier try, or by another Model.
         verbs = ("sagemaker:CreateModel", "sagemaker:DescribeModel")
-        allow(grantee, *verbs, on=[models], because="Every promotion makes another Model.")
+        allow(grantee, *verbs, on=[models], because="Every promotion creates another Model.")
         to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         allow(grantee, "iam:PassRole", on=[self.job_role.role_arn], when=to_sagemaker)
 
@@ -97,7 +97,7 @@ class Model(Construct):
         return arn_of(self, "sagemaker", "model-package-group", self._group)
 
     def _built_image(self, config: StageConfig) -> str:
-        """The image of model_code/, built at deployment."""
+        """Return the URI of the image of model_code/, built at deployment."""
         image = ecr_assets.DockerImageAsset(
             self,
             "Image",
@@ -113,7 +113,7 @@ class Model(Construct):
         return image.image_uri
 
     def _given_image(self, uri: str) -> str:
-        """The image of the stage's settings."""
+        """Return the URI of the stage's settings, and keep its repository when it is in ECR."""
         found = ECR_IMAGE.fullmatch(uri)
         if found:
             arn = f"arn:{Aws.PARTITION}:ecr:{found['region']}:{found['account']}:repository/{found['name']}"

@@ -1,4 +1,4 @@
-"""What a person must know: the alarms that ask for an action, and one dashboard."""
+"""The alarms that need an action of a person, and one dashboard."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from functions.settings import METRIC_NAMESPACE
-from functions.settings import Metric as Name
+from functions.names import METRIC_NAMESPACE
+from functions.names import Metric as Name
 from infra.config import StageConfig
 from infra.function import Function
 from infra.queues import ReliableQueue
@@ -22,7 +22,7 @@ OLDEST_MESSAGE = Duration.minutes(15)
 
 
 class Monitoring(Construct):
-    """``dashboard``, and alarms that tell ``topic``; what to watch is given under the names to show."""
+    """``dashboard``, and alarms that publish to ``topic``; functions and queues are given by the names to show."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Monitoring(Construct):
             "SweepRepairs",
             self._metric(Name.SWEEP_REPAIRS, "Sum"),
             "The sweep has had to mend things for a quarter of an hour: events are lost, or a function keeps failing.",
-            periods=3,  # one lost event that the sweep makes good asks for nobody
+            periods=3,  # one lost event that the sweep repairs needs no person
         )
 
     def _watch_retraining(self) -> None:

@@ -1,4 +1,4 @@
-"""The topic that tells people: what the alarms found, and how a retraining ended."""
+"""The topic for people: alarms, and how a retraining ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.grants import WRITE, allow, allow_key
 
 
 class Notices(sns.Topic):
-    """An encrypted, TLS-only topic; ``email``, unless empty, is subscribed."""
+    """An encrypted, TLS-only topic; ``email`` is subscribed unless it is empty."""
 
     def __init__(self, scope: Construct, id_: str, *, key: kms.IKey, email: str) -> None:
         super().__init__(scope, id_, display_name="wetread notices", master_key=key, enforce_ssl=True)
@@ -22,13 +22,13 @@ class Notices(sns.Topic):
         if email:
             self.add_subscription(subscriptions.EmailSubscription(email))
 
-    def grant_tell(self, grantee: iam.IGrantable) -> None:
-        """May publish (the topic's own grant allows more of the key)."""
+    def grant_publish_notices(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee publish. The topic's own grant allows more on the key."""
         allow(grantee, "sns:Publish", on=[self.topic_arn])
         allow_key(grantee, self._key, WRITE)
 
     def _let_alarms_publish(self) -> None:
-        # enforce_ssl replaces the default policy of a topic, and with it the right of alarms to publish.
+        # enforce_ssl replaces the topic's default policy, and with it the right of alarms to publish.
         alarms = iam.ServicePrincipal(
             "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
         )

@@ -1,7 +1,7 @@
-"""Policies for people: what each may do with the command line, to be attached to the roles or groups that they have.
+"""Policies for people, one for each kind of use of the command line.
 
-Written out, like the roles of the functions. An operator attaches them; the stack makes no user and no role of people.
-`wetread erase`, `model register`, `endpoint`, `experiment` and `doctor` are an administrator's: see docs/operations.md.
+An operator attaches them to roles or groups; the stack creates no user and no role for people. `wetread erase`,
+`model register`, `endpoint`, `experiment` and `doctor` are an administrator's: see docs/operations.md.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.data_grants import ARTIFACTS, COHORTS, INSTANCES, KEYS_ARE_MANY, RUNS
+from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName
+from infra.data_grants import KEYS_ARE_MANY
 from infra.grants import KEEP, READ, WRITE, allow, arn_of
-from infra.model_hosting import Model
+from infra.model_hosting import ModelHosting
 from infra.queues import ReliableQueue
-from infra.storage import INDEX_QUERIES, Storage
+from infra.storage import Storage
 from infra.training import Training
 
 JOB_LOGS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
-# The items of the table of batches that say which version serves: an approver changes no others.
+# The items of the batches table that say which version serves: an approver may change no others.
 STANDINGS = ("CHAMPION", "PROMOTION#*", "WITHDRAWN#*", "UNMARKED")
 
 
 class People(Construct):
-    """The managed policies ``uploader``, ``reader``, ``labeller`` and ``approver``, for those who use ``service``."""
+    """The managed policies ``uploader``, ``reader``, ``labeller`` and ``approver`` of ``service``."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class People(Construct):
         *,
         service: str,
         storage: Storage,
-        model: Model,
+        hosting: ModelHosting,
         training: Training,
         tick: ReliableQueue,
         dead_letters: list[str],
@@ -52,34 +53,34 @@ class People(Construct):
         self._allow_rows()
         self._allow_survey(dead_letters)
         self._allow_training()
-        self._allow_versions(model)
+        self._allow_versions(hosting)
         self._allow_withdrawing(tick, hides_keys=hides_keys)
 
     def _policy(self, name: str, does: str) -> iam.ManagedPolicy:
-        """A policy with what every command needs: where the parts of the stack are."""
+        """Make a policy with what every command needs: to read the outputs of the stack."""
         policy = iam.ManagedPolicy(self, name, description=f"Who has it {does}")
         stack = arn_of(self, "cloudformation", "stack", f"{Stack.of(self).stack_name}/*")
         allow(policy, "cloudformation:DescribeStacks", on=[stack], because="A stack's ARN ends with a random id.")
         return policy
 
     def _allow_uploads(self) -> None:
-        """May add objects and give up what was sent in part: never read, list, delete or replace a version."""
+        """Let uploaders add objects and abort partial uploads: never read, list, delete or replace a version."""
         everything = self._storage.uploads.arn_for_objects("*")
         actions = ("s3:PutObject", "s3:AbortMultipartUpload")
         allow(self.uploader, *actions, on=[everything], because="Uploads have any keys.")
         self._allow_key(self.uploader, WRITE, "s3")
 
     def _allow_rows(self) -> None:
-        """May ask the index each question but that by patient, follow uploads by id, and read result documents."""
+        """Let readers query every index but that by patient, read rows by upload id, and read result documents."""
         index = self._storage.index.table_arn
-        allow(self.reader, "dynamodb:Query", on=[f"{index}/index/{name}" for name, *_ in INDEX_QUERIES])
+        allow(self.reader, "dynamodb:Query", on=[f"{index}/index/{one.title}" for one in IndexName])
         allow(self.reader, "dynamodb:BatchGetItem", on=[index])
         everything = self._storage.results.arn_for_objects("*")
-        allow(self.reader, "s3:GetObject", on=[everything], because="A result is named by hashes.")
+        allow(self.reader, "s3:GetObject", on=[everything], because="The key of a result is a hash.")
         self._allow_key(self.reader, READ, "s3", "dynamodb", "states")
 
     def _allow_survey(self, dead_letters: list[str]) -> None:
-        """May see slots, champion, training runs, dead letters and the endpoint."""
+        """Let readers see slots, champion, training runs, dead letters and the endpoint."""
         reader = self.reader
         allow(reader, "dynamodb:GetItem", "dynamodb:BatchGetItem", on=[self._storage.batches.table_arn])
         allow(reader, "sqs:GetQueueAttributes", on=dead_letters)
@@ -91,7 +92,7 @@ class People(Construct):
         self._follow_runs(reader)
 
     def _allow_training(self) -> None:
-        """May send what is labelled, start runs on it, follow them, and read what they made."""
+        """Let labellers send labelled slices, start and follow runs, and read the documents of runs."""
         labeller, bucket = self.labeller, self._storage.training
         cohorts = [bucket.arn_for_objects(f"{COHORTS}*")]
         allow(labeller, "s3:GetObject", "s3:PutObject", on=cohorts, because=KEYS_ARE_MANY)
@@ -100,16 +101,16 @@ class People(Construct):
         self._read_runs(labeller)
         self._allow_key(labeller, WRITE, "s3", "states")
 
-    def _allow_versions(self, model: Model) -> None:
-        """May see the versions with their figures, and make one the champion."""
+    def _allow_versions(self, hosting: ModelHosting) -> None:
+        """Let approvers read the versions with their figures, and promote one."""
         approver = self.approver
         allow(
             approver,
             "sagemaker:ListModelPackages",
             on=["*"],
-            because="IAM's reference names no resource that it always asks about when versions are listed.",
+            because="ListModelPackages has no reliable resource-level scope.",
         )
-        model.grant_promote(approver)
+        hosting.grant_promote(approver)
         artifacts = [self._storage.models.arn_for_objects(f"{ARTIFACTS}*")]
         allow(approver, "s3:GetObject", on=artifacts, because=KEYS_ARE_MANY)
         batches = self._storage.batches.table_arn
@@ -123,16 +124,16 @@ class People(Construct):
         self._read_runs(approver)
 
     def _allow_withdrawing(self, tick: ReliableQueue, *, hides_keys: bool) -> None:
-        """May mark the results of a version, and have its uploads copied to where a job reads them, and read again."""
+        """Let approvers mark the results of a withdrawn version, and have its uploads copied and read again."""
         approver, storage = self.approver, self._storage
         index = storage.index.table_arn
-        allow(approver, "dynamodb:Query", on=[f"{index}/index/ByModel"])
+        allow(approver, "dynamodb:Query", on=[f"{index}/index/{IndexName.BY_MODEL.title}"])
         allow(approver, "dynamodb:GetItem", "dynamodb:UpdateItem", on=[index])
         if hides_keys:
             allow(approver, "dynamodb:BatchGetItem", on=[storage.keys.table_arn])
         versions = [storage.uploads.arn_for_objects("*")]
         allow(approver, "s3:GetObject", "s3:GetObjectVersion", on=versions, because="Uploads have any keys.")
-        # Otherwise S3 answers "access denied" where a version is gone.
+        # Without it S3 answers "access denied" for a version that is gone.
         allow(approver, "s3:ListBucket", "s3:ListBucketVersions", on=[storage.uploads.bucket_arn])
         copies = [storage.work.arn_for_objects(f"{INSTANCES}*")]
         allow(approver, "s3:PutObject", "s3:DeleteObject", on=copies, because=KEYS_ARE_MANY)
@@ -140,33 +141,33 @@ class People(Construct):
         self._allow_key(approver, KEEP, "s3", "dynamodb", "sqs")
 
     def _follow_runs(self, policy: iam.ManagedPolicy) -> None:
-        """May find runs of the workflow, and see where one is and what its job says."""
+        """Let the holder list runs of the workflow, and read the state of one and the log of its job."""
         machine = self._training.workflow.state_machine.state_machine_arn
         name = self._training.workflow.state_machine.state_machine_name
         executions = self._colon("states", "execution", f"{name}:*")
         allow(policy, "states:ListExecutions", on=[machine])
         verbs = ("states:DescribeExecution", "states:GetExecutionHistory")
-        allow(policy, *verbs, on=[executions], because="Every run is an execution of its own.")
+        allow(policy, *verbs, on=[executions], because="Every run is a separate execution.")
         allow(
             policy,
             *("sagemaker:ListTrainingJobs", "sagemaker:ListProcessingJobs"),
             on=["*"],
-            because="None of these actions knows a resource.",
+            because="These actions take no resources.",
         )
         streams = [self._colon("logs", "log-group", f"{group}:log-stream:{self._service}-*") for group in JOB_LOGS]
         allow(policy, "logs:GetLogEvents", on=streams, because="Every job has a stream for each host.")
         groups = [self._colon("logs", "log-group", f"{group}*") for group in JOB_LOGS]
-        allow(policy, "logs:DescribeLogStreams", on=groups, because="IAM asks about a group with varying endings.")
+        allow(policy, "logs:DescribeLogStreams", on=groups, because="IAM checks a group with varying endings.")
 
     def _read_runs(self, policy: iam.ManagedPolicy) -> None:
-        """May read the documents and reports of runs, and see that one has none."""
+        """Let the holder read the documents and reports of runs, and learn that one is missing."""
         bucket = self._storage.training
         allow(policy, "s3:GetObject", on=[bucket.arn_for_objects(f"{RUNS}*")], because=KEYS_ARE_MANY)
-        # Otherwise S3 answers "access denied" where there is none.
+        # Without it S3 answers "access denied" for a missing object.
         allow(policy, "s3:ListBucket", on=[bucket.bucket_arn])
 
     def _allow_key(self, policy: iam.ManagedPolicy, actions: tuple[str, ...], *services: str) -> None:
-        """May use the data key, but only by way of these services, whose own permissions bound what is read by it."""
+        """Let the holder use the data key through these services only; their own permissions limit what is read."""
         through = [f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}" for service in services]
         allow(policy, *actions, on=[self._storage.key.key_arn], when={"StringEquals": {"kms:ViaService": through}})
 

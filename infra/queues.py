@@ -1,4 +1,4 @@
-"""A queue whose messages are never lost: what cannot be handled ends in its dead letter queue."""
+"""A queue that loses no message: one that cannot be handled ends in its dead letter queue."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ VISIBILITY_FACTOR = 6  # AWS's advice for a Lambda consumer: room for retries of
 class ReliableQueue(Construct):
     """An encrypted, TLS-only queue and its dead letter queue, for one consuming function.
 
-    ``consumer_timeout`` is that function's timeout; ``fifo_delay`` makes a FIFO queue that delivers that much later.
-    ``retry_alone`` puts ``retries`` between the two: a message whose batch was not answered for goes there after one
-    try, and each of the next so many tries is an invocation for it alone. Whatever kills a function then takes no
-    neighbours along.
-    With ``protect`` all outlive the stack: a dead letter may be all that is left of an upload.
+    ``consumer_timeout`` is the timeout of that function. ``fifo_delay`` makes a FIFO queue that delays each message.
+    ``retry_alone`` adds a queue ``retries`` between the two: a message whose batch got no answer moves there after one
+    try, and is then tried that many times, alone in its invocation. A message that kills the function then affects no
+    other. With ``protect`` all queues outlive the stack: a dead letter may be all that is left of an upload.
     """
 
     def __init__(
@@ -85,13 +84,13 @@ class ReliableQueue(Construct):
         )
 
     def grant_send(self, grantee: iam.IGrantable) -> None:
-        """May send messages."""
+        """Let the grantee send messages."""
         allow(grantee, "sqs:SendMessage", on=[self.queue.queue_arn])
         allow_key(grantee, self._key, WRITE)
 
-    def hear(self, rule: events.Rule) -> None:
-        """Let the rule's events become messages; one that cannot be delivered becomes a dead letter."""
-        # By its ARN alone: of a queue and its key, the target would grant more to EventBridge than it needs.
+    def receive_events_of(self, rule: events.Rule) -> None:
+        """Send the rule's events to the queue; an event that cannot be delivered becomes a dead letter."""
+        # By its ARN: given a queue and its key, the target would grant EventBridge more than it needs.
         queue = sqs.Queue.from_queue_arn(rule, "Queue", self.queue.queue_arn)
         rule.add_target(targets.SqsQueue(queue, dead_letter_queue=self.dead_letters))
         service = "events.amazonaws.com"
@@ -99,7 +98,7 @@ class ReliableQueue(Construct):
         self.queue.add_to_resource_policy(
             iam.PolicyStatement(principals=[by_rule], actions=["sqs:SendMessage"], resources=[self.queue.queue_arn])
         )
-        # Not for the one rule: it needs the queue, which needs the key, which would need the rule.
+        # Not for the one rule: the rule needs the queue, which needs the key, which would need the rule.
         by_account = iam.ServicePrincipal(service, conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}})
         self._key.grant(by_account, *WRITE)
 
@@ -111,7 +110,7 @@ class ReliableQueue(Construct):
         window: Duration | None = None,
         max_concurrency: int | None = None,
     ) -> None:
-        """Let ``function`` consume the queue, and ``retries`` one by one; what it reports as failed is tried again."""
+        """Let ``function`` consume the queue, and ``retries`` one by one; what it reports as failed comes again."""
         function.add_event_source(
             sources.SqsEventSource(
                 self.queue,

@@ -1,22 +1,23 @@
-"""The stack: makes the constructs, hands them to one another, and says who may do what, one sentence each."""
+"""The stack: makes the constructs, connects them, and grants each function what it needs."""
 
 from __future__ import annotations
 
 from aws_cdk import CfnOutput, Fn, Stack
 from constructs import Construct
 
+from functions.names import IndexName
 from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
-from infra.intake import Intake
+from infra.ingest import Ingest
 from infra.key_watch import KeyWatch
-from infra.model_hosting import Model
+from infra.model_hosting import ModelHosting
 from infra.monitoring import Monitoring
 from infra.notices import Notices
 from infra.people import People
 from infra.storage import Storage
 from infra.training import Training
-from infra.transform import Batch
+from infra.transform import Transform
 
 
 class Service(Stack):
@@ -31,10 +32,10 @@ class Service(Stack):
         )
         self.storage = Storage(self, "Storage", config=config)
         defaults = FunctionDefaults(self, "Functions", config=config, log_key=self.storage.key)
-        self.model = Model(self, "Model", config=config)
-        self.batch = Batch(self, "Batch", config=config, storage=self.storage, defaults=defaults)
-        self.intake = Intake(
-            self, "Intake", config=config, storage=self.storage, tick=self.batch.tick.queue, defaults=defaults
+        self.hosting = ModelHosting(self, "Model", config=config)
+        self.transform = Transform(self, "Batch", config=config, storage=self.storage, defaults=defaults)
+        self.ingest = Ingest(
+            self, "Intake", config=config, storage=self.storage, tick=self.transform.tick.queue, defaults=defaults
         )
         self.notices = Notices(self, "Notices", key=self.storage.key, email=config.alarm_email)
         self.training = Training(
@@ -42,9 +43,9 @@ class Service(Stack):
             "Training",
             config=config,
             storage=self.storage,
-            model=self.model,
-            patient_key=self.intake.patient_key,
-            tick=self.batch.tick.queue,
+            hosting=self.hosting,
+            patient_key=self.ingest.patient_key,
+            tick=self.transform.tick.queue,
             notices=self.notices,
             defaults=defaults,
         )
@@ -54,13 +55,13 @@ class Service(Stack):
         self._grant_sweep()
         self._grant_retraining()
         self._grant_promotion()
-        self.storage.grant_job_data(self.model.job_role)
+        self.storage.grant_job_data(self.hosting.job_role)
         self.storage.grant_training_data(self.training.job_role)
-        self.storage.grant_endpoint_data(self.model.endpoint_role)
+        self.storage.grant_endpoint_data(self.hosting.endpoint_role)
         queues = {
-            "Uploads": self.intake.queue,
-            "Tick": self.batch.tick,
-            "JobEvents": self.batch.job_events,
+            "Uploads": self.ingest.queue,
+            "Tick": self.transform.tick,
+            "JobEvents": self.transform.job_events,
             "Approvals": self.training.approvals,
         }
         self.monitoring = Monitoring(
@@ -70,10 +71,10 @@ class Service(Stack):
             topic=self.notices,
             workflow=self.training.workflow.state_machine,
             functions={
-                "Ingest": self.intake.ingest,
-                "Dispatch": self.batch.dispatch,
-                "Collect": self.batch.collect,
-                "Sweep": self.batch.sweep,
+                "Ingest": self.ingest.function,
+                "Dispatch": self.transform.dispatch,
+                "Collect": self.transform.collect,
+                "Sweep": self.transform.sweep,
                 "Snapshot": self.training.snapshot,
                 "Gate": self.training.gate,
                 "Promote": self.training.promote,
@@ -86,19 +87,19 @@ class Service(Stack):
             "People",
             service=config.service_name,
             storage=self.storage,
-            model=self.model,
+            hosting=self.hosting,
             training=self.training,
-            tick=self.batch.tick,
+            tick=self.transform.tick,
             dead_letters=[queue.dead_letters.queue_arn for queue in queues.values()],
             hides_keys=config.keys == "hashed",
         )
-        keys = [self.storage.key, self.intake.patient_key]
+        keys = [self.storage.key, self.ingest.patient_key]
         if config.audit_trail:
             keys.append(self._keep_audit_trail(config).key)
         self.key_watch = KeyWatch(self, "KeyWatch", keys=keys, email=config.alarm_email)
         outputs = {
             "UploadsBucketName": self.storage.uploads.bucket_name,
-            "UploadsQueueUrl": self.intake.queue.queue.queue_url,
+            "UploadsQueueUrl": self.ingest.queue.queue.queue_url,
             "WorkBucketName": self.storage.work.bucket_name,
             "ResultsBucketName": self.storage.results.bucket_name,
             "ModelsBucketName": self.storage.models.bucket_name,
@@ -107,19 +108,19 @@ class Service(Stack):
             "BatchesTableName": self.storage.batches.table_name,
             "KeysTableName": self.storage.keys.table_name,
             "Keys": config.keys,
-            "TickQueueUrl": self.batch.tick.queue.queue_url,
+            "TickQueueUrl": self.transform.tick.queue.queue_url,
             "DeadLetterQueueUrls": Fn.join(",", [queue.dead_letters.queue_url for queue in queues.values()]),
-            "ModelPackageGroupName": self.model.package_group.model_package_group_name,
+            "ModelPackageGroupName": self.hosting.package_group.model_package_group_name,
             "TrainingStateMachineArn": self.training.workflow.state_machine.state_machine_arn,
-            "JobRoleArn": self.model.job_role.role_arn,
-            "EndpointRoleArn": self.model.endpoint_role.role_arn,
+            "JobRoleArn": self.hosting.job_role.role_arn,
+            "EndpointRoleArn": self.hosting.endpoint_role.role_arn,
             "Labels": ",".join(config.labels),
             "JobNamePrefix": config.service_name,
-            "ImageUri": self.model.image_uri,
+            "ImageUri": self.hosting.image_uri,
             "InstanceType": config.instance_type,
             "Slots": str(config.slots),
             "MaxJobsPerDay": str(config.max_jobs_per_day),
-            "PatientKeyId": self.intake.patient_key.key_id,
+            "PatientKeyId": self.ingest.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,
             "AlarmTopicArn": self.notices.topic_arn,
             "KeyTopicArn": self.key_watch.topic.topic_arn,
@@ -144,40 +145,40 @@ class Service(Stack):
         )
 
     def _grant_ingest(self, *, hides_keys: bool) -> None:
-        ingest = self.intake.ingest
+        ingest = self.ingest.function
         self.storage.grant_read_uploads(ingest)
         self.storage.grant_pin_copies(ingest)
         self.storage.grant_delete_copies(ingest)
         self.storage.grant_add_rows(ingest)
         if hides_keys:
             self.storage.grant_hide_keys(ingest)
-        self.intake.patient_key.grant_generate_mac(ingest)
-        self.batch.tick.grant_send(ingest)
+        self.ingest.patient_key.grant_generate_mac(ingest)
+        self.transform.tick.grant_send(ingest)
 
     def _grant_dispatch(self) -> None:
-        dispatch = self.batch.dispatch
+        dispatch = self.transform.dispatch
         self.storage.grant_advance_rows(dispatch)
-        self.storage.grant_find_rows(dispatch, "ByStatus")
+        self.storage.grant_find_rows(dispatch, IndexName.BY_STATUS)
         self.storage.grant_advance_batches(dispatch)
         self.storage.grant_write_manifests(dispatch)
         self.storage.grant_artifacts(dispatch)
-        self.batch.grant_start_jobs(dispatch)
+        self.transform.grant_start_jobs(dispatch)
 
     def _grant_collect(self) -> None:
-        collect = self.batch.collect
+        collect = self.transform.collect
         self.storage.grant_advance_rows(collect)
         self.storage.grant_finish_batches(collect)
         self.storage.grant_read_outputs(collect)
         self.storage.grant_delete_copies(collect)
         self.storage.grant_delete_outputs(collect)
         self.storage.grant_keep_predictions(collect)
-        self.batch.grant_describe_jobs(collect)
-        self.batch.tick.grant_send(collect)
+        self.transform.grant_describe_jobs(collect)
+        self.transform.tick.grant_send(collect)
 
     def _grant_sweep(self) -> None:
-        sweep = self.batch.sweep
+        sweep = self.transform.sweep
         self.storage.grant_advance_rows(sweep)
-        self.storage.grant_find_rows(sweep, "ByStatus", "ByModel")
+        self.storage.grant_find_rows(sweep, IndexName.BY_STATUS, IndexName.BY_MODEL)
         self.storage.grant_advance_batches(sweep)
         self.storage.grant_write_manifests(sweep)
         self.storage.grant_artifacts(sweep)
@@ -185,25 +186,25 @@ class Service(Stack):
         self.storage.grant_delete_copies(sweep)
         self.storage.grant_delete_outputs(sweep)
         self.storage.grant_keep_predictions(sweep)
-        self.batch.grant_start_jobs(sweep)
-        self.batch.grant_stop_jobs(sweep)
-        self.batch.tick.grant_send(sweep)
+        self.transform.grant_start_jobs(sweep)
+        self.transform.grant_stop_jobs(sweep)
+        self.transform.tick.grant_send(sweep)
 
     def _grant_retraining(self) -> None:
         snapshot, gate = self.training.snapshot, self.training.gate
         self.storage.grant_freeze_cohorts(snapshot)
         self.storage.grant_read_champion(snapshot)
-        self.intake.patient_key.grant_generate_mac(snapshot)
+        self.ingest.patient_key.grant_generate_mac(snapshot)
         self.storage.grant_judge_runs(gate)
 
     def _grant_promotion(self) -> None:
         promote, approve = self.training.promote, self.training.approve
         self.storage.grant_read_runs(promote)
         self.storage.grant_keep_artifacts(promote)
-        self.model.grant_register(promote)
-        self.model.grant_pull(promote)  # SageMaker looks up the image's digest for whoever registers a version
+        self.hosting.grant_register(promote)
+        self.hosting.grant_pull(promote)  # SageMaker looks up the image's digest with the caller's permissions
         for promoter in (promote, approve):
             self.storage.grant_artifacts(promoter)
             self.storage.grant_move_champion(promoter)
-            self.model.grant_promote(promoter)
-            self.batch.tick.grant_send(promoter)
+            self.hosting.grant_promote(promoter)
+            self.transform.tick.grant_send(promoter)

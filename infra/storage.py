@@ -1,4 +1,4 @@
-"""Everything that holds data: the key that encrypts it, the buckets, the tables."""
+"""Everything that holds data: the encryption key, the buckets, the tables."""
 
 from __future__ import annotations
 
@@ -11,31 +11,17 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from functions.names import ARTIFACTS, BY_PATIENT, COHORTS, PATIENT_HASH, SLICES, IndexName
 from infra.compliance import acknowledge
 from infra.config import StageConfig
-from infra.data_grants import ARTIFACTS, COHORTS, SLICES, DataGrants
+from infra.data_grants import DataGrants
 
-# Every question that people ask of the index is one Query: index name, partition key, sort key.
-INDEX_QUERIES = (
-    ("ByStudy", "StudyInstanceUID", "ReceivedAt"),
-    ("BySeries", "SeriesInstanceUID", "ReceivedAt"),
-    ("ByKey", "Key", "ReceivedAt"),
-    ("ByStatus", "Status", "ReceivedAt"),
-    ("ByClass", "PredictedClass", "CompletedAt"),
-    ("ByJob", "TransformJobName", "ReceivedAt"),
-    ("ByModel", "ModelPackage", "CompletedAt"),
-)
-# An erasure asks by patient. Keys only: an entry is written with its row, or as its erasure begins, and not again when
-# the row changes.
-BY_PATIENT = ("ByPatient", "PatientHash")
-
-WORK_KEPT = Duration.days(
-    90
-)  # how long an upload may wait for a model; copies and outputs of ended ones are deleted at once
+# How long an upload may wait for a model; copies and outputs of ended uploads are deleted at once.
+WORK_KEPT = Duration.days(90)
 NONCURRENT_KEPT = Duration.days(30)  # time to notice that an object was overwritten or deleted by mistake
 ACCESS_LOGS_KEPT = Duration.days(400)  # an audit of last year must still be possible
 
-# What CloudWatch Logs asks for, which it writes with wildcards.
+# The actions that CloudWatch Logs needs; its guide lists them with wildcards.
 LOGS_USE_KEY = (
     *("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
     *("kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"),
@@ -45,7 +31,7 @@ LOGS_USE_KEY = (
 class Storage(DataGrants):
     """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``, ``keys``.
 
-    ``key`` encrypts them all, ``access_logs`` says who asked the buckets.
+    ``key`` encrypts them all; ``access_logs`` has the access logs of the buckets.
     """
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
@@ -55,7 +41,7 @@ class Storage(DataGrants):
         self.key = self._data_key()
         self.access_logs = self._access_log_bucket()
         self.uploads = self._bucket("Uploads", versioned=True)
-        # The flag on the L1: the L2's event_bridge_enabled brings a custom resource with a Lambda function of its own.
+        # The flag of the L1: the L2's event_bridge_enabled adds a custom resource with a Lambda function.
         cfn_uploads = cast("s3.CfnBucket", self.uploads.node.default_child)
         cfn_uploads.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
             event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
@@ -72,14 +58,17 @@ class Storage(DataGrants):
         for prefix in (COHORTS, SLICES):
             _keep(self.training, f"Expire{prefix.strip('/').title()}", config.slices_kept_days, prefix)
         self.index = self._table("Index", "UploadId", expires="ExpiresAt")
-        for name, partition, sort in INDEX_QUERIES:
-            self.index.add_global_secondary_index(index_name=name, partition_key=_text(partition), sort_key=_text(sort))
-        name, partition = BY_PATIENT
+        for one in IndexName:
+            self.index.add_global_secondary_index(
+                index_name=one.title, partition_key=_text(one.partition), sort_key=_text(one.sort)
+            )
         self.index.add_global_secondary_index(
-            index_name=name, partition_key=_text(partition), projection_type=dynamodb.ProjectionType.KEYS_ONLY
+            index_name=BY_PATIENT,
+            partition_key=_text(PATIENT_HASH),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         self.batches = self._table("Batches", "Id")
-        # There whatever the setting: what a stage hid stays to be found when it hides no more.
+        # Independent of the setting: keys that a stage hid can still be found after it stops hiding them.
         self.keys = self._table("Keys", "UploadId", expires="ExpiresAt")
 
     def _data_key(self) -> kms.Key:
@@ -114,7 +103,7 @@ class Storage(DataGrants):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=self._removal,
-            versioned=True,  # what is deleted before its time stays to be seen
+            versioned=True,  # an early delete leaves the version
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="ExpireAll", expiration=ACCESS_LOGS_KEPT, noncurrent_version_expiration=NONCURRENT_KEPT
@@ -143,7 +132,7 @@ class Storage(DataGrants):
             server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{name.lower()}/",
             removal_policy=self._removal,
-            # Batch transform uploads in parts and leaves them behind when a job is stopped; so do people.
+            # A stopped transform job leaves parts of uploads behind, and so does an interrupted upload of a person.
             lifecycle_rules=[
                 s3.LifecycleRule(id="AbortIncompleteUploads", abort_incomplete_multipart_upload_after=Duration.days(2))
             ],
@@ -154,17 +143,17 @@ class Storage(DataGrants):
             acknowledge(
                 bucket,
                 "HIPAA.Security-S3BucketVersioningEnabled",
-                because="It holds copies of versions that another bucket keeps, and a patient's data must not pile up.",
+                because="It has copies of versions that another bucket keeps, and a patient's data must not pile up.",
             )
         self._deny_other_encryption(bucket)
         acknowledge_one_region(bucket)
         return bucket
 
     def _deny_other_encryption(self, bucket: s3.Bucket) -> None:
-        """Refuse objects that ask for another encryption than the bucket's own; to ask for none is to get that.
+        """Refuse objects that request another encryption than the bucket's default.
 
-        A negated operator is true of a header that is not there, hence the Null beside it. Not refused is a put that
-        asks for KMS and names no key, as SageMaker may write checkpoints: S3 then takes the account's own key for S3.
+        A negated operator is true for a missing header, hence the Null beside it. A put that requests KMS without a
+        key is not refused, since SageMaker may write checkpoints so: S3 then uses the account's own key for S3.
         """
         for sid, header, expected in (
             ("DenyOtherEncryption", "s3:x-amz-server-side-encryption", "aws:kms"),
@@ -182,13 +171,13 @@ class Storage(DataGrants):
             )
 
     def _write_once(self, bucket: s3.Bucket, prefix: str) -> None:
-        """Refuse whatever would put other bytes in the place of an object, or take it away so that others can come.
+        """Refuse every request that replaces an object or deletes it to make room for another.
 
-        Nobody is exempt, so nothing is forgotten about an exemption: who may change this policy can lift it, and
-        CloudTrail records that by default, which it does not with deletes of objects. Lifecycle rules go on.
+        There are no exemptions. Lifting the rule means changing this policy, which CloudTrail records by default; it
+        does not record deletes of objects by default. Lifecycle rules are not affected.
         """
         objects = [bucket.arn_for_objects(f"{prefix}*")]
-        # The parts of a multipart upload carry no such header, its completion does. Only that creates the object.
+        # The parts of a multipart upload have no such header; its completion does, and only that creates the object.
         bucket.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="DenyOverwrites",
@@ -213,7 +202,7 @@ class Storage(DataGrants):
         )
 
     def _deny_unreadable(self, bucket: s3.Bucket, cfn_bucket: s3.CfnBucket) -> None:
-        """Refuse puts of what nobody could read again: archived at once, or under a key that only the uploader has."""
+        """Refuse puts that the service could not read: archived at once, or under a key that only the uploader has."""
         header = "s3:x-amz-storage-class"
         for sid, conditions in (
             (
@@ -232,7 +221,7 @@ class Storage(DataGrants):
                     conditions=conditions,
                 )
             )
-        # The switch of S3 itself, in case somebody changes the policy.
+        # S3's own switch, in case the policy is changed.
         cfn_bucket.add_property_override(
             "BucketEncryption.ServerSideEncryptionConfiguration.0.BlockedEncryptionTypes", {"EncryptionType": ["SSE-C"]}
         )
@@ -261,7 +250,7 @@ class Storage(DataGrants):
 
 
 def _keep(bucket: s3.Bucket, rule: str, days: int, prefix: str | None = None) -> None:
-    """Have objects expire after so many days; 0: never. Their versions then go by the bucket's own rule."""
+    """Expire objects after ``days``, 0 for never; the bucket's own rule then deletes their versions."""
     if days:
         bucket.add_lifecycle_rule(id=rule, prefix=prefix, expiration=Duration.days(days))
 

@@ -1,4 +1,4 @@
-"""Retraining: the functions, the role and the state machine that make a candidate and, if it is good, the champion."""
+"""Retraining: the functions, the role and the state machine that train a candidate and may promote it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functions.settings import ApproveSettings, GateSettings, PromoteSettings, S
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.job_role import JobRole
-from infra.model_hosting import Model
+from infra.model_hosting import ModelHosting
 from infra.notices import Notices
 from infra.queues import ReliableQueue
 from infra.storage import Storage
@@ -23,9 +23,9 @@ APPROVE_TIMEOUT = Duration.minutes(1)
 
 
 class Training(Construct):
-    """``snapshot``, ``gate``, ``promote`` and the ``workflow`` that calls them; ``approve``, which hears of approvals.
+    """``snapshot``, ``gate``, ``promote`` and the ``workflow`` that calls them; ``approve``, which handles approvals.
 
-    ``job_role`` is what the training and processing jobs run as.
+    ``job_role`` is the role of the training and processing jobs.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Training(Construct):
         *,
         config: StageConfig,
         storage: Storage,
-        model: Model,
+        hosting: ModelHosting,
         patient_key: kms.IKey,
         tick: sqs.IQueue,
         notices: Notices,
@@ -48,8 +48,8 @@ class Training(Construct):
             description="SageMaker moves the data of wetread's training and processing jobs with this role",
             log_groups=LOG_GROUPS,
         )
-        model.grant_pull(self.job_role)
-        # Fifteen minutes is the most that Lambda gives: a cohort of 10,000 slices is copied and read in far less.
+        hosting.grant_pull(self.job_role)
+        # Fifteen minutes is Lambda's maximum; a cohort of 10,000 slices takes far less.
         self.snapshot = Function(
             self,
             "Snapshot",
@@ -68,7 +68,7 @@ class Training(Construct):
             timeout=Duration.minutes(1),
             memory_size=512,
         )
-        approve = _approve_settings(config, storage, model, tick)
+        approve = _approve_settings(config, storage, hosting, tick)
         self.promote = Function(
             self,
             "Promote",
@@ -100,7 +100,7 @@ class Training(Construct):
             "Workflow",
             config=config,
             storage=storage,
-            image_uri=model.image_uri,
+            image_uri=hosting.image_uri,
             job_role=self.job_role,
             snapshot=self.snapshot,
             gate=self.gate,
@@ -119,7 +119,7 @@ class Training(Construct):
                 detail={"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved"]},
             ),
         )
-        self.approvals.hear(approved)
+        self.approvals.receive_events_of(approved)
 
 
 def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.IKey) -> SnapshotSettings:
@@ -129,11 +129,7 @@ def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.I
         batches_table=storage.batches.table_name,
         patient_key_id=patient_key.key_id,
         labels=config.labels,
-        sop_class_uids=config.sop_class_uids,
-        modalities=config.modalities,
-        transfer_syntax_uids=config.transfer_syntax_uids,
-        max_object_bytes=config.max_object_bytes,
-        conformance=config.conformance,
+        served=config.served,
         data_key_arn=storage.key.key_arn,
     )
 
@@ -141,26 +137,20 @@ def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.I
 def _gate_settings(config: StageConfig, storage: Storage) -> GateSettings:
     return GateSettings(
         training_bucket=storage.training.bucket_name,
-        min_balanced_accuracy=config.min_balanced_accuracy,
-        min_sensitivity=config.min_sensitivity,
-        min_specificity=config.min_specificity,
-        min_auc=config.min_auc,
-        max_calibration_error=config.max_calibration_error,
-        champion_margin=config.champion_margin,
-        max_acquisition_p_value=config.max_acquisition_p_value,
-        min_acquisition_gain=config.min_acquisition_gain,
-        subgroup_min_patients=config.subgroup_min_patients,
-        max_subgroup_drop=config.max_subgroup_drop,
+        thresholds=config.thresholds,
+        acquisition=config.acquisition,
     )
 
 
-def _approve_settings(config: StageConfig, storage: Storage, model: Model, tick: sqs.IQueue) -> ApproveSettings:
+def _approve_settings(
+    config: StageConfig, storage: Storage, hosting: ModelHosting, tick: sqs.IQueue
+) -> ApproveSettings:
     return ApproveSettings(
         models_bucket=storage.models.bucket_name,
         batches_table=storage.batches.table_name,
         tick_queue_url=tick.queue_url,
         tick_window_seconds=config.tick_window_seconds,
         model_package_group=config.service_name,
-        image_uri=model.image_uri,
-        job_role_arn=model.job_role.role_arn,
+        image_uri=hosting.image_uri,
+        job_role_arn=hosting.job_role.role_arn,
     )

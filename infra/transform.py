@@ -1,8 +1,6 @@
-"""From pending rows to results: ``dispatch`` starts jobs, ``collect`` reads their outputs, ``sweep`` mends the rest."""
+"""From pending rows to results: ``dispatch`` starts jobs, ``collect`` reads outputs, ``sweep`` repairs the rest."""
 
 from __future__ import annotations
-
-import dataclasses
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -10,7 +8,7 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from functions.settings import CollectSettings, DispatchSettings, SweepSettings
+from functions.settings import CollectSettings, DispatchSettings, JobShape, SweepSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.grants import allow, arn_of, volume_key
@@ -18,14 +16,14 @@ from infra.queues import ReliableQueue
 from infra.storage import Storage
 
 # A batch of 5,000 takes about 100 table calls to claim and 15,000 short calls, many at a time, to collect: see
-# docs/performance.md. A collect that ends at its timeout all the same is gone on with by the sweep.
+# docs/performance.md. The sweep continues a collect that ends at its timeout all the same.
 DISPATCH_TIMEOUT = Duration.minutes(1)
 COLLECT_TIMEOUT = Duration.minutes(5)
-# Sixteen readers of outputs of a MiB each, and the rows of a chunk: tests/functions/flow/test_memory.py has the sum.
+# Sixteen readers of outputs of a MiB each, and the rows of a chunk; tests/functions/flow/test_memory.py adds them up.
 COLLECT_MEMORY_MB = 1024
 
 
-class Batch(Construct):
+class Transform(Construct):
     """The tick queue and ``dispatch``; the job events, their queue and ``collect``; the clock and ``sweep``."""
 
     def __init__(
@@ -33,7 +31,7 @@ class Batch(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._prefix = config.service_name
-        # FIFO with one message group: one dispatch at a time. The delay lets a burst of uploads become one tick.
+        # FIFO with one message group: one dispatch at a time. The delay turns a burst of uploads into one tick.
         self.tick = ReliableQueue(
             self,
             "Tick",
@@ -73,18 +71,18 @@ class Batch(Construct):
             "Sweep",
             module="sweep",
             settings=SweepSettings(
-                **dataclasses.asdict(collect) | dataclasses.asdict(dispatch),
+                **vars(collect) | vars(dispatch),
                 stale_seconds=config.stale_seconds,
                 max_job_seconds=config.max_job_seconds,
             ),
             defaults=defaults,
-            timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left half-made
+            timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left unfinished
             memory_size=COLLECT_MEMORY_MB,
         )
         self._start_sweep_every_minute()
 
     def grant_start_jobs(self, grantee: iam.IGrantable) -> None:
-        """May create, tag and describe the service's own transform jobs, and see that their Model is what it was.
+        """Let the grantee create, tag and describe the service's own transform jobs, and compare their Model.
 
         PassRole is not needed: the Model has the role.
         """
@@ -94,17 +92,17 @@ class Batch(Construct):
         self._allow_jobs(grantee, "CreateTransformJob", "AddTags", "DescribeTransformJob")
 
     def grant_describe_jobs(self, grantee: iam.IGrantable) -> None:
-        """May describe the service's own transform jobs."""
+        """Let the grantee describe the service's own transform jobs."""
         self._allow_jobs(grantee, "DescribeTransformJob")
 
     def grant_stop_jobs(self, grantee: iam.IGrantable) -> None:
-        """May stop the service's own transform jobs."""
+        """Let the grantee stop the service's own transform jobs."""
         self._allow_jobs(grantee, "StopTransformJob")
 
     def _allow_jobs(self, grantee: iam.IGrantable, *verbs: str) -> None:
         jobs = arn_of(self, "sagemaker", "transform-job", f"{self._prefix}-*")
         actions = [f"sagemaker:{verb}" for verb in verbs]
-        allow(grantee, *actions, on=[jobs], because="Every batch has a job of its own, named after the service first.")
+        allow(grantee, *actions, on=[jobs], because="Every batch has a separate job, named after the service first.")
 
     def _dispatch_settings(self, config: StageConfig, storage: Storage) -> DispatchSettings:
         return DispatchSettings(
@@ -119,13 +117,15 @@ class Batch(Construct):
             max_wait_seconds=config.max_wait_seconds,
             max_work_seconds=config.max_work_seconds,
             max_jobs_per_day=config.max_jobs_per_day,
-            instance_type=config.instance_type,
-            instance_count=config.instance_count,
-            max_concurrent_transforms=config.max_concurrent_transforms,
-            max_payload_mb=config.max_payload_mb,
-            transform_ami_version=config.transform_ami_version,
-            data_key_arn=storage.key.key_arn,
-            volume_key_arn=volume_key(storage.key, config.instance_type),
+            shape=JobShape(
+                instance_type=config.instance_type,
+                instance_count=config.instance_count,
+                max_concurrent_transforms=config.max_concurrent_transforms,
+                max_payload_mb=config.max_payload_mb,
+                transform_ami_version=config.transform_ami_version,
+                data_key_arn=storage.key.key_arn,
+                volume_key_arn=volume_key(storage.key, config.instance_type),
+            ),
         )
 
     def _collect_settings(self, config: StageConfig, storage: Storage) -> CollectSettings:
@@ -155,10 +155,10 @@ class Batch(Construct):
                 },
             ),
         )
-        self.job_events.hear(ended)
+        self.job_events.receive_events_of(ended)
 
     def _start_sweep_every_minute(self) -> None:
-        # No retries: the next minute's sweep is the retry, and a queue of old ones would only get in its way.
+        # No retries: the next minute's sweep is the retry, and old invocations would delay it.
         once = targets.LambdaFunction(self.sweep, retry_attempts=0)
         events.Rule(
             self,

@@ -1,105 +1,65 @@
-"""What a stage's settings may be: ranges, choices, instance families, and what contradicts one another."""
+"""What a stage's settings may be: in their bounds (written in infra/config.py), well formed, not contradictory."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from functions.settings import OneOf, Range, hints_of, values_of
 
 if TYPE_CHECKING:
     from infra.config import StageConfig
 
-# Every kind of job offers p2 and p3 too (too old for the image's CUDA), trn and inf (no CUDA at all).
+# Left out though every kind of job offers them: p2 and p3 (too old for the image's CUDA), trn and inf (no CUDA).
 TRANSFORM_CPU = ("m4", "m5", "m6i", "m7i", "c4", "c5", "c6i", "c7i", "r6i", "r7i")
 PROCESSING_CPU = (*TRANSFORM_CPU, "m8i", "c8i", "r5", "r5d", "r8i")
 TRAINING_CPU = (*PROCESSING_CPU, "c5n")
 GPU = ("g4dn", "g5", "g6", "g6e")
 TRAINING_GPU = (*GPU, "p4d", "p4de", "p5", "p5e", "p5en")
 GPU_FAMILIES = frozenset(TRAINING_GPU)
-# Their disks are on the host, encrypted by it, and SageMaker refuses a key for a volume that it does not make.
+# Hosts with local disks encrypt them themselves; SageMaker refuses a key for a volume that it does not create.
 LOCAL_DISK_FAMILIES = GPU_FAMILIES | {"r5d"}
-# What the setting names: the kind of job, as SageMaker calls it, and the families that it offers.
+# Setting -> the kind of job in SageMaker's words, and the instance families that it offers.
 INSTANCE_TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "instance_type": ("batch transform", TRANSFORM_CPU + GPU),
     "training_instance_type": ("training", TRAINING_CPU + TRAINING_GPU),
     "processing_instance_type": ("processing", PROCESSING_CPU + GPU),
 }
 MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayloadInMB
-START_SECONDS = 1200  # that a host may need to start, and a job to store its outputs
-JOB_NAME_ROOM = 22  # of the 63 characters of a job's name; the rest is for what it does, its batch or run, and hyphens
-CHOICES = {
-    "conformance": ("strict", "repair"),
-    "approval": ("auto", "manual"),
-    "keys": ("plain", "hashed"),
-    "report_pictures": ("if_no", "unless_yes", "never"),
-    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
-}
-FRACTION = (0.0, 1.0)
-LONGEST_KEPT_DAYS = 36_500
+START_SECONDS = 1200  # for a host to start and a job to store its outputs
+JOB_NAME_ROOM = 22  # of a job name's 63 characters; the rest is purpose, batch or run, and hyphens
 LATEST_EVENT_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
-SLICE_RENEWED_DAYS = 7  # a run takes a slice's copy that an earlier run made, unless it is older (aws/cohorts.py)
-RANGES: Mapping[str, tuple[float, float]] = {
-    "tick_window_seconds": (1, 300),  # SQS forgets a deduplication id after 5 minutes
-    "tick_delay_seconds": (0, 900),
-    "slots": (1, 100),
-    "max_batch": (1, 10_000),
-    "parallel_threshold": (1, 1_000_000),
-    "max_wait_seconds": (1, 86_400),
-    "max_work_seconds": (60, 400_000),
-    "max_jobs_per_day": (1, 1_000_000),
-    "instance_count": (1, 100),
-    "max_concurrent_transforms": (1, 100),
-    "max_payload_mb": (1, 100),
-    "training_instance_count": (1, 100),
-    "training_volume_gb": (1, 16_384),
-    "training_max_seconds": (60, 2_419_200),  # SageMaker's 28 days
-    "training_max_wait_seconds": (60, 2_419_200),
-    "processing_max_seconds": (60, 777_600),  # SageMaker's 9 days
-    "min_balanced_accuracy": FRACTION,
-    "min_sensitivity": FRACTION,
-    "min_specificity": FRACTION,
-    "min_auc": FRACTION,
-    "max_calibration_error": FRACTION,
-    "champion_margin": FRACTION,
-    "max_acquisition_p_value": FRACTION,
-    "min_acquisition_gain": FRACTION,
-    "subgroup_min_patients": (1, 1_000_000),
-    "max_subgroup_drop": FRACTION,
-    "max_attempts": (1, 10),
-    "stale_seconds": (60, 86_400),
-    "max_job_seconds": (600, 432_000),
-    "oldest_pending_alarm_seconds": (60, 604_800),
-    "uploads_kept_days": (0, LONGEST_KEPT_DAYS),
-    "slices_kept_days": (0, LONGEST_KEPT_DAYS),
-    "results_kept_days": (0, LONGEST_KEPT_DAYS),
-    "audit_kept_days": (1, 3_660),  # a mistake cannot be taken back; HIPAA asks for six years
-}
+SLICE_RENEWED_DAYS = 7  # a run reuses an earlier run's copy of a slice up to this age (aws/cohorts.py)
 
 
 def family(instance_type: str) -> str:
-    """The family of an instance type: "m5" of "ml.m5.xlarge"."""
+    """Return the family of an instance type: "m5" for "ml.m5.xlarge"."""
     return instance_type.removeprefix("ml.").partition(".")[0]
 
 
 def problems(config: StageConfig) -> Iterator[str]:
-    """All that is wrong with the values of a StageConfig, one clause each: the setting, its value, what is expected."""
-    for check in (_out_of_range, _malformed, _wrong_instance_types, _contradictory):
+    """Yield one clause for each wrong value of a StageConfig: the setting, its value, what is expected."""
+    for check in (_out_of_bounds, _malformed, _wrong_instance_types, _contradictory):
         yield from check(config)
 
 
-def _out_of_range(config: StageConfig) -> Iterator[str]:
-    for name, (low, high) in RANGES.items():
-        value = getattr(config, name)
-        if not low <= value <= high:
-            yield f"{name} is {value}: {low} to {high} is expected"
+def _out_of_bounds(config: StageConfig) -> Iterator[str]:
+    values = values_of(config)
+    for name, hint in hints_of(type(config)).items():
+        bound = bound_of(hint)
+        if bound and not bound.admits(values[name]):
+            yield f"{name} is {values[name]!r}: {bound} is expected"
+
+
+def bound_of(hint: Any) -> Range | OneOf | None:
+    """Return the bound of a setting from its annotation; None when any value of its type will do."""
+    bounds = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, (Range, OneOf))]
+    return bounds[0] if bounds else None
 
 
 def _malformed(config: StageConfig) -> Iterator[str]:
-    for name, choices in CHOICES.items():
-        value = getattr(config, name)
-        if value not in choices:
-            yield f"{name} is {value!r}: one of {', '.join(choices)} is expected"
     for name in ("modalities", "sop_class_uids", "transfer_syntax_uids"):
         if not getattr(config, name):
             yield f"{name} is empty: then every upload would be refused"
@@ -183,6 +143,6 @@ def _kept_too_short(config: StageConfig) -> Iterator[str]:
 
 
 def _longest_run_seconds(config: StageConfig) -> int:
-    """How long a run may take from its snapshot to its evaluation: one training job, three processing jobs."""
+    """Return how long a run may take from snapshot to evaluation: one training job, three processing jobs."""
     training = config.training_max_wait_seconds if config.training_spot else config.training_max_seconds
     return training + 3 * config.processing_max_seconds

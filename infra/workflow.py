@@ -11,8 +11,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from functions.names import RUNS
 from infra.config import StageConfig
-from infra.data_grants import RUNS
 from infra.function import Function
 from infra.grants import WRITE, allow_key
 from infra.job_requests import JobRequests
@@ -21,7 +21,7 @@ from infra.storage import Storage
 from infra.workflow_role import WorkflowRole
 from infra.workflow_states import States
 
-WAITS = Duration.days(1)  # for quotas, throttled calls and functions
+WAITS = Duration.days(1)  # waits for quotas, throttled calls and functions
 PROCESSING_JOBS = 3
 DATA_KEY_REUSED = Duration.minutes(5)
 
@@ -47,7 +47,7 @@ class Workflow(Construct):
         self.role = WorkflowRole(
             self, "Role", job_prefix=config.service_name, job_role=job_role, functions=[snapshot, gate, promote]
         )
-        notices.grant_tell(self.role)
+        notices.grant_publish_notices(self.role)
         states = States(
             self,
             "States",
@@ -78,7 +78,7 @@ class Workflow(Construct):
             definition_body=sfn.DefinitionBody.from_chainable(states.start),
             query_language=sfn.QueryLanguage.JSONATA,
             role=self.role.without_policy_updates(),
-            # Inputs and outputs name keys that people chose, and hold reasons: they stay in the encrypted history.
+            # Inputs and outputs have keys that people chose, and reasons: they stay in the encrypted history.
             logs=sfn.LogOptions(destination=log, level=sfn.LogLevel.ALL, include_execution_data=False),
             tracing_enabled=True,
             timeout=longest_run(config),
@@ -86,8 +86,8 @@ class Workflow(Construct):
         self._encrypt(storage.key)
 
     def _encrypt(self, key: kms.IKey) -> None:
-        """Definition and history of executions: encrypted with ``key``, as everything else is."""
-        # On the L1: the L2's own setting lets the log delivery of any account use the key.
+        """Encrypt the definition and the history of executions with ``key``."""
+        # With the L1: the L2's setting lets the log delivery of any account use the key.
         cfn = cast("sfn.CfnStateMachine", self.state_machine.node.default_child)
         cfn.encryption_configuration = sfn.CfnStateMachine.EncryptionConfigurationProperty(
             type="CUSTOMER_MANAGED_KMS_KEY",
@@ -101,10 +101,10 @@ class Workflow(Construct):
             conditions={"StringEquals": {"kms:EncryptionContext:SourceArn": own_logs}},
         )
         key.grant(log_delivery, "kms:Decrypt")
-        cfn.node.add_dependency(self.role)  # with its policy, which a role that CDK may not add to hides
+        cfn.node.add_dependency(self.role)  # and its policy, which without_policy_updates hides
 
 
 def longest_run(config: StageConfig) -> Duration:
-    """Longer than any run whose jobs keep to their own limits; SageMaker ends those that do not."""
+    """Return a time that no run exceeds, since SageMaker ends jobs at their own limits."""
     training = config.training_max_wait_seconds if config.training_spot else config.training_max_seconds
     return Duration.seconds(training + PROCESSING_JOBS * config.processing_max_seconds).plus(WAITS)

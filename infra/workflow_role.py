@@ -1,4 +1,4 @@
-"""What the state machine of a retraining may do: written out, since CDK's own grants allow more."""
+"""The role of the retraining's state machine, written out, since CDK's own grants allow more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JOB_KINDS = {
     "training-job": ("TrainingJob", ("train",)),
     "processing-job": ("ProcessingJob", ("audit", "optimise", "evaluate")),
 }
-# Step Functions hears of the end of a job by these rules, which it makes itself, one for the whole account.
+# Step Functions gets the end of a job by these rules, which it creates itself, one for the whole account.
 EVENT_RULES = (
     "StepFunctionsGetEventsForSageMakerTrainingJobsRule",
     "StepFunctionsGetEventsForSageMakerProcessingJobsRule",
@@ -29,7 +29,7 @@ TRACES = ("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSampling
 
 
 class WorkflowRole(iam.Role):
-    """Calls ``functions``; starts, follows and stops the service's own jobs as ``job_role``; writes log and traces."""
+    """May call ``functions``, run and stop the service's own jobs as ``job_role``, and write log and traces."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class WorkflowRole(iam.Role):
             ),
         )
         acknowledge_inline_policy(self)
-        # Not the functions' own grant: it adds every version and alias of theirs, and none is ever called.
+        # Not the functions' own grant, which adds their versions and aliases, and those are never called.
         allow(self, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
         self._may_run_jobs(job_prefix, job_role)
         self._may_log_and_trace()
@@ -63,7 +63,7 @@ class WorkflowRole(iam.Role):
                 self,
                 *(*verbs, "sagemaker:AddTags", "sagemaker:ListTags"),
                 on=jobs,
-                because="Every run has jobs of its own, named after the service and what they do.",
+                because="Every run has separate jobs, named after the service and their purpose.",
             )
         to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         allow(self, "iam:PassRole", on=[job_role.role_arn], when=to_sagemaker)
@@ -72,4 +72,4 @@ class WorkflowRole(iam.Role):
 
     def _may_log_and_trace(self) -> None:
         for actions in (LOG_DELIVERY, TRACES):
-            allow(self, *actions, on=["*"], because="None of these actions knows a resource.")
+            allow(self, *actions, on=["*"], because="These actions take no resources.")

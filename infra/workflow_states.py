@@ -11,14 +11,15 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from functions.names import AUDIT, EVALUATION, REPORT, RUN_ID_DIGITS
 from infra.function import Function
 from infra.job_requests import DIGEST, JobRequests, jsonata
 
-RUN = "$substring($hash($states.context.Execution.Name, 'SHA-256'), 0, 12)"
+RUN = f"$substring($hash($states.context.Execution.Name, 'SHA-256'), 0, {RUN_ID_DIGITS})"
 ANSWER = "$states.result.Payload"  # what a function returned
-# An array constructor flattens what it lists and stays an array, however few they are; a path would not.
+# An array constructor flattens its elements and stays an array for one or none; a path would not.
 MORE_REASONS = jsonata(f"[$reasons, {ANSWER}.Reasons]")
-# A failed task's Cause is all that is known of it: what a person needs of it, or else its beginning.
+# From a failed task's Cause, the parts that a person needs, or else its beginning.
 CAUSE = (
     '($told := $match($failure.Cause, /"(FailureReason|ExitMessage|errorMessage)":\\s*"([^"]+)/); '
     "$substring($told ? $join($told.(groups[0] & ': ' & groups[1]), '\\n') : $failure.Cause, 0, 1000))"
@@ -37,7 +38,7 @@ State = TypeVar("State", tasks.LambdaInvoke, tasks.SnsPublish, sfn.CustomState)
 
 
 class States(Construct):
-    """The states, beginning with ``start``. Every task that fails ends in one place, and a person is told there."""
+    """The states, beginning with ``start``. Every failed task ends in the same notice to people."""
 
     def __init__(
         self,
@@ -53,16 +54,16 @@ class States(Construct):
         super().__init__(scope, id_)
         self._notices = notices
         self._failed = self._notify_failed()
-        self._untold = sfn.Succeed.jsonata(self, "EndedUntold", comment="The run ended as its output says.")
+        self._without_notice = sfn.Succeed.jsonata(self, "EndedUntold", comment="The run ended as its output says.")
         rejected = self._end("Rejected", "was rejected, and the champion is what it was")
         promoted = self._end("Promoted", "made the new champion")
         awaiting = self._end("AwaitingApproval", "made a model that awaits approval")
 
         judged = {"verdict": jsonata(ANSWER)}
-        audited = {"auditUri": requests.uri("audit/audit.json")}
+        audited = {"auditUri": requests.uri(AUDIT)}
         evaluated = {
-            "evaluationUri": requests.uri("evaluation/evaluation.json"),
-            "reportUri": requests.uri("evaluation/report.html"),
+            "evaluationUri": requests.uri(EVALUATION),
+            "reportUri": requests.uri(REPORT),
         }
         taken = self._take_snapshot(snapshot)
         audit = self._run_job("Audit", "Processing", requests.audit(), audited)
@@ -70,7 +71,7 @@ class States(Construct):
         train = self._run_job("Train", "Training", requests.training(), _TRAINED)
         optimised = {
             "candidateUri": requests.uri("optimised/model.tar.gz"),
-            # The job's own word, by way of SageMaker: the object at the URI is held against it from here on.
+            # As the job reported it to SageMaker: from here on the object at the URI is compared with it.
             "candidateSHA256": jsonata("$states.result.ExitMessage"),
         }
         optimise = self._run_job("Optimise", "Processing", requests.optimisation(), optimised)
@@ -87,7 +88,7 @@ class States(Construct):
         decided.next(self._choose("Promoted?", outcomes, rejected))
 
     def _begin(self) -> sfn.Pass:
-        """Give the variables of the output a value, so that they have one wherever the run ends."""
+        """Return the state that gives the variables of the output a value, so that every end of the run has one."""
         uris = ("snapshotUri", "auditUri", "evaluationUri", "reportUri")
         values = {"run": jsonata(RUN), "reasons": [], "modelPackage": "", **dict.fromkeys(uris, "")}
         return sfn.Pass.jsonata(self, "Begin", assign=values)
@@ -116,14 +117,14 @@ class States(Construct):
     def _call(
         self, name: str, function: Function, payload: dict[str, Any], assign: dict[str, Any]
     ) -> tasks.LambdaInvoke:
-        """A task that invokes a function of ours, takes over its answer, and adds the answer's reasons to the run's."""
+        """Return a task that invokes a function, assigns from its answer, and adds its reasons to the run's."""
         task = tasks.LambdaInvoke.jsonata(
             self,
             name,
             lambda_function=function,
             payload=sfn.TaskInput.from_object(payload),
             assign=assign | {"reasons": MORE_REASONS},
-            retry_on_service_exceptions=False,  # CDK's own list forgets throttling
+            retry_on_service_exceptions=False,  # CDK's own list lacks throttling
         )
         task.add_retry(
             errors=LAMBDA_FAILED,
@@ -135,7 +136,7 @@ class States(Construct):
         return self._caught(task, name)
 
     def _run_job(self, name: str, kind: str, request: dict[str, Any], assign: dict[str, Any]) -> sfn.CustomState:
-        """A task that lasts as long as its job. CDK has none that knows all of these requests."""
+        """Return a task that lasts as long as its job. CDK has no class that supports all of these requests."""
         job = sfn.CustomState(
             self,
             name,
@@ -148,7 +149,7 @@ class States(Construct):
         )
         # Never States.TaskFailed: a job that failed would fail again, for the same money.
         job.add_retry(
-            errors=JOBS_LIMITED,  # until jobs that hold the account's quota have ended, up to some five hours
+            errors=JOBS_LIMITED,  # until the jobs that use up the account's quota have ended, up to some five hours
             interval=Duration.seconds(15),
             max_attempts=30,
             backoff_rate=2,
@@ -179,7 +180,7 @@ class States(Construct):
         return choice.otherwise(otherwise)
 
     def _end(self, outcome: str, sentence: str) -> tasks.SnsPublish:
-        """Tell people how the run ended, and end the execution as succeeded, even when they cannot be told."""
+        """Return the state that notifies people of the outcome; the execution succeeds even if the notice fails."""
         output = {
             "Outcome": outcome,
             "Run": jsonata("$run"),
@@ -198,19 +199,19 @@ class States(Construct):
             "$reportUri ? 'Report: ' & $reportUri",
             outputs=output,
         )
-        notice.add_catch(self._untold, errors=["States.ALL"], outputs=output)
+        notice.add_catch(self._without_notice, errors=["States.ALL"], outputs=output)
         return notice
 
     def _notify_failed(self) -> tasks.SnsPublish:
-        told = "'Training run ' & $run & ' failed in ' & $failure.State & ': ' & $failure.Error"
-        notice = self._notice("NotifyFailed", "Failed", told, CAUSE)
+        line = "'Training run ' & $run & ' failed in ' & $failure.State & ': ' & $failure.Error"
+        notice = self._notice("NotifyFailed", "Failed", line, CAUSE)
         failed = sfn.Fail.jsonata(self, "Failed", error=jsonata("$failure.Error"), cause=jsonata("$failure.Cause"))
         notice.next(failed)
         notice.add_catch(failed, errors=["States.ALL"])
         return notice
 
     def _notice(self, name: str, outcome: str, *lines: str, outputs: Any = None) -> tasks.SnsPublish:
-        """A task that publishes ``lines``, expressions each: one may be several lines, or none when undefined."""
+        """Return a task that publishes ``lines``, one JSONata expression each; an undefined one is left out."""
         return tasks.SnsPublish.jsonata(
             self,
             name,

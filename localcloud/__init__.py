@@ -1,16 +1,22 @@
-"""The local cloud: the synthesised stack in an emulator on this machine, with the real functions and containers.
+"""A local AWS for an app that trains and serves models: MiniStack with SageMaker and real Lambda environments.
+
+A project describes itself in a `Project`, and brings its stack up on this machine:
 
     from localcloud import cloud
+    from localcloud.project import Project
 
-    here = cloud.up(progress=print)          # start and deploy, as far as that is still to do
+    PROJECT = Project(name="example", prefix="EXAMPLE_", ...)
+    here = cloud.up(PROJECT, progress=print)          # start and deploy, as far as that is still to do
     here.session().client("s3").list_buckets()
-    cloud.current()                          # the running cloud, or None
-    cloud.down()                             # keep the data; down(wipe=True) deletes them
+    cloud.current(PROJECT)                            # the running cloud, or None
+    cloud.down(PROJECT)                               # keep the data; wipe=True deletes them
+
+The model container runs without a cloud, too:
 
     from localcloud.containers.container import Container
 
-    with Container(Path("model.tar.gz")) as container:   # the model container alone, without a cloud
+    with Container(PROJECT, Path("model.tar.gz")) as container:
         answer = container.invoke(path.read_bytes())
 
-State is kept in `$WETREAD_HOME`, by default `.wetread` in the repository.
+The package imports nothing of the project that it runs. README.md beside this file says what it adds to MiniStack.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 ACCOUNT_ID = "000000000000"
 REGION = "us-east-1"
@@ -13,7 +13,7 @@ REGION = "us-east-1"
 
 @contextlib.contextmanager
 def in_account() -> Iterator[None]:
-    """Act in the account, on a thread that serves no request: AWS's own services always use TLS among themselves."""
+    """Act in the account on a thread that serves no request, over TLS as AWS's own services do."""
     origin = emulator("core.iam_evaluator", "_request_origin")._request_origin
     before = origin.set(("127.0.0.1", True))
     try:

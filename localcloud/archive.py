@@ -1,4 +1,4 @@
-"""Pack and unpack `model.tar.gz`; an archive from outside can write nowhere but into its own folder."""
+"""Pack and unpack `model.tar.gz`; an archive from outside can only write into its own folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ArchiveError(Exception):
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Extract a `model.tar.gz` into `folder`; a hostile one is refused before anything is written."""
+    """Extract a `model.tar.gz` into `folder`; raise ArchiveError before anything is written if it is hostile."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with opened(archive) as tar:

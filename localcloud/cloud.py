@@ -1,4 +1,4 @@
-"""The local cloud as a person has it: up, down, and a session to talk to it."""
+"""The local cloud of a project: up, down, and a session for its clients."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from localcloud.access.key import Key, ensure_key, find_key
 from localcloud.account import REGION
 from localcloud.deploy.deploy import Deployment
 from localcloud.deploy.synthesis import fingerprint, synthesise
-from localcloud.home import CloudError, Home, current_home, open_private, write_private
+from localcloud.home import CloudError, Home, home_of, open_private, write_private
 from localcloud.host import process
 from localcloud.host.session import LocalSession, write_aws_config
+from localcloud.project import Project
 
 __all__ = ["Cloud", "CloudError", "current", "down", "up"]
 
@@ -29,7 +30,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Cloud:
-    """A running local cloud. `stack` is the name of the deployed stack, empty before the first deployment ended."""
+    """A running local cloud. `stack` is the name of the deployed stack, "" until the first deployment has ended."""
 
     endpoint: str
     home: Home
@@ -37,11 +38,11 @@ class Cloud:
     stack: str = ""
 
     def session(self) -> boto3.Session:
-        """A session whose clients go to this cloud with its administrator's credentials."""
+        """Return a session with clients of this cloud and its administrator's credentials."""
         return LocalSession(self.endpoint, self.home, self.key)
 
     def environment(self) -> dict[str, str]:
-        """Environment variables that take any AWS tool to this cloud."""
+        """Return the environment variables that direct any AWS tool to this cloud."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.key.access_key_id,
@@ -53,7 +54,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class State:
-    """What `cloud.json` remembers, also while the cloud is down."""
+    """The content of `cloud.json`, which is kept while the cloud is down."""
 
     endpoint: str
     port: int
@@ -64,55 +65,55 @@ class State:
 
     @classmethod
     def load(cls, home: Home) -> State | None:
-        """Read the state; None for a cloud that never was up."""
+        """Read the state; None if the cloud was never up."""
         try:
             return cls(**json.loads(home.state_file.read_text()))
         except FileNotFoundError:
             return None
 
     def save(self, home: Home) -> State:
-        """Write the state, wholly or not at all."""
+        """Write the state atomically and return it."""
         partial = home.state_file.with_suffix(".partial")
         write_private(partial, json.dumps(asdict(self), indent=2) + "\n")
         partial.replace(home.state_file)
         return self
 
 
-def up(stage: str = "local", progress: Progress | None = None, *, tether: bool = False) -> Cloud:
+def up(project: Project, stage: str = "local", progress: Progress | None = None, *, tether: bool = False) -> Cloud:
     """Start the local cloud unless it runs, deploy the stack unless it is deployed, and return the cloud.
 
-    `progress` gets short sentences. With `tether` a cloud that is started here goes down with the calling process,
-    however that ends. Raise CloudError, SynthesisError or DeployError, each with what to do or what failed.
+    `progress` gets short sentences. With `tether`, a cloud that is started here ends with the calling process, however
+    that ends. Raise CloudError, SynthesisError or DeployError; each says what failed or what to do.
     """
     say = progress or (lambda _sentence: None)
-    home = current_home()
+    home = home_of(project)
     with _only_one(home, say):
         cloud, state = _running(home, say, tether)
-        wanted = fingerprint(stage)
+        wanted = fingerprint(project, stage)
         deployment = Deployment(cloud.session(), cloud.endpoint, say)
         if (state.stage, state.fingerprint) == (stage, wanted) and deployment.complete(state.stack):
             say(f"The local cloud is up at {cloud.endpoint}.")
             return cloud
         say(f"Synthesising the stack for stage {stage}.")
         shutil.rmtree(home.assembly, ignore_errors=True)
-        synthesise(stage, home.assembly)
+        synthesise(project, stage, home.assembly)
         (stack,) = deployment.deploy(home.assembly)
         replace(state, stage=stage, stack=stack, fingerprint=wanted).save(home)
         say(f"The local cloud is up at {cloud.endpoint}.")
         return replace(cloud, stack=stack)
 
 
-def start(progress: Progress | None = None, *, tether: bool = False) -> Cloud:
-    """Start the local cloud unless it runs, and deploy nothing."""
+def start(project: Project, progress: Progress | None = None, *, tether: bool = False) -> Cloud:
+    """Start the local cloud unless it runs, deploy nothing, and return the cloud."""
     say = progress or (lambda _sentence: None)
-    home = current_home()
+    home = home_of(project)
     with _only_one(home, say):
         return _running(home, say, tether)[0]
 
 
-def down(wipe: bool = False) -> None:
-    """End the local cloud and every process in it. Its data stay for the next `up`, unless `wipe`."""
-    home = current_home()
+def down(project: Project, *, wipe: bool = False) -> None:
+    """End the local cloud and every process in it. Keep its data for the next `up`, unless `wipe`."""
+    home = home_of(project)
     if not home.root.exists():
         return
     with _only_one(home, lambda _sentence: None):
@@ -124,9 +125,9 @@ def down(wipe: bool = False) -> None:
             _wipe(home)
 
 
-def current() -> Cloud | None:
-    """The running local cloud, or None."""
-    home = current_home()
+def current(project: Project) -> Cloud | None:
+    """Return the running local cloud, or None."""
+    home = home_of(project)
     state, key = State.load(home), find_key(home)
     if state is None or key is None or process.running(home) is None or not process.healthy(key, state.endpoint):
         return None
@@ -139,14 +140,14 @@ def _running(home: Home, say: Progress, tether: bool) -> tuple[Cloud, State]:
         say("The local cloud does not answer; starting it anew.")
         process.stop(home)
     if process.running(home) is None:
-        port = process.choose_port(state.port if state else None)
+        port = process.choose_port(home.project, state.port if state else None)
         state = replace(state or State(endpoint="", port=port), endpoint=f"http://127.0.0.1:{port}", port=port)
         say(f"Starting the local cloud at {state.endpoint}.")
         state = replace(state, pid=process.start(home, key, state.endpoint, tether=tether)).save(home)
         write_aws_config(state.endpoint, home, key)
     if state is None:
         raise CloudError(
-            f"{home.state_file} is gone while the local cloud runs. Run `wetread down` and start it again."
+            f"{home.state_file} is gone while the local cloud runs. Run `{home.project.name} down` and start it again."
         )
     return Cloud(state.endpoint, home, key, state.stack), state
 
@@ -168,7 +169,7 @@ def _only_one(home: Home, say: Progress) -> Iterator[None]:
 
 
 def _is_at(lock: IO[str], path: Path) -> bool:
-    """Whether the lock is still the file at `path`: a wipe removes it, and who waited has locked nobody's file."""
+    """Return whether the lock is still the file at `path`: a wipe removes it while other commands wait."""
     try:
         return os.path.samestat(os.fstat(lock.fileno()), path.stat())
     except FileNotFoundError:
@@ -176,7 +177,7 @@ def _is_at(lock: IO[str], path: Path) -> bool:
 
 
 def _wipe(home: Home) -> None:
-    """Delete what the cloud has made, and nothing else: the folder may be somebody's."""
+    """Delete what the cloud has made, and nothing else: the folder may hold other files."""
     for folder in (home.services, home.objects, home.scratch, home.assembly):
         shutil.rmtree(folder, ignore_errors=True)
     for file in (
@@ -188,5 +189,5 @@ def _wipe(home: Home) -> None:
         home.up_lock,
     ):
         file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not empty: something of somebody else's is in it
+    with contextlib.suppress(OSError):  # not empty: it holds other files
         Path(home.root).rmdir()

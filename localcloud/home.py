@@ -1,4 +1,4 @@
-"""Where the local cloud keeps its things: the folder `$WETREAD_HOME` and the files in it."""
+"""The state of a project's local cloud on disk: one folder and the files in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from localcloud.project import Project
+
 _OTHERS = 0o077
 
 
@@ -18,9 +19,10 @@ class CloudError(Exception):
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one local cloud. Two clouds with two homes know nothing of each other."""
+    """The folder of one local cloud. Clouds with different homes are independent."""
 
     root: Path
+    project: Project
 
     @property
     def state_file(self) -> Path:
@@ -29,17 +31,17 @@ class Home:
 
     @property
     def log_file(self) -> Path:
-        """What the launcher and the emulator have to say."""
+        """The output of the launcher and the emulator."""
         return self.root / "cloud.log"
 
     @property
     def launcher_lock(self) -> Path:
-        """Held by the running launcher for as long as it lives; contains its process id."""
+        """Locked by the launcher while it runs; contains its process id."""
         return self.root / "launcher.lock"
 
     @property
     def up_lock(self) -> Path:
-        """Held while a command brings the cloud up or down."""
+        """Locked while a command brings the cloud up or down."""
         return self.root / "up.lock"
 
     @property
@@ -54,60 +56,62 @@ class Home:
 
     @property
     def scratch(self) -> Path:
-        """Lambda code, model artifacts and job folders: emptied whenever the launcher starts."""
+        """Lambda code, model artifacts and job folders; emptied when the launcher starts."""
         return self.root / "scratch"
 
     @property
     def aws_config(self) -> Path:
-        """An AWS configuration file that leads to this cloud."""
+        """An AWS configuration file that directs tools to this cloud."""
         return self.root / "aws.config"
 
     @property
     def key_file(self) -> Path:
-        """The administrator's credentials, which are random and this home's alone."""
+        """The administrator's credentials, random and valid for this home only."""
         return self.root / "key.json"
 
     @property
     def assembly(self) -> Path:
-        """The cloud assembly that was synthesised last."""
+        """The latest cloud assembly."""
         return self.root / "cdk.out"
 
     def create(self) -> Home:
-        """Make the folder, or take it, so that its owner alone can enter.
+        """Create the folder, or make it private to its owner, and return the home.
 
-        Raises CloudError when somebody else owns it, or when it holds other things and no cloud: a start would empty
-        one folder in it, a wipe more, and all of it would be made private.
+        Raise CloudError if another user owns it, or if it holds other files and no cloud: a start would empty one
+        folder in it, a wipe more, and all of it would become private.
 
-        Uploads may be patients' images, rows name them, and the key opens everything. What was readable by others
-        before is made private too: somebody may have its name, or have opened it.
+        Uploads may be patients' images, rows name them, and the key opens everything. Files that were readable by
+        others become private; a key that was readable is replaced.
         """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = self.root.stat()
         if found.st_uid != os.geteuid():
             raise CloudError(
-                f"{self.root} belongs to another user (uid {found.st_uid}). Set WETREAD_HOME to a folder of yours."
+                f"{self.root} belongs to another user (uid {found.st_uid}). "
+                f"Set {self.project.variable('HOME')} to a folder of yours."
             )
         self.check_ours()
         if found.st_mode & _OTHERS:
             self.root.chmod(0o700)
             if any(path.exists() and path.stat().st_mode & _OTHERS for path in (self.key_file, self.aws_config)):
-                self.key_file.unlink(missing_ok=True)  # others may know this key; the next start makes another
+                self.key_file.unlink(missing_ok=True)  # other users may know this key; the next start makes a new one
             _make_private(self.root)
         return self
 
     def check_ours(self) -> None:
-        """Raise CloudError for a folder that holds other things, hidden ones aside, and no cloud."""
+        """Raise CloudError for a folder that holds other files, apart from hidden ones, and no cloud."""
         marks = (self.up_lock, self.launcher_lock, self.key_file, self.state_file, self.aws_config)
         if not self.root.is_dir() or any(mark.exists() for mark in marks):
             return
         if not all(path.name.startswith(".") or path.name == "lost+found" for path in self.root.iterdir()):
             raise CloudError(
-                f"{self.root} holds other files, and no local cloud. Set WETREAD_HOME to a new or an empty folder."
+                f"{self.root} holds other files, and no local cloud. "
+                f"Set {self.project.variable('HOME')} to a new or an empty folder."
             )
 
 
 def open_private(path: Path, mode: str) -> IO[Any]:
-    """Open a file that is made for its owner alone, whatever the umask; one that exists is made so."""
+    """Open a file and make it private to its owner, whatever the umask."""
 
     def opener(name: str, flags: int) -> int:
         number = os.open(name, flags, 0o600)
@@ -118,22 +122,22 @@ def open_private(path: Path, mode: str) -> IO[Any]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read."""
+    """Write a file that only its owner can read."""
     with open_private(path, "w") as file:
         file.write(text)
 
 
 def _make_private(folder: Path) -> None:
-    """Take every right of others from what lies in `folder`; symbolic links and what they lead to stay as they are."""
-    for place, folders, files in os.walk(folder):
+    """Remove the rights of other users from everything in `folder`; leave symbolic links and their targets alone."""
+    for root, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            path = Path(place, name)
+            path = Path(root, name)
             mode = path.lstat().st_mode
             if not stat.S_ISLNK(mode) and mode & _OTHERS:
                 path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
 
-def current_home() -> Home:
-    """The home that `$WETREAD_HOME` names, else `.wetread` in the repository."""
-    configured = os.environ.get("WETREAD_HOME")
-    return Home(Path(configured).resolve() if configured else REPOSITORY / ".wetread")
+def home_of(project: Project) -> Home:
+    """Return the home that `$<prefix>HOME` names, or else the project's default."""
+    configured = os.environ.get(project.variable("HOME"))
+    return Home(Path(configured).resolve() if configured else project.state, project)

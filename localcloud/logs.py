@@ -1,25 +1,26 @@
-"""Lines for CloudWatch Logs from inside the launcher: from functions and from containers, with the metrics in them."""
+"""CloudWatch Logs for functions and containers, and the metrics in their lines (the embedded metric format)."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from localcloud.account import in_account
-from localcloud.embedded_metrics import put_embedded_metrics
-from localcloud.patches.seam import emulator
+from localcloud.metrics import record
+from localcloud.patches.patching import emulator
 
 
 class LogStream:
-    """One stream of one log group; both are created with the first line."""
+    """A stream of a log group; the first line creates both."""
 
     def __init__(self, group: str, stream: str):
         self.group = group
         self.stream = stream
 
     def write(self, lines: Iterable[str]) -> None:
-        """Append lines with the present time; metrics in CloudWatch's embedded format are put as metrics as well."""
+        """Append lines with the present time, and put the metrics in them."""
         logs = emulator("services.cloudwatch_logs", "_log_groups", "_make_group_arn", "_append_log_events")
         now = int(time.time() * 1000)
         lines = list(lines)
@@ -52,3 +53,25 @@ def _new_stream(now: int) -> dict[str, Any]:
         "lastEventTimestamp": None,
         "lastIngestionTime": None,
     }
+
+
+def put_embedded_metrics(line: str) -> None:
+    """Put the metrics of a log line that is an embedded metric document, which the emulator ignores."""
+    if not (line.startswith("{") and '"_aws"' in line):
+        return
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return  # a line that only looks like a document
+    directives = document.get("_aws", {}).get("CloudWatchMetrics", []) if isinstance(document, dict) else []
+    for directive in directives:
+        _put_directive(document, directive)
+
+
+def _put_directive(document: dict[str, Any], directive: dict[str, Any]) -> None:
+    for names in directive.get("Dimensions") or [[]]:
+        dimensions = {name: str(document[name]) for name in names}
+        for metric in directive.get("Metrics", []):
+            values = document.get(metric["Name"], [])
+            for value in values if isinstance(values, list) else [values]:
+                record(directive["Namespace"], metric["Name"], value, metric.get("Unit", "None"), dimensions)

@@ -1,4 +1,4 @@
-"""What can be set about the local cloud, each by an environment variable of the launcher."""
+"""The options of the local cloud, each an environment variable of the launcher."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_PREFIX = "WETREAD_"
+from localcloud.project import Project
 
 
 class OptionError(Exception):
@@ -16,37 +16,35 @@ class OptionError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """The launcher's options. The variable of `lambda_concurrency` is WETREAD_LAMBDA_CONCURRENCY, and so on."""
+    """The launcher's options. The variable of `lambda_concurrency` is `<prefix>LAMBDA_CONCURRENCY`, and so on."""
 
     port: int = 4566
     """Where the emulator listens, on 127.0.0.1."""
     lambda_concurrency: int = 2
-    """Execution environments of one function at a time; the model needs the processor too."""
+    """Execution environments that one function may have at a time; the model needs the processor too."""
     lambda_idle_seconds: float = 300.0
     """How long an idle environment is kept."""
+    tether: bool = False
+    """Whether the launcher ends with its standard input, of which the process that started it holds the other end."""
     image_command: str = ""
-    """What runs in the place of the model image, if not `python -m model_code`; `serve`, `train` and so on follow."""
+    """The command that runs instead of the project's image; `serve`, `train` and so on follow. "" for the image."""
     sagemaker_instance_quota: int = 20
-    """Instances of all running jobs and endpoints; to create one beyond it is answered with ResourceLimitExceeded."""
+    """Instances of all running jobs and endpoints; Create answers ResourceLimitExceeded beyond it."""
     sagemaker_startup_seconds: float = 0.0
-    """Waited before the container of a job or an endpoint starts, as AWS waits for an instance."""
+    """The wait before the container of a job or an endpoint starts, as AWS waits for an instance."""
     sagemaker_ping_seconds: float = 300.0
     """How long a container may take until it answers /ping."""
     sagemaker_create_rate: float = 0.0
-    """Create calls a second before ThrottlingException; 0 means any number."""
-    sagemaker_lost_events: float = 0.0
-    """The share of state-change events that are never sent."""
-    sagemaker_doubled_events: float = 0.0
-    """The share of state-change events that are sent twice."""
-    iam_record: str = ""
-    """A file to which every question is added that IAM is asked about a role; "" keeps none."""
+    """Create calls a second before ThrottlingException; 0 for any number."""
+    extensions: str = ""
+    """Modules, separated by commas, that are imported and installed by `install()` at start: instruments of tests."""
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Options:
-        """Read the options from `environment`; raise OptionError for a value that is no number of the right kind."""
+    def of(cls, environment: Mapping[str, str], project: Project) -> Options:
+        """Read the options from `environment`; raise OptionError for a value that is not a number of the right type."""
         values: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
-            variable = _PREFIX + field.name.upper()
+            variable = project.variable(field.name.upper())
             text = environment.get(variable)
             if text is None:
                 continue

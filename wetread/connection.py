@@ -24,6 +24,7 @@ from functions.flow.withdrawing import Withdrawing
 from localcloud import cloud
 from wetread.deployment import Deployment
 from wetread.problems import ConfigProblem
+from wetread.project import PROJECT
 from wetread.training.runs import Runs
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def connect(choice: Choice) -> Connection:
 
 
 def _local(choice: Choice) -> Connection:
-    running = cloud.current()
+    running = cloud.current(PROJECT)
     if running is None:
         raise ConfigProblem("The local cloud does not run.", "Start it with `wetread --local up`.")
     return Connection(running.session(), lambda: f"local cloud at {running.endpoint}", choice.stack, local=True)

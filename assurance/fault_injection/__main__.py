@@ -18,6 +18,7 @@ from assurance.fault_injection.faults import DRILLS, STORM, Drill, Skipped
 from assurance.fault_injection.stage import SIDE, Stage
 from localcloud import cloud
 from tests.training import train
+from wetread.project import PROJECT
 
 HEADER = "| fault | what was seen | uploads | completed | failed | lost | jobs | dead letters | to quiescence |"
 
@@ -37,7 +38,7 @@ def main() -> int:
             print(f"{HEADER}\n|---|---|---|---|---|---|---|---|---|", flush=True)
             sound = [_run(stage, drill, count) for drill, count in chosen]
         finally:
-            cloud.down()
+            cloud.down(PROJECT)
     return 0 if all(sound) else 1
 
 

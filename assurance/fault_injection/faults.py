@@ -15,7 +15,8 @@ from pathlib import Path
 from assurance.fault_injection import faulty
 from assurance.fault_injection.stage import Stage
 from functions.domain.row import Status
-from localcloud.home import current_home
+from localcloud.home import home_of
+from wetread.project import PROJECT
 
 FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
 KILLS = 12
@@ -74,7 +75,7 @@ def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     uploads = stage.upload(count)
     stage.until(lambda: len(stage.rows(uploads)) == count and _any_batched(stage, uploads))
     moment = time.time()
-    stage.until(lambda: min(file.stat().st_mtime for file in current_home().services.glob("*.json")) > moment)
+    stage.until(lambda: min(file.stat().st_mtime for file in home_of(PROJECT).services.glob("*.json")) > moment)
     _kill(stage.launcher)
     stage.start(**{STARTUP: "0"})
     return uploads, "killed with a job under way, and started again"
@@ -82,7 +83,7 @@ def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
 
 def fill_disk(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     """Leave jobs no room for the artifact, until one has failed for it."""
-    folder = current_home().scratch / "jobs"
+    folder = home_of(PROJECT).scratch / "jobs"
     folder.mkdir(parents=True, exist_ok=True)
     mounted = ["mount", "-t", "tmpfs", "-o", TOO_SMALL, "tmpfs", str(folder)]
     done = subprocess.run(mounted, capture_output=True, text=True, check=False)
@@ -135,7 +136,7 @@ DRILLS = {
 
 def _faulty_containers(stage: Stage) -> Path:
     """Restart the cloud with containers that misbehave as they are bidden; return the folder of the bids."""
-    folder = current_home().root / "faulty"
+    folder = home_of(PROJECT).root / "faulty"
     stage.restart(WETREAD_IMAGE_COMMAND=faulty.image_command(folder))
     return folder
 

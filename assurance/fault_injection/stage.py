@@ -17,11 +17,12 @@ from benchmarks.memory import descendants
 from functions.domain import layout
 from functions.domain.row import Row, Status
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from localcloud.host import process
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import LABELS, phantom_bytes
 from wetread.operations.survey import dead_letters
+from wetread.project import PROJECT
 
 SIDE = 64
 PATIENCE_SECONDS = 400.0
@@ -59,17 +60,17 @@ class Stage:
     def start(self, **options: str) -> None:
         """Start the cloud, with options of the launcher by their variables."""
         os.environ.update(options)
-        cloud.up(tether=True)
+        cloud.up(PROJECT, tether=True)
 
     def restart(self, **options: str) -> None:
         """End the cloud in good order and start it with other options."""
-        cloud.down()
+        cloud.down(PROJECT)
         self.start(**options)
 
     @property
     def launcher(self) -> int:
         """The process id of the cloud."""
-        pid = process.running(current_home())
+        pid = process.running(home_of(PROJECT))
         assert pid, "the cloud does not run"
         return pid
 

@@ -20,6 +20,7 @@ from assurance.least_privilege.record import record
 from assurance.least_privilege.remove import STORIES, remove
 from localcloud import cloud
 from tests.training import train
+from wetread.project import PROJECT
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
         try:
             return 0 if remove(Path(scratch), artifact, options.role, options.action) else 1
         finally:
-            cloud.down()
+            cloud.down(PROJECT)
 
 
 if __name__ == "__main__":

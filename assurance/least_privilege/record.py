@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from functions.domain import layout
+from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES
+from tests.instruments import VARIABLE, iam_recorder, loaded_with
 
 ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "tests" / "infra" / "questions.json"
@@ -33,8 +34,8 @@ OF_TEST = "/test"
 OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
 CONDITIONS = ("s3:prefix", "iam:passedtoservice")
 PREFIXES = (
-    *(layout.INSTANCES, layout.BATCHES, layout.OUTPUTS, layout.PREDICTIONS),
-    *(layout.ARTIFACTS, layout.COHORTS, layout.SLICES, layout.RUNS),
+    *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
+    *(ARTIFACTS, COHORTS, SLICES, RUNS),
 )
 
 
@@ -43,7 +44,7 @@ def record() -> None:
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "questions.jsonl"
         tests = [str(ROOT / "tests" / "e2e" / one) for one in STORY]
-        environment = {**os.environ, "WETREAD_IAM_RECORD": str(asked)}
+        environment = {**os.environ, VARIABLE: loaded_with("iam_recorder"), iam_recorder.VARIABLE: str(asked)}
         subprocess.run([sys.executable, "-m", "pytest", *tests], cwd=ROOT, env=environment, check=True)
         keep(asked.read_text().splitlines())
 

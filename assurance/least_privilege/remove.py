@@ -15,9 +15,10 @@ from assurance.least_privilege.stage import Place
 from assurance.least_privilege.story import Story
 from assurance.least_privilege.training import APPROVE, PROMOTE, Approval, Promotion, Retraining
 from assurance.least_privilege.uploads import Sweep, Upload, finish
-from localcloud.home import current_home
+from localcloud.home import home_of
 from tests.infra.conftest import Assembly
 from tests.infra.needs import Statement, needed
+from wetread.project import PROJECT
 
 STORIES: dict[str, Callable[[Place], Story]] = {
     APPROVE: Approval,  # the first: of the first model
@@ -51,7 +52,7 @@ class Count:
 def remove(scratch: Path, artifact: Path, roles: Sequence[str] = (), actions: Sequence[str] = ()) -> bool:
     """Print a row for each statement, of some roles or with some actions only; whether all was as it should be."""
     place = Place(scratch)
-    assembly = Assembly(current_home().assembly, _template())
+    assembly = Assembly(home_of(PROJECT).assembly, _template())
     print(HEADER, flush=True)
     count = Count()
     for role, story_of in STORIES.items():
@@ -99,4 +100,4 @@ def _spelt(statement: Statement) -> str:
 
 
 def _template() -> Any:
-    return json.loads((current_home().assembly / "Wetread.template.json").read_text())
+    return json.loads((home_of(PROJECT).assembly / "Wetread.template.json").read_text())

@@ -10,8 +10,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from assurance.least_privilege.stage import Place, short
-from functions.domain import layout
 from functions.domain.verdict import Risk
+from functions.names import COHORTS
 from wetread.demo.phantoms import write_cohort
 from wetread.training.run_report import failure
 from wetread.training.runs import Run
@@ -107,8 +107,8 @@ class Runs:
         with tempfile.TemporaryDirectory() as folder:
             write_cohort(Path(folder), patients=patients, slices_per_patient=1, size=SIZE)
             for path in Path(folder).iterdir():
-                s3.upload_file(str(path), bucket, f"{layout.COHORTS}{patients}/{path.name}")
-        return f"s3://{bucket}/{layout.COHORTS}{patients}/manifest.json"
+                s3.upload_file(str(path), bucket, f"{COHORTS}{patients}/{path.name}")
+        return f"s3://{bucket}/{COHORTS}{patients}/manifest.json"
 
 
 def told(run: Run) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from assurance.fault_injection.stage import Stage
 from functions.domain.row import Row
+from tests.instruments import VARIABLE, iam_recorder, loaded_with
 from wetread.connection import Connection
 
 COMES_AGAIN_SECONDS = 8
@@ -31,7 +32,7 @@ class Place(Stage):
         """Start the cloud, without a champion."""
         self.record = scratch / "questions.jsonl"
         self.record.touch()
-        os.environ["WETREAD_IAM_RECORD"] = str(self.record)
+        os.environ |= {VARIABLE: loaded_with("iam_recorder"), iam_recorder.VARIABLE: str(self.record)}
         self.uploads: dict[str, str] = {}
         super().__init__(scratch, None)
         self.connection.client("events").disable_rule(Name=self.part("BatchEveryMinute"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.errors import MalformedEvent
-from functions.domain.row import moment_of
+from functions.domain.row import moment_of, timestamp
 
 MOST_BYTES = 2**63  # more than S3 keeps in one object, and a number that the index takes
 
@@ -49,14 +49,12 @@ def object_created(body: str) -> ObjectCreated:
 
 def transform_job_name(body: str) -> str:
     """Read the name from a "SageMaker Transform Job State Change" event in an SQS message body."""
-    name: str = _field(_field(_event(body), "detail"), "TransformJobName")
-    return name
+    return _text(_field(_event(body), "detail"), "TransformJobName")
 
 
 def model_package_arn(body: str) -> str:
     """Read the ARN from a "SageMaker Model Package State Change" event in an SQS message body."""
-    arn: str = _field(_field(_event(body), "detail"), "ModelPackageArn")
-    return arn
+    return _text(_field(_event(body), "detail"), "ModelPackageArn")
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:
@@ -71,8 +69,8 @@ def _text(document: Mapping[str, Any], name: str) -> str:
 
 def _time(text: str) -> str:
     try:
-        moment_of(text)
-    except ValueError as error:
+        timestamp(moment_of(text))
+    except (ValueError, OverflowError) as error:  # a time at the calendar's end may have none in UTC
         raise MalformedEvent("The event's time is not ISO 8601; it is not one that this queue takes.") from error
     return text
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from botocore.exceptions import ClientError
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import Retry
 from functions.domain.row import NAMES, Row, Status, expiry, timestamp
+from functions.names import BY_PATIENT, IndexName
 from functions.telemetry import facts, logger
 
 if TYPE_CHECKING:
@@ -35,25 +35,7 @@ RESULT_ATTRIBUTES = (
     NAMES["withdrawn_at"],
     NAMES["expires_at"],
 )
-BY_PATIENT = "ByPatient"  # sparse, keys only: an entry is written with its row, or when the row's erasure begins
 GRAVESTONE_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
-
-
-class IndexName(enum.Enum):
-    """A global secondary index: its name, partition key and sort key."""
-
-    BY_STUDY = ("ByStudy", "StudyInstanceUID", "ReceivedAt")
-    BY_SERIES = ("BySeries", "SeriesInstanceUID", "ReceivedAt")
-    BY_KEY = ("ByKey", "Key", "ReceivedAt")
-    BY_STATUS = ("ByStatus", "Status", "ReceivedAt")
-    BY_CLASS = ("ByClass", "PredictedClass", "CompletedAt")
-    BY_JOB = ("ByJob", "TransformJobName", "ReceivedAt")
-    BY_MODEL = ("ByModel", "ModelPackage", "CompletedAt")
-
-    def __init__(self, title: str, partition: str, sort: str) -> None:
-        self.title = title
-        self.partition = partition
-        self.sort = sort
 
 
 @dataclass(frozen=True)

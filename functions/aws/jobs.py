@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain import layout
+from functions.domain.batch import JobShape
 from functions.telemetry import logger
 
 if TYPE_CHECKING:
@@ -61,22 +62,6 @@ class TransformJob:
     failure_reason: str
     manifest_uri: str
     ended_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobShape:
-    """The settings that every transform job of a stage shares; payload in MiB, the keys of its outputs and its disks.
-
-    ``volume_key_arn`` is "" for hosts whose disks encrypt themselves: SageMaker refuses a key for those.
-    """
-
-    instance_type: str
-    instance_count: int
-    max_concurrent_transforms: int
-    max_payload_mb: int
-    transform_ami_version: str
-    data_key_arn: str
-    volume_key_arn: str
 
 
 class Jobs:

@@ -125,6 +125,22 @@ class Backlog:
     seconds_since_barren: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobShape:
+    """The settings that every transform job of a stage shares; payload in MiB, the keys of its outputs and its disks.
+
+    ``volume_key_arn`` is "" for hosts whose disks encrypt themselves: SageMaker refuses a key for those.
+    """
+
+    instance_type: str
+    instance_count: int
+    max_concurrent_transforms: int
+    max_payload_mb: int
+    transform_ami_version: str
+    data_key_arn: str
+    volume_key_arn: str
+
+
 def decide(backlog: Backlog, limits: Limits) -> str | None:
     """None when one more job should start now; otherwise the reason to wait.
 

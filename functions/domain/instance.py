@@ -26,9 +26,9 @@ UuidOf = Callable[[str], uuid.UUID]
 class Served:
     """What a stage serves. ``conformance`` is ``strict`` (any repair is a refusal) or ``repair``."""
 
-    sop_class_uids: frozenset[str]
-    modalities: frozenset[str]
-    transfer_syntax_uids: frozenset[str]
+    sop_class_uids: tuple[str, ...]
+    modalities: tuple[str, ...]
+    transfer_syntax_uids: tuple[str, ...]
     max_object_bytes: int
     conformance: str
 
@@ -208,5 +208,5 @@ def _uid_or_nothing(text: str) -> str:
     return text if is_uid(text) else ""
 
 
-def _list(values: frozenset[str]) -> str:
+def _list(values: tuple[str, ...]) -> str:
     return ", ".join(sorted(values))

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 
-INSTANCES = "instances/"
-BATCHES = "batches/"
-OUTPUTS = "outputs/"
-PREDICTIONS = "predictions/"
-ARTIFACTS = "artifacts/"
-COHORTS = "cohorts/"
-SLICES = "slices/"
-RUNS = "runs/"
+from functions.names import (
+    ARTIFACTS,
+    AUDIT,
+    BATCHES,
+    EVALUATION,
+    INSTANCES,
+    OUTPUTS,
+    PREDICTIONS,
+    REPORT,
+    RUN_ID_DIGITS,
+    RUNS,
+    SLICES,
+)
 
 
 def upload_id(key: str, version_id: str) -> str:
@@ -90,7 +95,7 @@ def batch_of_job(prefix: str, name: str) -> str | None:
 
 def run_id(execution_name: str) -> str:
     """The identity of one execution of the training workflow: 12 hex digits of its name's hash."""
-    return hashlib.sha256(execution_name.encode()).hexdigest()[:12]
+    return hashlib.sha256(execution_name.encode()).hexdigest()[:RUN_ID_DIGITS]
 
 
 def slice_key(name: str) -> str:
@@ -120,17 +125,17 @@ def training_prefix(run: str) -> str:
 
 def audit_key(run: str) -> str:
     """Training bucket: the audit/1 document of a run."""
-    return f"{RUNS}{run}/audit/audit.json"
+    return f"{RUNS}{run}/{AUDIT}"
 
 
 def evaluation_key(run: str) -> str:
     """Training bucket: the evaluation/1 document of a run."""
-    return f"{RUNS}{run}/evaluation/evaluation.json"
+    return f"{RUNS}{run}/{EVALUATION}"
 
 
 def report_key(run: str) -> str:
     """Training bucket: the report that people read, beside the evaluation."""
-    return f"{RUNS}{run}/evaluation/report.html"
+    return f"{RUNS}{run}/{REPORT}"
 
 
 def refusal_key(run: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 from functions.domain.audit import Acquisition, Audit, Finding
+from functions.domain.ranges import FRACTION
 from functions.domain.snapshot import PinnedSlice, Snapshot, Split, SplitBy
 from functions.domain.verdict import DataProblem, Reason, Risk, lines_of
 
@@ -19,8 +21,8 @@ WHOLE_PATIENTS = "label slices of at least three patients of each class, so that
 class AcquisitionLimits:
     """When tags of scanner and protocol are taken to give the class away: significant, and by so much over chance."""
 
-    max_p_value: float
-    min_gain: float
+    max_acquisition_p_value: Annotated[float, FRACTION] = 0.01
+    min_acquisition_gain: Annotated[float, FRACTION] = 0.1
 
 
 def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> list[Reason]:
@@ -101,7 +103,8 @@ def _predictable(acquisition: Acquisition, limits: AcquisitionLimits) -> list[Re
     if found is None:
         message = "There is too little data to see whether acquisition tags alone tell the class; label more patients."
         return [Reason(code=code, message=message)]
-    if found.p_value > limits.max_p_value or found.balanced_accuracy - found.chance < limits.min_gain:
+    gain = found.balanced_accuracy - found.chance
+    if found.p_value > limits.max_acquisition_p_value or gain < limits.min_acquisition_gain:
         return []
     figures = (
         f"{found.balanced_accuracy:.2f} (chance {found.chance:.2f}, p = {found.p_value:.3f}, by "

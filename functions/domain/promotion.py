@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from functions.domain.evaluation import ClassFigures, Evaluation, Measured, Subgroup
+from functions.domain.ranges import FRACTION, Range
 from functions.domain.verdict import ModelProblem, Reason
 
 
@@ -12,14 +14,14 @@ from functions.domain.verdict import ModelProblem, Reason
 class Thresholds:
     """What a stage asks of a candidate; all but the number of patients are fractions of 1."""
 
-    min_balanced_accuracy: float
-    min_sensitivity: float
-    min_specificity: float
-    min_auc: float
-    max_calibration_error: float
-    champion_margin: float
-    subgroup_min_patients: int
-    max_subgroup_drop: float
+    min_balanced_accuracy: Annotated[float, FRACTION] = 0.7
+    min_sensitivity: Annotated[float, FRACTION] = 0.6  # of every class, as are specificity and AUC
+    min_specificity: Annotated[float, FRACTION] = 0.6
+    min_auc: Annotated[float, FRACTION] = 0.75
+    max_calibration_error: Annotated[float, FRACTION] = 0.25
+    champion_margin: Annotated[float, FRACTION] = 0.05  # how much worse than the champion it may seem, by chance
+    max_subgroup_drop: Annotated[float, FRACTION] = 0.25
+    subgroup_min_patients: Annotated[int, Range(1, 1_000_000)] = 5  # a smaller subgroup's figures say nothing
 
 
 def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Reason]:

@@ -9,6 +9,7 @@ from typing import Any
 from functions.domain import layout
 from functions.domain.errors import WetreadError
 from functions.domain.verdict import LabelProblem, Reason, Risk
+from functions.names import COHORTS
 
 FIELDS = ("LabelsUri", "AcceptedRisks", "Seed", "HyperParameters")
 MANIFEST_ENDINGS = (".json", ".csv")
@@ -54,7 +55,7 @@ def parse(document: Any, training_bucket: str) -> TrainingRequest:
 
 
 def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:
-    form = f"s3://{training_bucket}/{layout.COHORTS}<folder>/manifest.json (or labels.csv)"
+    form = f"s3://{training_bucket}/{COHORTS}<folder>/manifest.json (or labels.csv)"
     try:
         bucket, key = layout.place(value if isinstance(value, str) else "")
     except ValueError:
@@ -62,8 +63,8 @@ def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:
         return ""
     if bucket != training_bucket:
         problems.append(f"LabelsUri names the bucket {bucket}; labels are read from {form}.")
-    elif not key.startswith(layout.COHORTS) or "/" not in key.removeprefix(layout.COHORTS):
-        problems.append(f"LabelsUri names no folder below {layout.COHORTS}; it is of the form {form}.")
+    elif not key.startswith(COHORTS) or "/" not in key.removeprefix(COHORTS):
+        problems.append(f"LabelsUri names no folder below {COHORTS}; it is of the form {form}.")
     elif not key.lower().endswith(MANIFEST_ENDINGS):
         problems.append(f"LabelsUri ends neither in .json nor in .csv; it is of the form {form}.")
     return key

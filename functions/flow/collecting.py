@@ -28,7 +28,7 @@ from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
 from functions.flow.settling import NOT_COLLECTED, EndedJob, Settling
 from functions.flow.trying import TOGETHER_TRIES, Trying
-from functions.settings import Metric
+from functions.names import Metric
 from functions.telemetry import facts, logger
 
 # Outputs read and rows written at once; S3 and DynamoDB wait far longer than they work. Each reader holds an output of

@@ -12,13 +12,14 @@ from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches, Health, Opening, day_of
 from functions.aws.champion import Champion, Champions
 from functions.aws.index import Index
-from functions.aws.jobs import Creation, Jobs, JobShape
+from functions.aws.jobs import Creation, Jobs
 from functions.aws.models import Models
 from functions.aws.objects import Documents
 from functions.domain import layout
-from functions.domain.batch import Backlog, Batch, BatchStatus, Limits, Retry, candidates, decide
+from functions.domain.batch import Backlog, Batch, BatchStatus, JobShape, Limits, Retry, candidates, decide
 from functions.domain.errors import WetreadError
 from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.names import INSTANCES
 from functions.telemetry import logger
 
 WRITERS = 16  # rows written at once
@@ -156,7 +157,7 @@ class Dispatching:
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
         if not owned:
             return self._let_go(batch, name)
-        prefix = f"s3://{self.work.bucket}/{layout.INSTANCES}"
+        prefix = f"s3://{self.work.bucket}/{INSTANCES}"
         manifest = [{"prefix": prefix}, *(rows[one].instance_name for one in owned)]
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
         creation = self._create(name, batch)

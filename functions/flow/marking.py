@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.aws.champion import Champions, Withdrawal
-from functions.aws.index import Index, IndexName
+from functions.aws.index import Index
 from functions.domain.row import Row, Status, moment_of
+from functions.names import IndexName
 
 WRITERS = 16  # rows marked at once
 # A row that was completed just before its version was withdrawn may not be in the index's answer yet. After so long

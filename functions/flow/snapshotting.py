@@ -29,6 +29,7 @@ from functions.domain.snapshot import PinnedSlice, Source, Split, SplitBy
 from functions.domain.split import Labelled
 from functions.domain.verdict import LabelProblem, Reason, Verdict, trimmed
 from functions.flow.intake import header_of
+from functions.names import SLICES
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
 
@@ -112,7 +113,7 @@ class Snapshotting:
         return document
 
     def _write_manifest(self, run: str, snapshot: Any) -> None:
-        prefix = layout.uri(self.cohorts.bucket, layout.SLICES)
+        prefix = layout.uri(self.cohorts.bucket, SLICES)
         names = [entry["Slice"] for entry in snapshot["Slices"]]
         self.documents.write(layout.slices_manifest_key(run), [{"prefix": prefix}, *names])
 

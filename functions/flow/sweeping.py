@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
-from functions.aws.index import Index, IndexName
+from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.ticks import Ticks
 from functions.domain import layout
@@ -19,7 +19,7 @@ from functions.flow.collecting import Collecting, Outcome
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
-from functions.settings import Metric
+from functions.names import IndexName, Metric
 from functions.telemetry import facts, logger
 
 T = TypeVar("T")

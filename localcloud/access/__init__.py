@@ -1,1 +1,1 @@
-"""Who may speak to the local cloud: requests that its own key, or a session that it issued, has signed; no web page."""
+"""Access to the local cloud: requests signed with its own key or a session that it issued pass; web pages do not."""

@@ -1,4 +1,4 @@
-"""The ASGI application before the emulator: what it does not let pass, nothing behind it sees."""
+"""The ASGI application in front of the emulator: the emulator sees only the requests that it lets pass."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from localcloud.access.browsers import check_no_page
-from localcloud.access.key import Key
+from localcloud.access.key import HEALTH_PATH, Key
 from localcloud.access.requests import Refused, Request, Scope, read
 from localcloud.access.signatures import Signatures
-from localcloud.names import HEALTH_PATH
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# Every browser sends one of these with the requests of a page: fetch and forms an Origin, all a Sec-Fetch-Site.
+_ORIGIN = "origin"
+_FETCH = "sec-fetch-"
 _CHALLENGE = re.compile(r"[0-9a-f]{32}")
 _POLICY_VIOLATION = 1008
 _JSON = "application/json"
 
 
 class Gone(Exception):
-    """The sender left before its request was read."""
+    """The client disconnected before its request was read."""
 
 
 class Door:
-    """Lets pass what is signed with `key` or a session's, from no web page, to no administration of the emulator's.
+    """Lets requests pass that are signed with `key` or a session's key, come from no web page, and use an AWS service.
 
-    Without a signature there is one answer: to a challenge at HEALTH_PATH, by which a caller sees whose cloud this is.
+    One path is answered without a signature: a challenge at HEALTH_PATH shows a caller that the cloud holds its key.
     """
 
     def __init__(self, behind: Application, key: Key, port: int):
-        """`behind` gets what passes; `port` is the one that the Host header must name."""
+        """Pass requests on to `behind`; `port` is the port that the Host header must name."""
         self._behind = behind
         self._key = key
         self._port = port
@@ -48,7 +49,7 @@ class Door:
             await self._behind(scope, receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
-        else:  # WebSockets: no service of ours has one
+        else:  # WebSockets: no service here has one
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
@@ -77,10 +78,22 @@ class Door:
         return json.dumps({"proof": self._key.proof(challenge)}).encode()
 
 
-def check_public(path: str) -> None:
-    """Raise Refused for what is no service of AWS: the emulator's own paths begin with an underscore.
+def check_no_page(request: Request, port: int) -> None:
+    """Raise Refused for a request that a browser made, or that names another host than the loopback's.
 
-    They show queues and code and wipe everything, and no policy of IAM knows them.
+    The Host header shows a name that an attacker's DNS turns to 127.0.0.1 (DNS rebinding).
+    """
+    if any(name == _ORIGIN or name.startswith(_FETCH) for name in request.headers):
+        raise Refused("AccessDenied", "Web pages may not use the local cloud.")
+    host = request.headers.get("host", "").lower()
+    if host not in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        raise Refused("AccessDenied", f"The local cloud answers as 127.0.0.1:{port} and under no other name.")
+
+
+def check_public(path: str) -> None:
+    """Raise Refused for the emulator's own paths, which begin with an underscore.
+
+    They show queues and code and wipe everything, and no policy of IAM covers them.
     """
     if path.lstrip("/").startswith("_"):
         raise Refused("AccessDenied", "The local cloud has no such path.")
@@ -98,7 +111,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Hand out the body that was read, then whatever follows it."""
+    """Return a receiver that repeats the body that was read, then continues with `receive`."""
     whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -108,7 +121,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _without_sharing(send: Send) -> Send:
-    """Leave out the headers by which the emulator lets every web page read its answers."""
+    """Return a sender that removes the headers by which the emulator lets every web page read its answers."""
 
     async def without(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -122,7 +135,7 @@ def _without_sharing(send: Send) -> Send:
 
 
 def _refusal(request: Request, refused: Refused) -> tuple[int, dict[str, str], bytes]:
-    """The refusal in the protocol of the service that was asked, so that an SDK can read it."""
+    """Return the refusal in the protocol of the requested service, so that an SDK can read it."""
     if "authorization" not in request.headers:
         return 403, {"content-type": _JSON}, json.dumps({"__type": refused.code, "message": refused.message}).encode()
     service = emulator("core.router", "detect_service").detect_service(

@@ -1,4 +1,4 @@
-"""The key of one home: random, and in a file that its owner alone can read."""
+"""The key of one home: random, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from localcloud.home import Home, write_private
 
+HEALTH_PATH = "/_localcloud/health"
+"""Where a launcher answers a challenge without a signature, by which a caller sees that it holds the key."""
 _SECRET_BYTES = 32
 
 
@@ -23,16 +25,16 @@ class Key:
     secret_access_key: str
 
     def proof(self, challenge: str) -> str:
-        """What only a holder of this key can answer to `challenge`, in hexadecimal digits."""
-        return hmac.new(self.secret_access_key.encode(), f"wetread {challenge}".encode(), hashlib.sha256).hexdigest()
+        """Return the answer to `challenge` that only a holder of this key can compute, in hexadecimal digits."""
+        return hmac.new(self.secret_access_key.encode(), f"localcloud {challenge}".encode(), hashlib.sha256).hexdigest()
 
     def __repr__(self) -> str:
-        """Name the key and hide its secret: representations end in logs and tracebacks."""
+        """Return the key's id without its secret: representations end up in logs and tracebacks."""
         return f"Key({self.access_key_id!r}, …)"
 
 
 def find_key(home: Home) -> Key | None:
-    """The key of this home; None before its first start."""
+    """Return the key of this home; None before its first start."""
     try:
         return Key(**json.loads(home.key_file.read_text()))
     except FileNotFoundError:
@@ -40,13 +42,13 @@ def find_key(home: Home) -> Key | None:
 
 
 def ensure_key(home: Home) -> Key:
-    """The key of this home, made now unless there is one."""
+    """Return the key of this home; make it if there is none."""
     return find_key(home) or _make(home)
 
 
 def _make(home: Home) -> Key:
-    """Write a new key, wholly or not at all; of two commands that do so at once, both get the first one's."""
-    # AWS's form of an access key id, which no SDK refuses: AKIA and sixteen of 32 signs.
+    """Write a new key atomically and return it; two commands that do so at once both get the first key."""
+    # AWS's form of an access key id, which every SDK takes: AKIA and sixteen characters.
     key = Key(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(_SECRET_BYTES))
     partial = Path(f"{home.key_file}.{os.getpid()}")
     write_private(partial, json.dumps(asdict(key)) + "\n")

@@ -1,4 +1,4 @@
-"""A request as its signature sees it, and the refusal of one."""
+"""A request as its signature covers it, and the refusal of a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Scope = MutableMapping[str, Any]
 
 
 class Refused(Exception):
-    """A request may not pass; carries AWS's error code and a message that says why."""
+    """A request is refused, with AWS's error code and a message that says why."""
 
     def __init__(self, code: str, message: str):
         super().__init__(message)
@@ -21,7 +21,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """A request without its body. Names of headers are in lower case, names in the query as they were sent."""
+    """A request without its body. Header names are in lower case, query names as they were sent."""
 
     method: str
     path: str
@@ -31,11 +31,11 @@ class Request:
 
 
 def read(scope: Scope) -> Request:
-    """Read an ASGI scope as the emulator does. A header that decides and comes twice has no valid form any more."""
+    """Read an ASGI scope as the emulator does. A deciding header that comes twice becomes invalid."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
-        # SigV4 signs a header that comes on several lines as its values, joined by a bare comma.
+        # SigV4 signs a header that comes on several lines as its values joined by a comma.
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
     return Request(

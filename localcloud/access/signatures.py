@@ -1,4 +1,4 @@
-"""Signature Version 4, checked for every request: the emulator by itself takes its root keys with any signature."""
+"""Signature Version 4, verified for every request: the emulator itself accepts its root keys with any signature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from localcloud.access.key import Key
 from localcloud.access.requests import Refused, Request
 from localcloud.account import ACCOUNT_ID
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 # Client and server share one clock, so only the time that a request takes to arrive counts.
 SKEW = timedelta(minutes=5)
@@ -26,11 +26,11 @@ _AUTHORIZATION = re.compile(
     re.ASCII,
 )
 _QUERY_CREDENTIAL = re.compile(_CREDENTIAL, re.ASCII)
-# What the query of a presigned request consists of, by SigV4 and by the versions before it.
+# The query of a presigned request, by SigV4 and by the versions before it.
 _QUERY_NAMES = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature", "Security-Token")
 _OLD_QUERY_NAMES = frozenset({"awsaccesskeyid", "signatureversion"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-# Bodies that a signature leaves open by name, or signs in parts.
+# Bodies that a signature excludes by name, or signs in parts.
 _UNDIGESTED = frozenset(
     {
         "UNSIGNED-PAYLOAD",
@@ -43,7 +43,7 @@ _UNDIGESTED = frozenset(
 
 @dataclass(frozen=True)
 class Claim:
-    """What a request says of its signature; `signature` is the emulator's own kind."""
+    """The signature that a request carries, not verified yet; `signature` has the emulator's type."""
 
     signature: Any
     token: str
@@ -51,7 +51,7 @@ class Claim:
 
 
 class Signatures:
-    """Checks requests against the key of the home and the sessions that the emulator has issued."""
+    """Verifies requests with the key of the home and the sessions that the emulator has issued."""
 
     def __init__(self, key: Key):
         self._key = key
@@ -59,7 +59,7 @@ class Signatures:
         self._evaluator = emulator("core.iam_evaluator", "is_root_access_key", "resolve_credential")
 
     def claim(self, request: Request) -> Claim:
-        """Read what needs no body: form, date and key. Raise Refused for a request that cannot be genuine."""
+        """Check all that needs no body and return the claim; raise Refused for a request that cannot be genuine."""
         names = {name.lower() for name in request.query}
         in_query = bool(names & {f"x-amz-{name.lower()}" for name in _QUERY_NAMES} or names & _OLD_QUERY_NAMES)
         if "authorization" in request.headers and in_query:
@@ -78,7 +78,7 @@ class Signatures:
         return claim
 
     def verify(self, claim: Claim, request: Request, body: bytes) -> None:
-        """Raise Refused unless the signature is that of this request with this body."""
+        """Raise Refused unless the signature fits this request and this body."""
         digest = request.headers.get("x-amz-content-sha256")
         if digest is not None and digest not in _UNDIGESTED and digest != hashlib.sha256(body).hexdigest():
             raise Refused("SignatureDoesNotMatch", "The body is not the one that was signed.")
@@ -135,11 +135,11 @@ class Signatures:
         return Claim(made, token, presigned)
 
     def _secret(self, claim: Claim) -> str:
-        """The secret of the claimed key; raise Refused for a key that is not the home's nor issued here."""
+        """Return the secret of the claimed key; raise Refused for a key of neither the home nor a session."""
         access_key_id = claim.signature.access_key_id
         if hmac.compare_digest(access_key_id, self._key.access_key_id) and not claim.token:
             return self._key.secret_access_key
-        # The emulator takes `test` and every account number for its administrator, and their secret is known.
+        # The emulator takes `test` and every account number as its administrator's key, and their secret is public.
         if not self._evaluator.is_root_access_key(access_key_id):
             credential = self._evaluator.resolve_credential(access_key_id, ACCOUNT_ID, claim.token)
             if hasattr(credential, "secret_access_key"):
@@ -152,7 +152,7 @@ class Signatures:
 
 
 def _check_signed_headers(claim: Claim, request: Request) -> None:
-    """Raise Refused unless the signature covers the host and every header of AWS's, as AWS asks for."""
+    """Raise Refused unless the signature covers the host and every x-amz- header, as AWS requires."""
     signed = claim.signature.signed_headers.split(";")
     for name in request.headers:
         if (name == "host" or name.startswith("x-amz-")) and name not in signed:
@@ -177,7 +177,7 @@ def _token(headers: dict[str, str]) -> str:
 
 
 def _only(query: dict[str, list[str]], name: str) -> str:
-    """The one value of `name` in the query, "" when absent; raise Refused when it is there twice, in any case."""
+    """Return the value of `name` in the query, "" when absent; raise Refused if it comes twice or in another case."""
     values = [value for found in query if found.lower() == name.lower() for value in query[found]]
     if len(values) > 1 or (values and name not in query):
         raise Refused("IncompleteSignature", f"{name} must be in the query once, spelled like this.")

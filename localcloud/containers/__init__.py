@@ -1,1 +1,1 @@
-"""Runs the model's container command as a process, as SageMaker runs its image."""
+"""The image's command as a process, run as SageMaker runs a container."""

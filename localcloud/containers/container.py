@@ -1,10 +1,10 @@
-"""A model container without docker: the image's own command, `python -m model_code serve`, as a guarded subprocess.
+"""A model container without docker: the command of the project's image with `serve`, as a guarded subprocess.
 
-The same contract as on SageMaker: `/opt/ml` (moved by SAGEMAKER_BASE_DIR), GET /ping, GET /execution-parameters,
-POST /invocations. The local SageMaker and `wetread predict` both use it, so it knows nothing of the emulator.
+It keeps SageMaker's contract: `/opt/ml` (moved by SAGEMAKER_BASE_DIR), GET /ping, GET /execution-parameters and POST
+/invocations. It does not use the emulator, so that a project can run its model without a cloud.
 
-It listens on a Unix socket in a folder of its owner's: a port would take objects from every user and every web page of
-this machine, and somebody else's program on that port would get ours.
+The server listens on the Unix socket `$<prefix>BIND_TO_SOCKET`, in a folder that only its owner can enter. A port would
+be open to every user and every web page of this machine, and another program on that port would receive our objects.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Any
 import httpx
 
 from localcloud.archive import ArchiveError, unpack
-from localcloud.containers.container_process import IMAGE_COMMAND, ContainerProcess
+from localcloud.containers.container_process import ContainerProcess
+from localcloud.project import Project
 
 PING_SECONDS = 2.0
 STARTUP_SECONDS = 300.0
@@ -35,7 +36,7 @@ class ContainerError(Exception):
 
 
 class InvocationError(Exception):
-    """One POST /invocations was answered by something else than 200, or not at all."""
+    """A POST /invocations was answered with a status other than 200, or not at all."""
 
     def __init__(self, message: str, status: int | None = None):
         super().__init__(message)
@@ -43,30 +44,33 @@ class InvocationError(Exception):
 
 
 class Container:
-    """A serving container with one model loaded, used as a context manager; `invoke` is safe from many threads."""
+    """A serving container with one model, used as a context manager; many threads may call `invoke`."""
 
     def __init__(
         self,
+        project: Project,
         model: Path,
         *,
-        command: Sequence[str] = (*IMAGE_COMMAND, "serve"),
+        command: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         startup_seconds: float = STARTUP_SECONDS,
         log: Callable[[str], None] | None = None,
         scratch: Path | None = None,
     ):
-        """Prepare a container for `model`, a model.tar.gz or the folder that one was extracted to.
+        """Prepare a container for `model`, a model.tar.gz or the folder that it was extracted to.
 
-        `environment` is added to the clean one; `scratch` is the folder in which its /opt/ml is made.
+        `command` runs instead of the project's image with `serve`; `environment` is added to the clean one; its /opt/ml
+        is made in the folder `scratch`.
         """
         self._model = model
-        self._command = command
+        self._command = command or (*project.image, "serve")
         self._environment = dict(environment or {})
+        self._socket_variable = project.variable("BIND_TO_SOCKET")
         self._startup_seconds = startup_seconds
         self._log = log
         self._scratch = scratch
         self._base: Path | None = None
-        self.socket = Path()  # where it listens, once it is started
+        self.socket = Path()  # where it listens, after `start`
         self._process: ContainerProcess | None = None
         self._client: httpx.Client | None = None
 
@@ -86,7 +90,7 @@ class Container:
     def start(self, cancelled: threading.Event | None = None) -> None:
         """Start the command and wait until it answers GET /ping with 200.
 
-        Raise ContainerError when the model cannot be unpacked, the command ends before, it does not answer within
+        Raise ContainerError if the model cannot be unpacked, the command ends first, it does not answer within
         `startup_seconds`, or `cancelled` is set.
         """
         self._base = Path(tempfile.mkdtemp(prefix="container-", dir=self._scratch))
@@ -98,7 +102,7 @@ class Container:
                 unpack(self._model, model_folder)
             except ArchiveError as error:
                 raise ContainerError(str(error)) from error
-        # Not below the base: the path of a socket has a hundred characters or so.
+        # Not below the base: the path of a socket has at most about a hundred characters.
         self.socket = Path(tempfile.mkdtemp(prefix="container-"), "socket")
         transport = httpx.HTTPTransport(
             uds=str(self.socket), limits=httpx.Limits(max_connections=None), trust_env=False
@@ -107,7 +111,7 @@ class Container:
         self._process = ContainerProcess(
             self._command,
             self._base,
-            environment={**self._environment, "WETREAD_BIND_TO_SOCKET": str(self.socket)},
+            environment={**self._environment, self._socket_variable: str(self.socket)},
             log=self._log,
         )
         self._wait_for_ping(cancelled or threading.Event())
@@ -129,7 +133,7 @@ class Container:
         return answer.content
 
     def post(self, body: bytes, *, content_type: str, accept: str, timeout: float) -> httpx.Response:
-        """POST one object to /invocations, return the answer whatever it is; raise InvocationError when none comes."""
+        """POST one object to /invocations and return the answer of any status; raise InvocationError if none comes."""
         try:
             return self._http.post(
                 "/invocations", content=body, headers={"content-type": content_type, "accept": accept}, timeout=timeout
@@ -142,7 +146,7 @@ class Container:
             raise InvocationError(f"The connection to the model server broke: {error!r}") from error
 
     def execution_parameters(self) -> dict[str, Any]:
-        """What the container advises for batch transform; empty when it offers no GET /execution-parameters."""
+        """Return what the container advises for batch transform; {} if it has no GET /execution-parameters."""
         try:
             answer = self._http.get("/execution-parameters", timeout=PING_SECONDS)
         except httpx.HTTPError:
@@ -153,11 +157,11 @@ class Container:
         return advice if isinstance(advice, dict) else {}
 
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Return whether the process runs."""
         return self._process is not None and self._process.child.poll() is None
 
     def last_lines(self) -> str:
-        """The end of what the container printed."""
+        """Return the end of what the container printed."""
         return self._process.last_lines() if self._process else "(it was not started)"
 
     def stop(self, grace: float = 5.0) -> None:
@@ -207,10 +211,10 @@ class Container:
             return False
 
     def _listening(self) -> bool:
-        """Whether a connection is taken. The HTTP client would leave a socket open for each one that is not."""
-        with socket.socket(socket.AF_UNIX) as probe:
+        """Return whether the socket accepts connections. The HTTP client would leak a socket for each refused one."""
+        with socket.socket(socket.AF_UNIX) as attempt:
             try:
-                probe.connect(str(self.socket))
+                attempt.connect(str(self.socket))
             except OSError:
                 return False
         return True

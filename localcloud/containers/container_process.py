@@ -1,4 +1,4 @@
-"""One command of the model image as a guarded subprocess, with a `/opt/ml` and an environment of its own."""
+"""One command of the image as a guarded subprocess, with its own `/opt/ml` and a clean environment."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from pathlib import Path
 
 from localcloud.host.processes import ChildProcess, guard
 
-IMAGE_COMMAND = (sys.executable, "-m", "model_code")
-
 
 class ContainerProcess:
-    """One command of the image, running on a `/opt/ml` of its own with a clean environment."""
+    """A running command of the image."""
 
     def __init__(
         self,
@@ -49,18 +47,18 @@ class ContainerProcess:
         self._reader.start()
 
     def last_lines(self) -> str:
-        """The end of what the container printed, for an error message."""
+        """Return the end of what the container printed, for an error message."""
         self._reader.join(timeout=1.0 if self.child.poll() is not None else 0.0)
         return "\n".join(self._last_lines) or "(it printed nothing)"
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end and for the last log line; raise subprocess.TimeoutExpired after `timeout` seconds."""
+        """Wait for the end and the last log line; return the status. Raise TimeoutExpired after `timeout` seconds."""
         status = self.child.wait(timeout)
         self._reader.join()
         return status
 
     def stop(self, grace: float = 5.0) -> int:
-        """SIGTERM, then SIGKILL after `grace` seconds; return the exit status."""
+        """Send SIGTERM, then SIGKILL after `grace` seconds; return the exit status."""
         status = self.child.stop(grace)
         self._reader.join()
         return status

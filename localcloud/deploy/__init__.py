@@ -1,1 +1,1 @@
-"""From the CDK app to a stack in the local cloud."""
+"""Synthesis of a project's app, and deployment of its stack."""

@@ -1,4 +1,4 @@
-"""Deploy a cloud assembly with boto3 alone: publish its file assets, then create or update its stacks."""
+"""Deploy a cloud assembly with boto3: publish its file assets, then create or update its stacks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DeployError(Exception):
 
 
 class Deployment:
-    """Deploys assemblies to the cloud that a session's clients go to."""
+    """Deploys assemblies to the cloud of a session."""
 
     def __init__(self, session: boto3.Session, endpoint: str, progress: Progress):
         self._s3 = session.client("s3")
@@ -50,7 +50,7 @@ class Deployment:
         return [self._deploy_stack(assembly, identifier, artifact) for identifier, artifact in stacks.items()]
 
     def complete(self, name: str) -> bool:
-        """Whether a stack of this name is there and whole."""
+        """Return whether a stack of this name exists and is complete."""
         return self._status(name) in _WHOLE
 
     def _deploy_stack(self, assembly: Path, identifier: str, artifact: dict[str, Any]) -> str:
@@ -74,7 +74,7 @@ class Deployment:
         return name
 
     def _publish(self, assembly: Path, asset: dict[str, Any]) -> str:
-        """Upload one file asset unless it is there, which its content-derived key tells; return `bucket/key`."""
+        """Upload one file asset unless its key, made from its content, exists; return `bucket/key`."""
         (destination,) = asset["destinations"].values()
         bucket, key = _resolve(destination["bucketName"]), _resolve(destination["objectKey"])
         if not self._exists(bucket, key):
@@ -84,7 +84,7 @@ class Deployment:
         return f"{bucket}/{key}"
 
     def _exists(self, bucket: str, key: str) -> bool:
-        self._s3.create_bucket(Bucket=bucket)  # in us-east-1 a bucket of one's own may be created again
+        self._s3.create_bucket(Bucket=bucket)  # in us-east-1 the owner may create a bucket again
         try:
             self._s3.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -121,14 +121,14 @@ class Deployment:
             raise
 
     def _settle(self, name: str, wanted: set[str | None]) -> None:
-        """Wait until the stack has come to rest; raise DeployError unless it did so as `wanted`."""
+        """Wait until the stack's operation has ended; raise DeployError unless its status is `wanted`."""
         while (status := self._status(name)) is not None and status.endswith("_IN_PROGRESS"):
             time.sleep(_POLL_SECONDS)
         if status not in wanted:
             raise DeployError(f"Stack {name} is {status}. {self._failure(name)}")
 
     def _failure(self, name: str) -> str:
-        """The first failures among the stack's latest events, as a sentence each."""
+        """Return the first failures among the stack's latest events, a sentence each."""
         failures: list[str] = []
         for event in self._stacks.describe_stack_events(StackName=name)["StackEvents"]:
             if event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS") and (
@@ -148,7 +148,7 @@ def _resolve(text: str) -> str:
 
 
 def _zip(folder: Path) -> bytes:
-    """The files below a folder as a zip archive that depends on names and contents only."""
+    """Return the files below a folder as a zip archive that depends on names and contents only."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in sorted(folder.rglob("*")):

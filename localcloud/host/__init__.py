@@ -1,1 +1,1 @@
-"""The processes of the local cloud: its launcher, its server, and what ends them."""
+"""The processes of the local cloud: the launcher, its server, guarded children, and the reaper."""

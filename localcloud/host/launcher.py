@@ -1,7 +1,8 @@
-"""The process of the local cloud: MiniStack with our services and mends, on the loopback interface.
+"""The process of the local cloud: MiniStack with our services and patches, on the loopback interface.
 
-`python -m localcloud.host.launcher` runs it in the foreground; `localcloud.cloud.up` starts it in the background.
-It ends on SIGTERM, Ctrl-C, or, when started with a tether, with the process that started it.
+`python -m localcloud.host.launcher PROJECT`, the project as JSON, runs it in the foreground; `localcloud.cloud.up`
+starts it in the background. It ends on SIGTERM, Ctrl-C, or, when started with a tether, with the process that started
+it.
 """
 
 from __future__ import annotations
@@ -14,32 +15,33 @@ from pathlib import Path
 
 from localcloud.access.key import Key, ensure_key
 from localcloud.account import ACCOUNT_ID, REGION
-from localcloud.home import Home, current_home, open_private
+from localcloud.home import Home, home_of, open_private
 from localcloud.host.processes import guard
 from localcloud.options import Options
+from localcloud.project import Project
 
 _LOG_LIMIT_BYTES = 5_000_000
 
 
-def main() -> None:
-    """Run until told to end."""
-    os.umask(0o077)  # whatever is written from here on is its owner's alone: uploads, rows, logs, code
-    home = current_home().create()
+def main(project: Project) -> None:
+    """Run the project's local cloud until a signal or the tether ends it."""
+    os.umask(0o077)  # all files from here on are private to their owner: uploads, rows, logs, code
+    home = home_of(project).create()
     _hold(home.launcher_lock)
     _log_to(home.log_file)
-    options = Options.of(os.environ)
+    options = Options.of(os.environ, project)
     key = ensure_key(home)
     _configure_emulator(home, options, key)
-    from localcloud.host.server import serve  # noqa: PLC0415 (it imports the emulator, which reads its environment then)
+    from localcloud.host.server import serve  # noqa: PLC0415 (the emulator reads its environment when it is imported)
 
     asyncio.run(serve(home, options, key))
-    # Without its children nothing in this process has anything left to wait for.
+    # Once its children have ended, no thread of this process waits for anything.
     guard().close()
 
 
 def _hold(path: Path) -> None:
-    """Take the lock of this home for good; the kernel gives it back when this process ends, however it does."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # a number, not a file object: nothing closes it
+    """Lock this home; the kernel releases the lock when this process ends, however it ends."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # a descriptor, not a file object, which would close it
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -49,7 +51,7 @@ def _hold(path: Path) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Send this process's output to the log file, which starts afresh when it has grown large."""
+    """Redirect this process's output to the log file, which is emptied when it has grown large."""
     fresh = path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES
     with open_private(path, "w" if fresh else "a") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
@@ -57,11 +59,17 @@ def _log_to(path: Path) -> None:
 
 
 def _configure_emulator(home: Home, options: Options, key: Key) -> None:
-    """Set the emulator's environment, which it reads when it is imported, and drop the caller's own AWS settings."""
+    """Set the environment that the emulator reads when it is imported, and remove the caller's AWS settings.
+
+    Proxies are removed too: this process talks to this machine alone.
+    """
     for name in [name for name in os.environ if name.startswith(("AWS_", "LAMBDA_", "MINISTACK_", "LOCALSTACK_"))]:
+        del os.environ[name]
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]
     os.environ.update(
         {
+            "NO_PROXY": "*",  # macOS has proxies beside the environment
             "GATEWAY_PORT": str(options.port),
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "127.0.0.1",
@@ -83,4 +91,4 @@ def _configure_emulator(home: Home, options: Options, key: Key) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Project.from_json(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Start, find and end the launcher of one home. A lock that it holds while it lives tells what a pid file cannot."""
+"""Start, find and end the launcher of one home. The lock that it holds shows that it runs; a pid file may be stale."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ import subprocess
 import sys
 import time
 
-from localcloud.access.key import Key
-from localcloud.home import REPOSITORY, CloudError, Home, open_private
-from localcloud.names import HEALTH_PATH, TETHER_VARIABLE
+from localcloud.access.key import HEALTH_PATH, Key
+from localcloud.home import CloudError, Home, open_private
+from localcloud.project import Project
 
 DEFAULT_PORT = 4566
-PORT_VARIABLE = "WETREAD_PORT"
 _HEALTH_SECONDS = 5.0
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.03
 
-# Launchers started by this process, by process id: kept, since the tether is the pipe to their standard input.
+# Launchers started by this process, by process id. They are kept: the tether is the pipe to their standard input.
 _started: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def running(home: Home) -> int | None:
-    """The process id of this home's launcher, or None when there is none (a stale file does not count)."""
+    """Return the process id of this home's launcher; None if none runs, even if its file is left."""
     try:
         with home.launcher_lock.open() as lock:
             try:
@@ -42,7 +41,7 @@ def running(home: Home) -> int | None:
 
 
 def healthy(key: Key, endpoint: str) -> bool:
-    """Whether a launcher that holds `key` answers at `endpoint`: another program on the port cannot pretend to."""
+    """Return whether a launcher that holds `key` answers at `endpoint`; another program cannot pretend to."""
     challenge = secrets.token_hex(16)
     connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=_HEALTH_SECONDS)
     try:
@@ -58,36 +57,42 @@ def healthy(key: Key, endpoint: str) -> bool:
         connection.close()
 
 
-def choose_port(remembered: int | None) -> int:
-    """Return the port for a start: that of the last time, since queue URLs contain it; else `$WETREAD_PORT`, by default
-    4566; else a free one.
+def choose_port(project: Project, remembered: int | None) -> int:
+    """Return the port for a start: the remembered one (queue URLs contain it), else `$<prefix>PORT`, else a free one.
+
+    Raise CloudError if the remembered port is in use.
     """
     if remembered is not None:
         if not _bindable(remembered):
             raise CloudError(
                 f"Port {remembered}, on which this local cloud was created, is used by another program. "
-                "End that program, or start afresh with `wetread down --wipe`."
+                f"End that program, or start afresh with `{project.name} down --wipe`."
             )
         return remembered
-    wanted = int(os.environ.get(PORT_VARIABLE, DEFAULT_PORT))
+    wanted = int(os.environ.get(project.variable("PORT"), DEFAULT_PORT))
     if _bindable(wanted):
         return wanted
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with socket.socket() as attempt:
+        attempt.bind(("127.0.0.1", 0))
+        return int(attempt.getsockname()[1])
 
 
 def start(home: Home, key: Key, endpoint: str, *, tether: bool) -> int:
-    """Start the launcher, wait until it answers, and return its process id; raise CloudError with its last words."""
+    """Start the launcher, wait for its answer, and return its process id; raise CloudError with the end of its log."""
     for ended in [pid for pid, launcher in _started.items() if launcher.poll() is not None]:
         _forget(ended)
-    environment = {**os.environ, "WETREAD_HOME": str(home.root), PORT_VARIABLE: endpoint.rpartition(":")[2]}
+    project = home.project
+    environment = {
+        **os.environ,
+        project.variable("HOME"): str(home.root),
+        project.variable("PORT"): endpoint.rpartition(":")[2],
+    }
     if tether:
-        environment[TETHER_VARIABLE] = "1"
+        environment[project.variable("TETHER")] = "1"
     with open_private(home.log_file, "ab") as log:
-        launcher = subprocess.Popen(
-            [sys.executable, "-m", "localcloud.host.launcher"],
-            cwd=REPOSITORY,
+        launcher = subprocess.Popen(  # noqa: S603 (this package, in this interpreter)
+            [sys.executable, "-m", "localcloud.host.launcher", project.to_json()],
+            cwd=project.folder,
             env=environment,
             stdin=subprocess.PIPE if tether else subprocess.DEVNULL,
             stdout=log,
@@ -111,7 +116,7 @@ def start(home: Home, key: Key, endpoint: str, *, tether: bool) -> int:
 
 
 def stop(home: Home) -> None:
-    """End the launcher: SIGTERM, and SIGKILL when it takes too long. The reaper ends what it leaves behind."""
+    """End the launcher with SIGTERM, or SIGKILL if it takes too long. The reaper ends its children."""
     for number, patience in ((signal.SIGTERM, _END_SECONDS), (signal.SIGKILL, _END_SECONDS)):
         pid = running(home)
         if pid is None:
@@ -127,7 +132,7 @@ def stop(home: Home) -> None:
 
 
 def _forget(pid: int) -> None:
-    """Bury a launcher that has ended, if it was a child of this process."""
+    """Reap a launcher that has ended, if it was a child of this process."""
     launcher = _started.pop(pid, None)
     if launcher is not None:
         launcher.wait()
@@ -136,10 +141,10 @@ def _forget(pid: int) -> None:
 
 
 def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            attempt.bind(("127.0.0.1", port))
         except OSError:
             return False
         return True

@@ -1,7 +1,7 @@
-"""Kill the process groups named on standard input as soon as it ends: no child outlives its owner, however that dies.
+"""Kill the process groups named on standard input as soon as it ends: no child outlives its owner, however that ends.
 
-The owner holds the other end of the pipe, so the kernel tells this program of the owner's death, kill -9 included.
-A line `+<group>` guards a process group, `-<group>` lets it go. It imports next to nothing, to start in no time.
+The owner holds the other end of the pipe, so standard input ends with the owner, `kill -9` included. A line `+<group>`
+guards a process group, `-<group>` releases it. This program imports little, so that it starts fast.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Follow the pipe to its end, then kill every group that is still guarded."""
+    """Read the pipe to its end, then kill every group that is still guarded."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     guarded: set[int] = set()
@@ -25,13 +25,13 @@ def main() -> None:
 
 
 def kill(groups: set[int]) -> None:
-    """Kill these groups, and the descendants of their leaders that have left for groups of their own."""
+    """Kill these groups, and the descendants of their leaders that have moved to other groups."""
     strays = _descendants(groups) if groups else set()
     for group in groups:
         try:
             os.killpg(group, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            # The group is empty, or (macOS) consists of zombies only: there is nobody to tell.
+            # The group is empty, or (on macOS) consists of zombies only: no process gets the signal.
             continue
     for process in strays:
         try:
@@ -41,7 +41,7 @@ def kill(groups: set[int]) -> None:
 
 
 def _descendants(roots: set[int]) -> set[int]:
-    """Every process that descends from `roots`; none where there is no `ps` to ask."""
+    """Return every process that descends from `roots`; none where there is no `ps`."""
     try:
         listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True)  # noqa: S607
     except (OSError, subprocess.CalledProcessError):

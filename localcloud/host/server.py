@@ -1,15 +1,17 @@
-"""The emulator with our services and mends in it, served over HTTP until the end is asked for."""
+"""The emulator with our services and patches, served over HTTP until it is asked to end."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import os
 import shlex
 import shutil
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from ministack import app as emulator_app  # before hypercorn, which it adapts
@@ -17,52 +19,48 @@ from ministack import app as emulator_app  # before hypercorn, which it adapts
 from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
-from localcloud import iam_recorder, patches
+from localcloud import metrics, patches, states
 from localcloud.access.door import Application, Door, Receive, Send
 from localcloud.access.key import Key
 from localcloud.access.requests import Scope
-from localcloud.containers.container_process import IMAGE_COMMAND
 from localcloud.home import Home
 from localcloud.host.processes import guard
-from localcloud.lambdas import install as lambda_plug
 from localcloud.lambdas.environment import Environment
+from localcloud.lambdas.install import install as install_lambdas
 from localcloud.lambdas.pool import Pool
 from localcloud.lambdas.runtime_packages import link_runtime_packages
-from localcloud.metrics import install as metrics_plug
-from localcloud.names import TETHER_VARIABLE
 from localcloud.options import Options
-from localcloud.patches.snapshots import Snapshots
-from localcloud.sagemaker import install as sagemaker_plug
-from localcloud.sagemaker.place import Place
+from localcloud.patches.persistence import Snapshots
+from localcloud.sagemaker.install import install as install_sagemaker
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.service import SageMaker
-from localcloud.states import install as states_plug
 
 
 async def serve(home: Home, options: Options, key: Key) -> None:
-    """Serve on the options' port. SIGTERM, Ctrl-C and the end of the tether end it in good order."""
+    """Serve on the options' port until SIGTERM, Ctrl-C or the end of the tether; then save all state and end."""
     guard()
     shutil.rmtree(home.scratch, ignore_errors=True)
     home.scratch.mkdir(parents=True)
     patches.install(lambda_concurrency=options.lambda_concurrency)
-    if options.iam_record:
-        iam_recorder.record(Path(options.iam_record))
+    for extension in filter(None, options.extensions.split(",")):
+        importlib.import_module(extension).install()
     pool = _lambda_pool(home.scratch / "lambda", options)
-    lambda_plug.install(pool)
+    install_lambdas(pool)
     snapshots = Snapshots()
-    place = Place(
+    machine = Machine(
         endpoint=_endpoint(options),
         scratch=home.scratch / "jobs",
         ping_seconds=options.sagemaker_ping_seconds,
-        command=tuple(shlex.split(options.image_command)) or IMAGE_COMMAND,
+        project=replace(home.project, image=tuple(shlex.split(options.image_command)) or home.project.image),
     )
-    sagemaker = SageMaker(place, options, snapshots.touch)
-    sagemaker_plug.install(sagemaker)
-    executions = states_plug.install(sagemaker, place.endpoint)
-    watch = metrics_plug.install()
+    sagemaker = SageMaker(machine, options, snapshots.touch)
+    install_sagemaker(sagemaker)
+    executions = states.install(sagemaker, machine.endpoint)
+    watch = metrics.install()
     snapshots.start()
     watch.start()
 
-    ended = _end_event()
+    ended = _end_event(tether=options.tether)
 
     async def shutdown() -> None:
         await ended.wait()
@@ -96,8 +94,8 @@ def _lambda_pool(scratch: Path, options: Options) -> Pool:
     return Pool(start, concurrency=options.lambda_concurrency, idle_seconds=options.lambda_idle_seconds)
 
 
-def _end_event() -> asyncio.Event:
-    """An event that is set when this process is asked to end."""
+def _end_event(*, tether: bool) -> asyncio.Event:
+    """Return an event that is set when this process is asked to end."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,13 +106,13 @@ def _end_event() -> asyncio.Event:
             pass
         loop.call_soon_threadsafe(ended.set)
 
-    if TETHER_VARIABLE in os.environ:
+    if tether:
         threading.Thread(target=follow_tether, name="tether", daemon=True).start()
     return ended
 
 
 def _emulated(snapshots: Snapshots) -> Application:
-    """The emulator's application; after each request its state is due for a snapshot."""
+    """Return the emulator's application; each request makes a snapshot of its state due."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await emulator_app.app(scope, receive, send)

@@ -1,4 +1,7 @@
-"""A boto3 session whose clients all go to the local cloud, whatever AWS settings the person at the keyboard has."""
+"""A boto3 session with clients of the local cloud, whatever AWS settings the user has.
+
+A proxy is such a setting too: botocore would send it every request, the bytes of uploads among them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 import boto3
 import botocore.session
+from botocore.config import Config
 
 from localcloud.access.key import Key
 from localcloud.account import REGION
@@ -13,13 +17,14 @@ from localcloud.home import Home, write_private
 
 
 class LocalSession(boto3.Session):
-    """A session with the local administrator's credentials and the local endpoint as every client's default."""
+    """A session with the local administrator's credentials, and the local endpoint as every client's default."""
 
     def __init__(self, endpoint: str, home: Home, key: Key):
         core = botocore.session.Session()
         core.set_config_variable("config_file", str(home.aws_config))
         core.set_config_variable("credentials_file", str(home.aws_config))
         core.set_config_variable("profile", "default")
+        core.set_default_client_config(Config(proxies={}))
         super().__init__(
             aws_access_key_id=key.access_key_id,
             aws_secret_access_key=key.secret_access_key,
@@ -29,18 +34,18 @@ class LocalSession(boto3.Session):
         self._endpoint = endpoint
 
     def client(self, *arguments: Any, **options: Any) -> Any:
-        """Like boto3's, with the local endpoint unless another is given."""
+        """Return a client or resource as boto3 does, with the local endpoint unless another is given."""
         return super().client(*arguments, **{"endpoint_url": self._endpoint, **options})
 
     def resource(self, *arguments: Any, **options: Any) -> Any:
-        """Like boto3's, with the local endpoint unless another is given."""
+        """Return a client or resource as boto3 does, with the local endpoint unless another is given."""
         return super().resource(*arguments, **{"endpoint_url": self._endpoint, **options})
 
 
 def write_aws_config(endpoint: str, home: Home, key: Key) -> None:
-    """Write a configuration file that takes any AWS tool to the local cloud, by AWS_CONFIG_FILE.
+    """Write a configuration file that directs any AWS tool to the local cloud, by AWS_CONFIG_FILE.
 
-    Presigned URLs are made by SigV4, the only signature that the local cloud takes; some SDKs still make older ones.
+    It selects SigV4 for presigned URLs, the only signature that the local cloud takes; some SDKs default to older ones.
     """
     write_private(
         home.aws_config,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _extracting = threading.Lock()

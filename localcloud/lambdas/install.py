@@ -13,7 +13,7 @@ from typing import Any
 from localcloud.lambdas.environment import Result
 from localcloud.lambdas.function import FunctionVersion
 from localcloud.lambdas.pool import Pool, TooManyInvocations
-from localcloud.patches.seam import emulator, replace
+from localcloud.patches.patching import emulator, replace
 
 _LOG_PARAMETERS = ("func", "request_id", "log_text", "error", "duration_ms", "log_source")
 

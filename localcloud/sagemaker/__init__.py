@@ -1,1 +1,1 @@
-"""A SageMaker service plugged into the emulator: models, the model registry, jobs, and real-time endpoints."""
+"""SageMaker as a service of the emulator: models, the model registry, jobs, and real-time endpoints."""

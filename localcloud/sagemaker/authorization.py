@@ -1,4 +1,4 @@
-"""What IAM checks besides the operation itself: tags given along, a role passed, a model or a configuration used."""
+"""What IAM checks besides the operation: tags that are added, a role that is passed, a resource that is used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from localcloud.account import REGION
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.store import Record, resource_arn
 
@@ -20,7 +20,7 @@ _RESOURCES = {
     "Endpoint": ("endpoint", "EndpointName"),
     "ModelPackageGroup": ("model-package-group", "ModelPackageGroupName"),
 }
-# Operations that must be allowed on what they use as well.
+# Operations that must also be allowed on the resource that they use.
 _USED = {
     "CreateTransformJob": ("model", "ModelName"),
     "CreateEndpoint": ("endpoint-config", "EndpointConfigName"),
@@ -29,7 +29,7 @@ _VERBS = ("Create", "Describe", "Stop", "Delete", "Invoke")
 
 
 def resource_of(operation: str, request: Record) -> str:
-    """The ARN that a request is about, for IAM; `*` for lists."""
+    """Return the ARN of the resource of a request, for IAM; `*` for lists."""
     if operation.startswith("List") and operation != "ListTags":
         return "*"
     noun = next((operation.removeprefix(verb) for verb in _VERBS if operation.startswith(verb)), operation)
@@ -43,7 +43,7 @@ def resource_of(operation: str, request: Record) -> str:
 
 
 def authorize(operation: str, request: Record, access_key: str) -> None:
-    """Raise AccessDeniedException unless the caller may do what the request does besides its own operation."""
+    """Raise AccessDeniedException unless the caller may do what the request does besides its operation."""
     checks: list[tuple[str, str, str, dict[str, Any]]] = []
     if request.get("Tags") and operation.startswith("Create"):
         checks.append(("sagemaker:AddTags", "sagemaker", resource_of(operation, request), {}))
@@ -65,7 +65,7 @@ def authorize(operation: str, request: Record, access_key: str) -> None:
 
 
 def decoded(body: bytes) -> Record:
-    """The request document; empty for a body that is none, which the service then refuses itself."""
+    """Return the request document; {} for a body that is not a JSON object, which the service then refuses."""
     try:
         document = json.loads(body or b"{}")
     except ValueError:

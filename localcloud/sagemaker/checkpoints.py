@@ -1,4 +1,4 @@
-"""Checkpoints: brought from S3 before the container starts, sent there while it runs and however it ends."""
+"""Checkpoints: downloaded before the container starts, uploaded while it runs and when it ends, however it ends."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from localcloud.sagemaker.transfers import download, failing_upload, files, move
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_log = logging.getLogger("wetread.sagemaker")
+_log = logging.getLogger(__name__)
 _DEFAULT_PATH = "/opt/ml/checkpoints"
 _PAUSE_SECONDS = 2.0
-_SHARE = 20  # one part in so many of the time goes into sending, since every version of a checkpoint is kept
+_SHARE = 20  # uploads take at most a twentieth of the time, since every version of a checkpoint is kept
 _SEND_SECONDS = 60.0
 
 
 def checkpoint_folder(base: Path, configuration: Record) -> Path:
-    """The folder of the checkpoints on one host; raise a ValidationException for a path outside /opt/ml."""
+    """Return the checkpoint folder of a host; raise a ValidationException for a path outside /opt/ml."""
     return moved(base, configuration.get("LocalPath", _DEFAULT_PATH))
 
 
 @contextlib.contextmanager
 def checkpointed(s3: S3Client, job: Job, bases: Sequence[Path]) -> Iterator[None]:
-    """Fill the hosts' checkpoint folders from S3, and send what appears in them there while this context lasts.
+    """Fill the hosts' checkpoint folders from S3, and upload what appears in them while this context lasts.
 
-    Raise JobFailed when S3 refuses, unless the context itself ends with an error, which says more.
+    Raise JobFailed if S3 refuses, unless the context itself ends with an error, which says more.
     """
     configuration = job.record.get("CheckpointConfig")
     if configuration is None:
@@ -46,7 +46,7 @@ def checkpointed(s3: S3Client, job: Job, bases: Sequence[Path]) -> Iterator[None
     folders = [checkpoint_folder(base, configuration) for base in bases]
     copies = [_Copy(s3, folder, S3Location.parse(configuration["S3Uri"])) for folder in folders]
     for copy in copies:
-        copy.bring(job)
+        copy.fetch(job)
     ended = threading.Event()
     sender = threading.Thread(target=_keep_sending, args=(copies, ended), name="checkpoints", daemon=True)
     sender.start()
@@ -63,15 +63,15 @@ def checkpointed(s3: S3Client, job: Job, bases: Sequence[Path]) -> Iterator[None
 
 @dataclass
 class _Copy:
-    """One host's folder and the files of it that S3 has, by their time and size."""
+    """A host's folder, and the time and size of the files that S3 has."""
 
     s3: S3Client
     folder: Path
     target: S3Location
     sent: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
-    def bring(self, job: Job) -> None:
-        """Download what an earlier job left."""
+    def fetch(self, job: Job) -> None:
+        """Download the checkpoints of an earlier job; raise JobFailed if S3 refuses."""
         try:
             objects = objects_below(self.s3, self.target)
         except ClientError as error:
@@ -80,7 +80,7 @@ class _Copy:
         self.sent = {path: _state(path) for path in files(self.folder)}
 
     def send(self) -> None:
-        """Upload the files that are new or have changed; raise JobFailed when S3 refuses."""
+        """Upload the files that are new or have changed; raise JobFailed if S3 refuses."""
         for path in files(self.folder):
             with contextlib.suppress(FileNotFoundError):  # it was renamed or removed meanwhile
                 state = _state(path)
@@ -99,7 +99,7 @@ def _keep_sending(copies: Sequence[_Copy], ended: threading.Event) -> None:
         try:
             _send_all(copies)
         except JobFailed as error:
-            _log.warning("Checkpoints are behind: %s", error)  # the end of the job tries again, and tells
+            _log.warning("Checkpoints are behind: %s", error)  # the end of the job tries again and reports
         pause = max(_PAUSE_SECONDS, _SHARE * (time.monotonic() - started))
 
 

@@ -1,4 +1,4 @@
-"""SageMaker's resource types in CloudFormation, made of the service's own operations."""
+"""SageMaker's resource types in CloudFormation, built on the service's operations."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Created = tuple[str, dict[str, str]]
 
 
 class ResourceType:
-    """One resource type, `AWS::SageMaker::<noun>`. Only its tags and its policy can change without a replacement."""
+    """A resource type, `AWS::SageMaker::<noun>`. Only tags and policy can change without a replacement."""
 
     def __init__(self, service: SageMaker, noun: str):
         self._service = service
         self._noun = noun
 
     def handlers(self) -> dict[str, Callable[..., object]]:
-        """The functions that CloudFormation calls."""
+        """Return the functions that CloudFormation calls, by event."""
         return {"create": self.create, "update": self.update, "delete": self.delete}
 
     def create(self, logical_id: str, properties: Record, stack_name: str) -> Created:
-        """Create the resource; return its physical id, the ARN, and its attributes."""
+        """Create the resource; return its ARN as physical id, and its attributes."""
         name = properties.get(f"{self._noun}Name") or f"{stack_name}-{logical_id}-{uuid.uuid4().hex[:8]}"[-63:]
         request = {member: value for member, value in properties.items() if member != f"{self._noun}Policy"}
         arn = self._service.perform(f"Create{self._noun}", {**request, f"{self._noun}Name": name})[f"{self._noun}Arn"]
         return arn, self._attributes(arn, name)
 
     def update(self, physical_id: str, old: Record, new: Record, _stack_name: str) -> Created:
-        """Change tags; raise ValueError for a property that would need another resource under the same name."""
+        """Change tags; raise ValueError for a property that needs a new resource."""
         changed = {member for member in {*old, *new} if old.get(member) != new.get(member)}
         frozen = changed - {"Tags", f"{self._noun}Policy"}
         if frozen:

@@ -1,4 +1,4 @@
-"""Endpoint configurations: which model an endpoint serves, and on what."""
+"""Endpoint configurations: the model that an endpoint serves, and its capacity."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class EndpointConfigs:
         return self.get(request["EndpointConfigName"])
 
     def delete(self, request: Record) -> Record:
-        """DeleteEndpointConfig. Endpoints that were made of it serve on."""
+        """DeleteEndpointConfig. Endpoints that were created from it keep serving."""
         name = request["EndpointConfigName"]
         with self._store.lock:
             self.get(name)
@@ -57,14 +57,14 @@ class EndpointConfigs:
         return page(records, request, answer="EndpointConfigs", name="EndpointConfigName", members=members)
 
     def get(self, name: str) -> Record:
-        """The record of a configuration; raise a ValidationException when there is none."""
+        """Return the record of a configuration; raise a ValidationException if it does not exist."""
         record = self._store.endpoint_configs.get(name)
         if record is None:
             raise invalid(f'Could not find endpoint configuration "{_arn(name)}".')
         return record
 
     def _check_rules(self, request: Record) -> None:
-        """Raise a ValidationException for what SageMaker refuses, or what this service does not know."""
+        """Raise a ValidationException for what SageMaker refuses or this service does not support."""
         for member in _UNSUPPORTED:
             if member in request:
                 raise invalid(f"{member} is not supported here: this local SageMaker only answers at once.")

@@ -1,4 +1,4 @@
-"""Endpoints: created at once, kept up by a thread of their own until they are deleted, started again with the cloud."""
+"""Endpoints: each is kept up by a thread until it is deleted, and starts again with the cloud."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from localcloud.sagemaker.hosting import Hosting, hosted
 from localcloud.sagemaker.jobs import INTERNAL_ERROR, JobFailed, JobStopped
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.store import Record, Store, resource_arn
 
-_log = logging.getLogger("wetread.sagemaker")
-# What an endpoint was made of, since its configuration and its model may be deleted while it serves.
+_log = logging.getLogger(__name__)
+# Copied into the endpoint, since its configuration and its model may be deleted while it serves.
 _OWN = ("Variant", "Container", "ExecutionRoleArn")
 
 
@@ -27,14 +27,14 @@ class Endpoints:
     """The operations on endpoints."""
 
     def __init__(
-        self, store: Store, configs: EndpointConfigs, models: Models, limits: Limits, place: Place, startup: float
+        self, store: Store, configs: EndpointConfigs, models: Models, limits: Limits, machine: Machine, startup: float
     ):
-        """`startup` is waited, in seconds, before a container starts."""
+        """Wait `startup` seconds before a container starts."""
         self._store = store
         self._configs = configs
         self._models = models
         self._limits = limits
-        self._place = place
+        self._machine = machine
         self._startup = startup
         self._active: dict[str, Hosting] = {}
         self._closing = False
@@ -69,7 +69,7 @@ class Endpoints:
             return {**answer, "ProductionVariants": [_summary(record)]}
 
     def delete(self, request: Record) -> Record:
-        """DeleteEndpoint, in any state (AWS: not while Creating). The record goes when nothing runs for it any more."""
+        """DeleteEndpoint, in any state (AWS: not while Creating). The record is removed after the container's end."""
         with self._store.lock:
             record = self._get(request["EndpointName"])
             hosting = self._active.get(record["EndpointName"])
@@ -88,7 +88,7 @@ class Endpoints:
         return page(records, request, answer="Endpoints", name="EndpointName", members=members, status="EndpointStatus")
 
     def serving(self, name: str) -> tuple[Record, Container] | None:
-        """The production variant of an endpoint and its container; None when it is not in service."""
+        """Return the production variant of an endpoint and its container; None if it is not in service."""
         with self._store.lock:
             record, hosting = self._store.endpoints.get(name), self._active.get(name)
             if record is None or record["EndpointStatus"] != "InService" or hosting is None or not hosting.container:
@@ -96,7 +96,7 @@ class Endpoints:
             return record["Variant"], hosting.container
 
     def resume(self) -> None:
-        """Start again what was up when the launcher ended, and forget what was being deleted; for its next start."""
+        """After a restart, start the endpoints again that were up, and remove those that were being deleted."""
         with self._store.lock:
             for record in list(self._store.endpoints.values()):
                 if record["EndpointStatus"] == "Deleting":
@@ -106,7 +106,7 @@ class Endpoints:
                     self._host(record)
 
     def close(self) -> None:
-        """End all containers and change no record any more: the next start starts them again."""
+        """End all containers without changing a record: the next start starts them again."""
         self._closing = True
         for hosting in list(self._active.values()):
             hosting.cancelled.set()
@@ -133,7 +133,7 @@ class Endpoints:
         try:
             if hosting.cancelled.wait(self._startup):
                 raise JobStopped
-            with hosted(hosting, self._place) as container:
+            with hosted(hosting, self._machine) as container:
                 self._open(hosting, container)
                 hosting.cancelled.wait()
         except JobStopped:
@@ -146,7 +146,7 @@ class Endpoints:
         self._leave(hosting, reason)
 
     def _open(self, hosting: Hosting, container: Container) -> None:
-        """The container answers: the endpoint is in service, unless its end has been asked for."""
+        """Put the endpoint in service, since its container answers, unless it is being deleted."""
         with self._store.lock:
             if hosting.cancelled.is_set():
                 return
@@ -155,7 +155,7 @@ class Endpoints:
         self._store.changed()
 
     def _leave(self, hosting: Hosting, reason: str) -> None:
-        """Nothing runs any more: a deleted endpoint goes, any other has failed."""
+        """After the container's end, remove a deleted endpoint and mark any other as failed."""
         if self._closing:
             return
         with self._store.lock:
@@ -179,7 +179,7 @@ class Endpoints:
 
 
 def _summary(record: Record) -> Record:
-    """The ProductionVariantSummary of an endpoint."""
+    """Return the ProductionVariantSummary of an endpoint."""
     variant = record["Variant"]
     if "ServerlessConfig" in variant:
         return {"VariantName": variant["VariantName"], "CurrentServerlessConfig": variant["ServerlessConfig"]}

@@ -1,4 +1,4 @@
-"""The errors that the service answers with, by SageMaker's own codes."""
+"""The errors of the service, with SageMaker's codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ServiceError(Exception):
-    """An operation is refused; `members` are what the API tells besides the message."""
+    """An operation is refused; `members` are what the API returns besides the message."""
 
     def __init__(self, code: str, message: str, status: int = 400, members: Mapping[str, Any] | None = None):
         super().__init__(message)
@@ -18,10 +18,10 @@ class ServiceError(Exception):
 
 
 def invalid(message: str) -> ServiceError:
-    """A request that breaks a rule, or names something that does not exist."""
+    """Return the error of a request that breaks a rule, or names a resource that does not exist."""
     return ServiceError("ValidationException", message)
 
 
 def not_found(message: str = "Requested resource not found.") -> ServiceError:
-    """A job or resource that is not there."""
+    """Return the error of a job or resource that does not exist."""
     return ServiceError("ResourceNotFound", message)

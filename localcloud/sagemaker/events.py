@@ -1,31 +1,23 @@
-"""State-change events on EventBridge, in the shape of the real ones, and as unreliable as the options want them."""
+"""State-change events on EventBridge, in AWS's format."""
 
 from __future__ import annotations
 
 import json
-import random
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.account import ACCOUNT_ID, REGION, in_account
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.sagemaker.store import Record
 
 
 class Events:
-    """Sends events; a share of them not at all, a share twice, as the real service is allowed to."""
-
-    def __init__(self, *, lost: float, doubled: float):
-        self._lost = lost
-        self._doubled = doubled
-        self._chance = random.Random(0)  # noqa: S311 (it decides nothing secret)
+    """Sends events to the default bus of the account."""
 
     def send(self, detail_type: str, arn: str, detail: Record) -> None:
-        """Send one event. Its detail has times as epoch milliseconds and tags as an object, as the real events have."""
-        if self._chance.random() < self._lost:
-            return
-        event = {
+        """Send one event; in its detail, times are epoch milliseconds and tags an object, as in AWS's events."""
+        event: Record = {
             "EventId": str(uuid.uuid4()),
             "Source": "aws.sagemaker",
             "DetailType": detail_type,
@@ -36,10 +28,13 @@ class Events:
             "Account": ACCOUNT_ID,
             "Region": REGION,
         }
+        self.deliver(event)
+
+    def deliver(self, event: Record) -> None:
+        """Hand an event to EventBridge."""
         dispatch = emulator("services.eventbridge", "_dispatch_event")._dispatch_event
         with in_account():
-            for _time in range(2 if self._chance.random() < self._doubled else 1):
-                dispatch(dict(event))
+            dispatch(dict(event))
 
 
 def _in_event(value: Any, name: str = "") -> Any:

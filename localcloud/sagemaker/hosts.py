@@ -1,4 +1,4 @@
-"""The containers of one job, one on each of its hosts: watched to their end, and stopped together."""
+"""The containers of a job, one on each of its hosts: watched to their end, and stopped together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from localcloud.containers.container_process import ContainerProcess
 from localcloud.sagemaker.jobs import Job
 
 GRACE_SECONDS = 120.0
-"""What SageMaker leaves a container between SIGTERM and SIGKILL."""
+"""The time that SageMaker gives a container between SIGTERM and SIGKILL."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How the containers of a job ended: the exit status of the first that failed, and its place among them."""
+    """How the containers of a job ended: the exit status of the first that failed, and the index of its host."""
 
     status: int
     host: int
@@ -26,13 +26,13 @@ class Ending:
 
 
 def watch(job: Job, containers: Sequence[ContainerProcess], max_seconds: float) -> Ending:
-    """Wait until all containers have ended or one has failed, and end the others.
+    """Wait until all containers have ended or one has failed, end the others, and return how they ended.
 
-    A job that is stopped, or runs longer than `max_seconds`, has its containers ended with the usual grace.
+    The containers of a job that is stopped, or runs longer than `max_seconds`, are ended with GRACE_SECONDS.
     """
     ended: queue.Queue[tuple[int, int]] = queue.Queue()
     for host, container in enumerate(containers):
-        threading.Thread(target=_tell, args=(host, container, ended), name="container-end", daemon=True).start()
+        threading.Thread(target=_await_end, args=(host, container, ended), name="container-end", daemon=True).start()
     try:
         with job.stopped_by(lambda: _stop(containers, GRACE_SECONDS)):
             return _first_failure(containers, ended, time.monotonic() + max_seconds)
@@ -54,9 +54,9 @@ def _first_failure(
     return Ending(status=0, host=0)
 
 
-def _tell(host: int, container: ContainerProcess, ended: queue.Queue[tuple[int, int]]) -> None:
+def _await_end(host: int, container: ContainerProcess, ended: queue.Queue[tuple[int, int]]) -> None:
     status = container.wait()
-    # A container that a signal ended exits as a shell puts it.
+    # The status of a container that a signal ended is that of a shell: 128 and the signal.
     ended.put((host, status if status >= 0 else 128 - status))
 
 

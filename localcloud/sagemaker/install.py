@@ -1,4 +1,4 @@
-"""Puts SageMaker into the emulator: API routing, IAM, persistence, and CloudFormation's resource types."""
+"""Install SageMaker in the emulator: API routing, IAM, persistence, and CloudFormation's resource types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.patches.seam import emulator, replace
+from localcloud.patches.patching import emulator, replace
 from localcloud.sagemaker.authorization import authorize, decoded, resource_of
 from localcloud.sagemaker.cloudformation import ResourceType
 from localcloud.sagemaker.errors import ServiceError
@@ -25,7 +25,7 @@ Response = tuple[int, dict[str, str], bytes]
 
 
 def install(service: SageMaker) -> None:
-    """Register the service under every table of the emulator that speaks of services."""
+    """Register the service in every table of services that the emulator has."""
     app = emulator("app", "SERVICE_REGISTRY", "SERVICE_HANDLERS", "_state_map", "_loaded_modules")
     app.SERVICE_REGISTRY[_NAME] = {"module": _NAME}
     app.SERVICE_HANDLERS[_NAME] = _handler(service)
@@ -42,8 +42,8 @@ def install(service: SageMaker) -> None:
 
 
 def _module(service: SageMaker) -> types.ModuleType:
-    """What the emulator takes for the service's module: its state."""
-    module = types.ModuleType(f"ministack.services.{_NAME}", "SageMaker, plugged in by wetread.")
+    """Return a module with the state of the service, as the emulator expects of a service."""
+    module = types.ModuleType(f"ministack.services.{_NAME}", "SageMaker, installed by localcloud.")
     module.get_state = service.dump  # type: ignore[attr-defined]
     module.load_persisted_state = service.load  # type: ignore[attr-defined]
     sys.modules[module.__name__] = module
@@ -56,7 +56,7 @@ def _handler(service: SageMaker) -> Callable[..., Any]:
 
     async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Response:
         endpoint = invoked_endpoint(method, path)
-        # On a thread, since the service reads S3 through this very server, and containers take their time.
+        # On a thread, since the service reads S3 through this server, and containers are slow.
         answer: Response = (
             await run_reentrant(_answer, service, _operation(headers), body, access_key_of(headers, query))
             if endpoint is None
@@ -93,7 +93,7 @@ def _refusal(error: ServiceError, content_type: str, document: Record) -> Respon
 
 
 def _with_our_actions(original: Callable[..., Any]) -> Callable[..., Any]:
-    """The action that IAM checks is the one that is performed, whatever else a request may look like."""
+    """Return an extractor by which IAM checks the operation that is performed, whatever else a request looks like."""
 
     def extract_iam_action(service: str, *arguments: Any, **options: Any) -> Any:
         if service != _NAME:

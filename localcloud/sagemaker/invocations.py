@@ -1,4 +1,4 @@
-"""The runtime API, InvokeEndpoint: the body goes to the endpoint's container, and the container's answer comes back."""
+"""The runtime API, InvokeEndpoint: pass the body to the endpoint's container, and return the container's answer."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _MEGABYTE = 1024 * 1024
 _INSTANCE_MB = 25
 _SERVERLESS_MB = 4
 _SECONDS = 60.0
-_NO_STATUS = 0  # what SageMaker reports when the container did not answer
-# Headers of the API that change nothing here; every other one asks for something that is not there.
+_NO_STATUS = 0  # the status that SageMaker reports if the container did not answer
+# Headers of the API that change nothing here; every other header requests a missing feature.
 _HARMLESS = frozenset({"x-amzn-sagemaker-inference-id"})
 
 
 def invoked_endpoint(method: str, path: str) -> str | None:
-    """The name of the endpoint that a request invokes, if it does."""
+    """Return the name of the endpoint that a request invokes; None if it invokes none."""
     match = _PATH.fullmatch(path)
     return match[1] if match and method == "POST" else None
 
 
 def invoke(endpoints: Endpoints, name: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-    """InvokeEndpoint: the headers and the body of the answer; raise ServiceError, by the runtime's own codes."""
+    """InvokeEndpoint: return the headers and the body of the answer; raise ServiceError with the runtime's codes."""
     serving = endpoints.serving(name)
     if serving is None:
         raise _refused(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
@@ -54,7 +54,7 @@ def invoke(endpoints: Endpoints, name: str, headers: Mapping[str, str], body: by
 
 
 def _check_request(variant: Record, headers: Mapping[str, str], body: bytes) -> None:
-    """Raise a ValidationError for a body that is too large, or a header that this service does not know."""
+    """Raise a ValidationError for a body that is too large, or a header that this service does not support."""
     kind, limit = ("serverless", _SERVERLESS_MB) if "ServerlessConfig" in variant else ("real-time", _INSTANCE_MB)
     if len(body) > limit * _MEGABYTE:
         raise _refused(f"The body has {len(body)} bytes, but {kind} endpoints take {limit} MB at most.")

@@ -1,4 +1,4 @@
-"""The life of a job of any kind: created once for each name, run on a thread, stopped, ended, and told of by events."""
+"""The life cycle of jobs: created once for each name, run on a thread, stopped, ended, and announced by events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localcloud.sagemaker.errors import ServiceError, invalid, not_found
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.store import Record, Store, resource_arn
 
-_log = logging.getLogger("wetread.sagemaker")
+_log = logging.getLogger(__name__)
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 _RUNNING = frozenset({"InProgress", "Stopping"})
 
@@ -30,7 +30,7 @@ class JobStopped(Exception):
 
 @dataclass(frozen=True)
 class JobKind:
-    """What differs between kinds of jobs in the API: `TransformJob`, `transform-job`, and the event's name."""
+    """What differs between kinds of jobs in the API: names such as `TransformJob` and `transform-job`, and members."""
 
     noun: str
     resource: str
@@ -50,7 +50,7 @@ class Job:
 
     @contextlib.contextmanager
     def stopped_by(self, stop: Callable[[], object]) -> Iterator[None]:
-        """While this context lasts, a cancelled job calls `stop`, which must end what the job waits for."""
+        """Let a job that is cancelled call `stop`, which must end what the job waits for, while this context lasts."""
         with self._lock:
             self._stop = stop
         self.check()
@@ -61,12 +61,12 @@ class Job:
                 self._stop = None
 
     def check(self) -> None:
-        """Raise JobStopped once the job is cancelled."""
+        """Raise JobStopped if the job is cancelled."""
         if self.cancelled.is_set():
             raise JobStopped
 
     def cancel(self) -> None:
-        """Ask the job to stop, and stop what runs for it."""
+        """Mark the job as cancelled, and stop what runs for it."""
         self.cancelled.set()
         with self._lock:
             stop = self._stop
@@ -75,12 +75,12 @@ class Job:
 
 
 class Jobs:
-    """All jobs of one kind. Their names are used up for good, since jobs cannot be deleted."""
+    """All jobs of one kind. A name is never free again, since jobs cannot be deleted."""
 
     def __init__(
         self, kind: JobKind, records: Callable[[], dict[str, Record]], store: Store, events: Events, startup: float
     ):
-        """`records` are the store's records of this kind; `startup` is waited, in seconds, before a job runs."""
+        """Use the store's `records` of this kind; wait `startup` seconds before a job runs."""
         self.kind = kind
         self._records = records
         self._store = store
@@ -90,7 +90,7 @@ class Jobs:
         self._closing = False
 
     def check_name(self, name: str) -> None:
-        """Raise ResourceInUse for a name that a job has had."""
+        """Raise ResourceInUse for a name that a job has or had."""
         if name in self._records():
             raise ServiceError(
                 "ResourceInUse",
@@ -105,9 +105,9 @@ class Jobs:
         admit: Callable[[], None],
         members: Record | None = None,
     ) -> Record:
-        """Record a new job and run it on a thread of its own; return the answer of Create.
+        """Record a new job, run it on a thread, and return the answer of Create.
 
-        `admit` raises when there is no room for the job; no other job can start between it and the start.
+        `admit` raises if there is no room for the job; no other job can start between the call and the record.
         """
         noun = self.kind.noun
         name, arn = request[f"{noun}Name"], self.arn(request[f"{noun}Name"])
@@ -130,17 +130,17 @@ class Jobs:
         return {f"{noun}Arn": arn}
 
     def describe(self, name: str) -> Record:
-        """The record of a job; raise ResourceNotFound."""
+        """Return a copy of a job's record; raise ResourceNotFound."""
         with self._store.lock:
             return copy.deepcopy(self._record(name))
 
     def all(self) -> list[Record]:
-        """The records of all jobs."""
+        """Return the records of all jobs."""
         with self._store.lock:
             return list(self._records().values())
 
     def stop(self, name: str) -> None:
-        """Begin to stop a running job; raise a ValidationException for one that is not running."""
+        """Begin to stop a running job; raise a ValidationException if it is not running."""
         with self._store.lock:
             record = self._record(name)
             status = record[f"{self.kind.noun}Status"]
@@ -153,19 +153,19 @@ class Jobs:
             threading.Thread(target=job.cancel, name=f"stop-{name}", daemon=True).start()
 
     def fail_interrupted(self) -> None:
-        """Fail the jobs that were running when the launcher ended; for its next start."""
+        """After a restart, fail the jobs that were running when the launcher ended."""
         for record in self.all():
             if record[f"{self.kind.noun}Status"] in _RUNNING:
                 self._finish(record, "Failed", INTERNAL_ERROR)
 
     def close(self) -> None:
-        """Change no record any more: the next start fails the jobs that run now. The reaper ends their containers."""
+        """Cancel all jobs without changing a record: the next start fails them. The reaper ends their containers."""
         self._closing = True
         for job in list(self._active.values()):
             job.cancelled.set()
 
     def arn(self, name: str) -> str:
-        """The ARN of a job."""
+        """Return the ARN of a job."""
         return resource_arn(self.kind.resource, name)
 
     def update(self, record: Record, **members: Any) -> None:

@@ -1,4 +1,4 @@
-"""Service limits: instances in use and calls a second."""
+"""Service quotas: instances in use, and Create calls a second."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Limits:
         self._seen = time.monotonic()
 
     def count_call(self) -> None:
-        """Count one Create call; raise ThrottlingException when they come too fast."""
+        """Count one Create call; raise ThrottlingException if they come too fast."""
         if not self._rate:
             return
         with self._lock:
@@ -36,7 +36,7 @@ class Limits:
             self._allowance -= 1.0
 
     def check_instances(self, instance_type: str, wanted: int, usage: str) -> None:
-        """Raise ResourceLimitExceeded unless `wanted` more instances fit. `usage` is "transform job" or the like."""
+        """Raise ResourceLimitExceeded unless `wanted` more instances fit. `usage` is "transform job" or similar."""
         used = sum(self._used())
         if used + wanted > self._instances:
             raise ServiceError(
@@ -58,4 +58,4 @@ class Limits:
                 yield job["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
         for endpoint in self._store.endpoints.values():
             if endpoint["EndpointStatus"] in _ACTIVE:
-                yield endpoint["Variant"].get("InitialInstanceCount", 0)  # serverless ones have none
+                yield endpoint["Variant"].get("InitialInstanceCount", 0)  # a serverless endpoint has no instances

@@ -1,4 +1,4 @@
-"""What all List operations share: filters by name, status and time, an order, and pages."""
+"""What all List operations share: filters by name, status and time, sort order, and pages."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def page(
     status: str | None = None,
     order: str = "Descending",
 ) -> Record:
-    """One page of summaries under the key `answer`.
+    """Return one page of summaries under the key `answer`.
 
-    `name` and `status` are the members that NameContains, SortBy=Name and StatusEquals look at; `members` are those of
-    a summary; `order` is the sort order when the request names none.
+    `name` and `status` are the members that NameContains, SortBy=Name and StatusEquals use; `members` are those of a
+    summary; `order` is the default sort order.
     """
     kept = [record for record in records if _matches(record, request, name, status)]
     sort_key = _sort_key(request.get("SortBy", "CreationTime"), name, status)
@@ -55,5 +55,5 @@ def _sort_key(sort_by: str, name: str, status: str | None) -> Callable[[Record],
 def _start(request: Record) -> int:
     token = request.get("NextToken", "0")
     if not token.isdigit():
-        raise invalid(f"The NextToken {token!r} is none that this service has issued.")
+        raise invalid(f"The NextToken {token!r} was not issued by this service.")
     return int(token)

@@ -1,4 +1,4 @@
-"""S3 locations of job inputs and outputs: URIs, prefixes and manifests resolved to the objects that they name."""
+"""S3 locations of job inputs and outputs: URIs, prefixes and manifests are resolved to objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class S3Location:
 
     @classmethod
     def parse(cls, uri: str) -> S3Location:
-        """Read `s3://bucket/key`; raise ServiceError for anything else."""
+        """Parse `s3://bucket/key`; raise ServiceError for anything else."""
         scheme, _, rest = uri.partition("://")
         bucket, _, key = rest.partition("/")
         if scheme != "s3" or not bucket:
@@ -32,22 +32,22 @@ class S3Location:
         return cls(bucket, key)
 
     def below(self, name: str) -> S3Location:
-        """A key below this prefix."""
+        """Return the location of a key below this prefix."""
         return S3Location(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
 
 
 @dataclass(frozen=True)
 class InputObject:
-    """One input: where it is, and its name relative to the prefix, which names the output as well."""
+    """An input: its location, and its name relative to the prefix, which also names the output."""
 
     location: S3Location
     name: str
 
 
 def resolve(s3: S3Client, source: Record, role_arn: str) -> list[InputObject]:
-    """The objects that an S3DataSource names, in order; raise a ValidationException when there are none.
+    """Return the objects that an S3DataSource names, in order; raise a ValidationException if there are none.
 
-    As on AWS, a role that may not list looks like a prefix without objects.
+    As on AWS, a role that may not list gets the same error as a prefix without objects.
     """
     location = S3Location.parse(source["S3Uri"])
     if source["S3DataType"] == "ManifestFile":
@@ -69,7 +69,7 @@ def resolve(s3: S3Client, source: Record, role_arn: str) -> list[InputObject]:
 
 
 def objects_below(s3: S3Client, folder: S3Location) -> list[InputObject]:
-    """All objects below a folder, which may be empty; raise ClientError when the role may not list them."""
+    """Return all objects below a folder, which may be empty; raise ClientError if the role may not list them."""
     prefix = folder.below("")
     return [InputObject(S3Location(prefix.bucket, key), key.removeprefix(prefix.key)) for key in _list(s3, prefix)]
 
@@ -80,7 +80,7 @@ def _list(s3: S3Client, prefix: S3Location) -> list[str]:
 
 
 def _manifest(s3: S3Client, location: S3Location, uri: str) -> list[InputObject]:
-    """The entries of a manifest: `[{"prefix": "s3://bucket/folder/"}, "name", ...]`."""
+    """Return the objects of a manifest: `[{"prefix": "s3://bucket/folder/"}, "name", ...]`."""
     try:
         entries = json.loads(s3.get_object(Bucket=location.bucket, Key=location.key)["Body"].read())
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Models: a container image, an artifact and a role under one name."""
+"""Models: a container image, an artifact and a role under a name."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class Models:
         return page(list(self._store.models.values()), request, answer="Models", name="ModelName", members=members)
 
     def get(self, name: str) -> Record:
-        """The record of a model; raise a ValidationException when there is none."""
+        """Return the record of a model; raise a ValidationException if it does not exist."""
         record = self._store.models.get(name)
         if record is None:
             raise invalid(f'Could not find model "{resource_arn("model", name)}".')
         return record
 
     def container(self, name: str) -> Record:
-        """The container definition of a model, with what its model package says filled in."""
+        """Return the container definition of a model, completed from its model package."""
         (container,) = _containers(self.get(name))
         return self._definition(container)
 

@@ -1,4 +1,4 @@
-"""Processing jobs: inputs down, the image's command with the job's arguments, outputs up even when it failed."""
+"""Processing jobs: download inputs, run the image with the job's arguments, upload outputs even if it failed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.sagemaker.jobs import Job, JobFailed, JobKind, Jobs, JobStopped
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location, resolve
-from localcloud.sagemaker.place import Place
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
 from localcloud.sagemaker.transfers import download, moved, upload_folder
@@ -36,7 +36,7 @@ _BELOW = "/opt/ml/processing/"
 _DEFAULT_MAX_SECONDS = 24 * 3600
 _MESSAGE_LENGTH = 1024
 _HOST = "algo-1"
-# What this service does of each choice that the API offers.
+# The values that this service supports, of those that the API offers.
 _ONLY: dict[str, tuple[str, ...]] = {
     "S3InputMode": ("File",),
     "S3CompressionType": ("None",),
@@ -47,18 +47,18 @@ _ONLY: dict[str, tuple[str, ...]] = {
 class ProcessingJobs:
     """The operations on processing jobs."""
 
-    def __init__(self, jobs: Jobs, limits: Limits, place: Place):
+    def __init__(self, jobs: Jobs, limits: Limits, machine: Machine):
         self._jobs = jobs
         self._limits = limits
-        self._place = place
+        self._machine = machine
 
     def create(self, request: Record) -> Record:
-        """CreateProcessingJob: refused at once for whatever AWS refuses at once."""
+        """CreateProcessingJob; refuses at once what AWS refuses at once."""
         name = request["ProcessingJobName"]
         self._limits.count_call()
         self._jobs.check_name(name)
         _check_rules(request)
-        with s3_with_role(request["RoleArn"], name, self._place.endpoint) as s3:
+        with s3_with_role(request["RoleArn"], name, self._machine.endpoint) as s3:
             for source in _inputs(request):
                 resolve(s3, source, request["RoleArn"])
         cluster = request["ProcessingResources"]["ClusterConfig"]
@@ -100,7 +100,7 @@ class ProcessingJobs:
     def _run(self, job: Job) -> None:
         request = job.record
         name, role = request["ProcessingJobName"], request["RoleArn"]
-        with s3_with_role(role, name, self._place.endpoint) as s3, self._place.folder(name) as base:
+        with s3_with_role(role, name, self._machine.endpoint) as s3, self._machine.folder(name) as base:
             _write_configuration(base, request)
             for source in _inputs(request):
                 download(s3, resolve(s3, source, role), moved(base, source["LocalPath"]), job.check)
@@ -113,13 +113,13 @@ class ProcessingJobs:
             _upload_outputs(s3, base, request)
 
     def _process(self, job: Job, base: Path) -> None:
-        """Run the container to its end; raise JobFailed when it ends badly, JobStopped when it was stopped."""
+        """Run the container to its end; raise JobFailed if it fails, JobStopped if it was stopped."""
         request = job.record
         for output in _outputs(request):
             moved(base, output["LocalPath"]).mkdir(parents=True, exist_ok=True)
         log = LogStream(LOG_GROUP, f"{request['ProcessingJobName']}/{_HOST}-local")
         container = ContainerProcess(
-            self._place.command_of(*request["AppSpecification"].get("ContainerArguments", [])),
+            self._machine.command_of(*request["AppSpecification"].get("ContainerArguments", [])),
             base,
             environment=request.get("Environment"),
             log=lambda line: log.write([line]),
@@ -137,7 +137,7 @@ class ProcessingJobs:
 
 
 def _check_rules(request: Record) -> None:
-    """Raise a ValidationException for what SageMaker refuses, or what this service does not do."""
+    """Raise a ValidationException for what SageMaker refuses or this service does not support."""
     cluster = request["ProcessingResources"]["ClusterConfig"]
     if "InstanceType" not in cluster or "InstanceCount" not in cluster:
         raise invalid("ProcessingResources.ClusterConfig needs InstanceType and InstanceCount.")
@@ -151,12 +151,12 @@ def _check_rules(request: Record) -> None:
             "AppSpecification.ContainerEntrypoint is not supported here: there is no image, so the command of the "
             "image's own ENTRYPOINT runs. Leave it out and pass ContainerArguments."
         )
-    for place in (*_inputs(request), *_outputs(request)):
-        moved(Path(), place.get("LocalPath", ""), below=_BELOW)
+    for entry in (*_inputs(request), *_outputs(request)):
+        moved(Path(), entry.get("LocalPath", ""), below=_BELOW)
         for member, known in _ONLY.items():
-            if place.get(member, known[0]) not in known:
-                raise invalid(f"{member} {place[member]} is not supported here; use {known[0]}.")
-        S3Location.parse(place["S3Uri"])
+            if entry.get(member, known[0]) not in known:
+                raise invalid(f"{member} {entry[member]} is not supported here; use {known[0]}.")
+        S3Location.parse(entry["S3Uri"])
     names = [entry.get("InputName") or entry["OutputName"] for entry in (*_input_entries(request), *_entries(request))]
     if len(set(names)) < len(names):
         raise invalid(f"The names of inputs and outputs must differ from each other: {', '.join(sorted(names))}.")
@@ -185,7 +185,7 @@ def _outputs(request: Record) -> Iterator[Record]:
 
 
 def _write_configuration(base: Path, request: Record) -> None:
-    """The files that every processing container finds in /opt/ml/config, and the folder for its message."""
+    """Write the files that a processing container finds in /opt/ml/config, and make the folder for its message."""
     (base / "output").mkdir(parents=True)
     folder = base / "config"
     folder.mkdir()
@@ -204,6 +204,6 @@ def _upload_outputs(s3: S3Client, base: Path, request: Record) -> None:
 
 
 def _message(base: Path) -> str:
-    """The ExitMessage: what the container wrote to /opt/ml/output/message."""
+    """Return the ExitMessage: what the container wrote to /opt/ml/output/message, else ""."""
     path = base / "output" / "message"
     return path.read_text(errors="replace").strip()[:_MESSAGE_LENGTH] if path.is_file() else ""

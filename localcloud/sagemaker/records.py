@@ -1,6 +1,6 @@
-"""The data path of batch transform: one object, one POST, one output; a failed object has none and fails the job.
+"""The data path of batch transform: one object, one POST, one output; an object that fails has no output.
 
-Outputs are stored when all objects have been posted: AWS stores nothing of a job that was stopped before.
+Outputs are stored when all objects have been posted: AWS stores nothing of a job that is stopped earlier.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOO_MANY_REQUESTS = 429
 
 @dataclass(frozen=True)
 class TransformSettings:
-    """How the objects of a job are posted. A payload limit of 0 means none."""
+    """How the objects of a job are posted. A payload limit of 0 means no limit."""
 
     concurrency: int
     max_payload_mb: int
@@ -45,7 +45,7 @@ class TransformSettings:
 
     @classmethod
     def of(cls, request: Record, advice: dict[str, Any]) -> TransformSettings:
-        """What the request says, then what the container advises by /execution-parameters, then the defaults."""
+        """Take each setting from the request, else the container's /execution-parameters, else the defaults."""
         client = request.get("ModelClientConfig", {})
         advised_concurrency = int(advice.get("MaxConcurrentTransforms", _DEFAULT_CONCURRENCY))
         return cls(
@@ -60,7 +60,7 @@ class TransformSettings:
 
 
 class RecordTransform:
-    """Posts the objects of one job, from as many threads as the settings allow, and keeps the answers in a folder."""
+    """Posts the objects of a job from many threads, and keeps the answers in a folder."""
 
     def __init__(
         self,
@@ -83,11 +83,11 @@ class RecordTransform:
 
     @property
     def blame(self) -> str:
-        """The error class of the job: whether the container failed it, or its input did."""
+        """The error class of the job: AlgorithmError if the container failed, ClientError if an input did."""
         return "AlgorithmError" if self._container_failed else "ClientError"
 
     def transform(self, item: InputObject) -> Path | None:
-        """Post one object; return the file of its answer, None when it failed, which the data log explains."""
+        """Post one object; return the file of its answer, or None if it failed, which the data log explains."""
         if self._cancelled.is_set():
             return None
         if not self._container.running():
@@ -109,7 +109,7 @@ class RecordTransform:
         return None
 
     def store(self, item: InputObject, answer: Path | None) -> bool:
-        """Write the answer to one object below the job's output path; False when there is none, or S3 refuses it."""
+        """Store an answer below the job's output path; return False if there is no answer or S3 refuses it."""
         if answer is None:
             return False
         target = self._settings.output.below(f"{item.name}.out")
@@ -144,5 +144,5 @@ class RecordTransform:
 
 
 def _worth_a_retry(error: InvocationError) -> bool:
-    """A refusal of this input stays one; everything else may pass."""
+    """Return whether a retry can help: a container that refuses an input refuses it again."""
     return error.status is None or error.status >= 500 or error.status == _TOO_MANY_REQUESTS

@@ -1,4 +1,4 @@
-"""The model registry: groups of model packages, whose versions count up from 1."""
+"""The model registry: groups of model packages, with versions numbered from 1."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Registry:
         )
 
     def create_package(self, request: Record) -> Record:
-        """CreateModelPackage: the next version of a group. The same ClientToken gives the same version."""
+        """CreateModelPackage: the next version of a group. The same ClientToken returns the same version."""
         if "ModelPackageGroupName" not in request:
             raise invalid("This local SageMaker has versioned model packages only; name a ModelPackageGroupName.")
         if request.get("Tags"):
@@ -113,7 +113,7 @@ class Registry:
         return _described(self._package(request["ModelPackageName"]))
 
     def update_package(self, request: Record) -> Record:
-        """UpdateModelPackage: approval, and properties added or removed. A new approval status is told of."""
+        """UpdateModelPackage: approval, and properties added or removed. A new approval status sends an event."""
         unknown = ", ".join(sorted(request.keys() - _UPDATED))
         if unknown:
             raise invalid(f"{unknown} of a model package cannot be updated here.")

@@ -1,4 +1,4 @@
-"""Act with a role: session credentials that the emulator's IAM enforces, so that whatever runs tests its role too."""
+"""Sessions of roles: the emulator's IAM enforces their permissions, so that every job tests its role."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 
 from localcloud.account import ACCOUNT_ID, REGION, in_account
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.sagemaker.errors import invalid
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class RoleSession:
     token: str
 
     def client(self, service: str, endpoint: str, **options: Any) -> Any:
-        """A client that may do what the role may. `options` are those of botocore's Config."""
-        aws: Any = boto3.session.Session()  # of this thread: the default session is not to be shared
+        """Return a client with the role's permissions. `options` are those of botocore's Config."""
+        aws: Any = boto3.session.Session()  # of this thread: the default session must not be shared
         return aws.client(
             service,
             endpoint_url=endpoint,
@@ -49,7 +49,7 @@ class RoleSession:
 
 @contextlib.contextmanager
 def assumed(role_arn: str, session_name: str, service: str) -> Iterator[RoleSession]:
-    """A session of the role, as `service` has it; raise ServiceError when the service may not assume the role."""
+    """Provide a session of the role for `service`; raise ServiceError if the service may not assume the role."""
     check_trust(role_arn, service)
     sts = emulator("services.sts", "register_session", "_sessions")
     session = RoleSession(f"ASIA{secrets.token_hex(8).upper()}", secrets.token_hex(20), secrets.token_hex(32))
@@ -72,7 +72,7 @@ def assumed(role_arn: str, session_name: str, service: str) -> Iterator[RoleSess
 
 @contextlib.contextmanager
 def s3_with_role(role_arn: str, session_name: str, endpoint: str) -> Iterator[S3Client]:
-    """An S3 client that may do what the role may; raise ServiceError when SageMaker may not assume the role."""
+    """Provide an S3 client with the role's permissions; raise ServiceError if SageMaker may not assume the role."""
     with assumed(role_arn, session_name, _SAGEMAKER) as session:
         client = session.client("s3", endpoint, max_pool_connections=_CONNECTIONS, retries={"total_max_attempts": 3})
         try:
@@ -82,7 +82,7 @@ def s3_with_role(role_arn: str, session_name: str, endpoint: str) -> Iterator[S3
 
 
 def check_trust(role_arn: str, service: str) -> None:
-    """Raise ServiceError unless the role exists and its trust policy lets `service` in this account assume it."""
+    """Raise ServiceError unless the role exists and its trust policy lets `service` of this account assume it."""
     iam = emulator("services.iam", "_roles")
     evaluator = emulator("core.iam_evaluator", "EvalContext", "evaluate_trust_policy")
     with in_account():
@@ -106,6 +106,6 @@ def check_trust(role_arn: str, service: str) -> None:
 
 
 def _for_service(document: str | dict[str, Any], service: str) -> dict[str, Any]:
-    """The statements of a trust policy that speak of the service, since the evaluator takes one for another."""
+    """Return the policy with the statements that name the service, since the evaluator does not compare services."""
     policy: dict[str, Any] = json.loads(document) if isinstance(document, str) else document
     return {**policy, "Statement": [part for part in policy["Statement"] if service in json.dumps(part["Principal"])]}

@@ -1,4 +1,4 @@
-"""The SageMaker API: each operation of the service by its name, requests checked, errors in SageMaker's form."""
+"""The SageMaker API: operations by name, with requests checked and errors in SageMaker's format."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from localcloud.sagemaker.errors import ServiceError, invalid
 from localcloud.sagemaker.events import Events
 from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.limits import Limits
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.store import Record, Store
 
@@ -22,12 +22,12 @@ Operation = Callable[[Record], Record]
 
 
 class SageMaker:
-    """One account's SageMaker."""
+    """The SageMaker of one account."""
 
-    def __init__(self, place: Place, options: Options, changed: Callable[[], None]):
-        """`changed` is called whenever a job or an endpoint has moved on by itself."""
+    def __init__(self, machine: Machine, options: Options, changed: Callable[[], None]):
+        """Call `changed` whenever a job or an endpoint changes without a request."""
         self._store = Store(changed)
-        events = Events(lost=options.sagemaker_lost_events, doubled=options.sagemaker_doubled_events)
+        events = Events()
         limits = Limits(
             self._store,
             instances=options.sagemaker_instance_quota,
@@ -39,34 +39,34 @@ class SageMaker:
             Jobs(training.KIND, lambda: self._store.training_jobs, self._store, events, startup),
             Jobs(processing.KIND, lambda: self._store.processing_jobs, self._store, events, startup),
         )
-        models = Models(self._store, place.endpoint)
+        models = Models(self._store, machine.endpoint)
         configs = EndpointConfigs(self._store, models)
-        self._endpoints = Endpoints(self._store, configs, models, limits, place, startup)
+        self._endpoints = Endpoints(self._store, configs, models, limits, machine, startup)
         self._operations = {
-            **_operations(self._store, models, Registry(self._store, events), self._jobs, limits, place),
+            **_operations(self._store, models, Registry(self._store, events), self._jobs, limits, machine),
             **_endpoint_operations(configs, self._endpoints),
         }
 
     def perform(self, operation: str, request: Record) -> Record:
-        """Answer one operation; raise ServiceError when it is refused."""
+        """Perform one operation and return its answer; raise ServiceError if it is refused."""
         shapes.check(operation, request)
         perform = self._operations.get(operation)
         if perform is None:
             raise ServiceError("UnknownOperationException", f"This local SageMaker has no {operation}.")
         answer = perform(request)
-        with self._store.lock:  # records change while the answer is written
+        with self._store.lock:  # records change while the answer is copied
             return copy.deepcopy(answer)
 
     def invoke_endpoint(self, name: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-        """Answer InvokeEndpoint of the runtime API by headers and a body; raise ServiceError when it is refused."""
+        """Return headers and body of the runtime API's InvokeEndpoint; raise ServiceError if it is refused."""
         return invocations.invoke(self._endpoints, name, headers, body)
 
     def dump(self) -> Record:
-        """Everything that is to survive a restart."""
+        """Return everything that must survive a restart."""
         return self._store.dump()
 
     def load(self, saved: Record) -> None:
-        """Take over saved state; jobs that ran when it was saved have failed, endpoints start again."""
+        """Load saved state; fail the jobs that ran when it was saved, and start its endpoints again."""
         self._store.load(saved)
         for jobs in self._jobs:
             jobs.fail_interrupted()
@@ -80,11 +80,11 @@ class SageMaker:
 
 
 def _operations(
-    store: Store, models: Models, registry: Registry, jobs: tuple[Jobs, Jobs, Jobs], limits: Limits, place: Place
+    store: Store, models: Models, registry: Registry, jobs: tuple[Jobs, Jobs, Jobs], limits: Limits, machine: Machine
 ) -> dict[str, Operation]:
-    transforms = transform.TransformJobs(jobs[0], models, limits, place)
-    trainings = training.TrainingJobs(jobs[1], limits, place)
-    processings = processing.ProcessingJobs(jobs[2], limits, place)
+    transforms = transform.TransformJobs(jobs[0], models, limits, machine)
+    trainings = training.TrainingJobs(jobs[1], limits, machine)
+    processings = processing.ProcessingJobs(jobs[2], limits, machine)
     return {
         "CreateModel": models.create,
         "DescribeModel": models.describe,

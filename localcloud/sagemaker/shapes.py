@@ -1,4 +1,4 @@
-"""Check requests against SageMaker's own model of its API, as botocore carries it: what AWS would refuse is refused."""
+"""Check requests against SageMaker's API model, which botocore contains, so that what AWS refuses is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 from localcloud.sagemaker.errors import ServiceError, invalid
 
-# Java's Unicode classes, which Python's re has not, in the words that it has.
+# Java's Unicode classes, which Python's re lacks, and their nearest equivalents.
 _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\w", r"\p{M}": r"\w", r"\p{Z}": r"\s", r"\p{S}": r"\W", r"\p{P}": r"\W"}
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -30,12 +30,12 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @functools.cache
 def service_model() -> Any:
-    """SageMaker's service model."""
+    """Return SageMaker's service model."""
     return botocore.session.get_session().get_service_model("sagemaker")
 
 
 def check(operation: str, parameters: dict[str, Any]) -> None:
-    """Raise ServiceError for an unknown operation, or a ValidationException that lists all that is wrong."""
+    """Raise ServiceError for an unknown operation, or a ValidationException that lists every problem."""
     if operation not in service_model().operation_names:
         raise ServiceError("UnknownOperationException", f"SageMaker has no operation {operation}.")
     shape = service_model().operation_model(operation).input_shape
@@ -103,7 +103,7 @@ def _failed(value: Any, where: str, constraint: str) -> str:
 
 
 def _below(where: str, name: str) -> str:
-    """The path of a member, in the spelling of AWS's messages."""
+    """Return the path of a member, spelled as in AWS's messages."""
     return f"{where}.{name[0].lower()}{name[1:]}".lstrip(".")
 
 

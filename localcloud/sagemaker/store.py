@@ -1,4 +1,4 @@
-"""Everything the service remembers: plain records as Describe answers them, saved with the emulator's state."""
+"""The state of the service: records as Describe returns them, saved with the emulator's state."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _KINDS = (
 
 
 class Store:
-    """Records by kind and name. Hold `lock` while reading several or changing one."""
+    """Records by kind and name. Hold `lock` to read several or change one."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        """`changed` is to be called after a change that no request has asked for."""
+        """Keep `changed`, which is called after a change without a request."""
         self.changed = changed
         self.lock = threading.RLock()
         self.models: dict[str, Record] = {}
@@ -41,22 +41,22 @@ class Store:
         self.tags: dict[str, dict[str, str]] = {}
 
     def dump(self) -> Record:
-        """A copy of all records, fit for JSON."""
+        """Return a copy of all records, ready for JSON."""
         with self.lock:
             return {kind: copy.deepcopy(getattr(self, kind)) for kind in _KINDS}
 
     def load(self, saved: Record) -> None:
-        """Replace all records by saved ones."""
+        """Replace all records with saved ones."""
         with self.lock:
             for kind in _KINDS:
                 setattr(self, kind, saved.get(kind, {}))
 
     def tag(self, arn: str, tags: list[dict[str, str]]) -> None:
-        """Add tags, in the form of the API, to a resource."""
+        """Add tags, in the API's format, to a resource."""
         with self.lock:
             self.tags.setdefault(arn, {}).update({tag["Key"]: tag["Value"] for tag in tags})
 
 
 def resource_arn(resource: str, name: str) -> str:
-    """The ARN of a SageMaker resource; SageMaker writes the names in ARNs in lower case."""
+    """Return the ARN of a SageMaker resource; names in ARNs are in lower case."""
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:{resource}/{name.lower()}"

@@ -1,4 +1,4 @@
-"""Training jobs: what CreateTrainingJob refuses at once, and how jobs are described, stopped and listed."""
+"""Training jobs: the operations, and what CreateTrainingJob refuses at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from localcloud.sagemaker.jobs import Job, JobKind, Jobs
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location, resolve
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.metrics import Metrics
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
 from localcloud.sagemaker.training_run import TrainingRun, metric_definitions, s3_source
@@ -32,18 +32,18 @@ _ONLY_DEFAULTS = {"InputMode": ("File", "FastFile"), "CompressionType": ("None",
 class TrainingJobs:
     """The operations on training jobs."""
 
-    def __init__(self, jobs: Jobs, limits: Limits, place: Place):
+    def __init__(self, jobs: Jobs, limits: Limits, machine: Machine):
         self._jobs = jobs
         self._limits = limits
-        self._place = place
+        self._machine = machine
 
     def create(self, request: Record) -> Record:
-        """CreateTrainingJob: refused at once for whatever AWS refuses at once."""
+        """CreateTrainingJob; refuses at once what AWS refuses at once."""
         name = request["TrainingJobName"]
         self._limits.count_call()
         self._jobs.check_name(name)
         _check_rules(request)
-        with s3_with_role(request["RoleArn"], name, self._place.endpoint) as s3:
+        with s3_with_role(request["RoleArn"], name, self._machine.endpoint) as s3:
             for channel in request.get("InputDataConfig", []):
                 resolve(s3, s3_source(channel), request["RoleArn"])
         resources = request["ResourceConfig"]
@@ -85,10 +85,10 @@ class TrainingJobs:
         )
 
     def _run(self, job: Job) -> None:
-        TrainingRun(job, self._jobs, self._place).run()
+        TrainingRun(job, self._jobs, self._machine).run()
 
     def _check_alone(self) -> None:
-        """Raise ResourceLimitExceeded while another job of several hosts runs: both would meet at the same port."""
+        """Raise ResourceLimitExceeded while another job of several hosts runs: both would use the same port."""
         for other in self._jobs.all():
             if other["TrainingJobStatus"] not in _ENDED and other["ResourceConfig"]["InstanceCount"] > 1:
                 raise ServiceError(
@@ -99,7 +99,7 @@ class TrainingJobs:
 
 
 def _check_rules(request: Record) -> None:
-    """Raise a ValidationException for a combination that SageMaker refuses, or that this service does not know."""
+    """Raise a ValidationException for what SageMaker refuses or this service does not support."""
     algorithm, resources = request.get("AlgorithmSpecification", {}), request.get("ResourceConfig", {})
     if "InstanceType" not in resources or "InstanceCount" not in resources:
         raise invalid("ResourceConfig needs InstanceType and InstanceCount.")

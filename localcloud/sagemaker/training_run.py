@@ -1,4 +1,4 @@
-"""One training job at work: its hosts prepared, their containers run, and what they left brought to S3."""
+"""The run of a training job: prepare its hosts, run their containers, and upload what they wrote."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.hosts import Ending, watch
 from localcloud.sagemaker.jobs import Job, JobFailed, Jobs
 from localcloud.sagemaker.locations import S3Location, resolve
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.metrics import Metrics
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
 from localcloud.sagemaker.transfers import download, files, upload_archive
@@ -31,18 +31,18 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 class TrainingRun:
-    """Runs one job."""
+    """Runs one training job."""
 
-    def __init__(self, job: Job, jobs: Jobs, place: Place):
+    def __init__(self, job: Job, jobs: Jobs, machine: Machine):
         self._job = job
         self._request = job.record
         self._jobs = jobs
-        self._place = place
+        self._machine = machine
 
     def run(self) -> None:
-        """Run to the end; raise JobFailed or JobStopped."""
+        """Run the job to its end; raise JobFailed or JobStopped."""
         name, role = self._request["TrainingJobName"], self._request["RoleArn"]
-        with s3_with_role(role, name, self._place.endpoint) as s3, self._place.folder(name) as folder:
+        with s3_with_role(role, name, self._machine.endpoint) as s3, self._machine.folder(name) as folder:
             hosts = hosts_of(self._request["ResourceConfig"]["InstanceCount"])
             bases = [folder / f"host-{number}" for number in range(1, len(hosts) + 1)]
             self._enter("Downloading")
@@ -57,13 +57,13 @@ class TrainingRun:
 
     def _enter(self, status: str) -> None:
         self._job.check()
-        self._tell(status)
+        self._set_status(status)
 
-    def _tell(self, status: str) -> None:
+    def _set_status(self, status: str) -> None:
         self._jobs.update(self._request, SecondaryStatus=status, LastModifiedTime=time.time())
 
     def _download(self, s3: S3Client, channel: Record, bases: Sequence[Path]) -> None:
-        """Bring a channel to the first host, and to the others what each of them is to have of it."""
+        """Download a channel to all hosts: its shard to each, or all of it, linked from the first host."""
         source = s3_source(channel)
         objects = resolve(s3, source, self._request["RoleArn"])
         folders = [base / "input" / "data" / channel["ChannelName"] for base in bases]
@@ -76,7 +76,7 @@ class TrainingRun:
             shutil.copytree(folders[0], folder, copy_function=os.link)
 
     def _train(self, bases: Sequence[Path]) -> Ending:
-        """Run the containers to their end; a job out of time is stopped."""
+        """Run the containers to their end and return how they ended; stop a job that is out of time."""
         limit = self._request["StoppingCondition"].get("MaxRuntimeInSeconds", 24 * 3600)
         metrics = Metrics(metric_definitions(self._request), self._request["TrainingJobName"])
         containers: list[ContainerProcess] = []
@@ -88,7 +88,7 @@ class TrainingRun:
             for container in containers:
                 container.stop(grace=0)
         if ending.out_of_time:
-            self._tell("MaxRuntimeExceeded")
+            self._set_status("MaxRuntimeExceeded")
             self._job.cancelled.set()
         return ending
 
@@ -101,25 +101,25 @@ class TrainingRun:
             if final is not None:
                 self._jobs.update(self._request, FinalMetricDataList=final)
 
-        command, environment = self._place.command_of("train"), self._request.get("Environment")
+        command, environment = self._machine.command_of("train"), self._request.get("Environment")
         return ContainerProcess(command, base, environment=environment, log=follow)
 
     def _upload(self, s3: S3Client, bases: Sequence[Path], ending: Ending) -> None:
-        """Bring out what there is: a job that failed has no artifact, one that was stopped has what was written."""
+        """Upload outputs and artifact; a failed job has no artifact, a stopped job has what was written."""
         config = self._request["OutputDataConfig"]
         key_id = config.get("KmsKeyId")
         output = S3Location.parse(config["S3OutputPath"]).below(f"{self._request['TrainingJobName']}/output")
         stopped = self._job.cancelled.is_set()
         if not stopped:
-            self._tell("Uploading")
-        gathered = [_gathered(bases, place) for place in (Path("output/data"), Path("model"))]
+            self._set_status("Uploading")
+        outputs = [_merged(bases, folder) for folder in (Path("output/data"), Path("model"))]
         if ending.status != 0 and not stopped:
             with contextlib.suppress(JobFailed):  # the container's own failure says more
-                upload_archive(s3, gathered[0], output.below("output.tar.gz"), key_id)
+                upload_archive(s3, outputs[0], output.below("output.tar.gz"), key_id)
             raise JobFailed(_failure(bases[ending.host], ending.status))
-        upload_archive(s3, gathered[0], output.below("output.tar.gz"), key_id)
+        upload_archive(s3, outputs[0], output.below("output.tar.gz"), key_id)
         artifact = output.below("model.tar.gz")
-        if upload_archive(s3, gathered[1], artifact, key_id):
+        if upload_archive(s3, outputs[1], artifact, key_id):
             uri = f"s3://{artifact.bucket}/{artifact.key}"
             self._jobs.update(self._request, ModelArtifacts={"S3ModelArtifacts": uri})
         elif not stopped:
@@ -127,12 +127,12 @@ class TrainingRun:
 
 
 def hosts_of(count: int) -> list[str]:
-    """The names of a job's hosts. Several are loopback addresses, since there is nothing here that resolves names."""
+    """Return the names of a job's hosts; several are loopback addresses, since no resolver knows names here."""
     return ["algo-1"] if count == 1 else [f"127.0.0.{number}" for number in range(1, count + 1)]
 
 
 def s3_source(channel: Record) -> Record:
-    """The S3DataSource of a channel; raise a ValidationException for any other source."""
+    """Return the S3DataSource of a channel; raise a ValidationException for any other source."""
     source: Record | None = channel["DataSource"].get("S3DataSource")
     if source is None:
         raise invalid(f"Channel {channel['ChannelName']} has no S3DataSource, the only source that is supported here.")
@@ -140,12 +140,12 @@ def s3_source(channel: Record) -> Record:
 
 
 def metric_definitions(request: Record) -> list[Record]:
-    """The MetricDefinitions of a request."""
+    """Return the MetricDefinitions of a request."""
     return list(request["AlgorithmSpecification"].get("MetricDefinitions", []))
 
 
 def _write_configuration(base: Path, request: Record, host: str, hosts: Sequence[str]) -> None:
-    """The files that every training container finds in /opt/ml/input/config, and the folders that it writes to."""
+    """Write the files that a container finds in /opt/ml/input/config, and make the folders that it writes to."""
     folder = base / "input" / "config"
     for path in (folder, base / "input" / "data", base / "model", base / "output" / "data"):
         path.mkdir(parents=True)
@@ -165,12 +165,12 @@ def _write_configuration(base: Path, request: Record, host: str, hosts: Sequence
         (folder / file).write_text(json.dumps(document))
 
 
-def _gathered(bases: Sequence[Path], place: Path) -> Path:
-    """One folder of all hosts together; where several wrote the same file, the first host's is taken."""
-    first = bases[0] / place
+def _merged(bases: Sequence[Path], folder: Path) -> Path:
+    """Merge a folder of all hosts into the first host's and return it; of equal names the first host's file is kept."""
+    first = bases[0] / folder
     for base in bases[1:]:
-        for path in files(base / place):
-            target = first / path.relative_to(base / place)
+        for path in files(base / folder):
+            target = first / path.relative_to(base / folder)
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)
@@ -178,7 +178,7 @@ def _gathered(bases: Sequence[Path], place: Path) -> Path:
 
 
 def _failure(base: Path, status: int) -> str:
-    """The FailureReason of a container that ended badly: what it wrote to /opt/ml/output/failure."""
+    """Return the FailureReason of a container that failed, from its file /opt/ml/output/failure."""
     path = base / "output" / "failure"
     written = path.read_text(errors="replace").strip() if path.is_file() else "No /opt/ml/output/failure was written"
     return f"AlgorithmError: {written}, exit code: {status}"

@@ -1,4 +1,4 @@
-"""What jobs move between S3 and their folder: inputs down, outputs up, always with the job's own role."""
+"""Transfers between S3 and the folder of a job: inputs and outputs, always with the job's role."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROOT = "/opt/ml/"
 
 
 def moved(base: Path, path: str, below: str = _ROOT) -> Path:
-    """Where a path of the container lies in the job's folder, which takes the place of /opt/ml.
+    """Return where a path of the container is in `base`, the job's folder, which replaces /opt/ml.
 
     Raise a ValidationException for a path that is not below `below`.
     """
@@ -33,9 +33,9 @@ def moved(base: Path, path: str, below: str = _ROOT) -> Path:
 
 
 def download(s3: S3Client, objects: list[InputObject], folder: Path, check: Callable[[], None]) -> None:
-    """Write the objects below `folder` by their names; `check` is called before each and may raise.
+    """Write the objects below `folder` by their names; call `check`, which may raise, before each.
 
-    Raise JobFailed for an object that cannot be read, or whose name leads out of the folder.
+    Raise JobFailed for an object that cannot be read, or with a name that leads out of the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for item in objects:
@@ -53,13 +53,13 @@ def download(s3: S3Client, objects: list[InputObject], folder: Path, check: Call
 
 
 def upload_folder(s3: S3Client, folder: Path, target: S3Location, key_id: str | None) -> None:
-    """Send every file below `folder` to a key below `target`, encrypted with a KMS key if one is given."""
+    """Upload every file below `folder` to a key below `target`, encrypted with a KMS key if `key_id` is given."""
     for path in files(folder):
         upload(s3, path, target.below(path.relative_to(folder).as_posix()), key_id)
 
 
 def upload_archive(s3: S3Client, folder: Path, target: S3Location, key_id: str | None) -> bool:
-    """Pack a folder into a gzipped tar archive and send it; False when the folder is empty."""
+    """Pack a folder into a gzipped tar archive and upload it; return False if the folder is empty."""
     if not any(folder.iterdir()):
         return False
     archive = folder.parent / target.key.rsplit("/", 1)[-1]
@@ -69,20 +69,20 @@ def upload_archive(s3: S3Client, folder: Path, target: S3Location, key_id: str |
 
 
 def upload(s3: S3Client, path: Path, target: S3Location, key_id: str | None) -> None:
-    """Send one file; raise JobFailed when S3 refuses it."""
+    """Upload one file; raise JobFailed if S3 refuses it."""
     extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_id} if key_id else {}
     with failing_upload():
         s3.upload_file(str(path), target.bucket, target.key, ExtraArgs=extra)
 
 
 def files(folder: Path) -> list[Path]:
-    """The files below a folder, in order."""
+    """Return the files below a folder, in order."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 @contextlib.contextmanager
 def failing_upload() -> Iterator[None]:
-    """Turn S3's refusal of an upload into the failure of the job."""
+    """Turn S3's refusal of an upload into JobFailed."""
     try:
         yield
     except (S3UploadFailedError, ClientError) as error:

@@ -1,4 +1,4 @@
-"""Batch transform: what CreateTransformJob refuses, and what a job does with the objects it is given."""
+"""Batch transform: the operations, what CreateTransformJob refuses, and the run of a job."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from localcloud.sagemaker.jobs import Job, JobFailed, JobKind, Jobs
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location, resolve
+from localcloud.sagemaker.machine import Machine, serving_container
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.records import BATCH_STRATEGY, RecordTransform, TransformSettings
 from localcloud.sagemaker.roles import s3_with_role
-from localcloud.sagemaker.serving import serving_container
 from localcloud.sagemaker.store import Record
 
 KIND = JobKind(
@@ -29,7 +28,7 @@ KIND = JobKind(
 )
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
 ANSWERS = "answers"
-"""The part of a job's folder that holds the container's answers until the job ends."""
+"""The subfolder of a job that holds the container's answers until the job ends."""
 _SEE_LOGS = "See job logs for more information"
 _NO_PING = (
     "AlgorithmError: Model container failed to respond to ping. Please ensure /ping endpoint is implemented and "
@@ -46,21 +45,21 @@ _ONLY_DEFAULTS = {
 class TransformJobs:
     """The operations on transform jobs."""
 
-    def __init__(self, jobs: Jobs, models: Models, limits: Limits, place: Place):
+    def __init__(self, jobs: Jobs, models: Models, limits: Limits, machine: Machine):
         self._jobs = jobs
         self._models = models
         self._limits = limits
-        self._place = place
+        self._machine = machine
 
     def create(self, request: Record) -> Record:
-        """CreateTransformJob: refused at once for whatever AWS refuses at once."""
+        """CreateTransformJob; refuses at once what AWS refuses at once."""
         name = request["TransformJobName"]
         self._limits.count_call()
         self._jobs.check_name(name)
         model = self._models.get(request["ModelName"])
         _check_rules(request)
         role = model["ExecutionRoleArn"]
-        with s3_with_role(role, name, self._place.endpoint) as s3:
+        with s3_with_role(role, name, self._machine.endpoint) as s3:
             resolve(s3, request["TransformInput"]["DataSource"]["S3DataSource"], role)
         resources = request["TransformResources"]
 
@@ -105,13 +104,13 @@ class TransformJobs:
         container_log = LogStream(LOG_GROUP, f"{name}/i-local")
         data_log = LogStream(LOG_GROUP, f"{name}/i-local/data-log")
         with (
-            s3_with_role(role, name, self._place.endpoint) as s3,
-            self._place.folder(name) as folder,
+            s3_with_role(role, name, self._machine.endpoint) as s3,
+            self._machine.folder(name) as folder,
         ):
             objects = resolve(s3, request["TransformInput"]["DataSource"]["S3DataSource"], role)
             environment = _environment(definition, request)
             container = serving_container(
-                s3, definition, folder=folder, place=self._place, environment=environment, log=container_log
+                s3, definition, folder=folder, machine=self._machine, environment=environment, log=container_log
             )
             with job.stopped_by(container.stop), _serving(container, job, data_log):
                 settings = TransformSettings.of(request, container.execution_parameters())
@@ -130,7 +129,7 @@ class TransformJobs:
 
 @contextlib.contextmanager
 def _serving(container: Container, job: Job, log: LogStream) -> Iterator[None]:
-    """The container, started and stopped again; a start that fails fails the job."""
+    """Run the container while this context lasts; raise JobFailed if it does not start."""
     try:
         container.start(job.cancelled)
         yield
@@ -143,7 +142,7 @@ def _serving(container: Container, job: Job, log: LogStream) -> Iterator[None]:
 
 
 def _check_rules(request: Record) -> None:
-    """Raise a ValidationException for a combination that SageMaker refuses, or that this service does not know."""
+    """Raise a ValidationException for what SageMaker refuses or this service does not support."""
     concurrency, payload = request.get("MaxConcurrentTransforms", 0), request.get("MaxPayloadInMB", 6)
     if concurrency * payload > 100:
         raise invalid(f"MaxConcurrentTransforms ({concurrency}) * MaxPayloadInMB ({payload}) must not exceed 100 MB.")
@@ -159,7 +158,7 @@ def _check_rules(request: Record) -> None:
 
 
 def _environment(definition: Record, request: Record) -> dict[str, str]:
-    """The container's environment: the model's, the job's, and what batch transform adds."""
+    """Return the container's environment: the model's, the job's, and what batch transform adds."""
     environment = {**definition.get("Environment", {}), **request.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
     if "BatchStrategy" in request:
         environment["SAGEMAKER_BATCH_STRATEGY"] = BATCH_STRATEGY

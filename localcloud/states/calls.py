@@ -1,4 +1,4 @@
-"""Calls of AWS services as the state machine's role, with the error names that Step Functions gives to refusals."""
+"""Calls of AWS services with the state machine's role, and the error names of Step Functions for refusals."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, Shape, StructureShape
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 from localcloud.states.execution import Execution
 
 Document = dict[str, Any]
-# The prefix of error names, the name of any error that the service's model does not know, and the service's own name.
+# The prefix of error names, the name of an error that the service's model lacks, and the name of the service.
 _NAMES = {
     "lambda": ("Lambda", "AWSLambdaException", "AWSLambda"),
     "sns": ("SNS", "AmazonSNSException", "AmazonSNS"),
     "sagemaker": ("SageMaker", "AmazonSageMakerException", "AmazonSageMaker"),
 }
-# A function runs for 15 minutes at most. Retrying is the state machine's business.
+# A function runs for 15 minutes at most. The state machine itself retries.
 _CONFIGURATION: dict[str, Any] = {
     "read_timeout": 930,
     "retries": {"total_max_attempts": 1},
@@ -32,7 +32,7 @@ _CONFIGURATION: dict[str, Any] = {
 
 
 class Service:
-    """One service, called with the session of an execution's role."""
+    """A service, called with the session of an execution's role."""
 
     def __init__(self, name: str, execution: Execution, endpoint: str):
         self._name = name
@@ -45,7 +45,7 @@ class Service:
         self._client.close()
 
     def call(self, operation: str, request: Document) -> Document:
-        """Call an operation, `create_training_job`; raise the emulator's execution error when it is refused."""
+        """Call an operation such as `create_training_job`; raise an execution error if it is refused."""
         _check_members(self._name, operation, request)
         prefix, unknown, service = _NAMES[self._name]
         try:
@@ -60,13 +60,13 @@ class Service:
 
 
 def failure(error: str, cause: str) -> Exception:
-    """The exception by which a task fails in the emulator's interpreter."""
+    """Return the exception that fails a task in the emulator's interpreter."""
     raised: Exception = emulator("services.stepfunctions", "_ExecutionError")._ExecutionError(error, cause)
     return raised
 
 
 def in_json(value: Any) -> Any:
-    """An SDK's answer as Step Functions writes it into the state's result: times are epoch milliseconds."""
+    """Return an SDK's answer as Step Functions writes it into a state's result: times are epoch milliseconds."""
     if isinstance(value, dict):
         return {key: in_json(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -75,7 +75,7 @@ def in_json(value: Any) -> Any:
 
 
 def whole_numbers(value: Any) -> Any:
-    """JSON has one kind of number: what JSONata has computed as 3.0 is the integer 3 to a service."""
+    """Return a document with whole floats as integers: JSONata computes 3.0 where a service expects 3."""
     if isinstance(value, dict):
         return {key: whole_numbers(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -84,12 +84,12 @@ def whole_numbers(value: Any) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """A document as one line of JSON."""
+    """Return a document as one line of JSON."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def _check_members(service: str, operation: str, request: Document) -> None:
-    """Raise States.Runtime for a member that the request does not have, which Step Functions refuses itself."""
+    """Raise States.Runtime for a member that the operation does not have, as Step Functions does."""
     model = _model(service)
     (name,) = [name for name in model.operation_names if xform_name(name) == operation]
     for member in _unknown_members(model.operation_model(name).input_shape, request, ""):
@@ -115,6 +115,6 @@ def _model(service: str) -> Any:
 
 @functools.cache
 def _error_names(service: str) -> dict[str, str]:
-    """Exception names, as the SDK that Step Functions uses has them, by the error codes in the service's model."""
+    """Return the exception names of Step Functions' SDK by the error codes of the service's model."""
     shapes = _model(service).error_shapes
     return {shape.error_code: f"{shape.name.removesuffix('Exception')}Exception" for shape in shapes}

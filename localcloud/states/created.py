@@ -1,6 +1,7 @@
-"""What AWS asks of a state machine's role when the machine is created or changed, and the emulator does not.
+"""Checks of a state machine's role when the machine is created or changed, which the emulator lacks.
 
-Step Functions must be able to assume the role, and the role to make the rules that tell of the ends of `.sync` jobs.
+Step Functions must be able to assume the role. The role must be able to make the rules that report the ends of `.sync`
+jobs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from localcloud.account import ACCOUNT_ID, REGION
-from localcloud.patches.seam import emulator, replace, replace_handler
+from localcloud.patches.patching import emulator, replace, replace_handler
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.roles import assumed, check_trust
 from localcloud.states.jobs import KINDS
@@ -31,7 +32,7 @@ def install() -> None:
 
 
 def refusal(role_arn: str, definition: str) -> str | None:
-    """Why AWS does not take this role for this definition, or None."""
+    """Return why AWS refuses this role for this definition, or None."""
     try:
         check_trust(role_arn, PRINCIPAL)
     except ServiceError:
@@ -53,7 +54,7 @@ def refusal(role_arn: str, definition: str) -> str | None:
 
 
 def _resources(definition: str) -> set[str]:
-    """The Resources of all states, however deep."""
+    """Return the Resources of all states, at any depth."""
 
     def walk(value: Any) -> Iterator[str]:
         if isinstance(value, dict):
@@ -68,7 +69,7 @@ def _resources(definition: str) -> set[str]:
     try:
         return set(walk(json.loads(definition)))
     except ValueError:
-        return set()  # the operation itself says what is wrong with it
+        return set()  # the operation itself reports what is wrong with it
 
 
 def _checked_request(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The execution that a thread works for: its role's session, and how it is told to end."""
+"""The execution that a thread works for: its role's session, and its end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _STOP_SECONDS = 10.0
 
 
 class ExecutionEnded(BaseException):
-    """The execution was stopped, timed out, or the cloud goes down: its thread has nothing left to do.
+    """The execution was stopped or timed out, or the cloud goes down: its thread must end.
 
-    It is no Exception, so that neither Retry nor Catch sees it.
+    It is not an Exception, so that neither Retry nor Catch sees it.
     """
 
 
@@ -27,26 +27,26 @@ class Execution:
         self.record = record
         self.session = session
         self.abandoned = False
-        """Whether it ended because the cloud goes down, which ends the jobs as well."""
+        """Whether it ended because the cloud goes down, which also ends its jobs."""
         self._ended = threading.Event()
 
     def end(self, *, abandoned: bool = False) -> None:
-        """Tell the threads of this execution that it has ended."""
+        """End the threads of this execution, each at its next pause."""
         self.abandoned = abandoned
         self._ended.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait; raise ExecutionEnded as soon as the execution has ended."""
+        """Wait `seconds`; raise ExecutionEnded as soon as the execution has ended."""
         if self._ended.wait(max(0.0, seconds)):
             raise ExecutionEnded
 
     def check(self) -> None:
-        """Raise ExecutionEnded once the execution has ended."""
+        """Raise ExecutionEnded if the execution has ended."""
         self.pause(0)
 
 
 class TaskLimit:
-    """The TimeoutSeconds of a task, as its two threads see it: one waits for the task, the other runs it."""
+    """The TimeoutSeconds of a task, shared by its two threads: one waits for the task, the other runs it."""
 
     def __init__(self) -> None:
         self.overdue = threading.Event()
@@ -55,7 +55,7 @@ class TaskLimit:
 
     @contextlib.contextmanager
     def in_charge_of_a_job(self) -> Iterator[None]:
-        """While this context lasts there is a job to be stopped before the execution goes on."""
+        """Mark that a job runs, which must be stopped before the execution continues, while this context lasts."""
         self._idle.clear()
         try:
             yield
@@ -63,7 +63,7 @@ class TaskLimit:
             self._idle.set()
 
     def end(self) -> None:
-        """The task is over, or out of time; wait a little until its job has been told to stop."""
+        """Mark the task as ended or out of time, and wait up to 10 seconds until its job has been stopped."""
         self.overdue.set()
         self._idle.wait(_STOP_SECONDS)
 
@@ -73,18 +73,18 @@ _limit: contextvars.ContextVar[TaskLimit | None] = contextvars.ContextVar("the t
 
 
 def current() -> Execution | None:
-    """The execution that this thread works for; None outside of any."""
+    """Return the execution that this thread works for; None if it works for none."""
     return _current.get()
 
 
 def current_limit() -> TaskLimit:
-    """The limit of the task that this thread runs; one that never comes for a task without."""
+    """Return the limit of the task that this thread runs; for a task without a limit, one that is never reached."""
     return _limit.get() or TaskLimit()
 
 
 @contextlib.contextmanager
 def working_for(execution: Execution) -> Iterator[None]:
-    """While this context lasts, this thread works for `execution`; a thread with a copy of it does, too."""
+    """Make this thread, and threads with a copy of its context, work for `execution` while this context lasts."""
     token = _current.set(execution)
     try:
         yield
@@ -94,7 +94,7 @@ def working_for(execution: Execution) -> Iterator[None]:
 
 @contextlib.contextmanager
 def task_with_a_limit() -> Iterator[None]:
-    """While this context lasts, a task with a limit runs; at its end the limit has come."""
+    """Run a task with a limit while this context lasts; at its end the limit is reached."""
     limit = TaskLimit()
     token = _limit.set(limit)
     try:

@@ -1,4 +1,4 @@
-"""SageMaker's jobs as tasks: `createTrainingJob.sync` and its like start a job, wait for its end, and stop it."""
+"""SageMaker's jobs as tasks: `createTrainingJob.sync` and similar start a job, wait for its end, and stop it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from localcloud.states.calls import Document, Service, as_text, failure, in_json
 from localcloud.states.execution import Execution, ExecutionEnded, TaskLimit, current_limit
 
-_log = logging.getLogger("wetread.states")
+_log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
 _RUNNING = frozenset({"InProgress", "Stopping"})
 _CAUSE_LENGTH = 32_768
@@ -19,14 +19,14 @@ Submitted = Callable[[Document], None]
 
 @dataclass(frozen=True)
 class JobKind:
-    """A kind of job: `TrainingJob`, and the rule by which Step Functions hears of its end on AWS."""
+    """A kind of jobs: `TrainingJob`, and the rule that reports its end to Step Functions on AWS."""
 
     noun: str
     rule: str
 
     @property
     def words(self) -> str:
-        """The kind in the names of the SDK's operations: `training_job`."""
+        """The kind as the SDK's operations name it: `training_job`."""
         return self.noun.removesuffix("Job").lower() + "_job"
 
 
@@ -37,7 +37,7 @@ KINDS = {
 
 
 class JobTask:
-    """The task of one kind. `status_of` answers a job's status by its name, without a call."""
+    """The task of one kind. `status_of` returns a job's status by its name, without a call."""
 
     def __init__(self, kind: JobKind, status_of: Callable[[str], str], endpoint: str):
         self._kind = kind
@@ -45,21 +45,23 @@ class JobTask:
         self._endpoint = endpoint
 
     def start(self, execution: Execution, arguments: Document) -> Document:
-        """Create a job and answer at once."""
+        """Create a job and return the answer of Create at once."""
         with Service("sagemaker", execution, self._endpoint) as sagemaker:
             return self._create(sagemaker, arguments)
 
     def run(self, execution: Execution, arguments: Document, submitted: Submitted) -> Document:
-        """Create a job, wait for its end and answer its description; `submitted` gets the answer of Create.
+        """Create a job, wait for its end and return its description; `submitted` gets the answer of Create.
 
-        A job that ends as anything but Completed fails the task; a task that ends before its job stops the job.
+        A job that ends in any status but Completed fails the task; a task that ends before its job stops the job.
         """
         limit = current_limit()
         with Service("sagemaker", execution, self._endpoint) as sagemaker, limit.in_charge_of_a_job():
             answer = self._create(sagemaker, arguments)
             submitted(answer)
             name = str(arguments[f"{self._kind.noun}Name"])
-            self._describe(sagemaker, name)  # Step Functions may have to, so that a role that cannot fails at once
+            self._describe(
+                sagemaker, name
+            )  # as Step Functions may, so that a role without the permission fails at once
             self._wait(sagemaker, execution, limit, name)
             description = self._describe(sagemaker, name)
         if description[f"{self._kind.noun}Status"] != "Completed":
@@ -92,5 +94,5 @@ class JobTask:
         try:
             sagemaker.call(f"stop_{self._kind.words}", {f"{self._kind.noun}Name": name})
         except Exception as error:
-            # It may have ended meanwhile. Step Functions, too, lets a job run on that it cannot stop.
+            # It may have ended meanwhile. Step Functions, too, leaves a job running that it cannot stop.
             _log.warning("%s was not stopped: %s", name, error)

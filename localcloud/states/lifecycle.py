@@ -1,7 +1,7 @@
-"""Executions from their start to their end: run with the role's session, timed out, stopped, ended once.
+"""Executions from start to end: run with the role's session, timed out, stopped, and ended once.
 
-The emulator lets a stopped execution fail later on, retries its tasks, leaves its jobs running, and knows no
-TimeoutSeconds of a state machine.
+The emulator lets a stopped execution fail later, retries its tasks, leaves its jobs running, ignores a state machine's
+TimeoutSeconds, and sends no event of an execution that a restart has failed.
 """
 
 from __future__ import annotations
@@ -12,32 +12,35 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.patches.seam import emulator, replace
+from localcloud.account import in_account
+from localcloud.patches.patching import emulator, replace
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.roles import assumed
 from localcloud.states.execution import Execution, ExecutionEnded, current, working_for
 
 PRINCIPAL = "states.amazonaws.com"
+_INTERRUPTED = ("States.Runtime", "The local cloud ended while this execution ran. Start it again.")
 
 
 class Lifecycle:
-    """The executions that run."""
+    """The running executions."""
 
     def __init__(self) -> None:
         self._running: dict[str, Execution] = {}
         self._lock = threading.Lock()
 
     def install(self) -> None:
-        """Wrap the run, the stop and the failure of an execution, and whatever waits in one."""
+        """Wrap the run, stop, failure and restoring of an execution, and its waits."""
         emulator("services.stepfunctions", "_executions", "_state_machines", "_add_event", "now_iso")
         emulator("services.stepfunctions", "_emit_execution_status_event")
         replace("services.stepfunctions", "_run_execution", ("exec_arn",), self._run)
         replace("services.stepfunctions", "_stop_execution", ("data",), self._stop)
         replace("services.stepfunctions", "_fail_execution", ("execution", "error", "cause"), _fail_once)
         replace("services.stepfunctions", "_scaled_sleep", ("seconds",), _interruptible)
+        replace("services.stepfunctions", "_restore_state", ("data",), _failing_interrupted)
 
     def close(self) -> None:
-        """End all threads where they are: the next start fails what runs now, and the jobs with it."""
+        """End all threads at once: the next start fails their executions and jobs."""
         with self._lock:
             running = list(self._running.values())
         for execution in running:
@@ -89,7 +92,7 @@ class Lifecycle:
 
 
 def _timer(execution: Execution, machine: dict[str, Any]) -> threading.Timer | None:
-    """Ends the execution after the TimeoutSeconds of its state machine."""
+    """Start a timer that ends the execution after the TimeoutSeconds of its state machine; None without a limit."""
     seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
     if seconds is None:
         return None
@@ -130,3 +133,18 @@ def _interruptible(original: Callable[..., Any]) -> Callable[..., Any]:
             execution.pause(seconds)
 
     return scaled_sleep
+
+
+def _failing_interrupted(original: Callable[..., Any]) -> Callable[..., Any]:
+    states = emulator("services.stepfunctions")
+
+    def restore_state(data: dict[str, Any]) -> None:
+        saved = data.get("executions") if data else None
+        ran = [execution for execution in saved.all_values() if execution["status"] == "RUNNING"] if saved else []
+        original(data)
+        with in_account():
+            for execution in ran:
+                execution["status"] = "RUNNING"  # the emulator has already changed it
+                states._fail_execution(execution, *_INTERRUPTED)
+
+    return restore_state

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from model_code.backends.backend import Serving, parse_serving
+from model_code.backends.backend import Serving, finite, parse_serving
 from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import ArtifactError
 from model_code.transforms import Preprocessing
@@ -21,8 +21,11 @@ FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
 # For artifacts from before temperatures were fitted: their probabilities are the softmax of the logits.
 UNCALIBRATED = {"temperature": 1.0}
+# Far beyond what training fits. Logits that are divided by less can become infinite, and the answer NaN.
+SHARPEST, SOFTEST = 1e-3, 1e3
 # An answer repeats labels, name and version. These bounds keep it to a few KB, since the functions read it whole.
 MOST_LABELS = 1000
+MOST_ROWS = 4096  # of the input; no larger slice is read
 LONGEST_TEXT = 64  # characters; the functions accept a class of the same length
 INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
 
@@ -105,7 +108,7 @@ def parse(text: str) -> Metadata:
             raise ArtifactError(f"metadata.json has the format {document['format']!r}; this image reads {FORMAT!r}.")
         formats = document["network_data_format"]
         labels = _labels(formats["outputs"]["pred"]["channel_def"])
-        known_answer = tuple(float(value) for value in document["probe"]["logits"])
+        known_answer = finite(document["probe"]["logits"])
         if len(known_answer) != len(labels):
             raise ArtifactError(
                 f"metadata.json has {len(labels)} labels but {len(known_answer)} logits of the known answer."
@@ -125,7 +128,7 @@ def parse(text: str) -> Metadata:
             network=_network(document.get("network", DEFAULT)),
             serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
 
 
@@ -162,9 +165,7 @@ def _text(value: object) -> str:
 
 
 def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"the window has the number {number}")
+    (number,) = finite([value])
     return number
 
 
@@ -177,8 +178,8 @@ def _above_zero(value: Any) -> float:
 
 def _square(shape: Sequence[int]) -> int:
     rows, columns = (int(length) for length in shape)
-    if rows != columns or rows < 1:
-        raise ValueError(f"the input's spatial_shape is {list(shape)}, not a square")
+    if rows != columns or not 1 <= rows <= MOST_ROWS:
+        raise ValueError(f"the input's spatial_shape is {list(shape)}, not a square of 1 to {MOST_ROWS} pixels a side")
     return rows
 
 
@@ -186,4 +187,6 @@ def _temperature(calibration: Mapping[str, Any]) -> float:
     temperature = float(calibration["temperature"])
     if not 0 < temperature < math.inf:
         raise ValueError(f"the calibration's temperature is {temperature}, not a number above 0")
+    if not SHARPEST <= temperature <= SOFTEST:
+        raise ValueError(f"the calibration's temperature is {temperature}, not from {SHARPEST} to {SOFTEST}")
     return temperature

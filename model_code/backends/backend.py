@@ -7,7 +7,8 @@ and validates them on held-out slices before they may serve: OpenVINO's on a pro
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -78,13 +79,21 @@ class Serving:
         return [name for name in self.chosen.and_more_trusted if name is BackendName.TORCH or name in self.validated]
 
 
+def finite(values: Iterable[Any]) -> tuple[float, ...]:
+    """Return the values as floats; raises ValueError for NaN and infinity, with which no difference can be bounded."""
+    numbers = tuple(float(value) for value in values)
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("a number is infinite, or none")
+    return numbers
+
+
 def parse_serving(document: Mapping[str, Any], classes: int) -> Serving:
     """Return what metadata.json says of serving; raises ValueError, KeyError or TypeError when it is malformed."""
     validated: dict[BackendName, ValidatedBackend] = {}
     for key, record in document["forms"].items():
         name = BackendName(key)
         files = {str(file): str(digest) for file, digest in record["files_sha256"].items()}
-        known_answer = tuple(float(value) for value in record["probe_logits"])
+        known_answer = finite(record["probe_logits"])
         if tuple(files) != name.files or len(known_answer) != classes:
             raise ValueError(
                 f"the backend {name} has the files {', '.join(files)} and {len(known_answer)} logits of its answer"

@@ -51,11 +51,15 @@ def frame_size(codestream: bytes) -> tuple[int, int, int]:
     return size
 
 
-def precision(codestream: bytes) -> int:
-    """Return the bits per pixel that the codestream declares; ``frame_size`` must have accepted it."""
+def declared_pixels(codestream: bytes) -> tuple[int, bool]:
+    """Return the bits per pixel that the codestream declares, and whether they are signed.
+
+    ``frame_size`` must have accepted it. JPEG and JPEG-LS do not declare a sign: False.
+    """
     if codestream.startswith(SOC_SIZ):
-        return (codestream[JPEG2000_DEPTH_AT] & 0x7F) + 1  # the highest bit is the sign (ISO/IEC 15444-1 table A.11)
-    return codestream[_frame_header(codestream) + 4]
+        depth = codestream[JPEG2000_DEPTH_AT]  # the highest bit is the sign (ISO/IEC 15444-1 table A.11)
+        return (depth & 0x7F) + 1, depth > 0x7F
+    return codestream[_frame_header(codestream) + 4], False
 
 
 def _jpeg2000_size(codestream: bytes) -> tuple[int, int, int]:

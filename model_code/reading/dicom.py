@@ -17,7 +17,7 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading import gdcm_plugin
-from model_code.reading.codestream import frame_size, precision
+from model_code.reading.codestream import declared_pixels, frame_size
 from model_code.reading.decoder_process import SHARED, DecodingFailed
 from model_code.reading.elements import Elements, is_uid, read_elements
 from untrusted.walker import UNDEFINED_LENGTH
@@ -241,7 +241,7 @@ def _codestream(elements: Elements, attributes: dict[str, Any]) -> bytes:
 def _check_size(syntax: uid.UID, codestream: bytes, attributes: dict[str, Any]) -> None:
     try:
         rows, columns, components = frame_size(codestream)
-        bits = precision(codestream)
+        bits, signed = declared_pixels(codestream)
     except ValueError as error:
         raise _undecodable(syntax, str(error)) from None
     if (rows, columns, components) != (attributes["rows"], attributes["columns"], 1):
@@ -254,6 +254,8 @@ def _check_size(syntax: uid.UID, codestream: bytes, attributes: dict[str, Any]) 
         raise _undecodable(
             syntax, f"its codestream has pixels of {bits} bits, the header allocates {attributes['bits_allocated']}"
         )
+    if signed and not attributes["pixel_representation"]:  # values below zero would be read as large ones
+        raise _undecodable(syntax, "its codestream has signed pixels, the header says that they are unsigned")
 
 
 def _undecodable(syntax: uid.UID, what: str) -> InstanceError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions.domain import layout
+from functions.names import COHORTS
 from tests.e2e.conftest import Service
 
 
@@ -78,9 +78,9 @@ class Clinic:
         """Put a labelled folder into the training bucket; the URI of its manifest."""
         bucket = self.service.connection.deployment.training_bucket_name
         for path in sorted(folder.iterdir()):
-            key = f"{layout.COHORTS}{name}/{path.name}"
+            key = f"{COHORTS}{name}/{path.name}"
             self.service.connection.s3.upload_file(str(path), bucket, key)
-        return f"s3://{bucket}/{layout.COHORTS}{name}/manifest.json"
+        return f"s3://{bucket}/{COHORTS}{name}/manifest.json"
 
     def wait(self, happened: Callable[[], Any], seconds: float = 300) -> Any:
         """What ``happened`` returns once that is something."""

@@ -18,6 +18,7 @@ from functions.domain import layout
 from functions.domain.row import Row
 from localcloud import cloud
 from wetread.connection import Choice, Connection, connect
+from wetread.project import PROJECT
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ def running(home: Path, artifact: Path, *, champion: bool = True, **environment:
     for name, value in {"WETREAD_HOME": str(home), **environment}.items():
         patch.setenv(name, value)
     try:
-        cloud.up(tether=True)
+        cloud.up(PROJECT, tether=True)
         connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
         if champion:
             connection.registry.promote(connection.registry.register(artifact).model_package)
         yield Service(connection, artifact, dict(os.environ))
     finally:
-        cloud.down()
+        cloud.down(PROJECT)
         patch.undo()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions.domain import layout
+from functions.names import COHORTS, INSTANCES, SLICES
 from tests.phi_leak import KEY
 from wetread.connection import Connection
 
@@ -73,7 +73,7 @@ def buckets(connection: Connection) -> Iterator[Place]:
             continue
         for page in connection.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             for entry in page.get("Versions", []):
-                if bucket == connection.deployment.training_bucket_name and entry["Key"].startswith(layout.COHORTS):
+                if bucket == connection.deployment.training_bucket_name and entry["Key"].startswith(COHORTS):
                     continue  # a person's own files
                 yield from _object(connection, bucket, entry["Key"], entry["VersionId"])
 
@@ -84,7 +84,7 @@ def _object(connection: Connection, bucket: str, key: str, version: str) -> Iter
     about = {name: value for name, value in answer.items() if name != "Body"}
     tags = connection.s3.get_object_tagging(**where)["TagSet"]
     yield _document(f"object's name, metadata and tags/{bucket}/{key}", [key, about, tags])
-    if not key.startswith((layout.INSTANCES, layout.SLICES)):  # pinned copies of whole DICOM objects
+    if not key.startswith((INSTANCES, SLICES)):  # pinned copies of whole DICOM objects
         yield Place(f"object/{bucket}/{key}", answer["Body"].read())
 
 

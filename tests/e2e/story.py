@@ -10,6 +10,7 @@ from pathlib import Path
 
 from functions.domain import layout
 from functions.domain.row import Row
+from functions.names import COHORTS
 from tests.e2e import places
 from tests.e2e.conftest import Service
 from tests.e2e.places import KEYS_STAND_HERE, Place
@@ -192,7 +193,7 @@ def train_on_bad_labels(story: Story, cohort: Path) -> None:
 
 def store(service: Service, name: str, body: bytes) -> str:
     """Put a file of labels into the training bucket by hand; its URI."""
-    bucket, key = service.connection.deployment.training_bucket_name, f"{layout.COHORTS}{name}"
+    bucket, key = service.connection.deployment.training_bucket_name, f"{COHORTS}{name}"
     service.connection.s3.put_object(Bucket=bucket, Key=key, Body=body)
     return layout.uri(bucket, key)
 

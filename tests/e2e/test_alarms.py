@@ -23,6 +23,7 @@ from tests.e2e.controls import configure, function, log, sweep
 from tests.e2e.test_runbook import paused, until
 from wetread.demo.defects import DEFECTS, UNDECODABLE
 from wetread.demo.phantoms import phantom_bytes
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -84,8 +85,8 @@ def pending(service: Service, uploads: dict[str, str]) -> None:
 
 def restart() -> None:
     """The cloud with other options, as an account with another quota."""
-    cloud.down()
-    cloud.up(tether=True)
+    cloud.down(PROJECT)
+    cloud.up(PROJECT, tether=True)
 
 
 def test_model_missing(bell_without_champion: Bell) -> None:

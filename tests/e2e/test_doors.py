@@ -16,9 +16,9 @@ from functions.aws.objects import Documents
 from functions.domain import prediction
 from functions.domain.prediction import Prediction
 from functions.domain.row import Status
-from localcloud.home import REPOSITORY
 from tests.e2e.conftest import Service
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def experiment(service: Service, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One experiment with changed code: its program's ``stdout`` and ``stderr`` as files."""
     code = tmp_path_factory.mktemp("mine") / "model_code"
-    shutil.copytree(REPOSITORY / "model_code", code, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT.folder / "model_code", code, ignore=shutil.ignore_patterns("__pycache__"))
     with (code / "train.py").open("a") as file:
         file.write('\nprint("my own train", flush=True)\n')
     done = service.command("experiment", "--labels", str(folder), "--code", str(code), *QUICK)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.home import REPOSITORY
 from tests.e2e.conftest import Service
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 PNG = b"\x89PNG"
@@ -18,7 +18,7 @@ PNG = b"\x89PNG"
 
 def example(service: Service, name: str, *arguments: str) -> str:
     """What an example prints; it must end well."""
-    command = [sys.executable, str(REPOSITORY / "examples" / name), "--local", *arguments]
+    command = [sys.executable, str(PROJECT.folder / "examples" / name), "--local", *arguments]
     done = subprocess.run(command, env=dict(service.environment), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from assurance.fault_injection.faults import BOMBS, DRILLS
-from localcloud.home import REPOSITORY
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -24,7 +24,7 @@ def test_what_is_killed_or_full_loses_nothing() -> None:
         "--only",
         "container,emulator,disk,storm,bombs",
     ]
-    done = subprocess.run([sys.executable, *command], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *command], cwd=PROJECT.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
     assert len(rows) == 5

@@ -24,6 +24,7 @@ from tests.e2e.conftest import Service, running
 from tests.e2e.story import QUICK
 from tests.training import train
 from wetread.demo.phantoms import phantom_bytes, write_cohort
+from wetread.project import PROJECT
 from wetread.uploads.waiting import wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -91,7 +92,7 @@ class Hospital:
         for persona in personas:
             iam.attach_role_policy(RoleName=name, PolicyArn=self.policies[persona])
         taken = self.service.connection.client("sts").assume_role(RoleArn=arn, RoleSessionName=session)["Credentials"]
-        running_cloud = cloud.current()
+        running_cloud = cloud.current(PROJECT)
         assert running_cloud
         return Person(
             running_cloud.environment()

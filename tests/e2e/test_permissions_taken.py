@@ -12,6 +12,9 @@ import pytest
 
 from assurance.least_privilege.remove import remove
 from localcloud import cloud
+from tests import instruments
+from tests.instruments import iam_recorder
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -19,12 +22,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 def test_without_a_statement_the_story_fails_and_nothing_is_lost(
     tmp_path: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for variable in ("WETREAD_HOME", "WETREAD_IAM_RECORD"):  # set by what is called; as before afterwards
+    # Set by what is called; as before afterwards.
+    for variable in ("WETREAD_HOME", instruments.VARIABLE, iam_recorder.VARIABLE):
         monkeypatch.setenv(variable, os.environ.get(variable, ""))
     try:
         sound = remove(tmp_path, artifact, ["BatchDispatch", "BatchCollect"], ["dynamodb:Query", "sqs:SendMessage"])
     finally:
-        cloud.down()
+        cloud.down(PROJECT)
     told = capsys.readouterr().out
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines() if line.startswith("| Batch")

@@ -41,6 +41,7 @@ from tests.e2e.story import (
 )
 from tests.phi_leak import Search
 from wetread.demo.defects import DEFECTS
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -78,7 +79,7 @@ def everything(story: Story) -> Iterator[Place]:
     yield from (Place("notice", told.encode()) for told in places.messages(connection, story.notices))
     yield from story.printed
     yield from story.endpoint
-    home = Home(Path(story.service.environment["WETREAD_HOME"]))
+    home = Home(Path(story.service.environment["WETREAD_HOME"]), PROJECT)
     yield Place("launcher's log", home.log_file.read_bytes())
     yield from places.files("scratch", home.scratch)
     yield from places.files("temporary", story.scratch)

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from functions.aws.champion import Withdrawal
-from functions.aws.index import IndexName
 from functions.domain.row import Status, timestamp
+from functions.names import IndexName
 from tests.e2e.conftest import Service, running
 from tests.e2e.controls import configure, function
+from tests.instruments import VARIABLE, loaded_with
+from tests.instruments.unreliable_events import LOST
 from wetread.demo.phantoms import phantom_bytes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -23,7 +25,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
     """A service with a champion in which nobody starts or collects jobs but the sweep."""
-    with running(tmp_path_factory.mktemp("home"), artifact, WETREAD_SAGEMAKER_LOST_EVENTS="1") as service:
+    lost = {VARIABLE: loaded_with("unreliable_events"), LOST: "1"}
+    with running(tmp_path_factory.mktemp("home"), artifact, **lost) as service:
         functions = service.connection.client("lambda")
         (mapping,) = functions.list_event_source_mappings(FunctionName=function(service, "Dispatch"))[
             "EventSourceMappings"

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from functions.aws.index import IndexName
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
+from functions.names import COHORTS, IndexName
 from localcloud import cloud
 from tests.e2e.clinic import Clinic
 from tests.e2e.conftest import Service
 from wetread.connection import Choice, connect
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
+from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
@@ -34,14 +35,14 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     patch.setenv("WETREAD_HOME", str(tmp_path_factory.mktemp("home")))
     patch.setenv("WETREAD_SAGEMAKER_CREATE_RATE", "1")  # two runs that create jobs at once are throttled
     try:
-        cloud.up(tether=True)
+        cloud.up(PROJECT, tether=True)
         connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
         service = Service(connection, Path(), dict(os.environ))
         demo = service.command("demo", "--size", "128", "--count", "12")
         assert demo.returncode == 0, demo.stdout + demo.stderr
         yield Clinic(service, demo.stdout + demo.stderr)
     finally:
-        cloud.down()
+        cloud.down(PROJECT)
         patch.undo()
 
 
@@ -68,7 +69,7 @@ def noisy(clinic: Clinic, cohort: str, folder: Path) -> str:
     for entry in entries:
         entry["content"]["label"] = lots.setdefault(entry["studyId"], draw.choice(LABELS))
     bucket = clinic.service.connection.deployment.training_bucket_name
-    key = f"{layout.COHORTS}good/noisy.json"
+    key = f"{COHORTS}good/noisy.json"
     clinic.service.connection.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entries).encode())
     return f"s3://{bucket}/{key}"
 

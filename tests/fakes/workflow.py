@@ -21,6 +21,7 @@ from functions.flow.gating import Gating
 from functions.flow.promoting import Approval, Promoted, Promoting
 from functions.flow.snapshotting import Snapshotting
 from functions.flow.withdrawing import Withdrawing
+from functions.names import COHORTS, RUNS
 from tests.fakes.dicom import ct
 from tests.fakes.world import MODELS, SERVED, World, relabelled
 
@@ -29,7 +30,7 @@ LABELS = ("normal", "cap", "covid")
 WEIGHTS = b"weights"
 CALLER = "arn:aws:sts::111111111111:assumed-role/Promote/function"
 # As the product's default: the public sample is JPEG Lossless.
-ADMITTED = relabelled(SERVED, transfer_syntax_uids=SERVED.transfer_syntax_uids | {"1.2.840.10008.1.2.4.70"})
+ADMITTED = relabelled(SERVED, transfer_syntax_uids=(*SERVED.transfer_syntax_uids, "1.2.840.10008.1.2.4.70"))
 THRESHOLDS = Thresholds(
     min_balanced_accuracy=0.7,
     min_sensitivity=0.6,
@@ -40,7 +41,7 @@ THRESHOLDS = Thresholds(
     subgroup_min_patients=5,
     max_subgroup_drop=0.25,
 )
-LIMITS = AcquisitionLimits(max_p_value=0.01, min_gain=0.1)
+LIMITS = AcquisitionLimits(max_acquisition_p_value=0.01, min_acquisition_gain=0.1)
 
 
 class Workflow:
@@ -87,12 +88,12 @@ class Workflow:
 
     def put(self, name: str, body: bytes, version: str = "v1") -> None:
         """Put a file into the cohort's folder."""
-        self.world.s3.add_version(TRAINING, f"{layout.COHORTS}c/{name}", version, body)
+        self.world.s3.add_version(TRAINING, f"{COHORTS}c/{name}", version, body)
 
     def put_manifest(self, entries: Any, version: str = "m1") -> str:
         """Put manifest.json into the cohort's folder; its URI."""
         self.put("manifest.json", json.dumps(entries).encode(), version)
-        return layout.uri(TRAINING, f"{layout.COHORTS}c/manifest.json")
+        return layout.uri(TRAINING, f"{COHORTS}c/manifest.json")
 
     def put_cohort(self, patients_per_class: int = 6, slices_per_patient: int = 2) -> str:
         """Put a sound cohort; the URI of its manifest."""
@@ -128,7 +129,7 @@ class Workflow:
     def train(self, taken: Mapping[str, Any], weights: bytes = WEIGHTS, **figures: Any) -> str:
         """Write what a passing run's jobs write: the evaluation, and the artifact, whose URI is returned."""
         self.write(layout.evaluation_key(taken["Run"]), evaluation(taken, weights=weights, **figures))
-        key = f"{layout.RUNS}{taken['Run']}/training/job/output/model.tar.gz"
+        key = f"{RUNS}{taken['Run']}/training/job/output/model.tar.gz"
         self.world.s3.objects[TRAINING, key] = artifact(weights, version=taken["Run"])
         return layout.uri(TRAINING, key)
 

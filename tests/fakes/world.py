@@ -14,14 +14,14 @@ from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
 from functions.aws.champion import Champion, Champions
 from functions.aws.events import ObjectCreated
-from functions.aws.index import BY_PATIENT, Index, IndexName
-from functions.aws.jobs import Jobs, JobShape
+from functions.aws.index import Index
+from functions.aws.jobs import Jobs
 from functions.aws.models import Models
 from functions.aws.objects import Documents, Uploads
 from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
 from functions.domain import layout
-from functions.domain.batch import Limits
+from functions.domain.batch import JobShape, Limits
 from functions.domain.instance import Served
 from functions.domain.row import Row, timestamp
 from functions.flow.collecting import Collecting
@@ -31,7 +31,7 @@ from functions.flow.marking import Marking
 from functions.flow.settling import Settling
 from functions.flow.sweeping import Sweeping
 from functions.flow.trying import Trying
-from functions.settings import Metric
+from functions.names import BY_PATIENT, IndexName, Metric
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
 from tests.fakes.services import FakeKMS, FakeSageMaker, FakeTicks
@@ -43,9 +43,9 @@ ARTIFACT = b"the champion's model.tar.gz"
 WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SERVED = Served(
-    sop_class_uids=frozenset({CT}),
-    modalities=frozenset({"CT"}),
-    transfer_syntax_uids=frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"}),
+    sop_class_uids=(CT,),
+    modalities=("CT",),
+    transfer_syntax_uids=("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"),
     max_object_bytes=16 * 1024 * 1024,
     conformance="repair",
 )

@@ -9,7 +9,7 @@ import pytest
 
 from functions import collect, dispatch, ingest, sweep
 from functions.domain.row import Status
-from functions.settings import Metric
+from functions.names import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.world import UPLOADS, World, answer
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from functions.settings import (
+    AcquisitionLimits,
     GateSettings,
     IngestSettings,
+    Served,
     SettingsError,
     SweepSettings,
+    Thresholds,
     from_environment,
     to_environment,
 )
@@ -20,11 +23,13 @@ INGEST = IngestSettings(
     tick_queue_url="https://queue",
     tick_window_seconds=20,
     patient_key_id="key",
-    sop_class_uids=("1.2.840.10008.5.1.4.1.1.2",),
-    modalities=("CT", "MR"),
-    transfer_syntax_uids=(),
-    max_object_bytes=16,
-    conformance="repair",
+    served=Served(
+        sop_class_uids=("1.2.840.10008.5.1.4.1.1.2",),
+        modalities=("CT", "MR"),
+        transfer_syntax_uids=(),
+        max_object_bytes=16,
+        conformance="repair",
+    ),
     results_kept_days=0,
     hidden_keys_table="",
     data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
@@ -46,16 +51,8 @@ def test_one_error_names_everything_that_is_wrong() -> None:
 
 GATE = GateSettings(
     training_bucket="training",
-    min_balanced_accuracy=0.7,
-    min_sensitivity=0.6,
-    min_specificity=1e-05,
-    min_auc=0.75,
-    max_calibration_error=0.25,
-    champion_margin=0.05,
-    max_acquisition_p_value=0.01,
-    min_acquisition_gain=0.1,
-    subgroup_min_patients=5,
-    max_subgroup_drop=0.25,
+    thresholds=Thresholds(min_specificity=1e-05, subgroup_min_patients=7),
+    acquisition=AcquisitionLimits(min_acquisition_gain=0.2),
 )
 
 

@@ -16,7 +16,7 @@ from functions.flow.promoting import Approval
 from functions.settings import ApproveSettings, PromoteSettings, SnapshotSettings, to_environment
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow, audit, evaluation, figure, measured
-from tests.functions.test_settings import GATE
+from tests.functions.test_settings import GATE, INGEST
 
 
 def deployed(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> Workflow:
@@ -118,11 +118,7 @@ def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatc
         batches_table="batches",
         patient_key_id="key",
         labels=("normal", "cap", "covid"),
-        sop_class_uids=("1.2.840.10008.5.1.4.1.1.2",),
-        modalities=("CT",),
-        transfer_syntax_uids=("1.2.840.10008.1.2.1",),
-        max_object_bytes=16,
-        conformance="repair",
+        served=INGEST.served,
         data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
     )
     approving = ApproveSettings(

@@ -18,13 +18,7 @@ from tests.hostile.objects import SECRET
 READ = "Read"
 LONGEST_MESSAGE = 400  # a row's reason and an error document are for people
 STAGE = StageConfig()
-SERVED = instances.Served(
-    sop_class_uids=frozenset(STAGE.sop_class_uids),
-    modalities=frozenset(STAGE.modalities),
-    transfer_syntax_uids=frozenset(STAGE.transfer_syntax_uids),
-    max_object_bytes=STAGE.max_payload_mb * 1024**2,
-    conformance=STAGE.conformance,
-)
+SERVED = STAGE.served
 
 
 class Unsound(Exception):

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import botocore.session
 import pytest
 
+from functions.settings import AcquisitionLimits, Range, Thresholds, bare, hints_of
 from infra import validation
 from infra.app import ROOT
 from infra.config import ConfigError, StageConfig, load_stage
@@ -100,7 +101,7 @@ def test_gpu_hosts_get_an_image_with_a_current_driver_and_cpu_hosts_none() -> No
 
 
 def test_the_largest_upload_is_what_one_request_may_hold() -> None:
-    assert StageConfig(max_payload_mb=16).max_object_bytes == 16 * 1024 * 1024
+    assert StageConfig(max_payload_mb=16).served.max_object_bytes == 16 * 1024 * 1024
 
 
 def test_a_second_service_in_an_account_has_a_stack_of_its_own() -> None:
@@ -119,7 +120,7 @@ def test_a_gpu_image_must_say_which_torch_it_is_built_with(setting: str) -> None
 
 def test_a_whole_number_is_a_number_too() -> None:
     config = load_stage({"strict": {"min_auc": 1, "champion_margin": 0.02}}, "strict")
-    assert (repr(config.min_auc), config.champion_margin) == ("1.0", 0.02)
+    assert (repr(config.thresholds.min_auc), config.thresholds.champion_margin) == ("1.0", 0.02)
 
 
 def test_a_text_or_a_truth_is_no_number() -> None:
@@ -159,5 +160,17 @@ def test_sagemaker_offers_every_family_that_a_stage_may_name(setting: str, shape
 
 
 def test_every_number_of_a_stage_has_a_range() -> None:
-    numbers = {name for name, kind in get_type_hints(StageConfig).items() if kind in (int, float)}
-    assert set(validation.RANGES) == numbers
+    numbers = {name: hint for name, hint in hints_of(StageConfig).items() if bare(hint) in (int, float)}
+    assert {"slots", "min_auc", "min_acquisition_gain"} < set(numbers)
+    assert not [name for name, hint in numbers.items() if not isinstance(validation.bound_of(hint), Range)]
+
+
+def test_a_stage_may_change_one_threshold_and_keeps_the_others() -> None:
+    config = load_stage({"strict": {"min_auc": 0.9, "max_acquisition_p_value": 0.5}}, "strict")
+    assert config.thresholds == Thresholds(min_auc=0.9)
+    assert config.acquisition == AcquisitionLimits(max_acquisition_p_value=0.5)
+
+
+def test_not_a_number_is_in_no_range() -> None:
+    with pytest.raises(ConfigError, match=r"min_auc is nan: 0\.0 to 1\.0 is expected"):
+        load_stage({"bad": {"min_auc": float("nan")}}, "bad")

@@ -11,9 +11,10 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from functions.settings import hints_of
 from infra.config import StageConfig
 from infra.job_requests import DIGESTS, METRICS, NUMBER, JobRequests
-from infra.validation import CHOICES, JOB_NAME_ROOM
+from infra.validation import JOB_NAME_ROOM, bound_of
 from model_code.__main__ import _parser
 from model_code.artifacts import seal
 from model_code.evaluation.pictures import ReportPictures
@@ -71,13 +72,14 @@ def test_a_stage_can_forbid_8_bit_integers(requests: Any) -> None:
 
 
 def test_a_stage_says_which_pictures_a_report_shows_and_the_container_knows_each_choice(requests: Any) -> None:
-    for choice in CHOICES["report_pictures"]:
+    choices = bound_of(hints_of(StageConfig)["report_pictures"]).choices
+    for choice in choices:
         arguments = requests(report_pictures=choice).evaluation()["AppSpecification"]["ContainerArguments"]
         assert f"['evaluate', '--report-pictures', '{choice}', " in arguments
         words = ["evaluate", "--candidate-sha256", "ab", "--report-pictures", choice]
         assert ReportPictures(_parser().parse_args(words).report_pictures) == choice
     assert StageConfig().report_pictures == _parser().parse_args(words[:3]).report_pictures == "if_no"
-    assert set(CHOICES["report_pictures"]) == set(ReportPictures)
+    assert set(choices) == set(ReportPictures)
 
 
 def test_the_longest_job_name_fits(requests: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from aws_cdk.assertions import Template
 
 from infra.config import StageConfig
-from infra.model_hosting import Model
+from infra.model_hosting import ModelHosting
 
 PULL = {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
 
@@ -30,7 +30,7 @@ def test_without_an_image_uri_the_image_is_built_from_model_code_at_deployment(d
 
 def test_the_image_is_built_with_the_torch_of_the_index_that_is_named(tmp_path: Path, default: Any) -> None:
     app = cdk.App(outdir=str(tmp_path))
-    Model(cdk.Stack(app, "Stack"), "Model", config=StageConfig(torch_index_url="https://index/cpu"))
+    ModelHosting(cdk.Stack(app, "Stack"), "Model", config=StageConfig(torch_index_url="https://index/cpu"))
     app.synth()
     assets = [tmp_path / "Stack.assets.json", default.directory / "Wetread.assets.json"]
     named, plain = (next(iter(json.loads(path.read_text())["dockerImages"].values()))["source"] for path in assets)
@@ -49,7 +49,7 @@ def test_a_given_image_is_taken_as_it_is(local: Any) -> None:
 def test_a_job_may_pull_the_given_image_from_its_repository(tmp_path: Path, tag: str) -> None:
     stack = cdk.Stack(cdk.App(outdir=str(tmp_path)), "Stack")
     uri = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/wetread{tag}"
-    assert Model(stack, "Model", config=StageConfig(image_uri=uri)).image_uri == uri
+    assert ModelHosting(stack, "Model", config=StageConfig(image_uri=uri)).image_uri == uri
     policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
     assert len(policies) == 2, "of jobs and of an endpoint"
     for policy in policies:

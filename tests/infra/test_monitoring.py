@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.settings import METRIC_NAMESPACE, Metric
+from functions.names import METRIC_NAMESPACE, Metric
 
 
 def of_queue(alarm: dict[str, Any]) -> str:

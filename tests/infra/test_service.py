@@ -22,6 +22,7 @@ from functions.settings import (
     SnapshotSettings,
     SweepSettings,
     from_environment,
+    values_of,
 )
 from infra.config import StageConfig
 
@@ -70,10 +71,57 @@ SETTINGS = {
 }
 
 
-def test_the_template_is_the_reviewed_one(default: Any, snapshot: SnapshotAssertion) -> None:
+CONSTRUCTS = (
+    *("Stack", "Storage", "Functions", "Model", "Batch", "Intake", "Notices", "Training", "Monitoring", "People"),
+    "KeyWatch",
+)
+
+
+@pytest.mark.parametrize("construct", CONSTRUCTS)
+def test_the_template_is_the_reviewed_one(parts: dict[str, Any], construct: str, snapshot: SnapshotAssertion) -> None:
+    assert parts[construct] == snapshot(extension_class=JSONSnapshotExtension)
+
+
+def test_every_part_of_the_template_is_reviewed(parts: dict[str, Any]) -> None:
+    assert set(parts) == set(CONSTRUCTS)
+
+
+@pytest.fixture(scope="module")
+def parts(default: Any) -> dict[str, Any]:
+    """The template by construct of the stack: its resources by logical id; as Stack all that is no resource."""
+    metadata = json.loads((default.directory / "Wetread.metadata.json").read_text())
     # Assets are named by the hash of their contents, which any change of the code changes.
-    masked = json.loads(re.sub(r"[0-9a-f]{64}", "<asset hash>", json.dumps(default.template)))
-    assert masked == snapshot(extension_class=JSONSnapshotExtension)
+    template = json.loads(re.sub(r"[0-9a-f]{64}", "<asset hash>", json.dumps(default.template)))
+    construct_of = {
+        entry["data"]: path.split("/")[2]
+        for path, entries in metadata.items()
+        for entry in entries
+        if entry["type"] == "aws:cdk:logicalId"
+    }
+    found: dict[str, Any] = {"Stack": template}
+    for name, resource in template.pop("Resources").items():
+        found.setdefault(construct_of[name], {})[name] = readable(resource)
+    return found
+
+
+def readable(value: Any) -> Any:
+    """A template's value with the JSON that is inside its texts parsed: a state machine, a dashboard."""
+    if isinstance(value, list):
+        return [readable(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"Fn::Join"}:
+        separator, pieces = value["Fn::Join"]
+        joined = separator.join(one if isinstance(one, str) else _reference(one) for one in pieces)
+        return json.loads(joined) if joined.startswith("{") else value
+    return {key: readable(one) for key, one in value.items()}
+
+
+def _reference(value: dict[str, Any]) -> str:
+    """A Ref, Fn::GetAtt or Fn::Sub as a text, with all that it names."""
+    ((function, argument),) = value.items()
+    assert function in {"Ref", "Fn::GetAtt", "Fn::Sub"}
+    return f"<{argument if isinstance(argument, str) else '.'.join(argument)}>"
 
 
 @pytest.mark.parametrize("stage", ["default", "local"])
@@ -109,13 +157,14 @@ def test_the_outputs_are_those_that_the_command_line_reads(default: Any) -> None
 @pytest.mark.parametrize("function", SETTINGS)
 def test_a_function_gets_exactly_its_settings(default: Any, function: str) -> None:
     environment = default.environment(function)
-    settings = vars(from_environment(SETTINGS[function], environment))
+    settings = values_of(from_environment(SETTINGS[function], environment))
     powertools = {"POWERTOOLS_SERVICE_NAME": "wetread", "POWERTOOLS_LOG_LEVEL": "INFO"}
     assert set(environment) == {name.upper() for name in settings} | set(powertools)
     assert powertools.items() <= environment.items()
-    config = StageConfig()
+    stage = values_of(StageConfig())
     # An image that the stage does not name is built, and its name known only then.
-    same = {name: getattr(config, name) for name in settings if hasattr(config, name) and name != "image_uri"}
+    same = {name: value for name, value in stage.items() if name in settings and name != "image_uri"}
+    assert same
     assert {name: settings[name] for name in same} == same
 
 

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from aws_cdk import App
 
-from functions.aws.index import BY_PATIENT, IndexName
-from functions.domain import layout
-from infra import data_grants
+from functions.names import BY_PATIENT, PATIENT_HASH, IndexName
 from infra.app import ROOT
 from infra.config import StageConfig
 from infra.service import Service
@@ -128,7 +126,7 @@ def test_the_tables_are_on_demand_recoverable_and_encrypted(default: Any) -> Non
         assert table["SSESpecification"]["SSEType"] == "KMS"
 
 
-def test_the_index_answers_every_question_that_the_functions_ask(default: Any) -> None:
+def test_the_table_has_an_index_for_every_query_of_the_functions(default: Any) -> None:
     indexes = {
         (
             index["IndexName"],
@@ -137,8 +135,8 @@ def test_the_index_answers_every_question_that_the_functions_ask(default: Any) -
         )
         for index in default.named("AWS::DynamoDB::Table", "StorageIndex")["GlobalSecondaryIndexes"]
     }
-    questions = {(one.title, one.partition, one.sort, "ALL") for one in IndexName}
-    assert indexes == questions | {(BY_PATIENT, "PatientHash", "KEYS_ONLY")}
+    complete = {(one.title, one.partition, one.sort, "ALL") for one in IndexName}
+    assert indexes == complete | {(BY_PATIENT, PATIENT_HASH, "KEYS_ONLY")}
 
 
 def test_no_object_asks_for_another_encryption_or_another_key_than_its_bucket_has(default: Any) -> None:
@@ -186,11 +184,6 @@ def test_every_key_of_data_rotates(default: Any) -> None:
     assert {name for name in keys if name not in rotating} == {
         name for name, key in keys.items() if key.get("KeyUsage") == "GENERATE_VERIFY_MAC"
     }
-
-
-def test_the_prefixes_that_are_granted_are_those_that_keys_have() -> None:
-    names = ("INSTANCES", "BATCHES", "OUTPUTS", "PREDICTIONS", "ARTIFACTS", "COHORTS", "SLICES", "RUNS")
-    assert {name: getattr(data_grants, name) for name in names} == {name: getattr(layout, name) for name in names}
 
 
 def test_cloudwatch_logs_may_use_the_key_for_the_stacks_own_log_groups_only(default: Any) -> None:

@@ -1,10 +1,10 @@
-"""One local cloud for the whole folder, without the stack, and small factories for what tests put into it."""
+"""One local cloud for the whole folder, without a stack, and factories of what tests put into it."""
 
 from __future__ import annotations
 
 import io
 import json
-import sys
+import os
 import time
 import uuid
 import zipfile
@@ -16,34 +16,32 @@ import boto3
 import pytest
 
 from localcloud import cloud
+from tests.localcloud.example import PROJECT
 
-IMAGE = Path(__file__).with_name("fake_image.py")
+
+@pytest.fixture(scope="session", autouse=True)
+def _port_of_this_process() -> None:
+    """Use the port that keeps the local clouds of parallel test processes apart."""
+    os.environ["EXAMPLE_PORT"] = os.environ["WETREAD_PORT"]
 
 
 @pytest.fixture(scope="session")
-def image_command() -> tuple[str, ...]:
-    """The command of a small image that keeps the container contract."""
-    return (sys.executable, str(IMAGE))
-
-
-@pytest.fixture(scope="session")
-def here(tmp_path_factory: pytest.TempPathFactory, image_command: tuple[str, ...]) -> Iterator[cloud.Cloud]:
-    """A running local cloud with nothing deployed, whose containers run the fake image."""
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cloud.Cloud]:
+    """A running local cloud with nothing deployed; its containers run the fake image."""
     settings = {
-        "WETREAD_HOME": str(tmp_path_factory.mktemp("home")),
-        "WETREAD_IMAGE_COMMAND": " ".join(image_command),
-        "WETREAD_LAMBDA_IDLE_SECONDS": "5",
-        "WETREAD_SAGEMAKER_PING_SECONDS": "3",
-        "WETREAD_SAGEMAKER_INSTANCE_QUOTA": "8",
+        "EXAMPLE_HOME": str(tmp_path_factory.mktemp("home")),
+        "EXAMPLE_LAMBDA_IDLE_SECONDS": "5",
+        "EXAMPLE_SAGEMAKER_PING_SECONDS": "3",
+        "EXAMPLE_SAGEMAKER_INSTANCE_QUOTA": "8",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        started = cloud.start(tether=True)
+        started = cloud.start(PROJECT, tether=True)
     yield started
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WETREAD_HOME", settings["WETREAD_HOME"])
-        cloud.down(wipe=True)
+        patch.setenv("EXAMPLE_HOME", settings["EXAMPLE_HOME"])
+        cloud.down(PROJECT, wipe=True)
 
 
 @pytest.fixture(scope="session")
@@ -53,24 +51,24 @@ def session(here: cloud.Cloud) -> boto3.Session:
 
 @pytest.fixture(scope="session")
 def client(session: boto3.Session) -> Callable[[str], Any]:
-    """Clients by service name, each made once."""
+    """Return a client by service name, each made once."""
     made: dict[str, Any] = {}
     return lambda service: made.setdefault(service, session.client(service))
 
 
 @pytest.fixture
 def name() -> str:
-    """A name that nothing else has."""
+    """A unique name."""
     return f"t{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., Any]:
-    """Wait until a question has a truthy answer, and return it."""
+    """Wait until a function returns a truthy value, and return it."""
 
-    def wait(question: Callable[[], Any], seconds: float = 30.0) -> Any:
+    def wait(ask: Callable[[], Any], seconds: float = 30.0) -> Any:
         deadline = time.monotonic() + seconds
-        while not (answer := question()):
+        while not (answer := ask()):
             assert time.monotonic() < deadline, f"still {answer!r} after {seconds} seconds"
             time.sleep(0.05)
         return answer
@@ -116,7 +114,7 @@ def zipped() -> Callable[[dict[str, str]], bytes]:
 def function(
     client: Callable[[str], Any], role: Callable[..., str], name: str, zipped: Callable[[dict[str, str]], bytes]
 ) -> Iterator[Callable[..., str]]:
-    """Make a function of `code.handler` with `source`; return its name. It goes away with the test."""
+    """Make a function with `source` and the handler `code.handler`; return its name. The test's end deletes it."""
     made: list[str] = []
 
     def make(source: str, *statements: tuple[str, str], **settings: Any) -> str:
@@ -139,7 +137,7 @@ def function(
 
 @pytest.fixture
 def invoke(client: Callable[[str], Any]) -> Callable[..., tuple[Any, bool]]:
-    """Invoke a function; return what it answered and whether that was an error."""
+    """Invoke a function; return its answer and whether that is an error."""
 
     def call(function_name: str, event: Any = None) -> tuple[Any, bool]:
         answer = client("lambda").invoke(FunctionName=function_name, Payload=json.dumps(event))
@@ -170,7 +168,7 @@ def queue(client: Callable[[str], Any], name: str) -> Callable[..., tuple[str, s
 
 @pytest.fixture
 def received(client: Callable[[str], Any]) -> Callable[..., list[Any]]:
-    """Take the next messages off a queue and return their bodies, JSON decoded."""
+    """Receive the next messages of a queue and return their bodies, JSON decoded."""
 
     def receive(url: str, seconds: int = 0) -> list[Any]:
         answer = client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds)
@@ -186,7 +184,7 @@ def assembly() -> Callable[..., None]:
     def write(
         output: Path,
         template: dict[str, Any],
-        stack: str = "Wetread",
+        stack: str = "Example",
         folders: dict[str, dict[str, str]] | None = None,
     ) -> None:
         output.mkdir(parents=True, exist_ok=True)
@@ -211,7 +209,7 @@ def assembly() -> Callable[..., None]:
         properties = {
             "templateFile": f"{stack}.template.json",
             "bootstrapStackVersionSsmParameter": "/cdk-bootstrap/test/version",
-            "tags": {"owner": "somebody"},
+            "tags": {"owner": "team"},
         }
         artifacts = {
             stack: {"type": "aws:cloudformation:stack", "properties": properties},

@@ -1,4 +1,4 @@
-"""A model image of a few lines: keeps the container contract and does what bodies and hyperparameters tell it to."""
+"""A model image of a few lines: keeps the container contract, and acts as bodies and hyperparameters say."""
 
 import hashlib
 import json
@@ -68,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 class SocketServer(ThreadingHTTPServer):
     address_family = socket.AF_UNIX
     server_bind = socketserver.TCPServer.server_bind
+    request_queue_size = 128  # a Unix socket refuses the connection that finds the queue full
 
 
 def serve():
@@ -76,7 +77,7 @@ def serve():
         sys.exit("no model here")
     if os.environ.get("FAKE_STOP") == "never":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    SocketServer(os.environ["WETREAD_BIND_TO_SOCKET"], Handler).serve_forever()
+    SocketServer(os.environ["EXAMPLE_BIND_TO_SOCKET"], Handler).serve_forever()
 
 
 def train():
@@ -102,7 +103,7 @@ def train():
 
 
 def meet(hosts, current):
-    """Every host says hello to the first one, which waits for all of them."""
+    """Connect every host to the first one, which waits for all of them."""
     if current == hosts[0]:
         with socket.create_server(("", MEETING_PORT)) as server:
             for _host in hosts[1:]:
@@ -119,14 +120,14 @@ def meet(hosts, current):
 
 
 def process(arguments):
-    """Do what `name=value` arguments say, and write down what there is."""
+    """Act as the `name=value` arguments say, and write what the container finds."""
     wishes = dict(argument.split("=", 1) for argument in arguments)
     sys.stdout.write(f"processing {sorted(wishes)}\n")
-    place = BASE / "processing"
-    files = sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+    folder = BASE / "processing"
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     document = {"files": files, "setting": os.environ.get("FAKE_SETTING")}
-    (place / "output/report/deep").mkdir(parents=True)
-    (place / "output/report/deep/files.json").write_text(json.dumps(document))
+    (folder / "output/report/deep").mkdir(parents=True)
+    (folder / "output/report/deep/files.json").write_text(json.dumps(document))
     if "message" in wishes:
         (BASE / "output/message").write_text(wishes["message"] * int(wishes.get("times", 1)))
     time.sleep(float(wishes.get("sleep", 0)))

@@ -28,7 +28,7 @@ def member(name, kind=tarfile.REGTYPE, link=""):
 
 
 @pytest.mark.parametrize(
-    ("hostile", "told"),
+    ("hostile", "message"),
     [
         (member("../outside"), "out of its folder"),
         (member("/tmp/outside"), "out of its folder"),
@@ -40,12 +40,12 @@ def member(name, kind=tarfile.REGTYPE, link=""):
     ],
     ids=lambda value: f"{value.name}-{value.type.decode()}" if isinstance(value, tarfile.TarInfo) else None,
 )
-def test_a_hostile_archive_is_refused_before_anything_is_written(tmp_path, hostile, told):
+def test_a_hostile_archive_is_refused_before_anything_is_written(tmp_path, hostile, message):
     archive = tmp_path / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.addfile(member("harmless"))
         tar.addfile(hostile)
-    with pytest.raises(ArchiveError, match=told):
+    with pytest.raises(ArchiveError, match=message):
         unpack(archive, tmp_path / "a/b")
     assert not list((tmp_path / "a/b").iterdir())
     assert not (tmp_path / "a/outside").exists()

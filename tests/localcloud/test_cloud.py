@@ -1,4 +1,4 @@
-"""Up, down and what survives them, each test with a cloud of its own."""
+"""Up, down and what survives them; each test has its own cloud."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ import pytest
 
 from localcloud import cloud
 from localcloud.access.key import find_key
-from localcloud.home import Home, current_home
+from localcloud.home import Home, home_of
 from localcloud.host import process
+from tests.localcloud.example import PROJECT
 
 SYNTHESISED = {
     "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
     "Outputs": {"Bucket": {"Value": {"Ref": "Bucket"}}},
 }
+IMPORTS = "from localcloud import cloud; from tests.localcloud.example import PROJECT"
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, image_command):
-    monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WETREAD_IMAGE_COMMAND", " ".join(image_command))
-    yield current_home()
-    cloud.down(wipe=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_HOME", str(tmp_path / "home"))
+    yield home_of(PROJECT)
+    cloud.down(PROJECT, wipe=True)
 
 
 @pytest.fixture
 def app(monkeypatch, assembly):
-    """Takes the place of the CDK app: the template that it synthesises, and how often it did."""
+    """Stands in for the CDK app: the template that it synthesises, and how often it did."""
 
     class App:
         template = SYNTHESISED
         runs = 0
 
-        def synthesise(self, _stage, output):
+        def synthesise(self, _project, _stage, output):
             self.runs += 1
             assembly(output, self.template)
 
-        def fingerprint(self, stage):
+        def fingerprint(self, _project, stage):
             return stage + json.dumps(self.template)
 
     made = App()
@@ -54,62 +55,62 @@ def app(monkeypatch, assembly):
 
 def test_up_starts_and_deploys_once(home, app):
     said = []
-    first = cloud.up(progress=said.append)
-    second = cloud.up()
-    assert (first.endpoint, first.stack) == (second.endpoint, second.stack) == (first.endpoint, "Wetread")
+    first = cloud.up(PROJECT, progress=said.append)
+    second = cloud.up(PROJECT)
+    assert (first.endpoint, first.stack) == (second.endpoint, second.stack) == (first.endpoint, "Example")
     assert app.runs == 1
     assert [sentence.split()[0] for sentence in said] == ["Starting", "Synthesising", "Deploying", "The"]
-    assert cloud.current() == second
+    assert cloud.current(PROJECT) == second
     assert "Bucket" in json.dumps(
-        first.session().client("cloudformation").describe_stack_resources(StackName="Wetread"), default=str
+        first.session().client("cloudformation").describe_stack_resources(StackName="Example"), default=str
     )
 
 
 def test_up_deploys_again_when_the_stack_is_gone(home, app):
-    session = cloud.up().session()
-    session.client("cloudformation").delete_stack(StackName="Wetread")
-    cloud.up()
+    session = cloud.up(PROJECT).session()
+    session.client("cloudformation").delete_stack(StackName="Example")
+    cloud.up(PROJECT)
     assert app.runs == 2
 
 
 def test_up_deploys_again_when_the_sources_have_changed(home, app):
-    cloud.up()
+    cloud.up(PROJECT)
     app.template = {**SYNTHESISED, "Resources": {**SYNTHESISED["Resources"], "Queue": {"Type": "AWS::SQS::Queue"}}}
-    sqs = cloud.up().session().client("sqs")
+    sqs = cloud.up(PROJECT).session().client("sqs")
     assert len(sqs.list_queues()["QueueUrls"]) == 1
     assert app.runs == 2
 
 
 def test_two_commands_at_once_start_one_cloud(home):
-    command = [sys.executable, "-c", "from localcloud import cloud; print(cloud.start().endpoint)"]
+    command = [sys.executable, "-c", f"{IMPORTS}; print(cloud.start(PROJECT).endpoint)"]
     commands = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     endpoints = {running.communicate()[0].strip() for running in commands}
-    assert endpoints == {cloud.current().endpoint}
+    assert endpoints == {cloud.current(PROJECT).endpoint}
 
 
 def test_down_ends_the_cloud_and_keeps_its_data_until_wiped(home):
-    here = cloud.start()
+    here = cloud.start(PROJECT)
     endpoint, pid = here.endpoint, process.running(home)
     here.session().client("s3").create_bucket(Bucket="kept")
 
-    cloud.down()
+    cloud.down(PROJECT)
 
-    assert cloud.current() is None
+    assert cloud.current(PROJECT) is None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    cloud.down()
+    cloud.down(PROJECT)
 
-    again = cloud.start()
+    again = cloud.start(PROJECT)
     assert again.endpoint == endpoint
     assert [bucket["Name"] for bucket in again.session().client("s3").list_buckets()["Buckets"]] == ["kept"]
 
-    (home.root / "somebody's").touch()
-    cloud.down(wipe=True)
-    assert [path.name for path in home.root.iterdir()] == ["somebody's"]
+    (home.root / "another file").touch()
+    cloud.down(PROJECT, wipe=True)
+    assert [path.name for path in home.root.iterdir()] == ["another file"]
 
 
 def test_down_of_a_cloud_that_never_was(home):
-    cloud.down()
+    cloud.down(PROJECT)
     assert not home.root.exists()
 
 
@@ -117,49 +118,55 @@ def test_files_of_a_dead_launcher_do_not_count(home):
     home.create()
     home.launcher_lock.write_text(str(os.getpid()))
     assert process.running(home) is None
-    cloud.down()
-    assert cloud.start().endpoint
+    cloud.down(PROJECT)
+    assert cloud.start(PROJECT).endpoint
 
 
 def test_another_port_is_taken_when_the_wanted_one_is_used_and_kept(home):
-    wanted = int(os.environ[process.PORT_VARIABLE])
+    wanted = int(os.environ[PROJECT.variable("PORT")])
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if process._bindable(wanted):
             other.bind(("127.0.0.1", wanted))
             other.listen()
-        here = cloud.start()
+        here = cloud.start(PROJECT)
     assert not here.endpoint.endswith(f":{wanted}")
-    cloud.down()
-    assert cloud.start().endpoint == here.endpoint
+    cloud.down(PROJECT)
+    assert cloud.start(PROJECT).endpoint == here.endpoint
 
 
 def test_a_remembered_port_that_is_used_is_an_error_with_advice(home):
-    here = cloud.start()
-    cloud.down()
+    here = cloud.start(PROJECT)
+    cloud.down(PROJECT)
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", int(here.endpoint.rpartition(":")[2])))
         other.listen()
         with pytest.raises(cloud.CloudError, match=r"used by another program\. End that program, or start afresh"):
-            cloud.start()
+            cloud.start(PROJECT)
 
 
 def test_a_launcher_that_cannot_start_leaves_its_last_words(home, monkeypatch):
-    monkeypatch.setenv("WETREAD_LAMBDA_CONCURRENCY", "many")
-    with pytest.raises(cloud.CloudError, match="WETREAD_LAMBDA_CONCURRENCY is 'many', where int is expected"):
-        cloud.start()
+    monkeypatch.setenv("EXAMPLE_LAMBDA_CONCURRENCY", "many")
+    with pytest.raises(cloud.CloudError, match="EXAMPLE_LAMBDA_CONCURRENCY is 'many', where int is expected"):
+        cloud.start(PROJECT)
+
+
+def test_the_modules_that_are_named_as_extensions_are_loaded_at_start(home, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_EXTENSIONS", "tests.absent")
+    with pytest.raises(cloud.CloudError, match=r"No module named 'tests\.absent'"):
+        cloud.start(PROJECT)
 
 
 def test_a_launcher_that_hangs_is_replaced(home, monkeypatch):
-    cloud.start()
+    cloud.start(PROJECT)
     monkeypatch.setattr(process, "_HEALTH_SECONDS", 1.0)
     monkeypatch.setattr(process, "_END_SECONDS", 1.0)
     pid = process.running(home)
     os.kill(pid, signal.SIGSTOP)
     said = []
     try:
-        cloud.start(said.append)
+        cloud.start(PROJECT, said.append)
     finally:
         if process.running(home) == pid:
             os.kill(pid, signal.SIGCONT)
@@ -168,7 +175,7 @@ def test_a_launcher_that_hangs_is_replaced(home, monkeypatch):
 
 
 def test_a_tethered_cloud_goes_down_with_its_starter(home, until):
-    script = "from localcloud import cloud; print(cloud.start(tether=True).endpoint, flush=True); input()"
+    script = f"{IMPORTS}; print(cloud.start(PROJECT, tether=True).endpoint, flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
         assert starter.stdout.readline()
         assert process.running(home)
@@ -178,13 +185,13 @@ def test_a_tethered_cloud_goes_down_with_its_starter(home, until):
 
 def test_the_session_ignores_the_caller_s_aws_settings(home, monkeypatch):
     for name, value in {
-        "AWS_PROFILE": "nobody",
+        "AWS_PROFILE": "absent",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_ACCESS_KEY_ID": "theirs",
         "AWS_DEFAULT_REGION": "eu-west-1",
     }.items():
         monkeypatch.setenv(name, value)
-    here = cloud.start()
+    here = cloud.start(PROJECT)
     session = here.session()
     assert session.region_name == "us-east-1"
     assert session.client("sts").get_caller_identity()["Account"] == "000000000000"
@@ -193,22 +200,24 @@ def test_the_session_ignores_the_caller_s_aws_settings(home, monkeypatch):
 
 
 def test_the_folder_is_its_owner_s_alone(home):
-    cloud.start()
+    cloud.start(PROJECT)
     assert home.root.stat().st_mode & 0o077 == 0
 
 
-def test_the_home_is_in_the_repository_unless_set(monkeypatch):
-    monkeypatch.delenv("WETREAD_HOME", raising=False)
-    assert current_home() == Home(Path(cloud.__file__).parents[1] / ".wetread")
-    monkeypatch.setenv("WETREAD_HOME", "/somewhere/else")
-    assert current_home().state_file == Path("/somewhere/else/cloud.json")
+def test_the_home_is_the_project_s_own_unless_set(monkeypatch):
+    monkeypatch.delenv("EXAMPLE_HOME", raising=False)
+    assert home_of(PROJECT) == Home(PROJECT.state, PROJECT)
+    monkeypatch.setenv("EXAMPLE_HOME", "/somewhere/else")
+    assert home_of(PROJECT).state_file == Path("/somewhere/else/cloud.json")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_launcher_in_the_foreground_ends_well_when_asked(home, until, number):
-    port = process.choose_port(None)
-    environment = {**os.environ, "WETREAD_PORT": str(port)}
-    with subprocess.Popen([sys.executable, "-m", "localcloud.host.launcher"], env=environment) as launcher:
+    port = process.choose_port(PROJECT, None)
+    environment = {**os.environ, "EXAMPLE_PORT": str(port)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "localcloud.host.launcher", PROJECT.to_json()], env=environment
+    ) as launcher:
         until(lambda: (key := find_key(home)) and process.healthy(key, f"http://127.0.0.1:{port}"))
         assert process.running(home) == launcher.pid
         launcher.send_signal(number)
@@ -218,8 +227,8 @@ def test_a_launcher_in_the_foreground_ends_well_when_asked(home, until, number):
 
 
 def test_a_second_launcher_of_the_same_home_is_refused(home):
-    cloud.start()
-    command = [sys.executable, "-m", "localcloud.host.launcher"]
+    cloud.start(PROJECT)
+    command = [sys.executable, "-m", "localcloud.host.launcher", PROJECT.to_json()]
     second = subprocess.run(command, check=False, capture_output=True, text=True)
     assert second.returncode == 1
     assert f"already runs in {home.root} (process {process.running(home)})" in second.stderr

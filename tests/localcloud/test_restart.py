@@ -13,8 +13,9 @@ import threading
 import pytest
 
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from localcloud.host import process
+from tests.localcloud.example import PROJECT
 
 TRUST = {
     "Version": "2012-10-17",
@@ -28,15 +29,14 @@ SLEEPER = "import os, time\ndef handler(event, context):\n    print('sleeping', 
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, image_command):
-    monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WETREAD_IMAGE_COMMAND", " ".join(image_command))
-    yield current_home()
-    cloud.down(wipe=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_HOME", str(tmp_path / "home"))
+    yield home_of(PROJECT)
+    cloud.down(PROJECT, wipe=True)
 
 
 def populate(session, zipped):
-    """Everything that is to survive, a job that runs for a minute, an endpoint, and a function that sleeps."""
+    """Make everything that must survive, a job that runs for a minute, an endpoint, and a function that sleeps."""
     arn = session.client("iam").create_role(RoleName="all", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     session.client("iam").put_role_policy(RoleName="all", PolicyName="all", PolicyDocument=json.dumps(ALLOWED))
     s3 = session.client("s3")
@@ -104,7 +104,7 @@ def populate(session, zipped):
 
 
 def code_of_patient(session):
-    """The MAC of a message by the one key of its kind, which is made if there is none."""
+    """Return the MAC of a message by the only key, which is made if it does not exist."""
     kms = session.client("kms")
     keys = [key["KeyId"] for key in kms.list_keys()["Keys"]]
     if not keys:
@@ -113,7 +113,7 @@ def code_of_patient(session):
 
 
 def children(home):
-    """The process ids of the launcher's children: the reaper, two containers and an environment."""
+    """Return the process ids of the launcher's children: the reaper, two containers and an environment."""
     command = ["ps", "-A", "-o", "ppid=,pid="]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     pairs = [line.split() for line in listed]
@@ -121,7 +121,7 @@ def children(home):
 
 
 def saved(home, service):
-    """The text of a service's latest snapshot."""
+    """Return the text of a service's latest snapshot."""
     path = home.services / f"{service}.json"
     return path.read_text() if path.exists() else ""
 
@@ -160,7 +160,7 @@ def check_survivors(session, code, until):
     until(lambda: left() == 0)
 
 
-def told(session):
+def announced(session):
     sqs = session.client("sqs")
     url = sqs.get_queue_url(QueueName="events")["QueueUrl"]
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2).get("Messages", [])
@@ -169,7 +169,7 @@ def told(session):
 
 
 def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, until):
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     code = populate(session, zipped)
     pids = until(lambda: found if len(found := children(home)) >= 4 else None)
     until(lambda: all(status in saved(home, "sagemaker") for status in ("InProgress", "InService")))
@@ -179,28 +179,28 @@ def test_a_killed_launcher_leaves_no_child_and_keeps_its_data(home, zipped, unti
     os.kill(process.running(home), signal.SIGKILL)
 
     until(lambda: not any(exists(pid) for pid in pids))
-    assert cloud.current() is None
-    session = cloud.start().session()
+    assert cloud.current(PROJECT) is None
+    session = cloud.start(PROJECT).session()
     check_survivors(session, code, until)
-    assert "Failed" in told(session)
+    assert "Failed" in announced(session)
 
 
 def test_down_leaves_no_child_and_keeps_all_data(home, zipped, until):
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     code = populate(session, zipped)
     pids = until(lambda: found if len(found := children(home)) >= 4 else None)
 
-    cloud.down()
+    cloud.down(PROJECT)
 
     until(lambda: not any(exists(pid) for pid in pids))
-    session = cloud.start().session()
+    session = cloud.start(PROJECT).session()
     check_survivors(session, code, until)
-    assert sorted(told(session)) == ["Failed", "InProgress"]
+    assert sorted(announced(session)) == ["Failed", "InProgress"]
 
 
 def test_snapshots_do_not_stop_while_everything_changes(home, until):
-    """Requests go on while the state is copied, and what they wrote is in a later snapshot."""
-    session = cloud.start().session()
+    """Requests continue while the state is copied, and a later snapshot has what they wrote."""
+    session = cloud.start(PROJECT).session()
     sqs, ended = session.client("sqs"), threading.Event()
     url = sqs.create_queue(QueueName="busy")["QueueUrl"]
 

@@ -21,6 +21,7 @@ from functions.domain.row import Row, Status, timestamp
 from functions.flow.collecting import ROW_TRIES
 from functions.flow.intake import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
+from functions.names import INSTANCES, OUTPUTS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World
@@ -110,11 +111,11 @@ class Schedule:
 
     def _delete(self, key: str) -> None:
         """See that nothing of the service's own is deleted that an upload may still need."""
-        if not key.startswith((layout.INSTANCES, layout.OUTPUTS)):
+        if not key.startswith((INSTANCES, OUTPUTS)):
             return
         upload_id = layout.upload_of_output(key) or layout.upload_of_instance(key.rsplit("/", 1)[-1])
         row, name = self.world.dynamodb.tables["index"][upload_id], key.rsplit("/", 1)[-1].removesuffix(".out")
-        if key.startswith(layout.INSTANCES):
+        if key.startswith(INSTANCES):
             waits = row["Status"]["S"] not in TERMINAL
             assert not waits or name != Row.from_json(from_item(row)).instance_name, "a copy was deleted too early"
         else:
@@ -272,7 +273,7 @@ class Schedule:
                 tried = (row.collect_tries or 0) >= ROW_TRIES
                 assert row.attempt >= 2 or tried, "an upload failed before its tries were used"
                 assert not tried or row.code == FailureCode.NOT_COLLECTED
-        outputs = [key for bucket, key in self.world.s3.objects if bucket == WORK and key.startswith(layout.OUTPUTS)]
+        outputs = [key for bucket, key in self.world.s3.objects if bucket == WORK and key.startswith(OUTPUTS)]
         # Of a batch that was given back, a disturbed deletion is not repeated: the bucket's rule deletes them.
         assert all(self._failed_as_a_whole(key) for key in outputs), "outputs of ended uploads are left"
 

@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from functions.aws.champion import Champion
-from functions.aws.index import IndexName, Page
+from functions.aws.index import Page
 from functions.domain.batch import Batch
 from functions.domain.row import NAMES, Row, Status
+from functions.names import IndexName
 from tests.fakes.wire import Wire, client_error
 from tests.wetread.executions import MACHINE, Executions
 from tests.wetread.hosting import Hosting

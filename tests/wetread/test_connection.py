@@ -25,7 +25,7 @@ def test_aws_names_account_region_and_stack(monkeypatch) -> None:
 def test_a_local_cloud_that_does_not_run_is_a_wrong_setup(monkeypatch) -> None:
     from localcloud import cloud
 
-    monkeypatch.setattr(cloud, "current", lambda: None)
+    monkeypatch.setattr(cloud, "current", lambda _project: None)
     with pytest.raises(ConfigProblem, match="wetread --local up"):
         connect(choice(local=True))
 

@@ -7,27 +7,29 @@ import shutil
 import click
 
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from wetread import demo
 from wetread.console import note
+from wetread.project import PROJECT
 
 
 @click.command()
 def up() -> None:
     """Start the local cloud and deploy the stack into it. Again, it brings the stack up to date."""
-    cloud.up(progress=note)
+    cloud.up(PROJECT, progress=note)
 
 
 @click.command()
 @click.option("--wipe", is_flag=True, help="Also delete everything that it holds: uploads, rows, results and models.")
 def down(*, wipe: bool) -> None:
     """Stop the local cloud. What it holds stays for the next `up`, unless wiped."""
-    running = cloud.current()
+    running = cloud.current(PROJECT)
     note(f"local cloud at {running.endpoint}" if running else "The local cloud does not run.")
     if wipe:
-        current_home().check_ours()
-        shutil.rmtree(current_home().root / demo.FOLDER, ignore_errors=True)
-    cloud.down(wipe=wipe)
+        home = home_of(PROJECT)
+        home.check_ours()
+        shutil.rmtree(home.root / demo.FOLDER, ignore_errors=True)
+    cloud.down(PROJECT, wipe=wipe)
     if wipe:
         note("Everything that it held is deleted.")
     elif running:

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from wetread.commands.session import Session, pass_session
 from wetread.console import note
 from wetread.demo import FOLDER
 from wetread.problems import Problem
+from wetread.project import PROJECT
 
 
 @click.command()
@@ -35,9 +36,9 @@ def demo(session: Session, *, data: Path | None, size: int, count: int) -> None:
     from wetread.demo import story  # noqa: PLC0415
     from wetread.demo.training import first_model  # noqa: PLC0415
 
-    cloud.up(progress=note)
+    cloud.up(PROJECT, progress=note)
     connection = session.connection
-    workspace = current_home().root / FOLDER
+    workspace = home_of(PROJECT).root / FOLDER
     uploads = story.folder_uploads(data) if data else story.phantom_uploads(workspace, count, size)
     done = story.submit(connection, uploads)
     champion = connection.registry.champion()

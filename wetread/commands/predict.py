@@ -17,6 +17,7 @@ from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, note
 from wetread.models import predictions
 from wetread.problems import ConfigProblem, Problem
+from wetread.project import PROJECT
 from wetread.uploads.sending import read_file
 
 
@@ -44,7 +45,7 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
 def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
     """Serve ``artifact`` in a container of its own and post each file to it; the answers are prediction/1 documents."""
     try:
-        with Bar("Predicting", len(files)) as bar, Container(artifact) as container:
+        with Bar("Predicting", len(files)) as bar, Container(PROJECT, artifact) as container:
             found = []
             for file in files:
                 found.append(json.loads(container.invoke(read_file(file))))

@@ -53,6 +53,9 @@ def _always(connection: Connection) -> list[Remaining]:
         Remaining("S3 access logs", "400 days", "They name object keys, and so does CloudTrail where you record S3."),
         Remaining("Executions of the training workflow", "90 days", "Step Functions keeps inputs: the labels' key."),
         Remaining("Batches' lists of uploads", "90 days", "Hashes of keys, without any content."),
+        Remaining(
+            "Parts of uploads that nobody completed", "2 days", "Under other keys: parts do not say whose they are."
+        ),
         Remaining("Gravestones of the uploads", "30 days", "A hash each: a late event finds that it was erased."),
         Remaining("The record of this erasure", "for good", "Who, when, how much; of whom by keyed hash only."),
         Remaining("Logs of functions and jobs", "as your stage keeps them", "They hold upload ids, no patient."),

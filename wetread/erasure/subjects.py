@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from functions.aws.index import Index, IndexName
+from functions.aws.index import Index
 from functions.aws.items import error_code
 from functions.aws.objects import DENIED, read_head, refusals
 from functions.aws.patients import Patients
@@ -24,6 +24,7 @@ from functions.domain.header import Header
 from functions.domain.instance import as_uid
 from functions.domain.row import NAMES, Row
 from functions.flow.intake import header_of
+from functions.names import IndexName
 from wetread.problems import ConfigProblem
 
 if TYPE_CHECKING:

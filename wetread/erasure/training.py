@@ -20,13 +20,14 @@ from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.domain.row import timestamp
 from functions.domain.snapshot import ERASED, Split
+from functions.names import COHORTS, RUNS, SLICES
 from wetread.connection import Connection
 from wetread.erasure.labels import LABELS_FILES, Labels, without
 from wetread.erasure.store import Version, delete_for_good, versions_below, versions_of
 from wetread.erasure.subjects import Identity, Marks, Subject, Verdict, identity_of
 
 WORKERS = 32
-SNAPSHOT = re.compile(rf"{layout.RUNS}([^/]+)/snapshot\.json")
+SNAPSHOT = re.compile(rf"{RUNS}([^/]+)/snapshot\.json")
 PICTURE = re.compile(r'<figure>\s*<img\b[^>]*alt="Slice of line (\d{1,9})"[^>]*>.*?</figure>', re.DOTALL)
 
 
@@ -89,7 +90,7 @@ class ErasingTraining:
         """All that there is of them now. Headers are read of what no snapshot names, and where a hash does not say."""
         found = FoundTraining()
         running = {run.run_id for run in self._connection.runs.running()}  # first: what one writes then is found below
-        cohort, slices = (list(versions_below(self._s3, self._bucket, one)) for one in (layout.COHORTS, layout.SLICES))
+        cohort, slices = (list(versions_below(self._s3, self._bucket, one)) for one in (COHORTS, SLICES))
         copies = {_name(one): one for one in [*cohort, *slices] if not one.is_marker}
         snapshots = dict(self._snapshots(found))
         known = {entry["Slice"]: entry for document in snapshots.values() for entry in document["Slices"]}
@@ -128,7 +129,7 @@ class ErasingTraining:
 
     def _snapshots(self, found: FoundTraining) -> Iterator[tuple[str, Any]]:
         """The snapshots by run; one that cannot be read is noted as undecided."""
-        for key in self._documents.keys(layout.RUNS):
+        for key in self._documents.keys(RUNS):
             match = SNAPSHOT.fullmatch(key)
             body = self._readable(key, found) if match else None
             if match and body is not None:
@@ -209,7 +210,7 @@ class ErasingTraining:
             return
         names = {entry["Slice"] for entry in one.entries}
         kept = [entry for entry in one.snapshot["Slices"] if entry["Slice"] not in names]
-        prefix = {"prefix": layout.uri(self._bucket, layout.SLICES)}
+        prefix = {"prefix": layout.uri(self._bucket, SLICES)}
         manifest = [prefix, *(entry["Slice"] for entry in kept)]
         self._replace(layout.slices_manifest_key(one.run), json.dumps(manifest).encode(), "application/json")
         before = one.snapshot.get(ERASED, {"Slices": 0})["Slices"]
@@ -227,8 +228,8 @@ class ErasingTraining:
 
 def _name(version: Version) -> str:
     """The name of the slice that a version is, or would be pinned as."""
-    if version.key.startswith(layout.SLICES):
-        return version.key.removeprefix(layout.SLICES)
+    if version.key.startswith(SLICES):
+        return version.key.removeprefix(SLICES)
     return layout.instance_name(layout.upload_id(version.key, version.version_id))
 
 

@@ -18,12 +18,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.aws.events import object_created
-from functions.aws.index import IndexName
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.artifact import InvalidArtifact, read_artifact
 from functions.domain.errors import MalformedEvent
 from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.names import INSTANCES, OUTPUTS, IndexName
 from wetread.connection import Connection
 from wetread.erasure.store import Version, delete_for_good, uploads_in_parts, versions_below, versions_of
 from wetread.erasure.subjects import SAYING_NOTHING, Identity, Marks, Subject, Verdict, identity_of
@@ -158,10 +158,10 @@ class ErasingUploads:
         found.in_parts = [(key, one) for key, ids in zip(sorted(keys), parts, strict=True) for one in ids]
         ours |= {_upload_id(one) for one in found.strays}
         work = self._connection.deployment.work_bucket_name
-        copies = pool.map(lambda one: list(versions_below(self._s3, work, layout.INSTANCES + one)), sorted(ours))
+        copies = pool.map(lambda one: list(versions_below(self._s3, work, INSTANCES + one)), sorted(ours))
         found.objects["pinned copies"] = [one for copy in copies for one in copy]
         found.objects["job outputs"] = (
-            [one for one in versions_below(self._s3, work, layout.OUTPUTS) if layout.upload_of_output(one.key) in ours]
+            [one for one in versions_below(self._s3, work, OUTPUTS) if layout.upload_of_output(one.key) in ours]
             if ours
             else []
         )

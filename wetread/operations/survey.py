@@ -9,11 +9,11 @@ from typing import Any
 
 from functions.aws.batches import day_of
 from functions.aws.champion import Champion
-from functions.aws.index import IndexName
 from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch
 from functions.domain.row import Status, moment_of, timestamp
+from functions.names import IndexName
 from wetread.connection import Connection
 from wetread.models import endpoint as endpoints
 from wetread.models.endpoint import Endpoint

@@ -14,10 +14,11 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.aws.objects import GONE
-from functions.domain import labelling, layout
+from functions.domain import labelling
 from functions.domain.cohort import Cohort, ObjectVersion
 from functions.domain.errors import MalformedManifest
 from functions.domain.verdict import Reason
+from functions.names import COHORTS
 from wetread.parallel import each
 from wetread.problems import ConfigProblem
 from wetread.uploads.sending import NotSubmitted, Source, check_keys, check_link, files_below, opened
@@ -76,7 +77,7 @@ def read(path: Path) -> LabelledFiles:
     cohort = Cohort("", (ObjectVersion(key=key, version_id="", size=0) for key in by_path))
     found, reasons = cohort.find(labelled.entries)
     _check(labels, [*labelled.reasons, *reasons])
-    prefix = f"{layout.COHORTS}{_short_hash(f'{platform.node()}:{labels.parent.resolve()}'.encode())}/"
+    prefix = f"{COHORTS}{_short_hash(f'{platform.node()}:{labels.parent.resolve()}'.encode())}/"
     files = tuple(Source(by_path[one.version.key], prefix + one.version.key, labels.parent) for one in found)
     check_keys(files)
     return LabelledFiles(Source(labels, f"{prefix}labels-{_short_hash(body)}{labels.suffix.lower()}"), files)

@@ -10,12 +10,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.index import Index, IndexName
+from functions.aws.index import Index
 from functions.aws.items import error_code
 from functions.aws.keys import HIDDEN, Keys
 from functions.aws.patients import Patients
 from functions.domain.instance import UuidOf, as_uid, is_guessable
 from functions.domain.row import Row, Status
+from functions.names import IndexName
 from wetread.problems import FORBIDDEN, ConfigProblem
 
 PAGE = 200

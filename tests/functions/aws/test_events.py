@@ -60,3 +60,16 @@ def test_of_a_job_event_only_the_name_is_taken() -> None:
         transform_job_name('{"detail": {"TransformJobName": "wetread-1", "CreationTime": 1696427182554}}')
         == "wetread-1"
     )
+
+
+@pytest.mark.parametrize("value", [None, 5, True, [], {}, "\ud800"])
+def test_what_is_no_text_is_no_name(value: object) -> None:
+    for name, read in (("TransformJobName", transform_job_name), ("ModelPackageArn", model_package_arn)):
+        with pytest.raises(MalformedEvent, match=name):
+            read(json.dumps({"detail": {name: value}}))
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "noon", "", "2026-02-30"])
+def test_a_time_without_a_moment_in_utc_is_named(time: str) -> None:
+    with pytest.raises(MalformedEvent, match="time"):
+        object_created(json.dumps(EVENT | {"time": time}))

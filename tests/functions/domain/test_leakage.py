@@ -15,7 +15,7 @@ from functions.domain.verdict import Reason
 from tests.fakes.workflow import LABELS, acquisition, audit
 
 DIGEST = "ab" * 32
-LIMITS = AcquisitionLimits(max_p_value=0.01, min_gain=0.1)
+LIMITS = AcquisitionLimits(max_acquisition_p_value=0.01, min_acquisition_gain=0.1)
 
 
 def sound() -> list[PinnedSlice]:

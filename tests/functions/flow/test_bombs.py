@@ -20,7 +20,7 @@ from functions.domain.row import Row, Status
 from functions.flow.collecting import ROW_TRIES
 from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, TROUBLE_SECONDS
-from functions.settings import Metric
+from functions.names import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import RESULTS, WEIGHTS_SHA256, WORK, World, answer

@@ -14,7 +14,7 @@ from functions.aws.events import ObjectCreated
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Status, timestamp
 from functions.flow.dispatching import ArtifactChanged, ModelChanged
-from functions.settings import Metric
+from functions.names import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import ARTIFACT, MODELS, WORK, World, answer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from functions.domain import layout
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.withdrawing import Rescored
+from functions.names import INSTANCES
 from tests.fakes.dicom import ct
 from tests.fakes.world import WORK, World
 from tests.functions.flow.versions import read, row, two_versions
@@ -89,4 +89,4 @@ def test_an_upload_that_is_erased_while_it_is_asked_to_be_read_again_leaves_no_c
 
     world.index.requeue = overtaken  # type: ignore[method-assign]
     assert workflow.withdrawing.rescore(seen) == Rescored.CHANGED
-    assert not [key for bucket, key in world.s3.objects if bucket == WORK and key.startswith(layout.INSTANCES)]
+    assert not [key for bucket, key in world.s3.objects if bucket == WORK and key.startswith(INSTANCES)]

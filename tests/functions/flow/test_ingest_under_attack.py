@@ -14,7 +14,7 @@ import pytest
 from functions import ingest
 from functions.domain.errors import RefusalCode
 from functions.domain.row import Status
-from infra import intake
+from infra import ingest as deployed
 from infra.queues import VISIBILITY_FACTOR
 from tests.fakes.dicom import ct
 from tests.fakes.lambda_queue import Cost, LambdaQueue, Limits
@@ -23,15 +23,15 @@ from tests.fakes.world import World
 # A function that is killed has no metrics to tell, of which its library warns.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 DEPLOYED = Limits(
-    batch_size=intake.BATCH_SIZE,
+    batch_size=deployed.BATCH_SIZE,
     workers=ingest.WORKERS,
-    seconds=intake.TIMEOUT.to_seconds(),
-    mebibytes=intake.MEMORY,
-    start_mebibytes=intake.START_MIB,
-    visibility=VISIBILITY_FACTOR * intake.TIMEOUT.to_seconds(),
-    retries=intake.RETRIES,
+    seconds=deployed.TIMEOUT.to_seconds(),
+    mebibytes=deployed.MEMORY,
+    start_mebibytes=deployed.START_MIB,
+    visibility=VISIBILITY_FACTOR * deployed.TIMEOUT.to_seconds(),
+    retries=deployed.RETRIES,
 )
-WITHIN = intake.ROW_WITHIN.to_seconds()
+WITHIN = deployed.ROW_WITHIN.to_seconds()
 SLOW = Cost(seconds=3.0)  # two million elements, each stepped over
 DEADLY = Cost(seconds=1000.0)
 LARGE = Cost(mebibytes=250.0)  # ten at once are too many

@@ -9,7 +9,7 @@ import pytest
 from functions.domain.batch import BatchStatus
 from functions.domain.row import Status
 from functions.flow.collecting import Collecting
-from functions.settings import Metric
+from functions.names import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.world import World, answer
 

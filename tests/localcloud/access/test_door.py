@@ -1,4 +1,4 @@
-"""What the door lets pass: what its key or a session has really signed, now, from no web page; and nothing else."""
+"""The door lets pass what its key or a session has signed, now, and not from a web page, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from botocore.credentials import Credentials
 
 from localcloud.access import signatures
 from localcloud.access.door import Door
-from localcloud.access.key import Key
+from localcloud.access.key import HEALTH_PATH, Key
 from localcloud.account import ACCOUNT_ID
-from localcloud.names import HEALTH_PATH
-from localcloud.patches import function_sessions
-from localcloud.patches.seam import emulator
+from localcloud.patches import iam
+from localcloud.patches.patching import emulator
 
 PORT = 4566
 HOME = f"127.0.0.1:{PORT}"
@@ -33,7 +32,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/reader"
 
 
 class Behind:
-    """Takes the place of the emulator, and keeps what reached it."""
+    """Stands in for the emulator, and keeps the requests that reach it."""
 
     def __init__(self):
         self.bodies = []
@@ -67,7 +66,7 @@ def signed(
     expires=60,
     **headers,
 ):
-    """A request that botocore has signed, as (method, target, headers, body)."""
+    """Return a request signed by botocore, as (method, target, headers, body)."""
     in_query = auth in (SigV4QueryAuth, S3SigV4QueryAuth, HmacV1QueryAuth)
     request = AWSRequest(method, f"http://{HOME}{path}", data=b"" if in_query else body, headers=headers)
     extra = {"expires": expires} if auth in (SigV4QueryAuth, S3SigV4QueryAuth) else {}
@@ -82,7 +81,7 @@ def signed(
 
 
 def sent(door, method, target, headers, body=b""):
-    """The status, headers and body of the door's answer; header values may be lists."""
+    """Return status, headers and body of the door's answer; header values may be lists."""
     path, _, query = target.partition("?")
     lines = [
         (name.lower().encode(), one if isinstance(one, bytes) else one.encode())
@@ -143,7 +142,7 @@ PASSING = {
     "PUT by a URL": lambda: signed("PUT", body=b"by a URL", auth=S3SigV4QueryAuth),
     "GET STS by a URL": lambda: signed("GET", "/?Action=GetCallerIdentity", auth=SigV4QueryAuth, service="sts"),
 }
-"""Signed when they are sent: a signature is good for five minutes, and a whole suite takes longer."""
+"""Signed when they are sent: a signature is valid for five minutes, and the whole suite takes longer."""
 
 
 @pytest.mark.parametrize("name", PASSING)
@@ -229,7 +228,7 @@ def test_localhost_is_a_name_of_this_server(door):
 
 
 def paths_of_the_emulator():
-    """Every path that the emulator's own program names as text."""
+    """Return every path that the emulator's source contains as text."""
     source = (Path(ministack.__file__).parent / "app.py").read_text()
     return sorted(set(re.findall(r'"(/[a-zA-Z0-9_.\-/]*)"', source)))
 
@@ -384,7 +383,7 @@ def session(monkeypatch):
     """Credentials of a role's session, as a function gets them."""
     sts = emulator("services.sts", "_sessions")
     monkeypatch.setattr(sts, "_sessions", {})
-    given = function_sessions._session(ROLE, "a-function")
+    given = iam._session(ROLE, "a-function")
     return Credentials(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"], given["AWS_SESSION_TOKEN"])
 
 
@@ -409,10 +408,10 @@ def test_a_session_with_another_secret_or_token_or_out_of_time_is_refused(door, 
 def test_a_function_s_session_cannot_be_computed_from_its_names(session):
     config = {"FunctionArn": f"arn:aws:lambda:us-east-1:{ACCOUNT_ID}:function:f", "FunctionName": "f", "Role": ROLE}
     foreseeable = hashlib.sha256(f"{config['FunctionArn']}:{ROLE}".encode()).hexdigest()
-    credentials = function_sessions._by_function()
+    credentials = iam._by_function()
     given = credentials(config)
     assert credentials(config) == given
-    assert function_sessions._by_function()(config) != given
+    assert iam._by_function()(config) != given
     assert foreseeable[:16].upper() not in given["AWS_ACCESS_KEY_ID"]
 
 

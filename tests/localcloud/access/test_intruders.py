@@ -33,14 +33,14 @@ FLAGS = (
 
 
 def known_key(here, service):
-    """A client with the key that every copy of the emulator knows."""
+    """Return a client with the default key of the emulator, which is public."""
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
     return session.client(service, endpoint_url=here.endpoint, config=Config(signature_version="s3v4"))
 
 
 @pytest.fixture
 def requests(here, bucket):
-    """What an intruder may try: method, URL and whether it would change something."""
+    """The requests that an intruder may try, as method and URL."""
     upload = known_key(here, "s3").generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "planted"})
     listed = known_key(here, "s3").generate_presigned_url("list_objects_v2", Params={"Bucket": bucket})
     return [
@@ -58,7 +58,7 @@ def requests(here, bucket):
 
 @pytest.fixture
 def untouched(client, bucket):
-    """Whether nothing has changed: the bucket is there and empty, and takes what its owner puts."""
+    """Assert that nothing has changed: the bucket exists and is empty, and its owner can put an object."""
 
     def look():
         s3 = client("s3")
@@ -70,7 +70,7 @@ def untouched(client, bucket):
 
 
 def curl(*arguments, **options):
-    """The status and the headers that curl gets."""
+    """Return the status and the headers that curl gets."""
     line = ["curl", "-s", "-D", "-", "-o", "/dev/null", "--max-time", "10", *arguments]
     return subprocess.run(line, check=False, capture_output=True, text=True, **options).stdout.lower()
 
@@ -105,23 +105,23 @@ def test_another_user_gets_nothing_and_finds_no_key(here, requests, untouched):
 
 def test_every_file_of_a_running_cloud_is_its_owner_s_alone(here, client, bucket):
     client("s3").put_object(Bucket=bucket, Key="an upload", Body=b"1")
-    for place, _folders, files in os.walk(here.home.root):
+    for root, _folders, files in os.walk(here.home.root):
         for name in (".", *files):
-            path = os.path.join(place, name)  # noqa: PTH118 (Path would drop the dot)
+            path = os.path.join(root, name)  # noqa: PTH118 (Path would drop the dot)
             assert os.path.islink(path) or os.stat(path).st_mode & 0o077 == 0, path  # noqa: PTH114, PTH116
 
 
 PAGE = """<!doctype html><title>attack</title><body><script>
 const attempts = %s, control = "%s";
 async function run() {
-  const told = {};
+  const results = {};
   for (const [method, url] of [["GET", control + "/readable"], ...attempts]) {
     const options = {method, headers: {"Content-Type": "text/plain"}, body: method == "GET" ? undefined : "{}"};
     for (const mode of ["cors", "no-cors"]) {
       try {
         const answer = await fetch(url, {...options, mode});
-        told[mode + " " + method + " " + url] = mode == "cors" ? answer.status : answer.type;
-      } catch (error) { told[mode + " " + method + " " + url] = "blocked"; }
+        results[mode + " " + method + " " + url] = mode == "cors" ? answer.status : answer.type;
+      } catch (error) { results[mode + " " + method + " " + url] = "blocked"; }
     }
   }
   for (const action of [control + "/form", ...attempts.map(attempt => attempt[1])]) {
@@ -130,18 +130,18 @@ async function run() {
     form.target = frame.name; form.method = "POST"; form.action = action; form.enctype = "text/plain"; form.submit();
   }
   await new Promise(resolve => setTimeout(resolve, 1500));
-  await fetch("/told", {method: "POST", body: JSON.stringify(told)});
+  await fetch("/report", {method: "POST", body: JSON.stringify(results)});
 }
 run();
 </script>"""
 
 
 class Site(ThreadingHTTPServer):
-    """A web server that serves one page, lets every page read its answers, and keeps what it was asked."""
+    """A web server that serves one page, lets every page read its answers, and keeps its requests."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.page, self.asked, self.told = "", [], threading.Event()
+        self.page, self.asked, self.reported = "", [], threading.Event()
         self.report = {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -165,9 +165,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Access-Control-Allow-Origin", "*")
         self.end_headers()
         self.wfile.write(self.server.page.encode())
-        if self.path == "/told":
+        if self.path == "/report":
             self.server.report = json.loads(body)
-            self.server.told.set()
+            self.server.reported.set()
 
     def log_message(self, *_):
         pass
@@ -186,7 +186,7 @@ def control():
 
 
 def browse(profile, url, *flags, until=None):
-    """Open a page in a browser with a new profile; its DOM, or nothing when `until` is to be waited for."""
+    """Open a page in a browser with a new profile; return its DOM, or wait for `until` and return nothing."""
     names = "MAP *.example 127.0.0.1"
     line = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", f"--host-resolver-rules={names}", *flags, url]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as browser:
@@ -203,12 +203,12 @@ def browse(profile, url, *flags, until=None):
 def test_a_page_in_a_browser_reads_nothing_and_changes_nothing(here, requests, untouched, site, control, tmp_path):
     at_control = f"http://control.example:{control.server_address[1]}"
     site.page = PAGE % (json.dumps(requests), at_control)
-    browse(tmp_path / "profile", f"http://evil.example:{site.server_address[1]}/", until=site.told)
-    # The browser itself is no protection here: what the page did to another server got there, and was read.
+    browse(tmp_path / "profile", f"http://evil.example:{site.server_address[1]}/", until=site.reported)
+    # The browser itself does not protect: the page's requests to another server arrived, and were read.
     assert site.report[f"cors GET {at_control}/readable"] == 200
     assert "POST /form" in control.asked
-    assert {told for told in site.report.values() if told != "blocked"} == {200, "opaque"}
-    assert [what for what, told in site.report.items() if told == 200] == [f"cors GET {at_control}/readable"]
+    assert {result for result in site.report.values() if result != "blocked"} == {200, "opaque"}
+    assert [what for what, result in site.report.items() if result == 200] == [f"cors GET {at_control}/readable"]
     untouched()
 
 

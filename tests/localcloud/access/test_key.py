@@ -1,4 +1,4 @@
-"""The key of a home and the rights on its files: the owner's alone, also when the folder was there before."""
+"""The key of a home and the permissions of its files: only the owner's, even if the folder existed before."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from localcloud.access.key import Key, ensure_key, find_key
 from localcloud.home import CloudError, Home, open_private
 from localcloud.host import process
 from localcloud.host.session import LocalSession, write_aws_config
+from tests.localcloud.example import PROJECT
 
 ENDPOINT = "http://127.0.0.1:4566"
 
 
 @pytest.fixture
 def home(tmp_path):
-    return Home(tmp_path / "home").create()
+    return Home(tmp_path / "home", PROJECT).create()
 
 
 def rights(path):
@@ -31,7 +32,7 @@ def rights(path):
 def test_each_home_has_a_random_key_that_stays(home, tmp_path):
     key = ensure_key(home)
     assert (ensure_key(home), find_key(home)) == (key, key)
-    assert ensure_key(Home(tmp_path / "other").create()) != key
+    assert ensure_key(Home(tmp_path / "other", PROJECT).create()) != key
     assert len(key.secret_access_key) >= 40
     assert rights(home.key_file) == 0o600
     assert sorted(path.name for path in home.root.iterdir()) == ["key.json"]
@@ -62,7 +63,7 @@ def test_a_folder_that_existed_becomes_its_owner_s_alone_with_all_in_it(tmp_path
         (elsewhere, 0o644),
     ):
         path.chmod(mode)
-    Home(root).create()
+    Home(root, PROJECT).create()
     assert [rights(path) for path in (root, root / "services", root / "services/dynamodb.json")] == [
         0o700,
         0o700,
@@ -88,26 +89,26 @@ def test_a_key_that_others_could_not_read_stays(home):
 
 
 @pytest.mark.parametrize("name", ["scratch/thesis.txt", "thesis.txt", "objects/a"])
-def test_a_folder_with_other_things_is_no_home_and_stays_as_it_is(tmp_path, name):
+def test_a_folder_with_other_files_is_not_a_home_and_stays_as_it_is(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
     before = {path: path.stat().st_mode for path in (tmp_path, *tmp_path.rglob("*"))}
     tmp_path.chmod(0o755)
     before[tmp_path] = tmp_path.stat().st_mode
     with pytest.raises(CloudError, match="holds other files, and no local cloud"):
-        Home(tmp_path).create()
+        Home(tmp_path, PROJECT).create()
     assert {path: path.stat().st_mode for path in (tmp_path, *tmp_path.rglob("*"))} == before
 
 
 def test_an_empty_folder_becomes_a_home(tmp_path):
     (tmp_path / ".gitignore").touch()
     (tmp_path / "lost+found").mkdir()
-    assert ensure_key(Home(tmp_path).create()) == ensure_key(Home(tmp_path).create())
+    assert ensure_key(Home(tmp_path, PROJECT).create()) == ensure_key(Home(tmp_path, PROJECT).create())
 
 
 def test_a_folder_of_another_user_is_refused(home, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: home.root.stat().st_uid + 1)
-    with pytest.raises(CloudError, match=r"belongs to another user .* Set WETREAD_HOME to a folder of yours"):
+    with pytest.raises(CloudError, match=r"belongs to another user .* Set EXAMPLE_HOME to a folder of yours"):
         home.create()
 
 

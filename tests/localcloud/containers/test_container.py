@@ -11,6 +11,7 @@ import pytest
 
 from localcloud.archive import pack
 from localcloud.containers.container import Container, ContainerError, InvocationError
+from tests.localcloud.example import PROJECT
 
 
 @pytest.fixture
@@ -22,9 +23,9 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def container(model, image_command):
+def container(model):
     def make(source=model, **options):
-        return Container(source, command=(*image_command, "serve"), **options)
+        return Container(PROJECT, source, **options)
 
     return make
 
@@ -109,13 +110,13 @@ def test_a_container_that_ignores_sigterm_is_killed(container):
         os.kill(pid, 0)
 
 
-def test_an_archive_that_is_none_is_named(container, tmp_path):
+def test_a_file_that_is_not_an_archive_is_named(container, tmp_path):
     (tmp_path / "model.tar.gz").write_bytes(b"nothing")
     with pytest.raises(ContainerError, match=r"model\.tar\.gz is no usable tar archive"):
         container(tmp_path / "model.tar.gz").__enter__()
 
 
-def test_no_port_is_opened_and_nobody_else_may_enter_the_folder_of_the_socket(container):
+def test_no_port_is_opened_and_only_the_owner_may_enter_the_folder_of_the_socket(container):
     with container() as running:
         assert running.socket.parent.stat().st_mode & 0o077 == 0
         assert not _ports(running.pid)
@@ -123,7 +124,7 @@ def test_no_port_is_opened_and_nobody_else_may_enter_the_folder_of_the_socket(co
 
 
 def _ports(pid):
-    """The connections of IP that belong to a process, by the inodes of its open files."""
+    """Return the IP connections of a process, by the inodes of its open files."""
     files = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()] if Path("/proc").exists() else []
     tables = [Path(f"/proc/{pid}/net/{table}") for table in ("tcp", "tcp6")]
     inodes = {line.split()[9] for table in tables if table.exists() for line in table.read_text().splitlines()[1:]}

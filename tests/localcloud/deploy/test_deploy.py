@@ -1,4 +1,4 @@
-"""Assemblies deployed with boto3 alone, and one of them at work: an upload goes all the way to a row."""
+"""Assemblies deployed with boto3, and one of them at work: an upload becomes a row."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_an_assembly_with_assets_is_deployed_and_works(deploy, stack, client, na
     outputs = {"Uploads": {"Value": ref("Uploads")}, "Table": {"Value": ref("Table")}}
     assert deploy({"Resources": pipeline(asset), "Outputs": outputs}, folders=folders) == [name]
     assert deploy.said == [f"Deploying stack {name}: 10 resources."]
-    assert [tag["Value"] for tag in stack()["Tags"] if tag["Key"] == "owner"] == ["somebody"]
+    assert [tag["Value"] for tag in stack()["Tags"] if tag["Key"] == "owner"] == ["team"]
     found = {output["OutputKey"]: output["OutputValue"] for output in stack()["Outputs"]}
 
     client("s3").put_object(Bucket=found["Uploads"], Key="a b+ü.dcm", Body=b"dicom")

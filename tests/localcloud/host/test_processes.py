@@ -10,7 +10,7 @@ import pytest
 
 from localcloud.host.processes import Guard
 
-# An owner that starts a child, which starts two of its own, one of them in a group of its own. All sleep.
+# An owner that starts a child, which starts two more, one of them in another group. All sleep.
 OWNER = """
 import signal, subprocess, sys
 from pathlib import Path

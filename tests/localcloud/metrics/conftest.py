@@ -1,4 +1,4 @@
-"""What the emulator's CloudWatch has of a metric."""
+"""A metric in the emulator's CloudWatch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def total(client: Callable[[str], Any]) -> Callable[..., float | None]:
-    """A metric's sum, or another statistic, in the last minutes; None when it has none."""
+    """Return a metric's sum, or another statistic, of the last minutes; None without data."""
 
     def ask(namespace: str, metric: str, statistic: str = "Sum", **dimensions: str) -> float | None:
         now = datetime.now(UTC)

@@ -6,7 +6,7 @@ from botocore.config import Config
 
 @pytest.fixture
 def counts(total):
-    """A function's invocations, errors and throttles."""
+    """Return a function's invocations, errors and throttles."""
     names = ("Invocations", "Errors", "Throttles")
     return lambda function: tuple(total("AWS/Lambda", name, FunctionName=function) for name in names)
 

@@ -4,21 +4,21 @@ import time
 
 import pytest
 
+from localcloud import metrics
 from localcloud.account import in_account
-from localcloud.metrics import points
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 KEY = ("Test", "Things", "of=one")
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that a test sets; the emulator's metrics are empty at first and afterwards."""
+    """A clock that a test sets; the emulator's metrics are empty before and after."""
 
     class Clock:
         now = time.time()
 
-    monkeypatch.setattr(points.time, "time", lambda: Clock.now)
+    monkeypatch.setattr(metrics.time, "time", lambda: Clock.now)
     cloudwatch = emulator("services.cloudwatch")
     cloudwatch._metrics.clear()
     yield Clock
@@ -33,12 +33,12 @@ def stored():
 def put(*values):
     with in_account():
         for value in values:
-            points.record("Test", "Things", value, "Count", {"of": "one"})
+            metrics.record("Test", "Things", value, "Count", {"of": "one"})
 
 
 def test_values_that_arrive_together_share_a_point_which_has_the_time_of_the_newest(clock):
     put(3, 0)
-    clock.now += points.GATHERED_SECONDS - 1
+    clock.now += metrics.MERGED_SECONDS - 1
     put(1)
     (point,) = stored()
     assert point["_stat"] == {"SampleCount": 3, "Sum": 4, "Minimum": 0, "Maximum": 3}
@@ -57,7 +57,7 @@ def test_an_active_metric_never_has_more_points_than_an_hour_of_them(clock):
     for _ in range(3 * 360):
         put(1)
         clock.now += 10
-    assert len(stored()) <= points.KEPT_SECONDS / points.GATHERED_SECONDS + 1
+    assert len(stored()) <= metrics.KEPT_SECONDS / metrics.MERGED_SECONDS + 1
 
 
 def test_the_emulator_reads_the_points(clock):

@@ -13,7 +13,7 @@ def test_messages_are_counted_and_aged_until_they_are_gone(client, queue, name, 
     until(lambda: total("AWS/SQS", VISIBLE, "Minimum", QueueName=name) == 0)
 
 
-def test_a_message_that_somebody_has_received_is_not_visible_but_grows_old(client, queue, name, total, until):
+def test_a_received_message_is_not_visible_but_grows_old(client, queue, name, total, until):
     url, _arn = queue()
     client("sqs").send_message(QueueUrl=url, MessageBody="one", DelaySeconds=0)
     client("sqs").receive_message(QueueUrl=url, VisibilityTimeout=60)

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
+from localcloud import metrics
 from localcloud.account import in_account
-from localcloud.metrics import watch as watching
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 
 @pytest.fixture
-def looks(monkeypatch):
+def evaluated(monkeypatch):
     """The alarms that were evaluated; the first evaluation fails."""
     cloudwatch = emulator("services.cloudwatch")
     seen = []
@@ -20,7 +20,7 @@ def looks(monkeypatch):
         if len(seen) == 1:
             raise ValueError("the first time")
 
-    monkeypatch.setattr(watching, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(metrics, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(cloudwatch, "_evaluate_alarm", evaluate)
     with in_account():
         cloudwatch._alarms["only"] = {"AlarmName": "only"}
@@ -28,13 +28,13 @@ def looks(monkeypatch):
     cloudwatch._alarms.clear()
 
 
-def test_a_look_that_fails_is_told_and_the_next_comes(looks, until, caplog):
-    watch = watching.Watch()
+def test_an_evaluation_that_fails_is_logged_and_the_next_comes(evaluated, until, caplog):
+    watch = metrics.Watch()
     with caplog.at_level(logging.ERROR):
         watch.start()
-        until(lambda: len(looks) > 2)
+        until(lambda: len(evaluated) > 2)
         watch.stop()
     assert "the first time" in caplog.text
-    number = len(looks)
+    number = len(evaluated)
     assert not watch._thread.is_alive()
-    assert len(looks) == number
+    assert len(evaluated) == number

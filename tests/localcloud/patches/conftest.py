@@ -1,4 +1,4 @@
-"""The emulator's modules inside the test's own process, as they were again after the test."""
+"""The emulator's modules in the test's process, restored after the test."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from types import ModuleType
 
 import pytest
 
-from localcloud.patches.seam import emulator
+from localcloud.patches.patching import emulator
 
 
 @pytest.fixture
 def module() -> Iterator[Callable[[str], ModuleType]]:
-    """Import a module of the emulator; whatever a mend puts into it is taken out after the test."""
+    """Import a module of the emulator; remove what a patch puts into it after the test."""
     before: dict[ModuleType, dict[str, object]] = {}
 
     def load(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""What is under a write-once policy is created by whoever says that it must not be there, and replaced by nobody."""
+"""Under a write-once policy an object is created only on condition that it does not exist, and never replaced."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.patches import conditional_writes
+from localcloud.patches import iam as patches
 
 ASSUME = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
 }
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
-# As infra/storage.py has it: tests/infra/test_storage.py compares.
+# As in infra/storage.py: tests/infra/test_storage.py compares.
 ONCE = (
     ("s3:PutObject", {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}),
     (["s3:DeleteObject", "s3:DeleteObjectVersion"], {}),
@@ -25,7 +25,7 @@ KEY = "artifacts/ab/model.tar.gz"
 
 @pytest.fixture
 def writer(session, client, bucket, name):
-    """S3 as a role that may do everything, in a bucket whose policy makes artifacts write-once."""
+    """S3 as a role that may do everything, in a bucket with a policy that makes artifacts write-once."""
     once = [
         {
             "Effect": "Deny",
@@ -102,7 +102,7 @@ def test_a_policy_knows_what_creates_an_object_and_under_which_condition(
     module, action, query, headers, condition, creates
 ):
     actions = module("core.iam_actions")
-    conditional_writes.install()
+    patches.install_condition_keys()
     context = actions._s3_object_context(action, query, "/bucket/key", headers)
     assert context.get("s3:if-none-match") == condition
     assert context.get("s3:ObjectCreationOperation") == creates

@@ -1,4 +1,4 @@
-"""A model whose container is the fake image, and jobs that use it."""
+"""A model served by the fake image, and jobs that use it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def model(client: Callable[[str], Any], name: str, artifact: str, job_role: str)
 def endpoint(
     client: Callable[[str], Any], name: str, model: Callable[..., str], until: Callable[..., Any]
 ) -> Iterator[Callable[..., str]]:
-    """Create an endpoint of a model with environment variables for the container; it goes away with the test."""
+    """Create an endpoint of a model with environment variables for the container; the test's end deletes it."""
     sagemaker = client("sagemaker")
 
     def make(**environment: str) -> str:
@@ -75,11 +75,11 @@ def settled(client: Callable[[str], Any], until: Callable[..., Any]) -> Callable
     """Wait until an endpoint is not Creating any more; return its description."""
 
     def wait(endpoint_name: str) -> dict[str, Any]:
-        def question() -> dict[str, Any] | None:
+        def ask() -> dict[str, Any] | None:
             description: dict[str, Any] = client("sagemaker").describe_endpoint(EndpointName=endpoint_name)
             return None if description["EndpointStatus"] == "Creating" else description
 
-        result: dict[str, Any] = until(question)
+        result: dict[str, Any] = until(ask)
         return result
 
     return wait
@@ -102,7 +102,7 @@ def upload(client: Callable[[str], Any], bucket: str) -> Callable[..., str]:
 
 @pytest.fixture
 def transform_request(name: str, bucket: str) -> Callable[..., dict[str, Any]]:
-    """A CreateTransformJob request for a manifest; `changes` replace members."""
+    """Return a CreateTransformJob request for a manifest; `changes` replace members."""
 
     def make(uri: str, kind: str = "ManifestFile", **changes: Any) -> dict[str, Any]:
         source = {"S3DataType": kind, "S3Uri": uri}
@@ -120,18 +120,18 @@ def transform_request(name: str, bucket: str) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def ended(client: Callable[[str], Any], until: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Wait until a job of some kind has ended; return its description."""
+    """Wait until a job of any kind has ended; return its description."""
 
     def wait(name: str, noun: str = "TransformJob") -> dict[str, Any]:
         kind = noun.removesuffix("Job").lower()
         describe = getattr(client("sagemaker"), f"describe_{kind}_job")
 
-        def question() -> dict[str, Any] | None:
+        def ask() -> dict[str, Any] | None:
             description: dict[str, Any] = describe(**{f"{noun}Name": name})
             running = description[f"{noun}Status"] in ("InProgress", "Stopping")
             return None if running else description
 
-        result: dict[str, Any] = until(question)
+        result: dict[str, Any] = until(ask)
         return result
 
     return wait
@@ -139,7 +139,7 @@ def ended(client: Callable[[str], Any], until: Callable[..., Any]) -> Callable[.
 
 @pytest.fixture
 def outputs(client: Callable[[str], Any], bucket: str) -> Callable[[], dict[str, bytes]]:
-    """What lies below `out/`, by name."""
+    """Return the objects below `out/`, by name."""
 
     def read() -> dict[str, bytes]:
         s3 = client("s3")
@@ -154,7 +154,7 @@ def outputs(client: Callable[[str], Any], bucket: str) -> Callable[[], dict[str,
 
 @pytest.fixture
 def log_lines(client: Callable[[str], Any]) -> Callable[..., list[str]]:
-    """The messages of a job's log streams."""
+    """Return the messages of a job's log streams."""
 
     def read(group: str, job: str) -> list[str]:
         events = client("logs").filter_log_events(logGroupName=group, logStreamNamePrefix=f"{job}/")["events"]
@@ -170,7 +170,7 @@ def events_of(
     received: Callable[..., list[Any]],
     name: str,
 ) -> Callable[..., Callable[[], list[Any]]]:
-    """Follow the events of one detail type, by the prefix of a member; return a way to read them."""
+    """Follow the events of one detail type, by the prefix of a member; return a function that reads them."""
 
     def follow(detail_type: str, member: str, prefix: str) -> Callable[[], list[Any]]:
         url, arn = queue("-events")
@@ -194,7 +194,7 @@ def events_of(
 def training_request(
     name: str, bucket: str, job_role: str, client: Callable[[str], Any]
 ) -> Callable[..., dict[str, Any]]:
-    """A CreateTrainingJob request whose hyperparameters tell the fake image what to do; `changes` replace members."""
+    """Return a CreateTrainingJob request with hyperparameters for the fake image; `changes` replace members."""
     client("s3").put_object(Bucket=bucket, Key="in/train/manifest.json", Body=b"[]")
     client("s3").put_object(Bucket=bucket, Key="in/train/deep/a.dcm", Body=b"a")
 
@@ -217,7 +217,7 @@ def training_request(
 
 @pytest.fixture
 def artifact_of(client: Callable[[str], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The JSON files in the artifact of a job, by name."""
+    """Return the JSON files in the artifact of a job, by name."""
 
     def read(job: dict[str, Any]) -> dict[str, Any]:
         bucket, _, key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")

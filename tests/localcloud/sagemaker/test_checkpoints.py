@@ -1,4 +1,4 @@
-"""Checkpoints of training jobs: down at the start, up while the job runs and however it ends."""
+"""Checkpoints of training jobs: downloaded at the start, uploaded while the job runs and when it ends."""
 
 from __future__ import annotations
 

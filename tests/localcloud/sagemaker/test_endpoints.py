@@ -35,13 +35,13 @@ def started(client, log_lines, until):
     """Wait until an endpoint's container has started; return its process id and its folder."""
 
     def wait(endpoint_name):
-        def question():
+        def ask():
             lines = []
             with contextlib.suppress(client("logs").exceptions.ResourceNotFoundException):  # until the first line
                 lines = log_lines(f"/aws/sagemaker/Endpoints/{endpoint_name}", "main")
             return re.search(r"^process (\d+) in (.+)$", "\n".join(lines), re.MULTILINE)
 
-        found = until(question)
+        found = until(ask)
         return int(found[1]), Path(found[2])
 
     return wait
@@ -49,7 +49,7 @@ def started(client, log_lines, until):
 
 @pytest.fixture
 def nothing_left(sagemaker, until):
-    """Wait until an endpoint is gone, and see that its process and its folder are gone as well."""
+    """Wait until an endpoint is deleted, and assert that its process and its folder are gone."""
 
     def check(endpoint_name, pid, folder):
         until(lambda: not sagemaker.list_endpoints(NameContains=endpoint_name)["Endpoints"])

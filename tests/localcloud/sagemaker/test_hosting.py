@@ -15,9 +15,10 @@ from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.hosting import Hosting, hosted
 from localcloud.sagemaker.jobs import JobStopped
 from localcloud.sagemaker.limits import Limits
+from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.place import Place
 from localcloud.sagemaker.store import Store
+from tests.localcloud.example import PROJECT
 
 RECORD = {
     "EndpointArn": "arn",
@@ -33,31 +34,31 @@ def store():
 
 
 @pytest.fixture
-def place(tmp_path):
-    """Surroundings where no emulator listens yet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return Place(endpoint=f"http://127.0.0.1:{port}", scratch=tmp_path, ping_seconds=1, command=("none",))
+def machine(tmp_path):
+    """A machine on which no emulator listens yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return Machine(endpoint=f"http://127.0.0.1:{port}", scratch=tmp_path, ping_seconds=1, project=PROJECT)
 
 
 @pytest.fixture
-def endpoints(store, place):
+def endpoints(store, machine):
     def make(startup=0.0):
-        models = Models(store, place.endpoint)
+        models = Models(store, machine.endpoint)
         limits = Limits(store, instances=20, creates_a_second=0)
-        return Endpoints(store, EndpointConfigs(store, models), models, limits, place, startup)
+        return Endpoints(store, EndpointConfigs(store, models), models, limits, machine, startup)
 
     return make
 
 
 @pytest.fixture
 def containers(monkeypatch):
-    """Take the place of containers: each is a name in this list, as long as it runs."""
+    """Replace containers: each is a name in this list while it runs."""
     running = []
 
     @contextlib.contextmanager
-    def fake(hosting, _place):
+    def fake(hosting, _machine):
         running.append(hosting.record["EndpointName"])
         try:
             yield "container"
@@ -134,7 +135,7 @@ def test_an_endpoint_can_be_deleted_before_it_has_its_instance(store, endpoints,
     [(invalid("no such role"), "no such role"), (KeyError("a mistake of ours"), "InternalServerError: We encountered")],
 )
 def test_whatever_goes_wrong_is_the_reason(store, endpoints, threads, until, monkeypatch, error, reason):
-    def fails(_hosting, _place):
+    def fails(_hosting, _machine):
         raise error
 
     monkeypatch.setattr(module, "hosted", fails)
@@ -147,8 +148,8 @@ def test_whatever_goes_wrong_is_the_reason(store, endpoints, threads, until, mon
     assert store.endpoints == {}
 
 
-def test_hosting_waits_for_the_emulator_until_it_is_cancelled(place):
+def test_hosting_waits_for_the_emulator_until_it_is_cancelled(machine):
     hosting = Hosting({**RECORD, "EndpointName": "was"})
     threading.Timer(0.3, hosting.cancelled.set).start()
-    with pytest.raises(JobStopped), hosted(hosting, place):
+    with pytest.raises(JobStopped), hosted(hosting, machine):
         pytest.fail("nothing can be hosted here")

@@ -14,6 +14,7 @@ from localcloud.containers.container import Container, InvocationError
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.invocations import invoke as invoked
 from localcloud.sagemaker.invocations import invoked_endpoint
+from tests.localcloud.example import PROJECT
 
 MEGABYTE = 1024 * 1024
 GROUP = "/aws/sagemaker/Endpoints"
@@ -47,7 +48,7 @@ def model_error(runtime, name):
     return response
 
 
-def test_the_answer_is_the_container_s_own(runtime, serving, image_command, tmp_path):
+def test_the_answer_is_the_container_s_own(runtime, serving, tmp_path):
     name = serving(FAKE_SETTING="of the model")
     body = bytes(range(256)) * 4 * 1024 * 7  # 7 MB, more than botocore's description of the API says
     answer = runtime.invoke_endpoint(
@@ -59,7 +60,7 @@ def test_the_answer_is_the_container_s_own(runtime, serving, image_command, tmp_
     (tmp_path / "model" / "model.pth").write_bytes(b"weights")
     pack(tmp_path / "model", tmp_path / "model.tar.gz")
     environment = {"FAKE_SETTING": "of the model"}
-    with Container(tmp_path / "model.tar.gz", command=(*image_command, "serve"), environment=environment) as container:
+    with Container(PROJECT, tmp_path / "model.tar.gz", environment=environment) as container:
         alone = container.invoke(body)
     assert answer["Body"].read() == alone
     assert json.loads(alone)["environment"]["SAGEMAKER_BATCH"] is None
@@ -90,7 +91,7 @@ def test_a_refusal_of_the_container_is_a_model_error(serving, model_error, statu
     assert response["LogStreamArn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{GROUP}/{name}"
 
 
-def test_a_dead_container_answers_nobody_and_keeps_nobody_waiting(serving, model_error):
+def test_a_dead_container_answers_no_caller_and_keeps_none_waiting(serving, model_error):
     serving()
     began = time.monotonic()
     for body in (b"die", b"x"):
@@ -159,7 +160,7 @@ def test_a_body_that_names_another_action_is_an_invocation_all_the_same(serving,
 
 
 class Serving:
-    """Takes the place of all endpoints: one variant, and a container that answers with `post`."""
+    """Stands in for all endpoints: one variant, and a container that answers with `post`."""
 
     def __init__(self, post, **variant):
         self._variant = {"VariantName": "main", **variant}

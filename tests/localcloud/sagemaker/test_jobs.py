@@ -12,8 +12,8 @@ from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.transform import KIND
 
 
-class Told:
-    """Takes the place of EventBridge and remembers the statuses that it was told."""
+class Announced:
+    """Stands in for EventBridge and keeps the statuses of its events."""
 
     def __init__(self):
         self.statuses = []
@@ -23,8 +23,8 @@ class Told:
 
 
 @pytest.fixture
-def told():
-    return Told()
+def announced():
+    return Announced()
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def store():
 
 
 @pytest.fixture
-def jobs(store, told):
-    return Jobs(KIND, lambda: store.transform_jobs, store, told, startup=0)
+def jobs(store, announced):
+    return Jobs(KIND, lambda: store.transform_jobs, store, announced, startup=0)
 
 
 def start(jobs, run, name="job", admit=lambda: None):
@@ -57,25 +57,25 @@ def fails(error):
         (fails(KeyError("a mistake of ours")), "Failed", "InternalServerError: We encountered an internal error"),
     ],
 )
-def test_a_job_ends_as_its_run_does(jobs, told, until, run, status, reason):
+def test_a_job_ends_as_its_run_does(jobs, announced, until, run, status, reason):
     start(jobs, run)
-    until(lambda: len(told.statuses) == 2)
+    until(lambda: len(announced.statuses) == 2)
     record = jobs.describe("job")
-    assert told.statuses == ["InProgress", status]
+    assert announced.statuses == ["InProgress", status]
     assert record["TransformJobStatus"] == status
     assert record.get("FailureReason", "").startswith(reason or "")
     assert record["TransformEndTime"] >= record["TransformStartTime"]
 
 
-def test_a_job_can_be_stopped_before_it_has_its_instance(store, told, until):
-    jobs = Jobs(KIND, lambda: store.transform_jobs, store, told, startup=60)
+def test_a_job_can_be_stopped_before_it_has_its_instance(store, announced, until):
+    jobs = Jobs(KIND, lambda: store.transform_jobs, store, announced, startup=60)
     start(jobs, fails(AssertionError("it must not run")))
     jobs.stop("job")
-    until(lambda: told.statuses == ["InProgress", "Stopping", "Stopped"])
+    until(lambda: announced.statuses == ["InProgress", "Stopping", "Stopped"])
     assert "TransformStartTime" not in jobs.describe("job")
 
 
-def test_stopping_ends_what_the_job_waits_for(jobs, told, until):
+def test_stopping_ends_what_the_job_waits_for(jobs, announced, until):
     ended, waiting = threading.Event(), threading.Event()
 
     def run(job):
@@ -86,16 +86,16 @@ def test_stopping_ends_what_the_job_waits_for(jobs, told, until):
     start(jobs, run)
     assert waiting.wait(30)
     jobs.stop("job")
-    until(lambda: told.statuses == ["InProgress", "Stopping", "Stopped"])
+    until(lambda: announced.statuses == ["InProgress", "Stopping", "Stopped"])
     with pytest.raises(ServiceError, match="in status Stopped"):
         jobs.stop("job")
 
 
-def test_a_job_that_is_not_admitted_leaves_no_trace(jobs, told):
+def test_a_job_that_is_not_admitted_leaves_no_trace(jobs, announced):
     with pytest.raises(ServiceError, match="full"):
         start(jobs, lambda _job: None, admit=fails_now(invalid("full")))
     assert jobs.all() == []
-    assert told.statuses == []
+    assert announced.statuses == []
 
 
 def fails_now(error):
@@ -105,17 +105,17 @@ def fails_now(error):
     return admit
 
 
-def test_interrupted_jobs_have_failed_at_the_next_start(store, told, jobs):
+def test_interrupted_jobs_have_failed_at_the_next_start(store, announced, jobs):
     running, finished = {"TransformJobStatus": "Stopping"}, {"TransformJobStatus": "Completed"}
     for name, record in (("a", running), ("b", finished)):
         store.transform_jobs[name] = {**record, "TransformJobName": name, "TransformJobArn": name, "CreationTime": 1.0}
     jobs.fail_interrupted()
-    assert told.statuses == ["Failed"]
+    assert announced.statuses == ["Failed"]
     assert jobs.describe("a")["FailureReason"].startswith("InternalServerError")
     assert jobs.describe("b")["TransformJobStatus"] == "Completed"
 
 
-def test_a_closing_service_changes_nothing_any_more(jobs, told, until):
+def test_a_closing_service_changes_nothing_any_more(jobs, announced, until):
     ended, waiting = threading.Event(), threading.Event()
 
     def run(job):
@@ -128,7 +128,7 @@ def test_a_closing_service_changes_nothing_any_more(jobs, told, until):
     jobs.close()
     assert ended.wait(30)
     assert jobs.describe("job")["TransformJobStatus"] == "InProgress"
-    assert told.statuses == ["InProgress"]
+    assert announced.statuses == ["InProgress"]
 
 
 def test_an_unknown_job_is_not_found(jobs):

@@ -39,7 +39,7 @@ def busy(client, endpoint, settled, function):
 
 
 def family(pid):
-    """A process and its descendants."""
+    """Return a process and its descendants."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
     parents = [tuple(map(int, line.split())) for line in listed.splitlines()]
     found = {pid}
@@ -49,7 +49,7 @@ def family(pid):
 
 
 def listening(pids):
-    """(address, port) of every IP socket on which one of the processes listens; addresses as /proc spells them."""
+    """Return (address, port) of every IP socket on which one of the processes listens; addresses as in /proc."""
     inodes = set()
     for pid in pids:
         for file in Path(f"/proc/{pid}/fd").iterdir():
@@ -67,7 +67,7 @@ def listening(pids):
 
 
 def curl(*arguments):
-    """What curl prints of an answer's status, as another user; 000 when there was none."""
+    """Return the status that curl gets as another user; 000 without an answer."""
     line = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "60", *arguments]
     done = subprocess.run(line, user=NOBODY, group=NOBODY, extra_groups=[], check=False, capture_output=True, text=True)
     return done.stdout
@@ -83,11 +83,13 @@ def test_every_port_that_is_open_refuses_another_user(here, client, busy, tmp_pa
     open_ports = listening(family(process.running(here.home)))
     assert {address for address, _port in open_ports} == {"0100007F"}  # 127.0.0.1
     assert len(open_ports) >= 2  # the cloud's own and the function's Runtime API
-    for _address, port in open_ports:
+    for address, port in open_ports:
         for path in PATHS:
             url = f"http://127.0.0.1:{port}{path}"
-            assert curl(url) == "403"
-            assert curl("-X", "POST", "-H", "Content-Type: text/plain", "-d", "forged", url) == "403"
+            statuses = {curl(url), curl("-X", "POST", "-H", "Content-Type: text/plain", "-d", "forged", url)}
+            # An environment of an earlier test may have ended meanwhile.
+            assert statuses == {"403"} or (address, port) not in listening(family(process.running(here.home)))
+    assert not answers
     over.touch()
     invocation.join(60)
     assert answers == [b'"undisturbed"']

@@ -32,13 +32,13 @@ def processing_request(name, bucket, job_role, client):
 
 
 def source(name, uri, **members):
-    place = {"S3Uri": uri, "LocalPath": f"{INPUT}/{name}", "S3DataType": "S3Prefix", "S3InputMode": "File", **members}
-    return {"InputName": name, "S3Input": place}
+    entry = {"S3Uri": uri, "LocalPath": f"{INPUT}/{name}", "S3DataType": "S3Prefix", "S3InputMode": "File", **members}
+    return {"InputName": name, "S3Input": entry}
 
 
 def target(name, uri, **members):
-    place = {"S3Uri": uri, "LocalPath": "/opt/ml/processing/output/report", "S3UploadMode": "EndOfJob", **members}
-    return {"OutputName": name, "S3Output": place}
+    entry = {"S3Uri": uri, "LocalPath": "/opt/ml/processing/output/report", "S3UploadMode": "EndOfJob", **members}
+    return {"OutputName": name, "S3Output": entry}
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_the_role_must_be_able_to_read_inputs_and_to_write_outputs(bucket, role,
             },
             "processes on 1 instance; InstanceCount is 2",
         ),
-        ({"RoleArn": "arn:aws:iam::000000000000:role/nobody"}, "Could not assume role"),
+        ({"RoleArn": "arn:aws:iam::000000000000:role/absent"}, "Could not assume role"),
     ],
 )
 def test_what_is_refused_at_once(refused, changes, message):

@@ -59,7 +59,7 @@ def test_the_same_token_gives_the_same_version(package):
     assert package(ClientToken=token) == package(ClientToken=token) != package()
 
 
-def test_a_package_is_described_updated_and_told_of(sagemaker, group, package, events_of):
+def test_a_package_is_described_updated_and_announced(sagemaker, group, package, events_of):
     read = events_of("SageMaker Model Package State Change", "ModelPackageGroupName", group)
     arn = package(CustomerMetadataProperties={"sha256": "ab", "old": "1"})
     sagemaker.update_model_package(
@@ -76,11 +76,11 @@ def test_a_package_is_described_updated_and_told_of(sagemaker, group, package, e
     assert description["InferenceSpecification"]["Containers"][0]["Image"] == "image"
     approved = sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus="Approved")
     assert [summary["ModelPackageArn"] for summary in approved["ModelPackageSummaryList"]] == [arn]
-    told = [event["detail"]["ModelApprovalStatus"] for event in read()]
-    assert sorted(told) == ["Approved", "PendingManualApproval"]
+    announced = [event["detail"]["ModelApprovalStatus"] for event in read()]
+    assert sorted(announced) == ["Approved", "PendingManualApproval"]
 
 
-def test_only_a_new_approval_status_is_told_of(sagemaker, group, package, events_of):
+def test_only_a_new_approval_status_is_announced(sagemaker, group, package, events_of):
     read = events_of("SageMaker Model Package State Change", "ModelPackageGroupName", group)
     statistics = {"ContentType": "application/json", "S3Uri": "s3://bucket/runs/1/evaluation/evaluation.json"}
     metrics = {"ModelQuality": {"Statistics": statistics}}

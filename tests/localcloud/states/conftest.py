@@ -1,4 +1,4 @@
-"""State machines with a role of their own, and jobs whose container is the fake image."""
+"""State machines with a role, and jobs that run the fake image."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def permissions(name: str, job_role: str) -> list[tuple[str, str]]:
 def machine(
     client: Callable[[str], Any], role: Callable[..., str], name: str, permissions: list[tuple[str, str]]
 ) -> Callable[..., str]:
-    """Make a JSONata state machine of `states`, the first of which it starts at; return its ARN."""
+    """Make a JSONata state machine of `states`, which starts at the first; return its ARN."""
 
     def make(
         states: dict[str, Any], *, without: str = "", trusted: str = "states.amazonaws.com", **members: Any
@@ -73,11 +73,11 @@ def finished(client: Callable[[str], Any], until: Callable[..., Any]) -> Callabl
     """Wait until an execution has ended; return its description, the output decoded."""
 
     def wait(execution_arn: str) -> dict[str, Any]:
-        def question() -> dict[str, Any] | None:
+        def ask() -> dict[str, Any] | None:
             description: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=execution_arn)
             return None if description["status"] == "RUNNING" else description
 
-        description: dict[str, Any] = until(question)
+        description: dict[str, Any] = until(ask)
         if "output" in description:
             description["output"] = json.loads(description["output"])
         return description
@@ -99,7 +99,7 @@ def run(
 
 @pytest.fixture
 def processing(name: str, bucket: str, job_role: str, client: Callable[[str], Any]) -> Callable[..., dict[str, Any]]:
-    """A Task state that runs a processing job with `arguments` for the fake image."""
+    """Return a Task state that runs a processing job with `arguments` for the fake image."""
     client("s3").put_object(Bucket=bucket, Key="in/a.txt", Body=b"a")
 
     def make(*arguments: str, **members: Any) -> dict[str, Any]:

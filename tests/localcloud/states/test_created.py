@@ -1,4 +1,4 @@
-"""What a state machine's role must be able to do before there can be a state machine."""
+"""What a state machine's role must be able to do before the machine can be created."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_variables_are_assigned_all_at_once_and_last(run):
     assert run({"First": first, "Swap": swap, "End": end})["output"] == {"a": 2, "b": 1}
 
 
-def test_a_choice_has_an_output_of_its_own_for_each_way(run):
+def test_a_choice_has_an_output_for_each_way(run):
     rule = {"Condition": "{% $states.input.n > 5 %}", "Output": "large", "Assign": {"size": "L"}, "Next": "End"}
     choice = {"Type": "Choice", "Choices": [rule], "Default": "End", "Output": "small", "Assign": {"size": "S"}}
     end = {"Type": "Succeed", "Output": "{% $states.input & ' ' & $size %}"}
@@ -78,7 +78,7 @@ def test_a_fail_state_computes_error_and_cause(run):
     assert "output" not in ended
 
 
-def test_the_history_tells_where_a_run_is_and_what_it_asked_for(client, machine, start, finished, processing, name):
+def test_the_history_shows_where_a_run_is_and_its_requests(client, machine, start, finished, processing, name):
     arn = start(machine({"Process": processing()}), {"x": 1})
     finished(arn)
     events = client("stepfunctions").get_execution_history(executionArn=arn)["events"]

@@ -56,15 +56,15 @@ def test_a_job_that_fails_fails_the_task_with_its_description(run, processing):
     assert isinstance(description["CreationTime"], int)
 
 
-def test_a_failure_is_caught_and_told(run, processing):
+def test_a_failure_is_caught_and_reported(run, processing):
     caught = {
         "ErrorEquals": ["States.ALL"],
         "Assign": {"error": "{% $states.errorOutput.Error %}"},
         "Output": {"reason": "{% $parse($states.errorOutput.Cause).FailureReason %}"},
-        "Next": "Told",
+        "Next": "Report",
     }
-    told = {"Type": "Pass", "Output": {"error": "{% $error %}", "input": "{% $states.input %}"}, "End": True}
-    ended = run({"Process": processing("exit=1", Catch=[caught]), "Told": told})
+    report = {"Type": "Pass", "Output": {"error": "{% $error %}", "input": "{% $states.input %}"}, "End": True}
+    ended = run({"Process": processing("exit=1", Catch=[caught]), "Report": report})
     assert ended["output"] == {"error": "States.TaskFailed", "input": {"reason": "AlgorithmError: , exit code: 1"}}
 
 
@@ -88,7 +88,7 @@ def test_what_sagemaker_refuses_has_the_names_of_aws(run, processing, changes, e
     assert cause in ended["cause"]
 
 
-def test_a_name_that_is_used_up_is_told_apart(run, processing, machine, start, finished):
+def test_a_name_that_is_used_up_has_its_own_error(run, processing, machine, start, finished):
     arn = machine({"Process": processing()})
     first = finished(start(arn))
     assert first["status"] == "SUCCEEDED", first["cause"]
@@ -184,7 +184,9 @@ def test_a_state_machine_that_takes_too_long_stops_its_job(run, processing, proc
     until(lambda: processing_job()["ProcessingJobStatus"] == "Stopped")
 
 
-def test_a_job_that_somebody_stops_fails_the_task(client, machine, start, finished, processing, sleeping, name):
+def test_a_job_that_is_stopped_from_outside_fails_the_task(
+    client, machine, start, finished, processing, sleeping, name
+):
     arn = start(machine({"Process": processing("sleep=60")}))
     sleeping()
     client("sagemaker").stop_processing_job(ProcessingJobName=f"{name}-0")

@@ -9,32 +9,34 @@ import signal
 import pytest
 
 from localcloud import cloud
-from localcloud.home import current_home
+from localcloud.home import home_of
 from localcloud.host import process
+from tests.localcloud.example import PROJECT
 
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 SERVICES = ("sagemaker.amazonaws.com", "states.amazonaws.com")
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, image_command):
-    monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WETREAD_IMAGE_COMMAND", " ".join(image_command))
-    yield current_home()
-    cloud.down(wipe=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_HOME", str(tmp_path / "home"))
+    yield home_of(PROJECT)
+    cloud.down(PROJECT, wipe=True)
 
 
 @pytest.fixture
 def started(home, processing_state):
-    """An execution whose job sleeps, with a queue that hears of what becomes of it; its ARN."""
-    session = cloud.start().session()
+    """Start an execution with a job that sleeps, and a queue that gets its events; return its ARN."""
+    session = cloud.start(PROJECT).session()
     trust = [{"Effect": "Allow", "Principal": {"Service": name}, "Action": "sts:AssumeRole"} for name in SERVICES]
     iam = session.client("iam")
     document = json.dumps({"Version": "2012-10-17", "Statement": trust})
     role = iam.create_role(RoleName="all", AssumeRolePolicyDocument=document)["Role"]["Arn"]
     iam.put_role_policy(RoleName="all", PolicyName="all", PolicyDocument=json.dumps(ALL))
-    anybody = {"Version": "2012-10-17", "Statement": [{**ALL["Statement"][0], "Principal": "*"}]}
-    url = session.client("sqs").create_queue(QueueName="events", Attributes={"Policy": json.dumps(anybody)})["QueueUrl"]
+    everyone = {"Version": "2012-10-17", "Statement": [{**ALL["Statement"][0], "Principal": "*"}]}
+    url = session.client("sqs").create_queue(QueueName="events", Attributes={"Policy": json.dumps(everyone)})[
+        "QueueUrl"
+    ]
     session.client("events").put_rule(Name="rule", EventPattern=json.dumps({"source": ["aws.states"]}))
     target = {"Id": "queue", "Arn": "arn:aws:sqs:us-east-1:000000000000:events"}
     session.client("events").put_targets(Rule="rule", Targets=[target])
@@ -47,7 +49,7 @@ def started(home, processing_state):
 
 @pytest.fixture
 def processing_state():
-    """A definition whose only task runs a job that sleeps, and catches whatever happens to it."""
+    """Return a definition with one task, which runs a job that sleeps and catches every error."""
 
     def make(role):
         arguments = {
@@ -72,13 +74,13 @@ def processing_state():
 
 
 def saved(home, service):
-    """The text of a service's latest snapshot."""
+    """Return the text of a service's latest snapshot."""
     path = home.services / f"{service}.json"
     return path.read_text() if path.exists() else ""
 
 
 def end_politely(home):
-    cloud.down()
+    cloud.down(PROJECT)
 
 
 def end_suddenly(home):
@@ -92,8 +94,8 @@ def test_what_ran_has_failed_and_says_why(home, started, until, end):
 
     end(home)
 
-    until(lambda: cloud.current() is None)
-    session = cloud.start().session()
+    until(lambda: cloud.current(PROJECT) is None)
+    session = cloud.start(PROJECT).session()
     execution = session.client("stepfunctions").describe_execution(executionArn=arn)
     assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")
     assert execution["cause"] == "The local cloud ended while this execution ran. Start it again."

@@ -18,7 +18,7 @@ def handler(event, context):
 
 @pytest.fixture
 def invoking(function):
-    """A Task state that invokes a function of the test's with a payload."""
+    """Return a Task state that invokes the test's function with a payload."""
     made = function(FLAKY)
 
     def make(payload, **members):
@@ -73,7 +73,7 @@ def test_a_task_that_there_is_not_is_said_so(run):
 
 @pytest.fixture
 def topic(client, queue, name):
-    """A topic encrypted with a key, and a queue that gets its messages; answers the topic, the key and the queue."""
+    """Make a topic encrypted with a key, and a queue that gets its messages; return topic, key and queue."""
     key = client("kms").create_key()["KeyMetadata"]["Arn"]
     topic = client("sns").create_topic(Name=name, Attributes={"KmsMasterKeyId": key})["TopicArn"]
     sending = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "*", "Resource": "*"}
@@ -90,7 +90,7 @@ def publishing(topic):
 def test_a_notice_goes_out_through_a_topic_with_a_key(run, topic, permissions, received):
     arn, key, url = topic
     permissions += [("kms:GenerateDataKey*", key), ("kms:Decrypt", key)]
-    ended = run({"Tell": publishing(arn)}, {"run": "7"})
+    ended = run({"Notify": publishing(arn)}, {"run": "7"})
     assert ended["status"] == "SUCCEEDED", ended
     (message,) = received(url, seconds=5)
     assert message["MessageId"] == ended["output"]["MessageId"]
@@ -99,7 +99,7 @@ def test_a_notice_goes_out_through_a_topic_with_a_key(run, topic, permissions, r
 
 def test_a_notice_needs_the_topic_and_its_key(run, topic, permissions):
     arn, key, _url = topic
-    assert run({"Tell": publishing(arn)}, {"run": "7"})["error"] == "SNS.KMSAccessDeniedException"
+    assert run({"Notify": publishing(arn)}, {"run": "7"})["error"] == "SNS.KMSAccessDeniedException"
     permissions += [("kms:GenerateDataKey*", key), ("kms:Decrypt", key)]
-    ended = run({"Tell": publishing(arn)}, {"run": "7"}, without="sns:Publish")
+    ended = run({"Notify": publishing(arn)}, {"run": "7"}, without="sns:Publish")
     assert "is not authorized to perform: sns:Publish" in ended["cause"]

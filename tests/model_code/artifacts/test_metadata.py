@@ -100,8 +100,33 @@ def test_what_optimise_found_is_read_back() -> None:
         (lambda d: d.update(version="\ud800"), "half of a character"),
         (lambda d: d["preprocessing"].update(window_width_hu=0), "0.0 HU wide"),
         (lambda d: d["preprocessing"].update(window_width_hu=-1), "-1.0 HU wide"),
-        (lambda d: d["preprocessing"].update(window_width_hu=float("nan")), "the number nan"),
-        (lambda d: d["preprocessing"].update(window_level_hu=float("inf")), "the number inf"),
+        (lambda d: d["preprocessing"].update(window_width_hu=float("nan")), "infinite, or none"),
+        (lambda d: d["preprocessing"].update(window_level_hu=float("inf")), "infinite, or none"),
+        (lambda d: d["probe"].update(logits=[float("inf"), 1]), "infinite, or none"),
+        (lambda d: d["probe"].update(logits=[10**400, 1]), "OverflowError"),
+        (
+            lambda d: d["network_data_format"]["inputs"]["image"].update(spatial_shape=[float("inf")] * 2),
+            "OverflowError",
+        ),
+        (lambda d: d["network_data_format"]["inputs"]["image"].update(spatial_shape=[10**9] * 2), "not a square of 1"),
+        (lambda d: d["probe"].update(logits=[float("nan"), 1]), "infinite, or none"),
+        (lambda d: d["calibration"].update(temperature=1e-320), "not from 0.001 to 1000"),
+        (lambda d: d["calibration"].update(temperature=1e30), "not from 0.001 to 1000"),
+        (
+            lambda d: d.update(
+                serving={
+                    "form": "openvino-fp32",
+                    "forms": {
+                        "openvino-fp32": {
+                            "files_sha256": dict.fromkeys(BackendName.OPENVINO_FP32.files, "0a"),
+                            "probe_logits": [1, float("-inf")],
+                            "exact_bytes": False,
+                        }
+                    },
+                }
+            ),
+            "infinite, or none",
+        ),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"1": "a"}), "KeyError '0'"),
     ],
 )
@@ -112,6 +137,7 @@ def test_what_is_not_understood_is_refused(spoil: Callable[[dict[str, Any]], obj
         metadata.parse(json.dumps(spoilt))
 
 
-def test_text_that_is_not_json() -> None:
+@pytest.mark.parametrize("text", ["{", "", "null", "[]", "9" * 5000, "[" * 100_000])
+def test_text_that_is_not_json_or_no_object(text: str) -> None:
     with pytest.raises(ArtifactError, match="cannot be read"):
-        metadata.parse("{")
+        metadata.parse(text)

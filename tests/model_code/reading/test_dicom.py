@@ -330,6 +330,21 @@ def test_a_codestream_of_larger_pixels_than_the_header_allocates_is_not_decoded(
     assert "16 bits, the header allocates 8" in error.message
 
 
+@pytest.mark.parametrize(("kind", "is_read"), [("i2", False), ("u2", True)])
+def test_a_signed_codestream_is_not_read_as_unsigned(make_slice: MakeSlice, kind: str, is_read: bool) -> None:
+    stored = (np.arange(48) * 87 - (2000 if kind == "i2" else 0)).astype(kind).reshape(6, 8)
+    body = make_slice(stored, syntax=uid.JPEG2000Lossless, BitsStored=12, HighBit=11)
+    says = struct.Struct("<HH2sHH")
+    other = body.replace(
+        says.pack(0x28, 0x103, b"US", 2, int(kind == "i2")), says.pack(0x28, 0x103, b"US", 2, int(kind != "i2"))
+    )
+    assert other != body
+    if is_read:
+        np.testing.assert_array_equal(hounsfield(other), stored - 1024.0)
+    else:
+        assert "signed pixels" in refused(other).message
+
+
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize("value", ["1_0", "\t1", "1\n", "nan", "inf", "0x1p3", "1e1_0", "1.", ".5", "+2.5E-1", "-1"])
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])

@@ -20,6 +20,7 @@ from localcloud.containers.container import Container as LocalContainer
 from model_code.container import Container
 from tests.model_code.conftest import SOP_INSTANCE_UID, MakeSlice
 from tests.serving import ATTEMPTS, serving
+from wetread.project import PROJECT
 
 DICOM = {"Content-Type": "application/dicom"}
 
@@ -53,7 +54,7 @@ def test_a_prediction(client: httpx.Client, body: bytes) -> None:
 
 
 def test_a_unix_socket_takes_the_place_of_a_port(container: Container, body: bytes) -> None:
-    with LocalContainer(container.model_dir) as local:
+    with LocalContainer(PROJECT, container.model_dir) as local:
         assert local.socket.is_socket()
         assert json.loads(local.invoke(body))["ContentSHA256"] == hashlib.sha256(body).hexdigest()
 

@@ -12,10 +12,12 @@ from wetread.commands import cloud as command
 def calls(monkeypatch, tmp_path) -> list[object]:
     noted: list[object] = []
     monkeypatch.setenv("WETREAD_HOME", str(tmp_path))
-    monkeypatch.setattr(command.cloud, "up", lambda progress: progress("The local cloud is up at http://127.0.0.1:1."))
-    monkeypatch.setattr(command.cloud, "current", lambda: None)
+    monkeypatch.setattr(
+        command.cloud, "up", lambda _project, progress: progress("The local cloud is up at http://127.0.0.1:1.")
+    )
+    monkeypatch.setattr(command.cloud, "current", lambda _project: None)
 
-    def down(*, wipe: bool) -> None:
+    def down(_project: object, *, wipe: bool) -> None:
         noted.append(wipe)
 
     monkeypatch.setattr(command.cloud, "down", down)
@@ -56,7 +58,7 @@ def test_a_folder_without_a_cloud_is_not_wiped(calls, tmp_path) -> None:
 
 
 def test_a_cloud_that_cannot_start_is_told(calls, monkeypatch) -> None:
-    def fail(progress):
+    def fail(_project, progress):
         raise CloudError("Port 4566 is used by another program.")
 
     monkeypatch.setattr(command.cloud, "up", fail)

@@ -24,7 +24,7 @@ def container(monkeypatch):
     """A container that answers by the first byte of the object."""
 
     class Scripted:
-        def __init__(self, model) -> None:
+        def __init__(self, _project, model) -> None:
             self.model = model
             served.append(model)
 

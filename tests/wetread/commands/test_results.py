@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from functions.aws.index import IndexName
 from functions.aws.patients import Patients
 from functions.domain.instance import as_uid
 from functions.domain.row import NAMES, Status
+from functions.names import IndexName
 from tests.fakes.services import FakeKMS
 from wetread.formats import CSV_COLUMNS
 

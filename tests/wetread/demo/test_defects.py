@@ -15,9 +15,9 @@ from wetread.demo.encode import TRANSFER_SYNTAXES
 from wetread.demo.phantoms import phantom_bytes
 
 SERVED = Served(
-    sop_class_uids=frozenset({CTImageStorage}),
-    modalities=frozenset({"CT"}),
-    transfer_syntax_uids=frozenset(TRANSFER_SYNTAXES),
+    sop_class_uids=(CTImageStorage,),
+    modalities=("CT",),
+    transfer_syntax_uids=tuple(TRANSFER_SYNTAXES),
     max_object_bytes=10_000_000,
     conformance="repair",
 )

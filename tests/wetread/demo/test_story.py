@@ -36,7 +36,7 @@ def service(connection, completed, monkeypatch, tmp_path):
 
     monkeypatch.setattr(connection.s3, "put_object", put_and_read)
     monkeypatch.setattr(session, "connect", lambda choice: connection)
-    monkeypatch.setattr(command.cloud, "up", lambda progress: progress("The local cloud is up."))
+    monkeypatch.setattr(command.cloud, "up", lambda _project, progress: progress("The local cloud is up."))
     monkeypatch.setenv("WETREAD_HOME", str(tmp_path / "home"))
     return connection
 

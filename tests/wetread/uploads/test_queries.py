@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from functions.aws.index import IndexName
 from functions.aws.patients import Patients
 from functions.domain.instance import as_uid
 from functions.domain.row import Status
+from functions.names import IndexName
 from tests.fakes.services import FakeKMS
 from tests.fakes.wire import client_error
 from wetread.problems import ConfigProblem

@@ -1,0 +1,75 @@
+"""The names that the code and the template share: key prefixes, run documents, indexes, metrics.
+
+Standard library only, since infra imports this module too.
+"""
+
+from __future__ import annotations
+
+import enum
+
+# Work bucket.
+INSTANCES = "instances/"
+BATCHES = "batches/"
+OUTPUTS = "outputs/"
+# Results bucket.
+PREDICTIONS = "predictions/"
+# Models bucket.
+ARTIFACTS = "artifacts/"
+# Training bucket.
+COHORTS = "cohorts/"
+SLICES = "slices/"
+RUNS = "runs/"
+# Below the folder of a run, which is RUNS, the run id and a slash.
+AUDIT = "audit/audit.json"
+EVALUATION = "evaluation/evaluation.json"
+REPORT = "evaluation/report.html"
+
+# A run id is so many leading hex digits of the SHA-256 of the execution's name: `layout.run_id` in Python, and
+# `workflow_states.RUN` in the state machine.
+RUN_ID_DIGITS = 12
+
+
+class IndexName(enum.Enum):
+    """A global secondary index of the rows, with all attributes: its name, partition key and sort key."""
+
+    BY_STUDY = ("ByStudy", "StudyInstanceUID", "ReceivedAt")
+    BY_SERIES = ("BySeries", "SeriesInstanceUID", "ReceivedAt")
+    BY_KEY = ("ByKey", "Key", "ReceivedAt")
+    BY_STATUS = ("ByStatus", "Status", "ReceivedAt")
+    BY_CLASS = ("ByClass", "PredictedClass", "CompletedAt")
+    BY_JOB = ("ByJob", "TransformJobName", "ReceivedAt")
+    BY_MODEL = ("ByModel", "ModelPackage", "CompletedAt")
+
+    def __init__(self, title: str, partition: str, sort: str) -> None:
+        self.title = title
+        self.partition = partition
+        self.sort = sort
+
+
+# The index that only an erasure reads. Sparse, keys only, no sort key: an entry is written with its row or when the
+# row's erasure begins, and not again when the row changes.
+BY_PATIENT = "ByPatient"
+PATIENT_HASH = "PatientHash"  # its partition key
+
+METRIC_NAMESPACE = "Wetread"
+
+
+class Metric(enum.StrEnum):
+    """Every metric that the functions emit and the alarms watch. ``service`` is its only dimension."""
+
+    UPLOADS_ACCEPTED = "UploadsAccepted"
+    UPLOADS_REFUSED = "UploadsRefused"
+    UPLOADS_NOT_TAKEN = "UploadsNotTaken"
+    UPLOADS_COMPLETED = "UploadsCompleted"
+    UPLOADS_FAILED = "UploadsFailed"
+    JOBS_SUBMITTED = "JobsSubmitted"
+    JOBS_FAILED = "JobsFailed"
+    PENDING = "Pending"
+    OLDEST_PENDING_SECONDS = "OldestPendingSeconds"
+    SLOTS_BUSY = "SlotsBusy"
+    MODEL_MISSING = "ModelMissing"
+    BUDGET_REACHED = "BudgetReached"
+    SWEEP_REPAIRS = "SweepRepairs"
+    CANDIDATES_PROMOTED = "CandidatesPromoted"
+    CANDIDATES_REJECTED = "CandidatesRejected"
+    APPROVALS_REFUSED = "ApprovalsRefused"

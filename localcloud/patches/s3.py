@@ -1,0 +1,147 @@
+"""S3: checksums of copies, ranges of versions, version ids in events, and no bodies in memory."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from localcloud.patches.patching import PatchError, emulator, replace
+
+_COPY_END = b"</CopyObjectResult>"
+_RANGE = re.compile(r"bytes=(\d{1,19})-(\d{0,19})")
+_version: contextvars.ContextVar[str | None] = contextvars.ContextVar("version of the object", default=None)
+_FIRE_PARAMETERS = (
+    "bucket_name",
+    "key",
+    "event_name",
+    "size",
+    "etag",
+    "deletion_type",
+    "restore_event_data",
+    "version_id",
+    "sequencer",
+    "object_extra",
+    "record_extra",
+)
+
+
+def install() -> None:
+    """Install all of them."""
+    install_copy_checksums()
+    install_versions_on_disk()
+    install_version_ranges()
+    install_version_ids_in_events()
+
+
+def install_copy_checksums() -> None:
+    """Let CopyObject compute the checksum that it is asked for, and return it.
+
+    The emulator reads `x-amz-sdk-checksum-algorithm` only, but the SDK sends `x-amz-checksum-algorithm` with a copy. It
+    also leaves the checksum out of the CopyObjectResult.
+    """
+    emulator("services.s3", "_buckets")
+    replace("services.s3", "_copy_object", ("bucket_name", "dest_key", "headers"), _with_checksum)
+
+
+def _with_checksum(original: Callable[..., Any]) -> Callable[..., Any]:
+    s3 = emulator("services.s3")
+
+    def copy_object(bucket_name: str, dest_key: str, headers: dict[str, str]) -> Any:
+        algorithm = headers.get("x-amz-checksum-algorithm", "").upper()
+        if algorithm:
+            headers = {**headers, "x-amz-sdk-checksum-algorithm": algorithm}
+        status, answer, body = original(bucket_name, dest_key, headers)
+        if status != 200 or not body.endswith(_COPY_END):
+            return status, answer, body
+        checksums = s3._buckets[bucket_name]["objects"][dest_key]["checksums"]
+        members = "".join(
+            f"<Checksum{name}>{escape(value)}</Checksum{name}>"
+            for name, value in checksums.items()
+            if name == algorithm or not algorithm
+        )
+        return status, answer, body.removesuffix(_COPY_END) + members.encode() + _COPY_END
+
+    return copy_object
+
+
+def install_versions_on_disk() -> None:
+    """Keep object versions on disk alone; raise PatchError when persistence is off.
+
+    The emulator also keeps every body of a versioned bucket in memory: gigabytes for ten thousand uploads. With
+    persistence on, each body is in a file before the request is answered.
+    """
+    s3 = emulator("services.s3", "S3_PERSIST", "_version_body", "_persist_displaced_version")
+    if not s3.S3_PERSIST:
+        raise PatchError("S3 persistence is off, so object versions have no files; the launcher must set S3_PERSIST=1.")
+    replace("services.s3", "_version_entry_from_record", ("obj", "version_id", "data"), _without_body)
+
+
+def _without_body(original: Callable[..., Any]) -> Callable[..., Any]:
+    def version_entry_from_record(obj: dict[str, Any], version_id: str, _data: bytes) -> Any:
+        return original(obj, version_id, None)
+
+    return version_entry_from_record
+
+
+def install_version_ranges() -> None:
+    """Let a read of a version return the range that was asked for.
+
+    The emulator returns the whole version, so that a reader of the first bytes would never meet its bounds here.
+    """
+    emulator("services.s3", "_error")
+    replace("services.s3", "_get_object", ("bucket_name", "key", "headers", "query_params"), _in_range)
+
+
+def _in_range(original: Callable[..., Any]) -> Callable[..., Any]:
+    def get_object(bucket_name: str, key: str, headers: dict[str, str], query_params: Any = None) -> Any:
+        status, answered, body = original(bucket_name, key, headers, query_params)
+        asked = _RANGE.fullmatch(headers.get("range", ""))
+        if status != 200 or asked is None:
+            return status, answered, body
+        first, last = int(asked[1]), min(int(asked[2] or len(body)), len(body) - 1)
+        if first > last:
+            error = emulator("services.s3", "_error")._error
+            return error("InvalidRange", "The requested range is not satisfiable", 416, f"/{bucket_name}/{key}")
+        part = body[first : last + 1]
+        ranged = {"Content-Range": f"bytes {first}-{last}/{len(body)}", "Content-Length": str(len(part))}
+        whole = ("content-length", "x-amz-checksum-")  # what describes all bytes
+        kept = {name: value for name, value in answered.items() if not name.lower().startswith(whole)}
+        return 206, kept | ranged, part
+
+    return get_object
+
+
+def install_version_ids_in_events() -> None:
+    """Add the object's version id to S3's events on EventBridge, which the emulator leaves out.
+
+    The event is dispatched within `_fire_s3_event`, on the same thread.
+    """
+    replace("services.s3", "_fire_s3_event", _FIRE_PARAMETERS, _remember_version)
+    replace("services.eventbridge", "_dispatch_event", ("event", "view"), _add_version)
+
+
+def _remember_version(original: Callable[..., Any]) -> Callable[..., Any]:
+    def fire_s3_event(*arguments: Any, version_id: str | None = None, **options: Any) -> None:
+        token = _version.set(version_id)
+        try:
+            original(*arguments, version_id=version_id, **options)
+        finally:
+            _version.reset(token)
+
+    return fire_s3_event
+
+
+def _add_version(original: Callable[..., Any]) -> Callable[..., Any]:
+    def dispatch_event(event: dict[str, Any], view: Any = None) -> None:
+        version_id = _version.get()
+        if version_id and event["Source"] == "aws.s3":
+            detail = json.loads(event["Detail"])
+            detail["object"]["version-id"] = version_id
+            event = {**event, "Detail": json.dumps(detail)}
+        original(event, view)
+
+    return dispatch_event

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from localcloud.patches import iam
+
+UPLOADS = "arn:aws:s3:::uploads/*"
+KEY = "x-amz-server-side-encryption-aws-kms-key-id"
+
+
+@pytest.mark.parametrize(
+    ("value", "pattern", "matches"),
+    [
+        ("arn:aws:s3:::uploads/a\nb.dcm", UPLOADS, True),
+        ("arn:aws:s3:::uploads/\n", UPLOADS, True),
+        ("arn:aws:s3:::uploads/a\r\u2028b", UPLOADS, True),
+        ("arn:aws:s3:::others/a\nb", UPLOADS, False),
+        ("arn:aws:s3:::uploads/a\nb", "arn:aws:s3:::uploads/a?b", True),
+        ("arn:aws:s3:::uploads/a\n", "arn:aws:s3:::uploads/a", False),
+        ("arn:aws:s3:::uploads/aXb", "arn:aws:s3:::uploads/a.b", False),
+        ("arn:aws:s3:::Uploads/a", UPLOADS, False),
+    ],
+)
+def test_a_wildcard_matches_any_character_and_nothing_beyond_the_pattern(module, value, pattern, matches):
+    evaluator = module("core.iam_evaluator")
+    iam.install_wildcards()
+    assert evaluator.fnmatch_iam_cs(value, pattern) is matches
+
+
+def test_actions_match_in_any_case(module):
+    evaluator = module("core.iam_evaluator")
+    iam.install_wildcards()
+    assert evaluator.fnmatch_iam("S3:getobject", "s3:Get*")
+    assert not evaluator.fnmatch_iam("s3:PutObject", "s3:Get*")
+
+
+@pytest.mark.parametrize("header", [KEY, "x-amz-server-side-encryption-customer-algorithm", "x-amz-storage-class"])
+def test_a_policy_knows_what_a_put_asks_for(module, header):
+    actions = module("core.iam_actions")
+    iam.install_condition_keys()
+    for action, known in (("s3:PutObject", "asked"), ("s3:GetObject", None)):
+        assert actions._s3_object_context(action, {}, "/bucket/key", {header: "asked"}).get(f"s3:{header}") == known
+
+
+@pytest.mark.parametrize(
+    ("action", "headers", "known"),
+    [
+        ("s3:PutObject", {KEY: "arn:key"}, "arn:key"),
+        ("s3:PutObject", {}, None),
+        ("s3:GetObject", {KEY: "arn:key"}, None),
+    ],
+)
+def test_a_policy_knows_with_which_key_a_put_asks_to_be_encrypted(module, action, headers, known):
+    actions = module("core.iam_actions")
+    iam.install_condition_keys()
+    context = actions._s3_object_context(action, {}, "/bucket/key", headers)
+    assert context.get(f"s3:{KEY}") == known
