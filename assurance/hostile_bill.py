@@ -2,10 +2,11 @@
 
 Dispatch, collect, their tables and the default stage's limits are the product's, over an AWS in memory. A host takes
 START_SECONDS to start, and PREDICT_SECONDS for an innocent slice; a hostile object takes as long as the container lets
-it. Of a job whose container is killed nothing is taken to be stored (AWS may store what was read before), of a stopped
-job AWS stores nothing. Hostile objects and innocents come at once in random order; one more innocent comes every five
-minutes for four hours. The bill is what all jobs cost more than without the attack; of less than a hundred hostile
-objects it is held against the goal as it is, of others for a thousand.
+it. One that kills or holds the model's process costs ENDS restarts (model_code/serving/supervisor.py), and the slices
+after each are read one at a time; it is answered with an error. Of a job that is stopped AWS stores nothing. Hostile
+objects and innocents come at once in random order; one more innocent comes every five minutes for four hours. The bill
+is what all jobs cost more than without the attack; of less than a hundred hostile objects it is held against the goal
+as it is, of others for a thousand.
 
     python -m assurance.hostile_bill [--hostile 1000] [--innocents 4000] [--days 0.5]
 """
@@ -28,10 +29,15 @@ from functions.domain.batch import DECODE_SECONDS, DECODERS, RESTART_SECONDS
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import BATCHES
 from infra.config import StageConfig
+from model_code.container import DEFAULT_ANSWER_SECONDS
+from model_code.serving.supervisor import CAREFUL
 from tests.fakes.world import WORK, World, answer
 
 START_SECONDS = 150.0
-PREDICT_SECONDS = 0.16
+PREDICT_SECONDS = 0.16  # two at once
+WORKERS = 2
+ENDS = 2  # of the model's process for an object that kills or holds it
+RESTART_SECONDS_OF_MODEL = 5.0  # 3 s of processor time were measured, with a plain slice
 LATER_EVERY, LATER_FOR = 300.0, 4 * 3600.0
 FEW = 100  # fewer hostile objects say nothing of a thousand
 MOST_USD, MOST_WAIT_SECONDS = 1.0, 1800.0
@@ -41,7 +47,7 @@ JPEG_2000 = "1.2.840.10008.1.2.4.90"
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """What somebody uploads: decoder seconds of each object, whether it kills or hangs its job, seconds between two.
+    """What somebody uploads: decoder seconds of each object, whether it kills or holds the model's process, their pace.
 
     ``number``: of hostile objects, None for as many as are asked for.
     """
@@ -49,7 +55,7 @@ class Attack:
     name: str
     seconds: float = 0.0
     kills: bool = False
-    hangs: bool = False
+    holds: bool = False
     every: float = 0.0
     number: int | None = None
 
@@ -64,7 +70,8 @@ ATTACKS = (
     Attack(name="10 kill the container", kills=True, number=10),
     Attack(name="all kill the container", kills=True),
     Attack(name="all are slow, then kill the container", kills=True, seconds=DECODE_SECONDS),
-    Attack(name="1 hangs its job until it is stopped", hangs=True, number=1),
+    Attack(name="1 holds the container", holds=True, number=1),
+    Attack(name="10 hold the container", holds=True, number=10),
 )
 
 
@@ -175,20 +182,23 @@ class Simulation:
 
     def _course(self, kinds: list[str]) -> tuple[float, str]:
         """How long a job takes, and how it ends."""
-        hostile = self._rng.sample(range(len(kinds)), kinds.count("hostile"))
-        innocent_seconds = PREDICT_SECONDS * (len(kinds) - len(hostile))
-        work = innocent_seconds + len(hostile) * self.attack.seconds / DECODERS
-        if hostile and self.attack.hangs:
+        hostile = kinds.count("hostile")
+        innocents = len(kinds) - hostile
+        seconds = START_SECONDS + PREDICT_SECONDS * innocents
+        if self.attack.kills or self.attack.holds:
+            alone = min(innocents, hostile * ENDS * (CAREFUL + 2 * WORKERS))
+            each = DEFAULT_ANSWER_SECONDS if self.attack.holds else self.attack.seconds
+            seconds += PREDICT_SECONDS * (WORKERS - 1) * alone + hostile * ENDS * (each + RESTART_SECONDS_OF_MODEL)
+        else:
+            seconds += hostile * self.attack.seconds / DECODERS
+        if seconds > self.stage.max_job_seconds:
             return float(self.stage.max_job_seconds), "Stopped"
-        if hostile and self.attack.kills:
-            read = min(hostile) / len(kinds)
-            return START_SECONDS + read * innocent_seconds + self.attack.seconds, "Failed"
-        return START_SECONDS + work, "Completed"
+        return seconds, "Completed"
 
     def _end(self, name: str, fate: str) -> None:
         """A job ends and is collected; what nobody will look at any more is forgotten."""
         world = self.world
-        world.sagemaker.end(name, answer if fate == "Completed" else lambda _body: None, status=fate)
+        world.sagemaker.end(name, self._answer if fate == "Completed" else lambda _body: None, status=fate)
         outcome = world.collecting.collect(name)
         assert outcome is not None
         self._open -= outcome.completed + outcome.failed
@@ -197,6 +207,12 @@ class Simulation:
         outputs = layout.output_prefix(name)
         for where in [one for one in world.s3.objects if one[1].startswith((batch, outputs))]:
             del world.s3.objects[where]
+
+    def _answer(self, body: bytes) -> bytes | None:
+        """A prediction, or the error of an object that kills or holds the model's process."""
+        if (self.attack.kills or self.attack.holds) and self._kinds[layout.upload_id(body.decode(), "v")] == "hostile":
+            return answer(body, Error={"Code": "KillsContainer", "Message": "The model's process ended twice."})
+        return answer(body)
 
     def _now(self) -> float:
         return (self.world.time - self._began).total_seconds()

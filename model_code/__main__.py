@@ -1,6 +1,7 @@
 """The container's commands.
 
 python -m model_code serve           answer predictions over HTTP with the model in /opt/ml/model
+python -m model_code answer FD       the child process of serve, which has the model
 python -m model_code train           train on the snapshot of a training job's channels and write /opt/ml/model
 python -m model_code audit           look for data leakage in a processing job's snapshot
 python -m model_code optimise        give a processing job's candidate faster backends, validated on held-out slices
@@ -51,6 +52,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         from model_code.serving.server import serve
 
         serve(container.model_dir, Binding.from_environment(os.environ))
+    elif options.command == "answer":
+        from model_code.serving.worker import answer
+
+        answer(container.model_dir, options.descriptor)
     elif options.command == "train":
         from model_code.training.custom_code import hand_over
 
@@ -125,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model_code", description="The wetread model container.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer predictions over HTTP")
+    answering = commands.add_parser("answer", help="answer the requests of serve, which starts this")
+    answering.add_argument("descriptor", type=int, help="of the socket by which they come")
     commands.add_parser("train", help="train on the snapshot's slices")
     commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
     optimising = commands.add_parser(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
 DEFAULT_PAYLOAD_MB = 6
+# Twice as many requests as threads are in flight, and a decoder that hangs is ended after a minute.
+DEFAULT_ANSWER_SECONDS = 120
 # Batch transform refuses jobs if concurrency times payload exceeds this.
 MAX_JOB_PAYLOAD_MB = 100
 
@@ -118,7 +120,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Binding:
-    """Where ``serve`` listens, and the largest request body it takes, in MiB.
+    """Where ``serve`` listens, the largest request body it takes, in MiB, and the longest that an answer may take.
 
     A ``socket`` is the path of a Unix socket and takes the place of host and port: on a machine with other users it
     can lie in a folder that they may not enter, where a port is open to all of them.
@@ -128,6 +130,7 @@ class Binding:
     port: int
     socket: str | None
     max_payload_mb: int
+    answer_seconds: float
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Binding:
@@ -140,4 +143,6 @@ class Binding:
             socket=environ.get("WETREAD_BIND_TO_SOCKET"),
             # 0 asks batch transform to stream without its own limit; ours stays.
             max_payload_mb=payload or MAX_JOB_PAYLOAD_MB,
+            # The name that AWS's own toolkits have for it.
+            answer_seconds=float(environ.get("SAGEMAKER_MODEL_SERVER_TIMEOUT", DEFAULT_ANSWER_SECONDS)),
         )

@@ -31,6 +31,8 @@ class InstanceCode(enum.StrEnum):
     TOO_MANY_PIXELS = "TooManyPixels"
     NOT_HOUNSFIELD = "NotHounsfield"
     UNDECODABLE_PIXEL_DATA = "UndecodablePixelData"
+    KILLS_CONTAINER = "KillsContainer"
+    HOLDS_CONTAINER = "HoldsContainer"
 
 
 class ModelCodeError(Exception):

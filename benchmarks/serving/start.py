@@ -18,7 +18,7 @@ from benchmarks.serving.load import post
 PARTS = """
 import json, sys, time
 begun = time.perf_counter()
-import model_code.serving.server
+import model_code.serving.worker
 from model_code import inference
 from model_code.artifacts import loading
 from model_code.backends import allocator, known_answer

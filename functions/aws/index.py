@@ -134,13 +134,13 @@ class Index:
             if start is None:
                 return
 
-    def pending(self, at_most: int) -> list[Row]:
-        """The oldest pending rows, oldest first."""
+    def pending(self, at_most: int, *, newest: bool = False) -> list[Row]:
+        """The oldest pending rows, oldest first; or the ``newest``, newest first."""
         rows: list[Row] = []
         start: Mapping[str, Any] | None = None
         while len(rows) < at_most:
             page = self.query(
-                IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=at_most - len(rows), start=start
+                IndexName.BY_STATUS, Status.PENDING, newest_first=newest, limit=at_most - len(rows), start=start
             )
             rows += page.rows
             start = page.next

@@ -165,6 +165,23 @@ def decide(backlog: Backlog, limits: Limits) -> str | None:
     return None
 
 
+def next_in_line(
+    oldest_first: Sequence[Row], free_slots: Sequence[int], slots: int, jobs_today: int, barren_jobs: int
+) -> tuple[int, Sequence[Row]]:
+    """Return the slot of the next batch, and the uploads that it may take, which may be none.
+
+    Retries are older than new uploads, and objects that keep failing their jobs can be retries for hours. So the last
+    slot is kept for new uploads; where jobs run one at a time, every second one is theirs.
+    """
+    new = [row for row in oldest_first if row.retry_group is None]
+    if slots == 1 or barren_jobs >= BARREN_JOBS_BEFORE_PAUSE:
+        waiting = new if new and jobs_today % 2 == 0 else oldest_first
+    else:
+        waiting = new if list(free_slots) == [slots - 1] else oldest_first
+    is_new = not waiting or waiting[0].retry_group is None
+    return max(free_slots) if is_new else min(free_slots), waiting
+
+
 def worst_seconds(row: Row) -> float:
     """The longest that an upload keeps one of a host's decoders busy."""
     return READ_SECONDS if row.transfer_syntax_uid in NATIVE_SYNTAXES else DECODE_SECONDS + RESTART_SECONDS

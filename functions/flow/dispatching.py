@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +16,17 @@ from functions.aws.jobs import Creation, Jobs
 from functions.aws.models import Models
 from functions.aws.objects import Documents
 from functions.domain import layout
-from functions.domain.batch import Backlog, Batch, BatchStatus, JobShape, Limits, Retry, candidates, decide
+from functions.domain.batch import (
+    Backlog,
+    Batch,
+    BatchStatus,
+    JobShape,
+    Limits,
+    Retry,
+    candidates,
+    decide,
+    next_in_line,
+)
 from functions.domain.errors import WetreadError
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import INSTANCES
@@ -70,13 +80,15 @@ class Dispatching:
             return None
         held = self.batches.holders()
         free = [slot for slot in range(self.limits.slots) if slot not in held]
-        pending = self.index.pending(self.limits.max_batch) if free else []
+        pending = self._pending() if free else []
         if not pending or self.used_up():
             return None
         health = self.batches.health()
         limits = self._limits(champion, health)
-        chosen = candidates(pending, limits)
-        backlog = self._backlog(pending, chosen, len(held), champion, health)
+        barren_jobs = self._barren_jobs(champion, health)
+        slot, waiting = next_in_line(pending, free, limits.slots, self._jobs_today(), barren_jobs)
+        chosen = candidates(waiting, limits) if waiting else []
+        backlog = self._backlog(waiting, chosen, len(held), barren_jobs, health)
         if decide(backlog, limits):
             return None
         if not self.artifacts.is_intact(champion.artifact_sha256):
@@ -90,16 +102,27 @@ class Dispatching:
                 f"The SageMaker Model {champion.model_name} of {champion.model_package} is gone, or not the one that "
                 "its promotion made. Find out who made it, delete it, and promote the version again."
             )
-        batch = self._new_batch(free[0], champion)
+        batch = self._new_batch(slot, champion)
         self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])
         return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None
 
+    def _pending(self) -> list[Row]:
+        """The oldest pending rows, oldest first, and new uploads even if more retries wait than are looked at."""
+        pending = self.index.pending(self.limits.max_batch)
+        if len(pending) < self.limits.max_batch or any(row.retry_group is None for row in pending):
+            return pending
+        newest = self.index.pending(self.limits.max_batch, newest=True)
+        return pending + [row for row in reversed(newest) if row.retry_group is None]
+
     def used_up(self) -> bool:
         """Whether as many jobs were started today (in UTC) as may be: then uploads wait for the next day."""
-        jobs = self.batches.jobs_on(day_of(timestamp(self.clock())))
+        jobs = self._jobs_today()
         if jobs >= self.max_jobs_per_day:
             logger.warning("the day's jobs are used up", extra={"jobs": jobs, "max": self.max_jobs_per_day})
         return jobs >= self.max_jobs_per_day
+
+    def _jobs_today(self) -> int:
+        return self.batches.jobs_on(day_of(timestamp(self.clock())))
 
     def _limits(self, champion: Champion, health: Health) -> Limits:
         """The stage's limits, with smaller batches while the champion's jobs take too long."""
@@ -107,17 +130,21 @@ class Dispatching:
         most = min(self.limits.max_batch, health.most_uploads) if slow else self.limits.max_batch
         return replace(self.limits, max_batch=most)
 
+    def _barren_jobs(self, champion: Champion, health: Health) -> int:
+        """Jobs in a row without output; what jobs of an earlier champion came to says nothing."""
+        return health.barren_jobs if health.last_at > champion.promoted_at else 0
+
     def _backlog(
-        self, pending: list[Row], chosen: list[Row], live_jobs: int, champion: Champion, health: Health
+        self, waiting: Sequence[Row], chosen: Sequence[Row], live_jobs: int, barren_jobs: int, health: Health
     ) -> Backlog:
         now = self.clock()
-        judged = health.last_at > champion.promoted_at  # what jobs of an earlier champion came to says nothing
+        since = min((moment_of(row.waits_since) for row in waiting), default=now)
         return Backlog(
-            pending=len(pending),
-            full=sum(row.retry_group == chosen[0].retry_group for row in pending) > len(chosen),
-            oldest_wait_seconds=(now - moment_of(min(row.waits_since for row in pending))).total_seconds(),
+            pending=len(waiting),
+            full=sum(row.retry_group == chosen[0].retry_group for row in waiting) > len(chosen),
+            oldest_wait_seconds=(now - since).total_seconds(),
             live_jobs=live_jobs,
-            barren_jobs=health.barren_jobs if judged else 0,
+            barren_jobs=barren_jobs,
             seconds_since_barren=(now - moment_of(health.last_at)).total_seconds() if health.last_at else 0.0,
         )
 

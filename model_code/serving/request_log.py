@@ -1,7 +1,7 @@
 """Puts the identity of the current request before every log line about it, whichever module or script writes it.
 
 The identity is the content's SHA-256, which rows and results carry too, and the id that SageMaker forwards from
-InvokeEndpoint. It travels in a context variable: threads that work for a request run in a copy of its context.
+InvokeEndpoint. It is kept in a context variable: threads that work for a request run in a copy of its context.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -19,13 +19,14 @@ INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 DIGITS = 12
 
+log = logging.getLogger("model_code.serving")
+
 
 class RequestIdentity:
     """What names one request in the log: ``content 1a2b3c4d5e6f``, and its inference id if that is a UUID."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        """Take the inference id from the request's ``headers``, a mapping that ignores case or has lower-case names."""
-        self._inference_id = headers.get(INFERENCE_ID, "")
+    def __init__(self, inference_id: str) -> None:
+        self._inference_id = inference_id
         self._body: bytes | None = None
         self._digits = ""
 
@@ -44,9 +45,12 @@ _current: ContextVar[RequestIdentity | None] = ContextVar("request", default=Non
 
 
 @contextmanager
-def current_request(headers: Mapping[str, str]) -> Iterator[RequestIdentity]:
-    """Mark what is logged in this context with the identity of the request with these ``headers``; yield it."""
-    identity = RequestIdentity(headers)
+def current_request(inference_id: str) -> Iterator[RequestIdentity]:
+    """Mark what is logged in this context with the identity of a request; yield it.
+
+    ``inference_id``: the request's header INFERENCE_ID, "" without one.
+    """
+    identity = RequestIdentity(inference_id)
     token = _current.set(identity)
     try:
         yield identity
@@ -62,3 +66,8 @@ class RequestFormatter(logging.Formatter):
         text = super().format(record)
         identity = _current.get()
         return text if identity is None else "\n".join(f"[{identity}] {line}" for line in text.split("\n"))
+
+
+def log_refusal(status: int, code: str) -> None:
+    """Log that a request is answered with a ``status`` of 4xx, which fails a whole transform job."""
+    log.warning("a request is refused: HTTP %s %s", status, code)

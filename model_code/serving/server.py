@@ -1,40 +1,30 @@
-"""The HTTP side of ``serve``: /ping, /execution-parameters and /invocations in one process.
+"""The HTTP side of ``serve``: /ping, /execution-parameters and /invocations, in a process without the model.
 
-Requests are read and decoded while others are computed. Each prediction runs on one thread, and there are as many
-threads as cores: on a CPU two single-threaded predictions at once are faster than two in turn on two threads, and an
-answer does not depend on what else is running.
+`model_code.serving.supervisor` passes each request to another process and outlives it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import contextlib
 import logging
 import signal
 import sys
-import traceback
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from model_code.backends import gpu
-from model_code.backends.processor import CORES
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
-from model_code.errors import NotAcceptable, UnsupportedMediaType
-from model_code.serving.request_log import current_request
-from model_code.serving.script_loader import Script, load_script
+from model_code.serving.request_log import INFERENCE_ID, current_request, log_refusal
+from model_code.serving.supervisor import Request as Posted
+from model_code.serving.supervisor import Supervisor
 
 SHUTDOWN_SECONDS = 20
-# A thread decodes some 150 slices a second, in the time of half a core; a core predicts 12 (512 pixels) to 60 (224).
-# At least two: while one waits for a slow frame, the other continues with its neighbours.
-DECODING_THREADS = max(2, CORES // 2)
 
 log = logging.getLogger("model_code.serving.server")
 
@@ -43,34 +33,11 @@ class PayloadTooLarge(Exception):
     """A request body is longer than the limit."""
 
 
-class Predictor:
-    """The loaded model with its threads: ``answer`` takes the bytes of a request to the bytes of its answer."""
+def create_app(supervisor: Supervisor, max_payload_mb: int) -> Starlette:
+    """Return the ASGI application. It exists only once the model is loaded, so /ping always answers 200.
 
-    def __init__(self, model_dir: Path) -> None:
-        """Load the script and, on a predicting thread, the model; their exceptions propagate."""
-        self.workers = gpu.threads()
-        self._decoding = ThreadPoolExecutor(CORES if gpu.is_available() else DECODING_THREADS, "decode")
-        # OpenMP's thread count belongs to each calling thread, so every worker sets its own.
-        self._predicting = ThreadPoolExecutor(self.workers, "predict", torch.set_num_threads, (1,))
-        # At most twice as many bodies as workers are in memory; other requests wait unread, on the sender's side.
-        self.concurrency = 2 * self.workers
-        self.slots = asyncio.Semaphore(self.concurrency)
-        self._script: Script = load_script(model_dir)
-        self._model: Any = self._predicting.submit(self._script.model_fn, str(model_dir)).result()
-
-    async def answer(self, body: bytes, content_type: str, accept: str) -> bytes:
-        """Return the answer of the script's functions; their exceptions propagate."""
-        loop = asyncio.get_running_loop()
-        run = contextvars.copy_context().run  # so that what the threads log is about this request
-        decoded = await loop.run_in_executor(self._decoding, run, self._script.input_fn, body, content_type)
-        return await loop.run_in_executor(self._predicting, run, self._predict, decoded, accept)
-
-    def _predict(self, decoded: Any, accept: str) -> bytes:
-        return self._script.output_fn(self._script.predict_fn(decoded, self._model), accept)
-
-
-def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
-    """Return the ASGI application. It exists only once the model is loaded, so /ping always answers 200."""
+    While the model's process is restarted, requests wait for some seconds and are then answered.
+    """
     limit = max_payload_mb * MEBIBYTE
 
     async def ping(_: Request) -> Response:
@@ -79,34 +46,29 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
     async def execution_parameters(_: Request) -> Response:
         return JSONResponse(
             {
-                "MaxConcurrentTransforms": max(1, min(predictor.concurrency, MAX_JOB_PAYLOAD_MB // max_payload_mb)),
+                "MaxConcurrentTransforms": max(1, min(supervisor.concurrency, MAX_JOB_PAYLOAD_MB // max_payload_mb)),
                 "BatchStrategy": "SINGLE_RECORD",
                 "MaxPayloadInMB": max_payload_mb,
             }
         )
 
     async def invocations(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
-        with current_request(request.headers) as identity:
+        headers = request.headers
+        inference_id = headers.get(INFERENCE_ID, "")
+        with current_request(inference_id) as identity:
             try:
-                async with predictor.slots:
+                async with supervisor.slots:
                     body = await _read(request, limit)
                     identity.content_is(body)
-                    answer = await predictor.answer(body, request.headers.get("content-type", ""), accept)
+                    posted = Posted(headers.get("content-type", ""), headers.get("accept", ""), body, inference_id)
+                    reply = await supervisor.answer(posted)
             except ClientDisconnect:
                 log.info("the sender left before its request was read")
                 return _error(400, "ClientDisconnected", "The request ended before its body.")
             except PayloadTooLarge:
-                message = f"The body is larger than MaxPayloadInMB, {max_payload_mb} MiB."
-                return _refused(413, "PayloadTooLarge", message)
-            except UnsupportedMediaType as error:
-                return _refused(415, "UnsupportedMediaType", str(error))
-            except NotAcceptable as error:
-                return _refused(406, "NotAcceptable", str(error))
-            except Exception as error:
-                log.error("a request failed: %s", _without_text(error))
-                return _error(500, "InternalError", "The server failed; its log says why.")
-        return Response(answer, media_type="application/json")
+                log_refusal(413, "PayloadTooLarge")
+                return _error(413, "PayloadTooLarge", f"The body is larger than MaxPayloadInMB, {max_payload_mb} MiB.")
+        return Response(reply.body, status_code=reply.status, media_type="application/json")
 
     return Starlette(
         routes=[
@@ -120,9 +82,14 @@ def create_app(predictor: Predictor, max_payload_mb: int) -> Starlette:
 def serve(model_dir: Path, binding: Binding) -> None:
     """Load the model, then listen until SIGTERM or SIGINT; requests in flight are finished first."""
     signal.signal(signal.SIGTERM, _leave)
-    predictor = Predictor(model_dir)
+    asyncio.run(_serve(model_dir, binding))
+
+
+async def _serve(model_dir: Path, binding: Binding) -> None:
+    supervisor = Supervisor([sys.executable, "-m", "model_code", "answer"], model_dir, binding.answer_seconds)
+    await supervisor.start()
     config = uvicorn.Config(
-        create_app(predictor, binding.max_payload_mb),
+        create_app(supervisor, binding.max_payload_mb),
         host=binding.host,
         port=binding.port,
         uds=binding.socket,
@@ -136,21 +103,27 @@ def serve(model_dir: Path, binding: Binding) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     address = binding.socket or f"{binding.host}:{binding.port}"
-    log.info("listening on %s with %s workers", address, predictor.workers)
-    uvicorn.Server(config).run()
+    log.info("listening on %s with %s workers", address, supervisor.workers)
+    serving = asyncio.create_task(_listen(uvicorn.Server(config)))
+    running = asyncio.create_task(supervisor.keep_running())
+    try:
+        ended, _ = await asyncio.wait({serving, running}, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        running.cancel()
+        await supervisor.stop()
+
+
+async def _listen(server: uvicorn.Server) -> None:
+    """Answer over HTTP until a signal; uvicorn raises it again once it has shut down."""
+    with contextlib.suppress(SystemExit):
+        await server.serve()
 
 
 def _leave(_signal: int, _frame: Any) -> None:
-    """End with status 0: uvicorn raises the signal again once it has shut down, and a stop is no failure."""
+    """End with status 0: a stop is no failure."""
     sys.exit(0)
-
-
-def _without_text(error: BaseException) -> str:
-    """Return the types and locations of an error and its causes, without texts: these may quote the posted object."""
-    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    located = f"{type(error).__name__} at {' > '.join(frames)}"
-    earlier = error.__cause__ or error.__context__
-    return f"{located}; after {_without_text(earlier)}" if earlier else located
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -160,12 +133,6 @@ async def _read(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise PayloadTooLarge
     return bytes(body)
-
-
-def _refused(status: int, code: str, message: str) -> Response:
-    """Log a refusal, which fails a whole transform job; not ``message``, which a script may make of the object."""
-    log.warning("a request is refused: HTTP %s %s", status, code)
-    return _error(status, code, message)
 
 
 def _error(status: int, code: str, message: str) -> Response:

@@ -46,3 +46,8 @@ def test_paths_of_a_processing_job() -> None:
 def test_where_serve_listens(environ: dict[str, str], expected: tuple[str, int, str | None, int]) -> None:
     binding = Binding.from_environment(environ)
     assert (binding.host, binding.port, binding.socket, binding.max_payload_mb) == expected
+
+
+def test_how_long_an_answer_may_take_has_the_name_that_awss_toolkits_have_for_it() -> None:
+    assert Binding.from_environment({}).answer_seconds == 120
+    assert Binding.from_environment({"SAGEMAKER_MODEL_SERVER_TIMEOUT": "300"}).answer_seconds == 300

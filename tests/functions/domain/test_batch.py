@@ -13,6 +13,7 @@ from functions.domain.batch import (
     after_failure,
     candidates,
     decide,
+    next_in_line,
     worst_seconds,
 )
 from functions.domain.row import Row, Status
@@ -62,6 +63,34 @@ def test_candidates_never_mix_retry_groups() -> None:
     assert [row.upload_id for row in candidates(rows, LIMITS)] == ["0", "2"]
     assert [row.upload_id for row in candidates(rows[1:], LIMITS)] == ["1", "4"]
     assert len(candidates(rows[1:], replace(LIMITS, max_batch=1))) == 1
+
+
+NEW, RETRIED = replace(ROW, upload_id="new"), replace(ROW, upload_id="retried", retry_group="g")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "free", "expected"),
+    [
+        ([RETRIED, NEW], [0, 1, 2, 3], (0, [RETRIED, NEW])),
+        ([RETRIED, NEW], [2, 3], (2, [RETRIED, NEW])),
+        ([RETRIED, NEW], [3], (3, [NEW])),
+        ([RETRIED], [3], (3, [])),
+        ([NEW, RETRIED], [0, 3], (3, [NEW, RETRIED])),
+    ],
+)
+def test_the_last_slot_is_kept_for_new_uploads(
+    waiting: list[Row], free: list[int], expected: tuple[int, list[Row]]
+) -> None:
+    assert next_in_line(waiting, free, slots=4, jobs_today=7, barren_jobs=0) == expected
+
+
+@pytest.mark.parametrize(("slots", "barren_jobs"), [(1, 0), (4, BARREN_JOBS_BEFORE_PAUSE)])
+def test_where_jobs_run_one_at_a_time_every_second_one_is_for_new_uploads(slots: int, barren_jobs: int) -> None:
+    free = list(range(slots))
+    for jobs_today, first in ((0, NEW), (1, RETRIED), (2, NEW)):
+        _, waiting = next_in_line([RETRIED, NEW], free, slots, jobs_today, barren_jobs)
+        assert waiting[0] == first
+        assert next_in_line([RETRIED], free, slots, jobs_today, barren_jobs) == (0, [RETRIED]), "else they go at once"
 
 
 NATIVE = replace(ROW, transfer_syntax_uid="1.2.840.10008.1.2.1")

@@ -11,7 +11,7 @@ import pytest
 
 from functions.aws.batches import Opening
 from functions.aws.events import ObjectCreated
-from functions.domain.batch import Batch, BatchStatus
+from functions.domain.batch import LONGEST_PAUSE_SECONDS, Batch, BatchStatus
 from functions.domain.row import Status, timestamp
 from functions.flow.dispatching import ArtifactChanged, ModelChanged
 from functions.names import Metric
@@ -411,3 +411,35 @@ def stopped_batch(world: World) -> Batch:
     assert world.batches.open(batch, 1000) == Opening.OPENED
     world.batches.advance("stopped", [BatchStatus.CLAIMING], BatchStatus.SUBMITTED, now)
     return batch
+
+
+def test_retries_of_poisoned_jobs_leave_a_slot_to_new_uploads() -> None:
+    world, _ = filled(16, slots=3, max_batch=8, parallel_threshold=1)
+    for _ in range(2):
+        _fail_all(world)
+    assert len(world.dispatching.run()) == 2, "eight pieces wait for two slots"
+    event = world.upload("new.dcm", ct(SOPInstanceUID="1.3"))
+    world.intake.take(event)
+    (name,) = world.dispatching.run()
+    assert world.sagemaker.jobs[name]["members"] == [world.row(event).instance_name]
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_where_retries_run_one_at_a_time_a_new_upload_is_read_within_two_jobs(slots: int) -> None:
+    world, _ = filled(64, slots=slots, max_batch=8, parallel_threshold=1)
+    for _ in range(8):
+        _fail_all(world)
+    event = world.upload("new.dcm", ct(SOPInstanceUID="1.3"))
+    world.intake.take(event)
+    read = [world.sagemaker.jobs[name]["members"] for _ in range(2) for name in _fail_all(world)]
+    assert [world.row(event).instance_name] in read
+
+
+def _fail_all(world: World) -> list[str]:
+    """Start what may start, and have each job end without outputs; return the jobs' names."""
+    names = world.dispatching.run()
+    for name in names:
+        world.sagemaker.end(name, lambda _body: None, status="Failed")
+        world.collecting.collect(name)
+    world.wait(LONGEST_PAUSE_SECONDS)
+    return names

@@ -248,6 +248,18 @@ GUARDS: dict[str, Guard] = {
         "if chosen and (seconds > limits.worst_seconds or len(chosen) == limits.max_batch):",
         "if chosen and len(chosen) == limits.max_batch:",
     ),
+    "a slot is kept for new uploads": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/domain/batch.py",
+        "waiting = new if list(free_slots) == [slots - 1] else oldest_first",
+        "waiting = oldest_first",
+    ),
+    "every second of jobs that run one at a time is for new uploads": Guard(
+        f"{FLOW}/test_dispatching.py",
+        "functions/domain/batch.py",
+        "waiting = new if new and jobs_today % 2 == 0 else oldest_first",
+        "waiting = oldest_first",
+    ),
     "what was stopped together is not read together again": Guard(
         f"{FLOW}/test_collecting.py",
         "functions/flow/settling.py",

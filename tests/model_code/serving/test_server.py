@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -218,6 +219,53 @@ def test_a_refused_or_unread_request_is_named_as_far_as_it_is_known(tmp_path: Pa
         "[content not read] a request is refused: HTTP 413 PayloadTooLarge",
         "[content not read] the sender left before its request was read",
     ]
+
+
+DEADLY = """(data, model):
+    import os, signal
+    if data == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return str(os.getpid())"""
+
+
+def test_an_object_that_kills_the_models_process_is_answered_and_its_neighbours_too(tmp_path: Path) -> None:
+    with serving(script(tmp_path, predict_fn=DEADLY)) as (process, client), ThreadPoolExecutor(4) as pool:
+        bodies = [b"kill", b"one", b"two", b"three"]
+        answers = [pool.submit(client.post, "/invocations", content=body, headers=DICOM) for body in bodies]
+        while not all(answer.done() for answer in answers):
+            assert client.get("/ping").status_code == 200, "the container is well while it waits for a new process"
+            time.sleep(0.1)
+        killer, *neighbours = [answer.result() for answer in answers]
+        assert (killer.status_code, killer.json()["Error"]["Code"]) == (200, "KillsContainer")
+        assert all(answer.text.isdecimal() for answer in neighbours)
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert "the model's process was ended by SIGKILL" in output
+    digest = hashlib.sha256(b"kill").hexdigest()
+    assert f"[content {digest[:12]}] the model's process ended before it answered this request" in output
+    assert f"[content {digest[:12]}] the object with the SHA-256 {digest} is answered with KillsContainer" in output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it next reads a request")
+def test_a_serve_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    with serving(script(tmp_path, predict_fn=DEADLY)) as (process, client):
+        model = int(client.post("/invocations", content=b"one", headers=DICOM).text)
+        process.kill()
+        process.communicate(timeout=60)
+        for _ in range(ATTEMPTS):
+            if _is_gone(model):
+                break
+            time.sleep(0.05)
+        assert _is_gone(model)
+
+
+def _is_gone(pid: int) -> bool:
+    """Return whether a process has ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 @pytest.mark.parametrize(
