@@ -1,7 +1,7 @@
-"""A model's process without a model, for tests of the supervisor: ``obedient.py FOLDER FD`` does what each request says.
+"""A model's process without a model, for tests of the supervisor; ``obedient.py FOLDER FD`` does what requests say.
 
-A body is words, such as ``end`` or ``hold``. They are done at once, or after ``slow`` has let neighbours arrive, or only
-until a file of the given name is in FOLDER (``once NAME``). FOLDER/starts has the process id of each start.
+A body is words, such as ``end`` or ``hold``. They are done at once, or after ``slow`` has let neighbours arrive, or
+only until a file of the given name is in FOLDER (``once NAME``). FOLDER/starts has the process id of each start.
 """
 
 from __future__ import annotations
