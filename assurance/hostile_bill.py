@@ -3,10 +3,10 @@
 Dispatch, collect, their tables and the default stage's limits are the product's, over an AWS in memory. A host takes
 START_SECONDS to start, and PREDICT_SECONDS for an innocent slice; a hostile object takes as long as the container lets
 it. One that kills or holds the model's process costs ENDS restarts (model_code/serving/supervisor.py), and the slices
-after each are read one at a time; it is answered with an error. Of a job that is stopped AWS stores nothing. Hostile objects
-and innocents come at once in random order; one more innocent comes every five minutes for four hours. The bill is what
-all jobs cost more than without the attack; of less than a hundred hostile objects it is held against the goal as it is,
-of others for a thousand.
+after each are read one at a time; it is answered with an error. Of a job that is stopped AWS stores nothing. Hostile
+objects and innocents come at once in random order; one more innocent comes every five minutes for four hours. The bill
+is what all jobs cost more than without the attack; of less than a hundred hostile objects it is held against the goal
+as it is, of others for a thousand.
 
     python -m assurance.hostile_bill [--hostile 1000] [--innocents 4000] [--days 0.5]
 """

@@ -36,7 +36,7 @@ def bytes_read(folder: Path) -> None:
     print(f" (first read: {FIRST_READ // 1024} KiB); {whole / sum(read):.1f} times less than the whole objects")
 
 
-class _AnySyntax(frozenset[str]):
+class _AnySyntax(tuple[str, ...]):
     """Serves every transfer syntax: the question here is only what is read."""
 
     def __contains__(self, _syntax: object) -> bool:

@@ -65,7 +65,7 @@ class Ingest(Construct):
         self.patient_key = kms.Key(
             self,
             "PatientKey",
-            description="wetread: makes the keyed hash that stands for a patient in the index",
+            description="wetread: makes the keyed hash that identifies a patient in the index",
             key_spec=kms.KeySpec.HMAC_256,
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
             removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,

@@ -50,7 +50,7 @@ class KeyWatch(Construct):
         return events.Rule(
             self,
             "KeyEnds",
-            description="Somebody disables a key of the stage or schedules its deletion",
+            description="A key of the stage is disabled or scheduled for deletion",
             event_pattern=events.EventPattern(
                 source=["aws.kms"],
                 detail_type=["AWS API Call via CloudTrail"],

@@ -83,7 +83,7 @@ class Monitoring(Construct):
         self._alarm(
             "SweepRepairs",
             self._metric(Name.SWEEP_REPAIRS, "Sum"),
-            "The sweep has had to mend things for a quarter of an hour: events are lost, or a function keeps failing.",
+            "The sweep has had to repair for a quarter of an hour: events are lost, or a function keeps failing.",
             periods=3,  # one lost event that the sweep repairs needs no person
         )
 
@@ -129,7 +129,7 @@ class Monitoring(Construct):
             self._alarm(
                 f"{name}DeadLetters",
                 queue.dead_letters.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
-                f"Messages of the queue {name} could not be handled. Mend the cause, then redrive them.",
+                f"Messages of the queue {name} could not be handled. Remove the cause, then redrive them.",
             )
             self._alarm(
                 f"{name}Age",

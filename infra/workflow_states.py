@@ -21,8 +21,8 @@ ANSWER = "$states.result.Payload"  # what a function returned
 MORE_REASONS = jsonata(f"[$reasons, {ANSWER}.Reasons]")
 # From a failed task's Cause, the parts that a person needs, or else its beginning.
 CAUSE = (
-    '($told := $match($failure.Cause, /"(FailureReason|ExitMessage|errorMessage)":\\s*"([^"]+)/); '
-    "$substring($told ? $join($told.(groups[0] & ': ' & groups[1]), '\\n') : $failure.Cause, 0, 1000))"
+    '($found := $match($failure.Cause, /"(FailureReason|ExitMessage|errorMessage)":\\s*"([^"]+)/); '
+    "$substring($found ? $join($found.(groups[0] & ': ' & groups[1]), '\\n') : $failure.Cause, 0, 1000))"
 )
 LAMBDA_FAILED = [
     "Lambda.ClientExecutionTimeoutException",

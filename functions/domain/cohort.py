@@ -20,11 +20,21 @@ class ObjectVersion:
     size: int
 
 
+ObjectAtPath = tuple[PurePosixPath, ObjectVersion]
+"""An object and its path below the manifest's folder."""
+
+
 class Cohort:
-    """The objects below a manifest's folder, by file name."""
+    """The objects below a manifest's folder, by file name.
+
+    Objects of one name are indexed when first needed: exporters give a file in each series the same name, and scanning
+    all of them for each entry would take time with the square of their number.
+    """
 
     def __init__(self, folder: str, objects: Iterable[ObjectVersion]) -> None:
-        self._by_name: dict[str, list[tuple[PurePosixPath, ObjectVersion]]] = defaultdict(list)
+        self._by_name: dict[str, list[ObjectAtPath]] = defaultdict(list)
+        self._by_ending: dict[tuple[str, int], dict[tuple[str, ...], list[ObjectAtPath]]] = {}
+        self._by_folder: dict[str, dict[str, list[ObjectAtPath]]] = {}
         for version in objects:
             path = PurePosixPath(version.key.removeprefix(folder))
             self._by_name[path.name].append((path, version))
@@ -52,13 +62,32 @@ class Cohort:
         wanted = PurePosixPath(entry.filename.replace("\\", "/").lstrip("/"))
         named = self._by_name.get(wanted.name, [])
         if len(wanted.parts) > 1:
-            return [version for path, version in named if path.parts[-len(wanted.parts) :] == wanted.parts]
+            return [version for _, version in self._ending(wanted.parts)]
         # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
         for ids in ({entry.study_id, entry.series_id}, {entry.series_id}, {entry.study_id}):
             if len(named) > 1 and "" not in ids:
-                belonging = [(path, version) for path, version in named if ids <= set(path.parts)]
+                belonging = self._belonging(wanted.name, ids)
                 named = belonging if len(belonging) == 1 else named
         return [version for _, version in named]
+
+    def _ending(self, parts: tuple[str, ...]) -> list[ObjectAtPath]:
+        """Return the objects with a path that ends in these parts."""
+        key = parts[-1], len(parts)
+        if key not in self._by_ending:
+            self._by_ending[key] = defaultdict(list)
+            for one in self._by_name.get(parts[-1], []):
+                self._by_ending[key][one[0].parts[-len(parts) :]].append(one)
+        return self._by_ending[key].get(parts, [])
+
+    def _belonging(self, name: str, ids: set[str]) -> list[ObjectAtPath]:
+        """Return the objects of this name that are in folders of all these ids."""
+        if name not in self._by_folder:
+            self._by_folder[name] = defaultdict(list)
+            for one in self._by_name.get(name, []):
+                for part in set(one[0].parts):
+                    self._by_folder[name][part].append(one)
+        fewest = min((self._by_folder[name].get(part, []) for part in ids), key=len)
+        return [one for one in fewest if ids <= set(one[0].parts)]
 
 
 def duplicates(contents: Sequence[LabelledSlice]) -> list[Reason]:

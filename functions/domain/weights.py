@@ -29,6 +29,7 @@ DAMAGED = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, struct.error, EOFError, OSError, NotImplementedError, RuntimeError),
     *(ValueError, ArithmeticError, LookupError),
 )
+STOP = "STOP"
 NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 
 
@@ -43,20 +44,21 @@ def check(stream: IO[bytes]) -> None:
         return
     stream.seek(0)
     names = {name for name, _ in _opcodes(stream.read(MAX_PICKLE_BYTES))}
-    if names & {*NAMING, "STOP"}:
+    if names:
         raise CodeInWeights("is a bare pickle, not what torch.save writes: save the state dict again")
 
 
 def _pickles(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the pickles in torch's zip file, which stores them uncompressed and with unique names."""
+    """Yield the pickle in torch's zip file, which stores it uncompressed and has unique names; nothing without one."""
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
             if len({entry.filename for entry in entries}) < len(entries):
                 raise CodeInWeights("holds one name twice")
-            for entry in entries:
-                if not entry.filename.lower().endswith(".pkl"):
-                    continue
+            pickled = [entry for entry in entries if entry.filename.lower().endswith(".pkl")]
+            if len(pickled) > 1:  # each takes seconds to look through, and an archive may hold hundreds
+                raise CodeInWeights("holds more than the one pickle that torch.save writes")
+            for entry in pickled:
                 if entry.file_size > MAX_PICKLE_BYTES or entry.compress_type != zipfile.ZIP_STORED:
                     raise CodeInWeights("holds a pickle that torch.save does not write")
                 yield archive.read(entry)
@@ -71,10 +73,11 @@ def _check(pickled: bytes) -> None:
 
 
 def _opcodes(pickled: bytes) -> list[tuple[str, object]]:
-    """Return the operations before any damage: loading the pickle would run those."""
+    """Return the operations that name something or end the pickle, before any damage: loading would run those."""
     found: list[tuple[str, object]] = []
     with contextlib.suppress(ValueError, IndexError, OverflowError), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python warns about odd escapes, and would print text of unknown origin
         for operation, argument, _ in pickletools.genops(pickled):
-            found.append((operation.name, argument))  # operations before the damage count too
+            if operation.name in NAMING or operation.name == STOP:
+                found.append((operation.name, argument))  # operations before the damage count too
     return found

@@ -2,9 +2,10 @@
 
 ``serve`` is two processes. This one, the container's first, listens, and keeps each request until it is answered. Its
 child (`model_code.serving.worker`) has the model and runs all code that foreign bytes reach. When the child ends, or is
-ended because an answer took longer than it may, another is started. That one must survive a plain slice first: a container
-that does not is of no use to any object, and ends. Then it gets the requests that were in flight once more, one at a
-time. An object that was in flight at two ends, at the last one alone, is answered with an error. All others only wait.
+ended because an answer took longer than it may, another is started. That one must survive a plain slice first: a
+container that does not is of no use to any object, and ends. Then it gets the requests that were in flight once more,
+one at a time. An object that was in flight at two ends, at the last one alone, is answered with an error. All others
+only wait.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The process that has the model: it answers the requests that its supervisor sends, and ends when that does.
 
 ``python -m model_code answer FD`` is this process. A request is two messages (`model_code.reading.channel`), its number
-with the headers as JSON and its body; an answer is its number and status, and its body. Requests are decoded while others
-are computed. Each prediction runs on one thread, and there are as many of those as cores: on a CPU two single-threaded
-predictions are faster than one after the other on two threads each, and an answer does not depend on what else runs.
+with the headers as JSON and its body; an answer is its number and status, and its body. Requests are decoded while
+others are computed. Each prediction runs on one thread, and there are as many of those as cores: on a CPU two
+single-threaded predictions are faster than one after the other on two threads each, and an answer does not depend on
+what else runs.
 """
 
 from __future__ import annotations

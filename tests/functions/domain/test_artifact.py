@@ -143,6 +143,7 @@ HOSTILE_WEIGHTS = {
     "what torch.save made of it": saved({"weight": torch.zeros(2), "more": Payload()}),
     "a module instead of its state dict": saved(torch.nn.Linear(1, 1)),
     "a second pickle beside the first": zipped(("a/data.pkl", TENSORLESS), ("a/other.pkl", CODE)),
+    "two pickles, as harmless as the one": zipped(("a/data.pkl", TENSORLESS), ("a/more.PKL", TENSORLESS)),
     "a compressed pickle": zipped(("a/data.pkl", TENSORLESS), method=zipfile.ZIP_DEFLATED),
     "a damaged zip file": b"PK\x03\x04 and no more",
 }

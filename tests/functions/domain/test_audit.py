@@ -66,6 +66,13 @@ def test_anything_else_is_malformed(changes: dict[str, Any], said: str) -> None:
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [b'"' + b"x" * 16 * 1024**2 + b'"', b"[" + b"{}," * 1_500_000 + b"0]"])
+def test_a_document_beyond_all_measure_is_not_parsed(value: bytes) -> None:
+    body = json.dumps(audit(TAKEN, Slices="MUCH")).encode().replace(b'"MUCH"', value)
+    with pytest.raises(MalformedDocument, match="more than 16,777,216 bytes or 3,000,000 values"):
+        parse(body, "ab" * 32)
+
+
 @pytest.mark.parametrize("depth", [100, 900, 5000, 100_000])
 def test_a_value_is_malformed_however_deep_it_is(depth: int) -> None:
     deep = b"[" * depth + b"]" * depth

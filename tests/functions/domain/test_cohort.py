@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -85,3 +86,33 @@ def test_one_identity_with_two_contents_is_reported_even_in_given_splits() -> No
 
 def test_different_slices_are_not_duplicates() -> None:
     assert not duplicates([content(one(n, str(n)), str(n), f"1.{n}") for n in range(5)])
+
+
+class Counted(PurePosixPath):
+    """A path that counts how often it is read."""
+
+    looks = 0
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        Counted.looks += 1
+        return PurePosixPath(self).parts
+
+
+@pytest.mark.parametrize("by", ["path", "series", "study and series"])
+def test_files_of_one_name_in_each_series_are_not_looked_through_for_each_entry(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = [f"series-{number}" for number in range(200)]
+    monkeypatch.setattr("functions.domain.cohort.PurePosixPath", Counted)
+    files = cohort(*(f"study/{one}/IM1.dcm" for one in series))
+    entries = {
+        "path": [one(line, f"{each}/IM1.dcm") for line, each in enumerate(series)],
+        "series": [one(line, "IM1.dcm", series=each) for line, each in enumerate(series)],
+        "study and series": [one(line, "IM1.dcm", study="study", series=each) for line, each in enumerate(series)],
+    }[by]
+    Counted.looks = 0
+    found, reasons = files.find(entries)
+    assert [each.key for each in found] == [f"cohorts/c/study/{each}/IM1.dcm" for each in series]
+    assert not reasons
+    assert Counted.looks <= 10 * len(series)

@@ -46,7 +46,7 @@ def test_refuses_what_is_not_served(data: bytes, code: RefusalCode) -> None:
 
 
 def test_refuses_a_transfer_syntax_that_the_stage_does_not_serve() -> None:
-    assert code_of(ct(), transfer_syntax_uids=frozenset()) == RefusalCode.TRANSFER_SYNTAX_NOT_SERVED
+    assert code_of(ct(), transfer_syntax_uids=()) == RefusalCode.TRANSFER_SYNTAX_NOT_SERVED
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")

@@ -17,7 +17,7 @@ import pytest
 from model_code.errors import ModelCodeError
 from model_code.serving import supervisor
 from model_code.serving.supervisor import Child, Reply, Request, Supervisor
-from tests.model_code import obedient
+from tests.model_code.serving import obedient
 
 SECONDS = 5.0  # of an answer: far more than any of these take, unless it is held
 
