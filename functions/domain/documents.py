@@ -21,7 +21,7 @@ _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 80
 def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
     """Return the fields of a document; raise MalformedDocument for another schema or another snapshot.
 
-    Its size is bounded before it is parsed: a function that ends at its memory limit reports nothing.
+    The document is bounded before it is parsed: a function that ends at its memory limit gives no reason.
     """
     if len(body) > MOST_BYTES or sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise MalformedDocument(f"The document has more than {MOST_BYTES:,} bytes or {MOST_VALUES:,} values.")

@@ -49,7 +49,7 @@ def check(stream: IO[bytes]) -> None:
 
 
 def _pickles(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the pickle in torch's zip file, which stores it uncompressed and has unique names; nothing without one."""
+    """Yield the pickle in torch's zip file, which stores it uncompressed and each name once, if there is one."""
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
@@ -73,7 +73,7 @@ def _check(pickled: bytes) -> None:
 
 
 def _opcodes(pickled: bytes) -> list[tuple[str, object]]:
-    """Return the operations that name something or end the pickle, before any damage: loading would run those."""
+    """Return the operations that name or stop, before any damage: loading the pickle would run those."""
     found: list[tuple[str, object]] = []
     with contextlib.suppress(ValueError, IndexError, OverflowError), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python warns about odd escapes, and would print text of unknown origin
