@@ -17,7 +17,7 @@ import pandas as pd
 from functions.domain.row import Status
 from wetread.connection import Choice, Connection, connect
 from wetread.formats import since
-from wetread.uploads.queries import Question, ask
+from wetread.uploads.queries import Query, run_query
 
 MOST = 100_000
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 def completed(connection: Connection, earliest: str) -> pd.DataFrame:
     """One row for each upload with a result that counts, and the probability of the class that was predicted."""
-    answer = ask(connection.index, Question(status=Status.COMPLETED, since=earliest), MOST)
+    answer = run_query(connection.index, Query(status=Status.COMPLETED, since=earliest), MOST)
     rows = pd.DataFrame([row.to_json() for row in answer.rows if not row.withdrawn_at])
     if rows.empty:
         return rows

@@ -45,7 +45,7 @@ def test_ends_when_all_have_ended_and_asks_only_for_the_open_ones(pending) -> No
     ]
 
 
-def test_tells_what_is_open_after_the_timeout(pending) -> None:
+def test_reports_what_is_open_after_the_timeout(pending) -> None:
     row = pending()
     timeline = Timeline([row])
     result, _ = waited(timeline, [row.upload_id, "never-seen"], timeout=5)
