@@ -1,4 +1,4 @@
-"""Experiments: training jobs outside the workflow, on the workflow's own terms, from frozen slices to an artifact.
+"""Experiments: training jobs outside the workflow with its settings, from frozen slices to an artifact.
 
 Nothing of one is audited, gated or registered: no version comes of it, and so no champion.
 """
@@ -24,10 +24,10 @@ from wetread.uploads.sending import Source, files_below, opened
 
 PURPOSE = "experiment"
 SNAPSHOT_SECONDS = 900
-"""How long Lambda lets the function work."""
+"""The function's timeout on Lambda, in seconds."""
 PACKAGE = "model_code"
-TOLD = 10
-"""How many reasons against the labels are told."""
+LISTED = 10
+"""How many reasons against the labels are listed."""
 
 
 def begin(
@@ -59,7 +59,7 @@ def begin(
 
 
 def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Have the labelled slices checked, pinned and split as the workflow has; the answer is its ``$snapshot``.
+    """Check, pin and split the labelled slices as the workflow does, and return its ``$snapshot``.
 
     ``name`` is in the place of an execution's. Raises Problem when the labels are not taken.
     """
@@ -70,23 +70,25 @@ def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[
     if "FunctionError" in answer:
         raise Problem(
             f"The function {recipe.snapshot_function} failed: {taken.get('errorMessage')}.",
-            "Its log tells more; start again.",
+            "Its log says more; start again.",
         )
     if not taken["Taken"]:
         reasons = [Reason.of(one) for one in taken["Reasons"]]
-        told = " ".join(f"{one.code}: {one.message}" for one in reasons[:TOLD])
-        raise Problem(f"The labels were not taken, {how_many(len(reasons), 'reason')}. {told}", "Nothing was trained.")
+        listed = " ".join(f"{one.code}: {one.message}" for one in reasons[:LISTED])
+        raise Problem(
+            f"The labels were not taken, {how_many(len(reasons), 'reason')}. {listed}", "Nothing was trained."
+        )
     return taken
 
 
 def check(folder: Path) -> None:
-    """Raise ConfigProblem for a folder that is no copy of model_code."""
+    """Raise ConfigProblem for a folder that is not a copy of model_code."""
     if folder.resolve().name != PACKAGE or not (folder / "__main__.py").is_file():
         raise ConfigProblem(f"{folder} is no copy of {PACKAGE}/.", f"Give a folder {PACKAGE} with its __main__.py.")
 
 
 def bring(connection: Connection, run: str, folder: Path) -> str:
-    """Upload a changed model_code for the job to train with; the URI of its prefix."""
+    """Upload a changed model_code for the job to train with; return the URI of its prefix."""
     bucket, prefix = connection.deployment.training_bucket_name, layout.code_prefix(run)
     for path in files_below(folder):
         inside = path.relative_to(folder)
@@ -98,10 +100,10 @@ def bring(connection: Connection, run: str, folder: Path) -> str:
 
 
 def start(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> str:
-    """Start the training job with the SDK's ModelTrainer; its name."""
+    """Start the training job with the SDK's ModelTrainer; return its name."""
     trainer = _trainer(connection, recipe, taken, code_uri)
     trainer.train(wait=False, logs=False)
-    return str(trainer._latest_training_job.training_job_name)  # the SDK's own examples read it so
+    return str(trainer._latest_training_job.training_job_name)  # as the SDK's examples do
 
 
 def _trainer(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> Any:

@@ -21,13 +21,13 @@ def run(connection, monkeypatch):
     return connection.runs.describe(connection.executions.add("one", at=3))
 
 
-def test_the_newest_job_of_the_state_tells(connection, run) -> None:
+def test_the_newest_job_of_the_state_is_shown(connection, run) -> None:
     assert following.progress(connection, run) == "Train: epoch=2 train_loss=0.5"
     assert following.job_of(connection.sagemaker, RUN, "Train") == f"wetread-train-{RUN}-1"
     assert connection.jobs.groups == ["/aws/sagemaker/TrainingJobs"]
 
 
-def test_a_processing_job_tells_too(connection, run) -> None:
+def test_a_processing_job_is_shown_too(connection, run) -> None:
     connection.executions.executions[run.arn]["at"] = 2
     assert following.progress(connection, run) == "Audit: epoch=2 train_loss=0.5"
     assert connection.jobs.groups == ["/aws/sagemaker/ProcessingJobs"]
@@ -73,7 +73,7 @@ def test_ctrl_c_says_that_the_run_goes_on(connection, run, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(following.time, "sleep", interrupt)
-    with pytest.raises(Interruption, match=f"The run goes on: see `wetread runs {RUN}`") as caught:
+    with pytest.raises(Interruption, match=f"The run continues: see `wetread runs {RUN}`") as caught:
         following.follow(connection, run)
     assert caught.value.exit_code == 130
     assert connection.executions.executions[run.arn]["status"] == "RUNNING"

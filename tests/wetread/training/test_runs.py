@@ -101,7 +101,7 @@ def test_an_input_that_is_no_object_does_not_hurt(connection) -> None:
     assert connection.runs.describe(connection.executions.add("by-hand", input='"now"')).input == {}
 
 
-def test_execution_names_tell_when_and_differ() -> None:
+def test_execution_names_have_their_time_and_differ() -> None:
     names = {execution_name("train", NOW) for _ in range(20)}
     assert len(names) == 20
     assert all(name.startswith("train-20261123-093000-") for name in names)
