@@ -21,7 +21,7 @@ from localcloud.home import home_of
 from localcloud.host import process
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import LABELS, phantom_bytes
-from wetread.operations.survey import dead_letters
+from wetread.operations.service_status import dead_letters
 from wetread.project import PROJECT
 
 SIDE = 64
