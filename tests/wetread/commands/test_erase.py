@@ -162,7 +162,7 @@ def test_what_cannot_be_decided_is_named_and_the_exit_is_1(
     clinic.workflow.put("cut.dcm", ct()[:300])
     done = run(clinic, "--patient", patient, *arguments)
     assert done.exit_code == 1
-    assert "'cohorts/c/cut.dcm' cannot be read so far that it says whose it is." in done.stderr
+    assert "'cohorts/c/cut.dcm' cannot be read as far as its patient." in done.stderr
     assert (traces(clinic, "P-1") == []) == (arguments == ("--yes",) and patient == "P-1")
 
 

@@ -347,7 +347,7 @@ def old_row(clinic: Clinic, key: str, **attributes: Any) -> Row:
     return row
 
 
-def test_rows_from_before_issuers_were_read_are_told_apart_by_their_objects() -> None:
+def test_rows_from_before_issuers_were_read_are_distinguished_by_their_objects() -> None:
     clinic = Clinic()
     for issuer in ("A", "B"):
         old_row(clinic, f"of-{issuer}.dcm", PatientID="4711", IssuerOfPatientID=issuer)
