@@ -51,9 +51,9 @@ def experiment(service: Service, folder: Path, tmp_path_factory: pytest.TempPath
 def test_an_experiment_trains_with_its_own_code_and_prints_where_the_artifact_is(
     service: Service, experiment: Path
 ) -> None:
-    told = (experiment / "stderr").read_text()
+    shown = (experiment / "stderr").read_text()
     for line in ("my own train", "training_slices=18", "epoch=1 train_loss=", "train:loss = ", "model register s3://"):
-        assert line in told
+        assert line in shown
     uri = (experiment / "stdout").read_text()
     assert re.fullmatch(r"s3://\S+/model\.tar\.gz\n", uri)
 
@@ -128,9 +128,9 @@ def test_people_see_its_answers_and_its_costs(
 
 def test_down_is_certain_and_safe_to_repeat(service: Service, up: subprocess.CompletedProcess[str]) -> None:
     sagemaker = service.connection.sagemaker
-    for told in ("is gone, and costs nothing more", "nothing to end"):
+    for expected in ("is gone, and costs nothing more", "nothing to end"):
         done = service.command("endpoint", "down")
-        assert (done.returncode, told in done.stderr) == (0, True), done.stderr
+        assert (done.returncode, expected in done.stderr) == (0, True), done.stderr
         assert sagemaker.list_endpoints()["Endpoints"] == []
         assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
         assert NAME not in {one["ModelName"] for one in sagemaker.list_models()["Models"]}
@@ -162,7 +162,7 @@ def repacked(artifact: Path, folder: Path, name: str, change: tuple[str, str]) -
     return target
 
 
-def test_a_container_that_never_answers_is_told_and_costs_nothing(service: Service, tmp_path: Path) -> None:
+def test_a_container_that_never_answers_is_reported_and_costs_nothing(service: Service, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     broken = repacked(
         service.artifact,
@@ -184,4 +184,4 @@ def test_another_set_of_classes_is_refused(service: Service, tmp_path: Path) -> 
     other = repacked(service.artifact, tmp_path / "model", "metadata.json", ('"covid"', '"flu"'))
     done = service.command("endpoint", "up", "--artifact", str(other))
     assert done.returncode == 2
-    assert "tells normal, cap, flu apart, and this service normal, cap, covid" in done.stderr
+    assert "distinguishes normal, cap, flu, and this service normal, cap, covid" in done.stderr

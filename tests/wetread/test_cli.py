@@ -121,4 +121,4 @@ def test_an_interrupt_says_what_goes_on_and_has_its_own_exit_code(wetread, monke
     monkeypatch.setattr("wetread.commands.cloud.cloud.up", interrupted)
     result = wetread("up")
     assert result.exit_code == 130
-    assert "goes on in the cloud" in result.stderr
+    assert "continues in the cloud" in result.stderr

@@ -30,7 +30,7 @@ def answered(code: str) -> ClientError:
         (ParamValidationError(report="bad"), 1, "bad"),
     ],
 )
-def test_every_aws_error_is_told(error, exit_code, words) -> None:
+def test_every_aws_error_is_reported(error, exit_code, words) -> None:
     problem = of_aws(error)
     assert problem.exit_code == exit_code
     assert words in problem.message
