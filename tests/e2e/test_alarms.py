@@ -106,7 +106,7 @@ def test_model_missing(bell_without_champion: Bell) -> None:
 def test_jobs_failed_and_uploads_failed(bell: Bell) -> None:
     """The container dies under a job; its uploads are tried again, and one of them has pixels that nobody decodes."""
     service, containers = bell.service, faulty_containers(bell.service)
-    faulty.bid(containers, faulty.STUCK)
+    faulty.queue(containers, faulty.STUCK)
     defect = next(one for one in DEFECTS if one.code == UNDECODABLE)
     with bell.hastened("JobsFailed", "UploadsFailed"):
         uploads = service.put_all({"killed.dcm": good(4), "spoilt.dcm": defect.spoil(good(3))})
@@ -117,9 +117,9 @@ def test_jobs_failed_and_uploads_failed(bell: Bell) -> None:
         assert [one["FailureReason"] for one in jobs]
         rows = service.rows(uploads)
         assert rows["killed.dcm"].status is Status.COMPLETED, "uploads are tried again by themselves"
-        told = service.command("results", "--status", "failed").stdout
-        assert "spoilt.dcm" in told
-        assert UNDECODABLE in told
+        shown = service.command("results", "--status", "failed").stdout
+        assert "spoilt.dcm" in shown
+        assert UNDECODABLE in shown
         assert completed(service, service.put_all({"spoilt.dcm": good(3)})), "mended, and submitted again"
         bell.ends("JobsFailed", "UploadsFailed")
 

@@ -2,7 +2,7 @@
 
 Lambda's limits of memory and time are the deployed ones. The time after which a message comes again is shortened, or
 the tests would wait for minutes. No object kills the deployed function any more: what becomes of one that does is
-tested in tests/functions/flow/test_ingest_under_attack.py, and by the drill that kills functions.
+tested in tests/functions/flow/test_ingest_under_attack.py, and by the fault that kills functions.
 """
 
 from __future__ import annotations
