@@ -1,4 +1,4 @@
-"""What a data scientist does by hand: experiments and a real-time endpoint, by the SageMaker SDK in the local cloud."""
+"""Work of a data scientist by hand: experiments and a real-time endpoint, by the SageMaker SDK in the local cloud."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_class_that_the_service_does_not_know_trains_nothing(service: Service,
     done = service.command("experiment", "--labels", str(tmp_path / "other"), *QUICK)
     assert (done.returncode, done.stdout) == (1, "")
     assert "UnknownLabel: Line " in done.stderr
-    assert "flu" not in done.stderr, "what stands in a file of labels may be a patient's"
+    assert "flu" not in done.stderr, "text of a labels file may be a patient's"
     assert "Nothing was trained." in done.stderr
 
 
@@ -149,7 +149,7 @@ def test_an_experiments_artifact_serves_without_being_the_champion(service: Serv
 
 
 def repacked(artifact: Path, folder: Path, name: str, change: tuple[str, str]) -> Path:
-    """The artifact with one text in one of its files replaced."""
+    """Return the artifact with one text in one of its files replaced."""
     with tarfile.open(artifact) as archive:
         archive.extractall(folder, filter="data")
     text = (folder / name).read_text()

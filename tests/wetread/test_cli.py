@@ -114,7 +114,7 @@ def test_an_unknown_option_is_wrong_use(wetread) -> None:
     assert wetread("results", "--colour").exit_code == 2
 
 
-def test_an_interrupt_says_what_goes_on_and_has_its_own_exit_code(wetread, monkeypatch) -> None:
+def test_an_interrupt_says_what_continues_and_has_its_own_exit_code(wetread, monkeypatch) -> None:
     def interrupted(progress: object) -> None:
         raise KeyboardInterrupt
 

@@ -21,7 +21,7 @@ def answered(code: str) -> ClientError:
     ("error", "exit_code", "words"),
     [
         (NoCredentialsError(), 2, "Sign in"),
-        (ProfileNotFound(profile="nobody"), 2, "nobody"),
+        (ProfileNotFound(profile="absent"), 2, "absent"),
         (NoRegionError(), 2, "--region"),
         (answered("ExpiredToken"), 2, "Sign in again"),
         (answered("AccessDenied"), 1, "permission"),

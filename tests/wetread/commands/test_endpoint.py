@@ -1,4 +1,4 @@
-"""Up with a version, the champion or an artifact; questions and answers; down."""
+"""Up with a version, the champion or an artifact; requests and answers; down."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def made(connection, monkeypatch) -> list[tuple[Served, Hosting]]:
 
 @pytest.fixture
 def artifact(tmp_path, monkeypatch) -> Path:
-    """A file whose text is the labels of the model in it."""
+    """A file with the model's labels as its text."""
 
     def read(path: Path) -> Artifact:
         labels = path.read_text()

@@ -1,4 +1,4 @@
-"""Labels in, a training job of its own, its lines as they come, and where its artifact is."""
+"""Labels in, a separate training job, its log lines, and the place of its artifact."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def put_evaluation(connection, document: object) -> None:
 
 
 def facts(result) -> dict[str, str]:
-    """The lines of name and value."""
+    """Return the lines of name and value."""
     split = (line.strip().split("  ", 1) for line in result.stdout.splitlines())
     return {one[0]: one[1].strip() for one in split if len(one) == 2}
 

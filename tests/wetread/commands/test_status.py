@@ -81,7 +81,7 @@ def test_json(wetread) -> None:
     }
 
 
-def test_a_training_run_that_goes_on_is_shown(wetread, connection) -> None:
+def test_a_running_training_run_is_shown(wetread, connection) -> None:
     connection.executions.states = ["Snapshot", "Train", "Evaluate"]
     connection.executions.add("ended", status="FAILED")
     arn = connection.executions.add("one", at=1)

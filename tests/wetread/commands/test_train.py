@@ -136,7 +136,7 @@ def test_a_failure_reports_where_and_why(wetread, connection, folder) -> None:
     assert "no room" in facts["Failure"]
 
 
-def test_ctrl_c_says_that_the_run_goes_on(wetread, connection, folder, monkeypatch) -> None:
+def test_ctrl_c_says_that_the_run_continues(wetread, connection, folder, monkeypatch) -> None:
     def interrupt(_):
         raise KeyboardInterrupt
 

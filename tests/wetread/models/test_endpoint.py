@@ -27,7 +27,7 @@ def _hurried(monkeypatch) -> None:
 
 
 def created(connection, hosting: Hosting) -> dict[str, dict[str, Any]]:
-    """The requests that make an endpoint, as they went over the wire, when nothing was there before."""
+    """Return the requests that make an endpoint, as they went over the wire, when nothing was there before."""
     answers: dict[str, Any] = {
         "DeleteEndpointConfig": client_error("ValidationException", 'Could not find endpoint configuration "arn".'),
         "DeleteModel": client_error("ValidationException", 'Could not find model "arn".'),

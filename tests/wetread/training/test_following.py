@@ -13,7 +13,7 @@ RUN = run_id("one")
 
 @pytest.fixture
 def run(connection, monkeypatch):
-    """A run that is in Train, whose second job has said something."""
+    """A run in Train with a line in its second job's log."""
     monkeypatch.setattr(following.time, "sleep", lambda _: None)
     connection.executions.states = ["Snapshot", "Audit", "GateData", "Train", "Evaluate", "Promote"]
     connection.jobs.jobs = [f"wetread-audit-{RUN}-0", f"wetread-train-{RUN}-0", f"wetread-train-{RUN}-1", "w-train-x-0"]
@@ -68,7 +68,7 @@ def test_follows_to_the_end(connection, run) -> None:
     assert connection.executions.executions[run.arn]["at"] == len(connection.executions.states) + 1
 
 
-def test_ctrl_c_says_that_the_run_goes_on(connection, run, monkeypatch) -> None:
+def test_ctrl_c_says_that_the_run_continues(connection, run, monkeypatch) -> None:
     def interrupt(_):
         raise KeyboardInterrupt
 

@@ -79,7 +79,7 @@ def test_after_each_other_outcome(ended) -> None:
     assert "Train again" in advice(ended("Rejected", **report), reason("ChampionChanged"))
 
 
-def test_a_run_that_goes_on_and_one_that_failed(connection) -> None:
+def test_a_running_run_and_a_failed_one(connection) -> None:
     running = connection.runs.describe(connection.executions.add("one"))
     assert f"Look again with `wetread --local runs {RUN}`" in advice(running)
     failed = connection.runs.describe(connection.executions.add("two", status="FAILED"))

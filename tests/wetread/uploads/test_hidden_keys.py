@@ -19,7 +19,7 @@ KEY = "Doe^Jane/1.dcm"
 
 
 def hiding() -> tuple[World, Keys]:
-    """A service whose keys were plain once, and are hidden since."""
+    """Return a service with older plain keys and newer hidden ones."""
     world = World()
     world.crown()
     world.intake.take(world.upload(KEY, ct(SOPInstanceUID="1.2.1"), "when keys were plain"))

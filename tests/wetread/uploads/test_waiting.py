@@ -1,4 +1,4 @@
-"""Waiting ends when every upload has ended, or tells which have not."""
+"""Waiting ends when every upload has ended, or reports those that have not."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from wetread.uploads.waiting import UNSEEN, wait
 
 
 class Timeline:
-    """An index whose rows change with every look, and a clock that only sleeping moves."""
+    """An index with rows that change at every poll, and a clock that only sleeping moves."""
 
     def __init__(self, *looks) -> None:
         self.looks, self.asked, self.now = list(looks), [], 0.0
