@@ -1,5 +1,9 @@
 """A local AWS for an app that trains and serves models: MiniStack with SageMaker and real Lambda environments.
 
+It adds to MiniStack: SageMaker (models, registry, jobs, endpoints), Step Functions' tasks of it, Lambda environments on
+the Lambda Runtime API, the metrics and alarms of AWS's services, deployment of a cloud assembly without the CDK command
+line, access by one random key alone, and patches where MiniStack differs from AWS. Roles are enforced everywhere.
+
 A project describes itself in a `Project`, and brings its stack up on this machine:
 
     from localcloud import cloud
@@ -18,5 +22,5 @@ The model container runs without a cloud, too:
     with Container(PROJECT, Path("model.tar.gz")) as container:
         answer = container.invoke(path.read_bytes())
 
-The package imports nothing of the project that it runs. README.md beside this file says what it adds to MiniStack.
+The package imports nothing of the project that it runs. README.md beside this file has a whole example.
 """

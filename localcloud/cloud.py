@@ -16,7 +16,7 @@ import boto3
 
 from localcloud.access.key import Key, ensure_key, find_key
 from localcloud.account import REGION
-from localcloud.deploy.deploy import Deployment
+from localcloud.deploy.deploy import Deployer
 from localcloud.deploy.synthesis import fingerprint, synthesise
 from localcloud.home import CloudError, Home, home_of, open_private, write_private
 from localcloud.host import process
@@ -90,14 +90,14 @@ def up(project: Project, stage: str = "local", progress: Progress | None = None,
     with _only_one(home, say):
         cloud, state = _running(home, say, tether)
         wanted = fingerprint(project, stage)
-        deployment = Deployment(cloud.session(), cloud.endpoint, say)
-        if (state.stage, state.fingerprint) == (stage, wanted) and deployment.complete(state.stack):
+        deployer = Deployer(cloud.session(), cloud.endpoint, say)
+        if (state.stage, state.fingerprint) == (stage, wanted) and deployer.complete(state.stack):
             say(f"The local cloud is up at {cloud.endpoint}.")
             return cloud
         say(f"Synthesising the stack for stage {stage}.")
         shutil.rmtree(home.assembly, ignore_errors=True)
         synthesise(project, stage, home.assembly)
-        (stack,) = deployment.deploy(home.assembly)
+        (stack,) = deployer.deploy(home.assembly)
         replace(state, stage=stage, stack=stack, fingerprint=wanted).save(home)
         say(f"The local cloud is up at {cloud.endpoint}.")
         return replace(cloud, stack=stack)

@@ -18,7 +18,7 @@ MERGED_SECONDS = 10.0
 KEPT_SECONDS = 3600.0
 """How long a point is kept: no alarm looks back further, and every point makes the emulator's snapshots longer."""
 PAUSE_SECONDS = 2.0
-"""Between two evaluations. CloudWatch takes a minute; a person who waits for an alarm here sits in front of it."""
+"""The pause between two evaluations. CloudWatch takes a minute, but here a person waits for the alarm."""
 _FUNCTIONS = "AWS/Lambda"
 _QUEUES = "AWS/SQS"
 _STATE_MACHINES = "AWS/States"
@@ -35,7 +35,7 @@ _EMITTED = ("function_name", "duration_ms", "error", "throttle")
 def install() -> Watch:
     """Count invocations and executions; return the watch, which the server starts and stops."""
     emulator("services.lambda_svc", "_function_config_scope_mismatch")
-    # The emulator counts what the API invokes alone, not what queues, rules and state machines invoke.
+    # The emulator counts invocations by the API only, not those by queues, rules and state machines.
     replace("services.lambda_svc", "_emit_lambda_metrics", _EMITTED, lambda _original: _not_twice)
     replace("services.lambda_svc", "_execute_function", ("func", "event"), _counted_invocation)
     # The emulator counts no executions.

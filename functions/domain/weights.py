@@ -1,6 +1,6 @@
-"""Whether model.pth is tensors and nothing else: a pickle may name any function, and loading it would call that.
+"""Checks that model.pth has only tensors: a pickle may name any function, and loading it would call that function.
 
-Only the names are read, with nothing of torch and nothing run. The container's ``weights_only`` is the second guard.
+Reads only the names, without torch, and runs nothing. The container's ``weights_only`` is the second guard.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO
 
-from functions.domain.errors import WetreadError
+from functions.domain.errors import CodeInWeights
 
 MAX_PICKLE_BYTES = 4 * 1024**2  # DenseNet201's is 100 KB: names and shapes, no numbers
-# What torch.save writes of a state dict, in the one form that it has had since 1.6.
+# What torch.save writes for a state dict, in its format since 1.6.
 TENSORS = re.compile(
     r"collections OrderedDict"
     r"|torch \w+Storage|torch\.storage UntypedStorage"
@@ -29,17 +29,14 @@ DAMAGED = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, struct.error, EOFError, OSError, NotImplementedError, RuntimeError),
     *(ValueError, ArithmeticError, LookupError),
 )
+STOP = "STOP"
 NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 
 
-class CodeInWeights(WetreadError):
-    """model.pth would do something on loading; the message goes on after its name."""
-
-
 def check(stream: IO[bytes]) -> None:
-    """Raise CodeInWeights for weights that name anything but tensors; what is no pickle at all can run nothing.
+    """Raise CodeInWeights for weights that name anything but tensors. Data that is not a pickle cannot execute code.
 
-    ``stream`` must be seekable. What it is, is decided as torch decides it, by its first bytes.
+    ``stream`` must be seekable. The format is detected from the first bytes, as torch does.
     """
     if stream.read(len(ZIP)) == ZIP:
         for pickled in _pickles(stream):
@@ -47,20 +44,21 @@ def check(stream: IO[bytes]) -> None:
         return
     stream.seek(0)
     names = {name for name, _ in _opcodes(stream.read(MAX_PICKLE_BYTES))}
-    if names & {*NAMING, "STOP"}:
+    if names:
         raise CodeInWeights("is a bare pickle, not what torch.save writes: save the state dict again")
 
 
 def _pickles(stream: IO[bytes]) -> Iterator[bytes]:
-    """The pickles in torch's zip file, which stores them uncompressed and each name once."""
+    """Yield the pickle in torch's zip file, which stores it uncompressed and each name once, if there is one."""
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
             if len({entry.filename for entry in entries}) < len(entries):
                 raise CodeInWeights("holds one name twice")
-            for entry in entries:
-                if not entry.filename.lower().endswith(".pkl"):
-                    continue
+            pickled = [entry for entry in entries if entry.filename.lower().endswith(".pkl")]
+            if len(pickled) > 1:  # each takes seconds to look through, and an archive may hold hundreds
+                raise CodeInWeights("holds more than the one pickle that torch.save writes")
+            for entry in pickled:
                 if entry.file_size > MAX_PICKLE_BYTES or entry.compress_type != zipfile.ZIP_STORED:
                     raise CodeInWeights("holds a pickle that torch.save does not write")
                 yield archive.read(entry)
@@ -75,10 +73,11 @@ def _check(pickled: bytes) -> None:
 
 
 def _opcodes(pickled: bytes) -> list[tuple[str, object]]:
-    """The operations up to where it is no pickle any more: loading it would run those."""
+    """Return the operations that name or stop, before any damage: loading the pickle would run those."""
     found: list[tuple[str, object]] = []
     with contextlib.suppress(ValueError, IndexError, OverflowError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python warns of odd escapes in a text, which is the text of a stranger
+        warnings.simplefilter("ignore")  # Python warns about odd escapes, and would print text of unknown origin
         for operation, argument, _ in pickletools.genops(pickled):
-            found.append((operation.name, argument))  # those before the damage count too
+            if operation.name in NAMING or operation.name == STOP:
+                found.append((operation.name, argument))  # those before the damage count too
     return found

@@ -29,7 +29,7 @@ class DeployError(Exception):
     """A stack could not be created or updated; the message names the resource that failed and why."""
 
 
-class Deployment:
+class Deployer:
     """Deploys assemblies to the cloud of a session."""
 
     def __init__(self, session: boto3.Session, endpoint: str, progress: Progress):

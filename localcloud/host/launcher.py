@@ -61,7 +61,7 @@ def _log_to(path: Path) -> None:
 def _configure_emulator(home: Home, options: Options, key: Key) -> None:
     """Set the environment that the emulator reads when it is imported, and remove the caller's AWS settings.
 
-    Proxies are removed too: this process talks to this machine alone.
+    Proxies are removed too: this process sends requests to this machine only.
     """
     for name in [name for name in os.environ if name.startswith(("AWS_", "LAMBDA_", "MINISTACK_", "LOCALSTACK_"))]:
         del os.environ[name]
@@ -69,7 +69,7 @@ def _configure_emulator(home: Home, options: Options, key: Key) -> None:
         del os.environ[name]
     os.environ.update(
         {
-            "NO_PROXY": "*",  # macOS has proxies beside the environment
+            "NO_PROXY": "*",  # on macOS there are proxies outside the environment
             "GATEWAY_PORT": str(options.port),
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "127.0.0.1",

@@ -1,6 +1,6 @@
 """A boto3 session with clients of the local cloud, whatever AWS settings the user has.
 
-A proxy is such a setting too: botocore would send it every request, the bytes of uploads among them.
+They include proxies: botocore would send every request to them, with the bytes of uploads.
 """
 
 from __future__ import annotations

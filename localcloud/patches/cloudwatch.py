@@ -26,7 +26,7 @@ _NO_STREAM = ":"  # no stream can have this name; an empty list would select all
 
 
 def install() -> None:
-    """Install all of them."""
+    """Install the patches of this service."""
     install_alarms()
     install_log_streams()
 
@@ -58,14 +58,14 @@ def _evaluated(original: Callable[..., Any]) -> Callable[..., Any]:
             return
         with LOCK:
             values = _values(alarm, time.time())
-            state = judge(alarm, values)
+            state = alarm_state(alarm, values)
             if state != alarm["StateValue"]:
                 _change(alarm, state, _reason(alarm, values))
 
     return evaluate_alarm
 
 
-def judge(alarm: dict[str, Any], values: Sequence[float | None]) -> str:
+def alarm_state(alarm: dict[str, Any], values: Sequence[float | None]) -> str:
     """Return the state of an alarm by the values of its periods; a period without data is None."""
     breaches = _COMPARISONS[alarm["ComparisonOperator"]]
     missing = alarm.get("TreatMissingData") or "missing"

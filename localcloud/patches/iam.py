@@ -22,7 +22,7 @@ _PUT_HEADERS = (
 
 
 def install() -> None:
-    """Install all of them."""
+    """Install the patches of this service."""
     install_secure_transport()
     install_function_sessions()
     install_wildcards()

@@ -30,7 +30,7 @@ _FIRE_PARAMETERS = (
 
 
 def install() -> None:
-    """Install all of them."""
+    """Install the patches of this service."""
     install_copy_checksums()
     install_versions_on_disk()
     install_version_ranges()

@@ -19,7 +19,7 @@ _FIFO_BATCH = 10
 
 
 def install(concurrency: int) -> None:
-    """Install all of them."""
+    """Install the patches of this service."""
     install_removals()
     install_redrive()
     install_mappings(concurrency)
@@ -199,17 +199,17 @@ def _list_moves(data: dict[str, Any], _queue_url: str) -> dict[str, Any]:
     return {"Results": newest_first[: int(data.get("MaxResults", 1))]}
 
 
-class Alarm:
-    """Calls `ring` at the earliest of the requested times, without polling."""
+class WakeUp:
+    """Calls `wake` at the earliest of the requested times, without polling."""
 
-    def __init__(self, ring: Callable[[], None]):
-        self._ring = ring
+    def __init__(self, wake: Callable[[], None]):
+        self._wake = wake
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._when = float("inf")
 
     def at(self, when: float) -> None:
-        """Ring at the epoch second `when`, unless an earlier time is set."""
+        """Wake at the epoch second `when`, unless an earlier time is set."""
         with self._lock:
             if when >= self._when:
                 return
@@ -223,7 +223,7 @@ class Alarm:
     def _fire(self) -> None:
         with self._lock:
             self._when = float("inf")
-        self._ring()
+        self._wake()
 
 
 def install_mappings(concurrency: int) -> None:
@@ -245,7 +245,7 @@ def install_mappings(concurrency: int) -> None:
 
 def _receive(_original: Callable[..., Any]) -> Callable[..., Any]:
     sqs = emulator("services.sqs")
-    alarm = Alarm(sqs.esm_wake.set)
+    wake_up = WakeUp(sqs.esm_wake.set)
 
     def receive_messages_for_esm(queue_url: str, max_number: int) -> list[dict[str, Any]]:
         with sqs._queues_lock:
@@ -255,7 +255,7 @@ def _receive(_original: Callable[..., Any]) -> Callable[..., Any]:
             size = min(max_number, _FIFO_BATCH) if queue["is_fifo"] else max_number
             due = _due(queue["messages"], size, _window(queue))
             if due > time.time():
-                alarm.at(due)
+                wake_up.at(due)
                 return []
             messages: list[dict[str, Any]] = sqs._collect_msgs(
                 queue, size, int(queue["attributes"].get("VisibilityTimeout", "30"))

@@ -22,7 +22,7 @@ _WILDCARDS = frozenset({"States.ALL", "States.TaskFailed"})
 
 
 def install() -> None:
-    """Install all of them."""
+    """Install the patches of this service."""
     install_start()
     install_history()
     install_outputs()

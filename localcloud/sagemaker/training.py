@@ -12,9 +12,9 @@ from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location, resolve
 from localcloud.sagemaker.machine import Machine
-from localcloud.sagemaker.metrics import Metrics
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
+from localcloud.sagemaker.training_metrics import TrainingMetrics
 from localcloud.sagemaker.training_run import TrainingRun, metric_definitions, s3_source
 
 KIND = JobKind(
@@ -110,7 +110,7 @@ def _check_rules(request: Record) -> None:
     for member in ("ContainerEntrypoint", "ContainerArguments"):
         if member in algorithm:
             raise invalid(f"AlgorithmSpecification.{member} is not supported here: the image's command `train` runs.")
-    Metrics(metric_definitions(request), request["TrainingJobName"])
+    TrainingMetrics(metric_definitions(request), request["TrainingJobName"])
     S3Location.parse(request["OutputDataConfig"]["S3OutputPath"])
     _check_spot(request)
     checkpoints = request.get("CheckpointConfig")

@@ -19,9 +19,9 @@ from localcloud.sagemaker.hosts import Ending, watch
 from localcloud.sagemaker.jobs import Job, JobFailed, Jobs
 from localcloud.sagemaker.locations import S3Location, resolve
 from localcloud.sagemaker.machine import Machine
-from localcloud.sagemaker.metrics import Metrics
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
+from localcloud.sagemaker.training_metrics import TrainingMetrics
 from localcloud.sagemaker.transfers import download, files, upload_archive
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class TrainingRun:
     def _train(self, bases: Sequence[Path]) -> Ending:
         """Run the containers to their end and return how they ended; stop a job that is out of time."""
         limit = self._request["StoppingCondition"].get("MaxRuntimeInSeconds", 24 * 3600)
-        metrics = Metrics(metric_definitions(self._request), self._request["TrainingJobName"])
+        metrics = TrainingMetrics(metric_definitions(self._request), self._request["TrainingJobName"])
         containers: list[ContainerProcess] = []
         try:
             for number, base in enumerate(bases, 1):
@@ -92,7 +92,7 @@ class TrainingRun:
             self._job.cancelled.set()
         return ending
 
-    def _container(self, base: Path, number: int, metrics: Metrics) -> ContainerProcess:
+    def _container(self, base: Path, number: int, metrics: TrainingMetrics) -> ContainerProcess:
         log = LogStream(LOG_GROUP, f"{self._request['TrainingJobName']}/algo-{number}-local")
 
         def follow(line: str) -> None:

@@ -15,9 +15,9 @@ from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location, resolve
 from localcloud.sagemaker.machine import Machine, serving_container
 from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.records import BATCH_STRATEGY, RecordTransform, TransformSettings
 from localcloud.sagemaker.roles import s3_with_role
 from localcloud.sagemaker.store import Record
+from localcloud.sagemaker.transform_run import BATCH_STRATEGY, RecordTransform, TransformSettings
 
 KIND = JobKind(
     noun="TransformJob",

@@ -18,7 +18,7 @@ Submitted = Callable[[Document], None]
 
 
 @dataclass(frozen=True)
-class JobKind:
+class SyncJob:
     """A kind of jobs: `TrainingJob`, and the rule that reports its end to Step Functions on AWS."""
 
     noun: str
@@ -31,7 +31,7 @@ class JobKind:
 
 
 KINDS = {
-    f"create{noun}Job": JobKind(f"{noun}Job", f"StepFunctionsGetEventsForSageMaker{noun}JobsRule")
+    f"create{noun}Job": SyncJob(f"{noun}Job", f"StepFunctionsGetEventsForSageMaker{noun}JobsRule")
     for noun in ("Training", "Processing", "Transform")
 }
 
@@ -39,7 +39,7 @@ KINDS = {
 class JobTask:
     """The task of one kind. `status_of` returns a job's status by its name, without a call."""
 
-    def __init__(self, kind: JobKind, status_of: Callable[[str], str], endpoint: str):
+    def __init__(self, kind: SyncJob, status_of: Callable[[str], str], endpoint: str):
         self._kind = kind
         self._status_of = status_of
         self._endpoint = endpoint

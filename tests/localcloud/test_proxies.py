@@ -1,4 +1,4 @@
-"""A proxy in the environment gets nothing of the local cloud: what is asked for is on this machine."""
+"""A proxy in the environment gets no request to the local cloud, which is on this machine."""
 
 import http.server
 import os
@@ -17,12 +17,12 @@ from localcloud.host.session import LocalSession, write_aws_config
 from localcloud.options import Options
 from tests.localcloud.example import PROJECT
 
-NOBODY = "http://127.0.0.1:1"  # nothing listens there
+UNUSED = "http://127.0.0.1:1"  # no program listens there
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """The paths that a proxy is asked for, which the environment names in every way."""
+def requested(monkeypatch):
+    """The paths requested of a proxy that the environment names in every way."""
     paths: list[str] = []
 
     class Proxy(http.server.BaseHTTPRequestHandler):
@@ -44,19 +44,19 @@ def asked(monkeypatch):
 
 
 @pytest.mark.parametrize("config", [{}, {"config": Config(retries={"mode": "standard", "max_attempts": 1})}])
-def test_a_client_of_the_local_cloud_uses_no_proxy(tmp_path, asked, config) -> None:
+def test_a_client_of_the_local_cloud_uses_no_proxy(tmp_path, requested, config) -> None:
     home = Home(tmp_path / "home", PROJECT).create()
     key = ensure_key(home)
-    write_aws_config(NOBODY, home, key)
-    session = LocalSession(NOBODY, home, key)
+    write_aws_config(UNUSED, home, key)
+    session = LocalSession(UNUSED, home, key)
     with pytest.raises(EndpointConnectionError):
         session.client("s3", **config).put_object(Bucket="uploads", Key="k", Body=b"an image")
-    assert asked == []
+    assert requested == []
 
 
-def test_the_launcher_s_own_clients_use_no_proxy(tmp_path, asked) -> None:
+def test_the_launcher_s_own_clients_use_no_proxy(tmp_path, requested) -> None:
     home = Home(tmp_path / "home", PROJECT).create()
     with mock.patch.dict(os.environ):
-        assert get_environ_proxies(NOBODY)
+        assert get_environ_proxies(UNUSED)
         _configure_emulator(home, Options(), ensure_key(home))
-        assert get_environ_proxies(NOBODY) == {}
+        assert get_environ_proxies(UNUSED) == {}

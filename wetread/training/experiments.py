@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.training_run import TrainingRun
 from wetread import sdk
 from wetread.connection import Connection
 from wetread.console import how_many, note
@@ -39,7 +40,7 @@ def begin(
     now: datetime,
     code: Path | None = None,
 ) -> str:
-    """Start an experiment on labels here or at an s3:// URI, with a changed model_code if one is given; its job's name.
+    """Start an experiment on labels here or at an s3:// URI, with a changed model_code if given; return its job's name.
 
     Raises ConfigProblem before anything is uploaded, and Problem when the labels are not taken.
     """
@@ -51,34 +52,35 @@ def begin(
         check(code)
     if not isinstance(source, str):
         starting.send(connection, source)
-    taken = freeze(connection, recipe, execution_name(PURPOSE, now), document)
-    code_uri = bring(connection, taken["Run"], code) if code else None
-    job = start(connection, recipe, taken, code_uri)
-    note(f"{how_many(taken['Slices'], 'slice')} frozen; training job {job} has started.")
+    run = freeze(connection, recipe, execution_name(PURPOSE, now), document)
+    code_uri = upload_code(connection, run.run_id, code) if code else None
+    job = start(connection, recipe, run, code_uri)
+    note(f"{how_many(run.slices, 'slice')} frozen; training job {job} has started.")
     return job
 
 
-def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check, pin and split the labelled slices as the workflow does, and return its ``$snapshot``.
+def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> TrainingRun:
+    """Check, pin and split the labelled slices as the workflow does, and return the TrainingRun of its ``$snapshot``.
 
     ``name`` is in the place of an execution's. Raises Problem when the labels are not taken.
     """
     functions = connection.client("lambda", read_timeout=SNAPSHOT_SECONDS)
     payload = json.dumps({"Execution": name, "Input": document})
     answer = functions.invoke(FunctionName=recipe.snapshot_function, Payload=payload)
-    taken: Mapping[str, Any] = json.loads(answer["Payload"].read())
+    answered = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise Problem(
-            f"The function {recipe.snapshot_function} failed: {taken.get('errorMessage')}.",
+            f"The function {recipe.snapshot_function} failed: {answered.get('errorMessage')}.",
             "Its log says more; start again.",
         )
-    if not taken["Taken"]:
-        reasons = [Reason.of(one) for one in taken["Reasons"]]
+    run = TrainingRun.from_json(answered)
+    if not run.taken:
+        reasons = [Reason.of(one) for one in run.reasons]
         listed = " ".join(f"{one.code}: {one.message}" for one in reasons[:LISTED])
         raise Problem(
             f"The labels were not taken, {how_many(len(reasons), 'reason')}. {listed}", "Nothing was trained."
         )
-    return taken
+    return run
 
 
 def check(folder: Path) -> None:
@@ -87,7 +89,7 @@ def check(folder: Path) -> None:
         raise ConfigProblem(f"{folder} is no copy of {PACKAGE}/.", f"Give a folder {PACKAGE} with its __main__.py.")
 
 
-def bring(connection: Connection, run: str, folder: Path) -> str:
+def upload_code(connection: Connection, run: str, folder: Path) -> str:
     """Upload a changed model_code for the job to train with; return the URI of its prefix."""
     bucket, prefix = connection.deployment.training_bucket_name, layout.code_prefix(run)
     for path in files_below(folder):
@@ -99,36 +101,36 @@ def bring(connection: Connection, run: str, folder: Path) -> str:
     return layout.uri(bucket, prefix)
 
 
-def start(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> str:
+def start(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri: str | None) -> str:
     """Start the training job with the SDK's ModelTrainer; return its name."""
-    trainer = _trainer(connection, recipe, taken, code_uri)
+    trainer = _trainer(connection, recipe, run, code_uri)
     trainer.train(wait=False, logs=False)
     return str(trainer._latest_training_job.training_job_name)  # as the SDK's examples do
 
 
-def _trainer(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> Any:
+def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri: str | None) -> Any:
     from sagemaker.core.training import configs  # noqa: PLC0415
     from sagemaker.train.model_trainer import ModelTrainer  # noqa: PLC0415
 
     request, deployment = recipe.training, connection.deployment
-    resources, run = request["ResourceConfig"], taken["Run"]
+    resources, run_id = request["ResourceConfig"], run.run_id
     channels = [
-        ("slices", "ManifestFile", taken["SlicesManifestUri"]),
-        ("snapshot", "S3Prefix", taken["SnapshotUri"]),
+        ("slices", "ManifestFile", run.slices_manifest_uri),
+        ("snapshot", "S3Prefix", run.snapshot_uri),
         *([("code", "S3Prefix", code_uri)] if code_uri else []),
     ]
     trainer = ModelTrainer(
         sagemaker_session=sdk.session(connection.session),
         training_image=request["AlgorithmSpecification"]["TrainingImage"],
         role=request["RoleArn"],
-        base_job_name=f"{deployment.job_name_prefix}-{PURPOSE}-{run}",
-        hyperparameters={**taken["HyperParameters"], "model_version": run, "seed": taken["Seed"]},
+        base_job_name=f"{deployment.job_name_prefix}-{PURPOSE}-{run_id}",
+        hyperparameters={**run.hyperparameters, "model_version": run_id, "seed": str(run.seed)},
         input_data_config=[
             configs.InputData(channel_name=name, data_source=configs.S3DataSource(s3_data_type=data_type, s3_uri=uri))
             for name, data_type, uri in channels
         ],
         output_data_config=configs.OutputDataConfig(
-            s3_output_path=layout.uri(deployment.training_bucket_name, layout.training_prefix(run)),
+            s3_output_path=layout.uri(deployment.training_bucket_name, layout.training_prefix(run_id)),
             kms_key_id=request["OutputDataConfig"]["KmsKeyId"],
         ),
         compute=configs.Compute(

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from localcloud.deploy.deploy import DeployError, Deployment
+from localcloud.deploy.deploy import Deployer, DeployError
 
 HANDLER = """
 import json, os, boto3
@@ -111,7 +111,7 @@ def deploy(here, session, tmp_path, name, assembly):
 
     def run(template, **options):
         assembly(tmp_path / "cdk.out", template, name, **options)
-        return Deployment(session, here.endpoint, said.append).deploy(tmp_path / "cdk.out")
+        return Deployer(session, here.endpoint, said.append).deploy(tmp_path / "cdk.out")
 
     run.said = said
     return run

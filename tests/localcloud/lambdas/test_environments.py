@@ -24,7 +24,7 @@ def test_an_exception_is_reported_by_its_own_type(function, invoke):
     assert "in handler" in "".join(document["stackTrace"])
 
 
-def test_code_that_cannot_be_imported_is_told(function, invoke):
+def test_code_that_cannot_be_imported_is_reported(function, invoke):
     document, failed = invoke(function("import numpy\ndef handler(event, context): pass"))
     assert failed
     assert document["errorType"] == "Runtime.ImportModuleError"
@@ -58,7 +58,7 @@ def handler(event, context):
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has held")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports how much memory a process has held")
 def test_a_function_that_holds_more_than_its_memory_is_killed_and_the_next_invocation_works(function, invoke):
     name = function(TAKES_MEMORY, MemorySize=160)
     document, failed = invoke(name, 400)
@@ -68,7 +68,7 @@ def test_a_function_that_holds_more_than_its_memory_is_killed_and_the_next_invoc
     assert invoke(name, 20) == (20, False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has held")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports how much memory a process has held")
 def test_a_report_says_how_much_memory_was_used_at_most(client, function):
     name = function(TAKES_MEMORY, MemorySize=256)
 

@@ -1,4 +1,4 @@
-"""A process that holds more than it may is reported once; one that ends, or that nobody can look at, is not."""
+"""A process that holds more than it may is reported once; one that ends, or cannot be measured, is not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from localcloud.lambdas import memory
 from localcloud.lambdas.memory import MemoryLimit, peak_megabytes
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has held")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports how much memory a process has held")
 
 
 def test_a_process_that_is_gone_has_no_peak():

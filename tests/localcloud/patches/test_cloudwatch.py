@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from localcloud.patches.cloudwatch import judge
+from localcloud.patches.cloudwatch import alarm_state
 
 ALARM = {"ComparisonOperator": "GreaterThanOrEqualToThreshold", "Threshold": 2.0, "StateValue": "OK"}
 
@@ -26,7 +26,7 @@ ALARM = {"ComparisonOperator": "GreaterThanOrEqualToThreshold", "Threshold": 2.0
     ],
 )
 def test_the_state_follows_from_every_period(values, more, state):
-    assert judge(ALARM | more, values) == state
+    assert alarm_state(ALARM | more, values) == state
 
 
 @pytest.fixture

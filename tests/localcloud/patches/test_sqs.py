@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from localcloud.patches.sqs import Alarm, _due, install_removals
+from localcloud.patches.sqs import WakeUp, _due, install_removals
 
 # A function that writes what it got to a queue: one message for each invocation. It fails bodies that say so.
 RELAY = """
@@ -164,12 +164,12 @@ def test_a_batch_is_due_when_it_is_full_or_its_window_is_over(visible, size, win
     assert _due([{"visible_at": at} for at in visible], size, window) == due
 
 
-def test_an_alarm_rings_at_the_earliest_time_asked_for():
-    rung = threading.Event()
-    alarm = Alarm(rung.set)
-    alarm.at(time.time() + 60)
-    alarm.at(time.time() + 0.01)
-    assert rung.wait(10)
-    rung.clear()
-    alarm.at(time.time() - 1)
-    assert rung.wait(10)
+def test_the_poller_wakes_at_the_earliest_requested_time():
+    woken = threading.Event()
+    wake_up = WakeUp(woken.set)
+    wake_up.at(time.time() + 60)
+    wake_up.at(time.time() + 0.01)
+    assert woken.wait(10)
+    woken.clear()
+    wake_up.at(time.time() - 1)
+    assert woken.wait(10)

@@ -13,7 +13,7 @@ from localcloud.sagemaker.store import Record
 _NAMESPACE = "/aws/sagemaker/TrainingJobs"
 
 
-class Metrics:
+class TrainingMetrics:
     """The latest value of each metric, as DescribeTrainingJob lists them."""
 
     def __init__(self, definitions: list[Record], job_name: str):
