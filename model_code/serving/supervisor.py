@@ -4,8 +4,8 @@
 child (`model_code.serving.worker`) has the model and runs all code that foreign bytes reach. When the child ends, or is
 ended because an answer took longer than it may, another is started. That one must survive a plain slice first: a
 container that does not is of no use to any object, and ends. Then it gets the requests that were in flight once more,
-one at a time. An object that was in flight at two ends, at the last one alone, is answered with an error. All others
-only wait.
+one at a time. An object that was in flight at two ends, at the last one alone, is answered with an error, and so are
+those after it that end the new child alone. All others only wait.
 """
 
 from __future__ import annotations
@@ -212,11 +212,13 @@ class Supervisor:
             async with self._turn() as child:
                 if known := self._verdict(request.body, verdict):
                     return known
+                # Once one object was found, the next that ends a child just started, and alone, needs no second proof.
+                enough = 1 if self._careful and self._verdicts else 2
                 try:
                     reply = await child.ask(request, self._answer_seconds)
                 except ChildEnded as end:
                     ends += 1
-                    if ends > 1 and end.alone:
+                    if end.alone and ends >= enough:
                         verdict = InstanceCode.HOLDS_CONTAINER if end.held else InstanceCode.KILLS_CONTAINER
                 else:
                     self._careful = max(0, self._careful - 1)
@@ -257,16 +259,15 @@ class Supervisor:
 
     def _document(self, digest: str, code: InstanceCode) -> bytes:
         """The prediction/1 document with an error that is not the model's."""
-        seconds = f"{self._answer_seconds:g}"
         did = {
-            InstanceCode.KILLS_CONTAINER: "The process that has the model ended twice while it read this object",
-            InstanceCode.HOLDS_CONTAINER: f"No answer came within {seconds} s, twice",
+            InstanceCode.KILLS_CONTAINER: "The process that has the model ended",
+            InstanceCode.HOLDS_CONTAINER: f"No answer came within {self._answer_seconds:g} s",
         }[code]
         document = {
             "Schema": "prediction/1",
             "SOPInstanceUID": "",
             "ContentSHA256": digest,
-            "Error": {"Code": code, "Message": f"{did}, the second time with no other object beside it."},
+            "Error": {"Code": code, "Message": f"{did} while it read this object and no other."},
         }
         weights = self._model_dir / "model.pth"
         if weights.is_file():

@@ -72,3 +72,13 @@ def test_every_reason_is_used(default: Assembly) -> None:
         for why in whys
     }
     assert used == {why for _, _, why in NOT_RECORDED}
+
+
+@pytest.mark.parametrize("role", ["TrainingPromote", "TrainingApprove", "PeopleApprover"])
+def test_nobody_who_promotes_makes_a_model_with_a_network(default: Assembly, role: str) -> None:
+    """Its image would read patients' data with the job's role, and could send them anywhere."""
+    policy = statements(default, role)
+    (made,) = (one for one in requests_of(role) if one[1] == "sagemaker:CreateModel")
+    assert allows(policy, made)
+    for conditions in ({}, {"sagemaker:networkisolation": "false"}):
+        assert not allows(policy, [*made[:3], conditions])

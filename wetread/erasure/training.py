@@ -171,7 +171,9 @@ class ErasingTraining:
         if not theirs:
             return
         for version in cohort:
-            if version.key.lower().endswith(LABELS_FILES) and not version.is_marker:
+            if version.size > MOST_RUN_DOCUMENT_BYTES and version.key.lower().endswith(LABELS_FILES):
+                yield Labels(version, 0, b"", unsure=True)  # no run takes it, and nothing could hold it here
+            elif version.key.lower().endswith(LABELS_FILES) and not version.is_marker:
                 where: Any = {} if version.version_id == "null" else {"VersionId": version.version_id}
                 try:
                     with refusals(self._s3, self._bucket, version.key, version.version_id, data_key_arn=""):

@@ -21,6 +21,7 @@ from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import TRAINING, Workflow, entry
 from tests.fakes.world import MODELS, RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World, answer
+from wetread.erasure import training as erasing_training
 from wetread.erasure.erasure import Erased, Erasing
 from wetread.erasure.subjects import Patient, Study, Subject
 
@@ -630,6 +631,25 @@ def test_labels_that_s3_does_not_give_are_named_and_stop_nothing() -> None:
     erased = clinic.erase()
     assert not erased.whole
     assert "cohorts/c/labels.csv" in erased.unsure_labels | erased.undecided
+    assert erased.counts["labelled objects"] == 1
+
+
+def test_labels_without_an_end_are_named_and_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic = Clinic()
+    clinic.workflow.put("P-1-0.dcm", ct(PatientID="P-1"))
+    clinic.workflow.put("endless.csv", b"filename,label\n" + b"P-9.dcm,cap\n" * 500)
+    monkeypatch.setattr(erasing_training, "MOST_RUN_DOCUMENT_BYTES", 4000)
+    whole = []
+    read = clinic.world.s3.get_object
+
+    def get_object(**request: Any) -> Any:
+        whole.extend([request["Key"]] if "Range" not in request else [])
+        return read(**request)
+
+    monkeypatch.setattr(clinic.world.s3, "get_object", get_object)
+    erased = clinic.erase()
+    assert erased.unsure_labels == {"cohorts/c/endless.csv"}
+    assert "cohorts/c/endless.csv" not in whole
     assert erased.counts["labelled objects"] == 1
 
 
