@@ -78,7 +78,7 @@ class SageMaker(JobLogs, Hosting):
 
 
 class MemoryIndex:
-    """Rows in a list that answers the index's questions page by page, and notes what it was asked."""
+    """Rows in a list that answers the index's queries page by page, and records them."""
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
         self.rows = list(rows)

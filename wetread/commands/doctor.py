@@ -41,7 +41,7 @@ def doctor(session: Session, *, as_json: bool, reconcile: bool, send: bool) -> N
 
 
 def reconciled(reconciliation: Reconciliation, *, send: bool) -> Finding:
-    """What the comparison found and, with ``send``, did."""
+    """Return the findings of the comparison; with ``send``, also send the lost versions again."""
     with Bar("Comparing uploads with the index", None) as bar:
         for page in reconciliation.pages():
             if send:

@@ -47,10 +47,10 @@ def test_a_cohort_is_uploaded_and_trained_on(service, tmp_path, monkeypatch, cap
     assert ("training", request.manifest_key) in service.s3.objects
     assert sum(key.endswith(".dcm") for _, key in service.s3.objects) == 3 * training.SLICES
     assert (tmp_path / "demo" / "report.html").read_bytes() == b"<html>"
-    told = capsys.readouterr()
-    assert "wetread/1 is the champion" in told.err
-    assert "for a browser: demo/report.html" in told.err
-    assert "0.900 (0.800 to 0.950)" in told.out
+    shown = capsys.readouterr()
+    assert "wetread/1 is the champion" in shown.err
+    assert "for a browser: demo/report.html" in shown.err
+    assert "0.900 (0.800 to 0.950)" in shown.out
 
 
 def test_a_run_that_an_interrupted_demo_left_is_waited_for(service, tmp_path, capsys) -> None:

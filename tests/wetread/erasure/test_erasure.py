@@ -46,7 +46,7 @@ class DeadLetters:
 
 
 class Clinic:
-    """A service in memory with two patients: one who wants to be erased, and one who does not."""
+    """A service in memory with two patients: one to be erased, and another one."""
 
     def __init__(self, world: World | None = None) -> None:
         self.workflow = Workflow(world)
@@ -103,7 +103,7 @@ class Clinic:
         return self.erasing(subject).erase(lambda _rows: None)
 
     def everything(self) -> dict[Any, Any]:
-        """All that buckets and tables hold."""
+        """Return all that buckets and tables hold."""
         s3, tables = self.world.s3, self.world.dynamodb.tables
         found: dict[Any, Any] = {**s3.objects, **s3.versions}
         found |= {(table, key): dict(item) for table, items in tables.items() for key, item in items.items()}
@@ -162,7 +162,7 @@ def test_nothing_of_the_one_is_left_and_all_of_the_other_is_as_it_was(*, by_stud
     assert not [key for _, key in clinic.world.s3.objects if any(one in key for one in theirs)]
 
 
-def test_to_look_changes_nothing_and_counts_each_kind() -> None:
+def test_finding_changes_nothing_and_counts_each_kind() -> None:
     clinic = two_patients()
     before = clinic.everything()
     counts = clinic.erasing().find().counts()
@@ -186,7 +186,7 @@ def test_a_result_that_its_row_names_is_counted_once_whatever_models_there_are()
     assert clinic.record()["Counts"]["M"]["result documents"] == {"N": "3"}
 
 
-def test_the_record_says_who_and_how_much_and_of_whom_the_hash_only() -> None:
+def test_the_record_has_the_eraser_the_counts_and_only_the_hash_of_the_subject() -> None:
     clinic = two_patients()
     clinic.erase()
     record = clinic.record()
@@ -197,7 +197,7 @@ def test_the_record_says_who_and_how_much_and_of_whom_the_hash_only() -> None:
     assert "P-1" not in repr(record)
 
 
-def test_a_row_that_a_batch_took_since_it_was_seen_is_left_to_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_a_batch_took_meanwhile_is_left_to_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     clinic = Clinic()
     clinic.take("P-1/a.dcm", PatientID="P-1")
     clinic.world.wait(300)
@@ -217,7 +217,7 @@ def test_a_row_that_a_batch_took_since_it_was_seen_is_left_to_the_batch(monkeypa
 
 
 @pytest.mark.parametrize("calls", range(1, 60, 4))
-def test_an_erasure_that_was_interrupted_goes_on_and_finishes(calls: int) -> None:
+def test_an_interrupted_erasure_is_finished_by_the_next(calls: int) -> None:
     clinic = two_patients()
     put_cohort_of_both(clinic)
     left = [calls]
@@ -267,7 +267,7 @@ def test_an_object_that_ingest_reads_while_it_is_erased_leaves_no_copy() -> None
     assert not [key for bucket, key in clinic.world.s3.objects if bucket == WORK]
 
 
-def test_what_a_job_reads_is_waited_for_and_goes_afterwards() -> None:
+def test_uploads_that_a_job_reads_are_erased_after_the_job() -> None:
     clinic = Clinic()
     clinic.take("P-1/a.dcm", PatientID="P-1")
     clinic.take("P-2/b.dcm", PatientID="P-2")
@@ -287,7 +287,7 @@ def test_what_a_job_reads_is_waited_for_and_goes_afterwards() -> None:
     assert [row.status for row in clinic.world.rows() if row.key] == [Status.COMPLETED]
 
 
-def test_the_results_of_every_version_go_also_of_those_that_the_row_does_not_name() -> None:
+def test_the_results_of_every_model_version_are_erased_even_if_the_row_does_not_name_it() -> None:
     clinic = Clinic()
     row = clinic.take("P-1/a.dcm", PatientID="P-1")
     clinic.read()
@@ -304,14 +304,14 @@ def test_the_results_of_every_version_go_also_of_those_that_the_row_does_not_nam
 
 
 def lose(clinic: Clinic, key: str, body: bytes) -> None:
-    """Upload an object whose event ends as a dead letter."""
+    """Upload an object with an event that ends as a dead letter."""
     clinic.world.upload(key, body)
     detail = {"key": key, "version-id": "v1", "size": len(body)}
     event = {"time": "2026-11-23T00:00:00Z", "detail": {"bucket": {"name": UPLOADS}, "object": detail}}
     clinic.letters.bodies.append(json.dumps(event))
 
 
-def test_a_dead_letter_about_an_object_of_theirs_goes_with_the_object() -> None:
+def test_a_dead_letter_about_an_erased_object_is_erased() -> None:
     clinic = Clinic()
     for patient in ("P-1", "P-2"):
         lose(clinic, f"{patient}/lost.dcm", ct(PatientID=patient))
@@ -322,7 +322,7 @@ def test_a_dead_letter_about_an_object_of_theirs_goes_with_the_object() -> None:
 
 
 @pytest.mark.parametrize("by_study", [False, True])
-def test_a_dead_letter_about_an_upload_that_has_a_row_goes_too(*, by_study: bool) -> None:
+def test_a_dead_letter_about_an_upload_with_a_row_is_erased(*, by_study: bool) -> None:
     clinic = Clinic()
     for patient, study in (("P-1", THEIRS), ("P-2", OTHERS)):
         body = ct(PatientID=patient, StudyInstanceUID=study)
@@ -332,7 +332,7 @@ def test_a_dead_letter_about_an_upload_that_has_a_row_goes_too(*, by_study: bool
     assert ["P-2" in body for body in clinic.letters.bodies] == [True]
 
 
-def test_one_patient_id_of_two_issuers_is_two_patients_here_too() -> None:
+def test_one_patient_id_of_two_issuers_is_two_patients() -> None:
     clinic = Clinic()
     for issuer in ("A", "B", None):
         clinic.take(f"of-{issuer}.dcm", PatientID="4711", IssuerOfPatientID=issuer)
@@ -341,14 +341,14 @@ def test_one_patient_id_of_two_issuers_is_two_patients_here_too() -> None:
 
 
 def old_row(clinic: Clinic, key: str, **attributes: Any) -> Row:
-    """A row as it was written before issuers were read."""
+    """Return a row as it was written before issuers were read."""
     row = clinic.take(key, **attributes)
     item = clinic.world.dynamodb.tables["index"][row.upload_id]
     item["PatientHash"] = {"S": clinic.patients.hash_of(attributes["PatientID"])}
     return row
 
 
-def test_rows_from_before_issuers_were_read_are_told_apart_by_their_objects() -> None:
+def test_rows_from_before_issuers_were_read_are_distinguished_by_their_objects() -> None:
     clinic = Clinic()
     for issuer in ("A", "B"):
         old_row(clinic, f"of-{issuer}.dcm", PatientID="4711", IssuerOfPatientID=issuer)
@@ -356,7 +356,7 @@ def test_rows_from_before_issuers_were_read_are_told_apart_by_their_objects() ->
     assert [row.key for row in clinic.world.rows() if row.key] == ["of-B.dcm"]
 
 
-def test_a_row_whose_object_is_gone_and_whose_issuer_nobody_knows_is_left_and_named() -> None:
+def test_a_row_without_object_and_issuer_is_left_and_named() -> None:
     clinic = Clinic()
     row = old_row(clinic, "gone.dcm", PatientID="4711", IssuerOfPatientID="A")
     clinic.world.s3._delete((UPLOADS, "gone.dcm"), "v1")
@@ -387,7 +387,7 @@ def subject_of(clinic: Clinic, *, by_study: bool) -> Subject:
 
 
 def old_refused(clinic: Clinic, key: str, body: bytes, **changes: str) -> Row:
-    """A row as it was written before refused objects were described."""
+    """Return a row as it was written before refused objects were described."""
     row = clinic.world.ingesting.take(clinic.world.upload(key, body))
     item = clinic.world.dynamodb.tables["index"][row.upload_id]
     for name in ("PatientHash", "StudyInstanceUID", "SeriesInstanceUID"):
@@ -398,7 +398,7 @@ def old_refused(clinic: Clinic, key: str, body: bytes, **changes: str) -> Row:
 
 @pytest.mark.parametrize("by_study", [False, True])
 @pytest.mark.parametrize("body", [LARGE, REPORT, CUT], ids=["too large", "a report", "cut"])
-def test_refused_objects_go_also_where_their_rows_say_nothing(*, body: bytes, by_study: bool) -> None:
+def test_refused_objects_are_erased_even_if_their_rows_name_no_patient(*, body: bytes, by_study: bool) -> None:
     clinic = Clinic()
     old_refused(clinic, "theirs.dcm", body)
     old_refused(clinic, "other.dcm", ct(PatientID="P-2", StudyInstanceUID=OTHERS, PixelData=None))
@@ -409,20 +409,20 @@ def test_refused_objects_go_also_where_their_rows_say_nothing(*, body: bytes, by
 
 
 @pytest.mark.parametrize("by_study", [False, True])
-def test_an_upload_that_waits_to_be_taken_in_goes_at_once(*, by_study: bool) -> None:
+def test_an_upload_that_waits_for_ingest_is_erased_at_once(*, by_study: bool) -> None:
     clinic = Clinic()
     body = ct(PatientID="P-1", StudyInstanceUID=THEIRS)
     event = clinic.world.upload("theirs.dcm", body)
     clinic.world.index.put_new(clinic.world.ingesting._received(event, 1, "ThrottlingException"))
     erasing = clinic.erasing(subject_of(clinic, by_study=by_study), settled_seconds=600)
-    assert erasing.erase(lambda _rows: pytest.fail("nobody reads it")).counts["rows"] == 1
+    assert erasing.erase(lambda _rows: pytest.fail("no job reads it")).counts["rows"] == 1
     assert clinic.world.ingesting.take(event).status == Status.ERASED
     assert traces(clinic, "P-1") == []
 
 
 @pytest.mark.parametrize("by_study", [False, True])
 @pytest.mark.parametrize("calls", range(1, 8))
-def test_an_interrupted_erasure_finds_a_row_again_whose_object_is_gone(*, by_study: bool, calls: int) -> None:
+def test_the_next_erasure_finds_a_row_after_its_object_is_gone(*, by_study: bool, calls: int) -> None:
     clinic = Clinic()
     old_refused(clinic, "theirs.dcm", REPORT)
     left = [calls]
@@ -462,7 +462,7 @@ def test_an_object_that_s3_does_not_give_is_named_and_stops_nothing(*, by_study:
     assert erased.counts["rows"] == 1
 
 
-def test_objects_that_end_before_they_say_whose_they_are_are_named() -> None:
+def test_objects_that_end_before_their_patient_are_named() -> None:
     clinic = Clinic()
     start = REPORT[: REPORT.index(b"P-1")]
     old_refused(clinic, "short.dcm", start)
@@ -470,7 +470,7 @@ def test_objects_that_end_before_they_say_whose_they_are_are_named() -> None:
     assert clinic.erase().undecided == {"short.dcm", "cohorts/c/short.dcm"}
 
 
-def test_files_that_are_no_dicom_and_objects_that_are_gone_are_nobodys() -> None:
+def test_files_that_are_not_dicom_and_objects_that_are_gone_belong_to_no_subject() -> None:
     clinic = Clinic()
     old_refused(clinic, "notes.txt", b"no DICOM at all")
     old_refused(clinic, "empty.dcm", b"")
@@ -494,7 +494,7 @@ def test_a_refused_object_with_a_hidden_key_is_found() -> None:
 # Training.
 
 
-def test_a_report_in_a_cohort_goes_with_the_slices() -> None:
+def test_a_report_in_a_cohort_is_erased_with_the_slices() -> None:
     clinic = Clinic()
     clinic.workflow.put("report.dcm", REPORT)
     clinic.workflow.put("cut.dcm", CUT)
@@ -534,7 +534,7 @@ def test_a_snapshot_that_cannot_be_read_is_named_and_stops_nothing(body: bytes) 
     assert clinic.world.s3.objects[TRAINING, "runs/broken/snapshot.json"] == body
 
 
-def test_a_report_that_is_no_utf_8_loses_its_pictures_and_keeps_its_bytes() -> None:
+def test_a_report_that_is_not_utf_8_loses_its_pictures_and_keeps_its_bytes() -> None:
     clinic = Clinic()
     taken = put_cohort_of_both(clinic)
     line = clinic.workflow.snapshot(taken["Run"])["Slices"][-2]["Line"]
@@ -549,7 +549,7 @@ def test_a_report_that_is_no_utf_8_loses_its_pictures_and_keeps_its_bytes() -> N
 
 
 def put_cohort_of_both(clinic: Clinic, manifest: str = "manifest.json") -> dict[str, Any]:
-    """A run on a cohort with slices of both; what the Snapshot state answered."""
+    """Return a run on a cohort with slices of both; what the Snapshot state answered."""
     clinic.workflow.put_cohort()
     entries = json.loads(clinic.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
     for number in range(4):
@@ -599,7 +599,7 @@ def test_a_run_whose_slices_were_erased_ends_with_a_named_error() -> None:
         parse(clinic.workflow.snapshot(taken["Run"]), taken["SnapshotDigest"])
 
 
-def test_a_cohort_that_no_run_has_taken_loses_them_too() -> None:
+def test_a_cohort_that_no_run_used_loses_them_too() -> None:
     clinic = Clinic()
     clinic.workflow.put("P-1-0.dcm", ct(PatientID="P-1"))
     clinic.workflow.put("P-2-0.dcm", ct(PatientID="P-2"))
@@ -609,7 +609,7 @@ def test_a_cohort_that_no_run_has_taken_loses_them_too() -> None:
     assert traces(clinic, "P-1") == []
 
 
-def test_labels_that_cannot_be_understood_are_left_and_named() -> None:
+def test_labels_that_cannot_be_parsed_are_left_and_named() -> None:
     clinic = Clinic()
     clinic.workflow.put("P-1-0.dcm", ct(PatientID="P-1"))
     clinic.workflow.put("labels.json", b'{"P-1-0.dcm": "cap"}')
@@ -653,7 +653,7 @@ def test_labels_without_an_end_are_named_and_not_read(monkeypatch: pytest.Monkey
     assert erased.counts["labelled objects"] == 1
 
 
-def test_the_pictures_of_a_report_go_by_their_line() -> None:
+def test_the_pictures_of_a_report_are_erased_by_their_line() -> None:
     clinic = Clinic()
     taken = put_cohort_of_both(clinic)
     lines = {one["Line"]: one["Slice"] for one in clinic.workflow.snapshot(taken["Run"])["Slices"]}
@@ -676,7 +676,7 @@ def report_with_pictures(clinic: Clinic, run: str, lines: Iterable[int]) -> None
     clinic.world.s3.add_version(TRAINING, layout.report_key(run), f"r{len(clinic.world.s3.versions)}", figures.encode())
 
 
-def test_a_picture_that_a_job_writes_after_the_erasure_goes_with_the_next_look() -> None:
+def test_a_picture_that_a_job_writes_after_the_erasure_is_erased_by_the_next() -> None:
     """The evaluation had read its slices before they were erased, and stores its report when it ends."""
     clinic = Clinic()
     run = put_cohort_of_both(clinic)["Run"]
@@ -703,13 +703,13 @@ def test_a_run_that_takes_its_snapshot_while_they_are_erased_is_named() -> None:
     assert clinic.erase().under_way == {"0123456789ab"}
 
 
-def test_a_run_on_others_alone_holds_no_erasure_up() -> None:
+def test_a_run_on_others_only_does_not_delay_an_erasure() -> None:
     clinic = two_patients()
     clinic.running = [clinic.workflow.take(clinic.workflow.put_cohort())["Run"]]
     assert clinic.erase().whole
 
 
-def test_earlier_versions_of_a_report_go_with_the_pictures() -> None:
+def test_earlier_versions_of_a_report_are_erased_with_the_pictures() -> None:
     clinic = Clinic()
     run = put_cohort_of_both(clinic)["Run"]
     lines = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
@@ -734,7 +734,7 @@ def test_hidden_keys_are_found_and_forgotten() -> None:
 
 
 @pytest.mark.parametrize("calls", range(1, 9))
-def test_the_dead_letter_and_the_hidden_key_of_an_upload_without_a_row_go_too(calls: int) -> None:
+def test_the_dead_letter_and_the_hidden_key_of_an_upload_without_a_row_are_erased(calls: int) -> None:
     """Ingest keeps the key before it writes the row, which may never come. An erasure may end at any of its writes."""
     clinic = Clinic()
     lose(clinic, "Doe^Jane/1.dcm", ct(PatientID="P-1"))
@@ -759,7 +759,7 @@ def test_the_dead_letter_and_the_hidden_key_of_an_upload_without_a_row_go_too(ca
     assert clinic.letters.bodies == []
 
 
-def test_what_s3_does_not_delete_is_said_and_the_rows_stay_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_s3_does_not_delete_is_reported_and_its_rows_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     clinic = two_patients()
 
     def denied(**_: Any) -> Any:
@@ -802,7 +802,7 @@ def test_a_study_that_ingest_maps_is_erased_by_the_file_with_its_rows_from_befor
     assert {row.key for row in clinic.world.rows() if row.key} == left
 
 
-def test_a_key_that_only_begins_like_theirs_is_another_object() -> None:
+def test_a_key_with_the_same_beginning_is_another_object() -> None:
     clinic = Clinic()
     clinic.take("a.dcm", PatientID="P-1")
     clinic.take("a.dcm.old", PatientID="P-2")
