@@ -83,10 +83,15 @@ def test_every_module_that_is_run_exists() -> None:
 
 
 def test_every_file_that_a_page_names_exists() -> None:
-    for page in PAGES:
-        rooms = "functions|infra|model_code|wetread|tests|benchmarks|examples"
-        for name in re.findall(rf"`((?:{rooms})/[\w/.]*)`", page.read_text()):
-            assert (ROOT / name).exists(), f"{page.name} names {name}"
+    rooms = "functions|infra|model_code|wetread|tests|benchmarks|examples|assurance|localcloud|untrusted"
+    for page in (*PAGES, *READMES):
+        if page.name == "CHANGELOG.md":  # has names of before
+            continue
+        text = page.read_text()
+        blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S))
+        named = re.findall(rf"`((?:{rooms})/[\w/.]*)`", text) + re.findall(r"(?<!\S)tests/[\w/.]+", blocks)
+        for name in named:
+            assert (ROOT / name).exists(), f"{page.relative_to(ROOT)} names {name}"
 
 
 def test_every_function_that_the_walkthrough_names_exists() -> None:
