@@ -36,8 +36,8 @@ QUOTA = "WETREAD_SAGEMAKER_INSTANCE_QUOTA"
 @pytest.fixture(scope="module")
 def any_champion(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Bell]:
     """A service with nothing wrong, with a champion or without."""
-    home = tmp_path_factory.mktemp("home")
-    command = faulty.image_command(home / FAULTY)
+    home = tmp_path_factory.mktemp("cloud") / "home"
+    command = faulty.image_command(home.parent / FAULTY)
     with running(home, artifact, champion=False, WETREAD_IMAGE_COMMAND=command) as service:
         bell = Bell(service)
         bell.listen()
@@ -71,7 +71,7 @@ def good(patient: int) -> bytes:
 
 def faulty_containers(service: Service) -> Path:
     """Return the folder with the behaviours of containers."""
-    return Path(service.environment["WETREAD_HOME"]) / FAULTY
+    return Path(service.environment["WETREAD_HOME"]).parent / FAULTY
 
 
 def completed(service: Service, uploads: dict[str, str]) -> bool:
