@@ -33,8 +33,8 @@ def frames(folder: Path) -> list[Frame]:
     for path in sorted(folder.rglob("*.dcm")):
         elements = dicom.read_instance(path.read_bytes())
         if elements.transfer_syntax in gdcm_plugin.SYNTAXES:
-            form = dicom._pixel_form(elements)
-            found.append((elements.transfer_syntax, form, dicom._codestream(elements, form)))
+            attributes = dicom._pixel_attributes(elements)
+            found.append((elements.transfer_syntax, attributes, dicom._codestream(elements, attributes)))
     if not found:
         raise SystemExit(f"{folder} has no slice in {', '.join(syntax.name for syntax in gdcm_plugin.SYNTAXES)}.")
     return found
@@ -43,8 +43,8 @@ def frames(folder: Path) -> list[Frame]:
 def milliseconds(plugin: str, given: Sequence[Frame]) -> float:
     """Return the mean seconds a frame."""
     started = time.perf_counter()
-    for syntax, form, codestream in given:
-        SHARED.decode(syntax, plugin, form, codestream)
+    for syntax, attributes, codestream in given:
+        SHARED.decode(syntax, plugin, attributes, codestream)
     return (time.perf_counter() - started) * 1000 / len(given)
 
 
@@ -58,8 +58,8 @@ def main() -> None:
         if options.folder is None:
             write_cohort(Path(scratch), patients=60, slices_per_patient=1)
         given = frames(options.folder or Path(scratch))
-    for syntax, form, codestream in given:
-        one, other = (SHARED.decode(syntax, plugin, form, codestream) for plugin in (THEIRS, gdcm_plugin.NAME))
+    for syntax, attributes, codestream in given:
+        one, other = (SHARED.decode(syntax, plugin, attributes, codestream) for plugin in (THEIRS, gdcm_plugin.NAME))
         np.testing.assert_array_equal(one, other)
     rounds = [[milliseconds(plugin, given) for plugin in (THEIRS, gdcm_plugin.NAME)] for _ in range(options.rounds)]
     theirs, ours = (statistics.median(each) for each in zip(*rounds, strict=True))

@@ -24,10 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training import FIGURE, run_module
 from model_code import snapshot
-from model_code.backends import allocator, network
+from model_code.backends import allocator, networks, torch_backend
 from model_code.evaluation import statistics
 from model_code.evaluation.bootstrap import Figure, figure
-from model_code.evaluation.predictions import answer
+from model_code.evaluation.predictions import predict
 from model_code.inference import Model, model_fn
 from model_code.snapshot import Split
 from tests.snapshots import Labelled, phantom_slices, write_snapshot
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=4, help="of each patient")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--network", choices=network.NETWORKS, default=network.DEFAULT)
+    parser.add_argument("--network", choices=networks.NETWORKS, default=networks.DEFAULT)
     options = parser.parse_args()
     allocator.keep_freed_memory()
     slices = phantom_slices(options.patients, options.slices, size=512, seed=options.seed)
@@ -93,11 +93,11 @@ def train(folder: Path, slices: list[Labelled], hyperparameters: Mapping[str, ob
 def held_out(model: Model, channels: Path, seed: int) -> tuple[Figure, Figure]:
     """Balanced accuracy, and the mean over the classes of the AUC, on the test slices; intervals resample patients."""
     cases = snapshot.read(channels / "snapshot" / "snapshot.json").of(Split.TEST)
-    test, (answers,) = answer([model], LABELS, cases, channels / "slices")
+    test, (predictions,) = predict([model], LABELS, cases, channels / "slices")
     resamples = test.resamples(seed)
-    confusion = statistics.confusion_matrices(answers.predicted, test.targets, len(LABELS), resamples)
+    confusion = statistics.confusion_matrices(predictions.predicted, test.targets, len(LABELS), resamples)
     areas = [
-        statistics.areas_under_curve(answers.probabilities[:, index], test.targets == index, resamples)
+        statistics.areas_under_curve(predictions.probabilities[:, index], test.targets == index, resamples)
         for index in range(len(LABELS))
     ]
     return figure(statistics.balanced_accuracy(confusion)), figure(np.mean(areas, axis=0))
@@ -106,7 +106,7 @@ def held_out(model: Model, channels: Path, seed: int) -> tuple[Figure, Figure]:
 def gigaflops(size: int, name: str) -> float:
     """Floating-point operations of the network for one image: a multiplication and an addition are two."""
     with FlopCounterMode(display=False) as counter:
-        network.logits(network.build(len(LABELS), name).eval(), torch.zeros(1, 1, size, size))
+        torch_backend.logits(networks.build(len(LABELS), name).eval(), torch.zeros(1, 1, size, size))
     return float(counter.get_total_flops()) / 1e9
 
 

@@ -1,10 +1,10 @@
 """The container's commands.
 
 python -m model_code serve           answer predictions over HTTP with the model in /opt/ml/model
-python -m model_code answer FD       the process behind serve that has the model
+python -m model_code answer FD       the child process of serve, which has the model
 python -m model_code train           train on the snapshot of a training job's channels and write /opt/ml/model
-python -m model_code audit           look for what would flatter a model in a processing job's snapshot
-python -m model_code optimise        give a processing job's candidate faster forms, proved on the held-out slices
+python -m model_code audit           look for data leakage in a processing job's snapshot
+python -m model_code optimise        give a processing job's candidate faster backends, validated on held-out slices
 python -m model_code evaluate        measure a processing job's candidate, and champion, on the snapshot's test slices
 python -m model_code pack DIR FILE   pack a model folder as model.tar.gz
 python -m model_code check FILE      unpack a model.tar.gz safely, load it, and print its identity as JSON
@@ -26,15 +26,16 @@ from pathlib import Path
 from model_code.backends import allocator
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
+from model_code.serving.request_log import RequestFormatter
 
 log = logging.getLogger("model_code")
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; return the process's exit status. Errors are one line on stderr."""
+    """Run one command and return the process's exit status. An error is one line of the log."""
     options = _parser().parse_args(arguments)
     _start_logging()
-    # Freed memory returned to the system costs up to half the speed.
+    # Returning freed memory to the system costs up to half the speed.
     allocator.keep_freed_memory()
     try:
         _run(options, arguments)
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace, arguments: list[str]) -> None:
-    """Import what the command needs and nothing else: a server would wait for what only training uses."""
+    """Import only what the command needs: a server would wait for the imports of training."""
     container = Container.from_environment(os.environ)
     if options.command == "serve":
         from model_code.serving.server import serve
@@ -58,25 +59,24 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
     elif options.command == "train":
         from model_code.training.custom_code import hand_over
 
-        _told(lambda: hand_over(container, arguments), container.failure)
+        _with_failure(lambda: hand_over(container, arguments), container.failure)
         from model_code.training.train import train
 
-        _told(lambda: train(container), container.failure)
+        _with_failure(lambda: train(container), container.failure)
     elif options.command == "audit":
         from model_code.audit.command import audit
 
-        _told(lambda: audit(container.processing), container.message)
+        _with_failure(lambda: audit(container.processing), container.message)
     elif options.command == "optimise":
         from model_code.optimisation.command import optimise
 
-        _told(
-            lambda: _say(
-                optimise(container.processing, trained=options.trained, quantise=not options.fp32_only), container
-            ),
-            container.message,
-        )
+        def optimised() -> None:
+            quantise = not options.fp32_only
+            _report(optimise(container.processing, trained=options.trained, quantise=quantise), container.message)
+
+        _with_failure(optimised, container.message)
     elif options.command == "evaluate":
-        _told(lambda: _evaluate(container, options), container.message)
+        _with_failure(lambda: _evaluate(container, options), container.message)
     elif options.command == "pack":
         from model_code.artifacts.packing import pack
 
@@ -85,23 +85,23 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         _check(options.archive)
 
 
-def _told(command: Callable[[], None], file: Path) -> None:
-    """Run a job's command; why it fails is written to ``file``, from where SageMaker shows it."""
+def _with_failure(command: Callable[[], None], file: Path) -> None:
+    """Run a job's command; if it fails, write the reason to ``file``, which SageMaker shows, and raise."""
     try:
         command()
     except Exception as error:
         text = str(error) if isinstance(error, ModelCodeError) else f"{type(error).__name__}: {error}"
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Of several workers the first to fail names the cause; the others only lost touch with it.
+        # Of several workers the first to fail names the cause; the others only lost their connection to it.
         with contextlib.suppress(FileExistsError), file.open("x", encoding="utf-8") as first:
             first.write(text)
         raise
 
 
-def _say(message: str, container: Container) -> None:
-    """Leave a processing job's result where SageMaker shows it, in the place of why it failed."""
-    container.message.parent.mkdir(parents=True, exist_ok=True)
-    container.message.write_text(message, encoding="utf-8")
+def _report(message: str, file: Path) -> None:
+    """Write a processing job's result to ``file``, which SageMaker shows."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(message, encoding="utf-8")
 
 
 def _evaluate(container: Container, options: argparse.Namespace) -> None:
@@ -134,7 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     answering.add_argument("descriptor", type=int, help="of the socket by which they come")
     commands.add_parser("train", help="train on the snapshot's slices")
     commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
-    optimising = commands.add_parser("optimise", help="give the candidate faster forms that are proved equal")
+    optimising = commands.add_parser(
+        "optimise", help="give the candidate faster backends, validated on held-out slices"
+    )
     optimising.add_argument("--trained", required=True, help="the digest of the candidate's files, in numbers")
     optimising.add_argument("--fp32-only", action="store_true", help="do not try 8-bit integers")
     measuring = commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
@@ -155,9 +157,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _start_logging() -> None:
-    """Send our log to stdout, where SageMaker's log streams and metric patterns read it."""
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
-    # pydicom quotes the values it complains about, and a value may be a patient's name: it stays silent.
+    """Log to stdout, which SageMaker's log streams and metric patterns read."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(RequestFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    # pydicom quotes the values it warns about, and a value may be a patient's name: it must stay silent.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 

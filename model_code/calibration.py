@@ -1,25 +1,25 @@
-"""The temperature that makes a network's probabilities say how often it is right."""
+"""Temperature scaling, which makes a network's probabilities match how often it is right."""
 
 from __future__ import annotations
 
 import torch
 
-# Beyond these the logits are useless as they are: retrain rather than rescale.
+# Beyond these bounds the logits are useless: retrain instead of rescaling.
 SHARPEST, SOFTEST = 0.1, 10.0
 BISECTIONS = 60
 
 
 def probabilities(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Softmax of N x classes ``logits`` divided by ``temperature``; 1 leaves them as the network gave them."""
+    """Return the softmax of N x classes ``logits`` divided by ``temperature``; 1 leaves them uncalibrated."""
     return torch.softmax(logits / temperature, dim=1)
 
 
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
     """Return the temperature with the least cross-entropy on N x classes ``logits`` against N class indices.
 
-    The targets are smoothed by the rule of succession, as Platt scaling does: N slices, all of them right, are evidence
-    for one error in N + 2, not for none, and without it a network that makes no error there would become certain of
-    everything. Cross-entropy is convex in the temperature's inverse, so its derivative is bisected.
+    The targets are smoothed by the rule of succession, as in Platt scaling: N slices, all right, are evidence for one
+    error in N + 2. Without it, a network without errors on them would become certain of everything. Cross-entropy is
+    convex in the temperature's inverse, so its derivative is bisected.
     """
     slices, classes = logits.shape
     logits = logits.double()
@@ -29,7 +29,7 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
     low, high = 1 / SOFTEST, 1 / SHARPEST
     for _ in range(BISECTIONS):
         inverse = (low + high) / 2
-        # d/d(inverse) of the cross-entropy: what the network expects of its logits, less what the targets do.
+        # d/d(inverse) of the cross-entropy: the expected logit under the network less that under the targets.
         too_sharp = (torch.softmax(inverse * logits, dim=1) * logits).sum() > aimed
         low, high = (low, inverse) if too_sharp else (inverse, high)
     return 2 / (low + high)

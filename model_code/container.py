@@ -10,13 +10,13 @@ MEBIBYTE = 1024 * 1024
 DEFAULT_PAYLOAD_MB = 6
 # Twice as many requests as threads are in flight, and a decoder that hangs is ended after a minute.
 DEFAULT_ANSWER_SECONDS = 120
-# Batch transform refuses jobs whose concurrency times payload exceeds this.
+# Batch transform refuses jobs if concurrency times payload exceeds this.
 MAX_JOB_PAYLOAD_MB = 100
 
 
 @dataclass(frozen=True)
 class Processing:
-    """The paths of /opt/ml/processing: what the workflow's processing jobs bring and take away."""
+    """The paths of /opt/ml/processing: inputs and outputs of the workflow's processing jobs."""
 
     base: Path
 
@@ -42,7 +42,7 @@ class Processing:
 
     @property
     def optimised(self) -> Path:
-        """The candidate that ``optimise`` writes again, with the forms that may serve."""
+        """The candidate that ``optimise`` writes again, with the backends that may serve."""
         return self.base / "output" / "optimised" / "model.tar.gz"
 
     @property
@@ -52,7 +52,7 @@ class Processing:
 
     @property
     def evaluation(self) -> Path:
-        """The folder in which ``evaluate`` leaves evaluation.json and report.html."""
+        """The folder to which ``evaluate`` writes evaluation.json and report.html."""
         return self.base / "output" / "evaluation"
 
 
@@ -64,17 +64,17 @@ class Container:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Container:
-        """Read where /opt/ml is."""
+        """Return the paths below SAGEMAKER_BASE_DIR, by default /opt/ml."""
         return cls(Path(environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")))
 
     @property
     def model_dir(self) -> Path:
-        """Where ``serve`` finds the extracted model and ``train`` leaves one."""
+        """The folder of the extracted model that ``serve`` loads and ``train`` writes."""
         return self.base / "model"
 
     @property
     def hyperparameters(self) -> Path:
-        """A JSON object whose values are all strings."""
+        """A JSON object in which all values are strings."""
         return self.base / "input" / "config" / "hyperparameters.json"
 
     @property
@@ -99,7 +99,7 @@ class Container:
 
     @property
     def checkpoints(self) -> Path:
-        """What lies here, SageMaker keeps while ``train`` runs and brings back to an interrupted job."""
+        """The folder that SageMaker saves while ``train`` runs and restores for an interrupted job."""
         return self.base / "checkpoints"
 
     @property
@@ -109,12 +109,12 @@ class Container:
 
     @property
     def message(self) -> Path:
-        """The file whose text SageMaker shows as a processing job's ExitMessage."""
+        """The file that SageMaker shows as a processing job's ExitMessage."""
         return self.base / "output" / "message"
 
     @property
     def failure(self) -> Path:
-        """The file whose text SageMaker shows as the job's FailureReason."""
+        """The file that SageMaker shows as the job's FailureReason."""
         return self.base / "output" / "failure"
 
 
@@ -134,14 +134,14 @@ class Binding:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Binding:
-        """Read the variables of SageMaker, and WETREAD_BIND_TO_SOCKET; raise ValueError for a number that is none."""
+        """Read SageMaker's variables and WETREAD_BIND_TO_SOCKET; raises ValueError for an invalid number."""
         payload = int(environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_PAYLOAD_MB))
         return cls(
-            # A container is reached from outside it, so it listens on every address unless told otherwise.
+            # A container is reached from outside it, so it listens on every address unless configured.
             host=environ.get("SAGEMAKER_BIND_TO_HOST", "0.0.0.0"),  # noqa: S104
             port=int(environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
             socket=environ.get("WETREAD_BIND_TO_SOCKET"),
-            # 0 asks batch transform to stream without a limit of its own; ours stays.
+            # 0 asks batch transform to stream without its own limit; ours stays.
             max_payload_mb=payload or MAX_JOB_PAYLOAD_MB,
             # The name that AWS's own toolkits have for it.
             answer_seconds=float(environ.get("SAGEMAKER_MODEL_SERVER_TIMEOUT", DEFAULT_ANSWER_SECONDS)),

@@ -4,11 +4,11 @@ ModelCodeError
 ├── InstanceError         bytes that are not one readable CT slice: a code and a sentence, answered with HTTP 200
 ├── UnsupportedMediaType  a request's Content-Type that the model does not read: HTTP 415
 ├── NotAcceptable         a request's Accept that the model cannot answer in: HTTP 406
-├── ArtifactError         a model folder or model.tar.gz that is not what the layout says
-├── FormError             a form of the network that this machine cannot compute as it was proved
+├── ArtifactError         a model folder or model.tar.gz that breaks the layout
+├── BackendError          a backend that this machine lacks, or that computes something else here
 ├── SnapshotError         a snapshot.json, or slices beside it, that are not what the snapshot pinned
 ├── EvaluationError       a candidate or champion that cannot be measured on the snapshot's test slices
-├── OptimisationError     a candidate whose faster forms cannot be proved on the snapshot's slices
+├── OptimisationError     faster backends that cannot be validated on the snapshot's slices
 └── TrainingError         hyperparameters or training data that cannot be trained on
 """
 
@@ -36,7 +36,7 @@ class InstanceCode(enum.StrEnum):
 
 
 class ModelCodeError(Exception):
-    """Base of all that the container raises itself."""
+    """Base of the container's exceptions."""
 
 
 class InstanceError(ModelCodeError):
@@ -60,21 +60,21 @@ class ArtifactError(ModelCodeError):
     """A model artifact breaks its layout; the message names the file and what is wrong with it."""
 
 
-class FormError(ModelCodeError):
-    """A form of the network cannot be used on this machine; another one of the same artifact may."""
+class BackendError(ModelCodeError):
+    """A backend cannot be used on this machine; another one of the same artifact can."""
 
 
 class SnapshotError(ModelCodeError):
-    """The snapshot or a slice of it is not what was pinned; the message lists all that is wrong, with lines."""
+    """The snapshot or a slice of it is not what was pinned; the message lists every problem, with lines."""
 
 
 class EvaluationError(ModelCodeError):
-    """A model cannot be measured, or two not be compared; the message says which model and what to do."""
+    """A model cannot be measured, or two cannot be compared; the message says which model and what to do."""
 
 
 class OptimisationError(ModelCodeError):
-    """There is nothing to prove a faster form of the network with; the message says what is missing."""
+    """Nothing to validate a faster backend with; the message says what is missing."""
 
 
 class TrainingError(ModelCodeError):
-    """A training job's input cannot be trained on; the message lists all that is wrong."""
+    """A training job's input cannot be trained on; the message lists every problem."""

@@ -1,7 +1,7 @@
 """Bytes of one DICOM object to one ``prediction/1`` document: the functions model_fn, input_fn, predict_fn, output_fn.
 
-A bad object is an answer, not an exception: its error document leaves with HTTP 200, because one failed record would
-mark a whole batch transform job as Failed.
+A bad object gets an answer, not an exception: its error document is sent with HTTP 200, because one failed record
+would mark a whole batch transform job as Failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from model_code import calibration
 from model_code.artifacts import artifact, loading
-from model_code.backends.backend import Computation
+from model_code.backends.backend import Backend
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.reading import decoder_process
 from model_code.reading.dicom import HounsfieldArray, decode, read_instance, sop_instance_uid
@@ -36,28 +36,28 @@ Prediction = dict[str, Any]
 class Model:
     """A network ready to predict, its preprocessing, its classes, and its identity for the answer."""
 
-    network: Computation
+    backend: Backend
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     temperature: float
     identity: dict[str, str]
 
     def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
-        """One slice in Hounsfield units, rows x columns, as the network's input, 1 x size x size."""
+        """Return the network's input, 1 x size x size, for one slice in Hounsfield units, rows x columns."""
         return self.preprocessing.prepare(hounsfield)
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """The network's answers to N prepared slices: N x classes, uncalibrated, on the CPU in double precision."""
-        return self.network.logits(images)
+        """Return the uncalibrated logits of N prepared slices: N x classes, on the CPU in double precision."""
+        return self.backend.logits(images)
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """The calibrated probabilities of N prepared slices: N x classes, each row with the sum 1."""
+        """Return the calibrated probabilities of N prepared slices: N x classes, each row with the sum 1."""
         return calibration.probabilities(self.logits(images), self.temperature)
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One request, read: the slice in Hounsfield units, or why there is none. ``decode_ms`` is what reading took.
+    """One request, read: the slice in Hounsfield units or the error, and the milliseconds that reading took.
 
     ``sop_instance_uid`` is a valid UID or "": the answer repeats nothing else of an object.
     """
@@ -69,27 +69,27 @@ class Instance:
 
 
 def model_fn(model_dir: str) -> Model:
-    """Load, verify and warm up the model in ``model_dir``: on the GPU if there is one, else in its fastest form.
+    """Load, verify and warm up the model in ``model_dir`` with the backend that is to answer on this machine.
 
-    Raises ArtifactError when the folder is not a sound artifact, or its model no longer answers the probe slice as it
-    did when it was packed.
+    Raises ArtifactError if the folder is not a sound artifact, or if the known answer has changed since the model was
+    packed.
     """
     about = artifact.describe(Path(model_dir))
     with ThreadPoolExecutor(1, "start") as beside:
         decoder = beside.submit(decoder_process.SHARED.start)
-        form, network = loading.load(Path(model_dir), about)
+        name, backend = loading.load(Path(model_dir), about)
         decoder.result()
     identity = {
         "Name": about.name,
         "Version": about.version,
         "WeightsSHA256": about.weights_sha256,
-        "Form": str(form),
+        "Form": str(name),
     }
-    return Model(network, about.preprocessing, about.labels, about.temperature, identity)
+    return Model(backend, about.preprocessing, about.labels, about.temperature, identity)
 
 
 def input_fn(body: bytes, content_type: str) -> Instance:
-    """Read one request body; raise UnsupportedMediaType unless ``content_type`` is application/dicom."""
+    """Read and decode one request body; raises UnsupportedMediaType unless ``content_type`` is application/dicom."""
     if content_type.partition(";")[0].strip().lower() != DICOM_TYPE:
         raise UnsupportedMediaType(f"The Content-Type is not read here; send {DICOM_TYPE}.")
     started = time.perf_counter()
@@ -126,7 +126,7 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
 
 
 def output_fn(prediction: Prediction, accept: str) -> bytes:
-    """Serialise the document as JSON; raise NotAcceptable when JSON is none of what ``accept`` names."""
+    """Return the document as JSON; raises NotAcceptable if ``accept`` does not allow JSON."""
     if not ACCEPTED & {part.partition(";")[0].strip().lower() for part in accept.split(",")}:
         raise NotAcceptable(f"The Accept header leaves out what answers are: {JSON_TYPE}.")
     return json.dumps(prediction, allow_nan=False, separators=(",", ":")).encode()

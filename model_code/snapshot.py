@@ -1,7 +1,7 @@
 """Reads ``snapshot/1``: the frozen list of labelled slices that one run audits, trains and evaluates on.
 
-The document pins every slice by the SHA-256 of its bytes, and itself by a digest over all that decides the run. What
-is read here is checked, so that the commands that use it need not ask again.
+The document pins every slice by the SHA-256 of its bytes, and itself by a digest over everything that decides the run.
+It is checked here completely, so that the commands need not check again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from model_code.errors import SnapshotError
 
 SCHEMA = "snapshot/1"
-# What the digest leaves out: itself, and when the snapshot was taken.
+# Not part of the digest: itself, and when the snapshot was taken.
 UNDIGESTED = frozenset({"Digest", "CreatedAt"})
 SLICE_NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -27,7 +27,7 @@ SHOWN_PROBLEMS = 20
 
 
 class Split(enum.StrEnum):
-    """Which part of the run sees a slice."""
+    """The part of the run that uses a slice."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -44,7 +44,7 @@ class SplitBy(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One labelled slice. ``line`` is where a person finds it in the manifest; ``patient`` is a keyed hash."""
+    """One labelled slice. ``line``: its line in the manifest; ``patient``: a keyed hash."""
 
     line: int
     name: str
@@ -54,12 +54,12 @@ class Case:
     patient: str
 
     def read(self, folder: Path) -> bytes:
-        """The slice's bytes from ``folder``; raises SnapshotError when they are absent or not those of the snapshot."""
+        """Return the slice's bytes from ``folder``; raises SnapshotError if they are absent or not the snapshot's."""
         try:
             body = (folder / self.name).read_bytes()
         except FileNotFoundError:
             raise SnapshotError(
-                f"line {self.line}: {self.name} is not among the slices that SageMaker brought: it was erased, or it "
+                f"line {self.line}: {self.name} is not among the slices of the job: it was erased, or it "
                 "expired (slices_kept_days). Start the run again."
             ) from None
         found = hashlib.sha256(body).hexdigest()
@@ -82,12 +82,12 @@ class Snapshot:
     cases: tuple[Case, ...]
 
     def of(self, split: Split) -> tuple[Case, ...]:
-        """The cases of one split, in the manifest's order."""
+        """Return the cases of one split, in the manifest's order."""
         return tuple(case for case in self.cases if case.split is split)
 
 
 def read(path: Path) -> Snapshot:
-    """Read and check snapshot.json; raises one SnapshotError that lists what is wrong, bad slices by their lines."""
+    """Return the checked snapshot.json; raises one SnapshotError with every problem, bad slices by their lines."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -98,7 +98,7 @@ def read(path: Path) -> Snapshot:
 
 
 def parse(document: Any) -> Snapshot:
-    """Check a snapshot/1 document and return it; raises SnapshotError as ``read`` does."""
+    """Return a checked snapshot/1 document; raises SnapshotError as ``read`` does."""
     if not isinstance(document, dict) or document.get("Schema") != SCHEMA:
         schema = document.get("Schema") if isinstance(document, dict) else type(document).__name__
         raise SnapshotError(f"The snapshot's Schema is {schema!r}; this image reads {SCHEMA!r}.")
@@ -124,7 +124,7 @@ def parse(document: Any) -> Snapshot:
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """The hex SHA-256 of the document's canonical JSON, without its own Digest and CreatedAt."""
+    """Return the hex SHA-256 of the document's canonical JSON, without Digest and CreatedAt."""
     digested = {name: value for name, value in document.items() if name not in UNDIGESTED}
     return hashlib.sha256(json.dumps(digested, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -158,7 +158,7 @@ def _cases(document: Mapping[str, Any], labels: tuple[str, ...], problems: list[
 
 
 def _case(entry: Any, labels: tuple[str, ...]) -> Case:
-    """Read one entry of Slices; raise ValueError that says what is wrong with it."""
+    """Return one entry of Slices; raises ValueError with what is wrong with it."""
     if not isinstance(entry, dict):
         raise ValueError(f"it is a {type(entry).__name__}, not an object")
     line = entry.get("Line")
@@ -187,8 +187,8 @@ def _text(entry: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _matching(entry: Mapping[str, Any], name: str, pattern: re.Pattern[str], form: str) -> str:
+def _matching(entry: Mapping[str, Any], name: str, pattern: re.Pattern[str], expected: str) -> str:
     value = _text(entry, name)
     if not pattern.fullmatch(value):
-        raise ValueError(f"{name} is {value!r}, not {form}")
+        raise ValueError(f"{name} is {value!r}, not {expected}")
     return value

@@ -1,11 +1,11 @@
-"""From Hounsfield units to the network's input: declared once, for training and for serving.
+"""Prepares slices in Hounsfield units for the network: the one definition for training and for serving.
 
 Axes are rows, columns as DICOM orders them, with the channel put first. The intensity window is fixed, in Hounsfield
-units: never the minimum and maximum of the slice at hand, which would make the same tissue differ between slices.
+units. The minimum and maximum of the slice at hand would make the same tissue differ between slices.
 
 Bit for bit this is MONAI's EnsureChannelFirst, ScaleIntensityRange (clipped), Resize (size_mode="longest",
-mode="area") and SpatialPad, as a test sees to. It is written out because importing MONAI takes longer than all else
-that a server does before its first answer.
+mode="area") and SpatialPad, which a test checks. It is written out because importing MONAI takes longer than
+everything else that a server does before its first answer.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Preprocessing:
     window_width_hu: float = 1500.0
 
     def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
-        """One slice in Hounsfield units, rows x columns, as float32, 1 x image_size x image_size in 0..1.
+        """Return one slice in Hounsfield units, rows x columns, as float32, 1 x image_size x image_size in 0..1.
 
-        Averaging over the area keeps thin structures when shrinking; the longest side decides, so that anatomy keeps
-        its proportions, and what is missing of the square is air.
+        Averaging over the area keeps thin structures when shrinking. The longest side sets the scale, so that anatomy
+        keeps its proportions, and air fills the rest of the square.
         """
         image = torch.from_numpy(hounsfield).float()[None]
         low = self.window_level_hu - self.window_width_hu / 2

@@ -81,7 +81,7 @@ def _compare(models: Mapping[str, Path], bodies: Sequence[bytes], image_size: in
                 continue
             against.append(subjects.over_http(name, process, port, bodies, in_flight))
         limit_ = subjects.arithmetic(gflop, torch.float32)
-        limits = [limit_, subjects.arithmetic(gflop, torch.half)] if gpu.is_here() else [limit_]
+        limits = [limit_, subjects.arithmetic(gflop, torch.half)] if gpu.is_available() else [limit_]
         everything = [*against, *served.values(), *bare.values(), subjects.decoding(bodies), *limits]
         for _ in range(rounds):
             for subject in everything:

@@ -7,7 +7,7 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model_code.backends import gpu, network
+from model_code.backends import gpu, networks, torch_backend
 
 ORDER, GPU_ORDER = 2048, 8192
 SECONDS = 2.0
@@ -16,14 +16,14 @@ SECONDS = 2.0
 def gflop_per_image(image_size: int) -> float:
     """Billions of operations that the network takes for one image; a multiplication with its addition is two."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network.build(3).eval()(torch.zeros(1, 1, image_size, image_size))
+        networks.build(3).eval()(torch.zeros(1, 1, image_size, image_size))
     return float(counter.get_total_flops()) / 1e9
 
 
 def gemm_gflops(precision: torch.dtype) -> float:
     """Billions of operations a second of a matrix product on all cores, or the GPU: the best within two seconds."""
-    network.make_repeatable()  # which keeps a GPU's fp32 from being less
-    on_gpu = gpu.is_here()
+    torch_backend.make_repeatable()  # which keeps a GPU's fp32 from being less
+    on_gpu = gpu.is_available()
     order = GPU_ORDER if on_gpu else ORDER
     left, right = torch.rand(2, order, order, device="cuda" if on_gpu else "cpu").to(precision)
     product = torch.empty_like(left)

@@ -2,7 +2,7 @@
 
 model.pth              the network's state dict, nothing that runs
 metadata.json          identity, labels and preprocessing
-forms/                 the same network for OpenVINO, once ``optimise`` has proved it
+forms/                 the same network for OpenVINO, once ``optimise`` has validated it
 code/inference.py      the four functions; replace it to bring your own script
 code/requirements.txt  empty, so that no start needs the internet
 code/model_code/       the modules that code/inference.py imports, for containers that have no model_code
@@ -19,7 +19,7 @@ from torch import nn
 
 from model_code.artifacts import metadata
 from model_code.artifacts.metadata import Metadata
-from model_code.backends import network
+from model_code.backends import networks
 from model_code.errors import ArtifactError
 
 WEIGHTS = "model.pth"
@@ -31,27 +31,28 @@ LAYOUT = (WEIGHTS, METADATA, SCRIPT, REQUIREMENTS)
 
 
 def sha256(content: bytes) -> str:
-    """Return the hash by which weights are known, in hexadecimal."""
+    """Return the SHA-256 of ``content``, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hash of a file's bytes, in hexadecimal, reading a little at a time."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal, without reading it into memory."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_layout(model_dir: Path) -> None:
-    """Raise ArtifactError that lists every file of the layout which ``model_dir`` lacks."""
+    """Raise ArtifactError with every file of the layout that ``model_dir`` lacks."""
     missing = [name for name in LAYOUT if not (model_dir / name).is_file()]
     if missing:
         raise ArtifactError(f"The model folder lacks {', '.join(missing)}; a model.tar.gz holds {', '.join(LAYOUT)}.")
 
 
 def describe(model_dir: Path) -> Metadata:
-    """Return the metadata of a complete folder.
+    """Return the metadata of a model folder.
 
-    Raises ArtifactError for one that is not, or has other weights than those whose identity every answer will carry.
+    Raises ArtifactError for a missing file, and for weights other than those that metadata.json names: every answer
+    carries their digest.
     """
     check_layout(model_dir)
     about = metadata.parse((model_dir / METADATA).read_text(encoding="utf-8"))
@@ -60,7 +61,7 @@ def describe(model_dir: Path) -> Metadata:
 
 
 def read_verified(path: Path, digest: str) -> bytes:
-    """Return a file's bytes; raises ArtifactError unless they are those whose SHA-256 metadata.json names."""
+    """Return a file's bytes; raises ArtifactError unless their SHA-256 is ``digest``, as metadata.json says."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -75,14 +76,14 @@ def read_verified(path: Path, digest: str) -> bytes:
 def load_network(model_dir: Path, about: Metadata) -> nn.Module:
     """Return the trained network in evaluation mode.
 
-    Raises ArtifactError for weights that are not those metadata.json names, are more than tensors, or belong to
+    Raises ArtifactError for weights that metadata.json does not name, that hold more than tensors, or that belong to
     another network.
     """
     weights = read_verified(model_dir / WEIGHTS, about.weights_sha256)
-    built = network.build(len(about.labels), about.network)
+    built = networks.build(len(about.labels), about.network)
     try:
-        # weights_only: a pickle that would run code on loading is refused.
+        # weights_only refuses a pickle that would run code on loading.
         built.load_state_dict(torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True))
-    except Exception as error:  # torch has no common type for what it cannot load
+    except Exception as error:  # torch has no common exception for what it cannot load
         raise ArtifactError(f"{WEIGHTS} is not a state dict of this network: {error}") from error
     return built.eval()

@@ -1,6 +1,6 @@
-"""``metadata.json`` of the artifact, in the words of a MONAI bundle: who the model is and how its input is made.
+"""``metadata.json`` of the artifact, in the words of a MONAI bundle: the model's identity and how its input is made.
 
-Labels, input size and window stand here and nowhere else in the artifact; training writes them, inference reads them.
+Labels, input size and window are here and nowhere else in the artifact; training writes them, inference reads them.
 """
 
 from __future__ import annotations
@@ -12,31 +12,30 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from model_code.backends import backend
-from model_code.backends.backend import Serving
-from model_code.backends.network import DEFAULT, NETWORKS
+from model_code.backends.backend import Serving, finite, parse_serving
+from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import ArtifactError
 from model_code.transforms import Preprocessing
 
 FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
-# What an artifact says that was written before temperatures were fitted: its probabilities are those of its logits.
+# For artifacts from before temperatures were fitted: their probabilities are the softmax of the logits.
 UNCALIBRATED = {"temperature": 1.0}
-# Far beyond what training fits; logits that are divided by less can become infinite, and their answer no number.
+# Far beyond what training fits. Logits that are divided by less can become infinite, and the answer NaN.
 SHARPEST, SOFTEST = 1e-3, 1e3
-# An answer repeats labels, name and version; with these bounds it is always a few KB, for the functions read it whole.
+# An answer repeats labels, name and version. These bounds keep it to a few KB, since the functions read it whole.
 MOST_LABELS = 1000
 MOST_ROWS = 4096  # of the input; no larger slice is read
-LONGEST_TEXT = 64  # characters: that is what the functions take for a class, too
+LONGEST_TEXT = 64  # characters; the functions accept a class of the same length
 INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstration and research; not a medical device."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What inference needs to know of a model; ``probe_logits`` is what it answers to the probe slice.
+    """What inference needs to know of a model; ``known_answer``: its logits for the slice of the known answer.
 
-    Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is training's torch until
-    ``optimise`` has written another.
+    Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is torch until ``optimise``
+    writes another.
     """
 
     name: str
@@ -45,13 +44,13 @@ class Metadata:
     preprocessing: Preprocessing
     weights_sha256: str
     temperature: float
-    probe_logits: tuple[float, ...]
+    known_answer: tuple[float, ...]
     serving: Serving = field(default_factory=Serving)
     network: str = DEFAULT
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
-    """Return the text of metadata.json; ``training`` records how the model came to be."""
+    """Return the text of metadata.json; ``training`` records how the model was trained."""
     size = metadata.preprocessing.image_size
     image = {
         "type": "image",
@@ -95,23 +94,25 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
         },
         "weights": {"sha256": metadata.weights_sha256},
         "calibration": {"temperature": metadata.temperature},
-        "probe": {"logits": list(metadata.probe_logits)},
+        "probe": {"logits": list(metadata.known_answer)},
         "training": dict(training),
     }
     return json.dumps(document, indent=2) + "\n"
 
 
 def parse(text: str) -> Metadata:
-    """Read metadata.json; raise ArtifactError when it is not what ``write`` writes."""
+    """Return the content of metadata.json; raises ArtifactError for anything that ``write`` does not write."""
     try:
         document = json.loads(text)
         if document["format"] != FORMAT:
             raise ArtifactError(f"metadata.json has the format {document['format']!r}; this image reads {FORMAT!r}.")
         formats = document["network_data_format"]
         labels = _labels(formats["outputs"]["pred"]["channel_def"])
-        probe = backend.finite(document["probe"]["logits"])
-        if len(probe) != len(labels):
-            raise ArtifactError(f"metadata.json has {len(labels)} labels but {len(probe)} probe logits.")
+        known_answer = finite(document["probe"]["logits"])
+        if len(known_answer) != len(labels):
+            raise ArtifactError(
+                f"metadata.json has {len(labels)} labels but {len(known_answer)} logits of the known answer."
+            )
         return Metadata(
             name=_text(document["name"]),
             version=_text(document["version"]),
@@ -123,25 +124,25 @@ def parse(text: str) -> Metadata:
             ),
             weights_sha256=_text(document["weights"]["sha256"]),
             temperature=_temperature(document.get("calibration", UNCALIBRATED)),
-            probe_logits=probe,
+            known_answer=known_answer,
             network=_network(document.get("network", DEFAULT)),
-            serving=backend.parse(document["serving"], len(labels)) if "serving" in document else Serving(),
+            serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
 
 
-def with_serving(text: str, serving: Serving, proof: Mapping[str, Any]) -> str:
-    """Return the text of metadata.json with what ``optimise`` found; ``proof`` says why."""
+def with_serving(text: str, serving: Serving, validation: Mapping[str, Any]) -> str:
+    """Return the text of metadata.json with ``serving``, as ``optimise`` chose it; ``validation`` records why."""
     document = json.loads(text)
-    proved = {str(form): record.as_dict() for form, record in serving.proved.items()}
-    document["serving"] = {"form": str(serving.form), "forms": proved, "proof": dict(proof)}
+    validated = {str(name): record.as_dict() for name, record in serving.validated.items()}
+    document["serving"] = {"form": str(serving.chosen), "forms": validated, "proof": dict(validation)}
     return json.dumps(document, indent=2) + "\n"
 
 
 def _network(name: str) -> str:
     if name not in NETWORKS:
-        raise ValueError(f"the network is {name!r}, none of {', '.join(NETWORKS)}")
+        raise ValueError(f"the network is {name!r}, not one of {', '.join(NETWORKS)}")
     return name
 
 
@@ -149,7 +150,7 @@ def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:
     if len(channel_def) > MOST_LABELS:
         raise ValueError(f"it has {len(channel_def)} labels, more than {MOST_LABELS}")
     labels = tuple(_text(channel_def[str(index)]) for index in range(len(channel_def)))
-    if not all(labels) or len(set(labels)) < len(labels):  # an answer has a probability by each one's name
+    if not all(labels) or len(set(labels)) < len(labels):  # an answer names its probabilities by the labels
         raise ValueError("a label is empty, or there twice")
     return labels
 
@@ -164,7 +165,7 @@ def _text(value: object) -> str:
 
 
 def _finite(value: Any) -> float:
-    (number,) = backend.finite([value])
+    (number,) = finite([value])
     return number
 
 

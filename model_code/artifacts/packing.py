@@ -1,4 +1,4 @@
-"""Writes a model folder, packs it to model.tar.gz, and unpacks one that may come from anyone."""
+"""Writes a model folder, packs it to model.tar.gz, and unpacks an untrusted one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
 SOURCE = Path(__file__).parents[1]
 UNTRUSTED = Path(untrusted.__file__).parent
-# Beside the script: what inference imports, and nothing of training or of the server.
+# Packed beside the script: what inference imports, and nothing of training or of the server.
 PACKED = (
     "__init__.py",
     "calibration.py",
@@ -46,7 +46,7 @@ def serialise(network: nn.Module) -> bytes:
 def write(
     model_dir: Path, weights: bytes, about: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]
 ) -> None:
-    """Lay out the artifact in ``model_dir``, which is made when missing."""
+    """Write the artifact's files to ``model_dir``, which is created if missing."""
     modules = model_dir / CODE / SOURCE.name
     modules.mkdir(parents=True, exist_ok=True)
     (model_dir / WEIGHTS).write_bytes(weights)
@@ -65,9 +65,9 @@ def write(
 
 
 def pack(model_dir: Path, archive: Path) -> None:
-    """Pack ``model_dir`` to ``archive`` (model.tar.gz); the same files always give the same bytes.
+    """Pack ``model_dir`` to ``archive`` (model.tar.gz); equal files always give equal bytes.
 
-    Raises ArtifactError when the layout is incomplete.
+    Raises ArtifactError if the layout is incomplete.
     """
     check_layout(model_dir)
     with (
@@ -85,9 +85,8 @@ def pack(model_dir: Path, archive: Path) -> None:
 def unpack(archive: Path, destination: Path) -> None:
     """Unpack model.tar.gz into ``destination`` and check its layout.
 
-    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device, is
-    there twice or a file and a folder, or has a name that no file should have, and when there are too many members or
-    bytes.
+    Raises ArtifactError, before anything is written, for a member that leaves the folder, is a link or a device,
+    occurs twice or as file and folder, or has an unsuitable name, and for too many members or bytes.
     """
     try:
         with opened(archive) as tar:

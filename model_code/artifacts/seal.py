@@ -1,7 +1,7 @@
-"""What a training job says of the model that it wrote: the digest of its files, as numbers.
+"""The seal of a trained model: the digest of its files, as numbers that a training job reports as metrics.
 
-A training job has no ExitMessage, as a processing job has. What it can say by way of SageMaker are its metrics, which
-nobody can replace with an object in S3. A metric is a 32-bit float, and that holds a whole number of 24 bits exactly.
+Unlike a processing job, a training job has no ExitMessage. It can report through SageMaker only by metrics, which no
+object in S3 can replace. A metric is a 32-bit float, which holds a whole number of 24 bits exactly.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ BETWEEN = "-"
 
 
 def seal_of(model_dir: Path) -> tuple[int, ...]:
-    """Return the numbers for a model folder: they stay the same when it is packed and unpacked.
+    """Return the seal of a model folder; packing and unpacking do not change it.
 
-    Every file counts, by its name and its bytes: one that was added changes them too.
+    Every file counts by name and bytes, so an added file changes it too.
     """
     files = sorted(path for path in model_dir.rglob("*") if path.is_file())
     lines = [f"{sha256_of(path)} {path.relative_to(model_dir).as_posix()}\n" for path in files]
@@ -28,13 +28,13 @@ def seal_of(model_dir: Path) -> tuple[int, ...]:
 
 
 def line(seal: Sequence[int]) -> str:
-    """Return the line of the log in which SageMaker finds the metrics."""
+    """Return the log line in which SageMaker finds the metrics."""
     return " ".join(f"model_digest_{at}={number}" for at, number in enumerate(seal, 1))
 
 
 def parse(text: str) -> tuple[int, ...]:
-    """Return the numbers that the state machine joins of the metrics' values, which may be spelled as floats.
+    """Return the seal from ``text``: the metrics' values, perhaps as floats, which the state machine joins by BETWEEN.
 
-    Raises ValueError for what is none.
+    Raises ValueError for any other text.
     """
     return tuple(int(float(number)) for number in text.split(BETWEEN))

@@ -1,1 +1,1 @@
-"""The command ``audit``: what in a snapshot's pixels and tags would make an evaluation look better than it is."""
+"""The command ``audit``: finds what in a snapshot's pixels and tags would make an evaluation look too good."""

@@ -1,6 +1,6 @@
-"""The tags that say how a slice was acquired, and how well they alone give the class away.
+"""Reads the tags that describe how a slice was acquired, and measures how well they alone predict the class.
 
-A model can only be trusted to read the lungs when the scanner and its protocol do not tell the classes apart already.
+A model can only be trusted to read the lungs if the scanner and its protocol do not already separate the classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from model_code.audit.predictability import predictability
 from model_code.reading.elements import Elements
 
-# What describes a scanner, its protocol and the storage; nothing that names or describes a person, a place or a time.
+# Tags of the scanner, its protocol and the storage; none that names or describes a person, a place or a time.
 TEXTS = (
     "Manufacturer",
     "ManufacturerModelName",
@@ -43,23 +43,23 @@ COUNTS = ("Rows", "Columns", "BitsStored", "PixelRepresentation")
 TRANSFER_SYNTAX = "TransferSyntaxUID"
 KEYWORDS = (*TEXTS, *NUMBERS, *COUNTS)
 PERMUTATIONS = 999
-# A number with more values than this is cut at its quantiles; of a text's values the most frequent are kept apart.
+# A number with more values than this is binned by quantiles; a text keeps its most frequent values apart.
 MOST_VALUES, QUANTILES = 8, 5
 
 Tags = Mapping[str, str | float]
-"""The values by keyword; an absent one is absent."""
+"""The values by keyword, without absent ones."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A patient or a slice: what its tags say, and its class."""
+    """A patient or a slice: its tags and its class."""
 
     tags: Tags
     label: str
 
 
 def read_tags(elements: Elements) -> Tags:
-    """The acquisition tags of one slice; of a tag with several values the first, of a number that is none nothing."""
+    """Return the acquisition tags of one slice: the first of several values; unparsable numbers are skipped."""
     texts = {keyword: elements.text(keyword).partition("\\")[0].strip() for keyword in (*TEXTS, *NUMBERS)}
     tags: dict[str, str | float] = {keyword: texts[keyword] for keyword in TEXTS if texts[keyword]}
     tags[TRANSFER_SYNTAX] = str(elements.transfer_syntax)
@@ -80,8 +80,8 @@ def read_tags(elements: Elements) -> Tags:
 def acquisition(slices: Sequence[Unit], patients: Sequence[str], labels: Sequence[str], seed: int) -> dict[str, Any]:
     """Return audit/1's ``Acquisition`` for all slices and the patient of each.
 
-    The unit is the patient, because a patient's slices share a scan; with a class of a single patient it is the slice,
-    and then the figure cannot tell a patient from a class. Figures are None when fewer than two classes have two units.
+    The unit is the patient, because a patient's slices share a scan. If a class has a single patient it is the slice,
+    and the figure cannot distinguish a patient from a class. Figures are None if fewer than two classes have two units.
     """
     merged = _by_patient(slices, patients)
     by_patient = min(Counter(unit.label for unit in merged).get(label, 0) for label in labels) >= 2
@@ -91,16 +91,16 @@ def acquisition(slices: Sequence[Unit], patients: Sequence[str], labels: Sequenc
     present = [label for label in labels if sizes[label] >= 2]
     units = [unit for unit in units if unit.label in present]
     bins = {keyword: _bins([unit.tags.get(keyword) for unit in units]) for keyword in (*KEYWORDS, TRANSFER_SYNTAX)}
-    telling = {keyword: column for keyword, column in bins.items() if len(set(column)) > 1}
+    varying = {keyword: column for keyword, column in bins.items() if len(set(column)) > 1}
     document = {"Unit": "Patient" if by_patient else "Slice", "Units": len(units), "Permutations": PERMUTATIONS}
     if len(present) < 2:
         return document | {"BalancedAccuracy": None, "Chance": None, "PValue": None, "Tags": []}
     chance = 1 / len(present)
-    if not telling:  # every tag has one value for all: nobody can do better than guess
+    if not varying:  # every tag has the same value everywhere: only guessing is left
         return document | {"BalancedAccuracy": chance, "Chance": chance, "PValue": 1.0, "Tags": []}
     classes = np.array([present.index(unit.label) for unit in units], np.intp)
-    found = predictability(np.array(list(telling.values()), np.intp).T, classes, PERMUTATIONS, seed)
-    tags = sorted(zip(telling, found.by_tag, strict=True), key=lambda tag: -tag[1])
+    found = predictability(np.array(list(varying.values()), np.intp).T, classes, PERMUTATIONS, seed)
+    tags = sorted(zip(varying, found.by_tag, strict=True), key=lambda tag: -tag[1])
     return document | {
         "BalancedAccuracy": round(found.balanced_accuracy, 4),
         "Chance": round(chance, 4),
@@ -110,7 +110,7 @@ def acquisition(slices: Sequence[Unit], patients: Sequence[str], labels: Sequenc
 
 
 def _by_patient(slices: Sequence[Unit], patients: Sequence[str]) -> list[Unit]:
-    """One unit per patient: the usual text, the median number, the label of most slices."""
+    """Return one unit per patient: the most frequent text, the median number, the label of most slices."""
     of_patient: dict[str, list[Unit]] = defaultdict(list)
     for patient, one in zip(patients, slices, strict=True):
         of_patient[patient].append(one)
@@ -137,9 +137,9 @@ def _usual(values: Sequence[str | float]) -> str | float | None:
 
 
 def _bins(values: Sequence[str | float | None]) -> list[int]:
-    """Number the values from 0, without gaps: an absent one, each text or number, or each quantile of many numbers.
+    """Return a bin for each value, numbered from 0 without gaps: absent, each text or number, or a quantile of numbers.
 
-    The labels play no part in it, so it can be done before the cross-validation.
+    The labels do not influence it, so it can be done before the cross-validation.
     """
     counts = Counter(value for value in values if value is not None)
     numbers = np.array([value for value in values if isinstance(value, float)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model_code import snapshot
 from model_code.audit.acquisition import KEYWORDS, read_tags
-from model_code.audit.document import Finding, Reading, build
+from model_code.audit.document import Reading, Unreadable, build
 from model_code.audit.perceptual_hash import fingerprint, pixel_digest
 from model_code.container import Processing
 from model_code.errors import InstanceError
@@ -20,9 +20,9 @@ from model_code.reading.dicom import decode
 from model_code.reading.elements import read_elements
 from model_code.snapshot import Case
 
-# One thread reads and hashes a slice while the decoder's process decodes the other's.
+# One thread reads and hashes a slice while the decoder's process decodes the slice of the other.
 THREADS = 2
-# Slices that are taken up at once; with their pixels they are all that is in memory.
+# Slices that are in memory at once, with their pixels.
 WINDOW = 32
 SLICES_PER_LINE = 500
 
@@ -30,7 +30,7 @@ log = logging.getLogger("model_code.audit")
 
 
 def audit(paths: Processing) -> None:
-    """Audit the snapshot and write the document; raises SnapshotError when the slices are not the snapshot's."""
+    """Audit the snapshot and write audit/1; raises SnapshotError if the slices are not the snapshot's."""
     taken = snapshot.read(paths.snapshot)
     document = build(taken, readings(taken.cases, paths.slices))
     paths.audit.parent.mkdir(parents=True, exist_ok=True)
@@ -45,8 +45,8 @@ def audit(paths: Processing) -> None:
     )
 
 
-def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Finding]:
-    """Read the cases one after another, in order: what was seen, or why nothing could be."""
+def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Unreadable]:
+    """Yield what the audit reads of each case, in order, or why it is unreadable."""
     decoder_process.SHARED.start()
     with ThreadPoolExecutor(THREADS) as threads:
         for start in range(0, len(cases), WINDOW):
@@ -55,11 +55,11 @@ def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Finding]
                 log.info("audited=%s of %s", min(start + WINDOW, len(cases)), len(cases))
 
 
-def _read(case: Case, folder: Path) -> Reading | Finding:
+def _read(case: Case, folder: Path) -> Reading | Unreadable:
     body = case.read(folder)
     try:
         elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
         hounsfield = decode(elements)
     except InstanceError as error:
-        return Finding(str(error.code), error.message)
+        return Unreadable(str(error.code), error.message)
     return Reading(pixel_digest(hounsfield), fingerprint(hounsfield), read_tags(elements))

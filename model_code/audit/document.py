@@ -1,4 +1,4 @@
-"""Builds audit/1 from what was read of each slice. It holds lines, figures and keywords: no value of any tag."""
+"""Builds audit/1 from the readings of the slices. It holds lines, figures and keywords, never the value of a tag."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_EXAMPLES = 50
 
 @dataclass(frozen=True)
 class Reading:
-    """What the audit keeps of a slice that could be decoded; ``fingerprint`` is None where no body is seen."""
+    """What the audit keeps of a decoded slice; ``fingerprint`` is None if no body is visible."""
 
     pixel_digest: str
     fingerprint: Fingerprint | None
@@ -25,17 +25,17 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Unreadable:
     """Why a slice could not be decoded: an InstanceCode and its sentence."""
 
     code: str
     message: str
 
 
-def build(snapshot: Snapshot, readings: Iterable[Reading | Finding]) -> dict[str, Any]:
+def build(snapshot: Snapshot, readings: Iterable[Reading | Unreadable]) -> dict[str, Any]:
     """Return the audit/1 document; ``readings`` are of the snapshot's cases, in their order."""
     pairs = list(zip(snapshot.cases, readings, strict=True))
-    unreadable = [(case, one) for case, one in pairs if isinstance(one, Finding)]
+    unreadable = [(case, one) for case, one in pairs if isinstance(one, Unreadable)]
     seen = [(case, one) for case, one in pairs if isinstance(one, Reading)]
     cases = [case for case, _ in seen]
     digests, splits = [one.pixel_digest for _, one in seen], [str(case.split) for case in cases]
@@ -46,12 +46,12 @@ def build(snapshot: Snapshot, readings: Iterable[Reading | Finding]) -> dict[str
         "Schema": SCHEMA,
         "SnapshotDigest": snapshot.digest,
         "Slices": len(snapshot.cases),
-        "Unreadable": _findings(
+        "Unreadable": _counted(
             len(unreadable),
             [{"Line": case.line, "Code": one.code, "Message": one.message} for case, one in unreadable],
         ),
-        "Identical": _findings(len(identical), [_across([cases[index] for index in group]) for group in identical]),
-        "NearIdentical": _findings(
+        "Identical": _counted(len(identical), [_across([cases[index] for index in group]) for group in identical]),
+        "NearIdentical": _counted(
             near,
             [_across([cases[pair.first], cases[pair.second]]) | {"Distance": pair.distance} for pair in closest],
         )
@@ -60,12 +60,12 @@ def build(snapshot: Snapshot, readings: Iterable[Reading | Finding]) -> dict[str
     }
 
 
-def _findings(count: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _counted(count: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
     return {"Count": count, "Examples": examples[:MOST_EXAMPLES]}
 
 
 def _across(cases: list[Case]) -> dict[str, Any]:
-    """The lines and splits of slices that show the same picture, side by side; of many the first of each split."""
+    """Return the lines and splits of slices with the same picture; if there are many, the first of each split."""
     first = [next(case for case in cases if case.split is split) for split in dict.fromkeys(c.split for c in cases)]
     shown = cases if len(cases) <= MOST_EXAMPLES else first
     return {"Lines": [case.line for case in shown], "Splits": [str(case.split) for case in shown]}

@@ -1,4 +1,4 @@
-"""Finds slices on different sides of the split that show the same picture: the same pixels, or a near fingerprint."""
+"""Finds slices in different splits that show the same picture: equal pixels, or a near perceptual hash."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from model_code.audit.perceptual_hash import BITS, Fingerprint
 
-# Measured on 512 x 512 slices of real patients and on 700 phantoms: slices of one patient 4 mm apart differ by 104 to
-# 131 bits; copies that were resized, made noisy, windowed to 8 bits or moved by up to 10 pixels by 144 at most, 92 but
-# for the largest move; slices of different real patients by 411 and more, and of different phantoms, which are drawn
-# after one template, by 174 and more in 3.9 million pairs.
+# Measured on 512 x 512 slices of real patients and on 700 phantoms. Slices of one patient 4 mm apart differ by 104 to
+# 131 bits. Copies that were resized, made noisy, windowed to 8 bits or moved by up to 10 pixels differ by at most 144,
+# or 92 without the largest move. Slices of different real patients differ by 411 and more; different phantoms, which
+# share one template, by 174 and more in 3.9 million pairs.
 NEAR_BITS = 140
-# Rows of the table of distances that are computed at once: it bounds the memory, not the result.
+# Rows of the table of distances that are computed at once; it bounds the memory and does not change the result.
 CHUNK = 256
 
 
@@ -31,7 +31,7 @@ class Pair:
 
 
 def identical_groups(digests: Sequence[str], splits: Sequence[str]) -> list[tuple[int, ...]]:
-    """Indices of slices with equal ``digests``, for each digest that is in more than one of the ``splits``."""
+    """Return the indices of slices with equal ``digests``, for each digest in more than one of the ``splits``."""
     found: dict[str, list[int]] = defaultdict(list)
     for index, digest in enumerate(digests):
         found[digest].append(index)
@@ -41,9 +41,9 @@ def identical_groups(digests: Sequence[str], splits: Sequence[str]) -> list[tupl
 def near_pairs(
     fingerprints: Sequence[Fingerprint | None], digests: Sequence[str], splits: Sequence[str], kept: int
 ) -> tuple[int, list[Pair]]:
-    """Count the pairs across the split within NEAR_BITS that are not identical; also return the ``kept`` closest.
+    """Return the number of non-identical pairs across splits within NEAR_BITS, and the ``kept`` closest.
 
-    Every slice of one split is compared with every one of another: n slices take n^2 / 2 comparisons at most.
+    Every slice of a split is compared with every slice of another: at most n^2 / 2 comparisons for n slices.
     """
     seen = [index for index, one in enumerate(fingerprints) if one is not None]
     words = np.array([fingerprints[index] for index in seen], np.uint64).reshape(len(seen), BITS // 64)
@@ -70,7 +70,7 @@ def _pair(one: int, other: int, distance: int) -> Pair:
 
 
 def _distances(ours: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
-    """How many bits differ: rows of ``ours`` by rows of ``theirs``."""
+    """Return how many bits differ: rows of ``ours`` by rows of ``theirs``."""
     total = np.zeros((len(ours), len(theirs)), np.uint16)
     for word in range(ours.shape[1]):
         total += np.bitwise_count(ours[:, word, None] ^ theirs[None, :, word])

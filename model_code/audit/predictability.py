@@ -1,8 +1,8 @@
-"""How well the class can be told from binned tags alone, and whether chance would explain it.
+"""Measures how well binned tags alone predict the class, and whether chance would explain it.
 
-A naive Bayes classifier is cross-validated, with all tags together and with each alone. Each of these is measured by
-how well it tells all classes apart and each class from the rest, and all measures are compared with what permuted
-labels give. The p-value is that of the most surprising one, and pays for the choice: every permutation makes it, too.
+A naive Bayes classifier is cross-validated, with all tags together and with each alone. Each is measured by how well it
+separates all classes, and each class from the rest, and every measure is compared with permuted labels. The p-value is
+that of the most surprising measure. It accounts for the choice, because every permutation makes the same choice.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 FOLDS = 5
-# Added to each count, so that a value which a class has not shown yet is unlikely, not impossible.
+# Added to each count, so that a value not yet seen in a class is unlikely, not impossible.
 SMOOTHING = 0.5
-# Sums of the same terms in another order differ by this at most; what is measured differs by much more.
+# Sums of the same terms in another order differ by at most this; the measures differ by much more.
 ROUNDING = 1e-9
 
 _Floats = npt.NDArray[np.float64]
@@ -32,9 +32,9 @@ class Predictability:
 
 
 def predictability(bins: _Ints, classes: _Ints, permutations: int, seed: int) -> Predictability:
-    """Measure how ``bins`` (units x tags, each column numbered from 0) tell ``classes`` (of each unit, from 0).
+    """Measure how ``bins`` (units x tags, each column numbered from 0) predict ``classes`` (of each unit, from 0).
 
-    Every class must have two units or more. The same arguments give the same answer.
+    Every class must have at least two units. Equal arguments give equal results.
     """
     table = _Table.of(bins, classes)
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def predictability(bins: _Ints, classes: _Ints, permutations: int, seed: int) ->
 
 
 def _measures(confusions: _Floats) -> _Floats:
-    """What each classifier gets right: of all classes, and of each against the rest; permutations x measures."""
+    """Return each classifier's accuracy, over all classes and per class against the rest: permutations x measures."""
     right = np.diagonal(confusions, axis1=2, axis2=3)
     wrongly_called = (confusions.sum(axis=2) - right) / (right.shape[2] - 1)
     measures = np.concatenate([right.mean(axis=2, keepdims=True), right - wrongly_called], axis=2)
@@ -59,7 +59,7 @@ def _measures(confusions: _Floats) -> _Floats:
 
 
 def _standardised(measures: _Floats) -> _Floats:
-    """Each column with mean 0 and standard deviation 1; one that never changes is 0."""
+    """Return each column with mean 0 and standard deviation 1; a constant column becomes 0."""
     spread = measures.std(axis=0)
     standardised: _Floats = (measures - measures.mean(axis=0)) / np.where(spread > ROUNDING, spread, np.inf)
     return standardised
@@ -70,7 +70,7 @@ class _Table:
     """The tags as one-hot columns: ``columns`` (units x tags) numbers them, ``starts`` is each tag's first.
 
     A *slot* is a class and a fold, class * folds + fold. ``slots`` holds those of all units, each class spread evenly
-    over the folds; dealing them out anew permutes the labels.
+    over the folds; dealing them again permutes the labels.
     """
 
     columns: _Ints
@@ -91,20 +91,20 @@ class _Table:
         return cls(bins + starts, starts, widths, classes, sizes, np.concatenate(slots), folds)
 
     def dealt(self, rng: np.random.Generator) -> _Ints:
-        """A slot for every unit that agrees with its own class; the folds are drawn."""
+        """Return a slot of its class for every unit, with a random fold."""
         slots = np.empty_like(self.slots)
-        # Slots lie class by class; so do the units in this order, shuffled within each class.
+        # Slots are ordered by class; so are the units here, shuffled within each class.
         slots[np.lexsort((rng.random(len(slots)), self.classes))] = self.slots
         return slots
 
     def confusions(self, slots: _Ints) -> _Floats:
-        """For each tag alone, and last for all together: the part of each class (row) that is called each (column)."""
+        """Return the share of each class (row) called each class (column): for each tag alone, and last for all."""
         shape = (int(self.widths.sum()), len(self.sizes), self.folds)
         flat = self.columns * (shape[1] * shape[2]) + slots[:, None]
         counts = np.bincount(flat.ravel(), minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
         others = counts.sum(axis=2, keepdims=True) - counts
-        # Divided by the size of the whole class, not of its part outside the fold: the latter would give away how
-        # many of the fold are of that class.
+        # Divided by the size of the whole class, not of its part outside the fold, which would reveal how many of the
+        # fold are of that class.
         pseudo = SMOOTHING * np.repeat(self.widths, self.widths)
         scores = np.log(others + SMOOTHING) - np.log(self.sizes + pseudo[:, None])[:, :, None]
         by_bin = counts @ _credit(scores).swapaxes(1, 2)
@@ -112,7 +112,7 @@ class _Table:
         return np.concatenate(called) / self.sizes[:, None]
 
     def _together(self, scores: _Floats, slots: _Ints) -> _Floats:
-        """How often all tags together call each class (row) each class (column)."""
+        """Return how often all tags together call each class (row) each class (column)."""
         by_fold = np.ascontiguousarray(np.moveaxis(scores, 2, 0))
         classes, folds = np.divmod(slots, self.folds)
         credit = _credit(by_fold[folds[:, None], self.columns].sum(axis=1))
@@ -121,7 +121,7 @@ class _Table:
 
 
 def _credit(scores: _Floats) -> _Floats:
-    """1 for the class (axis 1) with the highest score, shared when several have it, 0 for the others."""
+    """Return 1 for the class (axis 1) with the highest score, shared among equal ones, and 0 for the others."""
     best = scores == scores.max(axis=1, keepdims=True)
     credit: _Floats = best / best.sum(axis=1, keepdims=True)
     return credit

@@ -1,4 +1,4 @@
-"""Tells glibc's malloc to keep the memory that the network's layers free, instead of handing it back to the system."""
+"""Sets glibc's malloc to keep the memory that the network's layers free, instead of returning it to the system."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LARGEST_KEPT_BLOCK = 256 * 1024**2
 def keep_freed_memory(largest_block: int = LARGEST_KEPT_BLOCK) -> bool:
     """Raise malloc's thresholds for this process; return whether this C library has them.
 
-    By default every feature map beyond 128 KiB is a fresh mapping that the kernel zeroes page by page, and the next
-    layer pays that again. Blocks beyond ``largest_block`` bytes are still returned, so that a large training batch does
-    not keep its peak for good.
+    By default every feature map beyond 128 KiB is a fresh mapping that the kernel zeroes page by page, again for each
+    layer. Blocks beyond ``largest_block`` bytes are still returned, so that a large training batch does not keep its
+    peak for good.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

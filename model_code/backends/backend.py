@@ -1,8 +1,7 @@
-"""The forms in which an artifact carries its network, and which of them is to answer.
+"""The backends that can compute an artifact's network, and which of them is to answer.
 
-One network, the same weights: ``torch`` is what was trained and is always there; the others are made by the command
-``optimise``, which proves them on held-out slices before they may serve: OpenVINO's where it runs on a processor, half
-precision where it runs on a GPU.
+All have the same weights. ``torch`` is what was trained and is always there. The command ``optimise`` makes the others
+and validates them on held-out slices before they may serve: OpenVINO's on a processor, half precision on a GPU.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import Any, Protocol
 import torch
 
 
-class Form(enum.StrEnum):
-    """How the network is computed, in the order of trust: where one cannot be used, those before it can stand in."""
+class BackendName(enum.StrEnum):
+    """How the network is computed, in the order of trust: where one cannot be used, those before it can replace it."""
 
     TORCH = "torch"
     OPENVINO_FP32 = "openvino-fp32"
@@ -26,79 +25,83 @@ class Form(enum.StrEnum):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What the form adds to the artifact: OpenVINO's graph and its weights. Torch's are in model.pth."""
+        """The files that the backend adds to the artifact: OpenVINO's graph and weights. Torch's are in model.pth."""
         return (f"forms/{self}.xml", f"forms/{self}.bin") if self.is_openvino else ()
 
     @property
     def is_openvino(self) -> bool:
         """Whether OpenVINO computes it, on a processor; half precision is a GPU's, and torch computes on either."""
-        return self in {Form.OPENVINO_FP32, Form.OPENVINO_INT8}
+        return self in {BackendName.OPENVINO_FP32, BackendName.OPENVINO_INT8}
 
     @property
-    def and_more_trusted(self) -> list[Form]:
-        """This form, then those that can stand in for it."""
-        order = list(Form)
+    def and_more_trusted(self) -> list[BackendName]:
+        """This backend, then those that can replace it."""
+        order = list(BackendName)
         return order[order.index(self) :: -1]
 
 
-class Computation(Protocol):
-    """A form, loaded."""
+class Backend(Protocol):
+    """A network, loaded and ready to compute."""
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """N x 1 x size x size in 0..1 to N x classes logits, on the CPU and in double precision."""
+        """Return N x classes logits, on the CPU in double precision, for N x 1 x size x size images in 0..1."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proved:
-    """A form that may serve: the SHA-256 of each of its files, and what it answered to the probe slice.
+class ValidatedBackend:
+    """A backend that may serve: the SHA-256 of each of its files, and its logits for the slice of the known answer.
 
-    ``exact_bytes``: whether it needs a processor that ``adds_bytes_exactly``, as the one did on which it was proved.
+    ``exact_bytes``: whether it was validated on a processor that ``adds_bytes_exactly`` and so needs one.
     """
 
     files_sha256: Mapping[str, str]
-    probe_logits: tuple[float, ...]
+    known_answer: tuple[float, ...]
     exact_bytes: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``parse``."""
+        """Return the JSON record that ``parse_serving`` reads."""
         return {
             "files_sha256": dict(self.files_sha256),
-            "probe_logits": list(self.probe_logits),
+            "probe_logits": list(self.known_answer),
             "exact_bytes": self.exact_bytes,
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """``form`` is to answer; ``proved``: every form beside torch that may."""
+    """``chosen`` is to answer; ``validated``: every backend beside torch that may."""
 
-    form: Form = Form.TORCH
-    proved: Mapping[Form, Proved] = field(default_factory=dict)
+    chosen: BackendName = BackendName.TORCH
+    validated: Mapping[BackendName, ValidatedBackend] = field(default_factory=dict)
 
-    def preferred(self) -> list[Form]:
-        """The forms to try on a machine, in turn: the one that is to answer, then those that can stand in for it."""
-        return [form for form in self.form.and_more_trusted if form is Form.TORCH or form in self.proved]
+    def preferred(self) -> list[BackendName]:
+        """Return the backends to try on a machine, in order: the chosen one, then those that can replace it."""
+        return [name for name in self.chosen.and_more_trusted if name is BackendName.TORCH or name in self.validated]
 
 
 def finite(values: Iterable[Any]) -> tuple[float, ...]:
-    """The numbers; raises ValueError for an infinite one, which any other is as near to as it likes, or none."""
+    """Return the values as floats; raises ValueError for NaN and infinity, with which no difference can be bounded."""
     numbers = tuple(float(value) for value in values)
     if not all(map(math.isfinite, numbers)):
         raise ValueError("a number is infinite, or none")
     return numbers
 
 
-def parse(document: Mapping[str, Any], classes: int) -> Serving:
-    """Read what metadata.json says of serving; raises ValueError, KeyError or TypeError when it is malformed."""
-    proved: dict[Form, Proved] = {}
-    for name, record in document["forms"].items():
-        form = Form(name)
+def parse_serving(document: Mapping[str, Any], classes: int) -> Serving:
+    """Return what metadata.json says of serving; raises ValueError, KeyError or TypeError when it is malformed."""
+    validated: dict[BackendName, ValidatedBackend] = {}
+    for key, record in document["forms"].items():
+        name = BackendName(key)
         files = {str(file): str(digest) for file, digest in record["files_sha256"].items()}
-        probe = finite(record["probe_logits"])
-        if tuple(files) != form.files or len(probe) != classes:
-            raise ValueError(f"the form {name} has the files {', '.join(files)} and {len(probe)} probe logits")
-        proved[form] = Proved(files_sha256=files, probe_logits=probe, exact_bytes=bool(record["exact_bytes"]))
-    serving = Serving(form=Form(document["form"]), proved=proved)
-    if serving.form is not Form.TORCH and serving.form not in proved:
-        raise ValueError(f"the serving form {serving.form} is none of the artifact's")
+        known_answer = finite(record["probe_logits"])
+        if tuple(files) != name.files or len(known_answer) != classes:
+            raise ValueError(
+                f"the backend {name} has the files {', '.join(files)} and {len(known_answer)} logits of its answer"
+            )
+        validated[name] = ValidatedBackend(
+            files_sha256=files, known_answer=known_answer, exact_bytes=bool(record["exact_bytes"])
+        )
+    serving = Serving(chosen=BackendName(document["form"]), validated=validated)
+    if serving.chosen is not BackendName.TORCH and serving.chosen not in validated:
+        raise ValueError(f"the serving backend {serving.chosen} is not one of the artifact's")
     return serving

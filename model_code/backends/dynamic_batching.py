@@ -1,4 +1,4 @@
-"""Takes the slices of concurrent requests through the network together, as a GPU wants them."""
+"""Batches the slices of concurrent requests dynamically: a GPU computes several in the time of one."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from concurrent.futures import Future
 
 import torch
 
-from model_code.backends.backend import Computation
+from model_code.backends.backend import Backend
 
 # A GPU computes this many slices of 512 x 512 in little more time than one.
 SLICES = 8
 
 
-class Gathering:
-    """A computation that answers those together who came while it was busy.
+class DynamicBatcher:
+    """A backend that computes in one batch the requests that arrived while it was busy.
 
-    Nobody waits for others to come: who finds it idle is answered alone. Every batch is filled up to the same number of
-    slices with empty ones, because a GPU's kernels depend on it, and no answer may depend on who else was there.
+    No request waits for others: one that finds the backend idle is computed alone. Empty slices fill every batch up to
+    the same size, because a GPU's kernels depend on it and no answer may depend on the other requests.
     """
 
-    def __init__(self, computation: Computation, slices: int = SLICES) -> None:
-        self._computation = computation
+    def __init__(self, backend: Backend, slices: int = SLICES) -> None:
+        self._backend = backend
         self._slices = slices
         self._waiting: deque[tuple[torch.Tensor, Future[torch.Tensor]]] = deque()
         self._turn = threading.Lock()
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """One slice, 1 x 1 x size x size, to 1 x classes logits; several are a batch that is computed as it is."""
+        """Return 1 x classes logits for one slice, 1 x 1 x size x size; several slices are computed as they are."""
         if len(images) != 1:
             with self._turn:
-                return self._computation.logits(images)
+                return self._backend.logits(images)
         answer: Future[torch.Tensor] = Future()
         self._waiting.append((images[0], answer))
         with self._turn:
@@ -40,14 +40,14 @@ class Gathering:
         return answer.result()
 
     def _answer_the_first(self) -> None:
-        """Compute one batch of those who wait; only who has the turn may."""
+        """Compute one batch of the waiting slices; the caller holds the lock."""
         together = [self._waiting.popleft() for _ in range(min(self._slices, len(self._waiting)))]
         try:
             batch = torch.zeros(self._slices, *together[0][0].shape)
-            for place, (image, _) in zip(batch, together, strict=False):
-                place.copy_(image)
-            logits = self._computation.logits(batch)
-        except Exception as error:  # everyone who waits for this batch must hear of it
+            for row, (image, _) in zip(batch, together, strict=False):
+                row.copy_(image)
+            logits = self._backend.logits(batch)
+        except Exception as error:  # each request of this batch must fail
             for _, answer in together:
                 answer.set_exception(error)
         else:

@@ -1,6 +1,6 @@
-"""A network on the GPU: in fp32 as it was trained, or in half precision, recorded once and replayed for every batch.
+"""The backends on a GPU: fp32 as trained, or half precision, recorded once and replayed for every batch.
 
-In half precision a GPU can compute a layer of eight slices in less time than Python takes to ask for it. So the kernels
+In half precision a GPU can compute a layer of eight slices in less time than Python needs to launch it. So the kernels
 of one batch are recorded as a CUDA graph, and one call has the GPU run them all
 (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
 """
@@ -12,45 +12,45 @@ import copy
 import torch
 from torch import nn
 
-from model_code.backends.backend import Computation
-from model_code.backends.dynamic_batching import SLICES, Gathering
-from model_code.backends.network import TorchForm, device_of, make_repeatable
+from model_code.backends.backend import Backend
+from model_code.backends.dynamic_batching import SLICES, DynamicBatcher
 from model_code.backends.processor import CORES
+from model_code.backends.torch_backend import TorchBackend, device_of, make_repeatable
 
-# One batch is computed while the slices of the next one are prepared.
+# One batch is computed while the slices of the next are prepared.
 THREADS = 2 * SLICES
 WARM_UPS = 3  # libraries choose and load their kernels in the first runs, which cannot be recorded
 
 
-def is_here() -> bool:
-    """Whether this machine has a GPU that torch can use."""
+def is_available() -> bool:
+    """Return whether this machine has a GPU that torch can use."""
     return torch.cuda.is_available()
 
 
 def threads() -> int:
-    """How many slices are predicted at once on this machine: on a processor one a core."""
-    return THREADS if is_here() else CORES
+    """Return how many slices are predicted at once on this machine: one a core without a GPU."""
+    return THREADS if is_available() else CORES
 
 
-def in_fp32(network: nn.Module) -> Computation:
-    """``network``, in evaluation mode, moved to the GPU, for concurrent requests."""
+def in_fp32(network: nn.Module) -> Backend:
+    """Move ``network``, in evaluation mode, to the GPU and return it as a backend for concurrent requests."""
     make_repeatable()
-    return Gathering(TorchForm(network.to("cuda")))
+    return DynamicBatcher(TorchBackend(network.to("cuda")))
 
 
-def in_half(network: nn.Module, image_size: int) -> Computation:
-    """A copy of ``network`` in half precision on the GPU, for concurrent requests.
+def in_half(network: nn.Module, image_size: int) -> Backend:
+    """Return a copy of ``network`` in half precision on the GPU, for concurrent requests.
 
-    Raises RuntimeError, torch's word for whatever the GPU cannot do.
+    Raises RuntimeError, as torch does for anything that the GPU cannot do.
     """
     make_repeatable()
-    return Gathering(Replayed(halved(network).to("cuda"), image_size))
+    return DynamicBatcher(CudaGraphBackend(halved(network).to("cuda"), image_size))
 
 
 def halved(network: nn.Module) -> nn.Module:
-    """A copy whose convolutions and classifier take and give half precision.
+    """Return a copy in which convolutions and classifier take and return half precision.
 
-    What normalises between them keeps fp32 parameters, as in torch's own mixed precision: they span more than 16 bits.
+    The normalisations between them keep fp32 parameters, as in torch's mixed precision: these span more than 16 bits.
     """
     half = copy.deepcopy(network)
     for module in half.modules():
@@ -59,7 +59,7 @@ def halved(network: nn.Module) -> nn.Module:
     return half
 
 
-class Replayed:
+class CudaGraphBackend:
     """A network as one CUDA graph of SLICES slices; one batch at a time."""
 
     def __init__(self, network: nn.Module, image_size: int) -> None:
@@ -78,7 +78,7 @@ class Replayed:
                 self._logits: torch.Tensor = network(self._images)
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """N x 1 x size x size to N x classes logits, on the CPU and in double precision."""
+        """Return N x classes logits, on the CPU in double precision, for N x 1 x size x size images."""
         return torch.cat([self._replay(part) for part in torch.split(images, SLICES)])
 
     def _replay(self, images: torch.Tensor) -> torch.Tensor:

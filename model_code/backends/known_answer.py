@@ -1,14 +1,14 @@
-"""A made slice whose answer is recorded when a model is packed and compared when it is loaded.
+"""The known-answer test: a made slice whose logits are recorded when a model is packed and compared when it is loaded.
 
-The comparison finds a model that is served by code that windows, resizes or computes differently from the code that
-trained it, and it warms the network up before the first request.
+The comparison finds a model that is served by code which windows, resizes or computes differently from the code that
+trained it. It also warms the network up before the first request.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from model_code.backends.backend import Computation
+from model_code.backends.backend import Backend
 from model_code.errors import ArtifactError
 from model_code.reading.dicom import HounsfieldArray
 from model_code.transforms import Preprocessing
@@ -21,26 +21,26 @@ TOLERANCE = 0.02
 
 
 def make() -> HounsfieldArray:
-    """A pattern from -1,400 to 400 HU with fine noise, taller than wide, with no symmetry to hide a turned axis."""
+    """Return a pattern from -1,400 to 400 HU with fine noise, taller than wide; a turned axis changes it."""
     row = np.linspace(0, 1, ROWS)[:, None]
     column = np.linspace(0, 1, COLUMNS)[None, :]
     pattern = np.sin(9 * row + 4 * column**2) * np.cos(23 * row * column) * 900 - 500
     return (pattern + np.random.default_rng(0).normal(0, NOISE_HU, pattern.shape)).astype(np.float32)
 
 
-def answer(network: Computation, preprocessing: Preprocessing) -> tuple[float, ...]:
-    """The network's logits for the made slice: unlike probabilities, they still differ when the network is certain."""
+def answer(backend: Backend, preprocessing: Preprocessing) -> tuple[float, ...]:
+    """Return the logits for the made slice; unlike probabilities, they still differ where the network is certain."""
     image = preprocessing.prepare(make())
-    return tuple(network.logits(image[None])[0].tolist())
+    return tuple(backend.logits(image[None])[0].tolist())
 
 
-def verify(network: Computation, preprocessing: Preprocessing, expected: tuple[float, ...]) -> None:
-    """Raise ArtifactError unless the network answers as it did when it was packed."""
-    answered = answer(network, preprocessing)
+def verify(backend: Backend, preprocessing: Preprocessing, expected: tuple[float, ...]) -> None:
+    """Raise ArtifactError unless the backend answers ``expected``, the logits recorded when it was packed."""
+    answered = answer(backend, preprocessing)
     difference = max(abs(now - then) for now, then in zip(answered, expected, strict=True))
-    if not difference <= TOLERANCE * max(1.0, *map(abs, expected)):  # so written that a NaN is a difference
+    if not difference <= TOLERANCE * max(1.0, *map(abs, expected)):  # phrased so that NaN counts as a difference
         raise ArtifactError(
-            f"The model answers the probe slice with the logits {_short(answered)}, but answered {_short(expected)} "
+            f"The model answers the known slice with the logits {_short(answered)}, but answered {_short(expected)} "
             "when it was packed: this image prepares or computes slices differently. Train it again with this image."
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-# OpenVINO tells its makers of every import and conversion by this package, and does without where it is missing.
+# OpenVINO reports every import and conversion to its makers with this package, and works without it.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import numpy as np  # noqa: E402
@@ -14,35 +14,35 @@ import torch  # noqa: E402
 
 from model_code.backends.processor import CORES  # noqa: E402
 
-__all__ = ["OpenVinoForm", "ov"]
+__all__ = ["OpenVinoBackend", "ov"]
 
 
-class OpenVinoForm:
-    """Answers one slice per request and as many requests at once as there are cores, each on a core of its own."""
+class OpenVinoBackend:
+    """Computes one slice per request and as many requests at once as there are cores, each on its own core."""
 
     def __init__(self, model: ov.Model) -> None:
-        """Compile ``model``, whose input is 1 x 1 x size x size."""
+        """Compile ``model`` for an input of 1 x 1 x size x size."""
         self._compiled = ov.Core().compile_model(
             model,
             "CPU",
             {
-                # Some processors would otherwise compute in bfloat16, which is not the network that was proved.
+                # Some processors would otherwise compute in bfloat16, which is not the network that was validated.
                 "INFERENCE_PRECISION_HINT": "f32",
                 "NUM_STREAMS": CORES,
                 "INFERENCE_NUM_THREADS": CORES,
-                # Cores are often shared with other containers: the system knows better which is free.
+                # Cores are often shared with other containers: the system knows better which are free.
                 "ENABLE_CPU_PINNING": False,
             },
         )
         self._own = threading.local()
 
     @classmethod
-    def read(cls, graph: bytes, weights: bytes) -> OpenVinoForm:
-        """Compile a form from the bytes of its two files; RuntimeError is OpenVINO's word for ones that it cannot."""
+    def read(cls, graph: bytes, weights: bytes) -> OpenVinoBackend:
+        """Compile the network in the bytes of its two files; raises RuntimeError, as OpenVINO does, if it cannot."""
         return cls(ov.Core().read_model(graph, weights))
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """N x 1 x size x size to N x classes logits, in double precision."""
+        """Return N x classes logits, in double precision, for N x 1 x size x size images."""
         if len(images) == 1:
             answers = [self._request().infer([images.numpy()], share_inputs=True)[0]]
         else:
@@ -50,7 +50,7 @@ class OpenVinoForm:
         return torch.from_numpy(np.concatenate(answers)).double()
 
     def _request(self) -> ov.InferRequest:
-        """This thread's own request: it holds the network's input and output while they are computed."""
+        """Return this thread's request, which holds the network's input and output while they are computed."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         request: ov.InferRequest = self._own.request

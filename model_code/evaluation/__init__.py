@@ -1,1 +1,1 @@
-"""The command ``evaluate``: candidate and champion on the same held-out slices, in figures and as a page to look at."""
+"""The command ``evaluate``: measures candidate and champion on the same held-out slices and writes a report."""

@@ -1,4 +1,4 @@
-"""Which subgroup a slice belongs to: the patient's sex and decade of age, and the scanner's manufacturer."""
+"""Reads the subgroups of a slice: the patient's sex and decade of age, and the scanner's manufacturer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ UNKNOWN = "unknown"
 SEXES = frozenset({"F", "M", "O"})
 AGE = re.compile(r"(\d{3})([DWMY])")
 DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
-# Makers of CT scanners, by the words that their own spellings begin with. Any other text is OTHER: an attribute that
-# anyone may fill could name a person, and its values are subgroups in documents that people pass on.
+# Makers of CT scanners, by the first words of their spellings. Any other text is OTHER: the attribute may hold even a
+# person's name, and its values are subgroups in documents that people pass on.
 MAKERS = (
     *("ACCURAY", "ANALOGIC", "ANKE", "ARINETA", "CANON", "CARESTREAM", "CURVEBEAM", "ELSCINT", "FUJI", "FUJIFILM"),
     *("GE", "GENERAL ELECTRIC", "HITACHI", "KONING", "MARCONI", "MINFOUND", "NEUROLOGICA", "NEUSOFT", "PHILIPS"),
@@ -22,12 +22,12 @@ MAKERS = (
     *("VATECH", "XORAN", "PHANTOM MEDICAL", "SYNTHETIC IMAGING"),  # the last two are the demo's
 )
 OTHER = "other"
-# Ages from 90 could name a person, so they share one band.
+# Ages from 90 could identify a person, so they share one band.
 OLDEST_BAND = 90
 
 
 def read_attributes(elements: Elements) -> Mapping[str, str]:
-    """The value of each of ATTRIBUTES, from a closed set; an absent or invalid one is UNKNOWN."""
+    """Return the value of each of ATTRIBUTES, from a closed set; UNKNOWN if absent or invalid."""
     sex = elements.text("PatientSex").upper()
     return {
         "PatientSex": sex if sex in SEXES else UNKNOWN,
@@ -37,7 +37,7 @@ def read_attributes(elements: Elements) -> Mapping[str, str]:
 
 
 def _maker(text: str) -> str:
-    """The maker of a scanner; writers disagree about the case of their own name, and about all after its first word."""
+    """Return the maker of a scanner; spellings differ in case and in everything after the first words."""
     words = " ".join(re.findall(r"[A-Z]+", text.upper()))
     known = (maker for maker in MAKERS if f"{words} ".startswith(f"{maker} "))
     return next(known, OTHER if text else UNKNOWN)
@@ -52,7 +52,7 @@ def _age_band(elements: Elements) -> str:
 
 
 def _age_in_years(elements: Elements) -> int | None:
-    """PatientAge, else the years between birth and study; None when neither is valid."""
+    """Return PatientAge, else the years between birth and study; None if neither is valid."""
     stated = AGE.fullmatch(elements.text("PatientAge"))
     if stated:
         return int(stated[1]) // {"D": 365, "W": 52, "M": 12, "Y": 1}[stated[2]]

@@ -1,7 +1,7 @@
-"""The bootstrap: which patients each resample draws, and the interval that a figure takes over all of them.
+"""The bootstrap: draws patients for each resample, and computes a figure's interval over the resamples.
 
-Whole patients are drawn, because slices of one patient are not independent evidence; within each class, so that no
-class vanishes from a resample.
+Whole patients are drawn, because slices of one patient are not independent evidence. They are drawn within each class,
+so that no class is missing from a resample.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Ints = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its 95 % interval; None for what is undefined."""
+    """A measured value with its 95 % interval; None if undefined."""
 
     value: float | None
     low: float | None
     high: float | None
 
     def as_dict(self) -> dict[str, float | None]:
-        """The figure as it stands in evaluation/1."""
+        """Return the figure as evaluation/1 has it."""
         return {"Value": self.value, "Low": self.low, "High": self.high}
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """``weights``: (1 + resamples) x units, how often each unit is drawn; the first row is the sample itself, all 1.
+    """``weights``: (1 + resamples) x units, how often each unit is drawn; the first row is the sample, all 1.
 
     ``unit_of`` gives each slice's unit: its patient or, where ``drawn_by_patient`` says so, the slice itself.
     """
@@ -45,9 +45,9 @@ class Resamples:
 
     @classmethod
     def drawn(cls, targets: Ints, patients: Ints, seed: int) -> Resamples:
-        """Draw RESAMPLES times from the patients (each slice's, numbered from 0) of each class (of each slice).
+        """Draw RESAMPLES times from the patients of each class; arguments: class and patient of each slice, from 0.
 
-        The same arguments give the same resamples.
+        Equal arguments give equal resamples.
         """
         by_patient = drawn_by_patient(targets, patients)
         units = patients if by_patient else np.arange(len(targets))
@@ -61,19 +61,19 @@ class Resamples:
 
 
 def drawn_by_patient(targets: Ints, patients: Ints) -> bool:
-    """Whether patients are drawn: each class that occurs is that of two patients at least.
+    """Return whether patients are drawn: each class that occurs has at least two patients.
 
-    With a single patient of a class there is nothing to draw between. Then single slices are drawn, and the intervals
-    say nothing about another patient.
+    A single patient of a class leaves nothing to draw. Then slices are drawn, and the intervals say nothing about other
+    patients.
     """
     sizes = np.bincount(_class_of(patients, targets), minlength=int(targets.max()) + 1)
     return bool((sizes[np.unique(targets)] >= 2).all())
 
 
 def figure(values: Floats) -> Figure:
-    """The figure whose ``values`` were computed from ``Resamples.weights``: NaN where it is undefined.
+    """Return the figure for ``values`` computed from ``Resamples.weights``; NaN means undefined.
 
-    A resample in which it is undefined says nothing and is left out.
+    A resample in which it is undefined is left out.
     """
     value, resampled = values[0], values[1:][~np.isnan(values[1:])]
     if np.isnan(value):
@@ -85,7 +85,7 @@ def figure(values: Floats) -> Figure:
 
 
 def _class_of(patients: Ints, targets: Ints) -> Ints:
-    """The class of most of each patient's slices; the first of equally many."""
+    """Return the class of most of each patient's slices; the first if equally many."""
     counts = np.zeros((int(patients.max(initial=-1)) + 1, int(targets.max(initial=0)) + 1))
     np.add.at(counts, (patients, targets), 1)
     classes: Ints = counts.argmax(axis=1)

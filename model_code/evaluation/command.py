@@ -1,4 +1,4 @@
-"""The command ``evaluate``: measures the candidate, and the champion if there is one, on the snapshot's test slices."""
+"""The command ``evaluate``: measures the candidate, and any champion, on the snapshot's test slices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model_code.container import Processing
 from model_code.errors import EvaluationError
 from model_code.evaluation.document import build
 from model_code.evaluation.pictures import ReportPictures
-from model_code.evaluation.predictions import answer, load_model
+from model_code.evaluation.predictions import load_model, predict
 from model_code.evaluation.report.page import render
 from model_code.evaluation.worst import worst_cases
 from model_code.snapshot import Split
@@ -27,10 +27,10 @@ def evaluate(
     champion_sha256: str = "",
     pictures: ReportPictures = ReportPictures.IF_NO,
 ) -> None:
-    """Write evaluation.json and report.html; the digests (hex) are those of the model.tar.gz files that are expected.
+    """Write evaluation.json and report.html; the digests (hex) are those of the expected model.tar.gz files.
 
-    Raises SnapshotError, and EvaluationError when a model is another file, or cannot be loaded or measured: a champion
-    that fails is no reason to go without the comparison.
+    Raises SnapshotError, and EvaluationError if a model is another file or cannot be loaded or measured. A failing
+    champion ends the command: the comparison is required.
     """
     taken = snapshot.read(paths.snapshot)
     cases = taken.of(Split.TEST)
@@ -40,7 +40,7 @@ def evaluate(
     if champion_sha256 or paths.champion.parent.exists():
         models.append(load_model(paths.champion, "champion", taken.labels, champion_sha256))
     log.info("test_slices=%s models=%s", len(cases), len(models))
-    test, (candidate, *others) = answer(models, taken.labels, cases, paths.slices)
+    test, (candidate, *others) = predict(models, taken.labels, cases, paths.slices)
     champion = others[0] if others else None
     document = build(taken.digest, taken.seed, test, candidate, champion)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)

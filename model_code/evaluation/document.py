@@ -1,4 +1,4 @@
-"""Builds evaluation/1: the figures of the candidate, and of the champion on the same slices, from plain arrays."""
+"""Builds evaluation/1 from plain arrays: the figures of the candidate, and of the champion on the same slices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TestSet:
     """The held-out slices, the same for every model.
 
     ``targets``: N indices into ``labels``. ``patients``: each slice's patient, numbered from 0 without gaps.
-    ``attributes``: by DICOM keyword (or AgeBand) each slice's value, for the subgroups.
+    ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups.
     """
 
     labels: tuple[str, ...]
@@ -30,17 +30,17 @@ class TestSet:
 
     @property
     def by_patient(self) -> bool:
-        """Whether the intervals resample patients; slices otherwise, because a class has a single patient."""
+        """Whether the intervals resample patients; otherwise slices, because a class has a single patient."""
         return drawn_by_patient(self.targets, self.patients)
 
     def resamples(self, seed: int) -> Resamples:
-        """The bootstrap's resamples of these slices, the same for every model, so that models compare in pairs."""
+        """Return the bootstrap's resamples of these slices, the same for every model, for paired comparisons."""
         return Resamples.drawn(self.targets, self.patients, seed)
 
 
 @dataclass(frozen=True)
-class Answers:
-    """One model on the test set: N x classes ``probabilities``, and what they were without the ``temperature``."""
+class Predictions:
+    """One model on the test set: N x classes probabilities, with and without the ``temperature``."""
 
     identity: Mapping[str, str]
     temperature: float
@@ -55,9 +55,9 @@ class Answers:
 
 
 def build(
-    snapshot_digest: str, seed: int, cases: TestSet, candidate: Answers, champion: Answers | None
+    snapshot_digest: str, seed: int, cases: TestSet, candidate: Predictions, champion: Predictions | None
 ) -> dict[str, Any]:
-    """Return the evaluation/1 document; the same arguments give the same document."""
+    """Return the evaluation/1 document; equal arguments give equal documents."""
     resamples = cases.resamples(seed)
     return {
         "Schema": SCHEMA,
@@ -79,39 +79,39 @@ def _counts(cases: TestSet) -> dict[str, Any]:
     return counted(everything) | {"ByClass": by_class}
 
 
-def _measured(answers: Answers, cases: TestSet, resamples: Resamples, seed: int) -> dict[str, Any]:
-    confusion = _confusion(answers, cases, resamples)
+def _measured(predictions: Predictions, cases: TestSet, resamples: Resamples, seed: int) -> dict[str, Any]:
+    confusion = _confusion(predictions, cases, resamples)
     sensitivity, specificity = statistics.sensitivities(confusion), statistics.specificities(confusion)
     classes = {
         label: {
             "Sensitivity": figure(sensitivity[:, index]).as_dict(),
             "Specificity": figure(specificity[:, index]).as_dict(),
             "AUC": figure(
-                statistics.areas_under_curve(answers.probabilities[:, index], cases.targets == index, resamples)
+                statistics.areas_under_curve(predictions.probabilities[:, index], cases.targets == index, resamples)
             ).as_dict(),
         }
         for index, label in enumerate(cases.labels)
     }
     return {
-        "Model": dict(answers.identity),
+        "Model": dict(predictions.identity),
         "BalancedAccuracy": figure(statistics.balanced_accuracy(confusion)).as_dict(),
         "Accuracy": figure(statistics.accuracy(confusion)).as_dict(),
         "Classes": classes,
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
-        "Calibration": _calibration(answers, cases),
-        "Subgroups": _subgroups(answers, cases, seed),
+        "Calibration": _calibration(predictions, cases),
+        "Subgroups": _subgroups(predictions, cases, seed),
     }
 
 
-def _confusion(answers: Answers, cases: TestSet, resamples: Resamples) -> Floats:
-    return statistics.confusion_matrices(answers.predicted, cases.targets, len(cases.labels), resamples)
+def _confusion(predictions: Predictions, cases: TestSet, resamples: Resamples) -> Floats:
+    return statistics.confusion_matrices(predictions.predicted, cases.targets, len(cases.labels), resamples)
 
 
-def _calibration(answers: Answers, cases: TestSet) -> dict[str, Any]:
-    error, bins = statistics.calibration(answers.probabilities, cases.targets)
-    before, _ = statistics.calibration(answers.uncalibrated, cases.targets)
+def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    error, bins = statistics.calibration(predictions.probabilities, cases.targets)
+    before, _ = statistics.calibration(predictions.uncalibrated, cases.targets)
     return {
-        "Temperature": round(answers.temperature, DECIMALS),
+        "Temperature": round(predictions.temperature, DECIMALS),
         "ECE": round(error, DECIMALS),
         "ECEUncalibrated": round(before, DECIMALS),
         "Bins": [
@@ -125,31 +125,31 @@ def _calibration(answers: Answers, cases: TestSet) -> dict[str, Any]:
     }
 
 
-def _paired(candidate: Answers, champion: Answers, cases: TestSet, resamples: Resamples) -> dict[str, Any]:
-    """Candidate minus champion, both on the same patients in each resample."""
+def _paired(candidate: Predictions, champion: Predictions, cases: TestSet, resamples: Resamples) -> dict[str, Any]:
+    """Return candidate minus champion, both on the same patients in each resample."""
     ours, theirs = (
-        statistics.balanced_accuracy(_confusion(answers, cases, resamples)) for answers in (candidate, champion)
+        statistics.balanced_accuracy(_confusion(predictions, cases, resamples)) for predictions in (candidate, champion)
     )
     found = figure(ours - theirs)
     return {"Metric": PAIRED_METRIC, "Difference": found.value, "Low": found.low, "High": found.high}
 
 
-def _subgroups(answers: Answers, cases: TestSet, seed: int) -> list[dict[str, Any]]:
+def _subgroups(predictions: Predictions, cases: TestSet, seed: int) -> list[dict[str, Any]]:
     return [
-        {"Attribute": attribute, "Value": value} | _subgroup(answers, cases, np.array(values) == value, seed)
+        {"Attribute": attribute, "Value": value} | _subgroup(predictions, cases, np.array(values) == value, seed)
         for attribute, values in cases.attributes.items()
         for value in sorted(set(values))
     ]
 
 
-def _subgroup(answers: Answers, cases: TestSet, mask: Any, seed: int) -> dict[str, Any]:
-    """A subgroup's balanced accuracy: over the classes that occur in it, because small ones rarely have all.
+def _subgroup(predictions: Predictions, cases: TestSet, mask: Any, seed: int) -> dict[str, Any]:
+    """Return a subgroup's balanced accuracy over the classes that occur in it: small subgroups rarely have all.
 
-    There is no interval where one of its classes has a single patient.
+    The interval is None if one of its classes has a single patient.
     """
     targets, patients = cases.targets[mask], np.unique(cases.patients[mask], return_inverse=True)[1]
     resamples = Resamples.drawn(targets, patients, seed)
-    confusion = statistics.confusion_matrices(answers.predicted[mask], targets, len(cases.labels), resamples)
+    confusion = statistics.confusion_matrices(predictions.predicted[mask], targets, len(cases.labels), resamples)
     found = figure(statistics.sensitivities(confusion)[:, np.unique(targets)].mean(axis=1))
     if not drawn_by_patient(targets, patients):
         found = Figure(found.value, None, None)

@@ -1,4 +1,4 @@
-"""Which slices a report may show: people pass reports on, and a slice may have a patient's name in its pixels."""
+"""Decides which slices a report may show: people pass reports on, and pixels may hold a patient's name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KEYWORD = "BurnedInAnnotation"
 
 
 class BurnedIn(enum.StrEnum):
-    """What an object says of text in its pixels (DICOM PS3.3 section C.7.6.1); a StrEnum so that a page may say it."""
+    """What an object states about text in its pixels (DICOM PS3.3 section C.7.6.1), in words for the page."""
 
     NO = "is NO"
     YES = "is YES"
@@ -26,7 +26,7 @@ class ReportPictures(enum.StrEnum):
     NEVER = "never"
 
     def allows(self, burned_in: BurnedIn) -> bool:
-        """Whether the picture of a slice may be shown. A value that DICOM does not define is no reason to show one."""
+        """Return whether the picture of a slice may be shown; a value that DICOM does not define forbids it."""
         return burned_in in _SHOWN[self]
 
 
@@ -38,6 +38,6 @@ _SHOWN = {
 
 
 def burned_in(elements: Elements) -> BurnedIn:
-    """What the elements say, in one of four words; never the value itself, which may be any text."""
+    """Return one of four statements about the elements, never the value itself, which may be any text."""
     text = elements.text(KEYWORD)
     return {"NO": BurnedIn.NO, "YES": BurnedIn.YES, "": BurnedIn.ABSENT}.get(text, BurnedIn.OTHER)

@@ -1,4 +1,4 @@
-"""Loads the candidate and the champion, each with its own preprocessing, and asks both about the same slices."""
+"""Loads the candidate and the champion and predicts the same slices with both, each with its own preprocessing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
 from model_code.errors import ArtifactError, EvaluationError, InstanceError
 from model_code.evaluation.attributes import ATTRIBUTES, KEYWORDS, read_attributes
-from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.document import Predictions, TestSet
 from model_code.inference import Model, model_fn
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
 from model_code.reading.dicom import HounsfieldArray, decode
 from model_code.reading.elements import read_elements
 from model_code.snapshot import Case
 
-# Slices that are decoded at once and go through a network together; with their pixels they are all that is in memory.
+# Slices that are decoded and predicted in one batch; only these are in memory with their pixels.
 BATCH = 16
 THREADS = 2
 SHOWN_PROBLEMS = 20
@@ -38,10 +38,10 @@ class Slice:
 
 
 def load_model(archive: Path, role: str, labels: tuple[str, ...], digest: str) -> Model:
-    """Load the ``role`` ("candidate" or "champion") from its model.tar.gz, whose SHA-256 (hex) must be ``digest``.
+    """Load the ``role`` ("candidate" or "champion") from its model.tar.gz with the SHA-256 (hex) ``digest``.
 
-    Raises EvaluationError for one that is missing or unsound, or whose classes are not ``labels``, in any order; and
-    for another file than the run's, before anything of it is opened.
+    Raises EvaluationError for another file than the run's, before it is opened, for one that is missing or unsound, and
+    for classes other than ``labels``, in any order.
     """
     if not archive.is_file():
         raise EvaluationError(f"There is no {archive.name} in the input named {role}.")
@@ -60,17 +60,17 @@ def load_model(archive: Path, role: str, labels: tuple[str, ...], digest: str) -
         raise EvaluationError(f"The {role} cannot be loaded: {error} {advice}, then start the run again.") from error
     if sorted(model.labels) != sorted(labels):
         raise EvaluationError(
-            f"The {role} tells {', '.join(model.labels)} apart, the snapshot {', '.join(labels)}: they cannot be "
-            "measured on the same slices. Label the same classes, or use a stage of its own for these."
+            f"The {role} has the classes {', '.join(model.labels)}, the snapshot {', '.join(labels)}: they cannot be "
+            "measured on the same slices. Label the same classes, or use a separate stage for these."
         )
     return model
 
 
 def read_slices(cases: Sequence[Case], folder: Path) -> Iterator[list[Slice]]:
-    """Decode the cases, in order, in lists of BATCH at most.
+    """Yield the decoded cases, in order, in lists of at most BATCH.
 
-    Raises SnapshotError for bytes that are not the snapshot's, and after the last one EvaluationError that names every
-    slice that cannot be decoded.
+    Raises SnapshotError for bytes that are not the snapshot's, and at the end EvaluationError with every slice that
+    cannot be decoded.
     """
     problems: list[str] = []
     with ThreadPoolExecutor(THREADS) as threads:
@@ -90,10 +90,10 @@ def read_slices(cases: Sequence[Case], folder: Path) -> Iterator[list[Slice]]:
         )
 
 
-def answer(
+def predict(
     models: Sequence[Model], labels: tuple[str, ...], cases: Sequence[Case], folder: Path
-) -> tuple[TestSet, list[Answers]]:
-    """Ask every model about every case; the classes stand in the order of ``labels``, whatever a model's own is."""
+) -> tuple[TestSet, list[Predictions]]:
+    """Return the test set and every model's predictions, with the classes in the order of ``labels``."""
     logits: list[list[torch.Tensor]] = [[] for _ in models]
     attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
     for batch in read_slices(cases, folder):
@@ -105,7 +105,7 @@ def answer(
     patients = np.unique([case.patient for case in cases], return_inverse=True)[1]
     targets = np.array([labels.index(case.label) for case in cases], np.intp)
     return TestSet(labels, targets, patients, attributes), [
-        _answers(model, torch.cat(answered), labels) for model, answered in zip(models, logits, strict=True)
+        _predictions(model, torch.cat(answered), labels) for model, answered in zip(models, logits, strict=True)
     ]
 
 
@@ -118,9 +118,9 @@ def _read(case: Case, folder: Path) -> Slice | str:
         return f"line {case.line}: {error}"
 
 
-def _answers(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Answers:
+def _predictions(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Predictions:
     columns = [model.labels.index(label) for label in labels]
-    return Answers(
+    return Predictions(
         identity=model.identity,
         temperature=model.temperature,
         probabilities=calibration.probabilities(logits, model.temperature)[:, columns].numpy(),

@@ -1,7 +1,7 @@
-"""What is measured of a classifier, each figure for the sample and for all its resamples at once.
+"""The figures of a classifier, each for the sample and all its resamples at once.
 
-Arrays that a function takes or returns along "resamples" have one row for each row of ``Resamples.weights``. What is
-undefined, such as the sensitivity for a class without slices, is NaN.
+The axis "resamples" of an array has one entry for each row of ``Resamples.weights``. An undefined figure, such as the
+sensitivity for a class without slices, is NaN.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy.typing as npt
 from model_code.evaluation.bootstrap import Floats, Ints, Resamples
 
 CALIBRATION_BINS = 10
-# Resamples whose slices are weighted at once: it bounds the memory, not the result.
+# Resamples that are weighted at once; it bounds the memory and does not change the result.
 CHUNK = 200
 
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """The slices whose highest probability lies in one tenth: their mean ``confidence``, and how many are right."""
+    """The slices with their highest probability in one tenth: mean ``confidence``, and the share that is right."""
 
     confidence: float
     accuracy: float
@@ -28,7 +28,7 @@ class CalibrationBin:
 
 
 def confusion_matrices(predicted: Ints, targets: Ints, classes: int, resamples: Resamples) -> Floats:
-    """Count slices: resamples x true class x predicted class."""
+    """Return counts of slices: resamples x true class x predicted class."""
     of_unit = np.zeros((resamples.weights.shape[1], classes * classes))
     np.add.at(of_unit, (resamples.unit_of, targets * classes + predicted), 1)
     counts: Floats = (resamples.weights @ of_unit).reshape(-1, classes, classes)
@@ -36,30 +36,30 @@ def confusion_matrices(predicted: Ints, targets: Ints, classes: int, resamples: 
 
 
 def sensitivities(confusion: Floats) -> Floats:
-    """Of the slices of each class, the part that is predicted as it: resamples x classes."""
+    """Return the share of each class's slices that is predicted as this class: resamples x classes."""
     return _ratio(np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2))
 
 
 def specificities(confusion: Floats) -> Floats:
-    """Of the slices of all other classes, the part that is not predicted as each class: resamples x classes."""
+    """Return the share of the other classes' slices that is not predicted as each class: resamples x classes."""
     others = confusion.sum(axis=(1, 2))[:, None] - confusion.sum(axis=2)
     called = confusion.sum(axis=1) - np.diagonal(confusion, axis1=1, axis2=2)
     return _ratio(others - called, others)
 
 
 def accuracy(confusion: Floats) -> Floats:
-    """The part of all slices that is predicted right, per resample."""
+    """Return the share of all slices that is predicted right, per resample."""
     return _ratio(np.trace(confusion, axis1=1, axis2=2), confusion.sum(axis=(1, 2)))
 
 
 def balanced_accuracy(confusion: Floats) -> Floats:
-    """The mean of the sensitivities per resample; undefined unless every class has slices."""
+    """Return the mean of the sensitivities per resample; undefined unless every class has slices."""
     mean: Floats = sensitivities(confusion).mean(axis=1)
     return mean
 
 
 def areas_under_curve(scores: Floats, positive: npt.NDArray[np.bool_], resamples: Resamples) -> Floats:
-    """The area under the ROC curve per resample: how often a positive slice scores above another, a tie being half."""
+    """Return the area under the ROC curve per resample: how often a positive slice scores higher; a tie counts half."""
     order = np.argsort(scores, kind="stable")
     tied = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) > 0)  # where each run of equal scores starts
     unit_of, truth = resamples.unit_of[order], positive[order]
@@ -74,7 +74,7 @@ def areas_under_curve(scores: Floats, positive: npt.NDArray[np.bool_], resamples
 
 
 def roc_curve(scores: Floats, positive: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """False and true positive rates, from (0, 0) to (1, 1), with a point for each distinct score."""
+    """Return false and true positive rates, from (0, 0) to (1, 1), with a point for each distinct score."""
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.diff(scores[order], append=-np.inf) < 0)  # where each run of equal scores ends
     hits = np.cumsum(positive[order])[last]
@@ -84,7 +84,7 @@ def roc_curve(scores: Floats, positive: npt.NDArray[np.bool_]) -> tuple[Floats, 
 
 
 def calibration(probabilities: Floats, targets: Ints) -> tuple[float, tuple[CalibrationBin, ...]]:
-    """The expected calibration error of N x classes probabilities, and the bins with slices that make it up.
+    """Return the expected calibration error of N x classes probabilities, and its bins that have slices.
 
     The error is the difference between confidence and accuracy, averaged over the slices.
     """
@@ -100,7 +100,7 @@ def calibration(probabilities: Floats, targets: Ints) -> tuple[float, tuple[Cali
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """``part`` / ``whole``; NaN, without a warning, where the whole is 0."""
+    """Return ``part`` / ``whole``; NaN, without a warning, where the whole is 0."""
     shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
     ratio: Floats = np.divide(part, whole, out=np.full(shape, np.nan), where=np.broadcast_to(whole != 0, shape))
     return ratio

@@ -1,4 +1,4 @@
-"""The test slices that the candidate is most wrong about, with a small picture of each that may be shown."""
+"""Selects the test slices with the candidate's worst mistakes, each with a small picture if it may be shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.pictures import KEYWORD, BurnedIn, ReportPictures, burned_in
 from model_code.evaluation.report.png import encode
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
@@ -24,9 +24,9 @@ PICTURE_SIZE = 224
 
 @dataclass(frozen=True)
 class WorstCase:
-    """One mistake: the manifest's ``line``, what it is and was taken for, both probabilities, and a PNG of it.
+    """One mistake: the manifest's ``line``, true and predicted class with their probabilities, and a PNG.
 
-    ``picture`` is b"" where none may be shown.
+    ``picture`` is b"" if it may not be shown.
     """
 
     line: int
@@ -39,16 +39,16 @@ class WorstCase:
 
 
 def worst_cases(
-    cases: Sequence[Case], test: TestSet, answers: Answers, folder: Path, pictures: ReportPictures
+    cases: Sequence[Case], test: TestSet, predictions: Predictions, folder: Path, pictures: ReportPictures
 ) -> list[WorstCase]:
-    """The mistakes with the least probability for the true class, the worst first, MOST of them at most.
+    """Return at most MOST mistakes, those with the lowest probability for the true class, the worst first.
 
-    ``cases`` are those of ``test``, in its order; their files are in ``folder`` and could be decoded before.
+    ``cases`` are those of ``test``, in its order; their files in ``folder`` have been decoded before.
     """
     rows = np.arange(len(cases))
-    of_truth = answers.probabilities[rows, test.targets]
-    of_predicted = answers.probabilities[rows, answers.predicted]
-    mistakes = rows[answers.predicted != test.targets]
+    of_truth = predictions.probabilities[rows, test.targets]
+    of_predicted = predictions.probabilities[rows, predictions.predicted]
+    mistakes = rows[predictions.predicted != test.targets]
     worst = mistakes[np.argsort(of_truth[mistakes], kind="stable")][:MOST]
     shown: list[WorstCase] = []
     for index in worst.tolist():
@@ -58,7 +58,7 @@ def worst_cases(
             WorstCase(
                 line=cases[index].line,
                 truth=test.labels[test.targets[index]],
-                predicted=test.labels[answers.predicted[index]],
+                predicted=test.labels[predictions.predicted[index]],
                 truth_probability=float(of_truth[index]),
                 predicted_probability=float(of_predicted[index]),
                 burned_in=stated,

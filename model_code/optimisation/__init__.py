@@ -1,1 +1,1 @@
-"""The command ``optimise``: a trained network in faster forms, each proved on held-out slices before it may serve."""
+"""The command ``optimise``: faster backends of a trained network, each validated on held-out slices."""

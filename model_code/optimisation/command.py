@@ -1,4 +1,4 @@
-"""The command ``optimise``: a candidate to the same candidate with faster forms of its network, and which may serve."""
+"""The command ``optimise``: adds faster backends to a candidate, and the choice of the one that is to serve."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from model_code import snapshot
 from model_code.artifacts import artifact, metadata, seal
 from model_code.artifacts.packing import pack, unpack
 from model_code.backends import gpu, known_answer
-from model_code.backends.backend import Form, Proved, Serving
-from model_code.backends.network import TorchForm
+from model_code.backends.backend import BackendName, Serving, ValidatedBackend
 from model_code.backends.processor import adds_bytes_exactly
+from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Processing
-from model_code.errors import FormError, OptimisationError
-from model_code.optimisation.choice import choose
+from model_code.errors import BackendError, OptimisationError
+from model_code.optimisation.choice import choose, images_per_second
 from model_code.optimisation.export import export
 from model_code.optimisation.slices import prepare, spread
-from model_code.optimisation.speed import images_per_second
 from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_half, try_int8
 from model_code.reading import decoder_process
 from model_code.snapshot import Case, Snapshot, Split
@@ -30,25 +29,25 @@ from model_code.transforms import Preprocessing
 
 # Statistics of activations settle with about a hundred slices.
 CALIBRATION_SLICES = 128
-# They are all in memory: 1 GB at 512 x 512.
+# All are in memory: 1 GB at 512 x 512.
 HELD_OUT_SLICES = 1_000
 
 log = logging.getLogger("model_code.optimisation")
 
 
 def optimise(paths: Processing, *, trained: str, quantise: bool) -> str:
-    """Write the candidate's model.tar.gz again, with the forms that held here on slices held out of training.
+    """Write the candidate's model.tar.gz again with the backends that held here on slices held out of training.
 
-    Returns the SHA-256 (hex) of what was written. ``trained``: what the training job reported of the files that it
-    wrote (`model_code.artifacts.seal`). ``quantise``: whether a form of fewer bits is tried. Raises SnapshotError for
-    other slices than the snapshot's, ArtifactError for an unsound candidate, OptimisationError for another candidate
-    than was trained, and when there is nothing to prove a form with.
+    Returns the SHA-256 (hex) of the new file. ``trained``: what the training job reported of the files that it wrote
+    (`model_code.artifacts.seal`). ``quantise``: whether a backend of fewer bits is tried. Raises SnapshotError for
+    other slices than the snapshot's, ArtifactError for an unsound candidate, and OptimisationError for another
+    candidate than the trained one, or if there is nothing to validate a backend with.
     """
     taken = snapshot.read(paths.snapshot)
     held_out = [case for split in (Split.VALIDATION, Split.TEST) for case in taken.of(split)]
     if not held_out:
         raise OptimisationError(
-            "The snapshot has no validation or test slices to prove a form on; label more patients."
+            "The snapshot has no validation or test slices to validate a backend on; label more patients."
         )
     if not paths.candidate.is_file():
         raise OptimisationError(f"There is no {paths.candidate.name} in the input named candidate.")
@@ -56,13 +55,15 @@ def optimise(paths: Processing, *, trained: str, quantise: bool) -> str:
         folder = Path(scratch)
         unpack(paths.candidate, folder)
         _check(folder, trained)
-        serving, proof = _prove(folder, paths.slices, taken, held_out, quantise=quantise)
+        serving, validation = _validate(folder, paths.slices, taken, held_out, quantise=quantise)
         about = folder / artifact.METADATA
-        about.write_text(metadata.with_serving(about.read_text(encoding="utf-8"), serving, proof), encoding="utf-8")
+        about.write_text(
+            metadata.with_serving(about.read_text(encoding="utf-8"), serving, validation), encoding="utf-8"
+        )
         paths.optimised.parent.mkdir(parents=True, exist_ok=True)
         pack(folder, paths.optimised)
     written = artifact.sha256_of(paths.optimised)
-    log.info("serving_form=%s %s sha256=%s", serving.form, proof["reason"], written)
+    log.info("serving_backend=%s %s sha256=%s", serving.chosen, validation["reason"], written)
     return written
 
 
@@ -77,58 +78,58 @@ def _check(model_dir: Path, trained: str) -> None:
         )
 
 
-def _prove(
+def _validate(
     model_dir: Path, slices: Path, taken: Snapshot, held_out: Sequence[Case], *, quantise: bool
 ) -> tuple[Serving, dict[str, Any]]:
-    """Try the forms, add the files of those that may serve to ``model_dir``, and return what metadata.json says."""
+    """Try the backends, add the files of those that may serve to ``model_dir``; return what metadata.json records."""
     decoder_process.SHARED.start()
     about = artifact.describe(model_dir)
     network = artifact.load_network(model_dir, about)
-    trained = gpu.in_fp32(network) if gpu.is_here() else TorchForm(network)
+    trained = gpu.in_fp32(network) if gpu.is_available() else TorchBackend(network)
     cases = spread(held_out, HELD_OUT_SLICES)
     images = prepare(slices, cases, about.preprocessing)
     targets = np.array([about.labels.index(case.label) for case in cases], np.intp)
-    asked = HeldOut.answered_by(trained, images, targets, about.temperature)
+    reference = HeldOut.answered_by(trained, images, targets, about.temperature)
 
     trials: list[Trial] = []
     calibration: list[Case] = []
-    problems: dict[Form, Sequence[str]] = {}
-    if not gpu.is_here():
+    problems: dict[BackendName, Sequence[str]] = {}
+    if not gpu.is_available():
         model = export(network, about.preprocessing.image_size)
-        trials += [try_fp32(model, asked)]
+        trials += [try_fp32(model, reference)]
         if quantise:
             calibration = spread(taken.of(Split.TRAIN), CALIBRATION_SLICES)
-            trials += try_int8(model, prepare(slices, calibration, about.preprocessing), asked)
+            trials += try_int8(model, prepare(slices, calibration, about.preprocessing), reference)
     elif quantise:
         try:
-            trials += [try_half(network, about.preprocessing.image_size, asked)]
-        except FormError as error:
-            problems[Form.TORCH_HALF] = [str(error)]
-    last = {trial.form: trial for trial in trials}
-    held = {form: trial for form, trial in last.items() if not trial.problems}
+            trials += [try_half(network, about.preprocessing.image_size, reference)]
+        except BackendError as error:
+            problems[BackendName.TORCH_HALF] = [str(error)]
+    last = {trial.name: trial for trial in trials}
+    held = {name: trial for name, trial in last.items() if not trial.problems}
     speeds = images_per_second(
-        {Form.TORCH: trained} | {form: trial.computation for form, trial in held.items()}, images[0]
+        {BackendName.TORCH: trained} | {name: trial.backend for name, trial in held.items()}, images[0]
     )
-    problems |= {form: trial.problems for form, trial in last.items() if trial.problems}
-    form, reason = choose(speeds, problems)
-    kept = {other: trial for other, trial in held.items() if other in form.and_more_trusted}
-    proved = {other: _add(model_dir, trial, about.preprocessing) for other, trial in kept.items()}
-    serving = Serving(form=form, proved=proved)
+    problems |= {name: trial.problems for name, trial in last.items() if trial.problems}
+    name, reason = choose(speeds, problems)
+    kept = {other: trial for other, trial in held.items() if other in name.and_more_trusted}
+    validated = {other: _add(model_dir, trial, about.preprocessing) for other, trial in kept.items()}
+    serving = Serving(chosen=name, validated=validated)
     return serving, {
         "reason": reason,
         "calibration_slices": len(calibration),
-        "images_per_second": {str(form): round(speed, 2) for form, speed in speeds.items()},
+        "images_per_second": {str(name): round(speed, 2) for name, speed in speeds.items()},
         "trials": [trial.as_dict() for trial in trials],
     }
 
 
-def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> Proved:
-    """Write a form's files below ``model_dir`` and return its record."""
+def _add(model_dir: Path, trial: Trial, preprocessing: Preprocessing) -> ValidatedBackend:
+    """Write a backend's files below ``model_dir`` and return its record."""
     digests: dict[str, str] = {}
-    for name, content in zip(trial.form.files, trial.files(), strict=True):
+    for name, content in zip(trial.name.files, trial.files(), strict=True):
         (model_dir / name).parent.mkdir(exist_ok=True)
         (model_dir / name).write_bytes(content)
         digests[name] = artifact.sha256(content)
-    exact_bytes = trial.form is Form.OPENVINO_INT8 and adds_bytes_exactly()
-    probed = known_answer.answer(trial.computation, preprocessing)
-    return Proved(files_sha256=digests, probe_logits=probed, exact_bytes=exact_bytes)
+    exact_bytes = trial.name is BackendName.OPENVINO_INT8 and adds_bytes_exactly()
+    answered = known_answer.answer(trial.backend, preprocessing)
+    return ValidatedBackend(files_sha256=digests, known_answer=answered, exact_bytes=exact_bytes)

@@ -1,4 +1,4 @@
-"""A trained network as OpenVINO's graph, and a graph as the two files that an artifact carries."""
+"""Exports a trained network to OpenVINO's graph, and a graph to the two files that an artifact carries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from model_code.backends.openvino_backend import ov
 
-# What the graph is traced with: nothing in it depends on the slice's size but the shape that it is given afterwards.
+# The side of the traced example: the graph does not depend on it, and is reshaped afterwards.
 TRACED_SIZE = 64
 
 
@@ -19,7 +19,7 @@ def export(network: nn.Module, image_size: int) -> ov.Model:
     """Return the graph of ``network`` (in evaluation mode) for one slice, 1 x 1 x image_size x image_size."""
     example = torch.zeros(1, 1, TRACED_SIZE, TRACED_SIZE)
     with warnings.catch_warnings(), torch.inference_mode():
-        # OpenVINO's own way to read a network is a trace, which torch calls deprecated.
+        # OpenVINO reads a network by tracing, which torch calls deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
         model = ov.convert_model(traced, example_input=example)
@@ -28,7 +28,7 @@ def export(network: nn.Module, image_size: int) -> ov.Model:
 
 
 def serialised(model: ov.Model) -> tuple[bytes, bytes]:
-    """The bytes of the graph and of its weights, which keep their precision."""
+    """Return the bytes of the graph and of its weights, which keep their precision."""
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.xml"
         ov.save_model(model, graph, compress_to_fp16=False)

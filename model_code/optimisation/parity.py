@@ -1,4 +1,4 @@
-"""Compares a form's probabilities with those of the trained network, and says whether the form may serve."""
+"""Compares a backend's probabilities with those of the trained network and decides whether the backend may serve."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from model_code.evaluation.statistics import areas_under_curve
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """How far a form may be from the trained network, on every held-out slice.
+    """How far a backend may deviate from the trained network on every held-out slice.
 
     ``probability``: of any class. ``tie_band``: the class may change only where the network's two highest
-    probabilities lie closer than this. ``auc``: how much smaller any class's area under the ROC curve may be.
+    probabilities are closer than this. ``auc``: how much smaller any class's area under the ROC curve may be.
     """
 
     probability: float
@@ -24,16 +24,16 @@ class Bounds:
     auc: float
 
 
-# The same arithmetic in another order: what differs is rounding.
+# The same arithmetic in another order: only rounding differs.
 FP32 = Bounds(probability=1e-4, tie_band=2e-4, auc=1e-3)
-# Fewer bits: what differs is what they leave out.
+# Fewer bits: precision is lost.
 INT8 = Bounds(probability=0.02, tie_band=0.02, auc=5e-3)
 HALF = INT8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was found on ``slices`` slices; ``changes`` counts other classes, ``clear_changes`` those beyond a tie."""
+    """The deviation on ``slices`` slices; ``changes`` counts changed classes, ``clear_changes`` those beyond a tie."""
 
     slices: int
     probability_difference: float
@@ -42,20 +42,20 @@ class Comparison:
     auc_loss: float
 
     def problems(self, bounds: Bounds) -> list[str]:
-        """Why the form may not serve, a sentence each; none when it may. A NaN is beyond every bound."""
+        """Return the reasons why the backend may not serve, a sentence each. A NaN is beyond every bound."""
         found: list[str] = []
         if not self.probability_difference <= bounds.probability:
             found.append(
                 f"a probability differs by {self.probability_difference:.2g}, at most {bounds.probability:g} is allowed"
             )
         if self.clear_changes:
-            found.append(f"{self.clear_changes} of {self.slices} slices are of another class and no tie")
+            found.append(f"{self.clear_changes} of {self.slices} slices change their class beyond a tie")
         if not self.auc_loss <= bounds.auc:
             found.append(f"an AUC is smaller by {self.auc_loss:.2g}, at most {bounds.auc:g} is allowed")
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """For metadata.json."""
+        """Return the record for metadata.json."""
         return {
             "slices": self.slices,
             "max_probability_difference": self.probability_difference,
@@ -79,7 +79,7 @@ def compare(reference: Floats, probabilities: Floats, targets: Ints, tie_band: f
 
 
 def _auc_loss(reference: Floats, probabilities: Floats, targets: Ints) -> float:
-    """The largest over the classes that have slices and are not all that there is; 0 without any such class."""
+    """Return the largest loss over the classes that have slices, but not all of them; 0 without such a class."""
     everything = Resamples(np.ones((1, len(targets))), np.arange(len(targets)))
     losses = [0.0]
     for index in np.unique(targets):

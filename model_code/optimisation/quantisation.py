@@ -1,4 +1,4 @@
-"""Quantises a network to 8-bit integers, with as many of its layers left in fp32 as a rung says."""
+"""Quantises a network to 8-bit integers, leaving some of its layers in fp32."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ LAYERS = ("Convolution", "MatMul")
 
 
 def layers(model: ov.Model) -> list[str]:
-    """The names of the layers that can be quantised, from the input to the classifier."""
+    """Return the names of the layers that can be quantised, from the input to the classifier."""
     return [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in LAYERS]
 
 
 def quantise(model: ov.Model, images: Sequence[torch.Tensor], kept: Sequence[str], *, exact_bytes: bool) -> ov.Model:
-    """Return a quantised copy of ``model``, calibrated on ``images``, 1 x size x size each, save the ``kept`` layers.
+    """Return a copy of ``model``, quantised but for the ``kept`` layers, calibrated on ``images``, 1 x size x size.
 
-    With ``exact_bytes`` the weights use all of their 8 bits, for processors that ``adds_bytes_exactly``. Without, they
-    use 7: coarser, and the same on every processor.
+    With ``exact_bytes`` the weights use all 8 bits, for processors that ``adds_bytes_exactly``. Otherwise they use 7:
+    coarser, and the same on every processor.
     """
-    import nncf  # noqa: PLC0415  (a second's import that only this needs)
+    import nncf  # noqa: PLC0415  (imported here: it takes a second)
     from nncf.quantization.advanced_parameters import (  # noqa: PLC0415
         AdvancedQuantizationParameters,
         OverflowFix,

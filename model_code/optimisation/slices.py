@@ -1,4 +1,4 @@
-"""The slices that ``optimise`` works on, prepared as ``serve`` prepares them."""
+"""Selects and prepares the slices of ``optimise``, as ``serve`` prepares them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SHOWN_PROBLEMS = 20
 
 
 def spread(cases: Sequence[Case], count: int) -> list[Case]:
-    """At most ``count`` of the cases: of every class its share, over as many patients as there can be."""
+    """Return at most ``count`` of the cases: each class in proportion, over as many patients as possible."""
     ordered = sorted(cases, key=lambda case: (case.label, case.patient, case.line))
     count = min(count, len(ordered))
     return [ordered[number * len(ordered) // count] for number in range(count)]
 
 
 def prepare(folder: Path, cases: Sequence[Case], preprocessing: Preprocessing) -> list[torch.Tensor]:
-    """Read, decode and prepare the cases: float32, 1 x size x size in 0..1 each.
+    """Return the prepared slices of the cases, in order: float32, 1 x size x size in 0..1 each.
 
-    Raises SnapshotError for a slice with other bytes than the snapshot's, OptimisationError that names every slice
-    that cannot be decoded.
+    Raises SnapshotError for a slice with other bytes than the snapshot's, OptimisationError with every slice that
+    cannot be decoded.
     """
     images: list[torch.Tensor] = []
     problems: list[str] = []

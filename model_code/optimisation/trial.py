@@ -1,4 +1,4 @@
-"""Makes one form after another and tries each on held-out slices against the network as it was trained."""
+"""Makes the backends and compares each with the trained network on held-out slices."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from torch import nn
 
 from model_code import calibration
 from model_code.backends import gpu
-from model_code.backends.backend import Computation, Form
-from model_code.backends.openvino_backend import OpenVinoForm, ov
+from model_code.backends.backend import Backend, BackendName
+from model_code.backends.openvino_backend import OpenVinoBackend, ov
 from model_code.backends.processor import adds_bytes_exactly
-from model_code.errors import FormError
+from model_code.errors import BackendError
 from model_code.evaluation.bootstrap import Floats, Ints
 from model_code.optimisation.export import serialised
 from model_code.optimisation.parity import FP32, HALF, INT8, Bounds, Comparison, compare
 from model_code.optimisation.quantisation import layers, quantise
 
 BATCH = 16
-# How many layers, from the input on, an int8 form leaves in fp32, as parts of all: the next is tried where one fails.
-# Always the first: nothing is coarser than a slice itself in 8 bits, and every later layer inherits the error.
-RUNGS = (0.01, 0.32, 0.73)
-# How many times the bound a probability may differ for the next rung to be tried: it has never helped threefold.
-HOPE = 3
+# The share of layers, counted from the input, that int8 leaves in fp32: if one fails, the next is tried. The first
+# layer always stays: a slice itself in 8 bits is the coarsest step, and every later layer inherits its error.
+FP32_SHARE_STEPS = (0.01, 0.32, 0.73)
+# Stop if a probability differs by more than so many times the bound: a further step never recovered from that.
+GIVE_UP_FACTOR = 3
 
 log = logging.getLogger("model_code.optimisation")
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Slices that training did not learn from: prepared, with class indices, and what the trained network answers."""
+    """Prepared slices held out of training, their class indices, and the trained network's probabilities."""
 
     images: Sequence[torch.Tensor]
     targets: Ints
@@ -43,35 +43,35 @@ class HeldOut:
 
     @classmethod
     def answered_by(
-        cls, trained: Computation, images: Sequence[torch.Tensor], targets: Ints, temperature: float
+        cls, trained: Backend, images: Sequence[torch.Tensor], targets: Ints, temperature: float
     ) -> HeldOut:
-        """Ask the network as it was trained."""
+        """Return the slices with the probabilities of the ``trained`` network as the reference."""
         return cls(images, targets, temperature, probabilities(trained, images, temperature))
 
-    def compare(self, computation: Computation, bounds: Bounds) -> Comparison:
-        """Ask a form the same."""
-        answered = probabilities(computation, self.images, self.temperature)
+    def compare(self, backend: Backend, bounds: Bounds) -> Comparison:
+        """Compare the probabilities of ``backend`` with the reference."""
+        answered = probabilities(backend, self.images, self.temperature)
         return compare(self.reference, answered, self.targets, bounds.tie_band)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One form that was tried; ``problems``: why it may not serve.
+    """One backend that was tried; ``problems``: why it may not serve.
 
-    ``files``: what it adds to the artifact, made when asked; ``kept``: how many of its layers stay in fp32.
+    ``files`` makes the files that it adds to the artifact; ``kept``: how many of its layers stay in fp32.
     """
 
-    form: Form
+    name: BackendName
     files: Callable[[], Sequence[bytes]]
-    computation: Computation
+    backend: Backend
     comparison: Comparison
     problems: Sequence[str]
     kept: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For metadata.json."""
+        """Return the record for metadata.json."""
         return {
-            "form": str(self.form),
+            "form": str(self.name),
             "layers_kept_in_fp32": self.kept,
             **self.comparison.as_dict(),
             "problems": list(self.problems),
@@ -79,55 +79,55 @@ class Trial:
 
 
 def try_fp32(model: ov.Model, held_out: HeldOut) -> Trial:
-    """Try the exported network as it is."""
-    return _try_openvino(Form.OPENVINO_FP32, model, held_out, FP32, kept=len(layers(model)))
+    """Try the exported network in fp32."""
+    return _try_openvino(BackendName.OPENVINO_FP32, model, held_out, FP32, kept=len(layers(model)))
 
 
 def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_out: HeldOut) -> Iterator[Trial]:
-    """Try quantised copies of ``model``, one for each rung, until one has no problem or none can be hoped for."""
+    """Yield a trial of a quantised copy of ``model`` for each of FP32_SHARE_STEPS, until one may serve."""
     names = layers(model)
-    for rung in RUNGS:
-        kept = max(1, round(rung * len(names)))
+    for share in FP32_SHARE_STEPS:
+        kept = max(1, round(share * len(names)))
         quantised = quantise(model, calibration_images, names[:kept], exact_bytes=adds_bytes_exactly())
-        trial = _try_openvino(Form.OPENVINO_INT8, quantised, held_out, INT8, kept)
+        trial = _try_openvino(BackendName.OPENVINO_INT8, quantised, held_out, INT8, kept)
         yield trial
-        if not trial.problems or not trial.comparison.probability_difference <= HOPE * INT8.probability:
+        if not trial.problems or not trial.comparison.probability_difference <= GIVE_UP_FACTOR * INT8.probability:
             return
 
 
 def try_half(network: nn.Module, image_size: int, held_out: HeldOut) -> Trial:
-    """Try the network in half precision on this machine's GPU; raises FormError where the GPU cannot compute it."""
+    """Try the network in half precision on this machine's GPU; raises BackendError if the GPU cannot compute it."""
     try:
-        return _try(Form.TORCH_HALF, gpu.in_half(network, image_size), held_out, HALF, kept=0, files=tuple)
+        return _try(BackendName.TORCH_HALF, gpu.in_half(network, image_size), held_out, HALF, kept=0, files=tuple)
     except RuntimeError as error:
-        raise FormError(f"the GPU cannot compute it: {error}") from error
+        raise BackendError(f"the GPU cannot compute it: {error}") from error
 
 
-def probabilities(computation: Computation, images: Sequence[torch.Tensor], temperature: float) -> Floats:
-    """The calibrated probabilities of prepared slices: N x classes."""
+def probabilities(backend: Backend, images: Sequence[torch.Tensor], temperature: float) -> Floats:
+    """Return the calibrated probabilities of prepared slices: N x classes."""
     batches = [torch.stack(list(images[at : at + BATCH])) for at in range(0, len(images), BATCH)]
-    logits = torch.cat([computation.logits(batch) for batch in batches])
+    logits = torch.cat([backend.logits(batch) for batch in batches])
     answered: Floats = calibration.probabilities(logits, temperature).numpy()
     return answered
 
 
-def _try_openvino(form: Form, model: ov.Model, held_out: HeldOut, bounds: Bounds, kept: int) -> Trial:
-    return _try(form, OpenVinoForm(model), held_out, bounds, kept, files=partial(serialised, model))
+def _try_openvino(name: BackendName, model: ov.Model, held_out: HeldOut, bounds: Bounds, kept: int) -> Trial:
+    return _try(name, OpenVinoBackend(model), held_out, bounds, kept, files=partial(serialised, model))
 
 
 def _try(
-    form: Form,
-    computation: Computation,
+    name: BackendName,
+    backend: Backend,
     held_out: HeldOut,
     bounds: Bounds,
     kept: int,
     files: Callable[[], Sequence[bytes]],
 ) -> Trial:
-    comparison = held_out.compare(computation, bounds)
+    comparison = held_out.compare(backend, bounds)
     trial = Trial(
-        form=form,
+        name=name,
         files=files,
-        computation=computation,
+        backend=backend,
         comparison=comparison,
         problems=comparison.problems(bounds),
         kept=kept,

@@ -1,7 +1,7 @@
-"""Messages between two processes through pipes, where the other side may be slow, silent or out of its mind.
+"""Messages between two processes through pipes, where the other side may be slow, silent or taken over.
 
-Each is its length (four bytes, big-endian) and its bytes. Neither side waits beyond a deadline, or takes a message that
-is longer than it expects.
+A message is its length (four bytes, big-endian) and its bytes. Neither side waits beyond a deadline or accepts a
+message that is longer than it expects.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from contextlib import suppress
 
 LENGTH = struct.Struct(">I")
 LONGEST = 2**32 - 1
-# A slice fits in, so that neither process has to wake the other for each 64 KB of it.
+# A slice fits in, so that the processes need not wake each other for every 64 KB.
 PIPE_BYTES = 1024**2
 
 Left = Callable[[], float]
-"""For how many seconds one may wait before asking again; 0 or less ends the wait."""
+"""Returns for how many seconds to wait before the next call; 0 or less ends the wait."""
 
 
 def forever() -> float:
-    """A ``Left`` without an end."""
+    """Return infinity: a ``Left`` that never ends the wait."""
     return math.inf
 
 
 class Channel:
-    """One end: messages that arrive by one pipe, and that leave by another."""
+    """One end: messages arrive by one pipe and leave by another."""
 
     def __init__(self, arriving: int, leaving: int) -> None:
-        """Own two descriptors of pipes; only those that do not block end a wait."""
+        """Take over two descriptors of pipes; only non-blocking ones end a wait."""
         self._arriving, self._leaving = arriving, leaving
 
     def send(self, message: bytes, left: Left = forever) -> None:
-        """Send it whole; raises TimeoutError when no time is left and BrokenPipeError when the other end is closed."""
+        """Send ``message``; raises TimeoutError when no time is left and BrokenPipeError if the other end is closed."""
         for part in (LENGTH.pack(len(message)), message):
             rest = memoryview(part)
             while rest:
@@ -47,9 +47,9 @@ class Channel:
                     _wait(self._leaving, select.POLLOUT, left)
 
     def receive(self, longest: int = LONGEST, left: Left = forever) -> bytearray:
-        """The next message; raises EOFError when the other end is closed, and TimeoutError when no time is left.
+        """Return the next message; raises EOFError if the other end is closed, TimeoutError when no time is left.
 
-        Raises ConnectionError for one that is longer than ``longest`` bytes, before it is read.
+        Raises ConnectionError for a message longer than ``longest`` bytes, before it is read.
         """
         (length,) = LENGTH.unpack(self._read(LENGTH.size, left))
         if length > longest:
@@ -77,7 +77,7 @@ class Channel:
 
 
 def pair() -> tuple[Channel, tuple[int, int]]:
-    """One end, which knows deadlines, and the two descriptors of the other, for the process that it is made for."""
+    """Return one end, with deadlines, and the two descriptors of the other, for the process that uses it."""
     arriving, theirs = _pipe()
     their_arriving, leaving = _pipe()
     for descriptor in (arriving, leaving):
@@ -86,10 +86,10 @@ def pair() -> tuple[Channel, tuple[int, int]]:
 
 
 def _pipe() -> tuple[int, int]:
-    """Where to read and where to write, with room for PIPE_BYTES where the system grants it."""
+    """Return the descriptors to read and to write, with room for PIPE_BYTES if the system grants it."""
     reading, writing = os.pipe()
     if sys.platform == "linux":
-        with suppress(OSError):  # a user's pipes may together be too large: then it goes in more pieces
+        with suppress(OSError):  # a user's pipes may together be too large; a message is then sent in more pieces
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return reading, writing
 

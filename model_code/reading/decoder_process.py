@@ -3,7 +3,7 @@
 Fuzzing found that gdcm aborts on some damaged JPEG streams (an exception crosses C code). In the server that would end
 every request in flight, and the job with them; here it ends the child, and one object is answered with an error.
 ``python -m model_code.reading.decoder_process FD FD`` is the child: it reads requests from one pipe, answers on the
-other, and can do nothing else (`model_code.reading.sandbox`). What it answers is checked, since a codestream may have
+other, and can do nothing else (`model_code.reading.sandbox`). Its answers are checked, since a codestream may have
 taken it over.
 """
 
@@ -41,39 +41,39 @@ from model_code.reading.channel import Channel
 from model_code.reading.patience import Patience
 
 # Processor time for a frame, the second try after a crash included: 4096 x 4096 of CT take 1.8 s, of pure noise 3.4 s.
-# On a busy machine that is any time on the clock, which therefore only ends a child that does not compute.
+# On a busy machine that may take any time on the clock, so the clock only ends a child that does not compute.
 DECODE_SECONDS = 5.0
 STUCK_SECONDS = 60.0
-# A decoder waits for nothing but its processor and its pages: what sleeps for longer was taken over.
+# A decoder waits only for its processor and its pages: a child that sleeps for longer was taken over.
 ASLEEP_SECONDS = 5.0
 START_SECONDS = 120.0
-# A 4096 x 4096 frame takes a third of this at most; a few bytes of run lengths or tile sizes can ask for all there is.
+# A 4096 x 4096 frame takes at most a third of this; a few bytes of run lengths or tile sizes can ask for all memory.
 DECODE_BYTES = 1024**3
-# libjpeg goes on with grey, or with what comes next, and only writes this to stderr.
+# libjpeg continues with grey, or with the next data, and only writes this to stderr.
 CORRUPT = b"Corrupt JPEG data"
 MUCH = 16 * 1024  # bytes to stderr about one frame; the smallest pipe holds as many
-KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; what larger ones take is returned
-# An answer is a dtype, with the pixels in the next message, or why there are none.
+KEPT_BLOCK_BYTES = 4 * 1024**2  # a frame of 1024 x 1024 is half of it; the memory of larger ones is returned
+# An answer is a dtype, with the pixels in the next message, or the reason for a rejection.
 DTYPES = {name.encode(): np.dtype(name) for name in ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4")}
-REFUSED, CORRUPT_TOLD, MORE_TOLD = re.compile(rb"!(\w{1,64})"), b"corrupt", b"more"
-# What pydicom warns of where a run-length encoded frame, which states no size, has more pixels than the header says.
+REFUSED, CORRUPT_REASON, MORE_REASON = re.compile(rb"!(\w{1,64})"), b"corrupt", b"more"
+# pydicom's warning that a run-length encoded frame, which states no size, has more pixels than the header says.
 MORE = re.compile(r"(\d+) vs\. (\d+) bytes expected")
 ANSWER_BYTES = 256
 TOO_SLOW = "the decoder needs more than {:g} s of processor time"
-# Of the environment only what Python and the loader read: no address of credentials, for one.
+# The child's environment: only what Python and the loader read, no address of credentials, for example.
 ENVIRONMENT = re.compile(r"(PYTHON|LD_|DYLD_|LC_)\w+|LANG|PATH")
 
-Form = dict[str, Any]
+PixelAttributes = dict[str, Any]
 
 log = logging.getLogger("model_code.reading.decoder_process")
 
 
 class DecodingFailed(Exception):
-    """The frame cannot be decoded; the message says why, without a word of the object's content."""
+    """The frame cannot be decoded; the message says why, without any content of the object."""
 
 
 class _Crashed(Exception):
-    """The child ended before it answered, or answered what no decoder does."""
+    """The child ended before it answered, or its answer is malformed."""
 
 
 class DecoderProcess:
@@ -86,16 +86,18 @@ class DecoderProcess:
         self._channel: Channel
 
     def start(self) -> None:
-        """Start the child unless it runs; raises RuntimeError when it does not come up."""
+        """Start the child unless it runs; raises RuntimeError if it does not start."""
         with self._lock:
             self._ensure_started()
 
-    def decode(self, syntax: uid.UID, plugin: str, form: Form, codestream: bytes) -> npt.NDArray[np.integer[Any]]:
-        """Decode one frame to rows x columns; raises DecodingFailed for what the decoder rejects, or does not end."""
-        request = {"syntax": syntax, "plugin": plugin, "form": form}
+    def decode(
+        self, syntax: uid.UID, plugin: str, attributes: PixelAttributes, codestream: bytes
+    ) -> npt.NDArray[np.integer[Any]]:
+        """Return one decoded frame, rows x columns; raises DecodingFailed if the decoder rejects or never ends it."""
+        request = {"syntax": syntax, "plugin": plugin, "attributes": attributes}
         spent = 0.0
         with self._lock:
-            # A child may also have died of something else, such as the frame before: once more, afresh.
+            # A child may also have died from something else, such as the previous frame: try once more with a new one.
             for _ in range(2):
                 self._ensure_started()
                 started = time.monotonic()
@@ -108,16 +110,16 @@ class DecoderProcess:
         raise DecodingFailed("the decoder crashes on it")
 
     def _exchange(self, request: dict[str, Any], codestream: bytes, seconds: float) -> npt.NDArray[np.integer[Any]]:
-        """Have the child decode; only one that has rejected the frame, or given its pixels, is asked again.
+        """Have the child decode; it is used again only after it has rejected the frame or returned its pixels.
 
-        It gets ``seconds`` of processor time. Its own timer ends it then; one that was taken over may switch that off,
-        and is ended from here.
+        It gets ``seconds`` of processor time. Then its own timer ends it; a child that was taken over may switch the
+        timer off, and is ended from here.
         """
         patience = Patience(self._pid, processor=seconds, asleep=ASLEEP_SECONDS, clock=STUCK_SECONDS)
         try:
             self._channel.send(json.dumps(request | {"seconds": seconds}).encode(), patience.left)
             self._channel.send(codestream, patience.left)
-            return self._answer(request["form"], patience)
+            return self._answer(request["attributes"], patience)
         except DecodingFailed:
             raise
         except TimeoutError:
@@ -128,22 +130,22 @@ class DecoderProcess:
             if self._end() == -signal.SIGPROF:
                 raise DecodingFailed(TOO_SLOW.format(DECODE_SECONDS)) from None
             raise _Crashed from None
-        except BaseException:  # the answer still to come would be taken for the next frame's
+        except BaseException:  # the pending answer would be taken for the next frame's
             self._end()
             raise
 
-    def _answer(self, form: Form, patience: Patience) -> npt.NDArray[np.integer[Any]]:
-        """Read the pixels, which are as many as the form says; raises DecodingFailed for a frame that is rejected."""
+    def _answer(self, attributes: PixelAttributes, patience: Patience) -> npt.NDArray[np.integer[Any]]:
+        """Return the pixels, as many as the attributes say; raises DecodingFailed for a rejected frame."""
         answer = bytes(self._channel.receive(ANSWER_BYTES, patience.left))
         if refused := REFUSED.fullmatch(answer):
-            if refused[1] == CORRUPT_TOLD:
-                raise DecodingFailed("the decoder tells of corrupt data in it")
-            if refused[1] == MORE_TOLD:
+            if refused[1] == CORRUPT_REASON:
+                raise DecodingFailed("the decoder reports corrupt data in it")
+            if refused[1] == MORE_REASON:
                 raise DecodingFailed("it has the pixels of two such frames, or more")
             raise DecodingFailed(f"{refused[1].decode('ascii')} in the decoder")
         if answer not in DTYPES:
-            raise ConnectionError("The decoder's process answers neither pixels nor why there are none.")
-        shape = (form["rows"], form["columns"])
+            raise ConnectionError("The decoder's process answers neither pixels nor a reason.")
+        shape = (attributes["rows"], attributes["columns"])
         length = math.prod(shape) * DTYPES[answer].itemsize
         pixels = self._channel.receive(length, patience.left)
         if len(pixels) != length:
@@ -186,7 +188,7 @@ class DecoderProcess:
         _warn_once(kept)
 
     def _end(self) -> int | None:
-        """End the child and return its exit status, or minus the signal that ended it before."""
+        """End the child; return its exit status, or minus the signal that had ended it."""
         if self._child is None:
             return None
         self._child.kill()
@@ -197,7 +199,7 @@ class DecoderProcess:
 
 
 def _out_of_time(patience: Patience) -> str:
-    """Why a child that did not answer was given up."""
+    """Return why a child that did not answer was given up."""
     if patience.is_out_of("processor"):
         return TOO_SLOW.format(DECODE_SECONDS)
     if patience.is_out_of("asleep"):
@@ -207,26 +209,30 @@ def _out_of_time(patience: Patience) -> str:
 
 @cache
 def _warn_once(kept: str) -> None:
-    """Log what the child could not give up, if there is something; all children of this process are alike."""
+    """Log what the child could not give up, if anything; once, because all children of this process are alike."""
     if kept:
-        log.warning("the decoders' process keeps what it does not need, as the system will have it: %s", kept)
+        log.warning(
+            "the decoders' process keeps what it does not need, because the system does not let it go: %s", kept
+        )
 
 
 class Decoders:
-    """As many child processes as threads decode at once, each started when it is first needed."""
+    """One child process for each thread that decodes at the same time, started when first needed."""
 
     def __init__(self) -> None:
         self._idle: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
 
     def start(self) -> None:
-        """Start the first child unless it runs; raises RuntimeError when it does not come up."""
+        """Start the first child unless it runs; raises RuntimeError if it does not start."""
         with self._one() as decoder:
             decoder.start()
 
-    def decode(self, syntax: uid.UID, plugin: str, form: Form, codestream: bytes) -> npt.NDArray[np.integer[Any]]:
-        """Decode one frame as ``DecoderProcess.decode`` does, beside others that other threads decode."""
+    def decode(
+        self, syntax: uid.UID, plugin: str, attributes: PixelAttributes, codestream: bytes
+    ) -> npt.NDArray[np.integer[Any]]:
+        """Decode one frame as ``DecoderProcess.decode`` does, while other threads decode others."""
         with self._one() as decoder:
-            return decoder.decode(syntax, plugin, form, codestream)
+            return decoder.decode(syntax, plugin, attributes, codestream)
 
     def close(self) -> None:
         """End the children; none may be decoding."""
@@ -235,7 +241,7 @@ class Decoders:
 
     @contextmanager
     def _one(self) -> Iterator[DecoderProcess]:
-        """A decoder that no other thread has: the one used last, so that no more start than are needed."""
+        """Yield a decoder that no other thread uses: the last used one, so that no more start than needed."""
         try:
             decoder = self._idle.get_nowait()
         except queue.Empty:
@@ -251,9 +257,9 @@ atexit.register(SHARED.close)
 
 
 class Complaints:
-    """What decoders write to stdout and stderr, kept out of the log: perhaps with what stands in the object.
+    """What decoders write to stdout and stderr, kept out of the log because it may quote the object.
 
-    In a pipe, since a full disk must not make them silent. What does not fit in is not written, and nobody waits.
+    It is read from a pipe, since a full disk must not silence them. Text that does not fit is dropped without waiting.
     """
 
     def __init__(self) -> None:
@@ -265,7 +271,7 @@ class Complaints:
         os.close(written)
 
     def take(self) -> bytes:
-        """All that was written since the last time."""
+        """Return everything written since the last call."""
         said = b""
         while True:
             try:
@@ -275,19 +281,19 @@ class Complaints:
 
 
 def _is_corrupt(said: bytes) -> bool:
-    """Whether a decoder tells of corrupt data, or so much that this may not have found room."""
+    """Return whether a decoder reports corrupt data, or wrote so much that the report may have been dropped."""
     return CORRUPT in said or len(said) >= MUCH
 
 
 def _answer_requests(parent: Channel, complaints: Complaints) -> None:
-    """The child's loop: it ends when the parent does."""
+    """Run the child's loop, which ends when the parent does."""
     while True:
         try:
             request = json.loads(parent.receive())
             codestream = bytes(parent.receive())
         except EOFError:
             return
-        # The kernel ends this process when its processor time is up, as soon as that is so and on every system.
+        # The kernel ends this process as soon as its processor time is up, on every system.
         signal.setitimer(signal.ITIMER_PROF, request["seconds"])
         messages = _answers(request, codestream, complaints)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -296,7 +302,7 @@ def _answer_requests(parent: Channel, complaints: Complaints) -> None:
 
 
 def _answers(request: dict[str, Any], codestream: bytes, complaints: Complaints) -> list[bytes]:
-    """What there is to say of a frame: its dtype and its pixels, or why there are none."""
+    """Return the messages about a frame: its dtype and its pixels, or the reason for a rejection."""
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
@@ -306,27 +312,27 @@ def _answers(request: dict[str, Any], codestream: bytes, complaints: Complaints)
                 raw=True,
                 validate=False,
                 decoding_plugin=request["plugin"],
-                **request["form"],
+                **request["attributes"],
             )
-    except Exception as error:  # decoders raise anything; their texts may quote the object, ours does not
+    except Exception as error:  # decoders raise anything; their texts may quote the object, the type's name cannot
         complaints.take()
         return [b"!" + type(error).__name__.encode()]
     if _is_corrupt(complaints.take()):
-        return [b"!" + CORRUPT_TOLD]
+        return [b"!" + CORRUPT_REASON]
     if _has_more(warned):
-        return [b"!" + MORE_TOLD]
+        return [b"!" + MORE_REASON]
     return [pixels.dtype.str.encode(), pixels.tobytes()]
 
 
 def _has_more(warned: Iterable[warnings.WarningMessage]) -> bool:
-    """Whether pydicom warns of twice the pixels that were asked for; of less it warns where a segment is padded."""
+    """Return whether pydicom warns of twice the requested pixels or more; it warns of less for a padded segment."""
     found = (MORE.search(str(one.message)) for one in warned)
     return any(int(one[1]) >= 2 * int(one[2]) for one in found if one)
 
 
 def _bound_memory() -> None:
-    """Let this process grow by DECODE_BYTES: what asks for more fails here, and starves nobody beside it."""
-    if sys.platform == "linux":  # elsewhere the system tells no size, or keeps no limit
+    """Let this process grow by DECODE_BYTES; a larger request fails here and does not starve other processes."""
+    if sys.platform == "linux":  # other systems report no size, or enforce no limit
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         most = pages * resource.getpagesize() + DECODE_BYTES
@@ -335,7 +341,7 @@ def _bound_memory() -> None:
 
 
 def _serve_frames(parent: Channel) -> None:
-    """What the child does: import, give up all else, say so, and decode."""
+    """Run the child: register the plugin, enter the sandbox, report what could not be given up, and decode."""
     allocator.keep_freed_memory(KEPT_BLOCK_BYTES)
     gdcm_plugin.register()
     _bound_memory()

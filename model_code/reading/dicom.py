@@ -1,7 +1,7 @@
-"""Decodes the bytes of one CT slice to Hounsfield units, or says with a code why that cannot be done.
+"""Decodes the bytes of one CT slice to Hounsfield units, or raises an error with a code that says why not.
 
-HU = stored value x RescaleSlope + RescaleIntercept. MONOCHROME1 changes nothing here: it says that low values are to
-be *shown* white; the Hounsfield unit of a stored value is the same, and this service reads units, not a display.
+HU = stored value x RescaleSlope + RescaleIntercept. MONOCHROME1 changes nothing here: it means that low values are
+*shown* white, while the Hounsfield unit of a stored value is the same.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading import gdcm_plugin
-from model_code.reading.codestream import frame_size, pixel_form
+from model_code.reading.codestream import declared_pixels, frame_size
 from model_code.reading.decoder_process import SHARED, DecodingFailed
 from model_code.reading.elements import Elements, is_uid, read_elements
 from untrusted.walker import UNDEFINED_LENGTH
 
-# The decoder is named for each syntax, so that what happens to be installed beside us cannot change a pixel.
+# The decoder is named for each syntax, so that other installed packages cannot change a pixel.
 DECODING_PLUGINS: dict[uid.UID, str] = {
     uid.ImplicitVRLittleEndian: "",
     uid.ExplicitVRLittleEndian: "",
@@ -58,10 +58,10 @@ KEYWORDS = (
 )
 # 4096 x 4096 is four times the largest CT matrix in use; as float32 it takes 64 MiB.
 MAX_PIXELS = 4096 * 4096
-# US is "unspecified", which scanners write on plain CT too; any other type is a derived map, not a CT number.
+# US is "unspecified", which scanners write for plain CT too; any other type is a derived map, not a CT number.
 HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
-# The values that DICOM defines (PS3.3 sections C.11.1.1.2 and C.7.6.3.1.2): messages repeat these and no other text of
-# an object, which might be a person's.
+# The values that DICOM defines (PS3.3 sections C.11.1.1.2 and C.7.6.3.1.2). Messages repeat these and no other text of
+# an object, which may name a person.
 RESCALE_TYPES = frozenset({"HU", "US", "OD", "HU_MOD", "PCT", "Z_EFF", "ED", "EDW", "MGML"})
 PHOTOMETRIC = frozenset(
     {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "XYB"}
@@ -78,12 +78,12 @@ HounsfieldArray = npt.NDArray[np.float32]
 
 
 def read_instance(body: bytes) -> Elements:
-    """Read what identifies and describes the slice in ``body``; raise InstanceError for what is no DICOM file."""
+    """Return the elements that identify and describe the slice in ``body``; raises InstanceError if it is not DICOM."""
     return read_elements(body, KEYWORDS)
 
 
 def sop_instance_uid(elements: Elements) -> str:
-    """The slice's SOPInstanceUID, "" for one that is absent or no UID."""
+    """Return the slice's SOPInstanceUID, "" if it is absent or invalid."""
     text = elements.text("SOPInstanceUID")
     return text if is_uid(text) else ""
 
@@ -91,15 +91,15 @@ def sop_instance_uid(elements: Elements) -> str:
 def decode(elements: Elements) -> HounsfieldArray:
     """Return the slice in Hounsfield units, float32, shaped rows x columns as DICOM orders them.
 
-    Raises InstanceError with the code of what is missing, not supported or damaged.
+    Raises InstanceError with the code of what is missing, unsupported or damaged.
     """
-    form = _pixel_form(elements)
+    attributes = _pixel_attributes(elements)
     slope, intercept = _rescale(elements)
-    stored = _stored_values(elements, form)
+    stored = _stored_values(elements, attributes)
     return (stored * slope + intercept).astype(np.float32)
 
 
-def _pixel_form(elements: Elements) -> dict[str, Any]:
+def _pixel_attributes(elements: Elements) -> dict[str, Any]:
     """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
     modality = elements.text("Modality")
     if modality not in {"", "CT"}:
@@ -153,7 +153,7 @@ def _bits(elements: Elements) -> dict[str, int]:
 def _rescale(elements: Elements) -> tuple[float, float]:
     slope, intercept = _number(elements.text("RescaleSlope")), _number(elements.text("RescaleIntercept"))
     rescale_type = elements.text("RescaleType")
-    # Written so that not a number is none of it, and no stored value becomes infinite.
+    # Phrased so that NaN fails the test; no stored value may become infinite.
     finite = abs(slope) * MAX_STORED + abs(intercept) <= MAX_FLOAT32
     if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
         raise InstanceError(
@@ -170,7 +170,7 @@ def _number(text: str) -> float:
 
 
 def _kind(value: float) -> str:
-    """What a message says of a number: digits may be a person's too."""
+    """Return how a message describes a number without its digits, which may identify a person."""
     if math.isnan(value):
         return "absent or no number"
     return "zero" if value == 0 else "a number" if abs(value) <= MAX_FLOAT32 / MAX_STORED else "too large"
@@ -180,25 +180,25 @@ def _term(text: str, defined: frozenset[str]) -> str:
     return text if text in defined else "no valid value" if text else "absent"
 
 
-def _stored_values(elements: Elements, form: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:
-    """Decode the pixel data, rows x columns, signed and masked as the attributes say."""
+def _stored_values(elements: Elements, attributes: dict[str, Any]) -> npt.NDArray[np.integer[Any]]:
+    """Return the decoded pixel data, rows x columns, signed and masked as the attributes say."""
     syntax = elements.transfer_syntax
     plugin = DECODING_PLUGINS[syntax]
     if syntax.is_encapsulated:
-        codestream = _codestream(elements, form)
+        codestream = _codestream(elements, attributes)
         try:
-            return SHARED.decode(syntax, plugin, form, codestream)
+            return SHARED.decode(syntax, plugin, attributes, codestream)
         except DecodingFailed as error:
             raise _undecodable(syntax, str(error)) from None
     values, _ = get_decoder(syntax).as_array(
-        _native(elements, form), index=0, raw=True, validate=False, decoding_plugin=plugin, **form
+        _native(elements, attributes), index=0, raw=True, validate=False, decoding_plugin=plugin, **attributes
     )
     return values
 
 
-def _native(elements: Elements, form: dict[str, Any]) -> bytes:
-    """Exactly the bytes of the frame, without padding."""
-    needed = form["rows"] * form["columns"] * form["bits_allocated"] // 8
+def _native(elements: Elements, attributes: dict[str, Any]) -> bytes:
+    """Return the bytes of the frame without padding."""
+    needed = attributes["rows"] * attributes["columns"] * attributes["bits_allocated"] // 8
     held = min(len(elements.pixel_data or b""), elements.pixel_data_length)
     if held < needed:
         raise _undecodable(elements.transfer_syntax, f"it holds {held} of {needed} bytes: it is truncated")
@@ -208,7 +208,7 @@ def _native(elements: Elements, form: dict[str, Any]) -> bytes:
 
 
 def _check_native_length(elements: Elements, needed: int) -> None:
-    """Refuse pixel data that cannot be one frame of this form: what would be read of it would look like one."""
+    """Refuse pixel data that cannot be one frame of this format: what would be read of it would look like one."""
     syntax, length = elements.transfer_syntax, elements.pixel_data_length
     if length == UNDEFINED_LENGTH:
         raise _undecodable(syntax, "it is in fragments, as compressed frames are")
@@ -216,8 +216,8 @@ def _check_native_length(elements: Elements, needed: int) -> None:
         raise _undecodable(syntax, f"it holds {length} bytes: more frames than one of {needed} bytes, or larger pixels")
 
 
-def _codestream(elements: Elements, form: dict[str, Any]) -> bytes:
-    """The frame's codestream, its fragments joined, checked against the header (PS3.5 A.4)."""
+def _codestream(elements: Elements, attributes: dict[str, Any]) -> bytes:
+    """Return the frame's codestream, joined from its fragments and checked against the header (PS3.5 A.4)."""
     data = elements.pixel_data or b""
     fragments: list[bytes] = []
     at = 0
@@ -234,27 +234,27 @@ def _codestream(elements: Elements, form: dict[str, Any]) -> bytes:
     if not codestream:
         raise _undecodable(elements.transfer_syntax, "it holds no fragment")
     if elements.transfer_syntax != uid.RLELossless:
-        _check_size(elements.transfer_syntax, codestream, form)
+        _check_size(elements.transfer_syntax, codestream, attributes)
     return codestream
 
 
-def _check_size(syntax: uid.UID, codestream: bytes, form: dict[str, Any]) -> None:
+def _check_size(syntax: uid.UID, codestream: bytes, attributes: dict[str, Any]) -> None:
     try:
         rows, columns, components = frame_size(codestream)
-        bits, signed = pixel_form(codestream)
+        bits, signed = declared_pixels(codestream)
     except ValueError as error:
         raise _undecodable(syntax, str(error)) from None
-    if (rows, columns, components) != (form["rows"], form["columns"], 1):
+    if (rows, columns, components) != (attributes["rows"], attributes["columns"], 1):
         raise _undecodable(
             syntax,
             f"its codestream is {rows} x {columns} with {components} components, "
-            f"the header says {form['rows']} x {form['columns']} with 1",
+            f"the header says {attributes['rows']} x {attributes['columns']} with 1",
         )
-    if bits > form["bits_allocated"]:  # decoders give the lowest bits of each pixel then, and say nothing
+    if bits > attributes["bits_allocated"]:  # decoders then return the lowest bits of each pixel, silently
         raise _undecodable(
-            syntax, f"its codestream has pixels of {bits} bits, the header allocates {form['bits_allocated']}"
+            syntax, f"its codestream has pixels of {bits} bits, the header allocates {attributes['bits_allocated']}"
         )
-    if signed and not form["pixel_representation"]:  # what is below zero would be read as far above it
+    if signed and not attributes["pixel_representation"]:  # values below zero would be read as large ones
         raise _undecodable(syntax, "its codestream has signed pixels, the header says that they are unsigned")
 
 

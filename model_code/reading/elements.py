@@ -1,7 +1,7 @@
-"""Finds the few data elements that a prediction needs in the bytes of a DICOM file, converting nothing else.
+"""Finds the few data elements that a prediction needs in the bytes of a DICOM file.
 
-Everything else in the header is stepped over unread, so a strange value elsewhere can neither warn nor fail, and no
-patient's name is ever decoded. DICOM PS3.10 section 7 gives the file format.
+The rest of the header is skipped unread, so a strange value there can neither warn nor fail, and no patient's name is
+ever decoded. DICOM PS3.10 section 7 defines the file format.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ TRANSFER_SYNTAX_UID = int(Tag("TransferSyntaxUID"))
 TRANSFER_SYNTAXES = frozenset(map(str, uid.AllTransferSyntaxes))
 PIXEL_DATA = int(Tag("PixelData"))
 PIXEL_DATA_TAGS = frozenset({int(Tag("FloatPixelData")), int(Tag("DoubleFloatPixelData")), PIXEL_DATA})
-# Ingest admits no longer ones; without a bound a body of nothing but elements would hold up those behind it.
+# Ingest admits no longer header; without a bound, a body of nothing but elements would delay the next requests.
 MAX_HEADER = 16 * 1024 * 1024
-# A deflated data set may not inflate beyond this: a deflate bomb ends as an error document, not as a full memory.
+# A deflated data set may not inflate beyond this: a deflate bomb ends as an error document, not in a full memory.
 MAX_INFLATED = 64 * 1024 * 1024
-# Nor may it come from more: 4096 x 4096 pixels that deflate cannot shorten take 32 MiB, and bytes that inflate to
-# nothing take 0.08 s for each MiB.
+# Nor may it be longer: 4096 x 4096 pixels that deflate cannot shorten take 32 MiB, and bytes that inflate to nothing
+# take 0.08 s for each MiB.
 MAX_DEFLATED = 36 * 1024 * 1024
-# What stands for a value that is longer than MOST_VALUE_BYTES or a sequence. It is valid for no attribute, and no bytes
-# read as it.
+# Replaces a value that is longer than MOST_VALUE_BYTES or a sequence. It is invalid for every attribute, and no bytes
+# decode to it.
 NO_VALUE = "\u2026"
 UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
 UID_LENGTH = 64
@@ -42,7 +42,7 @@ UID_LENGTH = 64
 class Elements:
     """Raw values by tag, and ``pixel_data``: the value of PixelData up to the end of the file, None without one.
 
-    A value is None when it reads as NO_VALUE.
+    A value is None if it is replaced by NO_VALUE.
     """
 
     transfer_syntax: uid.UID
@@ -51,18 +51,18 @@ class Elements:
     pixel_data_length: int
 
     def text(self, keyword: str) -> str:
-        """The value as text without padding, "" when absent or empty; NO_VALUE, never a part, for one too long."""
+        """Return the value as text without padding, "" if absent or empty, NO_VALUE if too long."""
         return _text(self.values.get(Tag(keyword), b""))
 
     def number(self, keyword: str) -> int | None:
-        """The value of a US attribute, None when absent or not two bytes."""
+        """Return the value of a US attribute, None if absent or not two bytes."""
         raw = self.values.get(Tag(keyword))
         order = "little" if self.transfer_syntax.is_little_endian else "big"
         return int.from_bytes(raw, order) if raw and len(raw) == 2 else None  # type: ignore[arg-type]
 
 
 def read_elements(body: bytes, keywords: Iterable[str]) -> Elements:
-    """Read the attributes named by ``keywords``, which must lie in the data set itself, and find the pixel data.
+    """Return the attributes named by ``keywords``, which must be in the data set itself, and the pixel data.
 
     Raises InstanceError: NotDicom, DamagedHeader, UnsupportedTransferSyntax.
     """
@@ -77,7 +77,7 @@ def read_elements(body: bytes, keywords: Iterable[str]) -> Elements:
 
 
 def is_uid(text: str) -> bool:
-    """Whether ``text`` is a UID: of an object's texts the only one that an answer repeats."""
+    """Return whether ``text`` is a UID, the only text of an object that an answer repeats."""
     return len(text) <= UID_LENGTH and UID_PATTERN.fullmatch(text) is not None
 
 
@@ -101,13 +101,13 @@ def _read(body: bytes, tags: set[int]) -> Elements:
 
 
 def _value(data: bytes, element: Element) -> bytes | None:
-    """The element's value, None for one that is too long; one of undefined length is longer than any."""
+    """Return the element's value, None if it is too long or of undefined length."""
     kept = element.length <= MOST_VALUE_BYTES
     return data[element.start : element.start + element.length] if kept else None
 
 
 def _transfer_syntax(body: bytes, steps: Iterator[int]) -> tuple[uid.UID, int]:
-    """What the file meta information says, and where the data set begins."""
+    """Return the transfer syntax in the file meta information, and where the data set begins."""
     text, at = "", len(body)
     header = memoryview(body)[:MAX_HEADER]
     for element in elements(header, PREAMBLE + len(PREFIX), implicit=False, little_endian=True, steps=steps):

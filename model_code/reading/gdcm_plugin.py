@@ -1,7 +1,7 @@
-"""GDCM's JPEG decoder as a plugin of pydicom's that takes the pixels as bytes.
+"""GDCM's JPEG decoder as a plugin of pydicom that reads the pixels as bytes.
 
-pydicom's own plugin takes them as GDCM's wrapper gives an image's buffer: as a text, made of bytes that are none, and
-made bytes again, which takes most of the time that decoding does. ``python -m benchmarks.decoding`` compares the two.
+pydicom's own plugin reads them as GDCM's wrapper returns an image's buffer: as a str with surrogate escapes, which it
+then re-encodes. That takes most of the decoding time. ``python -m benchmarks.decoding`` compares the two.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ SYNTAXES = (uid.JPEGBaseline8Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 
 
 def register() -> None:
-    """Let pydicom's decoders of SYNTAXES know the plugin by its NAME; once in a process."""
+    """Add the plugin to pydicom's decoders of SYNTAXES by its NAME; call once in a process."""
     for syntax in SYNTAXES:
         get_decoder(syntax).add_plugin(NAME, (__name__, decode_frame.__name__))
 
 
 def is_available(syntax: str) -> bool:
-    """What pydicom asks of a plugin."""
+    """Return whether the plugin decodes ``syntax``, as pydicom asks of it."""
     return syntax in SYNTAXES
 
 
 def decode_frame(codestream: bytes, runner: DecodeRunner) -> bytes:
-    """Decode one frame to the bytes of its stored values; raise ValueError for what GDCM rejects."""
+    """Return the bytes of one frame's stored values; raises ValueError for a frame that GDCM rejects."""
     change = gdcm.ImageChangeTransferSyntax()
     change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
-    # GDCM counts who holds an image, and Python is not counted: a writer holds this one, and nothing is written.
+    # GDCM counts references to an image, but not Python's: a writer keeps this one alive, and nothing is written.
     holder = gdcm.ImageWriter()
     _describe(holder.GetImage(), codestream, runner)
     change.SetInput(holder.GetImage())
     if not change.Change():
         raise ValueError("GDCM does not decode it")
-    # Each is a part of the one before, and only the first keeps them all.
+    # Each is a part of the previous object, and only the first keeps them all alive.
     image = change.GetOutput()
     element = image.GetDataElement()
     value = element.GetByteValue()
     if value is None:
         raise ValueError("GDCM decodes it to nothing")
-    # The wrapper turns a length to no number, only to the text of one.
+    # The wrapper converts a length only to text.
     return ctypes.string_at(int(value.GetVoidPointer()), int(str(value.GetLength())))
 
 
 def _describe(image: gdcm.Image, codestream: bytes, runner: DecodeRunner) -> None:
-    """Make ``image`` the compressed frame, described as the DICOM object describes it."""
+    """Fill ``image`` with the compressed frame and the DICOM object's description of it."""
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(codestream)
     fragments = gdcm.SequenceOfFragments.New()

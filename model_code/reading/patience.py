@@ -1,7 +1,7 @@
-"""How long a child process may be waited for, by the kernel's own count of its time.
+"""Limits how long to wait for a child process, by the kernel's count of its time.
 
-A process that a codestream has taken over can switch off every timer and block every signal of its own. It cannot
-change what the kernel counts, nor survive SIGKILL.
+A process that a codestream has taken over can switch off its timers and block its signals. It cannot change what the
+kernel counts, nor survive SIGKILL.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PER_PROCESS, SCHEDULED = 3, 2  # how Linux makes the number of another process's clock: clock_getcpuclockid(3)
+PER_PROCESS, SCHEDULED = 3, 2  # how Linux numbers another process's clock: clock_getcpuclockid(3)
 
 
 class Patience:
-    """The seconds that a child may have from now on: of processor time, of sleep, and on the clock.
+    """The seconds left to a child: of processor time, of sleep, and on the clock.
 
-    Time in which the child waits for a processor counts on the clock only. A system that does not count processor time
-    or sleep of another process (all but Linux) leaves the clock.
+    Time in which the child waits for a processor counts on the clock only. Systems other than Linux do not count
+    processor time or sleep of another process; there only the clock limits it.
     """
 
     def __init__(self, pid: int, *, processor: float, asleep: float, clock: float) -> None:
-        """Begin to count for the process ``pid``, a child that was not waited for yet."""
+        """Begin to count for the process ``pid``, a child that is not reaped yet."""
         self._pid = pid
         self._most = {"processor": processor, "asleep": asleep, "clock": clock}
         self._began = _counted(pid)
 
     def left(self) -> float:
-        """Return for how many seconds nobody need look at the child; 0 or less when one of its times is up."""
+        """Return for how many seconds no limit can be reached; 0 or less if one is."""
         return min(self._rest().values())
 
     def is_out_of(self, what: str) -> bool:
-        """Return whether its time of one kind ("processor", "asleep" or "clock") is up."""
+        """Return whether the limit ``what`` ("processor", "asleep" or "clock") is reached."""
         return self._rest().get(what, 1.0) <= 0
 
     def _rest(self) -> dict[str, float]:
@@ -40,11 +40,11 @@ class Patience:
 
 
 def _counted(pid: int) -> dict[str, float]:
-    """What the clock says, and what the system has counted of a process so far, in seconds."""
+    """Return the time on the clock, and what the system has counted for a process so far, in seconds."""
     now = {"clock": time.monotonic()}
     with suppress(OSError, ValueError):
         now["processor"] = time.clock_gettime((~pid << PER_PROCESS) | SCHEDULED)
-        # Time on a processor, time of waiting for one, and how often it had one.
+        # Time on a processor, time waiting for one, and how often it got one.
         waited = int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1])
         now["asleep"] = now["clock"] - now["processor"] - waited / 1e9
     return now

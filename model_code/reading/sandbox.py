@@ -1,7 +1,7 @@
-"""Takes from the decoder's process what no decoder needs: root, files, the network, other programs and processes.
+"""Drops what a decoder's process does not need: root, files, the network, other programs and processes.
 
-A codestream that takes over a decoder in C++ then holds a process that can compute and answer, and nothing else. The
-filter of system calls is classic BPF by ctypes (Linux: seccomp(2), Documentation/userspace-api/seccomp_filter.rst).
+A codestream that takes over a decoder in C++ then controls a process that can compute and answer, and nothing else.
+The filter of system calls is classic BPF by ctypes (Linux: seccomp(2), Documentation/userspace-api/seccomp_filter.rst).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 
 NOBODY = 65534
-# A descriptor, a process, a byte of a file or of a core dump more than there is now.
+# More descriptors, processes, bytes of a file or of a core dump than now.
 LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
 # From linux/prctl.h, linux/seccomp.h and linux/audit.h.
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
@@ -25,7 +25,7 @@ LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 NUMBER_AT, ARCHITECTURE_AT = 0, 4  # within struct seccomp_data
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 SECCOMP = {"x86_64": 317, "aarch64": 277}
-# What computing, memory, the pipes that are open, the clock of processor time, and the end of a process ask for.
+# The calls for computing, memory, open pipes, the clock of processor time, and the end of a process.
 CALLS = {
     "read": {"x86_64": 0, "aarch64": 63},
     "write": {"x86_64": 1, "aarch64": 64},
@@ -59,7 +59,7 @@ CALLS = {
 
 
 def enter() -> list[str]:
-    """Give up all of it, for good; return what this system does not let a process give up, in words for a log."""
+    """Run all STEPS; return what this system does not let a process give up, in words for a log."""
     kept = []
     for what, step in STEPS.items():
         try:
@@ -70,13 +70,13 @@ def enter() -> list[str]:
 
 
 def bound_resources() -> None:
-    """Let this process open, start and write to disk nothing more; raises OSError."""
+    """Forbid this process to open, start or write to disk anything more; raises OSError."""
     for limit in LIMITS:
         resource.setrlimit(limit, (0, 0))
 
 
 def become_nobody() -> None:
-    """Be NOBODY instead of root, without its groups and capabilities; raises OSError. Other users stay themselves."""
+    """Change from root to the user NOBODY, without groups and capabilities; raises OSError. Other users stay."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
@@ -84,7 +84,7 @@ def become_nobody() -> None:
 
 
 def forgo_privileges() -> None:
-    """Gain no privilege by a program's set-user-ID bit, and be read by no debugger; raises OSError."""
+    """Forbid privileges by a program's set-user-ID bit and reading by a debugger; raises OSError."""
     libc = _libc()
     _demand(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _demand(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
@@ -104,7 +104,7 @@ def filter_calls() -> None:
 
 
 def compiled(machine: str) -> bytes:
-    """The filter's instructions for ``machine``: a call by another architecture's table is refused like all others."""
+    """Return the filter's instructions for ``machine``; a call by another architecture's table is refused, too."""
     numbers = [numbers[machine] for numbers in CALLS.values()]
     return _instructions(
         [
@@ -119,7 +119,7 @@ def compiled(machine: str) -> bytes:
 
 
 def _instructions(instructions: Iterable[tuple[int, int, int, int]]) -> bytes:
-    """Each one's code, how many to skip if true and if false, and operand, as struct sock_filter."""
+    """Return each instruction's code, skips if true and if false, and operand, as in struct sock_filter."""
     return b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
 
 
@@ -130,7 +130,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _demand(result: int) -> None:
-    """Raise OSError unless a call's ``result`` is 0; a thread that cannot be filtered is its own number."""
+    """Raise OSError unless a call's ``result`` is 0; a positive result is the thread that cannot be filtered."""
     if result:
         number = ctypes.get_errno() if result < 0 else errno.EBUSY
         raise OSError(number, os.strerror(number))

@@ -1,6 +1,6 @@
-"""The bytes of a plain CT slice, which any server of this service can read: what fails at it is not an object's fault.
+"""The bytes of a plain CT slice that any server of this service can read: a failure at it is not an object's fault.
 
-Written out here, since who sends it neither needs pydicom nor may depend on what the model's process has imported.
+It is written out here: the supervisor does not import pydicom, nor anything that the model's process needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ELEMENTS: tuple[tuple[int, int, str, str | int], ...] = (
 
 
 def plain_slice() -> bytes:
-    """SIDE x SIDE pixels of rising values, uncompressed, as a DICOM file."""
+    """Return SIDE x SIDE pixels of rising values, uncompressed, as a DICOM file."""
     meta = _element(0x0002, 0x0002, "UI", CT_IMAGE) + _element(0x0002, 0x0003, "UI", UID)
     meta += _element(0x0002, 0x0010, "UI", EXPLICIT_LITTLE_ENDIAN)
     length = struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(meta))

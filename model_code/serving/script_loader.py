@@ -1,4 +1,4 @@
-"""Loads the artifact's code/inference.py, this project's own or one that somebody brought, by its path."""
+"""Loads the artifact's code/inference.py, the packed one or a custom one, by its path."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Script:
 def load_script(model_dir: Path) -> Script:
     """Import ``code/inference.py`` of the model in ``model_dir``.
 
-    The code folder goes to the *end* of the import path: helpers beside a script are found, as on AWS's toolkits, but
+    The code folder is put at the *end* of the import path: helpers beside a script are found, as on AWS's toolkits, but
     nothing in an artifact replaces a package of the image, not even its packed copy of model_code.
-    Raises ArtifactError when the script is missing, fails to import, or lacks one of the functions.
+    Raises ArtifactError if the script is missing, fails to import, or lacks one of the functions.
     """
     path = model_dir / SCRIPT
     if not path.is_file():

@@ -1,6 +1,6 @@
 """The HTTP side of ``serve``: /ping, /execution-parameters and /invocations, in a process without the model.
 
-`model_code.serving.supervisor` has each request answered by another process, and outlives it.
+`model_code.serving.supervisor` passes each request to another process and outlives it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
+from model_code.serving.request_log import INFERENCE_ID, current_request, log_refusal
 from model_code.serving.supervisor import Request as Posted
 from model_code.serving.supervisor import Supervisor
 
@@ -33,9 +34,9 @@ class PayloadTooLarge(Exception):
 
 
 def create_app(supervisor: Supervisor, max_payload_mb: int) -> Starlette:
-    """The ASGI application; it exists only once the model is loaded, so /ping has nothing left to ask.
+    """Return the ASGI application. It exists only once the model is loaded, so /ping always answers 200.
 
-    While the model's process is restarted, requests wait for some seconds, and /ping is right that they are answered.
+    While the model's process is restarted, requests wait for some seconds and are then answered.
     """
     limit = max_payload_mb * MEBIBYTE
 
@@ -53,16 +54,20 @@ def create_app(supervisor: Supervisor, max_payload_mb: int) -> Starlette:
 
     async def invocations(request: Request) -> Response:
         headers = request.headers
-        try:
-            async with supervisor.slots:
-                body = await _read(request, limit)
-                posted = Posted(headers.get("content-type", ""), headers.get("accept", ""), body)
-                reply = await supervisor.answer(posted)
-        except ClientDisconnect:
-            log.info("the sender left before its request was read")
-            return _error(400, "ClientDisconnected", "The request ended before its body.")
-        except PayloadTooLarge:
-            return _error(413, "PayloadTooLarge", f"The body is larger than MaxPayloadInMB, {max_payload_mb} MiB.")
+        inference_id = headers.get(INFERENCE_ID, "")
+        with current_request(inference_id) as identity:
+            try:
+                async with supervisor.slots:
+                    body = await _read(request, limit)
+                    identity.content_is(body)
+                    posted = Posted(headers.get("content-type", ""), headers.get("accept", ""), body, inference_id)
+                    reply = await supervisor.answer(posted)
+            except ClientDisconnect:
+                log.info("the sender left before its request was read")
+                return _error(400, "ClientDisconnected", "The request ended before its body.")
+            except PayloadTooLarge:
+                log_refusal(413, "PayloadTooLarge")
+                return _error(413, "PayloadTooLarge", f"The body is larger than MaxPayloadInMB, {max_payload_mb} MiB.")
         return Response(reply.body, status_code=reply.status, media_type="application/json")
 
     return Starlette(
@@ -75,7 +80,7 @@ def create_app(supervisor: Supervisor, max_payload_mb: int) -> Starlette:
 
 
 def serve(model_dir: Path, binding: Binding) -> None:
-    """Load the model, then listen until SIGTERM or SIGINT; requests being answered are finished first."""
+    """Load the model, then listen until SIGTERM or SIGINT; requests in flight are finished first."""
     signal.signal(signal.SIGTERM, _leave)
     asyncio.run(_serve(model_dir, binding))
 
@@ -92,12 +97,13 @@ async def _serve(model_dir: Path, binding: Binding) -> None:
         loop="asyncio",
         log_level="warning",
         access_log=False,
+        log_config=None,
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    place = binding.socket or f"{binding.host}:{binding.port}"
-    log.info("listening on %s with %s workers", place, supervisor.workers)
+    address = binding.socket or f"{binding.host}:{binding.port}"
+    log.info("listening on %s with %s workers", address, supervisor.workers)
     serving = asyncio.create_task(_listen(uvicorn.Server(config)))
     running = asyncio.create_task(supervisor.keep_running())
     try:
@@ -116,7 +122,7 @@ async def _listen(server: uvicorn.Server) -> None:
 
 
 def _leave(_signal: int, _frame: Any) -> None:
-    """End with status 0: being stopped is no failure."""
+    """End with status 0: a stop is no failure."""
     sys.exit(0)
 
 

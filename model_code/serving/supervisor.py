@@ -1,11 +1,11 @@
 """Keeps the process that has the model running, and finds the object that ends or holds it.
 
-``serve`` is two processes. This one, the container's first, listens, and keeps each request until it is answered. Its
+``serve`` is two processes. This one, the container's first, listens and keeps each request until it is answered. Its
 child (`model_code.serving.worker`) has the model and runs all code that foreign bytes reach. When the child ends, or is
-ended because an answer took longer than it may, another is started. That one must survive a plain slice first: a
-container that does not is of no use to any object, and ends. Then it gets the requests that were in flight once more,
-one at a time. An object that was in flight at two ends, at the last one alone, is answered with an error, and so are
-those after it that end the new child alone. All others only wait.
+ended because an answer took too long, another is started. It must survive a plain slice first; if it does not, the
+container is of no use to any object, and ends. Then it gets the requests that were in flight again, one at a time. An
+object that was in flight at two ends, the second time alone, is answered with an error, and so are those after it that
+end the new child alone. All others only wait.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ START_SECONDS = 300.0  # until a model is loaded
 END_SECONDS = 30.0  # until a process that was sent SIGKILL is gone
 LAST_WORDS_SECONDS = 1.0  # a process that a script left behind may keep the connection open
 # After an end the requests that were in flight are sent alone, and so many more: objects that kill come in numbers, and
-# one that is alone at once costs one restart less.
+# one that is alone the first time costs one restart less.
 CAREFUL = 16
 REMEMBERED = 1000  # verdicts: a sender that gave up before an object's verdict sends it again
 
@@ -40,16 +40,17 @@ log = logging.getLogger("model_code.serving.supervisor")
 
 @dataclass(frozen=True)
 class Request:
-    """What was posted: the headers that a model's script is given, and the body."""
+    """What was posted: the headers for a model's script, the body, and the id of an endpoint's request."""
 
     content_type: str
     accept: str
     body: bytes
+    inference_id: str = ""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered: an HTTP status, and JSON."""
+    """The answer: an HTTP status, and JSON."""
 
     status: int
     body: bytes
@@ -79,7 +80,7 @@ class Child:
 
     @classmethod
     async def start(cls, command: Sequence[str]) -> Child:
-        """Start one and wait until its model is loaded; raises ModelCodeError when it ends, or takes too long."""
+        """Start a child and wait until its model is loaded; raises ModelCodeError if it ends or takes too long."""
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024**2)
         with theirs:
@@ -102,11 +103,16 @@ class Child:
         return child
 
     async def ask(self, request: Request, seconds: float) -> Reply:
-        """Return the answer to a request; raises ChildEnded, and ends the child after so many ``seconds`` without."""
+        """Return the answer to a request; raises ChildEnded. Without an answer for ``seconds`` the child is ended."""
         number = next(self._numbers)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._in_flight[number] = answer
-        headers = {"Number": number, "ContentType": request.content_type, "Accept": request.accept}
+        headers = {
+            "Number": number,
+            "ContentType": request.content_type,
+            "Accept": request.accept,
+            "InferenceId": request.inference_id,
+        }
         for message in (json.dumps(headers).encode(), request.body):
             self._writer.write(LENGTH.pack(len(message)))
             self._writer.write(message)
@@ -124,13 +130,13 @@ class Child:
             del self._in_flight[number]
 
     def kill(self) -> None:
-        """Send SIGKILL to it and to all that it has started in its group."""
+        """Send SIGKILL to the child and to everything in its process group."""
         self.ready = False
-        with suppress(ProcessLookupError, PermissionError):  # macOS forbids it where there are only zombies
+        with suppress(ProcessLookupError, PermissionError):  # macOS forbids it if there are only zombies
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def end(self) -> str:
-        """Kill it, and return in words how it ended; raises ModelCodeError if even that does not end it."""
+        """Kill the child and return in words how it ended; raises ModelCodeError if SIGKILL does not end it."""
         self.kill()
         try:
             async with asyncio.timeout(END_SECONDS):
@@ -138,13 +144,13 @@ class Child:
         except TimeoutError:
             raise ModelCodeError("The model's process does not end at SIGKILL: the machine is in trouble.") from None
         self._writer.close()
-        with suppress(OSError):  # it broke when the process ended
+        with suppress(OSError):  # the connection broke when the process ended
             await self._writer.wait_closed()
-        _bury_orphans()
+        _reap_orphans()
         return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
     async def _watch(self) -> str:
-        """Pass answers on until the process ends; then whoever has none gets ChildEnded. Returns how it ended."""
+        """Pass answers on until the process ends; then fail the rest with ChildEnded. Returns how it ended."""
         listening = asyncio.create_task(self._listen())
         ending = asyncio.create_task(self._process.wait())
         await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -157,7 +163,7 @@ class Child:
         return f"{how} with {len(left)} requests in flight"
 
     async def _listen(self) -> None:
-        """Pass answers on until the child says no more, or what no worker says."""
+        """Pass answers on until the child closes the connection or sends a malformed message."""
         with suppress(EOFError, ConnectionError, ValueError, KeyError, TypeError):
             while True:
                 head, body = json.loads(await self._message()), await self._message()
@@ -171,10 +177,10 @@ class Child:
 
 
 class Supervisor:
-    """Answers requests by a child that may be replaced at any time."""
+    """Answers requests with a child that may be replaced at any time."""
 
     def __init__(self, command: Sequence[str], model_dir: Path, answer_seconds: float) -> None:
-        """Prepare to run ``command``, which answers with the model in ``model_dir``, each request within a time."""
+        """Prepare to run ``command``, which answers each request with the model in ``model_dir`` in that time."""
         self._command, self._model_dir, self._answer_seconds = command, model_dir, answer_seconds
         self._changed = asyncio.Condition()
         self._in_flight = self._careful = 0
@@ -182,16 +188,16 @@ class Supervisor:
         self._child: Child
 
     async def start(self) -> None:
-        """Start the first child; raises ModelCodeError when it does not come up."""
+        """Start the first child; raises ModelCodeError if it does not start."""
         self._child = await Child.start(self._command)
         self._child.ready = True
         self.workers = self._child.workers
-        # Twice as many requests as workers hold a body; the rest wait with theirs unread, on the sender's side.
+        # At most twice as many bodies as workers are in memory; other requests wait unread, on the sender's side.
         self.concurrency = 2 * self.workers
         self.slots = asyncio.Semaphore(self.concurrency)
 
     async def keep_running(self) -> None:
-        """Replace each child that ends; returns only by ModelCodeError, when a new one is of no use."""
+        """Replace each child that ends; raises ModelCodeError if a new one is of no use, and never returns."""
         while True:
             how = await asyncio.shield(self._child.ended)
             log.error("the model's process %s; another one is started", how)
@@ -217,6 +223,7 @@ class Supervisor:
                 try:
                     reply = await child.ask(request, self._answer_seconds)
                 except ChildEnded as end:
+                    log.warning("the model's process ended before it answered this request, which is sent again")
                     ends += 1
                     if end.alone and ends >= enough:
                         verdict = InstanceCode.HOLDS_CONTAINER if end.held else InstanceCode.KILLS_CONTAINER
@@ -231,7 +238,7 @@ class Supervisor:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[Child]:
-        """A child that is ready, and that has no other request while it is dealt with carefully."""
+        """Yield a ready child; while requests are sent carefully, one without any other request."""
 
         def may_begin() -> bool:
             return self._child.ready and self._in_flight < (1 if self._careful else self.concurrency)
@@ -247,7 +254,7 @@ class Supervisor:
                 self._changed.notify_all()
 
     def _verdict(self, body: bytes, code: InstanceCode | None) -> Reply | None:
-        """The error document of an object with this verdict, or with one from before; None without."""
+        """Return the error document of an object with this or an earlier verdict, None without one."""
         if code is None and not self._verdicts:
             return None  # a hash costs a slice half a millisecond
         digest = hashlib.sha256(body).hexdigest()
@@ -258,7 +265,7 @@ class Supervisor:
         return self._verdicts.get(digest)
 
     def _document(self, digest: str, code: InstanceCode) -> bytes:
-        """The prediction/1 document with an error that is not the model's."""
+        """Return the prediction/1 document with the supervisor's error."""
         did = {
             InstanceCode.KILLS_CONTAINER: "The process that has the model ended",
             InstanceCode.HOLDS_CONTAINER: f"No answer came within {self._answer_seconds:g} s",
@@ -275,8 +282,8 @@ class Supervisor:
         return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _bury_orphans() -> None:
-    """Take leave of what the child left behind, if this is the container's first process: nobody else would."""
+def _reap_orphans() -> None:
+    """Reap the processes that the child left behind, if this is the container's first process."""
     if os.getpid() == 1:
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:

@@ -1,1 +1,1 @@
-"""The command ``train``: from a snapshot of labelled slices to a model folder."""
+"""The command ``train``: trains on a snapshot of labelled slices and writes a model folder."""

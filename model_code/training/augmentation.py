@@ -1,7 +1,7 @@
-"""Random changes of pose for training: a whole batch in one resampling, on whatever device the batch is.
+"""Random changes of pose for training: a whole batch in one resampling, on the device of the batch.
 
-What changes is drawn apart from the changing, on the processor: so the same draw gives the same slices on any device
-and any number of threads.
+The poses are drawn separately, on the processor, so the same draw gives the same slices on any device and any number of
+threads.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-# Small changes of pose; the angle is in radians. Anything larger is not how a patient lies in a scanner.
+# Small changes of pose; the angle is in radians. No patient lies in a scanner at larger ones.
 ROTATION_RADIANS, SCALE_FRACTION, SHIFT_FRACTION = 0.15, 0.1, 0.05
 FLIPPED, MOVED = 0.5, 0.8
-"""How often left and right are exchanged, and how often a slice is rotated, scaled and shifted."""
+"""The probability that left and right are exchanged, and that a slice is rotated, scaled and shifted."""
 
 
 def drawn(slices: int, draw: torch.Generator) -> torch.Tensor:
-    """Poses for so many slices, as ``matrices`` makes them."""
+    """Return random poses for ``slices`` slices, as ``matrices`` makes them."""
     chosen = torch.rand(slices, 7, generator=draw)
     moved = (chosen[:, 0] < MOVED).float()[:, None]
     signed = (2 * chosen[:, 2:] - 1) * moved
@@ -29,10 +29,10 @@ def drawn(slices: int, draw: torch.Generator) -> torch.Tensor:
 
 
 def matrices(flipped: torch.Tensor, radians: torch.Tensor, scales: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-    """Where in the slice each pixel of its changed form is taken from: N x 2 x 3, in ``affine_grid``'s coordinates.
+    """Return where each pixel of a changed slice is taken from: N x 2 x 3, in the coordinates of ``affine_grid``.
 
-    Of N slices: whether its columns are reversed, before anything else; the angle; the factors of rows and columns;
-    the shifts of rows and columns as fractions of the side. They mean what MONAI's RandAffine means by them.
+    The arguments for N slices: whether to reverse the columns first; the angle; the factors of rows and columns; the
+    shifts of rows and columns as fractions of the side. They have the meaning of MONAI's RandAffine.
     """
     cosine, sine = radians.cos(), radians.sin()
     row_scale, column_scale = scales.unbind(1)
@@ -44,6 +44,6 @@ def matrices(flipped: torch.Tensor, radians: torch.Tensor, scales: torch.Tensor,
 
 
 def apply(images: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
-    """Change N x 1 x size x size images as ``drawn``; what comes in from outside a slice is air."""
+    """Return N x 1 x size x size images with their ``poses`` applied; the outside of a slice is air."""
     grid = functional.affine_grid(poses.to(images.device), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -1,4 +1,4 @@
-"""The training slices of one worker, in a new random order and newly augmented in each epoch."""
+"""Yields the training slices of one worker, in a new random order and newly augmented in each epoch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Batches:
-    """Batches of ``samples``; every random choice is a function of the seed, the epoch and the worker's rank alone.
+    """Batches of ``samples``; every random choice depends on the seed, the epoch and the worker's rank alone.
 
-    So an epoch is the same whatever ran before it, in this process or in one that was interrupted.
+    So an epoch is the same whatever ran before it, in this process or in an interrupted one.
     """
 
     def __init__(self, samples: Samples, batch_size: int, per_epoch: int, seed: int, worker: Worker) -> None:
-        """Take ``per_epoch`` of the ``samples`` in each epoch: as many as every other worker can."""
+        """Take ``per_epoch`` of the ``samples`` in each epoch, the same number on every worker."""
         self._samples = samples
         self._batch_size = batch_size
         self._per_epoch = per_epoch
@@ -30,14 +30,14 @@ class Batches:
         self._worker = worker
 
     def __len__(self) -> int:
-        """How many batches an epoch has: a last batch of a single slice has no statistics, so it is left out."""
+        """Return the number of batches of an epoch; a last batch of one slice has no statistics and is left out."""
         return max(1, self._per_epoch // self._batch_size + (self._per_epoch % self._batch_size > 1))
 
     def of(self, epoch: int) -> Iterator[Batch]:
-        """Float32 images, N x 1 x size x size in 0..1, with their N class indices; images on the worker's device.
+        """Yield float32 images, N x 1 x size x size in 0..1 on the worker's device, and their N class indices.
 
-        They are made where the network computes and when it asks: on a processor that is a hundredth of its own work,
-        and threads of their own would only take turns with it.
+        They are made on demand on the network's device. On a processor that takes a hundredth of the network's time,
+        and separate threads would only compete with it.
         """
         seed = np.random.SeedSequence([self._seed, epoch, self._worker.rank]).generate_state(1)
         draw = torch.Generator().manual_seed(int(seed[0]))

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, kept where SageMaker saves it and from where it brings it back."""
+"""Keeps the state of a training between two epochs in the folder that SageMaker saves and restores."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ State = dict[str, Any]
 
 
 class Checkpoints:
-    """The one checkpoint in ``folder``; ``run`` says what training it belongs to, a text or number by name."""
+    """The checkpoint in ``folder``; ``run`` identifies its training by named texts and numbers."""
 
     def __init__(self, folder: Path, run: Mapping[str, str | int | float]) -> None:
         self._path = folder / NAME
         self._run = {"format": FORMAT, **run}
 
     def write(self, state: State) -> None:
-        """Replace the checkpoint, wholly or not at all; ``state`` holds tensors, numbers, texts, lists and dicts."""
+        """Replace the checkpoint atomically; ``state`` holds tensors, numbers, texts, lists and dicts."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
         torch.save({"run": self._run, "state": state}, partial)
         partial.replace(self._path)
 
     def read(self) -> State | None:
-        """The state that was written last, None before the first.
+        """Return the last written state, None before the first.
 
-        Raises TrainingError for a checkpoint that cannot be read, or of another training: to ignore one would be to
-        overwrite it.
+        Raises TrainingError for an unreadable checkpoint, or one of another training: ignoring it would overwrite it.
         """
         if not self._path.is_file():
             return None
         try:
-            # weights_only: a pickle that would run code on loading is refused.
+            # weights_only refuses a pickle that would run code on loading.
             document = torch.load(self._path, map_location="cpu", weights_only=True)
             run, state = dict(document["run"]), dict(document["state"])
-        except Exception as error:  # torch has no common type for what it cannot load
+        except Exception as error:  # torch has no common exception for what it cannot load
             raise TrainingError(
                 f"The checkpoint {self._path} cannot be read ({type(error).__name__}: {error}); "
                 "remove it to begin this training anew."
@@ -55,6 +54,6 @@ class Checkpoints:
         if different:
             raise TrainingError(
                 f"The checkpoint {self._path} is of another training: {'; '.join(different)}. "
-                "Give this training a checkpoint folder of its own."
+                "Give this training its own checkpoint folder."
             )
         return state

@@ -1,4 +1,4 @@
-"""The hosts of a training job, and one worker process per GPU on each of them (or per host where there is none)."""
+"""Starts one worker process per GPU on each host of a training job, or one per host without GPUs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START_SECONDS = 900
 
 @dataclass(frozen=True)
 class Cluster:
-    """This host among all of a job; ``interface`` is the network between them, "" when SageMaker names none."""
+    """This host and all hosts of a job; ``interface``: the network between them, "" if SageMaker names none."""
 
     hosts: tuple[str, ...]
     current: str
@@ -32,7 +32,7 @@ class Cluster:
 
     @classmethod
     def read(cls, resource_config: Path) -> Cluster:
-        """Read SageMaker's resourceconfig.json; without one this host is alone. Raises TrainingError for a bad one."""
+        """Read SageMaker's resourceconfig.json; without it this host is alone. Raises TrainingError if malformed."""
         if not resource_config.is_file():
             return cls(("localhost",), "localhost", "")
         try:
@@ -46,19 +46,19 @@ class Cluster:
 
     @property
     def local_workers(self) -> int:
-        """How many workers this host has; SageMaker's hosts are all alike."""
+        """The number of workers on each host; SageMaker's hosts are all alike."""
         return max(1, torch.cuda.device_count())
 
     @property
     def workers(self) -> int:
-        """How many workers train together."""
+        """The number of workers that train together."""
         return len(self.hosts) * self.local_workers
 
     def launch(self, command: list[str], failure: Path, environ: MutableMapping[str, str]) -> None:
         """Run ``command`` with this Python once per worker of this host, and wait for all of them.
 
-        The workers get torchrun's variables; MASTER_PORT, if set, is the port on the first host at which all meet.
-        Raises TrainingError with the text that a failed worker left in ``failure``, and SystemExit on SIGTERM, which
+        The workers get torchrun's variables; MASTER_PORT, if set, is the port on the first host to which all connect.
+        Raises TrainingError with the text that a failed worker wrote to ``failure``, and SystemExit on SIGTERM, which
         the workers get too.
         """
         environ.update(self._variables(environ))

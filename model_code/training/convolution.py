@@ -1,7 +1,7 @@
-"""Convolutions whose weights' gradients are computed the way that is fast on processors without AVX-512.
+"""Convolutions that compute their weight gradients in the fast way for processors without AVX-512.
 
-There oneDNN is quick at everything but this: where pixels lie channels last, the gradient of a 3 x 3 convolution's
-weights takes up to four times as long as where they lie channels first, more than it takes to lay them so.
+There oneDNN is slow at this alone: with channels-last pixels, the gradient of a 3 x 3 convolution's weights takes up to
+four times as long as with channels-first pixels, and reordering them costs less than the difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 
 def quicken(network: nn.Module) -> None:
-    """Let the network's convolutions of 3 x 3 pixels learn faster; they compute the same and have the same names."""
+    """Replace the network's 3 x 3 convolutions by faster ones, which compute the same and have the same names."""
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
         return
     for module in list(network.modules()):
@@ -26,7 +26,7 @@ def quicken(network: nn.Module) -> None:
 
 
 class Convolution(nn.Module):
-    """A convolution with the weight of ``of``, which must have neither bias, groups nor dilation."""
+    """A convolution with the weight of ``of``, which must have no bias, groups or dilation."""
 
     def __init__(self, of: nn.Conv2d) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Convolution(nn.Module):
         self._padding: Pair = (of.padding[0], of.padding[1])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """As ``nn.Conv2d`` does."""
+        """Return what ``nn.Conv2d`` returns."""
         convolved: torch.Tensor = _Convolving.apply(images, self.weight, self._stride, self._padding)  # type: ignore[no-untyped-call]
         return convolved
 
@@ -59,7 +59,7 @@ class _Convolving(torch.autograd.Function):
 
 
 def _torchs(ctx: Any, of_output: torch.Tensor, images: torch.Tensor, weight: torch.Tensor, by: int) -> torch.Tensor:
-    """torch's own gradient by the images (0) or the weight (1); how they lie in memory decides how it is computed."""
+    """Return torch's gradient by the images (0) or the weight (1); the memory format decides how it is computed."""
     wanted = [by == 0, by == 1, False]
     gradients: list[torch.Tensor] = torch.ops.aten.convolution_backward(
         of_output, images, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1, wanted

@@ -1,4 +1,4 @@
-"""The labelled slices of a snapshot: read once from their channel, then kept in memory as the network takes them."""
+"""Reads the labelled slices of a snapshot once from their channel and keeps them in memory, prepared for training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from model_code.reading.dicom import decode, read_instance
 from model_code.snapshot import Case
 from model_code.transforms import Preprocessing
 
-# Slices per thread that are read before the one that is waited for: enough that no thread idles, and little memory.
+# Slices per thread that are read ahead: enough that no thread idles, and little memory.
 READ_AHEAD = 4
 SLICES_PER_LINE = 1000
 LEVELS = 255
@@ -42,26 +42,26 @@ class Samples:
         return len(self.targets)
 
     def part(self, of: slice) -> Samples:
-        """Some of these slices, without a copy."""
+        """Return some of these slices, without a copy."""
         return Samples(self.images[of], self.targets[of])
 
     def image(self, index: int | slice | torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
-        """One prepared slice, or several, as float32 in 0..1; they travel to a ``device`` as bytes."""
+        """Return one prepared slice or several as float32 in 0..1; they are transferred to ``device`` as bytes."""
         return self.images[index].to(device).float() / LEVELS
 
 
 def quantised(image: torch.Tensor) -> torch.Tensor:
-    """A prepared slice in 0..1 as ``Samples`` keeps it."""
+    """Return a prepared slice in 0..1 as ``Samples`` keeps it."""
     return (image * LEVELS).round_().to(torch.uint8)
 
 
 def load(
     folder: Path, cases: Sequence[Case], labels: Sequence[str], preprocessing: Preprocessing
 ) -> tuple[Samples, list[str]]:
-    """Read, decode and prepare the cases of the channel ``folder``, each once, on a thread a core.
+    """Return the cases of the channel ``folder``, decoded and prepared once, on one thread per core.
 
-    Returns them with one sentence for each slice that cannot be read, which begins with its line; such a slice is left
-    black. Raises SnapshotError for a slice that is absent or has other bytes than the snapshot pinned.
+    Also returns one sentence for each unreadable slice, which begins with its line; such a slice stays black. Raises
+    SnapshotError for a slice that is absent or has other bytes than the snapshot pinned.
     """
     size = preprocessing.image_size
     images = torch.zeros(len(cases), 1, size, size, dtype=torch.uint8)
@@ -83,9 +83,9 @@ def load(
 def read_cases(
     folder: Path, cases: Sequence[Case], reader: Callable[[bytes], Read]
 ) -> Iterator[tuple[Case, Read | InstanceError]]:
-    """Give each case's verified bytes to ``reader``, on a thread a core; yield what it returns in the cases' order.
+    """Yield what ``reader`` returns for each case's verified bytes, in the cases' order, on one thread per core.
 
-    An InstanceError that ``reader`` raises is yielded in its place. Raises SnapshotError as ``Case.read`` does.
+    An InstanceError of ``reader`` is yielded instead. Raises SnapshotError as ``Case.read`` does.
     """
 
     def read(case: Case) -> Read | InstanceError:
@@ -96,7 +96,7 @@ def read_cases(
 
     threads = torch.get_num_threads()
     waiting: deque[tuple[Case, Future[Read | InstanceError]]] = deque()
-    # OpenMP's thread count belongs to each calling thread: here every thread computes a slice of its own.
+    # OpenMP's thread count belongs to each calling thread: here every thread computes its own slice.
     with ThreadPoolExecutor(threads, "read", torch.set_num_threads, (1,)) as pool:
         for case in cases:
             waiting.append((case, pool.submit(read, case)))

@@ -1,8 +1,7 @@
-"""One training process among others: its place, and what it shares with them.
+"""One training process among others: its rank, and what it exchanges with them.
 
-A process learns its place from the variables that torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR,
-MASTER_PORT); without them it trains alone. Each worker keeps a fixed share of the slices, so that each slice is decoded
-and held once in all.
+A process reads its rank from torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT); without
+them it trains alone. Each worker keeps a fixed share of the slices, so that each slice is decoded and held only once.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Worker:
-    """This process: number ``rank`` of ``count``, computing on ``device``."""
+    """This process: number ``rank`` of ``count``, which computes on ``device``."""
 
     rank: int
     count: int
@@ -35,15 +34,15 @@ class Worker:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one worker that logs, keeps checkpoints and writes the model."""
+        """Whether this worker alone logs, keeps checkpoints and writes the model."""
         return self.rank == 0
 
     def share(self, items: Sequence[Item]) -> list[Item]:
-        """This worker's part of ``items``: every ``count``-th."""
+        """Return this worker's part of ``items``: every ``count``-th."""
         return list(items[self.rank :: self.count])
 
     def gather(self, value: Item) -> list[Item]:
-        """Every worker's ``value``, in the order of ranks, on every worker."""
+        """Return every worker's ``value``, in the order of ranks, on every worker."""
         if self.count == 1:
             return [value]
         mine = _packed(value)
@@ -55,7 +54,7 @@ class Worker:
         return [_unpacked(room[: int(size)]) for room, size in zip(rooms, sizes, strict=True)]
 
     def broadcast(self, value: Item) -> Item:
-        """The leading worker's ``value``, on every worker."""
+        """Return the leading worker's ``value``, on every worker."""
         if self.count == 1:
             return value
         packed = _packed(value if self.leads else None)
@@ -73,7 +72,7 @@ class Worker:
                 tensor.div_(self.count)
 
     def replicated(self, network: nn.Module) -> nn.Module:
-        """``network`` with gradients that are the mean of all workers'."""
+        """Return ``network`` with gradients averaged over all workers."""
         if self.count == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
@@ -82,27 +81,27 @@ class Worker:
 
 
 def _packed(value: Any) -> torch.Tensor:
-    """The bytes of a value."""
+    """Return the bytes of a value."""
     stream = io.BytesIO()
     torch.save(value, stream)
     return torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8)
 
 
 def _unpacked(packed: torch.Tensor) -> Any:
-    """The value of bytes that another worker sent: tensors, numbers, texts, lists and dicts; nothing that runs.
+    """Return the value of bytes from another worker: tensors, numbers, texts, lists and dicts; nothing that runs.
 
-    torch's own all_gather_object would unpickle them. Whoever reaches the workers' ports would then run code in them,
-    for neither torch's store nor gloo asks who is there.
+    torch's own all_gather_object would unpickle them. Anyone who reaches the workers' ports could then run code in
+    them, because neither torch's store nor gloo authenticates.
     """
     try:
         return torch.load(io.BytesIO(packed.numpy().tobytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has no common type for what it cannot load
-        raise TrainingError(f"What another worker sent cannot be read: {type(error).__name__}.") from error
+    except Exception as error:  # torch has no common exception for what it cannot load
+        raise TrainingError(f"The bytes of another worker cannot be read: {type(error).__name__}.") from error
 
 
 @contextmanager
 def joined(environ: Mapping[str, str]) -> Iterator[Worker]:
-    """This process's Worker, connected with the others until the context ends."""
+    """Yield this process's Worker, connected with the others until the context ends."""
     local_rank = int(environ.get(LOCAL_RANK, "0"))
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if RANK not in environ:

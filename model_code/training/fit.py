@@ -1,4 +1,4 @@
-"""The training loop: from prepared slices in memory to the network that validates best."""
+"""The training loop: trains on prepared slices in memory and keeps the network that validates best."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from model_code import calibration
-from model_code.backends import network
+from model_code.backends import torch_backend
 from model_code.errors import TrainingError
 from model_code.training.batches import Batches
 from model_code.training.checkpoint import Checkpoints
@@ -22,8 +22,8 @@ from model_code.training.hyperparameters import Hyperparameters
 from model_code.training.learner import RISING, Learner
 from model_code.training.metrics import Metrics, measure
 
-# Epochs without a better validation after which training ends. They count from where the learning rate is highest: on
-# the way there validation may well get worse for a while.
+# Training ends after so many epochs without a better validation, counted from the highest learning rate: before it,
+# validation may get worse for a while.
 PATIENCE = 10
 EVALUATION_BATCH = 16
 
@@ -32,7 +32,7 @@ log = logging.getLogger("model_code.training.fit")
 
 @dataclass(frozen=True)
 class Best:
-    """The network of the best epoch so far, with its logits for the validation slices and their class indices."""
+    """The network of the best epoch so far, its logits for the validation slices, and their class indices."""
 
     epoch: int
     weights: dict[str, torch.Tensor]
@@ -40,30 +40,30 @@ class Best:
     targets: torch.Tensor
 
     def metrics(self, labels: tuple[str, ...]) -> Metrics | None:
-        """What it measured; None when there was nothing to validate on."""
+        """Return the validation metrics, None without validation slices."""
         return measure(calibration.probabilities(self.logits, 1.0), self.targets, labels) if len(self.targets) else None
 
 
 @dataclass
 class Progress:
-    """How far a training has come: ``history`` has one line of figures per epoch."""
+    """The progress of a training: ``history`` has one line of figures per epoch."""
 
     epoch: int = 0
     best: Best | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     def ended(self, epochs: int) -> bool:
-        """Whether nothing is left to do: all epochs are done, or validation has got no better for long."""
+        """Return whether all epochs are done, or validation has not improved for PATIENCE epochs."""
         best_epoch = self.best.epoch if self.best else 0
         return self.epoch >= epochs or self.epoch - max(best_epoch, RISING * epochs) >= PATIENCE
 
     def state(self) -> dict[str, Any]:
-        """For ``of``."""
+        """Return the state that ``of`` reads."""
         return {"epoch": self.epoch, "best": vars(self.best) if self.best else None, "history": self.history}
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> Progress:
-        """The progress whose ``state`` this is."""
+        """Return the progress with this ``state``."""
         return cls(state["epoch"], Best(**state["best"]) if state["best"] else None, state["history"])
 
 
@@ -75,11 +75,11 @@ def fit(
     worker: Worker,
     checkpoints: Checkpoints,
 ) -> tuple[Best, list[dict[str, float]]]:
-    """Train a network on the workers' shares of slices, going on from the checkpoint if there is one.
+    """Train a network on the workers' shares of slices, continuing from the checkpoint if there is one.
 
     Returns the epoch that validated best and the figures of all epochs; each is logged as one line of ``name=value``
-    pairs. Without validation slices every epoch counts as better than the one before. Raises TrainingError when the
-    loss diverges, or for a checkpoint of another training.
+    pairs. Without validation slices every epoch counts as better than the last. Raises TrainingError if the loss
+    diverges, or for a checkpoint of another training.
     """
     counts = torch.stack(worker.gather(torch.bincount(training.targets, minlength=len(labels)))).sum(dim=0)
     per_epoch = min(worker.gather(len(training)))
@@ -106,15 +106,15 @@ def fit(
     return progress.best, progress.history
 
 
-def answers(net: nn.Module, samples: Samples) -> torch.Tensor:
-    """The network's logits for the samples in evaluation mode: N x classes, on the CPU in double precision."""
-    net.eval()
+def answers(network: nn.Module, samples: Samples) -> torch.Tensor:
+    """Return the network's logits for the samples in evaluation mode: N x classes, on the CPU in double precision."""
+    network.eval()
     batches = range(0, max(1, len(samples)), EVALUATION_BATCH)
-    return torch.cat([network.logits(net, samples.image(slice(at, at + EVALUATION_BATCH))) for at in batches])
+    return torch.cat([torch_backend.logits(network, samples.image(slice(at, at + EVALUATION_BATCH))) for at in batches])
 
 
 def class_weights(counts: torch.Tensor) -> torch.Tensor:
-    """Weight each class by the inverse of its count, so that every class has the same sum; absent ones by 0."""
+    """Return weights inverse to the counts, so that every class has the same sum; 0 for an absent class."""
     present = counts > 0
     return torch.where(present, counts.sum() / (int(present.sum()) * counts.clamp_min(1)), 0.0)
 
@@ -127,7 +127,7 @@ def _resume(learner: Learner, worker: Worker, checkpoints: Checkpoints) -> Progr
     learner.restore(state["learner"])
     progress = Progress.of(state["progress"])
     if worker.leads:
-        log.info("a checkpoint was found: training goes on after epoch %s", progress.epoch)
+        log.info("a checkpoint was found: training continues after epoch %s", progress.epoch)
     return progress
 
 

@@ -1,4 +1,4 @@
-"""The hyperparameters of a training job, read from the strings that SageMaker passes."""
+"""Reads the hyperparameters of a training job from SageMaker's strings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from model_code.artifacts.metadata import LONGEST_TEXT
-from model_code.backends.network import DEFAULT, NETWORKS
+from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import TrainingError
 
-# DenseNet halves its input five times and must then still have something to average.
+# DenseNet halves its input five times and then still needs pixels to average.
 SMALLEST_IMAGE = 64
-# SageMaker's SDK adds hyperparameters of its own with this prefix.
+# SageMaker's SDK adds its own hyperparameters with this prefix.
 FOREIGN_PREFIX = "sagemaker_"
 
 
@@ -22,8 +22,8 @@ FOREIGN_PREFIX = "sagemaker_"
 class Hyperparameters:
     """``image_size`` in pixels; ``learning_rate`` is the highest of the schedule; ``batch_size`` is a worker's.
 
-    Memory grows with the batch, and without a GPU speed does not: four slices of 512 x 512 take 4 GB and are trained on
-    as fast as eight. A GPU wants 16 or more.
+    Memory grows with the batch; speed does so only on a GPU. Four slices of 512 x 512 take 4 GB, and without a GPU are
+    trained on as fast as eight. On a GPU use 16 or more.
     """
 
     epochs: int = 40
@@ -37,7 +37,7 @@ class Hyperparameters:
 
 
 def read_hyperparameters(path: Path) -> Hyperparameters:
-    """Read hyperparameters.json, every one optional; raise one TrainingError that lists all that is wrong in it."""
+    """Read hyperparameters.json, in which all are optional; raises one TrainingError with every problem."""
     try:
         given = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The network while it learns: one step at a time, with all that a step changes in one state."""
+"""The network while it learns, step by step, with everything that a step changes in one state."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_code.backends import network
+from model_code.backends import networks
+from model_code.backends.torch_backend import make_repeatable
 from model_code.training import convolution
 from model_code.training.distributed import Worker
 from model_code.training.hyperparameters import Hyperparameters
 
 WEIGHT_DECAY = 1e-2
-# The fraction of a training in which the learning rate rises; then it falls to nothing.
+# The fraction of a training in which the learning rate rises; then it falls to zero.
 RISING = 0.3
 # The share of the newest batch in batch normalisation's statistics, once an epoch has seen a few.
 NEWEST_SHARE = 0.3
@@ -23,10 +24,10 @@ class Learner:
     """A new network, the same on every worker, with its optimiser, learning-rate schedule and loss scaling."""
 
     def __init__(self, class_weights: torch.Tensor, steps: int, settings: Hyperparameters, worker: Worker) -> None:
-        """``class_weights``: of each class in the loss; ``steps``: how many the learning rate's schedule has."""
-        network.make_repeatable()
+        """Build the network; ``class_weights``: of the loss; ``steps``: of the learning rate's schedule."""
+        make_repeatable()
         torch.manual_seed(settings.seed)
-        self.network = network.build(len(class_weights), settings.network).to(worker.device)
+        self.network = networks.build(len(class_weights), settings.network).to(worker.device)
         if worker.device.type == "cpu":
             convolution.quicken(self.network)
         self._worker = worker
@@ -37,21 +38,21 @@ class Learner:
         rate = settings.learning_rate
         self._optimizer = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=WEIGHT_DECAY)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimizer, rate, steps, pct_start=RISING)
-        # Half precision where there is hardware for it: on a processor it would be emulated, at a fifth of the speed.
+        # Half precision only on a GPU: a processor would emulate it at a fifth of the speed.
         self._mixed = worker.device.type == "cuda"
         self._scaler = torch.amp.GradScaler(worker.device.type, enabled=self._mixed)
 
     def begin_epoch(self) -> None:
-        """Go into training mode and forget batch normalisation's statistics: they belong to weights of before."""
+        """Enter training mode and reset batch normalisation's statistics, which belong to earlier weights."""
         self.network.train()
         self._steps_of_epoch = 0
 
     def step(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Learn from one batch; return its loss, on the device.
 
-        The network's batch normalisation statistics follow its weights: the mean over an epoch's first batches, then
-        a running mean over the newest. torch's own running mean begins with made-up statistics and is slower: after
-        few steps it describes weights long gone, and the network fails in evaluation mode though it has learnt.
+        The batch normalisation statistics follow the weights: the mean over an epoch's first batches, then a running
+        mean over the newest. torch's own running mean begins with made-up statistics and is slower: after few steps it
+        describes much earlier weights, and the network fails in evaluation mode although it has learnt.
         """
         self._steps_of_epoch += 1
         for norm in self._norms:
@@ -79,11 +80,11 @@ class Learner:
         )
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the network's state dict on the CPU."""
+        """Return a copy of the network's state dict on the CPU."""
         return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on, for ``restore``."""
+        """Return everything that the next step depends on, for ``restore``."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -92,7 +93,7 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Become as the learner was whose ``state`` this is."""
+        """Restore a ``state``; the next step is then the same."""
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])

@@ -1,4 +1,4 @@
-"""What a validation pass measures."""
+"""The metrics of a validation pass."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class Metrics:
     recalls: Mapping[str, float]
 
     def better_than(self, other: Metrics | None) -> bool:
-        """Whether this validates better: by balanced accuracy, so that a rare class counts as much; then by loss."""
+        """Return whether this is better: by balanced accuracy, so that a rare class counts as much, then by loss."""
         if other is None:
             return True
         return (self.balanced_accuracy, -self.loss) > (other.balanced_accuracy, -other.loss)
 
     def as_dict(self) -> dict[str, float]:
-        """Rounded to four decimals, for metadata.json."""
+        """Return the metrics for metadata.json, rounded to four decimals."""
         values = {"loss": self.loss, "accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy}
         values |= {f"recall_{label}": recall for label, recall in self.recalls.items()}
         return {f"val_{name}": round(value, 4) for name, value in values.items()}
 
 
 def measure(probabilities: torch.Tensor, targets: torch.Tensor, labels: tuple[str, ...]) -> Metrics:
-    """Measure N x classes probabilities against N class indices; a class without slices has no recall."""
+    """Return the metrics of N x classes probabilities for N class indices; a class without slices has no recall."""
     correct = probabilities.argmax(dim=1) == targets
     true_class = probabilities.gather(1, targets[:, None]).clamp_min(torch.finfo(probabilities.dtype).tiny)
     recalls = {

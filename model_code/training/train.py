@@ -1,4 +1,4 @@
-"""The command ``train``: a snapshot and its slices to a model folder that ``serve`` can load."""
+"""The command ``train``: trains on a snapshot's slices and writes a model folder that ``serve`` can load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from model_code import calibration, snapshot
 from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
-from model_code.backends import known_answer, network
+from model_code.backends import known_answer, networks
+from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
 from model_code.snapshot import Case, Snapshot, Split
@@ -35,9 +36,9 @@ log = logging.getLogger("model_code.training.train")
 
 
 def train(container: Container) -> None:
-    """Train as the hyperparameters say, on every host and GPU of the job, and write the artifact to the model folder.
+    """Train with the job's hyperparameters on all its hosts and GPUs, and write the artifact to the model folder.
 
-    Raises TrainingError or SnapshotError for what cannot be trained on, and SystemExit when SageMaker stops the job:
+    Raises TrainingError or SnapshotError for data that cannot be trained on, and SystemExit if SageMaker stops the job:
     the last checkpoint then stays, and no model is written.
     """
     cluster = Cluster.read(container.resource_config)
@@ -57,7 +58,7 @@ def _train(container: Container, worker: Worker) -> None:
         slices = [len(taken.of(split)) for split in SEEN]
         log.info("training_slices=%s validation_slices=%s workers=%s", *slices, worker.count)
         if not taken.of(Split.VALIDATION):
-            log.info("no validation slices: the last epoch's model is kept and nothing says how good it is")
+            log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
     training, validation = _load(container, worker, taken.labels, preprocessing, *shares)
     checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
@@ -78,7 +79,7 @@ def _check(taken: Snapshot, worker: Worker) -> None:
 
 
 def _share(taken: Snapshot, split: Split, worker: Worker) -> list[Case]:
-    """This worker's cases of a split: of every class as many as any other's, give or take one."""
+    """Return this worker's cases of a split: as many of every class as any other worker, plus or minus one."""
     return worker.share(sorted(taken.of(split), key=lambda case: (taken.labels.index(case.label), case.line)))
 
 
@@ -90,7 +91,7 @@ def _load(
     training: list[Case],
     validation: list[Case],
 ) -> tuple[Samples, Samples]:
-    """Prepare this worker's slices; what any worker cannot read, all of them raise, so that none waits for it."""
+    """Prepare this worker's slices; every worker raises the problems of all, so that none waits for a failed one."""
     samples: Samples | None = None
     problems: list[str] = []
     try:
@@ -106,7 +107,7 @@ def _load(
 
 
 def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str, str | int | float]:
-    """What a checkpoint must have been made with to be gone on from."""
+    """Return what a checkpoint must have been made with for training to continue from it."""
     return {"snapshot_digest": taken.digest, "workers": worker.count, **dataclasses.asdict(settings)}
 
 
@@ -118,7 +119,7 @@ def _write(
     best: Best,
     history: list[dict[str, float]],
 ) -> None:
-    trained = network.build(len(taken.labels), settings.network)
+    trained = networks.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
     weights = packing.serialise(trained)
     metrics = best.metrics(taken.labels)
@@ -130,7 +131,7 @@ def _write(
         weights_sha256=sha256(weights),
         temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
         network=settings.network,
-        probe_logits=known_answer.answer(network.TorchForm(trained.eval()), preprocessing),
+        known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
     )
     record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)
@@ -145,7 +146,7 @@ def _write(
 
 
 def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:
-    """How the model came to be: counts only, no identity of a patient or an object."""
+    """Return how the model was trained: counts only, no identity of a patient or an object."""
     return {
         "snapshot_digest": taken.digest,
         "split_by": taken.split_by,
@@ -157,14 +158,13 @@ def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, which SageMaker sends two minutes before it ends the container, end the process at once.
+    """End the process at once on SIGTERM, which SageMaker sends two minutes before it ends the container.
 
-    Nothing is lost but the epoch that runs: the checkpoint of the one before is whole, and is already where SageMaker
-    keeps it.
+    Only the current epoch is lost: the checkpoint of the last one is whole, and already in SageMaker's folder.
     """
 
     def leave(_signal: int, _frame: FrameType | None) -> NoReturn:
-        log.info("stopped by SIGTERM; a job with this one's checkpoints goes on after its last complete epoch")
+        log.info("stopped by SIGTERM; a job with this one's checkpoints continues after its last complete epoch")
         raise SystemExit(128 + signal.SIGTERM)
 
     previous = signal.signal(signal.SIGTERM, leave)

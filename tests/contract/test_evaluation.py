@@ -15,7 +15,7 @@ from functions.domain import layout
 from functions.flow.gating import Subject
 from model_code import snapshot
 from model_code.audit.command import readings
-from model_code.audit.document import Finding, Reading
+from model_code.audit.document import Reading, Unreadable
 from model_code.audit.document import build as build_audit
 from model_code.evaluation import document as evaluating
 from model_code.evaluation.document import build as build_evaluation
@@ -90,7 +90,7 @@ def test_an_audit_that_could_not_measure_predictability_is_read() -> None:
     workflow = Workflow()
     taken = workflow.take(workflow.put_cohort())
     found = snapshot.parse(workflow.snapshot(taken["Run"]))
-    nothing = [Finding("UndecodablePixelData", "The pixel data end early.")] * len(found.cases)
+    nothing = [Unreadable("UndecodablePixelData", "The pixel data end early.")] * len(found.cases)
     read = audits.parse(as_written(build_audit(found, nothing)), taken["SnapshotDigest"])
     assert read.acquisition.found is None
     assert read.unreadable.count == len(found.cases)
@@ -116,12 +116,12 @@ def cases(patients: int = 9) -> evaluating.TestSet:
     return evaluating.TestSet(labels=LABELS, targets=of_slice % 3, patients=of_slice, attributes=attributes)
 
 
-def answers(test: evaluating.TestSet, right: float, name: str) -> evaluating.Answers:
+def predictions(test: evaluating.TestSet, right: float, name: str) -> evaluating.Predictions:
     """A model that gives the true class of each slice this probability."""
     probabilities = np.full((len(test.targets), 3), (1 - right) / 2)
     probabilities[np.arange(len(test.targets)), test.targets] = right
     identity = {"Name": "m", "Version": name, "WeightsSHA256": hashlib.sha256(name.encode()).hexdigest()}
-    return evaluating.Answers(
+    return evaluating.Predictions(
         identity=identity, temperature=1.2, probabilities=probabilities, uncalibrated=probabilities
     )
 
@@ -135,7 +135,7 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
     workflow, test = Workflow(), cases()
     taken = workflow.take(workflow.put_cohort())
     digest = taken["SnapshotDigest"]
-    good = build_evaluation(digest, 0, test, answers(test, 0.9, "good"), None)
+    good = build_evaluation(digest, 0, test, predictions(test, 0.9, "good"), None)
     read = evaluations.parse(as_written(good), digest)
     assert (read.candidate.balanced_accuracy, read.champion) == (1.0, None)
     assert read.candidate.weights_sha256 == hashlib.sha256(b"good").hexdigest()
@@ -145,7 +145,7 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
         ("Manufacturer", "unknown"),
     }
     assert judged(taken, workflow, good) == []
-    poor = build_evaluation(digest, 0, test, answers(test, 0.1, "poor"), None)
+    poor = build_evaluation(digest, 0, test, predictions(test, 0.1, "poor"), None)
     assert {"BalancedAccuracyTooLow", "SensitivityTooLow", "AUCTooLow"} <= set(judged(taken, workflow, poor))
 
 
@@ -153,7 +153,7 @@ def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
     workflow, test = Workflow(), cases()
     workflow.world.set_champion()
     taken = workflow.take(workflow.put_cohort())
-    good, poor = answers(test, 0.9, "good"), answers(test, 0.1, "poor")
+    good, poor = predictions(test, 0.9, "good"), predictions(test, 0.1, "poor")
     assert judged(taken, workflow, build_evaluation(taken["SnapshotDigest"], 0, test, good, poor)) == []
     worse = build_evaluation(taken["SnapshotDigest"], 0, test, poor, good)
     assert "WorseThanChampion" in judged(taken, workflow, worse)
@@ -170,7 +170,7 @@ def test_figures_that_are_undefined_are_read_and_fail_closed() -> None:
         patients=np.unique(everything.patients[some], return_inverse=True)[1],
         attributes={},
     )
-    document = build_evaluation(taken["SnapshotDigest"], 0, test, answers(test, 0.9, "good"), None)
+    document = build_evaluation(taken["SnapshotDigest"], 0, test, predictions(test, 0.9, "good"), None)
     assert "UndefinedMetric" in judged(taken, workflow, document)
 
 

@@ -21,25 +21,25 @@ DEFLATED = uid.DeflatedExplicitVRLittleEndian
 
 
 def syntax_of(body: bytes) -> uid.UID:
-    """The transfer syntax that a sound object names."""
+    """Return the transfer syntax that a sound object names."""
     return uid.UID(dcmread(io.BytesIO(body), stop_before_pixels=True).file_meta.TransferSyntaxUID)
 
 
 def parted(body: bytes) -> tuple[bytes, bytes]:
-    """A sound object as its file meta information and its data set, inflated."""
+    """Return a sound object's file meta information and its inflated data set."""
     at = next(one.at for one in elements(body, PREFIX, implicit=False, little_endian=True) if one.tag >> 16 != 2)
     data = body[at:]
     return body[:at], zlib.decompress(data, -zlib.MAX_WBITS) if syntax_of(body) == DEFLATED else data
 
 
 def deflated(data: bytes) -> bytes:
-    """``data`` as a deflated data set has it."""
+    """Return ``data`` deflated, as in a deflated data set."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     return deflater.compress(data) + deflater.flush()
 
 
 def with_data_set(change: Callable[[bytes, str, bool], bytes]) -> Spoil:
-    """Change the data set's bytes; ``change`` has them with the byte order for struct and whether VRs are implicit."""
+    """Change the data set's bytes; ``change`` gets them with the byte order for struct and whether VRs are implicit."""
 
     def spoil(body: bytes) -> bytes:
         syntax = syntax_of(body)
@@ -51,7 +51,7 @@ def with_data_set(change: Callable[[bytes, str, bool], bytes]) -> Spoil:
 
 
 def header(order: str, implicit: bool, tag: int, vr: bytes, length: int) -> bytes:
-    """The bytes before an element's value."""
+    """Return the bytes before an element's value."""
     start = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
     if implicit or tag >> 16 == 0xFFFE:
         return start + struct.pack(f"{order}L", length)
@@ -66,7 +66,7 @@ def inserted(make: Callable[[str, bool], bytes]) -> Spoil:
 
 
 def sequences(opening: int, closing: int, inside: bytes = b"", vr: bytes = b"SQ") -> Spoil:
-    """A sequence in a sequence in a sequence, ``opening`` of them opened and ``closing`` closed."""
+    """Return nested sequences, ``opening`` of them opened and ``closing`` closed."""
 
     def make(order: str, implicit: bool) -> bytes:
         open_one = header(order, implicit, 0x00081140, vr, 0xFFFFFFFF) + header(order, True, 0xFFFEE000, b"", 2**32 - 1)
@@ -77,12 +77,12 @@ def sequences(opening: int, closing: int, inside: bytes = b"", vr: bytes = b"SQ"
 
 
 def many_elements(order: str, implicit: bool) -> bytes:
-    """Twenty thousand empty private elements."""
+    """Return twenty thousand empty private elements."""
     return b"".join(header(order, implicit, 0x00090000 + number, b"LO", 0) for number in range(20_000))
 
 
 def endless_values(order: str, implicit: bool) -> bytes:
-    """Items that each hold a value whose delimiter never comes: a reader that looks for it reads all, each time."""
+    """Return items that each hold a value without its delimiter: a reader that looks for it reads all, each time."""
     item = header(order, True, 0xFFFEE000, b"", 0xFFFFFFFF) + header(order, implicit, 0x00091001, b"OB", 0xFFFFFFFF)
     return header(order, implicit, 0x00081140, b"SQ", 0xFFFFFFFF) + item * 20_000
 
@@ -120,7 +120,7 @@ def values(**changes: Any) -> Spoil:
 
 
 def edited(body: bytes, edit: Callable[[FileDataset], None]) -> bytes:
-    """The object written again after ``edit``."""
+    """Return the object, written again after ``edit``."""
     dataset = dcmread(io.BytesIO(body))
     edit(dataset)
     stream = io.BytesIO()

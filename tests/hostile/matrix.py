@@ -1,4 +1,4 @@
-"""The matrix: every defect in every transfer syntax, and every pixel form in every transfer syntax."""
+"""The matrix: every defect in every transfer syntax, and every pixel format in every transfer syntax."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cache
 from pydicom import uid
 
 from tests.hostile.defects import DEFECTS
-from tests.hostile.objects import FORMS, PLAIN, SYNTAXES, CannotEncode, Form, Spoil, good
+from tests.hostile.objects import PIXEL_FORMATS, PLAIN, SYNTAXES, CannotEncode, PixelFormat, Spoil, good
 from tests.hostile.pixel_defects import PIXEL_DEFECTS, NotThis
 
 ALL_DEFECTS: dict[str, Spoil] = DEFECTS | PIXEL_DEFECTS
-# In JPEG Baseline there are only eight bits.
-FORM_OF = {uid.JPEGBaseline8Bit: FORMS[0]}
-# Of every form, not only of the plain one.
-FORM_DEFECTS = ("sound", "cut-at-three-quarters", "rows-and-columns-huge")
+# JPEG Baseline has only eight bits.
+FORMAT_OF = {uid.JPEGBaseline8Bit: PIXEL_FORMATS[0]}
+# The defects that are tried with every pixel format, not only with the plain one.
+FORMAT_DEFECTS = ("sound", "cut-at-three-quarters", "rows-and-columns-huge")
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,28 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Every cell of the matrix, those too that have no object."""
+    """Yield every cell of the matrix, also those without an object."""
     for syntax in SYNTAXES:
-        plain = FORM_OF.get(syntax, PLAIN)
+        plain = FORMAT_OF.get(syntax, PLAIN)
         for defect in ALL_DEFECTS:
             yield _case(syntax, plain, defect)
-        for form in FORMS:
-            if form != plain:
-                yield from (_case(syntax, form, defect) for defect in FORM_DEFECTS)
+        for pixels in PIXEL_FORMATS:
+            if pixels != plain:
+                yield from (_case(syntax, pixels, defect) for defect in FORMAT_DEFECTS)
 
 
-def _case(syntax: uid.UID, form: Form, defect: str) -> Case:
-    return Case(f"{syntax.keyword}/{form.name}/{defect}", lambda: ALL_DEFECTS[defect](good(syntax, form)))
+def _case(syntax: uid.UID, pixels: PixelFormat, defect: str) -> Case:
+    return Case(f"{syntax.keyword}/{pixels.name}/{defect}", lambda: ALL_DEFECTS[defect](good(syntax, pixels)))
 
 
 @cache
 def split() -> tuple[dict[str, bytes], dict[str, str]]:
-    """The objects by the case's name, and for each case without one the reason."""
+    """Return the objects by the case's name, and the reason for each case without one."""
     objects: dict[str, bytes] = {}
     reasons: dict[str, str] = {}
     for case in cases():
         try:
-            with warnings.catch_warnings(action="ignore"):  # pydicom's writer rightly objects to what it must write
+            with warnings.catch_warnings(action="ignore"):  # pydicom's writer rightly warns of what it must write
                 objects[case.name] = case.make()
         except (CannotEncode, NotThis) as error:
             reasons[case.name] = str(error)

@@ -1,4 +1,4 @@
-"""Sound objects in every transfer syntax and pixel form that can be encoded here, for defects to be made of."""
+"""Sound objects in every transfer syntax and pixel format that can be encoded here, as material for defects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydicom import dcmwrite, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-SECRET = "SECRET"  # stands in every attribute that a person may have filled; no answer may repeat it
+SECRET = "SECRET"  # in every attribute that a person may have filled; no answer may repeat it
 ROWS, COLUMNS = 24, 20
 
 _T = gdcm.TransferSyntax
@@ -44,7 +44,7 @@ class CannotEncode(Exception):
 
 
 @dataclass(frozen=True)
-class Form:
+class PixelFormat:
     """What the pixels are: ``changes`` are attributes by keyword."""
 
     name: str
@@ -63,40 +63,40 @@ PALETTE = {"PhotometricInterpretation": "PALETTE COLOR"} | {
         f"{colour}PaletteColorLookupTableData": bytes(512),
     }.items()
 }
-PLAIN = Form("12-bit")
-FORMS = (
-    Form("8-bit", "u1", 8),
+PLAIN = PixelFormat("12-bit")
+PIXEL_FORMATS = (
+    PixelFormat("8-bit", "u1", 8),
     PLAIN,
-    Form("16-bit", "u2", 16),
-    Form("12-bit-signed", "i2", 12),
-    Form("16-bit-signed", "i2", 16),
-    Form("monochrome1", changes={"PhotometricInterpretation": "MONOCHROME1"}),
-    Form("palette", "u1", 8, changes=PALETTE),
-    Form("rgb", "u1", 8, samples=3, changes={"PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}),
-    Form("multi-frame", frames=3, changes={"NumberOfFrames": 3}),
-    Form("enhanced", frames=3, changes={"NumberOfFrames": 3, "SOPClassUID": uid.EnhancedCTImageStorage}),
+    PixelFormat("16-bit", "u2", 16),
+    PixelFormat("12-bit-signed", "i2", 12),
+    PixelFormat("16-bit-signed", "i2", 16),
+    PixelFormat("monochrome1", changes={"PhotometricInterpretation": "MONOCHROME1"}),
+    PixelFormat("palette", "u1", 8, changes=PALETTE),
+    PixelFormat("rgb", "u1", 8, samples=3, changes={"PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}),
+    PixelFormat("multi-frame", frames=3, changes={"NumberOfFrames": 3}),
+    PixelFormat("enhanced", frames=3, changes={"NumberOfFrames": 3, "SOPClassUID": uid.EnhancedCTImageStorage}),
 )
 
 
 @cache
-def good(syntax: uid.UID, form: Form = PLAIN) -> bytes:
-    """A sound CT object as a DICOM file; raises CannotEncode."""
-    frames = _frames(form)
+def good(syntax: uid.UID, pixels: PixelFormat = PLAIN) -> bytes:
+    """Return a sound CT object as a DICOM file; raises CannotEncode."""
+    frames = _frames(pixels)
     if syntax in HTJ2K:
         raise CannotEncode("no encoder for HTJ2K is installed")
     if syntax.is_encapsulated:
-        data = encapsulate([_compressed(frame, form, syntax) for frame in frames])
+        data = encapsulate([_compressed(frame, pixels, syntax) for frame in frames])
     else:
         swapped = frames.byteswap() if not syntax.is_little_endian else frames
         data = swapped.tobytes()
-    return written(syntax, form, PixelData=data)
+    return written(syntax, pixels, PixelData=data)
 
 
-def written(syntax: uid.UID, form: Form = PLAIN, **changes: Any) -> bytes:
-    """An object of ``form`` with ``changes``, PixelData among them; None removes an attribute."""
+def written(syntax: uid.UID, pixels: PixelFormat = PLAIN, **changes: Any) -> bytes:
+    """Return an object with ``pixels`` and ``changes``, including PixelData; None removes an attribute."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    bits = 8 * np.dtype(form.kind).itemsize
+    bits = 8 * np.dtype(pixels.kind).itemsize
     values = {
         "SpecificCharacterSet": "ISO_IR 100",
         "SOPClassUID": uid.CTImageStorage,
@@ -107,18 +107,18 @@ def written(syntax: uid.UID, form: Form = PLAIN, **changes: Any) -> bytes:
         "StudyDescription": f"{SECRET} study",
         "StudyInstanceUID": "1.2.840.99.1",
         "SeriesInstanceUID": "1.2.840.99.1.2",
-        "SamplesPerPixel": form.samples,
+        "SamplesPerPixel": pixels.samples,
         "PhotometricInterpretation": "MONOCHROME2",
         "Rows": ROWS,
         "Columns": COLUMNS,
         "BitsAllocated": bits,
-        "BitsStored": form.bits,
-        "HighBit": form.bits - 1,
-        "PixelRepresentation": int(form.kind.startswith("i")),
+        "BitsStored": pixels.bits,
+        "HighBit": pixels.bits - 1,
+        "PixelRepresentation": int(pixels.kind.startswith("i")),
         "RescaleIntercept": "-1024",
         "RescaleSlope": "1",
     }
-    for keyword, value in (values | form.changes | changes).items():
+    for keyword, value in (values | pixels.changes | changes).items():
         if value is not None:
             setattr(dataset, keyword, value)
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
@@ -132,25 +132,27 @@ def written(syntax: uid.UID, form: Form = PLAIN, **changes: Any) -> bytes:
     return stream.getvalue()
 
 
-def _frames(form: Form) -> np.ndarray:
-    low, high = (-(2 ** (form.bits - 1)), 2 ** (form.bits - 1)) if form.kind.startswith("i") else (0, 2**form.bits)
-    shape = (form.frames, ROWS, COLUMNS) + ((form.samples,) if form.samples > 1 else ())
-    ramp = np.linspace(low, high - 1, int(np.prod(shape)))  # smooth, as a lossy codec of 12 bits wants it
-    return ramp.reshape(shape).astype(form.kind)
+def _frames(pixels: PixelFormat) -> np.ndarray:
+    low, high = (
+        (-(2 ** (pixels.bits - 1)), 2 ** (pixels.bits - 1)) if pixels.kind.startswith("i") else (0, 2**pixels.bits)
+    )
+    shape = (pixels.frames, ROWS, COLUMNS) + ((pixels.samples,) if pixels.samples > 1 else ())
+    ramp = np.linspace(low, high - 1, int(np.prod(shape)))  # smooth, as a lossy codec of 12 bits needs it
+    return ramp.reshape(shape).astype(pixels.kind)
 
 
-def _compressed(frame: np.ndarray, form: Form, syntax: uid.UID) -> bytes:
+def _compressed(frame: np.ndarray, pixels: PixelFormat, syntax: uid.UID) -> bytes:
     # The image must come from a writer that stays in scope: GDCM counts references to it.
     writer = gdcm.ImageWriter()
     image = writer.GetImage()
     image.SetNumberOfDimensions(2)
     image.SetDimensions((COLUMNS, ROWS, 1))
     kind = gdcm.PhotometricInterpretation
-    image.SetPhotometricInterpretation(kind(kind.RGB if form.samples == 3 else kind.MONOCHROME2))
+    image.SetPhotometricInterpretation(kind(kind.RGB if pixels.samples == 3 else kind.MONOCHROME2))
     image.SetTransferSyntax(_T(_T.ImplicitVRLittleEndian))
     allocated = 8 * frame.dtype.itemsize
     signed = int(frame.dtype.kind == "i")
-    image.SetPixelFormat(gdcm.PixelFormat(form.samples, allocated, form.bits, form.bits - 1, signed))
+    image.SetPixelFormat(gdcm.PixelFormat(pixels.samples, allocated, pixels.bits, pixels.bits - 1, signed))
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetByteStringValue(frame.tobytes())
     image.SetDataElement(element)
@@ -158,9 +160,9 @@ def _compressed(frame: np.ndarray, form: Form, syntax: uid.UID) -> bytes:
     change.SetTransferSyntax(_T(CODECS[syntax]))
     change.SetInput(image)
     if not change.Change():
-        raise CannotEncode(f"GDCM has no {syntax.name} of {form.name}")
+        raise CannotEncode(f"GDCM has no {syntax.name} of {pixels.name}")
     fragments = change.GetOutput().GetDataElement().GetSequenceOfFragments()
-    # GDCM's Python binding hands binary over as text with surrogates.
+    # GDCM's Python binding returns bytes as a str with surrogates.
     buffer: str = fragments.GetFragment(0).GetByteValue().GetBuffer()
     return buffer.encode("utf-8", "surrogateescape")
 

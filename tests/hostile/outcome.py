@@ -1,4 +1,4 @@
-"""What the product makes of one object: the code of its refusal or error, or READ. Anything else goes up."""
+"""The outcome of one object: the code of its refusal or error, or READ. Other exceptions propagate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SERVED = STAGE.served
 
 
 class Unsound(Exception):
-    """The product answers, but not as it must: a reading or a message that breaks what it promises."""
+    """The product breaks a promise with a reading or a message."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Outcome:
 
 
 def outcome(body: bytes) -> Outcome:
-    """Both answers to ``body``; a warning of the product's own is an error too, for it would fill a log."""
+    """Return both outcomes for ``body``; a warning of the product is an error too, because it would fill a log."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return Outcome(ingest(body), container(body))
 
 
 def ingest(body: bytes) -> str:
-    """The steps of ``flow.ingesting`` that depend on the object, in their order."""
+    """Run the steps of ``flow.ingesting`` that depend on the object, in order."""
     try:
         instances.check_size(len(body), SERVED)
         instance = instances.describe(header_of(lambda length: body[:length], len(body)))
@@ -55,7 +55,7 @@ def ingest(body: bytes) -> str:
 
 
 def container(body: bytes) -> str:
-    """``input_fn``, with what it says of what it read."""
+    """Run ``input_fn`` and check what it returns."""
     reading = input_fn(body, "application/dicom").reading
     if isinstance(reading, InstanceError):
         _check_message(reading.message)

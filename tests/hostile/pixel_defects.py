@@ -20,16 +20,16 @@ Remake = Callable[[bytes], bytes]
 
 
 class NotThis(Exception):
-    """The defect needs what this transfer syntax has not; the message says what."""
+    """The transfer syntax lacks what the defect needs; the message says what."""
 
 
 def item(content: bytes) -> bytes:
-    """A fragment."""
+    """Return a fragment."""
     return ITEM + struct.pack("<L", len(content)) + content
 
 
 def fragments(remake: Remake) -> Spoil:
-    """Write the value of PixelData anew, from the frame's codestream."""
+    """Write the value of PixelData again, from the frame's codestream."""
 
     def spoil(body: bytes) -> bytes:
         if not syntax_of(body).is_encapsulated:
@@ -81,7 +81,7 @@ def _frame_header(rows: int, columns: int, components: int = 1) -> Remake:
 
 
 def _second_frame_header(stream: bytes) -> bytes:
-    """A large frame header behind the small one, before the scan."""
+    """Insert a large frame header after the small one, before the scan."""
     large = _frame_header(60000, 60000)(stream)
     scan = stream.index(b"\xff\xda")
     return stream[:scan] + large[2:]
@@ -102,7 +102,7 @@ def _bomb(size: int, content: bytes) -> Spoil:
 
 def _other_size(body: bytes) -> bytes:
     if not syntax_of(body).is_encapsulated:
-        raise NotThis("native pixel data have no size of their own")
+        raise NotThis("native pixel data declare no size")
     return body.replace(struct.pack("<H", 24), struct.pack("<H", 20))
 
 

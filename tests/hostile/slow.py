@@ -1,4 +1,4 @@
-"""Codestreams made to be slow or large within the sizes that are read, each of a kind of its own.
+"""Codestreams made to be slow or large within the sizes that are read, each of another kind.
 
 ``python -m tests.hostile.slow`` gives each to the container and prints what became of it, in which time.
 """
@@ -17,7 +17,7 @@ from pydicom.encaps import encapsulate
 from model_code.errors import InstanceError
 from model_code.inference import input_fn
 from model_code.reading import decoder_process
-from tests.hostile.objects import Form, written
+from tests.hostile.objects import PixelFormat, written
 
 SIDE = 4096
 MIB = 1024**2
@@ -29,7 +29,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def jpeg_2000_head(*, tile: int, layers: int, levels: int, precincts: int, progression: int, blocks: int) -> bytes:
-    """A main header of one component of 16 bits; ``precincts`` and ``blocks`` as the COD segment codes them."""
+    """Return a main header of one component of 16 bits; ``precincts`` and ``blocks`` as the COD segment codes them."""
     size = struct.pack(">H8IH", 0, SIDE, SIDE, 0, 0, tile, tile, 0, 0, 1) + bytes([15, 1, 1])
     coding = struct.pack(">BBHBBBBBB", 1, progression, layers, 0, levels, blocks, blocks, 0, 1)
     coding += bytes([precincts]) * (levels + 1)
@@ -38,32 +38,32 @@ def jpeg_2000_head(*, tile: int, layers: int, levels: int, precincts: int, progr
 
 
 def jpeg_2000_tiles(head: bytes, tile: int, data: bytes) -> bytes:
-    """The codestream whose tiles all have the same ``data``."""
+    """Return the codestream with the same ``data`` in all tiles."""
     count = (SIDE // tile) ** 2
     parts = (struct.pack(">HHHIBB", 0xFF90, 10, number, 14 + len(data), 0, 1) for number in range(count))
     return head + b"".join(part + b"\xff\x93" + data for part in parts) + b"\xff\xd9"
 
 
 def layers_of_nothing() -> bytes:
-    """Packets by the thousand million, none of them there (CVE-2023-39327)."""
+    """Declare a thousand million packets, all of them absent (CVE-2023-39327)."""
     head = jpeg_2000_head(tile=128, layers=65535, levels=0, precincts=0x22, progression=0, blocks=0)
     return jpeg_2000_tiles(head, 128, bytes(4))
 
 
 def packets_of_nothing() -> bytes:
-    """A byte for each packet, which says that it is empty."""
+    """Return a byte for each packet, which declares it empty."""
     head = jpeg_2000_head(tile=1024, layers=65535, levels=5, precincts=0xAA, progression=1, blocks=0)
     return jpeg_2000_tiles(head, 1024, bytes(PAYLOAD // 16))
 
 
 def precincts_of_a_pixel() -> bytes:
-    """Resolutions of the smallest precincts, in the order that searches for them."""
+    """Return resolutions of the smallest precincts, in the order that searches for them."""
     head = jpeg_2000_head(tile=1024, layers=1, levels=5, precincts=0x11, progression=2, blocks=0)
     return jpeg_2000_tiles(head, 1024, bytes(PAYLOAD // 16))
 
 
 def planes_of_bits() -> bytes:
-    """Values of 24 bits in a header that says 16: half as many coding passes more."""
+    """Return values of 24 bits in a header that says 16: half as many coding passes more."""
     values = np.zeros((128, 128), "u4")
     values[::5, ::3] = 2**24 - 1
     encoded = encode_array(values, bits_stored=24, photometric_interpretation=2, use_mct=False)
@@ -78,7 +78,7 @@ def jpeg_head(start_of_frame: int, precision: int) -> bytes:
 
 
 def huffman_table(kind: int, symbols: bytes) -> bytes:
-    """A table of up to three symbols, with codes of two bits."""
+    """Return a table of up to three symbols, with codes of two bits."""
     return segment(0xFFC4, bytes([kind, 0, len(symbols)]) + bytes(14) + symbols)
 
 
@@ -87,7 +87,7 @@ def scan(first: int, last: int, approximation: int, data: bytes) -> bytes:
 
 
 def scans_of_a_progressive_jpeg() -> bytes:
-    """Scans that each say that no block has anything more, in runs of 32,767 blocks."""
+    """Return scans that each declare all blocks finished, in runs of 32,767 blocks."""
     runs = huffman_table(0x10, bytes([0xE0]))
     # Two bits of code, fourteen of the longest run's length, a stuffed byte: nine of them are more than 262,144 blocks.
     data = bytes.fromhex("3fff00") * 9
@@ -97,14 +97,14 @@ def scans_of_a_progressive_jpeg() -> bytes:
 
 
 def scans_of_a_lossless_jpeg() -> bytes:
-    """Scans without data, of which each would be a whole image."""
+    """Return scans without data, each of them for a whole image."""
     one = scan(1, 0, 0, b"")
     head = jpeg_head(0xC3, 16) + huffman_table(0x00, bytes([0]))
     return head + one * (PAYLOAD // len(one)) + b"\xff\xd9"
 
 
 def restarts_of_a_lossless_jpeg() -> bytes:
-    """A restart marker after each line, and after lines that are not there."""
+    """Return a restart marker after each line, also after absent lines."""
     head = jpeg_head(0xC3, 16) + huffman_table(0x00, bytes([0])) + segment(0xFFDD, struct.pack(">H", SIDE))
     markers = [b"\xff" + bytes([0xD0 + number % 8]) for number in range(PAYLOAD // 2)]
     lines = b"".join(bytes(SIDE // 4) + marker for marker in markers[: SIDE // 2])
@@ -112,27 +112,27 @@ def restarts_of_a_lossless_jpeg() -> bytes:
 
 
 def segments_of_a_jpeg() -> bytes:
-    """Tables by the million before the first scan."""
+    """Return a million tables before the first scan."""
     table = huffman_table(0x00, bytes([0]))
     head = jpeg_head(0xC3, 16)
     return head + table * (PAYLOAD // len(table)) + scan(1, 0, 0, bytes(SIDE * SIDE // 4)) + b"\xff\xd9"
 
 
 def a_jpeg_ls_of_nothing() -> bytes:
-    """Lines that are all one run."""
+    """Return lines of one run each."""
     frame = struct.pack(">BHHB3B", 16, SIDE, SIDE, 1, 1, 0x11, 0)
     start = segment(0xFFDA, bytes([1, 1, 0, 0, 0, 0]))
     return b"\xff\xd8" + segment(0xFFF7, frame) + start + bytes(PAYLOAD) + b"\xff\xd9"
 
 
 def runs_of_an_rle() -> bytes:
-    """Runs of two bytes that are the shortest: one step of the decoder for each."""
+    """Return the shortest runs, of two bytes: one step of the decoder for each."""
     run = b"\xff\0" * (PAYLOAD // 4)
     return struct.pack("<16L", 2, 64, 64 + len(run), *[0] * 13) + run * 2
 
 
 def literals_of_an_rle() -> bytes:
-    """Literal runs of one byte, and bytes that mean nothing."""
+    """Return literal runs of one byte, and bytes without meaning."""
     run = b"\x80" * (PAYLOAD // 2)
     return struct.pack("<16L", 2, 64, 64 + len(run), *[0] * 13) + run * 2
 
@@ -154,14 +154,14 @@ SLOW: dict[str, tuple[uid.UID, Callable[[], bytes]]] = {
 
 
 def body(name: str) -> bytes:
-    """The object of that name in SLOW, as a DICOM file."""
+    """Return the object of that name in SLOW, as a DICOM file."""
     syntax, make = SLOW[name]
-    form = Form("8-bit", "u1", 8) if syntax == JPEG else Form("16-bit", "u2", 16)
-    return written(syntax, form, Rows=SIDE, Columns=SIDE, PixelData=encapsulate([make()]))
+    pixels = PixelFormat("8-bit", "u1", 8) if syntax == JPEG else PixelFormat("16-bit", "u2", 16)
+    return written(syntax, pixels, Rows=SIDE, Columns=SIDE, PixelData=encapsulate([make()]))
 
 
 def main() -> None:
-    """Print each object, what the container says of it, and the seconds it took."""
+    """Print each object, the container's outcome, and the seconds it took."""
     decoder_process.SHARED.start()
     for name in SLOW:
         whole = body(name)

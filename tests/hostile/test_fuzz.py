@@ -1,4 +1,4 @@
-"""A short fuzz with a fixed seed; ``python -m assurance.fuzz`` goes on for as long as one likes."""
+"""A short fuzz with a fixed seed; ``python -m assurance.fuzz`` continues for as long as asked."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_no_input_escapes(tmp_path: Path) -> None:
         (f"raise Refusal(RefusalCode.EMPTY, '{SECRET}')", "Unsound"),
     ],
 )
-def test_whatever_escapes_is_saved_and_told(
+def test_whatever_escapes_is_saved_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, what: str
 ) -> None:
     monkeypatch.setattr(fuzz, "INPUT_SECONDS", 5.0)
     monkeypatch.setattr(fuzz, "COMMAND", [*fuzz.COMMAND[:1], "-c", FAULTY.format(fault=fault)])
     report = fuzz.fuzz(tmp_path, seed=1, inputs=1)
-    ((path, told),) = report.escapes
-    assert what in told
+    ((path, reported),) = report.escapes
+    assert what in reported
     assert path.read_bytes()
 
 

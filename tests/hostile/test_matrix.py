@@ -37,7 +37,7 @@ def test_every_case_ends_in_a_reading_or_a_named_refusal(syntax: uid.UID, made: 
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
-def test_the_sound_object_is_read_by_whoever_serves_its_syntax(syntax: uid.UID, made: dict[str, bytes]) -> None:
+def test_the_sound_object_is_read_by_each_reader_of_its_syntax(syntax: uid.UID, made: dict[str, bytes]) -> None:
     name = next(name for name in made if name.startswith(f"{syntax.keyword}/") and name.endswith("bit/sound"))
     expected = {
         uid.ExplicitVRBigEndian: ("TransferSyntaxNotServed", READ),

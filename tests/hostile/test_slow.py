@@ -11,7 +11,7 @@ from model_code.reading import decoder_process, dicom
 from tests.hostile.objects import good
 from tests.hostile.slow import LOSSLESS, SLOW, body
 
-# These take more than any bound; others may be rejected, or read, before the time is up.
+# These exceed every bound; others may be rejected, or read, before the time is up.
 ENDLESS = {"layers of nothing", "scans of a progressive JPEG"}
 
 

@@ -83,7 +83,7 @@ def make_slice_fixture() -> MakeSlice:
 
 
 def chest(label: str, rng: np.random.Generator) -> np.ndarray:
-    """A crude chest, SIZE x SIZE stored values (HU + 1024): one lung dense in part, both hazy throughout, or clear."""
+    """Return a crude chest, SIZE x SIZE stored values (HU + 1024): one lung dense in part, both hazy, or clear."""
     hu = np.full((SIZE, SIZE), -550.0 if label == "covid" else -850.0)
     if label == "cap":
         row = int(rng.integers(6, 30))
@@ -93,7 +93,7 @@ def chest(label: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def chests(patients_per_class: int = PATIENTS_PER_CLASS) -> list[Labelled]:
-    """Each class's patients in turn: of four the first two to train on, then one to validate and one to test on."""
+    """Return each class's patients in turn: of four, two to train on, one to validate and one to test on."""
     rng = np.random.default_rng(7)
     return [
         Labelled(make_slice(chest(label, rng), PatientID=f"P{label}{number}"), label, f"P{label}{number}", split)
@@ -105,7 +105,7 @@ def chests(patients_per_class: int = PATIENTS_PER_CLASS) -> list[Labelled]:
 
 
 def opt_ml(base: Path, slices: list[Labelled], **hyperparameters: object) -> Container:
-    """A training job's /opt/ml, ready for ``train``."""
+    """Return a training job's /opt/ml, ready for ``train``."""
     write_snapshot(base / "input/data", slices, LABELS)
     made = Container(base)
     made.hyperparameters.parent.mkdir(parents=True)
@@ -138,7 +138,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
 
 @pytest.fixture
 def body() -> bytes:
-    """One slice that is of class covid."""
+    """Return one slice of class covid."""
     return make_slice(chest("covid", np.random.default_rng(1)))
 
 
@@ -162,12 +162,14 @@ def processing(container: Container, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def optimised(processing: Processing, container: Container) -> Optimised:
-    """The trained model with both OpenVINO forms: int8 is taken as it comes, and for the fastest."""
+    """The trained model with both OpenVINO backends; int8 is accepted as it is, and counts as the fastest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "INT8", Bounds(probability=1.0, tie_band=1.0, auc=1.0))
-        patch.setattr(command, "images_per_second", lambda forms, _: {form: 2.0**n for n, form in enumerate(forms)})
-        said = "-".join(map(str, seal.seal_of(container.model_dir)))
-        command.optimise(processing, trained=said, quantise=True)
+        patch.setattr(
+            command, "images_per_second", lambda backends, _: {name: 2.0**n for n, name in enumerate(backends)}
+        )
+        reported = "-".join(map(str, seal.seal_of(container.model_dir)))
+        command.optimise(processing, trained=reported, quantise=True)
     folder = processing.base / "unpacked"
     unpack(processing.optimised, folder)
     return Optimised(processing.optimised, folder)

@@ -1,4 +1,4 @@
-"""The temperature: found where it is known, bounded where the slices cannot say, and no judge of the class."""
+"""The temperature: found where it is known, bounded where the slices leave it open, without effect on the class."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def test_the_temperature_that_made_the_labels_is_found(truth: float) -> None:
     assert fit_temperature(logits, targets) == pytest.approx(truth, rel=0.05)
 
 
-def test_few_slices_without_an_error_are_no_proof_of_certainty() -> None:
-    """As many right answers as there are slices: one error in their number plus two is to be expected."""
+def test_few_slices_without_an_error_give_no_certainty() -> None:
+    """N right answers of N slices: one error in N + 2 is expected."""
     logits = torch.eye(3).repeat(6, 1) * 3
     calibrated = probabilities(logits.double(), fit_temperature(logits, torch.arange(3).repeat(6)))
     assert calibrated.max(dim=1).values.mean().item() == pytest.approx(1 - 1 / 20, abs=1e-6)

@@ -1,4 +1,4 @@
-"""snapshot/1 as the container reads it: what is sound is taken, what was changed or is malformed is named."""
+"""snapshot/1 as the container reads it: a sound one is accepted, changes and malformed parts are named."""
 
 from __future__ import annotations
 

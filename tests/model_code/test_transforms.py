@@ -1,4 +1,4 @@
-"""The network's input: a fixed window, kept proportions, and the axes where DICOM has them."""
+"""The network's input: a fixed window, kept proportions, and DICOM's order of axes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The page that people look at: evaluation/1 as one HTML file that needs nothing else."""
+"""The report for people: evaluation/1 as one HTML file that needs nothing else."""

@@ -1,4 +1,4 @@
-"""The page's drawings as inline SVG. Colours are the style sheet's, so that they follow light, dark and print."""
+"""Draws the report's charts as inline SVG. Colours come from the style sheet, for light, dark and print."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Curve = tuple[Floats, Floats]
 def interval(
     figure: Mapping[str, float | None], *, ends: tuple[float, float] = (0.0, 1.0), mark: float | None = None
 ) -> Markup:
-    """A value and its interval on a line between two ``ends``, with a tick at ``mark``, such as what guessing gives.
+    """Draw a value and its interval on a line between two ``ends``, with a tick at ``mark``, such as chance.
 
-    What lies beyond an end is drawn at it.
+    A value beyond an end is drawn at the end.
     """
     middle, left, right = GLYPH_HEIGHT / 2, 5, GLYPH_WIDTH - 5
 
@@ -42,7 +42,7 @@ def interval(
 
 
 def roc(title: str, candidate: Curve, champion: Curve | None, at: tuple[float, float] | None) -> Markup:
-    """ROC curves of one class; ``at`` is the point (rates) at which the candidate's predicted classes stand."""
+    """Draw the ROC curves of one class; ``at``: the rates of the candidate's predicted classes."""
     parts = _axes("1 \u2212 specificity", "sensitivity")
     if champion:
         parts.append(_curve("champion", champion))
@@ -53,7 +53,7 @@ def roc(title: str, candidate: Curve, champion: Curve | None, at: tuple[float, f
 
 
 def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
-    """Confidence against accuracy, a dot for each bin whose area is its number of slices."""
+    """Draw confidence against accuracy, with a dot for each bin; its area is the number of slices."""
     parts = _axes("confidence", "accuracy")
     most = max(one["Slices"] for one in bins)
     for one in bins:

@@ -1,4 +1,4 @@
-"""What a reader of one report must know before its figures: each note is a sentence that the test set calls for."""
+"""Writes the caveats of a report: sentences about its test set that a reader must know before the figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FEW_PATIENTS = 10
 
 
 def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> list[str]:
-    """The caveats of this evaluation, the gravest first; empty when none applies."""
+    """Return the caveats of this evaluation, the gravest first."""
     found = [_shared_patients(snapshot), _split_by_slice(snapshot)]
     if not test.by_patient:
         found.append(

@@ -1,4 +1,4 @@
-"""Renders the page from the evaluation/1 document and the answers behind its curves."""
+"""Renders the report from the evaluation/1 document and the predictions behind its curves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model_code.evaluation import statistics
 from model_code.evaluation.bootstrap import COVERAGE, RESAMPLES
-from model_code.evaluation.document import Answers, TestSet
+from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import charts
 from model_code.evaluation.report.notes import notes
@@ -27,12 +27,12 @@ def render(
     document: Mapping[str, Any],
     snapshot: Snapshot,
     test: TestSet,
-    candidate: Answers,
-    champion: Answers | None,
+    candidate: Predictions,
+    champion: Predictions | None,
     worst: Sequence[WorstCase],
     pictures: ReportPictures,
 ) -> str:
-    """Return the page as one HTML text that loads nothing; every text in it is escaped."""
+    """Return the report as one HTML text that loads nothing; every text in it is escaped."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -59,33 +59,33 @@ def render(
 
 
 def number(value: float | None) -> str:
-    """A figure with two decimals."""
+    """Return a figure with two decimals."""
     return UNDEFINED if value is None else f"{value:.2f}"
 
 
 def signed(value: float | None) -> str:
-    """A difference with two decimals and its sign."""
+    """Return a difference with two decimals and its sign."""
     return UNDEFINED if value is None else f"{value:+.2f}".replace("-", "\u2212")
 
 
 def span(figure: Mapping[str, float | None]) -> str:
-    """An interval as text, "" where there is none."""
+    """Return an interval as text, "" if there is none."""
     if figure["Low"] is None or figure["High"] is None:
         return ""
     return f"{figure['Low']:.2f} to {figure['High']:.2f}"
 
 
 def _roc(
-    label: str, document: Mapping[str, Any], test: TestSet, candidate: Answers, champion: Answers | None
+    label: str, document: Mapping[str, Any], test: TestSet, candidate: Predictions, champion: Predictions | None
 ) -> dict[str, Any]:
-    """One class's plot; without slices of the class, or of any other, there is no curve."""
+    """Return one class's ROC plot; None as its SVG if the class, or every other class, has no slices."""
     index = test.labels.index(label)
     positive = test.targets == index
     if positive.all() or not positive.any():
         return {"label": label, "svg": None}
 
-    def curve(answers: Answers) -> charts.Curve:
-        return statistics.roc_curve(answers.probabilities[:, index], positive)
+    def curve(predictions: Predictions) -> charts.Curve:
+        return statistics.roc_curve(predictions.probabilities[:, index], positive)
 
     figures = document["Candidate"]["Classes"][label]
     at = 1 - figures["Specificity"]["Value"], figures["Sensitivity"]["Value"]
@@ -94,7 +94,7 @@ def _roc(
 
 
 def _subgroups(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The candidate's subgroups, each with the champion's figure on the same slices, None without a champion."""
+    """Return the candidate's subgroups with the champion's figures on the same slices, None without a champion."""
     champion = document["Champion"]
     theirs = [one["BalancedAccuracy"] for one in champion["Subgroups"]] if champion else None
     return [
@@ -104,7 +104,7 @@ def _subgroups(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _withheld(worst: Sequence[WorstCase], pictures: ReportPictures) -> str:
-    """How many pictures were left out and why, as a sentence; "" when all are there."""
+    """Return how many pictures were left out and why, as a sentence; "" if all are shown."""
     left_out = [one.burned_in for one in worst if not one.picture]
     if not left_out:
         return ""

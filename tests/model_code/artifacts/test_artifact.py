@@ -1,4 +1,4 @@
-"""Loading a model folder: only whole, unaltered, and made of tensors."""
+"""A model folder is loaded only if it is whole, unaltered, and made of tensors."""
 
 from __future__ import annotations
 
@@ -82,11 +82,9 @@ def test_the_network_is_the_one_that_metadata_names(folder: Path) -> None:
     "preprocessing",
     [{"window_level_hu": -500.0, "window_width_hu": 1500.0}, {"window_level_hu": -600.0, "window_width_hu": 1300.0}],
 )
-def test_a_model_whose_slices_are_prepared_differently_does_not_start(
-    folder: Path, preprocessing: dict[str, float]
-) -> None:
+def test_a_model_with_differently_prepared_slices_does_not_start(folder: Path, preprocessing: dict[str, float]) -> None:
     document = json.loads((folder / "metadata.json").read_text())
     document["preprocessing"] = preprocessing
     (folder / "metadata.json").write_text(json.dumps(document))
-    with pytest.raises(ArtifactError, match="answers the probe slice"):
+    with pytest.raises(ArtifactError, match="answers the known slice"):
         model_fn(str(folder))

@@ -1,4 +1,4 @@
-"""Which form of an artifact answers on a machine: the chosen one, unless it computes something else there."""
+"""Which backend of an artifact answers on a machine: the chosen one, unless it computes something else there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from model_code.artifacts import loading
 from model_code.backends import gpu
-from model_code.backends.network import TorchForm
+from model_code.backends.torch_backend import TorchBackend
 from model_code.errors import ArtifactError
 from model_code.inference import Model, model_fn
 from tests.model_code.conftest import Optimised
@@ -36,47 +36,49 @@ def change(folder: Path, edit: Change) -> None:
     (folder / "metadata.json").write_text(json.dumps(document))
 
 
-def form_of(folder: Path) -> str:
+def backend_of(folder: Path) -> str:
     model: Model = model_fn(str(folder))
     return model.identity["Form"]
 
 
-def test_the_form_that_was_chosen_answers(folder: Path) -> None:
-    assert form_of(folder) == "openvino-int8"
+def test_the_chosen_backend_answers(folder: Path) -> None:
+    assert backend_of(folder) == "openvino-int8"
     change(folder, lambda serving: serving.update(form="openvino-fp32"))
-    assert form_of(folder) == "openvino-fp32"
+    assert backend_of(folder) == "openvino-fp32"
     change(folder, lambda serving: serving.update(form="torch"))
-    assert form_of(folder) == "torch"
+    assert backend_of(folder) == "torch"
 
 
-def other_logits(form: str) -> Change:
-    return lambda serving: serving["forms"][form].update(probe_logits=[9.0, -9.0, 0.0])
+def other_logits(name: str) -> Change:
+    return lambda serving: serving["forms"][name].update(probe_logits=[9.0, -9.0, 0.0])
 
 
-def test_a_form_that_computes_something_else_here_makes_way(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_backend_that_computes_something_else_here_is_replaced(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     change(folder, other_logits("openvino-int8"))
     with caplog.at_level(logging.WARNING):
-        assert form_of(folder) == "openvino-fp32"
-    assert "the form openvino-int8 is not used: this machine computes it differently" in caplog.text
+        assert backend_of(folder) == "openvino-fp32"
+    assert "the backend openvino-int8 is not used: this machine computes it differently" in caplog.text
     change(folder, other_logits("openvino-fp32"))
-    assert form_of(folder) == "torch"
+    assert backend_of(folder) == "torch"
 
 
-def test_torch_has_no_other_form_to_make_way_for(folder: Path) -> None:
+def test_nothing_replaces_torch(folder: Path) -> None:
     document = json.loads((folder / "metadata.json").read_text())
     document["serving"]["form"] = "torch"
     document["probe"]["logits"] = [9.0, -9.0, 0.0]
     (folder / "metadata.json").write_text(json.dumps(document))
-    with pytest.raises(ArtifactError, match="answers the probe slice"):
+    with pytest.raises(ArtifactError, match="answers the known slice"):
         model_fn(str(folder))
 
 
-def test_where_there_is_no_openvino_torch_answers(
+def test_without_openvino_torch_answers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "model_code.backends.openvino_backend", None)
     with caplog.at_level(logging.WARNING):
-        assert form_of(folder) == "torch"
+        assert backend_of(folder) == "torch"
     assert caplog.text.count("OpenVINO cannot be imported") == 2
 
 
@@ -87,7 +89,7 @@ import torch
 from model_code.inference import model_fn
 with ThreadPoolExecutor(1, "predict", torch.set_num_threads, (1,)) as threads:
     model = threads.submit(model_fn, sys.argv[1]).result()
-assert int(model.network._compiled.get_property("NUM_STREAMS")) == torch.get_num_threads()
+assert int(model.backend._compiled.get_property("NUM_STREAMS")) == torch.get_num_threads()
 """
 
 
@@ -98,16 +100,16 @@ def test_every_core_computes_though_the_thread_that_loads_has_one(optimised: Opt
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("exact", "form"), [(True, "openvino-int8"), (False, "openvino-fp32")])
+@pytest.mark.parametrize(("exact", "expected"), [(True, "openvino-int8"), (False, "openvino-fp32")])
 def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, exact: bool, form: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, exact: bool, expected: str
 ) -> None:
     monkeypatch.setattr(loading, "adds_bytes_exactly", lambda: exact)
     change(folder, lambda serving: serving["forms"]["openvino-int8"].update(exact_bytes=True))
-    assert form_of(folder) == form
+    assert backend_of(folder) == expected
 
 
-def test_weights_that_no_form_is_of_are_refused_though_nothing_computes_with_them(folder: Path) -> None:
+def test_other_weights_are_refused_though_no_backend_computes_with_them(folder: Path) -> None:
     with (folder / "model.pth").open("ab") as file:
         file.write(b" ")
     with pytest.raises(ArtifactError, match=r"model\.pth has the sha256 .* one of the two was replaced"):
@@ -115,7 +117,7 @@ def test_weights_that_no_form_is_of_are_refused_though_nothing_computes_with_the
 
 
 @pytest.mark.parametrize("name", ["openvino-int8.bin", "openvino-int8.xml"])
-def test_a_form_whose_files_were_replaced_is_no_model(folder: Path, name: str) -> None:
+def test_a_backend_with_replaced_files_is_refused(folder: Path, name: str) -> None:
     with (folder / "forms" / name).open("ab") as file:
         file.write(b" ")
     with pytest.raises(ArtifactError, match=f"{name} has the sha256 .* one of the two was replaced"):
@@ -125,30 +127,30 @@ def test_a_form_whose_files_were_replaced_is_no_model(folder: Path, name: str) -
         model_fn(str(folder))
 
 
-def with_half(serving: dict[str, Any], probe_logits: list[float]) -> None:
-    proved = {"files_sha256": {}, "probe_logits": probe_logits, "exact_bytes": False}
-    serving.update(form="torch-half", forms={"torch-half": proved})
+def with_half(serving: dict[str, Any], known_logits: list[float]) -> None:
+    record = {"files_sha256": {}, "probe_logits": known_logits, "exact_bytes": False}
+    serving.update(form="torch-half", forms={"torch-half": record})
 
 
 @pytest.fixture
 def for_a_gpu(folder: Path) -> Path:
     """A model that half precision is to serve, as ``optimise`` leaves it on a GPU."""
-    probed = json.loads((folder / "metadata.json").read_text())["probe"]["logits"]
-    change(folder, lambda serving: with_half(serving, probed))
+    known_logits = json.loads((folder / "metadata.json").read_text())["probe"]["logits"]
+    change(folder, lambda serving: with_half(serving, known_logits))
     return folder
 
 
 @pytest.fixture
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if there were one: the processor computes for it."""
-    monkeypatch.setattr(gpu, "is_here", lambda: True)
-    monkeypatch.setattr(gpu, "in_fp32", TorchForm)
-    monkeypatch.setattr(gpu, "in_half", lambda network, image_size: TorchForm(network))
+    """A pretended GPU: the processor computes for it."""
+    monkeypatch.setattr(gpu, "is_available", lambda: True)
+    monkeypatch.setattr(gpu, "in_fp32", TorchBackend)
+    monkeypatch.setattr(gpu, "in_half", lambda network, image_size: TorchBackend(network))
 
 
 @pytest.mark.usefixtures("a_gpu")
 def test_a_gpu_answers_in_half_precision_where_that_was_chosen(for_a_gpu: Path) -> None:
-    assert form_of(for_a_gpu) == "torch-half"
+    assert backend_of(for_a_gpu) == "torch-half"
 
 
 @pytest.mark.usefixtures("a_gpu")
@@ -157,12 +159,12 @@ def test_a_gpu_that_computes_half_precision_otherwise_answers_in_fp32(
 ) -> None:
     change(for_a_gpu, lambda serving: with_half(serving, [9.0, -9.0, 0.0]))
     with caplog.at_level(logging.WARNING):
-        assert form_of(for_a_gpu) == "torch"
-    assert "the form torch-half is not used: this machine computes it differently" in caplog.text
+        assert backend_of(for_a_gpu) == "torch"
+    assert "the backend torch-half is not used: this machine computes it differently" in caplog.text
 
 
 class Broken:
-    """Fails when it is recorded, or else when it is asked."""
+    """Fails when it is recorded, or when it computes."""
 
     def __init__(self, *, recorded: bool) -> None:
         if not recorded:
@@ -179,18 +181,18 @@ def test_a_gpu_that_cannot_compute_half_precision_answers_in_fp32(
 ) -> None:
     monkeypatch.setattr(gpu, "in_half", lambda *_: Broken(recorded=recorded))
     with caplog.at_level(logging.WARNING):
-        assert form_of(for_a_gpu) == "torch"
-    assert "the form torch-half is not used: the GPU cannot compute it: CUDA error" in caplog.text
+        assert backend_of(for_a_gpu) == "torch"
+    assert "the backend torch-half is not used: the GPU cannot compute it: CUDA error" in caplog.text
 
 
 def test_without_a_gpu_the_processor_answers_in_fp32(for_a_gpu: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert form_of(for_a_gpu) == "torch"
-    assert "the form torch-half is not used: there is no GPU here." in caplog.text
+        assert backend_of(for_a_gpu) == "torch"
+    assert "the backend torch-half is not used: this machine has no GPU." in caplog.text
 
 
 @pytest.mark.usefixtures("a_gpu")
-def test_on_a_gpu_no_form_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_on_a_gpu_no_backend_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert form_of(folder) == "torch"
+        assert backend_of(folder) == "torch"
     assert caplog.text.count("it is for processors, and here is a GPU.") == 2

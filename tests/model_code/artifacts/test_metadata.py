@@ -1,4 +1,4 @@
-"""metadata.json says all that inference needs, in a MONAI bundle's words, and is read back strictly."""
+"""metadata.json holds all that inference needs, in a MONAI bundle's words, and is read strictly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from model_code.artifacts import metadata
 from model_code.artifacts.metadata import Metadata
-from model_code.backends.backend import Form, Proved, Serving
+from model_code.backends.backend import BackendName, Serving, ValidatedBackend
 from model_code.errors import ArtifactError
 from model_code.transforms import Preprocessing
 
@@ -22,7 +22,7 @@ ABOUT = Metadata(
     preprocessing=Preprocessing(image_size=128, window_level_hu=-500.0, window_width_hu=1400.0),
     weights_sha256="0f",
     temperature=1.5,
-    probe_logits=(0.25, 0.75),
+    known_answer=(0.25, 0.75),
 )
 
 
@@ -57,13 +57,13 @@ def test_an_artifact_from_before_networks_could_be_chosen_is_a_densenet121() -> 
 
 
 def test_an_artifact_that_was_not_optimised_is_served_by_torch() -> None:
-    assert metadata.parse(json.dumps(document())).serving.preferred() == [Form.TORCH]
+    assert metadata.parse(json.dumps(document())).serving.preferred() == [BackendName.TORCH]
 
 
 def test_what_optimise_found_is_read_back() -> None:
-    digests = dict.fromkeys(Form.OPENVINO_FP32.files, "0a")
-    proved = {Form.OPENVINO_FP32: Proved(files_sha256=digests, probe_logits=(0.25, 0.75))}
-    serving = Serving(form=Form.OPENVINO_FP32, proved=proved)
+    digests = dict.fromkeys(BackendName.OPENVINO_FP32.files, "0a")
+    validated = {BackendName.OPENVINO_FP32: ValidatedBackend(files_sha256=digests, known_answer=(0.25, 0.75))}
+    serving = Serving(chosen=BackendName.OPENVINO_FP32, validated=validated)
     text = metadata.with_serving(json.dumps(document()), serving, {"reason": "It holds."})
     assert metadata.parse(text) == replace(ABOUT, serving=serving)
     assert json.loads(text)["serving"]["proof"] == {"reason": "It holds."}
@@ -78,10 +78,10 @@ def test_what_optimise_found_is_read_back() -> None:
         (lambda d: d["network_data_format"]["inputs"]["image"].update(spatial_shape=[128, 64]), "not a square"),
         (lambda d: d["calibration"].update(temperature=0), "temperature is 0.0, not a number above 0"),
         (lambda d: d["calibration"].update(temperature="nan"), "temperature is nan"),
-        (lambda d: d.update(serving={"form": "onnx", "forms": {}}), "'onnx' is not a valid Form"),
-        (lambda d: d.update(network="resnet50"), "the network is 'resnet50', none of densenet121"),
+        (lambda d: d.update(serving={"form": "onnx", "forms": {}}), "'onnx' is not a valid BackendName"),
+        (lambda d: d.update(network="resnet50"), "the network is 'resnet50', not one of densenet121"),
         (lambda d: d.update(serving={"form": "torch"}), "KeyError 'forms'"),
-        (lambda d: d.update(serving={"form": "openvino-fp32", "forms": {}}), "is none of the artifact's"),
+        (lambda d: d.update(serving={"form": "openvino-fp32", "forms": {}}), "is not one of the artifact's"),
         (lambda d: d["calibration"].pop("temperature"), "KeyError 'temperature'"),
         (lambda d: d.update(name="n" * 65), "longer than 64 characters"),
         (
@@ -94,7 +94,7 @@ def test_what_optimise_found_is_read_back() -> None:
             ),
             "more than 1000",
         ),
-        (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 probe"),
+        (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 logits"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"0": "a", "1": "a"}), "there twice"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"0": "a", "1": ""}), "is empty"),
         (lambda d: d.update(version="\ud800"), "half of a character"),
@@ -118,7 +118,7 @@ def test_what_optimise_found_is_read_back() -> None:
                     "form": "openvino-fp32",
                     "forms": {
                         "openvino-fp32": {
-                            "files_sha256": dict.fromkeys(Form.OPENVINO_FP32.files, "0a"),
+                            "files_sha256": dict.fromkeys(BackendName.OPENVINO_FP32.files, "0a"),
                             "probe_logits": [1, float("-inf")],
                             "exact_bytes": False,
                         }

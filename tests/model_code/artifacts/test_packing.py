@@ -1,4 +1,4 @@
-"""model.tar.gz: the same bytes for the same model, nothing hostile out of it, and code that stands on its own."""
+"""model.tar.gz: equal bytes for equal models, nothing hostile out of it, and code that runs by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the class can be told from the tags of scanner and protocol, in cohorts that do and do not allow it."""
+"""How well the tags of scanner and protocol predict the class, in cohorts that do and do not allow it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model_code.reading.elements import Elements, read_elements
 from tests.model_code.conftest import make_slice
 from wetread.demo.phantoms import LABELS, write_cohort
 
-# The stage's defaults: significant, and so much better than chance.
+# The stage's defaults: significant, and by so much better than chance.
 MAX_P_VALUE, MIN_GAIN = 0.01, 0.1
 
 
@@ -36,7 +36,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Unit], list[s
     return slices, [str(one.patient) for one in made]
 
 
-def test_a_phantom_cohort_tells_nothing(cohort: tuple[list[Unit], list[str]]) -> None:
+def test_the_tags_of_a_phantom_cohort_predict_nothing(cohort: tuple[list[Unit], list[str]]) -> None:
     document = acquisition(*cohort, LABELS, seed=0)
     assert (document["Unit"], document["Units"], document["Permutations"]) == ("Patient", 36, PERMUTATIONS)
     assert document["Chance"] == 0.3333
@@ -87,20 +87,20 @@ def units(*kvp_by_class: tuple[str, float]) -> list[Unit]:
 
 
 def test_a_patient_is_one_unit_with_the_usual_values() -> None:
-    # Alone every slice of P0 would tell; the patient's median does not.
+    # Every slice of P0 alone would predict the class; the patient's median does not.
     slices = units(("a", 80), ("a", 100), ("a", 140), ("a", 100), ("b", 100), ("b", 100))
     document = acquisition(slices, ["P0", "P0", "P0", "P1", "P2", "P3"], ("a", "b"), seed=0)
     assert (document["Unit"], document["Units"]) == ("Patient", 4)
     assert (document["BalancedAccuracy"], document["Chance"], document["PValue"], document["Tags"]) == (0.5, 0.5, 1, [])
 
 
-def test_where_only_one_class_is_there_nothing_is_measured() -> None:
+def test_with_only_one_class_nothing_is_measured() -> None:
     document = acquisition(units(("a", 80), ("a", 90), ("b", 100)), ["P0", "P1", "P2"], ("a", "b"), seed=0)
     assert document["Unit"] == "Slice"
     assert (document["BalancedAccuracy"], document["PValue"]) == (None, None)
 
 
-def test_the_first_value_is_read_and_what_is_no_number_is_absent() -> None:
+def test_the_first_value_is_read_and_an_unparsable_number_is_absent() -> None:
     body = make_slice(
         PixelSpacing=[0.7, 0.8], KVP="120", ConvolutionKernel=["B70f", "3"], Manufacturer=" GE ", Exposure=None
     )

@@ -1,4 +1,4 @@
-"""The command ``audit`` on made snapshots: what it writes, what it refuses, and what it never says."""
+"""The command ``audit`` on made snapshots: what it writes, refuses, and never reveals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_same_snapshot_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_copies_across_the_split_are_named_by_line(tmp_path: Path) -> None:
     slices = phantom_slices()
-    other_form = phantom_bytes("normal", 0, 0, size=128, transfer_syntax=JPEGLosslessSV1)
+    other_format = phantom_bytes("normal", 0, 0, size=128, transfer_syntax=JPEGLosslessSV1)
     noisy = phantom("cap", 1, 0, size=128)
     pixels = noisy.pixel_array.copy()
     pixels[::7] += 9
@@ -57,7 +57,7 @@ def test_copies_across_the_split_are_named_by_line(tmp_path: Path) -> None:
     stream = tmp_path / "noisy.dcm"
     noisy.save_as(stream, enforce_file_format=True)
     copies = [
-        Labelled(other_form, "normal", "someone-else", "test"),
+        Labelled(other_format, "normal", "someone-else", "test"),
         Labelled(stream.read_bytes(), "cap", "another", "validation"),
     ]
     document = audited(tmp_path, [*slices, *copies])
@@ -120,7 +120,7 @@ def test_the_public_sample_is_found_out(tmp_path: Path, real_slices: list[Path])
         )
         for number, entry in enumerate(manifest)
     ]
-    # As the sample does it: its four test files are copies of training files.
+    # As in the sample, of which the four test files are copies of training files.
     copies = [Labelled(one.body, one.label, one.patient, "test") for one in slices if one.split == "train"][:4]
     document = audited(tmp_path, [*slices, *copies], SplitBy="Slice")
     assert document["Identical"]["Count"] == 4

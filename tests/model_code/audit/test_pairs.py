@@ -17,7 +17,7 @@ def random_print() -> Fingerprint:
 
 
 def changed(one: Fingerprint, bits: int) -> Fingerprint:
-    """``one`` with its first ``bits`` bits turned."""
+    """Return ``one`` with its first ``bits`` bits flipped."""
     flipped = np.zeros(BITS, bool)
     flipped[:bits] = True
     return one ^ np.packbits(flipped).view(np.uint64)

@@ -1,4 +1,4 @@
-"""Which pictures get the same or nearly the same fingerprint: copies and neighbours do, other patients do not."""
+"""Copies and neighbours have nearly the same perceptual hash; other patients do not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def moved(hounsfield: HounsfieldArray, rows: int, columns: int) -> HounsfieldArr
 
 
 def as_eight_bits(hounsfield: HounsfieldArray) -> HounsfieldArray:
-    """What is left after an export in the lung window."""
+    """Return what is left after an export in the lung window."""
     return np.round((np.clip(hounsfield, -1350, 150) + 1350) / 1500 * 255) / 255 * 1500 - 1350
 
 

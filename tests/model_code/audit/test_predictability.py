@@ -1,4 +1,4 @@
-"""The permutation test: it finds what is there, and its p-values are honest where nothing is."""
+"""The permutation test: it finds real effects, and its p-values are uniform without one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def noise(seed: int, units: int, tags: int = 12, values: int = 4) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, values, (units, tags))
 
 
-def test_one_telling_tag_among_many_is_found_and_named() -> None:
+def test_one_predictive_tag_among_many_is_found_and_named() -> None:
     bins = np.column_stack([noise(0, 36), CLASSES])
     found = predictability(bins, CLASSES, 199, 0)
     assert found.balanced_accuracy == 1
@@ -23,7 +23,7 @@ def test_one_telling_tag_among_many_is_found_and_named() -> None:
     assert found.p_value == 1 / 200
 
 
-def test_what_no_single_tag_tells_all_together_may() -> None:
+def test_all_tags_together_may_predict_what_no_single_tag_does() -> None:
     rng = np.random.default_rng(0)
     # Each tag agrees with the class in two of five cases more than chance.
     bins = np.where(rng.random((300, 12)) < 0.4, np.repeat([0, 1, 2], 100)[:, None], rng.integers(0, 3, (300, 12)))
@@ -33,7 +33,7 @@ def test_what_no_single_tag_tells_all_together_may() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(12, 12, 12), (30, 4, 7)])
-def test_where_nothing_is_there_p_values_are_spread_evenly(sizes: tuple[int, ...]) -> None:
+def test_without_an_effect_p_values_are_spread_evenly(sizes: tuple[int, ...]) -> None:
     classes = np.repeat([0, 1, 2], sizes)
     values = [predictability(noise(seed, sum(sizes)), classes, 19, seed).p_value for seed in range(40)]
     assert 0.35 < np.mean(values) < 0.65
@@ -41,7 +41,7 @@ def test_where_nothing_is_there_p_values_are_spread_evenly(sizes: tuple[int, ...
 
 
 @pytest.mark.parametrize("sizes", [(20, 20, 20), (40, 10, 10)])
-def test_a_tag_with_another_value_for_every_unit_tells_nothing(sizes: tuple[int, ...]) -> None:
+def test_a_tag_with_another_value_for_every_unit_predicts_nothing(sizes: tuple[int, ...]) -> None:
     classes = np.repeat([0, 1, 2], sizes)
     found = predictability(np.arange(60)[:, None], classes, 39, 0)
     assert found.balanced_accuracy == pytest.approx(1 / 3)

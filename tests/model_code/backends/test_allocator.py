@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# In a process of its own, because the setting cannot be taken back. A block beyond malloc's default limit is freed and
+# In a separate process, because the setting cannot be undone. A block beyond malloc's default limit is freed and
 # asked for again: kept, its pages are there; returned, each must be faulted in anew.
 PROGRAM = """
 import ctypes, resource, sys

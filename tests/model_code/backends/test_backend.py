@@ -1,4 +1,4 @@
-"""Forms: the order in which they are tried, and a record of them that names no file of its own choosing."""
+"""Backends: the order in which they are tried, and a record of them that cannot name other files."""
 
 from __future__ import annotations
 
@@ -6,43 +6,58 @@ from typing import Any
 
 import pytest
 
-from model_code.backends import backend
-from model_code.backends.backend import Form, Proved, Serving
+from model_code.backends.backend import BackendName, Serving, ValidatedBackend, parse_serving
 
-PROBE = [0.5, -0.5]
-
-
-def record(form: Form, **changes: Any) -> dict[str, Any]:
-    return {"files_sha256": dict.fromkeys(form.files, "0a"), "probe_logits": PROBE, "exact_bytes": False} | changes
+KNOWN_ANSWER = [0.5, -0.5]
 
 
-def proved(*of: Form) -> dict[Form, Proved]:
-    return {form: Proved(files_sha256={}, probe_logits=()) for form in of}
+def record(name: BackendName, **changes: Any) -> dict[str, Any]:
+    return {
+        "files_sha256": dict.fromkeys(name.files, "0a"),
+        "probe_logits": KNOWN_ANSWER,
+        "exact_bytes": False,
+    } | changes
+
+
+def validated(*of: BackendName) -> dict[BackendName, ValidatedBackend]:
+    return {name: ValidatedBackend(files_sha256={}, known_answer=()) for name in of}
 
 
 @pytest.mark.parametrize(
     ("serving", "tried"),
     [
         (Serving(), ["torch"]),
-        (Serving(form=Form.OPENVINO_FP32, proved=proved(Form.OPENVINO_FP32)), ["openvino-fp32", "torch"]),
-        (Serving(form=Form.OPENVINO_INT8, proved=proved(Form.OPENVINO_INT8)), ["openvino-int8", "torch"]),
         (
-            Serving(form=Form.OPENVINO_INT8, proved=proved(Form.OPENVINO_INT8, Form.OPENVINO_FP32)),
+            Serving(chosen=BackendName.OPENVINO_FP32, validated=validated(BackendName.OPENVINO_FP32)),
+            ["openvino-fp32", "torch"],
+        ),
+        (
+            Serving(chosen=BackendName.OPENVINO_INT8, validated=validated(BackendName.OPENVINO_INT8)),
+            ["openvino-int8", "torch"],
+        ),
+        (
+            Serving(
+                chosen=BackendName.OPENVINO_INT8,
+                validated=validated(BackendName.OPENVINO_INT8, BackendName.OPENVINO_FP32),
+            ),
             ["openvino-int8", "openvino-fp32", "torch"],
         ),
-        (Serving(form=Form.TORCH, proved=proved(Form.OPENVINO_FP32)), ["torch"]),
+        (Serving(chosen=BackendName.TORCH, validated=validated(BackendName.OPENVINO_FP32)), ["torch"]),
     ],
 )
-def test_the_serving_form_is_tried_first_then_those_that_are_trusted_more(serving: Serving, tried: list[str]) -> None:
+def test_the_chosen_backend_is_tried_first_then_more_trusted_ones(serving: Serving, tried: list[str]) -> None:
     assert serving.preferred() == tried
 
 
 def test_a_record_is_read() -> None:
-    document = {"form": "openvino-int8", "forms": {"openvino-int8": record(Form.OPENVINO_INT8, exact_bytes=True)}}
-    serving = backend.parse(document, classes=2)
-    assert serving.form is Form.OPENVINO_INT8
-    assert serving.proved[Form.OPENVINO_INT8].exact_bytes is True
-    assert serving.proved[Form.OPENVINO_INT8].as_dict() == document["forms"]["openvino-int8"]  # type: ignore[index]
+    document = {
+        "form": "openvino-int8",
+        "forms": {"openvino-int8": record(BackendName.OPENVINO_INT8, exact_bytes=True)},
+    }
+    serving = parse_serving(document, classes=2)
+    assert serving.chosen is BackendName.OPENVINO_INT8
+    assert serving.validated[BackendName.OPENVINO_INT8].exact_bytes is True
+    assert serving.validated[BackendName.OPENVINO_INT8].as_dict() == document["forms"]["openvino-int8"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +69,7 @@ def test_a_record_is_read() -> None:
         {"probe_logits": [1.0]},
     ],
 )
-def test_files_or_logits_that_are_not_the_forms_own_are_refused(changes: dict[str, Any]) -> None:
-    document = {"form": "torch", "forms": {"openvino-fp32": record(Form.OPENVINO_FP32, **changes)}}
-    with pytest.raises(ValueError, match="the form openvino-fp32 has the files"):
-        backend.parse(document, classes=2)
+def test_files_or_logits_of_another_backend_are_refused(changes: dict[str, Any]) -> None:
+    document = {"form": "torch", "forms": {"openvino-fp32": record(BackendName.OPENVINO_FP32, **changes)}}
+    with pytest.raises(ValueError, match="the backend openvino-fp32 has the files"):
+        parse_serving(document, classes=2)

@@ -1,4 +1,4 @@
-"""Concurrent requests go through the network together, and none can tell."""
+"""Concurrent requests are computed together, without an effect on any answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from model_code.backends import network
-from model_code.backends.dynamic_batching import Gathering
-from model_code.backends.network import TorchForm
+from model_code.backends import networks
+from model_code.backends.dynamic_batching import DynamicBatcher
+from model_code.backends.torch_backend import TorchBackend
 
 WAIT = 30
 
@@ -37,12 +37,12 @@ def slice_of(value: float) -> torch.Tensor:
 
 
 def ask(slow: Slow, values: list[float], slices: int) -> list[float | Exception]:
-    """Let the first ask alone, all others while it is computed; then open the gate."""
-    gathering = Gathering(slow, slices)
+    """Send the first value alone, all others while it is computed; then open the gate."""
+    batcher = DynamicBatcher(slow, slices)
 
     def one(value: float) -> float | Exception:
         try:
-            return float(gathering.logits(slice_of(value)))
+            return float(batcher.logits(slice_of(value)))
         except ValueError as error:
             return error
 
@@ -50,13 +50,13 @@ def ask(slow: Slow, values: list[float], slices: int) -> list[float | Exception]
         first = threads.submit(one, values[0])
         assert slow.began.wait(WAIT)
         others = [threads.submit(one, value) for value in values[1:]]
-        while len(gathering._waiting) < len(others):
+        while len(batcher._waiting) < len(others):
             pass
         slow.gate.set()
         return [first.result(WAIT), *(other.result(WAIT) for other in others)]
 
 
-def test_who_came_while_it_was_busy_is_answered_together() -> None:
+def test_requests_that_arrive_while_it_is_busy_are_computed_together() -> None:
     slow = Slow()
     assert ask(slow, [1, 2, 3, 4, 5, 6], slices=4) == [1, 2, 3, 4, 5, 6]
     assert [int((batch.amax(dim=(1, 2, 3)) > 0).sum()) for batch in slow.batches] == [1, 4, 1]
@@ -77,13 +77,13 @@ def test_a_failure_reaches_its_own_batch_and_no_other() -> None:
     assert [answer for answer in answers[1:] if isinstance(answer, float)]
 
 
-def test_an_answer_does_not_depend_on_who_else_was_there() -> None:
+def test_an_answer_does_not_depend_on_other_requests() -> None:
     torch.manual_seed(0)
-    gathering = Gathering(TorchForm(network.build(3).eval()), slices=4)
+    batcher = DynamicBatcher(TorchBackend(networks.build(3).eval()), slices=4)
     images = torch.rand(12, 1, 64, 64)
-    alone = [gathering.logits(image[None]) for image in images]
+    alone = [batcher.logits(image[None]) for image in images]
     with ThreadPoolExecutor(12) as threads:
-        together = list(threads.map(lambda image: gathering.logits(image[None]), images))
+        together = list(threads.map(lambda image: batcher.logits(image[None]), images))
     for one, other in zip(alone, together, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
 
@@ -91,12 +91,12 @@ def test_an_answer_does_not_depend_on_who_else_was_there() -> None:
 def test_a_batch_is_computed_as_it_is() -> None:
     slow = Slow()
     slow.gate.set()
-    assert Gathering(slow, slices=4).logits(torch.ones(6, 1, 2, 2)).shape == (6, 1)
+    assert DynamicBatcher(slow, slices=4).logits(torch.ones(6, 1, 2, 2)).shape == (6, 1)
     assert [len(batch) for batch in slow.batches] == [6]
 
 
 @pytest.mark.parametrize("slices", [1, 8])
-def test_one_alone_need_not_wait(slices: int) -> None:
+def test_a_single_request_does_not_wait(slices: int) -> None:
     slow = Slow()
     slow.gate.set()
-    assert float(Gathering(slow, slices).logits(slice_of(0.5))) == 0.5
+    assert float(DynamicBatcher(slow, slices).logits(slice_of(0.5))) == 0.5

@@ -1,4 +1,4 @@
-"""Half precision and its recording: what a processor can show of them, and the whole where there is a GPU."""
+"""Half precision and its recording: partly on a processor, completely on a GPU."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import nn
 
-from model_code.backends import gpu, network
+from model_code.backends import gpu, networks, torch_backend
 from model_code.backends.dynamic_batching import SLICES
 
-needs_gpu = pytest.mark.skipif(not gpu.is_here(), reason="there is no GPU here")
+needs_gpu = pytest.mark.skipif(not gpu.is_available(), reason="there is no GPU here")
 SIZE = 64
 
 
 @pytest.fixture
 def trained() -> nn.Module:
     torch.manual_seed(0)
-    return network.build(3).eval()
+    return networks.build(3).eval()
 
 
 @pytest.fixture
@@ -38,13 +38,13 @@ def test_half_precision_answers_alike_and_leaves_the_network_as_it_was(
     with torch.inference_mode():
         answered = half(images.half())
     assert answered.dtype == torch.half
-    torch.testing.assert_close(answered.double(), network.logits(trained, images), atol=0.01, rtol=0)
-    assert not torch.equal(answered.double(), network.logits(trained, images))
+    torch.testing.assert_close(answered.double(), torch_backend.logits(trained, images), atol=0.01, rtol=0)
+    assert not torch.equal(answered.double(), torch_backend.logits(trained, images))
     torch.testing.assert_close(dict(trained.state_dict()), before, atol=0, rtol=0)
 
 
 class Graph:
-    """Replays by running again; what happens between is seen by ``images``."""
+    """Replays by running again on the current ``images``."""
 
     def __init__(self) -> None:
         self.replayed: list[torch.Tensor] = []
@@ -56,7 +56,7 @@ class Graph:
 
 @pytest.fixture
 def on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CUDA's streams and graphs, which do nothing by themselves."""
+    """Stand-ins for CUDA's streams and graphs, which do nothing."""
 
     @contextlib.contextmanager
     def entered(_: object) -> Iterator[None]:
@@ -74,8 +74,8 @@ def on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def replayed(on_a_processor: None) -> gpu.Replayed:
-    """Of a network that answers each slice with its sum."""
+def replayed(on_a_processor: None) -> gpu.CudaGraphBackend:
+    """A recorded network that answers each slice with its sum."""
 
     class Sum(nn.Module):
         def __init__(self) -> None:
@@ -86,18 +86,20 @@ def replayed(on_a_processor: None) -> gpu.Replayed:
             return images.float().sum(dim=(2, 3))
 
     summing = Sum()
-    form = gpu.Replayed(summing, image_size=2)
+    backend = gpu.CudaGraphBackend(summing, image_size=2)
 
     def run() -> torch.Tensor:
-        form._logits.copy_(summing(form._images))
-        return form._images.clone()
+        backend._logits.copy_(summing(backend._images))
+        return backend._images.clone()
 
-    form._graph.run = run  # type: ignore[attr-defined]
-    return form
+    backend._graph.run = run  # type: ignore[attr-defined]
+    return backend
 
 
 @pytest.mark.parametrize("count", [1, SLICES - 1, SLICES, SLICES + 1, 2 * SLICES + 3])
-def test_any_number_of_slices_is_answered_in_order_in_batches_of_one_shape(replayed: gpu.Replayed, count: int) -> None:
+def test_any_number_of_slices_is_answered_in_order_in_batches_of_one_shape(
+    replayed: gpu.CudaGraphBackend, count: int
+) -> None:
     images = torch.arange(count)[:, None, None, None].expand(count, 1, 2, 2).float()
     assert replayed.logits(images).tolist() == [[4.0 * number] for number in range(count)]
     graph: Any = replayed._graph
@@ -105,7 +107,7 @@ def test_any_number_of_slices_is_answered_in_order_in_batches_of_one_shape(repla
     assert len(graph.replayed) == -(-count // SLICES)
 
 
-def test_nothing_of_the_last_batch_is_left_beside_the_next(replayed: gpu.Replayed) -> None:
+def test_nothing_of_the_last_batch_is_left_beside_the_next(replayed: gpu.CudaGraphBackend) -> None:
     replayed.logits(torch.ones(SLICES, 1, 2, 2))
     replayed.logits(torch.ones(2, 1, 2, 2))
     graph: Any = replayed._graph
@@ -113,38 +115,38 @@ def test_nothing_of_the_last_batch_is_left_beside_the_next(replayed: gpu.Replaye
 
 
 class Moved(nn.Module):
-    """Goes to any device, and stays where it is."""
+    """Accepts any device, and stays where it is."""
 
     def to(self, *_: Any, **__: Any) -> Moved:
         return self
 
 
-@pytest.mark.parametrize("form", [gpu.in_fp32, lambda moved: gpu.in_half(moved, SIZE)], ids=["fp32", "half"])
+@pytest.mark.parametrize("backend", [gpu.in_fp32, lambda moved: gpu.in_half(moved, SIZE)], ids=["fp32", "half"])
 def test_nothing_is_computed_on_a_gpu_with_tf32_or_with_kernels_chosen_by_their_speed(
-    form: Any, monkeypatch: pytest.MonkeyPatch
+    backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "Replayed", lambda moved, image_size: moved)
+    monkeypatch.setattr(gpu, "CudaGraphBackend", lambda moved, image_size: moved)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    form(Moved())
+    backend(Moved())
     assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.deterministic
 
 
 @needs_gpu
 def test_a_gpu_answers_in_fp32_as_the_processor_does(trained: nn.Module, images: torch.Tensor) -> None:
-    expected = network.logits(trained, images)
+    expected = torch_backend.logits(trained, images)
     torch.testing.assert_close(gpu.in_fp32(trained).logits(images), expected, atol=1e-4, rtol=0)
 
 
 @needs_gpu
 def test_a_gpu_answers_in_half_precision_as_the_network_alone_does(trained: nn.Module, images: torch.Tensor) -> None:
-    expected = network.logits(trained, images)
+    expected = torch_backend.logits(trained, images)
     torch.testing.assert_close(gpu.in_half(trained, SIZE).logits(images), expected, atol=0.02, rtol=0)
 
 
 @needs_gpu
-def test_no_answer_of_a_gpu_depends_on_who_else_was_there(trained: nn.Module, images: torch.Tensor) -> None:
+def test_no_answer_of_a_gpu_depends_on_other_requests(trained: nn.Module, images: torch.Tensor) -> None:
     half = gpu.in_half(trained, SIZE)
     alone = [half.logits(image[None]) for image in images]
     with ThreadPoolExecutor(gpu.threads()) as threads:

@@ -1,4 +1,4 @@
-"""A network that OpenVINO computes: torch's answers, the same whatever runs beside it, and no report to anybody."""
+"""OpenVINO's backend: torch's answers, the same whatever runs beside it, and no telemetry."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 import torch
 
 from model_code.artifacts import artifact
-from model_code.backends.network import TorchForm
-from model_code.backends.openvino_backend import OpenVinoForm
+from model_code.backends.openvino_backend import OpenVinoBackend
+from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container
 from model_code.optimisation.export import export, serialised
 from tests.model_code.conftest import SIZE
 
 
 @pytest.fixture(scope="module")
-def trained(container: Container) -> TorchForm:
-    return TorchForm(artifact.load_network(container.model_dir, artifact.describe(container.model_dir)))
+def trained(container: Container) -> TorchBackend:
+    return TorchBackend(artifact.load_network(container.model_dir, artifact.describe(container.model_dir)))
 
 
 @pytest.fixture(scope="module")
-def form(container: Container) -> OpenVinoForm:
+def backend(container: Container) -> OpenVinoBackend:
     network = artifact.load_network(container.model_dir, artifact.describe(container.model_dir))
-    return OpenVinoForm.read(*serialised(export(network, SIZE)))
+    return OpenVinoBackend.read(*serialised(export(network, SIZE)))
 
 
 @pytest.fixture(scope="module")
@@ -33,37 +33,39 @@ def images() -> torch.Tensor:
     return torch.rand(5, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
 
 
-def test_it_answers_as_torch_does(form: OpenVinoForm, trained: TorchForm, images: torch.Tensor) -> None:
+def test_it_answers_as_torch_does(backend: OpenVinoBackend, trained: TorchBackend, images: torch.Tensor) -> None:
     expected = trained.logits(images)
-    answered = form.logits(images)
+    answered = backend.logits(images)
     assert (answered.dtype, answered.shape) == (torch.float64, expected.shape)
     torch.testing.assert_close(answered, expected, atol=1e-4, rtol=0)
 
 
-def test_one_slice_is_answered_as_among_others_and_on_many_threads(form: OpenVinoForm, images: torch.Tensor) -> None:
-    together = form.logits(images)
+def test_one_slice_is_answered_as_among_others_and_on_many_threads(
+    backend: OpenVinoBackend, images: torch.Tensor
+) -> None:
+    together = backend.logits(images)
     with ThreadPoolExecutor(4) as threads:
-        alone = list(threads.map(lambda number: form.logits(images[number % 5][None]), range(20)))
+        alone = list(threads.map(lambda number: backend.logits(images[number % 5][None]), range(20)))
     for number, answer in enumerate(alone):
         assert torch.equal(answer[0], together[number % 5])
 
 
-def test_an_answer_is_not_overwritten_by_the_next(form: OpenVinoForm, images: torch.Tensor) -> None:
-    first = form.logits(images[:1])
+def test_an_answer_is_not_overwritten_by_the_next(backend: OpenVinoBackend, images: torch.Tensor) -> None:
+    first = backend.logits(images[:1])
     kept = first.clone()
-    form.logits(images[1:2])
+    backend.logits(images[1:2])
     assert torch.equal(first, kept)
 
 
-def test_slices_need_not_lie_in_memory_one_after_another(form: OpenVinoForm, images: torch.Tensor) -> None:
+def test_slices_need_not_lie_in_memory_one_after_another(backend: OpenVinoBackend, images: torch.Tensor) -> None:
     turned = images.transpose(2, 3)
-    assert torch.equal(form.logits(turned[:1]), form.logits(turned.contiguous()[:1]))
+    assert torch.equal(backend.logits(turned[:1]), backend.logits(turned.contiguous()[:1]))
 
 
 @pytest.mark.parametrize("spoilt", [(b"<net", b""), (b"", b"")])
 def test_files_that_are_no_graph(spoilt: tuple[bytes, bytes]) -> None:
     with pytest.raises(RuntimeError):
-        OpenVinoForm.read(*spoilt)
+        OpenVinoBackend.read(*spoilt)
 
 
 SILENT = """

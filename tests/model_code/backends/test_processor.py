@@ -20,11 +20,11 @@ from model_code.backends.processor import adds_bytes_exactly
         ("bogomips\t: avx512_vnni", False),
     ],
 )
-def test_it_is_told_by_the_processors_flags(tmp_path: Path, line: str, exact: bool) -> None:
+def test_it_is_read_from_the_processors_flags(tmp_path: Path, line: str, exact: bool) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n{line}\n")
     assert adds_bytes_exactly(cpuinfo) is exact
 
 
-def test_a_system_that_does_not_tell_is_taken_for_one_without(tmp_path: Path) -> None:
+def test_a_system_that_lists_no_flags_counts_as_one_without(tmp_path: Path) -> None:
     assert adds_bytes_exactly(tmp_path / "absent") is False

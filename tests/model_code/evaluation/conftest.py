@@ -12,8 +12,8 @@ from torch import nn
 from model_code.artifacts import packing
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
-from model_code.backends import known_answer, network
-from model_code.backends.network import TorchForm
+from model_code.backends import known_answer, networks
+from model_code.backends.torch_backend import TorchBackend
 from model_code.inference import Model
 from model_code.transforms import Preprocessing
 
@@ -29,7 +29,7 @@ def make_model(labels: tuple[str, ...] = LABELS, temperature: float = 1.0, seed:
     torch.manual_seed(seed)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(size * size, len(labels))).eval()
     identity = {"Name": "linear", "Version": str(seed), "WeightsSHA256": f"{seed:064x}"}
-    return Model(TorchForm(linear), Preprocessing(image_size=size), labels, temperature, identity)
+    return Model(TorchBackend(linear), Preprocessing(image_size=size), labels, temperature, identity)
 
 
 @pytest.fixture(scope="session", name="make_model")
@@ -47,7 +47,7 @@ def make_archive(tmp_path_factory: pytest.TempPathFactory) -> MakeArchive:
         if (labels, temperature, seed) not in made:
             folder = tmp_path_factory.mktemp("model")
             torch.manual_seed(seed)
-            built = network.build(len(labels)).eval()
+            built = networks.build(len(labels)).eval()
             weights, preprocessing = packing.serialise(built), Preprocessing(image_size=SIZE)
             about = Metadata(
                 name="untrained",
@@ -56,7 +56,7 @@ def make_archive(tmp_path_factory: pytest.TempPathFactory) -> MakeArchive:
                 preprocessing=preprocessing,
                 weights_sha256=sha256(weights),
                 temperature=temperature,
-                probe_logits=known_answer.answer(TorchForm(built), preprocessing),
+                known_answer=known_answer.answer(TorchBackend(built), preprocessing),
             )
             packing.write(folder / "model", weights, about, {}, {})
             packing.pack(folder / "model", folder / "model.tar.gz")

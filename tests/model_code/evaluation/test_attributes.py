@@ -1,4 +1,4 @@
-"""Subgroups from tags that are there, absent, or no valid value."""
+"""Subgroups from tags that are present, absent or invalid."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def put(archive: Path, place: Path) -> None:
 
 
 def evaluate(container: Container) -> int:
-    """The command with the digests of what lies in the channels, as a run knows them."""
+    """Run the command with the digests of the files in the channels, as a run knows them."""
     arguments = ["evaluate"]
     for role in ("candidate", "champion"):
         archive = getattr(container.processing, role)

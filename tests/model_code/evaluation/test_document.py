@@ -1,4 +1,4 @@
-"""evaluation/1 from plain arrays: its form, its pairing, its subgroups, and what it leaves undefined."""
+"""evaluation/1 from plain arrays: its schema, its pairing, its subgroups, and what it leaves undefined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model_code.evaluation import document as evaluating
-from model_code.evaluation.document import Answers, build
+from model_code.evaluation.document import Predictions, build
 
 LABELS = ("normal", "cap", "covid")
 rng = np.random.default_rng(0)
@@ -26,8 +26,10 @@ def made_cases(patients: int = 12, slices: int = 4, labels: tuple[str, ...] = LA
     )
 
 
-def made_answers(cases: evaluating.TestSet, right: float, version: str = "1", temperature: float = 1.0) -> Answers:
-    """Answers of which a part is right, uncalibrated and divided by the temperature."""
+def made_predictions(
+    cases: evaluating.TestSet, right: float, version: str = "1", temperature: float = 1.0
+) -> Predictions:
+    """Predictions of which a part is right, uncalibrated and divided by the temperature."""
     predicted = np.where(rng.random(len(cases.targets)) < right, cases.targets, (cases.targets + 1) % 3)
     logits = rng.normal(0, 0.3, (len(predicted), 3)) + 3 * np.eye(3)[predicted]
 
@@ -36,12 +38,12 @@ def made_answers(cases: evaluating.TestSet, right: float, version: str = "1", te
         return powers / powers.sum(axis=1, keepdims=True)
 
     identity = {"Name": "chest-ct", "Version": version, "WeightsSHA256": "a" * 64}
-    return Answers(identity, temperature, softmax(logits / temperature), softmax(logits))
+    return Predictions(identity, temperature, softmax(logits / temperature), softmax(logits))
 
 
-def test_the_document_has_the_form_of_its_schema() -> None:
+def test_the_document_follows_its_schema() -> None:
     cases = made_cases()
-    champion, candidate = made_answers(cases, 0.6), made_answers(cases, 0.9, temperature=2.0)
+    champion, candidate = made_predictions(cases, 0.6), made_predictions(cases, 0.9, temperature=2.0)
     document = build("d" * 64, 0, cases, candidate, champion)
     assert list(document) == ["Schema", "SnapshotDigest", "Labels", "Cases", "Candidate", "Champion", "Paired"]
     assert (document["Schema"], document["SnapshotDigest"], document["Labels"]) == (
@@ -79,7 +81,7 @@ def test_the_document_has_the_form_of_its_schema() -> None:
 
 def test_the_figures_are_those_of_the_confusion_matrix() -> None:
     cases = made_cases()
-    model = build("d", 0, cases, made_answers(cases, 0.7), None)["Candidate"]
+    model = build("d", 0, cases, made_predictions(cases, 0.7), None)["Candidate"]
     matrix = np.array(model["ConfusionMatrix"])
     sensitivities = [model["Classes"][label]["Sensitivity"]["Value"] for label in LABELS]
     assert sensitivities == pytest.approx(np.diag(matrix) / 16, abs=1e-4)
@@ -89,13 +91,13 @@ def test_the_figures_are_those_of_the_confusion_matrix() -> None:
 
 def test_the_first_model_has_nothing_to_be_compared_with() -> None:
     cases = made_cases()
-    document = build("d", 0, cases, made_answers(cases, 0.9), None)
+    document = build("d", 0, cases, made_predictions(cases, 0.9), None)
     assert (document["Champion"], document["Paired"]) == (None, None)
 
 
 def paired(candidate: float, champion: float) -> dict[str, Any]:
     cases = made_cases(patients=30)
-    found: dict[str, Any] = build("d", 0, cases, made_answers(cases, candidate), made_answers(cases, champion))[
+    found: dict[str, Any] = build("d", 0, cases, made_predictions(cases, candidate), made_predictions(cases, champion))[
         "Paired"
     ]
     assert found["Metric"] == "BalancedAccuracy"
@@ -110,16 +112,16 @@ def test_a_better_candidate_is_better_for_certain_and_a_worse_one_worse() -> Non
 
 def test_the_same_model_differs_by_nothing_though_both_are_uncertain() -> None:
     cases = made_cases()
-    answers = made_answers(cases, 0.7)
-    document = build("d", 0, cases, answers, answers)
+    predictions = made_predictions(cases, 0.7)
+    document = build("d", 0, cases, predictions, predictions)
     assert document["Paired"] == {"Metric": "BalancedAccuracy", "Difference": 0, "Low": 0, "High": 0}
     assert document["Candidate"]["BalancedAccuracy"]["Low"] < document["Candidate"]["BalancedAccuracy"]["High"]
 
 
 def test_the_seed_decides_the_intervals_and_nothing_else() -> None:
     cases = made_cases()
-    answers = made_answers(cases, 0.8)
-    first, again, other = (build("d", seed, cases, answers, None) for seed in (1, 1, 2))
+    predictions = made_predictions(cases, 0.8)
+    first, again, other = (build("d", seed, cases, predictions, None) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     assert first["Candidate"]["ConfusionMatrix"] == other["Candidate"]["ConfusionMatrix"]
@@ -131,7 +133,7 @@ def test_a_class_that_is_missing_leaves_figures_undefined() -> None:
     cases = evaluating.TestSet(
         LABELS, whole.targets[there], np.unique(whole.patients[there], return_inverse=True)[1], {}
     )
-    model = build("d", 0, cases, made_answers(cases, 1.0), None)["Candidate"]
+    model = build("d", 0, cases, made_predictions(cases, 1.0), None)["Candidate"]
     undefined = {"Value": None, "Low": None, "High": None}
     assert model["BalancedAccuracy"] == undefined
     assert model["Classes"]["covid"]["Sensitivity"] == undefined
@@ -143,10 +145,10 @@ def test_a_class_that_is_missing_leaves_figures_undefined() -> None:
 def test_subgroups_are_counted_and_measured_on_their_own() -> None:
     cases = made_cases()
     women = np.array(cases.attributes["PatientSex"]) == "F"
-    answers = made_answers(cases, 1.0)
-    wrong = answers.probabilities.copy()
+    predictions = made_predictions(cases, 1.0)
+    wrong = predictions.probabilities.copy()
     wrong[women] = np.roll(wrong[women], 1, axis=1)
-    failing = Answers(answers.identity, 1.0, wrong, wrong)
+    failing = Predictions(predictions.identity, 1.0, wrong, wrong)
     found = build("d", 0, cases, failing, None)["Candidate"]["Subgroups"]
     assert [(one["Attribute"], one["Value"], one["Patients"], one["Slices"]) for one in found] == [
         ("PatientSex", "F", 6, 24),
@@ -159,7 +161,7 @@ def test_a_subgroup_is_the_mean_of_the_classes_in_it_without_a_false_interval() 
     cases = made_cases()
     groups = ["one" if patient == 0 else "few" if patient < 5 else "rest" for patient in cases.patients]
     cases = evaluating.TestSet(cases.labels, cases.targets, cases.patients, {"AgeBand": groups})
-    found = build("d", 0, cases, made_answers(cases, 0.7), None)["Candidate"]["Subgroups"]
+    found = build("d", 0, cases, made_predictions(cases, 0.7), None)["Candidate"]["Subgroups"]
     by_value = {one["Value"]: one for one in found}
     assert (by_value["one"]["Patients"], by_value["few"]["Patients"], by_value["rest"]["Patients"]) == (1, 4, 7)
     assert by_value["one"]["BalancedAccuracy"]["Value"] is not None

@@ -1,4 +1,4 @@
-"""Models are loaded or refused by name, and asked about the same slices in the same order."""
+"""Models are loaded or refused by name, and predict the same slices in the same order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_code import snapshot
 from model_code.artifacts.artifact import sha256_of
 from model_code.errors import EvaluationError, SnapshotError
 from model_code.evaluation import predictions
-from model_code.evaluation.predictions import answer, load_model
+from model_code.evaluation.predictions import load_model, predict
 from model_code.inference import Model
 from model_code.reading.dicom import decode, read_instance
 from model_code.snapshot import Snapshot, Split
@@ -31,23 +31,23 @@ def test_every_model_answers_about_every_slice_with_its_own_preprocessing(
     found, folder = taken(tmp_path)
     cases = found.of(Split.TEST)
     models = [make_model(seed=1), make_model(seed=2, size=12)]
-    test, answers = answer(models, LABELS, cases, folder)
+    test, found_predictions = predict(models, LABELS, cases, folder)
     assert len(cases) == 6
     assert test.targets.tolist() == [LABELS.index(case.label) for case in cases]
     assert test.patients.max() == 2
     assert [test.patients[index] == test.patients[index + 1] for index in range(0, 6, 2)] == [True] * 3
     assert {len(values) for values in test.attributes.values()} == {6}
     assert set(test.attributes["Manufacturer"]) <= {"PHANTOM MEDICAL", "SYNTHETIC IMAGING"}
-    for model, given in zip(models, answers, strict=True):
+    for model, given in zip(models, found_predictions, strict=True):
         assert given.identity == model.identity
         for row, case in enumerate(cases):
             image = model.prepare(decode(read_instance(case.read(folder))))
             assert given.probabilities[row] == pytest.approx(model.probabilities(image[None])[0].numpy(), abs=1e-6)
 
 
-def test_the_temperature_is_applied_and_told(tmp_path: Path, make_model: MakeModel) -> None:
+def test_the_temperature_is_applied_and_reported(tmp_path: Path, make_model: MakeModel) -> None:
     found, folder = taken(tmp_path)
-    _, (sharp, soft) = answer([make_model(), make_model(temperature=3.0)], LABELS, found.of(Split.TEST), folder)
+    _, (sharp, soft) = predict([make_model(), make_model(temperature=3.0)], LABELS, found.of(Split.TEST), folder)
     assert (sharp.temperature, soft.temperature) == (1.0, 3.0)
     assert (soft.uncalibrated == sharp.probabilities).all()
     assert (soft.probabilities.max(axis=1) < sharp.probabilities.max(axis=1)).all()
@@ -56,7 +56,7 @@ def test_the_temperature_is_applied_and_told(tmp_path: Path, make_model: MakeMod
 
 def test_classes_in_another_order_are_put_in_the_snapshots(tmp_path: Path, make_model: MakeModel) -> None:
     found, folder = taken(tmp_path)
-    _, (one, turned) = answer(
+    _, (one, turned) = predict(
         [make_model(), make_model(labels=("covid", "normal", "cap"))], LABELS, found.of(Split.TEST), folder
     )
     assert turned.probabilities[:, [2, 0, 1]] == pytest.approx(one.probabilities)
@@ -66,7 +66,7 @@ def test_slices_that_cannot_be_decoded_are_all_named(tmp_path: Path, make_model:
     bad = [Labelled(b"no DICOM %d" % number, "cap", "P9", "test") for number in range(2)]
     found, folder = taken(tmp_path, [*phantom_slices(), *bad])
     with pytest.raises(EvaluationError, match=r"2 test slices cannot be decoded: line 19: NotDicom: .*; line 20: "):
-        answer([make_model()], LABELS, found.of(Split.TEST), folder)
+        predict([make_model()], LABELS, found.of(Split.TEST), folder)
 
 
 def test_other_bytes_than_the_snapshots_are_refused(tmp_path: Path, make_model: MakeModel) -> None:
@@ -74,7 +74,7 @@ def test_other_bytes_than_the_snapshots_are_refused(tmp_path: Path, make_model: 
     case = found.of(Split.TEST)[0]
     (folder / case.name).write_bytes(b"other")
     with pytest.raises(SnapshotError, match=f"line {case.line}: "):
-        answer([make_model()], LABELS, found.of(Split.TEST), folder)
+        predict([make_model()], LABELS, found.of(Split.TEST), folder)
 
 
 def load(archive: Path, role: str, labels: tuple[str, ...] = LABELS) -> Model:
@@ -109,6 +109,8 @@ def test_a_model_that_is_not_there_or_not_sound_is_named(tmp_path: Path) -> None
 
 
 def test_a_model_of_other_classes_is_named(make_archive: MakeArchive) -> None:
-    with pytest.raises(EvaluationError, match="The champion tells ill, well apart, the snapshot normal, cap, covid: "):
+    with pytest.raises(
+        EvaluationError, match="The champion has the classes ill, well, the snapshot normal, cap, covid: "
+    ):
         load(make_archive(labels=("ill", "well")), "champion")
     assert np.array_equal(LABELS, load(make_archive(), "champion", LABELS[::-1]).labels)

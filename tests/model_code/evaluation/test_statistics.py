@@ -1,4 +1,4 @@
-"""The figures against values counted by hand, and against slow and obvious ways to compute them."""
+"""The figures against values counted by hand, and against slow, obvious computations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from model_code.evaluation import statistics
 from model_code.evaluation.bootstrap import Resamples
 
-# Truth a a a a b b b b b c and what was called: a is right 3 of 4 times, b 3 of 5, c never.
+# Truth a a a a b b b b b c and the predictions: a is right 3 of 4 times, b 3 of 5, c never.
 TARGETS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])
 PREDICTED = np.array([0, 0, 0, 1, 1, 1, 1, 0, 2, 0])
 PATIENTS = np.arange(10)

@@ -32,9 +32,9 @@ def test_only_mistakes_the_worst_first(tmp_path: Path) -> None:
     probabilities = np.array(
         [[0.9, 0.1, 0.0], [0.3, 0.5, 0.2], [0.2, 0.8, 0.0], [0.95, 0.05, 0.0], [0.1, 0.0, 0.9], [0.4, 0.3, 0.3]]
     )
-    answers = evaluating.Answers({}, 1.0, probabilities, probabilities)
+    predictions = evaluating.Predictions({}, 1.0, probabilities, probabilities)
     test = evaluating.TestSet(LABELS, targets, np.repeat([0, 1, 2], 2), {})
-    shown = worst_cases(cases, test, answers, tmp_path / "slices", ReportPictures.IF_NO)
+    shown = worst_cases(cases, test, predictions, tmp_path / "slices", ReportPictures.IF_NO)
     assert [(one.line, one.truth, one.predicted) for one in shown] == [
         (cases[3].line, "cap", "normal"),
         (cases[1].line, "normal", "cap"),
@@ -55,8 +55,8 @@ def test_a_bad_model_shows_no_more_than_a_page(tmp_path: Path) -> None:
     targets = np.array([LABELS.index(case.label) for case in cases])
     probabilities = np.eye(3)[(targets + 1) % 3]
     test = evaluating.TestSet(LABELS, targets, np.arange(len(cases)), {})
-    answers = evaluating.Answers({}, 1.0, probabilities, probabilities)
-    shown = worst_cases(cases, test, answers, tmp_path / "slices", ReportPictures.NEVER)
+    predictions = evaluating.Predictions({}, 1.0, probabilities, probabilities)
+    shown = worst_cases(cases, test, predictions, tmp_path / "slices", ReportPictures.NEVER)
     assert len(cases) == 24
     assert len(shown) == worst.MOST == 12
 
@@ -98,7 +98,7 @@ def test_a_picture_is_shown_only_where_the_object_and_the_stage_allow_it(
     for case in found.cases:
         test = evaluating.TestSet(LABELS, np.array([1]), np.array([0]), {})
         wrong = np.array([[0.9, 0.1, 0.0]])
-        answers = evaluating.Answers({}, 1.0, wrong, wrong)
-        shown += worst_cases([case], test, answers, tmp_path / "slices", pictures)
+        predictions = evaluating.Predictions({}, 1.0, wrong, wrong)
+        shown += worst_cases([case], test, predictions, tmp_path / "slices", pictures)
     assert [one.burned_in for one in shown] == stated
     assert [bool(one.picture) for one in shown] == [one in SHOWN[pictures] for one in stated]

@@ -1,4 +1,4 @@
-"""The command ``optimise``: the same model with forms that were proved, or with none and the reason."""
+"""The command ``optimise``: the same model with validated backends, or without and with the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from model_code.artifacts import metadata, seal
 from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
 from model_code.backends import gpu
-from model_code.backends.network import TorchForm
+from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container, Processing
 from model_code.inference import input_fn, model_fn, predict_fn
 from model_code.optimisation import command, trial
@@ -30,20 +30,22 @@ from tests.snapshots import write_snapshot
 
 @pytest.fixture
 def job(processing: Processing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Container:
-    """A processing job of its own, on the trained model; the processor's speed decides nothing."""
+    """A separate processing job on the trained model; the processor's speed decides nothing."""
     base = tmp_path / "opt-ml"
     shutil.copytree(processing.base / "input", base / "processing" / "input")
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(base))
-    monkeypatch.setattr(command, "images_per_second", lambda forms, _: {form: 2.0**n for n, form in enumerate(forms)})
+    monkeypatch.setattr(
+        command, "images_per_second", lambda backends, _: {name: 2.0**n for n, name in enumerate(backends)}
+    )
     return Container(base)
 
 
-def run(job: Container, *options: str, said: str = "") -> int:
-    """Run the command on what the training job said of its model, or on what else ``said`` is."""
-    return main(["optimise", "--trained", said or said_of(job), *options])
+def run(job: Container, *options: str, reported: str = "") -> int:
+    """Run the command with the training job's report of its model, or with ``reported``."""
+    return main(["optimise", "--trained", reported or reported_of(job), *options])
 
 
-def said_of(job: Container) -> str:
+def reported_of(job: Container) -> str:
     with TemporaryDirectory() as folder:
         if job.processing.candidate.exists():
             unpack(job.processing.candidate, Path(folder))
@@ -55,7 +57,7 @@ def serving_of(folder: Path) -> dict[str, Any]:
     return document
 
 
-def test_the_model_is_the_same_and_has_its_forms(optimised: Optimised, container: Container) -> None:
+def test_the_model_is_the_same_and_has_its_backends(optimised: Optimised, container: Container) -> None:
     kept = [path for path in container.model_dir.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     for path in kept:
         if path.name != "metadata.json":
@@ -81,11 +83,11 @@ def test_the_record_says_what_was_tried_and_what_was_found(optimised: Optimised)
     assert fp32["layers_kept_in_fp32"] == 121
     assert serving["proof"]["calibration_slices"] == 24
     assert serving["proof"]["reason"].startswith("openvino-fp32 holds and is 2.00 x as fast as torch.")
-    weights = [(optimised.folder / "forms" / f"openvino-{form}.bin").stat().st_size for form in ("fp32", "int8")]
+    weights = [(optimised.folder / "forms" / f"openvino-{bits}.bin").stat().st_size for bits in ("fp32", "int8")]
     assert weights[1] < 0.4 * weights[0]
 
 
-def test_every_form_answers_a_slice_alike(optimised: Optimised, container: Container, body: bytes) -> None:
+def test_every_backend_answers_a_slice_alike(optimised: Optimised, container: Container, body: bytes) -> None:
     whole, trained = model_fn(str(optimised.folder)), model_fn(str(container.model_dir))
     answers = [predict_fn(input_fn(body, "application/dicom"), model) for model in (whole, trained)]
     assert [answer["Model"]["Form"] for answer in answers] == ["openvino-int8", "torch"]
@@ -98,7 +100,7 @@ def test_layers_are_kept_until_int8_holds(job: Container, monkeypatch: pytest.Mo
     asked: list[int] = []
 
     def not_quantised(model: Any, images: Any, kept: Any, *, exact_bytes: bool) -> Any:
-        """Holds from the second rung on: the exported network itself; before that, one with a weaker classifier."""
+        """Holds from the second share on: the exported network; before that, one with a weaker classifier."""
         asked.append(len(kept))
         return model if len(kept) > 1 else weakened(model, by=0.9)
 
@@ -113,7 +115,7 @@ def test_layers_are_kept_until_int8_holds(job: Container, monkeypatch: pytest.Mo
 
 
 def weakened(model: Any, by: float) -> Any:
-    """A graph of the same shape whose classifier's weights are multiplied."""
+    """A graph of the same shape, with the classifier's weights multiplied."""
     ov = pytest.importorskip("openvino")
     copied = model.clone()
     node = next(one for one in copied.get_ordered_ops() if one.get_type_name() == "MatMul")
@@ -124,7 +126,7 @@ def weakened(model: Any, by: float) -> Any:
     return copied
 
 
-def test_a_form_that_never_holds_is_not_in_the_artifact(
+def test_a_backend_that_never_holds_is_not_in_the_artifact(
     job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(trial, "quantise", lambda model, *_, **__: weakened(model, by=0.0))
@@ -133,7 +135,7 @@ def test_a_form_that_never_holds_is_not_in_the_artifact(
     serving = serving_of(tmp_path / "model")
     assert serving["form"] == "openvino-fp32"
     assert list(serving["forms"]) == ["openvino-fp32"]
-    assert len(serving["proof"]["trials"]) == 2, "so far from the network, no further rung is tried"
+    assert len(serving["proof"]["trials"]) == 2, "so far from the network, no further share is tried"
     assert "openvino-int8 does not hold: a probability differs by" in serving["proof"]["reason"]
 
 
@@ -146,10 +148,10 @@ def test_without_8_bit_integers_none_is_tried(job: Container, tmp_path: Path) ->
     assert serving["proof"]["calibration_slices"] == 0
 
 
-def test_forms_that_are_not_worth_it_are_not_in_the_artifact(
+def test_backends_that_are_not_worth_it_are_not_in_the_artifact(
     job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(command, "images_per_second", lambda forms, _: dict.fromkeys(forms, 1.0))
+    monkeypatch.setattr(command, "images_per_second", lambda backends, _: dict.fromkeys(backends, 1.0))
     assert run(job, "--fp32-only") == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
@@ -180,25 +182,25 @@ def failure(job: Container) -> str:
 def test_another_candidate_than_was_trained_is_refused(
     job: Container, tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
-    said = said_of(job)
+    reported = reported_of(job)
     unpack(job.processing.candidate, tmp_path / "model")
     change(tmp_path / "model")
     with tarfile.open(job.processing.candidate, "w:gz") as archive:
         archive.add(tmp_path / "model", ".")
-    assert run(job, said=said) == 1
+    assert run(job, reported=reported) == 1
     assert not job.processing.optimised.exists()
     assert job.message.read_text().startswith("The candidate is not what the training job wrote")
 
 
-def test_a_training_job_that_said_no_number_is_none_to_go_on_from(job: Container) -> None:
-    assert run(job, said="0-1-2-3-4") == 1
-    assert run(job, said="nothing") == 1
+def test_a_training_job_that_reported_no_numbers_ends_the_command(job: Container) -> None:
+    assert run(job, reported="0-1-2-3-4") == 1
+    assert run(job, reported="nothing") == 1
     assert not job.processing.optimised.exists()
 
 
 def test_training_says_the_digest_of_the_model_that_it_wrote(container: Container, job: Container) -> None:
     (line,) = (one for one in (container.base / "training.log").read_text().splitlines() if "model_digest" in one)
-    assert "-".join(f"{float(number)}" for number in re.findall(r"model_digest_\d=(\d+)", line)) == said_of(job)
+    assert "-".join(f"{float(number)}" for number in re.findall(r"model_digest_\d=(\d+)", line)) == reported_of(job)
 
 
 def test_a_job_without_a_candidate_says_so(job: Container) -> None:
@@ -206,11 +208,11 @@ def test_a_job_without_a_candidate_says_so(job: Container) -> None:
     assert failure(job) == "There is no model.tar.gz in the input named candidate."
 
 
-def test_without_held_out_slices_nothing_can_be_proved(job: Container) -> None:
+def test_without_held_out_slices_nothing_can_be_validated(job: Container) -> None:
     shutil.rmtree(job.processing.snapshot.parent)
     shutil.rmtree(job.processing.slices)
     write_snapshot(job.processing.base / "input", [one for one in chests() if one.split == "train"])
-    assert failure(job).startswith("The snapshot has no validation or test slices to prove a form on")
+    assert failure(job).startswith("The snapshot has no validation or test slices to validate a backend on")
 
 
 def test_a_held_out_slice_that_cannot_be_decoded_is_named(job: Container) -> None:
@@ -225,19 +227,19 @@ def test_a_held_out_slice_that_cannot_be_decoded_is_named(job: Container) -> Non
 
 @pytest.fixture
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if there were one: the processor computes for it, in its own half precision too."""
-    monkeypatch.setattr(gpu, "is_here", lambda: True)
-    monkeypatch.setattr(gpu, "in_fp32", TorchForm)
+    """A pretended GPU: the processor computes for it, also in half precision."""
+    monkeypatch.setattr(gpu, "is_available", lambda: True)
+    monkeypatch.setattr(gpu, "in_fp32", TorchBackend)
     monkeypatch.setattr(gpu, "in_half", lambda network, image_size: Halved(gpu.halved(network)))
 
 
-class Halved(TorchForm):
+class Halved(TorchBackend):
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         return super().logits(images.half())
 
 
 @pytest.mark.usefixtures("a_gpu")
-def test_on_a_gpu_half_precision_is_proved_and_the_processors_forms_are_not(job: Container, tmp_path: Path) -> None:
+def test_on_a_gpu_half_precision_is_validated_and_no_backend_of_the_processor(job: Container, tmp_path: Path) -> None:
     assert run(job) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
@@ -250,7 +252,7 @@ def test_on_a_gpu_half_precision_is_proved_and_the_processors_forms_are_not(job:
 
 
 class Broken:
-    """Fails when it is recorded, or else when it is asked."""
+    """Fails when it is recorded, or when it computes."""
 
     def __init__(self, *, recorded: bool) -> None:
         if not recorded:

@@ -1,4 +1,4 @@
-"""The comparison of a form with the trained network, and the bounds: what is beyond one is found, and named."""
+"""The comparison of a backend with the trained network, and the bounds: each excess is found and named."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_slices_of_one_class_have_no_area() -> None:
         {"auc_loss": 2e-3},
     ],
 )
-def test_every_bound_binds_and_no_number_is_beyond_all(worse: dict[str, float]) -> None:
+def test_every_bound_binds_and_nan_exceeds_all(worse: dict[str, float]) -> None:
     assert len(replace(EQUAL, **worse).problems(FP32)) == 1  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The slices to prove forms on: spread over classes and patients, prepared as for serving, unreadable ones named."""
+"""The slices to validate backends on: spread over classes and patients, prepared as for serving, bad ones named."""
 
 from __future__ import annotations
 

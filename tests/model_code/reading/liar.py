@@ -52,7 +52,7 @@ def main(parent: Channel, leaving: int) -> None:
             os.write(leaving, LENGTH.pack(5) + b"<")
             time.sleep(60)
         if lie == "its environment":
-            parent.send(b"!Clean" if "AWS_SECRET" not in os.environ else b"!Told")
+            parent.send(b"!Clean" if "AWS_SECRET" not in os.environ else b"!Leaked")
         for message in LIES.get(lie, []):
             parent.send(message)
 

@@ -17,7 +17,7 @@ Ends = tuple[Channel, Channel]
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    """One end that knows deadlines, and the other that blocks."""
+    """One end with deadlines, and the other, which blocks."""
     ours, descriptors = channel.pair()
     theirs = Channel(*descriptors)
     yield ours, theirs
@@ -43,7 +43,7 @@ def test_messages_keep_their_order(ends: Ends) -> None:
     assert [bytes(ours.receive()) for _ in range(3)] == [b"first", b"", b"third"]
 
 
-def test_nobody_waits_beyond_the_deadline_for_one_that_does_not_speak_or_listen(ends: Ends) -> None:
+def test_no_end_waits_beyond_the_deadline_for_one_that_does_not_write_or_read(ends: Ends) -> None:
     ours, _ = ends
     soon = time.monotonic() + 0.05
 
@@ -63,7 +63,7 @@ def test_a_message_that_is_too_long_is_refused_before_it_is_read(ends: Ends) -> 
         ours.receive(99)
 
 
-def test_the_end_of_the_other_process_is_told() -> None:
+def test_the_end_of_the_other_process_is_reported() -> None:
     ours, descriptors = channel.pair()
     Channel(*descriptors).close()
     with pytest.raises(EOFError):

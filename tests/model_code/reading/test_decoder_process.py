@@ -26,7 +26,7 @@ from tests.hostile.slow import SIDE, layers_of_nothing
 from tests.model_code.conftest import MakeSlice
 
 STORED = np.arange(48, dtype=np.uint16).reshape(6, 8)
-FORM = {
+ATTRIBUTES = {
     "rows": 6,
     "columns": 8,
     "samples_per_pixel": 1,
@@ -54,14 +54,14 @@ def codestream(make_slice: MakeSlice) -> bytes:
 
 def test_a_rejected_frame_leaves_the_child_at_work(process: DecoderProcess, codestream: bytes) -> None:
     with pytest.raises(DecodingFailed, match="in the decoder"):
-        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, b"no codestream")
+        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, b"no codestream")
     child = process._child
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
     assert process._child is child
 
 
 NOISE = np.random.default_rng(3).integers(0, 4096, (64, 64)).astype(np.uint16)
-LARGE = FORM | {"rows": 64, "columns": 64}
+LARGE = ATTRIBUTES | {"rows": 64, "columns": 64}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ LARGE = FORM | {"rows": 64, "columns": 64}
     ],
     ids=["half is missing", "some bytes are lost", "four are added"],
 )
-def test_what_the_decoder_only_mutters_about_is_no_frame(
+def test_a_frame_that_the_decoder_only_warns_about_is_refused(
     process: DecoderProcess, make_slice: MakeSlice, damage: Callable[[bytes], bytes]
 ) -> None:
     dataset = pydicom.dcmread(io.BytesIO(make_slice(NOISE, syntax=uid.JPEGLosslessSV1)))
@@ -87,7 +87,7 @@ def test_a_child_that_was_killed_is_replaced_unnoticed(process: DecoderProcess, 
     process.start()
     assert process._child is not None
     process._child.kill()
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
 
 
 def test_a_frame_that_ends_every_child_is_a_named_failure(
@@ -105,9 +105,9 @@ def test_a_frame_that_ends_every_child_is_a_named_failure(
     with monkeypatch.context() as patch:
         patch.setattr(DecoderProcess, "_ensure_started", start_and_kill)
         with pytest.raises(DecodingFailed, match="crashes"):
-            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     assert len(set(started)) == 2
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
 
 
 def test_a_decoder_that_hangs_is_ended(
@@ -118,20 +118,20 @@ def test_a_decoder_that_hangs_is_ended(
     process._child.send_signal(signal.SIGSTOP)
     monkeypatch.setattr(decoder_process, "STUCK_SECONDS", 0.1)
     with pytest.raises(DecodingFailed, match="did not answer within"):
-        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     assert process._child is None
 
 
 def test_a_frame_that_needs_more_processor_time_than_the_bound_ends_its_child_and_is_named(
     process: DecoderProcess, codestream: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = FORM | {"rows": SIDE, "columns": SIDE}
+    slow = ATTRIBUTES | {"rows": SIDE, "columns": SIDE}
     with monkeypatch.context() as patch:
         patch.setattr(decoder_process, "DECODE_SECONDS", 0.2)
         with pytest.raises(DecodingFailed, match=r"needs more than 0\.2 s of processor time"):
             process.decode(uid.JPEG2000Lossless, "pylibjpeg", slow, layers_of_nothing())
     assert process._child is None
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
 
 
 def test_time_in_which_others_have_the_processor_does_not_count(
@@ -143,7 +143,7 @@ def test_time_in_which_others_have_the_processor_does_not_count(
     process._child.send_signal(signal.SIGSTOP)
     go_on = Timer(1.0, process._child.send_signal, [signal.SIGCONT])
     go_on.start()
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
     go_on.join()
 
 
@@ -160,7 +160,7 @@ def test_the_second_try_has_what_the_first_has_left_of_the_time(
     for seconds in (decoder_process.DECODE_SECONDS, 1e-9):
         monkeypatch.setattr(decoder_process, "DECODE_SECONDS", seconds)
         with pytest.raises(DecodingFailed, match="crashes"):
-            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     first, second, of_none_left = given
     assert 0 < second < first
     assert of_none_left == 1e-9
@@ -189,7 +189,7 @@ def test_a_child_that_was_taken_over_gets_no_word_through(
     if "answer" in message:
         monkeypatch.setattr(decoder_process, "STUCK_SECONDS", 0.2)
     with pytest.raises(DecodingFailed, match=message):
-        process.decode(uid.JPEGLosslessSV1, lie, FORM, bytes(3 * PIPE_BYTES))
+        process.decode(uid.JPEGLosslessSV1, lie, ATTRIBUTES, bytes(3 * PIPE_BYTES))
     assert (process._child is None) == (lie != "its environment")
 
 
@@ -204,7 +204,7 @@ def test_a_child_that_switches_off_its_timers_is_ended_at_the_bound_of_processor
     assert process._child is not None
     pid = process._child.pid
     with pytest.raises(DecodingFailed, match=r"needs more than 0\.2 s of processor time"):
-        process.decode(uid.JPEGLosslessSV1, lie, FORM, bytes(3 * PIPE_BYTES))
+        process.decode(uid.JPEGLosslessSV1, lie, ATTRIBUTES, bytes(3 * PIPE_BYTES))
     assert not Path(f"/proc/{pid}").exists()
 
 
@@ -216,20 +216,20 @@ def test_a_child_that_sleeps_for_longer_than_a_decoder_ever_does_is_ended(
     monkeypatch.setattr(decoder_process, "ASLEEP_SECONDS", 0.2)
     process.start()
     with pytest.raises(DecodingFailed, match=r"neither computed nor answered for 0\.2 s"):
-        process.decode(uid.JPEGLosslessSV1, "asleep", FORM, b"codestream")
+        process.decode(uid.JPEGLosslessSV1, "asleep", ATTRIBUTES, b"codestream")
     assert process._child is None
 
 
-def test_an_answer_that_nobody_took_is_not_the_next_frames(
+def test_an_unread_answer_is_not_the_next_frames(
     process: DecoderProcess, codestream: bytes, make_slice: MakeSlice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(DecoderProcess, "_answer", lambda *_: bytearray(2**60))
         with pytest.raises((MemoryError, OverflowError)):
-            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+            process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     other = pydicom.dcmread(io.BytesIO(make_slice(STORED[::-1].copy(), syntax=uid.JPEGLosslessSV1)))
     theirs = get_frame(other.PixelData, 0, number_of_frames=1)
-    decoded = process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, theirs)
+    decoded = process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, theirs)
     np.testing.assert_array_equal(decoded, STORED[::-1])
 
 
@@ -255,9 +255,9 @@ def test_a_frame_that_asks_for_all_memory_gets_no_more_than_the_bound(
     at_first = size("VmSize")
     bomb = struct.pack("<16L", 2, 64, 64, *[0] * 13) + b"\x81\x00" * (8 * 1024**2)  # 128 bytes for two
     with pytest.raises(DecodingFailed):
-        process.decode(uid.RLELossless, "pydicom", FORM, bomb)
+        process.decode(uid.RLELossless, "pydicom", ATTRIBUTES, bomb)
     assert size("VmPeak") <= at_first + decoder_process.DECODE_BYTES
-    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream), STORED)
+    np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
 
 
 def test_a_child_that_cannot_start_is_an_error_of_ours_not_of_the_object(
@@ -265,7 +265,7 @@ def test_a_child_that_cannot_start_is_an_error_of_ours_not_of_the_object(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="did not start"):
-        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+        process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
 
 
 def test_threads_that_decode_at_once_have_a_child_each_and_later_ones_use_them_again(
@@ -281,7 +281,7 @@ def test_threads_that_decode_at_once_have_a_child_each_and_later_ones_use_them_a
         return decode(self, *frame)
 
     decoders = Decoders()
-    frame = (uid.JPEGLosslessSV1, gdcm_plugin.NAME, FORM, codestream)
+    frame = (uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     try:
         with ThreadPoolExecutor(2) as threads:
             with monkeypatch.context() as patch:

@@ -203,7 +203,7 @@ def marked(body: bytes, keyword: str, text: str) -> bytes:
     return body[:at] + struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"LO", len(value)) + value + body[at:]
 
 
-def test_a_transfer_syntax_that_is_no_uid_is_not_repeated(make_slice: MakeSlice) -> None:
+def test_an_invalid_transfer_syntax_is_not_repeated(make_slice: MakeSlice) -> None:
     body = make_slice()
     error = refused(body.replace(b"1.2.840.10008.1.2.1\0", b"DOE JOHN 1961-01-01 "))
     assert error.code == InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX

@@ -1,4 +1,4 @@
-"""The plugin gives the pixels that pydicom's own gives, and refuses what that refuses; in the child that both need."""
+"""The plugin returns the pixels of pydicom's own plugin, and refuses the same frames, in the child that both need."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pydicom import uid
 from model_code.reading import dicom, gdcm_plugin
 from model_code.reading.decoder_process import DecoderProcess, DecodingFailed
 from model_code.reading.elements import Elements
-from tests.hostile.objects import FORMS, Form, good
+from tests.hostile.objects import PIXEL_FORMATS, PixelFormat, good
 
-PIXELS = [form for form in FORMS if form.samples == form.frames == 1 and form.name != "palette"]
+PIXELS = [one for one in PIXEL_FORMATS if one.samples == one.frames == 1 and one.name != "palette"]
 ENCODED = [
-    pytest.param(syntax, form, id=f"{syntax.name}-{form.name}")
+    pytest.param(syntax, pixels, id=f"{syntax.name}-{pixels.name}")
     for syntax in gdcm_plugin.SYNTAXES
-    for form in PIXELS
-    if syntax != uid.JPEGBaseline8Bit or form.bits == 8
+    for pixels in PIXELS
+    if syntax != uid.JPEGBaseline8Bit or pixels.bits == 8
 ]
 
 
@@ -32,13 +32,15 @@ def process() -> Iterator[DecoderProcess]:
 
 
 def frame(elements: Elements) -> tuple[dict[str, Any], bytes]:
-    form = dicom._pixel_form(elements)
-    return form, dicom._codestream(elements, form)
+    attributes = dicom._pixel_attributes(elements)
+    return attributes, dicom._codestream(elements, attributes)
 
 
-@pytest.mark.parametrize(("syntax", "form"), ENCODED)
-def test_the_pixels_are_those_of_pydicoms_own_plugin(process: DecoderProcess, syntax: uid.UID, form: Form) -> None:
-    described, codestream = frame(dicom.read_instance(good(syntax, form)))
+@pytest.mark.parametrize(("syntax", "pixels"), ENCODED)
+def test_the_pixels_are_those_of_pydicoms_own_plugin(
+    process: DecoderProcess, syntax: uid.UID, pixels: PixelFormat
+) -> None:
+    described, codestream = frame(dicom.read_instance(good(syntax, pixels)))
     theirs = process.decode(syntax, "gdcm", described, codestream)
     ours = process.decode(syntax, gdcm_plugin.NAME, described, codestream)
     assert ours.dtype == theirs.dtype
@@ -46,9 +48,11 @@ def test_the_pixels_are_those_of_pydicoms_own_plugin(process: DecoderProcess, sy
     assert len(np.unique(ours)) > 2
 
 
-def answer(process: DecoderProcess, plugin: str, form: dict[str, Any], codestream: bytes) -> npt.NDArray[Any] | str:
+def answer(
+    process: DecoderProcess, plugin: str, attributes: dict[str, Any], codestream: bytes
+) -> npt.NDArray[Any] | str:
     try:
-        return process.decode(uid.JPEGLosslessSV1, plugin, form, codestream)
+        return process.decode(uid.JPEGLosslessSV1, plugin, attributes, codestream)
     except DecodingFailed as error:
         return str(error)
 
@@ -56,9 +60,11 @@ def answer(process: DecoderProcess, plugin: str, form: dict[str, Any], codestrea
 @pytest.mark.parametrize("cut", range(4, 200, 14))
 @pytest.mark.parametrize("bits", [8, 12])
 def test_a_damaged_frame_is_the_same_to_both(process: DecoderProcess, cut: int, bits: int) -> None:
-    form, codestream = frame(dicom.read_instance(good(uid.JPEGLosslessSV1)))
+    attributes, codestream = frame(dicom.read_instance(good(uid.JPEGLosslessSV1)))
     damaged = codestream[:cut] + codestream[cut + 2 :]
-    ours, theirs = (answer(process, name, form | {"bits_stored": bits}, damaged) for name in (gdcm_plugin.NAME, "gdcm"))
+    ours, theirs = (
+        answer(process, name, attributes | {"bits_stored": bits}, damaged) for name in (gdcm_plugin.NAME, "gdcm")
+    )
     np.testing.assert_array_equal(ours, theirs)
 
 

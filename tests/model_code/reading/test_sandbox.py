@@ -1,4 +1,4 @@
-"""What the decoder's process cannot do any more; each attempt is made in a process that has given it up."""
+"""What the decoder's process can no longer do: each attempt is made in a process in the sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from model_code.reading.decoder_process import DecoderProcess
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's filter is Linux's")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
 ROOT = Path(__file__).parents[3]
-PROBE = """
+CHILD = """
 import ctypes, errno, json, os, resource, socket, sys, threading
 from model_code.reading import sandbox
 
@@ -68,7 +68,7 @@ sys.stdin.readline()
 """
 
 
-class Probe:
+class Sandboxed:
     """A process that has entered the sandbox, and waits."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -78,26 +78,26 @@ class Probe:
         self.kept = json.loads(self._out.readline())
 
     def attempts(self) -> dict[str, str]:
-        """Each attempt, and the name of the error that it ended with."""
+        """Return each attempt, and the name of the error that it ended with."""
         self._in.write("\n")
         self._in.flush()
         return dict(json.loads(self._out.readline()))
 
 
 @contextmanager
-def probe(*without: str, code: str = PROBE) -> Iterator[Probe]:
+def sandboxed(*without: str, code: str = CHILD) -> Iterator[Sandboxed]:
     command = [sys.executable, "-c", code, *without]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            yield Probe(process)
+            yield Sandboxed(process)
         finally:
             process.kill()
 
 
 def state(pid: int) -> dict[str, str]:
-    """What the kernel says of the process: as whom it runs, under which limits and filters."""
+    """Return what the kernel reports of the process: its user, limits and filters."""
     status = Path(f"/proc/{pid}/status").read_text()
     limits = Path(f"/proc/{pid}/limits").read_text()
     found = {
@@ -114,10 +114,10 @@ ENTERED = NO_LIMITS | {"NoNewPrivs": "1", "Seccomp": "2"} | (NOBODY if os.geteui
 
 
 def test_nothing_but_computing_and_answering_is_left() -> None:
-    with probe() as entered:
+    with sandboxed() as entered:
         assert entered.kept == []
         attempts = entered.attempts()
-    # Python makes errors of its own of these two.
+    # Python raises its own errors for these two.
     assert (attempts.pop("start a thread"), attempts.pop("lift its limits")) == ("RuntimeError", "ValueError")
     assert len(attempts) == 13
     assert {name: error for name, error in attempts.items() if error != "EPERM"} == {}
@@ -137,12 +137,12 @@ def test_the_decoders_process_has_entered_it() -> None:
 def test_a_step_that_is_left_out_is_missed(step: str) -> None:
     if step == "the user" and os.geteuid() != 0:
         pytest.skip("only root can become nobody")
-    with probe(step) as entered:
+    with sandboxed(step) as entered:
         assert not ENTERED.items() <= state(entered.pid).items()
 
 
 def test_without_the_filter_the_limits_and_the_user_still_hold() -> None:
-    with probe("system calls") as entered:
+    with sandboxed("system calls") as entered:
         attempts = entered.attempts()
     assert attempts["look for a file"] == "done"
     for what in ("open a file", "open a socket", "make a pipe"):
@@ -152,7 +152,7 @@ def test_without_the_filter_the_limits_and_the_user_still_hold() -> None:
 
 
 def test_an_architecture_that_is_not_listed_keeps_the_rest_and_says_so() -> None:
-    with probe(code=PROBE.replace("parent =", "sandbox.ARCHITECTURES.clear()\nparent =")) as entered:
+    with sandboxed(code=CHILD.replace("parent =", "sandbox.ARCHITECTURES.clear()\nparent =")) as entered:
         assert entered.kept == [f"system calls (the calls of {os.uname().machine} are not listed here)"]
         assert (ENTERED | {"Seccomp": "0"}).items() <= state(entered.pid).items()
 
@@ -182,7 +182,7 @@ def test_it_works_as_an_ordinary_user() -> None:
 
 
 def verdict(program: bytes, architecture: int, number: int) -> int:
-    """What the kernel makes of the filter's instructions for a call."""
+    """Return the verdict of the filter's instructions for a call."""
     at, value = 0, 0
     while True:
         code, if_true, if_false, operand = struct.unpack_from("HBBI", program, 8 * at)

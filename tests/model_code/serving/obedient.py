@@ -1,7 +1,7 @@
-"""A model's process without a model, for tests of the supervisor: ``obedient.py FOLDER FD`` does what it is sent.
+"""A model's process without a model, for tests of the supervisor; ``obedient.py FOLDER FD`` does what requests say.
 
-A body is words, such as ``end`` or ``hold``, which happen at once, after ``slow`` has let neighbours arrive, or only
-until a file of the given name is in FOLDER (``once NAME``). FOLDER/starts has the process id of each start.
+A body is words, such as ``end`` or ``hold``. They are done at once, or after ``slow`` has let neighbours arrive, or
+only until a file of the given name is in FOLDER (``once NAME``). FOLDER/starts has the process id of each start.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ DEEDS: dict[str, Callable[[], object]] = {
 
 
 def main() -> None:
-    """Do what each request says, and answer it with its own words."""
+    """Do what each request says, and answer it with its body."""
     folder, descriptor = Path(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(descriptor, False)
     with (folder / "starts").open("a") as starts:

@@ -1,7 +1,8 @@
-"""Bring your own script: what is loaded, what wins, and what is said when it cannot be."""
+"""Custom scripts: what is loaded, what takes precedence, and the error if it cannot be loaded."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def test_our_own_script_runs_the_modules_of_the_image_not_their_packed_copy(cont
     script = load_script(container.model_dir)
     assert script.model_fn is model_fn
     assert Path(model_code.__file__).parent != container.model_dir / "code" / "model_code"
+
+
+def test_an_artifact_that_carries_the_modules_of_an_earlier_image_is_served_by_this_one(
+    container: Container, tmp_path: Path
+) -> None:
+    """Until 2026-11-28 the modules lay side by side in model_code, some under other names."""
+    model_dir = Path(shutil.copytree(container.model_dir, tmp_path / "model"))
+    packed = model_dir / "code" / "model_code"
+    shutil.rmtree(packed)
+    packed.mkdir()
+    for name in ("__init__", "inference", "forms", "loading", "network", "probe"):
+        (packed / f"{name}.py").write_text("raise RuntimeError('of an earlier image')")
+    script = load_script(model_dir)
+    assert script.model_fn is model_fn
+    assert script.model_fn(str(model_dir)).identity["Form"] == "torch"
 
 
 def test_a_script_finds_helpers_beside_it(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
-"""The HTTP contract, of the real command in a process of its own and of the application in this one."""
+"""The HTTP contract of the real command in a separate process."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -119,7 +121,7 @@ def test_other_paths_and_methods(client: httpx.Client) -> None:
 
 
 def script(tmp_path: Path, **functions: str) -> Path:
-    """A model folder with nothing but somebody's own script."""
+    """A model folder with only a custom script."""
     code = tmp_path / "model" / "code"
     code.mkdir(parents=True)
     bodies = {
@@ -152,7 +154,7 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_success(tmp_path: Path)
     assert "Traceback" not in output
 
 
-def test_somebodys_own_script_is_served(tmp_path: Path) -> None:
+def test_a_custom_script_is_served(tmp_path: Path) -> None:
     failing = "(data, model): return {'ok': 'fine'}[data]"
     with serving(script(tmp_path, predict_fn=failing)) as (process, client):
         answer = client.post("/invocations", content=b"ok", headers={"Content-Type": "text/plain"})
@@ -163,9 +165,60 @@ def test_somebodys_own_script_is_served(tmp_path: Path) -> None:
         assert client.get("/ping").status_code == 200
         process.terminate()
         output, _ = process.communicate(timeout=60)
-    assert "a request failed: KeyError at " in output
+    digits = hashlib.sha256(b"other").hexdigest()[:12]
+    assert f"[content {digits}] a request failed: KeyError at " in output
     assert "inference.py:" in output, "the script's own line is named"
     assert "other" not in output, "an error's text may quote the object, and with it a patient"
+
+
+def lines_of(process: subprocess.Popen[str]) -> list[str]:
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    return output.splitlines()
+
+
+def test_every_line_about_a_request_names_it_whichever_module_logs_it(tmp_path: Path) -> None:
+    logging_script = script(
+        tmp_path,
+        input_fn="(body, content_type):\n import logging\n logging.warning('first\\nsecond')\n return body.decode()",
+        predict_fn="(data, model):\n import logging\n logging.getLogger('theirs').error('third')\n return data",
+        output_fn="(prediction, accept): return {'ok': b'fine'}[prediction]",
+    )
+    inference_id = "0F9bb6f1-2a5d-4d5b-9b1e-0c8f9f6a7e11"
+    with serving(logging_script) as (process, client):
+        for body in (b"ok", b"bad"):
+            client.post("/invocations", content=body, headers={"X-Amzn-SageMaker-Inference-Id": inference_id})
+        lines = lines_of(process)
+    for body, last in ((b"ok", "third"), (b"bad", "a request failed: KeyError at ")):
+        mark = f"[content {hashlib.sha256(body).hexdigest()[:12]}, request {inference_id}] "
+        named = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+        assert named[:3] == ["first", "second", "third"]
+        assert named[-1].startswith(last)
+    assert [line for line in lines if not line.startswith("[content ")] == [lines[0]], "of the start one line"
+    assert lines[0].startswith("listening on ")
+
+
+def test_a_refused_or_unread_request_is_named_as_far_as_it_is_known(tmp_path: Path) -> None:
+    refusing = script(
+        tmp_path,
+        input_fn="""(body, content_type):
+    from model_code.errors import UnsupportedMediaType
+    raise UnsupportedMediaType("Jane")""",
+    )
+    with serving(refusing, SAGEMAKER_MAX_PAYLOAD_IN_MB="1") as (process, client):
+        assert client.post("/invocations", content=b"x").status_code == 415
+        headers = {"X-Amzn-SageMaker-Inference-Id": "Jane^Doe"}
+        assert client.post("/invocations", content=bytes(2 * 1024**2), headers=headers).status_code == 413
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as cut_off:
+            cut_off.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nshort")
+        assert client.get("/ping").status_code == 200
+        lines = lines_of(process)
+    digits = hashlib.sha256(b"x").hexdigest()[:12]
+    assert lines[1:] == [
+        f"[content {digits}] a request is refused: HTTP 415 UnsupportedMediaType",
+        "[content not read] a request is refused: HTTP 413 PayloadTooLarge",
+        "[content not read] the sender left before its request was read",
+    ]
 
 
 DEADLY = """(data, model):
@@ -192,7 +245,9 @@ def test_an_object_that_kills_the_models_process_is_answered_and_its_neighbours_
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
     assert "the model's process was ended by SIGKILL" in output
-    assert hashlib.sha256(b"kill").hexdigest() in output
+    digest = hashlib.sha256(b"kill").hexdigest()
+    assert f"[content {digest[:12]}] the model's process ended before it answered this request" in output
+    assert f"[content {digest[:12]}] the object with the SHA-256 {digest} is answered with KillsContainer" in output
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it next reads a request")
@@ -209,7 +264,7 @@ def test_a_serve_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None
 
 
 def _is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has buried yet has."""
+    """Return whether a process has ended, reaped or not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:

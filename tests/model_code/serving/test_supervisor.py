@@ -1,4 +1,4 @@
-"""The process that keeps the model's running: what an object does to that one is its own affair, and no neighbour's."""
+"""The supervisor of the model's process: an object that ends or holds it has no effect on its neighbours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 5.0  # of an answer: far more than any of these take, unless it is hel
 
 @asynccontextmanager
 async def running(folder: Path, seconds: float = SECONDS) -> AsyncIterator[tuple[Supervisor, asyncio.Task[None]]]:
-    """A supervisor of obedient processes, which are all gone afterwards; raises what ends it itself."""
+    """Yield a supervisor of obedient processes, which all end afterwards; raises what ends the supervisor."""
     command = [sys.executable, obedient.__file__, str(folder)]
     watched = Supervisor(command, folder, seconds)
     await watched.start()
@@ -52,7 +52,7 @@ def starts(folder: Path) -> list[int]:
 
 
 def outcomes(folder: Path, *words: str, seconds: float = SECONDS) -> list[str]:
-    """What comes of requests that are posted together: ``fine``, or the code of an error."""
+    """Return the outcome of requests that are posted together: ``fine``, or the code of an error."""
 
     async def post() -> list[Reply]:
         async with running(folder, seconds) as (watched, keeping):
@@ -189,7 +189,7 @@ def test_after_an_end_requests_go_alone_and_later_together_again(tmp_path: Path)
     assert after == 0
 
 
-def test_a_process_whose_supervisor_is_gone_ends(tmp_path: Path) -> None:
+def test_a_process_without_its_supervisor_ends(tmp_path: Path) -> None:
     async def post() -> None:
         child = await Child.start([sys.executable, obedient.__file__, str(tmp_path)])
         child._writer.close()

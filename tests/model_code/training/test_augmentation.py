@@ -1,4 +1,4 @@
-"""Changes of pose: what MONAI's transforms make of the same numbers, drawn in the ranges that are written down."""
+"""Changes of pose: equal to MONAI's transforms of the same numbers, drawn in the documented ranges."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_slice_that_is_flipped_and_not_moved_keeps_its_values() -> None:
     torch.testing.assert_close(apply(IMAGE[None], pose(True, UNMOVED))[0], IMAGE.flip(2), atol=2e-5, rtol=0)
 
 
-def test_each_slice_of_a_batch_has_a_pose_of_its_own() -> None:
+def test_each_slice_of_a_batch_has_its_own_pose() -> None:
     poses = drawn(5, torch.Generator().manual_seed(1))
     together = apply(IMAGE.expand(5, 1, SIZE, SIZE), poses)
     for number in range(5):

@@ -1,4 +1,4 @@
-"""The checkpoint: whole or not there, of this training or refused, and nothing that runs."""
+"""The checkpoint: whole or absent, of this training or refused, and never code."""
 
 from __future__ import annotations
 

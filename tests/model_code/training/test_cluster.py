@@ -1,4 +1,4 @@
-"""Several workers: two hosts on this machine train one network, and what fails on one is told by both."""
+"""Several workers: two hosts on this machine train one network, and both report what fails on one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SECONDS = 240
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOSTS[0], 0))
-        port: int = probe.getsockname()[1]
+    with socket.socket() as free:
+        free.bind((HOSTS[0], 0))
+        port: int = free.getsockname()[1]
         return port
 
 
@@ -50,7 +50,7 @@ def start(containers: list[Container]) -> list[subprocess.Popen[bytes]]:
     port = str(free_port())
     started = []
     for container in containers:
-        # A thread each: two processes of two threads on two cores wait for one another.
+        # One thread each: two processes of two threads on two cores wait for one another.
         environment = {"SAGEMAKER_BASE_DIR": str(container.base), "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
         with (container.base / "log").open("ab") as log:
             command = [sys.executable, "-m", "model_code", "train"]
@@ -82,7 +82,7 @@ def test_two_hosts_train_one_network_which_the_first_writes(hosts: list[Containe
 
 
 def together(code: str, folder: Path) -> list[int]:
-    """Run ``code`` with ``folder`` as two workers that are joined; their exit statuses."""
+    """Run ``code`` with ``folder`` as two workers that are joined; return their exit statuses."""
     variables = {
         "MASTER_ADDR": HOSTS[0],
         "MASTER_PORT": str(free_port()),
@@ -163,7 +163,7 @@ def test_what_workers_send_each_other_is_data_and_never_code(tmp_path: Path) -> 
     for found in (first, second):
         assert found["gathered"] == found["expected"]
         assert (found["broadcast"], found["nothing"]) == ({"of": 0}, None)
-        assert found["error"] == "What another worker sent cannot be read: UnpicklingError."
+        assert found["error"] == "The bytes of another worker cannot be read: UnpicklingError."
     assert second["broadcast error"] == found["error"]
     assert not list(tmp_path.glob("*.ran"))
 
@@ -198,7 +198,7 @@ def test_sigterm_ends_the_workers_too(hosts: list[Container]) -> None:
     assert [process.wait(SECONDS) for process in started] == [128 + signal.SIGTERM] * 2, log_of(hosts[0])
     assert not any(container.model_dir.exists() or container.failure.exists() for container in hosts)
     assert run(hosts) == [0, 0]
-    assert "training goes on after epoch" in log_of(hosts[0])
+    assert "training continues after epoch" in log_of(hosts[0])
     assert load_network(hosts[0].model_dir, describe(hosts[0].model_dir))
 
 

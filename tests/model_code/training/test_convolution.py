@@ -1,4 +1,4 @@
-"""Quicker convolutions: the same values and gradients as torch's own, under the same names."""
+"""Faster convolutions: the same values and gradients as torch's own, under the same names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from model_code.backends import network
+from model_code.backends import networks
 from model_code.training.convolution import Convolution, quicken
 from model_code.training.distributed import Worker
 from model_code.training.hyperparameters import Hyperparameters
@@ -23,7 +23,7 @@ def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 def learnt(layer: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
-    """What a layer makes of images, and its gradients by images and weight."""
+    """Return a layer's output for images, and its gradients by images and weight."""
     layer.zero_grad()
     images = images.clone().requires_grad_()
     made = layer(images)
@@ -48,7 +48,7 @@ def test_values_and_gradients_are_torchs_own(
 
 @pytest.mark.parametrize("processor", [SLOW], indirect=True)
 def test_the_network_keeps_its_weights_their_names_and_the_random_state(processor: str) -> None:
-    built = network.build(3)
+    built = networks.build(3)
     before, state = {name: one.clone() for name, one in built.state_dict().items()}, torch.get_rng_state()
     quicken(built)
     assert sum(isinstance(one, Convolution) for one in built.modules()) == 58
@@ -65,7 +65,7 @@ def test_a_network_that_learns_on_a_processor_has_them(processor: str) -> None:
 
 @pytest.mark.parametrize("processor", [WIDE], indirect=True)
 def test_a_processor_that_is_quick_at_all_of_it_keeps_torchs_own(processor: str) -> None:
-    built = network.build(3)
+    built = networks.build(3)
     quicken(built)
     assert not any(isinstance(one, Convolution) for one in built.modules())
 

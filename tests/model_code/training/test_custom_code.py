@@ -1,4 +1,4 @@
-"""A training job's own code: it runs in place of the image's, and says so when it is not there."""
+"""A training job's custom code: it runs instead of the image's, and its absence is an error."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from model_code.container import Container
 from model_code.errors import TrainingError
 from model_code.training import custom_code
 
-BROUGHT = """
+CUSTOM = """
 import os, sys
 from pathlib import Path
-print("brought", Path(__file__).parent.parent.name, *sys.argv[1:])
+print("custom", Path(__file__).parent.parent.name, *sys.argv[1:])
 """
 
 
-def bring(container: Container, text: str) -> None:
+def write(container: Container, text: str) -> None:
     package = container.code_channel / "model_code"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
@@ -35,14 +35,14 @@ def train(container: Container) -> subprocess.CompletedProcess[str]:
 
 def test_the_jobs_own_code_trains(tmp_path: Path) -> None:
     container = Container(tmp_path)
-    bring(container, BROUGHT)
+    write(container, CUSTOM)
     done = train(container)
-    assert (done.returncode, done.stdout) == (0, "brought code train\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "custom code train\n"), done.stderr
 
 
 def test_a_failure_of_the_jobs_own_code_is_the_jobs(tmp_path: Path) -> None:
     container = Container(tmp_path)
-    bring(container, "raise SystemExit('mine')")
+    write(container, "raise SystemExit('mine')")
     done = train(container)
     assert (done.returncode, done.stderr) == (1, "mine\n")
 
@@ -54,9 +54,9 @@ def test_a_channel_without_the_package_fails_the_job_with_the_reason(tmp_path: P
     assert "holds no model_code/__main__.py" in container.failure.read_text()
 
 
-def test_brought_code_does_not_hand_over_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_code_does_not_hand_over_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     container = Container(tmp_path)
-    bring(container, BROUGHT)
+    write(container, CUSTOM)
     monkeypatch.setattr(custom_code, "PACKAGE", container.code_channel / "model_code")
     custom_code.hand_over(container, ["train"])
 
@@ -71,5 +71,5 @@ def test_a_job_without_the_channel_runs_the_images_code(tmp_path: Path) -> None:
 def test_the_reason_is_a_training_error(tmp_path: Path) -> None:
     container = Container(tmp_path)
     container.code_channel.mkdir(parents=True)
-    with pytest.raises(TrainingError, match="bring a copy of model_code/"):
+    with pytest.raises(TrainingError, match="put a copy of model_code/ there"):
         custom_code.hand_over(container, ["train"])

@@ -1,4 +1,4 @@
-"""A snapshot's slices from their channel: verified, in order, named when unreadable, and small in memory."""
+"""A snapshot's slices from their channel: verified, in order, named if unreadable, and small in memory."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_every_unreadable_slice_is_named_and_the_others_are_read(tmp_path: Path,
     assert samples.image(1).min() == 1
 
 
-def test_a_slice_whose_bytes_changed_ends_the_reading(tmp_path: Path) -> None:
+def test_a_slice_with_changed_bytes_ends_the_reading(tmp_path: Path) -> None:
     pinned = cases(tmp_path, [b"1", b"2"])
     (tmp_path / pinned[1].name).write_bytes(b"3")
     with pytest.raises(SnapshotError, match="line 2: "):

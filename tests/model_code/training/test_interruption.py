@@ -1,4 +1,4 @@
-"""A training process that is ended in its midst: its successor ends with the very weights of one that never was."""
+"""An interrupted training process: its successor ends with the same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Container:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_training_goes_on_where_it_was_ended(
+def test_training_continues_where_it_was_ended(
     tmp_path: Path, uninterrupted: Container, number: signal.Signals, status: int
 ) -> None:
     container = opt_ml(tmp_path, chests(), **SETTINGS)
@@ -75,8 +75,8 @@ def test_training_goes_on_where_it_was_ended(
     assert not container.failure.exists()
     assert ("stopped by SIGTERM" in log_of(container)) == (number == signal.SIGTERM)
     finish(container)
-    assert "a checkpoint was found: training goes on after epoch" in log_of(container)
-    # An epoch may run twice when the process ended between its checkpoint and its line, never be left out.
+    assert "a checkpoint was found: training continues after epoch" in log_of(container)
+    # An epoch may run twice if the process ended between its checkpoint and its log line, but is never left out.
     assert sorted(set(epochs_logged(container))) == epochs_logged(uninterrupted)
     assert weights(container) == weights(uninterrupted)
 

@@ -1,4 +1,4 @@
-"""Metrics against numbers worked out by hand."""
+"""Metrics against numbers computed by hand."""
 
 from __future__ import annotations
 

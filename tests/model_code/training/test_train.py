@@ -1,4 +1,4 @@
-"""A training job on a made snapshot: it learns, it says so, and it leaves an artifact that inference takes."""
+"""A training job on a made snapshot: it learns, logs its metrics, and writes an artifact that inference loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the drawings put things."""
+"""Positions in the charts."""
 
 from __future__ import annotations
 

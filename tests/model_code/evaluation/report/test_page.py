@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, escaped, and honest about what its test set cannot show."""
+"""The report: whole, self-contained, escaped, with the caveats of its test set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from model_code.evaluation import document as evaluating
-from model_code.evaluation.document import Answers, build
+from model_code.evaluation.document import Predictions, build
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report.page import number, render, signed, span
 from model_code.evaluation.worst import WorstCase
@@ -67,11 +67,11 @@ def made_snapshot(patients: int, split_by: SplitBy = SplitBy.PATIENT, shared: bo
     return Snapshot(digest="d" * 64, labels=LABELS, seed=7, split_by=split_by, cases=tuple(cases))
 
 
-def made_answers(targets: Any, right: float, name: str = "chest-ct") -> Answers:
+def made_predictions(targets: Any, right: float, name: str = "chest-ct") -> Predictions:
     predicted = np.where(rng.random(len(targets)) < right, targets, (targets + 1) % 3)
     scores = rng.random((len(targets), 3)) + 2 * np.eye(3)[predicted]
     probabilities = scores / scores.sum(axis=1, keepdims=True)
-    return Answers({"Name": name, "Version": "1a2b", "WeightsSHA256": "e" * 64}, 1.5, probabilities, probabilities)
+    return Predictions({"Name": name, "Version": "1a2b", "WeightsSHA256": "e" * 64}, 1.5, probabilities, probabilities)
 
 
 def page(
@@ -92,8 +92,8 @@ def page(
         "Manufacturer": ["<b>ACME & SONS</b>"] * len(numbers),
     }
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, attributes)
-    candidate = made_answers(test.targets, right, name)
-    other = made_answers(test.targets, 0.6, "former") if champion else None
+    candidate = made_predictions(test.targets, right, name)
+    other = made_predictions(test.targets, 0.6, "former") if champion else None
     document = build(snapshot.digest, snapshot.seed, test, candidate, other)
     mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, BurnedIn.NO, b"picture") for index in range(worst)]
     return Page(render(document, snapshot, test, candidate, other, [*mistakes, *left_out], pictures))
@@ -115,8 +115,8 @@ def test_it_loads_nothing_and_runs_nothing(whole: Page) -> None:
 def test_nothing_in_its_style_is_fetched() -> None:
     snapshot, numbers = made_snapshot(6), np.repeat(np.arange(6), 2)
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, {})
-    answers = made_answers(test.targets, 0.8)
-    html = render(build("d", 0, test, answers, None), snapshot, test, answers, None, [], ReportPictures.IF_NO)
+    predictions = made_predictions(test.targets, 0.8)
+    html = render(build("d", 0, test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
     assert not re.search(r"url\(|@import|https?://|@font-face", html)
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
@@ -205,8 +205,10 @@ def test_patients_on_both_sides_are_the_first_caveat() -> None:
 def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
     snapshot, numbers = made_snapshot(6), np.repeat(np.arange(4), 2)
     test = evaluating.TestSet(LABELS, numbers % 2, numbers, {})
-    answers = made_answers(test.targets, 1.0)
-    found = Page(render(build("d", 0, test, answers, None), snapshot, test, answers, None, [], ReportPictures.IF_NO))
+    predictions = made_predictions(test.targets, 1.0)
+    found = Page(
+        render(build("d", 0, test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
+    )
     assert found.count("svg", "plot") == 3
     assert "no curve" in found.text
     assert "undefined" in found.text

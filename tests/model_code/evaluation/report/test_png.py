@@ -14,7 +14,7 @@ rng = np.random.default_rng(0)
 
 
 def read(png: bytes) -> np.ndarray:
-    """The grey values of a PNG whose rows have the filter types None, Sub or Up."""
+    """Return the grey values of a PNG with the row filters None, Sub or Up."""
     assert png.startswith(SIGNATURE)
     at, chunks = len(SIGNATURE), []
     while at < len(png):

@@ -1,4 +1,4 @@
-"""MONAI's networks come without what MONAI imports besides, and another network takes one line."""
+"""MONAI's networks are built without its optional imports, and another network takes one line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from model_code import inference
-from model_code.backends import network
+from model_code.backends import networks
 from model_code.training.train import train
 from tests.model_code.conftest import LABELS, SIZE, chests, opt_ml
 
 BUILD = """
 import sys
-from model_code.backends import network
-network.build(3)
-print([name for name in network.SPARED if name in sys.modules])
+from model_code.backends import networks
+networks.build(3)
+print([name for name in networks.UNNEEDED_IMPORTS if name in sys.modules])
 import scipy
 """
 
@@ -31,7 +31,7 @@ def test_building_a_network_imports_no_package_that_it_does_not_need() -> None:
 
 
 class Means(nn.Module):
-    """A network of nobody's: a few numbers of each slice, and a line through them."""
+    """A made-up network: a few means of each slice, and a linear layer."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Means(nn.Module):
 
 
 def test_another_network_takes_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(network.NETWORKS, "means", Means)  # type: ignore[arg-type]
+    monkeypatch.setitem(networks.NETWORKS, "means", Means)  # type: ignore[arg-type]
     container = opt_ml(tmp_path, chests(), epochs=1, image_size=SIZE, network="means")
     train(container)
     model = inference.model_fn(str(container.model_dir))

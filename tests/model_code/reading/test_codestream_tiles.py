@@ -1,4 +1,4 @@
-"""A JPEG 2000 codestream without one of its tiles is told, where a decoder would give grey."""
+"""A JPEG 2000 codestream without one of its tiles is refused, where a decoder would return grey."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from model_code.errors import InstanceCode, InstanceError
-from model_code.reading import tiles
-from model_code.reading.codestream import frame_size
+from model_code.reading.codestream import check_tiles, frame_size
 from model_code.reading.dicom import decode, read_instance
 from tests.model_code.conftest import MakeSlice
 
-image = pytest.importorskip("PIL.Image", reason="Pillow encodes tiles, and the extra sdk brings it")
+image = pytest.importorskip("PIL.Image", reason="Pillow encodes tiles, and the extra sdk includes it")
 TILE = 16
 SHAPE = (2 * TILE, 3 * TILE)
 
@@ -47,53 +46,53 @@ def without(codestream: bytes, tile: int) -> bytes:
 
 
 def test_a_whole_codestream_has_all_of_its_tiles(whole: bytes) -> None:
-    tiles.check(whole)
+    check_tiles(whole)
     assert frame_size(whole) == (*SHAPE, 1)
     assert b"".join(parts(whole)) == whole
     assert len(parts(whole)) == 8
 
 
 @pytest.mark.parametrize("tile", range(6))
-def test_a_missing_tile_is_told(whole: bytes, tile: int) -> None:
+def test_a_missing_tile_is_refused(whole: bytes, tile: int) -> None:
     with pytest.raises(ValueError, match="has 5 of its 6 tiles"):
         frame_size(without(whole, tile))
 
 
-def test_a_missing_part_of_a_tile_is_told(whole: bytes) -> None:
+def test_a_missing_part_of_a_tile_is_refused(whole: bytes) -> None:
     head, first, *rest = parts(whole)
     promising_two = first[:11] + b"\x02" + first[12:]
     with pytest.raises(ValueError, match="has 5 of its 6 tiles"):
-        tiles.check(b"".join([head, promising_two, *rest]))
+        check_tiles(b"".join([head, promising_two, *rest]))
 
 
-def test_a_tile_that_is_there_twice_or_is_none_stands_for_no_other(whole: bytes) -> None:
+def test_a_repeated_or_undeclared_tile_replaces_no_other(whole: bytes) -> None:
     head, first, second, *rest = parts(whole)
     for number in (0, 6):
         other = second[:4] + struct.pack(">H", number) + second[6:]
         with pytest.raises(ValueError, match="has 5 of its 6 tiles"):
-            tiles.check(b"".join([head, first, other, *rest]))
+            check_tiles(b"".join([head, first, other, *rest]))
 
 
 def test_the_last_part_may_leave_its_length_open(whole: bytes) -> None:
     *others, last, end = parts(whole)
-    tiles.check(b"".join([*others, last[:6] + bytes(4) + last[10:], end]))
+    check_tiles(b"".join([*others, last[:6] + bytes(4) + last[10:], end]))
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "told"),
+    ("at", "value", "message"),
     [(24, 0, "without a size"), (8, 0xFFFFFFFF, "where 1 to 1024 are read")],
 )
-def test_impossible_tiles_are_told(whole: bytes, at: int, value: int, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        tiles.check(whole[:at] + struct.pack(">I", value) + whole[at + 4 :])
+def test_impossible_tiles_are_refused(whole: bytes, at: int, value: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_tiles(whole[:at] + struct.pack(">I", value) + whole[at + 4 :])
 
 
 @pytest.mark.parametrize("length", [1, 11, 13])
-def test_a_length_that_leads_nowhere_is_told(whole: bytes, length: int) -> None:
+def test_a_length_that_leads_nowhere_is_refused(whole: bytes, length: int) -> None:
     head, first, *rest = parts(whole)
     broken = first[:6] + struct.pack(">I", length) + first[10:]
     with pytest.raises(ValueError, match="a tile-part of the codestream"):
-        tiles.check(b"".join([head, broken, *rest]))
+        check_tiles(b"".join([head, broken, *rest]))
 
 
 def test_an_object_without_a_tile_is_refused_and_not_read(whole: bytes, make_slice: MakeSlice) -> None:
@@ -107,29 +106,29 @@ def test_an_object_without_a_tile_is_refused_and_not_read(whole: bytes, make_sli
     assert "5 of its 6 tiles" in str(refused.value)
 
 
-def test_more_parts_than_a_tile_can_have_are_told(whole: bytes) -> None:
+def test_more_parts_than_a_tile_can_have_are_refused(whole: bytes) -> None:
     head, first, *rest = parts(whole)
     for number in (0, 6):
         many = [(first[:4] + struct.pack(">HI", number, 14) + first[10:14])] * 256
         with pytest.raises(ValueError, match="more tile-parts than"):
-            tiles.check(b"".join([head, *many, *rest]))
+            check_tiles(b"".join([head, *many, *rest]))
 
 
-def test_parts_of_more_tiles_than_are_read_are_told(whole: bytes) -> None:
+def test_parts_of_more_tiles_than_are_read_are_refused(whole: bytes) -> None:
     head, first, *rest = parts(whole)
     many = [first[:4] + struct.pack(">HI", number, 14) + first[10:14] for number in range(1025)]
     with pytest.raises(ValueError, match="more tile-parts than"):
-        tiles.check(b"".join([head, *many, *rest]))
+        check_tiles(b"".join([head, *many, *rest]))
 
 
 @pytest.mark.parametrize(
-    ("segments", "told"),
+    ("segments", "message"),
     [
         (b"\xff\x64\x00\x00" * 9, "has a length of 0 bytes"),
         (b"\xff\x64\x00\x02" * 2000, "has more than 1024 segments"),
     ],
 )
-def test_a_main_header_without_end_is_told(whole: bytes, segments: bytes, told: str) -> None:
+def test_a_main_header_without_end_is_refused(whole: bytes, segments: bytes, message: str) -> None:
     first = whole.index(b"\xff\x90\x00\x0a")
-    with pytest.raises(ValueError, match=told):
-        tiles.check(whole[:first] + segments + whole[first:])
+    with pytest.raises(ValueError, match=message):
+        check_tiles(whole[:first] + segments + whole[first:])
