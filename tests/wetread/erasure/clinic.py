@@ -20,7 +20,7 @@ THEIRS, OTHERS = "1.2.77", "1.2.88"
 
 
 class DeadLetters:
-    """A dead letter queue that hides what was looked at."""
+    """A dead letter queue that hides received messages."""
 
     def __init__(self, *bodies: str) -> None:
         self.bodies = list(bodies)
@@ -72,13 +72,13 @@ class Clinic:
         return self.world.ingesting.patients
 
     def take(self, key: str, version: str = "v1", **attributes: Any) -> Row:
-        """Upload an object and have ingest take it."""
+        """Upload an object and ingest it."""
         number = len(self.world.s3.versions)
         body = ct(**{"SOPInstanceUID": f"1.2.9.{number}", "PixelData": number.to_bytes(128, "big"), **attributes})
         return self.world.ingesting.take(self.world.upload(key, body, version))
 
     def read(self) -> str:
-        """Have a job read what waits, to its end; its name."""
+        """Run a job on the waiting uploads to its end; return its name."""
         self.world.wait(300)
         (name,) = self.world.dispatching.run()
         self.world.sagemaker.end(name, answer)
@@ -147,7 +147,7 @@ def subject_of(clinic: Clinic, *, by_study: bool) -> Subject:
 
 
 def put_cohort_of_both(clinic: Clinic, manifest: str = "manifest.json") -> dict[str, Any]:
-    """Return a run on a cohort with slices of both; what the Snapshot state answered."""
+    """Run the Snapshot state on a cohort with slices of both; return its answer."""
     clinic.workflow.put_cohort()
     entries = json.loads(clinic.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
     for number in range(4):

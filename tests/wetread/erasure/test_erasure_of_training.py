@@ -182,7 +182,7 @@ def test_the_pictures_of_a_report_are_erased_by_their_line() -> None:
 
 
 def report_with_pictures(clinic: Clinic, run: str, lines: Iterable[int]) -> None:
-    """Write what the evaluation writes at its end: a picture of the slice of each line."""
+    """Write a report with a picture of the slice of each line, as the evaluation does."""
     figures = "".join(f'<figure><img src="data:{one}" alt="Slice of line {one}"></figure>' for one in lines)
     clinic.world.s3.add_version(TRAINING, layout.report_key(run), f"r{len(clinic.world.s3.versions)}", figures.encode())
 
