@@ -93,7 +93,7 @@ class _Metered:
 
 
 class _MeteredTables(_Metered):
-    """DynamoDB: its price is by the size of what is read and written, index entries included."""
+    """DynamoDB: priced by the bytes read and written, index entries included."""
 
     def __getattr__(self, operation: str) -> Any:
         call = super().__getattr__(operation)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Return the seconds that ``work`` took, and what it returned."""
+    """Return the seconds of ``work``, and its result."""
     gc.collect()
     started = time.perf_counter()
     result = work()

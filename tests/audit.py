@@ -1,4 +1,4 @@
-"""Known vulnerabilities of what is pinned, as pip-audit finds them: `make audit`. The exit status is 1 for an open one.
+"""Known vulnerabilities of pinned packages, by pip-audit: `make audit`. The exit status is 1 for an open one.
 
 python -m tests.audit              with tests/advisories.json, without a network
 python -m tests.audit --online     with OSV as it is now

@@ -112,7 +112,7 @@ def _reached(extra: str) -> set[str]:
 
 
 def _requirements(name: str, extras: Iterable[str]) -> list[Requirement]:
-    """Return what a distribution needs here, with these extras of it."""
+    """Return a distribution's requirements here, with these of its extras."""
     needed = [Requirement(text) for text in metadata.requires(name) or []]
     wanted = ["", *extras]
     return [one for one in needed if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in wanted)]

@@ -43,7 +43,7 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def of_layer() -> dict[str, str]:
-    """Return the exact versions of what the functions' layer has, by normal name."""
+    """Return the exact versions of the functions' layer, by normal name."""
     from infra.layer import DISTRIBUTIONS  # which starts the CDK
 
     tested = pins(CONSTRAINTS)
@@ -51,7 +51,7 @@ def of_layer() -> dict[str, str]:
 
 
 def of_image() -> dict[str, str]:
-    """Return the exact versions of what the image has but torch, by normal name."""
+    """Return the exact versions of the image's packages except torch, by normal name."""
     return {name: version for name, version in pins(REQUIREMENTS).items() if name != UNLOCKED}
 
 
@@ -68,7 +68,7 @@ def normal(name: str) -> str:
 
 
 def index_of_pip() -> str:
-    """Return the URL of the index that pip asks: what it is configured with, or its own default."""
+    """Return the URL of pip's index: configured, or its default."""
     command = [sys.executable, "-m", "pip", "download", "--help"]
     shown = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "1000"})
     (found,) = re.findall(r"--index-url .*\(default (\S+?)/?\)", shown.stdout)

@@ -24,7 +24,7 @@ CPU_SECONDS = 2.0
 """Of one object in one reader, the decoder's process not counted. Ingest: at most two walks of 100,000 steps, and 1 MiB
 inflated to 8 MiB twice. The container: one walk, 64 MiB inflated, and 50,000 fragments or 10,000 markers."""
 MEMORY_BYTES = {"ingest": 64 * MIB, "container": 384 * MIB}
-"""Above what the process holds with the object; the container's slice of 4096 x 4096 takes most, and is sound."""
+"""Bytes above the process with the object; a valid slice of 4096 x 4096 in the container takes most."""
 
 READERS: dict[str, Callable[[bytes], str]] = {"ingest": outcome.ingest, "container": outcome.container}
 

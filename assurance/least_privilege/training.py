@@ -76,7 +76,7 @@ class Promotion:
 
 
 class Approval:
-    """A person approves the first model, for which an upload waits. Told in a cloud that has no champion yet."""
+    """A person approves the first model, for which an upload waits; runs in a cloud without a champion."""
 
     def __init__(self, stage: RoleStage) -> None:
         self._stage = stage

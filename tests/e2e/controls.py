@@ -13,7 +13,7 @@ def function(service: Service, name: str) -> str:
 
 
 def configure(service: Service, name: str, **variables: str) -> dict[str, str]:
-    """Change environment variables of a function; return what they were."""
+    """Change environment variables of a function; return the earlier ones."""
     functions, physical = service.connection.client("lambda"), function(service, name)
     known: dict[str, str] = functions.get_function_configuration(FunctionName=physical)["Environment"]["Variables"]
     functions.update_function_configuration(FunctionName=physical, Environment={"Variables": known | variables})

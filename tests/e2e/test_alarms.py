@@ -233,7 +233,7 @@ def test_uploads_not_taken(bell: Bell) -> None:
 
 
 def attributes(service: Service, url: str) -> dict[str, str]:
-    """Return what a queue's deployment says of trying again."""
+    """Return a queue's deployed redelivery settings."""
     asked = ["VisibilityTimeout", "RedrivePolicy"]
     found: dict[str, str] = service.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=asked)[
         "Attributes"

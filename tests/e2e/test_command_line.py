@@ -1,4 +1,4 @@
-"""The command line against the running service: what a person types, what programs read, and the exit codes."""
+"""The command line against the running service: for people, for programs, and the exit codes."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ ARCHIVES = ({"StorageClass": "GLACIER"}, {"StorageClass": "DEEP_ARCHIVE"})
 
 
 def own_key() -> dict[str, str]:
-    """Return what a put needs for a key that only the caller has."""
+    """Return the parameters of a put with a customer-provided key."""
     return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef" * 2}
 
 

@@ -212,7 +212,7 @@ def test_an_approver_promotes_takes_back_and_has_uploads_read_again(
 
 
 def evidence_of(service: Service) -> Evidence:
-    """Return what a run says of its version, with the evaluation of a run that there was."""
+    """Return a run's evidence for its version, with the evaluation of an earlier run."""
     run = service.connection.runs.newest(10)[-1]
     return Evidence(
         run="trial",

@@ -126,7 +126,7 @@ def test_a_version_that_is_gone_before_ingest_is_refused_by_name(service: Servic
 
 
 def as_role_of(service: Service, function: str) -> Any:
-    """Return an S3 client that may do what a function may."""
+    """Return an S3 client with a function's permissions."""
     pages = service.connection.client("lambda").get_paginator("list_functions").paginate()
     (role,) = (one["Role"] for page in pages for one in page["Functions"] if function in one["FunctionName"])
     session = service.connection.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]

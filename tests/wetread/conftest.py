@@ -70,7 +70,7 @@ def _completed(**changes: object) -> Row:
 
 
 class SageMaker(JobLogs, Hosting):
-    """All that is asked of SageMaker and of its logs."""
+    """All requests to SageMaker and to its logs."""
 
     def __init__(self) -> None:
         JobLogs.__init__(self)
@@ -140,7 +140,7 @@ class Queues:
 
 
 class MemoryBucket:
-    """An S3 client that keeps what is put, each put a new version; ``objects`` are the newest by bucket and key."""
+    """An S3 client that keeps objects, each put a new version; ``objects`` are the newest by bucket and key."""
 
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], bytes] = {}

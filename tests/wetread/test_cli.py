@@ -115,7 +115,7 @@ def test_an_unknown_option_is_wrong_use(wetread) -> None:
 
 
 def test_an_interrupt_says_what_continues_and_has_its_own_exit_code(wetread, monkeypatch) -> None:
-    def interrupted(progress: object) -> None:
+    def interrupted(_project: object, *, progress: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wetread.commands.cloud.cloud.up", interrupted)

@@ -30,7 +30,7 @@ COLUMNS = ("Key", "Study", "Status", "Result", "Label")
 
 @dataclass(frozen=True)
 class Uploads:
-    """What the demo submits: a folder, labels by file name, and what is expected of the spoilt files."""
+    """The demo's submission: a folder, labels by file name, and the expected outcomes of spoilt files."""
 
     folder: Path
     labels: Mapping[str, str]

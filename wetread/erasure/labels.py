@@ -175,7 +175,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _cut_elements(text: str, records: Sequence[_Record], gone: set[int]) -> str:
-    """Return the array without some elements; between those that stay is what was before the later one."""
+    """Return the array without some elements; each kept element keeps the separator before it."""
     kept = [text[: records[0].start]]
     for number, one in enumerate(records):
         if number not in gone:

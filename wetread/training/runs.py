@@ -84,7 +84,7 @@ class Runs:
     """The executions of one state machine. Step Functions forgets an execution 90 days after its end."""
 
     def __init__(self, client: Any, state_machine_arn: str) -> None:
-        """``client`` is a Step Functions client that retries what is throttled."""
+        """``client`` is a Step Functions client that retries throttled calls."""
         self._client = client
         self._state_machine_arn = state_machine_arn
 

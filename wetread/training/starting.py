@@ -42,7 +42,7 @@ def request(
 
 
 def send(connection: Connection, labelled: LabelledFiles) -> None:
-    """Upload what the training bucket lacks, with a progress bar; raises Problem when a file cannot be sent."""
+    """Upload missing files to the training bucket, with a progress bar; raises Problem if a file cannot be sent."""
     with Bar("Uploading", len(labelled.files)) as bar:
         stored = store(connection.s3, connection.deployment.training_bucket_name, labelled, bar.advance)
     if stored.failed:

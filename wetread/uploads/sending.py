@@ -56,7 +56,7 @@ class NotSubmitted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a submission sends, and what it leaves out of its folders.
+    """The files of a submission, and the files of its folders that it leaves out.
 
     ``skipped`` by name, ``irregular`` because it is no regular file, ``unread`` are folders that cannot be read.
     """
@@ -172,7 +172,7 @@ def _everything_below(folder: Path, unread: Callable[[Path, OSError], None]) -> 
 
 
 def opened(source: Source) -> BufferedReader:
-    """Open the file of a source, which may be another since it was found; raise OSError for what is not regular.
+    """Open a source's file, which may have been replaced since; raise OSError unless it is a regular file.
 
     Below the folder that was named no link is followed, also none that has taken the place of a folder.
     """

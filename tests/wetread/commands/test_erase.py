@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes.dicom import ct
-from tests.wetread.erasure.test_erasure import Clinic, old_row, put_cohort_of_both, traces, two_patients
+from tests.wetread.erasure.clinic import Clinic, old_row, put_cohort_of_both, traces, two_patients
 from wetread import cli
 from wetread.commands import erase as command
 from wetread.commands import session

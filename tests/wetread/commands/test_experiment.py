@@ -22,7 +22,7 @@ TAKEN = TrainingRun(run_id="ab12", taken=True, slices=2).to_json()
 
 
 class Functions:
-    """Lambda: the function ``snapshot`` and what it answers."""
+    """Lambda: the function ``snapshot`` and its answers."""
 
     def __init__(self) -> None:
         self.answer: dict[str, Any] = TAKEN

@@ -73,7 +73,7 @@ ARTIFACT = b"the champion's model.tar.gz"
 
 @pytest.fixture
 def champions(connection, monkeypatch):
-    """The champion's artifact, fetched from the models bucket with whatever bytes a test puts there."""
+    """The champion's artifact, fetched from the models bucket with a test's bytes."""
     digest = hashlib.sha256(ARTIFACT).hexdigest()
     there = {("models", artifact_key(digest)): ARTIFACT}
     champion = dataclasses.replace(connection.registry.champion(), artifact_sha256=digest)

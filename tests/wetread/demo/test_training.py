@@ -22,7 +22,7 @@ REPORT, EVALUATION = "s3://training/runs/r/evaluation/report.html", "s3://traini
 
 @pytest.fixture
 def service(connection, monkeypatch):
-    """A workflow that promotes what it is given, and a small cohort."""
+    """A workflow that promotes every model, and a small cohort."""
     for uri, body in ((REPORT, b"<html>"), (EVALUATION, json.dumps(evaluation()).encode())):
         key = uri.removeprefix("s3://training/")
         connection.s3.put_object(Bucket="training", Key=key, Body=io.BytesIO(body), ContentType="")

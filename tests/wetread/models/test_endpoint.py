@@ -1,4 +1,4 @@
-"""The endpoint is made of one artifact by the SDK, looked at by its name, and ended with all that was made for it."""
+"""The endpoint is made of one artifact by the SDK, found by its name, and deleted with its resources."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_what_is_left_without_an_endpoint_is_ended_too(connection) -> None:
 
 
 def runtime(connection, answer: bytes | ClientError) -> list[dict[str, Any]]:
-    """Let the runtime answer so; what it will be asked."""
+    """Prepare the runtime's answer; return the requests that it will get."""
     asked: list[dict[str, Any]] = []
 
     def invoke_endpoint(**request: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which files the labels mean, and that only what the training bucket lacks is sent, the labels last."""
+"""The labels' files are found, and only those that the training bucket lacks are sent, the labels last."""
 
 import json
 from pathlib import Path

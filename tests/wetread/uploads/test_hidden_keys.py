@@ -1,4 +1,4 @@
-"""A stage that hides keys answers by key and with keys, to those who may read the table that has them."""
+"""A stage that hides keys answers by key and with keys, to callers with the right to read their table."""
 
 from __future__ import annotations
 
