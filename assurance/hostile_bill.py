@@ -2,11 +2,11 @@
 
 Dispatch, collect, their tables and the default stage's limits are the product's, over an AWS in memory. A host takes
 START_SECONDS to start, and PREDICT_SECONDS for an innocent slice; a hostile object takes as long as the container lets
-it. One that kills or holds the model's process costs ENDS restarts (model_code/serving/supervisor.py), and the slices
-after each are read one at a time; it is answered with an error. Of a job that is stopped AWS stores nothing. Hostile
-objects and innocents come at once in random order; one more innocent comes every five minutes for four hours. The bill
-is what all jobs cost more than without the attack; of less than a hundred hostile objects it is held against the goal
-as it is, of others for a thousand.
+it. One that kills or holds the model's process costs two restarts, or one soon after another
+(model_code/serving/supervisor.py), and the slices after each are read one at a time; it is answered with an error. Of a
+job that is stopped AWS stores nothing. Hostile objects and innocents come at once in random order; one more innocent
+comes every five minutes for four hours. The bill is what all jobs cost more than without the attack; of less than a
+hundred hostile objects it is held against the goal as it is, of others for a thousand.
 
     python -m assurance.hostile_bill [--hostile 1000] [--innocents 4000] [--days 0.5]
 """
@@ -36,8 +36,7 @@ from tests.fakes.world import WORK, World, answer
 START_SECONDS = 150.0
 PREDICT_SECONDS = 0.16  # two at once
 WORKERS = 2
-ENDS = 2  # of the model's process for an object that kills or holds it
-RESTART_SECONDS_OF_MODEL = 5.0  # 3 s of processor time were measured, with a plain slice
+RESTART_SECONDS_OF_MODEL = 4.0  # of processor time, the plain slice and the decoder's start included, were measured
 LATER_EVERY, LATER_FOR = 300.0, 4 * 3600.0
 FEW = 100  # fewer hostile objects say nothing of a thousand
 MOST_USD, MOST_WAIT_SECONDS = 1.0, 1800.0
@@ -105,7 +104,7 @@ class Simulation:
             worst_seconds=stage.max_work_seconds * DECODERS * stage.instance_count,
             max_jobs_per_day=stage.max_jobs_per_day,
         )
-        self.world.crown()
+        self.world.set_champion()
         self._began = self.world.time
         self._rng = random.Random(1)
         self._most_seconds = days * 86_400
@@ -186,9 +185,11 @@ class Simulation:
         innocents = len(kinds) - hostile
         seconds = START_SECONDS + PREDICT_SECONDS * innocents
         if self.attack.kills or self.attack.holds:
-            alone = min(innocents, hostile * ENDS * (CAREFUL + 2 * WORKERS))
+            careful = CAREFUL + 2 * WORKERS
+            ends = hostile + 1 if innocents < hostile * careful else 2 * hostile
             each = DEFAULT_ANSWER_SECONDS if self.attack.holds else self.attack.seconds
-            seconds += PREDICT_SECONDS * (WORKERS - 1) * alone + hostile * ENDS * (each + RESTART_SECONDS_OF_MODEL)
+            seconds += ends * (each + RESTART_SECONDS_OF_MODEL)
+            seconds += PREDICT_SECONDS * (WORKERS - 1) * min(innocents, ends * careful)
         else:
             seconds += hostile * self.attack.seconds / DECODERS
         if seconds > self.stage.max_job_seconds:

@@ -70,7 +70,7 @@ class Simulation:
             max_wait_seconds=stage.max_wait_seconds,
             window_seconds=stage.tick_window_seconds,
         )
-        self.world.crown()
+        self.world.set_champion()
         self.started = self.world.time
         self._order = itertools.count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -96,7 +96,7 @@ class Simulation:
 
     def arrive(self, number: int) -> None:
         """One upload, taken in."""
-        self.world.intake.take(self.world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        self.world.ingesting.take(self.world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
         self.world.ticks.send(self.world.time)
 
     def dispatch(self) -> None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from functions.flow.intake import FIRST_READ
+from functions.domain.header import FIRST_READ
 from tests.fakes.world import SERVED, World, relabelled
 from wetread.demo.phantoms import write_cohort
 
@@ -26,7 +26,7 @@ def bytes_read(folder: Path) -> None:
     read: list[int] = []
     for path in files:
         before = world.s3.bytes_read
-        world.intake.take(world.upload(path.name, path.read_bytes()))
+        world.ingesting.take(world.upload(path.name, path.read_bytes()))
         read.append(world.s3.bytes_read - before)
     whole = sum(path.stat().st_size for path in files)
     print(f"{len(files)} objects of {whole / len(files) / 1024:.0f} KiB on average")

@@ -31,8 +31,8 @@ class Plane:
         self.world = world = World(slots=4, max_batch=uploads, parallel_threshold=uploads, worst_seconds=math.inf)
         self.meter = metered(world)
         self.events = [self._event(number) for number in range(uploads)]
-        world.crown()
-        ingest._parts = lambda: (world.intake, world.ticks)  # type: ignore[assignment]
+        world.set_champion()
+        ingest._parts = lambda: (world.ingesting, world.ticks)  # type: ignore[assignment]
         collect._parts = lambda: (world.collecting, world.ticks)  # type: ignore[assignment]
         dispatch._dispatching = lambda: world.dispatching  # type: ignore[assignment]
         sweep._sweeping = lambda: world.sweeping  # type: ignore[assignment]

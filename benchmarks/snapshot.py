@@ -46,7 +46,7 @@ def main() -> None:
     assert taken["Taken"], taken["Reasons"]
     assert second["SnapshotDigest"] == taken["SnapshotDigest"]
     workflow.write(layout.audit_key(taken["Run"]), audit(taken))
-    judged, verdict = timed(lambda: workflow.gating.judge(Subject.AUDIT, taken))
+    judged, verdict = timed(lambda: workflow.judge(Subject.AUDIT, taken))
     assert verdict.passed, verdict.reasons
     lines = taken["Slices"]
     print(f"{lines} lines of {CLASSES * patients} patients")

@@ -1,1 +1,1 @@
-"""What runs in Lambda: a module per function, over ``flow`` (the protocol), ``aws`` (boto3), ``domain`` (decisions)."""
+"""The code in Lambda: a module per function, over ``flow`` (the protocol), ``aws`` (boto3), ``domain`` (decisions)."""

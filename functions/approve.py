@@ -1,8 +1,9 @@
-"""Lambda: approvals in, promotions out. Triggered by SageMaker's model package events through a queue."""
+"""Lambda: approvals in, promotions out. SageMaker's model package events trigger it through a queue."""
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -12,7 +13,9 @@ from functions.flow.approving import Approved, Approving
 from functions.messages import process
 from functions.names import Metric
 from functions.settings import ApproveSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -20,9 +23,10 @@ def _approving() -> Approving:
     return Approving(registry=wiring.registry(from_environment(ApproveSettings, os.environ)))
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take each approval; one that cannot be promoted any more is told, and is no error."""
+    """Handle each approval. A version that can no longer be promoted is logged and counted; it is not an error."""
     outcomes: list[Approved] = []
 
     def approve(body: str) -> None:

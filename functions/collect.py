@@ -1,8 +1,9 @@
-"""Lambda: ended transform jobs in, terminal rows out. Triggered by SageMaker's state changes through a queue."""
+"""Lambda: ended transform jobs in, terminal rows out. SageMaker's state changes trigger it through a queue."""
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -12,7 +13,9 @@ from functions.aws.ticks import Ticks
 from functions.flow.collecting import Collecting
 from functions.messages import process
 from functions.settings import CollectSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -21,9 +24,10 @@ def _parts() -> tuple[Collecting, Ticks]:
     return wiring.collecting(settings), wiring.ticks(settings)
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Collect each job; wake dispatch, since a slot is free and rows may wait again."""
+    """Collect each job, then wake dispatch: a slot is free, and rows may be pending again."""
     collecting, ticks = _parts()
 
     def collect(body: str) -> None:

@@ -1,8 +1,9 @@
-"""Lambda: pending rows in, transform jobs out. Triggered by ticks, one at a time (a FIFO queue with one group)."""
+"""Lambda: pending rows in, transform jobs out. Ticks trigger it, one at a time (a FIFO queue with one group)."""
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -10,7 +11,9 @@ from functions import wiring
 from functions.flow.dispatching import Dispatching
 from functions.names import Metric
 from functions.settings import DispatchSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -18,11 +21,12 @@ def _dispatching() -> Dispatching:
     return wiring.dispatching(from_environment(DispatchSettings, os.environ))
 
 
+@traced
 @metrics.log_metrics
 def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Start the jobs that the policy wants now. Ticks carry nothing, so all of a batch are answered by one run.
+    """Start the jobs that the policy wants now. Ticks carry no data, so one run answers a whole SQS batch.
 
-    An error fails them all: they come again, and the sweep resumes what was left half-made.
+    An error fails the whole SQS batch. SQS delivers it again, and the sweep resumes what was left unfinished.
     """
     started = _dispatching().run()
     logger.info("dispatched", extra={"transform_jobs": started})

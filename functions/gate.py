@@ -1,17 +1,21 @@
-"""Lambda: what a job wrote in, whether the run goes on out. Both gates of the training workflow."""
+"""Lambda: a job's document in, a verdict out. Both gates of the training workflow."""
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
 from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
+from functions.domain.training_run import TrainingRun
 from functions.flow.gating import Gating, Subject, answer
 from functions.names import Metric
 from functions.settings import GateSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -24,12 +28,13 @@ def _gating() -> Gating:
     )
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer with $verdict: Passed, and the Reasons, accepted ones too."""
-    subject, taken = Subject(event["Document"]), event["Snapshot"]
-    verdict = _gating().judge(subject, taken)
+    """Return $verdict: Passed, and the Reasons, accepted ones included."""
+    subject, run = Subject(event["Document"]), TrainingRun.from_json(event["Snapshot"])
+    verdict = _gating().judge(subject, run)
     codes = sorted({str(reason.code) for reason in verdict.reasons})
-    logger.info("judged", extra={"run": taken["Run"], "by": subject, "passed": verdict.passed, "codes": codes})
+    logger.info("judged", extra={"run": run.run_id, "by": subject, "passed": verdict.passed, "codes": codes})
     count({Metric.CANDIDATES_REJECTED: int(subject == Subject.EVALUATION and not verdict.passed)})
     return answer(verdict)

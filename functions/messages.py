@@ -1,19 +1,25 @@
-"""Runs a function over the messages of one SQS batch; those that failed, and only those, come again."""
+"""Runs a function over the messages of one SQS batch; SQS delivers only the failed ones again.
+
+Powertools has a batch processor too. Its BatchProcessingError prints the errors' texts, and these may have keys.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from functions.telemetry import facts, logger
+from functions.aws.trouble import loggable
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Message:
-    """One SQS message; ``delivery`` is how often SQS has given it, this time included."""
+    """One SQS message; ``delivery`` counts SQS's deliveries of it, this one included."""
 
     body: str
     delivery: int
@@ -22,7 +28,7 @@ class Message:
 def process(event: Mapping[str, Any], handle: Callable[[str], object], workers: int = 1) -> dict[str, Any]:
     """Call ``handle`` with every message's body; return the partial batch response that names the failed messages.
 
-    An exception fails its own message alone: after the queue's last try it is a dead letter, which raises an alarm.
+    An exception fails only its own message. After the queue's last try the message is a dead letter, with an alarm.
     """
     return process_messages(event, lambda message: handle(message.body), workers=workers)
 
@@ -35,9 +41,9 @@ def process_messages(
     seconds_left: Callable[[], float] = lambda: math.inf,
     seconds_needed: float = 0.0,
 ) -> dict[str, Any]:
-    """As ``process``, with the whole message; none is begun when fewer than ``seconds_needed`` are left.
+    """Do as ``process``, with whole messages; begin none when fewer than ``seconds_needed`` are left.
 
-    One that was not begun counts as failed, so it comes again: the others are answered for before the function ends.
+    A message that was not begun counts as failed, so SQS delivers it again. The others are answered before the timeout.
     """
     records = event["Records"]
 
@@ -48,7 +54,7 @@ def process_messages(
         try:
             handle(Message(record["body"], _delivery(record)))
         except Exception as error:
-            logger.error("message failed", extra={"message_id": record["messageId"], **facts(error)})
+            logger.error("message failed", extra={"message_id": record["messageId"], **loggable(error)})
             return True
         return False
 
@@ -59,9 +65,9 @@ def process_messages(
 
 
 def _delivery(record: Mapping[str, Any]) -> int:
-    """SQS's count, which it gives as text; 1 where it gives none.
+    """Return SQS's count, which is text; 1 if it is absent.
 
-    SQS documents that it counts across queues. One that was moved from another queue has been given there in any case.
+    SQS documents that it counts across queues. A message that was moved from another queue was delivered there too.
     """
     attributes = record.get("attributes", {})
     given_before = "DeadLetterQueueSourceArn" in attributes
@@ -69,7 +75,7 @@ def _delivery(record: Mapping[str, Any]) -> int:
 
 
 def seconds_left_of(context: Any) -> Callable[[], float]:
-    """How much of an invocation's time is left, as Lambda's context has it; without a context there is no end."""
+    """Return a function that returns the seconds left of an invocation; infinity without a context."""
     if context is None:
         return lambda: math.inf
     return lambda: context.get_remaining_time_in_millis() / 1000

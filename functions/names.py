@@ -24,7 +24,7 @@ AUDIT = "audit/audit.json"
 EVALUATION = "evaluation/evaluation.json"
 REPORT = "evaluation/report.html"
 
-# A run id is so many leading hex digits of the SHA-256 of the execution's name: `layout.run_id` in Python, and
+# A run id is this many leading hex digits of the SHA-256 of the execution's name: `layout.run_id` in Python, and
 # `workflow_states.RUN` in the state machine.
 RUN_ID_DIGITS = 12
 

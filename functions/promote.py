@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
 from functions import wiring
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
-from functions.flow.promoting import Approval, Outcome, Promoting
+from functions.domain.training_run import TrainingRun
+from functions.flow.promoting import Approval, Promoting, RunOutcome
 from functions.names import Metric
 from functions.settings import PromoteSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -24,19 +28,20 @@ def _promoting() -> Promoting:
     )
 
 
+@traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer with $promotion: how the run ends, and as which version."""
-    taken = event["Snapshot"]
+    """Return $promotion: how the run ends, and as which version."""
+    run = TrainingRun.from_json(event["Snapshot"])
     promoted = _promoting().promote(
-        taken, event["TrainingJobName"], event["ModelArtifactUri"], event["ModelArtifactSHA256"]
+        run, event["TrainingJobName"], event["ModelArtifactUri"], event["ModelArtifactSHA256"]
     )
-    facts = {"run": taken["Run"], "outcome": promoted.outcome, "model_package": promoted.version.model_package}
+    facts = {"run": run.run_id, "outcome": promoted.outcome, "model_package": promoted.version.model_package}
     logger.info("candidate", extra=facts)
     count(
         {
-            Metric.CANDIDATES_PROMOTED: int(promoted.outcome == Outcome.PROMOTED),
-            Metric.CANDIDATES_REJECTED: int(promoted.outcome == Outcome.REJECTED),
+            Metric.CANDIDATES_PROMOTED: int(promoted.outcome == RunOutcome.PROMOTED),
+            Metric.CANDIDATES_REJECTED: int(promoted.outcome == RunOutcome.REJECTED),
         }
     )
     return promoted.answer()

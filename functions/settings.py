@@ -1,8 +1,8 @@
 """The settings of every Lambda function, declared once.
 
-CDK renders them to environment variables and the function reads them back. A setting's environment variable is its
-field name in upper case; lists are comma-separated. A field that is a dataclass of the domain is flattened into its own
-fields, so the rules get their parameters as the stage states them.
+CDK renders them to environment variables, and the function reads them back. A setting's variable is its field name in
+upper case; lists are comma-separated. A field that is a dataclass of the domain is flattened into its own fields, so
+the rules get their parameters as the stage states them.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def bare(hint: Any) -> Any:
 
 
 def _number(kind: Any, text: str) -> float:
-    """Parse a finite number; raise ValueError for anything else. No comparison with NaN is ever true."""
+    """Parse a finite number, or raise ValueError. NaN is rejected because every comparison with it is false."""
     number: float = kind(text)
     if not math.isfinite(number):
         raise ValueError(text)

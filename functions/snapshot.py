@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -13,7 +14,9 @@ from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.aws.patients import Patients
 from functions.flow.snapshotting import Snapshotting
 from functions.settings import SnapshotSettings, from_environment
-from functions.telemetry import discreet, logger
+from functions.telemetry import traced, without_error_text
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -32,9 +35,18 @@ def _snapshotting() -> Snapshotting:
     )
 
 
-@discreet
+@traced
+@without_error_text
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer with $snapshot: what the run is about, or why there is no run."""
-    answer = _snapshotting().take(event["Execution"], event["Input"])
-    logger.info("snapshot", extra={name: answer[name] for name in ("Run", "Taken", "SnapshotDigest", "Slices")})
-    return answer
+    """Return $snapshot: the run's data, or why there is no run."""
+    run = _snapshotting().take(event["Execution"], event["Input"])
+    logger.info(
+        "snapshot",
+        extra={
+            "run": run.run_id,
+            "taken": run.taken,
+            "snapshot_digest": run.snapshot_digest,
+            "slices": run.slices,
+        },
+    )
+    return run.to_json()

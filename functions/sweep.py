@@ -1,8 +1,9 @@
-"""Lambda: once a minute, the net under every lost event. Triggered by a schedule."""
+"""Lambda: repairs once a minute what lost events and dead functions left. A schedule triggers it."""
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,9 @@ from functions import wiring
 from functions.flow.sweeping import Sweeping
 from functions.names import Metric
 from functions.settings import SweepSettings, from_environment
-from functions.telemetry import count, logger, metrics
+from functions.telemetry import count, metrics, traced
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -36,11 +39,12 @@ def _sweeping() -> Sweeping:
 
 
 def _report(values: Mapping[Metric, float]) -> None:
-    """Write metrics at once: who dies later has written them."""
+    """Write metrics at once, so that a sweep that dies later has written them."""
     count(values)
     metrics.flush_metrics()
 
 
+@traced
 def handler(_event: dict[str, Any], _context: object) -> None:
     """Measure, dispatch, repair."""
     swept = _sweeping().run()

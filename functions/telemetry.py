@@ -1,26 +1,36 @@
-"""Logs and metrics, the same for every function: JSON lines without keys or patients, metrics in embedded format."""
+"""Logs and metrics, the same for every function: JSON lines without keys or patients, metrics in embedded format.
+
+Only the handlers import this module, since it configures the process. All other modules log to
+``logging.getLogger(__name__)``: under Lambda those lines end here, in other programs wherever these send them.
+"""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.exceptions import ClientError
 
-from functions.aws.items import error_code
-from functions.domain.errors import WetreadError
+from functions.aws.trouble import loggable
+from functions.domain.errors import HandlerFailed, WetreadError
 from functions.names import METRIC_NAMESPACE, Metric
+
+Handler = Callable[[dict[str, Any], Any], Any]
 
 # Both take the service name, which is the metrics' dimension, from POWERTOOLS_SERVICE_NAME.
 logger = Logger()
 metrics = Metrics(namespace=METRIC_NAMESPACE)
+
+_log = logging.getLogger(__name__)
+# Powertools names its logger after the service, so no module's logger is below it. The package's logger gets its
+# handler and level, and passes nothing on to the root logger, where Lambda would write each line again.
+copy_config_to_registered_loggers(logger, include={"functions"})
 
 # pydicom repeats odd values in its warnings; a value of a DICOM object may be a patient's and belongs in no log.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -34,40 +44,39 @@ def count(values: Mapping[Metric, float]) -> None:
         metrics.add_metric(name=metric, unit=unit, value=value)
 
 
-class HandlerFailed(Exception):
-    """A function failed; the message says at what, without the text of the error."""
+def traced(handler: Handler) -> Handler:
+    """Wrap a handler: every log line of an invocation has its request id, and whether it is the process's first.
+
+    Nothing of the event is logged: it may name an object.
+    """
+    invocations = itertools.count()
+
+    @functools.wraps(handler)
+    def with_request_id(event: dict[str, Any], context: Any) -> Any:
+        request_id = getattr(context, "aws_request_id", None)
+        logger.append_keys(function_request_id=request_id, cold_start=next(invocations) == 0)
+        return handler(event, context)
+
+    return with_request_id
 
 
-def facts(error: Exception) -> dict[str, Any]:
-    """What may be logged of an error: its text may name an object's key, and with it a patient."""
-    frames = traceback.extract_tb(error.__traceback__)
-    told: dict[str, Any] = {
-        "error": type(error).__name__,
-        "trace": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
-    }
-    if isinstance(error, ClientError):
-        told |= {"aws_error": error_code(error), "operation": error.operation_name}
-    return told
+def without_error_text(handler: Handler) -> Handler:
+    """Wrap a handler so that its error text never has an object's key, which S3's access errors have.
 
-
-def discreet(handler: Callable[[dict[str, Any], object], Any]) -> Callable[[dict[str, Any], object], Any]:
-    """A handler whose errors tell nothing of the objects that it reads: S3 names the one that a role may not read.
-
-    What a handler raises is logged by Lambda and carried on by the state machine, into its history and people's mail.
+    Lambda logs what a handler raises, and the state machine copies it into its history and into mails.
     """
 
     @functools.wraps(handler)
-    def discreetly(event: dict[str, Any], context: object) -> Any:
+    def guarded(event: dict[str, Any], context: Any) -> Any:
         try:
             return handler(event, context)
-        except WetreadError:  # our own sentences
+        except WetreadError:  # the functions' own sentences
             raise
         except Exception as error:
-            told = facts(error)
-        logger.error("the function failed", extra=told)
-        what = f"{told['aws_error']} in {told['operation']}" if "aws_error" in told else told["error"]
-        raise HandlerFailed(
-            f"{what}; the function's log tells where."
-        )  # out here it has no context, which has the text
+            facts = loggable(error)
+        _log.error("the function failed", extra=facts)
+        what = f"{facts['aws_error']} in {facts['operation']}" if "aws_error" in facts else facts["error"]
+        # Raised outside of `except`, so that __context__ does not carry the original text.
+        raise HandlerFailed(f"{what}; the function's log says where.")
 
-    return discreetly
+    return guarded

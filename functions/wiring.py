@@ -28,14 +28,14 @@ from functions.settings import ApproveSettings, CollectSettings, DispatchSetting
 
 POOL = 32  # connections: more than any function's threads
 CONNECT_SECONDS = 10
-COLLECT_SECONDS = 20  # no document that collect reads or writes has more than a MiB
+COLLECT_SECONDS = 20  # collect reads and writes no document of more than a MiB
 
 
 def client(service: Any, answers_within: int = 60) -> Any:
-    """A boto3 client that retries throttling and transport errors and shares connections among threads.
+    """Return a boto3 client that retries throttling and transport errors and shares connections among threads.
 
-    ``answers_within`` is in seconds. Five tries must end before the function does: an error says that it was AWS's
-    trouble, a function that is cut off in the midst does not.
+    ``answers_within`` is in seconds. Five tries must end before the function's timeout: an error shows that AWS was the
+    cause, a function that is cut off does not.
     """
     config = Config(
         retries={"mode": "standard", "max_attempts": 5},
@@ -47,12 +47,12 @@ def client(service: Any, answers_within: int = 60) -> Any:
 
 
 def now() -> datetime:
-    """The functions' clock."""
+    """Return the time, in UTC."""
     return datetime.now(UTC)
 
 
 def registry(settings: ApproveSettings) -> Registry:
-    """The model registry, for a function that promotes."""
+    """Return the model registry of a function that promotes."""
     return Registry(
         s3=client("s3"),
         sagemaker=client("sagemaker"),
@@ -68,12 +68,12 @@ def registry(settings: ApproveSettings) -> Registry:
 
 
 def ticks(settings: IngestSettings | CollectSettings | ApproveSettings) -> Ticks:
-    """The tick queue, for a function that sends."""
+    """Return the tick queue of a function that sends ticks."""
     return Ticks(client("sqs"), settings.tick_queue_url, settings.tick_window_seconds)
 
 
 def dispatching(settings: DispatchSettings) -> Dispatching:
-    """The parts of ``functions.dispatch``."""
+    """Return the parts of ``functions.dispatch``."""
     dynamodb, s3, sagemaker = client("dynamodb"), client("s3"), client("sagemaker")
     artifacts = Artifacts(s3, settings.models_bucket)
     return Dispatching(
@@ -99,7 +99,7 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
 
 
 def collecting(settings: CollectSettings) -> Collecting:
-    """The parts of ``functions.collect``."""
+    """Return the parts of ``functions.collect``."""
     dynamodb, s3 = client("dynamodb", COLLECT_SECONDS), client("s3", COLLECT_SECONDS)
     index = Index(dynamodb, settings.index_table)
     batches = Batches(dynamodb, settings.batches_table, settings.index_table)

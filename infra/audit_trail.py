@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.grants import arn_of
-from infra.storage import NONCURRENT_KEPT, acknowledge_one_region
+from infra.storage import NONCURRENT_KEPT, private_bucket
 
 CLOUDTRAIL = "cloudtrail.amazonaws.com"
 PREFIX = f"AWSLogs/{Aws.ACCOUNT_ID}/"
@@ -85,18 +85,13 @@ class AuditTrail(Construct):
         return key
 
     def _locked_bucket(self, days: int, access_logs: s3.IBucket) -> s3.Bucket:
-        bucket = s3.Bucket(
+        return private_bucket(
             self,
             "Bucket",
+            key=self.key,
+            access_logs=access_logs,
+            log_prefix="audit/",
             versioned=True,
-            encryption=s3.BucketEncryption.KMS,
-            encryption_key=self.key,
-            bucket_key_enabled=True,
-            enforce_ssl=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            server_access_logs_bucket=access_logs,
-            server_access_logs_prefix="audit/",
             object_lock_enabled=True,
             # Compliance, not governance: a trail must bind administrators, and they can override governance.
             object_lock_default_retention=s3.ObjectLockRetention.compliance(Duration.days(days)),
@@ -107,8 +102,6 @@ class AuditTrail(Construct):
                 )
             ],
         )
-        acknowledge_one_region(bucket)
-        return bucket
 
     def _let_write(self) -> None:
         """Let this trail, and no other, read the bucket's ACL and add log files."""

@@ -113,7 +113,7 @@ class StageConfig:
 
     # The record of reads and changes.
     audit_trail: bool = False
-    # Cannot be shortened for what is written, so a mistake cannot be taken back; HIPAA asks for six years.
+    # Cannot be shortened for what is written, so a mistake cannot be taken back; HIPAA requires six years.
     audit_kept_days: Annotated[int, Range(1, 3_660)] = 400
 
     # Failures and alarms.

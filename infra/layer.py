@@ -80,7 +80,7 @@ def _files(name: str) -> list[tuple[PurePath, Path]]:
 
 
 def _is_as_installed(file: importlib.metadata.PackagePath, path: Path) -> bool:
-    """Whether a file has the hash that pip recorded when it installed it, out of a wheel whose hash was known."""
+    """Return whether a file has the hash that pip recorded when it installed a wheel with a known hash."""
     if file.hash is None or file.hash.mode != "sha256":
         return False
     digest = hashlib.sha256(path.read_bytes()).digest()

@@ -77,13 +77,18 @@ class ModelHosting(Construct):
         self._allow_versions(grantee, "CreateModelPackage")
 
     def grant_promote(self, grantee: iam.IGrantable) -> None:
-        """Let the grantee approve or reject versions of the group, and create the Models that transform jobs use."""
+        """Let the grantee approve or reject versions of the group, and create the Models that transform jobs use.
+
+        Only Models without a network: who creates one chooses its image, which reads uploads with the role of the job.
+        """
         self._allow_versions(grantee, "DescribeModelPackage", "UpdateModelPackage")
         # The Models' names start with the group's.
         models = arn_of(self, "sagemaker", "model", f"{self._group}-*")
+        isolated = {"Bool": {"sagemaker:NetworkIsolation": "true"}}
+        many = "Every promotion creates another Model."
+        allow(grantee, "sagemaker:CreateModel", on=[models], when=isolated, because=many)
         # DescribeModel when the name is taken: by an earlier try, or by another Model.
-        verbs = ("sagemaker:CreateModel", "sagemaker:DescribeModel")
-        allow(grantee, *verbs, on=[models], because="Every promotion creates another Model.")
+        allow(grantee, "sagemaker:DescribeModel", on=[models], because=many)
         to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         allow(grantee, "iam:PassRole", on=[self.job_role.role_arn], when=to_sagemaker)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
@@ -115,22 +115,17 @@ class Storage(DataGrants):
             "HIPAA.Security-S3DefaultEncryptionKMS",
             because="S3 delivers access logs only to buckets that it encrypts with its own keys.",
         )
-        acknowledge_one_region(bucket)
+        _acknowledge_one_region(bucket)
         return bucket
 
     def _bucket(self, name: str, *, versioned: bool) -> s3.Bucket:
-        bucket = s3.Bucket(
+        bucket = private_bucket(
             self,
             name,
+            key=self.key,
+            access_logs=self.access_logs,
+            log_prefix=f"{name.lower()}/",
             versioned=versioned,
-            encryption=s3.BucketEncryption.KMS,
-            encryption_key=self.key,
-            bucket_key_enabled=True,
-            enforce_ssl=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            server_access_logs_bucket=self.access_logs,
-            server_access_logs_prefix=f"{name.lower()}/",
             removal_policy=self._removal,
             # A stopped transform job leaves parts of uploads behind, and so does an interrupted upload of a person.
             lifecycle_rules=[
@@ -146,7 +141,6 @@ class Storage(DataGrants):
                 because="It has copies of versions that another bucket keeps, and a patient's data must not pile up.",
             )
         self._deny_other_encryption(bucket)
-        acknowledge_one_region(bucket)
         return bucket
 
     def _deny_other_encryption(self, bucket: s3.Bucket) -> None:
@@ -259,7 +253,28 @@ def _text(name: str) -> dynamodb.Attribute:
     return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
 
 
-def acknowledge_one_region(bucket: s3.Bucket) -> None:
+def private_bucket(
+    scope: Construct, id_: str, *, key: kms.IKey, access_logs: s3.IBucket, log_prefix: str, **properties: Any
+) -> s3.Bucket:
+    """Make a bucket without public access, over TLS only, encrypted with ``key``, with access logs."""
+    bucket = s3.Bucket(
+        scope,
+        id_,
+        encryption=s3.BucketEncryption.KMS,
+        encryption_key=key,
+        bucket_key_enabled=True,
+        enforce_ssl=True,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        server_access_logs_bucket=access_logs,
+        server_access_logs_prefix=log_prefix,
+        **properties,
+    )
+    _acknowledge_one_region(bucket)
+    return bucket
+
+
+def _acknowledge_one_region(bucket: s3.Bucket) -> None:
     """Accept that a bucket has no replica."""
     acknowledge(
         bucket,

@@ -78,7 +78,7 @@ def _malformed(config: StageConfig) -> Iterator[str]:
     ):
         yield (
             f"labels is {list(labels)!r}: two or more different names are expected, each of at most 64 letters, "
-            "digits, spaces and . + - _, because a model tells classes apart and settings list them with commas"
+            "digits, spaces and . + - _, because a model distinguishes classes and settings list them with commas"
         )
 
 

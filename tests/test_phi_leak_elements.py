@@ -137,7 +137,7 @@ SEARCH = Search()
 def test_no_row_no_answer_and_no_subgroup_repeats_a_text_of_an_object(name: str) -> None:
     body = objects()[name]
     world = World()
-    row = world.intake.take(world.upload("a.dcm", body))
+    row = world.ingesting.take(world.upload("a.dcm", body))
     answer = output_fn(predict_fn(input_fn(body, "application/dicom"), StubModel()), "")  # type: ignore[arg-type]
     subgroups: Any = {}
     if name == "sound":

@@ -1,1 +1,1 @@
-"""Thin boto3: one module per thing that the service keeps in AWS."""
+"""Thin boto3: one module for each resource that the service keeps in AWS."""

@@ -1,4 +1,4 @@
-"""The artifacts in the models bucket, each under the digest of its bytes, and whether it still is what it was."""
+"""The artifacts in the models bucket, each under the digest of its bytes, and whether they are unchanged."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Artifacts:
         self._bucket = bucket
 
     def uri(self, sha256: str) -> str:
-        """Where the artifact with this digest (hex) is."""
+        """Return where the artifact with this digest (hex) is."""
         return layout.uri(self._bucket, layout.artifact_key(sha256))
 
     def digest_in(self, uri: str) -> str:
-        """The digest (hex) under which an artifact lies at a URI; "" for any other place."""
+        """Return the digest (hex) in an artifact's URI; "" for any other URI."""
         sha256 = uri.rpartition("/")[0].rpartition("/")[2]
         return sha256 if uri == self.uri(sha256) else ""
 
     def keep(self, path: Path, sha256: str) -> bool:
-        """Store a file under its digest (hex), once; False when other bytes lie there.
+        """Store a file under its digest (hex), once; return False if the key has other bytes.
 
-        S3 computes the digest of what arrives and refuses bytes that have another. Bytes that are there already stay.
+        S3 computes the digest of what arrives and refuses bytes that have another. Bytes that exist already stay.
         """
         for last in (False, False, False, True):
             try:
@@ -50,7 +50,7 @@ class Artifacts:
             except ClientError as error:
                 if error_code(error) == "PreconditionFailed":
                     return self.is_intact(sha256)
-                # Two writers at once: S3 asks to try again, and does not say that either has written.
+                # Two writers at once: S3 asks for another try, and does not say whether either has written.
                 if error_code(error) != "ConditionalRequestConflict" or last:
                     raise
             else:
@@ -58,7 +58,7 @@ class Artifacts:
         return True
 
     def is_intact(self, sha256: str) -> bool:
-        """Whether the artifact is there, and S3 computed this digest of its bytes when they were put."""
+        """Return whether the artifact is there, and S3 computed this digest of its bytes when they were put."""
         try:
             head = self._client.head_object(
                 Bucket=self._bucket, Key=layout.artifact_key(sha256), ChecksumMode="ENABLED"
@@ -67,10 +67,10 @@ class Artifacts:
             if error_code(error) in GONE:
                 return False
             raise
-        # As text: the checksum of an object that came in parts is no base64.
+        # Compared as text: the checksum of a multipart object is not base64.
         return head.get("ChecksumSHA256") == _checksum(sha256)
 
 
 def _checksum(sha256: str) -> str:
-    """A digest (hex) as S3 writes it."""
+    """Return a digest (hex) as S3 writes it."""
     return base64.b64encode(bytes.fromhex(sha256)).decode()

@@ -1,6 +1,6 @@
 """The batches table: batches, the slots that they hold, the champion, and the fenced claim of rows.
 
-Items: ``BATCH#<id>``, ``SLOT#<n>`` (present while a batch holds it), ``CHAMPION``, ``HEALTH`` (jobs without output or
+Items: ``BATCH#<id>``, ``SLOT#<n>`` (present while a batch holds it), ``CHAMPION``, ``HEALTH`` (jobs without output, or
 stopped), ``JOBS#<day>`` (how many batches were opened on a day in UTC).
 A batch that is not finished holds a slot, so the few slots are the list of all unfinished work.
 """
@@ -8,6 +8,7 @@ A batch that is not finished holds a slot, so the few slots are the list of all 
 from __future__ import annotations
 
 import enum
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import PIECES, Batch, BatchStatus
 from functions.domain.row import Status
-from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+logger = logging.getLogger(__name__)
 
 CLAIM_CHUNK = 99  # one transaction takes 100 actions: the fence and 99 rows
 CONFLICT_TRIES = 6
@@ -32,7 +34,7 @@ NEW = "attribute_not_exists(Id)"
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How many jobs in a row ended without one output, and when the last did (ISO 8601, "" for never).
+    """How many jobs in a row ended without any output, and when the last did (ISO 8601, "" for never).
 
     ``most_uploads``: how many uploads of ``slow_package``, the model of the last job that was stopped, fit in one job.
     """
@@ -44,7 +46,7 @@ class Health:
 
 
 class Opening(enum.Enum):
-    """What came of opening a batch: it is open, its slot was taken, or the day's jobs are used up."""
+    """The result of opening a batch: it is open, its slot was taken, or the day's jobs are used up."""
 
     OPENED = enum.auto()
     TAKEN = enum.auto()
@@ -60,9 +62,9 @@ class Batches:
         self._index_table = index_table
 
     def holders(self) -> dict[int, str]:
-        """Which slots are taken, by which batch id; strongly consistent.
+        """Return which slots are taken, by which batch id; strongly consistent.
 
-        All slots that a stage can have are looked at, so that lowering their number strands no batch.
+        Reads all slots that a stage can have, so that lowering their number strands no batch.
         """
         keys: Any = [to_item({"Id": f"SLOT#{slot}"}) for slot in range(MOST_SLOTS)]
         held: dict[int, str] = {}
@@ -74,18 +76,18 @@ class Batches:
         return held
 
     def get(self, batch_id: str) -> Batch | None:
-        """One batch, strongly consistent; None when there is none."""
+        """Return one batch, or None if it does not exist; strongly consistent."""
         item = self._get(f"BATCH#{batch_id}")
         return _batch(item) if item else None
 
     def jobs_on(self, day: str) -> int:
-        """How many batches were opened on a day in UTC (its ISO date); strongly consistent."""
+        """Return how many batches were opened on a day in UTC (its ISO date); strongly consistent."""
         return int((self._get(f"JOBS#{day}") or {}).get("Jobs", 0))
 
     def open(self, batch: Batch, max_jobs_per_day: int) -> Opening:
         """Take the batch's slot, write the batch and count it on its day, all or nothing.
 
-        Counting in the same transaction, a batch counts once, whoever dies: resuming it opens nothing.
+        The count is in the same transaction, so a batch counts once, also if the function dies: resuming opens nothing.
         """
         document = {
             "Id": f"BATCH#{batch.batch_id}",
@@ -122,10 +124,10 @@ class Batches:
         return Opening.OPENED
 
     def claim(self, batch_id: str, job_name: str, upload_ids: Sequence[str], now: str) -> None:
-        """Make the pending rows among ``upload_ids`` this batch's own, as long as the batch is Claiming.
+        """Assign the pending rows among ``upload_ids`` to this batch, while the batch is Claiming.
 
-        Rows that another batch has are left to it. Once the batch has left Claiming nothing changes any more: without
-        that fence a slow claimer could give a row to a batch that was collected long ago, and the row would be lost.
+        Rows of another batch stay with it. Once the batch has left Claiming, nothing changes: without that fence a slow
+        claimer could assign a row to a batch that was collected long ago, and the row would be lost.
         """
         for start in range(0, len(upload_ids), CLAIM_CHUNK):
             chunk = list(upload_ids[start : start + CLAIM_CHUNK])
@@ -137,9 +139,9 @@ class Batches:
                 if reasons[0] == "ConditionalCheckFailed":
                     return
                 kept = [one for one, why in zip(chunk, reasons[1:], strict=True) if why not in UNCLAIMABLE]
-                if "ValidationError" in reasons:  # a row that DynamoDB never takes must not keep the others from a job
+                if "ValidationError" in reasons:  # a row that DynamoDB always rejects must not keep others from a job
                     logger.error("rows cannot be claimed", extra={"batch": batch_id, "rows": len(chunk) - len(kept)})
-                if len(kept) == len(chunk):  # a conflict with another writer, not a lost row: again, a little later
+                if len(kept) == len(chunk):  # a conflict with another writer, not a lost row: try again a little later
                     tries += 1
                     if tries == CONFLICT_TRIES:
                         raise RuntimeError(f"Batch {batch_id} could not claim {len(chunk)} rows: {set(reasons)}")
@@ -147,7 +149,7 @@ class Batches:
                 chunk = kept
 
     def _claim_chunk(self, batch_id: str, job_name: str, upload_ids: Sequence[str], now: str) -> list[str]:
-        """Claim all or nothing: [] when all are claimed, otherwise a reason code for the fence and for each row."""
+        """Claim all or nothing; return [] if all are claimed, else a reason code for the fence and for each row."""
         fence: Any = {
             "ConditionCheck": {
                 "TableName": self.table,
@@ -182,7 +184,7 @@ class Batches:
         return []
 
     def advance(self, batch_id: str, froms: Sequence[BatchStatus], to: BatchStatus, now: str) -> bool:
-        """Move a batch on; False when it stands at none of ``froms`` (somebody else moved it)."""
+        """Change a batch's status; return False if it is not among ``froms`` (another function has changed it)."""
         among = [f":from{number}" for number in range(len(froms))]
         try:
             self._client.update_item(
@@ -200,7 +202,7 @@ class Batches:
         return True
 
     def note_tries(self, batch_id: str, tries: int, first_tried_at: str) -> None:
-        """Write how many tries to bring a batch on count, and when the first of them was."""
+        """Write how many tries to advance a batch count, and when the first of them was."""
         self._client.update_item(
             TableName=self.table,
             Key=to_item({"Id": f"BATCH#{batch_id}"}),
@@ -210,10 +212,10 @@ class Batches:
         )
 
     def finish(self, batch: Batch, *, answered: int | None, now: str, stopped_of: int = 0) -> bool:
-        """Collected: the batch is done and its slot free. ``answered``: how many outputs its job gave (None: no job).
+        """Set a batch to Collected and free its slot; return True only to the caller that finished it.
 
-        ``stopped_of``: of how many uploads, when the job was stopped because it took too long.
-        True for the one caller that finished it. Freeing the slot again is harmless, so a crash in between is too.
+        ``answered`` counts the outputs of its job (None: it had no job). ``stopped_of`` counts the uploads of a job
+        that was stopped because it took too long. Freeing the slot again is harmless, so a crash in between is too.
         """
         froms = [BatchStatus.READY, BatchStatus.SUBMITTED]
         finished = self.advance(batch.batch_id, froms, BatchStatus.COLLECTED, now)
@@ -236,7 +238,7 @@ class Batches:
                 raise
 
     def health(self) -> Health:
-        """How the last jobs went."""
+        """Return how the last jobs went."""
         item = self._get("HEALTH") or {}
         return Health(
             barren_jobs=item.get("BarrenJobs", 0),
@@ -263,9 +265,10 @@ class Batches:
         )
 
     def _most_uploads(self, batch: Batch, answered: int, stopped_of: int) -> int:
-        """The new bound of a model whose jobs take too long: less after a stop, more after a job that it filled; or 0.
+        """Return the new bound on uploads of a model whose jobs take too long, or 0 for no change.
 
-        Two collectors that note at once may each count on the older bound: the next job mends that.
+        It shrinks after a stop and grows after a job that reached it. Two collectors at once may both start from the
+        older bound; the next job corrects that.
         """
         if stopped_of:
             return max(1, stopped_of // PIECES)
@@ -279,7 +282,7 @@ class Batches:
 
 
 def day_of(moment: str) -> str:
-    """The day in UTC of a timestamp."""
+    """Return the day in UTC of a timestamp."""
     return moment[: len("2026-11-23")]
 
 

@@ -1,4 +1,4 @@
-"""The ARN that AWS knows the caller by. It is recorded beside what was done, and nothing is decided by it."""
+"""The caller's ARN. It is recorded beside what was done; no decision depends on it."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ Caller = Callable[[], str]
 
 
 def caller_arn(sts: STSClient) -> str:
-    """Return the ARN of the credentials in use, as AWS STS answers it. No permission is needed to ask."""
+    """Return the ARN of the credentials in use, as AWS STS answers it. The request needs no permission."""
     return sts.get_caller_identity()["Arn"]

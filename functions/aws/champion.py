@@ -1,18 +1,18 @@
-"""The champion, its history and what was withdrawn: the model versions' standing, in the batches table.
+"""The champion, its history and what was withdrawn: in the batches table.
 
 Items: ``CHAMPION`` (the pointer), ``PROMOTION#<model package>`` (it has been champion), ``WITHDRAWN#<model package>``,
-``UNMARKED`` (withdrawn versions whose results may not all be marked yet).
+``UNMARKED`` (withdrawn versions with results that may be unmarked).
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item
+from functions.domain.champion import Champion, Promotion, Withdrawal
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,60 +20,15 @@ if TYPE_CHECKING:
 CONFLICT_PAUSES = (0.1, 0.4, 1.6)  # seconds
 
 
-@dataclass(frozen=True, kw_only=True)
-class Champion:
-    """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` the other before it.
-
-    ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for what was promoted before they were recorded.
-    """
-
-    model_name: str
-    model_package: str
-    model_package_arn: str
-    artifact_sha256: str
-    promoted_at: str
-    previous: str = ""
-    weights_sha256: str = ""
-    promoted_by: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Promotion:
-    """A version became champion: when it last did (ISO 8601), by whom (an ARN), and the version before it.
-
-    ``previous`` is "" for none, ``promoted_by`` where it was not recorded yet.
-    """
-
-    model_package: str
-    promoted_at: str
-    previous: str
-    promoted_by: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Withdrawal:
-    """A version's results count no more: since when (ISO 8601), why, and by whom (an ARN).
-
-    ``rescored_at`` and ``rescored_by`` say when and by whom its uploads were last sent to be read again, "" for never.
-    """
-
-    model_package: str
-    withdrawn_at: str
-    reason: str
-    withdrawn_by: str = ""
-    rescored_at: str = ""
-    rescored_by: str = ""
-
-
 class Champions:
-    """Reads and moves the pointer. No champion yet is an ordinary state: uploads wait in Pending."""
+    """Reads and moves the pointer. A stage without a champion is an ordinary state: its uploads stay Pending."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def get(self) -> Champion | None:
-        """The champion now, strongly consistent."""
+        """Return the champion now, strongly consistent."""
         item = self._get("CHAMPION")
         return item and Champion(
             model_name=item["ModelName"],
@@ -87,7 +42,7 @@ class Champions:
         )
 
     def promotion(self, model_package: str) -> Promotion | None:
-        """How a version last became champion; None for one that never was."""
+        """Return how a version last became champion; None if it never was."""
         item = self._get(f"PROMOTION#{model_package}")
         return item and Promotion(
             model_package=model_package,
@@ -97,7 +52,7 @@ class Champions:
         )
 
     def withdrawal(self, model_package: str) -> Withdrawal | None:
-        """Since when and why a version is withdrawn; None for one that is not. Strongly consistent."""
+        """Return since when and why a version is withdrawn; None if it is not. Strongly consistent."""
         item = self._get(f"WITHDRAWN#{model_package}")
         return item and Withdrawal(
             model_package=model_package,
@@ -109,7 +64,7 @@ class Champions:
         )
 
     def note_rescoring(self, model_package: str, at: str, by: str) -> None:
-        """Record on a withdrawal who sent its uploads to be read again; nothing when the version is withdrawn no more.
+        """Record on a withdrawal who sent its uploads to be read again; do nothing if the version is not withdrawn.
 
         ``at`` is ISO 8601, ``by`` an ARN.
         """
@@ -126,7 +81,7 @@ class Champions:
                 raise
 
     def unmarked(self) -> list[str]:
-        """The withdrawn versions whose results may not all be marked yet."""
+        """Return the withdrawn versions with results that may be unmarked."""
         return sorted((self._get("UNMARKED") or {}).get("ModelPackages", []))
 
     def all_marked(self, model_package: str) -> None:
@@ -138,10 +93,10 @@ class Champions:
         self._client.update_item(TableName=self._table, **_unmarked("ADD", model_package))
 
     def move(self, to: Champion, current: Champion | None, withdrawal: Withdrawal | None = None) -> bool:
-        """Make ``to`` the champion, if ``current`` still is (None: nobody); False when another came between.
+        """Make ``to`` the champion if ``current`` (None: no version) still is; return False if it is not.
 
-        All or nothing: the pointer, the history, ``to`` withdrawn no more; and with ``withdrawal`` (of ``current``)
-        that version is withdrawn from then on.
+        One transaction writes the pointer and the history, clears ``to``'s withdrawal, and with ``withdrawal`` (of
+        ``current``) withdraws that version.
         """
         pointer: dict[str, Any] = {"TableName": self._table, "Item": to_item(_document(to))}
         pointer["ConditionExpression"] = "PromotedAt = :current" if current else "attribute_not_exists(Id)"
@@ -173,7 +128,7 @@ class Champions:
         return self._write(actions)
 
     def _write(self, actions: list[Any]) -> bool:
-        """Write all actions or, when the first one's condition is false, none and return False."""
+        """Write all actions and return True; or write none and return False if the first one's condition is false."""
         for pause in (*CONFLICT_PAUSES, None):
             try:
                 self._client.transact_write_items(TransactItems=actions)
@@ -184,7 +139,7 @@ class Champions:
                     return False
                 if pause is None:
                     raise
-                time.sleep(pause)  # a conflict with another writer, who may not have moved the pointer
+                time.sleep(pause)  # a conflict with another writer, which may not have moved the pointer
             else:
                 break
         return True
@@ -209,7 +164,7 @@ def _document(champion: Champion) -> dict[str, str]:
 
 
 def _unmarked(operation: str, model_package: str) -> dict[str, Any]:
-    """An Update of the set of unmarked versions: ADD one or DELETE one."""
+    """Return an Update of the set of unmarked versions: ADD one or DELETE one."""
     return {
         "Key": to_item({"Id": "UNMARKED"}),
         "UpdateExpression": f"{operation} ModelPackages :one",

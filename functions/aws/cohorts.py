@@ -35,8 +35,8 @@ class ManifestVersion:
 class Cohorts:
     """Reads what people put below ``cohorts/``, by version, and pins it below ``slices/``.
 
-    A job's manifest cannot name object versions: the copy is what makes it read the very bytes of the snapshot. A
-    copy's name says which version it is of, so runs on the same cohort share copies.
+    A job's manifest cannot name object versions: with the copy the job reads the very bytes of the snapshot. A copy's
+    name identifies its version, so runs on the same cohort share copies.
     """
 
     def __init__(self, client: S3Client, bucket: str, data_key_arn: str = "") -> None:
@@ -46,9 +46,9 @@ class Cohorts:
         self._data_key_arn = data_key_arn
 
     def manifest(self, key: str) -> ManifestVersion | None:
-        """The newest version of a manifest; None when there is none. Raises Refusal for one that S3 does not give.
+        """Return the newest version of a manifest, or None if it does not exist; raise Refusal if S3 refuses it.
 
-        Of one that is too long only as much is read as shows that: no run is about its SHA-256.
+        Of a manifest that is too long only the start is read, which shows that; no run uses its SHA-256.
         """
         try:
             with refusals(self._client, self.bucket, key, "null", self._data_key_arn):
@@ -62,34 +62,34 @@ class Cohorts:
         return ManifestVersion(body=body, version_id=answer.get("VersionId", "null"), sha256=sha256)
 
     def objects(self, folder: str) -> Iterator[ObjectVersion]:
-        """The newest version of every object below a folder; what was deleted is left out."""
+        """Yield the newest version of every object below a folder, without deleted ones."""
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=folder)
         for page in pages:
             for entry in page.get("Versions", []):
                 if entry["IsLatest"]:
                     yield ObjectVersion(key=entry["Key"], version_id=entry["VersionId"], size=entry["Size"])
 
-    def head(self, version: ObjectVersion, length: int) -> bytes:
-        """The first ``length`` bytes of an object version; raises Refusal for one that S3 does not give."""
-        with refusals(self._client, self.bucket, version.key, version.version_id, self._data_key_arn):
-            return read_head(self._client, self.bucket, version.key, version.version_id, length)
+    def head(self, key: str, version_id: str, length: int) -> bytes:
+        """Return the first ``length`` bytes of an object version; raise Refusal if S3 refuses it."""
+        with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
+            return read_head(self._client, self.bucket, key, version_id, length)
 
-    def pin(self, version: ObjectVersion, name: str) -> str:
-        """Make sure of the pinned copy ``name`` of an object version; return the SHA-256 of its bytes (hex), by S3.
+    def pin(self, key: str, version_id: str, name: str) -> str:
+        """Pin an object version as the copy ``name``, once; return the SHA-256 of its bytes (hex), computed by S3.
 
-        Raises Refusal for a version that S3 does not give.
+        Raises Refusal if S3 refuses the version.
         """
         known = self._pinned(name)
         if known:
             return known
         to = self.bucket, layout.slice_key(name)
-        with refusals(self._client, self.bucket, version.key, version.version_id, self._data_key_arn):
-            return copy_version(self._client, self.bucket, version.key, version.version_id, to=to)
+        with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
+            return copy_version(self._client, self.bucket, key, version_id, to=to)
 
     def _pinned(self, name: str) -> str | None:
-        """The SHA-256 (hex) of a copy that an earlier run made; None when there is none that can be taken.
+        """Return the SHA-256 (hex) of a copy that an earlier run made; None if there is no usable copy.
 
-        One without a checksum cannot, nor one so old that it might expire under this run (``slices_kept_days``).
+        A copy is unusable without a checksum, or when it might expire during this run (``slices_kept_days``).
         """
         try:
             head = self._client.head_object(Bucket=self.bucket, Key=layout.slice_key(name), ChecksumMode="ENABLED")

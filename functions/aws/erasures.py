@@ -1,4 +1,4 @@
-"""The record of erasures in the batches table: who erased when and how much, of whom by keyed hash only."""
+"""The record of erasures in the batches table: who erased what and when; patients only by keyed hash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Erasure:
-    """One erasure. ``kind`` is patient or study, ``subject`` their hash; ``finished_at`` "" until nothing is left."""
+    """One erasure. ``kind`` is patient or study, ``subject`` its hash; ``finished_at`` is "" until all is erased."""
 
     erasure_id: str
     kind: str
@@ -27,11 +27,11 @@ class Erasure:
     runs: Sequence[str] = ()
 
     def so_far(self, counts: Mapping[str, int], runs: Sequence[str]) -> Erasure:
-        """The same with what has gone by now."""
+        """Return the record with the present counts and runs."""
         return dataclasses.replace(self, counts=dict(counts), runs=list(runs))
 
     def finished(self, at: str, counts: Mapping[str, int], runs: Sequence[str]) -> Erasure:
-        """The same, ended."""
+        """Return the record, finished."""
         return dataclasses.replace(self, finished_at=at, counts=dict(counts), runs=list(runs))
 
 

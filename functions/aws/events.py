@@ -1,7 +1,7 @@
 """Reads the events that reach the functions, field by field.
 
-Keys in EventBridge events are raw: "a+b c.dcm" arrives as it is, unlike in S3's own notifications, so nothing is
-un-quoted here. Times in SageMaker's events differ from its documentation, so only a job's name is taken from them.
+Keys in EventBridge events are raw: "a+b c.dcm" arrives as it is, unlike in S3's own notifications, so no key is
+unquoted here. Times in SageMaker's events differ from its documentation, so only a job's name is read from them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from functions.domain.errors import MalformedEvent
 from functions.domain.row import moment_of, timestamp
 
-MOST_BYTES = 2**63  # more than S3 keeps in one object, and a number that the index takes
+MOST_BYTES = 2**63  # more than the largest object of S3, and within the index's range of numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def model_package_arn(body: str) -> str:
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:
-    """A field that is text which UTF-8 can write, as S3's keys are."""
+    """Return a field that is text and encodes to UTF-8, as S3's keys do."""
     value = _field(document, name)
     try:
         value.encode()

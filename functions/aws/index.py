@@ -1,7 +1,9 @@
-"""The index table: one Row per Upload, and the questions that people ask of it, each a Query."""
+"""The index table: one Row per Upload, and the queries that people and functions make, each a DynamoDB Query."""
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
+from functions.aws.trouble import loggable
 from functions.domain.batch import Retry
-from functions.domain.row import NAMES, Row, Status, expiry, timestamp
+from functions.domain.row import CONTENT_DIGITS, NAMES, Row, Status, expiry, timestamp
 from functions.names import BY_PATIENT, IndexName
-from functions.telemetry import facts, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+logger = logging.getLogger(__name__)
+
 HELD = "#Status = :batched AND BatchId = :batch"
 TRY_ATTRIBUTES = (NAMES["collect_tries"], NAMES["collect_tried_at"])
 BATCH_GET = 100  # the most keys of one BatchGetItem
-# What a row loses when it waits again: its job and its result. The result document stays in its bucket.
+# What a row loses when it is Pending again: its job and its result. The result document stays in its bucket.
 RESULT_ATTRIBUTES = (
     NAMES["batch_id"],
     NAMES["transform_job_name"],
@@ -35,26 +39,26 @@ RESULT_ATTRIBUTES = (
     NAMES["withdrawn_at"],
     NAMES["expires_at"],
 )
-GRAVESTONE_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
+GRAVESTONE_DAYS = 30  # an event waits at most 14 days in a queue and 14 among the dead letters
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of an answer, and where the next page starts (None: that was all)."""
+    """Some rows of an answer, and where the next page starts (None: there is no next page)."""
 
     rows: list[Row]
     next: Mapping[str, Any] | None
 
 
 class Index:
-    """The rows. GSI answers are eventually consistent: hints for dispatch, good enough for people."""
+    """The rows. Answers of global indexes are eventually consistent: hints for dispatch, good enough for people."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self.table = table
 
     def put_new(self, row: Row) -> bool:
-        """Write the row of an Upload that is new, or only Received; False when it has another row, which then stays."""
+        """Write the row of an Upload that has none, or is Received; return False if it has another row, which stays."""
         try:
             self._client.put_item(
                 TableName=self.table,
@@ -70,12 +74,12 @@ class Index:
         return True
 
     def get(self, upload_id: str) -> Row | None:
-        """One row, strongly consistent; None when there is none."""
+        """Return one row, or None if it does not exist; strongly consistent."""
         answer = self._client.get_item(TableName=self.table, Key=to_item({"UploadId": upload_id}), ConsistentRead=True)
         return Row.from_json(from_item(answer["Item"])) if "Item" in answer else None
 
     def get_many(self, upload_ids: Iterable[str]) -> dict[str, Row]:
-        """The rows of many Uploads by id, strongly consistent; ids without one are left out."""
+        """Return the rows of many Uploads by id, strongly consistent; ids without a row are left out."""
         ids = list(dict.fromkeys(upload_ids))
         rows: dict[str, Row] = {}
         for start in range(0, len(ids), BATCH_GET):
@@ -86,7 +90,7 @@ class Index:
                 answer = self._client.batch_get_item(RequestItems=request)
                 rows.update((row.upload_id, row) for row in _readable(answer["Responses"].get(self.table, [])))
                 keys = unprocessed_keys(answer, self.table)
-                if keys:  # throttled: botocore does not retry what a successful answer leaves out
+                if keys:  # throttled: botocore does not retry keys that a successful answer leaves out
                     time.sleep(pause)
                     pause = min(2 * pause, 2.0)
         return rows
@@ -102,7 +106,10 @@ class Index:
         limit: int | None = None,
         start: Mapping[str, Any] | None = None,
     ) -> Page:
-        """One page of the rows whose ``index`` attribute is ``value``, by time; ``since`` and ``until`` inclusive."""
+        """Return one page of the rows whose ``index`` attribute is ``value``, by time.
+
+        ``since`` and ``until`` are inclusive.
+        """
         condition, values = "#p = :p", {":p": value}
         names = {"#p": index.partition}
         if since or until:
@@ -125,7 +132,7 @@ class Index:
         return Page(list(_readable(answer["Items"])), answer.get("LastEvaluatedKey"))
 
     def every(self, index: IndexName, value: str) -> Iterator[Row]:
-        """The rows of all pages, newest first."""
+        """Yield the rows of all pages, newest first."""
         start = None
         while True:
             page = self.query(index, value, start=start)
@@ -135,7 +142,7 @@ class Index:
                 return
 
     def pending(self, at_most: int, *, newest: bool = False) -> list[Row]:
-        """The oldest pending rows, oldest first; or the ``newest``, newest first."""
+        """Return the oldest pending rows, oldest first; or the ``newest``, newest first."""
         rows: list[Row] = []
         start: Mapping[str, Any] | None = None
         while len(rows) < at_most:
@@ -149,7 +156,7 @@ class Index:
         return rows
 
     def count(self, index: IndexName, value: str) -> int:
-        """How many rows an ``index`` value has."""
+        """Return how many rows an ``index`` value has."""
         paginator = self._client.get_paginator("query")
         pages = paginator.paginate(
             TableName=self.table,
@@ -162,7 +169,7 @@ class Index:
         return sum(page["Count"] for page in pages)
 
     def of_patient(self, patient_hash: str) -> Iterator[str]:
-        """The ids of the Uploads of one patient; rows that were written before PatientHash was are not among them."""
+        """Yield the ids of one patient's Uploads, without rows from before PatientHash was recorded."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self.table,
             IndexName=BY_PATIENT,
@@ -172,8 +179,8 @@ class Index:
         for page in pages:
             yield from (item["UploadId"]["S"] for item in page["Items"])
 
-    def hand_back(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
-        """Make a row that ``batch_id`` holds Pending again; False when the batch holds it no more."""
+    def requeue(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
+        """Make a row that ``batch_id`` holds Pending again; return False if the batch no longer holds it."""
         changes: dict[str, Any] = {"Status": Status.PENDING, "Attempt": retry.attempt, "UpdatedAt": now}
         remove = ["BatchId", "TransformJobName", *TRY_ATTRIBUTES]
         if retry.retry_group:
@@ -185,17 +192,17 @@ class Index:
     def leave_batch(
         self, upload_id: str, batch_id: str, changes: Mapping[str, Any], remove: Sequence[str] = ()
     ) -> bool:
-        """Change a row that ``batch_id`` holds; False when the batch holds it no more, and nothing is changed.
+        """Change a row that ``batch_id`` holds; return False, and change nothing, if the batch no longer holds it.
 
-        This condition is what makes collecting twice, or late, change nothing.
+        Because of this condition, collecting twice or late changes nothing.
         """
         values = {":batched": Status.BATCHED, ":batch": batch_id}
         return self._change(upload_id, changes, remove, HELD, values)
 
     def note_try(self, row: Row, batch_id: str, now: str, before: str) -> bool:
-        """Count a try to settle a row alone, before it is made: one in which the function dies is counted too.
+        """Count a try to settle a row alone, before it is made, so that a try in which the function dies counts too.
 
-        False when the batch holds the row no more, or another function began a try later than ``before``.
+        Returns False if the batch no longer holds the row, or another function began a try later than ``before``.
         """
         condition = f"{HELD} AND (attribute_not_exists(#CollectTriedAt) OR #CollectTriedAt < :before)"
         changes = {NAMES["collect_tries"]: (row.collect_tries or 0) + 1, NAMES["collect_tried_at"]: now}
@@ -203,19 +210,19 @@ class Index:
         return self._change(row.upload_id, changes, (), condition, values)
 
     def forgive_try(self, row: Row, batch_id: str) -> None:
-        """Take the last counted try back: it was AWS's trouble that ended it. ``row`` is as it was before the try."""
+        """Take back the last counted try, which AWS trouble ended. ``row`` is as it was before the try."""
         self.leave_batch(row.upload_id, batch_id, {NAMES["collect_tries"]: row.collect_tries or 0})
 
     def mark_withdrawn(self, upload_id: str, model_package: str, withdrawn_at: str) -> bool:
-        """Mark a result of a withdrawn version; False when it is marked already, or the version's result no more."""
+        """Mark a result of a withdrawn version; return False if it is marked, or no longer that version's."""
         condition = "#Status = :completed AND ModelPackage = :package AND attribute_not_exists(#WithdrawnAt)"
         values = {":completed": Status.COMPLETED, ":package": model_package}
         return self._change(upload_id, {"WithdrawnAt": withdrawn_at}, (), condition, values)
 
-    def requeue(self, row: Row, now: str) -> bool:
-        """Make a row that a version completed Pending again, to be read from the copy of ``now``; False when it is not.
+    def rescore(self, row: Row, now: str) -> bool:
+        """Make a row that a version completed Pending again, to be read from the copy of ``now``.
 
-        ``row`` may be as the index showed it a while ago: what stands in the table decides.
+        ``row`` may be stale: the table decides. Returns False if that version's result is no longer there.
         """
         condition = "#Status = :completed AND #ModelPackage = :package"
         values = {":completed": Status.COMPLETED, ":package": row.model_package}
@@ -223,10 +230,10 @@ class Index:
         return self._change(row.upload_id, changes, RESULT_ATTRIBUTES, condition, values)
 
     def begin_erasure(self, row: Row, now: str, marks: Mapping[str, str] | None = None) -> bool:
-        """Take a row that no batch holds out of the protocol; False when it is no longer as ``row`` says.
+        """Take a row that no batch holds out of the protocol; return False if it is no longer as ``row`` says.
 
-        All else stays on it, so that an erasure that was interrupted finds it again: by ``marks``, the attributes that
-        say whose it is, where it has none.
+        Its other attributes stay, so that an interrupted erasure finds it again. ``marks`` are attributes that identify
+        the patient or study, for a row that has none.
         """
         if row.status == Status.BATCHED:
             return False
@@ -236,8 +243,8 @@ class Index:
         return self._change(row.upload_id, changes, (NAMES["expires_at"],), condition, values)
 
     def bury(self, upload_id: str, now: datetime) -> bool:
-        """Leave nothing of an Upload but a gravestone, which expires; False when it has a row that is not Erased."""
-        stone = Row(
+        """Replace an Upload's row with a gravestone, which expires; return False if the row is not Erased."""
+        gravestone = Row(
             upload_id=upload_id,
             status=Status.ERASED,
             updated_at=timestamp(now),
@@ -246,7 +253,7 @@ class Index:
         try:
             self._client.put_item(
                 TableName=self.table,
-                Item=to_item(stone.to_json()),
+                Item=to_item(gravestone.to_json()),
                 ConditionExpression="attribute_not_exists(UploadId) OR #Status = :erased",
                 ExpressionAttributeNames={"#Status": "Status"},
                 ExpressionAttributeValues=to_item({":erased": Status.ERASED}),
@@ -265,7 +272,7 @@ class Index:
         condition: str,
         values: Mapping[str, Any],
     ) -> bool:
-        """Set and remove attributes of a row under a condition, which may use ``#Status`` and any ``#`` changed one."""
+        """Set and remove attributes of a row under a condition on ``#Status`` and any changed attribute."""
         names = {"#Status": "Status"} | {f"#{name}": name for name in (*changes, *remove)}
         update = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
         if remove:
@@ -287,9 +294,16 @@ class Index:
 
 
 def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
-    """The rows in some items. An item that is no row, as a person may leave one behind, must not hide the others."""
+    """Yield the rows in some items. An item that is not a row, which a person may have put, must not hide others."""
     for item in items:
         try:
             yield Row.from_json(from_item(item))
         except (KeyError, ValueError, TypeError) as error:
-            logger.error("an item is not a row", extra={"upload": item.get("UploadId"), **facts(error)})
+            logger.error("an item is not a row", extra={**_log_fields(item), **loggable(error)})
+
+
+def _log_fields(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``Row.log_fields`` of an item that is not a row; its content only if it looks like a digest."""
+    upload, content = (item.get(NAMES[name], {}).get("S", "") for name in ("upload_id", "content_sha256"))
+    digest = {"content_sha256": content[:CONTENT_DIGITS]} if re.fullmatch("[0-9a-f]{64}", content) else {}
+    return {"upload_id": upload, **digest}

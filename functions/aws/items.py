@@ -14,27 +14,27 @@ _deserializer = TypeDeserializer()
 
 
 def to_item(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Attribute values for a document of text, whole and floating numbers, lists and maps."""
+    """Return attribute values for a document of texts, whole and floating numbers, lists and maps."""
     return {name: _serializer.serialize(_with_decimals(value)) for name, value in document.items()}
 
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The document that an item holds; numbers are int where whole, else float."""
+    """Return the document that an item holds; numbers are int where whole, else float."""
     return {name: _without_decimals(_deserializer.deserialize(value)) for name, value in item.items()}
 
 
 def unprocessed_keys(answer: Mapping[str, Any], table: str) -> Any:
-    """The keys that a BatchGetItem answer left out because the table was throttled."""
+    """Return the keys that a BatchGetItem answer left out because the table was throttled."""
     return answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
 
 
 def error_code(error: ClientError) -> str:
-    """The AWS error code of a ClientError."""
+    """Return the AWS error code of a ClientError."""
     return error.response.get("Error", {}).get("Code", "")
 
 
 def is_condition_failed(error: ClientError) -> bool:
-    """Whether a conditional write found its condition false: somebody else was first."""
+    """Return whether a conditional write found its condition false: another writer was first."""
     return error_code(error) == "ConditionalCheckFailedException"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,28 +13,29 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code
 from functions.domain import layout
 from functions.domain.batch import JobShape
-from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
+logger = logging.getLogger(__name__)
+
 MOST_REASON = 1024  # characters of a job's FailureReason, as SageMaker documents it: a row keeps them
-# Told by SageMaker while the account has no room: the batch waits in its slot and the sweep tries again.
+# SageMaker's errors while the account has no room: the batch waits in its slot and the sweep tries again.
 NO_ROOM = frozenset({"ResourceLimitExceeded", "ThrottlingException", "Throttling", "ServiceUnavailable"})
-# Told for a request that will never be taken as it is: its model is gone, say.
+# SageMaker's errors for a request that it will never accept as it is: its model is gone, say.
 REFUSED = frozenset({"ValidationException", "ResourceNotFound"})
 
 
-# A request that hangs holds one connection of the job for this long, as often as it is sent, and then fails the job:
-# within max_work_seconds, so that no job has to be stopped for it. AWS would send it three times more.
+# A request that hangs holds one connection of the job for this long each time it is sent, and then fails the job. That
+# is within max_work_seconds, so that no job has to be stopped for it. AWS's default is to send it three times more.
 REQUEST_SECONDS = 600
 REQUEST_RETRIES = 1
 
 
 class Creation(enum.Enum):
-    """What came of asking for a transform job: it exists, there is no room for it now, or it never will exist."""
+    """The result of asking for a transform job: it is started (now or before), has no room now, or never will."""
 
-    EXISTS = enum.auto()
+    STARTED = enum.auto()
     NO_ROOM = enum.auto()
     REFUSED = enum.auto()
 
@@ -49,13 +51,13 @@ class JobStatus(enum.StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the job writes no more outputs."""
+        """Whether the job has written its last output."""
         return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformJob:
-    """What DescribeTransformJob says that the service uses."""
+    """The fields of DescribeTransformJob that the service uses."""
 
     name: str
     status: JobStatus
@@ -74,7 +76,8 @@ class Jobs:
     def create(self, name: str, batch_id: str, model_name: str, shape: JobShape) -> Creation:
         """Start the job of a batch, or find it started.
 
-        The name is the idempotency key: a job of this name that reads this batch's manifest is this job.
+        The name is the idempotency key: a job with this name that reads this batch's manifest is this job. Raises
+        RuntimeError if the job with this name reads another manifest.
         """
         try:
             self._client.create_transform_job(**self._request(name, batch_id, model_name, shape))
@@ -85,7 +88,7 @@ class Jobs:
             taken = _name_is_taken(error)
             if not taken and error_code(error) not in REFUSED:
                 raise
-            found = self.describe(name)  # of a job that exists AWS may say first that its model is gone
+            found = self.describe(name)  # for a job that exists AWS may report first that its model is gone
             if found is None and not taken:
                 logger.error("transform job refused", extra={"transform_job": name, "reason": str(error)})
                 return Creation.REFUSED
@@ -94,10 +97,10 @@ class Jobs:
                     f"A transform job {name} exists that does not read batch {batch_id}. Two stacks share the job name "
                     "prefix; give each stage its own."
                 ) from error
-        return Creation.EXISTS
+        return Creation.STARTED
 
     def describe(self, name: str) -> TransformJob | None:
-        """The job as it is now; None when there is none of that name."""
+        """Return the job as it is now; None if no job has that name."""
         try:
             answer = self._client.describe_transform_job(TransformJobName=name)
         except ClientError as error:
@@ -114,7 +117,7 @@ class Jobs:
         )
 
     def stop(self, name: str) -> None:
-        """Ask a job to stop; one that has ended meanwhile is left as it is."""
+        """Ask a job to stop; do nothing if it has ended meanwhile."""
         try:
             self._client.stop_transform_job(TransformJobName=name)
         except ClientError as error:
@@ -122,7 +125,7 @@ class Jobs:
                 raise
 
     def reads(self, job: TransformJob, batch_id: str) -> bool:
-        """Whether a job is the one of this batch: it reads the batch's manifest."""
+        """Return whether a job reads this batch's manifest, and so is its job."""
         return job.manifest_uri == self._manifest_uri(batch_id)
 
     def _manifest_uri(self, batch_id: str) -> str:
@@ -154,7 +157,7 @@ class Jobs:
                 "S3OutputPath": f"s3://{self._work_bucket}/{layout.output_prefix(name)}",
                 "Accept": "application/json",
                 "AssembleWith": "None",
-                # Without it SageMaker encrypts with the account's own S3 key, whatever the bucket's default is.
+                # Without it SageMaker encrypts with the account's default S3 key, whatever the bucket's default is.
                 "KmsKeyId": shape.data_key_arn,
             },
             "TransformResources": resources,

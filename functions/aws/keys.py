@@ -1,4 +1,4 @@
-"""Object keys where a stage hides them: a row has a keyed hash, and a table with grants of its own has the key."""
+"""Object keys where a stage hides them: a row has a keyed hash, and a table with separate grants has the key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_KEYS = 100  # of one BatchGetItem
 
 
 class Keys:
-    """The map from Uploads to the keys that people chose; a right to read it is a right to read keys."""
+    """The map from Uploads to the keys that people chose. Permission to read it is permission to read keys."""
 
     def __init__(self, client: DynamoDBClient, table: str, patients: Patients) -> None:
         self._client = client
@@ -25,17 +25,17 @@ class Keys:
         self._patients = patients
 
     def hide(self, upload_id: str, key: str, expires_at: int | None = None) -> str:
-        """Keep a new Upload's key, until ``expires_at`` (seconds since 1970); return what stands for it in its row."""
+        """Keep a new Upload's key until ``expires_at`` (seconds since 1970); return its substitute in the row."""
         document = {"UploadId": upload_id, "Key": key} | ({"ExpiresAt": expires_at} if expires_at else {})
         self._client.put_item(TableName=self._table, Item=to_item(document))
         return self.hidden(key)
 
     def hidden(self, key: str) -> str:
-        """What stands for a key in rows: the same for each version of the object, so that one may ask by it."""
+        """Return a key's substitute in rows: the same for each version of the object, so that it can be queried."""
         return HIDDEN + self._patients.hash_of_key(key)
 
     def reveal(self, upload_ids: Iterable[str]) -> dict[str, str]:
-        """The keys of Uploads by id; an Upload whose key was never hidden, or is forgotten, is left out."""
+        """Return the keys of Uploads by id, without Uploads that have no hidden key or a forgotten one."""
         ids, found = list(dict.fromkeys(upload_ids)), dict[str, str]()
         for start in range(0, len(ids), MOST_KEYS):
             wanted: Any = [to_item({"UploadId": one}) for one in ids[start : start + MOST_KEYS]]

@@ -1,7 +1,7 @@
-"""SageMaker Models: the request that makes one, and whether one of that name is what was asked for.
+"""SageMaker Models: the request that makes one, and whether an existing one is the one requested.
 
-A Model has a name that anybody with the permission may have taken before. What it runs is in its description alone. So
-its name ends in the digest of what it must run, and a description can be held against the name.
+Any caller with the permission may have taken a Model's name before. Only its description says what it runs. So a name
+ends in the digest of what the Model must run, and a description can be checked against the name.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from functions.aws.items import error_code
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-DIGITS = 32  # hex digits of the digest in a name, which has 63 characters at most
+DIGITS = 32  # hex digits of the digest in a name, which has at most 63 characters
 OLD_DIGITS = 12  # in the names of champions that were promoted before 2026-11-28
-# What DescribeModel adds of its own to what was asked for.
+# What DescribeModel adds to what was requested.
 ADDED = frozenset({"ModelArn", "CreationTime", "DeploymentRecommendation", "ResponseMetadata"})
 NOTHING: tuple[Any, ...] = (None, "", {}, [], False)
-# What DescribeModel may answer of a container that was asked for without it.
+# What DescribeModel may answer about a container that was requested without it.
 DEFAULTS = {"Mode": "SingleModel", "ImageConfig": {"RepositoryAccessMode": "Platform"}}
 
 
@@ -33,14 +33,14 @@ def name_of(model_package: str, *, sha256: str, image: str, role_arn: str) -> st
 
 
 class Models:
-    """The Models whose artifacts are in one models bucket."""
+    """The Models with artifacts in one models bucket."""
 
     def __init__(self, client: SageMakerClient, artifacts: Artifacts) -> None:
         self._client = client
         self._artifacts = artifacts
 
     def is_itself(self, name: str) -> bool:
-        """Whether there is a Model of that name, and it is the one whose name that is."""
+        """Return whether a Model of that name exists, and runs what the name's digest says."""
         try:
             found: Mapping[str, Any] = self._client.describe_model(ModelName=name)
         except ClientError as error:
@@ -50,10 +50,10 @@ class Models:
         container = found.get("PrimaryContainer", {})
         image, uri = container.get("Image", ""), container.get("ModelDataUrl", "")
         role_arn, sha256 = found.get("ExecutionRoleArn", ""), self._artifacts.digest_in(uri)
-        said = name.rpartition("-")[2]
+        digits = name.rpartition("-")[2]
         return (
-            len(said) in {DIGITS, OLD_DIGITS}
-            and _makings(sha256, image, role_arn).startswith(said)
+            len(digits) in {DIGITS, OLD_DIGITS}
+            and _makings(sha256, image, role_arn).startswith(digits)
             and not differences(request(name, image=image, data_url=uri, role_arn=role_arn), found)
         )
 
@@ -69,10 +69,10 @@ def request(name: str, *, image: str, data_url: str, role_arn: str) -> dict[str,
 
 
 def differences(asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Return the names of the members in which a described Model is another than the one ``asked`` for, sorted.
+    """Return the sorted names of the members in which a described Model differs from the one ``asked`` for.
 
-    A member that nobody asked for differs too, whatever it is: environment, VPC, further containers, another mode. So
-    does one that this code does not know yet.
+    A member that was not asked for differs too: environment, VPC, further containers, another mode, and any member that
+    this code does not know.
     """
     wanted, had = _flat(asked), _flat(found)
     return sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name))
@@ -83,7 +83,7 @@ def _makings(sha256: str, image: str, role_arn: str) -> str:
 
 
 def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a Model and of its one container, under one name each, without what says nothing."""
+    """Return the members of a Model and of its one container, under one name each, without empty and default values."""
     container = model.get("PrimaryContainer") or {}
     members = {name: value for name, value in model.items() if name not in ADDED | {"PrimaryContainer"}}
     usual = {**DEFAULTS, "ModelDataSource": _source(container.get("ModelDataUrl"))}
@@ -92,5 +92,5 @@ def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _source(data_url: Any) -> dict[str, Any]:
-    """The longer form of a ModelDataUrl."""
+    """Return the longer form of a ModelDataUrl."""
     return {"S3DataSource": {"S3Uri": data_url, "S3DataType": "S3Object", "CompressionType": "Gzip"}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,15 +18,15 @@ from functions.aws.items import error_code
 from functions.aws.trouble import OF_KMS
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
-from functions.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+logger = logging.getLogger(__name__)
+
 MOST_DELETES = 1000  # of one DeleteObjects
-MOST_DOCUMENT_BYTES = (
-    1024**2
-)  # of a manifest or a result; a manifest of 10,000 uploads, the most of a batch, has 600 KB
+# Of a manifest or a result. A manifest of 10,000 uploads, the most of a batch, has 600 KB.
+MOST_DOCUMENT_BYTES = 1024**2
 MOST_RUN_DOCUMENT_BYTES = 64 * 1024**2  # of what a training run writes: a snapshot names up to 50,000 slices
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
 ARCHIVED = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
@@ -51,8 +52,8 @@ _KEY_ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 class Uploads:
     """The uploads bucket, where people write, and the pinned copies in the work bucket that jobs read.
 
-    A SageMaker manifest cannot name object versions. The copy is what makes a job read the very bytes of the row: an
-    overwrite or a delete while it waits or runs changes nothing.
+    A SageMaker manifest cannot name object versions. With the copy a job reads the very bytes of the row: an overwrite
+    or a delete while it waits or runs changes nothing.
     """
 
     def __init__(self, client: S3Client, bucket: str, work_bucket: str, data_key_arn: str = "") -> None:
@@ -63,26 +64,26 @@ class Uploads:
         self._data_key_arn = data_key_arn
 
     def head(self, key: str, version_id: str, length: int) -> bytes:
-        """The first ``length`` bytes of an object version; refuse one that S3 gives to nobody, or not to us."""
+        """Return the first ``length`` bytes of an object version; raise Refusal if S3 refuses it for good."""
         with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
             return read_head(self._client, self.bucket, key, version_id, length)
 
     def pin(self, key: str, version_id: str, name: str) -> str:
         """Copy an object version to where jobs read it, as ``name`` (``layout.instance_name``).
 
-        Returns the SHA-256 of its bytes (hex), computed by S3. Refuses a version as ``head`` does.
+        Returns the SHA-256 of its bytes (hex), computed by S3. Raises Refusal as ``head`` does.
         """
         to = self._work_bucket, layout.instance_key(name)
         with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
             return copy_version(self._client, self.bucket, key, version_id, to=to)
 
     def unpin(self, name: str) -> None:
-        """Delete a pinned copy that nobody will read, by its ``instance_name``."""
+        """Delete a pinned copy that no job will read, by its ``instance_name``."""
         Documents(self._client, self._work_bucket).delete([layout.instance_key(name)])
 
 
 def read_head(client: S3Client, bucket: str, key: str, version_id: str, length: int) -> bytes:
-    """The first ``length`` bytes of an object version."""
+    """Return the first ``length`` bytes of an object version."""
     answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}", **_version(version_id))
     return answer["Body"].read()
 
@@ -96,7 +97,7 @@ def copy_version(client: S3Client, bucket: str, key: str, version_id: str, *, to
         CopySource=source,
         ChecksumAlgorithm="SHA256",
         ContentType="application/dicom",
-        MetadataDirective="REPLACE",  # a person's own metadata stays with the person's own object
+        MetadataDirective="REPLACE",  # a person's metadata stays with the person's object
         TaggingDirective="REPLACE",
     )
     return hex_of(answer["CopyObjectResult"]["ChecksumSHA256"])
@@ -104,9 +105,9 @@ def copy_version(client: S3Client, bucket: str, key: str, version_id: str, *, to
 
 @contextlib.contextmanager
 def refusals(client: S3Client, bucket: str, key: str, version_id: str, data_key_arn: str) -> Iterator[None]:
-    """Raise a Refusal for what S3 refuses for good of an object version; let every other error through.
+    """Raise Refusal where S3 refuses an object version for good; let every other error pass.
 
-    ``data_key_arn`` is the key that the service's own objects lie under ("" when it is not known).
+    ``data_key_arn`` is the key of the service's own objects ("" if unknown).
     """
     try:
         yield
@@ -126,13 +127,13 @@ def refusals(client: S3Client, bucket: str, key: str, version_id: str, data_key_
 
 
 def _key_of(error: ClientError) -> str:
-    """The KMS key that S3 names where it may not use it; "" when it names none."""
+    """Return the KMS key that S3's error names; "" if it names no key."""
     named = _KEY_ARN.search(error.response.get("Error", {}).get("Message", ""))
     return named.group() if named else ""
 
 
 def _asked_key(client: S3Client, bucket: str, key: str, version_id: str) -> str:
-    """The KMS key that an object version lies under, which S3 names also where it may not decrypt; "" if not."""
+    """Return the KMS key of an object version, which S3 names even if it may not decrypt; "" if it does not."""
     try:
         return client.head_object(Bucket=bucket, Key=key, **_version(version_id)).get("SSEKMSKeyId", "")
     except ClientError:
@@ -140,7 +141,7 @@ def _asked_key(client: S3Client, bucket: str, key: str, version_id: str) -> str:
 
 
 def _version(version_id: str) -> Any:
-    """The request's part that names a version; in a bucket that keeps none there is nothing to name."""
+    """Return the request's part that names a version; empty in a bucket without versions."""
     return {} if version_id == "null" else {"VersionId": version_id}
 
 
@@ -149,12 +150,12 @@ def _refusal(code: RefusalCode) -> Refusal:
 
 
 def hex_of(checksum: str) -> str:
-    """The hex form of one of S3's base64 checksums."""
+    """Return one of S3's base64 checksums in hex."""
     return base64.b64decode(checksum).hex()
 
 
 class Documents:
-    """JSON documents and outputs in one bucket; what is read of one has a bound, in ``most_bytes``."""
+    """JSON documents and outputs in one bucket. At most ``most_bytes`` are read of each."""
 
     def __init__(self, client: S3Client, bucket: str, most_bytes: int = MOST_DOCUMENT_BYTES) -> None:
         self._client = client
@@ -162,7 +163,7 @@ class Documents:
         self._most_bytes = most_bytes
 
     def read(self, key: str) -> Any:
-        """One JSON document; raises MalformedDocument for one that is longer than the bound, or is not JSON."""
+        """Return one JSON document; raise MalformedDocument if it is longer than the bound, or not JSON."""
         body = self.read_bytes(key)
         try:
             return json.loads(body)
@@ -170,14 +171,14 @@ class Documents:
             raise MalformedDocument(f"The document is not JSON: {type(error).__name__}.") from error
 
     def read_bytes(self, key: str) -> bytes:
-        """One object's bytes; raises MalformedDocument for more than the bound."""
+        """Return one object's bytes; raise MalformedDocument for more than the bound."""
         body = self.read_start(key, self._most_bytes + 1)
         if len(body) > self._most_bytes:
             raise MalformedDocument(f"The document has more than {self._most_bytes:,} bytes.")
         return body
 
     def read_start(self, key: str, length: int) -> bytes:
-        """The first ``length`` bytes of an object; all, if it has no more."""
+        """Return the first ``length`` bytes of an object, or all if it has fewer."""
         try:
             answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{length - 1}")
         except ClientError as error:
@@ -187,12 +188,12 @@ class Documents:
         return answer["Body"].read(length)
 
     def write(self, key: str, document: Any) -> None:
-        """Write a JSON document, whatever the key has."""
+        """Write a JSON document, replacing an existing one."""
         body = json.dumps(document, separators=(",", ":")).encode()
         self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType="application/json")
 
     def find(self, key: str) -> bytes | None:
-        """One object's bytes; None when there is none."""
+        """Return one object's bytes, or None if it does not exist."""
         try:
             return self.read_bytes(key)
         except ClientError as error:
@@ -207,7 +208,7 @@ class Documents:
             shutil.copyfileobj(body, file)
 
     def write_once(self, key: str, document: Any) -> bool:
-        """Write a JSON document unless the key has one; False when it has, and that one stays."""
+        """Write a JSON document unless the key has one; return False if it has, and leave that one."""
         body = json.dumps(document, separators=(",", ":")).encode()
         for last in (False, False, False, True):
             try:
@@ -217,7 +218,7 @@ class Documents:
             except ClientError as error:
                 if error_code(error) == "PreconditionFailed":
                     return False
-                # Two writers at once: S3 asks to try again, and does not say that either has written.
+                # Two writers at once: S3 asks for another try, and does not say whether either has written.
                 if error_code(error) != "ConditionalRequestConflict" or last:
                     raise
             else:
@@ -225,16 +226,16 @@ class Documents:
         return True
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; one that is not there is no error, one that stays expires with the bucket's rule."""
+        """Delete objects. An absent one is not an error; one that S3 keeps expires with the bucket's rule."""
         for start in range(0, len(keys), MOST_DELETES):
             objects: Any = [{"Key": key} for key in keys[start : start + MOST_DELETES]]
             answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
             kept = [one.get("Code", "") for one in answer.get("Errors", [])]
-            if kept:  # S3 answers for each object, and with success for all
+            if kept:  # S3 reports each object's error in an answer that is a success
                 logger.error("objects not deleted", extra={"objects": len(kept), "codes": sorted(set(kept))})
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """All keys below a prefix."""
+        """Yield all keys below a prefix."""
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
                 yield entry["Key"]

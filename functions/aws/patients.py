@@ -1,10 +1,10 @@
-"""The keyed hash that stands for a patient: a KMS HMAC key computes it, so no function ever holds the key.
+"""The keyed hash of a patient: a KMS HMAC key computes it, so no function ever holds the key.
 
-Identifiers that ought to be UIDs and are a number or a date may be different in each object, so a request for each
-would cost as much as ingest itself. For them KMS computes one key of their own, which the function keeps.
+Identifiers that should be UIDs and are a number or a date may differ in each object, and a request for each would cost
+as much as ingest itself. For them KMS computes one separate key, which the function keeps.
 
 A PatientID is unique within its issuer (IssuerOfPatientID, DICOM PS3.3 C.7.1.1), so both are hashed: the "4711" of two
-hospitals are two patients. A PatientID without an issuer has the hash that it had before issuers were read.
+hospitals are two patients. A PatientID without an issuer keeps the hash from before issuers were read.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ REMEMBERED = 1000  # patients
 
 
 class Patients:
-    """Hashes PatientIDs. The same id and issuer give the same hash within a stage, and nothing outside it.
+    """Hashes PatientIDs. Within a stage the same id and issuer give the same hash.
 
-    The slices of a study come together, so the hashes of the last patients are remembered: one request each, not one
-    a slice.
+    The slices of a study arrive together, so the hashes of the last patients are cached: one request for each patient,
+    not for each slice.
     """
 
     def __init__(self, client: KMSClient, key_id: str) -> None:
@@ -36,30 +36,30 @@ class Patients:
         self._remembered = functools.lru_cache(maxsize=REMEMBERED)(self._mac)
 
     def hash_of(self, patient_id: str, issuer: str = "") -> str | None:
-        """32 hex digits for a PatientID of an issuer ("" for none); None for an empty PatientID."""
+        """Return 32 hex digits for a PatientID of an issuer ("" if unknown); None for an empty PatientID."""
         if not patient_id:
             return None
-        # Hashed first, since a message has at most 4,096 bytes and a PatientID may have any number. No PatientID can
-        # imitate an issuer: with one the message is of two digests, without of one.
+        # Hashed first: a message has at most 4,096 bytes, and a PatientID may have any number. No PatientID can imitate
+        # an issuer: with an issuer the message is two digests, without it one.
         return self._remembered(_digest(patient_id) + (_digest(issuer) if issuer else b""))
 
     def hash_of_study(self, study_instance_uid: str) -> str:
-        """32 hex digits for a StudyInstanceUID, where a record must not repeat it; never the hash of a patient."""
+        """Return 32 hex digits for a StudyInstanceUID that a record must not repeat; never a patient's hash."""
         return self._remembered(b"study" + _digest(study_instance_uid))
 
     def hash_of_key(self, key: str) -> str:
-        """32 hex digits for an object key, where a row must not repeat it; never the hash of a patient."""
+        """Return 32 hex digits for an object key that a row must not repeat; never a patient's hash."""
         return self._mac(b"key" + _digest(key))
 
     def uuid_of(self, identifier: str) -> uuid.UUID:
-        """The UUID (RFC 9562, version 8) for an identifier that is no UID; one request to KMS for all of them."""
+        """Return the UUID (RFC 9562, version 8) of an identifier that is not a UID; one KMS request in all."""
         digest = bytearray(hmac.digest(self._identifiers_key(), identifier.encode(), "sha256")[:16])
         digest[6] = digest[6] & 0x0F | 0x80  # version 8
         digest[8] = digest[8] & 0x3F | 0x80  # the variant of the RFC
         return uuid.UUID(bytes=bytes(digest))
 
     def _make_identifiers_key(self) -> bytes:
-        # Of a hash rows have the half; of this nobody has anything.
+        # Rows have half of each patient's hash, and nothing of this key.
         return self._whole_mac(b"key of identifiers that are no UIDs")
 
     def _mac(self, message: bytes) -> str:

@@ -14,11 +14,12 @@ from botocore.exceptions import ClientError
 from functions.aws import models
 from functions.aws.artifacts import Artifacts
 from functions.aws.caller import Caller
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.items import error_code
 from functions.aws.ticks import Ticks
 from functions.domain.artifact import Artifact, read_artifact
-from functions.domain.errors import WetreadError
+from functions.domain.champion import Champion
+from functions.domain.errors import PromotionRefused
 from functions.domain.evidence import Evidence
 from functions.domain.row import timestamp
 
@@ -32,16 +33,12 @@ PAGE = 100  # the most versions of one list request
 MOST_DESCRIPTION = 1024  # characters of an ApprovalDescription
 
 
-class PromotionRefused(WetreadError):
-    """A version cannot become champion; the message says why."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
     """One ModelPackage: ``model_package`` is "<group>/<version>", ``approval`` SageMaker's ModelApprovalStatus.
 
-    What the training workflow knew when it registered the version follows ``weights_sha256`` (which is "" for a version
-    from before it was recorded); a version that a person registered by hand has none of it.
+    ``weights_sha256`` is "" for a version from before it was recorded. The fields after it are the training workflow's
+    evidence; they are empty for a version that a person registered by hand.
     """
 
     model_package: str
@@ -62,7 +59,7 @@ class ModelVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """The versions of one ModelPackageGroup. Nothing here needs a deployment."""
+    """The versions of one ModelPackageGroup. It needs no deployment."""
 
     s3: S3Client
     sagemaker: SageMakerClient
@@ -76,10 +73,10 @@ class Registry:
     caller: Caller
 
     def register(self, path: Path, evidence: Evidence | None = None) -> ModelVersion:
-        """Store an artifact under its digest and make a ModelPackage of it; again with the same changes nothing.
+        """Store an artifact under its digest and make a ModelPackage of it; return its version.
 
-        The same is the same file by hand, and the same run for the training workflow, which gives its ``evidence``.
-        Raises InvalidArtifact for a file that is none.
+        Idempotent: by file digest when registered by hand, by run when the training workflow registers with its
+        ``evidence``. Raises InvalidArtifact if the file is not a model artifact.
         """
         artifact = read_artifact(path)
         for known in self.versions():
@@ -89,19 +86,19 @@ class Registry:
         return self.describe(self.sagemaker.create_model_package(**request)["ModelPackageArn"])
 
     def store(self, artifact: Artifact) -> str:
-        """Put an artifact into the models bucket under its digest; the URI. No version comes of that alone.
+        """Put an artifact into the models bucket under its digest; return the URI. This makes no version.
 
-        Raises PromotionRefused when other bytes lie under that digest.
+        Raises PromotionRefused if the key has other bytes.
         """
         if not self._artifacts.keep(artifact.path, artifact.sha256):
             raise PromotionRefused(
                 f"{self._artifacts.uri(artifact.sha256)} holds other bytes than those with its digest, and the bucket "
-                "lets nobody replace them: see Lift write-once in docs/operations.md."
+                "does not let them be replaced: see Lift write-once in docs/operations.md."
             )
         return self._artifacts.uri(artifact.sha256)
 
     def artifact_uri(self, version: ModelVersion) -> str:
-        """Where a version's artifact is; raises PromotionRefused when it is not the one that was registered."""
+        """Return the URI of a version's artifact; raise PromotionRefused if the bytes are not the registered ones."""
         uri = self._artifacts.uri(version.artifact_sha256)
         if not self._artifacts.is_intact(version.artifact_sha256):
             raise PromotionRefused(
@@ -111,12 +108,12 @@ class Registry:
         return uri
 
     def versions(self) -> list[ModelVersion]:
-        """All versions, newest first."""
+        """Return all versions, newest first."""
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(self.describe, [summary["ModelPackageArn"] for summary in self._summaries()]))
 
     def version(self, model_package: str) -> ModelVersion:
-        """One version, "<group>/<version>" or "<version>"; raises PromotionRefused when there is none."""
+        """Return one version, "<group>/<version>" or "<version>"; raise PromotionRefused if it does not exist."""
         number = model_package.rsplit("/", 1)[-1]
         for summary in self._summaries():
             if str(summary["ModelPackageVersion"]) == number and model_package in {number, f"{self.group}/{number}"}:
@@ -124,33 +121,33 @@ class Registry:
         raise PromotionRefused(f"There is no version {model_package!r} in {self.group}; see `wetread model list`.")
 
     def champion(self) -> Champion | None:
-        """The version that new batches use."""
+        """Return the version that new batches use."""
         return self.champions.get()
 
     def promote(self, model_package: str) -> Champion:
         """Make a version ("<group>/<version>" or "<version>") the champion and wake the uploads that wait for one.
 
-        A person's own decision: whatever the version's approval, and withdrawn or not (then it is so no more).
-        Raises PromotionRefused for an unknown version, a changed artifact, or when another promotion came between.
+        Ignores approval status; clears the withdrawn mark. Raises PromotionRefused for an unknown version, a changed
+        artifact, or if another promotion came between.
         """
-        champion = self.crown(self.version(model_package), self.champions.get())
+        champion = self.set_champion(self.version(model_package), self.champions.get())
         if champion is None:
             raise PromotionRefused("Another promotion came between; look at `wetread model list` and promote again.")
         return champion
 
-    def crown(self, version: ModelVersion, current: Champion | None) -> Champion | None:
-        """Make ``version`` the champion after ``current``; None when another has been promoted meanwhile.
+    def set_champion(self, version: ModelVersion, current: Champion | None) -> Champion | None:
+        """Make ``version`` the champion after ``current``; return None if another was promoted meanwhile.
 
-        The Model first, then the pointer, then the approval: whoever is told of the approval finds the champion.
+        The Model comes first, then the pointer, then the approval: readers of the approval event find the champion.
         """
         champion = self.candidate(version, _before(version, current))
         if not self.champions.move(champion, current):
             return None
-        self.announce(version)
+        self.after_promotion(version)
         return champion
 
     def candidate(self, version: ModelVersion, previous: str) -> Champion:
-        """A version made ready to be champion: its artifact checked, its Model created. Raises PromotionRefused."""
+        """Check a version's artifact and create its Model; return it as a champion. Raises PromotionRefused."""
         return Champion(
             model_name=self._create_model(version, self.artifact_uri(version)),
             model_package=version.model_package,
@@ -162,18 +159,18 @@ class Registry:
             previous=previous,
         )
 
-    def announce(self, version: ModelVersion) -> None:
-        """What follows when a version has become champion: it is approved, and waiting uploads start."""
+    def after_promotion(self, version: ModelVersion) -> None:
+        """Approve a version that has become champion, and wake dispatch for the uploads that waited for it."""
         if version.approval != "Approved":
             self._set_approval(version.arn, "Approved")
         self.ticks.send(self.clock())
 
     def reject(self, arn: str, reason: str) -> None:
-        """Record that the version must not serve, and why. The champion stays whoever it is."""
+        """Record that the version must not serve, and why. This does not change the champion."""
         self._set_approval(arn, "Rejected", reason)
 
     def describe(self, arn: str) -> ModelVersion:
-        """One version by its ARN."""
+        """Return one version by its ARN."""
         answer = self.sagemaker.describe_model_package(ModelPackageName=arn)
         properties = answer.get("CustomerMetadataProperties", {})
         quality = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
@@ -196,7 +193,7 @@ class Registry:
         )
 
     def _summaries(self) -> list[Any]:
-        """What ListModelPackages says of each version, newest first."""
+        """Return what ListModelPackages says of each version, newest first."""
         pages = self.sagemaker.get_paginator("list_model_packages").paginate(
             ModelPackageGroupName=self.group,
             SortBy="CreationTime",
@@ -206,7 +203,7 @@ class Registry:
         return [summary for page in pages for summary in page["ModelPackageSummaryList"]]
 
     def _package(self, artifact: Artifact, uri: str, evidence: Evidence | None) -> dict[str, Any]:
-        """The request that makes a ModelPackage of a stored artifact."""
+        """Return the request that makes a ModelPackage of a stored artifact."""
         properties = {
             "Name": artifact.name,
             "Version": artifact.version,
@@ -236,7 +233,7 @@ class Registry:
         self.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, **why)
 
     def _create_model(self, version: ModelVersion, data_url: str) -> str:
-        # A Model cannot be changed: another image or role makes another one, so that promoting again takes them up.
+        # A Model cannot be changed. Another image or role makes another Model, so promoting again uses them.
         name = models.name_of(
             version.model_package, sha256=version.artifact_sha256, image=self.image_uri, role_arn=self.job_role_arn
         )
@@ -260,7 +257,7 @@ class Registry:
 
 
 def _before(version: ModelVersion, current: Champion | None) -> str:
-    """The champion before this one: promoting the champion again keeps the way back."""
+    """Return the predecessor to record: promoting the champion again keeps its predecessor."""
     if current is None:
         return ""
     return current.previous if current.model_package == version.model_package else current.model_package

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Ticks:
     """A FIFO queue with one message group (dispatch runs one at a time) and one message per window.
 
-    The queue delays every message by more than a window, so whatever is written before its tick is sent, in the same
-    window too, is there when the tick arrives. Write first, then tick: that is why no wake-up is lost.
+    The queue delays every message by more than a window. So everything that is written before a tick is sent, also in
+    the same window, exists when the tick arrives. Write first, then tick: thus no wake-up is lost.
     """
 
     def __init__(self, client: SQSClient, queue_url: str, window_seconds: int) -> None:

@@ -1,14 +1,17 @@
-"""Which errors are AWS's trouble, and which may be the object's own: the one place that decides.
+"""Decides which errors are AWS trouble, and which the object may have caused. No other module does.
 
-Trouble is what would befall any object: throttling, an error inside AWS, a lost connection, credentials, a right that
-the role has lost, a table, bucket or key of the service that is gone or disabled. It says nothing of the upload, so it
-is tried again for as long as the queue keeps the message, and never ends as a refusal. So is a request that found no
-way to AWS. Any other error may be the object's own doing, known or not, and ends after a few tries.
+AWS trouble affects any object: throttling, an error inside AWS, a lost connection, credentials, a permission that the
+role has lost, a table, bucket or key of the service that is gone or disabled, a request that never reached AWS. It says
+nothing about the upload, so it is retried as long as the queue keeps the message, and never ends as a refusal. The
+object may have caused any other error, known or not, so that error ends after a few tries.
 """
 
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
@@ -35,8 +38,8 @@ CREDENTIALS = frozenset(
         *("RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "UnrecognizedClientException"),
     }
 )
-# What the stack has set up and somebody has changed. S3 says AccessDenied of one object too: `functions.aws.objects`
-# finds those that lie under another key before they come here.
+# What the stack has set up and a person has changed. S3 also answers AccessDenied for a single object:
+# `functions.aws.objects` finds objects under another key before they come here.
 SERVICE_CHANGED = frozenset(
     {
         *("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "NoSuchBucket", "PermanentRedirect", "403"),
@@ -45,14 +48,14 @@ SERVICE_CHANGED = frozenset(
     }
 )
 CODES = THROTTLED | INSIDE_AWS | CREDENTIALS | SERVICE_CHANGED
-OF_KMS = "KMS."  # S3's own prefix for what KMS told it
+OF_KMS = "KMS."  # S3's prefix for KMS's errors
 TOO_MANY_REQUESTS = 429
 FIRST_OF_SERVERS = 500
 _NAME = re.compile(r"[A-Za-z0-9._]{1,64}")
 
 
 def is_trouble(error: Exception) -> bool:
-    """Whether an error is AWS's trouble, which would befall any object and is to be tried again."""
+    """Return whether an error is AWS trouble, which affects any object and is to be retried."""
     if not isinstance(error, ClientError):
         return isinstance(error, BotoCoreError | OSError) and not isinstance(error, ParamValidationError)
     code = error_code(error)
@@ -62,6 +65,21 @@ def is_trouble(error: Exception) -> bool:
 
 
 def name_of(error: Exception) -> str:
-    """An error's name for people: AWS's code, else its class. Never its text, which may repeat an object's key."""
+    """Return an error's name for people: AWS's code, else its class; never its text, which may have an object's key."""
     code = error_code(error) if isinstance(error, ClientError) else ""
     return code if _NAME.fullmatch(code) else type(error).__name__
+
+
+def loggable(error: Exception) -> dict[str, Any]:
+    """Return what may be logged of an error: its kind and where it was raised, never its text.
+
+    The text may name an object's key, and with it a patient.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    found: dict[str, Any] = {
+        "error": type(error).__name__,
+        "trace": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    if isinstance(error, ClientError):
+        found |= {"aws_error": error_code(error), "operation": error.operation_name}
+    return found

@@ -1,1 +1,1 @@
-"""Pure decisions: no boto3, no environment, no clock."""
+"""Pure decisions, without boto3, environment or clock."""

@@ -1,4 +1,4 @@
-"""What a model artifact says of itself: the ``metadata.json`` inside a ``model.tar.gz``, read without unpacking."""
+"""Reads a model artifact's identity, the ``metadata.json`` inside a ``model.tar.gz``, without unpacking it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from functions.domain import weights
-from functions.domain.errors import WetreadError
+from functions.domain.errors import CodeInWeights, InvalidArtifact
 from untrusted import archive
 
 REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
@@ -22,13 +22,9 @@ MOST_LABELS = 1000
 LONGEST_TEXT = 64  # characters
 
 
-class InvalidArtifact(WetreadError):
-    """A file is not a model artifact; the message says what it lacks."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A model artifact's own name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights."""
+    """A model artifact's name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights."""
 
     path: Path
     sha256: str
@@ -39,9 +35,9 @@ class Artifact:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read an artifact's identity; raise InvalidArtifact when it has not the layout that the container serves.
+    """Read an artifact's identity; raise InvalidArtifact if it lacks the layout that the container serves.
 
-    Nothing is unpacked and nothing run. A hostile archive is refused, and so are weights that could run code.
+    Unpacks and runs nothing. A hostile archive, and weights that could run code, are refused.
     """
     try:
         with archive.opened(path) as tar:
@@ -74,7 +70,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ...]]:
-    """Name, version and labels, as metadata.json has them; labels in the order of the network's outputs."""
+    """Return name, version and labels of metadata.json; labels in the order of the network's outputs."""
     try:
         channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
         labels = tuple(str(channels[str(number)]) for number in range(len(channels)))
@@ -105,7 +101,7 @@ def _metadata(name: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
 def _check_weights(name: str, stream: IO[bytes] | None) -> None:
     try:
         weights.check(stream or io.BytesIO())
-    except weights.CodeInWeights as error:
+    except CodeInWeights as error:
         raise InvalidArtifact(f"model.pth of {name} {error}.") from error
 
 

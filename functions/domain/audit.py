@@ -1,4 +1,4 @@
-"""The ``audit/1`` document: what the processing job found in the pixels and acquisition tags, read strictly."""
+"""Reads the ``audit/1`` document strictly: what the processing job found in pixels and acquisition tags."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from functions.domain.documents import Fields, load
-from functions.domain.snapshot import Split
+from functions.domain.slices import Split
 
 SCHEMA = "audit/1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """How often something was found, and the manifest's lines of some examples, a tuple each."""
+class Occurrences:
+    """How often something was found, and examples, each a tuple of the manifest's lines."""
 
     count: int
     examples: Sequence[tuple[int, ...]]
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictability:
-    """How well acquisition tags alone tell the classes apart, chance being what guessing gives."""
+    """How well acquisition tags alone predict the class; ``chance`` is the accuracy of guessing."""
 
     balanced_accuracy: float
     chance: float
@@ -30,9 +30,9 @@ class Predictability:
 
 @dataclass(frozen=True, kw_only=True)
 class Acquisition:
-    """``unit`` is what was drawn in the permutation test, ``tags`` the keywords, most telling first.
+    """``unit`` is the unit of the permutation test, ``tags`` are keywords, most predictive first.
 
-    ``found`` is None where there was too little to measure.
+    ``found`` is None if there was too little data to measure.
     """
 
     unit: str
@@ -45,14 +45,14 @@ class Audit:
     """All findings about one snapshot's slices."""
 
     slices: int
-    unreadable: Finding
-    identical: Finding
-    near_identical: Finding
+    unreadable: Occurrences
+    identical: Occurrences
+    near_identical: Occurrences
     acquisition: Acquisition
 
 
 def parse(body: bytes, snapshot_digest: str) -> Audit:
-    """Read an audit; raise MalformedDocument for anything that is not exactly one of this snapshot."""
+    """Read an audit; raise MalformedDocument for anything but an audit of this snapshot."""
     fields = load(body, SCHEMA, snapshot_digest)
     return Audit(
         slices=fields.count("Slices"),
@@ -63,11 +63,11 @@ def parse(body: bytes, snapshot_digest: str) -> Audit:
     )
 
 
-def _unreadable(fields: Fields) -> Finding:
+def _unreadable(fields: Fields) -> Occurrences:
     return _finding(fields, [(example.count("Line"),) for example in fields.list_of_fields("Examples")])
 
 
-def _across(fields: Fields) -> Finding:
+def _across(fields: Fields) -> Occurrences:
     examples = fields.list_of_fields("Examples")
     for example in examples:
         if not set(example.texts("Splits")) <= set(Split):
@@ -75,11 +75,11 @@ def _across(fields: Fields) -> Finding:
     return _finding(fields, [example.counts("Lines") for example in examples])
 
 
-def _finding(fields: Fields, examples: list[tuple[int, ...]]) -> Finding:
+def _finding(fields: Fields, examples: list[tuple[int, ...]]) -> Occurrences:
     count = fields.count("Count")
     if bool(count) != bool(examples) or len(examples) > count:
         raise fields.wrong("Count", f"but there are {len(examples)} examples")
-    return Finding(count=count, examples=examples)
+    return Occurrences(count=count, examples=examples)
 
 
 def _acquisition(fields: Fields) -> Acquisition:

@@ -1,7 +1,7 @@
-"""Group commit: when to start one more transform job, which uploads go in it, and what becomes of those it left out.
+"""Group commit: when to start one more transform job, its uploads, and the retries of uploads without an answer.
 
-A job that is stopped has no outputs, and the uploads of a job wait for its slowest. So a job takes no more uploads than
-end in time even if each takes as long as the container allows.
+A stopped job has no outputs, and the uploads of a job wait for its slowest. So a job takes only as many uploads as end
+in time even if each takes as long as the container allows.
 
 The protocol. Every step is a conditional write, and each can be repeated:
 
@@ -13,15 +13,15 @@ Claiming     each candidate was asked      Ready        dispatch, sweep  Claimin
 Ready        its job exists                Submitted    dispatch, sweep  Ready; a job's name is its batch's
 Ready        no room in the account        Ready        sweep            it keeps its slot and asks again
 Ready        it owns no row, has no job    Collected    dispatch, sweep  Ready
-Ready        its job is refused for good   Collected    dispatch, sweep  its rows are handed back first
+Ready        its job is refused for good   Collected    dispatch, sweep  its rows are requeued first
 Submitted    its job ended                 Collected    collect, sweep   no row is left in it
-any of them  five tries to bring it on     Collected    sweep            no job runs; its rows are handed back
+any of them  five tries to advance it      Collected    sweep            no job runs; its rows are requeued
 ===========  ============================  ===========  ===============  ============================================
 
 ===========  ============================  ===========  ===============  ============================================
 of a row     event                         next         by               condition
 ===========  ============================  ===========  ===============  ============================================
-none         taken in, or not served       Pending,     ingest           there is no row yet, or it is Received
+none         ingested, or not served       Pending,     ingest           there is no row yet, or it is Received
                                            Refused
 Pending      claimed                       Batched      dispatch, sweep  Pending, and the batch is Claiming
 Batched      an answer to its own bytes    Completed    collect, sweep   the batch holds it
@@ -42,13 +42,13 @@ from dataclasses import dataclass
 
 from functions.domain.row import Row
 
-# The longest that the container works on one object, in seconds of one of its decoders; what it decodes without one
-# counts as the network's time. tests/contract/test_worst_case.py compares these with the container's own bounds.
+# The longest that the container works on one object, in seconds of one decoder. Decoding without one counts as the
+# network's time. tests/contract/test_worst_case.py compares these with the container's own bounds.
 DECODERS = 2  # of a host, at least
 DECODE_SECONDS = 5.0  # for a frame
-RESTART_SECONDS = 1.5  # of a decoder that a frame has ended
+RESTART_SECONDS = 1.5  # of a decoder that a frame has crashed
 READ_SECONDS = 0.5
-# Without the deflated one: bytes made for it take 0.08 s for each MiB to inflate to nothing.
+# Without the deflated one: hostile bytes take 0.08 s for each MiB to inflate to nothing.
 NATIVE_SYNTAXES = frozenset(
     {
         "1.2.840.10008.1.2",
@@ -56,14 +56,14 @@ NATIVE_SYNTAXES = frozenset(
         "1.2.840.10008.1.2.2",
     }
 )
-# Of a batch that keeps failing, or took too long. With as many slots the pieces run at once: a poison object is alone
+# Of a batch that keeps failing, or took too long. With four slots the pieces run at once. A poison object is alone
 # after half as many rounds as with two pieces, and hardly more jobs.
 PIECES = 4
-# Failures of the service under the job, not of its objects: they count against no upload. Of the second that is only
-# likely: SageMaker says the same of a host that ended, which may be an object's doing.
+# Failures of the service under the job, not of its objects: they count against no upload. For the second that is only
+# likely: SageMaker reports it too for a host that ended, which an object may have caused.
 NO_CAPACITY, INTERNAL_ERROR = "CapacityError", "InternalServerError"
-# After so many jobs in a row without one output, jobs start one at a time with growing pauses: what every job trips
-# over (a missing permission, say) must cost neither a job per upload nor the uploads.
+# After so many jobs in a row without any output, jobs start one at a time with growing pauses: a cause that fails every
+# job (a missing permission, say) must cost neither a job per upload nor the uploads.
 BARREN_JOBS_BEFORE_PAUSE = 5
 FIRST_PAUSE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 1800
@@ -82,9 +82,9 @@ class BatchStatus(enum.StrEnum):
 class Batch:
     """The uploads that one transform job serves; times are ISO 8601.
 
-    ``tries`` counts the tries to bring it on that ended in an error of its own, or in the death of the function;
-    ``first_tried_at`` is the first of all ("" for none yet). ``weights_sha256`` is of the model that its job serves
-    ("" where the batch does not say).
+    ``tries`` counts the tries to advance it that ended in an error other than AWS trouble, or in the function's death.
+    ``first_tried_at`` is the time of the first ("" before it). ``weights_sha256`` is of the model that its job serves
+    ("" for a batch from before it was recorded).
     """
 
     batch_id: str
@@ -101,7 +101,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The stage's limits: see ``decide``. ``worst_seconds``: the longest that the uploads of one job may take."""
+    """The stage's limits: see ``decide``. ``worst_seconds`` is the longest that the uploads of one job may take."""
 
     slots: int
     max_batch: int
@@ -112,9 +112,9 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Backlog:
-    """What waits and what runs: pending uploads (as far as they were looked at), seconds, live jobs.
+    """The pending uploads (as far as they were read), their oldest wait, and the live jobs.
 
-    ``full``: whether more waits than the next batch takes.
+    ``full`` is whether more uploads are pending than the next batch takes.
     """
 
     pending: int
@@ -127,9 +127,10 @@ class Backlog:
 
 @dataclass(frozen=True, kw_only=True)
 class JobShape:
-    """The settings that every transform job of a stage shares; payload in MiB, the keys of its outputs and its disks.
+    """The settings that every transform job of a stage shares; the payload is in MiB.
 
-    ``volume_key_arn`` is "" for hosts whose disks encrypt themselves: SageMaker refuses a key for those.
+    ``data_key_arn`` encrypts the outputs, ``volume_key_arn`` the disks; it is "" for self-encrypting disks: SageMaker
+    refuses a key for those.
     """
 
     instance_type: str
@@ -142,10 +143,10 @@ class JobShape:
 
 
 def decide(backlog: Backlog, limits: Limits) -> str | None:
-    """None when one more job should start now; otherwise the reason to wait.
+    """Return None if one more job should start now, else the reason to wait.
 
     One job starts when nothing runs. A parallel one starts only for a backlog worth a start-up time, or one that has
-    waited long; everything else joins the next batch. This is group commit: few, well-filled jobs, bounded wait.
+    waited long; all other uploads join the next batch. This is group commit: few, well-filled jobs, bounded wait.
     """
     if not backlog.pending:
         return "nothing is pending"
@@ -183,14 +184,14 @@ def next_in_line(
 
 
 def worst_seconds(row: Row) -> float:
-    """The longest that an upload keeps one of a host's decoders busy."""
+    """Return the longest that an upload keeps one of a host's decoders busy, in seconds."""
     return READ_SECONDS if row.transfer_syntax_uid in NATIVE_SYNTAXES else DECODE_SECONDS + RESTART_SECONDS
 
 
 def candidates(oldest_first: Sequence[Row], limits: Limits) -> list[Row]:
-    """The uploads of the next batch: the oldest, and what may share a job with it (the same retry group).
+    """Return the uploads of the next batch: the oldest, and those that may share a job with it (the same retry group).
 
-    As many as end within ``worst_seconds`` even if each takes as long as it can, and one at least.
+    These are at least one, and as many as end within ``worst_seconds`` even if each takes as long as it can.
     """
     group = oldest_first[0].retry_group
     chosen: list[Row] = []
@@ -207,7 +208,7 @@ def candidates(oldest_first: Sequence[Row], limits: Limits) -> list[Row]:
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """Back to Pending: with this attempt number, in this group."""
+    """How a row becomes Pending again: with this attempt number, in this group."""
 
     attempt: int
     retry_group: str | None
@@ -225,13 +226,13 @@ def after_failure(
     malformed: bool = False,
     worn_out: bool = False,
 ) -> Retry | None:
-    """What becomes of a row without an answer from its job: a Retry, or None when it has failed for good.
+    """Return the Retry of a row without an answer from its job, or None if it has failed for good.
 
-    ``position`` is the row's place in the batch's manifest, ``batch_size`` the manifest's length. A first failure is
-    retried together; a batch that keeps failing is divided in four until the poison is alone, which takes log4(n)
-    levels and harms no neighbour. A batch whose job was ``stopped`` would be stopped again, after a whole job's time,
-    so it is divided at once. An upload fails when its tries are used and it is alone in its batch, or when its own
-    outputs were ``malformed`` each time: there is no poison to look for then, and a job for each of a thousand such
+    ``position`` is the row's index in the batch's manifest, ``batch_size`` the manifest's length. After a first failure
+    the batch is retried together. A batch that keeps failing is divided in four until the poison is alone, which takes
+    log4(n) levels and harms no neighbour. A batch with a ``stopped`` job would be stopped again, after a whole job's
+    time, so it is divided at once. An upload fails when its tries are used and it is alone in its batch, or when its
+    own outputs were ``malformed`` each time: then there is no poison to find, and a job for each of a thousand such
     uploads would cost more than the thousand.
 
     What the service under the job calls its own failure counts against no upload. Of an internal error the batch is

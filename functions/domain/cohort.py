@@ -1,14 +1,13 @@
-"""Finds the file that each entry of a manifest labels, and the files that are labelled twice."""
+"""Finds the file that each entry of a manifest labels, and files that are labelled twice."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TypeVar
 
-from functions.domain.labelling import Entry
+from functions.domain.slices import LabelledSlice
 from functions.domain.verdict import LabelProblem, Reason, lines_of
 
 
@@ -19,27 +18,6 @@ class ObjectVersion:
     key: str
     version_id: str
     size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledObject:
-    """An entry and the object version that it labels."""
-
-    entry: Entry
-    version: ObjectVersion
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledContent:
-    """What is known of a labelled object once its header is read and its copy pinned; ``sha256`` in hex."""
-
-    entry: Entry
-    version: ObjectVersion
-    sha256: str
-    sop_instance_uid: str
-
-
-T = TypeVar("T", LabelledObject, LabelledContent)
 
 
 Place = tuple[PurePosixPath, ObjectVersion]
@@ -61,25 +39,26 @@ class Cohort:
             path = PurePosixPath(version.key.removeprefix(folder))
             self._by_name[path.name].append((path, version))
 
-    def find(self, entries: Iterable[Entry]) -> tuple[list[LabelledObject], list[Reason]]:
-        """The object of each entry, and a reason for each entry that has none or several, or shares one."""
-        found: list[LabelledObject] = []
+    def find(self, entries: Iterable[LabelledSlice]) -> tuple[list[LabelledSlice], list[Reason]]:
+        """Return the entries with their objects, and a reason for each entry with no, several or a shared object."""
+        found: list[LabelledSlice] = []
         reasons: list[Reason] = []
         for entry in entries:
             versions = self._candidates(entry)
             if len(versions) == 1:
-                found.append(LabelledObject(entry=entry, version=versions[0]))
+                version = versions[0]
+                found.append(replace(entry, key=version.key, version_id=version.version_id, size=version.size))
             elif versions:
                 what = f"{len(versions)} files have this name; give the path in filename, or studyId and seriesId"
                 reasons.append(_at(LabelProblem.AMBIGUOUS_FILE, entry, what))
             else:
                 what = "no such file is below the manifest's folder; upload it, or correct filename"
                 reasons.append(_at(LabelProblem.MISSING_FILE, entry, what))
-        shared = _groups(found, lambda one: one.version.key)
+        shared = _groups(found, lambda one: one.key)
         return found, reasons + [_duplicate(group, "label the same file") for group in shared]
 
-    def _candidates(self, entry: Entry) -> list[ObjectVersion]:
-        """The objects that an entry may mean: by path if it gives one, else by name, and by its ids if need be."""
+    def _candidates(self, entry: LabelledSlice) -> list[ObjectVersion]:
+        """Return the objects that an entry may mean: by path if it gives one, else by name, and its ids if needed."""
         wanted = PurePosixPath(entry.filename.replace("\\", "/").lstrip("/"))
         named = self._by_name.get(wanted.name, [])
         if len(wanted.parts) > 1:
@@ -92,7 +71,7 @@ class Cohort:
         return [version for _, version in named]
 
     def _ending(self, parts: tuple[str, ...]) -> list[Place]:
-        """The objects whose path ends like this."""
+        """Return the objects whose path ends like this."""
         key = parts[-1], len(parts)
         if key not in self._by_ending:
             self._by_ending[key] = defaultdict(list)
@@ -101,7 +80,7 @@ class Cohort:
         return self._by_ending[key].get(parts, [])
 
     def _belonging(self, name: str, ids: set[str]) -> list[Place]:
-        """The objects of this name that are in folders of all of these ids."""
+        """Return the objects of this name that are in folders of all of these ids."""
         if name not in self._by_folder:
             self._by_folder[name] = defaultdict(list)
             for place in self._by_name.get(name, []):
@@ -111,40 +90,40 @@ class Cohort:
         return [place for place in fewest if ids <= set(place[0].parts)]
 
 
-def duplicates(contents: Sequence[LabelledContent]) -> list[Reason]:
-    """A reason for each set of entries that are the same slice: the same bytes, or the same SOPInstanceUID.
+def duplicates(contents: Sequence[LabelledSlice]) -> list[Reason]:
+    """Return a reason for each set of entries that are the same slice: the same bytes, or the same SOPInstanceUID.
 
-    The same bytes in different splits that the manifest itself gives are left to the audit, whose finding a person may
-    accept. The same file twice is ``Cohort.find``'s finding.
+    The same bytes in different splits of the manifest are left to the audit: a person may accept that risk. The same
+    file twice is reported by ``Cohort.find``.
     """
-    same_bytes = _groups(contents, lambda one: (one.sha256, one.entry.split))
+    same_bytes = _groups(contents, lambda one: (one.content_sha256, one.split))
     reasons = [_duplicate(group, "are the same bytes") for group in same_bytes if _files(group) > 1]
     same_uid = _groups(contents, lambda one: one.sop_instance_uid)
     reasons += [
         _duplicate(group, "have the same SOPInstanceUID and other bytes")
         for group in same_uid
-        if len({one.sha256 for one in group}) > 1
+        if len({one.content_sha256 for one in group}) > 1
     ]
     return reasons
 
 
-def _groups(ones: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:
-    """Those that are more than one under the same key."""
-    groups: dict[object, list[T]] = defaultdict(list)
+def _groups(ones: Iterable[LabelledSlice], key: Callable[[LabelledSlice], object]) -> list[list[LabelledSlice]]:
+    """Return the groups of at least two slices with the same key."""
+    groups: dict[object, list[LabelledSlice]] = defaultdict(list)
     for one in ones:
         groups[key(one)].append(one)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _files(group: Iterable[LabelledContent]) -> int:
-    return len({one.version.key for one in group})
+def _files(group: Iterable[LabelledSlice]) -> int:
+    return len({one.key for one in group})
 
 
-def _duplicate(group: Sequence[T], what: str) -> Reason:
-    numbers = [one.entry.line for one in group]
+def _duplicate(group: Sequence[LabelledSlice], what: str) -> Reason:
+    numbers = [one.line for one in group]
     message = f"{lines_of(numbers).capitalize()} {what}; keep one of them, or name the files that are meant."
     return Reason(code=LabelProblem.DUPLICATE, message=message, line=min(numbers))
 
 
-def _at(code: LabelProblem, entry: Entry, what: str) -> Reason:
+def _at(code: LabelProblem, entry: LabelledSlice, what: str) -> Reason:
     return Reason(code=code, message=f"Line {entry.line}: {what}.", line=entry.line)

@@ -1,4 +1,4 @@
-"""Strict reading of the JSON documents that a training run's jobs write: every value of its kind and in its range."""
+"""Reads the JSON documents of a training run's jobs strictly: every value has its kind and its range."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 80
 
 
 def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
-    """The fields of a document; raise MalformedDocument for another schema, or one about another snapshot.
+    """Return the fields of a document; raise MalformedDocument for another schema or another snapshot.
 
-    What is parsed has a bound before: a function that ends at its memory gives no reason.
+    The document is bounded before it is parsed: a function that ends at its memory limit gives no reason.
     """
     if len(body) > MOST_BYTES or sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise MalformedDocument(f"The document has more than {MOST_BYTES:,} bytes or {MOST_VALUES:,} values.")
@@ -38,7 +38,7 @@ def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
 
 
 class Fields:
-    """One JSON object, whose fields are asked for by name and kind; ``where`` it stands, for messages."""
+    """One JSON object, with fields that are read by name and kind. ``where`` names the object in messages."""
 
     def __init__(self, document: Any, where: str) -> None:
         if not isinstance(document, Mapping):
@@ -47,28 +47,28 @@ class Fields:
         self._where = where
 
     def text(self, name: str) -> str:
-        """A text."""
+        """Return a text."""
         value = self._get(name)
         if not _is_text(value):
             raise self.wrong(name, "not a text")
         return str(value)
 
     def count(self, name: str) -> int:
-        """A whole number from 0 to MOST."""
+        """Return a whole number from 0 to MOST."""
         value = self._get(name)
         if not _is_count(value):
             raise self.wrong(name, "not a whole number from 0")
         return int(value)
 
     def fraction(self, name: str, low: float = 0.0) -> float:
-        """A number from ``low`` to 1."""
+        """Return a number from ``low`` to 1."""
         value = self.fraction_or_none(name, low)
         if value is None:
             raise self.wrong(name, "not a number")
         return value
 
     def fraction_or_none(self, name: str, low: float = 0.0) -> float | None:
-        """A number from ``low`` to 1, or None where the document says null: undefined."""
+        """Return a number from ``low`` to 1, or None if the document has null: undefined."""
         value = self._get(name)
         if value is None:
             return None
@@ -79,33 +79,33 @@ class Fields:
         return float(value)
 
     def fields(self, name: str) -> Fields:
-        """An object."""
+        """Return an object."""
         return Fields(self._get(name), f"{self._where} {name}")
 
     def fields_or_none(self, name: str) -> Fields | None:
-        """An object, or None where the document says null."""
+        """Return an object, or None if the document has null."""
         return None if self._get(name) is None else self.fields(name)
 
     def list_of_fields(self, name: str) -> list[Fields]:
-        """A list of objects."""
+        """Return a list of objects."""
         return [Fields(one, f"{self._where} {name}") for one in self._list(name)]
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of texts."""
+        """Return a list of texts."""
         values = self._list(name)
         if not all(map(_is_text, values)):
             raise self.wrong(name, "not a list of texts")
         return tuple(values)
 
     def counts(self, name: str) -> tuple[int, ...]:
-        """A list of whole numbers from 0 to MOST."""
+        """Return a list of whole numbers from 0 to MOST."""
         values = self._list(name)
         if not all(map(_is_count, values)):
             raise self.wrong(name, "not a list of whole numbers")
         return tuple(values)
 
     def wrong(self, name: str, what: str) -> MalformedDocument:
-        """The error for a field: where it stands, its value, and what it should be."""
+        """Return the error for a field: its object, its value, and what it should be."""
         return MalformedDocument(f"{self._where}: {name} is {_SHOWN.repr(self._document.get(name)):.80}, {what}.")
 
     def _get(self, name: str) -> Any:
@@ -125,5 +125,5 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether a value is a text that UTF-8 can write: JSON can have half of a surrogate pair."""
+    """Return whether a value is a text that encodes to UTF-8: JSON can have a lone surrogate."""
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

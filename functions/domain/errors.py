@@ -1,28 +1,39 @@
 """The exceptions of the functions, and the codes that a person finds on a row.
 
-WetreadError
-├── Refusal              an upload that is not taken, for good: a code and a sentence
-├── HeaderIncomplete     the bytes read so far end before the pixel data: read more
-├── MalformedEvent       an event that is not what its source documents
-├── MalformedPrediction  an output that is not prediction/1, or answers for other bytes
-├── MalformedDocument    a document of a batch or a run that is not what its schema says, too long, or of another run
-├── MalformedManifest    labels that cannot be read as a whole
-├── InvalidRequest       an execution input that cannot be run (domain/request.py)
-├── InvalidArtifact      a file that is no model artifact (domain/artifact.py)
-└── PromotionRefused     a version that cannot become champion (aws/registry.py)
+Exception
+├── WetreadError                its message is a sentence without PHI
+│   ├── Refusal                 an upload that is refused for good: a code and a sentence
+│   ├── HeaderIncomplete        the bytes read so far end before the pixel data: read more
+│   ├── MalformedEvent          an event that is not what its source documents
+│   ├── MalformedPrediction     an output that is not prediction/1, or answers for other bytes
+│   ├── MalformedDocument       a document of a batch or a run that breaks its schema, is too long, or of another run
+│   ├── MalformedManifest       labels that cannot be read as a whole
+│   ├── InvalidRequest          an execution input that cannot be run
+│   ├── SnapshotRefused         labels, or labelled objects, that no snapshot is taken of
+│   ├── InvalidArtifact         a file that is not a model artifact
+│   ├── CodeInWeights           a model.pth that would run code when it is loaded
+│   ├── PromotionRefused        a version that cannot become champion
+│   ├── ArtifactChanged         a champion whose artifact is not the promoted one
+│   ├── ModelChanged            a champion whose SageMaker Model is gone, or another one
+│   ├── Overtaken               a champion that changed between two reads: try again
+│   └── HandlerFailed           any other error of a function, without its text
+└── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from functions.domain.verdict import LabelProblem, Reason
 
 if TYPE_CHECKING:
     from functions.domain.header import Header
 
 
 class RefusalCode(enum.StrEnum):
-    """Why an upload is not taken. Retrying makes no refused object good."""
+    """Why an upload is refused. No retry changes that."""
 
     NOT_DICOM = "NotDicom"
     EMPTY = "Empty"
@@ -46,7 +57,7 @@ class RefusalCode(enum.StrEnum):
 
 
 class FailureCode(enum.StrEnum):
-    """Why an accepted upload has no result; the container's own error codes stand beside these."""
+    """Why an accepted upload has no result; the container's error codes are others."""
 
     JOB_FAILED = "JobFailed"
     NO_OUTPUT = "NoOutput"
@@ -56,13 +67,13 @@ class FailureCode(enum.StrEnum):
 
 
 class WetreadError(Exception):
-    """Base of all that the functions raise themselves."""
+    """Base of the errors that the functions raise."""
 
 
 class Refusal(WetreadError):
-    """An upload that is not taken: ``code`` for programs, ``reason`` (a sentence, without PHI) for people.
+    """An upload is refused: ``code`` is for programs, ``reason`` (a sentence, without PHI) for people.
 
-    ``header`` is what had been read of the object's header; None when that was nothing.
+    ``header`` is the part of the object's header that was read; None if nothing was.
     """
 
     header: Header | None = None
@@ -74,7 +85,7 @@ class Refusal(WetreadError):
 
 
 class HeaderIncomplete(WetreadError):
-    """The bytes given end before the pixel data begins, and the object has more; ``header`` as in a Refusal."""
+    """The bytes end before the pixel data begins, and the object has more; ``header`` as in a Refusal."""
 
     header: Header | None = None
 
@@ -84,7 +95,7 @@ class MalformedEvent(WetreadError):
 
 
 class MalformedPrediction(WetreadError):
-    """An output is not a prediction/1 document, or is one of other bytes than the row's."""
+    """An output is not a prediction/1 document, or answers for other bytes than the row's."""
 
     def __init__(self, code: FailureCode, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -93,8 +104,52 @@ class MalformedPrediction(WetreadError):
 
 
 class MalformedDocument(WetreadError):
-    """A document of a batch or a run is too long, not what its schema says, or another run's; the message says so."""
+    """A document of a batch or a run is too long, breaks its schema, or is another run's; the message says which."""
 
 
 class MalformedManifest(WetreadError):
-    """Labels cannot be read as a whole; the message is a sentence that says where and what to do."""
+    """Labels cannot be read as a whole; the message says where, and what to do."""
+
+
+class InvalidRequest(WetreadError):
+    """An execution input cannot be run; ``reasons`` name everything that is wrong with it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.reasons = tuple(Reason(code=LabelProblem.INVALID_INPUT, message=problem) for problem in problems)
+
+
+class SnapshotRefused(WetreadError):
+    """No snapshot can be taken; ``reasons`` name everything that is wrong, in the manifest's order."""
+
+    def __init__(self, reasons: Iterable[Reason]) -> None:
+        super().__init__("no snapshot can be taken")
+        self.reasons = tuple(sorted(reasons, key=lambda reason: reason.line))
+
+
+class InvalidArtifact(WetreadError):
+    """A file is not a model artifact; the message says what it lacks."""
+
+
+class CodeInWeights(WetreadError):
+    """model.pth would run code when it is loaded; the message continues a sentence that begins with its name."""
+
+
+class PromotionRefused(WetreadError):
+    """A version cannot become champion; the message says why."""
+
+
+class ArtifactChanged(WetreadError):
+    """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
+
+
+class ModelChanged(WetreadError):
+    """The champion's SageMaker Model is gone or is another one, so nothing may be read with it."""
+
+
+class Overtaken(WetreadError):
+    """The champion changed between two reads. SQS delivers the message again, and the next try finds the new state."""
+
+
+class HandlerFailed(WetreadError):
+    """A function failed; the message names the kind of error, without its text."""

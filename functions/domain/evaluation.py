@@ -1,4 +1,4 @@
-"""The ``evaluation/1`` document, read strictly: what candidate and champion were measured at, on the same cases."""
+"""Reads the ``evaluation/1`` document strictly: the figures of candidate and champion on the same cases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METRIC = "BalancedAccuracy"  # of the paired comparison
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFigures:
-    """One class against the rest; None for a figure that is undefined."""
+    """One class against the rest; an undefined figure is None."""
 
     sensitivity: float | None
     specificity: float | None
@@ -22,7 +22,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Subgroup:
-    """The cases that share an attribute's value."""
+    """The cases that share the value of an attribute."""
 
     attribute: str
     value: str
@@ -32,7 +32,7 @@ class Subgroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One model on the test part; None for a figure that is undefined."""
+    """One model on the test part; an undefined figure is None."""
 
     weights_sha256: str
     balanced_accuracy: float | None
@@ -52,7 +52,7 @@ class Evaluation:
 
 
 def parse(body: bytes, snapshot_digest: str) -> Evaluation:
-    """Read an evaluation; raise MalformedDocument for anything that is not exactly one on this snapshot."""
+    """Read an evaluation; raise MalformedDocument for anything but an evaluation on this snapshot."""
     fields = load(body, SCHEMA, snapshot_digest)
     labels = fields.texts("Labels")
     champion, paired = fields.fields_or_none("Champion"), fields.fields_or_none("Paired")

@@ -1,4 +1,4 @@
-"""What the training workflow knows of a version when it registers it: the record that stays on the ModelPackage."""
+"""The training workflow's record of a version, which stays on its ModelPackage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Where a version comes from and what it was measured at; ``evaluated_against`` is "" for a first model."""
+    """The origin and figures of a version; ``evaluated_against`` is "" for a first model."""
 
     run: str
     snapshot_digest: str
@@ -19,7 +19,7 @@ class Evidence:
     training_job_name: str
 
     def properties(self) -> dict[str, str]:
-        """As CustomerMetadataProperties, whose values are never empty and know no comma."""
+        """Return CustomerMetadataProperties, which must be non-empty and contain no commas."""
         values = {
             "Run": self.run,
             "SnapshotDigest": self.snapshot_digest,

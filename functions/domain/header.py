@@ -1,13 +1,13 @@
 """Reads the header of a DICOM object from the first bytes of its file, as far as the pixel data, converting nothing.
 
-Values stay the raw bytes of the file until one of the few attributes that the service needs is asked for, so that a
-strange value in any other attribute can neither warn nor fail, and no patient's name is ever decoded.
+Only the few attributes that the service needs are converted, when they are read. So a strange value in any other
+attribute can neither warn nor fail, and no patient's name is ever decoded.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from pydicom import uid
@@ -16,20 +16,22 @@ from pydicom.tag import Tag
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from untrusted.walker import MOST_ELEMENTS, MOST_VALUE_BYTES, Element, TooManyElements, allowance, elements
 
+FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
+LONGEST_READ = 8 * 1024 * 1024
 PREAMBLE = 128
 META_GROUP = 0x0002
 PIXEL_GROUP = 0x7FE0
-AFTER_ALL = 0x1_0000_0000  # no tag is as great
+AFTER_ALL = 0x1_0000_0000  # greater than any tag
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 # An inflated header is never longer than this: a deflate bomb ends as a refusal, not as a full memory.
 MAX_INFLATED = 8 * 1024 * 1024
-# Nor does it come from more: deflated bytes that inflate to nothing take 0.1 s for each MiB of them.
+# Nor is more than this inflated: deflated bytes that inflate to nothing take 0.1 s for each MiB of them.
 MAX_DEFLATED = 1024 * 1024
-INFLATED_AT_ONCE = 4096  # so that damage later in the bytes does not take what came before it
-# What stands for a value that is longer than MOST_VALUE_BYTES or a sequence. It is valid for no attribute, and no bytes
-# read as it, for Latin-1 has no such letter.
+INFLATED_AT_ONCE = 4096  # so that the bytes before a damage are kept
+# The substitute for a value that is longer than MOST_VALUE_BYTES, or a sequence. It is valid for no attribute, and no
+# bytes decode to it: Latin-1 lacks this letter.
 NO_VALUE = "\u2026"
-# All that is kept of a header: one made of nothing but elements would else fill the memory.
+# Only these are kept: a header of nothing but elements would fill the memory otherwise.
 KEYWORDS = (
     "MediaStorageSOPInstanceUID",
     "TransferSyntaxUID",
@@ -47,13 +49,13 @@ KEYWORDS = (
 TAGS = {int(Tag(keyword)): keyword for keyword in KEYWORDS}
 
 Values = dict[str, bytes | None]
-"""By keyword; None for one that reads as NO_VALUE."""
+"""Values by keyword; None reads as NO_VALUE."""
 
 
 class Header:
     """The values of ``KEYWORDS`` before the pixel data, as text or whole numbers.
 
-    It is filled while it is read. Of one whose reading ended early ``has_passed`` says what it can be asked for.
+    It fills while it is read. If the reading ended early, ``has_passed`` says which attributes were reached.
     """
 
     def __init__(self) -> None:
@@ -63,22 +65,22 @@ class Header:
         self._reached = 0  # the greatest tag of an element that was read to its end
 
     def has_passed(self, keyword: str) -> bool:
-        """Whether the reading came past this attribute, so that one that is absent here is absent in the object."""
+        """Return whether the reading passed this attribute, so that it is absent in the object if it is absent here."""
         return self._reached > int(Tag(keyword))
 
     def meta_text(self, keyword: str) -> str:
-        """A file meta information value as text, "" when absent or empty."""
+        """Return a file meta information value as text, "" when absent or empty."""
         return _text(self._meta, keyword)
 
     def text(self, keyword: str) -> str:
-        """A value as text without padding, "" when absent or empty; several values keep their backslashes.
+        """Return a value as text without padding, "" when absent or empty; several values keep their backslashes.
 
-        NO_VALUE, never a part, for one that is longer than MOST_VALUE_BYTES.
+        Returns NO_VALUE, never a part, for a value that is longer than MOST_VALUE_BYTES.
         """
         return _text(self._values, keyword)
 
     def number(self, keyword: str) -> int | None:
-        """A US value as a whole number, None when absent or not two bytes."""
+        """Return a US value as a whole number, None when absent or not two bytes."""
         raw = self._values.get(keyword)
         return int.from_bytes(raw, "little" if self._little_endian else "big") if raw and len(raw) == 2 else None
 
@@ -91,16 +93,16 @@ class Header:
         return len(prefix)
 
     def read_values(self, data: bytes, at: int, steps: Iterator[int], *, implicit: bool, little_endian: bool) -> None:
-        """Read the data set at ``at`` as far as its pixel data; raise _Ended, or a Refusal, when it has none."""
+        """Read the data set at ``at`` up to its pixel data; raise _Ended, or a Refusal, if it has no pixel data."""
         self._little_endian = little_endian
         before = 0
         for element in elements(data, at, implicit=implicit, little_endian=little_endian, steps=steps):
-            # Only of an element that another one follows: where bytes are damaged, any tag may seem to be.
+            # Only after the next element was read: damaged bytes may look like any tag.
             self._reached = max(self._reached, before)
             if element.tag in PIXEL_TAGS:
                 self._reached = AFTER_ALL
                 return
-            if element.tag >> 16 > PIXEL_GROUP:  # a group length or an offset table stands before the pixels
+            if element.tag >> 16 > PIXEL_GROUP:  # a group length or an offset table precedes the pixels
                 raise _no_pixel_data()
             _keep(self._values, data, element)
             before = element.tag
@@ -110,8 +112,8 @@ class Header:
 def read_header(prefix: bytes, object_bytes: int) -> Header:
     """Read the header from ``prefix``, the first bytes of an object of ``object_bytes`` bytes.
 
-    Raises HeaderIncomplete when the header goes on after the prefix, Refusal when the object is not DICOM or has no
-    pixel data; both have the part of the header that was read. DICOM PS3.10 section 7 gives the file format.
+    Raises HeaderIncomplete if the header continues after the prefix, Refusal if the object is not DICOM or has no pixel
+    data; both have the part of the header that was read. DICOM PS3.10 section 7 gives the file format.
     """
     header = Header()
     try:
@@ -139,6 +141,34 @@ def _read_into(header: Header, prefix: bytes, object_bytes: int) -> None:
         raise _refusal(error) from error
 
 
+def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
+    """Return the header of an object of ``object_bytes`` bytes; ``head(n)`` returns its first n bytes.
+
+    A header that is longer than FIRST_READ is read once more, up to LONGEST_READ. Each reading starts from the
+    beginning, so more readings would multiply the cost of a hostile header. Raises Refusal if the object is not
+    readable DICOM, and whatever ``head`` raises.
+    """
+    with suppress(HeaderIncomplete):
+        return read_header(head(FIRST_READ), object_bytes)
+    try:
+        return read_header(head(LONGEST_READ), object_bytes)
+    except HeaderIncomplete as error:
+        refusal = Refusal(
+            RefusalCode.HEADER_TOO_LONG,
+            f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
+        )
+        refusal.header = error.header
+        raise refusal from None
+
+
+def start_of(head: Callable[[int], bytes], object_bytes: int) -> Header | None:
+    """Return the header in the first FIRST_READ bytes of an object, as far as it goes; None if S3 refuses them."""
+    try:
+        return read_header(head(FIRST_READ), object_bytes)
+    except (Refusal, HeaderIncomplete) as error:
+        return error.header
+
+
 class _Ended(EOFError):
     """The data set ends, after an element, before any pixel data."""
 
@@ -160,7 +190,7 @@ def _read(header: Header, prefix: bytes, whole: bool) -> None:
     if not syntax:
         if not whole:
             raise HeaderIncomplete
-        with suppress(EOFError, ValueError, Refusal):  # most likely; and no value is served that was read so
+        with suppress(EOFError, ValueError, Refusal):  # a guess at the encoding; no value that was read so is served
             header.read_values(prefix, at, steps, implicit=False, little_endian=True)
         raise Refusal(
             RefusalCode.TRANSFER_SYNTAX_NOT_SERVED,
@@ -191,9 +221,9 @@ def _no_pixel_data() -> Refusal:
 
 
 def _keep(values: Values, data: bytes, element: Element) -> None:
-    """Take the element's value if it is asked for; of an element that comes twice the last counts.
+    """Keep the element's value if its keyword is among KEYWORDS; the last of duplicate elements counts.
 
-    A value of undefined length is longer than any. One that the bytes end in is none: a part of it may be another's.
+    A value of undefined length counts as too long. A value that is cut off is dropped: a part of it may be another's.
     """
     keyword = TAGS.get(element.tag)
     if not keyword:
@@ -208,7 +238,7 @@ def _keep(values: Values, data: bytes, element: Element) -> None:
 
 
 def _inflate(deflated: bytes) -> tuple[bytes, Refusal | None]:
-    """The inflated start of a deflated data set; all before the damage, and the damage, where there is one."""
+    """Return the inflated start of a deflated data set, up to any damage, and the Refusal for that damage."""
     inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     for start in range(0, len(deflated), INFLATED_AT_ONCE):
         try:

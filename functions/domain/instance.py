@@ -1,4 +1,4 @@
-"""Decides whether a DICOM Instance is served, and how a non-conformant identity is repaired."""
+"""Decides whether a DICOM Instance is served, and repairs non-conformant identities."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Served:
 class Instance:
     """The identity and geometry of one DICOM Instance; Rows and Columns in pixels, ``repairs`` one sentence each.
 
-    Its texts but ``patient_id`` stand in rows and reasons, and are therefore UIDs, a defined term, or "".
-    ``sop_instance_uid`` is "" until ``identified`` gives an Instance that came without one its own.
+    All texts but ``patient_id`` are written to rows and reasons, so they are UIDs, a defined term, or "".
+    ``sop_instance_uid`` is "" for an Instance without one, until ``identified`` makes one.
     """
 
     study_instance_uid: str
@@ -51,21 +51,21 @@ class Instance:
     columns: int
     number_of_frames: int
     patient_id: str = field(repr=False)  # only ever hashed, never stored or logged
-    issuer_of_patient_id: str = field(default="", repr=False)  # as the patient_id, which is unique within it
+    issuer_of_patient_id: str = field(default="", repr=False)  # as the patient_id, which is unique within its issuer
     repairs: tuple[str, ...] = ()
 
 
 def is_uid(text: str) -> bool:
-    """Whether ``text`` is a UID by DICOM PS3.5 section 9.1."""
+    """Return whether ``text`` is a UID by DICOM PS3.5 section 9.1."""
     return len(text) <= UID_LENGTH and UID_PATTERN.fullmatch(text) is not None
 
 
 def as_uid(text: str, uuid_of: UuidOf | None = None) -> str:
-    """The UID for an identifier: itself if it is one, the 2.25 form of a UUID, a hashed one for other digits and dots.
+    """Return the UID for an identifier: a UID itself, the 2.25 form of a UUID, a hash of other digits and dots.
 
-    "" for anything else, which may be a person's text. Digits and dots may be a patient's number or a date, which
-    anybody could guess: ``uuid_of`` hashes them with a key. Without it they are hashed as in rows from before
-    2026-11-28. Questions about a study apply both, so that one may ask with what the file says.
+    Returns "" for anything else, which may be a person's text. Digits and dots may be a patient's number or a date,
+    which can be guessed: ``uuid_of`` hashes them with a key. Without it they are hashed as in rows from before
+    2026-11-28. Queries by study apply both, so that people can query with the identifier in the file.
     """
     if is_uid(text):
         return text
@@ -75,14 +75,14 @@ def as_uid(text: str, uuid_of: UuidOf | None = None) -> str:
 
 
 def is_guessable(text: str) -> bool:
-    """Whether ``as_uid`` hashes an identifier: digits and dots that are neither a UID nor a UUID."""
+    """Return whether ``as_uid`` hashes an identifier: digits and dots that are neither a UID nor a UUID."""
     return GUESSABLE.fullmatch(text) is not None and not is_uid(text) and not _is_uuid(text)
 
 
 def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
-    """Take from a header what the service needs; invalid UIDs are mapped by ``as_uid`` and the repair is noted.
+    """Return the Instance of a header. Invalid UIDs are mapped with ``as_uid``, and the repair is recorded.
 
-    Of a header whose reading ended early it is what was read; a PatientID whose issuer was not is absent.
+    If the reading ended early, unread attributes are absent; so is a PatientID without its issuer read.
     """
     repairs: list[str] = []
 
@@ -107,7 +107,7 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
     if header.text("SOPInstanceUID") and named != header.text("SOPInstanceUID"):
         repairs.append("MediaStorageSOPInstanceUID did not name this SOPInstanceUID: ignored.")
     patient, issuer = (bounded(keyword) for keyword in ("PatientID", "IssuerOfPatientID"))
-    if not header.has_passed("IssuerOfPatientID"):  # the same PatientID may be another's there
+    if not header.has_passed("IssuerOfPatientID"):  # the same PatientID may be another patient's there
         patient = issuer = ""
     frames = header.text("NumberOfFrames")
     return Instance(
@@ -127,7 +127,7 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
 
 
 def check_size(object_bytes: int, served: Served) -> None:
-    """Refuse by size alone, before a byte is read."""
+    """Raise Refusal by size alone, before a byte is read."""
     if object_bytes == 0:
         raise Refusal(RefusalCode.EMPTY, "The object has no bytes.")
     if object_bytes > served.max_object_bytes:
@@ -139,7 +139,7 @@ def check_size(object_bytes: int, served: Served) -> None:
 
 
 def check(instance: Instance, served: Served) -> None:
-    """Refuse an Instance that this stage does not serve, with the first reason that a person can act on."""
+    """Raise Refusal for an Instance that this stage does not serve, with the first reason that a person can act on."""
     if instance.sop_class_uid not in served.sop_class_uids:
         raise Refusal(
             RefusalCode.SOP_CLASS_NOT_SERVED,
@@ -181,7 +181,7 @@ def check(instance: Instance, served: Served) -> None:
 
 
 def identified(instance: Instance, content_sha256: str) -> Instance:
-    """The Instance with a SOPInstanceUID: its own, or one from the hash of its bytes, noted as a repair."""
+    """Return the Instance with a SOPInstanceUID: its own, or one from the hash of its bytes, recorded as a repair."""
     if instance.sop_instance_uid:
         return instance
     note = "SOPInstanceUID was absent or empty: made from the content's hash."

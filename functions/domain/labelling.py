@@ -1,7 +1,7 @@
-"""Reads a labelled manifest: JSON in the public sample's form, or CSV; each problem with the line it is found at.
+"""Reads a labelled manifest: JSON in the public sample's form, or CSV; each problem with its line.
 
-A problem repeats nothing of the file: with columns in the wrong order a patient's name stands where a class should, and
-what is told of a run stands in histories, documents and mails.
+A problem repeats nothing of the file. With columns in the wrong order a patient's name may be where a class should be,
+and problems are copied to histories, documents and mails.
 """
 
 from __future__ import annotations
@@ -15,49 +15,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.errors import MalformedManifest
-from functions.domain.snapshot import Split
+from functions.domain.slices import LabelledSlice, Split
 from functions.domain.verdict import LabelProblem, Reason, lines_of
 
 CONTENT_TYPE = "classification"
 REQUIRED_COLUMNS = ("filename", "label")
 OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
 LONGEST_TEXT = 1024  # characters of any value: what an S3 key may have
-MOST_ENTRIES = 50_000  # what one Lambda invocation can pin, with room
+MOST_ENTRIES = 50_000  # one Lambda invocation can pin more
 MOST_BYTES = 32 * 1024**2  # of a manifest: 600 for each entry
-MOST_VALUES = 40 * MOST_ENTRIES  # of a JSON manifest; what a value takes in memory is many times its bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One labelled file. ``line`` is the CSV file's own line, or the number of the JSON entry, from 1.
-
-    ``study_id`` and ``series_id`` are "" and ``split`` None where the manifest does not say.
-    """
-
-    line: int
-    filename: str
-    label: str
-    study_id: str
-    series_id: str
-    split: Split | None
+MOST_VALUES = 40 * MOST_ENTRIES  # of a JSON manifest: a parsed value takes many times its bytes in memory
 
 
 class _MalformedEntry(Exception):
-    """One entry cannot be read; the message goes on after "line 7: "."""
+    """One entry cannot be read; the message follows "Line 7: "."""
 
 
 @dataclass(frozen=True)
 class Labelling:
     """The entries of a manifest that can be read, and a reason for each that cannot."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LabelledSlice, ...]
     reasons: tuple[Reason, ...]
 
 
 def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
-    """Read a manifest whose labels must be among ``labels``; raise MalformedManifest for one that is none at all.
+    """Read a manifest, with labels among ``labels``; raise MalformedManifest if it cannot be read as a whole.
 
-    What is read has a bound before it is parsed: a function that ends at its memory says nothing.
+    Its size is bounded before it is parsed: a function that ends at its memory limit reports nothing.
     """
     if len(body) > MOST_BYTES:
         raise MalformedManifest(f"The manifest has more than {MOST_BYTES:,} bytes; give each slice one short entry.")
@@ -72,7 +57,7 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
     if more:
         total = len(numbered) + more
         raise MalformedManifest(f"The manifest has {total} entries; one run takes at most {MOST_ENTRIES}.")
-    entries: list[Entry] = []
+    entries: list[LabelledSlice] = []
     reasons: list[Reason] = []
     for line, record in numbered:
         try:
@@ -89,13 +74,13 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str]) -> Labelling:
 
 
 def _bounded(records: Iterable[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], int]:
-    """As many records as a run takes, and how many more there are."""
+    """Return the first MOST_ENTRIES records, and how many more there are."""
     rest = iter(records)
     return list(itertools.islice(rest, MOST_ENTRIES)), sum(1 for _ in rest)
 
 
-def missing_classes(entries: Iterable[Entry], labels: Sequence[str]) -> list[Reason]:
-    """A reason for each class that no entry has: a model cannot learn it."""
+def missing_classes(entries: Iterable[LabelledSlice], labels: Sequence[str]) -> list[Reason]:
+    """Return a reason for each class that no entry has: a model cannot learn it."""
     present = {entry.label for entry in entries}
     return [
         Reason(
@@ -121,7 +106,7 @@ def _json_records(text: str) -> Iterable[tuple[int, Any]]:
 
 
 def _flat(record: Any) -> Any:
-    """The sample's nested form as one level; left as it is where it is not of that form."""
+    """Return the sample's nested form as one level, and any other record unchanged."""
     if not isinstance(record, Mapping) or not isinstance(record.get("content"), Mapping):
         return record
     content = record["content"]
@@ -131,7 +116,7 @@ def _flat(record: Any) -> Any:
 
 
 def _csv_records(text: str) -> Iterable[tuple[int, Any]]:
-    """Line and record of each datum: the line that the record starts at, since quoted values may span several."""
+    """Yield each record with the line at which it starts: quoted values may span several lines."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -161,7 +146,7 @@ def _check_columns(header: list[str]) -> None:
         )
 
 
-def _entry(line: int, record: Any) -> Entry:
+def _entry(line: int, record: Any) -> LabelledSlice:
     if isinstance(record, tuple):
         raise _MalformedEntry(f"it has {record[0]} cells, the header {record[1]}")
     if not isinstance(record, Mapping):
@@ -170,8 +155,8 @@ def _entry(line: int, record: Any) -> Entry:
         raise _MalformedEntry(f"it has no content of the type {CONTENT_TYPE!r} with a label")
     split = _text(record, "split", optional=True)
     if split and split not in set(Split):
-        raise _MalformedEntry(f"its split is none of {', '.join(Split)}")
-    return Entry(
+        raise _MalformedEntry(f"its split is not one of {', '.join(Split)}")
+    return LabelledSlice(
         line=line,
         filename=_text(record, "filename"),
         label=_text(record, "label"),
@@ -190,8 +175,8 @@ def _text(record: Mapping[str, Any], name: str, *, optional: bool = False) -> st
     return value.strip()
 
 
-def _half_split(entries: Sequence[Entry]) -> list[Reason]:
-    """A reason when some entries name their split and others do not."""
+def _half_split(entries: Sequence[LabelledSlice]) -> list[Reason]:
+    """Return a reason if some entries name their split and others do not."""
     without = [entry.line for entry in entries if entry.split is None]
     if not without or len(without) == len(entries):
         return []
@@ -200,9 +185,9 @@ def _half_split(entries: Sequence[Entry]) -> list[Reason]:
 
 
 def _unknown(label: str, labels: Sequence[str]) -> str:
-    """What is wrong with a label; it is repeated only where it is a class in another case, and so nobody's name."""
+    """Return the problem of a label. Quoted only if it matches a class except for case, so it cannot be a name."""
     nearly = label.casefold() in {one.casefold() for one in labels}
-    return f"{f'the label {label!r}' if nearly else 'its label'} is none of {', '.join(labels)}"
+    return f"{f'the label {label!r}' if nearly else 'its label'} is not one of {', '.join(labels)}"
 
 
 def _reason(code: LabelProblem, line: int, what: str) -> Reason:

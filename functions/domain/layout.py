@@ -1,4 +1,4 @@
-"""Every S3 key that the service makes, built and parsed; and the names that carry an identity."""
+"""Builds and parses every S3 key of the service, and the names that carry an identity."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from functions.names import (
 
 
 def upload_id(key: str, version_id: str) -> str:
-    """The identity of one Upload: 32 hex digits of the hash of an object version's key and version id."""
+    """Return the identity of one Upload: 32 hex digits of the hash of an object version's key and version id."""
     return hashlib.sha256(f"{key}\0{version_id}".encode()).hexdigest()[:32]
 
 
 def instance_name(upload: str, requeued_at: str | None = None) -> str:
-    """The flat, unique basename under which a job reads one Upload (a manifest entry), or one slice is trained on.
+    """Return the flat, unique basename of one Upload's copy (a manifest entry), or of one slice's.
 
-    An Upload that is read again has another name: whoever collects its first job late deletes only that job's copy.
+    An Upload that is read again has another name, so a late collector of its first job deletes only that job's copy.
     """
     again = f"-{re.sub('[^0-9]', '', requeued_at)}" if requeued_at else ""
     return f"{upload}{again}.dcm"
 
 
 def upload_of_instance(name: str) -> str:
-    """The upload id that a manifest entry names."""
+    """Return the upload id that a manifest entry names."""
     return name.removesuffix(".dcm").partition("-")[0]
 
 
 def instance_key(name: str) -> str:
-    """Work bucket: the pinned copy of one Upload that transform jobs read, by its ``instance_name``."""
+    """Return a work bucket key: the pinned copy of one Upload that transform jobs read, by its ``instance_name``."""
     return INSTANCES + name
 
 
 def candidates_key(batch_id: str) -> str:
-    """Work bucket: the uploads that a batch may claim."""
+    """Return a work bucket key: the uploads that a batch may claim."""
     return f"{BATCHES}{batch_id}/candidates.json"
 
 
 def manifest_key(batch_id: str) -> str:
-    """Work bucket: the SageMaker manifest of a batch."""
+    """Return a work bucket key: the SageMaker manifest of a batch."""
     return f"{BATCHES}{batch_id}/manifest.json"
 
 
 def output_prefix(job_name: str) -> str:
-    """Work bucket: where one transform job writes; it ends in ``/`` because S3 prefixes are not folders."""
+    """Return a work bucket prefix: one transform job's outputs. It ends in ``/``: S3 prefixes are not folders."""
     return f"{OUTPUTS}{job_name}/"
 
 
 def upload_of_output(key: str) -> str | None:
-    """The upload id that an output key names, or None for a key that is no output.
+    """Return the upload id that an output key names, or None if the key is not an output.
 
     Only the basename counts: which part of the input key SageMaker keeps in front of it is not documented.
     """
@@ -69,97 +69,97 @@ def upload_of_output(key: str) -> str | None:
 
 
 def prediction_id(content_sha256: str, model_package: str, configuration: str) -> str:
-    """The identity of a result: the same bytes, model and configuration always give the same id."""
+    """Return the identity of a result: the same bytes, model and configuration always give the same id."""
     return hashlib.sha256(f"{content_sha256}\0{model_package}\0{configuration}".encode()).hexdigest()[:40]
 
 
 def prediction_key(prediction: str) -> str:
-    """Results bucket: one result document."""
+    """Return a results bucket key: one result document."""
     return f"{PREDICTIONS}{prediction}.json"
 
 
 def artifact_key(sha256: str) -> str:
-    """Models bucket: one model artifact, by the digest of its bytes."""
+    """Return a models bucket key: one model artifact, by the digest of its bytes."""
     return f"{ARTIFACTS}{sha256}/model.tar.gz"
 
 
 def job_name(prefix: str, batch_id: str) -> str:
-    """The TransformJobName of a batch: the idempotency key of CreateTransformJob."""
+    """Return the TransformJobName of a batch: the idempotency key of CreateTransformJob."""
     return f"{prefix}-{batch_id}"
 
 
 def batch_of_job(prefix: str, name: str) -> str | None:
-    """The batch id that a TransformJobName carries, or None for a job that is not ours."""
+    """Return the batch id that a TransformJobName carries, or None for a job of another stage."""
     return name[len(prefix) + 1 :] if name.startswith(f"{prefix}-") else None
 
 
 def run_id(execution_name: str) -> str:
-    """The identity of one execution of the training workflow: 12 hex digits of its name's hash."""
+    """Return the identity of one execution of the training workflow: 12 hex digits of its name's hash."""
     return hashlib.sha256(execution_name.encode()).hexdigest()[:RUN_ID_DIGITS]
 
 
 def slice_key(name: str) -> str:
-    """Training bucket: one pinned slice, by the ``instance_name`` of its cohort object's key and version."""
+    """Return a training bucket key: one pinned slice, by the ``instance_name`` of its object's key and version."""
     return SLICES + name
 
 
 def snapshot_key(run: str) -> str:
-    """Training bucket: the snapshot/1 document of a run."""
+    """Return a training bucket key: the snapshot/1 document of a run."""
     return f"{RUNS}{run}/snapshot.json"
 
 
 def slices_manifest_key(run: str) -> str:
-    """Training bucket: the SageMaker manifest of a run's pinned slices."""
+    """Return a training bucket key: the SageMaker manifest of a run's pinned slices."""
     return f"{RUNS}{run}/slices.manifest"
 
 
 def code_prefix(run: str) -> str:
-    """Training bucket: the changed model_code that an experiment brings."""
+    """Return a training bucket prefix: an experiment's changed model_code."""
     return f"{RUNS}{run}/code/"
 
 
 def training_prefix(run: str) -> str:
-    """Training bucket: below it, what a run's training job writes."""
+    """Return a training bucket prefix: where a run's training job writes."""
     return f"{RUNS}{run}/training"
 
 
 def audit_key(run: str) -> str:
-    """Training bucket: the audit/1 document of a run."""
+    """Return a training bucket key: the audit/1 document of a run."""
     return f"{RUNS}{run}/{AUDIT}"
 
 
 def evaluation_key(run: str) -> str:
-    """Training bucket: the evaluation/1 document of a run."""
+    """Return a training bucket key: the evaluation/1 document of a run."""
     return f"{RUNS}{run}/{EVALUATION}"
 
 
 def report_key(run: str) -> str:
-    """Training bucket: the report that people read, beside the evaluation."""
+    """Return a training bucket key: the report that people read, beside the evaluation."""
     return f"{RUNS}{run}/{REPORT}"
 
 
 def refusal_key(run: str) -> str:
-    """Training bucket: all reasons why a run's labels or input were not taken (verdict/1)."""
+    """Return a training bucket key: all reasons why a run's labels or input were not taken (verdict/1)."""
     return f"{RUNS}{run}/refusal.json"
 
 
 def data_gate_key(run: str) -> str:
-    """Training bucket: the data gate's verdict/1."""
+    """Return a training bucket key: the data gate's verdict/1."""
     return f"{RUNS}{run}/data-gate.json"
 
 
 def model_gate_key(run: str) -> str:
-    """Training bucket: the model gate's verdict/1."""
+    """Return a training bucket key: the model gate's verdict/1."""
     return f"{RUNS}{run}/model-gate.json"
 
 
 def uri(bucket: str, key: str) -> str:
-    """The s3:// form of a place in S3."""
+    """Return the s3:// URI of a bucket's key."""
     return f"s3://{bucket}/{key}"
 
 
-def place(s3_uri: str) -> tuple[str, str]:
-    """Bucket and key of an s3:// URI; raise ValueError for a text that is none."""
+def parse_uri(s3_uri: str) -> tuple[str, str]:
+    """Return bucket and key of an s3:// URI; raise ValueError for any other text."""
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     if not s3_uri.startswith("s3://") or not bucket or not key:
         raise ValueError(f"{s3_uri!r} is not of the form s3://bucket/key")

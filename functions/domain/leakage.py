@@ -1,4 +1,4 @@
-"""The data gate's rules: what would let a model look better than it is, found in the snapshot and in its audit."""
+"""The data gate's rules: they find in snapshot and audit what makes a model look better than it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
-from functions.domain.audit import Acquisition, Audit, Finding
+from functions.domain.audit import Acquisition, Audit, Occurrences
 from functions.domain.ranges import FRACTION
-from functions.domain.snapshot import PinnedSlice, Snapshot, Split, SplitBy
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.snapshot import Snapshot, SplitBy
 from functions.domain.verdict import DataProblem, Reason, Risk, lines_of
 
 FEWEST_PATIENTS = 2  # of a class in each part: with one patient the patient is the class
@@ -19,14 +20,14 @@ WHOLE_PATIENTS = "label slices of at least three patients of each class, so that
 
 @dataclass(frozen=True, kw_only=True)
 class AcquisitionLimits:
-    """When tags of scanner and protocol are taken to give the class away: significant, and by so much over chance."""
+    """When acquisition tags count as predicting the class: significantly, and by at least this gain over chance."""
 
     max_acquisition_p_value: Annotated[float, FRACTION] = 0.01
     min_acquisition_gain: Annotated[float, FRACTION] = 0.1
 
 
 def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> list[Reason]:
-    """Everything that is wrong with a run's data, nothing of it accepted yet."""
+    """Return every reason against a run's data, none of them accepted yet."""
     if audit.slices != len(snapshot.slices):
         counts = f"{audit.slices} slices, the snapshot {len(snapshot.slices)}"
         return [Reason(code=DataProblem.MALFORMED_AUDIT, message=f"The audit is of {counts}; start the run again.")]
@@ -42,15 +43,15 @@ def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> lis
     ]
 
 
-def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[PinnedSlice], str]) -> list[Reason]:
-    """One reason for all the patients (studies, series) that have slices in more than one part."""
-    members: dict[str, list[PinnedSlice]] = defaultdict(list)
+def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[LabelledSlice], str]) -> list[Reason]:
+    """Return one reason for all patients (studies, series) with slices in more than one part."""
+    members: dict[str, list[LabelledSlice]] = defaultdict(list)
     for one in snapshot.slices:
         members[identity(one)].append(one)
     spread = [group for group in members.values() if len({one.split for one in group}) > 1]
     if not spread:
         return []
-    # Of each, the first slice of each part: two lines that a person can lay side by side.
+    # The first slice in each part, so that a person can compare two lines.
     lines = [min(one.line for one in group if one.split == part) for group in spread for part in _parts(group)]
     plural = {"study": "studies", "series": "series"}.get(what, f"{what}s")
     count = f"1 {what} has" if len(spread) == 1 else f"{len(spread)} {plural} have"
@@ -59,13 +60,13 @@ def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[Pinne
     return [Reason(code=code, message=message)]
 
 
-def _parts(group: Iterable[PinnedSlice]) -> list[Split]:
-    return sorted({one.split for one in group})
+def _parts(group: Iterable[LabelledSlice]) -> list[Split]:
+    return sorted({one.split for one in group if one.split})
 
 
 def _too_few(snapshot: Snapshot) -> list[Reason]:
-    """A reason for each class and part with fewer than two patients."""
-    patients: dict[tuple[str, Split], set[str]] = defaultdict(set)
+    """Return a reason for each class and part with fewer than two patients."""
+    patients: dict[tuple[str, Split | None], set[str]] = defaultdict(set)
     for one in snapshot.slices:
         patients[one.label, one.split].add(one.patient)
     return [
@@ -80,7 +81,7 @@ def _too_few(snapshot: Snapshot) -> list[Reason]:
     ]
 
 
-def _unreadable(finding: Finding) -> list[Reason]:
+def _unreadable(finding: Occurrences) -> list[Reason]:
     if not finding.count:
         return []
     lines = lines_of(line for example in finding.examples for line in example)
@@ -90,7 +91,7 @@ def _unreadable(finding: Finding) -> list[Reason]:
     return [Reason(code=DataProblem.UNDECODABLE_SLICE, message=message)]
 
 
-def _pixels(finding: Finding, code: Risk, what: str) -> list[Reason]:
+def _pixels(finding: Occurrences, code: Risk, what: str) -> list[Reason]:
     if not finding.count:
         return []
     lines = lines_of(line for example in finding.examples for line in example)
@@ -101,7 +102,9 @@ def _pixels(finding: Finding, code: Risk, what: str) -> list[Reason]:
 def _predictable(acquisition: Acquisition, limits: AcquisitionLimits) -> list[Reason]:
     found, code = acquisition.found, Risk.CLASS_PREDICTABLE_FROM_ACQUISITION
     if found is None:
-        message = "There is too little data to see whether acquisition tags alone tell the class; label more patients."
+        message = (
+            "There is too little data to see whether acquisition tags alone predict the class; label more patients."
+        )
         return [Reason(code=code, message=message)]
     gain = found.balanced_accuracy - found.chance
     if found.p_value > limits.max_acquisition_p_value or gain < limits.min_acquisition_gain:
@@ -111,7 +114,7 @@ def _predictable(acquisition: Acquisition, limits: AcquisitionLimits) -> list[Re
         f"{acquisition.unit.lower()}; most by {', '.join(acquisition.tags[:TAGS_SHOWN])})"
     )
     message = (
-        f"Acquisition tags alone tell the class with a balanced accuracy of {figures}: a model could learn the "
+        f"Acquisition tags alone predict the class with a balanced accuracy of {figures}: a model could learn the "
         "scanner. Add slices of every class from each scanner and protocol."
     )
     return [Reason(code=code, message=message)]

@@ -1,7 +1,7 @@
-"""The ``prediction/1`` document: what the container answers for one object, read strictly.
+"""Reads the ``prediction/1`` document, the container's answer for one object, strictly.
 
-An answer comes from a model that has seen a stranger's bytes. So its size is bounded before it is read, the number of
-its values before it is parsed, and each value before it is kept: what passes fits a row of DynamoDB's 400 KB.
+The answer's model has read bytes of unknown origin. So the answer's size is bounded before it is read, the number of
+its values before it is parsed, and each value before it is kept. What passes fits a DynamoDB row of 400 KB.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from functions.domain.errors import FailureCode, MalformedPrediction
 
 SCHEMA = "prediction/1"
 MOST_BYTES = 1024**2  # of an output; 1,000 classes with the longest names take a third of it
-MOST_VALUES = 10_000  # texts, numbers, lists and objects in a document: what bounds the memory that parsing takes
-DEEPEST = 50  # objects and lists within one another; Python's JSON reader gives up at a depth that others may change
+MOST_VALUES = 10_000  # texts, numbers, lists and objects in a document: this bounds the memory of parsing
+DEEPEST = 50  # nested objects and lists; the limit of Python's JSON reader depends on the process
 MOST_NUMBERS = {"Probabilities": 1000, "TimingsMs": 100}
 SUM_TOLERANCE = 1e-3
-DECIMALS = 12  # of a probability; what is smaller is no information, and DynamoDB takes no number below 1e-130
+DECIMALS = 12  # of a probability; smaller digits carry no information, and DynamoDB takes no number below 1e-130
 LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000}  # characters: an index key has 1 KB
 LONGEST_NAME = LONGEST["Class"]  # of a class or a timing
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -35,12 +35,12 @@ _BRACKET = re.compile(rb"[\[\]{}]")
 class Prediction:
     """A class and every class's probability (they sum to 1); timings in milliseconds.
 
-    ``form`` is how the model's network was computed ("" from a model that does not say).
+    ``backend`` computed the network ("" if the model does not say); the document's name for it is Form.
     """
 
     content_sha256: str
     weights_sha256: str
-    form: str
+    backend: str
     predicted_class: str
     probabilities: Mapping[str, float]
     timings_ms: Mapping[str, float]
@@ -48,9 +48,9 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionError:
-    """The container's word that these bytes cannot be read: for good, since the same bytes always fail alike.
+    """The container cannot read these bytes. That is final: the same bytes always fail alike.
 
-    ``weights_sha256`` is "" from a container that does not name its model.
+    ``weights_sha256`` is "" if the container does not name its model.
     """
 
     content_sha256: str
@@ -60,9 +60,9 @@ class PredictionError:
 
 
 def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
-    """Read one output; ``expected_sha256`` is the hash of the bytes that the row stands for.
+    """Read one output; ``expected_sha256`` is the hash of the row's bytes.
 
-    Raises MalformedPrediction for anything that is not exactly an answer to those bytes.
+    Raises MalformedPrediction for anything but an answer to those bytes.
     """
     try:
         document = _load(body)
@@ -86,7 +86,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
         return Prediction(
             content_sha256=sha256,
             weights_sha256=_digest(document["Model"], "WeightsSHA256"),
-            form=_words(document["Model"], "Form") if "Form" in document["Model"] else "",
+            backend=_words(document["Model"], "Form") if "Form" in document["Model"] else "",
             predicted_class=_class_of(document, probabilities),
             probabilities=probabilities,
             timings_ms=_numbers(document, "TimingsMs", most=1e9) if "TimingsMs" in document else {},
@@ -96,7 +96,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
 
 
 def check_result(document: Any) -> Any:
-    """A result document that is there already, if a row can hold what it says; raises MalformedPrediction if none."""
+    """Return an existing result document if a row can hold its values; else raise MalformedPrediction."""
     try:
         _numbers(document, "TimingsMs", most=1e9)
         _class_of(document, _numbers(document, "Probabilities", most=1))
@@ -106,24 +106,24 @@ def check_result(document: Any) -> Any:
 
 
 def _load(body: bytes) -> Any:
-    """The document: UTF-8 and JSON as RFC 8259 has it, each name once, of bounded size."""
+    """Return the document: UTF-8, JSON by RFC 8259, unique names, bounded size."""
     if len(body) > MOST_BYTES:
         raise _malformed(f"it has more than {MOST_BYTES:,} bytes")
-    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:  # a value follows one of these, or a name
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:  # every value follows one of these, or a name
         raise _malformed(f"it has more than {MOST_VALUES:,} values")
     if _depth(body) > DEEPEST:
-        raise _malformed(f"its values lie more than {DEEPEST} deep in one another")
+        raise _malformed(f"its values are nested more than {DEEPEST} deep")
     return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
 
 
 def _depth(body: bytes) -> int:
-    """Return how deep objects and lists lie in one another; texts may have any brackets."""
+    """Return the depth of nested objects and lists, without brackets in texts."""
     brackets = _BRACKET.findall(_TEXT.sub(b"", body))
     return max(itertools.accumulate(1 if one in b"[{" else -1 for one in brackets), default=0)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, if each name is there once: of two values readers take different ones."""
+    """Return an object if its names are unique: readers pick different ones of two values."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name is there twice")
@@ -158,12 +158,12 @@ def _words(document: Mapping[str, Any], name: str) -> str:
 
 
 def _is_short(text: str, longest: int) -> bool:
-    """Whether a text has 1 to ``longest`` characters, all of Unicode's: JSON can write half of a surrogate pair."""
+    """Return whether a text has 1 to ``longest`` characters and no lone surrogate, which JSON can write."""
     return 0 < len(text) <= longest and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _numbers(document: Mapping[str, Any], name: str, most: float) -> dict[str, float]:
-    """The named numbers in one field of a document, from 0 to ``most``; raises MalformedPrediction for any other."""
+    """Return the named numbers of a document's field, each from 0 to ``most``; else raise MalformedPrediction."""
     values = document[name]
     if not isinstance(values, Mapping) or len(values) > MOST_NUMBERS[name]:
         raise _malformed(f"its {name} are not at most {MOST_NUMBERS[name]} named numbers")

@@ -12,7 +12,7 @@ from functions.domain.verdict import ModelProblem, Reason
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What a stage asks of a candidate; all but the number of patients are fractions of 1."""
+    """A stage's requirements for a candidate; all but the number of patients are fractions of 1."""
 
     min_balanced_accuracy: Annotated[float, FRACTION] = 0.7
     min_sensitivity: Annotated[float, FRACTION] = 0.6  # of every class, as are specificity and AUC
@@ -25,7 +25,7 @@ class Thresholds:
 
 
 def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Reason]:
-    """Everything that keeps a candidate from promotion; ``against_champion``: whether the run found a champion."""
+    """Return every reason against a candidate; ``against_champion`` is whether the run found a champion."""
     if against_champion != (evaluation.champion is not None):
         measured = "has" if evaluation.champion else "lacks"
         message = f"The evaluation {measured} a champion, unlike the run; start the run again."
@@ -95,7 +95,7 @@ def _against_champion(evaluation: Evaluation, margin: float) -> list[Reason]:
 
 
 def _subgroup(subgroup: Subgroup, candidate: Measured, thresholds: Thresholds) -> list[Reason]:
-    """A subgroup that is large enough to judge, and far below the whole."""
+    """Return a reason if a subgroup is large enough to judge, and far below the whole."""
     if subgroup.patients < thresholds.subgroup_min_patients or candidate.balanced_accuracy is None:
         return []
     name = f"{subgroup.attribute} {subgroup.value}"

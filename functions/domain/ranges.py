@@ -1,4 +1,4 @@
-"""What a setting may be, written beside its default: ``Annotated[int, Range(1, 100)] = 4``."""
+"""The allowed values of a setting, beside its default: ``Annotated[int, Range(1, 100)] = 4``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Range:
     high: float
 
     def admits(self, value: object) -> bool:
-        """Whether ``value`` is a number of this range; False for NaN."""
+        """Return whether ``value`` is a number in this range; False for NaN."""
         return isinstance(value, (int, float)) and self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -21,13 +21,13 @@ class Range:
 
 
 class OneOf:
-    """The words that a setting may be."""
+    """The allowed words of a setting."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = choices
 
     def admits(self, value: object) -> bool:
-        """Whether ``value`` is one of the words."""
+        """Return whether ``value`` is one of the words."""
         return value in self.choices
 
     def __str__(self) -> str:

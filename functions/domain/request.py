@@ -1,4 +1,4 @@
-"""The execution input of the training workflow, read strictly: what is wrong is named, nothing is ignored."""
+"""Reads the execution input of the training workflow strictly: every wrong field is named, none is ignored."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain import layout
-from functions.domain.errors import WetreadError
-from functions.domain.verdict import LabelProblem, Reason, Risk
+from functions.domain.errors import InvalidRequest
+from functions.domain.verdict import Risk
 from functions.names import COHORTS
 
 FIELDS = ("LabelsUri", "AcceptedRisks", "Seed", "HyperParameters")
@@ -21,20 +21,12 @@ LONGEST_NAME, LONGEST_VALUE = 256, 2500  # characters, SageMaker's own limits
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """A run that was asked for; ``manifest_key`` in the training bucket."""
+    """A requested run; ``manifest_key`` is in the training bucket."""
 
     manifest_key: str
     accepted_risks: tuple[Risk, ...]
     seed: int
     hyperparameters: Mapping[str, str]
-
-
-class InvalidRequest(WetreadError):
-    """An execution input cannot be run; ``reasons`` name everything that is wrong with it."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(" ".join(problems))
-        self.reasons = tuple(Reason(code=LabelProblem.INVALID_INPUT, message=problem) for problem in problems)
 
 
 def parse(document: Any, training_bucket: str) -> TrainingRequest:
@@ -55,18 +47,18 @@ def parse(document: Any, training_bucket: str) -> TrainingRequest:
 
 
 def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:
-    form = f"s3://{training_bucket}/{COHORTS}<folder>/manifest.json (or labels.csv)"
+    expected = f"s3://{training_bucket}/{COHORTS}<folder>/manifest.json (or labels.csv)"
     try:
-        bucket, key = layout.place(value if isinstance(value, str) else "")
+        bucket, key = layout.parse_uri(value if isinstance(value, str) else "")
     except ValueError:
-        problems.append(f"LabelsUri is {value!r:.300}, not {form}.")
+        problems.append(f"LabelsUri is {value!r:.300}, not {expected}.")
         return ""
     if bucket != training_bucket:
-        problems.append(f"LabelsUri names the bucket {bucket}; labels are read from {form}.")
+        problems.append(f"LabelsUri names the bucket {bucket}; labels are read from {expected}.")
     elif not key.startswith(COHORTS) or "/" not in key.removeprefix(COHORTS):
-        problems.append(f"LabelsUri names no folder below {COHORTS}; it is of the form {form}.")
+        problems.append(f"LabelsUri names no folder below {COHORTS}; it is of the form {expected}.")
     elif not key.lower().endswith(MANIFEST_ENDINGS):
-        problems.append(f"LabelsUri ends neither in .json nor in .csv; it is of the form {form}.")
+        problems.append(f"LabelsUri ends neither in .json nor in .csv; it is of the form {expected}.")
     return key
 
 
@@ -106,6 +98,6 @@ def _hyperparameters(value: Any, problems: list[str]) -> dict[str, str]:
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """Return the kind of a JSON value, in words."""
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")

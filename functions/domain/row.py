@@ -1,4 +1,4 @@
-"""The Row: what the index holds of one Upload, from its arrival to its result."""
+"""The Row: the index's record of one Upload, from its arrival to its result."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 
 from functions.domain import layout
 
+CONTENT_DIGITS = 12  # of a content's SHA-256, in log lines
+
 
 class Status(enum.StrEnum):
-    """Where an Upload stands. Completed, Failed, Refused and Erased are terminal.
+    """The state of an Upload. Completed, Failed, Refused and Erased are terminal.
 
-    Received: its object could not be taken in yet, and is tried again. Most uploads never have that status.
+    Received: ingesting its object has failed so far and is retried. Most uploads never have this status.
     """
 
     RECEIVED = "Received"
@@ -28,7 +30,7 @@ class Status(enum.StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the row stays as it is."""
+        """Whether the row no longer changes."""
         return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED, Status.ERASED}
 
 
@@ -36,15 +38,14 @@ class Status(enum.StrEnum):
 class Row:
     """One Upload. Times are ISO 8601 UTC with milliseconds; TimingsMs in milliseconds; absent values are None or empty.
 
-    ``attempt`` counts the jobs that gave no result or, of a row that is Received, the tries to read its object that
-    ended without one. ``retry_group`` names the uploads that are tried again together, apart from all others, after a
-    failed job.
+    ``attempt`` counts the jobs without a result; for a Received row, the failed tries to read its object.
+    ``retry_group`` names the uploads that are retried together, apart from all others, after a failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
-    ``withdrawn_at`` marks a result whose model version was withdrawn; ``requeued_at`` an Upload that is read again.
-    ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps what it was until all
-    that it leads to is erased; then it is a gravestone, which keeps nothing but the hash ``upload_id`` for a while, so
-    that an event that comes late or again finds that the Upload was there.
+    ``withdrawn_at`` marks a result of a withdrawn model version, ``requeued_at`` an Upload that is read again.
+    ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps its attributes until
+    everything that they lead to is erased. Then it is a gravestone, which keeps only the hash ``upload_id`` for a
+    while, so that a late or repeated event finds that the Upload existed.
     """
 
     upload_id: str
@@ -86,16 +87,22 @@ class Row:
 
     @property
     def waits_since(self) -> str:
-        """When the Upload began to wait for a result: when it arrived, or was asked to be read again."""
+        """When the Upload began to wait for a result: its arrival, or the request to read it again."""
         return self.requeued_at or self.received_at
 
     @property
     def instance_name(self) -> str:
-        """The name of the Upload's pinned copy, which is its manifest entry too."""
+        """The name of the Upload's pinned copy, which is also its manifest entry."""
         return layout.instance_name(self.upload_id, self.requeued_at)
 
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """The fields by which log lines name the Upload: its id and, once known, the start of its content's SHA-256."""
+        content = {"content_sha256": self.content_sha256[:CONTENT_DIGITS]} if self.content_sha256 else {}
+        return {"upload_id": self.upload_id, **content}
+
     def to_json(self) -> dict[str, Any]:
-        """The row under the names of the index and of DICOM, without what is absent."""
+        """Return the row under the names of the index and of DICOM, without absent values."""
         values = ((NAMES[f.name], getattr(self, f.name)) for f in dataclasses.fields(self))
         return {
             name: list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
@@ -122,15 +129,15 @@ NAMES = {f.name: _attribute_name(f.name) for f in dataclasses.fields(Row)}
 
 
 def expiry(now: datetime, days: int) -> int | None:
-    """When a row that ends ``now`` expires, as ``expires_at`` has it; None for 0 days: it is kept until erased."""
+    """Return the ``expires_at`` of a row that ends ``now``; None for 0 days: the row is kept until it is erased."""
     return int((now + timedelta(days=days)).timestamp()) if days else None
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment as rows hold it: ISO 8601, UTC, milliseconds, so that text order is time order."""
+    """Return a moment in the format of rows: ISO 8601, UTC, milliseconds, so that text order is time order."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def moment_of(text: str) -> datetime:
-    """The moment that a row's timestamp names."""
+    """Return the moment that a row's timestamp names."""
     return datetime.fromisoformat(text)

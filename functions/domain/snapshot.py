@@ -11,22 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.errors import MalformedDocument
+from functions.domain.slices import LabelledSlice, Split
 
 SCHEMA = "snapshot/1"
-ERASED = "Erased"  # what says that entries were erased since: how many, and when last
-UNDIGESTED = ("Digest", "CreatedAt")  # a snapshot is what it pins, not when it was taken
-
-
-class Split(enum.StrEnum):
-    """Which part of a run sees a slice."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
+ERASED = "Erased"  # says how many entries were erased since, and when last
+UNDIGESTED = ("Digest", "CreatedAt")  # the digest is of what a snapshot pins, not of when it was taken
 
 
 class SplitBy(enum.StrEnum):
-    """How slices were divided: whole patients, single slices (too few patients), or as the manifest says."""
+    """How slices were divided: by whole patients, by single slices (too few patients), or by the manifest."""
 
     PATIENT = "Patient"
     SLICE = "Slice"
@@ -34,40 +27,8 @@ class SplitBy(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PinnedSlice:
-    """One labelled slice: ``name`` of its pinned copy, ``version_id`` of the object that a person put.
-
-    ``patient`` is the keyed hash of the PatientID, or of the StudyInstanceUID where there is none.
-    """
-
-    line: int
-    name: str
-    version_id: str
-    content_sha256: str
-    label: str
-    split: Split
-    patient: str
-    study_instance_uid: str
-    series_instance_uid: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry of the document."""
-        return {
-            "Line": self.line,
-            "Slice": self.name,
-            "VersionId": self.version_id,
-            "ContentSHA256": self.content_sha256,
-            "Label": self.label,
-            "Split": self.split,
-            "Patient": self.patient,
-            "StudyInstanceUID": self.study_instance_uid,
-            "SeriesInstanceUID": self.series_instance_uid,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
 class Source:
-    """The manifest that was frozen: its place, version and the SHA-256 (hex) of its bytes."""
+    """The frozen manifest: its URI, version and the SHA-256 (hex) of its bytes."""
 
     uri: str
     version_id: str
@@ -76,16 +37,16 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What a run is about, as the gates need it."""
+    """A run's data, as the gates need them."""
 
     digest: str
     labels: tuple[str, ...]
     split_by: SplitBy
-    slices: tuple[PinnedSlice, ...]
+    slices: tuple[LabelledSlice, ...]
 
 
 def document_of(
-    slices: Sequence[PinnedSlice],
+    slices: Sequence[LabelledSlice],
     *,
     labels: Sequence[str],
     seed: int,
@@ -93,26 +54,26 @@ def document_of(
     source: Source,
     created_at: str,
 ) -> dict[str, Any]:
-    """The snapshot/1 document with its digest."""
+    """Return the snapshot/1 document with its digest."""
     document = {
         "Schema": SCHEMA,
         "Labels": list(labels),
         "Seed": seed,
         "SplitBy": split_by,
         "Source": {"Uri": source.uri, "VersionId": source.version_id, "SHA256": source.sha256},
-        "Slices": [one.to_json() for one in slices],
+        "Slices": [_entry(one) for one in slices],
     }
     return document | {"Digest": digest_of(document), "CreatedAt": created_at}
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of the canonical JSON of all that the document pins."""
+    """Return the SHA-256 (hex) of the canonical JSON of everything that the document pins."""
     pinned = {name: value for name, value in document.items() if name not in UNDIGESTED}
     return hashlib.sha256(json.dumps(pinned, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def parse(document: Any, expected_digest: str) -> Snapshot:
-    """Read a snapshot back; raise MalformedDocument when it is not the one whose digest the run was given."""
+    """Read a snapshot back; raise MalformedDocument if its digest is not the run's."""
     try:
         if document["Schema"] != SCHEMA:
             raise MalformedDocument(f"The snapshot's Schema is {reprlib.repr(document['Schema'])}, not {SCHEMA}.")
@@ -139,8 +100,22 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
         ) from error
 
 
-def _slice(entry: Mapping[str, Any]) -> PinnedSlice:
-    return PinnedSlice(
+def _entry(one: LabelledSlice) -> dict[str, Any]:
+    return {
+        "Line": one.line,
+        "Slice": one.name,
+        "VersionId": one.version_id,
+        "ContentSHA256": one.content_sha256,
+        "Label": one.label,
+        "Split": one.split,
+        "Patient": one.patient,
+        "StudyInstanceUID": one.study_instance_uid,
+        "SeriesInstanceUID": one.series_instance_uid,
+    }
+
+
+def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
+    return LabelledSlice(
         line=entry["Line"],
         name=entry["Slice"],
         version_id=entry["VersionId"],

@@ -5,32 +5,22 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from functions.domain.snapshot import Split, SplitBy
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.snapshot import SplitBy
 
 HELD_OUT = 0.2  # of each class's groups for validation, and as much for test
-GROUPS_FOR_TWO = 6  # a class with so many groups has at least two in each part
-GROUPS_FOR_ONE = 3  # and with so many at least one
+GROUPS_FOR_TWO = 6  # a class with this many groups has at least two in each part
+GROUPS_FOR_ONE = 3  # and with this many at least one
 
 
-@dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """What the split needs of one slice. ``content_sha256`` puts slices in an order that no manifest changes."""
+def divide(slices: Sequence[LabelledSlice], seed: int) -> tuple[SplitBy, list[LabelledSlice]]:
+    """Return how the slices were divided, and the slices, each with its part. The same input has the same result.
 
-    content_sha256: str
-    label: str
-    patient: str
-    study_instance_uid: str
-    series_instance_uid: str
-
-
-def divide(slices: Sequence[Labelled], seed: int) -> tuple[SplitBy, list[Split]]:
-    """The part of each slice; the same slices and seed always give the same.
-
-    Slices that share a patient, a study or a series stay together, and each class's groups are divided 60/20/20. When
-    a class has fewer groups than there are parts, no such division exists; then single slices are divided, so that a
-    person who accepts that risk can train at all.
+    Slices that share a patient, a study or a series stay together, and each class's groups are divided 60/20/20. If a
+    class has fewer groups than there are parts, no such division exists. Then single slices are divided, so that a
+    person who accepts that risk can train.
     """
     groups = _connected(slices)
     by_class = _by_class(slices, groups)
@@ -40,8 +30,8 @@ def divide(slices: Sequence[Labelled], seed: int) -> tuple[SplitBy, list[Split]]
     return SplitBy.SLICE, _assign(slices, _by_class(slices, alone), seed)
 
 
-def _connected(slices: Sequence[Labelled]) -> list[list[int]]:
-    """The indices of the slices in groups that are connected by a patient, a study or a series."""
+def _connected(slices: Sequence[LabelledSlice]) -> list[list[int]]:
+    """Return groups of slice indices that are connected by a patient, a study or a series."""
     parent = list(range(len(slices)))
 
     def root(index: int) -> int:
@@ -64,8 +54,8 @@ def _connected(slices: Sequence[Labelled]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _by_class(slices: Sequence[Labelled], groups: Iterable[list[int]]) -> dict[str, list[list[int]]]:
-    """The groups of each class, a group's class being that of most of its slices; in an order of their content."""
+def _by_class(slices: Sequence[LabelledSlice], groups: Iterable[list[int]]) -> dict[str, list[list[int]]]:
+    """Return the groups of each class, ordered by content; a group's class is that of most of its slices."""
     by_class: dict[str, list[list[int]]] = defaultdict(list)
     for group in sorted(groups, key=lambda group: min(slices[index].content_sha256 for index in group)):
         counts = Counter(slices[index].label for index in group)
@@ -73,7 +63,7 @@ def _by_class(slices: Sequence[Labelled], groups: Iterable[list[int]]) -> dict[s
     return by_class
 
 
-def _assign(slices: Sequence[Labelled], by_class: dict[str, list[list[int]]], seed: int) -> list[Split]:
+def _assign(slices: Sequence[LabelledSlice], by_class: dict[str, list[list[int]]], seed: int) -> list[LabelledSlice]:
     generator = random.Random(seed)  # noqa: S311  (a reproducible split, no secret)
     split = [Split.TRAIN] * len(slices)
     for label in sorted(by_class):
@@ -87,11 +77,11 @@ def _assign(slices: Sequence[Labelled], by_class: dict[str, list[list[int]]], se
             for group in chosen:
                 for index in group:
                     split[index] = part
-    return split
+    return [replace(one, split=part) for one, part in zip(slices, split, strict=True)]
 
 
 def _held_out(groups: int) -> int:
-    """How many of a class's groups go to validation, and as many to test."""
+    """Return how many of a class's groups go to validation, and as many go to test."""
     if groups < GROUPS_FOR_ONE:
         return 0
     return max(2 if groups >= GROUPS_FOR_TWO else 1, round(groups * HELD_OUT))

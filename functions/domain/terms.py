@@ -1,6 +1,6 @@
-"""The values that DICOM defines for Modality (PS3.3 section C.7.3.1.1.1), those that it has retired included.
+"""The values that DICOM defines for Modality (PS3.3 section C.7.3.1.1.1), with the retired ones.
 
-Any other text in that attribute may be a person's and is repeated nowhere.
+Any other text in that attribute may be a person's, so it is never repeated.
 """
 
 from __future__ import annotations

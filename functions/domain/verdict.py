@@ -1,4 +1,4 @@
-"""What a run of the training workflow is refused for: codes, reasons, and the ``verdict/1`` document that has them."""
+"""Why a run of the training workflow is refused: codes, reasons, and the ``verdict/1`` document with them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 SCHEMA = "verdict/1"
-MOST_REASONS = 50  # in what the state machine carries, which has 256 KiB in all; the document in S3 has them all
-LONGEST_MESSAGE = 600  # characters, in what the state machine carries
+MOST_REASONS = 50  # in the state machine, which carries 256 KiB at most; the document in S3 has all
+LONGEST_MESSAGE = 600  # characters, in the state machine
 MOST_LINES = 10  # of the manifest, named in one sentence
 
 
 class Risk(enum.StrEnum):
-    """What may be wrong with labelled data that a person can accept by name."""
+    """Problems of labelled data that a person can accept by name."""
 
     PATIENT_ACROSS_SPLIT = "PatientAcrossSplit"
     STUDY_ACROSS_SPLIT = "StudyAcrossSplit"
@@ -69,7 +69,7 @@ class PromotionProblem(enum.StrEnum):
 
 
 class Rest(enum.StrEnum):
-    """Stands for the reasons that a trimmed list leaves out."""
+    """The substitute for the reasons that a trimmed list omits."""
 
     MORE_REASONS = "MoreReasons"
 
@@ -79,9 +79,9 @@ Code = Risk | LabelProblem | DataProblem | ModelProblem | PromotionProblem | Res
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """One finding: ``message`` is a sentence without PHI; ``accepted`` whether a person accepted this risk by name.
+    """One reason: ``message`` is a sentence without PHI; ``accepted`` is whether a person accepted this risk by name.
 
-    ``line`` is the first line of the manifest that it is about, 0 for the whole; the message names it.
+    ``line`` is the first line of the manifest that it concerns, 0 for the whole; the message names it.
     """
 
     code: Code
@@ -90,37 +90,37 @@ class Reason:
     line: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """The reason as documents hold it."""
+        """Return the reason as documents hold it."""
         return {"Code": self.code, "Message": self.message, "Accepted": self.accepted}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All findings of one gate; it passes when a person has accepted each."""
+    """All reasons of one gate; it passes if a person has accepted each."""
 
     reasons: tuple[Reason, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether the run goes on."""
+        """Whether the run continues."""
         return all(reason.accepted for reason in self.reasons)
 
     def accepting(self, risks: Iterable[str]) -> Verdict:
-        """The same findings, those of the named risks accepted. Only a Risk can be accepted."""
+        """Return the verdict with the reasons of the named risks accepted. Only a Risk can be accepted."""
         named = set(risks)
         return Verdict(
             tuple(replace(one, accepted=isinstance(one.code, Risk) and one.code in named) for one in self.reasons)
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict/1 document, every reason whole."""
+        """Return the verdict/1 document, with every reason in full."""
         return {"Schema": SCHEMA, "Passed": self.passed, "Reasons": [reason.to_json() for reason in self.reasons]}
 
 
 def trimmed(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
-    """The reasons as the state machine carries them: the first ones, and one that counts the rest.
+    """Return the reasons as the state machine carries them: the first ones, and one that counts the rest.
 
-    Those that are not accepted come first, so that what is left out never hides why a run was refused.
+    Unaccepted reasons come first, so that an omitted one never hides why a run was refused.
     """
     ordered = sorted(reasons, key=lambda reason: reason.accepted)
     shown = [reason.to_json() | {"Message": _short(reason.message)} for reason in ordered[:MOST_REASONS]]
@@ -128,7 +128,7 @@ def trimmed(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
     if rest:
         more = Reason(
             code=Rest.MORE_REASONS,
-            message=f"{len(rest)} more reasons stand in the run's own document in the training bucket.",
+            message=f"{len(rest)} more reasons are in the run's own document in the training bucket.",
             accepted=all(reason.accepted for reason in rest),
         )
         shown.append(more.to_json())
@@ -136,7 +136,7 @@ def trimmed(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
 
 
 def lines_of(lines: Iterable[int]) -> str:
-    """Lines of the manifest, named for a sentence: "line 3", "lines 3 and 7", "lines 3, 7, 9 and 12 more"."""
+    """Return lines of the manifest for a sentence: "line 3", "lines 3 and 7", "lines 3, 7, 9 and 12 more"."""
     numbers = [str(line) for line in sorted(set(lines))]
     if len(numbers) == 1:
         return f"line {numbers[0]}"

@@ -1,6 +1,6 @@
-"""Whether model.pth is tensors and nothing else: a pickle may name any function, and loading it would call that.
+"""Checks that model.pth has only tensors: a pickle may name any function, and loading it would call that function.
 
-Only the names are read, with nothing of torch and nothing run. The container's ``weights_only`` is the second guard.
+Reads only the names, without torch, and runs nothing. The container's ``weights_only`` is the second guard.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO
 
-from functions.domain.errors import WetreadError
+from functions.domain.errors import CodeInWeights
 
 MAX_PICKLE_BYTES = 4 * 1024**2  # DenseNet201's is 100 KB: names and shapes, no numbers
-# What torch.save writes of a state dict, in the one form that it has had since 1.6.
+# What torch.save writes for a state dict, in its format since 1.6.
 TENSORS = re.compile(
     r"collections OrderedDict"
     r"|torch \w+Storage|torch\.storage UntypedStorage"
@@ -33,14 +33,10 @@ STOP = "STOP"
 NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 
 
-class CodeInWeights(WetreadError):
-    """model.pth would do something on loading; the message goes on after its name."""
-
-
 def check(stream: IO[bytes]) -> None:
-    """Raise CodeInWeights for weights that name anything but tensors; what is no pickle at all can run nothing.
+    """Raise CodeInWeights for weights that name anything but tensors. Data that is not a pickle cannot execute code.
 
-    ``stream`` must be seekable. What it is, is decided as torch decides it, by its first bytes.
+    ``stream`` must be seekable. The format is detected from the first bytes, as torch does.
     """
     if stream.read(len(ZIP)) == ZIP:
         for pickled in _pickles(stream):
@@ -53,7 +49,7 @@ def check(stream: IO[bytes]) -> None:
 
 
 def _pickles(stream: IO[bytes]) -> Iterator[bytes]:
-    """The pickle in torch's zip file, which stores it uncompressed and each name once; none where there is none."""
+    """Yield the pickle in torch's zip file, which stores it uncompressed and each name once, if there is one."""
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
@@ -77,10 +73,10 @@ def _check(pickled: bytes) -> None:
 
 
 def _opcodes(pickled: bytes) -> list[tuple[str, object]]:
-    """What names something, or ends it, up to where it is no pickle any more: loading it would run that far."""
+    """Return the operations that name or stop, before any damage: loading the pickle would run those."""
     found: list[tuple[str, object]] = []
     with contextlib.suppress(ValueError, IndexError, OverflowError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python warns of odd escapes in a text, which is the text of a stranger
+        warnings.simplefilter("ignore")  # Python warns about odd escapes, and would print text of unknown origin
         for operation, argument, _ in pickletools.genops(pickled):
             if operation.name in NAMING or operation.name == STOP:
                 found.append((operation.name, argument))  # those before the damage count too

@@ -1,1 +1,1 @@
-"""The protocol, step by step: intake, dispatching, collecting, sweeping. Order of writes is what keeps uploads safe."""
+"""The protocol, step by step: ingesting, dispatching, collecting, sweeping. The order of writes keeps uploads safe."""

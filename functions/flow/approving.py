@@ -1,37 +1,37 @@
-"""From a person's approval of a version to its promotion: once, and only while its evaluation still holds."""
+"""From a person's approval of a version to its promotion: once, and only while its evaluation is valid."""
 
 from __future__ import annotations
 
 import enum
+import logging
 from dataclasses import dataclass
 
 from functions.aws.registry import ModelVersion, Registry
-from functions.flow.promoting import champion_changed, is_champion
-from functions.telemetry import logger
+from functions.domain.champion import champion_changed, is_champion
+from functions.domain.errors import Overtaken
+
+logger = logging.getLogger(__name__)
 
 
 class Approved(enum.Enum):
-    """What came of an approval event."""
+    """The result of an approval event."""
 
     PROMOTED = enum.auto()
     NOTHING_TO_DO = enum.auto()
     REFUSED = enum.auto()
 
 
-class Overtaken(Exception):
-    """The champion changed between two looks at it: the message comes again and finds what is so now."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Approving:
-    """Takes approvals. The event only says where to look: SageMaker repeats events, and late ones tell old news."""
+    """Handles approvals. The event only names the version: SageMaker repeats events, and late ones are out of date."""
 
     registry: Registry
 
     def approve(self, arn: str) -> Approved:
-        """Promote the version if it is approved, was never champion, and its evaluation still holds.
+        """Promote the version if it is approved, was never champion, and its evaluation is valid.
 
-        The champion is looked at before the history: who is promoted between the two looks is found by the second.
+        Reads the champion first, then the history, so that a promotion in between is still seen. Raises Overtaken if
+        the champion changed before the pointer moved.
         """
         version, current = self.registry.describe(arn), self.registry.champion()
         ours = version.model_package.startswith(f"{self.registry.group}/")
@@ -40,10 +40,10 @@ class Approving:
         if not version.run:
             return self._refuse(version, "it was registered by hand and never evaluated: use `wetread model promote`")
         if not is_champion(current, version.evaluated_against):
-            reason = champion_changed(version)
-            self.registry.reject(arn, reason.message)  # so that nobody takes it for a version that serves
+            reason = champion_changed(version.model_package, version.evaluated_against)
+            self.registry.reject(arn, reason.message)  # so that people do not take it for a version that serves
             return self._refuse(version, reason.message)
-        if self.registry.crown(version, current) is None:
+        if self.registry.set_champion(version, current) is None:
             raise Overtaken(version.model_package)
         return Approved.PROMOTED
 

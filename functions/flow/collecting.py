@@ -1,11 +1,12 @@
-"""From an ended transform job to terminal rows: every output is verified, everything without one is tried again.
+"""From an ended transform job to terminal rows: every output is verified, every row without one is retried.
 
-No upload keeps another from its answer. A batch whose rows cannot be settled together, because one of them raises an
-error or kills the function each time, is settled row by row, and a row that fails alone ends as NotCollected.
+No upload keeps another from its answer. If one row raises an error or kills the function each time, its batch is
+settled row by row, and a row that fails alone ends as NotCollected.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,31 +21,32 @@ from functions.aws.batches import Batches
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
-from functions.aws.trouble import is_trouble
+from functions.aws.trouble import is_trouble, loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
-from functions.domain.errors import FailureCode, MalformedDocument, MalformedPrediction
+from functions.domain.errors import FailureCode, MalformedDocument
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
 from functions.flow.settling import NOT_COLLECTED, EndedJob, Settling
 from functions.flow.trying import TOGETHER_TRIES, Trying
 from functions.names import Metric
-from functions.telemetry import facts, logger
 
-# Outputs read and rows written at once; S3 and DynamoDB wait far longer than they work. Each reader holds an output of
-# at most 1 MiB and what parsing makes of it: tests/functions/flow/test_memory.py measures that all fit the function.
+logger = logging.getLogger(__name__)
+
+# Outputs read and rows written at once; the time goes to waiting for S3 and DynamoDB. Each reader holds an output of at
+# most 1 MiB and its parsed values: tests/functions/flow/test_memory.py measures that all fit the function.
 READERS = 16
-CHUNK = 500  # rows held at once, so that a larger job needs more time and hardly more memory
+CHUNK = 500  # rows held at once: a larger job needs more time and hardly more memory
 ROW_TRIES = 3  # of a row alone
-ALONE_SECONDS = 60  # of rows one at a time, before the function looks at other batches; the next sweep goes on
-# A row that another function began to try so lately is left to it. Less than the minute between two sweeps.
+ALONE_SECONDS = 60  # of rows one at a time, before other batches have their turn; the next sweep continues
+# A row that another function began to try this recently is left to it. Less than the minute between two sweeps.
 LEASE_SECONDS = 45
 UNANSWERED = frozenset({FailureCode.JOB_FAILED, FailureCode.NO_OUTPUT})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What collecting came to: rows by what became of them, and jobs that did not complete."""
+class Collected:
+    """The result of collecting: rows by their next status, and jobs that did not complete."""
 
     completed: int = 0
     failed: int = 0
@@ -52,7 +54,7 @@ class Outcome:
     jobs_failed: int = 0
 
     def metrics(self) -> dict[Metric, float]:
-        """The same, as metrics."""
+        """Return the same, as metrics."""
         return {
             Metric.UPLOADS_COMPLETED: self.completed,
             Metric.UPLOADS_FAILED: self.failed,
@@ -62,9 +64,9 @@ class Outcome:
 
 @dataclass(kw_only=True)
 class _Tally:
-    """How far collecting has come: statuses written, errors of rows, rows left to others, keys that were deleted.
+    """The progress of collecting: statuses written, errors of rows, rows left to others, deleted keys.
 
-    ``answered`` is whether an earlier collector of the batch has found an output.
+    ``answered`` is whether an earlier collector of the batch found an output.
     """
 
     settled: Counter[Status | None] = field(default_factory=Counter)
@@ -74,9 +76,9 @@ class _Tally:
     answered: bool = False
     reached_rows: bool = False
 
-    def outcome(self, job: TransformJob | None) -> Outcome:
-        """The rows by status. A job counts as failed once, when its batch is done."""
-        return Outcome(
+    def outcome(self, job: TransformJob | None) -> Collected:
+        """Return the rows by status. A job counts as failed once, when its batch is done."""
+        return Collected(
             completed=self.settled[Status.COMPLETED],
             failed=self.settled[Status.FAILED],
             retried=self.settled[Status.PENDING],
@@ -85,13 +87,13 @@ class _Tally:
 
     @property
     def error(self) -> Exception:
-        """The error to report: one that repeats, if there is one, since trouble passes."""
+        """The error to report: one that repeats if there is one, else AWS trouble."""
         return next((error for error in self.errors if not is_trouble(error)), self.errors[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collecting:
-    """Collects ended jobs. A job is believed by its Describe alone."""
+    """Collects ended jobs. It trusts only the job's Describe, not its event."""
 
     index: Index
     batches: Batches
@@ -103,11 +105,11 @@ class Collecting:
     job_name_prefix: str
     clock: Callable[[], datetime]
 
-    def collect(self, job_name: str) -> Outcome | None:
-        """Bring every row of an ended job on; None when there is nothing to do (not ours, not ended, done before).
+    def collect(self, job_name: str) -> Collected | None:
+        """Settle every row of an ended job; return None if there is nothing to do (not ours, not ended, done before).
 
-        A batch that failed as a whole is left to the sweep, which takes it row by row once a minute. Its messages
-        would come back until they are dead letters.
+        A batch that failed as a whole is left to the sweep, which settles it row by row once a minute. Its messages
+        would be delivered again until they are dead letters.
         """
         batch = self._open_batch(job_name)
         if batch and batch.tries >= TOGETHER_TRIES:
@@ -115,18 +117,18 @@ class Collecting:
             return None
         return self._try_to_collect(batch, job_name) if batch else None
 
-    def collect_alone(self, job_name: str) -> Outcome | None:
-        """The same for a batch that failed as a whole: row by row."""
+    def collect_alone(self, job_name: str) -> Collected | None:
+        """Collect a batch that failed as a whole, row by row."""
         batch = self._open_batch(job_name)
         return self._try_to_collect(batch, job_name) if batch else None
 
     def _open_batch(self, job_name: str) -> Batch | None:
-        """The batch of one of our jobs, while it has rows to settle."""
+        """Return the batch of one of this stage's jobs, while it has rows to settle."""
         batch_id = layout.batch_of_job(self.job_name_prefix, job_name)
         batch = self.batches.get(batch_id) if batch_id else None
         return batch if batch and batch.status in {BatchStatus.READY, BatchStatus.SUBMITTED} else None
 
-    def _try_to_collect(self, batch: Batch, job_name: str) -> Outcome | None:
+    def _try_to_collect(self, batch: Batch, job_name: str) -> Collected | None:
         job = self.jobs.describe(job_name)
         if job is None or not job.status.ended:
             return None
@@ -137,22 +139,22 @@ class Collecting:
             self.trying.ended(batch, error)
             raise
 
-    def give_back(self, batch: Batch, rows: Sequence[Row]) -> Outcome:
-        """Let go of a batch that cannot be brought on: each row that it holds waits again, or has failed.
+    def give_back(self, batch: Batch, rows: Sequence[Row]) -> Collected:
+        """Finish a batch that cannot be advanced: each row that it holds is requeued, or fails if its tries are used.
 
         As after a failed job, a batch that keeps failing is divided in four.
 
-        A row that cannot be written even then is left behind, since all others wait for the slot; its error is raised
-        once all is done.
+        A row that cannot be written even then is left behind, since all others wait for the slot. Its error is raised
+        at the end.
         """
-        tally, problem = _Tally(), MalformedPrediction(FailureCode.NOT_COLLECTED, NOT_COLLECTED)
+        tally = _Tally()
         for position, row in enumerate(rows):
             try:
-                tally.settled[self.settling.again(row, position, len(rows), batch, problem)] += 1
+                tally.settled[self.settling.again(row, position, len(rows), batch, NOT_COLLECTED)] += 1
             except Exception as error:
                 if is_trouble(error):
                     raise
-                logger.error("row left behind", extra={"batch": batch.batch_id, "upload": row.upload_id})
+                logger.error("row left behind", extra={"batch": batch.batch_id, **row.log_fields})
                 tally.errors.append(error)
         if self.marking.champions.withdrawal(batch.model_package):
             self.marking.champions.mark_again(batch.model_package)  # some rows may have ended before
@@ -165,10 +167,10 @@ class Collecting:
     def _job_of(self, batch: Batch) -> str:
         return layout.job_name(self.job_name_prefix, batch.batch_id)
 
-    def _collect(self, batch: Batch, job: TransformJob) -> Outcome:
+    def _collect(self, batch: Batch, job: TransformJob) -> Collected:
         """Settle each upload of the manifest that the batch still holds, then mark, clean up, and free the slot.
 
-        What is settled stays settled: who collects after a death in the midst goes on with what is left.
+        Safe to repeat: a later call continues after a crash.
         """
         keys = list(self.work.keys(layout.output_prefix(job.name)))
         outputs = {upload: key for key in keys if (upload := layout.upload_of_output(key))}
@@ -178,13 +180,13 @@ class Collecting:
             self._together(ended, tally)
         else:
             self._one_by_one(ended, tally)
-        if tally.errors:  # each neighbour is settled; the batch stays open and is tried again for the rest
+        if tally.errors:  # all other rows are settled; the batch stays open and is retried for the rest
             raise tally.error
         if tally.left:
             self.trying.forgive(batch)
             return tally.outcome(None)
         self._mark_if_withdrawn(ended)
-        # What is left is of rows that wait again, for the answer of another job: nobody reads these any more.
+        # The remaining outputs are of requeued rows, which get another job's answer: nothing reads these again.
         self.work.delete([key for key in keys if key not in tally.deleted])
         self.batches.finish(
             batch,
@@ -204,9 +206,9 @@ class Collecting:
                     tally.errors.append(error)
 
     def _one_by_one(self, ended: EndedJob, tally: _Tally) -> None:
-        """Settle the rows one at a time, those first that were tried alone least.
+        """Settle the rows one at a time, ordered by how often they were tried alone.
 
-        So a row in which the function dies lets all others pass before it is tried again.
+        So all others come before a second try of a row in which the function dies.
         """
         until = self.clock() + timedelta(seconds=ALONE_SECONDS)
         positions: Sequence[int] = range(len(ended.manifest))
@@ -236,16 +238,16 @@ class Collecting:
         settle: Callable[[EndedJob, int, Row], Status | None],
         at_once: Callable[..., Iterable[Any]],
     ) -> None:
-        """Settle the uploads at some positions of the manifest; delete copies and outputs of all there that have ended.
+        """Settle the uploads at some positions of the manifest; delete the copies and outputs of the ended ones.
 
-        Those too that an earlier collector has ended: it may have died before it deleted them.
+        This includes rows that an earlier collector ended: it may have died before it deleted them.
         """
         rows = self.index.get_many(ended.member(position) for position in chunk)
         held = [(position, row) for position in chunk if (row := rows.get(ended.member(position))) and ended.holds(row)]
 
-        def try_to_settle(place: tuple[int, Row]) -> Status | None:
+        def try_to_settle(held_row: tuple[int, Row]) -> Status | None:
             try:
-                return settle(ended, *place)
+                return settle(ended, *held_row)
             except Exception as error:
                 tally.errors.append(error)
                 return None
@@ -261,7 +263,7 @@ class Collecting:
         tally.deleted.update(outputs)
 
     def _settle_alone(self, ended: EndedJob, position: int, row: Row, tally: _Tally) -> Status | None:
-        """Settle a row whose try is counted before it is made; give it up after the last."""
+        """Settle one row. Each try is counted before it is made; after the last one the row fails."""
         batch, tries, now = ended.batch, row.collect_tries or 0, self.clock()
         if tries >= ROW_TRIES:
             return self.settling.give_up(row, batch)
@@ -269,13 +271,13 @@ class Collecting:
         if not self.index.note_try(row, batch.batch_id, timestamp(now), before):
             tally.left += 1
             return None
-        if not tally.reached_rows:  # from here on the rows are counted, not the batch
+        if not tally.reached_rows:  # from here on tries of rows are counted, not of the batch
             self.trying.forgive(batch)
             tally.reached_rows = True
         try:
             return self.settling.settle(ended, position, row)
         except Exception as error:
-            logger.error("row not settled", extra={"upload": row.upload_id, "tries": tries + 1, **facts(error)})
+            logger.error("row not settled", extra={**row.log_fields, "tries": tries + 1, **loggable(error)})
             if self.trying.passes(batch, error):
                 with suppress(ClientError, BotoCoreError):
                     self.index.forgive_try(row, batch.batch_id)
@@ -284,8 +286,8 @@ class Collecting:
     def _mark_if_withdrawn(self, ended: EndedJob) -> None:
         """Mark the batch's results if its version was withdrawn while the job ran.
 
-        Every row has left the batch by now, whoever collected it. So either the withdrawal is seen here, or it comes
-        later and finds them all.
+        Every row has left the batch by now, whichever collector settled it. So either the withdrawal is seen here, or
+        it comes later and finds them all.
         """
         withdrawal = self.marking.champions.withdrawal(ended.batch.model_package)
         if withdrawal:
@@ -294,7 +296,7 @@ class Collecting:
                 self.marking.mark_rows(rows.values(), withdrawal)
 
     def _manifest(self, batch: Batch) -> list[str]:
-        """The entries of a batch's manifest, without its prefix."""
+        """Return the entries of a batch's manifest, without its prefix."""
         document = self.work.read(layout.manifest_key(batch.batch_id))
         names: list[str] = document[1:] if isinstance(document, list) else []
         if not names or not all(isinstance(name, str) for name in names):
@@ -303,5 +305,5 @@ class Collecting:
 
 
 def _chunks(positions: Sequence[int]) -> Iterator[Sequence[int]]:
-    """The positions, some at a time."""
+    """Return the positions in chunks."""
     return (positions[start : start + CHUNK] for start in range(0, len(positions), CHUNK))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from datetime import datetime
 
 from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches, Health, Opening, day_of
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Creation, Jobs
 from functions.aws.models import Models
@@ -27,25 +28,19 @@ from functions.domain.batch import (
     decide,
     next_in_line,
 )
-from functions.domain.errors import WetreadError
+from functions.domain.champion import Champion
+from functions.domain.errors import ArtifactChanged, ModelChanged
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import INSTANCES
-from functions.telemetry import logger
+
+logger = logging.getLogger(__name__)
 
 WRITERS = 16  # rows written at once
 
 
-class ArtifactChanged(WetreadError):
-    """The champion's artifact is not the one that was promoted, so nothing may be read with it."""
-
-
-class ModelChanged(WetreadError):
-    """The champion's SageMaker Model is gone or is another, so nothing may be read with it."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Dispatching:
-    """Starts transform jobs. Safe when it runs twice at once, or stops anywhere: the sweep goes on from there."""
+    """Starts transform jobs. Safe when it runs twice at once, or dies anywhere: the sweep continues from there."""
 
     index: Index
     batches: Batches
@@ -63,10 +58,10 @@ class Dispatching:
     def run(self) -> list[str]:
         """Start as many jobs as the policy allows now; return the names of those that were started.
 
-        Stops at a batch that came to nothing (its candidates were stale, or SageMaker has no room), and when the day's
-        jobs are used up: asking again at once would find the same. Raises ArtifactChanged or ModelChanged, and starts
-        nothing, while the champion's artifact or Model is not what was promoted: an error of the function raises its
-        alarm, and uploads wait.
+        Stops at a batch without a job (its candidates were stale, or SageMaker has no room), and when the day's jobs
+        are used up: another try at once would end the same. Raises ArtifactChanged or ModelChanged, and starts nothing,
+        while the champion's artifact or Model is not the promoted one: the function's error raises its alarm, and
+        uploads wait.
         """
         started: list[str] = []
         while (batch := self._open_next()) is not None and self.resume(batch):
@@ -74,7 +69,7 @@ class Dispatching:
         return started
 
     def _open_next(self) -> Batch | None:
-        """Open the next batch, if the policy wants one: its candidates are written first, then slot and batch."""
+        """Open the next batch if the policy wants one: write its candidates first, then slot and batch."""
         champion = self.champions.get()
         if champion is None:
             return None
@@ -107,7 +102,7 @@ class Dispatching:
         return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None
 
     def _pending(self) -> list[Row]:
-        """The oldest pending rows, oldest first, and new uploads even if more retries wait than are looked at."""
+        """Return the oldest pending rows, oldest first, and new uploads even behind more retries than are read."""
         pending = self.index.pending(self.limits.max_batch)
         if len(pending) < self.limits.max_batch or any(row.retry_group is None for row in pending):
             return pending
@@ -115,7 +110,7 @@ class Dispatching:
         return pending + [row for row in reversed(newest) if row.retry_group is None]
 
     def used_up(self) -> bool:
-        """Whether as many jobs were started today (in UTC) as may be: then uploads wait for the next day."""
+        """Return whether today's jobs (in UTC) are used up: then uploads wait for the next day."""
         jobs = self._jobs_today()
         if jobs >= self.max_jobs_per_day:
             logger.warning("the day's jobs are used up", extra={"jobs": jobs, "max": self.max_jobs_per_day})
@@ -125,13 +120,13 @@ class Dispatching:
         return self.batches.jobs_on(day_of(timestamp(self.clock())))
 
     def _limits(self, champion: Champion, health: Health) -> Limits:
-        """The stage's limits, with smaller batches while the champion's jobs take too long."""
+        """Return the stage's limits, with smaller batches while the champion's jobs take too long."""
         slow = health.slow_package == champion.model_package
         most = min(self.limits.max_batch, health.most_uploads) if slow else self.limits.max_batch
         return replace(self.limits, max_batch=most)
 
     def _barren_jobs(self, champion: Champion, health: Health) -> int:
-        """Jobs in a row without output; what jobs of an earlier champion came to says nothing."""
+        """Return the jobs in a row without output; jobs of an earlier champion do not count."""
         return health.barren_jobs if health.last_at > champion.promoted_at else 0
 
     def _backlog(
@@ -162,7 +157,10 @@ class Dispatching:
         )
 
     def resume(self, batch: Batch) -> bool:
-        """Carry a Claiming or Ready batch on to Submitted, from wherever it was left; whether its job exists now."""
+        """Advance a Claiming or Ready batch to Submitted, from any step; return whether its job exists now.
+
+        ``candidates.json`` is read again in each step, since any step may be the first of a resumed batch.
+        """
         if batch.status == BatchStatus.CLAIMING:
             self._claim(batch)
         return self._submit(batch)
@@ -171,7 +169,7 @@ class Dispatching:
         chosen = self.work.read(layout.candidates_key(batch.batch_id))
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
         self.batches.claim(batch.batch_id, name, chosen, timestamp(self.clock()))
-        # From here on nobody claims for this batch any more, so what it owns is fixed, whoever reads it.
+        # From here on no function claims for this batch, so its set of rows is fixed for every reader.
         self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, timestamp(self.clock()))
 
     def _submit(self, batch: Batch) -> bool:
@@ -189,15 +187,15 @@ class Dispatching:
         self.work.write_once(layout.manifest_key(batch.batch_id), manifest)
         creation = self._create(name, batch)
         if creation == Creation.REFUSED:
-            self._hand_back(batch, [rows[one] for one in owned])
-        if creation != Creation.EXISTS:
+            self._requeue(batch, [rows[one] for one in owned])
+        if creation != Creation.STARTED:
             return False
         return self._submitted(batch)
 
     def _create(self, name: str, batch: Batch) -> Creation:
-        """Start the batch's job or find it started; what may have lain Ready for hours has its Model looked at again.
+        """Start the batch's job or find it started. Check its Model again, since it may have been Ready for hours.
 
-        A batch whose Model is another by now is refused. Its rows wait for one whose Model is the champion's.
+        If the Model is another one by now, the batch is refused, and its rows wait for a batch of the champion's Model.
         """
         if not self.models.is_itself(batch.model_name) and self.jobs.describe(name) is None:
             return Creation.REFUSED
@@ -208,21 +206,21 @@ class Dispatching:
         return True
 
     def _let_go(self, batch: Batch, name: str) -> bool:
-        """Finish a batch without rows, if it never had a job: who collects a job has more to do after its rows."""
+        """Finish a batch without rows if it never had a job: a job's collector has work left after the rows."""
         if self.jobs.describe(name):
             return self._submitted(batch)
         self.batches.finish(batch, answered=None, now=timestamp(self.clock()))
         return False
 
-    def _hand_back(self, batch: Batch, owned: list[Row]) -> None:
-        """Give up a batch whose job SageMaker refuses for good: its rows wait for a batch that it takes."""
+    def _requeue(self, batch: Batch, owned: list[Row]) -> None:
+        """Finish a batch with a job that SageMaker refuses for good: its rows wait for another batch."""
 
-        def hand_back(row: Row) -> None:
+        def requeue(row: Row) -> None:
             same = Retry(attempt=row.attempt, retry_group=row.retry_group)
-            self.index.hand_back(row, batch.batch_id, same, timestamp(self.clock()))
+            self.index.requeue(row, batch.batch_id, same, timestamp(self.clock()))
 
         with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(hand_back, owned))
+            list(pool.map(requeue, owned))
         self.batches.finish(batch, answered=0, now=timestamp(self.clock()))
 
 

@@ -1,4 +1,4 @@
-"""Marks the results of withdrawn model versions, so that nobody takes one for a result that counts."""
+"""Marks the results of withdrawn model versions as void."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.aws.champion import Champions, Withdrawal
+from functions.aws.champion import Champions
 from functions.aws.index import Index
+from functions.domain.champion import Withdrawal
 from functions.domain.row import Row, Status, moment_of
 from functions.names import IndexName
 
 WRITERS = 16  # rows marked at once
-# A row that was completed just before its version was withdrawn may not be in the index's answer yet. After so long
-# it is, and what was completed later was marked by whoever collected it.
+# A row that was completed just before its version was withdrawn may not be in the index's answer yet. After this time
+# it is, and later results were marked by their collector.
 SETTLED_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Marking:
-    """Marks rows, conditionally and repeatably: a row that another version reads meanwhile stays unmarked."""
+    """Marks rows by conditional writes. Safe to repeat; a row that another version reads meanwhile stays unmarked."""
 
     index: Index
     champions: Champions
 
     def results(self, model_package: str) -> Iterator[Row]:
-        """Every row that a version completed, newest first."""
+        """Return every row that a version completed, newest first."""
         rows = self.index.every(IndexName.BY_MODEL, model_package)
         return (row for row in rows if row.status == Status.COMPLETED)
 
     def mark(self, model_package: str) -> int:
-        """Mark the results of a withdrawn version that are not marked yet; return how many. None for another one."""
+        """Mark this version's unmarked results and return how many; 0 if it is not withdrawn."""
         withdrawal = self.champions.withdrawal(model_package)
         return self.mark_rows(self.results(model_package), withdrawal) if withdrawal else 0
 
@@ -46,9 +47,9 @@ class Marking:
             return sum(pool.map(mark, unmarked))
 
     def finish(self, now: datetime) -> int:
-        """Mark what was missed of the versions that were withdrawn a while ago; return how many rows.
+        """Mark missed results of versions that were withdrawn a while ago; return how many rows.
 
-        A version that cannot be marked keeps no other from it: the first error is raised once all were tried.
+        A version that cannot be marked does not keep others from it: the first error is raised after all were tried.
         """
         marked, errors = 0, []
         for model_package in self.champions.unmarked():

@@ -1,35 +1,35 @@
-"""From a candidate that passed the gates to a registered version, and to the champion if nothing came between."""
+"""From a candidate that passed the gates to a registered version, and to the champion if it is still comparable."""
 
 from __future__ import annotations
 
 import enum
 import hashlib
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions.aws.champion import Champion
 from functions.aws.objects import Documents
 from functions.aws.registry import ModelVersion, Registry
 from functions.domain import evaluation, layout
-from functions.domain.artifact import Artifact, InvalidArtifact, read_artifact, sha256_of
-from functions.domain.errors import MalformedDocument
+from functions.domain.artifact import Artifact, read_artifact, sha256_of
+from functions.domain.champion import champion_changed, is_champion
+from functions.domain.errors import InvalidArtifact, MalformedDocument
 from functions.domain.evaluation import Evaluation
 from functions.domain.evidence import Evidence
-from functions.domain.verdict import PromotionProblem, Reason, trimmed
+from functions.domain.training_run import TrainingRun
+from functions.domain.verdict import Reason, trimmed
 
 
 class Approval(enum.StrEnum):
-    """Who lets a candidate that passed the gates become champion: the workflow at once, or a person."""
+    """Who promotes a candidate that passed the gates: the workflow at once, or a person."""
 
     AUTO = "auto"
     MANUAL = "manual"
 
 
-class Outcome(enum.StrEnum):
-    """How a run ends whose candidate passed both gates."""
+class RunOutcome(enum.StrEnum):
+    """How a run ends after its candidate passed both gates."""
 
     PROMOTED = "Promoted"
     AWAITING_APPROVAL = "AwaitingApproval"
@@ -38,14 +38,14 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Promoted:
-    """What came of promoting: the version that was registered, and why it was rejected if it was."""
+    """The result of promoting: the registered version, and the reasons if it was rejected."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     version: ModelVersion
     reasons: tuple[Reason, ...] = ()
 
     def answer(self) -> dict[str, Any]:
-        """As the state machine carries it."""
+        """Return $promotion, as the state machine carries it."""
         return {
             "Outcome": self.outcome,
             "ModelPackage": self.version.model_package,
@@ -56,20 +56,17 @@ class Promoted:
 
 @dataclass(frozen=True, kw_only=True)
 class Promoting:
-    """Registers and promotes. Every step may be repeated: the same run ends in the same version."""
+    """Registers and promotes. Every step is safe to repeat: the same run ends in the same version."""
 
     registry: Registry
     training: Documents
     approval: Approval
 
-    def promote(
-        self, taken: Mapping[str, Any], training_job_name: str, artifact_uri: str, artifact_sha256: str
-    ) -> Promoted:
+    def promote(self, run: TrainingRun, training_job_name: str, artifact_uri: str, artifact_sha256: str) -> Promoted:
         """Register the run's artifact with its evidence, then promote it or leave it to a person.
 
-        ``taken`` is the snapshot's answer, ``artifact_sha256`` the digest (hex) of what was written and measured.
-        Raises InvalidArtifact for other bytes, and InvalidArtifact or MalformedDocument when artifact and evaluation
-        are not those of one candidate.
+        ``artifact_sha256`` is the digest (hex) of the artifact that was written and evaluated. Raises InvalidArtifact
+        for other bytes, and InvalidArtifact or MalformedDocument if artifact and evaluation are of two candidates.
         """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tar.gz"
@@ -80,71 +77,55 @@ class Promoting:
                     f"The artifact {artifact_uri} has the SHA-256 {found}, the run wrote and measured "
                     f"{artifact_sha256}: it was replaced. Find out by whom, then start the run again."
                 )
-            version = self.registry.register(path, self._evidence(taken, training_job_name, read_artifact(path)))
+            version = self.registry.register(path, self._evidence(run, training_job_name, read_artifact(path)))
         if self.approval == Approval.MANUAL:
-            return Promoted(outcome=Outcome.AWAITING_APPROVAL, version=version)
+            return Promoted(outcome=RunOutcome.AWAITING_APPROVAL, version=version)
         return self._promote(version)
 
     def _promote(self, version: ModelVersion) -> Promoted:
         """Make the version champion if the one that it was evaluated against still is.
 
-        The champion is looked at before the history: who is promoted between the two looks is found by the second.
+        Reads the champion first, then the history, so that a promotion in between is still seen.
         """
         current = self.registry.champion()
         if self.registry.champions.promotion(version.model_package):
-            # An earlier try of this step moved the pointer, and may have died before it said so.
+            # An earlier try of this step moved the pointer, and may have died before the approval and the tick.
             if is_champion(current, version.model_package):
-                self.registry.announce(version)
-            return Promoted(outcome=Outcome.PROMOTED, version=version)
-        if is_champion(current, version.evaluated_against) and self.registry.crown(version, current):
-            return Promoted(outcome=Outcome.PROMOTED, version=version)
-        reason = champion_changed(version)
+                self.registry.after_promotion(version)
+            return Promoted(outcome=RunOutcome.PROMOTED, version=version)
+        if is_champion(current, version.evaluated_against) and self.registry.set_champion(version, current):
+            return Promoted(outcome=RunOutcome.PROMOTED, version=version)
+        reason = champion_changed(version.model_package, version.evaluated_against)
         self.registry.reject(version.arn, reason.message)
-        return Promoted(outcome=Outcome.REJECTED, version=version, reasons=(reason,))
+        return Promoted(outcome=RunOutcome.REJECTED, version=version, reasons=(reason,))
 
-    def _evidence(self, taken: Mapping[str, Any], training_job_name: str, artifact: Artifact) -> Evidence:
-        run = taken["Run"]
-        key = layout.evaluation_key(run)
+    def _evidence(self, run: TrainingRun, training_job_name: str, artifact: Artifact) -> Evidence:
+        key = layout.evaluation_key(run.run_id)
         body = self.training.read_bytes(key)
-        measured = evaluation.parse(body, taken["SnapshotDigest"])
+        measured = evaluation.parse(body, run.snapshot_digest)
         _check_same(artifact, measured)
         if measured.candidate.balanced_accuracy is None:
             raise MalformedDocument("The evaluation has no balanced accuracy, so no gate can have let it pass.")
         return Evidence(
-            run=run,
-            snapshot_digest=taken["SnapshotDigest"],
+            run=run.run_id,
+            snapshot_digest=run.snapshot_digest,
             evaluation_sha256=hashlib.sha256(body).hexdigest(),
             evaluation_uri=layout.uri(self.training.bucket, key),
-            accepted_risks=tuple(taken["AcceptedRisks"]),
-            evaluated_against=taken["Champion"].get("ModelPackage", ""),
+            accepted_risks=run.accepted_risks,
+            evaluated_against=run.champion.model_package if run.champion else "",
             balanced_accuracy=measured.candidate.balanced_accuracy,
             training_job_name=training_job_name,
         )
 
     def _key_of(self, artifact_uri: str) -> str:
-        bucket, key = layout.place(artifact_uri)
+        bucket, key = layout.parse_uri(artifact_uri)
         if bucket != self.training.bucket:
             raise InvalidArtifact(f"The artifact {artifact_uri} is not in the training bucket {self.training.bucket}.")
         return key
 
 
-def is_champion(current: Champion | None, model_package: str) -> bool:
-    """Whether a version is the champion; "" stands for no champion at all."""
-    return (current.model_package if current else "") == model_package
-
-
-def champion_changed(version: ModelVersion) -> Reason:
-    """Why a version is not promoted that was compared with another champion than there is now."""
-    compared = version.evaluated_against or "no champion at all"
-    message = (
-        f"{version.model_package} was compared with {compared}, and another version has been promoted since; start the "
-        "run again."
-    )
-    return Reason(code=PromotionProblem.CHAMPION_CHANGED, message=message)
-
-
 def _check_same(artifact: Artifact, measured: Evaluation) -> None:
-    """What is promoted must be what was evaluated."""
+    """Raise InvalidArtifact unless the promoted model is the evaluated one."""
     packed = artifact.weights_sha256, sorted(artifact.labels)
     evaluated = measured.candidate.weights_sha256, sorted(measured.labels)
     if packed != evaluated:

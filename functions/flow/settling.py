@@ -1,4 +1,4 @@
-"""One upload of an ended transform job: its output is verified, and its row completed, failed, or handed back."""
+"""One upload of an ended transform job: its output is verified, and its row is completed, failed or requeued."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RETRY = "RetryGroup"
 
 @dataclass(frozen=True, kw_only=True)
 class EndedJob:
-    """What there is to settle: a job, its batch, the names in its manifest, and the output keys by upload id."""
+    """A job to settle: its batch, the names in its manifest, and its output keys by upload id."""
 
     batch: Batch
     job: TransformJob
@@ -34,21 +34,36 @@ class EndedJob:
 
     @property
     def stopped(self) -> bool:
-        """Whether the job was stopped, because it took too long: on AWS it leaves no output then."""
+        """Whether the job was stopped because it took too long: on AWS a stopped job leaves no output."""
         return self.job.status == JobStatus.STOPPED
 
     def member(self, position: int) -> str:
-        """The upload id at a position of the manifest."""
+        """Return the upload id at a position of the manifest."""
         return layout.upload_of_instance(self.manifest[position])
 
     def holds(self, row: Row) -> bool:
-        """Whether the row is the batch's: still to be settled, or ended by whoever collected it before."""
+        """Return whether the row is the batch's: still to be settled, or ended by an earlier collector."""
         return row.batch_id == self.batch.batch_id
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Why a row has no answer from a job: the failure of the row if its tries are used."""
+
+    code: FailureCode
+    reason: str
+
+
+NOT_COLLECTED = NoAnswer(
+    FailureCode.NOT_COLLECTED,
+    "The service could not store this object's answer, though it tried several times, at last apart from all others. "
+    "The log of the function sweep names the error; upload the object again when it is fixed.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settling:
-    """Settles rows, each by one conditional write. An output is believed by the hash that it carries."""
+    """Settles rows, each by one conditional write. It trusts an output by the hash of the bytes that it answers for."""
 
     index: Index
     work: Documents
@@ -58,17 +73,11 @@ class Settling:
     kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def settle(self, ended: EndedJob, position: int, row: Row) -> Status | None:
-        """One row's next status, written; None when the batch does not hold the row any more."""
-        batch, job = ended.batch, ended.job
-        try:
-            body = self._output(ended.outputs.get(row.upload_id))
-            if body is None:
-                raise MalformedPrediction(*_no_output(job))
-            answer = prediction.parse(body, row.content_sha256 or "")
-            _check_weights(answer, batch)
-        except MalformedPrediction as problem:
-            size, reason = len(ended.manifest), job.failure_reason
-            return self.again(row, position, size, batch, problem, reason, stopped=ended.stopped)
+        """Settle one row and return its next status; None if the batch no longer holds the row."""
+        batch, answer = ended.batch, self._answer(ended, row)
+        if isinstance(answer, NoAnswer):
+            size, reason = len(ended.manifest), ended.job.failure_reason
+            return self.again(row, position, size, batch, answer, reason, stopped=ended.stopped)
         if isinstance(answer, PredictionError):
             return self.fail(row, batch, answer.code, answer.message)
         return self._complete(row, batch, answer)
@@ -79,12 +88,12 @@ class Settling:
         position: int,
         size: int,
         batch: Batch,
-        problem: MalformedPrediction,
+        problem: NoAnswer,
         failure_reason: str = "",
         *,
         stopped: bool = False,
     ) -> Status | None:
-        """Hand a row back that has no answer, or fail it with the problem when its tries are used."""
+        """Requeue a row without an answer, or fail it with the problem if its tries are used."""
         malformed = problem.code == FailureCode.MALFORMED_PREDICTION
         retry = after_failure(
             row,
@@ -99,12 +108,12 @@ class Settling:
         )
         if retry is None:
             return self.fail(row, batch, problem.code, problem.reason)
-        back = self.index.hand_back(row, batch.batch_id, retry, timestamp(self.clock()))
+        back = self.index.requeue(row, batch.batch_id, retry, timestamp(self.clock()))
         return Status.PENDING if back else None
 
     def give_up(self, row: Row, batch: Batch) -> Status | None:
-        """Fail a row whose settlement failed each time that it was tried alone."""
-        return self.fail(row, batch, FailureCode.NOT_COLLECTED, NOT_COLLECTED)
+        """Fail a row that could not be settled in any of its tries alone."""
+        return self.fail(row, batch, NOT_COLLECTED.code, NOT_COLLECTED.reason)
 
     def fail(self, row: Row, batch: Batch, code: str, reason: str) -> Status | None:
         """End a row as Failed."""
@@ -113,16 +122,28 @@ class Settling:
             NAMES["reason"]: reason,
             NAMES["model_package"]: batch.model_package,
         }
-        # Of a row that was given up the tries stay: they are why.
+        # A row that was given up keeps its tries: they are the reason.
         remove = [RETRY] if code == FailureCode.NOT_COLLECTED else [RETRY, *TRY_ATTRIBUTES]
         return self._end(row, batch, Status.FAILED, changes, remove)
 
+    def _answer(self, ended: EndedJob, row: Row) -> Prediction | PredictionError | NoAnswer:
+        """Return the job's answer to the row's own bytes, or why it has no answer."""
+        body = self._output(ended.outputs.get(row.upload_id))
+        if body is None:
+            return _no_output(ended.job)
+        try:
+            answer = prediction.parse(body, row.content_sha256 or "")
+            _check_weights(answer, ended.batch)
+        except MalformedPrediction as problem:
+            return NoAnswer(problem.code, problem.reason)
+        return answer
+
     def _output(self, key: str | None) -> bytes | None:
-        """An output as far as it is read: one byte more than the most. None for one that is not there."""
+        """Return an output's start, one byte more than the bound at most; None if it does not exist."""
         try:
             return self.work.read_start(key, prediction.MOST_BYTES + 1) if key else None
         except ClientError as error:
-            if error_code(error) in GONE:  # whoever settled the row meanwhile has deleted it
+            if error_code(error) in GONE:  # another collector has settled the row and deleted it meanwhile
                 return None
             raise
 
@@ -131,7 +152,7 @@ class Settling:
         key = layout.prediction_key(result_id)
         document = _result(answer, batch)
         if not self.results.write_once(key, document):
-            # The same bytes were read before by the same model: one answer.
+            # The same model has read the same bytes before: there is one answer.
             document = prediction.check_result(self.results.read(key))
         changes = {
             NAMES["model_package"]: batch.model_package,
@@ -152,16 +173,10 @@ class Settling:
         return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, remove) else None
 
 
-NOT_COLLECTED = (
-    "The service could not store this object's answer, though it tried several times, at last apart from all others. "
-    "The log of the function sweep names the error; upload the object again when it is mended."
-)
-
-
 def _check_weights(answer: Prediction | PredictionError, batch: Batch) -> None:
-    """Raise MalformedPrediction for the answer of another model than the one that the row will name.
+    """Raise MalformedPrediction if the answer is of another model than the one that the row will name.
 
-    A batch from before the weights were recorded has none to compare.
+    A batch from before the weights were recorded has no digest to compare.
     """
     given, expected = answer.weights_sha256, batch.weights_sha256
     if expected and given != expected:
@@ -173,20 +188,21 @@ def _check_weights(answer: Prediction | PredictionError, batch: Batch) -> None:
         )
 
 
-def _no_output(job: TransformJob) -> tuple[FailureCode, str]:
+def _no_output(job: TransformJob) -> NoAnswer:
+    ended = f"The transform job {job.name} ended {job.status}"
     if job.failure_reason:
-        return FailureCode.JOB_FAILED, f"The transform job {job.name} ended {job.status}: {job.failure_reason}"
-    return FailureCode.NO_OUTPUT, f"The transform job {job.name} ended {job.status} without an output for this object."
+        return NoAnswer(FailureCode.JOB_FAILED, f"{ended}: {job.failure_reason}")
+    return NoAnswer(FailureCode.NO_OUTPUT, f"{ended} without an output for this object.")
 
 
 def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
-    """The result document: what the bytes, the model and its configuration determine, and how long it took."""
+    """Return the result document: what bytes, model and configuration determine, and the timings."""
     return {
         "Schema": prediction.SCHEMA,
         "ContentSHA256": answer.content_sha256,
         "ModelPackage": batch.model_package,
         "WeightsSHA256": answer.weights_sha256,
-        "Form": answer.form,
+        "Form": answer.backend,
         "Class": answer.predicted_class,
         "Probabilities": dict(answer.probabilities),
         "TimingsMs": dict(answer.timings_ms),

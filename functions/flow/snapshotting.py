@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.cohorts import Cohorts, ManifestVersion
 from functions.aws.objects import Documents
 from functions.aws.patients import Patients
@@ -19,43 +19,25 @@ from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
-from functions.domain.cohort import Cohort, LabelledContent, LabelledObject, ObjectVersion, duplicates
-from functions.domain.errors import MalformedManifest, Refusal
-from functions.domain.instance import Instance, Served
-from functions.domain.labelling import Entry
-from functions.domain.request import InvalidRequest, TrainingRequest
+from functions.domain.champion import Champion
+from functions.domain.cohort import Cohort, duplicates
+from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
+from functions.domain.header import header_of
+from functions.domain.instance import Served
+from functions.domain.request import TrainingRequest
 from functions.domain.row import timestamp
-from functions.domain.snapshot import PinnedSlice, Source, Split, SplitBy
-from functions.domain.split import Labelled
+from functions.domain.slices import LabelledSlice
+from functions.domain.snapshot import Source, SplitBy
+from functions.domain.training_run import ComparedChampion, TrainingRun
 from functions.domain.verdict import LabelProblem, Reason, Verdict, trimmed
-from functions.flow.intake import header_of
 from functions.names import SLICES
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
 
 
 @dataclass(frozen=True, kw_only=True)
-class Content:
-    """One labelled object whose header was read and whose copy ``name`` is pinned."""
-
-    entry: Entry
-    version: ObjectVersion
-    name: str
-    sha256: str
-    instance: Instance
-
-
-class Untaken(Exception):
-    """No snapshot can be taken; ``reasons`` say everything that is wrong, in the manifest's order."""
-
-    def __init__(self, reasons: Iterable[Reason]) -> None:
-        super().__init__("no snapshot can be taken")
-        self.reasons = tuple(sorted(reasons, key=lambda reason: reason.line))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Snapshotting:
-    """Takes snapshots. A cohort is admitted by the rules of ingest, so that what is trained on is what is served."""
+    """Takes snapshots. Ingest's rules admit a cohort, so that training and serving see the same kinds of slices."""
 
     cohorts: Cohorts
     documents: Documents
@@ -66,34 +48,33 @@ class Snapshotting:
     models_bucket: str
     clock: Callable[[], datetime]
 
-    def take(self, execution: str, document: Any) -> dict[str, Any]:
-        """Take the snapshot that an execution's input asks for; the answer is the state machine's $snapshot.
+    def take(self, execution: str, document: Any) -> TrainingRun:
+        """Take the snapshot that an execution's input asks for; return the run, which is the workflow's $snapshot.
 
-        An execution has one snapshot: taking it again answers with the one that is there. What is wrong with the input
-        or the labels is an answer too (Taken is false); an error of AWS propagates.
+        An execution has one snapshot: taking it again returns the existing one. Problems of the input or the labels are
+        an answer too (Taken is false); an error of AWS propagates.
         """
         run = layout.run_id(execution)
         try:
             asked = request.parse(document, self.cohorts.bucket)
             known = self.documents.find(layout.snapshot_key(run))
             taken = json.loads(known) if known else self._freeze(run, asked)
-        except (InvalidRequest, Untaken) as error:
+        except (InvalidRequest, SnapshotRefused) as error:
             self.documents.write(layout.refusal_key(run), Verdict(error.reasons).to_json())
-            return _refusal(run, error.reasons)
+            return TrainingRun(run_id=run, taken=False, reasons=trimmed(error.reasons))
         return self._answer(run, asked, taken)
 
     def _freeze(self, run: str, asked: TrainingRequest) -> Any:
-        """Pin the slices, then write the jobs' manifest, and last the snapshot, which thereby vouches for both."""
+        """Pin the slices, write the jobs' manifest, and last the snapshot: when it exists, so do the others."""
         try:
             manifest = self.cohorts.manifest(asked.manifest_key)
         except Refusal as refusal:
             message = f"The manifest cannot be read: {refusal.reason}"
-            raise Untaken([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)]) from refusal
+            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)]) from refusal
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
-            raise Untaken([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
-        contents = self._contents(asked.manifest_key, manifest)
-        split_by, slices = self._divided(contents, asked.seed)
+            raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
+        split_by, slices = _divided(self._slices(asked.manifest_key, manifest), asked.seed)
         document = snapshots.document_of(
             slices,
             labels=self.labels,
@@ -108,7 +89,7 @@ class Snapshotting:
         )
         self._write_manifest(run, document)
         if not self.documents.write_once(layout.snapshot_key(run), document):
-            document = self.documents.read(layout.snapshot_key(run))  # another invocation of this run was quicker
+            document = self.documents.read(layout.snapshot_key(run))  # another invocation of this run was faster
             self._write_manifest(run, document)
         return document
 
@@ -117,160 +98,105 @@ class Snapshotting:
         names = [entry["Slice"] for entry in snapshot["Slices"]]
         self.documents.write(layout.slices_manifest_key(run), [{"prefix": prefix}, *names])
 
-    def _contents(self, manifest_key: str, manifest: ManifestVersion) -> list[Content]:
-        """Every labelled slice, read and pinned; raises Untaken with all that is wrong with any of them."""
+    def _slices(self, manifest_key: str, manifest: ManifestVersion) -> list[LabelledSlice]:
+        """Return every labelled slice, read and pinned; raise SnapshotRefused with every reason against any of them."""
         try:
             labelled = labelling.parse(manifest.body, is_csv=manifest_key.lower().endswith(".csv"), labels=self.labels)
         except MalformedManifest as error:
-            raise Untaken([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=str(error))]) from error
+            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=str(error))]) from error
         folder = manifest_key.rpartition("/")[0] + "/"
         objects = (one for one in self.cohorts.objects(folder) if one.key != manifest_key)
         found, reasons = Cohort(folder, objects).find(labelled.entries)
         with ThreadPoolExecutor(WORKERS) as pool:
             read = list(pool.map(self._read, found))
-        contents = [one for one in read if isinstance(one, Content)]
+        slices = [one for one in read if isinstance(one, LabelledSlice)]
         reasons += [*labelled.reasons, *(one for one in read if isinstance(one, Reason))]
-        reasons += duplicates(
-            [
-                LabelledContent(
-                    entry=one.entry,
-                    version=one.version,
-                    sha256=one.sha256,
-                    sop_instance_uid=one.instance.sop_instance_uid,
-                )
-                for one in contents
-            ]
-        )
+        reasons += duplicates(slices)
         reasons += labelling.missing_classes(labelled.entries, self.labels)
         if reasons:
-            raise Untaken(reasons)
-        return contents
+            raise SnapshotRefused(reasons)
+        return self._with_patients(slices)
 
-    def _read(self, labelled: LabelledObject) -> Content | Reason:
-        """Read the header as ingest does and pin the bytes; or say why the slice is not admitted."""
-        version = labelled.version
+    def _read(self, one: LabelledSlice) -> LabelledSlice | Reason:
+        """Read the header as ingest does and pin the bytes; or return why the slice is not admitted."""
         try:
-            instances.check_size(version.size, self.served)
-            header = header_of(lambda length: self.cohorts.head(version, length), version.size)
+            instances.check_size(one.size, self.served)
+            header = header_of(lambda length: self.cohorts.head(one.key, one.version_id, length), one.size)
             instance = instances.describe(header, self.patients.uuid_of)
             instances.check(instance, self.served)
-            name = layout.instance_name(layout.upload_id(version.key, version.version_id))
-            sha256 = self.cohorts.pin(version, name)
+            name = layout.instance_name(layout.upload_id(one.key, one.version_id))
+            sha256 = self.cohorts.pin(one.key, one.version_id, name)
         except Refusal as refusal:
-            return _unreadable(labelled.entry, refusal.reason)
+            return _unreadable(one.line, refusal.reason)
         except ClientError as error:
             if is_trouble(error):
                 raise
-            return _unreadable(labelled.entry, f"S3 does not give the object ({name_of(error)}); upload it again.")
-        return Content(
-            entry=labelled.entry,
-            version=version,
+            return _unreadable(one.line, f"S3 does not give the object ({name_of(error)}); upload it again.")
+        instance = instances.identified(instance, sha256)
+        return replace(
+            one,
             name=name,
-            sha256=sha256,
-            instance=instances.identified(instance, sha256),
+            content_sha256=sha256,
+            study_instance_uid=instance.study_instance_uid,
+            series_instance_uid=instance.series_instance_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            patient_id=instance.patient_id,
+            issuer_of_patient_id=instance.issuer_of_patient_id,
         )
 
-    def _divided(self, contents: list[Content], seed: int) -> tuple[SplitBy, list[PinnedSlice]]:
-        """The slices as the snapshot pins them, each in its part."""
-        patients = self._patient_hashes(contents)
-        given = [one.entry.split for one in contents if one.entry.split]
-        split_by, parts = (SplitBy.MANIFEST, given) if given else _divide(contents, patients, seed)
-        return split_by, [
-            PinnedSlice(
-                line=one.entry.line,
-                name=one.name,
-                version_id=one.version.version_id,
-                content_sha256=one.sha256,
-                label=one.entry.label,
-                split=part,
-                patient=patient,
-                study_instance_uid=one.instance.study_instance_uid,
-                series_instance_uid=one.instance.series_instance_uid,
-            )
-            for one, patient, part in zip(contents, patients, parts, strict=True)
-        ]
-
-    def _patient_hashes(self, contents: list[Content]) -> list[str]:
-        """The keyed hash of each slice's patient, asked for once per patient; without a PatientID the study's."""
-        ids = _patients(contents)
+    def _with_patients(self, slices: list[LabelledSlice]) -> list[LabelledSlice]:
+        """Return the slices with their patients' keyed hashes, one request for each patient."""
+        ids = _patients(slices)
         distinct = sorted(set(ids))
         with ThreadPoolExecutor(WORKERS) as pool:
             hashes = dict(zip(distinct, pool.map(lambda one: self.patients.hash_of(*one), distinct), strict=True))
-        return [hashes[one] or "" for one in ids]
+        return [replace(one, patient=hashes[known] or "") for one, known in zip(slices, ids, strict=True)]
 
-    def _answer(self, run: str, asked: TrainingRequest, snapshot: Any) -> dict[str, Any]:
+    def _answer(self, run: str, asked: TrainingRequest, snapshot: Any) -> TrainingRun:
         bucket, champion = self.cohorts.bucket, self.champions.get()
-        return {
-            "Taken": True,
-            "Run": run,
-            "Reasons": [],
-            "AcceptedRisks": list(asked.accepted_risks),
-            "Seed": str(asked.seed),
-            "HyperParameters": dict(asked.hyperparameters),
-            "SnapshotUri": layout.uri(bucket, layout.snapshot_key(run)),
-            "SlicesManifestUri": layout.uri(bucket, layout.slices_manifest_key(run)),
-            "SnapshotDigest": snapshot["Digest"],
-            "Slices": len(snapshot["Slices"]),
-            "Champion": _champion(champion, self.models_bucket) if champion else {},
-        }
+        return TrainingRun(
+            run_id=run,
+            taken=True,
+            accepted_risks=asked.accepted_risks,
+            seed=asked.seed,
+            hyperparameters=asked.hyperparameters,
+            snapshot_uri=layout.uri(bucket, layout.snapshot_key(run)),
+            slices_manifest_uri=layout.uri(bucket, layout.slices_manifest_key(run)),
+            snapshot_digest=snapshot["Digest"],
+            slices=len(snapshot["Slices"]),
+            champion=_compared(champion, self.models_bucket) if champion else None,
+        )
 
 
-def _patients(contents: list[Content]) -> list[tuple[str, str]]:
-    """PatientID and issuer of each slice, as a split must tell patients apart.
+def _patients(slices: list[LabelledSlice]) -> list[tuple[str, str]]:
+    """Return PatientID and issuer of each slice, by which the split distinguishes patients.
 
-    Where some slice names a PatientID without its issuer, it may be the patient of any issuer: all slices with that
-    PatientID then count as one patient's, so that none is on two sides of a split.
+    A PatientID without its issuer may belong to any issuer. Then all slices with that PatientID count as one patient's,
+    so that no patient is on two sides of a split.
     """
-    said = [(one.instance.patient_id, one.instance.issuer_of_patient_id) for one in contents]
+    said = [(one.patient_id, one.issuer_of_patient_id) for one in slices]
     without = {patient_id for patient_id, issuer in said if not issuer}
     return [
-        (patient_id, "" if patient_id in without else issuer) if patient_id else (one.instance.study_instance_uid, "")
-        for one, (patient_id, issuer) in zip(contents, said, strict=True)
+        (patient_id, "" if patient_id in without else issuer) if patient_id else (one.study_instance_uid, "")
+        for one, (patient_id, issuer) in zip(slices, said, strict=True)
     ]
 
 
-def _unreadable(entry: Entry, why: str) -> Reason:
-    message = f"Line {entry.line}: {why}"
-    return Reason(code=LabelProblem.UNREADABLE_HEADER, message=message, line=entry.line)
+def _unreadable(line: int, why: str) -> Reason:
+    return Reason(code=LabelProblem.UNREADABLE_HEADER, message=f"Line {line}: {why}", line=line)
 
 
-def _divide(contents: list[Content], patients: list[str], seed: int) -> tuple[SplitBy, list[Split]]:
-    return split.divide(
-        [
-            Labelled(
-                content_sha256=one.sha256,
-                label=one.entry.label,
-                patient=patient,
-                study_instance_uid=one.instance.study_instance_uid,
-                series_instance_uid=one.instance.series_instance_uid,
-            )
-            for one, patient in zip(contents, patients, strict=True)
-        ],
-        seed,
+def _divided(slices: list[LabelledSlice], seed: int) -> tuple[SplitBy, list[LabelledSlice]]:
+    """Return how the slices were divided, and the slices, each with its part."""
+    given = any(one.split for one in slices)  # the manifest gives every slice a part or none
+    return (SplitBy.MANIFEST, slices) if given else split.divide(slices, seed)
+
+
+def _compared(champion: Champion, models_bucket: str) -> ComparedChampion:
+    return ComparedChampion(
+        model_package=champion.model_package,
+        model_package_arn=champion.model_package_arn,
+        artifact_uri=layout.uri(models_bucket, layout.artifact_key(champion.artifact_sha256)),
+        artifact_sha256=champion.artifact_sha256,
+        promoted_at=champion.promoted_at,
     )
-
-
-def _champion(champion: Champion, models_bucket: str) -> dict[str, str]:
-    return {
-        "ModelPackage": champion.model_package,
-        "ModelPackageArn": champion.model_package_arn,
-        "ArtifactUri": layout.uri(models_bucket, layout.artifact_key(champion.artifact_sha256)),
-        "ArtifactSHA256": champion.artifact_sha256,
-        "PromotedAt": champion.promoted_at,
-    }
-
-
-def _refusal(run: str, reasons: tuple[Reason, ...]) -> dict[str, Any]:
-    return {
-        "Taken": False,
-        "Run": run,
-        "Reasons": trimmed(reasons),
-        "AcceptedRisks": [],
-        "Seed": "0",
-        "HyperParameters": {},
-        "SnapshotUri": "",
-        "SlicesManifestUri": "",
-        "SnapshotDigest": "",
-        "Slices": 0,
-        "Champion": {},
-    }

@@ -1,7 +1,8 @@
-"""The net under every lost event: measures, dispatches, then finishes what was left half-made."""
+"""Repairs what lost events and dead functions left: measures, dispatches, then finishes unfinished batches."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,32 +13,34 @@ from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.ticks import Ticks
+from functions.aws.trouble import loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Row, Status, moment_of, timestamp
-from functions.flow.collecting import Collecting, Outcome
+from functions.flow.collecting import Collected, Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
 from functions.names import IndexName, Metric
-from functions.telemetry import facts, logger
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-STRAYS = 25  # rows that are looked at in one sweep for whether the batch that holds them is done
+STRAYS = 25  # rows checked in one sweep for a batch that is done and still holds them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """What mending one batch came to; ``done`` when there was something to mend."""
+    """The result of repairing one batch; ``done`` if there was something to repair."""
 
     done: bool = False
-    outcome: Outcome | None = None
+    outcome: Collected | None = None
     failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """Gauges and counts of one sweep, and how many repairs failed this time."""
+    """Gauges and counts of one sweep, and how many of its repairs failed."""
 
     measured: dict[Metric, float]
     failures: int
@@ -45,9 +48,9 @@ class Swept:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweeping:
-    """Looks at every slot: an unfinished batch holds one. Repairs only what has been still for ``stale_seconds``.
+    """Checks every slot: an unfinished batch holds one. Repairs only batches without change for ``stale_seconds``.
 
-    ``report`` takes metrics as they come, so that a sweep that dies has said what it saw.
+    ``report`` writes metrics at once, so that a sweep that dies has written its gauges.
     """
 
     dispatching: Dispatching
@@ -67,74 +70,74 @@ class Sweeping:
     def run(self) -> Swept:
         """Sweep once.
 
-        What is measured is reported first, then dispatch, and then batches are mended, those first that failed least:
-        whatever a batch does to the function, it hides no alarm and keeps neither new uploads nor other batches.
+        Gauges are reported first, then dispatch runs, then batches are repaired, ordered by their failures. So whatever
+        a batch does to the function, it hides no alarm and delays neither new uploads nor other batches.
         """
         gauges = self._try("nothing measured", self._gauges)
         self.report(gauges or {})
         started = self._try("nothing dispatched", self.dispatching.run)
         submitted = {Metric.JOBS_SUBMITTED: float(len(started or ()))}
         self.report(submitted)
-        repairs = [self._try_to_mend(batch) for batch in self._unfinished()] + self._hand_back_strays()
-        mended = sum(repair.done for repair in repairs)
-        if mended:
+        repairs = [self._try_to_repair(batch) for batch in self._unfinished()] + self._requeue_strays()
+        repaired = sum(repair.done for repair in repairs)
+        if repaired:
             self.ticks.send(self.clock())
         collected = [repair.outcome for repair in repairs if repair.outcome]
-        total = Outcome(
+        total = Collected(
             completed=sum(one.completed for one in collected),
             failed=sum(one.failed for one in collected),
             retried=sum(one.retried for one in collected),
             jobs_failed=sum(one.jobs_failed for one in collected),
         )
-        counts = {Metric.SWEEP_REPAIRS: float(mended), **total.metrics()}
+        counts = {Metric.SWEEP_REPAIRS: float(repaired), **total.metrics()}
         self.report(counts)
         failures = sum(repair.failed for repair in repairs) + (gauges is None) + (started is None)
         failures += not self._try_to_mark()
         return Swept(measured=(gauges or {}) | submitted | counts, failures=failures)
 
     def _unfinished(self) -> list[Batch]:
-        """The batches that hold slots, those first that failed least."""
+        """Return the batches that hold slots, ordered by their failures."""
         batches = [self.batches.get(batch_id) for batch_id in self.batches.holders().values()]
         return sorted((batch for batch in batches if batch), key=lambda batch: batch.tries)
 
     def _try(self, problem: str, work: Callable[[], T]) -> T | None:
-        """What ``work`` returns; None when it failed, which must keep nothing else from being done."""
+        """Return the result of ``work``, or None if it failed: a failure must not stop the other work."""
         try:
             return work()
         except Exception as error:
-            logger.error(problem, extra=facts(error))
+            logger.error(problem, extra=loggable(error))
             return None
 
-    def _try_to_mend(self, batch: Batch) -> Repair:
-        """A batch that cannot be mended must not keep the others from it."""
+    def _try_to_repair(self, batch: Batch) -> Repair:
+        """Repair a batch; log an error, which must not keep the other batches from their repair."""
         try:
-            return self._mend(batch)
+            return self._repair(batch)
         except Exception as error:
-            logger.error("batch not mended", extra={"batch": batch.batch_id, "tries": batch.tries, **facts(error)})
+            logger.error("batch not repaired", extra={"batch": batch.batch_id, "tries": batch.tries, **loggable(error)})
             return Repair(failed=True)
 
     def _try_to_mark(self) -> bool:
-        """Mark what nobody else has marked of withdrawn versions; False when that failed."""
+        """Mark results of withdrawn versions that no collector has marked; return False if that failed."""
         marked = self._try("results of a withdrawn version not marked", lambda: self.marking.finish(self.clock()))
         if marked:
             logger.info("results marked as withdrawn", extra={"rows": marked})
         return marked is not None
 
-    def _mend(self, batch: Batch) -> Repair:
-        """Bring one unfinished batch on if it stands still."""
+    def _repair(self, batch: Batch) -> Repair:
+        """Advance one unfinished batch if it is stale."""
         if batch.status == BatchStatus.COLLECTED:
             self.batches.free_slot(batch)
             return Repair(done=True)
         if batch.status == BatchStatus.SUBMITTED:
             return self._watch(batch)
-        if not self._still(moment_of(batch.updated_at)):
+        if not self._is_stale(moment_of(batch.updated_at)):
             return Repair()
         if batch.tries >= MOST_TRIES:
             return self._give_back(batch)
         return Repair(done=True) if self._resume(batch) else self._collect(batch)
 
     def _resume(self, batch: Batch) -> bool:
-        """Carry a batch on whose dispatcher died; whether its job exists now."""
+        """Resume a batch after its dispatcher died; return whether its job exists now."""
         self.trying.begin(batch)
         try:
             resumed = self.dispatching.resume(batch)
@@ -145,16 +148,16 @@ class Sweeping:
         return resumed
 
     def _watch(self, batch: Batch) -> Repair:
-        """A Submitted batch: stop a job that runs too long, collect one whose last event was lost."""
+        """Stop a Submitted batch's job that runs too long, or collect it if its last event was lost."""
         name = layout.job_name(self.dispatching.job_name_prefix, batch.batch_id)
         job = self.jobs.describe(name)
         submitted = moment_of(batch.updated_at)
         overdue = (self.clock() - submitted).total_seconds() >= self.max_job_seconds
-        if job is None and overdue:  # it was created, and is not to be found
+        if job is None and overdue:  # it was created, and no longer exists
             return self._give_back(batch)
         if job is None or job.status.ended:
             ended = job.ended_at if job and job.ended_at else submitted
-            return self._collect(batch) if self._still(ended) else Repair()
+            return self._collect(batch) if self._is_stale(ended) else Repair()
         if not overdue:
             return Repair()
         self.jobs.stop(name)
@@ -169,9 +172,9 @@ class Sweeping:
         return Repair(done=outcome is not None, outcome=outcome)
 
     def _give_back(self, batch: Batch) -> Repair:
-        """Let go of a batch that failed each time, if it has no job that runs: its slot is free for others.
+        """Finish a batch that failed each time, if it has no running job: its slot is free for others.
 
-        The fence is closed first. The index shows what the batch owns a while later, when it stands still again.
+        The fence is closed first. The index shows the batch's rows a while later, when the batch is stale again.
         """
         now = timestamp(self.clock())
         if self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, now):
@@ -184,22 +187,22 @@ class Sweeping:
         logger.error("batch given back", extra={"batch": batch.batch_id, "rows": len(owned), "tries": batch.tries})
         return Repair(done=True, outcome=self.collecting.give_back(batch, owned))
 
-    def _hand_back_strays(self) -> list[Repair]:
-        """Hand back the rows that a batch still holds which is done, and return one repair for each such batch.
+    def _requeue_strays(self) -> list[Repair]:
+        """Requeue rows that a finished batch still holds; return one repair for each such batch.
 
-        A batch that is given back takes its rows from an index, which may lag for longer than any batch stands still.
+        A batch that is given back reads its rows from an index, which may lag longer than a batch takes to be stale.
         """
         query = self.index.query
         page = self._try(
             "no rows read", lambda: query(IndexName.BY_STATUS, Status.BATCHED, newest_first=False, limit=STRAYS)
         )
-        still = [row for row in (page.rows if page else ()) if self._still(moment_of(row.updated_at))]
+        stale = [row for row in (page.rows if page else ()) if self._is_stale(moment_of(row.updated_at))]
         batches = {
-            row.batch_id: [one for one in still if one.batch_id == row.batch_id] for row in still if row.batch_id
+            row.batch_id: [one for one in stale if one.batch_id == row.batch_id] for row in stale if row.batch_id
         }
-        return [self._try_to_hand_back(batch_id, rows) for batch_id, rows in batches.items()]
+        return [self._try_to_requeue(batch_id, rows) for batch_id, rows in batches.items()]
 
-    def _try_to_hand_back(self, batch_id: str, rows: Sequence[Row]) -> Repair:
+    def _try_to_requeue(self, batch_id: str, rows: Sequence[Row]) -> Repair:
         try:
             batch = self.batches.get(batch_id)
             if batch is None or batch.status != BatchStatus.COLLECTED:
@@ -208,17 +211,17 @@ class Sweeping:
             held = [row for row in now.values() if row.status == Status.BATCHED and row.batch_id == batch_id]
             if not held:
                 return Repair()
-            logger.error("rows handed back whose batch is done", extra={"batch": batch_id, "rows": len(held)})
+            logger.error("rows of a finished batch requeued", extra={"batch": batch_id, "rows": len(held)})
             return Repair(done=True, outcome=self.collecting.give_back(batch, held))
         except Exception as error:
-            logger.error("rows not handed back whose batch is done", extra={"batch": batch_id, **facts(error)})
+            logger.error("rows of a finished batch not requeued", extra={"batch": batch_id, **loggable(error)})
             return Repair(failed=True)
 
-    def _still(self, since: datetime) -> bool:
+    def _is_stale(self, since: datetime) -> bool:
         return (self.clock() - since).total_seconds() >= self.stale_seconds
 
     def _gauges(self) -> dict[Metric, float]:
-        """What waits. The oldest counts until it has its answer: also in a batch that finds no room for its job."""
+        """Return the gauges. The oldest upload counts until it has its answer, also if there is no room for its job."""
         pending = self.index.count(IndexName.BY_STATUS, Status.PENDING)
         oldest = [
             row.waits_since

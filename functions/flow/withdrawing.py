@@ -1,4 +1,4 @@
-"""Takes a model version back: its predecessor is champion again, its results are marked and can be read again."""
+"""Withdraws a model version: its predecessor is champion again, its results are marked and can be rescored."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.aws.batches import Batches
-from functions.aws.champion import Champion, Champions, Withdrawal
+from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.keys import HIDDEN, Keys
 from functions.aws.objects import Uploads
-from functions.aws.registry import PromotionRefused, Registry
+from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
-from functions.domain.errors import Refusal
+from functions.domain.champion import Champion, Withdrawal
+from functions.domain.errors import PromotionRefused, Refusal
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
 
 
 class Rescored(enum.StrEnum):
-    """What came of asking for an upload to be read again."""
+    """The result of a request to read an upload again."""
 
     REQUEUED = "Requeued"
     GONE = "Gone"
@@ -31,7 +32,7 @@ class Rescored(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Withdrawing:
-    """Rolls back. Every step may be repeated; ``uploads`` pins bytes again for what is read again."""
+    """Rolls back. Every step is safe to repeat; ``uploads`` pins the bytes of rescored uploads again."""
 
     index: Index
     batches: Batches
@@ -43,18 +44,18 @@ class Withdrawing:
     keys: Keys | None = None  # where the stage hides keys
 
     def roll_back(self, reason: str) -> Champion:
-        """Withdraw the champion and make its predecessor champion; return that one.
+        """Withdraw the champion, make its predecessor champion, and return the predecessor.
 
-        From then on every result of the withdrawn version is marked as it is collected; ``mark`` marks the earlier
-        ones. Raises PromotionRefused when there is no predecessor, or another promotion came between.
+        From then on every result of the withdrawn version is marked when it is collected; ``mark`` marks the earlier
+        ones. Raises PromotionRefused if there is no predecessor, or another promotion came between.
         """
         current = self.champions.get()
         if current is None or not current.previous:
-            standing = f"{current.model_package} is the first champion" if current else "There is no champion"
-            raise PromotionRefused(f"{standing}, so there is none to go back to. `wetread model promote` takes any.")
+            state = f"{current.model_package} is the first champion" if current else "There is no champion"
+            raise PromotionRefused(f"{state}, so there is none to go back to. `wetread model promote` takes any.")
         version = self.registry.version(current.previous)
         champion = self.registry.candidate(version, self._before(version.model_package, current.model_package))
-        # The approval moves no traffic. Recorded first, it is there whenever the pointer has moved.
+        # The rejection moves no traffic. It is recorded first, so it exists whenever the pointer has moved.
         self.registry.reject(current.model_package_arn, reason)
         withdrawal = Withdrawal(
             model_package=current.model_package,
@@ -63,12 +64,12 @@ class Withdrawing:
             reason=reason,
         )
         if not self.champions.move(champion, current, withdrawal):
-            raise PromotionRefused("Another promotion came between; look at `wetread model list` before you go on.")
-        self.registry.announce(version)
+            raise PromotionRefused("Another promotion came between; look at `wetread model list` before you continue.")
+        self.registry.after_promotion(version)
         return champion
 
     def results(self, model_package: str) -> Iterator[Row]:
-        """Every row that a version completed, newest first."""
+        """Return every row that a version completed, newest first."""
         return self._marking.results(model_package)
 
     def mark(self, model_package: str) -> int:
@@ -76,7 +77,7 @@ class Withdrawing:
         return self._marking.mark(model_package)
 
     def running(self, model_package: str) -> list[Batch]:
-        """The unfinished batches that still use a version: their results will be marked as they come."""
+        """Return the unfinished batches that still use a version: collecting will mark their results."""
         batches = (self.batches.get(batch_id) for batch_id in self.batches.holders().values())
         return [
             batch
@@ -85,29 +86,29 @@ class Withdrawing:
         ]
 
     def rescore(self, row: Row) -> Rescored:
-        """Let the champion read an upload again that ``row`` has a result of; the result document itself stays.
+        """Requeue a completed upload for the present champion; its result document stays.
 
-        CHANGED when the row is no longer what it was, GONE (and left as it is) when its object version was deleted.
-        Wake dispatch with ``wake`` after the last one.
+        Returns CHANGED if the row has changed since ``row`` was read, GONE (and leaves the row) if the object version
+        was deleted. Call ``wake`` after the last one.
         """
         if row.status != Status.COMPLETED:
             return Rescored.CHANGED
         now = timestamp(self.clock())
-        # Bytes first: a row that waits must have a copy for its job. And a copy of its own, which nobody who collects
-        # the row's earlier job, however late, deletes.
+        # Bytes first: a pending row must have a copy for its job. And a separate copy, which no late collector of the
+        # row's earlier job deletes.
         try:
             self.uploads.pin(self._key(row), row.version_id, layout.instance_name(row.upload_id, now))
         except Refusal:
             return Rescored.GONE
-        if self.index.requeue(row, now):
+        if self.index.rescore(row, now):
             return Rescored.REQUEUED
         current = self.index.get(row.upload_id)
-        if current and current.status == Status.ERASED:  # meanwhile, and perhaps before the copy was there
+        if current and current.status == Status.ERASED:  # meanwhile, and perhaps before the copy existed
             self.uploads.unpin(layout.instance_name(row.upload_id, now))
         return Rescored.CHANGED
 
     def _key(self, row: Row) -> str:
-        """The key of a row's object, also where the row hides it."""
+        """Return the key of a row's object, also if the row hides it."""
         if self.keys is None or not row.key.startswith(HIDDEN):
             return row.key
         return self.keys.reveal([row.upload_id]).get(row.upload_id, row.key)
@@ -117,7 +118,7 @@ class Withdrawing:
         self.champions.note_rescoring(model_package, timestamp(self.clock()), self.registry.caller())
 
     def wake(self) -> None:
-        """Start jobs for what was requeued."""
+        """Wake dispatch for the requeued uploads."""
         self.ticks.send(self.clock())
 
     @property
@@ -125,7 +126,7 @@ class Withdrawing:
         return Marking(index=self.index, champions=self.champions)
 
     def _before(self, model_package: str, withdrawn: str) -> str:
-        """The champion before ``model_package`` that is not withdrawn, as history has it; "" when there is none."""
+        """Return the last champion before ``model_package`` that is not withdrawn, from the history; "" if none is."""
         seen = {model_package, withdrawn}
         promotion = self.champions.promotion(model_package)
         while promotion and promotion.previous and promotion.previous not in seen:

@@ -42,6 +42,13 @@ def resource_of(operation: str, request: Record) -> str:
     return str(arn)
 
 
+def conditions_of(operation: str, request: Record) -> dict[str, str]:
+    """What a request says of itself to the conditions of policies, by IAM's condition key in lower case."""
+    if operation != "CreateModel":
+        return {}
+    return {"sagemaker:networkisolation": str(bool(request.get("EnableNetworkIsolation"))).lower()}
+
+
 def authorize(operation: str, request: Record, access_key: str) -> None:
     """Raise AccessDeniedException unless the caller may do what the request does besides its operation."""
     checks: list[tuple[str, str, str, dict[str, Any]]] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.patches.patching import emulator, replace
-from localcloud.sagemaker.authorization import authorize, decoded, resource_of
+from localcloud.sagemaker.authorization import authorize, conditions_of, decoded, resource_of
 from localcloud.sagemaker.cloudformation import ResourceType
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.invocations import invoked_endpoint
@@ -20,6 +20,7 @@ _NAME = "sagemaker"
 _INVOKE = "InvokeEndpoint"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 _ACTION_PARAMETERS = ("service", "method", "path", "headers", "body", "query_params")
+_CONDITION_PARAMETERS = ("service", "iam_action", "body", "params")
 _ARN_PARAMETERS = (*_ACTION_PARAMETERS, "region", "account_id")
 Response = tuple[int, dict[str, str], bytes]
 
@@ -36,6 +37,7 @@ def install(service: SageMaker) -> None:
     emulator("core.iam_actions", "SERVICE_TO_IAM_NAMESPACE").SERVICE_TO_IAM_NAMESPACE[_NAME] = _NAME
     replace("core.iam_actions", "extract_iam_action", _ACTION_PARAMETERS, _with_our_actions)
     replace("core.iam_actions", "extract_resource_arn", _ARN_PARAMETERS, _with_our_resources)
+    replace("core.iam_actions", "request_tag_context", _CONDITION_PARAMETERS, _with_our_conditions)
     handlers = emulator("services.cloudformation.provisioners", "_RESOURCE_HANDLERS")._RESOURCE_HANDLERS
     for noun in ("ModelPackageGroup", "Model"):
         handlers[f"AWS::SageMaker::{noun}"] = ResourceType(service, noun).handlers()
@@ -116,3 +118,13 @@ def _with_our_resources(original: Callable[..., Any]) -> Callable[..., Any]:
         return resource_of(_operation(headers), decoded(body))
 
     return extract_resource_arn
+
+
+def _with_our_conditions(original: Callable[..., Any]) -> Callable[..., Any]:
+    def request_tag_context(service: str, iam_action: str, body: bytes, params: Any) -> Any:
+        found = original(service, iam_action, body, params)
+        if service != _NAME:
+            return found
+        return found | conditions_of(iam_action.partition(":")[2], decoded(body))
+
+    return request_tag_context

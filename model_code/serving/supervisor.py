@@ -4,7 +4,8 @@
 child (`model_code.serving.worker`) has the model and runs all code that foreign bytes reach. When the child ends, or is
 ended because an answer took too long, another is started. It must survive a plain slice first; if it does not, the
 container is of no use to any object, and ends. Then it gets the requests that were in flight again, one at a time. An
-object that was in flight at two ends, the second time alone, is answered with an error. All others only wait.
+object that was in flight at two ends, the second time alone, is answered with an error, and so are those after it that
+end the new child alone. All others only wait.
 """
 
 from __future__ import annotations
@@ -217,12 +218,14 @@ class Supervisor:
             async with self._turn() as child:
                 if known := self._verdict(request.body, verdict):
                     return known
+                # Once one object was found, the next that alone ends a new child needs no second end.
+                enough = 1 if self._careful and self._verdicts else 2
                 try:
                     reply = await child.ask(request, self._answer_seconds)
                 except ChildEnded as end:
-                    log.warning("the model's process ended before it answered this request, which is sent again")
+                    log.warning("the model's process ended before it answered this request")
                     ends += 1
-                    if ends > 1 and end.alone:
+                    if end.alone and ends >= enough:
                         verdict = InstanceCode.HOLDS_CONTAINER if end.held else InstanceCode.KILLS_CONTAINER
                 else:
                     self._careful = max(0, self._careful - 1)
@@ -263,16 +266,15 @@ class Supervisor:
 
     def _document(self, digest: str, code: InstanceCode) -> bytes:
         """Return the prediction/1 document with the supervisor's error."""
-        seconds = f"{self._answer_seconds:g}"
         did = {
-            InstanceCode.KILLS_CONTAINER: "The process that has the model ended twice while it read this object",
-            InstanceCode.HOLDS_CONTAINER: f"No answer came within {seconds} s, twice",
+            InstanceCode.KILLS_CONTAINER: "The process that has the model ended",
+            InstanceCode.HOLDS_CONTAINER: f"No answer came within {self._answer_seconds:g} s",
         }[code]
         document = {
             "Schema": "prediction/1",
             "SOPInstanceUID": "",
             "ContentSHA256": digest,
-            "Error": {"Code": code, "Message": f"{did}, the second time with no other object beside it."},
+            "Error": {"Code": code, "Message": f"{did} while it read this object and no other."},
         }
         weights = self._model_dir / "model.pth"
         if weights.is_file():

@@ -52,13 +52,13 @@ def test_the_public_sample_is_refused_by_name_and_passes_when_its_risks_are_acce
     workflow = Workflow()
     refused = workflow.take(workflow.put_sample(real_slices))
     audited(workflow, refused, tmp_path)
-    verdict = workflow.gating.judge(Subject.AUDIT, refused)
+    verdict = workflow.judge(Subject.AUDIT, refused)
     risks = {str(reason.code) for reason in verdict.reasons}
     assert not verdict.passed
     assert {"PatientAcrossSplit", "TooFewPatients", "ClassPredictableFromAcquisition"} <= risks
     accepted = workflow.take(workflow.put_sample(real_slices), execution="again", AcceptedRisks=sorted(risks))
     audited(workflow, accepted, tmp_path)
-    assert workflow.gating.judge(Subject.AUDIT, accepted).passed
+    assert workflow.judge(Subject.AUDIT, accepted).passed
 
 
 def test_an_audit_of_undecodable_and_repeated_pictures_is_read_with_its_lines(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_an_audit_of_undecodable_and_repeated_pictures_is_read_with_its_lines(tm
     assert found.slices == len(entries)
     assert found.unreadable.examples == [(len(entries),)]
     assert (1, len(entries) - 1) in list(found.identical.examples)
-    codes = {str(reason.code) for reason in workflow.gating.judge(Subject.AUDIT, taken).reasons}
+    codes = {str(reason.code) for reason in workflow.judge(Subject.AUDIT, taken).reasons}
     assert {"UndecodableSlice", "IdenticalPixelsAcrossSplit", "PatientAcrossSplit"} <= codes
 
 
@@ -128,7 +128,7 @@ def predictions(test: evaluating.TestSet, right: float, name: str) -> evaluating
 
 def judged(taken: dict[str, Any], workflow: Workflow, document: dict[str, Any]) -> list[str]:
     workflow.world.s3.objects[TRAINING, layout.evaluation_key(taken["Run"])] = as_written(document)
-    return [str(reason.code) for reason in workflow.gating.judge(Subject.EVALUATION, taken).reasons]
+    return [str(reason.code) for reason in workflow.judge(Subject.EVALUATION, taken).reasons]
 
 
 def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
@@ -151,7 +151,7 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
 
 def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
     workflow, test = Workflow(), cases()
-    workflow.world.crown()
+    workflow.world.set_champion()
     taken = workflow.take(workflow.put_cohort())
     good, poor = predictions(test, 0.9, "good"), predictions(test, 0.1, "poor")
     assert judged(taken, workflow, build_evaluation(taken["SnapshotDigest"], 0, test, good, poor)) == []

@@ -28,7 +28,7 @@ def test_a_prediction_is_read_as_it_was_meant(model: Model) -> None:
     assert found.predicted_class == max(found.probabilities, key=lambda name: found.probabilities[name])
     assert list(found.probabilities) == ["normal", "cap", "covid"]
     assert found.weights_sha256 == model.identity["WeightsSHA256"]
-    assert found.form == model.identity["Form"] == "torch"
+    assert found.backend == model.identity["Form"] == "torch"
     assert set(found.timings_ms) == {"Decode", "Predict"}
 
 

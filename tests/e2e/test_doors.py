@@ -106,7 +106,7 @@ def test_the_endpoint_answers_as_the_batch_path_does(service: Service, up: subpr
         answer = prediction.parse(answered, kept["ContentSHA256"])
         assert isinstance(answer, Prediction)
         assert (answer.predicted_class, answer.probabilities) == (kept["Class"], kept["Probabilities"])
-        assert (answer.weights_sha256, answer.form) == (kept["WeightsSHA256"], kept["Form"])
+        assert (answer.weights_sha256, answer.backend) == (kept["WeightsSHA256"], kept["Form"])
 
 
 def test_people_see_its_answers_and_its_costs(

@@ -10,7 +10,7 @@ import pytest
 
 from functions.aws.items import from_item
 from tests.e2e.conftest import Service
-from tests.simulation.simulation import Storm
+from tests.simulation.simulation import Simulation
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -74,18 +74,18 @@ def tables_like(service: Service) -> Iterator[Any]:
             client.delete_table(TableName=name)
 
 
-def items(storm: Storm) -> dict[str, dict[str, Any]]:
+def items(simulation: Simulation) -> dict[str, dict[str, Any]]:
     """Every item of all tables as Python values; DynamoDB may write the same number in several ways."""
-    tables = storm.world.dynamodb.tables
+    tables = simulation.world.dynamodb.tables
     return {table: {key: from_item(item) for key, item in found.items()} for table, found in tables.items()}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_storm_ends_in_the_same_rows_in_memory_and_in_the_local_cloud(service: Service, seed: int) -> None:
-    memory = Storm(seed, lag=0)
+def test_a_simulation_ends_in_the_same_rows_in_memory_and_in_the_local_cloud(service: Service, seed: int) -> None:
+    memory = Simulation(seed, lag=0)
     memory.run()
     with tables_like(service) as client:
-        local = Storm(seed, lag=0, tables=lambda lagging: LocalTables(client, lagging))
+        local = Simulation(seed, lag=0, tables=lambda lagging: LocalTables(client, lagging))
         local.run()
         assert local.calls == memory.calls
         assert items(local) == items(memory)

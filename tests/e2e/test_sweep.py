@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.aws.champion import Withdrawal
+from functions.domain.champion import Withdrawal
 from functions.domain.row import Status, timestamp
 from functions.names import IndexName
 from tests.e2e.conftest import Service, running

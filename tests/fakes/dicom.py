@@ -12,7 +12,7 @@ STUDY, SERIES, SOP = "1.2.840.99.1", "1.2.840.99.1.2", "1.2.840.99.1.2.3"
 
 
 def ct(*, syntax: str = ExplicitVRLittleEndian, **changes: Any) -> bytes:
-    """An 8x8 CT instance as a DICOM file; ``changes`` set attributes by keyword, None removes one."""
+    """Return an 8x8 CT instance as a DICOM file; ``changes`` set attributes by keyword, None removes one."""
     dataset = Dataset()
     values = {
         "SOPClassUID": CTImageStorage,

@@ -24,7 +24,7 @@ class FakeDynamoDB:
         self._older: dict[str, dict[str, Item]] = {table: {} for table in keys}
 
     def lag(self) -> None:
-        """From here on a lagging Query sees an index as empty, until its table is written to."""
+        """Let a lagging Query see an index as empty from now on, until its table is written to."""
         self._older = {table: {} for table in self.tables}
 
     def put_item(self, **request: Any) -> Any:

@@ -1,7 +1,7 @@
 """SQS and Lambda in virtual time: batches, their limits of CPU time and memory, kills, redelivery, dead letters.
 
-What reading an object costs is given with it. An invocation whose messages cost more than the function has is killed
-where that happens: nothing it does afterwards counts, and all of its messages come again.
+The cost of reading an object is given with it. An invocation with messages that cost more than the function has is
+killed at that point: nothing it does afterwards counts, and all of its messages are delivered again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.simulation.actors import Crash
 
 @dataclass(frozen=True)
 class Cost:
-    """What reading one object takes: seconds of the function's CPU share, and MiB."""
+    """The cost of reading one object: seconds of the function's CPU share, and MiB."""
 
     seconds: float = 0.01
     mebibytes: float = 1.0
@@ -68,7 +68,7 @@ class LambdaQueue:
         self.world.s3.get_object = self._costly  # type: ignore[method-assign]
 
     def upload(self, key: str, body: bytes, cost: Cost | None = None) -> None:
-        """Put an object whose reading costs so much, and queue its event."""
+        """Put an object with this cost, and queue its event."""
         event = self.world.upload(key, body)
         self.costs[key] = cost or Cost()
         s3_object = {"key": key, "size": event.size, "version-id": event.version_id, "sequencer": "01"}
@@ -76,7 +76,7 @@ class LambdaQueue:
         self._messages.append(_Message(len(self._messages), json.dumps({"time": event.time, "detail": detail})))
 
     def run(self, seconds: float) -> None:
-        """Deliver what becomes visible within so many seconds. Functions run beside each other: none waits."""
+        """Deliver what becomes visible within this many seconds. Functions run beside each other: none waits."""
         end = self.now + seconds
         while self._messages:
             visible_at = min(message.visible_at for message in self._messages)
@@ -93,7 +93,7 @@ class LambdaQueue:
                 self._invoke(batch)
 
     def _move(self) -> None:
-        """What SQS does with messages that were given too often."""
+        """Move messages that were delivered too often, as SQS does."""
         for message in list(self._messages):
             if message.visible_at <= self.now and message.deliveries and not message.retried:
                 message.retried = True

@@ -1,4 +1,4 @@
-"""S3 in memory: versions where a bucket keeps them, ranged reads, conditional writes, checksummed copies."""
+"""S3 in memory: versions in buckets that keep them, ranged reads, conditional writes, checksummed copies."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class FakeKMS:
 
 
 class FakeSageMaker:
-    """Transform jobs that a test ends by hand with ``end``, writing the outputs that ``answer`` gives."""
+    """Transform jobs that a test ends by hand with ``end``, with the outputs that ``answer`` returns."""
 
     def __init__(self, s3: FakeS3, clock: Callable[[], datetime], quota: int = 100) -> None:
         self._s3 = s3
@@ -76,7 +76,7 @@ class FakeSageMaker:
         return {}
 
     def live(self) -> dict[str, list[str]]:
-        """The members of every job that has not ended."""
+        """Return the members of every job that has not ended."""
         return {
             name: job["members"]
             for name, job in self.jobs.items()
@@ -84,9 +84,9 @@ class FakeSageMaker:
         }
 
     def end(self, name: str, answer: Callable[[bytes], bytes | None], status: str = "", reason: str = "") -> None:
-        """End a job; ``answer`` gives each object's output or None. A job without all outputs is Failed, as in AWS.
+        """End a job; ``answer`` returns each object's output or None. A job without all outputs is Failed, as in AWS.
 
-        One that was asked to stop is Stopped and has no output at all, as in AWS.
+        A job that was asked to stop is Stopped and has no output, as in AWS.
         """
         job = self.jobs[name]
         job["TransformEndTime"] = self.clock()

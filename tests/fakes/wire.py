@@ -1,4 +1,4 @@
-"""Stands where the wire stands: checks each request against botocore's shapes and lets a test interfere."""
+"""In place of the network: checks each request against botocore's shapes and lets a test interfere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Wire:
         shape = _operations(self._service)[operation]
 
         def call(**parameters: Any) -> Any:
-            form = operation, _form(parameters)
+            form = operation, _shape(parameters)
             if form not in self._validated:
                 validate_parameters(_as_sent(parameters), shape)
                 self._validated.add(form)
@@ -54,17 +54,17 @@ class Wire:
         return call
 
 
-def _form(value: Any) -> Any:
-    """All that validation looks at: names, types, and whether something is there. A storm repeats few forms often."""
+def _shape(value: Any) -> Any:
+    """Return all that validation checks: names, types and presence. A simulation repeats few requests often."""
     if isinstance(value, dict):
-        return tuple((name, _form(one)) for name, one in value.items())
+        return tuple((name, _shape(one)) for name, one in value.items())
     if isinstance(value, list | tuple):
-        return type(value), frozenset(_form(one) for one in value)
+        return type(value), frozenset(_shape(one) for one in value)
     return type(value), bool(value)
 
 
 def _as_sent(parameters: dict[str, Any]) -> dict[str, Any]:
-    """botocore itself turns a CopySource map into text before it validates."""
+    """Return the parameters as botocore validates them, with a CopySource map turned into text."""
     return {name: str(value) if name == "CopySource" else value for name, value in parameters.items()}
 
 

@@ -1,4 +1,4 @@
-"""The training workflow's functions over the AWS in memory; what SageMaker's jobs write, a test writes."""
+"""The training workflow's functions over the AWS in memory; a test writes the documents of SageMaker's jobs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from functions.aws.registry import Registry
 from functions.domain import layout
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
+from functions.domain.training_run import TrainingRun
+from functions.domain.verdict import Verdict
 from functions.flow.approving import Approving
-from functions.flow.gating import Gating
+from functions.flow.gating import Gating, Subject
 from functions.flow.promoting import Approval, Promoted, Promoting
 from functions.flow.snapshotting import Snapshotting
 from functions.flow.withdrawing import Withdrawing
@@ -67,7 +69,7 @@ class Workflow:
             cohorts=Cohorts(s3, TRAINING),
             documents=self.documents,
             champions=world.champions,
-            patients=world.intake.patients,
+            patients=world.ingesting.patients,
             served=ADMITTED,
             labels=LABELS,
             models_bucket=MODELS,
@@ -91,12 +93,12 @@ class Workflow:
         self.world.s3.add_version(TRAINING, f"{COHORTS}c/{name}", version, body)
 
     def put_manifest(self, entries: Any, version: str = "m1") -> str:
-        """Put manifest.json into the cohort's folder; its URI."""
+        """Put manifest.json into the cohort's folder; return its URI."""
         self.put("manifest.json", json.dumps(entries).encode(), version)
         return layout.uri(TRAINING, f"{COHORTS}c/manifest.json")
 
     def put_cohort(self, patients_per_class: int = 6, slices_per_patient: int = 2) -> str:
-        """Put a sound cohort; the URI of its manifest."""
+        """Put a sound cohort; return the URI of its manifest."""
         entries = []
         for number, label in enumerate(LABELS):
             for patient in range(patients_per_class):
@@ -109,44 +111,48 @@ class Workflow:
         return self.put_manifest(entries)
 
     def put_sample(self, slices: Sequence[Path]) -> str:
-        """Put the public sample's slices and its manifest; the URI of the manifest."""
+        """Put the public sample's slices and its manifest; return the URI of the manifest."""
         for path in slices:
             self.put(path.name, path.read_bytes())
         return self.put_manifest(json.loads((slices[0].parent / "manifest.json").read_text()))
 
     def take(self, labels_uri: str, execution: str = "run-1", **changes: Any) -> dict[str, Any]:
-        """What the Snapshot state answers to an execution's input."""
-        return self.snapshotting.take(execution, {"LabelsUri": labels_uri, **changes})
+        """Return the Snapshot state's answer to an execution's input."""
+        return self.snapshotting.take(execution, {"LabelsUri": labels_uri, **changes}).to_json()
+
+    def judge(self, subject: Subject, taken: Mapping[str, Any]) -> Verdict:
+        """Return a gate's verdict on a run, given as the state machine carries it."""
+        return self.gating.judge(subject, TrainingRun.from_json(taken))
 
     def snapshot(self, run: str) -> Any:
-        """The snapshot/1 document of a run."""
+        """Return the snapshot/1 document of a run."""
         return json.loads(self.world.s3.objects[TRAINING, layout.snapshot_key(run)])
 
     def write(self, key: str, document: Any) -> None:
-        """Write what a job would."""
+        """Write a job's document."""
         self.world.s3.objects[TRAINING, key] = json.dumps(document).encode()
 
     def train(self, taken: Mapping[str, Any], weights: bytes = WEIGHTS, **figures: Any) -> str:
-        """Write what a passing run's jobs write: the evaluation, and the artifact, whose URI is returned."""
+        """Write a passing run's evaluation and artifact; return the artifact's URI."""
         self.write(layout.evaluation_key(taken["Run"]), evaluation(taken, weights=weights, **figures))
         key = f"{RUNS}{taken['Run']}/training/job/output/model.tar.gz"
         self.world.s3.objects[TRAINING, key] = artifact(weights, version=taken["Run"])
         return layout.uri(TRAINING, key)
 
     def promote(self, taken: Mapping[str, Any], artifact_uri: str, job: str = "job") -> Promoted:
-        """Promote what lies there, as the run's."""
-        body = self.world.s3.objects[layout.place(artifact_uri)]
-        return self.promoting.promote(taken, job, artifact_uri, hashlib.sha256(body).hexdigest())
+        """Promote the artifact at a URI as the run's."""
+        body = self.world.s3.objects[layout.parse_uri(artifact_uri)]
+        return self.promoting.promote(TrainingRun.from_json(taken), job, artifact_uri, hashlib.sha256(body).hexdigest())
 
 
 def entry(filename: str, label: str, **more: Any) -> dict[str, Any]:
-    """One entry of a manifest.json."""
+    """Return one entry of a manifest.json."""
     content = {"type": "classification", "label": label}
     return {"studyId": "s", "seriesId": "s", "filename": filename, "content": content, **more}
 
 
 def artifact(weights: bytes = WEIGHTS, version: str = "1", labels: tuple[str, ...] = LABELS) -> bytes:
-    """A model.tar.gz with the files that are looked for."""
+    """Return a model.tar.gz with the required files."""
     channels = {str(number): label for number, label in enumerate(labels)}
     metadata = {
         "name": "ct-slices",
@@ -164,7 +170,7 @@ def artifact(weights: bytes = WEIGHTS, version: str = "1", labels: tuple[str, ..
 
 
 def audit(taken: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-    """The audit/1 of a run whose data are sound."""
+    """Return the audit/1 of a run with sound data."""
     nothing: dict[str, Any] = {"Count": 0, "Examples": []}
     return {
         "Schema": "audit/1",
@@ -179,7 +185,7 @@ def audit(taken: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def acquisition(balanced_accuracy: float | None = 0.4, p_value: float | None = 0.3, **changes: Any) -> dict[str, Any]:
-    """The part of an audit about acquisition tags."""
+    """Return the part of an audit about acquisition tags."""
     return {
         "Unit": "Patient",
         "Units": 18,
@@ -193,12 +199,12 @@ def acquisition(balanced_accuracy: float | None = 0.4, p_value: float | None = 0
 
 
 def figure(value: float | None) -> dict[str, float | None]:
-    """A figure with its interval."""
+    """Return a figure with its interval."""
     return {"Value": value, "Low": value, "High": value}
 
 
 def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
-    """What evaluation/1 says of one good model."""
+    """Return the part of evaluation/1 about one good model."""
     rates = {"Sensitivity": figure(0.9), "Specificity": figure(0.95), "AUC": figure(0.97)}
     return {
         "Model": {"Name": "ct-slices", "Version": "1", "WeightsSHA256": hashlib.sha256(weights).hexdigest()},
@@ -213,7 +219,7 @@ def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
 
 
 def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patients: int = 9) -> dict[str, Any]:
-    """What evaluation/1 says of one subgroup."""
+    """Return the part of evaluation/1 about one subgroup."""
     found = figure(balanced_accuracy)
     return {"Attribute": attribute, "Value": value, "Patients": patients, "Slices": 20, "BalancedAccuracy": found}
 
@@ -221,7 +227,7 @@ def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patien
 def evaluation(
     taken: Mapping[str, Any], weights: bytes = WEIGHTS, low: float | None = -0.01, **changes: Any
 ) -> dict[str, Any]:
-    """The evaluation/1 of a run whose candidate passes; ``low`` is the paired interval's lower end."""
+    """Return the evaluation/1 of a run with a passing candidate; ``low`` is the paired interval's lower end."""
     paired = {"Metric": "BalancedAccuracy", "Difference": 0.02, "Low": low, "High": 0.05}
     return {
         "Schema": "evaluation/1",

@@ -1,4 +1,4 @@
-"""The whole service over the AWS in memory, in virtual time: what a test or a benchmark drives."""
+"""The whole service over the AWS in memory, in virtual time, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from functions.aws import models
 from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches
-from functions.aws.champion import Champion, Champions
+from functions.aws.champion import Champions
 from functions.aws.events import ObjectCreated
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
@@ -22,11 +22,12 @@ from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.batch import JobShape, Limits
+from functions.domain.champion import Champion
 from functions.domain.instance import Served
 from functions.domain.row import Row, timestamp
 from functions.flow.collecting import Collecting
 from functions.flow.dispatching import Dispatching
-from functions.flow.intake import Intake
+from functions.flow.ingesting import Ingesting
 from functions.flow.marking import Marking
 from functions.flow.settling import Settling
 from functions.flow.sweeping import Sweeping
@@ -61,14 +62,14 @@ SHAPE = JobShape(
 
 
 def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
-    """All tables, without the local cloud."""
+    """Return all tables, without the local cloud."""
     indexes = {index.title: (index.partition, index.sort) for index in IndexName}
     indexes[BY_PATIENT] = "PatientHash", "UploadId"
     return FakeDynamoDB({"index": "UploadId", "batches": "Id", "keys": "UploadId"}, indexes, lagging)
 
 
 class World:
-    """Every part of the service, its clock in the test's hand."""
+    """Every part of the service; the test drives its clock."""
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class World:
             worst_seconds=worst_seconds,
         )
         self.uploads = Uploads(s3, UPLOADS, WORK)
-        self.intake = Intake(
+        self.ingesting = Ingesting(
             uploads=self.uploads,
             index=self.index,
             patients=Patients(kms, "key"),
@@ -169,13 +170,13 @@ class World:
         )
 
     def clock(self) -> datetime:
-        """The time as whoever asks has it."""
+        """Return the time on the caller's clock."""
         return self.time + self.skew()
 
     def wait(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
-    def crown(self, package: str = "wetread/1") -> None:
+    def set_champion(self, package: str = "wetread/1") -> None:
         """Make a champion with its artifact, without the registry."""
         current, sha256 = self.champions.get(), hashlib.sha256(ARTIFACT).hexdigest()
         self.s3.objects[MODELS, layout.artifact_key(sha256)] = ARTIFACT
@@ -202,7 +203,7 @@ class World:
         )
 
     def rows(self) -> list[Row]:
-        """Every row, whatever its state."""
+        """Return every row, whatever its state."""
         return list(self.index.get_many(self.dynamodb.tables["index"]).values())
 
     def row(self, event: ObjectCreated) -> Row:
@@ -212,7 +213,7 @@ class World:
 
 
 def answer(body: bytes, **changes: Any) -> bytes:
-    """What a container answers to one object's bytes."""
+    """Return a container's answer to one object's bytes."""
     document = {
         "Schema": "prediction/1",
         "SOPInstanceUID": "",
@@ -226,5 +227,5 @@ def answer(body: bytes, **changes: Any) -> bytes:
 
 
 def relabelled(served: Served, **changes: Any) -> Served:
-    """``served`` with some of its settings changed."""
+    """Return ``served`` with some of its settings changed."""
     return replace(served, **changes)

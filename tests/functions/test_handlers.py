@@ -17,7 +17,7 @@ from tests.fakes.world import UPLOADS, World, answer
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.ingesting, world.ticks))
     monkeypatch.setattr(collect, "_parts", lambda: (world.collecting, world.ticks))
     monkeypatch.setattr(dispatch, "_dispatching", lambda: world.dispatching)
     monkeypatch.setattr(sweep, "_sweeping", lambda: world.sweeping)
@@ -39,7 +39,7 @@ def created(world: World, key: str, body: bytes) -> dict[str, Any]:
 
 
 def test_one_object_goes_from_event_to_result(world: World) -> None:
-    world.crown()
+    world.set_champion()
     response = ingest.handler({"Records": [message(created(world, "a+b c.dcm", ct()))]}, None)
     assert response == {"batchItemFailures": []}
     assert len(world.queue.sent) == 1
@@ -61,7 +61,7 @@ def test_a_malformed_message_fails_alone(world: World) -> None:
     assert len(world.rows()) == 1
 
 
-def test_refusals_wake_nobody(world: World) -> None:
+def test_refusals_do_not_wake_dispatch(world: World) -> None:
     ingest.handler({"Records": [message(created(world, "a.txt", b"text"))]}, None)
     assert world.queue.sent == []
 
@@ -80,6 +80,10 @@ def test_logs_name_no_key_and_no_patient(world: World, caplog: pytest.LogCapture
     logged = str([vars(record) for record in caplog.records])
     assert "upload taken" in logged
     assert "DOE" not in logged
+    taken = [vars(record) for record in caplog.records if record.message == "upload taken"]
+    digests = {row.upload_id: (row.content_sha256 or "")[:12] for row in world.rows()}
+    assert {one["upload_id"]: one.get("content_sha256", "") for one in taken} == digests
+    assert sorted(map(len, digests.values())) == [0, 12], "a refused object is not copied, so S3 computed no digest"
 
 
 def test_what_the_sweep_measures_is_written_at_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ def test_the_log_names_the_error_but_not_its_text(caplog: pytest.LogCaptureFixtu
     assert "DOE" not in logged
 
 
-def test_only_failed_messages_come_again() -> None:
+def test_only_failed_messages_are_delivered_again() -> None:
     event = {"Records": [{"messageId": str(number), "body": str(number)} for number in range(6)]}
     seen: list[str] = []
 
@@ -42,7 +42,7 @@ def test_only_failed_messages_come_again() -> None:
         ({"ApproximateReceiveCount": "3", "DeadLetterQueueSourceArn": "arn:aws:sqs:::uploads"}, 3),
     ],
 )
-def test_a_message_says_how_often_it_was_given_in_whatever_queue(attributes: dict[str, str], delivery: int) -> None:
+def test_a_message_counts_its_deliveries_across_queues(attributes: dict[str, str], delivery: int) -> None:
     seen: list[Message] = []
     process_messages({"Records": [{"messageId": "m", "body": "b", "attributes": attributes}]}, seen.append, workers=1)
     assert seen == [Message("b", delivery)]

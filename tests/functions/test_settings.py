@@ -61,7 +61,7 @@ def test_thresholds_survive_the_environment() -> None:
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "high", ""])
-def test_a_threshold_that_is_no_number_is_refused_since_nothing_would_be_below_it(text: str) -> None:
+def test_a_threshold_that_is_not_a_number_is_refused_since_nothing_would_be_below_it(text: str) -> None:
     with pytest.raises(SettingsError, match=f"MIN_AUC is '{text}', not a number"):
         from_environment(GateSettings, to_environment(GATE) | {"MIN_AUC": text})
 

@@ -33,13 +33,13 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> Workflow:
 
 
 def as_carried(document: Any) -> Any:
-    """A Lambda's answer as the state machine carries it on."""
+    """Return a Lambda's answer as the state machine carries it on."""
     return json.loads(json.dumps(document))
 
 
 def promotion(workflow: Workflow, taken: dict[str, Any], uri: str) -> dict[str, Any]:
-    """What the workflow asks of ``promote``."""
-    digest = hashlib.sha256(workflow.world.s3.objects[layout.place(uri)]).hexdigest()
+    """Return the workflow's event for ``promote``."""
+    digest = hashlib.sha256(workflow.world.s3.objects[layout.parse_uri(uri)]).hexdigest()
     given = {"TrainingJobName": "wetread-train-1", "ModelArtifactUri": uri, "ModelArtifactSHA256": digest}
     return {"Snapshot": taken, **given}
 
@@ -95,7 +95,7 @@ def test_logs_name_no_file_and_no_patient(workflow: Workflow, caplog: pytest.Log
     assert ".dcm" not in logged
 
 
-def test_an_error_of_aws_that_names_a_file_fails_the_state_and_names_it_nowhere(
+def test_an_aws_error_that_names_a_file_fails_the_state_without_naming_the_file(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """S3 names the object that a role may not read; Lambda logs an error's text and Step Functions carries it on."""
@@ -104,11 +104,11 @@ def test_an_error_of_aws_that_names_a_file_fails_the_state_and_names_it_nowhere(
         raise client_error("AccessDenied", "not authorized to perform s3:GetObject on cohorts/mine/DOE^JANE.dcm")
 
     monkeypatch.setattr(workflow.snapshotting.cohorts, "head", forbidden)
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is, this is what Lambda tells
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - Lambda logs any exception
         snapshot.handler({"Execution": "run-1", "Input": {"LabelsUri": workflow.put_cohort()}}, None)
-    told = "".join(traceback.format_exception(caught.value)) + str([vars(record) for record in caplog.records])
-    assert "DOE" not in told
-    assert str(caught.value) == "AccessDenied in Operation; the function's log tells where."
+    shown = "".join(traceback.format_exception(caught.value)) + str([vars(record) for record in caplog.records])
+    assert "DOE" not in shown
+    assert str(caught.value) == "AccessDenied in Operation; the function's log says where."
 
 
 def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from functions.domain import instance as instances
 from functions.domain.errors import Refusal, RefusalCode
-from functions.flow.intake import header_of
+from functions.domain.header import header_of
 from infra.config import StageConfig
 from model_code.errors import InstanceCode, InstanceError
 from model_code.inference import input_fn
@@ -41,7 +41,7 @@ def outcome(body: bytes) -> Outcome:
 
 
 def ingest(body: bytes) -> str:
-    """Run the steps of ``flow.intake`` that depend on the object, in order."""
+    """Run the steps of ``flow.ingesting`` that depend on the object, in order."""
     try:
         instances.check_size(len(body), SERVED)
         instance = instances.describe(header_of(lambda length: body[:length], len(body)))

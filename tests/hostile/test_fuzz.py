@@ -49,11 +49,11 @@ import sys
 from multiprocessing.connection import Connection
 from functions.domain.errors import Refusal, RefusalCode
 from assurance.fuzz import worker
-from functions.flow import intake
+from functions.domain import header
 
 def faulty(prefix, object_bytes):
     {fault}
 
-intake.read_header = faulty
+header.read_header = faulty
 worker.main(Connection(int(sys.argv[1])), Connection(int(sys.argv[2])))
 """

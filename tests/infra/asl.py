@@ -1,4 +1,4 @@
-"""Walks a JSONata state machine as Step Functions does, without retries; answers stand in the place of services."""
+"""Walk a JSONata state machine as Step Functions does, without retries and with given answers of services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TaskError(Exception):
 
 @dataclass
 class Execution:
-    """What happened: the states in order, the arguments of every task, and how it ended."""
+    """What happened: the states in order, the arguments of each task, and the end."""
 
     entered: list[str] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -29,14 +29,14 @@ class Execution:
 
 
 def parse(expression: str) -> jsonata.Jsonata:
-    """A parsed expression, with the function that Step Functions adds to JSONata and the definition uses."""
+    """Parse an expression, with the function of Step Functions that the definition uses."""
     parsed = jsonata.Jsonata.jsonata(expression)
     parsed.register_lambda("hash", _hash)
     return parsed
 
 
 def evaluate(expression: str, variables: dict[str, Any]) -> Any:
-    """The value of an expression; a failure where it has none, which Step Functions calls an error."""
+    """Return the value of an expression; fail when it has none, as Step Functions does."""
     assert parse(f"$exists(({expression}))").evaluate(None, variables), f"undefined: {expression}"
     return parse(expression).evaluate(None, variables)
 
@@ -50,7 +50,7 @@ def is_expression(value: object) -> bool:
 
 
 def expressions(value: Any) -> Iterator[str]:
-    """Every expression in a definition."""
+    """Yield every expression of a definition."""
     if is_expression(value):
         yield value[2:-2].strip()
     elif isinstance(value, dict):
@@ -79,7 +79,7 @@ def run(
     *,
     retry_count: int = 0,
 ) -> Execution:
-    """Walk the definition; ``perform(state, arguments)`` answers a task or raises TaskError."""
+    """Walk the definition; ``perform(state, arguments)`` returns a task's answer or raises TaskError."""
     execution = Execution()
     variables: dict[str, Any] = {}
     current, data = definition["StartAt"], execution_input

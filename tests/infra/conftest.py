@@ -1,4 +1,4 @@
-"""The synthesised stages, once per session, and a reader for what is in a template."""
+"""The synthesised stages, once per session, and a reader of templates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.app import synthesise
 
 
 def text(value: Any) -> str:
-    """A template's value as people read it: references by construct name, without CDK's hash suffixes."""
+    """Return a template's value with references as construct names, without CDK's hash suffixes."""
     if isinstance(value, str):
         return value
     if "Ref" in value:
@@ -44,7 +44,7 @@ class Assembly:
     template: dict[str, Any]
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Construct name -> properties of every resource of a type; fails when there is none."""
+        """Return construct name -> properties of every resource of a type; fail when there are no such resources."""
         found = {_name(k): r["Properties"] for k, r in self.template["Resources"].items() if r["Type"] == kind}
         assert found, f"the template has no {kind}"
         return found
@@ -53,7 +53,7 @@ class Assembly:
         return self.of_type(kind)[name]
 
     def resource(self, name: str) -> dict[str, Any]:
-        """The whole resource, with its deletion policies."""
+        """Return the whole resource, with its deletion policies."""
         (found,) = (r for k, r in self.template["Resources"].items() if _name(k) == name)
         return dict(found)
 
@@ -67,7 +67,7 @@ class Assembly:
         yield from policy["PolicyDocument"]["Statement"]
 
     def permissions(self, role: str) -> set[tuple[str, str]]:
-        """All (action, resource) pairs of a role ("ModelJob"), or of a policy for people ("PeopleReader")."""
+        """Return all (action, resource) pairs of a role ("ModelJob"), or of a policy for people ("PeopleReader")."""
         return {
             (action, text(resource))
             for statement in self.statements(role)
@@ -97,14 +97,14 @@ def local(synthesised: Callable[[str], Assembly]) -> Assembly:
 
 @pytest.fixture(scope="session")
 def definition(default: Assembly) -> dict[str, Any]:
-    """The state machine's definition, with construct names where a deployment has names and ARNs."""
+    """Return the state machine's definition, with construct names for names and ARNs."""
     (machine,) = default.of_type("AWS::StepFunctions::StateMachine").values()
     return dict(json.loads(text(machine["DefinitionString"])))
 
 
 @pytest.fixture(scope="session")
 def machine(definition: dict[str, Any]) -> dict[str, Any]:
-    """The definition with names and ARNs as a deployment gives them."""
+    """Return the definition with names and ARNs as a deployment gives them."""
     document = json.dumps(definition)
     for name, value in {
         "<StorageTraining>": "wetread-training",

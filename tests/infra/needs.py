@@ -1,6 +1,6 @@
-"""Which statements of a role something needs: without one, a recorded question of the whole story is denied.
+"""Which statements of a role are needed: without one, a recorded request of the whole story is denied.
 
-The local cloud's own evaluator answers the questions of `questions.json`.
+`questions.json` has the requests to IAM; the local cloud's evaluator decides them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ministack.core import iam_evaluator
 
 from tests.infra.conftest import Assembly, text
 
-QUESTIONS = json.loads((Path(__file__).parent / "questions.json").read_text())
+RECORDED = json.loads((Path(__file__).parent / "questions.json").read_text())
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement of a role's policy: its place there, and the statement itself with names of constructs."""
+    """A statement of a role's policy, with construct names, and its position in the policy."""
 
     role: str
     position: int
@@ -27,19 +27,19 @@ class Statement:
 
     @property
     def actions(self) -> list[str]:
-        """What it allows."""
+        """Return the actions that it allows."""
         actions = self.document["Action"]
         return actions if isinstance(actions, list) else [actions]
 
     @property
     def resources(self) -> list[str]:
-        """On what."""
+        """Return the resources that it allows them on."""
         resources: list[str] = self.document["Resource"]
         return resources
 
 
 def statements(assembly: Assembly, role: str) -> list[Statement]:
-    """A role's statements, in the template's order."""
+    """Return a role's statements in the template's order."""
 
     def texts(value: Any) -> list[str]:
         return [text(one) for one in (value if isinstance(value, list) else [value])]
@@ -48,14 +48,14 @@ def statements(assembly: Assembly, role: str) -> list[Statement]:
     return [Statement(role, position, document) for position, document in enumerate(documents)]
 
 
-def asked(role: str) -> list[Any]:
-    """The questions about a role."""
-    return [one for one in QUESTIONS if one[0] == f"{role}Role"]
+def requests_of(role: str) -> list[Any]:
+    """Return the recorded requests of a role."""
+    return [one for one in RECORDED if one[0] == f"{role}Role"]
 
 
-def allows(policy: list[Statement], question: list[Any]) -> bool:
-    """Whether a policy answers a question with yes."""
-    _, action, resource, conditions = question
+def allows(policy: list[Statement], request: list[Any]) -> bool:
+    """Return whether a policy allows a request."""
+    _, action, resource, conditions = request
     context = iam_evaluator.EvalContext(
         principal_arn="",
         principal_type="AssumedRole",
@@ -70,12 +70,12 @@ def allows(policy: list[Statement], question: list[Any]) -> bool:
 
 
 def is_needed(statement: Statement, policy: list[Statement]) -> bool:
-    """Whether a question about the role is denied when the policy lacks the statement."""
+    """Return whether a request of the role is denied when the policy lacks the statement."""
     rest = [one for one in policy if one.position != statement.position]
-    return any(not allows(rest, question) for question in asked(statement.role))
+    return any(not allows(rest, request) for request in requests_of(statement.role))
 
 
 def needed(assembly: Assembly, role: str) -> list[Statement]:
-    """The statements of a role that something needs."""
+    """Return the statements of a role that are needed."""
     policy = statements(assembly, role)
     return [one for one in policy if is_needed(one, policy)]

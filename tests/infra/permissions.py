@@ -1,4 +1,4 @@
-"""The roles of the service, and how to ask what they may do."""
+"""The roles of the service, and helpers that select from their permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services answer in a run of the workflow, and a walk through it with those answers."""
+"""Answers of services in a run of the workflow, and a walk through it with these answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WHOLE_WAY = [
 
 
 def walk(machine: dict[str, Any], answers: dict[str, Any] | None = None, *, retry_count: int = 0) -> Execution:
-    """A run that is promoted, but for ``answers``: state -> the function's payload, the job, or an error."""
+    """Walk a run that is promoted, except for ``answers``: state -> the function's payload, the job, or an error."""
     called = {"Snapshot": SNAPSHOT, "GateData": PASSED, "GateModel": PASSED, "Promote": PROMOTED} | (answers or {})
 
     jobs = {"Train": TRAINED, "Optimise": {"ExitMessage": OPTIMISED_SHA256}}

@@ -18,7 +18,7 @@ def synthesise_as_the_cli_does(outdir: Path, context: dict[str, Any]) -> subproc
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_command_synthesises_in_silence_what_the_cli_asks_for(tmp_path: Path) -> None:
+def test_the_command_synthesises_silently_into_the_folder_of_the_cli(tmp_path: Path) -> None:
     result = synthesise_as_the_cli_does(tmp_path, {"stage": "local"})
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     template = json.loads((tmp_path / "Wetread.template.json").read_text())

@@ -1,4 +1,4 @@
-"""The trail of a stage that keeps one; other stages have none."""
+"""The trail of a stage with audit_trail; other stages have no trail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONLY_IT = {"aws:SourceArn": TRAIL}
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """A stage that keeps a trail for six years, and whose data go with the stack; it has passed the review."""
+    """Synthesise a stage with a trail of six years, whose data are deleted with the stack; cdk-nag accepts it."""
     folder = tmp_path_factory.mktemp("audited")
     app = App(outdir=str(folder), context=json.loads((ROOT / "cdk.json").read_text())["context"])
     config = StageConfig(audit_trail=True, audit_kept_days=DAYS, protect_data=False, image_uri="image")
@@ -35,7 +35,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 
 
 def selectors(assembly: Assembly) -> dict[str, dict[str, Any]]:
-    """Name of a selector -> its fields with what they are compared with."""
+    """Return name of a selector -> its fields with the values that they are compared with."""
     trail = assembly.named("AWS::CloudTrail::Trail", "AuditTrail")
     return {
         one["Name"]: {
@@ -47,7 +47,7 @@ def selectors(assembly: Assembly) -> dict[str, dict[str, Any]]:
 
 
 def of_service(statements: list[dict[str, Any]]) -> dict[str, tuple[list[str], dict[str, str]]]:
-    """What the policy of a bucket or key allows CloudTrail: by resource, the actions and the conditions."""
+    """Return what the policy of a bucket or key allows CloudTrail: resource -> actions and conditions."""
     return {
         text(one["Resource"]): (
             one["Action"] if isinstance(one["Action"], list) else [one["Action"]],
@@ -58,7 +58,7 @@ def of_service(statements: list[dict[str, Any]]) -> dict[str, tuple[list[str], d
     }
 
 
-def test_a_stage_keeps_no_trail_unless_it_says_so(default: Assembly, local: Assembly) -> None:
+def test_a_stage_keeps_no_trail_by_default(default: Assembly, local: Assembly) -> None:
     for assembly in (default, local):
         types = {one["Type"] for one in assembly.template["Resources"].values()}
         assert "AWS::CloudTrail::Trail" not in types
@@ -78,7 +78,7 @@ def test_the_trail_has_what_changes_the_account_and_no_reads_of_it(audited: Asse
     assert selectors(audited)["Changes"] == {"eventCategory": ["Management"], "readOnly": ["false"]}
 
 
-def test_its_files_are_validated_and_encrypted_with_a_key_that_is_not_the_datas(audited: Assembly) -> None:
+def test_its_files_are_validated_and_encrypted_with_a_separate_key(audited: Assembly) -> None:
     trail = audited.named("AWS::CloudTrail::Trail", "AuditTrail")
     assert (trail["IsLogging"], trail["EnableLogFileValidation"]) == (True, True)
     assert text(trail["KMSKeyId"]) == "<AuditTrailKey>"
@@ -88,7 +88,7 @@ def test_its_files_are_validated_and_encrypted_with_a_key_that_is_not_the_datas(
     assert of_service(key["KeyPolicy"]["Statement"]) == {"*": (uses, ONLY_IT)}
 
 
-def test_nobody_can_delete_a_file_before_its_time_and_only_the_trail_adds_one(audited: Assembly) -> None:
+def test_no_file_can_be_deleted_before_its_time_and_only_the_trail_adds_files(audited: Assembly) -> None:
     bucket = audited.named("AWS::S3::Bucket", "AuditTrailBucket")
     lock = bucket["ObjectLockConfiguration"]
     assert lock == {

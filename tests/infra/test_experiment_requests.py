@@ -1,4 +1,4 @@
-"""What the SageMaker SDK sends for an experiment: the workflow's own request, but for what only a run of it needs."""
+"""The request of the SageMaker SDK for an experiment: the workflow's request without the parts for interrupted runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.domain import layout
+from functions.domain.training_run import TrainingRun
 from tests.infra.runs import BUCKET, RUN, SNAPSHOT, walk
 from tests.wetread.aws import Aws
 from wetread import sdk
@@ -16,7 +17,7 @@ from wetread.training import experiments
 from wetread.training.recipe import Recipe
 
 CODE = f"s3://{BUCKET}/{layout.code_prefix(RUN)}"
-# What an interrupted or retried run needs; an experiment that fails is looked at by whoever started it.
+# For interrupted or retried runs; an experiment that fails is looked at by the person who started it.
 OF_A_RUN = {"CheckpointConfig", "RetryStrategy", "EnableManagedSpotTraining"}
 
 
@@ -27,33 +28,33 @@ def recipe(machine: dict[str, Any]) -> Recipe:
 
 
 def sent(recipe: Recipe, code_uri: str | None = None) -> tuple[str, dict[str, Any]]:
-    """The job's name as told, and the request on the wire."""
+    """Return the job's name as reported, and the request on the wire."""
     described = {"TrainingJobName": "n", "TrainingJobArn": "arn:aws:sagemaker:us-east-1:111122223333:training-job/n"}
     aws = Aws({"CreateTrainingJob": described, "DescribeTrainingJob": described})
     sdk.require()
     deployment = SimpleNamespace(job_name_prefix="wetread", training_bucket_name=BUCKET)
     connection: Any = SimpleNamespace(session=aws.session(), deployment=deployment)
-    job = experiments.start(connection, recipe, SNAPSHOT, code_uri)
+    job = experiments.start(connection, recipe, TrainingRun.from_json(SNAPSHOT), code_uri)
     assert {operation for operation, _ in aws.sent} == {"CreateTrainingJob", "DescribeTrainingJob"}
     return job, next(body for operation, body in aws.sent if operation == "CreateTrainingJob")
 
 
-def test_the_request_is_the_workflows_own(machine: dict[str, Any], recipe: Recipe) -> None:
+def test_the_request_is_that_of_the_workflow(machine: dict[str, Any], recipe: Recipe) -> None:
     _, request = sent(recipe)
     own = walk(machine).arguments["Train"]
     name = request.pop("TrainingJobName")
     assert name.startswith(f"wetread-experiment-{RUN}-")
-    assert request["OutputDataConfig"].pop("CompressionType") == "GZIP"  # SageMaker's default, said aloud
+    assert request["OutputDataConfig"].pop("CompressionType") == "GZIP"  # SageMaker's default, made explicit
     assert request == {member: value for member, value in own.items() if member not in {*OF_A_RUN, "TrainingJobName"}}
 
 
-def test_brought_code_is_a_channel_of_its_own(recipe: Recipe) -> None:
+def test_custom_code_is_a_separate_channel(recipe: Recipe) -> None:
     _, request = sent(recipe, CODE)
     (code,) = [one for one in request["InputDataConfig"] if one["ChannelName"] == "code"]
     assert code["DataSource"]["S3DataSource"] == {"S3DataType": "S3Prefix", "S3Uri": CODE}
 
 
-def test_the_sdk_tells_nobody_of_its_use() -> None:
+def test_the_sdk_reports_no_usage() -> None:
     from sagemaker.core.common_utils import resolve_value_from_config
     from sagemaker.core.config.config_schema import TELEMETRY_OPT_OUT_PATH
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from functions import ingest
-from functions.flow.intake import MOST_TRIES
+from functions.flow.ingesting import MOST_TRIES
 from infra import ingest as deployed
 from tests.infra.conftest import text
 
@@ -34,7 +34,7 @@ def test_ingest_takes_uploads_by_ten_and_retries_each_alone(default: Any) -> Non
     assert (retry["BatchSize"], "MaximumBatchingWindowInSeconds" in retry) == (1, False)
 
 
-def test_what_was_not_answered_for_is_retried_alone_and_ends_as_a_dead_letter(default: Any) -> None:
+def test_a_message_without_an_answer_is_retried_alone_and_ends_as_a_dead_letter(default: Any) -> None:
     def after(queue: str) -> tuple[str, int]:
         policy = default.named("AWS::SQS::Queue", queue)["RedrivePolicy"]
         return text(policy["deadLetterTargetArn"]), policy["maxReceiveCount"]
@@ -56,7 +56,7 @@ def test_the_worst_objects_at_once_fit_ingest_s_memory_twice(default: Any) -> No
     assert function["MemorySize"] >= 2 * (deployed.START_MIB + ingest.WORKERS * deployed.WORST_MIB)
 
 
-def test_the_last_object_is_begun_only_while_all_that_run_can_end_in_time(default: Any) -> None:
+def test_the_last_object_begins_only_while_all_running_ones_can_end_in_time(default: Any) -> None:
     function = default.named("AWS::Lambda::Function", "IntakeIngest")
     share = min(1.0, function["MemorySize"] / deployed.VCPU_MEMORY)
     assert ingest.WORKERS * deployed.WORST_CPU_SECONDS / share <= ingest.SECONDS_NEEDED < function["Timeout"]
@@ -68,11 +68,11 @@ def test_an_upload_that_kills_every_function_that_reads_it_has_a_row_within_ten_
         default.named("AWS::SQS::Queue", f"Intake{name}")["VisibilityTimeout"]
         for name in ("UploadsQueue", "RetryQueue")
     ]
-    # The first try in a batch, then MOST_TRIES alone that are counted, then the one that refuses it unread.
+    # The first try in a batch, then MOST_TRIES counted tries alone, then the try that refuses it unread.
     assert hidden[0] + MOST_TRIES * hidden[1] + timeout <= deployed.ROW_WITHIN.to_seconds()
 
 
-def test_a_person_hears_of_an_upload_that_is_held_up_within_ten_minutes(default: Any) -> None:
+def test_an_upload_that_is_held_up_raises_an_alarm_within_ten_minutes(default: Any) -> None:
     hidden = default.named("AWS::SQS::Queue", "IntakeRetryQueue")["VisibilityTimeout"]
     assert (ingest.HELD_UP - 1) * hidden <= deployed.ROW_WITHIN.to_seconds()
 
@@ -83,7 +83,7 @@ def test_the_patient_key_makes_hashes_and_nothing_else(default: Any) -> None:
 
 
 def _mapping_of(assembly: Any, queue: str) -> Any:
-    """The one mapping that reads a queue."""
+    """Return the only mapping that reads a queue."""
     mappings = assembly.of_type("AWS::Lambda::EventSourceMapping").values()
     (found,) = (one for one in mappings if text(one["EventSourceArn"]) == f"<{queue}>")
     return found

@@ -1,4 +1,4 @@
-"""What differs between stages in the requests to SageMaker."""
+"""Differences between stages in the requests to SageMaker."""
 
 from __future__ import annotations
 
@@ -42,10 +42,12 @@ def test_spot_hosts_are_waited_for_as_long_as_the_stage_says(requests: Any) -> N
     spot = requests(training_spot=True, training_max_seconds=3600, training_max_wait_seconds=7200).training()
     assert spot["EnableManagedSpotTraining"] is True
     assert spot["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200}
-    assert spot["CheckpointConfig"] == plain["CheckpointConfig"], "an interrupted training goes on where it was"
+    assert spot["CheckpointConfig"] == plain["CheckpointConfig"], (
+        "an interrupted training continues from its checkpoint"
+    )
 
 
-def test_hosts_that_train_together_encrypt_what_they_say_to_each_other(requests: Any) -> None:
+def test_hosts_that_train_together_encrypt_their_traffic(requests: Any) -> None:
     assert requests().training()["EnableInterContainerTrafficEncryption"] is False
     together = requests(training_instance_count=2).training()
     assert together["ResourceConfig"]["InstanceCount"] == 2
@@ -53,12 +55,12 @@ def test_hosts_that_train_together_encrypt_what_they_say_to_each_other(requests:
 
 
 @pytest.mark.parametrize("instance_type", ["ml.g5.2xlarge", "ml.g4dn.xlarge", "ml.p4d.24xlarge", "ml.r5d.large"])
-def test_a_host_with_disks_of_its_own_is_given_no_key_for_a_volume(requests: Any, instance_type: str) -> None:
+def test_a_host_with_local_disks_gets_no_key_for_a_volume(requests: Any, instance_type: str) -> None:
     cluster = requests(training_instance_type=instance_type, training_volume_gb=80).training()["ResourceConfig"]
     assert cluster == {"InstanceType": instance_type, "InstanceCount": 1, "VolumeSizeInGB": 80}
 
 
-def test_sagemaker_tries_again_after_errors_of_its_own(requests: Any) -> None:
+def test_sagemaker_tries_again_after_its_internal_errors(requests: Any) -> None:
     assert requests().training()["RetryStrategy"] == {"MaximumRetryAttempts": 2}
 
 
@@ -71,7 +73,7 @@ def test_a_stage_can_forbid_8_bit_integers(requests: Any) -> None:
     assert arguments(quantise=False) == ["optimise", *trained, "--fp32-only"]
 
 
-def test_a_stage_says_which_pictures_a_report_shows_and_the_container_knows_each_choice(requests: Any) -> None:
+def test_a_stage_chooses_the_pictures_of_a_report_and_the_container_knows_each_choice(requests: Any) -> None:
     choices = bound_of(hints_of(StageConfig)["report_pictures"]).choices
     for choice in choices:
         arguments = requests(report_pictures=choice).evaluation()["AppSpecification"]["ContainerArguments"]

@@ -1,4 +1,4 @@
-"""Who takes a key away is told of, by a topic that needs no key of the stage."""
+"""The end of a key raises a notice, by a topic that needs no key of the stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARN = "arn:aws:kms:eu-west-1:111122223333:key/{}"
 
 
 def call(name: str, key: str, **more: str) -> dict[str, Any]:
-    """A call of KMS, as CloudTrail gives it to EventBridge."""
+    """Return a call of KMS as CloudTrail gives it to EventBridge."""
     detail = {"eventSource": "kms.amazonaws.com", "eventName": name, "requestParameters": {"keyId": key}, **more}
     return {
         "Source": "aws.kms",
@@ -35,7 +35,7 @@ def call(name: str, key: str, **more: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def pattern(default: Assembly) -> str:
-    """What the rule hears, with keys as a deployment names them."""
+    """Return the rule's pattern, with keys as a deployment names them."""
     document = json.loads(json.dumps(default.named("AWS::Events::Rule", "KeyWatchKeyEnds")["EventPattern"]))
     names = document["detail"]["requestParameters"]["keyId"]
     document["detail"]["requestParameters"]["keyId"] = [
@@ -46,12 +46,12 @@ def pattern(default: Assembly) -> str:
 
 @pytest.mark.parametrize("key", ["<StorageKey>", "<IntakePatientKey>"])
 @pytest.mark.parametrize("name", ["DisableKey", "ScheduleKeyDeletion"])
-def test_the_end_of_each_key_is_heard_by_id_and_by_arn(pattern: str, key: str, name: str) -> None:
+def test_the_end_of_each_key_matches_by_id_and_by_arn(pattern: str, key: str, name: str) -> None:
     assert eventbridge._matches_pattern(pattern, call(name, key))
     assert eventbridge._matches_pattern(pattern, call(name, ARN.format(key)))
 
 
-def test_other_keys_other_calls_and_refused_ones_are_not_heard(pattern: str) -> None:
+def test_other_keys_other_calls_and_refused_ones_do_not_match(pattern: str) -> None:
     assert not eventbridge._matches_pattern(pattern, call("DisableKey", "another"))
     assert not eventbridge._matches_pattern(pattern, call("EnableKey", "<StorageKey>"))
     assert not eventbridge._matches_pattern(pattern, call("DisableKey", "<StorageKey>", errorCode="AccessDenied"))
@@ -74,7 +74,7 @@ def test_the_notice_needs_no_key_and_only_the_rule_publishes_it(default: Assembl
 
 
 @pytest.mark.parametrize(("email", "subscribed"), [("security@example.org", ["security@example.org"]), ("", [])])
-def test_who_is_told_of_alarms_is_told_of_keys(tmp_path: Path, email: str, subscribed: list[str]) -> None:
+def test_the_address_for_alarms_gets_notices_of_keys_too(tmp_path: Path, email: str, subscribed: list[str]) -> None:
     stack = cdk.Stack(cdk.App(outdir=str(tmp_path)), "Stack")
     KeyWatch(stack, "KeyWatch", keys=[kms.Key(stack, "Key")], email=email)
     subscriptions = Template.from_stack(stack).find_resources("AWS::SNS::Subscription").values()

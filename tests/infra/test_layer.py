@@ -45,7 +45,7 @@ for module in (aws_lambda_powertools, jmespath, pydicom, typing_extensions):
     assert (result.stdout, result.stderr) == ("CT\n", "")
 
 
-def test_the_layer_holds_whatever_its_distributions_require() -> None:
+def test_the_layer_has_all_that_its_distributions_require() -> None:
     required = {
         re.split(r"[\s<>=!~;\[]", requirement)[0]
         for name in DISTRIBUTIONS
@@ -55,7 +55,7 @@ def test_the_layer_holds_whatever_its_distributions_require() -> None:
     assert {name.replace("-", "_") for name in required} <= {name.replace("-", "_") for name in DISTRIBUTIONS}
 
 
-def test_the_layer_holds_no_caches_tests_or_installer_files(built: Path) -> None:
+def test_the_layer_has_no_caches_tests_or_installer_files(built: Path) -> None:
     files = [path for path in built.rglob("*") if path.is_file()]
     assert {path.relative_to(built).parts[0] for path in files} == {"python"}
     assert not [path for path in files if path.suffix in {".pyc", ".so"}]

@@ -1,8 +1,8 @@
-"""Each statement of each role and of each policy for people, taken away: something is denied that is asked then.
+"""Without any one statement of a role or of a policy for people, a request of the service is denied.
 
-`questions.json` is what the local cloud's IAM was asked in the end-to-end tests (`python -m assurance.least_privilege`
-writes it). What it is never asked is listed with the reason. That the running service fails then is seen by
-`python -m assurance.least_privilege remove`.
+`questions.json`, written by `python -m assurance.least_privilege`, has the requests to the local cloud's IAM in the
+end-to-end tests. Requests that never reach it are listed with the reason. `python -m assurance.least_privilege remove`
+shows that the running service fails without a statement.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import fnmatch
 import pytest
 
 from tests.infra.conftest import Assembly
-from tests.infra.needs import Statement, allows, asked, is_needed, statements
+from tests.infra.needs import Statement, allows, is_needed, requests_of, statements
 from tests.infra.permissions import PEOPLE, ROLES
 
-EVERYBODY = (*ROLES, *PEOPLE)
+PRINCIPALS = (*ROLES, *PEOPLE)
 
-MISSING = "The local S3 says that an object is missing to everybody, AWS's only to those who may list the bucket."
-# Role, actions, and why the local cloud does not ask about them.
-UNASKED = (
+MISSING = "The local S3 reports a missing object to every caller, AWS's only to callers that may list the bucket."
+# Role, actions, and why the local cloud's IAM gets no such request.
+NOT_RECORDED = (
     ("*", "xray:*", "Traces go to a daemon that the local cloud does not have."),
     ("*", "ecr:*", "The image is not pulled: its command runs as a process."),
-    ("*", "kms:[!G]*", "S3, SQS, SNS and DynamoDB keep data without asking KMS for a key."),
-    ("*", "kms:GenerateDataKey*", "S3, SQS, SNS and DynamoDB keep data without asking KMS for a key."),
-    ("*", "logs:*", "Whoever runs a function, a job or a state machine writes its log without its role."),
+    ("*", "kms:[!G]*", "S3, SQS, SNS and DynamoDB keep data without requesting a key of KMS."),
+    ("*", "kms:GenerateDataKey*", "S3, SQS, SNS and DynamoDB keep data without requesting a key of KMS."),
+    ("*", "logs:*", "The local cloud writes logs of functions, jobs and state machines without their roles."),
     ("*", "cloudwatch:PutMetricData", "The metrics of jobs are kept without their role."),
     ("IntakeIngest", "s3:ListBucket*", MISSING),
     ("TrainingSnapshot", "s3:ListBucket", MISSING),
@@ -36,39 +36,49 @@ UNASKED = (
 
 
 def reasons(statement: Statement) -> list[list[str]]:
-    """For each action of the statement the reasons why it may not be asked about."""
+    """Return for each action of the statement the reasons why it may not be recorded."""
     return [
         [
             why
-            for who, what, why in UNASKED
-            if fnmatch.fnmatchcase(statement.role, who) and fnmatch.fnmatchcase(action, what)
+            for role, actions, why in NOT_RECORDED
+            if fnmatch.fnmatchcase(statement.role, role) and fnmatch.fnmatchcase(action, actions)
         ]
         for action in statement.actions
     ]
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
-def test_the_story_asks_for_nothing_that_a_role_may_not(default: Assembly, role: str) -> None:
+@pytest.mark.parametrize("role", PRINCIPALS)
+def test_every_recorded_request_is_allowed(default: Assembly, role: str) -> None:
     policy = statements(default, role)
-    assert asked(role)
-    assert not [one for one in asked(role) if not allows(policy, one)]
+    assert requests_of(role)
+    assert not [one for one in requests_of(role) if not allows(policy, one)]
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
-def test_without_any_one_statement_something_is_denied(default: Assembly, role: str) -> None:
+@pytest.mark.parametrize("role", PRINCIPALS)
+def test_without_any_one_statement_a_request_is_denied(default: Assembly, role: str) -> None:
     policy = statements(default, role)
     for statement in policy:
-        assert is_needed(statement, policy) or all(reasons(statement)), f"nobody needs {statement}"
+        assert is_needed(statement, policy) or all(reasons(statement)), f"nothing needs {statement}"
 
 
-def test_no_reason_is_left_over(default: Assembly) -> None:
+def test_every_reason_is_used(default: Assembly) -> None:
     used = {
         why
-        for role in EVERYBODY
+        for role in PRINCIPALS
         for policy in [statements(default, role)]
         for statement in policy
         if not is_needed(statement, policy)
         for whys in reasons(statement)
         for why in whys
     }
-    assert used == {why for _, _, why in UNASKED}
+    assert used == {why for _, _, why in NOT_RECORDED}
+
+
+@pytest.mark.parametrize("role", ["TrainingPromote", "TrainingApprove", "PeopleApprover"])
+def test_nobody_who_promotes_makes_a_model_with_a_network(default: Assembly, role: str) -> None:
+    """Its image would read patients' data with the job's role, and could send them anywhere."""
+    policy = statements(default, role)
+    (made,) = (one for one in requests_of(role) if one[1] == "sagemaker:CreateModel")
+    assert allows(policy, made)
+    for conditions in ({}, {"sagemaker:networkisolation": "false"}):
+        assert not allows(policy, [*made[:3], conditions])

@@ -28,7 +28,7 @@ def test_without_an_image_uri_the_image_is_built_from_model_code_at_deployment(d
     assert "*" not in pulled_from.pop()
 
 
-def test_the_image_is_built_with_the_torch_of_the_index_that_is_named(tmp_path: Path, default: Any) -> None:
+def test_the_image_is_built_with_the_torch_of_the_given_index(tmp_path: Path, default: Any) -> None:
     app = cdk.App(outdir=str(tmp_path))
     ModelHosting(cdk.Stack(app, "Stack"), "Model", config=StageConfig(torch_index_url="https://index/cpu"))
     app.synth()
@@ -40,7 +40,7 @@ def test_the_image_is_built_with_the_torch_of_the_index_that_is_named(tmp_path: 
     assert "dockerBuildArgs" not in plain
 
 
-def test_a_given_image_is_taken_as_it_is(local: Any) -> None:
+def test_a_given_image_is_used_as_it_is(local: Any) -> None:
     assert local.template["Outputs"]["ImageUri"]["Value"] == "local/wetread:latest"
     assert not json.loads((local.directory / "Wetread.assets.json").read_text())["dockerImages"]
 
@@ -67,7 +67,7 @@ def test_a_job_may_write_its_log_and_its_metrics(default: Any) -> None:
     assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
 
 
-def test_the_stack_makes_the_group_of_models_but_no_model(default: Any) -> None:
+def test_the_stack_has_the_group_of_models_but_no_model(default: Any) -> None:
     (group,) = default.of_type("AWS::SageMaker::ModelPackageGroup").values()
     assert group["ModelPackageGroupName"] == "wetread"
     types = {resource["Type"] for resource in default.template["Resources"].values()}

@@ -37,7 +37,7 @@ def test_every_function_is_watched(default: Any, metric: str) -> None:
     assert len(alarms) == len(default.of_type("AWS::Lambda::Function"))
 
 
-def test_the_services_own_metrics_that_ask_for_an_action_are_watched(default: Any) -> None:
+def test_the_metrics_that_need_an_action_are_watched(default: Any) -> None:
     own = [one for one in default.of_type("AWS::CloudWatch::Alarm").values() if one["Namespace"] == METRIC_NAMESPACE]
     assert {one["MetricName"] for one in own} == {
         Metric.MODEL_MISSING,
@@ -53,7 +53,7 @@ def test_the_services_own_metrics_that_ask_for_an_action_are_watched(default: An
     assert all(one["Dimensions"] == [{"Name": "service", "Value": service}] for one in own)
 
 
-def test_every_alarm_tells_the_topic_and_says_what_to_do(default: Any) -> None:
+def test_every_alarm_publishes_to_the_topic_and_says_what_to_do(default: Any) -> None:
     for name, alarm in default.of_type("AWS::CloudWatch::Alarm").items():
         assert "Notices" in alarm["AlarmActions"][0]["Ref"], name
         assert len(alarm["AlarmDescription"]) > 30, name

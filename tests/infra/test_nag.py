@@ -1,4 +1,4 @@
-"""cdk-nag's packs over the default stage: nothing is found that is not acknowledged, nothing acknowledged in vain."""
+"""cdk-nag's packs over the default stage: every finding is acknowledged, and every acknowledgement has a finding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKS = {"AwsSolutions", "HIPAA.Security"}
 
 @dataclass
 class Acknowledged:
-    """Takes the place of CDK's Validations and keeps acknowledgements from it, so that the packs tell all they find."""
+    """Replaces CDK's Validations and records acknowledgements, so that the packs report every finding."""
 
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)
     found: set[tuple[str, str]] = field(default_factory=set)
@@ -45,7 +45,7 @@ class Acknowledged:
 
 @pytest.fixture(scope="module")
 def acknowledged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acknowledged]:
-    """A synthesis that fails, since what is acknowledged has not been said to CDK."""
+    """Run a synthesis that fails, since CDK gets no acknowledgement; return acknowledgements and findings."""
     folder, known = tmp_path_factory.mktemp("findings"), Acknowledged()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compliance, "Validations", known)
@@ -60,17 +60,17 @@ def _covers(acknowledgement: tuple[str, str], finding: tuple[str, str]) -> bool:
     return rule == found and f"{path}/".startswith(f"{scope}/")
 
 
-def test_both_packs_have_looked(acknowledged: Acknowledged) -> None:
+def test_both_packs_have_run(acknowledged: Acknowledged) -> None:
     assert acknowledged.packs >= PACKS
     assert {rule.partition("-")[0] for _, rule in acknowledged.found} == PACKS
 
 
-def test_every_finding_is_mended_or_acknowledged(acknowledged: Acknowledged) -> None:
+def test_every_finding_is_fixed_or_acknowledged(acknowledged: Acknowledged) -> None:
     reasons = acknowledged.reasons
     assert not [one for one in acknowledged.found if not any(_covers(known, one) for known in reasons)]
 
 
-def test_nothing_is_acknowledged_that_is_not_found(acknowledged: Acknowledged) -> None:
+def test_every_acknowledgement_has_a_finding(acknowledged: Acknowledged) -> None:
     found = acknowledged.found
     assert not [one for one in acknowledged.reasons if not any(_covers(one, finding) for finding in found)]
 
@@ -89,7 +89,7 @@ def test_a_grant_gives_a_reason_for_patterns_and_for_nothing_else(arn: str, beca
         grants.allow(role, "s3:GetObject", on=[arn], because=because)
 
 
-def test_a_finding_that_nobody_acknowledged_fails_the_synthesis(
+def test_a_finding_without_an_acknowledgement_fails_the_synthesis(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infra.storage.acknowledge", lambda *_, **__: None)

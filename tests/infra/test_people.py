@@ -1,4 +1,4 @@
-"""The policies for people: what no test of the running service sees."""
+"""The policies for people, where tests of the running service do not reach."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONDITIONS = {
 
 
 def deployed(value: Any) -> Any:
-    """A part of the template with long names in the place of references."""
+    """Return a part of the template with references replaced by long names."""
     if isinstance(value, dict):
         if {"Ref", "Fn::GetAtt", "Fn::Join"} & set(value):
             return re.sub(r"<[^>]*>", LONGEST_NAME, text(value))
@@ -36,7 +36,7 @@ def deployed(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("policy", PEOPLE)
-def test_a_policy_is_short_enough_for_iam_and_attached_to_nobody(default: Assembly, policy: str) -> None:
+def test_a_policy_is_short_enough_for_iam_and_attached_to_nothing(default: Assembly, policy: str) -> None:
     properties = default.named("AWS::IAM::ManagedPolicy", policy)
     document = json.dumps(deployed(properties["PolicyDocument"]), separators=(",", ":"))
     assert len(document) <= MOST_CHARACTERS
@@ -80,7 +80,7 @@ def test_an_approver_changes_what_serves_and_no_batch(default: Assembly) -> None
     }
 
 
-def test_where_keys_are_hidden_only_who_has_uploads_read_again_may_read_them(tmp_path: Path) -> None:
+def test_where_keys_are_hidden_only_an_approver_may_read_them(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path), context=json.loads((ROOT / "cdk.json").read_text())["context"])
     Service(app, "Wetread", config=StageConfig(keys="hashed", image_uri="image"))
     template = json.loads((Path(app.synth().directory) / "Wetread.template.json").read_text())
@@ -89,7 +89,7 @@ def test_where_keys_are_hidden_only_who_has_uploads_read_again_may_read_them(tmp
     assert may == {one: set[str]() for one in PEOPLE} | {"PeopleApprover": {"dynamodb:BatchGetItem"}}
 
 
-def test_nobody_asks_by_patient_but_an_administrator(default: Assembly) -> None:
+def test_only_an_administrator_queries_by_patient(default: Assembly) -> None:
     for policy in PEOPLE:
         assert not on(default.permissions(policy), "<StorageIndex>/index/ByPatient")
         assert "kms:GenerateMac" not in {action for action, _ in default.permissions(policy)}

@@ -11,7 +11,7 @@ from tests.infra.permissions import OWN_JOBS, PROMOTERS, ROLES, SAGEMAKER, WORKF
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_only_actions_that_know_no_resources_are_allowed_on_all_resources(default: Any, role: str) -> None:
+def test_only_actions_without_resources_are_allowed_on_all_resources(default: Any, role: str) -> None:
     everywhere = {action for action, resource in default.permissions(role) if resource == "*"}
     traces = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
     of_a_workflow = {
@@ -39,7 +39,7 @@ def test_no_action_is_a_wildcard(default: Any, role: str) -> None:
     assert not [action for action, _ in default.permissions(role) if "*" in action]
 
 
-def test_no_resource_lets_anybody_do_anything_but_the_account_itself_with_its_keys(default: Any) -> None:
+def test_no_resource_policy_allows_everything_but_the_accounts_own_for_its_keys(default: Any) -> None:
     kinds = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::KMS::Key")
     policies = [policy for kind in kinds for policy in default.of_type(kind).values()]
     statements = [
@@ -48,17 +48,17 @@ def test_no_resource_lets_anybody_do_anything_but_the_account_itself_with_its_ke
         for statement in (policy.get("PolicyDocument") or policy["KeyPolicy"])["Statement"]
         if statement["Effect"] == "Allow" and "*" in str(statement["Action"])
     ]
-    # AWS's own default, without which IAM policies would not count for the key.
+    # AWS's default, without which IAM policies have no effect on the key.
     assert [one["Action"] for one in statements] == ["kms:*"] * 2
     assert {text(one["Principal"]["AWS"]) for one in statements} == {"arn:<AWS::Partition>:iam::<AWS::AccountId>:root"}
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nobody_may_scan_tables(default: Any, role: str) -> None:
+def test_no_role_may_scan_tables(default: Any, role: str) -> None:
     assert "dynamodb:Scan" not in {action for action, _ in default.permissions(role)}
 
 
-def test_roles_are_passed_by_those_who_make_models_and_jobs_and_only_to_sagemaker(default: Any) -> None:
+def test_roles_are_passed_by_creators_of_models_and_jobs_and_only_to_sagemaker(default: Any) -> None:
     passed = {
         (role, resource) for role in ROLES for action, resource in default.permissions(role) if action == "iam:PassRole"
     }
@@ -84,7 +84,7 @@ def test_nothing_is_ever_deleted_but_copies_and_outputs_of_ended_or_erased_uploa
     }
 
 
-def test_only_those_who_open_batches_or_promote_may_write_into_the_batches_table_anew(default: Any) -> None:
+def test_only_roles_that_open_batches_or_promote_may_put_items_into_the_batches_table(default: Any) -> None:
     writers = {role for role in ROLES if "dynamodb:PutItem" in on(default.permissions(role), "<StorageBatches>")}
     assert writers == {"BatchDispatch", "BatchSweep", *PROMOTERS}
 
@@ -122,12 +122,12 @@ def test_rows_are_written_by_ingest_and_changed_by_the_others(default: Any) -> N
         }
 
 
-def test_rows_are_found_by_the_questions_that_a_function_asks_and_no_others(default: Any) -> None:
-    asked = {
+def test_a_function_may_query_its_own_indexes_and_no_others(default: Any) -> None:
+    queried = {
         role: {resource for action, resource in default.permissions(role) if action == "dynamodb:Query"}
         for role in ROLES
     }
-    assert {role: resources for role, resources in asked.items() if resources} == {
+    assert {role: resources for role, resources in queried.items() if resources} == {
         "BatchDispatch": {"<StorageIndex>/index/ByStatus"},
         "BatchSweep": {"<StorageIndex>/index/ByStatus", "<StorageIndex>/index/ByModel"},
     }
@@ -149,7 +149,7 @@ def test_collect_only_describes_jobs_and_only_the_sweep_stops_them(default: Any)
     assert stoppers == {"BatchSweep"}
 
 
-def test_the_sweep_may_do_whatever_dispatch_and_collect_may(default: Any) -> None:
+def test_the_sweep_may_do_all_that_dispatch_and_collect_may(default: Any) -> None:
     def own(function: str) -> set[tuple[str, str]]:
         return {
             (action, resource)

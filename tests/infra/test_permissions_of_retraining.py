@@ -23,7 +23,7 @@ def test_the_snapshot_reads_every_version_of_cohorts_and_writes_slices_and_runs(
     assert on(default.permissions("TrainingSnapshot"), "<StorageBatches>") == {"dynamodb:GetItem"}
 
 
-def test_nobody_writes_what_people_labelled(default: Any) -> None:
+def test_no_role_writes_labelled_objects(default: Any) -> None:
     def may(role: str, action: str, key: str) -> bool:
         return any(
             allowed.startswith(action) and resource == f"<StorageTraining>/{key}"
@@ -46,7 +46,7 @@ def test_the_gate_sees_the_documents_of_runs_and_nothing_else(default: Any) -> N
     assert {action.split(":")[0] for action, _ in permissions} == {"s3", "kms", "logs", "xray"}
 
 
-def test_artifacts_are_written_by_promote_and_read_by_those_who_serve_or_compare_them(default: Any) -> None:
+def test_artifacts_are_written_by_promote_and_read_to_serve_or_compare_them(default: Any) -> None:
     artifacts = {role: on(default.permissions(role), "<StorageModels>/") for role in ROLES}
     assert {role for role, actions in artifacts.items() if "s3:PutObject" in actions} == {"TrainingPromote"}
     assert {role for role, actions in artifacts.items() if actions} == {
@@ -85,7 +85,7 @@ def test_promoters_work_with_the_services_own_versions_and_models(default: Any) 
         assert "sqs:SendMessage" in on(default.permissions(promoter), "<BatchTickQueue>")
 
 
-def test_the_workflow_calls_its_own_functions_and_no_version_or_alias_of_theirs(default: Any) -> None:
+def test_the_workflow_calls_its_own_functions_and_none_of_their_versions_or_aliases(default: Any) -> None:
     assert to(default.permissions(WORKFLOW), "lambda") == {
         ("lambda:InvokeFunction", f"<Training{name}>") for name in ("Snapshot", "Gate", "Promote")
     }
@@ -104,7 +104,7 @@ def test_the_workflow_starts_follows_and_stops_jobs_of_the_service_only(default:
     }
 
 
-def test_the_workflow_hears_of_its_jobs_by_the_rules_of_step_functions(default: Any) -> None:
+def test_the_workflow_gets_the_end_of_its_jobs_by_the_rules_of_step_functions(default: Any) -> None:
     rules = [
         ARN.format("events", f"rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule")
         for kind in ("Training", "Processing")
@@ -114,7 +114,7 @@ def test_the_workflow_hears_of_its_jobs_by_the_rules_of_step_functions(default: 
     }
 
 
-def test_the_workflow_tells_people_and_touches_no_data_itself(default: Any) -> None:
+def test_the_workflow_publishes_notices_and_touches_no_data_itself(default: Any) -> None:
     permissions = default.permissions(WORKFLOW)
     assert to(permissions, "sns") == {("sns:Publish", "<Notices>")}
     assert {action for action, _ in to(permissions, "kms")} == {"kms:Decrypt", "kms:GenerateDataKey"}
@@ -147,7 +147,7 @@ def test_the_jobs_of_a_retraining_write_their_own_logs_and_metrics(default: Any)
     assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
 
 
-def test_a_key_is_lent_to_the_disks_of_a_job_and_to_nobody_else(default: Any) -> None:
+def test_a_key_is_granted_to_the_disks_of_a_job_and_to_nothing_else(default: Any) -> None:
     lenders = {role for role in ROLES if "kms:CreateGrant" in {action for action, _ in default.permissions(role)}}
     assert lenders == {"TrainingJob", "ModelJob", "ModelEndpoint"}
     for role in lenders:

@@ -1,4 +1,4 @@
-"""What a recorded question becomes: the same words as the template's, whatever a deployment and a run are called."""
+"""A recorded request is kept with the template's names, independent of the names of a deployment and a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OURS = "<AWS::Region>:<AWS::AccountId>"
 
 
 @pytest.mark.parametrize(
-    ("asked", "kept"),
+    ("requested", "kept"),
     [
         (
             f"arn:aws:cloudformation:{LOCAL}:stack/Wetread/*",
@@ -37,11 +37,11 @@ OURS = "<AWS::Region>:<AWS::AccountId>"
         (f"arn:aws:sqs:{LOCAL}:Wetread-BatchTickDeadLetters7EECEFCB-C5F38DD371D3D.fifo", "<BatchTickDeadLetters>"),
     ],
 )
-def test_a_question_is_kept_in_the_words_of_the_template(asked: str, kept: str) -> None:
-    question = {
+def test_a_request_is_kept_with_the_names_of_the_template(requested: str, kept: str) -> None:
+    request = {
         "principal_keys": {OF_STACK: "PeopleReaderRole"},
         "action": "any:Action",
-        "resource_arn": asked,
+        "resource_arn": requested,
         "service_context": {},
     }
-    assert distil(question) == ["PeopleReaderRole", "any:Action", kept, {}]
+    assert distil(request) == ["PeopleReaderRole", "any:Action", kept, {}]

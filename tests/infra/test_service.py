@@ -88,9 +88,9 @@ def test_every_part_of_the_template_is_reviewed(parts: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def parts(default: Any) -> dict[str, Any]:
-    """The template by construct of the stack: its resources by logical id; as Stack all that is no resource."""
+    """Return construct of the stack -> its resources by logical id, and as Stack everything but the resources."""
     metadata = json.loads((default.directory / "Wetread.metadata.json").read_text())
-    # Assets are named by the hash of their contents, which any change of the code changes.
+    # An asset's name is the hash of its content, which any change of the code changes.
     template = json.loads(re.sub(r"[0-9a-f]{64}", "<asset hash>", json.dumps(default.template)))
     construct_of = {
         entry["data"]: path.split("/")[2]
@@ -105,7 +105,7 @@ def parts(default: Any) -> dict[str, Any]:
 
 
 def readable(value: Any) -> Any:
-    """A template's value with the JSON that is inside its texts parsed: a state machine, a dashboard."""
+    """Return a template's value with JSON texts parsed: a state machine, a dashboard."""
     if isinstance(value, list):
         return [readable(one) for one in value]
     if not isinstance(value, dict):
@@ -118,7 +118,7 @@ def readable(value: Any) -> Any:
 
 
 def _reference(value: dict[str, Any]) -> str:
-    """A Ref, Fn::GetAtt or Fn::Sub as a text, with all that it names."""
+    """Return a Ref, Fn::GetAtt or Fn::Sub as a text, with everything that it names."""
     ((function, argument),) = value.items()
     assert function in {"Ref", "Fn::GetAtt", "Fn::Sub"}
     return f"<{argument if isinstance(argument, str) else '.'.join(argument)}>"
@@ -127,7 +127,7 @@ def _reference(value: dict[str, Any]) -> str:
 @pytest.mark.parametrize("stage", ["default", "local"])
 def test_cfn_lint_finds_nothing(stage: str, request: pytest.FixtureRequest) -> None:
     template = request.getfixturevalue(stage).directory / "Wetread.template.json"
-    # W3005: next to a role's ARN CDK always writes DependsOn the role, so that its policies are there first.
+    # W3005: beside a role's ARN CDK always writes DependsOn the role, so that its policies exist first.
     command = [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3005", "--", template]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, "")
@@ -143,7 +143,7 @@ def test_both_clouds_get_the_same_resources(default: Any, local: Any) -> None:
 def test_there_are_no_custom_resources(default: Any) -> None:
     types = {resource["Type"] for resource in default.template["Resources"].values()}
     assert not [one for one in types if one.startswith("Custom::") or one == "AWS::CloudFormation::CustomResource"]
-    assert len(default.of_type("AWS::Lambda::Function")) == len(SETTINGS), "CDK added a function of its own"
+    assert len(default.of_type("AWS::Lambda::Function")) == len(SETTINGS), "CDK added a function"
 
 
 def test_the_template_names_no_account_and_no_region(default: Any) -> None:
@@ -162,7 +162,7 @@ def test_a_function_gets_exactly_its_settings(default: Any, function: str) -> No
     assert set(environment) == {name.upper() for name in settings} | set(powertools)
     assert powertools.items() <= environment.items()
     stage = values_of(StageConfig())
-    # An image that the stage does not name is built, and its name known only then.
+    # Without image_uri the image is built, and its name is known only then.
     same = {name: value for name, value in stage.items() if name in settings and name != "image_uri"}
     assert same
     assert {name: settings[name] for name in same} == same
@@ -196,7 +196,7 @@ def test_the_functions_log_encrypted_for_three_months_and_are_traced(default: An
     assert all(one["LoggingConfig"]["LogGroup"] and one["TracingConfig"]["Mode"] == "Active" for one in functions)
 
 
-def test_every_queue_keeps_what_could_not_be_handled(default: Any) -> None:
+def test_every_queue_keeps_messages_that_could_not_be_handled(default: Any) -> None:
     queues = default.of_type("AWS::SQS::Queue")
     assert {name for name, queue in queues.items() if "RedrivePolicy" not in queue} == {
         "BatchTickDeadLetters",
@@ -206,7 +206,7 @@ def test_every_queue_keeps_what_could_not_be_handled(default: Any) -> None:
     }
 
 
-def test_queues_are_encrypted_and_only_spoken_to_over_tls(default: Any) -> None:
+def test_queues_are_encrypted_and_reached_over_tls_only(default: Any) -> None:
     queues = default.of_type("AWS::SQS::Queue")
     assert all("KmsMasterKeyId" in queue for queue in queues.values())
     policies = default.of_type("AWS::SQS::QueuePolicy").values()

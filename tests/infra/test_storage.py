@@ -17,7 +17,7 @@ from tests.infra.permissions import ROLES
 DATA_BUCKETS = ("StorageUploads", "StorageWork", "StorageResults", "StorageModels", "StorageTraining")
 
 
-def test_every_bucket_is_private_and_only_spoken_to_over_tls(default: Any) -> None:
+def test_every_bucket_is_private_and_reached_over_tls_only(default: Any) -> None:
     buckets = default.of_type("AWS::S3::Bucket")
     assert set(buckets) == {*DATA_BUCKETS, "StorageAccessLogs"}
     for name, bucket in buckets.items():
@@ -38,7 +38,7 @@ def test_every_data_bucket_is_encrypted_with_the_services_key_and_logs_access(de
     assert default.named("AWS::KMS::Key", "StorageKey")["EnableKeyRotation"] is True
 
 
-def test_what_people_write_or_keep_is_versioned_and_what_is_transient_expires(default: Any) -> None:
+def test_lasting_data_are_versioned_and_transient_data_expire(default: Any) -> None:
     for name in ("StorageUploads", "StorageResults", "StorageModels", "StorageTraining"):
         bucket = default.named("AWS::S3::Bucket", name)
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -55,7 +55,7 @@ KEEPING = StageConfig(uploads_kept_days=30, slices_kept_days=90, results_kept_da
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """A stage that keeps data for a time and hides keys."""
+    """Synthesise a stage that keeps data for a limited time and hides keys."""
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(outdir=str(tmp_path_factory.mktemp("kept")), context=context)
     Service(app, "Wetread", config=KEEPING)
@@ -63,7 +63,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     return Assembly(template.parent, json.loads(template.read_text()))
 
 
-def test_what_a_stage_keeps_for_a_time_expires_and_its_rows_with_the_results(kept: Assembly) -> None:
+def test_data_kept_for_a_limited_time_expire_and_rows_with_the_results(kept: Assembly) -> None:
     for name, expected in {
         "StorageUploads": {("", 30)},
         "StorageResults": {("", 60)},
@@ -101,13 +101,13 @@ def test_only_a_stage_that_hides_keys_writes_them_into_a_table_that_no_function_
     assert table == {"plain": "", "hashed": "<StorageKeys>"}
 
 
-def test_abandoned_multipart_uploads_are_cleared_away(default: Any) -> None:
+def test_abandoned_multipart_uploads_are_deleted(default: Any) -> None:
     for name in DATA_BUCKETS:
         rules = default.named("AWS::S3::Bucket", name)["LifecycleConfiguration"]["Rules"]
         assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), name
 
 
-def test_only_the_uploads_bucket_tells_eventbridge(default: Any) -> None:
+def test_only_the_uploads_bucket_notifies_eventbridge(default: Any) -> None:
     telling = {
         name: bucket["NotificationConfiguration"]
         for name, bucket in default.of_type("AWS::S3::Bucket").items()
@@ -139,7 +139,7 @@ def test_the_table_has_an_index_for_every_query_of_the_functions(default: Any) -
     assert indexes == complete | {(BY_PATIENT, PATIENT_HASH, "KEYS_ONLY")}
 
 
-def test_no_object_asks_for_another_encryption_or_another_key_than_its_bucket_has(default: Any) -> None:
+def test_no_object_has_another_encryption_or_key_than_its_bucket(default: Any) -> None:
     for name in DATA_BUCKETS:
         statements = default.named("AWS::S3::BucketPolicy", f"{name}Policy")["PolicyDocument"]["Statement"]
         denied = {one["Sid"]: one for one in statements if one["Effect"] == "Deny" and "Sid" in one}
@@ -151,16 +151,16 @@ def test_no_object_asks_for_another_encryption_or_another_key_than_its_bucket_ha
             statement = denied[sid]
             assert (statement["Action"], statement["Principal"]) == ("s3:PutObject", {"AWS": "*"})
             assert text(statement["Resource"]) == f"<{name}>/*"
-            # Without the Null, an object that asks for nothing, and so gets the bucket's encryption, would be denied.
+            # Without the Null, a put without the header, which gets the bucket's encryption, would be denied.
             assert statement["Condition"]["Null"] == {key: "false"}
             assert text(statement["Condition"]["StringNotEquals"][key]) == expected
 
 
-def test_no_upload_goes_to_an_archive_or_under_a_key_of_the_uploaders_own(default: Any) -> None:
+def test_no_upload_goes_to_an_archive_or_under_a_key_of_the_uploader(default: Any) -> None:
     policy = default.named("AWS::S3::BucketPolicy", "StorageUploadsPolicy")["PolicyDocument"]["Statement"]
     denied = {one["Sid"]: one for one in policy if "Sid" in one}
     header = "s3:x-amz-storage-class"
-    # Without the Null, a put that names no storage class, and so gets STANDARD, would be denied.
+    # Without the Null, a put without a storage class, which gets STANDARD, would be denied.
     assert denied["DenyArchives"]["Condition"] == {
         "Null": {header: "false"},
         "StringNotEquals": {header: ["STANDARD", "INTELLIGENT_TIERING"]},
@@ -180,7 +180,7 @@ def test_no_upload_goes_to_an_archive_or_under_a_key_of_the_uploaders_own(defaul
 def test_every_key_of_data_rotates(default: Any) -> None:
     keys = default.of_type("AWS::KMS::Key")
     rotating = {name for name, key in keys.items() if key.get("EnableKeyRotation")}
-    # A key for HMACs cannot rotate, and must not: a patient would become another one.
+    # An HMAC key cannot rotate, and must not: the hash of a patient would change.
     assert {name for name in keys if name not in rotating} == {
         name for name, key in keys.items() if key.get("KeyUsage") == "GENERATE_VERIFY_MAC"
     }
@@ -197,7 +197,7 @@ def test_no_service_may_use_the_key_without_a_condition(default: Any) -> None:
     assert all("Condition" in one for one in statements if "Service" in one["Principal"])
 
 
-def test_artifacts_are_written_once_by_everybody(default: Any) -> None:
+def test_artifacts_are_written_once_by_every_principal(default: Any) -> None:
     statements = default.named("AWS::S3::BucketPolicy", "StorageModelsPolicy")["PolicyDocument"]["Statement"]
     denied = {one["Sid"]: one for one in statements if "Sid" in one}
     overwrites, deletes = denied["DenyOverwrites"], denied["DenyDeletesAndReplicas"]

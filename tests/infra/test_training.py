@@ -28,7 +28,7 @@ def test_the_functions_have_the_time_and_room_that_they_need(default: Any) -> No
     assert "EphemeralStorage" not in snapshot
 
 
-def test_versions_are_judged_by_one_image_and_role_and_served_by_the_same(default: Any) -> None:
+def test_versions_are_evaluated_and_served_by_one_image_and_role(default: Any) -> None:
     promote, approve = (default.environment(f"Training{name}") for name in ("Promote", "Approve"))
     shared = ("IMAGE_URI", "JOB_ROLE_ARN", "MODEL_PACKAGE_GROUP", "MODELS_BUCKET", "BATCHES_TABLE", "TICK_QUEUE_URL")
     assert {name: promote[name] for name in shared} == {name: approve[name] for name in shared}

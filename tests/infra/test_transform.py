@@ -11,7 +11,7 @@ from infra.grants import volume_key
 from infra.transform import COLLECT_TIMEOUT
 
 
-def test_ticks_come_one_at_a_time_and_late_enough_to_gather_a_burst(default: Any) -> None:
+def test_ticks_come_one_at_a_time_and_after_a_burst(default: Any) -> None:
     tick = default.named("AWS::SQS::Queue", "BatchTickQueue")
     assert (tick["FifoQueue"], tick["DelaySeconds"]) == (True, 25)
     assert default.named("AWS::SQS::Queue", "BatchTickDeadLetters")["FifoQueue"] is True
@@ -22,7 +22,7 @@ def test_only_the_tick_queue_is_fifo(default: Any) -> None:
     assert fifo == {"BatchTickQueue", "BatchTickDeadLetters"}
 
 
-def test_collect_hears_of_every_end_of_the_services_own_jobs(default: Any) -> None:
+def test_collect_gets_every_end_of_the_services_own_jobs(default: Any) -> None:
     rule = default.named("AWS::Events::Rule", "BatchJobEnded")
     assert rule["EventPattern"] == {
         "source": ["aws.sagemaker"],
@@ -46,17 +46,17 @@ def test_the_sweep_runs_every_minute_and_is_not_retried(default: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "told"),
+    ("instance_type", "key_arn"),
     [("ml.m5.xlarge", "key"), ("ml.c7i.large", "key"), ("ml.g5.xlarge", ""), ("ml.g4dn.xlarge", "")],
 )
-def test_disks_of_transform_hosts_are_encrypted_with_the_data_key_unless_they_are_their_own(
-    instance_type: str, told: str
+def test_disks_of_transform_hosts_are_encrypted_with_the_data_key_unless_they_are_local(
+    instance_type: str, key_arn: str
 ) -> None:
-    assert volume_key(cast("Any", SimpleNamespace(key_arn="key")), instance_type) == told
+    assert volume_key(cast("Any", SimpleNamespace(key_arn="key")), instance_type) == key_arn
 
 
 @pytest.mark.parametrize("function", ["BatchDispatch", "BatchSweep"])
-def test_whoever_starts_jobs_knows_their_bounds_and_the_key_of_their_disks(default: Any, function: str) -> None:
+def test_functions_that_start_jobs_know_their_bounds_and_the_key_of_their_disks(default: Any, function: str) -> None:
     environment = default.environment(function)
     assert (environment["MAX_WORK_SECONDS"], environment["MAX_JOBS_PER_DAY"]) == ("1500", "1000")
     assert environment["VOLUME_KEY_ARN"] == environment["DATA_KEY_ARN"] != ""

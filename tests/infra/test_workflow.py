@@ -47,7 +47,7 @@ def test_every_state_is_reachable_and_every_next_exists(definition: dict[str, An
     assert reached == set(states)
 
 
-def test_every_state_goes_on_or_ends_and_never_both(states: dict[str, Any]) -> None:
+def test_every_state_continues_or_ends_and_never_both(states: dict[str, Any]) -> None:
     for name, state in states.items():
         ends = state.get("End", False) or state["Type"] in {"Succeed", "Fail"}
         goes_on = bool({"Next", "Default"} & set(state))
@@ -56,7 +56,7 @@ def test_every_state_goes_on_or_ends_and_never_both(states: dict[str, Any]) -> N
     assert ends == {"Rejected", "Promoted", "AwaitingApproval", "EndedUntold", "Failed"}
 
 
-def test_every_task_catches_everything_and_a_person_is_told(states: dict[str, Any]) -> None:
+def test_every_task_catches_everything_and_a_notice_follows(states: dict[str, Any]) -> None:
     tasks = {name: state for name, state in states.items() if state["Type"] == "Task"}
     assert set(tasks) == JOBS | CALLS | NOTICES
     for name, task in tasks.items():
@@ -68,7 +68,7 @@ def test_every_task_catches_everything_and_a_person_is_told(states: dict[str, An
     assert states["NotifyFailed"]["Catch"][0]["Next"] == "Failed"
 
 
-def test_an_outcome_stands_even_when_nobody_can_be_told(states: dict[str, Any]) -> None:
+def test_an_outcome_is_kept_even_when_the_notice_fails(states: dict[str, Any]) -> None:
     for name in NOTICES - {"NotifyFailed"}:
         (catcher,) = states[name]["Catch"]
         assert catcher["Next"] == "EndedUntold"
@@ -76,7 +76,7 @@ def test_an_outcome_stands_even_when_nobody_can_be_told(states: dict[str, Any]) 
         assert states[name]["Output"]["Outcome"] == name
 
 
-def test_only_what_may_pass_by_itself_is_tried_again(states: dict[str, Any]) -> None:
+def test_only_passing_failures_are_tried_again(states: dict[str, Any]) -> None:
     retried = {
         name: [error for one in state["Retry"] for error in one["ErrorEquals"]]
         for name, state in states.items()
@@ -90,10 +90,10 @@ def test_only_what_may_pass_by_itself_is_tried_again(states: dict[str, Any]) -> 
         limited, throttled = states[name]["Retry"]
         assert limited["ErrorEquals"] == ["SageMaker.ResourceLimitExceededException"]
         assert limited["MaxDelaySeconds"] > limited["IntervalSeconds"]
-        assert throttled["MaxAttempts"] <= 5, "a request that SageMaker finds wrong comes under the same name"
+        assert throttled["MaxAttempts"] <= 5, "SageMaker's error for a wrong request has the same name"
 
 
-def test_a_job_is_waited_for_and_never_started_by_a_name_of_the_past(states: dict[str, Any]) -> None:
+def test_a_job_is_waited_for_and_never_started_under_an_old_name(states: dict[str, Any]) -> None:
     for name in JOBS:
         resource = states[name]["Resource"]
         assert resource.startswith("arn:<AWS::Partition>:states:::sagemaker:create")
@@ -108,7 +108,9 @@ def test_every_expression_is_jsonata(definition: dict[str, Any]) -> None:
     assert len(found) > 50
     for expression in found:
         parse(expression)
-    assert json.dumps(definition).count("{%") == json.dumps(definition).count("%}") == len(found), "one is half quoted"
+    assert json.dumps(definition).count("{%") == json.dumps(definition).count("%}") == len(found), (
+        "an expression is half quoted"
+    )
 
 
 def test_the_linter_knows_every_field(definition: dict[str, Any], tmp_path: Path) -> None:
@@ -121,12 +123,12 @@ def test_the_linter_knows_every_field(definition: dict[str, Any], tmp_path: Path
         command = [Path(sys.executable).with_name("cfn-lint"), "--", template]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    # The whole template's linter does not look into a definition that is put together at deployment.
+    # The template's linter does not check a definition that is joined at deployment.
     concrete = json.loads(re.sub(r"<AWS::Partition>|\$\{AWS::\w+\}", "aws", json.dumps(definition)))
     result = lint(concrete)
     assert (result.returncode, result.stdout) == (0, "")
     concrete["States"]["Train"]["Parameters"] = {}
-    assert "'Parameters' was unexpected" in lint(concrete).stdout, "the linter looks at nothing"
+    assert "'Parameters' was unexpected" in lint(concrete).stdout, "the linter checks nothing"
 
 
 def test_an_execution_lasts_longer_than_its_jobs_may(definition: dict[str, Any], states: dict[str, Any]) -> None:
@@ -148,12 +150,12 @@ def test_it_is_standard_traced_encrypted_and_logs_no_data(default: Any) -> None:
     assert "TrainingWorkflowLog" in destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]
 
 
-def test_the_machine_is_made_after_its_roles_policy(default: Any) -> None:
+def test_the_machine_is_created_after_its_roles_policy(default: Any) -> None:
     machine = default.resource("TrainingWorkflowStateMachine")
     assert any(one.startswith("TrainingWorkflowRoleDefaultPolicy") for one in machine["DependsOn"])
 
 
-def test_log_deliveries_of_this_account_may_read_what_is_encrypted(default: Any) -> None:
+def test_log_deliveries_of_this_account_may_decrypt(default: Any) -> None:
     statements = default.named("AWS::KMS::Key", "StorageKey")["KeyPolicy"]["Statement"]
     (delivery,) = (one for one in statements if one["Principal"].get("Service") == "delivery.logs.amazonaws.com")
     assert delivery["Action"] == "kms:Decrypt"

@@ -1,4 +1,4 @@
-"""What the state machine asks of SageMaker: requests that it knows, on the run's own slices, isolated and encrypted."""
+"""The state machine's requests to SageMaker: valid, for the run's own slices, isolated and encrypted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.infra.runs import BUCKET, CHAMPION, OPTIMISED, OPTIMISED_SHA256, RUN,
         ("Evaluate", "CreateProcessingJob"),
     ],
 )
-def test_a_request_is_one_that_sagemaker_knows(machine: dict[str, Any], state: str, operation: str) -> None:
+def test_a_request_is_valid_for_sagemaker(machine: dict[str, Any], state: str, operation: str) -> None:
     request = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": CHAMPION}}).arguments[state]
     shape = botocore.session.get_session().get_service_model("sagemaker").operation_model(operation).input_shape
     assert not ParamValidator().validate(request, shape).generate_report()
@@ -32,7 +32,7 @@ def test_a_request_is_one_that_sagemaker_knows(machine: dict[str, Any], state: s
 
 
 def _mismatches(value: Any, shape: Shape, path: str) -> Any:
-    """Texts that are not of their shape's pattern or choice: botocore itself leaves that to the service."""
+    """Yield texts that do not match the pattern or the choices of their shape, which botocore leaves to the service."""
     if isinstance(shape, StructureShape):
         for name, one in value.items():
             yield from _mismatches(one, shape.members[name], f"{path}.{name}")
@@ -48,7 +48,7 @@ def _mismatches(value: Any, shape: Shape, path: str) -> Any:
             yield f"{path}: {value}"
 
 
-def test_training_gets_the_snapshot_and_what_the_run_says_wins(machine: dict[str, Any]) -> None:
+def test_training_gets_the_snapshot_and_the_values_of_the_run_win(machine: dict[str, Any]) -> None:
     request = walk(machine).arguments["Train"]
     assert request["HyperParameters"] == {"epochs": "40", "model_version": RUN, "seed": "7"}
     channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"] for one in request["InputDataConfig"]}
@@ -78,7 +78,7 @@ def test_a_candidate_is_compared_with_the_champion_if_there_is_one(
     assert [one["InputName"] for one in arguments["Audit"]["ProcessingInputs"]] == ["snapshot", "slices"]
 
 
-def test_what_was_trained_is_optimised_and_that_is_measured_and_promoted(machine: dict[str, Any]) -> None:
+def test_the_trained_artifact_is_optimised_and_the_result_evaluated_and_promoted(machine: dict[str, Any]) -> None:
     arguments = walk(machine).arguments
     inputs = {one["InputName"]: one["S3Input"]["S3Uri"] for one in arguments["Optimise"]["ProcessingInputs"]}
     assert list(inputs) == ["snapshot", "slices", "candidate"]
@@ -92,7 +92,7 @@ def test_what_was_trained_is_optimised_and_that_is_measured_and_promoted(machine
 @pytest.mark.parametrize(
     ("champion", "more"), [({}, []), (CHAMPION, ["--champion-sha256", CHAMPION["ArtifactSHA256"]])]
 )
-def test_what_is_measured_is_known_by_its_digest_and_not_by_its_place_alone(
+def test_an_evaluated_artifact_is_known_by_its_digest_and_not_by_its_uri_alone(
     machine: dict[str, Any], champion: dict[str, Any], more: list[str]
 ) -> None:
     arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
@@ -100,21 +100,19 @@ def test_what_is_measured_is_known_by_its_digest_and_not_by_its_place_alone(
     assert command == ["evaluate", "--report-pictures", "if_no", "--candidate-sha256", OPTIMISED_SHA256, *more]
 
 
-def test_what_is_optimised_is_known_by_the_digest_that_the_training_job_said(machine: dict[str, Any]) -> None:
+def test_the_optimised_artifact_is_known_by_the_digest_that_the_training_job_reported(machine: dict[str, Any]) -> None:
     command = walk(machine).arguments["Optimise"]["AppSpecification"]["ContainerArguments"]
     assert command == ["optimise", "--trained", TRAINED_DIGEST]
 
 
 @pytest.mark.parametrize("metrics", [{}, {"FinalMetricDataList": []}])
-def test_a_training_job_that_does_not_say_what_it_wrote_ends_the_run(
-    machine: dict[str, Any], metrics: dict[str, Any]
-) -> None:
+def test_a_training_job_that_reports_no_digest_ends_the_run(machine: dict[str, Any], metrics: dict[str, Any]) -> None:
     answer = {name: value for name, value in TRAINED.items() if name != "FinalMetricDataList"} | metrics
     with pytest.raises(AssertionError, match=r"undefined: .*FinalMetricDataList"):
         walk(machine, {"Train": answer})
 
 
-def test_an_optimisation_that_does_not_say_what_it_wrote_ends_the_run(machine: dict[str, Any]) -> None:
+def test_an_optimisation_that_reports_no_digest_ends_the_run(machine: dict[str, Any]) -> None:
     with pytest.raises(AssertionError, match=r"undefined: \$states.result.ExitMessage"):
         walk(machine, {"Optimise": {}})
 
@@ -146,7 +144,7 @@ def test_jobs_run_isolated_and_encrypted(machine: dict[str, Any]) -> None:
         assert request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == key
 
 
-def test_a_retried_job_has_a_name_of_its_own(machine: dict[str, Any]) -> None:
+def test_a_retried_job_has_another_name(machine: dict[str, Any]) -> None:
     def names(retry_count: int) -> set[str]:
         arguments = walk(machine, retry_count=retry_count).arguments
         jobs = ("TrainingJobName", "ProcessingJobName")

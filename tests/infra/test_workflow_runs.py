@@ -1,4 +1,4 @@
-"""Executions of the state machine, walked with answers in the place of AWS: what is asked of whom, how a run ends."""
+"""Executions of the state machine, walked with given answers of AWS: the calls, and how a run ends."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_good_candidate_is_promoted(machine: dict[str, Any]) -> None:
     }
 
 
-def test_the_functions_are_asked_as_they_expect(machine: dict[str, Any]) -> None:
+def test_the_functions_get_the_events_that_they_expect(machine: dict[str, Any]) -> None:
     arguments = walk(machine).arguments
     given = {"LabelsUri": f"s3://{BUCKET}/cohorts/a/labels.csv"}
     assert arguments["Snapshot"] == {
@@ -74,7 +74,7 @@ def test_reasons_stay_a_list_however_few_they_are(machine: dict[str, Any], reaso
         assert execution.output["Reasons"] == reasons
 
 
-def test_a_rejected_run_names_what_it_made_and_nothing_more(machine: dict[str, Any]) -> None:
+def test_a_rejected_run_names_its_documents_and_nothing_more(machine: dict[str, Any]) -> None:
     refused = {"Passed": False, "Reasons": [REFUSED]}
     untaken = SNAPSHOT | {"Taken": False, "Reasons": [REFUSED], "SnapshotUri": "", "SlicesManifestUri": ""}
     made = {
@@ -88,7 +88,7 @@ def test_a_rejected_run_names_what_it_made_and_nothing_more(machine: dict[str, A
     }
 
 
-def test_reasons_of_every_gate_are_gathered(machine: dict[str, Any]) -> None:
+def test_reasons_of_every_gate_are_collected(machine: dict[str, Any]) -> None:
     late = {"Code": "ChampionChanged", "Message": "Start again.", "Accepted": False}
     answers = {
         "GateData": {"Passed": True, "Reasons": [ACCEPTED, ACCEPTED]},
@@ -111,7 +111,7 @@ def test_a_gate_that_says_nothing_clear_stays_shut(machine: dict[str, Any], answ
     assert "Audit" not in walk(machine, taken).entered
 
 
-def test_one_notice_tells_how_a_run_ended(machine: dict[str, Any]) -> None:
+def test_one_notice_says_how_a_run_ended(machine: dict[str, Any]) -> None:
     refused = {"GateData": {"Passed": False, "Reasons": [REFUSED, ACCEPTED]}}
     notice = walk(machine, refused).arguments["Rejected"]
     assert notice["Subject"] == f"wetread: training run {RUN}: Rejected"
@@ -128,18 +128,18 @@ def test_one_notice_tells_how_a_run_ended(machine: dict[str, Any]) -> None:
     assert len(notice["Subject"]) < 100, "SNS takes no longer subject"
 
 
-def test_a_run_ends_as_it_ended_when_nobody_can_be_told(machine: dict[str, Any]) -> None:
-    told = walk(machine)
-    untold = walk(machine, {"Promoted": TaskError("SNS.AuthorizationErrorException", "no")})
-    assert untold.entered == [*told.entered, "EndedUntold"]
-    assert (untold.status, untold.output) == ("SUCCEEDED", told.output)
+def test_a_run_keeps_its_outcome_when_the_notice_fails(machine: dict[str, Any]) -> None:
+    notified = walk(machine)
+    silent = walk(machine, {"Promoted": TaskError("SNS.AuthorizationErrorException", "no")})
+    assert silent.entered == [*notified.entered, "EndedUntold"]
+    assert (silent.status, silent.output) == ("SUCCEEDED", notified.output)
 
 
 @pytest.mark.parametrize(
     "state", ["Snapshot", "Audit", "GateData", "Train", "Optimise", "Evaluate", "GateModel", "Promote"]
 )
 @pytest.mark.parametrize(
-    ("cause", "told"),
+    ("cause", "shown"),
     [
         (
             '{"TrainingJobStatus":"Failed","FailureReason":"AlgorithmError: no slices"}',
@@ -157,18 +157,18 @@ def test_a_run_ends_as_it_ended_when_nobody_can_be_told(machine: dict[str, Any])
         (None, ""),
     ],
 )
-def test_a_failed_task_fails_the_run_and_tells_what_happened(
-    machine: dict[str, Any], state: str, cause: str | None, told: str
+def test_a_failed_task_fails_the_run_and_the_notice_says_what_happened(
+    machine: dict[str, Any], state: str, cause: str | None, shown: str
 ) -> None:
     execution = walk(machine, {state: TaskError("States.TaskFailed", cause)})
     assert execution.entered[-3:] == [state, "NotifyFailed", "Failed"]
     assert (execution.status, execution.error, execution.cause) == ("FAILED", "States.TaskFailed", cause or "")
     notice = execution.arguments["NotifyFailed"]
     assert notice["Subject"] == f"wetread: training run {RUN}: Failed"
-    assert notice["Message"] == f"Training run {RUN} failed in {state}: States.TaskFailed\n{told}"
+    assert notice["Message"] == f"Training run {RUN} failed in {state}: States.TaskFailed\n{shown}"
 
 
-def test_a_run_that_failed_has_failed_even_when_nobody_can_be_told(machine: dict[str, Any]) -> None:
+def test_a_failed_run_stays_failed_when_the_notice_fails(machine: dict[str, Any]) -> None:
     answers = {"Train": TaskError("States.TaskFailed", "no"), "NotifyFailed": TaskError("SNS.SdkClientException")}
     execution = walk(machine, answers)
     assert (execution.status, execution.error, execution.cause) == ("FAILED", "States.TaskFailed", "no")

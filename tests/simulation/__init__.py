@@ -1,1 +1,1 @@
-"""Schedules of the functions' own code, one AWS call at a time: who runs next, who dies, what comes twice."""
+"""Schedules of the functions' own code, one AWS call at a time: invocations overtake and die, events repeat."""

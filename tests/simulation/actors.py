@@ -1,4 +1,4 @@
-"""One Lambda invocation as a coroutine that gives its turn away before and after each AWS call."""
+"""One Lambda invocation as a coroutine that yields its turn before and after each AWS call."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ class Actor(greenlet.greenlet):
         self.finished = True
 
     def step(self) -> None:
-        """Go on until before or after the next AWS call, or to the end."""
+        """Run until before or after the next AWS call, or to the end."""
         self.switch()
 
     def pause(self) -> None:
-        """Give the turn away; die here if the schedule says so."""
+        """Yield the turn; die here if the schedule says so."""
         self.parent.switch()
         if self.dies:
             raise Crash
 
 
 def acting() -> Actor | None:
-    """The invocation whose turn it is; None outside of all."""
+    """Return the invocation that has the turn; None outside of all."""
     current = greenlet.getcurrent()
     return current if isinstance(current, Actor) else None
 
 
 def skew() -> timedelta:
-    """How far the clock of the invocation that asks is off; nobody else's is."""
+    """Return how far the calling invocation's clock is off; zero outside of invocations."""
     actor = acting()
     return actor.skew if actor else timedelta()
 
@@ -76,7 +76,7 @@ class SerialPool:
 
 @contextmanager
 def in_turns(rng: random.Random) -> Iterator[None]:
-    """The functions in one thread, without waiting, and in small bites: more steps, more chances to be overtaken."""
+    """Run the functions in one thread, without waiting, in small chunks: more steps, more chances to be overtaken."""
     with ExitStack() as changed:
         for name, value in (
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),

@@ -11,12 +11,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.simulation.simulation import Storm
+from tests.simulation.simulation import Simulation
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One schedule: how much it was, and why it failed ("" if it did not)."""
+    """One schedule: its size, and why it failed ("" if it did not)."""
 
     seed: int
     uploads: int
@@ -27,7 +27,7 @@ class Seen:
 
 @contextmanager
 def cores() -> Iterator[ProcessPoolExecutor]:
-    """A process for each core, started afresh, so that none inherits a lock or a thread."""
+    """Yield a pool of one new process for each core, so that none inherits a lock or a thread."""
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(os.cpu_count(), mp_context=spawn, initializer=_quiet)
     try:
@@ -37,20 +37,20 @@ def cores() -> Iterator[ProcessPoolExecutor]:
 
 
 def run(pool: ProcessPoolExecutor, seeds: Iterable[int]) -> Iterator[Seen]:
-    """Each seed's schedule, in order."""
+    """Return each seed's schedule, in order."""
     return pool.map(weather, seeds, chunksize=2)
 
 
 def weather(seed: int) -> Seen:
-    """Run one schedule, whatever becomes of it."""
-    storm, failure = Storm(seed), ""
+    """Run one schedule; return its failure instead of raising it."""
+    simulation, failure = Simulation(seed), ""
     try:
-        storm.run()
+        simulation.run()
     except Exception:
         failure = traceback.format_exc()
-    return Seen(seed, len(storm.bodies), storm.calls, storm.crashes, failure)
+    return Seen(seed, len(simulation.bodies), simulation.calls, simulation.crashes, failure)
 
 
 def _quiet() -> None:
-    # A storm's errors are its own doing, and the functions log each of them.
+    # The schedule causes the errors itself, and the functions log each of them.
     logging.disable(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""What a schedule is made of, whoever draws it: uploads, events, invocations, jobs; and what must hold throughout."""
+"""The parts of a schedule: uploads, events, invocations, jobs; and the invariants that must hold throughout."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from functions.aws.champion import Withdrawal
 from functions.aws.events import ObjectCreated
 from functions.aws.items import from_item
 from functions.aws.keys import Keys
 from functions.domain import layout, prediction
+from functions.domain.champion import Withdrawal
 from functions.domain.errors import FailureCode, RefusalCode
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.collecting import ROW_TRIES
-from functions.flow.intake import MOST_TRIES
+from functions.flow.ingesting import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from functions.names import INSTANCES, OUTPUTS
 from tests.fakes.dicom import ct
@@ -33,8 +33,8 @@ ERASED = "P-ERASED"
 WEIGHTS = WEIGHTS_SHA256
 ZOMBIE_SECONDS = 6000  # Lambda ends an invocation after minutes; a schedule's may sleep ten minutes again and again
 ACTORS = 8  # invocations at once
-# What an object may do: kill every job that it is in, have an answer that is no answer, or one that raises an error in
-# whoever reads it or kills the function.
+# What an object may do: kill every job that it is in, have a malformed answer, or an answer that raises an error in its
+# reader or kills the function.
 POISON, BOMB, RAISES, KILLS = HARMS = ("poison", "bomb", "raises", "kills")
 BORNE = ("Throttling", "this output raises")
 ENDLESS = b'{"Schema": "' + b"f" * 2 * prediction.MOST_BYTES
@@ -45,7 +45,7 @@ TERMINAL = frozenset(status for status in Status if status.terminal)
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message of the uploads queue, and how often SQS has given it."""
+    """One message of the uploads queue, and how often SQS has delivered it."""
 
     event: ObjectCreated
     number: int = 1
@@ -74,7 +74,7 @@ class Schedule:
         self.written_at = self.world.time
 
     def disturb(self, operation: str, when: str) -> None:
-        """Raise what befalls the call; a driver's to say."""
+        """Raise an error or crash for the call; the driver overrides this."""
 
     def _interfere(self, operation: str, when: str) -> None:
         actor = acting()
@@ -88,7 +88,7 @@ class Schedule:
             self.disturb(operation, when)
 
     def upload(self, number: int, *, harm: str = "", times: int) -> None:
-        """Put one object, whose event comes ``times`` times, and which does harm: one of ``HARMS``."""
+        """Put one object, which does ``harm`` (one of ``HARMS``), and deliver its event ``times`` times."""
         body = ct(SOPInstanceUID=f"1.2.{number}", PatientID=ERASED if number % 4 == 3 else "P-7")
         event = self.world.upload(f"{number}.dcm", body)
         upload_id = layout.upload_id(event.key, event.version_id)
@@ -98,11 +98,11 @@ class Schedule:
         self.queue += [Delivery(event)] * times
 
     def harm(self, body: bytes) -> str:
-        """What the object with these bytes does, "" for nothing."""
+        """Return what the object with these bytes does, "" for nothing."""
         return next((harm for upload_id, harm in self.harms.items() if self.bodies[upload_id] == body), "")
 
     def _read(self, key: str) -> None:
-        """Befall whoever reads an object's output."""
+        """Do the object's harm to the reader of its output."""
         harm = self.harms.get(layout.upload_of_output(key) or "")
         if harm == KILLS:
             raise Crash
@@ -110,7 +110,7 @@ class Schedule:
             raise ValueError("this output raises an error each time")
 
     def _delete(self, key: str) -> None:
-        """See that nothing of the service's own is deleted that an upload may still need."""
+        """Check that no copy or output is deleted that an upload may still need."""
         if not key.startswith((INSTANCES, OUTPUTS)):
             return
         upload_id = layout.upload_of_output(key) or layout.upload_of_instance(key.rsplit("/", 1)[-1])
@@ -128,15 +128,15 @@ class Schedule:
         return len(self.actors) < ACTORS
 
     def start(self, work: Callable[[], object], off: timedelta = timedelta()) -> None:
-        """A new invocation, if there is room; otherwise the event is lost."""
+        """Start an invocation if there is room; otherwise the event is lost."""
         if self.room:
             self.actors.append(Actor(work, off))
 
     def ingest(self, message: Delivery) -> None:
-        """What the function ingest does with one message, which SQS delivers again if it was not acknowledged."""
+        """Ingest one message, which SQS delivers again if it was not acknowledged."""
         event = message.event
         try:
-            row = self.world.intake.take(event, delivery=message.number)
+            row = self.world.ingesting.take(event, delivery=message.number)
             if row.status == Status.PENDING:
                 self.world.ticks.send(self.world.time)
         except BaseException as error:
@@ -161,13 +161,13 @@ class Schedule:
         self.withdrawn = True
 
     def erase(self) -> None:
-        """One look of an erasure: what no batch holds, nor held lately, of one of the two patients is erased."""
+        """Run one pass of an erasure: of one of the two patients, erase what no batch holds or held lately."""
         world, clients = self.world, self.world.clients
         deployment = SimpleNamespace(
             uploads_bucket_name=UPLOADS, work_bucket_name=WORK, results_bucket_name=RESULTS, dead_letter_queue_urls=[]
         )
         versions = [SimpleNamespace(model_package=one, artifact_sha256="") for one in (FIRST, SECOND)]
-        patients = world.intake.patients
+        patients = world.ingesting.patients
         connection: Any = SimpleNamespace(
             deployment=deployment,
             index=world.index,
@@ -182,7 +182,7 @@ class Schedule:
             uploads.erase(found, world.clock())
 
     def step(self, actor: Actor) -> None:
-        """One turn of an invocation, and a look at everything after it; raise what it did not bear."""
+        """Give an invocation one turn, then check everything; raise its error."""
         actor.step()
         if actor.finished:
             self.actors.remove(actor)
@@ -191,11 +191,11 @@ class Schedule:
         self.check()
 
     def members(self, job: str) -> list[bytes]:
-        """The bodies of the objects in a live job."""
+        """Return the bodies of the objects in a live job."""
         return [self.bodies[layout.upload_of_instance(one)] for one in self.world.sagemaker.live()[job]]
 
     def check(self) -> None:
-        """What must hold after every AWS call."""
+        """Check what must hold after every AWS call."""
         live = self.world.sagemaker.live()
         assert len(live) <= self.slots
         assert all(jobs <= self.max_jobs_per_day for jobs in self.jobs_by_day().values())
@@ -212,7 +212,7 @@ class Schedule:
                 self.final.setdefault(upload_id, item)
 
     def jobs_by_day(self) -> Counter[str]:
-        """How many jobs were started for the batches that were opened on each day."""
+        """Return how many jobs were started for the batches that were opened on each day."""
         return Counter(name.removeprefix("wetread-")[:8] for name in self.world.sagemaker.jobs)
 
     @property
@@ -223,7 +223,7 @@ class Schedule:
         return opened >= self.max_jobs_per_day and not self.world.batches.holders()
 
     def _settle_erasure(self) -> None:
-        """A last look, when all that was held has long been let go, leaves nothing of the one patient."""
+        """Run the last pass, when no batch holds anything; it leaves nothing of the one patient."""
         self.world.wait(ZOMBIE_SECONDS)
         self.erase()
         theirs = {one: body for one, body in self.bodies.items() if ERASED.encode() in body}
@@ -236,18 +236,18 @@ class Schedule:
         assert not [one for one in results if json.loads(one)["ContentSHA256"] in contents], "a result is left"
 
     def _failed_as_a_whole(self, output: str) -> bool:
-        """Whether the batch of the job that wrote an output had to be tried again."""
+        """Return whether the batch of the job that wrote an output had to be tried again."""
         batch = self.world.batches.get(output.split("/")[1].removeprefix("wetread-"))
         return bool(batch and batch.tries)
 
     @property
     def quiescent(self) -> bool:
-        """Nothing moves any more, and every upload has ended."""
+        """Whether nothing moves any more, and every upload has ended."""
         done = len(self.final) == len(self.bodies)
         return done and not self.queue and not self.actors and not self.world.sagemaker.live()
 
     def settle(self) -> None:
-        """After all: nothing is held, the poison failed, the rest has its own answer, marked if it was withdrawn."""
+        """Check the end: nothing is held, the poison failed, each other upload has its answer, marked if withdrawn."""
         self.calm = True
         self.world.wait(SETTLED_SECONDS)
         self.world.sweeping.run()
@@ -274,12 +274,12 @@ class Schedule:
                 assert row.attempt >= 2 or tried, "an upload failed before its tries were used"
                 assert not tried or row.code == FailureCode.NOT_COLLECTED
         outputs = [key for bucket, key in self.world.s3.objects if bucket == WORK and key.startswith(OUTPUTS)]
-        # Of a batch that was given back, a disturbed deletion is not repeated: the bucket's rule deletes them.
+        # A disturbed deletion is not repeated for a batch that was given back: the bucket's rule deletes those.
         assert all(self._failed_as_a_whole(key) for key in outputs), "outputs of ended uploads are left"
 
 
 def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a terminal row changed as one that is erased: all of it but its status is there, or nothing is."""
+    """Return whether a terminal row changed by an erasure: all but its status is unchanged, or nothing is left."""
     if now["Status"]["S"] != Status.ERASED:
         return False
     changed = {"Status", "UpdatedAt", "ExpiresAt"}
@@ -289,7 +289,7 @@ def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a terminal row changed as results of the second model may: marked, or read again."""
+    """Return whether a terminal row changed as results of the second model may: marked, or rescored."""
     if before["ModelPackage"]["S"] != SECOND or before["Status"]["S"] != Status.COMPLETED:
         return False
     requeued = now.get("RequeuedAt") != before.get("RequeuedAt") and now["Status"]["S"] == Status.PENDING

@@ -1,4 +1,4 @@
-"""A schedule drawn by chance: one seed is one exact schedule, with crashes, zombies, late and repeated events, skew."""
+"""A random schedule: one seed is one exact schedule, with crashes, zombies, late and repeated events, skew."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.simulation.actors import Crash, in_turns
 from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
-CALM_AFTER = 10_000  # steps; without a storm any schedule ends
+CALM_AFTER = 10_000  # steps; without disturbances any schedule ends
 MOST_STEPS = 40_000  # most of them wait: a poison object earns a pause of half an hour for each job
 LAG = 0.2  # how many queries see an index as it was before the last write
 MOST_LAG_SECONDS = 300  # half of what the product allows an index; AWS's lags by fractions of a second
 
 
-class Storm(Schedule):
-    """One schedule: who runs next, who dies, which events repeat, is all the seed's."""
+class Simulation(Schedule):
+    """One schedule: the seed decides which invocation runs next, which dies, and which events repeat."""
 
     def __init__(self, seed: int, *, lag: float = LAG, **world: Any) -> None:
         self.rng = rng = random.Random(seed)
@@ -35,7 +35,7 @@ class Storm(Schedule):
         self.promotes_at, self.withdraws_at = rng.randint(100, 600), rng.randint(600, 2400)
         self.erases_at = rng.randint(0, 2000)
         self.crashes = 0
-        self.hangs: dict[str, bool] = {}  # job: whether it goes on until it is stopped
+        self.hangs: dict[str, bool] = {}  # job: whether it runs until it is stopped
         self.rescored = {number for number in range(100) if rng.random() < 0.5}
 
     def _written_lately(self) -> bool:
@@ -49,7 +49,7 @@ class Storm(Schedule):
             raise client_error("ThrottlingException", operation)
 
     def run(self) -> None:
-        """The whole schedule; AssertionError for what must never be."""
+        """Run the whole schedule; raise AssertionError for a broken invariant."""
         with in_turns(self.rng):
             for number in range(self.rng.randint(5, 25)):
                 self.world.wait(1)  # no two at once: an index may show such two in any order
@@ -68,7 +68,7 @@ class Storm(Schedule):
     def _advance(self, step: int) -> None:
         self.calm = step > CALM_AFTER
         if step in {100, self.promotes_at}:
-            self.world.crown(FIRST if step == 100 else SECOND)
+            self.world.set_champion(FIRST if step == 100 else SECOND)
         if step > self.withdraws_at and not self.withdrawn and (step % 50 == 0 or self.calm):
             # Again after a crash: a person repeats the command.
             self._invoke(lambda: self.withdraw(self.rescored.__contains__))
@@ -110,7 +110,7 @@ class Storm(Schedule):
         if awake:
             actor = self.rng.choice(awake)
             self.step(actor)
-            if self.rng.random() < 0.03 and not self.calm:  # a zombie: it goes on when others have long taken over
+            if self.rng.random() < 0.03 and not self.calm:  # a zombie: it continues when others have long taken over
                 actor.wakes_at = self.world.time + timedelta(seconds=self.rng.random() * 600)
 
     def _end_jobs(self) -> None:

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.domain import artifact, weights
-from functions.domain.artifact import InvalidArtifact, read_artifact
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import CodeInWeights, InvalidArtifact
 from localcloud.archive import ArchiveError
 from localcloud.archive import unpack as unpack_locally
 from model_code.artifacts import packing
@@ -306,7 +307,7 @@ def test_no_damage_of_the_compressed_file_does(damage: Mutate, tmp_path_factory:
 
 
 def test_an_odd_escape_in_a_pickle_is_no_warning_of_ours() -> None:
-    with pytest.raises(weights.CodeInWeights, match="bare pickle"):
+    with pytest.raises(CodeInWeights, match="bare pickle"):
         weights.check(io.BytesIO(b"S'\\q'\n."))
 
 
@@ -315,7 +316,7 @@ def test_an_odd_escape_in_a_pickle_is_no_warning_of_ours() -> None:
 def test_damaged_weights_are_taken_or_refused_by_name(damage: Mutate) -> None:
     try:
         weights.check(io.BytesIO(damage(WEIGHTS)))
-    except weights.CodeInWeights as error:
+    except CodeInWeights as error:
         assert str(error)  # noqa: PT017
 
 

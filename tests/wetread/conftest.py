@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from functions.aws.champion import Champion
 from functions.aws.index import Page
 from functions.domain.batch import Batch
+from functions.domain.champion import Champion
 from functions.domain.row import NAMES, Row, Status
 from functions.names import IndexName
 from tests.fakes.wire import Wire, client_error

@@ -6,7 +6,7 @@ import click
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from functions.aws.registry import PromotionRefused
+from functions.domain.errors import PromotionRefused
 from tests import core
 from wetread import extras
 from wetread.cli import COMMANDS, main

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from functions.domain.cohort import Cohort, ObjectVersion
-from functions.domain.labelling import Entry
+from functions.domain.slices import LabelledSlice
 from functions.domain.verdict import LabelProblem
 from wetread.erasure.store import Version
 
@@ -78,7 +78,7 @@ def _found(records: Sequence[_Record], folder: str, keys: set[str], others: set[
     known = Cohort(folder, [ObjectVersion(key=key, version_id="", size=0) for key in sorted(keys | others)])
     entries = {number: entry for number, one in enumerate(records) if (entry := _entry(number, one.values))}
     found, reasons = known.find(entries.values())
-    gone = {one.entry.line for one in found if one.version.key in keys and one.version.key not in others}
+    gone = {one.line for one in found if one.key in keys and one.key not in others}
     ambiguous = [
         entries[one.line] for one in reasons if one.code == LabelProblem.AMBIGUOUS_FILE and one.line in entries
     ]
@@ -86,14 +86,12 @@ def _found(records: Sequence[_Record], folder: str, keys: set[str], others: set[
     return gone, any(_name(entry.filename.replace("\\", "/")) in names for entry in ambiguous)
 
 
-def _entry(number: int, record: Any) -> Entry | None:
+def _entry(number: int, record: Any) -> LabelledSlice | None:
     """What a line says of its file; None for a line that names none."""
     if not isinstance(record, Mapping) or not isinstance(record.get("filename"), str):
         return None
     ids = [one.strip() if isinstance(one := record.get(name), str) else "" for name in ("studyId", "seriesId")]
-    return Entry(
-        line=number, filename=record["filename"].strip(), label="", study_id=ids[0], series_id=ids[1], split=None
-    )
+    return LabelledSlice(line=number, label="", filename=record["filename"].strip(), study_id=ids[0], series_id=ids[1])
 
 
 def _csv_records(text: str) -> tuple[list[_Record], list[str]]:

@@ -19,7 +19,8 @@ from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents, refusals
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.domain.row import timestamp
-from functions.domain.snapshot import ERASED, Split
+from functions.domain.slices import Split
+from functions.domain.snapshot import ERASED
 from functions.names import COHORTS, RUNS, SLICES
 from wetread.connection import Connection
 from wetread.erasure.labels import LABELS_FILES, Labels, without
@@ -170,7 +171,9 @@ class ErasingTraining:
         if not theirs:
             return
         for version in cohort:
-            if version.key.lower().endswith(LABELS_FILES) and not version.is_marker:
+            if version.size > MOST_RUN_DOCUMENT_BYTES and version.key.lower().endswith(LABELS_FILES):
+                yield Labels(version, 0, b"", unsure=True)  # no run takes it, and nothing could hold it here
+            elif version.key.lower().endswith(LABELS_FILES) and not version.is_marker:
                 where: Any = {} if version.version_id == "null" else {"VersionId": version.version_id}
                 try:
                     with refusals(self._s3, self._bucket, version.key, version.version_id, data_key_arn=""):

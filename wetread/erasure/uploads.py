@@ -20,8 +20,8 @@ from botocore.exceptions import ClientError
 from functions.aws.events import object_created
 from functions.aws.objects import Documents
 from functions.domain import layout
-from functions.domain.artifact import InvalidArtifact, read_artifact
-from functions.domain.errors import MalformedEvent
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import InvalidArtifact, MalformedEvent
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import INSTANCES, OUTPUTS, IndexName
 from wetread.connection import Connection

@@ -29,7 +29,7 @@ def at_hand(connection: Connection, artifact: str) -> Iterator[Path]:
         yield path
         return
     try:
-        bucket, key = layout.place(artifact)
+        bucket, key = layout.parse_uri(artifact)
     except ValueError as error:
         raise ConfigProblem(f"{error}.", "Give the URI of a model.tar.gz.") from error
     with tempfile.TemporaryDirectory() as folder:

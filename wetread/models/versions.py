@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from functions.aws.champion import Champion, Champions, Promotion, Withdrawal
+from functions.aws.champion import Champions
 from functions.aws.registry import ModelVersion
+from functions.domain.champion import Champion, Promotion, Withdrawal
 from wetread.formats import ago
 
 COLUMNS = ("", "Version", "Name", "Its version", "Balanced accuracy", "Approval", "Created", "Artifact", "By")

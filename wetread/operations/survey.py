@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from functions.aws.batches import day_of
-from functions.aws.champion import Champion
 from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch
+from functions.domain.champion import Champion
 from functions.domain.row import Status, moment_of, timestamp
 from functions.names import IndexName
 from wetread.connection import Connection

@@ -78,7 +78,7 @@ def read(path: Path) -> LabelledFiles:
     found, reasons = cohort.find(labelled.entries)
     _check(labels, [*labelled.reasons, *reasons])
     prefix = f"{COHORTS}{_short_hash(f'{platform.node()}:{labels.parent.resolve()}'.encode())}/"
-    files = tuple(Source(by_path[one.version.key], prefix + one.version.key, labels.parent) for one in found)
+    files = tuple(Source(by_path[one.key], prefix + one.key, labels.parent) for one in found)
     check_keys(files)
     return LabelledFiles(Source(labels, f"{prefix}labels-{_short_hash(body)}{labels.suffix.lower()}"), files)
 

@@ -16,7 +16,7 @@ def read(connection: Connection, uri: str) -> Any | None:
     """The JSON document at an s3:// URI; None when there is none that can be read ("" is nowhere)."""
     if not uri:
         return None
-    bucket, key = layout.place(uri)
+    bucket, key = layout.parse_uri(uri)
     try:
         return json.loads(Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key) or "null")
     except ValueError:
@@ -30,7 +30,7 @@ def save(connection: Connection, uri: str, path: Path) -> bool:
     """
     if not uri:
         return False
-    bucket, key = layout.place(uri)
+    bucket, key = layout.parse_uri(uri)
     body = Documents(connection.s3, bucket, MOST_RUN_DOCUMENT_BYTES).find(key)
     if body is not None:
         with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:

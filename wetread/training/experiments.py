@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.training_run import TrainingRun
 from wetread import sdk
 from wetread.connection import Connection
 from wetread.console import how_many, note
@@ -51,32 +52,33 @@ def begin(
         check(code)
     if not isinstance(source, str):
         starting.send(connection, source)
-    taken = freeze(connection, recipe, execution_name(PURPOSE, now), document)
-    code_uri = bring(connection, taken["Run"], code) if code else None
-    job = start(connection, recipe, taken, code_uri)
-    note(f"{how_many(taken['Slices'], 'slice')} frozen; training job {job} has started.")
+    run = freeze(connection, recipe, execution_name(PURPOSE, now), document)
+    code_uri = bring(connection, run.run_id, code) if code else None
+    job = start(connection, recipe, run, code_uri)
+    note(f"{how_many(run.slices, 'slice')} frozen; training job {job} has started.")
     return job
 
 
-def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Have the labelled slices checked, pinned and split as the workflow has; the answer is its ``$snapshot``.
+def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> TrainingRun:
+    """Have the labelled slices checked, pinned and split as the workflow has; return the run that is its ``$snapshot``.
 
     ``name`` is in the place of an execution's. Raises Problem when the labels are not taken.
     """
     functions = connection.client("lambda", read_timeout=SNAPSHOT_SECONDS)
     payload = json.dumps({"Execution": name, "Input": document})
     answer = functions.invoke(FunctionName=recipe.snapshot_function, Payload=payload)
-    taken: Mapping[str, Any] = json.loads(answer["Payload"].read())
+    answered = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise Problem(
-            f"The function {recipe.snapshot_function} failed: {taken.get('errorMessage')}.",
+            f"The function {recipe.snapshot_function} failed: {answered.get('errorMessage')}.",
             "Its log tells more; start again.",
         )
-    if not taken["Taken"]:
-        reasons = [Reason.of(one) for one in taken["Reasons"]]
+    run = TrainingRun.from_json(answered)
+    if not run.taken:
+        reasons = [Reason.of(one) for one in run.reasons]
         told = " ".join(f"{one.code}: {one.message}" for one in reasons[:TOLD])
         raise Problem(f"The labels were not taken, {how_many(len(reasons), 'reason')}. {told}", "Nothing was trained.")
-    return taken
+    return run
 
 
 def check(folder: Path) -> None:
@@ -97,36 +99,36 @@ def bring(connection: Connection, run: str, folder: Path) -> str:
     return layout.uri(bucket, prefix)
 
 
-def start(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> str:
+def start(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri: str | None) -> str:
     """Start the training job with the SDK's ModelTrainer; its name."""
-    trainer = _trainer(connection, recipe, taken, code_uri)
+    trainer = _trainer(connection, recipe, run, code_uri)
     trainer.train(wait=False, logs=False)
     return str(trainer._latest_training_job.training_job_name)  # the SDK's own examples read it so
 
 
-def _trainer(connection: Connection, recipe: Recipe, taken: Mapping[str, Any], code_uri: str | None) -> Any:
+def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri: str | None) -> Any:
     from sagemaker.core.training import configs  # noqa: PLC0415
     from sagemaker.train.model_trainer import ModelTrainer  # noqa: PLC0415
 
     request, deployment = recipe.training, connection.deployment
-    resources, run = request["ResourceConfig"], taken["Run"]
+    resources, run_id = request["ResourceConfig"], run.run_id
     channels = [
-        ("slices", "ManifestFile", taken["SlicesManifestUri"]),
-        ("snapshot", "S3Prefix", taken["SnapshotUri"]),
+        ("slices", "ManifestFile", run.slices_manifest_uri),
+        ("snapshot", "S3Prefix", run.snapshot_uri),
         *([("code", "S3Prefix", code_uri)] if code_uri else []),
     ]
     trainer = ModelTrainer(
         sagemaker_session=sdk.session(connection.session),
         training_image=request["AlgorithmSpecification"]["TrainingImage"],
         role=request["RoleArn"],
-        base_job_name=f"{deployment.job_name_prefix}-{PURPOSE}-{run}",
-        hyperparameters={**taken["HyperParameters"], "model_version": run, "seed": taken["Seed"]},
+        base_job_name=f"{deployment.job_name_prefix}-{PURPOSE}-{run_id}",
+        hyperparameters={**run.hyperparameters, "model_version": run_id, "seed": str(run.seed)},
         input_data_config=[
             configs.InputData(channel_name=name, data_source=configs.S3DataSource(s3_data_type=data_type, s3_uri=uri))
             for name, data_type, uri in channels
         ],
         output_data_config=configs.OutputDataConfig(
-            s3_output_path=layout.uri(deployment.training_bucket_name, layout.training_prefix(run)),
+            s3_output_path=layout.uri(deployment.training_bucket_name, layout.training_prefix(run_id)),
             kms_key_id=request["OutputDataConfig"]["KmsKeyId"],
         ),
         compute=configs.Compute(

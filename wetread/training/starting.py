@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from functions.domain import layout
-from functions.domain.request import InvalidRequest, parse
+from functions.domain.errors import InvalidRequest
+from functions.domain.request import parse
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note
 from wetread.problems import ConfigProblem, Problem

@@ -1,4 +1,4 @@
-"""Who acts is whom STS knows by the credentials in use."""
+"""The caller is the identity of the credentials in use, as STS names it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.aws.champion import Champion, Promotion, Withdrawal
+from functions.domain.champion import Champion, Promotion, Withdrawal
 from tests.fakes.wire import client_error
 from tests.fakes.world import World
 
@@ -59,7 +59,7 @@ def test_a_move_from_another_than_the_champion_changes_nothing(current: Champion
     assert (champions.withdrawal("wetread/2"), champions.unmarked()) == (None, [])
 
 
-def test_a_withdrawal_stands_until_the_version_is_champion_again() -> None:
+def test_a_withdrawal_lasts_until_the_version_is_champion_again() -> None:
     champions = World().champions
     champions.move(FIRST, None)
     champions.move(SECOND, FIRST)
@@ -69,7 +69,7 @@ def test_a_withdrawal_stands_until_the_version_is_champion_again() -> None:
     assert (champions.withdrawal("wetread/2"), champions.unmarked()) == (None, [])
 
 
-def test_what_is_marked_is_unmarked_no_more() -> None:
+def test_a_marked_version_is_no_longer_listed_as_unmarked() -> None:
     champions = World().champions
     champions.move(FIRST, None)
     champions.move(SECOND, FIRST)
@@ -80,7 +80,7 @@ def test_what_is_marked_is_unmarked_no_more() -> None:
 
 
 def conflicting(times: int, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world whose first transactions conflict with another writer's."""
+    """Return a world whose first transactions conflict with another writer's."""
     world, left = World(), iter(range(times))
     write = world.dynamodb.transact_write_items
     monkeypatch.setattr("functions.aws.champion.time.sleep", lambda _seconds: None)
@@ -95,7 +95,7 @@ def conflicting(times: int, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def test_a_conflict_is_no_other_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conflict_is_not_another_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
     world = conflicting(2, monkeypatch)
     assert world.champions.move(FIRST, None)
     assert world.champions.get() == FIRST
@@ -106,7 +106,7 @@ def test_a_conflict_that_stays_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
         conflicting(9, monkeypatch).champions.move(FIRST, None)
 
 
-def test_who_sends_a_withdrawn_versions_uploads_to_be_read_again_is_recorded() -> None:
+def test_the_caller_that_sends_a_withdrawn_versions_uploads_to_be_read_again_is_recorded() -> None:
     champions = World().champions
     champions.move(FIRST, None)
     champions.move(SECOND, FIRST)
@@ -118,7 +118,7 @@ def test_who_sends_a_withdrawn_versions_uploads_to_be_read_again_is_recorded() -
     )
 
 
-def test_a_version_that_is_withdrawn_no_more_is_not_noted_as_rescored() -> None:
+def test_a_version_that_is_no_longer_withdrawn_is_not_recorded_as_rescored() -> None:
     champions = World().champions
     champions.move(FIRST, None)
     champions.note_rescoring("wetread/1", "2026-11-23T03:00:00.000Z", "arn:aws:iam::111111111111:user/kim")

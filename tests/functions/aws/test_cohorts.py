@@ -43,16 +43,16 @@ def test_the_newest_versions_are_listed_and_nothing_of_another_folder(world: Wor
 def test_a_copy_is_made_once_of_the_very_version(world: World, cohorts: Cohorts) -> None:
     world.s3.add_version(BUCKET, "cohorts/c/a.dcm", "v1", b"old")
     world.s3.add_version(BUCKET, "cohorts/c/a.dcm", "v2", b"new")
-    version = ObjectVersion(key="cohorts/c/a.dcm", version_id="v1", size=3)
+    version = "cohorts/c/a.dcm", "v1"
     for _ in range(2):
-        assert cohorts.pin(version, "n.dcm") == hashlib.sha256(b"old").hexdigest()
+        assert cohorts.pin(*version, "n.dcm") == hashlib.sha256(b"old").hexdigest()
     assert world.s3.copies == 1
     assert world.s3.objects[BUCKET, "slices/n.dcm"] == b"old"
 
 
 def test_a_version_that_is_gone_is_a_refusal(cohorts: Cohorts) -> None:
-    version = ObjectVersion(key="cohorts/c/a.dcm", version_id="v1", size=3)
-    for attempt in (lambda: cohorts.pin(version, "n.dcm"), lambda: cohorts.head(version, 10)):
+    version = "cohorts/c/a.dcm", "v1"
+    for attempt in (lambda: cohorts.pin(*version, "n.dcm"), lambda: cohorts.head(*version, 10)):
         with pytest.raises(Refusal) as caught:
             attempt()
         assert caught.value.code is RefusalCode.OBJECT_GONE

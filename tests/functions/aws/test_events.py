@@ -1,4 +1,4 @@
-"""Events are read as their sources send them: raw keys, and a name alone from SageMaker."""
+"""Events are read as their sources send them: raw keys, and only a name from SageMaker."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ EVENT = {
 
 
 @pytest.mark.parametrize("key", ["a b.dcm", "a+b.dcm", "a%2Bb.dcm", "ünï/😀.dcm", "x" * 1024])
-def test_a_key_is_taken_as_it_is(key: str) -> None:
+def test_a_key_is_read_as_it_is(key: str) -> None:
     event = json.loads(json.dumps(EVENT))
     event["detail"]["object"]["key"] = key
     assert object_created(json.dumps(event)).key == key
 
 
-def test_the_other_fields() -> None:
+def test_the_other_fields_are_read() -> None:
     event = object_created(json.dumps(EVENT))
     assert (event.bucket, event.version_id, event.size, event.time) == ("uploads", "v7", 5, "2026-11-23T07:45:12Z")
 
@@ -41,21 +41,21 @@ def test_a_bucket_without_versions_names_the_null_version() -> None:
 
 
 @pytest.mark.parametrize("body", ["no json", "[]", "{}", '{"detail": {}}', '{"detail": null}'])
-def test_anything_else_is_an_error_that_names_what_lacks(body: str) -> None:
+def test_anything_else_is_an_error_that_names_the_missing_field(body: str) -> None:
     with pytest.raises(MalformedEvent):
         object_created(body)
     with pytest.raises(MalformedEvent):
         transform_job_name(body)
 
 
-def test_of_a_model_package_event_only_the_arn_is_taken() -> None:
+def test_a_model_package_event_gives_only_its_arn() -> None:
     body = json.dumps({"detail": {"ModelPackageArn": "arn:p/1", "ModelApprovalStatus": "Approved"}})
     assert model_package_arn(body) == "arn:p/1"
     with pytest.raises(MalformedEvent, match="ModelPackageArn"):
         model_package_arn('{"detail": {}}')
 
 
-def test_of_a_job_event_only_the_name_is_taken() -> None:
+def test_a_job_event_gives_only_its_name() -> None:
     assert (
         transform_job_name('{"detail": {"TransformJobName": "wetread-1", "CreationTime": 1696427182554}}')
         == "wetread-1"

@@ -1,4 +1,4 @@
-"""A patient is hashed by KMS once, however many slices come; an empty PatientID is nobody."""
+"""KMS hashes a patient once, however many slices arrive; an empty PatientID has no hash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_empty_patient_id_is_not_hashed() -> None:
     assert kms.macs == 0
 
 
-def test_no_more_patients_are_remembered_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_patients_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patients, "REMEMBERED", 2)
     kms = FakeKMS()
     hashes = Patients(kms, "key")  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ def test_one_id_of_two_issuers_is_two_patients_and_without_an_issuer_the_hash_is
     assert hashes.hash_of("4711") == as_before_issuers_were_read
 
 
-def test_identifiers_that_are_no_uids_cost_one_request_for_all_of_them() -> None:
+def test_all_identifiers_that_are_not_uids_cost_one_request() -> None:
     kms = FakeKMS()
     hashes = Patients(kms, "key")  # type: ignore[arg-type]
     found = {hashes.uuid_of(f"1.2.{number:03}") for number in range(100)}

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from functions.aws.registry import PromotionRefused, Registry
-from functions.domain.artifact import InvalidArtifact, read_artifact
+from functions.aws.registry import Registry
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import InvalidArtifact, PromotionRefused
 from tests.fakes.wire import Wire
 from tests.fakes.workflow import CALLER
 from tests.fakes.world import World
@@ -106,8 +107,8 @@ def test_an_artifact_that_changed_in_the_bucket_is_refused(registry: Registry, w
     assert registry.champion() is None
 
 
-def test_an_artifact_that_changed_later_serves_nowhere_again(registry: Registry, world: World, tmp_path: Path) -> None:
-    """What an endpoint, a rollback and an approval ask for: the place of the artifact, and a candidate of it."""
+def test_an_artifact_that_changed_later_is_never_served_again(registry: Registry, world: World, tmp_path: Path) -> None:
+    """An endpoint, a rollback and an approval need the artifact's URI and a candidate."""
     version = registry.register(artifact(tmp_path / "model.tar.gz"))
     champion = registry.promote("1")
     (where,) = world.s3.objects
@@ -130,13 +131,13 @@ def test_a_version_is_found_without_describing_all(registry: Registry, tmp_path:
     assert [version.version for version in registry.versions()] == ["4", "3", "2", "1", "0"]
 
 
-def test_a_version_of_another_group_is_none_of_ours(registry: Registry, tmp_path: Path) -> None:
+def test_a_version_of_another_group_is_unknown(registry: Registry, tmp_path: Path) -> None:
     registry.register(artifact(tmp_path / "model.tar.gz"))
     with pytest.raises(PromotionRefused, match="no version 'another/1'"):
         registry.version("another/1")
 
 
-def test_a_version_that_was_rejected_is_promoted_by_a_persons_own_will(registry: Registry, tmp_path: Path) -> None:
+def test_a_person_may_promote_a_rejected_version(registry: Registry, tmp_path: Path) -> None:
     version = registry.register(artifact(tmp_path / "model.tar.gz"))
     registry.reject(version.arn, "no")
     assert registry.promote("1").model_package == "wetread/1"
@@ -153,7 +154,7 @@ def test_of_two_promotions_at_once_one_is_refused(
         registry.promote("1")
 
 
-def test_what_is_no_artifact_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_artifact_is_refused_by_name(tmp_path: Path) -> None:
     text = tmp_path / "model.tar.gz"
     text.write_text("not a tar")
     with pytest.raises(InvalidArtifact, match="cannot be read"):
@@ -171,7 +172,7 @@ def test_what_is_no_artifact_is_refused_by_name(tmp_path: Path) -> None:
         read_artifact(tmp_path / "absent.tar.gz")
 
 
-def test_who_promotes_and_the_weights_that_answers_must_have_stand_on_the_champion(
+def test_the_champion_records_who_promoted_it_and_the_weights_that_answers_must_have(
     registry: Registry, tmp_path: Path
 ) -> None:
     registry.register(artifact(tmp_path / "model.tar.gz"))
@@ -209,7 +210,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_a_model_that_has_the_name_and_is_another_is_refused(
+def test_another_model_under_the_same_name_is_refused(
     other: dict[str, Any], registry: Registry, world: World, tmp_path: Path
 ) -> None:
     registry.register(artifact(tmp_path / "model.tar.gz"))
@@ -236,7 +237,7 @@ def test_a_model_is_the_same_whatever_sagemaker_adds_to_its_description(
 
 
 def test_an_artifact_is_written_once_and_kept(registry: Registry, world: World, tmp_path: Path) -> None:
-    """The bucket's policy refuses a put that does not say so: see tests/infra/test_storage.py."""
+    """The bucket's policy refuses a put without the condition: see tests/infra/test_storage.py."""
     found = read_artifact(artifact(tmp_path / "model.tar.gz"))
     asked: list[dict[str, Any]] = []
     put = world.s3.put_object
@@ -254,9 +255,7 @@ def test_other_bytes_under_an_artifacts_digest_are_refused(registry: Registry, w
         registry.store(found)
 
 
-def test_the_checksum_of_an_object_that_came_in_parts_is_not_its_digest(
-    registry: Registry, world: World, tmp_path: Path
-) -> None:
+def test_the_checksum_of_a_multipart_object_is_not_its_digest(registry: Registry, world: World, tmp_path: Path) -> None:
     version = registry.register(artifact(tmp_path / "model.tar.gz"))
     world.s3.head_object = lambda **_: {"ChecksumSHA256": "abc=-2"}  # type: ignore[method-assign]
     with pytest.raises(PromotionRefused, match="not the one that was registered"):

@@ -1,4 +1,4 @@
-"""What is read of a model.tar.gz that anybody may have made: nothing unpacked, nothing run, nothing endless."""
+"""A model.tar.gz of unknown origin is read without unpacking or running it, and within bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from functions.domain.artifact import InvalidArtifact, read_artifact
+from functions.domain.artifact import read_artifact
+from functions.domain.errors import InvalidArtifact
 from untrusted import archive as archives
 
 METADATA = {
@@ -45,7 +46,7 @@ SOUND = saved({"weight": torch.zeros(2), "count": torch.tensor(3), "half": torch
 
 
 def written(path: Path, weights: bytes = SOUND, then: Callable[[tarfile.TarFile], None] = lambda _: None) -> Path:
-    """A sound artifact but for what ``weights`` and ``then`` make of it."""
+    """Write a sound artifact, changed by ``weights`` and ``then``, and return its path."""
     with tarfile.open(path, "w:gz") as tar:
         add(tar, "model.pth", weights)
         add(tar, "metadata.json", json.dumps(METADATA).encode())
@@ -64,7 +65,7 @@ def test_the_containers_own_artifact_is_read(artifact: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hostile", "told"),
+    ("hostile", "problem"),
     [
         (member("link", tarfile.SYMTYPE, "/etc/passwd"), "not a plain file"),
         (member("link", tarfile.LNKTYPE, "model.pth"), "not a plain file"),
@@ -80,9 +81,9 @@ def test_the_containers_own_artifact_is_read(artifact: Path) -> None:
     ],
     ids=lambda value: f"{value.name}-{value.type.decode()}" if isinstance(value, tarfile.TarInfo) else None,
 )
-def test_a_hostile_member_is_refused(tmp_path: Path, hostile: tarfile.TarInfo, told: str) -> None:
+def test_a_hostile_member_is_refused(tmp_path: Path, hostile: tarfile.TarInfo, problem: str) -> None:
     path = written(tmp_path / "model.tar.gz", then=lambda tar: tar.addfile(hostile))
-    with pytest.raises(InvalidArtifact, match=told):
+    with pytest.raises(InvalidArtifact, match=problem):
         read_artifact(path)
 
 
@@ -106,7 +107,7 @@ def test_a_bomb_is_refused(
 
 
 def test_a_bomb_in_a_header_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
-    """tarfile reads the header of a long name whole: 64 MB here, and as much as the sender likes."""
+    """tarfile reads the whole header of a long name: 64 MB here, and as much as the sender likes."""
 
     def long_name(tar: tarfile.TarFile) -> None:
         info = member("././@LongLink", tarfile.GNUTYPE_LONGNAME)
@@ -144,7 +145,7 @@ HOSTILE_WEIGHTS = {
     "a second pickle beside the first": zipped(("a/data.pkl", TENSORLESS), ("a/other.pkl", CODE)),
     "two pickles, as harmless as the one": zipped(("a/data.pkl", TENSORLESS), ("a/more.PKL", TENSORLESS)),
     "a compressed pickle": zipped(("a/data.pkl", TENSORLESS), method=zipfile.ZIP_DEFLATED),
-    "a zip file that is none": b"PK\x03\x04 and no more",
+    "a damaged zip file": b"PK\x03\x04 and no more",
 }
 
 
@@ -155,7 +156,7 @@ def test_weights_that_could_run_code_are_refused(tmp_path: Path, weights: bytes)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_weights_with_a_name_that_is_there_twice_are_refused(tmp_path: Path) -> None:
+def test_weights_with_a_duplicate_name_are_refused(tmp_path: Path) -> None:
     weights = zipped(("a/data.pkl", CODE), ("a/data.pkl", TENSORLESS))
     with pytest.raises(InvalidArtifact, match="holds one name twice"):
         read_artifact(written(tmp_path / "model.tar.gz", weights))

@@ -1,4 +1,4 @@
-"""audit/1 is read strictly: what is not exactly one is no audit at all."""
+"""audit/1 is read strictly: any other document is malformed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.domain.audit import Finding, Predictability, parse
+from functions.domain.audit import Occurrences, Predictability, parse
 from functions.domain.errors import MalformedDocument
 from tests.fakes.workflow import acquisition, audit
 
@@ -23,8 +23,8 @@ def test_everything_is_read() -> None:
     unreadable = {"Count": 1, "Examples": [{"Line": 4, "Code": "UndecodablePixelData", "Message": "m."}]}
     found = read(audit(TAKEN, Unreadable=unreadable, Identical=across))
     assert found.slices == 36
-    assert found.unreadable == Finding(count=1, examples=[(4,)])
-    assert found.identical == Finding(count=2, examples=[(3, 17)])
+    assert found.unreadable == Occurrences(count=1, examples=[(4,)])
+    assert found.identical == Occurrences(count=2, examples=[(3, 17)])
     assert found.near_identical.count == 0
     assert found.acquisition.found == Predictability(balanced_accuracy=0.4, chance=0.3333, p_value=0.3)
     assert (found.acquisition.unit, found.acquisition.tags) == ("Patient", ("KVP",))
@@ -83,7 +83,7 @@ def test_a_value_is_malformed_however_deep_it_is(depth: int) -> None:
 
 
 @pytest.mark.parametrize("name", list(audit(TAKEN)))
-def test_a_field_that_lacks_is_named(name: str) -> None:
+def test_a_missing_field_is_named(name: str) -> None:
     document = audit(TAKEN)
     del document[name]
     with pytest.raises(MalformedDocument, match=name):
@@ -91,6 +91,6 @@ def test_a_field_that_lacks_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff"])
-def test_bytes_that_are_no_document_are_malformed(body: bytes) -> None:
+def test_bytes_that_are_not_a_document_are_malformed(body: bytes) -> None:
     with pytest.raises(MalformedDocument):
         parse(body, "ab" * 32)

@@ -1,4 +1,4 @@
-"""The policy of group commit, and what becomes of rows after a failed job."""
+"""The policy of group commit, and the retries of rows after a failed job."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ NATIVE = replace(ROW, transfer_syntax_uid="1.2.840.10008.1.2.1")
 JPEG_2000 = replace(NATIVE, transfer_syntax_uid="1.2.840.10008.1.2.4.90")
 
 
-def test_a_batch_is_as_long_as_its_objects_can_take_at_most() -> None:
+def test_a_batch_is_bounded_by_the_longest_time_of_its_objects() -> None:
     for row in (NATIVE, JPEG_2000, ROW):
         chosen = candidates([row] * 5000, LIMITS)
         assert sum(map(worst_seconds, chosen)) <= LIMITS.worst_seconds
@@ -108,11 +108,11 @@ def test_an_object_that_alone_could_take_too_long_is_read_alone() -> None:
     assert len(candidates([JPEG_2000] * 3, replace(LIMITS, worst_seconds=1))) == 1
 
 
-def test_only_what_needs_no_decoder_is_known_to_be_quick() -> None:
+def test_only_objects_that_need_no_decoder_count_as_quick() -> None:
     assert worst_seconds(NATIVE) < worst_seconds(JPEG_2000) == worst_seconds(ROW), "an unknown syntax may be compressed"
 
 
-def test_a_batch_that_was_stopped_comes_again_in_four_pieces() -> None:
+def test_a_stopped_batch_is_retried_in_four_pieces() -> None:
     pieces = [after_failure(ROW, n, 8, "b1", "", 3, stopped=True) for n in range(8)]
     assert [piece and piece.retry_group for piece in pieces] == [f"b1-{n}" for n in (0, 0, 1, 1, 2, 2, 3, 3)]
     assert {piece.attempt for piece in pieces if piece} == {1}

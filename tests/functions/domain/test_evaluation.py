@@ -1,4 +1,4 @@
-"""evaluation/1 is read strictly: what is not exactly one proves nothing of a candidate."""
+"""evaluation/1 is read strictly: any other document says nothing about a candidate."""
 
 from __future__ import annotations
 

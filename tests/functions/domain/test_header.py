@@ -44,7 +44,7 @@ def test_stops_at_the_pixel_data() -> None:
 
 
 @pytest.mark.parametrize("element", [0x0000, 0x0001, 0x0002], ids=["group length", "offsets", "lengths"])
-def test_elements_of_the_pixels_group_before_the_pixels_are_no_end(element: int) -> None:
+def test_elements_of_the_pixels_group_before_the_pixels_are_not_the_end(element: int) -> None:
     data = ct()
     at = data.rindex(b"\xe0\x7f\x10\x00")
     vr = b"UL\x04\x00" if element == 0 else b"OV\x00\x00\x04\x00\x00\x00"
@@ -53,14 +53,14 @@ def test_elements_of_the_pixels_group_before_the_pixels_are_no_end(element: int)
     assert read_header(whole, len(whole)).text("Modality") == "CT"
 
 
-def test_asks_for_more_when_the_header_goes_on() -> None:
+def test_a_header_that_continues_asks_for_more_bytes() -> None:
     data = ct(ImageComments="x" * 5000)
     with pytest.raises(HeaderIncomplete):
         read_header(data[:600], len(data))
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", DeflatedExplicitVRLittleEndian])
-def test_every_cut_of_a_file_is_a_header_or_a_refusal_or_a_wish_for_more(syntax: str) -> None:
+def test_every_cut_of_a_file_is_a_header_a_refusal_or_a_request_for_more(syntax: str) -> None:
     data = ct(syntax=syntax)
     for end in range(len(data)):
         for object_bytes in (end, len(data)):
@@ -133,7 +133,7 @@ def in_meta(elements: bytes) -> bytes:
 
 
 def encoded(elements: bytes, syntax: str) -> bytes:
-    """A data set that begins with these, which are written in the encoding of the syntax."""
+    """Return a data set that begins with these elements, in the encoding of the syntax."""
     data = ct(syntax=ExplicitVRLittleEndian)
     start = data.index(b"\x08\x00\x16\x00UI")
     padded = syntax.encode() + bytes(len(syntax) % 2)
@@ -184,7 +184,7 @@ def test_too_many_elements_are_refused_by_name_as_soon_as_they_are_seen(data: by
 
 
 def with_value(keyword: str, value: bytes, vr: bytes = b"UN") -> bytes:
-    """The object with the attribute anew, before its own data set or file meta information ends."""
+    """Return the object with the attribute repeated at the end of its data set or file meta information."""
     data = ct(PixelData=None, **({keyword: None} if keyword != "SOPInstanceUID" else {}))
     tag = int(Tag(keyword))
     one = struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr, 0, len(value)) + value
@@ -198,7 +198,7 @@ PIXELS = b"\xe0\x7f\x10\x00OW\0\0" + bytes(4)
 
 
 @pytest.mark.parametrize("keyword", KEYWORDS)
-def test_of_a_value_that_is_too_long_nothing_is_kept_but_that_it_is_no_value(keyword: str) -> None:
+def test_a_value_that_is_too_long_is_kept_as_no_value(keyword: str) -> None:
     for length in (MOST_VALUE_BYTES + 2, 3_000_000):
         data = with_value(keyword, b"1" * length)
         header = read_header(data, len(data))
@@ -239,7 +239,7 @@ def read_before_the_end(data: bytes, object_bytes: int) -> Header | None:
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
-def test_an_object_without_pixel_data_says_whose_it_is(syntax: str) -> None:
+def test_an_object_without_pixel_data_identifies_its_patient(syntax: str) -> None:
     data = ct(PixelData=None, syntax=syntax)
     header = read_before_the_end(data, len(data))
     assert header
@@ -276,7 +276,7 @@ def test_a_damaged_header_says_what_came_before_the_damage() -> None:
         assert header.text("StudyInstanceUID") == STUDY
 
 
-def test_damage_that_looks_like_a_great_tag_does_not_say_that_nothing_was_there() -> None:
+def test_damage_that_looks_like_a_great_tag_does_not_count_as_absence() -> None:
     whole = ct()
     at = whole.index(b"\x10\x00\x20\x00")
     header = read_before_the_end(whole[:at] + b"\xf0\xff" * 4 + whole[at:], len(whole) + 8)
@@ -293,7 +293,7 @@ def test_a_deflated_header_says_what_came_before_the_damage() -> None:
     assert header.text("PatientID") == "P-7"
 
 
-def test_a_file_that_names_no_transfer_syntax_says_whose_it_is() -> None:
+def test_a_file_without_a_transfer_syntax_identifies_its_patient() -> None:
     data = ct()
     at = data.index(b"\x02\x00\x10\x00UI")
     length = int.from_bytes(data[at + 6 : at + 8], "little")

@@ -52,7 +52,7 @@ def test_refuses_a_transfer_syntax_that_the_stage_does_not_serve() -> None:
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize("text", ["JOHN^DOE", "JOHNDOE", "JOHN_DOE", "19610913", "J" * 11])
 @pytest.mark.parametrize("keyword", ["Modality", "SOPClassUID", "NumberOfFrames"])
-def test_text_that_is_no_defined_value_reaches_neither_the_row_nor_the_reason(keyword: str, text: str) -> None:
+def test_text_that_is_not_a_defined_value_reaches_neither_row_nor_reason(keyword: str, text: str) -> None:
     asked = ct(**{keyword: "7" * len(text)})
     data = asked.replace(b"7" * len(text), text.encode())
     found = described(data)
@@ -94,7 +94,7 @@ def test_a_uuid_becomes_its_own_uid_and_ill_formed_digits_a_hashed_one() -> None
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
-def test_text_where_a_uid_belongs_is_no_identity() -> None:
+def test_text_where_a_uid_belongs_is_not_an_identity() -> None:
     assert instances.as_uid("Doe^John") == ""
     assert code_of(ct(StudyInstanceUID="Doe^John")) == RefusalCode.MISSING_UID
     assert described(ct(SOPInstanceUID="Doe^John")).sop_instance_uid == ""
@@ -102,7 +102,7 @@ def test_text_where_a_uid_belongs_is_no_identity() -> None:
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR IS")
 @pytest.mark.parametrize("frames", ["9" * 5000, "many"])
-def test_a_number_of_frames_that_is_none_is_refused(frames: str) -> None:
+def test_an_invalid_number_of_frames_is_refused(frames: str) -> None:
     data = ct(NumberOfFrames="2222").replace(
         b"IS\x04\x002222", b"IS" + len(frames).to_bytes(2, "little") + frames.encode()
     )
@@ -110,7 +110,7 @@ def test_a_number_of_frames_that_is_none_is_refused(frames: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1.02.3", "1..2", ".1", "1.", "a.b", "1." + "2" * 64, "1", "1.2\n"])
-def test_what_is_no_uid(text: str) -> None:
+def test_texts_that_are_not_uids(text: str) -> None:
     assert not instances.is_uid(text)
 
 

@@ -1,4 +1,4 @@
-"""Manifests are read as people and spreadsheets write them; what is wrong is told with its line."""
+"""Manifests are read as people and spreadsheets write them; each problem is reported with its line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from functions.domain import labelling
 from functions.domain.errors import MalformedManifest
 from functions.domain.labelling import Labelling, missing_classes
-from functions.domain.snapshot import Split
+from functions.domain.slices import Split
 from tests.fakes.workflow import LABELS, entry
 
 
@@ -24,7 +24,7 @@ def from_json(document: Any) -> Labelling:
     return labelling.parse(json.dumps(document).encode(), is_csv=False, labels=LABELS)
 
 
-def told(found: Labelling) -> list[tuple[str, int, str]]:
+def problems_of(found: Labelling) -> list[tuple[str, int, str]]:
     return [(reason.code, reason.line, reason.message) for reason in found.reasons]
 
 
@@ -56,7 +56,7 @@ def test_csv_as_spreadsheets_write_it(text: str) -> None:
     assert [(one.filename, one.label) for one in from_csv(text).entries] == [("a.dcm", "covid"), ("b.dcm", "cap")]
 
 
-def test_a_line_is_the_one_that_an_editor_shows() -> None:
+def test_a_line_has_the_number_that_an_editor_shows() -> None:
     found = from_csv('filename,label\n\n"two\nlines.dcm",covid\nb.dcm,sick\n')
     assert [one.line for one in found.entries] == [3]
     assert found.reasons[0].line == 5
@@ -74,7 +74,7 @@ def test_a_line_is_the_one_that_an_editor_shows() -> None:
         (b"filename,label\na,covid\nM\xfcller,cap\n", "is not UTF-8 text (line 3)"),
     ],
 )
-def test_a_csv_that_is_none_is_refused_whole(text: str | bytes, said: str) -> None:
+def test_a_malformed_csv_is_refused_as_a_whole(text: str | bytes, said: str) -> None:
     with pytest.raises(MalformedManifest) as caught:
         from_csv(text)
     assert said in str(caught.value)
@@ -84,7 +84,7 @@ def test_a_csv_that_is_none_is_refused_whole(text: str | bytes, said: str) -> No
     ("body", "said"),
     [(b"{", "is not JSON (line 1)"), (b"{}", "not an array"), (b"[]", "names no slice"), (b"[" * 100_000, "not JSON")],
 )
-def test_a_json_that_is_none_is_refused_whole(body: bytes, said: str) -> None:
+def test_a_malformed_json_is_refused_as_a_whole(body: bytes, said: str) -> None:
     with pytest.raises(MalformedManifest) as caught:
         labelling.parse(body, is_csv=False, labels=LABELS)
     assert said in str(caught.value)
@@ -100,56 +100,56 @@ def test_a_json_that_is_none_is_refused_whole(body: bytes, said: str) -> None:
         (entry("a" * 1025, "covid"), "MalformedEntry", "its filename is not a text"),
         (entry("a.dcm", 3), "MalformedEntry", "its label is not a text"),  # type: ignore[arg-type]
         (entry("a.dcm", "covid", studyId=7), "MalformedEntry", "its studyId is not a text"),
-        (entry("a.dcm", "covid", split="dev"), "MalformedEntry", "its split is none of train, validation, test"),
-        (entry("a.dcm", "Covid"), "UnknownLabel", "the label 'Covid' is none of normal, cap, covid"),
+        (entry("a.dcm", "covid", split="dev"), "MalformedEntry", "its split is not one of train, validation, test"),
+        (entry("a.dcm", "Covid"), "UnknownLabel", "the label 'Covid' is not one of normal, cap, covid"),
     ],
 )
-def test_a_bad_entry_is_told_with_its_line_and_the_others_are_read(record: Any, code: str, said: str) -> None:
+def test_a_bad_entry_is_reported_with_its_line_and_the_others_are_read(record: Any, code: str, said: str) -> None:
     found = from_json([entry("x.dcm", "cap"), record, entry("y.dcm", "normal")])
     assert [one.line for one in found.entries] == [1, 3]
-    ((told_code, line, message),) = told(found)
-    assert (told_code, line) == (code, 2)
+    ((found_code, line, message),) = problems_of(found)
+    assert (found_code, line) == (code, 2)
     assert said in message
 
 
 @pytest.mark.parametrize(
-    "told_of",
+    "message_of",
     [
         lambda: from_json([entry("a.dcm", "DOE^JANE")]).reasons[0].message,
         lambda: from_json([entry("a.dcm", "covid", split="DOE^JANE")]).reasons[0].message,
-        lambda: told_of_csv("DOE^JANE,label,4711\na.dcm,covid,x\n"),
-        lambda: told_of_csv('filename,label\n"DOE^JANE"4711,covid\n'),
+        lambda: message_of_csv("DOE^JANE,label,4711\na.dcm,covid,x\n"),
+        lambda: message_of_csv('filename,label\n"DOE^JANE"4711,covid\n'),
     ],
 )
-def test_what_stands_in_the_file_is_named_by_its_place_and_not_repeated(told_of: Callable[[], str]) -> None:
-    """Columns may be in the wrong order, and then a patient's name stands where a class should."""
-    message = told_of()
+def test_the_files_text_is_named_by_its_line_and_not_repeated(message_of: Callable[[], str]) -> None:
+    """With columns in the wrong order a patient's name is where a class should be."""
+    message = message_of()
     assert "DOE" not in message
     assert "4711" not in message
 
 
-def told_of_csv(text: str) -> str:
+def message_of_csv(text: str) -> str:
     with pytest.raises(MalformedManifest) as caught:
         from_csv(text)
     return str(caught.value)
 
 
-def test_a_class_in_another_case_is_repeated_since_it_can_be_nobody() -> None:
-    ((_, _, message),) = told(from_json([entry("a.dcm", "CoViD")]))
-    assert message == "Line 1: the label 'CoViD' is none of normal, cap, covid."
-    ((_, _, message),) = told(from_json([entry("a.dcm", "flu")]))
-    assert message == "Line 1: its label is none of normal, cap, covid."
+def test_a_class_in_another_case_is_repeated_since_it_cannot_be_a_name() -> None:
+    ((_, _, message),) = problems_of(from_json([entry("a.dcm", "CoViD")]))
+    assert message == "Line 1: the label 'CoViD' is not one of normal, cap, covid."
+    ((_, _, message),) = problems_of(from_json([entry("a.dcm", "flu")]))
+    assert message == "Line 1: its label is not one of normal, cap, covid."
 
 
-def test_a_row_of_another_length_is_told() -> None:
-    ((code, line, message),) = told(from_csv("filename,label\na.dcm,covid,x\n"))
+def test_a_row_of_another_length_is_reported() -> None:
+    ((code, line, message),) = problems_of(from_csv("filename,label\na.dcm,covid,x\n"))
     assert (code, line) == ("MalformedEntry", 2)
     assert "it has 3 cells, the header 2" in message
 
 
 def test_a_split_is_for_all_or_none() -> None:
     found = from_csv("filename,label,split\na,covid,train\nb,covid,\nc,covid,\n")
-    ((code, line, message),) = told(found)
+    ((code, line, message),) = problems_of(found)
     assert (code, line) == ("MalformedEntry", 3)
     assert "lines 3 and 4" in message
     assert not from_csv("filename,label,split\na,covid,\n").reasons
@@ -157,8 +157,8 @@ def test_a_split_is_for_all_or_none() -> None:
 
 def test_a_class_without_entries_is_missing() -> None:
     entries = from_json([entry("a.dcm", "covid")]).entries
-    told = [reason.message.partition(";")[0] for reason in missing_classes(entries, LABELS)]
-    assert told == ["No entry has the label normal", "No entry has the label cap"]
+    messages = [reason.message.partition(";")[0] for reason in missing_classes(entries, LABELS)]
+    assert messages == ["No entry has the label normal", "No entry has the label cap"]
 
 
 def test_more_than_one_run_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

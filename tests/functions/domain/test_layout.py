@@ -21,7 +21,7 @@ def test_the_same_version_has_one_id_and_any_other_another() -> None:
     assert layout.upload_id("a", "v1") in ids
 
 
-def test_outputs_name_their_upload_whatever_stands_before_the_basename() -> None:
+def test_outputs_name_their_upload_whatever_precedes_the_basename() -> None:
     upload = layout.upload_id("a", "v1")
     for folder in ("outputs/job/", "outputs/job/instances/", "outputs/job/x/y/"):
         assert layout.upload_of_output(f"{folder}{layout.instance_name(upload)}.out") == upload
@@ -41,11 +41,11 @@ def test_a_run_is_named_by_its_execution() -> None:
     assert layout.snapshot_key("0a1b") == "runs/0a1b/snapshot.json"
 
 
-def test_places_in_s3_have_two_forms() -> None:
-    assert layout.place(layout.uri("bucket", "a/b c.json")) == ("bucket", "a/b c.json")
+def test_a_uri_is_bucket_and_key() -> None:
+    assert layout.parse_uri(layout.uri("bucket", "a/b c.json")) == ("bucket", "a/b c.json")
     for text in ("", "bucket/key", "s3://", "s3://bucket", "s3:///key", "https://bucket/key"):
         with pytest.raises(ValueError, match="not of the form"):
-            layout.place(text)
+            layout.parse_uri(text)
 
 
 def test_job_names_carry_their_batch() -> None:
@@ -55,5 +55,5 @@ def test_job_names_carry_their_batch() -> None:
     assert len(name) <= 63
 
 
-def test_an_output_prefix_is_no_prefix_of_another_jobs() -> None:
+def test_an_output_prefix_is_not_a_prefix_of_another_jobs() -> None:
     assert not layout.output_prefix("job-10").startswith(layout.output_prefix("job-1"))

@@ -10,7 +10,8 @@ import pytest
 
 from functions.domain.audit import parse
 from functions.domain.leakage import AcquisitionLimits, findings
-from functions.domain.snapshot import PinnedSlice, Snapshot, Split, SplitBy
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.snapshot import Snapshot, SplitBy
 from functions.domain.verdict import Reason
 from tests.fakes.workflow import LABELS, acquisition, audit
 
@@ -18,11 +19,11 @@ DIGEST = "ab" * 32
 LIMITS = AcquisitionLimits(max_acquisition_p_value=0.01, min_acquisition_gain=0.1)
 
 
-def sound() -> list[PinnedSlice]:
-    """Two patients of each class in each part, one slice each."""
+def sound() -> list[LabelledSlice]:
+    """Return two patients of each class in each part, one slice each."""
     places = [(label, part, patient) for label in LABELS for part in Split for patient in range(2)]
     return [
-        PinnedSlice(
+        LabelledSlice(
             line=line,
             name=f"{line:032x}.dcm",
             version_id="v",
@@ -37,7 +38,7 @@ def sound() -> list[PinnedSlice]:
     ]
 
 
-def found(slices: list[PinnedSlice], **changes: Any) -> list[Reason]:
+def found(slices: list[LabelledSlice], **changes: Any) -> list[Reason]:
     snapshot = Snapshot(digest=DIGEST, labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
     document = audit({"SnapshotDigest": DIGEST, "Slices": len(slices)}, **changes)
     return findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS)
@@ -114,7 +115,7 @@ def test_pixels_that_cannot_be_decoded_are_named_with_lines() -> None:
     ("balanced_accuracy", "p_value", "refused"),
     [(0.9, 0.001, True), (0.9, 0.01, True), (0.9, 0.02, False), (0.4, 0.001, False), (0.44, 0.001, True)],
 )
-def test_tags_that_tell_the_class_must_be_both_significant_and_telling(
+def test_predictive_tags_are_reported_only_if_significant_and_above_chance(
     balanced_accuracy: float, p_value: float, refused: bool
 ) -> None:
     reasons = found(sound(), Acquisition=acquisition(balanced_accuracy, p_value))
@@ -127,6 +128,6 @@ def test_tags_that_could_not_be_judged_are_a_finding_too() -> None:
     assert reason.code == "ClassPredictableFromAcquisition"
 
 
-def test_an_audit_of_other_slices_is_no_audit() -> None:
+def test_an_audit_of_other_slices_is_malformed() -> None:
     (reason,) = found(sound(), Slices=3)
     assert reason.code == "MalformedAudit"

@@ -1,4 +1,4 @@
-"""prediction/1 is read strictly: exactly an answer to the row's bytes, or a named problem."""
+"""prediction/1 is read strictly: an answer to the row's bytes, or a named problem."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_reads_a_prediction() -> None:
     assert isinstance(found, Prediction)
     assert found.predicted_class == "covid"
     assert found.probabilities == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
-    assert found.form == "torch"
+    assert found.backend == "torch"
 
 
-def test_a_model_need_not_say_in_which_form_it_is_computed() -> None:
+def test_a_model_need_not_name_its_backend() -> None:
     found = parse(answer(b"bytes", Model={"WeightsSHA256": "cd" * 32}), SHA)
     assert isinstance(found, Prediction)
-    assert found.form == ""
+    assert found.backend == ""
 
 
 def test_reads_the_containers_refusal() -> None:
@@ -107,7 +107,7 @@ def test_anything_else_is_malformed(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("rest", [b"", b"a", b'\\"', b'\\" \\"', b"\\", b"\\\\\\"])
-def test_a_text_without_an_end_is_passed_over_once_not_from_each_of_its_quotes(rest: bytes) -> None:
+def test_an_unterminated_text_is_scanned_once_and_not_from_each_of_its_quotes(rest: bytes) -> None:
     with pytest.raises(MalformedPrediction) as caught:
         parse(b'"' + b"[" * 99 + rest, SHA)
     assert "deep" not in caught.value.reason, "its brackets are text"
@@ -147,7 +147,7 @@ def test_the_longest_answer_fits_a_row_of_dynamodb() -> None:
 
 
 def size(value: Any) -> int:
-    """Bytes of an item as DynamoDB's guide counts them: names and texts in UTF-8, a number by two digits a byte."""
+    """Return an item's bytes as DynamoDB's guide counts them: names and texts in UTF-8, a byte for two digits."""
     if isinstance(value, str):
         return len(value.encode())
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in {"S", "N", "L", "M"}:
@@ -161,7 +161,7 @@ def size(value: Any) -> int:
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"Class": "a", "Probabilities": {"a": 1.0}}, {"Class": {}}])
-def test_a_result_that_is_there_already_is_used_only_if_it_is_one(document: Any) -> None:
+def test_an_existing_result_is_used_only_if_it_is_well_formed(document: Any) -> None:
     with pytest.raises(MalformedPrediction):
         check_result(document)
 

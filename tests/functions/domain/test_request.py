@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions.domain.request import InvalidRequest, TrainingRequest, parse
+from functions.domain.errors import InvalidRequest
+from functions.domain.request import TrainingRequest, parse
 from functions.domain.verdict import Risk
 
 URI = "s3://training/cohorts/mine/manifest.json"
@@ -72,10 +73,10 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], said: str) -> None:
 
 
 def test_everything_wrong_is_named_at_once() -> None:
-    told = refused({"Seed": -1, "Labels": URI})
-    assert all(part in told for part in ("Labels", "LabelsUri", "Seed"))
+    message = refused({"Seed": -1, "Labels": URI})
+    assert all(part in message for part in ("Labels", "LabelsUri", "Seed"))
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 3])
-def test_an_input_that_is_no_object_is_refused(document: Any) -> None:
+def test_an_input_that_is_not_an_object_is_refused(document: Any) -> None:
     assert "not an object" in refused(document)

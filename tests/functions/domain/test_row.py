@@ -42,7 +42,7 @@ def test_absent_values_are_absent_so_that_indexes_stay_sparse() -> None:
     assert "Code" not in document
 
 
-def test_an_upload_waits_since_it_came_or_was_requeued() -> None:
+def test_an_upload_waits_since_it_arrived_or_was_requeued() -> None:
     assert FULL.waits_since == FULL.received_at
     assert FULL.instance_name == "u.dcm"
     again = replace(FULL, requeued_at="2026-11-24T00:00:00.000Z")

@@ -1,4 +1,4 @@
-"""A snapshot's digest stands for all that it pins and for nothing else."""
+"""A snapshot's digest covers everything that it pins and nothing else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 
 from functions.domain import snapshot
 from functions.domain.errors import MalformedDocument
-from functions.domain.snapshot import PinnedSlice, Source, Split, SplitBy
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.snapshot import Source, SplitBy
 
-SLICE = PinnedSlice(
+SLICE = LabelledSlice(
     line=2,
     name=f"{'ab' * 16}.dcm",
     version_id="v1",
@@ -85,6 +86,6 @@ def test_a_sound_snapshot_of_another_run_is_refused() -> None:
 
 
 @pytest.mark.parametrize("broken", [None, [], {}, {"Schema": "snapshot/2"}])
-def test_what_is_no_snapshot_is_refused(broken: Any) -> None:
+def test_a_document_that_is_not_a_snapshot_is_refused(broken: Any) -> None:
     with pytest.raises(MalformedDocument):
         snapshot.parse(broken, "0" * 64)

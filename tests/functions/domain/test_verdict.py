@@ -42,7 +42,7 @@ def test_a_risk_passes_when_it_is_accepted_by_name_and_stays_listed() -> None:
 
 
 @pytest.mark.parametrize("code", [*DataProblem, *ModelProblem, *LabelProblem])
-def test_what_is_no_risk_cannot_be_accepted(code: DataProblem | ModelProblem | LabelProblem) -> None:
+def test_a_code_that_is_not_a_risk_cannot_be_accepted(code: DataProblem | ModelProblem | LabelProblem) -> None:
     assert not Verdict((Reason(code=code, message="m."),)).accepting([code]).passed
 
 

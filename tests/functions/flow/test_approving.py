@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from functions.flow.approving import Approved, Overtaken
+from functions.domain.errors import Overtaken
+from functions.flow.approving import Approved
 from functions.flow.promoting import Approval
 from tests.fakes.workflow import Workflow
 
 
 def waiting(*names: str) -> tuple[Workflow, list[str]]:
-    """Runs whose candidates wait for a person, all compared with the same champion: the versions' ARNs."""
+    """Make candidates that wait for approval, all compared with the same champion; return the versions' ARNs."""
     workflow = Workflow(approval=Approval.MANUAL)
     taken = [workflow.take(workflow.put_cohort(), execution=name) for name in names]
     promoted = [workflow.promote(one, workflow.train(one, one["Run"].encode())) for one in taken]
@@ -20,7 +21,7 @@ def waiting(*names: str) -> tuple[Workflow, list[str]]:
 
 
 def approve(workflow: Workflow, arn: str, status: str = "Approved") -> Approved:
-    """A person sets the approval in the console, and the event arrives."""
+    """Set the approval as a person does in the console, and deliver the event."""
     workflow.registry.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)  # type: ignore[arg-type]
     return workflow.approving.approve(arn)
 
@@ -40,13 +41,13 @@ def test_an_approved_version_is_promoted_once() -> None:
 
 
 @pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected"])
-def test_what_stands_there_now_counts_and_not_the_event(status: str) -> None:
+def test_the_registrys_present_status_counts_and_not_the_event(status: str) -> None:
     workflow, (arn,) = waiting("run-1")
     assert approve(workflow, arn, status) is Approved.NOTHING_TO_DO
     assert champion(workflow) == ""
 
 
-def test_a_late_event_does_not_bring_an_old_champion_back() -> None:
+def test_a_late_event_does_not_restore_an_old_champion() -> None:
     workflow, (first, second) = waiting("run-1", "run-2")
     approve(workflow, first)
     workflow.world.wait(60)
@@ -90,7 +91,7 @@ def test_a_version_that_no_run_evaluated_is_refused(tmp_path: Any) -> None:
     assert arn == version.arn
 
 
-def test_versions_of_another_group_are_nobodys_business() -> None:
+def test_versions_of_another_group_are_ignored() -> None:
     workflow, (arn,) = waiting("run-1")
     workflow.world.sagemaker.packages[0]["ModelPackageGroupName"] = "another"
     assert approve(workflow, arn) is Approved.NOTHING_TO_DO

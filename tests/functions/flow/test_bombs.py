@@ -1,4 +1,4 @@
-"""Objects whose answers are bombs: each has a row in the end, and keeps no neighbour, slot, message or measure."""
+"""Objects with answers that are bombs: each gets a terminal row, and costs no neighbour, slot, message or gauge."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Killed(BaseException):
 
 @dataclass
 class Minutes:
-    """A world, minute by minute: sweeps, ticks, jobs that end, and job events as their queue delivers them."""
+    """A world, minute by minute: sweeps, ticks, ended jobs, and job events as their queue delivers them."""
 
     world: World
     container: Callable[[bytes], bytes | None] = answer
@@ -82,11 +82,11 @@ class Minutes:
 
 
 def arrived(count: int, **settings: int) -> tuple[World, list[str]]:
-    """A world with a champion and pending uploads; their ids."""
+    """Return a world with a champion and pending uploads; their ids."""
     world = World(**settings)  # type: ignore[arg-type]
-    world.crown()
+    world.set_champion()
     for number in range(count):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     return world, [row.upload_id for row in world.rows()]
 
 
@@ -119,7 +119,7 @@ def outputs(world: World) -> list[str]:
     ],
 )
 @pytest.mark.parametrize(("bombs", "uploads"), [(1, 1), (1, 30), (16, 26), (20, 50), (48, 60)])
-def test_uploads_that_cannot_be_settled_each_have_a_row_and_keep_nobody(
+def test_uploads_that_cannot_be_settled_each_have_a_row_and_delay_no_other(
     error: Callable[[], BaseException], bombs: int, uploads: int
 ) -> None:
     world, ids = arrived(uploads)
@@ -178,7 +178,7 @@ def test_a_batch_that_kills_the_sweep_keeps_no_other_batch_no_upload_and_no_meas
         world.sagemaker.end(name, answer)
     world.wait(200)
     later = world.upload("later.dcm", ct(SOPInstanceUID="1.3"))
-    world.intake.take(later)
+    world.ingesting.take(later)
     for _ in range(3):
         world.reported.clear()
         with suppress(Killed):
@@ -192,7 +192,7 @@ def test_a_batch_that_kills_the_sweep_keeps_no_other_batch_no_upload_and_no_meas
     assert world.row(later).status == Status.BATCHED
 
 
-def test_what_aws_may_mend_costs_no_upload_its_answer_for_a_day_and_no_message_of_another_is_lost() -> None:
+def test_passing_trouble_costs_no_upload_its_answer_for_a_day_and_loses_no_message() -> None:
     world, ids = arrived(3)
     on_reading_outputs(world, {ids[0]}, lambda: client_error("AccessDenied"))
     minutes = Minutes(world)
@@ -231,7 +231,7 @@ def test_trouble_takes_back_the_try_that_it_ended() -> None:
     "manifest", [None, b"", b"{", b"[" * 200_000, b"[1, 2]", b'"a"', b" " * (2 * 1024**2), b"\xff\xfe", b"null", b"[]"]
 )
 @pytest.mark.parametrize("uploads", [1, 5])
-def test_a_batch_whose_manifest_cannot_be_read_is_given_back_and_read_by_another_job(
+def test_a_batch_with_an_unreadable_manifest_is_given_back_and_read_by_another_job(
     manifest: bytes | None, uploads: int
 ) -> None:
     world, _ = arrived(uploads)
@@ -249,7 +249,7 @@ def test_a_batch_whose_manifest_cannot_be_read_is_given_back_and_read_by_another
     assert world.s3.longest_read <= MOST_DOCUMENT_BYTES + 1
 
 
-def test_a_batch_whose_dispatch_fails_each_time_is_given_back() -> None:
+def test_a_batch_that_fails_to_dispatch_each_time_is_given_back() -> None:
     world, _ = arrived(3, slots=1)
 
     def reading(key: str) -> None:
@@ -266,7 +266,7 @@ def test_a_batch_whose_dispatch_fails_each_time_is_given_back() -> None:
     assert world.batches.holders() == {}
 
 
-def test_a_batch_whose_job_is_not_to_be_found_is_given_back() -> None:
+def test_a_batch_with_a_vanished_job_is_given_back() -> None:
     world, _ = arrived(3)
     world.dispatching.run()
     world.sagemaker.jobs.clear()
@@ -297,7 +297,7 @@ def test_a_row_that_cannot_even_be_written_is_left_behind_and_its_slot_is_free(m
     assert minutes.dead_letters == 0
 
 
-def test_an_item_that_is_no_row_hides_no_other() -> None:
+def test_an_item_that_is_not_a_row_hides_no_other() -> None:
     world, ids = arrived(3)
     del world.dynamodb.tables["index"][ids[0]]["UpdatedAt"]
     Minutes(world).run(20)
@@ -305,7 +305,7 @@ def test_an_item_that_is_no_row_hides_no_other() -> None:
     assert world.batches.holders() == {}
 
 
-def test_a_result_that_is_there_already_and_is_none_ends_its_upload_alone() -> None:
+def test_a_malformed_existing_result_ends_only_its_upload() -> None:
     world, _ = arrived(3)
     sha = hashlib.sha256(ct(SOPInstanceUID="1.2.0")).hexdigest()
     key = layout.prediction_key(layout.prediction_id(sha, "wetread/1", WEIGHTS_SHA256))
@@ -339,7 +339,7 @@ def test_a_batch_counts_a_try_before_it_is_made() -> None:
 
 
 def alone(count: int) -> tuple[World, list[str], str]:
-    """A batch that has failed as a whole."""
+    """Return a batch that has failed as a whole."""
     world, ids = arrived(count)
     (name,) = world.dispatching.run()
     world.sagemaker.end(name, answer)
@@ -392,7 +392,7 @@ def test_rows_that_take_too_long_one_by_one_are_left_to_the_next_sweep() -> None
     assert world.batches.holders() == {}
 
 
-def test_a_row_that_was_settled_alone_or_waits_again_has_forgotten_its_tries() -> None:
+def test_a_row_that_was_settled_alone_or_requeued_has_no_tries_left_on_it() -> None:
     world, ids, name = alone(2)
     world.s3.objects.pop(next((bucket, key) for bucket, key in world.s3.objects if f"{ids[0]}.dcm.out" in key))
     world.s3.reading = lambda _key: None
@@ -414,7 +414,7 @@ def test_an_answer_of_other_weights_than_the_batch_serves_is_a_mismatch() -> Non
     assert batch.weights_sha256 == "ab" * 32
 
 
-def test_a_job_whose_collector_died_after_it_deleted_the_outputs_has_given_some() -> None:
+def test_a_job_counts_as_answered_after_a_collector_deleted_its_outputs_and_died() -> None:
     world, _ = arrived(2)
     (name,) = world.dispatching.run()
     world.sagemaker.end(name, answer)

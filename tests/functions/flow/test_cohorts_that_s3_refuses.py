@@ -1,4 +1,4 @@
-"""A labelled slice or a manifest that S3 does not give is a reason by name, not a run that failed."""
+"""A labelled slice or a manifest that S3 refuses is a named reason, not a failed run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow
-from tests.functions.flow.test_untaken import of_the_model
+from tests.functions.flow.test_failed_ingests import of_the_model
 
 
 def refusing(workflow: Workflow, operation: str, code: str, applies: Callable[[str], bool]) -> None:
-    """Let S3 refuse an operation on the keys that ``applies`` says."""
+    """Let S3 refuse an operation on the keys that ``applies`` selects."""
     original = getattr(workflow.world.s3, operation)
 
     def refuse(**request: Any) -> Any:
@@ -55,7 +55,7 @@ def test_a_manifest_that_s3_refuses_is_a_reason(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["SlowDown", "AccessDenied", "InternalError"])
-def test_trouble_of_aws_fails_the_state_which_is_retried(code: str) -> None:
+def test_aws_trouble_fails_the_state_which_is_retried(code: str) -> None:
     workflow = Workflow()
     uri = workflow.put_cohort()
     refusing(workflow, "get_object", code, lambda key: key.endswith("normal-0-0.dcm"))

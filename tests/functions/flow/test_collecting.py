@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
-from functions.flow.collecting import Outcome
+from functions.flow.collecting import Collected
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import RESULTS, World, answer
@@ -20,9 +20,9 @@ from tests.fakes.world import RESULTS, World, answer
 
 def running(count: int) -> tuple[World, str]:
     world = World()
-    world.crown()
+    world.set_champion()
     for number in range(count):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     (name,) = world.dispatching.run()
     return world, name
 
@@ -30,7 +30,7 @@ def running(count: int) -> tuple[World, str]:
 def test_a_completed_job_completes_its_rows_and_frees_its_slot() -> None:
     world, name = running(3)
     world.sagemaker.end(name, answer)
-    assert world.collecting.collect(name) == Outcome(completed=3)
+    assert world.collecting.collect(name) == Collected(completed=3)
     row = world.rows()[0]
     assert (row.status, row.predicted_class, row.model_package) == (Status.COMPLETED, "covid", "wetread/1")
     assert row.probabilities == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
@@ -67,7 +67,7 @@ def test_a_job_without_one_output_that_two_collect_at_once_counts_once() -> None
 def test_a_running_job_and_a_foreign_one_are_left_alone() -> None:
     world, name = running(1)
     assert world.collecting.collect(name) is None
-    assert world.collecting.collect("somebody-elses-job") is None
+    assert world.collecting.collect("another-stages-job") is None
     assert world.collecting.collect("wetread-unknown") is None
     assert world.rows()[0].status == Status.BATCHED
 
@@ -77,7 +77,7 @@ def test_the_containers_refusal_is_a_failed_row_with_its_code() -> None:
     world.sagemaker.end(
         name, lambda body: answer(body, Error={"Code": "UndecodablePixelData", "Message": "The pixel data end early."})
     )
-    assert world.collecting.collect(name) == Outcome(failed=2)
+    assert world.collecting.collect(name) == Collected(failed=2)
     assert {(row.code, row.reason) for row in world.rows()} == {("UndecodablePixelData", "The pixel data end early.")}
 
 
@@ -85,16 +85,16 @@ def test_a_failed_job_is_collected_as_partial() -> None:
     world, name = running(4)
     lucky = iter([True, True, False, False])
     world.sagemaker.end(name, lambda body: answer(body) if next(lucky) else None)
-    assert world.collecting.collect(name) == Outcome(completed=2, retried=2, jobs_failed=1)
+    assert world.collecting.collect(name) == Collected(completed=2, retried=2, jobs_failed=1)
     waiting = [row for row in world.rows() if row.status == Status.PENDING]
     assert {row.attempt for row in waiting} == {1}
     assert {row.transform_job_name for row in waiting} == {None}
 
 
-def test_a_completed_job_without_outputs_is_not_believed() -> None:
+def test_a_completed_job_without_outputs_counts_as_failed() -> None:
     world, name = running(2)
     world.sagemaker.end(name, lambda _body: None, status="Completed")
-    assert world.collecting.collect(name) == Outcome(retried=2)
+    assert world.collecting.collect(name) == Collected(retried=2)
 
 
 @pytest.mark.parametrize("output", [lambda body: answer(b"other"), lambda body: b"ERROR"])
@@ -103,7 +103,7 @@ def test_an_output_that_is_not_an_answer_to_the_rows_bytes_is_never_a_result(
 ) -> None:
     world, name = running(1)
     world.sagemaker.end(name, output)
-    assert world.collecting.collect(name) == Outcome(retried=1)
+    assert world.collecting.collect(name) == Collected(retried=1)
     assert world.rows()[0].predicted_class is None
 
 
@@ -122,7 +122,7 @@ def test_a_row_that_cannot_be_settled_keeps_no_neighbour_from_its_answer(monkeyp
         world.collecting.collect(name)
     assert sum(row.status == Status.COMPLETED for row in world.rows()) == 19
     monkeypatch.undo()
-    assert world.collecting.collect(name) == Outcome(completed=1)
+    assert world.collecting.collect(name) == Collected(completed=1)
     assert world.batches.holders() == {}
 
 
@@ -130,7 +130,7 @@ def test_a_row_that_an_operator_deleted_is_passed_over() -> None:
     world, name = running(3)
     world.sagemaker.end(name, answer)
     world.dynamodb.tables["index"].pop(world.rows()[0].upload_id)
-    assert world.collecting.collect(name) == Outcome(completed=2)
+    assert world.collecting.collect(name) == Collected(completed=2)
 
 
 def test_copies_of_ended_uploads_are_deleted_and_those_of_others_kept() -> None:
@@ -146,7 +146,7 @@ class Death(BaseException):
     """Lambda ends the function at its timeout."""
 
 
-def test_a_collect_that_dies_in_the_midst_is_completed_by_the_next_without_redoing_what_is_settled(
+def test_a_collect_that_dies_halfway_is_completed_by_the_next_without_settling_rows_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("functions.flow.collecting.CHUNK", 10)
@@ -168,13 +168,13 @@ def test_a_collect_that_dies_in_the_midst_is_completed_by_the_next_without_redoi
         wire.interfere = lambda _operation, _when: None
     settled = {row.upload_id: row for row in world.rows() if row.status == Status.COMPLETED}
     assert 24 <= len(settled) < 45  # the first update counts the try
-    # Who died between a result and its row left the result, which the next collect reads to see that it is the same.
+    # A collect that died between a result and its row left the result, which the next one reads and compares.
     orphans = sum(bucket == RESULTS for bucket, _ in world.s3.objects) - len(settled)
     assert list(world.batches.holders().values()) == [layout.batch_of_job("wetread", name)]
 
     world.wait(300)
     world.s3.reads = 0
-    assert world.collecting.collect(name) == Outcome(completed=45 - len(settled))
+    assert world.collecting.collect(name) == Collected(completed=45 - len(settled))
     assert world.s3.reads == 1 + 45 - len(settled) + orphans  # the manifest, and no output of a row that was settled
     assert {one: world.index.get(one) for one in settled} == settled
     assert all(row.status == Status.COMPLETED for row in world.rows())
@@ -196,7 +196,7 @@ def test_only_some_rows_are_held_at_once_and_each_copy_goes_with_them(monkeypatc
         return read(ids)
 
     monkeypatch.setattr(world.index, "get_many", get_many)
-    assert world.collecting.collect(name) == Outcome(completed=25)
+    assert world.collecting.collect(name) == Collected(completed=25)
     assert asked == [10, 10, 5]
     assert copies == [25, 15, 5]
 
@@ -217,27 +217,29 @@ def test_copies_that_could_not_be_deleted_keep_no_row_from_its_answer_and_go_the
         world.collecting.collect(name)
     assert all(row.status == Status.COMPLETED for row in world.rows())
     world.clients["s3"].interfere = lambda _operation, _when: None
-    assert world.collecting.collect(name) == Outcome()
+    assert world.collecting.collect(name) == Collected()
     assert not [key for _, key in world.s3.objects if key.startswith("instances/")]
     assert world.batches.holders() == {}
 
 
-def test_copies_that_s3_keeps_are_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_copies_that_s3_does_not_delete_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     world, name = running(3)
     world.sagemaker.end(name, answer)
     errors = [{"Key": "instances/a.dcm", "Code": "AccessDenied", "Message": "Access Denied"}] * 3
     monkeypatch.setattr(world.s3, "delete_objects", lambda **_: {"Errors": errors})
-    assert world.collecting.collect(name) == Outcome(completed=3)
-    (told,) = [one for one in caplog.records if one.message == "objects not deleted"]
-    assert (told.__dict__["objects"], told.__dict__["codes"]) == (3, ["AccessDenied"])
-    assert world.batches.holders() == {}, "they expire with the bucket's rule, and nobody waits for that"
+    assert world.collecting.collect(name) == Collected(completed=3)
+    (logged,) = [one for one in caplog.records if one.message == "objects not deleted"]
+    assert (logged.__dict__["objects"], logged.__dict__["codes"]) == (3, ["AccessDenied"])
+    assert world.batches.holders() == {}, "they expire with the bucket's rule, and no batch waits for that"
 
 
 def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     world = World()
-    world.crown()
-    world.intake.take(world.upload("a.dcm", ct()))
-    world.intake.take(world.upload("b.dcm", ct()))
+    world.set_champion()
+    world.ingesting.take(world.upload("a.dcm", ct()))
+    world.ingesting.take(world.upload("b.dcm", ct()))
     (name,) = world.dispatching.run()
     slower = iter([1.0, 2.0])
     world.sagemaker.end(name, lambda body: answer(body, TimingsMs={"Decode": next(slower)}))
@@ -247,12 +249,12 @@ def test_the_same_bytes_under_two_keys_have_one_answer() -> None:
     assert first.timings_ms == second.timings_ms
 
 
-def test_what_a_stopped_job_had_read_is_read_again_in_four_jobs() -> None:
+def test_the_uploads_of_a_stopped_job_are_read_again_in_four_jobs() -> None:
     """AWS stores nothing of a stopped job; read together again, its uploads would be stopped again."""
     world = World(slots=4)
-    world.crown()
+    world.set_champion()
     for number in range(8):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     (name,) = world.dispatching.run()
     world.sagemaker.stop_transform_job(TransformJobName=name)
     world.sagemaker.end(name, answer)
@@ -289,4 +291,4 @@ def test_a_batch_from_before_weights_were_recorded_is_collected_as_it_was() -> N
     for item in world.dynamodb.tables["batches"].values():
         item.pop("WeightsSHA256", None)
     world.sagemaker.end(name, lambda body: answer(body, Model={"WeightsSHA256": "ee" * 32}))
-    assert world.collecting.collect(name) == Outcome(completed=1)
+    assert world.collecting.collect(name) == Collected(completed=1)

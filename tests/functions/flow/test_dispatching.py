@@ -12,8 +12,8 @@ import pytest
 from functions.aws.batches import Opening
 from functions.aws.events import ObjectCreated
 from functions.domain.batch import LONGEST_PAUSE_SECONDS, Batch, BatchStatus
+from functions.domain.errors import ArtifactChanged, ModelChanged
 from functions.domain.row import Status, timestamp
-from functions.flow.dispatching import ArtifactChanged, ModelChanged
 from functions.names import Metric
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
@@ -22,10 +22,10 @@ from tests.fakes.world import ARTIFACT, MODELS, WORK, World, answer
 
 def filled(count: int, **settings: float) -> tuple[World, list[ObjectCreated]]:
     world = World(**settings)  # type: ignore[arg-type]
-    world.crown()
+    world.set_champion()
     events = [world.upload(f"{number:04d}.dcm", ct(SOPInstanceUID=f"1.2.{number}")) for number in range(count)]
     for event in events:
-        world.intake.take(event)
+        world.ingesting.take(event)
         world.wait(0.01)
     return world, events
 
@@ -50,17 +50,17 @@ def test_a_claim_larger_than_a_transaction_is_whole() -> None:
 
 def test_without_a_champion_uploads_wait() -> None:
     world = World()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.ingesting.take(world.upload("a.dcm", ct()))
     assert world.dispatching.run() == []
     assert world.rows()[0].status == Status.PENDING
-    world.crown()
+    world.set_champion()
     assert len(world.dispatching.run()) == 1
 
 
 def test_a_second_run_while_a_job_runs_waits_for_the_next_batch() -> None:
     world, _ = filled(5)
     world.dispatching.run()
-    world.intake.take(world.upload("late.dcm", ct()))
+    world.ingesting.take(world.upload("late.dcm", ct()))
     assert world.dispatching.run() == []
     world.wait(241)
     assert len(world.dispatching.run()) == 1
@@ -84,7 +84,7 @@ def test_a_full_account_keeps_the_batch_ready_and_its_slot() -> None:
     assert world.dispatching.resume(batch)
 
 
-def test_a_job_that_exists_already_is_this_batchs_job() -> None:
+def test_an_existing_job_of_the_name_is_the_batchs_job() -> None:
     world, _ = filled(3)
     (name,) = world.dispatching.run()
     batch_id = name.removeprefix("wetread-")
@@ -108,7 +108,7 @@ def test_a_foreign_job_of_the_same_name_is_an_error_not_a_success() -> None:
         world.dispatching.resume(batch)
 
 
-def test_a_job_that_is_refused_for_good_hands_its_rows_back() -> None:
+def test_the_rows_of_a_job_that_is_refused_for_good_are_requeued() -> None:
     world, _ = filled(5)
     world.sagemaker.models_gone = True
     assert world.dispatching.run() == []
@@ -128,11 +128,11 @@ def test_a_promotion_ends_the_pause_that_an_earlier_model_earned() -> None:
     world.sagemaker.models_gone = False
     assert world.dispatching.run() == []
     world.wait(1)
-    world.crown("wetread/2")
+    world.set_champion("wetread/2")
     assert len(world.dispatching.run()) == 1
 
 
-def test_stale_candidates_come_to_nothing_and_free_their_slot() -> None:
+def test_stale_candidates_start_no_job_and_free_their_slot() -> None:
     world, _ = filled(3)
     stale = world.index.pending(10)
     world.dispatching.run()
@@ -146,7 +146,7 @@ def test_a_slow_claimer_cannot_give_rows_to_a_batch_that_left_claiming() -> None
     world, _ = filled(3)
     (name,) = world.dispatching.run()
     batch_id = name.removeprefix("wetread-")
-    late = world.intake.take(world.upload("late.dcm", ct()))
+    late = world.ingesting.take(world.upload("late.dcm", ct()))
     world.batches.claim(batch_id, name, [late.upload_id], "now")
     assert world.index.get(late.upload_id) == late
 
@@ -154,7 +154,7 @@ def test_a_slow_claimer_cannot_give_rows_to_a_batch_that_left_claiming() -> None
 def test_rows_lost_to_another_batch_are_left_to_it() -> None:
     world, events = filled(3)
     (name,) = world.dispatching.run()
-    late = world.intake.take(world.upload("late.dcm", ct()))
+    late = world.ingesting.take(world.upload("late.dcm", ct()))
     world.wait(300)
     taken = world.row(events[0]).upload_id
     world.dispatching.index.pending = lambda at_most: [  # type: ignore[method-assign, assignment]
@@ -196,9 +196,9 @@ def test_a_conflict_with_another_writer_is_tried_again(monkeypatch: pytest.Monke
 
 def test_nothing_is_read_with_an_artifact_that_is_not_the_promoted_one_any_more() -> None:
     world = World()
-    world.crown()
+    world.set_champion()
     event = world.upload("a.dcm", ct())
-    world.intake.take(event)
+    world.ingesting.take(event)
     world.wait(300)
     (artifact,) = [where for where in world.s3.objects if where[0] == MODELS]
     for changed in (b"another", None):
@@ -228,7 +228,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 def replaced(model: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """A Model with other members, as somebody may make it who may delete and create Models."""
+    """Return a Model with other members, as a caller with permission to delete and create Models may make it."""
     return model | other | {"PrimaryContainer": model["PrimaryContainer"] | other.get("PrimaryContainer", {})}
 
 
@@ -272,7 +272,7 @@ def test_a_job_that_was_started_with_the_right_model_is_found_when_that_is_gone(
     assert list(world.sagemaker.jobs) == [job]
 
 
-def test_a_champion_of_before_names_were_long_still_reads() -> None:
+def test_a_champion_with_a_short_model_name_of_before_still_reads() -> None:
     world, _ = filled(1)
     ((name, model),) = world.sagemaker.models.items()
     current = world.champions.get()
@@ -291,7 +291,7 @@ def test_disks_of_the_hosts_are_encrypted_with_the_services_own_key() -> None:
     assert world.sagemaker.jobs[name]["TransformResources"]["VolumeKmsKeyId"].startswith("arn:aws:kms:")
 
 
-def test_hosts_whose_disks_are_their_own_are_given_no_key_for_them() -> None:
+def test_hosts_with_self_encrypting_disks_get_no_key() -> None:
     world, _ = filled(1)
     own_disk = dataclasses.replace(world.dispatching.shape, volume_key_arn="")
     (name,) = dataclasses.replace(world.dispatching, shape=own_disk).run()
@@ -321,9 +321,9 @@ def read(world: World, names: list[str]) -> None:
 
 def test_when_the_days_jobs_are_used_up_uploads_wait_for_the_next_day_and_none_is_lost() -> None:
     world = World(max_jobs_per_day=2)
-    world.crown()
+    world.set_champion()
     for number in range(4):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
         read(world, world.dispatching.run())
         world.wait(3600)
     assert [row.status for row in world.rows()].count(Status.COMPLETED) == 2
@@ -340,7 +340,7 @@ def test_when_the_days_jobs_are_used_up_uploads_wait_for_the_next_day_and_none_i
     assert world.batches.jobs_on("2026-11-24") == 1
 
 
-def test_a_used_up_day_rings_only_when_somebody_waits() -> None:
+def test_a_used_up_day_raises_its_alarm_only_if_uploads_wait() -> None:
     world, _ = filled(1, max_jobs_per_day=1)
     read(world, world.dispatching.run())
     assert world.sweeping.run().measured[Metric.BUDGET_REACHED] == 0
@@ -382,7 +382,7 @@ def test_a_model_that_is_too_slow_for_its_batches_gets_smaller_ones_until_anothe
     assert sizes == [16, 16, 16, 16]
     assert {row.status for row in world.rows()} == {Status.COMPLETED}
     for number in range(300):
-        world.intake.take(world.upload(f"later-{number}.dcm", ct(SOPInstanceUID=f"1.3.{number}")))
+        world.ingesting.take(world.upload(f"later-{number}.dcm", ct(SOPInstanceUID=f"1.3.{number}")))
     world.batches.finish(stopped_batch(world), answered=0, stopped_of=64, now=timestamp(world.time))
     world.wait(3600)
     (name,) = world.dispatching.run()
@@ -391,13 +391,13 @@ def test_a_model_that_is_too_slow_for_its_batches_gets_smaller_ones_until_anothe
     (name,) = world.dispatching.run()
     assert len(world.sagemaker.jobs[name]["members"]) == 32, "a job that ends well is followed by one twice as large"
     read(world, [name])
-    world.crown("wetread/2")
+    world.set_champion("wetread/2")
     (name,) = world.dispatching.run()
     assert len(world.sagemaker.jobs[name]["members"]) == 64, "another model may be faster"
 
 
 def stopped_batch(world: World) -> Batch:
-    """A submitted batch without rows, for whoever ends it."""
+    """Return a submitted batch without rows, for the test to end."""
     now = timestamp(world.time)
     batch = Batch(
         batch_id="stopped",
@@ -419,7 +419,7 @@ def test_retries_of_poisoned_jobs_leave_a_slot_to_new_uploads() -> None:
         _fail_all(world)
     assert len(world.dispatching.run()) == 2, "eight pieces wait for two slots"
     event = world.upload("new.dcm", ct(SOPInstanceUID="1.3"))
-    world.intake.take(event)
+    world.ingesting.take(event)
     (name,) = world.dispatching.run()
     assert world.sagemaker.jobs[name]["members"] == [world.row(event).instance_name]
 
@@ -430,7 +430,7 @@ def test_where_retries_run_one_at_a_time_a_new_upload_is_read_within_two_jobs(sl
     for _ in range(8):
         _fail_all(world)
     event = world.upload("new.dcm", ct(SOPInstanceUID="1.3"))
-    world.intake.take(event)
+    world.ingesting.take(event)
     read = [world.sagemaker.jobs[name]["members"] for _ in range(2) for name in _fail_all(world)]
     assert [world.row(event).instance_name] in read
 

@@ -16,8 +16,8 @@ LATER = "2026-11-24T00:00:00.000Z"
 
 def waiting() -> tuple[World, Row]:
     world = World()
-    world.crown()
-    taken = world.intake.take(world.upload("a.dcm", ct()))
+    world.set_champion()
+    taken = world.ingesting.take(world.upload("a.dcm", ct()))
     world.wait(300)
     return world, taken
 
@@ -52,7 +52,7 @@ def test_an_erased_row_is_not_claimed() -> None:
     assert world.batches.holders() == {}
 
 
-def test_only_an_erased_row_is_buried_and_an_upload_that_has_none() -> None:
+def test_only_an_erased_row_or_an_upload_without_one_is_buried() -> None:
     world, seen = waiting()
     assert not world.index.bury(seen.upload_id, world.time)
     assert world.index.begin_erasure(seen, LATER)
@@ -72,7 +72,7 @@ def test_an_object_that_is_erased_while_ingest_reads_it_leaves_no_copy() -> None
         return put_new(row)
 
     world.index.put_new = overtaken  # type: ignore[method-assign]
-    assert world.intake.take(event).status == Status.ERASED
+    assert world.ingesting.take(event).status == Status.ERASED
     assert not [key for bucket, key in world.s3.objects if bucket == WORK]
 
 
@@ -81,12 +81,12 @@ def test_an_upload_that_is_erased_while_it_is_asked_to_be_read_again_leaves_no_c
     world = workflow.world
     read(world, "a.dcm")
     seen = row(world, "a.dcm")
-    requeue = world.index.requeue
+    requeue = world.index.rescore
 
     def overtaken(one: Row, now: str) -> bool:
         world.index.begin_erasure(seen, timestamp(world.time))
         return requeue(one, now)
 
-    world.index.requeue = overtaken  # type: ignore[method-assign]
+    world.index.rescore = overtaken  # type: ignore[method-assign]
     assert workflow.withdrawing.rescore(seen) == Rescored.CHANGED
     assert not [key for bucket, key in world.s3.objects if bucket == WORK and key.startswith(INSTANCES)]

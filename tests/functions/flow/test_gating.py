@@ -18,14 +18,14 @@ def taken(workflow: Workflow, **changes: Any) -> dict[str, Any]:
 
 
 def codes(workflow: Workflow, subject: Subject, run: dict[str, Any]) -> list[str]:
-    return [reason["Code"] for reason in answer(workflow.gating.judge(subject, run))["Reasons"]]
+    return [reason["Code"] for reason in answer(workflow.judge(subject, run))["Reasons"]]
 
 
 def test_sound_data_pass_and_the_verdict_is_written() -> None:
     workflow = Workflow()
     run = taken(workflow)
     workflow.write(layout.audit_key(run["Run"]), audit(run))
-    assert answer(workflow.gating.judge(Subject.AUDIT, run)) == {"Passed": True, "Reasons": []}
+    assert answer(workflow.judge(Subject.AUDIT, run)) == {"Passed": True, "Reasons": []}
     written = json.loads(workflow.world.s3.objects[TRAINING, f"runs/{run['Run']}/data-gate.json"])
     assert written == {"Schema": "verdict/1", "Passed": True, "Reasons": []}
 
@@ -34,7 +34,7 @@ def test_a_good_candidate_passes_and_the_verdict_is_written() -> None:
     workflow = Workflow()
     run = taken(workflow)
     workflow.write(layout.evaluation_key(run["Run"]), evaluation(run))
-    assert workflow.gating.judge(Subject.EVALUATION, run).passed
+    assert workflow.judge(Subject.EVALUATION, run).passed
     assert (TRAINING, f"runs/{run['Run']}/model-gate.json") in workflow.world.s3.objects
 
 
@@ -91,7 +91,7 @@ def test_a_risk_that_was_accepted_stays_listed() -> None:
     workflow = Workflow()
     run = taken(workflow, AcceptedRisks=["ClassPredictableFromAcquisition"])
     workflow.write(layout.audit_key(run["Run"]), audit(run, Acquisition=acquisition(0.99, 0.001)))
-    (reason,) = answer(workflow.gating.judge(Subject.AUDIT, run))["Reasons"]
+    (reason,) = answer(workflow.judge(Subject.AUDIT, run))["Reasons"]
     assert (reason["Code"], reason["Accepted"]) == ("ClassPredictableFromAcquisition", True)
 
 
@@ -100,7 +100,7 @@ def test_no_accepted_risk_helps_a_poor_candidate() -> None:
     run = taken(workflow, AcceptedRisks=["TooFewPatients"])
     poor = measured(BalancedAccuracy=figure(0.1), Subgroups=[])
     workflow.write(layout.evaluation_key(run["Run"]), evaluation(run, Candidate=poor))
-    verdict = workflow.gating.judge(Subject.EVALUATION, run)
+    verdict = workflow.judge(Subject.EVALUATION, run)
     assert not verdict.passed
     assert [reason.code for reason in verdict.reasons] == ["BalancedAccuracyTooLow"]
 
@@ -122,6 +122,6 @@ def test_the_public_sample_is_refused_by_name_unless_its_risks_are_accepted(
     run = workflow.take(workflow.put_sample(real_slices), AcceptedRisks=accepted)
     telling = acquisition(0.98, 0.001, Unit="Slice", Units=25)
     workflow.write(layout.audit_key(run["Run"]), audit(run, Acquisition=telling))
-    verdict = workflow.gating.judge(Subject.AUDIT, run)
+    verdict = workflow.judge(Subject.AUDIT, run)
     assert {str(reason.code) for reason in verdict.reasons} == set(SAMPLES_RISKS)
     assert verdict.passed == bool(accepted)

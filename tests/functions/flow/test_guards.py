@@ -1,4 +1,4 @@
-"""Removes the protocol's guards one at a time and sees the tests that watch it fail: each guard is needed."""
+"""Removes the protocol's guards one at a time and checks that its tests fail: each guard is needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Verdicts = dict[str, Future[subprocess.CompletedProcess[str]]]
 
 
 class Guard(NamedTuple):
-    """A piece of code whose removal some test must notice."""
+    """A piece of code; a test must notice its removal."""
 
     watched_by: str
     """The tests that fail without it."""
@@ -56,32 +56,32 @@ GUARDS: dict[str, Guard] = {
         '"#Status = :batched AND BatchId = :batch"',
         '"attribute_exists(UploadId) OR #Status = :batched AND BatchId = :batch"',
     ),
-    "a new row overwrites none": Guard(
-        f"{FLOW}/test_intake.py",
+    "a new row overwrites no other": Guard(
+        f"{FLOW}/test_ingesting.py",
         "functions/aws/index.py",
         '"attribute_not_exists(UploadId) OR #Status = :received"',
         '"attribute_not_exists(Nothing) OR #Status = :received"',
     ),
     "a try is counted before its object is touched": Guard(
-        f"{FLOW}/test_untaken.py",
-        "functions/flow/intake.py",
+        f"{FLOW}/test_failed_ingests.py",
+        "functions/flow/ingesting.py",
         "if delivery > 1:",
         "if delivery > 99:",
     ),
     "an upload whose tries are used is not read again": Guard(
-        f"{FLOW}/test_untaken.py",
-        "functions/flow/intake.py",
+        f"{FLOW}/test_failed_ingests.py",
+        "functions/flow/ingesting.py",
         "        if tries >= MOST_TRIES:\n            return self._written(self._given_up(event, known.code if",
         "        if tries >= 99:\n            return self._written(self._given_up(event, known.code if",
     ),
-    "AWS's trouble costs an upload no try": Guard(
-        f"{FLOW}/test_untaken.py",
-        "functions/flow/intake.py",
+    "AWS trouble costs an upload no try": Guard(
+        f"{FLOW}/test_failed_ingests.py",
+        "functions/flow/ingesting.py",
         "tries += not is_trouble(error)",
         "tries += 1",
     ),
     "a message is begun only while there is time": Guard(
-        f"{FLOW}/test_untaken.py",
+        f"{FLOW}/test_failed_ingests.py",
         "functions/messages.py",
         "if seconds_left() < seconds_needed:",
         "if False:",
@@ -106,7 +106,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "the copy of an object that was erased meanwhile goes too": Guard(
         f"{FLOW}/test_erased_rows.py",
-        "functions/flow/intake.py",
+        "functions/flow/ingesting.py",
         "if known.status == Status.ERASED:",
         "if False:",
     ),
@@ -134,13 +134,13 @@ GUARDS: dict[str, Guard] = {
         "if row.retry_group != group:",
         "if not group and row.retry_group != group:",
     ),
-    "an upload that is read again has a copy of its own": Guard(
+    "an upload that is read again has a separate copy": Guard(
         f"{FLOW}/test_rescoring.py",
         "functions/domain/layout.py",
         'if requeued_at else ""',
         'if requeued_at == "" else ""',
     ),
-    "whoever collects marks the results of a withdrawn model": Guard(
+    "a collector marks the results of a withdrawn model": Guard(
         f"{FLOW}/test_withdrawing.py",
         "functions/flow/collecting.py",
         "self._mark_if_withdrawn(ended)",
@@ -152,7 +152,7 @@ GUARDS: dict[str, Guard] = {
         "failures += not self._try_to_mark()",
         "failures += 0",
     ),
-    "the champion is moved only from who it was": Guard(
+    "the champion is moved only from the one that was read": Guard(
         f"{FLOW}/test_withdrawing.py",
         "functions/aws/champion.py",
         '"PromotedAt = :current"',
@@ -182,7 +182,7 @@ GUARDS: dict[str, Guard] = {
         "if any(row.status == Status.PENDING for row in rows):",
         "if not rows:",
     ),
-    "a batch moves on only from where it stands": Guard(
+    "a batch advances only from its present status": Guard(
         f"{FLOW}/test_collecting.py",
         "functions/aws/batches.py",
         """f"#Status IN ({', '.join(among)})\"""",
@@ -206,7 +206,7 @@ GUARDS: dict[str, Guard] = {
         '"#Status = :completed AND #ModelPackage = :package"',
         '"attribute_exists(UploadId) OR #Status = :completed AND #ModelPackage = :package"',
     ),
-    "the first champion follows nobody": Guard(
+    "the first champion has no predecessor": Guard(
         f"{FLOW}/test_promoting.py",
         "functions/aws/champion.py",
         '"attribute_not_exists(Id)"',
@@ -305,7 +305,7 @@ GUARDS: dict[str, Guard] = {
         "        if self.passes(batch, error):\n",
         "        if False:\n",
     ),
-    "trouble that lasts is no trouble any more": Guard(
+    "trouble that lasts counts as an error": Guard(
         f"{FLOW}/test_bombs.py",
         "functions/flow/trying.py",
         "return is_trouble(error) and not self._worn_out(batch)",
@@ -365,19 +365,19 @@ GUARDS: dict[str, Guard] = {
         "        if batch.tries >= MOST_TRIES:\n            return self._give_back(batch)\n        return Repair",
         "        return Repair",
     ),
-    "rows that a batch holds which is done are handed back": Guard(
+    "rows that a finished batch holds are requeued": Guard(
         f"{FLOW}/test_sweeping.py",
         "functions/flow/sweeping.py",
-        " + self._hand_back_strays()",
+        " + self._requeue_strays()",
         "",
     ),
-    "batches that failed least are mended first": Guard(
+    "batches that failed least are repaired first": Guard(
         f"{FLOW}/test_bombs.py",
         "functions/flow/sweeping.py",
         "key=lambda batch: batch.tries",
         "key=lambda batch: -batch.tries",
     ),
-    "what is measured is reported before anything is mended": Guard(
+    "gauges are reported before anything is repaired": Guard(
         f"{FLOW}/test_bombs.py",
         "functions/flow/sweeping.py",
         "        self.report(gauges or {})\n",
@@ -401,7 +401,7 @@ GUARDS: dict[str, Guard] = {
         "if batch_size == 1 or malformed:",
         "if batch_size == 1:",
     ),
-    "an item that is no row hides no other": Guard(
+    "an item that is not a row hides no other": Guard(
         f"{FLOW}/test_bombs.py",
         "functions/aws/index.py",
         "except (KeyError, ValueError, TypeError) as error:",
@@ -417,7 +417,7 @@ GUARDS: dict[str, Guard] = {
 
 
 def copied(folder: Path) -> Path:
-    """The functions and these tests, where they can be changed; the rest of the house is read where it is."""
+    """Copy the functions and these tests to change them; all other packages are read from the checkout."""
     for name in ("functions", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
@@ -425,7 +425,7 @@ def copied(folder: Path) -> Path:
 
 
 def watched(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """What some tests say of the functions in ``folder``, until the first that fails."""
+    """Run some tests against the functions in ``folder``, up to the first failure."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-n0", "-x", "-p", "no:cacheprovider", *tests],
         cwd=folder,
@@ -437,7 +437,7 @@ def watched(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
 
 
 def without(guard: Guard, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What the guard's tests say of the functions without it."""
+    """Run the guard's tests against the functions without it."""
     changed = copied(folder) / guard.file
     source = changed.read_text()
     assert source.count(guard.kept) == 1, f"{guard.file} has changed: the guard {guard.kept!r} is not there once"
@@ -447,7 +447,7 @@ def without(guard: Guard, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
-    """What comes of taking away each guard that is asked about, as many at once as there are cores."""
+    """Yield the test runs without each selected guard, as many at once as there are cores."""
     asked = [item.callspec.params["guard"] for item in request.session.items if _asks(item)]  # type: ignore[attr-defined]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {guard: pool.submit(without, GUARDS[guard], tmp_path_factory.mktemp("guard")) for guard in asked}

@@ -1,7 +1,7 @@
-"""Batches full of objects that cost too much: every neighbour is taken in, every such object has a row, in time.
+"""Batches full of objects that cost too much: every neighbour is ingested, every such object has a row, in time.
 
-The limits are the deployed ones. What an object costs is worse than the readers' bounds let any known one be, so that
-this holds without them.
+The limits are the deployed ones. The objects cost more than the readers' bounds allow, so that this holds without the
+bounds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.fakes.dicom import ct
 from tests.fakes.lambda_queue import Cost, LambdaQueue, Limits
 from tests.fakes.world import World
 
-# A function that is killed has no metrics to tell, of which its library warns.
+# A killed function has no metrics to write, and its library warns about that.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 DEPLOYED = Limits(
     batch_size=deployed.BATCH_SIZE,
@@ -41,14 +41,14 @@ HUGE = Cost(mebibytes=3000.0)
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> LambdaQueue:
     world = World()
-    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.ingesting, world.ticks))
     monkeypatch.setattr(ingest, "WORKERS", 1)
     monkeypatch.setattr("functions.wiring.now", world.clock)
     return LambdaQueue(world, DEPLOYED, ingest.handler)
 
 
 def mixed(queue: LambdaQueue, cost: Cost, bombs: int, good: int) -> None:
-    """Bombs and good objects in turn, so that each batch has some of both."""
+    """Return bombs and good objects in turn, so that each batch has some of both."""
     names = ["bomb"] * bombs + ["good"] * good
     for number, name in enumerate(names[number * 7 % len(names)] for number in range(len(names))):
         body = b"bomb" if name == "bomb" else ct(SOPInstanceUID=f"1.2.{number}")
@@ -63,7 +63,7 @@ def statuses(queue: LambdaQueue, name: str) -> Counter[tuple[Status, str | None]
     ("cost", "bombs", "good"),
     [(SLOW, 16, 34), (SLOW, 20, 30), (LARGE, 48, 3), (SLOW, 200, 2), (LARGE, 20, 31)],
 )
-def test_objects_that_a_function_bears_alone_are_read_alone(
+def test_objects_that_fit_a_function_only_alone_are_read_alone(
     queue: LambdaQueue, cost: Cost, bombs: int, good: int
 ) -> None:
     mixed(queue, cost, bombs, good)
@@ -76,9 +76,7 @@ def test_objects_that_a_function_bears_alone_are_read_alone(
 @pytest.mark.parametrize(
     ("cost", "bombs", "good"), [(DEADLY, 16, 34), (DEADLY, 20, 30), (HUGE, 48, 3), (DEADLY, 50, 1), (HUGE, 1, 49)]
 )
-def test_objects_that_no_function_bears_are_refused_unread(
-    queue: LambdaQueue, cost: Cost, bombs: int, good: int
-) -> None:
+def test_objects_that_fit_no_function_are_refused_unread(queue: LambdaQueue, cost: Cost, bombs: int, good: int) -> None:
     mixed(queue, cost, bombs, good)
     queue.run(WITHIN)
     assert queue.kills
@@ -93,7 +91,7 @@ def test_neighbours_wait_for_one_kill_and_no_more(queue: LambdaQueue) -> None:
     assert statuses(queue, "good") == {(Status.PENDING, None): 30}
 
 
-def test_whatever_is_uploaded_meanwhile_is_taken_in_at_once(queue: LambdaQueue) -> None:
+def test_uploads_that_arrive_meanwhile_are_ingested_at_once(queue: LambdaQueue) -> None:
     mixed(queue, DEADLY, 20, 0)
     queue.run(1)
     for number in range(10):

@@ -1,4 +1,4 @@
-"""Whoever goes on after others have long taken over leaves to them what has become theirs."""
+"""A function that continues after others took over leaves to them what they hold."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.fakes.world import World, answer
 
 def waiting() -> World:
     world = World()
-    world.crown()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.set_champion()
+    world.ingesting.take(world.upload("a.dcm", ct()))
     world.wait(300)
     return world
 
@@ -37,7 +37,7 @@ def dying(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_late_dispatcher_leaves_a_batch_whose_job_exists_to_its_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_dispatcher_leaves_a_batch_with_a_job_to_its_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     world = waiting()
 
     def others() -> None:
@@ -69,11 +69,11 @@ def test_a_late_dispatcher_leaves_a_batch_whose_job_exists_to_its_collector(monk
     assert [row.status for row in world.rows()] == [Status.COMPLETED]
 
 
-def test_a_job_that_exists_is_found_whatever_creating_it_again_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_job_is_found_whatever_error_creating_it_again_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     world = waiting()
     (name,) = world.dispatching.run()
     job = world.sagemaker.jobs.pop(name)
     world.sagemaker.models_gone = True  # AWS does not say which of two reasons it gives first
     monkeypatch.setattr(world.sagemaker, "describe_transform_job", lambda **_: job)
     created = world.jobs.create(name, name.removeprefix("wetread-"), "wetread-1-abc", world.dispatching.shape)
-    assert created is Creation.EXISTS, "otherwise its rows were handed back, and soon in two jobs"
+    assert created is Creation.STARTED, "otherwise its rows were requeued, and soon in two jobs"

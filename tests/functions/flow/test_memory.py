@@ -1,6 +1,6 @@
 """Sixteen readers of the worst outputs at once fit the memory of collect and sweep, beside the rows of a chunk.
 
-The sum, in MiB: a function that has imported and done nothing 150, sixteen readers at most 300 (seen here), 500 rows
+The sum, in MiB: an idle function after its imports 150, sixteen readers at most 300 (seen here), 500 rows
 with the largest results that a row can hold 300 (a row of 400 KB takes 600 KB in Python). Collect and sweep have 1,024.
 """
 
@@ -29,9 +29,9 @@ def worst(body):
 
 longer = int(sys.argv[1])
 world = World()
-world.crown()
+world.set_champion()
 for number in range(64):
-    world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+    world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
 (name,) = world.dispatching.run()
 world.sagemaker.end(name, (lambda body: b"[" + b"," * 2**20) if longer else worst)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -42,7 +42,7 @@ print(json.dumps({"completed": outcome.completed, "retried": outcome.retried, "m
 
 
 def collected(longer: int) -> dict[str, int]:
-    """What a collect of 64 such outputs comes to, in a process of its own."""
+    """Collect 64 such outputs in a separate process; return its report."""
     done = subprocess.run([sys.executable, "-c", CHILD, str(longer)], capture_output=True, text=True, check=True)
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -55,7 +55,7 @@ def test_the_largest_answers_that_are_read_fit_collects_memory_sixteen_at_once()
     assert FUNCTION_MIB + ROWS_MIB + READERS_MIB < COLLECT_MEMORY_MB
 
 
-def test_answers_that_are_none_take_less() -> None:
+def test_malformed_answers_take_less() -> None:
     found = collected(1)
     assert found["retried"] == 64
     assert found["mib"] <= READERS_MIB

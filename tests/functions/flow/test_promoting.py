@@ -1,4 +1,4 @@
-"""A candidate becomes a version with its evidence, champion if none came between; retries change nothing."""
+"""A candidate becomes a version with its evidence, and champion if no other came between; retries change nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from functions.domain import layout
-from functions.domain.artifact import InvalidArtifact
-from functions.domain.errors import MalformedDocument
-from functions.flow.promoting import Approval, Outcome, Promoted
+from functions.domain.errors import InvalidArtifact, MalformedDocument
+from functions.flow.promoting import Approval, Promoted, RunOutcome
 from tests.fakes.workflow import TRAINING, WEIGHTS, Workflow, figure, measured
 from tests.fakes.workflow import artifact as model_archive
 from tests.fakes.world import World
@@ -24,7 +23,7 @@ class Crash(BaseException):
 def run(
     workflow: Workflow, name: str = "run-1", weights: bytes = WEIGHTS, **changes: Any
 ) -> tuple[dict[str, Any], str]:
-    """A run whose candidate has passed both gates: its snapshot's answer, and its artifact's URI."""
+    """Return a run whose candidate has passed both gates: its snapshot's answer, and its artifact's URI."""
     taken = workflow.take(workflow.put_cohort(), execution=name, **changes)
     return taken, workflow.train(taken, weights=weights)
 
@@ -67,7 +66,7 @@ def test_a_second_candidate_follows_the_champion_that_it_was_compared_with() -> 
     promote(workflow, *run(workflow))
     workflow.world.wait(60)
     promoted = promote(workflow, *run(workflow, "run-2", b"better"))
-    assert promoted.outcome is Outcome.PROMOTED
+    assert promoted.outcome is RunOutcome.PROMOTED
     assert promoted.version.evaluated_against == "wetread/1"
     champion = workflow.registry.champion()
     assert champion
@@ -77,7 +76,7 @@ def test_a_second_candidate_follows_the_champion_that_it_was_compared_with() -> 
 def test_of_two_runs_at_once_the_second_is_rejected_and_says_why() -> None:
     workflow = Workflow()
     first, second = run(workflow), run(workflow, "run-2", b"other")
-    assert promote(workflow, *first).outcome is Outcome.PROMOTED
+    assert promote(workflow, *first).outcome is RunOutcome.PROMOTED
     rejected = promote(workflow, *second).answer()
     assert (rejected["Outcome"], rejected["ModelPackage"]) == ("Rejected", "wetread/2")
     assert [reason["Code"] for reason in rejected["Reasons"]] == ["ChampionChanged"]
@@ -88,17 +87,17 @@ def test_of_two_runs_at_once_the_second_is_rejected_and_says_why() -> None:
     assert champion.model_package == "wetread/1"
 
 
-def test_a_promotion_that_comes_between_the_look_and_the_move_is_seen_too() -> None:
+def test_a_promotion_between_the_read_and_the_move_is_seen_too() -> None:
     workflow = Workflow()
     taken, artifact = run(workflow)
 
     def interfere(operation: str, when: str) -> None:
         if (operation, when) == ("create_model", "before"):
             workflow.world.clients["sagemaker"].interfere = lambda *_: None
-            workflow.world.crown("wetread/9")
+            workflow.world.set_champion("wetread/9")
 
     workflow.world.clients["sagemaker"].interfere = interfere
-    assert promote(workflow, taken, artifact).outcome is Outcome.REJECTED
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.REJECTED
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -126,7 +125,7 @@ def test_wherever_promote_dies_a_retry_ends_in_the_same_one_version(service: str
         promote(workflow, taken, artifact)
     workflow.world.clients[service].interfere = lambda *_: None
     workflow.world.wait(5)
-    assert promote(workflow, taken, artifact).outcome is Outcome.PROMOTED
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.PROMOTED
     (version,) = workflow.registry.versions()
     assert (version.model_package, version.approval) == ("wetread/1", "Approved")
     champion = workflow.registry.champion()
@@ -141,7 +140,7 @@ def test_a_retry_after_the_next_promotion_changes_nothing() -> None:
     promote(workflow, taken, artifact)
     workflow.world.wait(60)
     promote(workflow, *run(workflow, "run-2", b"better"))
-    assert promote(workflow, taken, artifact).outcome is Outcome.PROMOTED
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.PROMOTED
     champion = workflow.registry.champion()
     assert champion
     assert champion.model_package == "wetread/2"
@@ -150,13 +149,13 @@ def test_a_retry_after_the_next_promotion_changes_nothing() -> None:
 def test_with_manual_approval_the_version_waits_and_nothing_moves() -> None:
     workflow = Workflow(approval=Approval.MANUAL)
     taken, artifact = run(workflow)
-    assert promote(workflow, taken, artifact).outcome is Outcome.AWAITING_APPROVAL
+    assert promote(workflow, taken, artifact).outcome is RunOutcome.AWAITING_APPROVAL
     assert promote(workflow, taken, artifact).version.model_package == "wetread/1"
     assert workflow.registry.versions()[0].approval == "PendingManualApproval"
     assert workflow.registry.champion() is None
 
 
-def test_what_was_not_evaluated_is_not_promoted() -> None:
+def test_a_model_that_was_not_evaluated_is_not_promoted() -> None:
     workflow = Workflow()
     taken, artifact = run(workflow)
     workflow.train(taken, weights=b"others")
@@ -168,7 +167,7 @@ def test_what_was_not_evaluated_is_not_promoted() -> None:
     assert not workflow.world.sagemaker.packages
 
 
-def test_an_evaluation_that_is_none_is_not_promoted() -> None:
+def test_a_malformed_evaluation_is_not_promoted() -> None:
     workflow = Workflow()
     taken, artifact = run(workflow)
     workflow.train(taken, Candidate=measured(BalancedAccuracy=figure(None)))
@@ -176,7 +175,7 @@ def test_an_evaluation_that_is_none_is_not_promoted() -> None:
         promote(workflow, taken, artifact)
 
 
-def test_an_artifact_from_elsewhere_is_not_taken() -> None:
+def test_an_artifact_from_another_bucket_is_refused() -> None:
     workflow = Workflow()
     taken, _ = run(workflow)
     with pytest.raises(InvalidArtifact, match="not in the training bucket"):
@@ -191,13 +190,13 @@ def test_the_evidence_has_only_what_sagemaker_takes() -> None:
     assert "," not in json.dumps(list(properties.values()), separators=(" ", ":"))
 
 
-def test_an_artifact_that_was_replaced_after_it_was_measured_is_not_even_registered() -> None:
-    """The same weights and classes with other code: the evaluation cannot tell it from what was measured."""
+def test_an_artifact_that_was_replaced_after_its_evaluation_is_not_even_registered() -> None:
+    """The same weights and classes with other code: the evaluation cannot distinguish it from the evaluated one."""
     workflow = Workflow()
     taken = workflow.take(workflow.put_cohort())
     uri = workflow.train(taken)
-    measured = hashlib.sha256(workflow.world.s3.objects[layout.place(uri)]).hexdigest()
-    workflow.world.s3.objects[layout.place(uri)] = model_archive(version="another")
+    measured = hashlib.sha256(workflow.world.s3.objects[layout.parse_uri(uri)]).hexdigest()
+    workflow.world.s3.objects[layout.parse_uri(uri)] = model_archive(version="another")
     with pytest.raises(InvalidArtifact, match="it was replaced"):
         workflow.promoting.promote(taken, "job", uri, measured)
     assert workflow.registry.versions() == []

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from tests.simulation import many
-from tests.simulation.simulation import Storm
+from tests.simulation.simulation import Simulation
 
 pytestmark = pytest.mark.timeout(900)
 SCHEDULES = int(os.environ.get("WETREAD_SCHEDULES", "200"))
@@ -29,11 +29,11 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 @pytest.mark.parametrize("first", range(0, SCHEDULES, TOGETHER))
 def test_no_schedule_loses_doubles_or_strands_an_upload(first: int, pool: ProcessPoolExecutor) -> None:
     for seen in many.run(pool, range(first, min(first + TOGETHER, SCHEDULES))):
-        assert not seen.failure, f"Storm({seen.seed}).run():\n{seen.failure}"
+        assert not seen.failure, f"Simulation({seen.seed}).run():\n{seen.failure}"
 
 
 def test_a_seed_is_one_exact_schedule() -> None:
-    first, second = Storm(7), Storm(7)
+    first, second = Simulation(7), Simulation(7)
     first.run()
     second.run()
     assert first.calls == second.calls

@@ -1,4 +1,4 @@
-"""Results of a withdrawn version, read again by its predecessor: once, from a copy of their own."""
+"""Results of a withdrawn version, read again by its predecessor: once, from a separate copy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.fakes.world import RESULTS, UPLOADS, WORK, answer
 from tests.functions.flow.versions import read, row, submit, two_versions
 
 
-def test_what_is_rescored_is_read_by_the_predecessor_from_its_own_copy() -> None:
+def test_a_rescored_upload_is_read_by_the_predecessor_from_a_separate_copy() -> None:
     workflow = two_versions()
     world = workflow.world
     read(world, "a.dcm")
@@ -33,7 +33,7 @@ def test_what_is_rescored_is_read_by_the_predecessor_from_its_own_copy() -> None
     assert (RESULTS, old.prediction_key) in world.s3.objects  # what the withdrawn version said is not destroyed
 
 
-def test_an_upload_waits_since_it_was_requeued_and_not_since_it_came() -> None:
+def test_an_upload_waits_since_it_was_requeued_and_not_since_it_arrived() -> None:
     workflow = two_versions()
     world = workflow.world
     read(world, "a.dcm")
@@ -45,7 +45,7 @@ def test_an_upload_waits_since_it_was_requeued_and_not_since_it_came() -> None:
     assert world.sweeping.run().measured["OldestPendingSeconds"] == 60  # type: ignore[index]
 
 
-def test_an_upload_whose_object_version_is_gone_keeps_its_marked_result() -> None:
+def test_an_upload_without_its_object_version_keeps_its_marked_result() -> None:
     workflow = two_versions()
     world = workflow.world
     read(world, "a.dcm")
@@ -57,7 +57,7 @@ def test_an_upload_whose_object_version_is_gone_keeps_its_marked_result() -> Non
     assert row(world, "a.dcm") == before
 
 
-def test_a_result_is_rescored_once_however_often_it_is_asked_for() -> None:
+def test_a_result_is_rescored_once_however_often_it_is_requested() -> None:
     workflow = two_versions()
     world = workflow.world
     read(world, "a.dcm")
@@ -75,7 +75,7 @@ def test_a_result_is_rescored_once_however_often_it_is_asked_for() -> None:
 
 
 def test_a_late_collector_of_the_first_job_harms_no_copy_of_the_second() -> None:
-    """It read the row before anyone settled it, and wakes up when the upload already waits again."""
+    """It read the row before it was settled, and continues when the upload is already Pending again."""
     workflow = two_versions()
     world = workflow.world
     name = submit(world, "a.dcm")

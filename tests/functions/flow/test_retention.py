@@ -1,4 +1,4 @@
-"""A stage that keeps results for a time: only rows that have ended expire, and with the result that they name."""
+"""A stage that keeps results for a time: only ended rows expire, together with their result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY = 86_400
 
 
 def keeping(world: World) -> World:
-    for part in (world.intake, world.collecting.settling):
+    for part in (world.ingesting, world.collecting.settling):
         object.__setattr__(part, "kept_days", 30)
     return world
 
@@ -25,13 +25,13 @@ def days_left(world: World, row: Row) -> float | None:
     return row.expires_at and (row.expires_at - world.time.timestamp()) / DAY
 
 
-def test_what_waits_never_expires_and_what_has_ended_does() -> None:
+def test_waiting_rows_never_expire_and_ended_ones_do() -> None:
     world = keeping(World())
-    world.crown()
+    world.set_champion()
     good = world.upload("good.dcm", ct())
-    refused = world.intake.take(world.upload("refused.dcm", ct(Modality="MR")))
+    refused = world.ingesting.take(world.upload("refused.dcm", ct(Modality="MR")))
     assert days_left(world, refused) == 30
-    assert world.intake.take(good).expires_at is None
+    assert world.ingesting.take(good).expires_at is None
     world.wait(300)
     (name,) = world.dispatching.run()
     assert world.row(good).expires_at is None
@@ -45,7 +45,7 @@ def test_an_upload_that_is_read_again_does_not_expire_while_it_waits() -> None:
     workflow = two_versions()
     world = keeping(workflow.world)
     event = world.upload("a.dcm", ct())
-    world.intake.take(event)
+    world.ingesting.take(event)
     world.wait(300)
     (name,) = world.dispatching.run()
     world.sagemaker.end(name, answer)
@@ -56,17 +56,17 @@ def test_an_upload_that_is_read_again_does_not_expire_while_it_waits() -> None:
 
 def test_a_row_that_is_being_erased_does_not_expire_before_what_it_leads_to_is_gone() -> None:
     world = keeping(World())
-    row = world.intake.take(world.upload("refused.dcm", ct(Modality="MR")))
+    row = world.ingesting.take(world.upload("refused.dcm", ct(Modality="MR")))
     assert world.index.begin_erasure(row, "2026-11-24T00:00:00.000Z")
     assert world.rows()[0].expires_at is None
 
 
 def test_a_stage_that_keeps_all_has_no_row_that_expires() -> None:
     world = World()
-    assert world.intake.take(world.upload("refused.dcm", ct(Modality="MR"))).expires_at is None
+    assert world.ingesting.take(world.upload("refused.dcm", ct(Modality="MR"))).expires_at is None
 
 
-def test_a_slices_copy_that_is_old_is_made_anew_so_that_it_does_not_expire_under_a_run() -> None:
+def test_an_old_copy_of_a_slice_is_renewed_so_that_it_does_not_expire_during_a_run() -> None:
     workflow = Workflow()
     uri = workflow.put_cohort()
     workflow.take(uri)

@@ -1,4 +1,4 @@
-"""What is tried again: a poison object alone, a job that keeps failing, trouble that is nobody's fault."""
+"""Retries: of a poison object alone, of a job that keeps failing, of trouble that no object caused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fakes.world import World, answer
 POISON = ct(SOPInstanceUID="1.2.666")
 
 
-def storm(world: World, output: Callable[[bytes], bytes | None], jobs: int = 60, reason: str = "") -> int:
+def run_to_the_end(world: World, output: Callable[[bytes], bytes | None], jobs: int = 60, reason: str = "") -> int:
     """Run the service until nothing is pending; return how many jobs it took."""
     for count in range(jobs):
         world.wait(2000)
@@ -31,11 +31,11 @@ def storm(world: World, output: Callable[[bytes], bytes | None], jobs: int = 60,
 def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.flow.collecting.CHUNK", 7)  # a half is one of the whole manifest, not of a chunk
     world = World(slots=1)
-    world.crown()
+    world.set_champion()
     for number in range(63):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     poison = world.upload("poison.dcm", POISON)
-    world.intake.take(poison)
+    world.ingesting.take(poison)
 
     def container(body: bytes) -> bytes | None:
         return None if body == POISON or dead["dead"] else answer(body)
@@ -43,7 +43,7 @@ def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkey
     dead = {"dead": True}
 
     def crashing(body: bytes) -> bytes | None:
-        """The poison takes the container down: no object of its job gets an output."""
+        """Return no output for any object, as when the poison takes the container down."""
         return None if dead["dead"] else container(body)
 
     jobs = 0
@@ -64,36 +64,36 @@ def test_a_poison_object_is_isolated_in_log_n_jobs_and_harms_no_neighbour(monkey
     assert sum(row.status == Status.COMPLETED for row in world.rows()) == 63
 
 
-def test_a_lone_upload_whose_job_keeps_failing_ends_as_failed_with_the_jobs_reason() -> None:
+def test_a_lone_upload_with_a_job_that_keeps_failing_ends_as_failed_with_the_jobs_reason() -> None:
     world = World()
-    world.crown()
+    world.set_champion()
     event = world.upload("a.dcm", ct())
-    world.intake.take(event)
-    assert storm(world, lambda _body: None, reason="AlgorithmError: out of memory") == 3
+    world.ingesting.take(event)
+    assert run_to_the_end(world, lambda _body: None, reason="AlgorithmError: out of memory") == 3
     assert "out of memory" in (world.row(event).reason or "")
 
 
 def test_trouble_of_the_service_never_fails_an_upload() -> None:
     world = World()
-    world.crown()
+    world.set_champion()
     event = world.upload("a.dcm", ct())
-    world.intake.take(event)
+    world.ingesting.take(event)
     for _ in range(8):
         world.wait(2000)
         (name,) = world.dispatching.run()
         world.sagemaker.end(name, lambda _body: None, reason="CapacityError: Unable to provision")
         world.collecting.collect(name)
     assert world.row(event).status == Status.PENDING
-    assert storm(world, answer) == 1
+    assert run_to_the_end(world, answer) == 1
 
 
 def test_an_object_that_ends_its_host_keeps_no_neighbour_though_sagemaker_calls_it_an_internal_error() -> None:
     world = World(slots=1)
-    world.crown()
+    world.set_champion()
     for number in range(15):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     poison = world.upload("poison.dcm", POISON)
-    world.intake.take(poison)
+    world.ingesting.take(poison)
 
     def run() -> None:
         world.wait(2000)

@@ -1,6 +1,6 @@
 """Schedules that Hypothesis draws and, when one fails, shortens to the few steps that it takes.
 
-Where tests/simulation/simulation.py runs long storms, this looks for the shortest way to break the same promises. A
+Where tests/simulation/simulation.py runs long schedules, this looks for the shortest way to break the same promises. A
 tenth of WETREAD_SCHEDULES are drawn, always the same.
 """
 
@@ -52,7 +52,7 @@ class Drawn(Schedule):
 
 
 class Schedules(RuleBasedStateMachine):
-    """Every rule is something that AWS, a person, or a dying host may do at any time."""
+    """Every rule is something that AWS, a person or a dying host may do at any time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,8 +63,8 @@ class Schedules(RuleBasedStateMachine):
         self.jobs: list[str] = []
 
     @initialize()
-    def crown(self) -> None:
-        self.now.world.crown(FIRST)
+    def set_champion(self) -> None:
+        self.now.world.set_champion(FIRST)
 
     @precondition(lambda self: len(self.now.bodies) < UPLOADS)
     @rule(harm=st.sampled_from(["", "", "", "", *HARMS]), times=st.integers(1, 3))
@@ -141,7 +141,7 @@ class Schedules(RuleBasedStateMachine):
     @rule()
     def promote(self) -> None:
         self.promoted = True
-        self.now.world.crown(SECOND)
+        self.now.world.set_champion(SECOND)
 
     @precondition(lambda self: self.promoted and not self.now.withdrawn)
     @rule(odd=st.booleans(), calls=calls)
@@ -150,7 +150,7 @@ class Schedules(RuleBasedStateMachine):
         self._run(lambda: self.now.withdraw(lambda number: number % 2 == odd), calls)
 
     def teardown(self) -> None:
-        """Nothing befalls anything any more: it all ends well, by the sweep alone."""
+        """Stop all disturbances: the sweep alone brings everything to its end."""
         now, world = self.now, self.now.world
         now.calm = True
         for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""A snapshot pins every slice by version and bytes, is taken once per run, and tells all that is wrong at once."""
+"""A snapshot pins every slice by version and bytes, is taken once per run, and reports every problem at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fakes.workflow import LABELS, TRAINING, Workflow, entry
 from tests.fakes.world import ARTIFACT, MODELS, World
 
 
-def told(taken: dict[str, Any]) -> list[tuple[str, str]]:
+def problems_of(taken: dict[str, Any]) -> list[tuple[str, str]]:
     return [(reason["Code"], reason["Message"]) for reason in taken["Reasons"]]
 
 
@@ -68,7 +68,7 @@ def test_a_patient_is_hashed_once_and_as_ingest_does() -> None:
     assert workflow.world.kms.macs == 18
     patients = {one["Patient"] for one in workflow.snapshot(layout.run_id("run-1"))["Slices"]}
     assert len(patients) == 18
-    assert workflow.world.intake.patients.hash_of("P-cap-0") in patients
+    assert workflow.world.ingesting.patients.hash_of("P-cap-0") in patients
 
 
 def test_two_issuers_with_one_patient_id_are_divided_as_two_patients() -> None:
@@ -83,7 +83,7 @@ def test_a_patient_id_that_also_comes_without_an_issuer_is_one_patient_on_one_si
 
 
 def patients_of(*identities: tuple[str, str | None]) -> list[str]:
-    """The snapshot's patient of a slice of each PatientID and issuer, beside a sound cohort."""
+    """Return the snapshot's patient of a slice of each PatientID and issuer, beside a sound cohort."""
     workflow = Workflow()
     workflow.put_cohort()
     entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
@@ -96,7 +96,7 @@ def patients_of(*identities: tuple[str, str | None]) -> list[str]:
     return [one["Patient"] for one in workflow.snapshot(layout.run_id("run-1"))["Slices"]][-len(identities) :]
 
 
-def test_without_a_patient_id_the_study_stands_for_the_patient() -> None:
+def test_without_a_patient_id_the_study_counts_as_the_patient() -> None:
     workflow = Workflow()
     workflow.put_cohort()
     for number, study in enumerate(("1.7", "1.7", "1.8")):
@@ -170,9 +170,9 @@ def test_of_two_invocations_of_one_run_the_first_ones_snapshot_is_the_runs() -> 
     assert manifest[1:] == names
 
 
-def test_the_champion_is_the_one_to_be_compared_with() -> None:
+def test_the_run_names_the_champion_to_compare_with() -> None:
     workflow = Workflow()
-    workflow.world.crown()
+    workflow.world.set_champion()
     assert workflow.take(workflow.put_cohort())["Champion"] == {
         "ModelPackage": "wetread/1",
         "ModelPackageArn": "arn:aws:sagemaker:eu-west-1:111111111111:model-package/wetread/1",
@@ -182,7 +182,7 @@ def test_the_champion_is_the_one_to_be_compared_with() -> None:
     }
 
 
-def test_a_csv_and_a_split_of_its_own() -> None:
+def test_a_csv_may_give_the_split() -> None:
     workflow = Workflow()
     workflow.put_cohort()
     parts = ("train", "validation", "test")
@@ -203,7 +203,7 @@ def test_a_csv_and_a_split_of_its_own() -> None:
     ]
 
 
-def test_everything_that_is_wrong_is_told_at_once_in_the_manifests_order() -> None:
+def test_every_problem_is_reported_at_once_in_the_manifests_order() -> None:
     workflow = Workflow()
     workflow.put("good.dcm", ct(SOPInstanceUID="1.1"))
     workflow.put("copy.dcm", ct(SOPInstanceUID="1.1"))
@@ -215,7 +215,7 @@ def test_everything_that_is_wrong_is_told_at_once_in_the_manifests_order() -> No
     entries = [entry(name, "covid") for name in names] + [entry("x.dcm", "sick"), {"filename": "y.dcm"}]
     taken = workflow.take(workflow.put_manifest(entries))
     assert (taken["Taken"], taken["SnapshotUri"], taken["Champion"]) == (False, "", {})
-    found = told(taken)
+    found = problems_of(taken)
     assert [code for code, _ in found] == [
         "MissingClass",
         "MissingClass",
@@ -238,25 +238,25 @@ def test_everything_that_is_wrong_is_told_at_once_in_the_manifests_order() -> No
     assert (TRAINING, layout.snapshot_key(taken["Run"])) not in workflow.world.s3.objects
 
 
-def test_ten_thousand_wrong_lines_fit_the_state_machine_and_stand_whole_in_the_refusal() -> None:
+def test_ten_thousand_wrong_lines_fit_the_state_machine_and_the_refusal_has_all() -> None:
     workflow = Workflow()
     taken = workflow.take(workflow.put_manifest([entry("x.dcm", "sick")] * 10_000))
     assert len(json.dumps(taken)) < 50_000
-    assert "9953 more reasons" in told(taken)[-1][1]
+    assert "9953 more reasons" in problems_of(taken)[-1][1]
     verdict = json.loads(workflow.world.s3.objects[TRAINING, layout.refusal_key(taken["Run"])])
     assert len(verdict["Reasons"]) == 10_003
 
 
-def test_a_manifest_that_is_gone_or_none_is_told() -> None:
+def test_a_missing_or_malformed_manifest_is_reported() -> None:
     workflow = Workflow()
     uri = f"s3://{TRAINING}/cohorts/c/manifest.json"
-    assert told(workflow.take(uri))[0][0] == "MissingManifest"
+    assert problems_of(workflow.take(uri))[0][0] == "MissingManifest"
     workflow.put("manifest.json", b"{")
-    assert told(workflow.take(uri, execution="run-2"))[0][0] == "MalformedManifest"
+    assert problems_of(workflow.take(uri, execution="run-2"))[0][0] == "MalformedManifest"
 
 
-def test_an_input_that_is_wrong_is_told() -> None:
-    assert told(Workflow().take("elsewhere", Epochs=3)) == [
+def test_a_wrong_input_is_reported() -> None:
+    assert problems_of(Workflow().take("elsewhere", Epochs=3)) == [
         ("InvalidInput", "The field 'Epochs' is unknown; known: LabelsUri, AcceptedRisks, Seed, HyperParameters."),
         (
             "InvalidInput",
@@ -265,15 +265,15 @@ def test_an_input_that_is_wrong_is_told() -> None:
     ]
 
 
-def test_a_deleted_object_is_a_missing_file_and_older_versions_are_not_taken() -> None:
+def test_a_deleted_object_is_a_missing_file_and_older_versions_are_not_used() -> None:
     workflow = Workflow()
     uri = workflow.put_cohort()
     workflow.documents.delete(["cohorts/c/cap-0-0.dcm"])
-    ((code, message),) = told(workflow.take(uri))
+    ((code, message),) = problems_of(workflow.take(uri))
     assert (code, message.split(":")[0]) == ("MissingFile", "Line 13")
 
 
-def test_trouble_of_aws_is_no_refusal() -> None:
+def test_aws_trouble_is_not_a_refusal() -> None:
     def denied(operation: str, _when: str) -> None:
         if operation == "copy_object":
             raise client_error("SlowDown")

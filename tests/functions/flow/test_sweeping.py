@@ -1,4 +1,4 @@
-"""The sweep finishes what any other function left half-made."""
+"""The sweep finishes what any other function left unfinished."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Crash(BaseException):
 
 
 def crashed_at(operation: str, when: str, nth: int = 1) -> World:
-    """A world in which dispatch died at the nth call of an operation."""
+    """Return a world in which dispatch died at the nth call of an operation."""
     armed = {"left": 0}
 
     def interfere(called: str, moment: str) -> None:
@@ -29,9 +29,9 @@ def crashed_at(operation: str, when: str, nth: int = 1) -> World:
                 raise Crash
 
     world = World(interfere=interfere)
-    world.crown()
+    world.set_champion()
     for number in range(3):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     armed["left"] = nth
     with pytest.raises(Crash):
         world.dispatching.run()
@@ -80,8 +80,8 @@ def test_work_in_progress_is_left_alone() -> None:
 
 def test_an_overdue_job_is_stopped_and_its_uploads_tried_again() -> None:
     world = World()
-    world.crown()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.set_champion()
+    world.ingesting.take(world.upload("a.dcm", ct()))
     (name,) = world.dispatching.run()
     world.wait(3599)
     world.sweeping.run()
@@ -97,8 +97,8 @@ def test_an_overdue_job_is_stopped_and_its_uploads_tried_again() -> None:
 
 def test_a_slot_of_a_collected_batch_is_freed() -> None:
     world = World()
-    world.crown()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.set_champion()
+    world.ingesting.take(world.upload("a.dcm", ct()))
     (name,) = world.dispatching.run()
     moved = [BatchStatus.SUBMITTED]
     world.batches.advance(name.removeprefix("wetread-"), moved, BatchStatus.COLLECTED, "2026-11-23T00:00:00.000Z")
@@ -108,8 +108,8 @@ def test_a_slot_of_a_collected_batch_is_freed() -> None:
 
 def test_a_job_that_just_ended_is_left_to_its_event() -> None:
     world = World()
-    world.crown()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.set_champion()
+    world.ingesting.take(world.upload("a.dcm", ct()))
     (name,) = world.dispatching.run()
     world.wait(1000)
     world.sagemaker.end(name, answer)
@@ -120,11 +120,11 @@ def test_a_job_that_just_ended_is_left_to_its_event() -> None:
     assert (measured[Metric.SWEEP_REPAIRS], measured[Metric.UPLOADS_COMPLETED]) == (1, 1)
 
 
-def test_a_batch_that_cannot_be_mended_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_cannot_be_repaired_keeps_no_other_from_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(slots=2, max_batch=1, parallel_threshold=1)
-    world.crown()
+    world.set_champion()
     for number in range(2):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     first, second = world.dispatching.run()
     for name in (first, second):
         world.sagemaker.end(name, answer)
@@ -144,9 +144,9 @@ def test_a_batch_that_cannot_be_mended_keeps_no_other_from_it(monkeypatch: pytes
 
 def test_lowering_the_number_of_slots_strands_no_batch() -> None:
     world = World(slots=4, max_batch=1, parallel_threshold=1)
-    world.crown()
+    world.set_champion()
     for number in range(4):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     for name in world.dispatching.run():
         world.sagemaker.end(name, answer)
     world.wait(200)
@@ -157,9 +157,9 @@ def test_lowering_the_number_of_slots_strands_no_batch() -> None:
 
 def test_an_account_without_room_shows_in_the_oldest_wait() -> None:
     world = World()
-    world.crown()
+    world.set_champion()
     world.sagemaker.quota = 0
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.ingesting.take(world.upload("a.dcm", ct()))
     world.dispatching.run()
     world.wait(4000)
     assert world.sweeping.run().measured[Metric.OLDEST_PENDING_SECONDS] == 4000
@@ -167,13 +167,13 @@ def test_an_account_without_room_shows_in_the_oldest_wait() -> None:
 
 def test_gauges_say_what_waits_and_that_a_model_is_missing() -> None:
     world = World()
-    world.intake.take(world.upload("a.dcm", ct()))
+    world.ingesting.take(world.upload("a.dcm", ct()))
     world.wait(90)
     measured = world.sweeping.run().measured
     assert measured[Metric.PENDING] == 1
     assert measured[Metric.OLDEST_PENDING_SECONDS] == 90
     assert measured[Metric.MODEL_MISSING] == 1
-    world.crown()
+    world.set_champion()
     assert world.sweeping.run().measured[Metric.JOBS_SUBMITTED] == 1
     quiet = world.sweeping.run().measured
     assert (quiet[Metric.PENDING], quiet[Metric.MODEL_MISSING], quiet[Metric.SLOTS_BUSY]) == (0, 0, 1)
@@ -182,8 +182,8 @@ def test_gauges_say_what_waits_and_that_a_model_is_missing() -> None:
 def test_rows_of_a_batch_that_was_given_back_while_its_index_lagged_are_read_by_another_job() -> None:
     lags = {"now": False}
     world = World(lagging=lambda: lags["now"])
-    world.crown()
-    row = world.intake.take(world.upload("1.dcm", ct()))
+    world.set_champion()
+    row = world.ingesting.take(world.upload("1.dcm", ct()))
     (name,) = world.dispatching.run()
     world.dynamodb.lag()
     world.sagemaker.jobs.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.aws.registry import PromotionRefused
+from functions.domain.errors import PromotionRefused
 from functions.domain.row import Status
 from functions.flow.marking import SETTLED_SECONDS
 from tests.fakes.workflow import Workflow
@@ -43,10 +43,10 @@ def test_each_rollback_goes_one_champion_further_back_and_skips_the_withdrawn() 
         workflow.withdrawing.roll_back("")
 
 
-def test_a_withdrawn_version_is_not_gone_back_to() -> None:
+def test_a_rollback_skips_a_withdrawn_version() -> None:
     workflow = two_versions()
     workflow.world.wait(60)
-    workflow.registry.promote("1")  # after 2, which is its predecessor now, and it 2's
+    workflow.registry.promote("1")  # after 2: each is now the other's predecessor
     workflow.world.wait(60)
     champion = workflow.withdrawing.roll_back("")
     assert (champion.model_package, champion.previous) == ("wetread/2", "")
@@ -100,7 +100,7 @@ def test_a_version_that_is_not_withdrawn_is_not_marked() -> None:
     assert workflow.withdrawing.mark("wetread/2") == 0
 
 
-def test_a_result_that_comes_after_the_withdrawal_is_marked_as_it_is_collected() -> None:
+def test_a_result_after_the_withdrawal_is_marked_when_it_is_collected() -> None:
     workflow = two_versions()
     world = workflow.world
     name = submit(world, "a.dcm", "b.dcm")
@@ -115,7 +115,7 @@ def test_a_result_that_comes_after_the_withdrawal_is_marked_as_it_is_collected()
     assert workflow.withdrawing.running("wetread/2") == []
 
 
-def test_a_collect_that_dies_before_it_marks_is_made_good_by_the_next() -> None:
+def test_a_collect_that_dies_before_it_marks_is_completed_by_the_next() -> None:
     class Crash(BaseException):
         pass
 
@@ -175,7 +175,7 @@ def test_marking_that_fails_fails_the_sweep_and_nothing_else(monkeypatch: pytest
     assert row(workflow.world, "a.dcm").withdrawn_at
 
 
-def test_promoting_a_withdrawn_version_by_hand_takes_the_withdrawal_back_but_no_mark() -> None:
+def test_promoting_a_withdrawn_version_by_hand_clears_its_withdrawal_but_no_mark() -> None:
     workflow = two_versions()
     world = workflow.world
     read(world, "old.dcm")

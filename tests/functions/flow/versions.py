@@ -23,16 +23,16 @@ def two_versions() -> Workflow:
 
 
 def submit(world: World, *keys: str) -> str:
-    """Take uploads in and start their job; its name."""
+    """Ingest uploads and start their job; return its name."""
     for number, key in enumerate(keys):
-        world.intake.take(world.upload(key, ct(SOPInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{len(key)}")))
+        world.ingesting.take(world.upload(key, ct(SOPInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{len(key)}")))
     world.wait(300)
     (name,) = world.dispatching.run()
     return name
 
 
 def read(world: World, *keys: str) -> None:
-    """Take uploads in, and let the champion read them."""
+    """Ingest uploads, and let the champion read them."""
     name = submit(world, *keys)
     world.sagemaker.end(name, answer)
     world.collecting.collect(name)

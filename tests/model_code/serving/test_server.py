@@ -225,6 +225,8 @@ DEADLY = """(data, model):
     import os, signal
     if data == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if data == "leave":
+        raise SystemExit
     return str(os.getpid())"""
 
 
@@ -238,6 +240,7 @@ def test_an_object_that_kills_the_models_process_is_answered_and_its_neighbours_
         killer, *neighbours = [answer.result() for answer in answers]
         assert (killer.status_code, killer.json()["Error"]["Code"]) == (200, "KillsContainer")
         assert all(answer.text.isdecimal() for answer in neighbours)
+        assert client.post("/invocations", content=b"leave", headers=DICOM).status_code == 500
         process.terminate()
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0

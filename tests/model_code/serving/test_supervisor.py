@@ -108,6 +108,28 @@ def test_many_objects_that_end_the_process_cost_two_starts_each_at_most(tmp_path
     assert len(starts(tmp_path)) <= 1 + 2 * 4
 
 
+def test_of_objects_that_come_one_after_the_other_all_but_the_first_cost_one_start(tmp_path: Path) -> None:
+    async def post() -> None:
+        async with running(tmp_path) as (watched, _):
+            for number in range(4):
+                reply = await watched.answer(request(f"end {number}"))
+                assert b"KillsContainer" in reply.body
+
+    asyncio.run(post())
+    assert len(starts(tmp_path)) == 1 + 2 + 3
+
+
+def test_an_end_long_after_the_last_verdict_needs_a_second_one_again(tmp_path: Path) -> None:
+    async def post() -> Reply:
+        async with running(tmp_path) as (watched, _):
+            await watched.answer(request("end"))
+            while watched._careful:
+                await watched.answer(request("fine"))
+            return await watched.answer(request("once later end"))
+
+    assert asyncio.run(post()).body == b"once later end"
+
+
 def test_the_same_bytes_get_their_verdict_again_without_another_start(tmp_path: Path) -> None:
     async def post() -> tuple[Reply, Reply]:
         async with running(tmp_path) as (watched, _):

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from functions.aws.champion import Withdrawal
-from functions.aws.registry import PromotionRefused
-from functions.domain.artifact import Artifact, InvalidArtifact
+from functions.domain.artifact import Artifact
+from functions.domain.champion import Withdrawal
+from functions.domain.errors import InvalidArtifact, PromotionRefused
 from wetread.commands import endpoint as command
 from wetread.models import endpoint as endpoints
 from wetread.models.endpoint import Hosting, Served

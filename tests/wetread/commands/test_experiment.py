@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from functions.domain.training_run import TrainingRun
 from tests.fakes.wire import Wire, client_error
 from tests.fakes.workflow import entry
 from wetread.training import experiments
@@ -17,7 +18,7 @@ from wetread.training import job as following_job
 
 JOB = "wetread-experiment-ab12-20261126090000"
 ARTIFACT = f"s3://training/runs/ab12/training/{JOB}/output/model.tar.gz"
-TAKEN = {"Taken": True, "Run": "ab12", "Slices": 2, "Reasons": [], "HyperParameters": {}, "Seed": "0"}
+TAKEN = TrainingRun(run_id="ab12", taken=True, slices=2).to_json()
 
 
 class Functions:
@@ -121,7 +122,7 @@ def test_changed_code_goes_along(wetread, connection, lab, folder) -> None:
 
 def test_labels_that_are_not_taken_are_told_and_train_nothing(wetread, lab, folder) -> None:
     reason = {"Code": "UnknownLabel", "Message": "Line 2 has label 'flu'.", "Accepted": False}
-    lab.functions.answer = {"Taken": False, "Reasons": [reason]}
+    lab.functions.answer = TrainingRun(run_id="ab12", taken=False, reasons=[reason]).to_json()
     result = wetread("experiment", "--labels", folder)
     assert (result.exit_code, lab.started) == (1, [])
     assert "UnknownLabel: Line 2 has label 'flu'. Nothing was trained." in result.stderr

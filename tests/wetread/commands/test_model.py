@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from functions.aws.champion import Promotion, Withdrawal
-from functions.aws.registry import ModelVersion, PromotionRefused
-from functions.domain.artifact import InvalidArtifact
+from functions.aws.registry import ModelVersion
+from functions.domain.champion import Promotion, Withdrawal
+from functions.domain.errors import InvalidArtifact, PromotionRefused
 from tests.wetread.evaluation import evaluation
 
 KIM, LEE = "arn:aws:iam::123456789012:user/kim", "arn:aws:sts::123456789012:assumed-role/Approver/lee"

@@ -26,7 +26,7 @@ def service(connection, monkeypatch, tmp_path):
         workflow.registry.promote(workflow.registry.register(path).model_package)
         world.wait(60)
     for number in range(3):
-        world.intake.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(SOPInstanceUID=f"1.2.{number}")))
     (name,) = world.dispatching.run()
     world.sagemaker.end(name, answer)
     world.collecting.collect(name)
@@ -52,7 +52,7 @@ def test_the_version_before_is_champion_again_and_the_results_are_marked(wetread
 
 
 def test_a_running_batch_is_told(wetread, service) -> None:
-    service.world.intake.take(service.world.upload("late.dcm", ct(SOPInstanceUID="1.2.9")))
+    service.world.ingesting.take(service.world.upload("late.dcm", ct(SOPInstanceUID="1.2.9")))
     (name,) = service.world.dispatching.run()
     result = wetread("model", "rollback")
     assert "Results of 1 running batch job will be marked as they come" in result.stderr
@@ -63,7 +63,7 @@ def test_a_running_batch_is_told(wetread, service) -> None:
 
 def test_rescoring_waits_for_batches_and_requeues_every_result(wetread, service, monkeypatch) -> None:
     world = service.world
-    world.intake.take(world.upload("late.dcm", ct(SOPInstanceUID="1.2.9")))
+    world.ingesting.take(world.upload("late.dcm", ct(SOPInstanceUID="1.2.9")))
     (name,) = world.dispatching.run()
 
     def end_of_the_job(_):

@@ -21,6 +21,7 @@ from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import TRAINING, Workflow, entry
 from tests.fakes.world import MODELS, RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World, answer
+from wetread.erasure import training as erasing_training
 from wetread.erasure.erasure import Erased, Erasing
 from wetread.erasure.subjects import Patient, Study, Subject
 
@@ -50,7 +51,7 @@ class Clinic:
     def __init__(self, world: World | None = None) -> None:
         self.workflow = Workflow(world)
         self.world = self.workflow.world
-        self.world.crown()
+        self.world.set_champion()
         self.letters = DeadLetters()
         self.running: list[str] = []
         deployment = SimpleNamespace(
@@ -78,13 +79,13 @@ class Clinic:
 
     @property
     def patients(self) -> Any:
-        return self.world.intake.patients
+        return self.world.ingesting.patients
 
     def take(self, key: str, version: str = "v1", **attributes: Any) -> Row:
         """Upload an object and have ingest take it."""
         number = len(self.world.s3.versions)
         body = ct(**{"SOPInstanceUID": f"1.2.9.{number}", "PixelData": number.to_bytes(128, "big"), **attributes})
-        return self.world.intake.take(self.world.upload(key, body, version))
+        return self.world.ingesting.take(self.world.upload(key, body, version))
 
     def read(self) -> str:
         """Have a job read what waits, to its end; its name."""
@@ -243,9 +244,9 @@ def test_an_erasure_that_was_interrupted_goes_on_and_finishes(calls: int) -> Non
 def test_an_event_that_comes_again_after_the_erasure_finds_the_gravestone() -> None:
     clinic = Clinic()
     event = clinic.world.upload("P-1.dcm", ct(PatientID="P-1"))
-    clinic.world.intake.take(event)
+    clinic.world.ingesting.take(event)
     clinic.erase()
-    assert clinic.world.intake.take(event).status == Status.ERASED
+    assert clinic.world.ingesting.take(event).status == Status.ERASED
     assert traces(clinic, "P-1") == []
 
 
@@ -255,14 +256,14 @@ def test_an_object_that_ingest_reads_while_it_is_erased_leaves_no_copy() -> None
     put_new = clinic.world.index.put_new
 
     def overtaken(row: Row) -> bool:
-        object.__setattr__(clinic.world.intake.index, "put_new", put_new)
-        clinic.world.intake.take(event)
+        object.__setattr__(clinic.world.ingesting.index, "put_new", put_new)
+        clinic.world.ingesting.take(event)
         clinic.erase()
         clinic.world.s3.objects[WORK, layout.instance_key(row.instance_name)] = b"the copy that came late"
         return put_new(row)
 
-    clinic.world.intake.index.put_new = overtaken  # type: ignore[method-assign]
-    clinic.world.intake.take(event)
+    clinic.world.ingesting.index.put_new = overtaken  # type: ignore[method-assign]
+    clinic.world.ingesting.take(event)
     assert not [key for bucket, key in clinic.world.s3.objects if bucket == WORK]
 
 
@@ -326,7 +327,7 @@ def test_a_dead_letter_about_an_upload_that_has_a_row_goes_too(*, by_study: bool
     for patient, study in (("P-1", THEIRS), ("P-2", OTHERS)):
         body = ct(PatientID=patient, StudyInstanceUID=study)
         lose(clinic, f"{patient}/lost.dcm", body)
-        clinic.world.intake.take(clinic.world.upload(f"{patient}/lost.dcm", body))
+        clinic.world.ingesting.take(clinic.world.upload(f"{patient}/lost.dcm", body))
     clinic.erase(Study(THEIRS, clinic.patients) if by_study else None)
     assert ["P-2" in body for body in clinic.letters.bodies] == [True]
 
@@ -370,7 +371,7 @@ def test_a_patient_id_is_found_in_whatever_character_set_the_file_has_it(typed: 
     clinic = Clinic()
     said = typed.encode(encoding)
     body = ct(PatientID="P" * len(said)).replace(b"P" * len(said), said)
-    clinic.world.intake.take(clinic.world.upload("a.dcm", body))
+    clinic.world.ingesting.take(clinic.world.upload("a.dcm", body))
     assert clinic.erase(Patient(f" {typed} ", "", clinic.patients)).counts["rows"] == 1
 
 
@@ -387,7 +388,7 @@ def subject_of(clinic: Clinic, *, by_study: bool) -> Subject:
 
 def old_refused(clinic: Clinic, key: str, body: bytes, **changes: str) -> Row:
     """A row as it was written before refused objects were described."""
-    row = clinic.world.intake.take(clinic.world.upload(key, body))
+    row = clinic.world.ingesting.take(clinic.world.upload(key, body))
     item = clinic.world.dynamodb.tables["index"][row.upload_id]
     for name in ("PatientHash", "StudyInstanceUID", "SeriesInstanceUID"):
         item.pop(name, None)
@@ -412,10 +413,10 @@ def test_an_upload_that_waits_to_be_taken_in_goes_at_once(*, by_study: bool) -> 
     clinic = Clinic()
     body = ct(PatientID="P-1", StudyInstanceUID=THEIRS)
     event = clinic.world.upload("theirs.dcm", body)
-    clinic.world.index.put_new(clinic.world.intake._received(event, 1, "ThrottlingException"))
+    clinic.world.index.put_new(clinic.world.ingesting._received(event, 1, "ThrottlingException"))
     erasing = clinic.erasing(subject_of(clinic, by_study=by_study), settled_seconds=600)
     assert erasing.erase(lambda _rows: pytest.fail("nobody reads it")).counts["rows"] == 1
-    assert clinic.world.intake.take(event).status == Status.ERASED
+    assert clinic.world.ingesting.take(event).status == Status.ERASED
     assert traces(clinic, "P-1") == []
 
 
@@ -482,7 +483,7 @@ def test_files_that_are_no_dicom_and_objects_that_are_gone_are_nobodys() -> None
 
 def test_a_refused_object_with_a_hidden_key_is_found() -> None:
     world = World()
-    object.__setattr__(world.intake, "keys", Keys(world.clients["dynamodb"], "keys", world.intake.patients))
+    object.__setattr__(world.ingesting, "keys", Keys(world.clients["dynamodb"], "keys", world.ingesting.patients))
     clinic = Clinic(world)
     old_refused(clinic, "Doe^Jane/1.dcm", REPORT)
     old_refused(clinic, "Roe/1.dcm", ct(PatientID="P-2", PixelData=None))
@@ -633,6 +634,25 @@ def test_labels_that_s3_does_not_give_are_named_and_stop_nothing() -> None:
     assert erased.counts["labelled objects"] == 1
 
 
+def test_labels_without_an_end_are_named_and_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic = Clinic()
+    clinic.workflow.put("P-1-0.dcm", ct(PatientID="P-1"))
+    clinic.workflow.put("endless.csv", b"filename,label\n" + b"P-9.dcm,cap\n" * 500)
+    monkeypatch.setattr(erasing_training, "MOST_RUN_DOCUMENT_BYTES", 4000)
+    whole = []
+    read = clinic.world.s3.get_object
+
+    def get_object(**request: Any) -> Any:
+        whole.extend([request["Key"]] if "Range" not in request else [])
+        return read(**request)
+
+    monkeypatch.setattr(clinic.world.s3, "get_object", get_object)
+    erased = clinic.erase()
+    assert erased.unsure_labels == {"cohorts/c/endless.csv"}
+    assert "cohorts/c/endless.csv" not in whole
+    assert erased.counts["labelled objects"] == 1
+
+
 def test_the_pictures_of_a_report_go_by_their_line() -> None:
     clinic = Clinic()
     taken = put_cohort_of_both(clinic)
@@ -701,8 +721,8 @@ def test_earlier_versions_of_a_report_go_with_the_pictures() -> None:
 
 def test_hidden_keys_are_found_and_forgotten() -> None:
     world = World()
-    hidden = Keys(world.clients["dynamodb"], "keys", world.intake.patients)
-    object.__setattr__(world.intake, "keys", hidden)
+    hidden = Keys(world.clients["dynamodb"], "keys", world.ingesting.patients)
+    object.__setattr__(world.ingesting, "keys", hidden)
     clinic = Clinic(world)
     row = clinic.take("Doe^Jane/1.dcm", PatientID="P-1")
     assert row.key == hidden.hidden("Doe^Jane/1.dcm")
@@ -758,7 +778,7 @@ def test_a_study_is_asked_for_as_the_file_says_it_also_where_ingest_maps_it(aske
     said = asked.strip()
     valid = f"1.{'3' * (len(said) - 2)}"  # pydicom writes no other
     body = ct(StudyInstanceUID=valid).replace(valid.encode(), said.encode())
-    assert clinic.world.intake.take(clinic.world.upload("a.dcm", body)).study_instance_uid not in {said, None}
+    assert clinic.world.ingesting.take(clinic.world.upload("a.dcm", body)).study_instance_uid not in {said, None}
     clinic.take("b.dcm", StudyInstanceUID=OTHERS)
     clinic.erase(Study(asked, clinic.patients))
     assert [row.key for row in clinic.world.rows() if row.key] == ["b.dcm"]
@@ -768,10 +788,10 @@ def test_a_study_is_asked_for_as_the_file_says_it_also_where_ingest_maps_it(aske
 def test_a_study_that_ingest_maps_is_erased_by_the_file_with_its_rows_from_before_it_was_keyed(by: str) -> None:
     clinic = Clinic()
     body = ct(StudyInstanceUID="1.33333").replace(b"1.33333", b"0047.11")
-    new = clinic.world.intake.take(clinic.world.upload("new.dcm", body))
+    new = clinic.world.ingesting.take(clinic.world.upload("new.dcm", body))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Patients, "uuid_of", staticmethod(instance._uuid_of))
-        old = clinic.world.intake.take(clinic.world.upload("old.dcm", body))
+        old = clinic.world.ingesting.take(clinic.world.upload("old.dcm", body))
     assert new.study_instance_uid != old.study_instance_uid
     unread = ct(StudyInstanceUID="1.33333", PixelData=None).replace(b"1.33333", b"0047.11")
     old_refused(clinic, "refused.dcm", unread)

@@ -21,13 +21,13 @@ KEY = "Doe^Jane/1.dcm"
 def hiding() -> tuple[World, Keys]:
     """A service whose keys were plain once, and are hidden since."""
     world = World()
-    world.crown()
-    world.intake.take(world.upload(KEY, ct(SOPInstanceUID="1.2.1"), "when keys were plain"))
-    keys = Keys(world.clients["dynamodb"], "keys", world.intake.patients)
-    object.__setattr__(world.intake, "keys", keys)
+    world.set_champion()
+    world.ingesting.take(world.upload(KEY, ct(SOPInstanceUID="1.2.1"), "when keys were plain"))
+    keys = Keys(world.clients["dynamodb"], "keys", world.ingesting.patients)
+    object.__setattr__(world.ingesting, "keys", keys)
     world.wait(5)
     for number, key in enumerate((KEY, "Roe/2.dcm")):
-        world.intake.take(world.upload(key, ct(SOPInstanceUID=f"1.3.{number}"), f"v{number}"))
+        world.ingesting.take(world.upload(key, ct(SOPInstanceUID=f"1.3.{number}"), f"v{number}"))
     return world, keys
 
 
@@ -54,8 +54,8 @@ def test_one_asks_by_key_and_gets_rows_of_both_times_with_their_keys() -> None:
 
 def test_a_hidden_key_expires_when_its_row_has() -> None:
     world, _ = hiding()
-    object.__setattr__(world.intake, "kept_days", 30)
-    world.intake.take(world.upload("late.dcm", ct(SOPInstanceUID="1.5"), "v5"))
+    object.__setattr__(world.ingesting, "kept_days", 30)
+    world.ingesting.take(world.upload("late.dcm", ct(SOPInstanceUID="1.5"), "v5"))
     expiring = [item for item in world.dynamodb.tables["keys"].values() if "ExpiresAt" in item]
     assert [item["Key"]["S"] for item in expiring] == ["late.dcm"]
     assert float(expiring[0]["ExpiresAt"]["N"]) == world.time.timestamp() + 120 * 86_400
@@ -76,8 +76,8 @@ def test_who_may_not_read_keys_gets_the_rows_without(monkeypatch: pytest.MonkeyP
 
 def test_a_key_that_looks_hidden_in_a_plain_row_is_itself() -> None:
     world, keys = hiding()
-    object.__setattr__(world.intake, "keys", None)
-    world.intake.take(world.upload("hmac:" + "0" * 32, ct(SOPInstanceUID="1.4"), "v9"))
+    object.__setattr__(world.ingesting, "keys", None)
+    world.ingesting.take(world.upload("hmac:" + "0" * 32, ct(SOPInstanceUID="1.4"), "v9"))
     rows = ask(world.index, Question(key="hmac:" + "0" * 32), 10, keys).rows
     assert keys_of(rows) == ["hmac:" + "0" * 32]
 

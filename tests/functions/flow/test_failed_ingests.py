@@ -1,4 +1,4 @@
-"""Every upload has a row that is terminal or moves, whatever reading its object does; no neighbour pays for it."""
+"""Every upload has a row that is terminal or moves, whatever reading its object does; it costs no neighbour a try."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from botocore import exceptions
 from functions import ingest
 from functions.domain.errors import RefusalCode
 from functions.domain.row import Row, Status
-from functions.flow.intake import MOST_TRIES
+from functions.flow.ingesting import MOST_TRIES
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import UPLOADS, WORK, World
@@ -28,11 +28,11 @@ AT_ONCE = {
     "InvalidRequest": RefusalCode.CUSTOMER_KEY,
 }
 TROUBLE = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ExpiredToken", "AccessDenied")
-NOBODY_KNOWS = "ErrorOfTheYear2031"
+UNKNOWN = "ErrorOfTheYear2031"
 
 
 def of_the_model() -> list[tuple[str, str]]:
-    """Every error that botocore's model names for what ingest asks of S3."""
+    """Return every error that botocore's model names for what ingest asks of S3."""
     model = botocore.session.get_session().get_service_model("s3")
     asked = {"GetObject": "get_object", "HeadObject": "head_object", "CopyObject": "copy_object"}
     return [
@@ -51,10 +51,10 @@ def failing(operation: str, error: BaseException) -> World:
 
 
 def redelivered(world: World, event: Any) -> Row:
-    """The row after as many deliveries as SQS makes in ten minutes: one at once, and one every two minutes."""
+    """Return the row after as many deliveries as SQS makes in ten minutes: one at once, and one every two minutes."""
     for delivery in range(1, 6):
         try:
-            row = world.intake.take(event, delivery=delivery)
+            row = world.ingesting.take(event, delivery=delivery)
         except (Exception, Crash):
             world.wait(120)
         else:
@@ -71,7 +71,7 @@ def test_the_model_names_errors() -> None:
 @pytest.mark.parametrize("code", sorted(AT_ONCE))
 def test_what_s3_refuses_for_good_is_refused_at_once(operation: str, code: str) -> None:
     world = failing(operation, client_error(code, "says S3 of DOE^JOHN.dcm"))
-    row = world.intake.take(world.upload("DOE^JOHN.dcm", ct()))
+    row = world.ingesting.take(world.upload("DOE^JOHN.dcm", ct()))
     assert (row.status, row.code) == (Status.REFUSED, AT_ONCE[code])
     assert row.reason
     assert row.reason.endswith(".")
@@ -80,7 +80,7 @@ def test_what_s3_refuses_for_good_is_refused_at_once(operation: str, code: str) 
 
 @pytest.mark.parametrize(
     ("operation", "code"),
-    [*of_the_model(), *((name, NOBODY_KNOWS) for name in ("get_object", "copy_object"))],
+    [*of_the_model(), *((name, UNKNOWN) for name in ("get_object", "copy_object"))],
 )
 def test_every_error_of_s3_ends_as_a_row(operation: str, code: str) -> None:
     world = failing(operation, client_error(code, "of DOE^JOHN.dcm"))
@@ -93,16 +93,16 @@ def test_every_error_of_s3_ends_as_a_row(operation: str, code: str) -> None:
     assert "DOE" not in str(row.reason)
 
 
-def test_an_error_that_nobody_knows_is_named_on_the_row() -> None:
-    world = failing("copy_object", client_error(NOBODY_KNOWS, "of DOE^JOHN.dcm"))
+def test_an_unknown_error_is_named_on_the_row() -> None:
+    world = failing("copy_object", client_error(UNKNOWN, "of DOE^JOHN.dcm"))
     event = world.upload("DOE^JOHN.dcm", ct())
     row = redelivered(world, event)
     assert (row.status, row.code) == (Status.REFUSED, RefusalCode.INGEST_FAILED)
-    assert NOBODY_KNOWS in str(row.reason)
-    assert world.intake.take(event, delivery=6) == row
+    assert UNKNOWN in str(row.reason)
+    assert world.ingesting.take(event, delivery=6) == row
 
 
-def test_a_bug_of_our_own_is_named_by_its_class_alone() -> None:
+def test_a_bug_of_the_service_is_named_only_by_its_class() -> None:
     world = failing("generate_mac", LookupError("DOE^JOHN"))
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert row.code == RefusalCode.INGEST_FAILED
@@ -112,7 +112,7 @@ def test_a_bug_of_our_own_is_named_by_its_class_alone() -> None:
 
 @pytest.mark.parametrize("code", [*TROUBLE, "KMS.ThrottlingException"])
 @pytest.mark.parametrize("operation", ["get_object", "copy_object", "generate_mac"])
-def test_trouble_of_aws_never_ends_as_a_refusal(operation: str, code: str) -> None:
+def test_aws_trouble_never_ends_as_a_refusal(operation: str, code: str) -> None:
     world = failing(operation, client_error(code))
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert (row.status, row.code) == (Status.RECEIVED, code)
@@ -135,7 +135,7 @@ NO_WAY = {"endpoint_url": "https://s3", "error": "no route", "request": None, "n
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_request_that_finds_no_way_to_aws_refuses_nobody(error: Exception) -> None:
+def test_a_request_that_never_reached_aws_refuses_no_upload(error: Exception) -> None:
     world = failing("get_object", error)
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert (row.status, row.code) == (Status.RECEIVED, type(error).__name__)
@@ -143,19 +143,19 @@ def test_a_request_that_finds_no_way_to_aws_refuses_nobody(error: Exception) -> 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_an_answer_of_a_server_in_trouble_is_trouble_whatever_its_name(status: int) -> None:
-    error = client_error(NOBODY_KNOWS, ResponseMetadata={"HTTPStatusCode": status})
+    error = client_error(UNKNOWN, ResponseMetadata={"HTTPStatusCode": status})
     world = failing("get_object", error)
     assert redelivered(world, world.upload("a.dcm", ct())).status == Status.RECEIVED
 
 
-def test_a_throttled_index_refuses_nobody() -> None:
+def test_a_throttled_index_refuses_no_upload() -> None:
     world = failing("put_item", client_error("ProvisionedThroughputExceededException"))
     event = world.upload("a.dcm", ct())
     for delivery in range(1, 40):
         with pytest.raises(Exception, match="ProvisionedThroughputExceeded"):
-            world.intake.take(event, delivery=delivery)
+            world.ingesting.take(event, delivery=delivery)
     world.clients["dynamodb"].interfere = lambda _operation, _when: None
-    assert world.intake.take(event, delivery=40).status == Status.PENDING
+    assert world.ingesting.take(event, delivery=40).status == Status.PENDING
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_an_object_under_another_key_is_refused_and_the_loss_of_our_own_is_troub
     message: str, key: str, code: RefusalCode | None
 ) -> None:
     world = failing("get_object", client_error("AccessDenied", message))
-    world.intake.uploads._data_key_arn = OWN_KEY
+    world.ingesting.uploads._data_key_arn = OWN_KEY
     world.s3.head_object = lambda **_request: {"SSEKMSKeyId": key} if key else {}  # type: ignore[method-assign]
     row = redelivered(world, world.upload("a.dcm", ct()))
     assert (row.status, row.code) == ((Status.REFUSED, code) if code else (Status.RECEIVED, "AccessDenied"))
@@ -184,19 +184,19 @@ def test_an_object_that_kills_every_function_is_refused_unread(operation: str) -
     event = world.upload("a.dcm", ct())
     for delivery in range(1, 2 + MOST_TRIES):
         with pytest.raises(Crash):
-            world.intake.take(event, delivery=delivery)
+            world.ingesting.take(event, delivery=delivery)
         assert delivery == 1 or world.row(event).status == Status.RECEIVED, "people see that it is tried"
     reads, copies = world.s3.reads, world.s3.copies
-    row = world.intake.take(event, delivery=2 + MOST_TRIES)
+    row = world.ingesting.take(event, delivery=2 + MOST_TRIES)
     assert (row.status, row.code) == (Status.REFUSED, RefusalCode.INGEST_FAILED)
     assert "cut off" in str(row.reason)
     assert (world.s3.reads, world.s3.copies) == (reads, copies), "it was touched again"
 
 
 def test_a_function_that_was_not_run_in_time_costs_an_upload_no_try() -> None:
-    """Lambda without room gives messages back unread, and SQS counts each time."""
+    """Lambda without capacity returns messages unread, and SQS counts each delivery."""
     world = World()
-    assert world.intake.take(world.upload("a.dcm", ct()), delivery=49).status == Status.PENDING
+    assert world.ingesting.take(world.upload("a.dcm", ct()), delivery=49).status == Status.PENDING
 
 
 def test_a_try_that_was_cut_off_is_forgiven_when_the_next_one_ends() -> None:
@@ -217,8 +217,8 @@ def test_a_try_that_was_cut_off_is_forgiven_when_the_next_one_ends() -> None:
 def test_a_late_delivery_leaves_a_row_that_has_moved_on() -> None:
     world = World()
     event = world.upload("a.dcm", ct())
-    first = world.intake.take(event)
-    assert world.intake.take(event, delivery=9) == first
+    first = world.ingesting.take(event)
+    assert world.ingesting.take(event, delivery=9) == first
 
 
 class Context:
@@ -235,7 +235,7 @@ class Context:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(ingest, "_parts", lambda: (world.intake, world.ticks))
+    monkeypatch.setattr(ingest, "_parts", lambda: (world.ingesting, world.ticks))
     monkeypatch.setattr(ingest, "WORKERS", 1)
     monkeypatch.setattr("functions.wiring.now", world.clock)
     return world
@@ -262,7 +262,7 @@ def test_no_message_is_begun_when_time_is_short_and_those_that_were_are_answered
 
 
 def metric(capsys: pytest.CaptureFixture[str]) -> float:
-    """What the handler added to UploadsNotTaken."""
+    """Return what the handler added to UploadsNotTaken."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "UploadsNotTaken" in line]
     return sum(line["UploadsNotTaken"][0] for line in lines)
 
@@ -274,7 +274,7 @@ def metric(capsys: pytest.CaptureFixture[str]) -> float:
         '{"Records": [{"eventSource": "aws:s3"}]}',
     ],
 )
-def test_a_message_that_is_no_event_fails_alone_and_a_person_hears_of_it(
+def test_a_message_that_is_not_an_event_fails_alone_and_raises_an_alarm(
     world: World, body: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = record(world, 1)
@@ -288,25 +288,25 @@ def test_a_message_that_is_no_event_fails_alone_and_a_person_hears_of_it(
     "changes",
     [{"key": 7}, {"key": "\ud800"}, {"size": "12"}, {"size": -1}, {"size": 10**60}, {"size": True}, {"version-id": {}}],
 )
-def test_a_field_of_another_type_is_no_event(world: World, changes: Any) -> None:
+def test_a_field_of_another_type_is_a_malformed_event(world: World, changes: Any) -> None:
     response = ingest.handler({"Records": [record(world, 1, **changes)]}, None)
     assert response == {"batchItemFailures": [{"itemIdentifier": "1"}]}
     assert world.rows() == []
 
 
-def test_an_event_of_another_bucket_is_none_of_ours(world: World) -> None:
+def test_an_event_of_another_bucket_is_refused(world: World) -> None:
     message = record(world, 1)
     message["body"] = message["body"].replace(UPLOADS, "another-bucket")
     assert ingest.handler({"Records": [message]}, None)["batchItemFailures"]
     assert world.rows() == []
 
 
-def test_a_person_hears_of_what_is_refused_as_ingest_failed_and_of_what_aws_holds_up(
+def test_failed_ingests_and_long_aws_trouble_raise_an_alarm(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for error, deliveries, heard in ((NOBODY_KNOWS, 3, 1), ("SlowDown", ingest.HELD_UP, 1), ("SlowDown", 3, 0)):
+    for error, deliveries, heard in ((UNKNOWN, 3, 1), ("SlowDown", ingest.HELD_UP, 1), ("SlowDown", 3, 0)):
         world = failing("get_object", client_error(error))
-        monkeypatch.setattr(ingest, "_parts", lambda world=world: (world.intake, world.ticks))
+        monkeypatch.setattr(ingest, "_parts", lambda world=world: (world.ingesting, world.ticks))
         for delivery in range(1, deliveries + 1):
             ingest.handler({"Records": [record(world, 1, delivery)]}, None)
         assert metric(capsys) == heard, error

@@ -9,9 +9,9 @@ import pytest
 
 from functions.aws.events import ObjectCreated
 from functions.domain.errors import RefusalCode
+from functions.domain.header import FIRST_READ, LONGEST_READ
 from functions.domain.instance import as_uid, is_uid
 from functions.domain.row import Status
-from functions.flow.intake import FIRST_READ, LONGEST_READ
 from tests.fakes.dicom import SERIES, STUDY, ct
 from tests.fakes.wire import client_error
 from tests.fakes.world import WORK, World
@@ -19,7 +19,7 @@ from tests.fakes.world import WORK, World
 
 def test_a_served_upload_becomes_a_pending_row_with_its_identity() -> None:
     world, body = World(), ct()
-    row = world.intake.take(world.upload("Ä b+c (1).dcm", body))
+    row = world.ingesting.take(world.upload("Ä b+c (1).dcm", body))
     assert row.status == Status.PENDING
     assert row.study_instance_uid == STUDY
     assert row.content_sha256 == hashlib.sha256(body).hexdigest()
@@ -28,7 +28,7 @@ def test_a_served_upload_becomes_a_pending_row_with_its_identity() -> None:
 
 
 def with_uids(**said: str) -> bytes:
-    """An object with texts in the place of UIDs that pydicom would not write."""
+    """Return an object with texts in place of UIDs, which pydicom would not write."""
     places = {keyword: f"1.{number}".ljust(len(said[keyword]), "3") for number, keyword in enumerate(said, 7)}
     body = ct(**places)
     for keyword, text in said.items():
@@ -40,41 +40,41 @@ def with_uids(**said: str) -> bytes:
 def test_a_number_or_a_date_in_the_place_of_a_uid_cannot_be_guessed_from_its_row() -> None:
     world = World()
     said = {"StudyInstanceUID": "00471100", "SeriesInstanceUID": "1970.01.01"}
-    row = world.intake.take(world.upload("a.dcm", with_uids(**said)))
+    row = world.ingesting.take(world.upload("a.dcm", with_uids(**said)))
     assert row.status == Status.PENDING
     uids = (row.study_instance_uid, row.series_instance_uid)
     assert all(uid and is_uid(uid) for uid in uids)
     guessed = {as_uid(text) for text in said.values()}
-    assert not guessed & set(uids), "anybody can compute these"
-    assert set(uids) == {as_uid(text, world.intake.patients.uuid_of) for text in said.values()}
+    assert not guessed & set(uids), "anyone can compute these"
+    assert set(uids) == {as_uid(text, world.ingesting.patients.uuid_of) for text in said.values()}
     assert [note for note in row.repairs if "InstanceUID was" in note] == [
         f"{keyword} was not well-formed, not a UID: mapped under 2.25 by the stage's key." for keyword in said
     ]
-    refused = world.intake.take(world.upload("b.dcm", with_uids(**said).replace(b"CT", b"MR")))
+    refused = world.ingesting.take(world.upload("b.dcm", with_uids(**said).replace(b"CT", b"MR")))
     assert (refused.status, refused.study_instance_uid) == (Status.REFUSED, row.study_instance_uid)
 
 
-def test_objects_with_an_ill_formed_uid_each_cost_no_request_each() -> None:
+def test_ill_formed_uids_do_not_cost_a_request_each() -> None:
     world = World()
     for number in range(20):
-        world.intake.take(world.upload(f"{number}.dcm", with_uids(StudyInstanceUID=f"00{number:06}")))
+        world.ingesting.take(world.upload(f"{number}.dcm", with_uids(StudyInstanceUID=f"00{number:06}")))
     assert world.kms.macs == 2, "one for the patient, and one for all UIDs"
 
 
 def test_a_patient_is_only_a_hash() -> None:
     world = World()
-    row = world.intake.take(world.upload("a.dcm", ct(PatientID="P-7")))
-    same = world.intake.take(world.upload("b.dcm", ct(PatientID="P-7", SOPInstanceUID="1.2.9")))
-    other = world.intake.take(world.upload("c.dcm", ct(PatientID="P-8")))
+    row = world.ingesting.take(world.upload("a.dcm", ct(PatientID="P-7")))
+    same = world.ingesting.take(world.upload("b.dcm", ct(PatientID="P-7", SOPInstanceUID="1.2.9")))
+    other = world.ingesting.take(world.upload("c.dcm", ct(PatientID="P-8")))
     assert row.patient_hash == same.patient_hash != other.patient_hash
     assert "P-7" not in str(world.dynamodb.tables)
-    assert world.intake.take(world.upload("d.dcm", ct(PatientID=""))).patient_hash is None
+    assert world.ingesting.take(world.upload("d.dcm", ct(PatientID=""))).patient_hash is None
 
 
 def test_one_patient_id_of_two_issuers_is_two_patients() -> None:
     world = World()
     rows = [
-        world.intake.take(world.upload(f"{number}.dcm", ct(PatientID="4711", IssuerOfPatientID=issuer)))
+        world.ingesting.take(world.upload(f"{number}.dcm", ct(PatientID="4711", IssuerOfPatientID=issuer)))
         for number, issuer in enumerate(("Hospital A", "Hospital B", None, "Hospital A"))
     ]
     first, second, nobodys, again = (row.patient_hash for row in rows)
@@ -95,16 +95,16 @@ def test_one_patient_id_of_two_issuers_is_two_patients() -> None:
 )
 def test_a_bad_object_becomes_a_refused_row_with_a_sentence(body: bytes, code: RefusalCode) -> None:
     world = World()
-    row = world.intake.take(world.upload("bad.dcm", body))
+    row = world.ingesting.take(world.upload("bad.dcm", body))
     assert (row.status, row.code) == (Status.REFUSED, code)
     assert row.reason
     assert row.reason.endswith(".")
     assert not [key for bucket, key in world.s3.objects if bucket == WORK]
 
 
-def test_a_refused_row_can_be_asked_for_by_study() -> None:
+def test_a_refused_row_can_be_queried_by_study() -> None:
     world = World()
-    row = world.intake.take(world.upload("a.dcm", ct(Modality="MR")))
+    row = world.ingesting.take(world.upload("a.dcm", ct(Modality="MR")))
     assert row.study_instance_uid == STUDY
 
 
@@ -121,15 +121,15 @@ def test_an_object_that_is_refused_before_its_pixels_is_found_by_patient_and_stu
     body: bytes, code: RefusalCode
 ) -> None:
     world = World()
-    row = world.intake.take(world.upload("a.dcm", body))
+    row = world.ingesting.take(world.upload("a.dcm", body))
     assert (row.status, row.code) == (Status.REFUSED, code)
-    assert (row.patient_hash, row.study_instance_uid) == (world.intake.patients.hash_of("P-7"), STUDY)
+    assert (row.patient_hash, row.study_instance_uid) == (world.ingesting.patients.hash_of("P-7"), STUDY)
     assert row.series_instance_uid == SERIES
 
 
 def test_an_object_that_is_too_large_costs_one_short_read() -> None:
     world = World()
-    world.intake.take(world.upload("a.dcm", ct() + bytes(17 * 1024**2)))
+    world.ingesting.take(world.upload("a.dcm", ct() + bytes(17 * 1024**2)))
     assert (world.s3.reads, world.s3.bytes_read) == (1, FIRST_READ)
 
 
@@ -137,13 +137,13 @@ def test_an_object_that_is_too_large_and_gone_is_too_large() -> None:
     world = World()
     event = world.upload("a.dcm", bytes(17 * 1024**2))
     world.s3.versions.clear()
-    assert world.intake.take(event).code == RefusalCode.TOO_LARGE
+    assert world.ingesting.take(event).code == RefusalCode.TOO_LARGE
 
 
-def test_a_patient_whose_issuer_was_cut_off_is_not_taken_for_another() -> None:
+def test_a_patient_with_a_cut_off_issuer_is_not_confused_with_another() -> None:
     world = World()
     body = ct(IssuerOfPatientID="Hospital A", PatientID="P-7")
-    row = world.intake.take(world.upload("a.dcm", body[: body.index(b"Hospital A") + 3]))
+    row = world.ingesting.take(world.upload("a.dcm", body[: body.index(b"Hospital A") + 3]))
     assert (row.code, row.patient_hash) == (RefusalCode.TRUNCATED_HEADER, None)
 
 
@@ -151,15 +151,15 @@ def test_an_object_that_is_gone_is_refused_by_name() -> None:
     world = World()
     event = world.upload("a.dcm", ct())
     world.s3.versions.clear()
-    assert world.intake.take(event).code == RefusalCode.OBJECT_GONE
+    assert world.ingesting.take(event).code == RefusalCode.OBJECT_GONE
 
 
 def test_a_repeated_event_changes_nothing() -> None:
     world = World()
     event = world.upload("a.dcm", ct())
-    first = world.intake.take(event)
+    first = world.ingesting.take(event)
     world.wait(60)
-    assert world.intake.take(event) == first
+    assert world.ingesting.take(event) == first
     assert len(world.rows()) == 1
 
 
@@ -167,32 +167,32 @@ def test_an_overwrite_is_another_upload_and_each_keeps_its_own_bytes() -> None:
     world = World()
     old, new = ct(), ct(SOPInstanceUID="1.2.9")
     first, second = world.upload("a.dcm", old, "v1"), world.upload("a.dcm", new, "v2")
-    rows = [world.intake.take(first), world.intake.take(second)]
+    rows = [world.ingesting.take(first), world.ingesting.take(second)]
     assert [row.content_sha256 for row in rows] == [hashlib.sha256(body).hexdigest() for body in (old, new)]
 
 
 def test_an_ordinary_header_costs_one_short_read() -> None:
     world = World()
-    world.intake.take(world.upload("a.dcm", ct(PixelData=bytes(500_000))))
+    world.ingesting.take(world.upload("a.dcm", ct(PixelData=bytes(500_000))))
     assert world.s3.reads == 1
     assert world.s3.bytes_read <= FIRST_READ
 
 
-def test_a_long_header_is_read_on() -> None:
+def test_a_long_header_is_read_further() -> None:
     world = World()
-    assert world.intake.take(world.upload("a.dcm", ct(ICCProfile=bytes(100_000)))).status == Status.PENDING
+    assert world.ingesting.take(world.upload("a.dcm", ct(ICCProfile=bytes(100_000)))).status == Status.PENDING
     assert world.s3.reads == 2
 
 
 def test_no_header_is_read_more_than_twice() -> None:
     world = World()
     endless = ct(ICCProfile=bytes(100_000)).replace(struct.pack("<L", 100_000), struct.pack("<L", 2**31))
-    row = world.intake.take(world.upload("a.dcm", endless + bytes(LONGEST_READ)))
+    row = world.ingesting.take(world.upload("a.dcm", endless + bytes(LONGEST_READ)))
     assert row.code == RefusalCode.HEADER_TOO_LONG
     assert world.s3.reads == 2
 
 
-def test_trouble_of_aws_is_no_refusal_but_a_row_that_moves() -> None:
+def test_aws_trouble_leaves_a_received_row_and_no_refusal() -> None:
     troubled = [True]
 
     def slow(operation: str, _when: str) -> None:
@@ -203,14 +203,14 @@ def test_trouble_of_aws_is_no_refusal_but_a_row_that_moves() -> None:
     event = world.upload("a.dcm", ct())
     for delivery in range(1, 30):
         with pytest.raises(Exception, match="SlowDown"):
-            world.intake.take(event, delivery=delivery)
+            world.ingesting.take(event, delivery=delivery)
     assert (world.row(event).status, world.row(event).code, world.row(event).attempt) == (
         Status.RECEIVED,
         "SlowDown",
         0,
     )
     troubled.clear()
-    row = world.intake.take(event, delivery=30)
+    row = world.ingesting.take(event, delivery=30)
     assert (row.status, row.code, row.reason, row.attempt) == (Status.PENDING, None, None, 0)
     assert world.rows() == [row]
 
@@ -220,12 +220,12 @@ def test_two_deliveries_at_once_write_one_row_and_the_first_stays() -> None:
 
     def interfere(operation: str, when: str) -> None:
         if (operation, when) == ("put_item", "before") and overtaking:
-            world.intake.take(overtaking.pop())
-            world.crown()
+            world.ingesting.take(overtaking.pop())
+            world.set_champion()
             world.dispatching.run()
 
     world = World(interfere=interfere)
     event = world.upload("a.dcm", ct())
     overtaking.append(event)
-    assert world.intake.take(event).status == Status.BATCHED
+    assert world.ingesting.take(event).status == Status.BATCHED
     assert world.row(event).status == Status.BATCHED

@@ -1,9 +1,9 @@
 """From an "Object Created" event to a row: Pending, or Refused with its reason, or for a while Received.
 
-Every upload gets a row within minutes, whatever its object does. What S3 refuses for good is refused at once. AWS's
-trouble (`functions.aws.trouble`) leaves the row Received and is tried again. An error that nobody foresaw, and a try
-that ended without any answer (the function was killed at its memory or time limit), count: after MOST_TRIES of them the
-row is Refused as IngestFailed, and the object is not touched again.
+Every upload gets a row within minutes, whatever its object does. An object that S3 refuses for good is refused at once.
+AWS trouble (`functions.aws.trouble`) leaves the row Received and is retried. An unexpected error counts as a failed
+try, and so does a try without an end (the function was killed at its memory or time limit). After MOST_TRIES of them
+the row is Refused as IngestFailed, and the object is not read again.
 """
 
 from __future__ import annotations
@@ -24,20 +24,18 @@ from functions.aws.patients import Patients
 from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import layout
-from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
-from functions.domain.header import Header, read_header
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import Header, header_of, start_of
 from functions.domain.instance import Instance, Served
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
 
-FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
 LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
-LONGEST_READ = 8 * 1024 * 1024
-MOST_TRIES = 3  # to read one object, that ended by its own doing or without an answer
+MOST_TRIES = 3  # to read one object; AWS trouble does not count
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intake:
-    """Takes uploads in; pixels are never read, only copied by S3 itself."""
+class Ingesting:
+    """Ingests uploads. Pixels are never read; S3 itself copies them."""
 
     uploads: Uploads
     index: Index
@@ -48,10 +46,10 @@ class Intake:
     kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def take(self, event: ObjectCreated, *, delivery: int = 1) -> Row:
-        """The row of the event's object version: as it is already, or newly written.
+        """Return the row of the event's object version, which exists already or is written now.
 
-        ``delivery`` is how often SQS has given the message. An error propagates, so that the message comes again,
-        until the tries are used. A repeated event finds the row and changes nothing.
+        ``delivery`` counts SQS's deliveries of the message. An error propagates, so that SQS delivers the message
+        again, until the tries are used. A repeated event finds the row and changes nothing.
         """
         upload_id = layout.upload_id(event.key, event.version_id)
         known = self.index.get(upload_id)
@@ -61,46 +59,46 @@ class Intake:
         if tries >= MOST_TRIES:
             return self._written(self._given_up(event, known.code if known else None))
         if delivery > 1:
-            # Counted before the object is touched: a function that is killed by it counts nothing afterwards.
+            # Counted before the object is read: a function that the object kills counts nothing afterwards.
             started = self._written(self._received(event, tries + 1, None))
             if started.status != Status.RECEIVED:
                 return started
         try:
             return self._written(self._row(event))
         except Exception as error:
-            ended = self._untaken(event, tries, error)
+            ended = self._after_error(event, tries, error)
             if ended is None:
                 raise
             return ended
 
-    def _untaken(self, event: ObjectCreated, tries: int, error: Exception) -> Row | None:
-        """After an error, the row of an upload whose tries are used; None, and a row that is Received, while not."""
+    def _after_error(self, event: ObjectCreated, tries: int, error: Exception) -> Row | None:
+        """Return the Refused row if the tries are used; else None, with the row Received."""
         tries += not is_trouble(error)
         if tries >= MOST_TRIES:
             return self._written(self._given_up(event, name_of(error)))
-        with suppress(ClientError, BotoCoreError):  # the error that is told is the first one
+        with suppress(ClientError, BotoCoreError):  # the first error is the one to raise
             self._written(self._received(event, tries, name_of(error)))
         return None
 
     def _written(self, row: Row) -> Row:
-        """The row, now in the index; or the one that another delivery has written there before."""
+        """Write the row and return it, or return the row that another delivery has written before."""
         if self.index.put_new(row):
             return row
         known = self.index.get_many([row.upload_id])[row.upload_id]
-        if known.status == Status.ERASED:  # while this read the object: what it has written meanwhile goes too
+        if known.status == Status.ERASED:  # while this delivery read the object: delete what it has written meanwhile
             self.uploads.unpin(row.instance_name)
             if self.keys:
                 self.keys.forget(row.upload_id)
         return known
 
     def _received(self, event: ObjectCreated, tries: int, error: str | None) -> Row:
-        """The row of an upload that is tried again: ``tries`` have been counted, the last ended with ``error``."""
+        """Return the row of an upload that is retried after ``tries`` counted ones; the last ended with ``error``."""
         what = f"ended with {error}" if error else "has begun"
         reason = f"The object could not be taken in at once; it is tried again. The last try {what}."
         return Row(**self._base(event), status=Status.RECEIVED, attempt=tries, code=error, reason=reason)
 
     def _given_up(self, event: ObjectCreated, error: str | None) -> Row:
-        """The row of an upload that the service cannot take in; without an ``error`` its last try was cut off."""
+        """Return the row of an upload that cannot be ingested; without an ``error`` its last try was cut off."""
         how = f"the last ended with {error}" if error else "the last was cut off at the function's memory or time limit"
         reason = f"The object could not be taken in, in {MOST_TRIES} tries; {how}. Upload it again, or report it."
         base = self._base(event) | {"expires_at": expiry(self.clock(), self.kept_days)}
@@ -136,14 +134,14 @@ class Intake:
         except Refusal as refusal:
             if "patient_hash" not in base:
                 too_large = refusal.code == RefusalCode.TOO_LARGE
-                base |= self._whose(start_of(head, event.size) if too_large else refusal.header)
+                base |= self._patient_of(start_of(head, event.size) if too_large else refusal.header)
             base |= {"code": refusal.code, "reason": refusal.reason}
             base["expires_at"] = expiry(self.clock(), self.kept_days)
             return Row(**base, status=Status.REFUSED)
         return Row(**base, status=Status.PENDING)
 
-    def _whose(self, header: Header | None) -> dict[str, Any]:
-        """What a row of an object that is not read says of whom it is, so that it is found with all else of them."""
+    def _patient_of(self, header: Header | None) -> dict[str, Any]:
+        """Return patient, study and series of a refused object, so that queries and erasures find its row."""
         if header is None:
             return {}
         seen = instances.describe(header, self.patients.uuid_of)
@@ -154,39 +152,11 @@ class Intake:
         }
 
     def _key(self, event: ObjectCreated, upload_id: str) -> str:
-        """The key as the row has it. A hidden one is kept until the row has expired, however long that waits."""
+        """Return the key for the row. A hidden key is kept until the row has expired, also after the longest wait."""
         if self.keys is None:
             return event.key
         days = self.kept_days and self.kept_days + LONGEST_WAIT_DAYS
         return self.keys.hide(upload_id, event.key, expiry(self.clock(), days))
-
-
-def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
-    """The header of an object of ``object_bytes`` bytes; ``head(n)`` gives its first n bytes.
-
-    A header that is longer than FIRST_READ is read once more, with all that one may have: each reading walks it from
-    its beginning, so that more of them would multiply what a hostile one costs. Raises Refusal for what is no readable
-    DICOM object, and whatever ``head`` raises.
-    """
-    with suppress(HeaderIncomplete):
-        return read_header(head(FIRST_READ), object_bytes)
-    try:
-        return read_header(head(LONGEST_READ), object_bytes)
-    except HeaderIncomplete as error:
-        refusal = Refusal(
-            RefusalCode.HEADER_TOO_LONG,
-            f"The header is longer than {LONGEST_READ} bytes; remove embedded documents from it.",
-        )
-        refusal.header = error.header
-        raise refusal from None
-
-
-def start_of(head: Callable[[int], bytes], object_bytes: int) -> Header | None:
-    """What the first FIRST_READ bytes of an object say in their header; None for one that S3 does not give."""
-    try:
-        return read_header(head(FIRST_READ), object_bytes)
-    except (Refusal, HeaderIncomplete) as error:
-        return error.header
 
 
 def _attributes(instance: Instance) -> dict[str, Any]:
