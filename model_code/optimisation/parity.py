@@ -49,7 +49,7 @@ class Comparison:
                 f"a probability differs by {self.probability_difference:.2g}, at most {bounds.probability:g} is allowed"
             )
         if self.clear_changes:
-            found.append(f"{self.clear_changes} of {self.slices} slices change their class beyond a tie")
+            found.append(f"{self.clear_changes} of {self.slices} slices are of another class and no tie")
         if not self.auc_loss <= bounds.auc:
             found.append(f"an AUC is smaller by {self.auc_loss:.2g}, at most {bounds.auc:g} is allowed")
         return found

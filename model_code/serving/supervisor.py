@@ -218,12 +218,12 @@ class Supervisor:
             async with self._turn() as child:
                 if known := self._verdict(request.body, verdict):
                     return known
-                # Once one object was found, the next that ends a child just started, and alone, needs no second proof.
+                # Once one object was found, the next that alone ends a new child needs no second end.
                 enough = 1 if self._careful and self._verdicts else 2
                 try:
                     reply = await child.ask(request, self._answer_seconds)
                 except ChildEnded as end:
-                    log.warning("the model's process ended before it answered this request, which is sent again")
+                    log.warning("the model's process ended before it answered this request")
                     ends += 1
                     if end.alone and ends >= enough:
                         verdict = InstanceCode.HOLDS_CONTAINER if end.held else InstanceCode.KILLS_CONTAINER

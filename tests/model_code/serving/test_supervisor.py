@@ -119,7 +119,7 @@ def test_of_objects_that_come_one_after_the_other_all_but_the_first_cost_one_sta
     assert len(starts(tmp_path)) == 1 + 2 + 3
 
 
-def test_an_end_long_after_the_last_verdict_needs_two_proofs_again(tmp_path: Path) -> None:
+def test_an_end_long_after_the_last_verdict_needs_a_second_one_again(tmp_path: Path) -> None:
     async def post() -> Reply:
         async with running(tmp_path) as (watched, _):
             await watched.answer(request("end"))
