@@ -10,8 +10,13 @@ import pytest
 
 @pytest.fixture
 def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Return pytest's fixture, listening to the functions' own logger: telemetry keeps its lines from the root one."""
+    """Return pytest's fixture, which hears the functions' own logger, each line once.
+
+    Where telemetry was imported, it keeps their lines from the root logger.
+    """
     functions = logging.getLogger("functions")
-    functions.addHandler(caplog.handler)
-    yield caplog
-    functions.removeHandler(caplog.handler)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(functions, "propagate", False)
+        functions.addHandler(caplog.handler)
+        yield caplog
+        functions.removeHandler(caplog.handler)

@@ -112,10 +112,10 @@ def test_a_row_that_cannot_be_settled_keeps_no_neighbour_from_its_answer(monkeyp
     world.sagemaker.end(name, answer)
     write, broken = world.index.leave_batch, world.rows()[7].upload_id
 
-    def failing(upload_id: str, *arguments: object) -> bool:
+    def failing(upload_id: str, *arguments: object, **tried: object) -> bool:
         if upload_id == broken:
             raise OSError("the table is having a moment")
-        return write(upload_id, *arguments)  # type: ignore[arg-type]
+        return write(upload_id, *arguments, **tried)  # type: ignore[arg-type]
 
     monkeypatch.setattr(world.index, "leave_batch", failing)
     with pytest.raises(OSError, match="moment"):
