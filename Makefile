@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test check thorough format audit sbom drill cdk-local clean
+.PHONY: setup demo test check thorough format audit sbom faults cdk-local clean
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt infra/layer.lock
@@ -45,11 +45,11 @@ audit: setup
 sbom: setup
 	@$(BIN)/python -m tests.sbom
 
-# Faults on a running local cloud of its own: what was seen, what was lost, and how long it took.
-drill: setup
+# Faults injected into a separate local cloud: what was seen, what was lost, and how long it took.
+faults: setup
 	@$(BIN)/python -m assurance.fault_injection
 
-# The real CDK CLI (from the npm registry) against a local cloud of its own: bootstrap, deploy, diff.
+# The real CDK CLI (from the npm registry) against a separate local cloud: bootstrap, deploy, diff.
 cdk-local: setup
 	@$(BIN)/python -m assurance.cdk_cli
 

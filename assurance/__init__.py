@@ -1,1 +1,1 @@
-"""What proves the promises: fault injection, fuzzing, least privilege, simulation, and the worst bill."""
+"""Evidence for the promises: fault injection, fuzzing, least privilege, simulation, and the worst bill."""

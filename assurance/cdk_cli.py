@@ -2,8 +2,8 @@
 
     python -m assurance.cdk_cli
 
-Needs the npm registry for the CLI, and nothing else; it takes a local cloud of its own and leaves nothing behind. npm
-installs no other bytes than those whose digest is in infra/cli/package-lock.json, and runs no script of a package.
+Needs the npm registry for the CLI, and nothing else; it starts a separate local cloud and leaves nothing behind. npm
+installs only packages with the digest in infra/cli/package-lock.json, and runs no script of a package.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ CLI = ROOT / "infra" / "cli"  # the version and its digest; "latest" on npm cann
 
 
 def main() -> int:
-    """Run the CLI's three commands in turn; return the first exit status that is not 0."""
+    """Run the CLI's three commands in turn; return the first non-zero exit status, or 0."""
     with tempfile.TemporaryDirectory() as scratch:
-        # npm, jsii and the CLI need the node that setting up put beside the interpreter.
+        # npm, jsii and the CLI need the node that `make setup` put beside the interpreter.
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         status = install(Path(scratch, "cli"), environment)
         if status:
             return status
         os.environ["WETREAD_HOME"] = f"{scratch}/home"
         here = cloud.start(PROJECT, click.echo, tether=True)
-        environment |= here.environment() | {"WETREAD_HOME": f"{scratch}/home"}  # the endpoint, and who asks there
+        environment |= here.environment() | {"WETREAD_HOME": f"{scratch}/home"}  # the endpoint and credentials
         try:
             for arguments in (
                 ("bootstrap", f"aws://{ACCOUNT_ID}/{REGION}"),
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def install(folder: Path, environment: Mapping[str, str]) -> int:
-    """Install the CLI by its lock below ``folder``, which is made; return npm's exit status."""
+    """Create ``folder``, install the CLI there by its lock, and return npm's exit status."""
     click.echo("npm ci")
     shutil.copytree(CLI, folder, ignore=shutil.ignore_patterns("node_modules"))
     return subprocess.run(INSTALL, env=environment, cwd=folder, check=False).returncode

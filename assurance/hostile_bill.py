@@ -5,8 +5,8 @@ START_SECONDS to start, and PREDICT_SECONDS for an innocent slice; a hostile obj
 it. One that kills or holds the model's process costs two restarts, or one soon after another
 (model_code/serving/supervisor.py), and the slices after each are read one at a time; it is answered with an error. Of a
 job that is stopped AWS stores nothing. Hostile objects and innocents come at once in random order; one more innocent
-comes every five minutes for four hours. The bill is what all jobs cost more than without the attack; of less than a
-hundred hostile objects it is held against the goal as it is, of others for a thousand.
+comes every five minutes for four hours. The bill is what all jobs cost more than without the attack; the goal is per
+attack below a hundred hostile objects, else per thousand.
 
     python -m assurance.hostile_bill [--hostile 1000] [--innocents 4000] [--days 0.5]
 """
@@ -38,7 +38,7 @@ PREDICT_SECONDS = 0.16  # two at once
 WORKERS = 2
 RESTART_SECONDS_OF_MODEL = 4.0  # of processor time, the plain slice and the decoder's start included, were measured
 LATER_EVERY, LATER_FOR = 300.0, 4 * 3600.0
-FEW = 100  # fewer hostile objects say nothing of a thousand
+FEW = 100  # fewer hostile objects do not extrapolate to a thousand
 MOST_USD, MOST_WAIT_SECONDS = 1.0, 1800.0
 SWEEP_SECONDS = 60.0
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
@@ -46,7 +46,7 @@ JPEG_2000 = "1.2.840.10008.1.2.4.90"
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """What somebody uploads: decoder seconds of each object, whether it kills or holds the model's process, their pace.
+    """Hostile uploads: decoder seconds of each object, whether it kills or holds the model's process, their pace.
 
     ``number``: of hostile objects, None for as many as are asked for.
     """
@@ -60,7 +60,7 @@ class Attack:
 
 
 ATTACKS = (
-    Attack(name="nobody", number=0),
+    Attack(name="none", number=0),
     Attack(name="frames that take as long as they may", seconds=DECODE_SECONDS + RESTART_SECONDS),
     Attack(name="the same, and then crash their decoder twice", seconds=DECODE_SECONDS + 2 * RESTART_SECONDS),
     Attack(name="one small upload every 3 minutes", every=180.0, number=200),
@@ -76,7 +76,7 @@ ATTACKS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What an attack came to: jobs, hours of hosts, seconds that innocents waited, and how many have no answer yet."""
+    """Result of an attack: jobs, host hours, seconds that innocents waited, and uploads without an answer."""
 
     jobs: int
     hours: float
@@ -125,7 +125,7 @@ class Simulation:
             self._plan((turn + 1) * LATER_EVERY, lambda: self._arrive("later"))
 
     def run(self) -> Seen:
-        """Go on until everything is answered, or the time is over."""
+        """Run until everything is answered or the time is over."""
         swept = 0.0
         while (self._agenda or self._open) and self._now() < self._most_seconds:
             due = swept + SWEEP_SECONDS if self._open else self._agenda[0][0]
@@ -149,7 +149,7 @@ class Simulation:
         heapq.heappush(self._agenda, (seconds, next(self._order), action))
 
     def _arrive(self, kind: str) -> None:
-        """One upload with its row, as ingest leaves it."""
+        """Add one upload and its row, as ingest does."""
         body = str(next(self._numbers)).encode()
         upload_id = layout.upload_id(body.decode(), "v")
         self._kinds[upload_id] = kind
@@ -171,7 +171,7 @@ class Simulation:
         )
 
     def _dispatch(self) -> None:
-        """A tick, or the sweep's own."""
+        """Dispatch, for a tick or the sweep."""
         for name in self.world.dispatching.run():
             kinds = [self._kinds[layout.upload_of_instance(one)] for one in self.world.sagemaker.live()[name]]
             seconds, fate = self._course(kinds)
@@ -180,7 +180,7 @@ class Simulation:
             self._plan(self._now() + seconds, lambda name=name, fate=fate: self._end(name, fate))  # type: ignore[misc]
 
     def _course(self, kinds: list[str]) -> tuple[float, str]:
-        """How long a job takes, and how it ends."""
+        """Return how long a job takes, and how it ends."""
         hostile = kinds.count("hostile")
         innocents = len(kinds) - hostile
         seconds = START_SECONDS + PREDICT_SECONDS * innocents
@@ -197,7 +197,7 @@ class Simulation:
         return seconds, "Completed"
 
     def _end(self, name: str, fate: str) -> None:
-        """A job ends and is collected; what nobody will look at any more is forgotten."""
+        """End and collect a job; drop its objects, which are not read again."""
         world = self.world
         world.sagemaker.end(name, self._answer if fate == "Completed" else lambda _body: None, status=fate)
         outcome = world.collecting.collect(name)
@@ -210,7 +210,7 @@ class Simulation:
             del world.s3.objects[where]
 
     def _answer(self, body: bytes) -> bytes | None:
-        """A prediction, or the error of an object that kills or holds the model's process."""
+        """Return a prediction, or the error of an object that kills or holds the model's process."""
         if (self.attack.kills or self.attack.holds) and self._kinds[layout.upload_id(body.decode(), "v")] == "hostile":
             return answer(body, Error={"Code": "KillsContainer", "Message": "The model's process ended twice."})
         return answer(body)
@@ -229,7 +229,7 @@ class Simulation:
         )
 
     def _waits(self, rows: list[Row], kind: str) -> Iterator[float]:
-        """How long each upload of a kind waited, or has waited yet."""
+        """Return seconds that each upload of a kind has waited."""
         for row in rows:
             if self._kinds[row.upload_id] == kind:
                 ended = moment_of(row.completed_at) if row.completed_at else self.world.time
@@ -244,12 +244,12 @@ def show(attack: Attack, seen: Seen, hostile: int, usd: float) -> None:
     waits = [*seen.waits, *seen.later]
     cheap = scaled <= MOST_USD
     quick = not seen.unanswered and max(waits) <= MOST_WAIT_SECONDS
-    told = f"{seen.unanswered} unanswered" if seen.unanswered else ""
+    open_uploads = f"{seen.unanswered} unanswered" if seen.unanswered else ""
     print(
         f"{attack.name:46s} {number:5d} {seen.jobs:6d} {seen.hours:7.1f} {more:8.2f} {scaled:10.2f}"
         f" {statistics.median(seen.waits) / 60:7.0f} {max(seen.waits) / 60:6.0f}"
         f" {statistics.median(seen.later) / 60:7.0f} {max(seen.later) / 60:6.0f}"
-        f"  {'yes' if cheap else 'NO':>3s} {'yes' if quick else 'NO':>4s} {told}"
+        f"  {'yes' if cheap else 'NO':>3s} {'yes' if quick else 'NO':>4s} {open_uploads}"
     )
 
 
@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument("--hostile", type=int, default=1000)
     parser.add_argument("--innocents", type=int, default=4000)
     parser.add_argument("--days", type=float, default=0.5)
-    parser.add_argument("--only", default="", help="attacks whose name has this text")
+    parser.add_argument("--only", default="", help="attacks with this text in their name")
     chosen = parser.parse_args()
     stage = StageConfig()
     print(f"{stage.slots} slots of {stage.instance_type} at ${prices.HOST_HOUR} an hour ({prices.AS_OF}),")

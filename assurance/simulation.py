@@ -1,6 +1,6 @@
 """`python -m assurance.simulation --schedules 100000`: random schedules over the functions' own code, on all cores.
 
-Prints what they were made of; exits with 1, and the seeds, if any of them lost, doubled or stranded an upload.
+Prints totals; exits with 1, and the seeds, if any schedule lost, doubled or stranded an upload.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHOWN_EVERY = 1000
 
 @dataclass
 class Tally:
-    """What the schedules so far came to."""
+    """Totals of the schedules so far."""
 
     schedules: int = 0
     uploads: int = 0
@@ -35,7 +35,7 @@ class Tally:
 
 
 def main() -> int:
-    """Run the schedules; the exit status."""
+    """Run the schedules; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m assurance.simulation")
     parser.add_argument("--schedules", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")

@@ -1,4 +1,4 @@
-"""What the control plane costs per 1,000 uploads: requests that were counted, and those around them, by list price."""
+"""Cost of the control plane per 1,000 uploads: counted requests, and those around them, by list price."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT_PRICES = {
 
 @dataclass(frozen=True)
 class Work:
-    """What one function did: invocations, seconds of each, its memory in MB."""
+    """One function's work: invocations, seconds of each, its memory in MB."""
 
     name: str
     invocations: float
@@ -38,7 +38,7 @@ class Line:
 
 
 def counted(meter: Meter) -> list[Line]:
-    """What the functions asked of AWS."""
+    """Return lines for the functions' requests to AWS."""
     asked = [
         Line(f"{service} {operation}", count, count * prices.price(service, operation))
         for (service, operation), count in meter.requests.items()
@@ -50,7 +50,7 @@ def counted(meter: Meter) -> list[Line]:
 
 
 def around(uploads: int, works: list[Work], log_bytes: int) -> list[Line]:
-    """What brings events to functions and runs them."""
+    """Return lines for delivering events to functions and running them."""
     messages = uploads + 2 * math.ceil(uploads / MESSAGES_A_REQUEST)  # one send each, received and deleted by tens
     invocations = sum(work.invocations for work in works)
     lines = [
@@ -66,7 +66,7 @@ def around(uploads: int, works: list[Work], log_bytes: int) -> list[Line]:
 
 
 def show(uploads: int, lines: list[Line]) -> float:
-    """Print the bill per 1,000 uploads, dearest first; return its sum."""
+    """Print the bill per 1,000 uploads, most expensive first; return its sum."""
     scale = 1000 / uploads
     total = scale * sum(line.usd for line in lines)
     for line in sorted(lines, key=lambda line: -line.usd):

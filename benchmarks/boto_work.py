@@ -1,4 +1,4 @@
-"""What boto3 itself costs a function: CPU time a call, real clients against an HTTP server on this machine, no TLS."""
+"""boto3's own cost in a function: CPU time a call, real clients against a local HTTP server, no TLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COPIED = (
 
 
 class _Answers(BaseHTTPRequestHandler):
-    """Says yes to everything."""
+    """Answers every request with success."""
 
     protocol_version = "HTTP/1.1"
 
@@ -35,7 +35,7 @@ class _Answers(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = _answer  # noqa: N815
 
     def log_message(self, *_arguments: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 def cpu_milliseconds() -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 python -m benchmarks.control_plane [OUTPUTS]     (OUTPUTS of the largest job, 5,000 when absent)
 
-The functions' own handlers over an AWS in memory, whose requests take a time that is really slept (it is printed).
-Memory is measured in a run of its own, without waiting: tracing makes everything slower.
+The functions' own handlers over an AWS in memory, with the printed latency (really slept) for each
+request. Memory is measured in a separate run, without latency: tracing slows everything.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ TEMPLATE = Path("tests/infra/__snapshots__/test_service")  # a file for each con
 
 @dataclass(frozen=True)
 class Limits:
-    """What the template gives a function: MB and seconds."""
+    """A function's memory (MB) and timeout (seconds) in the template."""
 
     memory: int
     timeout: int
 
 
 def limits(function: str) -> Limits:
-    """Read from the reviewed template."""
+    """Read them from the template snapshot."""
     for part in TEMPLATE.glob("*.json"):
         for name, resource in json.loads(part.read_text()).items():
             if name.startswith(function) and resource["Type"] == "AWS::Lambda::Function":
@@ -51,7 +51,7 @@ def limits(function: str) -> Limits:
 
 
 def timed(meter: Meter, work: Callable[[], object]) -> float:
-    """Seconds of ``work`` with requests that take their time."""
+    """Return the seconds of ``work``, with the latency of requests."""
     gc.collect()
     started = time.perf_counter()
     with meter.real_time():
@@ -60,7 +60,7 @@ def timed(meter: Meter, work: Callable[[], object]) -> float:
 
 
 def ingest_times() -> float:
-    """Print ingest of one full batch, several at once and one at a time; return the seconds of the former."""
+    """Print ingest of one full batch, in parallel and one by one; return the seconds in parallel."""
     at_once = ingest.WORKERS
     seconds: dict[int, list[float]] = {at_once: [], 1: []}
     for _ in range(ROUNDS):
@@ -93,7 +93,7 @@ class Collected:
 
 
 def collect_job(size: int) -> Collected:
-    """Take uploads in at once, then dispatch and collect them with requests that take their time."""
+    """Ingest uploads at once, then dispatch and collect them with latency."""
     with quiet() as log:
         plane = Plane(size)
         plane.ingest()
@@ -107,7 +107,7 @@ def collect_job(size: int) -> Collected:
 
 
 def memory_of_collect(size: int) -> float:
-    """MiB that collect had at its peak beyond what the AWS in memory has kept of it."""
+    """collect's peak memory in MiB, without the data that the AWS in memory keeps."""
     with quiet():
         plane = Plane(size)
         plane.ingest()
@@ -140,7 +140,7 @@ def collect_growth(sizes: list[int]) -> Collected:
 
 
 def transactions(size: int) -> None:
-    """Print the row writes of collect as they are, and as transactions of 100, on the same rows."""
+    """Print collect's row writes as they are, and as transactions of 100, on the same rows."""
     with quiet():
         plane = Plane(size)
         plane.ingest()
@@ -169,7 +169,7 @@ def transactions(size: int) -> None:
 
 
 def cost(job: Collected, ingest_seconds: float) -> None:
-    """Print what boto3 adds to the waiting, and the bill."""
+    """Print boto3's own cost, and the bill."""
     work = cpu_milliseconds()
     print("boto3's own CPU time a call, here: " + ", ".join(f"{name} {value:.1f} ms" for name, value in work.items()))
     per_call = sum(work.values()) / len(work) / 1000
@@ -198,7 +198,7 @@ def cost(job: Collected, ingest_seconds: float) -> None:
 
 
 def main() -> None:
-    """Print all of it."""
+    """Print everything."""
     largest = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
     shown = ", ".join(f"{service} {1000 * seconds:.0f} ms" for service, seconds in LATENCY.items())
     print(f"latency a request, slept: {shown}; of many items {1000 * MANY_ITEMS:.0f} ms")

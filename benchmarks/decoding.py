@@ -28,7 +28,7 @@ Frame = tuple[uid.UID, dict[str, Any], bytes]
 
 
 def frames(folder: Path) -> list[Frame]:
-    """The frames below ``folder`` that both plugins decode: syntax, attributes of the pixels, codestream."""
+    """Return the frames below ``folder`` that both plugins decode: syntax, attributes of the pixels, codestream."""
     found: list[Frame] = []
     for path in sorted(folder.rglob("*.dcm")):
         elements = dicom.read_instance(path.read_bytes())
@@ -41,7 +41,7 @@ def frames(folder: Path) -> list[Frame]:
 
 
 def milliseconds(plugin: str, given: Sequence[Frame]) -> float:
-    """What a frame takes, in the mean of all."""
+    """Return the mean seconds a frame."""
     started = time.perf_counter()
     for syntax, attributes, codestream in given:
         SHARED.decode(syntax, plugin, attributes, codestream)

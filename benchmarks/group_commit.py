@@ -38,7 +38,7 @@ def job_seconds(uploads: int) -> float:
 
 
 def window_per_job(times: list[float], rng: random.Random) -> tuple[list[tuple[float, int]], list[float]]:
-    """A Lambda event source with a batch window, one job per batch: each poller fills a batch of its own."""
+    """Return a Lambda event source with a batch window, one job per batch: each poller fills a separate batch."""
     open_batches: dict[int, list[float]] = {}
     jobs: list[tuple[float, int]] = []
     waits: list[float] = []
@@ -80,7 +80,7 @@ class Simulation:
         heapq.heappush(self._agenda, (seconds, next(self._order), action))
 
     def run(self) -> None:
-        """Do all that is planned; whatever it starts is planned as it happens."""
+        """Run all planned actions, including those planned meanwhile."""
         while self._agenda:
             seconds, _, action = heapq.heappop(self._agenda)
             self.world.wait(max(0.0, seconds - self._now()))
@@ -118,7 +118,7 @@ class Simulation:
 
 
 def group_commit(times: list[float]) -> tuple[list[tuple[float, int]], list[float]]:
-    """The product's own policy and protocol on the trace."""
+    """Run the product's policy and protocol on the trace."""
     simulation = Simulation()
     for number, time in enumerate(times):
         simulation.at(time, functools.partial(simulation.arrive, number))
@@ -144,7 +144,7 @@ def _jobs_and_waits(world: World, started: datetime) -> tuple[list[tuple[float, 
 
 
 def most_at_once(jobs: list[tuple[float, int]]) -> int:
-    """The most jobs that ran at the same time."""
+    """Return the most jobs that ran at the same time."""
     edges = sorted(itertools.chain.from_iterable(((at, 1), (at + job_seconds(size), -1)) for at, size in jobs))
     return max(itertools.accumulate(step for _, step in edges))
 

@@ -1,4 +1,4 @@
-"""What ingest costs: bytes read per object against the whole object, and the import time of each Lambda function.
+"""Cost of ingest: bytes read per object against the whole object, and the import time of each Lambda function.
 
 python -m benchmarks.ingest [FOLDER]     (FOLDER: DICOM files; phantoms when absent)
 """
@@ -20,7 +20,7 @@ RUNS = 5
 
 
 def bytes_read(folder: Path) -> None:
-    """Take every file in, count what was read of it."""
+    """Ingest every file and count the bytes read."""
     files = sorted(folder.rglob("*.dcm"))
     world = World(served=relabelled(SERVED, transfer_syntax_uids=_AnySyntax()))
     read: list[int] = []
@@ -37,14 +37,14 @@ def bytes_read(folder: Path) -> None:
 
 
 class _AnySyntax(tuple[str, ...]):
-    """Serves every transfer syntax: the question here is only what is read."""
+    """Serves every transfer syntax: only the bytes read matter here."""
 
     def __contains__(self, _syntax: object) -> bool:
         return True
 
 
 def import_times() -> None:
-    """Import each function in a process of its own, in turn with an interpreter that imports boto3 alone."""
+    """Import each function in a separate process, in turn with an interpreter that imports boto3 alone."""
     modules = ["boto3", *(f"functions.{name}" for name in FUNCTIONS)]
     times: dict[str, list[float]] = {module: [] for module in modules}
     for _ in range(RUNS):

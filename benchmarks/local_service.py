@@ -40,7 +40,7 @@ HEADER = "slices      bare  service  / bare  share growth jobs    memory    to j
 
 @dataclass(frozen=True)
 class Run:
-    """What the service took for some slices: seconds, by phase, and the container's peak memory in bytes."""
+    """Cost of some slices: seconds by phase, and the container's peak memory in bytes."""
 
     seconds: float
     until_job: float
@@ -51,13 +51,13 @@ class Run:
 
 
 def bare(artifact: Path, folder: Path) -> float:
-    """Seconds that the model alone takes, once loaded, in a process of its own."""
+    """Return seconds of the model alone, once loaded, in a separate process."""
     command = [sys.executable, "-m", "benchmarks.bare_model", str(artifact.parent / "model"), str(folder)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def service(connection: Connection, folder: Path) -> Run:
-    """From the first upload to the last terminal row."""
+    """Measure from the first upload to the last terminal row."""
     bucket = connection.deployment.uploads_bucket_name
     peak = Peak(process.running(home_of(PROJECT)) or 0, CONTAINER)
 
@@ -81,7 +81,7 @@ def service(connection: Connection, folder: Path) -> Run:
 
 
 def _terminal(connection: Connection, uploads: Sequence[str]) -> dict[str, Row]:
-    """All rows, when each is terminal. One is waited for at a time: to read all of them again and again slows a job."""
+    """Wait until each row is terminal and return all. Poll one at a time: polling all of them slows the job."""
     rows: dict[str, Row] = {}
     for one in uploads:
         while one not in rows:
@@ -117,7 +117,7 @@ def main() -> None:
                 write_cohort(folder, patients=count // 5, slices_per_patient=5, size=512, seed=count)
                 before = bare(artifact, folder)
                 run = service(connection, folder)
-                alone = (before + bare(artifact, folder)) / 2  # on both sides: a shared machine drifts
+                alone = (before + bare(artifact, folder)) / 2  # before and after: a shared machine drifts
                 growth = f"{run.seconds / last[1] / (count / last[0]):.2f}" if last else "-"
                 last = count, run.seconds
                 print(

@@ -12,9 +12,9 @@ EVERY_SECONDS = 0.5
 
 
 def resident(root: int, command: str = "") -> int:
-    """Bytes resident in the process, in its process group, and in what descends from either.
+    """Return bytes resident in the process, in its process group, and in what descends from either.
 
-    With ``command``: only in those descendants whose command line has it, and in theirs. Pages that processes share
+    With ``command``: only in descendants with it in their command line, and in theirs. Pages that processes share
     count in each, so that a tree of many looks a little larger than it is.
     """
     processes = _listed()
@@ -23,7 +23,7 @@ def resident(root: int, command: str = "") -> int:
 
 
 def descendants(root: int, command: str) -> set[int]:
-    """The processes below ``root``, or in its group, whose command line has ``command``."""
+    """Return the processes below ``root``, or in its group, with ``command`` in their command line."""
     processes = _listed()
     tree = _tree(processes, {root})
     return {one.pid for one in processes if one.pid in tree and command in one.args}
@@ -57,7 +57,7 @@ class _Process(NamedTuple):
 
 
 def _tree(processes: list[_Process], roots: set[int]) -> set[int]:
-    # A launcher may leave its server to init: then they have only the group in common.
+    # A launcher may exit and leave its server to init: then only the group is common.
     tree = {one.pid for one in processes if not roots.isdisjoint((one.pid, one.group))}
     while more := {one.pid for one in processes if one.parent in tree} - tree:
         tree |= more
@@ -65,7 +65,7 @@ def _tree(processes: list[_Process], roots: set[int]) -> set[int]:
 
 
 class Peak:
-    """The most that ``resident`` has found while ``watching``."""
+    """Peak of ``resident`` while ``watching``."""
 
     def __init__(self, root: int, command: str = "") -> None:
         self.bytes = 0
@@ -73,7 +73,7 @@ class Peak:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Look every half second until the context ends."""
+        """Poll every half second until the context ends."""
         ended = threading.Event()
 
         def look() -> None:

@@ -1,4 +1,4 @@
-"""Stands between the functions and the AWS in memory: counts requests and DynamoDB's units, and takes its time."""
+"""A meter between the functions and the AWS in memory: counts requests and DynamoDB units, and adds latency."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from functions.names import IndexName
 from tests.fakes.world import World
 
-# Seconds a request takes, really slept. What carries many items takes longer than what carries one.
+# Seconds a request takes, really slept; requests with many items take longer.
 LATENCY: Mapping[str, float] = {"s3": 0.030, "dynamodb": 0.005, "kms": 0.010, "sqs": 0.010, "sagemaker": 0.100}
 MANY_ITEMS = 0.020  # BatchGetItem, TransactWriteItems, Query
 OF_MANY = frozenset({"batch_get_item", "transact_write_items", "query"})
@@ -26,7 +26,7 @@ INDEXES = [(index.partition, index.sort) for index in IndexName]
 
 @dataclass
 class Meter:
-    """What was asked of AWS. ``slow``: whether requests take time; ``keep``: whether row updates are remembered."""
+    """Requests to AWS. ``slow``: whether requests have latency; ``keep``: whether row updates are kept."""
 
     slow: bool = False
     keep: bool = False
@@ -37,7 +37,7 @@ class Meter:
 
     @contextmanager
     def real_time(self) -> Iterator[None]:
-        """Within it every request takes its latency."""
+        """Give every request its latency for the context."""
         self.slow = True
         try:
             yield
@@ -45,11 +45,11 @@ class Meter:
             self.slow = False
 
     def reset(self) -> None:
-        """Count from nought."""
+        """Reset the counts."""
         self.requests, self.units, self.updates = Counter(), Counter(), []
 
     def took(self, service: str, operation: str, answer: Any) -> None:
-        """Count a request, and sleep as long as it would have taken."""
+        """Count a request, and sleep for its latency."""
         pages = 1
         if operation == "list_objects_v2":  # the AWS in memory answers in one page
             pages = max(1, math.ceil(len(answer["Contents"]) / KEYS_OF_LIST))
@@ -93,7 +93,7 @@ class _Metered:
 
 
 class _MeteredTables(_Metered):
-    """DynamoDB: its price is by the size of what is read and written, index entries included."""
+    """DynamoDB: priced by the bytes read and written, index entries included."""
 
     def __getattr__(self, operation: str) -> Any:
         call = super().__getattr__(operation)
@@ -109,7 +109,7 @@ class _MeteredTables(_Metered):
         before = [self._fake.tables[table].get(key, {}) for table, key in places]
         try:
             return call(**request)
-        finally:  # a write whose condition is false is charged too
+        finally:  # a write with a false condition is charged too
             after = [self._fake.tables[table].get(key, {}) for table, key in places]
             for old, new in zip(before, after, strict=True):
                 self._charge(old, new, 2 if "TransactItems" in request else 1)
@@ -150,7 +150,7 @@ def _kilobytes(item: Any) -> int:
 
 
 def size_of(item: Mapping[str, Any]) -> int:
-    """An item's size as DynamoDB counts it: names and values in UTF-8, a number as two digits a byte and one more."""
+    """Return an item's size in bytes as DynamoDB counts it: names, values in UTF-8, two digits of a number a byte."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 

@@ -25,7 +25,7 @@ SLICES_PER_STUDY = 100
 
 
 class Plane:
-    """A world whose handlers are the functions' own, with a meter."""
+    """A world with the functions' own handlers and a meter."""
 
     def __init__(self, uploads: int) -> None:
         self.world = world = World(slots=4, max_batch=uploads, parallel_threshold=uploads, worst_seconds=math.inf)
@@ -38,7 +38,7 @@ class Plane:
         sweep._sweeping = lambda: world.sweeping  # type: ignore[assignment]
 
     def _event(self, number: int) -> dict[str, Any]:
-        """An upload with identifiers as long as real ones, as SQS brings its event."""
+        """Return an upload with identifiers as long as real ones, as SQS brings its event."""
         root = "1.3.6.1.4.1.14519.5.2.1.7009.2403.3342379871"
         study, slice_number = divmod(number, SLICES_PER_STUDY)
         body = ct(

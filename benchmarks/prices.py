@@ -1,7 +1,7 @@
 """What AWS charges for the requests of the control plane: on-demand list prices of us-east-1, in USD, free tiers aside.
 
 They are those of the services' price pages (aws.amazon.com/<service>/pricing) as known in November 2026, typed in and
-not fetched: look them up before you rely on a sum. DynamoDB's are the ones since November 2024. Some third-party pages
+not fetched: check them before you rely on a sum. DynamoDB's are the ones since November 2024. Some third-party pages
 list S3's events as free; here they cost what EventBridge's opt-in events do. Nothing is charged for S3's DELETE, for
 requests to SageMaker's API, and for the events that SageMaker itself sends.
 """
@@ -37,7 +37,7 @@ S3_PRICES: Mapping[str, float] = {
 
 
 def price(service: str, operation: str) -> float:
-    """What one request costs; DynamoDB's cost nothing themselves, their units do."""
+    """Return the price of one request; DynamoDB charges its units instead."""
     return {
         "s3": S3_PRICES.get(operation, 0.0),
         "kms": KMS_REQUEST,

@@ -1,9 +1,9 @@
-"""Speed against held-out quality, by network and the side of its input: so that both are chosen knowingly.
+"""Speed against held-out quality, by network and input size, to choose both.
 
 python -m benchmarks.resolution [--sizes 512,384,256,224] [--patients 30] [--slices 4] [--epochs 8] [--seed 0]
     [--network densenet121]
 
-Phantoms of patients who are dealt to training, validation and test in turn. Each size is trained with the container's
+Phantom patients are assigned to training, validation and test in turn. Each size is trained with the container's
 own command, on the same slices with the same seed, and measured on the test patients with the container's evaluation.
 """
 
@@ -42,7 +42,7 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Training:
-    """What the training command logged of its last epoch, and the most memory that it held, in bytes."""
+    """The training command's log of its last epoch, and its peak memory in bytes."""
 
     epoch_seconds: float
     slices_a_second: float

@@ -1,6 +1,6 @@
-"""The way in which the public sample answers a request, written anew to be measured against: not a way to serve.
+"""The public sample's request handling, rewritten as a baseline for measurements: do not serve with it.
 
-Each body goes to a temporary file, which a DataLoader with a worker process of its own reads by MONAI's LoadImage and
+Each body goes to a temporary file, which a DataLoader with a separate worker process reads by MONAI's LoadImage and
 scales by its own minimum and maximum; the network computes eagerly, one request at a time, and records what a backward
 pass would need. The sample's defects that cost no time are not imitated, nor does it fetch objects from S3 here.
 
@@ -30,7 +30,7 @@ from model_code.artifacts.artifact import METADATA, WEIGHTS
 
 
 class Files(Dataset[torch.Tensor]):
-    """Files that are read and scaled when they are asked for."""
+    """Files that are read and scaled on access."""
 
     def __init__(self, paths: list[str], transforms: Compose) -> None:
         self._paths = paths
@@ -57,7 +57,7 @@ class Handler:
         self.transforms = Compose([*read, Resize(spatial_size=(image_size, image_size)), EnsureType(track_meta=False)])
 
     def answer(self, body: bytes) -> bytes:
-        """The class of one DICOM object, with its probability to two digits."""
+        """Return the class of one DICOM object, with its probability to two digits."""
         with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
             file.write(body)
             file.flush()

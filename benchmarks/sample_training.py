@@ -1,4 +1,4 @@
-"""The way in which the public sample trains, written anew to be measured against: not a way to train anything.
+"""The public sample's training, rewritten as a baseline for measurements: do not train with it.
 
 Every slice is read from disk in every epoch (MONAI's LoadImage), scaled by its own minimum and maximum, and augmented
 on the thread that also trains; all training slices are one batch; tensors lie channels first and malloc is left alone.
@@ -28,7 +28,7 @@ BATCH = 20
 
 
 class Slices(Dataset[tuple[torch.Tensor, int]]):
-    """Labelled files that are read, scaled and changed whenever they are asked for."""
+    """Labelled files that are read, scaled and augmented on every access."""
 
     def __init__(self, files: list[tuple[str, int]], transforms: Compose) -> None:
         self._files = files
@@ -43,7 +43,7 @@ class Slices(Dataset[tuple[torch.Tensor, int]]):
 
 
 def main() -> None:
-    """Train for the epochs asked for and print what each took."""
+    """Train for so many epochs and print the seconds of each."""
     files = json.loads(Path(sys.argv[1]).read_text())
     size, epochs = int(sys.argv[2]), int(sys.argv[3])
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What the workflow's own functions take for a large cohort: the snapshot and the data gate, beside the audit's job.
+"""Time of the workflow's functions for a large cohort: the snapshot and the data gate, with the audit's job.
 
 python -m benchmarks.snapshot [LINES]     (LINES of the manifest, 10,000 when absent)
 
@@ -22,13 +22,13 @@ from tests.fakes.workflow import Workflow, audit
 
 CLASSES, SLICES_PER_PATIENT = 3, 10
 LATENCY_SECONDS = 0.03
-CALLS_PER_LINE = {"first": 3, "again": 2}  # HEAD of the copy, GET of the header, and COPY where there is none
+CALLS_PER_LINE = {"first": 3, "again": 2}  # HEAD of the copy, GET of the header, COPY if it is missing
 
 T = TypeVar("T")
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """The seconds that ``work`` took, and what it returned."""
+    """Return the seconds of ``work``, and its result."""
     gc.collect()
     started = time.perf_counter()
     result = work()

@@ -3,7 +3,7 @@
 python -m benchmarks.training [FOLDER] [--image-size 512] [--epochs 2] [--rounds 2]
 
 FOLDER holds DICOM files and the sample's manifest.json (the 25 public slices, say); without it phantoms are made. Every
-fifth slice validates. Both are processes of their own; each round gives one figure, from its last epoch.
+fifth slice validates. Both are separate processes; each round gives one figure, from its last epoch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FIGURE = re.compile(r"(train_seconds|epoch_seconds)=([0-9.]+)")
 
 @dataclass(frozen=True)
 class Run:
-    """One process: seconds of its last epoch, without and with validation, and the most memory it held, in bytes."""
+    """One process: seconds of its last epoch, without and with validation, and its peak memory in bytes."""
 
     train_seconds: float
     epoch_seconds: float
@@ -99,7 +99,7 @@ def _wetread(folder: Path, slices: list[Labelled], image_size: int, epochs: int)
 
 
 def run_module(folder: Path, arguments: list[str]) -> tuple[str, int]:
-    """Run a module of this checkout; return what it printed and the most memory that it held at once, in bytes."""
+    """Run a module of this checkout; return its output and its peak memory in bytes."""
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}
     log = folder / "log"
     with log.open("wb") as output:

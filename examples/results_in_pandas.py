@@ -17,13 +17,13 @@ import pandas as pd
 from functions.domain.row import Status
 from wetread.connection import Choice, Connection, connect
 from wetread.formats import since
-from wetread.uploads.queries import Question, ask
+from wetread.uploads.queries import Query, run_query
 
 MOST = 100_000
 
 
 def main() -> None:
-    """Ask, summarise and plot."""
+    """Query, summarise and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--local", action="store_true", help="the local cloud's index, not AWS's")
     parser.add_argument("--since", default="7d", help="2h, 7d, 2026-11-23")
@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def completed(connection: Connection, earliest: str) -> pd.DataFrame:
-    """One row for each upload with a result that counts, and the probability of the class that was predicted."""
-    answer = ask(connection.index, Question(status=Status.COMPLETED, since=earliest), MOST)
+    """Return a row for each upload with a valid result, and the probability of the predicted class."""
+    answer = run_query(connection.index, Query(status=Status.COMPLETED, since=earliest), MOST)
     rows = pd.DataFrame([row.to_json() for row in answer.rows if not row.withdrawn_at])
     if rows.empty:
         return rows

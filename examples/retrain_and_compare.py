@@ -41,13 +41,13 @@ def main() -> None:
 
 
 def start(connection: Connection, labels: str, setting: str) -> str:
-    """One experiment; the name of its job. The same seed gives the same split."""
+    """Start one experiment and return the name of its job. The same seed gives the same split."""
     hyperparameters = dict(pair.split("=", 1) for pair in setting.split(","))
     return experiments.begin(connection, labels, seed=0, hyperparameters=hyperparameters, now=datetime.now(UTC))
 
 
 def learning(connection: Connection, job: str) -> pd.DataFrame:
-    """What a job printed of each epoch, a row each, and its artifact."""
+    """Follow a job; return its figures by epoch, a row each, and its artifact."""
     lines: list[str] = []
     trained = follow(connection, job, lines.append)
     epochs = [dict(FIGURES.findall(line)) for line in lines if line.startswith("epoch=")]

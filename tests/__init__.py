@@ -1,1 +1,1 @@
-"""A regular package: a dependency of the SageMaker SDK brings one of the same name, which would hide a namespace."""
+"""A regular package: a dependency of the SageMaker SDK has one of the same name, which hides namespace packages."""

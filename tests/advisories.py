@@ -1,4 +1,4 @@
-"""The advisories that were brought along, in OSV's format, and a server on loopback that answers as OSV does.
+"""The stored advisories, in OSV's format, and a server on loopback that answers as OSV does.
 
 tests/advisories.json has those known for what is pinned here, and two of libraries inside wheels, which no list of
 Python packages names. `python -m tests.audit --refresh` adds what OSV knows by then.
@@ -25,13 +25,13 @@ Record = Mapping[str, Any]
 
 
 def read(file: Path = FILE) -> list[Record]:
-    """The records of a file, each with ``id``, ``modified``, ``affected`` and ``references``."""
+    """Return the records of a file, each with ``id``, ``modified``, ``affected`` and ``references``."""
     records: list[Record] = json.loads(file.read_text(encoding="utf-8"))
     return records
 
 
 def about(records: Iterable[Record], name: str, version: str = "") -> list[Record]:
-    """The records about a package, or only those that affect a version of it."""
+    """Return the records about a package, or only those that affect a version of it."""
     return [one for one in records if any(_affects(affected, name, version) for affected in one["affected"])]
 
 
@@ -46,7 +46,7 @@ def _affects(affected: Mapping[str, Any], name: str, version: str) -> bool:
 
 
 def _within(events: Iterable[Mapping[str, str]], version: Version) -> bool:
-    """Whether a version is in a range, as https://ossf.github.io/osv-schema/#evaluation says."""
+    """Return whether a version is in a range, as https://ossf.github.io/osv-schema/#evaluation says."""
     inside = False
     for kind, at in sorted(((kind, at) for event in events for kind, at in event.items()), key=_order):
         if kind == "introduced" and (at == BEGINNING or version >= Version(at)):
@@ -63,7 +63,7 @@ def _order(event: tuple[str, str]) -> tuple[bool, Version, bool]:
 
 @contextmanager
 def served(records: Iterable[Record]) -> Iterator[str]:
-    """Answer queries about the records on loopback for a while; the URL to ask."""
+    """Answer queries about the records on loopback for the context; yield the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -77,7 +77,7 @@ def served(records: Iterable[Record]) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: a line for each package would hide what the audit says."""
+            """Log nothing: a line for each package would hide the audit's output."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""Known vulnerabilities of what is pinned, as pip-audit finds them: `make audit`. The exit status is 1 for an open one.
+"""Known vulnerabilities of pinned packages, by pip-audit: `make audit`. The exit status is 1 for an open one.
 
 python -m tests.audit              with tests/advisories.json, without a network
 python -m tests.audit --online     with OSV as it is now
@@ -32,7 +32,7 @@ KEPT = ("schema_version", "id", "aliases", "published", "modified", "withdrawn",
 
 @dataclass(frozen=True)
 class Answer:
-    """Why a version with a known vulnerability is pinned all the same; another version needs another answer."""
+    """Why a version with a known vulnerability is still pinned; another version needs another answer."""
 
     package: str
     version: str
@@ -69,7 +69,7 @@ ANSWERS = (
         "mlflow",
         "3.17.2",
         "2026-11-28",
-        "No fixed version. The SageMaker SDK imports it, in the extra `sdk` only; nobody here loads models, recipes or "
+        "No fixed version. The SageMaker SDK imports it, in the extra `sdk` only; wetread loads no models, recipes or "
         "projects of MLflow, and it is neither in the image nor in Lambda.",
         tuple(f"CVE-2024-{number}" for number in (37053, 37054, 37056, 37057, 37058, 37060, 37061)),
     ),
@@ -77,7 +77,7 @@ ANSWERS = (
         "skops",
         "0.16.0",
         "2026-11-28",
-        "No fixed version. MLflow imports it, in the extra `sdk` only; nobody here loads a model with it.",
+        "No fixed version. MLflow imports it, in the extra `sdk` only; wetread loads no model with it.",
         ("CVE-2024-37065",),
     ),
 )
@@ -109,7 +109,7 @@ class Finding:
 
 
 def audit(url: str, files: Iterable[Path] = PINNED) -> list[Finding]:
-    """What pip-audit finds in files of pinned versions, asking ``url``; SystemExit with its words when it fails."""
+    """Return pip-audit's findings in files of pinned versions, from ``url``; SystemExit with its output if it fails."""
     found: dict[Finding, set[str]] = {}
     for file in files:
         for package in _asked(url, file):
@@ -154,7 +154,7 @@ def _asked(url: str, file: Path) -> list[dict[str, Any]]:
 
 
 def refresh(url: str, file: Path = advisories.FILE) -> int:
-    """Put what ``url`` knows about the pinned packages into a file; how many records it has then.
+    """Write the records of ``url`` about the pinned packages into a file; return their number.
 
     Records that ``url`` does not know stay: they are about libraries inside wheels.
     """
@@ -168,7 +168,7 @@ def refresh(url: str, file: Path = advisories.FILE) -> int:
 
 
 def _known(url: str, name: str) -> list[Record]:
-    """All records about a package, whatever the version."""
+    """Return all records about a package, whatever the version."""
     found: list[Record] = []
     token = ""
     while True:
@@ -184,7 +184,7 @@ def _known(url: str, name: str) -> list[Record]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Look, print what was found, and return the exit status."""
+    """Audit, print the findings, and return the exit status."""
     if "--refresh" in arguments:
         _say(f"{advisories.FILE.relative_to(ROOT)} has {refresh(OSV)} records.")
         return 0

@@ -15,12 +15,12 @@ FIRST_PORT = 4570
 LOCAL_CLOUDS = "tests/localcloud", frozenset({"here", "home"})
 """Where tests start local clouds outside of the end-to-end tests, and by which fixtures."""
 SHARED = ("tests/infra", "tests/model_code", "tests/hostile", "tests/localcloud/sagemaker", "tests/localcloud")
-"""Folders whose tests share an expensive fixture: one process runs each."""
+"""Folders with tests that share an expensive fixture: one process runs each."""
 REAL_SLICES = Path(__file__).parents[2] / "shared/data/covid-ct-md-25"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each process a port of its own for its local clouds: two that start at once would both take 4566."""
+    """Give each process a separate port for its local clouds: two that start at once would both take 4566."""
     worker = getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw")
     os.environ["WETREAD_PORT"] = str(FIRST_PORT + int(worker))
 
@@ -34,13 +34,13 @@ class OneProcessForWhatIsShared(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForWhatIsShared:
-    """Return how tests are dealt to processes."""
+    """Return the scheduler of tests for processes."""
     return OneProcessForWhatIsShared(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what starts a local cloud into the tier ``check``; start with end-to-end tests: they mostly wait."""
+    """Put tests that start a local cloud into the tier ``check``; run end-to-end tests first: they mostly wait."""
     folder, fixtures = LOCAL_CLOUDS
     for item in items:
         local = item.nodeid.startswith(folder) and fixtures.intersection(getattr(item, "fixturenames", ()))

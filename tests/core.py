@@ -1,4 +1,4 @@
-"""An environment with wetread's core alone: what `pip install wetread` brings without any extra."""
+"""An environment with wetread's core alone: `pip install wetread` without any extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The licences of all that the dependencies pull in; `python -m tests.licences` writes docs/licences.md anew."""
+"""The licences of all that the dependencies pull in; `python -m tests.licences` rewrites docs/licences.md."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ STATED = {
     "sagemaker-train": "Apache-2.0",
     "skops": "MIT",
 }
-"""Packages whose metadata names no licence, or its whole text: read by a person in the file that each brings."""
+"""Packages with no licence in their metadata, or its whole text: read by a person in the package's file."""
 
 COPYLEFT_ALLOWED = {
     "paramiko": "the SageMaker SDK imports it, unchanged; only in the extra `sdk`, never in the image or in Lambda",
 }
-"""Packages under a GNU licence that are taken all the same, each with its reason."""
+"""Packages under a GNU licence that are accepted, each with its reason."""
 
 PERMITTED = re.compile(
     r"apache|\bmit(-0|-cmu)?\b|bsd|\bpsf|python software foundation|mpl|mozilla public license 2.0|0bsd|zlib|cc0"
@@ -38,7 +38,7 @@ PERMITTED = re.compile(
     re.IGNORECASE,
 )
 GNU = re.compile(r"GPL|GNU|General Public", re.IGNORECASE)
-# torch's CUDA builds bring these, under NVIDIA's own terms; which build it is, is the stage's choice.
+# Dependencies of torch's CUDA builds, under NVIDIA's own terms; the stage chooses the build.
 ACCELERATORS = ("nvidia-", "cuda-", "triton")
 SHOWN = 60
 
@@ -62,7 +62,7 @@ class Package:
 
 
 def packages() -> list[Package]:
-    """All that is needed, by name."""
+    """Return all that is needed, by name."""
     image = {_normal(line.split("==")[0]) for line in IMAGE.read_text().splitlines() if line[:1].isalpha()}
     reached = {"runtime image": image}
     for purpose, extra in zip(PURPOSES[1:], ("", "local", "sdk", "dev"), strict=True):
@@ -80,13 +80,13 @@ def packages() -> list[Package]:
 
 
 def _needed_by(name: str, reached: dict[str, set[str]]) -> tuple[str, ...]:
-    """What needs a package: the first extra that brings it, and only where image and command line have it not."""
+    """Return what needs a package: its first extra, only if image and command line lack it."""
     base = [purpose for purpose in PURPOSES[:2] if name in reached[purpose]]
     return tuple(base or [purpose for purpose in PURPOSES[2:] if name in reached[purpose]][:1])
 
 
 def licence_of(name: str) -> str:
-    """A distribution's licence: its SPDX expression, else its classifiers, else its own words; "" for none."""
+    """Return a distribution's licence: its SPDX expression, else its classifiers, else its own words, else ""."""
     if name in STATED:
         return STATED[name]
     about = metadata.metadata(name)
@@ -97,7 +97,7 @@ def licence_of(name: str) -> str:
 
 
 def _reached(extra: str) -> set[str]:
-    """The names of all distributions that the project needs, with an extra or without."""
+    """Return the names of all distributions that the project needs, with an extra or without."""
     found: set[str] = set()
     waiting: list[tuple[str, frozenset[str]]] = [(PROJECT, frozenset({extra}))]
     seen: set[tuple[str, frozenset[str]]] = set()
@@ -112,7 +112,7 @@ def _reached(extra: str) -> set[str]:
 
 
 def _requirements(name: str, extras: Iterable[str]) -> list[Requirement]:
-    """What a distribution needs here, with these extras of it."""
+    """Return a distribution's requirements here, with these of its extras."""
     needed = [Requirement(text) for text in metadata.requires(name) or []]
     wanted = ["", *extras]
     return [one for one in needed if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in wanted)]
@@ -126,9 +126,9 @@ HEAD = """# Licences
 
 What the project's dependencies pull in, directly and indirectly, as their own metadata state it.
 `python -m tests.licences` writes this page anew; a test compares it with what is installed, and fails for a licence
-that is unknown, or of the GNU family without a reason given here. A package stands for the runtime image
-(`model_code/requirements.txt`) and for the command line (with Lambda, synthesis and the local cloud), or else for the
-extra `sdk` or for development. Not listed are the CUDA packages of NVIDIA, under NVIDIA's own terms, which torch's
+that is unknown, or of the GNU family without a reason given here. A package belongs to the runtime image
+(`model_code/requirements.txt`) and the command line (with Lambda, synthesis and the local cloud), or else to the
+extra `sdk` or to development. Not listed are the CUDA packages of NVIDIA, under NVIDIA's own terms, which torch's
 builds for GPUs bring.
 
 Under a GNU licence, and why it is taken all the same:
@@ -137,7 +137,7 @@ Under a GNU licence, and why it is taken all the same:
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Return the page as it should be."""
     allowed = [f"- `{name}`: {why}." for name, why in sorted(COPYLEFT_ALLOWED.items())]
     lines = [f"| {one.name} | {one.version} | {one.licence} | {', '.join(one.purposes)} |" for one in packages()]
     table = ["", "| package | version | licence | for |", "|---|---|---|---|", *lines, ""]

@@ -1,4 +1,4 @@
-"""The hashes of what is deployed; `python -m tests.locks` asks the package index and writes both locks.
+"""The hashes of deployed packages; `python -m tests.locks` queries the package index and writes both locks.
 
 Which index that is, pip knows (PIP_INDEX_URL, `pip config`); it must answer in JSON, as PyPI does.
 
@@ -38,12 +38,12 @@ LAYER_HEAD = """\
 
 
 def pins(path: Path) -> dict[str, str]:
-    """The exact versions in a file of requirements, by normal name."""
+    """Return the exact versions in a file of requirements, by normal name."""
     return {normal(name): version for name, version in PIN.findall(path.read_text())}
 
 
 def of_layer() -> dict[str, str]:
-    """The exact versions of what the functions' layer has, by normal name."""
+    """Return the exact versions of the functions' layer, by normal name."""
     from infra.layer import DISTRIBUTIONS  # which starts the CDK
 
     tested = pins(CONSTRAINTS)
@@ -51,24 +51,24 @@ def of_layer() -> dict[str, str]:
 
 
 def of_image() -> dict[str, str]:
-    """The exact versions of what the image has but torch, by normal name."""
+    """Return the exact versions of the image's packages except torch, by normal name."""
     return {name: version for name, version in pins(REQUIREMENTS).items() if name != UNLOCKED}
 
 
 def locked(lock: Path) -> dict[str, tuple[str, list[str]]]:
-    """A lock's versions and hashes, by normal name."""
+    """Return a lock's versions and hashes, by normal name."""
     text = lock.read_text().replace("\\\n", " ")
     found = re.findall(r"^([\w.-]+)==([\w.]+)((?:\s+--hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
     return {normal(name): (version, re.findall(r"[0-9a-f]{64}", hashes)) for name, version, hashes in found}
 
 
 def normal(name: str) -> str:
-    """A package's name as PEP 503 has it."""
+    """Return a package's name as PEP 503 has it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def index_of_pip() -> str:
-    """The URL of the index that pip asks: what it is configured with, or its own default."""
+    """Return the URL of pip's index: configured, or its default."""
     command = [sys.executable, "-m", "pip", "download", "--help"]
     shown = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "1000"})
     (found,) = re.findall(r"--index-url .*\(default (\S+?)/?\)", shown.stdout)
@@ -76,7 +76,7 @@ def index_of_pip() -> str:
 
 
 def hashes_of(index: str, name: str, version: str) -> list[str]:
-    """The SHA-256 of each fitting wheel of a version that was not taken back."""
+    """Return the SHA-256 of each fitting wheel of a version that was not taken back."""
     request = urllib.request.Request(f"{index}/{name}/", headers={"Accept": AS_JSON})
     with urllib.request.urlopen(request) as answer:
         files: list[dict[str, Any]] = json.load(answer)["files"]

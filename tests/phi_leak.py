@@ -1,4 +1,4 @@
-"""A patient who must be found nowhere: the values, planted into DICOM objects, and the search for any trace of them."""
+"""The PHI leak test's markers: values of an invented patient, planted into DICOM objects, and the search for them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tests.hostile.defects import DEFLATED, deflated, header, parted, syntax_of
 from untrusted.walker import elements
 
 KEY = "key"
-"""The value that stands in the names of objects and files, and in nothing inside them."""
+"""The marker in the names of objects and files, and in nothing inside them."""
 
-CANARY: Mapping[str, str] = {
+MARKERS: Mapping[str, str] = {
     "PatientName": "Kanarïe-Qwx^Zwëlda",
-    "PatientID": "QWX/CANARY 4711",
+    "PatientID": "QWX/MARKER 4711",
     "PatientBirthDate": "19210913",
     "AccessionNumber": "QWXACC<0815>",
     "PatientAddress": "Qwxgasse 17 & 19",
     "OtherPatientIDs": "QWXOTHER-0042",
     "ReferringPhysicianName": "Qwxarzt^Überweis",
     "StudyDescription": 'Qwxstudie "Zwelda"',
-    "ImageComments": "Qwx comment: call the canary's home",
+    "ImageComments": "Qwx comment: call the marker's home",
     "private": "QWXPRIVATE+secret",
-    "metadata": "qwx-metadata-canary",
+    "metadata": "qwx-metadata-marker",
     "label": "Qwxlabel Zwelda",
     KEY: "Qwx Zwélda+Kanarie",
 }
@@ -46,7 +46,7 @@ IN_EVERY_OBJECT = (
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
     *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation"),
 )
-"""Elements that may hold any text, and the object is read all the same."""
+"""Elements that may hold any text without a refusal of the object."""
 
 IN_AN_OBJECT_EACH = (
     *("MediaStorageSOPInstanceUID", "TransferSyntaxUID", "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID"),
@@ -63,7 +63,7 @@ AS: Mapping[str, Callable[[str], str]] = {
     "dotted": lambda number: f"1.2.0{number}",
     "long": lambda number: f"Qwx {number} " * 400,
 }
-"""What a person's text may look like: a name, a code string, a number, almost a UID, and more than any value may be."""
+"""Kinds of text: a name, a code string, a number, almost a UID, and more than the longest value."""
 
 _ELSEWHERE = {"private", "metadata", "label", KEY}
 _PRIVATE_GROUP = 0x0099
@@ -75,21 +75,21 @@ _LARGEST = 256 * 1024**2  # bytes of one compressed stream that are looked at
 
 
 def number_of(keyword: str) -> str:
-    """The ten digits that stand in an element's canary, in whatever form, and nowhere else."""
+    """Return the ten digits that only an element's marker has, whatever its kind of text."""
     return f"{zlib.crc32(keyword.encode()):010d}"
 
 
-KNOWN = frozenset({*CANARY, *IN_EVERY_OBJECT, *IN_AN_OBJECT_EACH})
-"""The elements that get a canary; a reader that reads another one fails tests/test_phi_leak_elements.py."""
+KNOWN = frozenset({*MARKERS, *IN_EVERY_OBJECT, *IN_AN_OBJECT_EACH})
+"""The elements that get a marker; a reader of any other element fails tests/test_phi_leak_elements.py."""
 EVERY_VALUE: Mapping[str, str] = {
-    **CANARY,
+    **MARKERS,
     **{keyword: number_of(keyword) for keyword in (*IN_EVERY_OBJECT, *IN_AN_OBJECT_EACH)},
 }
-"""What is looked for: each value by where it is planted."""
+"""The values to search for, by where they are planted."""
 
 
 def with_elements(body: bytes, texts: Mapping[str, str]) -> bytes:
-    """An object with these elements, by keyword, each in its place and in the stead of what it had."""
+    """Return an object with these elements, by keyword, inserted in order or replaced."""
     meta, data = parted(body)
     syntax = syntax_of(body)
     for keyword, text in texts.items():
@@ -113,31 +113,31 @@ def _with_element(data: bytes, start: int, keyword: str, text: str, *, implicit:
 
 
 def spoilt(body: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """An object for each of IN_AN_OBJECT_EACH and form of its canary: keyword, form, and bytes."""
+    """Yield an object for each of IN_AN_OBJECT_EACH and kind of text: keyword, kind, and bytes."""
     for keyword in IN_AN_OBJECT_EACH:
         for form, text_of in AS.items():
             yield keyword, form, with_elements(body, {keyword: text_of(number_of(keyword))})
 
 
 def planted(body: bytes, patient: str = "") -> bytes:
-    """A DICOM object with the canary in it; ``patient`` tells several canaries apart."""
+    """Return a DICOM object with the markers; ``patient`` is appended to its PatientID."""
     dataset = dcmread(io.BytesIO(body))
-    for keyword in CANARY.keys() - _ELSEWHERE:
-        setattr(dataset, keyword, CANARY[keyword])
+    for keyword in MARKERS.keys() - _ELSEWHERE:
+        setattr(dataset, keyword, MARKERS[keyword])
     dataset.PatientID += patient
-    dataset.private_block(_PRIVATE_GROUP, "QWX CANARY", create=True).add_new(1, "LO", CANARY["private"])
+    dataset.private_block(_PRIVATE_GROUP, "QWX MARKER", create=True).add_new(1, "LO", MARKERS["private"])
     buffer = io.BytesIO()
     dataset.save_as(buffer)
     return with_elements(buffer.getvalue(), {one: AS["text"](number_of(one)) for one in IN_EVERY_OBJECT})
 
 
 def _parts(value: str) -> set[str]:
-    """The value, and of a person's name each part: either tells who it is."""
+    """Return the value and each part of a person's name: either identifies the patient."""
     return {value, *value.split("^")}
 
 
 def _forms(part: str) -> Iterator[tuple[str, bytes]]:
-    """How a value may be written, by the way's name. The search folds the case of ASCII, so each case of the rest."""
+    """Yield (name, bytes) of each encoding of a value. The search folds ASCII case only, so both cases are yielded."""
     for text in (part, part.lower(), part.upper()):
         yield "plain", text.encode()
         yield "Latin-1", text.encode("latin-1")
@@ -151,7 +151,7 @@ def _forms(part: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _base64_forms(part: str) -> Iterator[bytes]:
-    """The base64 of a value at each of the three places it may have in what was encoded, without the torn ends."""
+    """Yield the base64 of a value at each of the three byte offsets, without the incomplete ends."""
     for encoding in ("utf-8", "latin-1"):
         value = part.encode(encoding)
         for before in range(3):
@@ -162,14 +162,14 @@ def _base64_forms(part: str) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Trace:
-    """One value that was found: which of CANARY, in which form. It never holds what stood around it."""
+    """One value that was found: which of MARKERS, in which encoding; never with its surroundings."""
 
     value: str
-    form: str
+    encoding: str
 
 
 class Search:
-    """Looks for the canary in bytes, and in what is packed in them."""
+    """Searches bytes, and archives in them, for the markers."""
 
     def __init__(self, values: Mapping[str, str] = EVERY_VALUE) -> None:
         self._folded: dict[bytes, Trace] = {}
@@ -181,7 +181,7 @@ class Search:
                 self._exact.setdefault(needle, Trace(name, "base64"))
 
     def traces(self, content: bytes, depth: int = _DEPTH) -> set[Trace]:
-        """What is found in ``content``; of what is packed, in its header and in what it unpacks to."""
+        """Return the traces in ``content``; of a packed file, in its header and its unpacked content."""
         inside = list(_unpacked(content)) if depth else []
         content = content[:_HEADER] if inside else content
         folded = content.lower()
@@ -190,18 +190,18 @@ class Search:
         return found.union(*(self.traces(inner, depth - 1) for inner in inside))
 
     def masked(self, place: str) -> str:
-        """The name of a place, with nothing of the canary in it: what may be printed in a report."""
+        """Return the name of a place without markers, for reports."""
         return place if not self.traces(place.encode(), depth=0) else f"{place.split('/', 1)[0]}/(a name with it)"
 
 
 def _unpacked(content: bytes) -> Iterator[bytes]:
-    """What is packed in a gzip stream or a tar archive: contents and names."""
+    """Yield contents and names in a gzip stream or a tar archive."""
     if content[:2] == b"\x1f\x8b":
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
                 yield stream.read(_LARGEST)
         except (OSError, EOFError, zlib.error):
-            return  # bytes that only begin like one
+            return  # not a gzip stream after its first bytes
     elif content[257:262] == b"ustar":
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             for member in archive:

@@ -1,7 +1,7 @@
-"""What is deployed, as two CycloneDX bills of materials: `make sbom` writes them into build/sbom/.
+"""The deployed packages as two CycloneDX bills of materials: `make sbom` writes them into build/sbom/.
 
 image.cdx.json has the image's base and Python packages, layer.cdx.json the packages of the functions' layer; each with
-the SHA-256 of every wheel that may be installed, but torch, whose build is the stage's choice. The same locks give the
+the SHA-256 of every wheel that may be installed, but torch: the stage chooses its build. The same locks give the
 same bytes. Not in it: the Debian packages and the Python of the base image, and libraries inside wheels.
 """
 
@@ -27,14 +27,14 @@ Component = dict[str, Any]
 
 
 def image() -> dict[str, Any]:
-    """The bill of the container image."""
+    """Return the bill of the container image."""
     torch = _package(UNLOCKED, pins(REQUIREMENTS)[UNLOCKED], [])
     torch["description"] = "Without hashes: the stage's torch_index_url decides which build it is."
     return _bill("wetread-model", "container", [_base(), torch, *_packages(LOCK)])
 
 
 def layer() -> dict[str, Any]:
-    """The bill of the functions' layer."""
+    """Return the bill of the functions' layer."""
     return _bill("wetread-layer", "application", _packages(LAYER_LOCK))
 
 
@@ -68,7 +68,7 @@ def _packages(lock: Path) -> list[Component]:
 
 
 def _package(name: str, version: str, wheels: list[str]) -> Component:
-    """A package; its reference of type ``distribution`` has the hash of each wheel, of which one is installed."""
+    """Return a package; its reference of type ``distribution`` has the hashes of its wheels."""
     purl = f"pkg:pypi/{name}@{version}"
     hashes = [{"alg": "SHA-256", "content": one} for one in wheels]
     distribution = {"type": "distribution", "url": purl, "comment": "each wheel that Linux may take", "hashes": hashes}

@@ -1,4 +1,4 @@
-"""Runs the container's ``serve`` in a process of its own, for the tests and benchmarks that speak HTTP to it."""
+"""Run the container's ``serve`` in a separate process, for tests and benchmarks over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ATTEMPTS = 1200
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Makes the channels of a training or processing job by hand: pinned slices and the snapshot/1 document over them."""
+"""Make the channels of a training or processing job by hand: pinned slices and their snapshot/1 document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Labelled:
-    """One slice of a snapshot: the DICOM file's bytes and what the snapshot says of it."""
+    """One slice of a snapshot: the DICOM file's bytes and its entry in the snapshot."""
 
     body: bytes
     label: str
@@ -69,7 +69,7 @@ def write_snapshot(folder: Path, slices: Iterable[Labelled], labels: Sequence[st
 
 
 def phantom_slices(patients: int = 9, slices_per_patient: int = 2, size: int = 128, seed: int = 0) -> list[Labelled]:
-    """Phantoms whose patients are dealt the classes in turn, and each class's patients the splits in turn."""
+    """Return phantoms; patients get the classes in turn, and each class's patients the splits in turn."""
     made: list[Labelled] = []
     dealt: Counter[str] = Counter()
     for patient in range(patients):

@@ -45,7 +45,7 @@ def module_of(path: Path) -> ModuleType:
 
 
 def asked_for() -> set[str]:
-    """What is asked of ``read_elements``, by each module's own tables."""
+    """Return the keywords passed to ``read_elements``, by each module's own tables."""
     found: set[str] = set()
     for path, tree in sources():
         for call in ast.walk(tree):
@@ -56,7 +56,7 @@ def asked_for() -> set[str]:
 
 
 def named_by_tag() -> set[str]:
-    """The elements that the two readers name by themselves, but the pixels."""
+    """Return the elements that the two readers name themselves, except pixels."""
     calls = (call for path, tree in sources() if str(path) in READERS for call in ast.walk(tree))
     named = (one.args[0] for one in calls if isinstance(one, ast.Call) and getattr(one.func, "id", "") == "Tag")
     keywords = {one.value for one in named if isinstance(one, ast.Constant)}
@@ -64,7 +64,7 @@ def named_by_tag() -> set[str]:
 
 
 def read() -> set[str]:
-    """Every element that any reader reads."""
+    """Return every element that any reader reads."""
     return {*header.KEYWORDS, *asked_for(), *named_by_tag()}
 
 
@@ -118,7 +118,7 @@ def test_what_is_planted_is_what_the_readers_see() -> None:
 
 
 class StubModel:
-    """Answers alike to every slice that can be read."""
+    """Gives the same answer to every readable slice."""
 
     identity: dict[str, str] = {"Name": "stub", "Version": "1", "WeightsSHA256": "0" * 64}  # noqa: RUF012
     labels = ("covid", "normal")
@@ -144,6 +144,6 @@ def test_no_row_no_answer_and_no_subgroup_repeats_a_text_of_an_object(name: str)
         read = read_elements(body, {*SUBGROUPS, *ACQUISITION, KEYWORD})
         units = [Unit(read_tags(read), label) for label in ("a", "a", "b", "b")]
         subgroups = [dict(read_attributes(read)), acquisition(units, list("1234"), ["a", "b"], 0), burned_in(read)]
-    for told in (json.dumps(asdict(row), default=str).encode(), answer, json.dumps(subgroups).encode()):
-        assert SEARCH.traces(told) == set(), told[:300]
-        assert len(told) < 4000
+    for document in (json.dumps(asdict(row), default=str).encode(), answer, json.dumps(subgroups).encode()):
+        assert SEARCH.traces(document) == set(), document[:300]
+        assert len(document) < 4000

@@ -1,4 +1,4 @@
-"""The search for the canary finds it in every form, so that finding nothing means something."""
+"""The search for markers finds them in every encoding, so that finding nothing means something."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.phi_leak import CANARY, IN_EVERY_OBJECT, Search, Trace, planted
+from tests.phi_leak import IN_EVERY_OBJECT, MARKERS, Search, Trace, planted
 from wetread.demo.phantoms import phantom_bytes
 
 SEARCH = Search()
@@ -28,7 +28,7 @@ def packed(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-FORMS: dict[str, Callable[[str], bytes]] = {
+ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "plain": lambda value: value.encode(),
     "in upper case": lambda value: value.upper().encode(),
     "Latin-1, as DICOM has it": lambda value: value.encode("latin-1"),
@@ -46,10 +46,10 @@ FORMS: dict[str, Callable[[str], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", CANARY)
-def test_each_value_is_found_in_each_form(name: str, form: str) -> None:
-    assert name in {trace.value for trace in SEARCH.traces(FORMS[form](CANARY[name]))}
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", MARKERS)
+def test_each_value_is_found_in_each_encoding(name: str, encoding: str) -> None:
+    assert name in {trace.value for trace in SEARCH.traces(ENCODINGS[encoding](MARKERS[name]))}
 
 
 def test_one_part_of_a_name_is_enough() -> None:
@@ -60,10 +60,10 @@ def test_a_planted_object_holds_every_value_that_belongs_inside_and_one_without_
     plain = phantom_bytes("normal", 1, 0, size=16)
     assert SEARCH.traces(plain) == set()
     inside = {trace.value for trace in SEARCH.traces(planted(plain))}
-    assert inside == {*CANARY, *IN_EVERY_OBJECT} - {"key", "metadata", "label"}
+    assert inside == {*MARKERS, *IN_EVERY_OBJECT} - {"key", "metadata", "label"}
 
 
-def test_a_trace_and_the_name_of_its_place_tell_nothing_of_the_value() -> None:
+def test_a_trace_and_the_name_of_its_place_reveal_nothing_of_the_value() -> None:
     (trace,) = SEARCH.traces(b"the id is QWXOTHER-0042, call 555-0100")
     assert trace == Trace("OtherPatientIDs", "plain")
     assert SEARCH.masked("uploads/QWXOTHER-0042.dcm") == "uploads/(a name with it)"

@@ -1,4 +1,4 @@
-"""Runs a model under AWS's PyTorch inference toolkit on TorchServe, in an environment that is built once."""
+"""Run a model under AWS's PyTorch inference toolkit on TorchServe, in an environment that is built once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INSTALL_SECONDS, START_SECONDS = 600, 180
 LOG_CHARACTERS = 6000
 
 # The toolkit writes its configuration below /etc and looks for its server among all of the machine's processes, where
-# somebody else's may run: here it writes to the folder of this run and looks in its own process group.
+# another one may run: here it writes to the folder of this run and looks in its own process group.
 LAUNCH = """
 import os, sys
 import psutil
@@ -62,7 +62,7 @@ class Server:
     log_file: Path
 
     def post(self, body: bytes, content_type: str) -> httpx.Response:
-        """What it answers; an error of the connection carries the log."""
+        """Return its answer; a connection error carries the log."""
         try:
             return self.client.post("/invocations", content=body, headers={"Content-Type": content_type})
         except httpx.TransportError as error:
@@ -70,22 +70,22 @@ class Server:
             raise
 
     def log(self) -> str:
-        """The end of what it has logged."""
+        """Return the end of its log."""
         return self.log_file.read_text(errors="replace")[-LOG_CHARACTERS:]
 
 
 def environment() -> Path:
-    """The Python of TorchServe's environment, which is built unless it is there; raises Unavailable.
+    """Return the Python of TorchServe's environment, which is built unless it is there; raises Unavailable.
 
     It lies in build/, named after all that it was made of, and shares this interpreter's packages (torch, MONAI and
-    pydicom, that is): what is pinned for it stands before them on its path.
+    pydicom, that is): its pinned packages come first on its path.
     """
     _check_java()
     packages = site.getsitepackages()
     made_of = "\n".join([sys.version, *packages, PINS.read_text()])
     folder = ROOT / "build" / f"torchserve-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    # Of two test runs at once the second waits, and finds it built.
+    # The second of two parallel test runs waits, and finds it built.
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / ".ready").exists():
@@ -96,7 +96,7 @@ def environment() -> Path:
 
 def _check_java() -> None:
     if shutil.which("java") is None:
-        raise Unavailable("TorchServe needs Java, and there is none.")
+        raise Unavailable("TorchServe needs Java, which is missing.")
     done = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
     found = re.search(r'version "(\d+)', done.stderr)
     if done.returncode or not found or int(found.group(1)) < JAVA_NEEDED:
@@ -129,7 +129,7 @@ def torchserve(python: Path, base: Path, workers: int = 1, **environ: str) -> It
     Every worker has loaded the model when the context begins; whatever happens, the whole process group, Java and its
     workers, ends with it.
     """
-    # Not in a test's own folder: the paths of Unix sockets are short.
+    # Not in a test's folder: paths of Unix sockets are short.
     with tempfile.TemporaryDirectory(prefix="ts-", ignore_cleanup_errors=True) as scratch:
         log_file = Path(scratch, "log")
         port, management = free_port(), free_port()
@@ -158,7 +158,7 @@ def _variables(python: Path, scratch: Path, base: Path, workers: int, port: int,
     return java | {
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "TMPDIR": str(scratch),
-        "TEMP": str(scratch),  # what TorchServe tells Java
+        "TEMP": str(scratch),  # TorchServe passes it to Java
         "JAVA_TOOL_OPTIONS": "-XX:-UsePerfData",  # a file that Java leaves in /tmp when it is killed
         # A worker computes on one thread, as on our server: two that share a busy core wait for each other.
         "OMP_NUM_THREADS": "1",
@@ -177,7 +177,7 @@ def _variables(python: Path, scratch: Path, base: Path, workers: int, port: int,
 
 
 def _wait(server: Server, status: str) -> None:
-    """Until the workers have loaded the model: /ping is answered with 200 long before that."""
+    """Wait until the workers have loaded the model: /ping answers 200 long before that."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.poll() is None:
         try:

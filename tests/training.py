@@ -1,4 +1,4 @@
-"""Makes a small model with the container's own commands, for the tests and benchmarks that need a real artifact."""
+"""Make a small model with the container's own commands, for the tests and benchmarks that need a real artifact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.snapshots import phantom_slices, write_snapshot
 
 
 def optimise(folder: Path) -> dict[str, Path]:
-    """Make every form of the model that ``train`` left in ``folder``, int8 as it comes first, whether it holds or not.
+    """Make every backend of the model that ``train`` left in ``folder``; the first int8 trial, valid or not.
 
     Returns by the form's name a folder with a ``model/`` that the form serves, and its model.tar.gz.
     """

@@ -1,1 +1,1 @@
-"""What reads bytes that anyone may have sent, once for Lambda, container and local cloud: stdlib alone, bounded."""
+"""Bounded readers of untrusted bytes, shared by Lambda, container and local cloud; stdlib only."""

@@ -1,4 +1,4 @@
-"""Look through a gzipped tar archive that anyone may have made, and refuse a hostile one before it does harm."""
+"""Check an untrusted gzipped tar archive, and refuse a hostile one before it does harm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-# A model is tens of megabytes; these leave room for other people's and none for a bomb.
+# A model is tens of megabytes; these limits leave room for larger ones and none for a bomb.
 MAX_MEMBERS = 1_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
 MAX_READ_BYTES = 4 * 1024**2  # members are read in smaller pieces than this
@@ -20,9 +20,9 @@ MAX_READ_BYTES = 4 * 1024**2  # members are read in smaller pieces than this
 # (before Python 3.12.6), and keeps all of a sparse member's map before it can be asked whether the member is sparse.
 MAX_HEADER_BYTES = 4096
 MAX_HEADERS_BYTES = 4 * 1024**2  # of all members
-MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer part of one
-MAX_TIME = 2**40  # seconds before or after 1970; what is far greater, or no number, no system takes as a file's time
-# What tarfile, gzip and zlib raise, here and there, for bytes that no archiver writes.
+MAX_NAME_BYTES = 255  # of a whole name: no file system takes a longer component
+MAX_TIME = 2**40  # seconds before or after 1970; no system accepts a far greater file time
+# Exceptions of tarfile, gzip and zlib for bytes that no archiver writes.
 DAMAGED = (
     *(tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
     *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
@@ -30,10 +30,10 @@ DAMAGED = (
 
 
 class HostileArchive(Exception):
-    """An archive holds what no model needs.
+    """An archive holds members that no model needs.
 
     The message continues a sentence that begins with the archive's name; ``member`` is the name of the member that is
-    refused ("" when it is none of them).
+    refused ("" if it is not one of them).
     """
 
     def __init__(self, problem: str, member: str = "") -> None:
@@ -43,13 +43,13 @@ class HostileArchive(Exception):
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """Open a gzipped tar archive to read; one of DAMAGED for any other file."""
+    """Open a gzipped tar archive for reading; raise one of DAMAGED for any other file."""
     with gzip.GzipFile(path) as inflated, tarfile.open(fileobj=_Frugal(inflated), mode="r:") as tar:
         yield tar
 
 
 def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """Return every member of an archive that may be unpacked; HostileArchive, or one of DAMAGED, otherwise.
+    """Return all members of a harmless archive; raise HostileArchive or one of DAMAGED otherwise.
 
     Sizes add up as the archive is read, so a bomb is not inflated to its end. Duplicate names are refused: the checker
     and the server could pick different files.
@@ -83,31 +83,31 @@ def checked(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
 
 
 class _Frugal(io.RawIOBase):
-    """A stream that refuses to be read in large pieces, and whose headers are bounded together."""
+    """A stream that refuses large reads and bounds the sum of all headers."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
         self._most_at_once, self._left = MAX_HEADER_BYTES, MAX_HEADERS_BYTES
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read, unless it is more than any header has, or than any reader of members takes."""
+        """Read, unless the size is larger than any header or any read of a member."""
         if not 0 <= size <= min(self._most_at_once, self._left):
             raise HostileArchive("has a header that is not one")
         self._left -= size
         return self._stream.read(size)
 
     def headers_are_read(self) -> None:
-        """Allow the larger pieces that members are read in."""
+        """Allow the larger reads of members."""
         self._most_at_once, self._left = MAX_READ_BYTES, sys.maxsize
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to another place, as tarfile does."""
+        """Seek, as tarfile does."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """Where it is."""
+        """Return the position."""
         return self._stream.tell()
 
     def seekable(self) -> bool:
-        """It is, and members are read by it."""
+        """Return True: members are read by seeking."""
         return True

@@ -1,4 +1,4 @@
-"""Steps over the data elements of DICOM bytes in one pass, holding none of them (PS3.5 section 7).
+"""Walk over the data elements of DICOM bytes in one pass, without keeping them (PS3.5 section 7).
 
 A general reader builds every item of every sequence and, on damage, goes back to look for a delimiter: an object made
 for it costs fifty times its size in memory, and time with the square of its length. Here a step is a few bytes read and
@@ -15,11 +15,11 @@ from typing import NamedTuple
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DELIMITERS = 0xFFFE  # the group of the three, which have no VR in any encoding
-# The VRs whose length takes four bytes in Explicit VR, after two reserved ones (PS3.5 section 7.1.2).
+# The VRs with a length of four bytes in Explicit VR, after two reserved ones (PS3.5 section 7.1.2).
 LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 # Of one header, with all that its sequences hold: elements, items and delimiters. Scanners write a few hundred.
 MOST_ELEMENTS = 100_000
-# Of one value that a reader keeps. The longest that any of them has a use for is a LO of several values.
+# Of one value that a reader keeps. The longest useful one is a LO of several values.
 MOST_VALUE_BYTES = 1024
 
 
@@ -40,7 +40,7 @@ class TooManyElements(ValueError):
 
 
 class _Order(NamedTuple):
-    """How numbers are unpacked: an element's first eight bytes, and a length of four."""
+    """Unpackers: an element's first eight bytes, and a length of four."""
 
     head: struct.Struct
     long: struct.Struct
@@ -50,14 +50,14 @@ _LITTLE_ENDIAN, _BIG_ENDIAN = (_Order(struct.Struct(f"{one}HH2sH"), struct.Struc
 
 
 def allowance() -> Iterator[int]:
-    """The steps that the walks over one header may take together; each step takes one."""
+    """Yield the steps that the walks over one header may take together; each step takes one."""
     return iter(range(MOST_ELEMENTS + 1))  # two walks see the first element after the file meta information
 
 
 def elements(
     data: bytes | memoryview, at: int, *, implicit: bool, little_endian: bool, steps: Iterator[int] | None = None
 ) -> Iterator[Element]:
-    """The elements of the data set at ``at``, without what their sequences hold.
+    """Yield the elements of the data set at ``at``, without what their sequences hold.
 
     Raises EOFError where the bytes end within an element, ValueError where they are no elements, and TooManyElements
     where ``steps`` (an allowance; absent, one for this walk alone) is used up: each only once the elements before have
@@ -84,7 +84,7 @@ def _element(data: bytes | memoryview, at: int, implicit: bool, order: _Order, s
     if start > len(data):
         raise EOFError
     group, number, vr, length = order.head.unpack_from(data, at)
-    # Some writers switch to Implicit VR for an element or two: no VR is there, but the end of a length.
+    # Some writers switch to Implicit VR for an element or two: the VR's place holds a length.
     if implicit or group == DELIMITERS or not b"AA" <= vr <= b"ZZ":
         (length,) = order.long.unpack_from(data, at + 4)
     elif vr in LONG_VRS:
@@ -103,8 +103,8 @@ def _after(data: bytes | memoryview, element: Element) -> int:
 
 
 def _after_sequence(data: bytes | memoryview, at: int, implicit: bool, order: _Order, steps: Iterator[int]) -> int:
-    """The end of a value of undefined length, however deep its items nest: each open one is a flag, not a call."""
-    around: list[bool] = []  # for each open item: whether what holds it is in Implicit VR
+    """Return the end of a value of undefined length. Nesting costs a flag an item, not a recursive call."""
+    around: list[bool] = []  # for each open item: whether its parent is in Implicit VR
     among_items = True
     while True:
         element = _element(data, at, implicit, order, steps)
@@ -133,7 +133,7 @@ def _after_sequence(data: bytes | memoryview, at: int, implicit: bool, order: _O
 
 
 def _is_implicit(data: bytes | memoryview, at: int, declared: bool) -> bool:
-    """Whether the data set at ``at`` has no VRs: some writers declare one encoding and write the other."""
+    """Return whether the data set at ``at`` has no VRs: some writers declare one encoding and write the other."""
     vr = bytes(data[at + 4 : at + 6])
     if len(vr) < 2 or int.from_bytes(data[at : at + 2], "little") == DELIMITERS:
         return declared

@@ -1,1 +1,1 @@
-"""What a person types and sees: the command line, the local cloud, the demo."""
+"""The command line and the demo."""

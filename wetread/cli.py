@@ -14,7 +14,7 @@ HELP = frozenset({"-h", "--help"})
 
 
 class Entry(NamedTuple):
-    """A command in the table of all: where it is, the first sentence of its help, and the extra that it needs."""
+    """A command: its module, the first sentence of its help, and the extra that it needs."""
 
     module: str
     help: str
@@ -64,14 +64,14 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """The group of all commands; what boto3, the domain or the local cloud raises ends as one sentence."""
+    """The group of all commands; errors of boto3, the domain or the local cloud end as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command; None when there is none of that name."""
+        """Import and return a command, or None if no command has that name."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -80,7 +80,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with; ConfigProblem when the extra that it needs is missing."""
+        """Return the command that the arguments begin with; ConfigProblem if its extra is missing."""
         name, command, rest = super().resolve_command(ctx, args)
         entry = COMMANDS.get(name or "")
         if entry and entry.extra and not HELP & set(rest):
@@ -101,7 +101,7 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            # Imported only now: botocore takes as long as all of click.
+            # Imported late: botocore takes as long as all of click.
             from wetread.problems import in_words
 
             problem = in_words(error)

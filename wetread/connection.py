@@ -1,4 +1,4 @@
-"""The cloud that a command speaks to, the local one or AWS, and the clients of its parts."""
+"""The cloud that a command calls, the local one or AWS, and the clients of its parts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Choice:
 
 
 class Connection:
-    """One cloud. Nothing is asked of it before it is needed."""
+    """One cloud. Clients and outputs are created on first use."""
 
     def __init__(self, session: boto3.Session, where: Callable[[], str], stack: str, *, local: bool) -> None:
         self.session = session
@@ -62,11 +62,11 @@ class Connection:
 
     @functools.cached_property
     def deployment(self) -> Deployment:
-        """The stack's outputs; raises ConfigProblem when there is none."""
+        """The stack's outputs; raises ConfigProblem if there is no stack."""
         return Deployment.read(self.client("cloudformation"), self.stack)
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client of this cloud that retries, and that threads may share; ``options`` are of its Config."""
+        """Return a thread-safe boto3 client of this cloud that retries; ``options`` are of its Config."""
         config = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=POOL, **options)
         return cast("Any", self.session).client(service, config=config)
 
@@ -102,7 +102,7 @@ class Connection:
 
     @functools.cached_property
     def caller_arn(self) -> str:
-        """The ARN of the credentials that this command uses: recorded with what changes what serves, never trusted."""
+        """The ARN of the credentials that this command uses: recorded with changes of the champion, never trusted."""
         return caller_arn(self.client("sts"))
 
     @property
@@ -112,7 +112,7 @@ class Connection:
 
     @functools.cached_property
     def patients(self) -> Patients:
-        """The keyed hashes of patients, studies and keys; to ask needs kms:GenerateMac on the stage's key."""
+        """The keyed hashes of patients, studies and keys; they need kms:GenerateMac on the stage's key."""
         return Patients(self.client("kms"), self.deployment.patient_key_id)
 
     @property
@@ -127,7 +127,7 @@ class Connection:
 
     @property
     def champions(self) -> Champions:
-        """Which version is champion, which were, and which are withdrawn."""
+        """The champion, earlier champions and withdrawn versions."""
         return Champions(self.dynamodb, self.deployment.batches_table_name)
 
     @property
@@ -149,7 +149,7 @@ class Connection:
 
     @property
     def withdrawing(self) -> Withdrawing:
-        """What takes a version back."""
+        """The withdrawal of versions."""
         deployment = self.deployment
         return Withdrawing(
             index=self.index,
@@ -178,7 +178,7 @@ def _now() -> datetime:
 
 
 def connect(choice: Choice) -> Connection:
-    """The cloud that was chosen; raises ConfigProblem when the local one does not run."""
+    """Return the cloud that was chosen; raises ConfigProblem if the local one does not run."""
     return _local(choice) if choice.local else _aws(choice)
 
 

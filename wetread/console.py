@@ -1,4 +1,4 @@
-"""Where words go: people's lines, bars and warnings to stderr; answers to stdout, as a table, JSON or CSV."""
+"""Output: lines for people, bars and warnings on stderr; answers on stdout, as a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from rich.text import Text
 UNCUT = 500
 """Columns of a table that is written to a file or a pipe."""
 LINE_SECONDS = 5.0
-"""Progress that is written to a file or a pipe says something new at most this often."""
+"""Seconds between lines of progress in a file or a pipe."""
 FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
-"""How a cell begins that a spreadsheet computes (OWASP)."""
+"""First characters of a cell that a spreadsheet computes (OWASP)."""
 SEPARATORS = frozenset(";,|\t\r\n")
-"""What a spreadsheet may take for the end of a cell, by its language and by what its user chose."""
+"""Cell separators of spreadsheets, by language and setting."""
 STATUS_STYLE = {
     "Pending": "yellow",
     "Batched": "cyan",
@@ -49,15 +49,15 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """One line for a person who should act on it."""
+    """Print one line that a person should act on."""
     click.secho(f"Warning: {printable_lines(text)}", err=True, fg="yellow")
 
 
 class Bar:
-    """Work in progress, on stderr: a bar that vanishes when done; where stderr is no terminal, a line now and then."""
+    """Progress on stderr: a bar that vanishes when done; if stderr is not a terminal, a line now and then."""
 
     def __init__(self, description: str, total: int | None) -> None:
-        """``total`` is the number of steps, None when nobody knows."""
+        """``total`` is the number of steps, None if it is unknown."""
         console = Console(stderr=True)
         counter = (BarColumn(bar_width=32), MofNCompleteColumn()) if total is not None else ()
         self._progress = Progress(
@@ -80,11 +80,11 @@ class Bar:
         self._progress.stop()
 
     def advance(self) -> None:
-        """One more step is done."""
+        """Count one more step as done."""
         self._progress.advance(self._task)
 
     def show(self, description: str, completed: int | None = None) -> None:
-        """Say what is going on and, where it is known, how many steps are done."""
+        """Show the current work and, if known, how many steps are done."""
         description = printable(description)
         self._progress.update(self._task, description=description[:100], completed=completed)
         if self._progress.disable and description != self._said and time.monotonic() - self._said_at > LINE_SECONDS:
@@ -93,7 +93,7 @@ class Bar:
 
 
 def print_json(document: object) -> None:
-    """Print a JSON document on stdout. Characters that a terminal would obey are escaped, as JSON allows."""
+    """Print a JSON document on stdout. Terminal control characters are escaped."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     click.echo("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
 
@@ -118,7 +118,7 @@ def print_csv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]], *, raw
 def print_table(
     columns: Sequence[str], lines: Iterable[Sequence[str]], *, elastic: Sequence[str] = (), title: str | None = None
 ) -> None:
-    """A table on stdout: in a terminal the ``elastic`` columns give way to its width; in a pipe nothing is cut."""
+    """Print a table on stdout: a terminal's width shortens ``elastic`` columns; in a pipe nothing is cut."""
     headers = (Column(n, overflow="fold", min_width=12) if n in elastic else Column(n, no_wrap=True) for n in columns)
     heading = f"\n{title}" if title else None
     table = Table(*headers, title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -135,7 +135,7 @@ def print_table(
 
 
 def _harmless(text: str) -> str:
-    """Return ``text`` with a ``'`` before all that a spreadsheet would compute, in whole or behind a separator.
+    """Return ``text`` with a ``'`` before every part that a spreadsheet would compute.
 
     One in front of the whole text would be in another cell than the formula where the separator is not the comma.
     """
@@ -150,7 +150,7 @@ def _harmless(text: str) -> str:
         elif one in SEPARATORS:
             cell = place + 1
             at_start = True
-        else:  # a spreadsheet passes over space, quotation marks and characters of format
+        else:  # spreadsheets skip spaces, quotation marks and format characters
             at_start = at_start and (one.isspace() or one in '\0"' or unicodedata.category(one) == "Cf")
     made = "".join([*parts, text[taken:]])
     return f"'{made}" if made[:1] in {"\t", "\r", "\n", "\0"} else made
@@ -162,16 +162,16 @@ def printable_lines(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` without control characters: an object key may hold any, and a terminal would obey them."""
+    """Return ``text`` without control characters: an object key may hold any of them."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def how_many(number: int, noun: str, plural: str = "") -> str:
-    """Return ``1 file``, ``2 files``; ``plural`` where it is not formed so."""
+    """Return ``1 file``, ``2 files``; ``plural`` for irregular ones."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def program() -> str:
-    """How a person calls this command line here: by its name where a shell finds it, otherwise by the path as typed."""
+    """Return the name of this command line: its bare name if on the PATH, otherwise the path as typed."""
     typed = sys.argv[0]
     return typed if Path(typed).name == "wetread" and not shutil.which("wetread") else "wetread"

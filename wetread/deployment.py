@@ -1,4 +1,4 @@
-"""Where a deployed stack's parts are: its CloudFormation outputs as one frozen object."""
+"""The CloudFormation outputs of a deployed stack, as one frozen object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of wetread that are installed only where they are needed: the extras of its distribution."""
+"""The optional dependencies of wetread: the extras of its distribution."""
 
 from __future__ import annotations
 

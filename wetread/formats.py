@@ -1,4 +1,4 @@
-"""How values look to people and how people's values are read: identifiers, ages, probabilities, `--since`."""
+"""Format and parse values for people: identifiers, ages, probabilities, `--since`."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ CSV_COLUMNS = (
     "RequeuedAt",
     "ExpiresAt",
 )
-"""All that a row may hold. Programs may count columns: a new one comes last."""
+"""All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs")
 ELASTIC_COLUMNS = ("Key", "Result")
 
 
 def short(text: str | None, room: int = 6) -> str:
-    """An identifier cut to its end, which is where identifiers differ: ``…41883``."""
+    """Return the end of an identifier, where identifiers differ: ``…41883``."""
     if not text:
         return "-"
     return text if len(text) <= room else f"…{text[1 - room :]}"
 
 
 def short_key(key: str, room: int = 44) -> str:
-    """An object key with its middle left out when it is long."""
+    """Return an object key with its middle left out when it is long."""
     if len(key) <= room:
         return key
     head = (room - 1) // 3
@@ -70,12 +70,12 @@ def short_key(key: str, room: int = 44) -> str:
 
 
 def ago(moment: str | None, now: datetime) -> str:
-    """How long ago a row's timestamp was, in one unit: ``12 s``, ``3 min``, ``5 h``, ``9 d``."""
+    """Return how long ago a row's timestamp was, in one unit: ``12 s``, ``3 min``, ``5 h``, ``9 d``."""
     return span((now - moment_of(moment)).total_seconds()) if moment else "-"
 
 
 def span(seconds: float) -> str:
-    """A duration in the largest unit that leaves a whole number above one."""
+    """Return a duration in the largest unit that leaves a whole number above one."""
     for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{max(0, int(seconds // divisor))} {unit}"
@@ -83,7 +83,7 @@ def span(seconds: float) -> str:
 
 
 def since(text: str, now: datetime) -> str:
-    """The row timestamp that ``2h``, ``30m``, ``7d``, a date or a date with time means (local time unless it says).
+    """Return the row timestamp of ``2h``, ``30m``, ``7d``, a date or a date with time (local by default).
 
     Raises ValueError for anything else.
     """
@@ -96,9 +96,9 @@ def since(text: str, now: datetime) -> str:
 
 
 def result(row: Row) -> str:
-    """The predicted class with its probability in percent; for a row without one, its code.
+    """Return the predicted class with its probability in percent; for a row without one, its code.
 
-    A result whose model version was withdrawn says so before anything else.
+    A result whose model version was withdrawn says so first.
     """
     if row.predicted_class is None:
         return row.code or "-"
@@ -107,7 +107,7 @@ def result(row: Row) -> str:
 
 
 def table_line(row: Row, now: datetime) -> tuple[str, ...]:
-    """A row for people, in TABLE_COLUMNS; the status stays bare."""
+    """Return a row for people, in TABLE_COLUMNS; the status stays bare."""
     identifiers = (row.study_instance_uid, row.series_instance_uid, row.sop_instance_uid)
     return (
         ago(row.received_at, now),
@@ -120,7 +120,7 @@ def table_line(row: Row, now: datetime) -> tuple[str, ...]:
 
 
 def csv_line(row: Row) -> dict[str, object]:
-    """A row for programs, in CSV_COLUMNS: nothing shortened, repairs joined by ``; ``, mappings as JSON."""
+    """Return a row for programs, in CSV_COLUMNS: nothing shortened, repairs joined by ``; ``, mappings as JSON."""
     document = row.to_json()
     document["Repairs"] = "; ".join(row.repairs)
     document |= {name: json.dumps(value) for name, value in document.items() if isinstance(value, dict)}

@@ -1,4 +1,4 @@
-"""Many small requests at once: each item tried, none stopped by another's failure, all of them by Ctrl-C."""
+"""Many small requests in parallel: a failure stops no other request, Ctrl-C stops all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKERS = 32
 def each(
     work: Callable[[S], T], items: Sequence[S], advance: Callable[[], None]
 ) -> tuple[list[tuple[S, T]], list[tuple[S, str]]]:
-    """Do ``work`` on every item, ``advance`` after each: the items with their answers, and those that failed with why.
+    """Do ``work`` on every item, ``advance`` after each; return (item, answer) pairs and (item, error) pairs.
 
     Both are in the order of ``items``. What boto3 or the file system raises is a failure of that item.
     """

@@ -1,4 +1,4 @@
-"""What goes wrong for a person at the command line: one sentence of what, the value, and the remedy.
+"""Problems for a person at the command line: what failed, with the wrong value, and the remedy.
 
 Problem (exit code 1)          something was refused or failed
 └── ConfigProblem (exit 2)     the command cannot start: no cloud, no credentials, no stack, a wrong argument
@@ -46,7 +46,7 @@ NO_CREDENTIALS = (
 
 
 class Problem(click.ClickException):
-    """A command did its work and something was refused or failed, or the cloud answered with an error."""
+    """A command did its work and something was refused or failed, or the cloud returned an error."""
 
     exit_code = 1
 
@@ -68,18 +68,18 @@ class ConfigProblem(Problem):
 
 
 class Interruption(Problem):
-    """A person pressed Ctrl-C. What was handed to the cloud goes on there."""
+    """A person pressed Ctrl-C. What was handed to the cloud continues there."""
 
     exit_code = 130
 
     def __init__(
-        self, remedy: str = "What was submitted or started goes on in the cloud: see `wetread status`."
+        self, remedy: str = "What was submitted or started continues in the cloud: see `wetread status`."
     ) -> None:
         super().__init__("Interrupted.", remedy)
 
 
 def in_words(error: BaseException) -> BaseException:
-    """Return the Problem that a person can act on, for what a command raised; an error that has none as it is."""
+    """Return the Problem for an error of a command; an error without one is returned unchanged."""
     if isinstance(error, KeyboardInterrupt):
         return Interruption()
     if isinstance(error, (BotoCoreError, ClientError)):
@@ -90,7 +90,7 @@ def in_words(error: BaseException) -> BaseException:
 
 
 def of_aws(error: BotoCoreError | ClientError) -> Problem:
-    """The Problem that a person can act on, for what boto3 raised."""
+    """Return the Problem that a person can act on, for an error of boto3."""
     if isinstance(error, ClientError):
         return _of_answer(error)
     if isinstance(error, NO_CREDENTIALS):

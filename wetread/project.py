@@ -1,4 +1,4 @@
-"""What the local cloud must know of this product."""
+"""The Project of this product, for the local cloud."""
 
 from __future__ import annotations
 

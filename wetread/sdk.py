@@ -1,4 +1,4 @@
-"""The SageMaker Python SDK, an optional extra: imported late, as that takes seconds, and kept from telling of its use.
+"""The SageMaker Python SDK, an optional extra: imported late, as that takes seconds, and kept from sending telemetry.
 
 The SDK sends an event about each training to its makers unless a configuration forbids it, and looks up whether a role
 may do everything that any training job could want, which a role of least privilege must fail.
@@ -19,16 +19,16 @@ SCHEMA_VERSION = "1.0"
 
 
 def require() -> None:
-    """Prepare the SDK for what follows; raise ConfigProblem when it is not installed."""
+    """Prepare the SDK for use; raise ConfigProblem if it is not installed."""
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
-    # Its notices repeat what the commands say; its warnings are for its own developers.
+    # Its notices repeat the commands' output; its warnings are for its developers.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"sagemaker(\.|$)")
     extras.require("sdk", "Training and endpoints through the SageMaker Python SDK")
 
 
 def session(boto_session: boto3.Session) -> Any:
-    """A session of the SDK in the same cloud, with a person's and an organisation's defaults, but without telemetry."""
+    """Return a session of the SDK in the same cloud, with the configured defaults but without telemetry."""
     from sagemaker.core.config import load_sagemaker_config  # noqa: PLC0415
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
 

@@ -1,1 +1,1 @@
-"""Fault drills on a running local cloud: what was broken, what was seen, what was lost, and how long it took."""
+"""Fault injection into a running local cloud: uploads lost, and seconds until everything has ended."""

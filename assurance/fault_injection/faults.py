@@ -1,4 +1,4 @@
-"""The faults: each breaks something while uploads are under way, and says in words what it did."""
+"""The faults: each breaks something while uploads are under way, and describes what it did."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from wetread.project import PROJECT
 FUNCTIONS = ("ingest", "dispatch", "collect", "sweep")
 KILLS = 12
 BOMBS = 16
-STORM = "storm"
+BURST = "burst"
 STARTUP = "WETREAD_SAGEMAKER_STARTUP_SECONDS"
 TOO_SMALL = "size=2m"
-"""A disk on which no artifact has room."""
+"""A disk that is too small for any artifact."""
 
 
 class Skipped(Exception):
-    """The drill cannot be run here; the message says why."""
+    """The fault cannot be injected here; the message says why."""
 
 
 @dataclass(frozen=True)
-class Drill:
+class Fault:
     """One fault. ``run`` breaks things for some uploads and returns them with what was seen.
 
     ``bombs`` of them, beside the good ones, must end as Failed.
@@ -52,14 +52,14 @@ def kill_functions(stage: Stage, count: int) -> tuple[dict[str, str], str]:
         for pid in stage.processes(f"functions.{function}.handler"):
             killed[function] += _kill(pid)
         time.sleep(0.5)
-    told = ", ".join(f"{number} of {function}" for function, number in killed.items() if number)
-    return uploads, f"environments killed: {told or 'none was up'}"
+    shown = ", ".join(f"{number} of {function}" for function, number in killed.items() if number)
+    return uploads, f"environments killed: {shown or 'none was up'}"
 
 
 def kill_container(stage: Stage, count: int) -> tuple[dict[str, str], str]:
-    """Kill the model's container between two answers: it holds the second back, so that its job cannot end before."""
+    """Kill the model's container between two answers; it withholds the second, so the job cannot end before."""
     folder = _faulty_containers(stage)
-    faulty.bid(folder, faulty.HALFWAY)
+    faulty.queue(folder, faulty.HALFWAY)
     uploads = stage.upload(count)
     stage.until(lambda: faulty.holding(folder))
     faulty.kill_holder(folder)
@@ -69,7 +69,7 @@ def kill_container(stage: Stage, count: int) -> tuple[dict[str, str], str]:
 def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     """Kill the emulator, with a job that has just been created, and start it again.
 
-    Not before it has saved its state, as it does every few seconds: what is younger dies with it, unlike on AWS.
+    Wait until it has saved its state, as it does every few seconds: unlike AWS, it loses newer data when killed.
     """
     stage.restart(**{STARTUP: "60"})
     uploads = stage.upload(count)
@@ -82,32 +82,32 @@ def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
 
 
 def fill_disk(stage: Stage, count: int) -> tuple[dict[str, str], str]:
-    """Leave jobs no room for the artifact, until one has failed for it."""
+    """Leave jobs no disk space for the artifact, until one has failed."""
     folder = home_of(PROJECT).scratch / "jobs"
     folder.mkdir(parents=True, exist_ok=True)
     mounted = ["mount", "-t", "tmpfs", "-o", TOO_SMALL, "tmpfs", str(folder)]
     done = subprocess.run(mounted, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Skipped("no small disk can be mounted here: that takes root")
+        raise Skipped("no small disk can be mounted here: it needs root")
     try:
         uploads = stage.upload(count)
-        failed = stage.until(lambda: _want_of_room(stage))
+        failed = stage.until(lambda: _out_of_space(stage))
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
     return uploads, f"a job failed ({failed}), then there was room again"
 
 
 def misbehave(stage: Stage, count: int) -> tuple[dict[str, str], str]:
-    """A container that crashes at its start, then fails every third request, then is slow, then well."""
+    """Start a container that crashes, then one that fails every third request, then a slow one, then good ones."""
     folder = _faulty_containers(stage)
-    faulty.bid(folder, faulty.CRASH, faulty.FAIL, faulty.SLOW)
+    faulty.queue(folder, faulty.CRASH, faulty.FAIL, faulty.SLOW)
     uploads = stage.upload(count)
     stage.until(lambda: not faulty.waiting(folder) or _all_ended(stage, uploads))
     return uploads, "one crash at start, every third request of a job failed, a job at a second a request"
 
 
 def bomb(stage: Stage, count: int) -> tuple[dict[str, str], str]:
-    """Objects whose answers have no end: sixteen of them, read whole, need more memory than collect and sweep have."""
+    """Upload objects with endless answers: sixteen of them, read whole, exceed the memory of collect and sweep."""
     folder = _faulty_containers(stage) / faulty.BOMBS
     folder.mkdir(exist_ok=True)
     bombs = stage.phantoms(BOMBS)
@@ -116,26 +116,26 @@ def bomb(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     return stage.put_all(bombs) | stage.upload(count), f"{BOMBS} answers of 40 MiB, one request each"
 
 
-def storm(stage: Stage, count: int) -> tuple[dict[str, str], str]:
-    """Uploads as fast as they can be sent."""
+def burst(stage: Stage, count: int) -> tuple[dict[str, str], str]:
+    """Upload as fast as possible."""
     began = time.monotonic()
     uploads = stage.upload(count)
     return uploads, f"{count:,} uploads in {time.monotonic() - began:.0f} s"
 
 
-DRILLS = {
-    "functions": Drill("kill -9 of Lambda environments", kill_functions),
-    "container": Drill("kill -9 of the container in a job", kill_container),
-    "emulator": Drill("kill -9 of the emulator", kill_cloud),
-    "disk": Drill("disk full under a job", fill_disk),
-    "faulty": Drill("crashing, failing, then slow container", misbehave),
-    STORM: Drill("storm of uploads", storm),
-    "bombs": Drill("answers without an end", bomb, BOMBS),
+FAULTS = {
+    "functions": Fault("kill -9 of Lambda environments", kill_functions),
+    "container": Fault("kill -9 of the container in a job", kill_container),
+    "emulator": Fault("kill -9 of the emulator", kill_cloud),
+    "disk": Fault("disk full under a job", fill_disk),
+    "faulty": Fault("crashing, failing, then slow container", misbehave),
+    BURST: Fault("burst of uploads", burst),
+    "bombs": Fault("answers without an end", bomb, BOMBS),
 }
 
 
 def _faulty_containers(stage: Stage) -> Path:
-    """Restart the cloud with containers that misbehave as they are bidden; return the folder of the bids."""
+    """Restart the cloud with containers that misbehave on demand; return the folder of their behaviours."""
     folder = home_of(PROJECT).root / "faulty"
     stage.restart(WETREAD_IMAGE_COMMAND=faulty.image_command(folder))
     return folder
@@ -148,8 +148,8 @@ def _kill(pid: int) -> bool:
     return False
 
 
-def _want_of_room(stage: Stage) -> str:
-    """The reason of a job that has failed for want of room, once there is one."""
+def _out_of_space(stage: Stage) -> str:
+    """Return the reason of a job that failed for lack of disk space, or ""."""
     jobs = stage.connection.sagemaker.list_transform_jobs(StatusEquals="Failed")["TransformJobSummaries"]
     reasons = (job.get("FailureReason", "") for job in jobs)
     return next((reason.rsplit("] ", 1)[-1] for reason in reasons if "No space" in reason), "")

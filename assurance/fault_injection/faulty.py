@@ -1,8 +1,8 @@
-"""A model container that misbehaves as it is bidden: each start takes the next behaviour that waits, or behaves well.
+"""A model container that misbehaves on demand: each start takes the next queued behaviour, or behaves well.
 
 Called as the image's command with a folder: faulty.py FOLDER serve. The file FOLDER/behaviours has one behaviour a
-line; `bid` writes it. A container that holds an answer writes its process ids to FOLDER/holding.
-With a folder FOLDER/bombs, each container answers without an end to the objects whose SHA-256 is a file's name there.
+line; `queue` writes it. A container that holds an answer writes its process ids to FOLDER/holding.
+With a folder FOLDER/bombs, each container sends endless answers for objects with a SHA-256 that is a file name there.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ CRASH, FAIL, SLOW, HALFWAY, STUCK = "crash", "fail", "slow", "halfway", "stuck"
 ANSWERED_BEFORE_HOLDING = {HALFWAY: 1, STUCK: 0}
 BEHAVIOURS, HOLDING = "behaviours", "holding"
 BOMBS = "bombs"
-BOMB_BYTES = 40 * 1024**2  # sixteen of them, read whole and made a text, are more than collect has
+BOMB_BYTES = 40 * 1024**2  # sixteen of them, read whole and decoded, exceed collect's memory
 LISTEN = "WETREAD_BIND_TO_SOCKET"
 
 
 def image_command(folder: Path) -> str:
     """Return the local cloud's image command for containers that take their behaviours from ``folder``."""
     folder.mkdir(exist_ok=True)
-    bid(folder)
+    queue(folder)
     return f"{sys.executable} {Path(__file__).resolve()} {folder}"
 
 
-def bid(folder: Path, *behaviours: str) -> None:
-    """Let the next starts of a container behave so, one behaviour a start."""
+def queue(folder: Path, *behaviours: str) -> None:
+    """Queue behaviours for the next starts of containers, one a start."""
     (folder / HOLDING).unlink(missing_ok=True)
     (folder / BEHAVIOURS).write_text("".join(f"{one}\n" for one in behaviours))
 
 
 def waiting(folder: Path) -> list[str]:
-    """Return the behaviours that no start has taken yet."""
+    """Return the queued behaviours."""
     return (folder / BEHAVIOURS).read_text().split()
 
 
 def holding(folder: Path) -> bool:
-    """Return whether a container holds an answer back: its job is under way, and cannot end by itself."""
+    """Return whether a container withholds an answer: its job is under way, and cannot end by itself."""
     return (folder / HOLDING).exists()
 
 
 def kill_holder(folder: Path) -> None:
-    """Kill the container that holds an answer back, as a host does that dies."""
+    """Kill the container that withholds an answer, like a dying host."""
     for pid in (folder / HOLDING).read_text().split():
         with suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _next(folder: Path) -> str:
-    """Take the first behaviour that waits; empty when none does."""
+    """Remove and return the first queued behaviour, or ""."""
     with (folder / BEHAVIOURS).open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         first, *others = file.read().split() or [""]
@@ -105,7 +105,7 @@ class Quiet(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -133,7 +133,7 @@ def _handler(behaviour: str, behind: str, folder: Path, pids: Sequence[int]) -> 
     numbers = count(1)
 
     class Handler(Quiet):
-        """Passes requests on, but for its behaviour."""
+        """Forwards requests, except for its behaviour."""
 
         def do_GET(self) -> None:
             self._pass_on(b"")
@@ -151,7 +151,7 @@ def _handler(behaviour: str, behind: str, folder: Path, pids: Sequence[int]) -> 
             self._pass_on(body)
 
         def _delay(self, number: int) -> None:
-            """Wait a second, or for ever, before the answer of that number, as the behaviour says."""
+            """Wait for a second or forever before answer ``number``, according to the behaviour."""
             if number > ANSWERED_BEFORE_HOLDING.get(behaviour, number):
                 (folder / HOLDING).write_text(" ".join(map(str, pids)))
                 threading.Event().wait()

@@ -1,4 +1,4 @@
-"""The service that is broken on purpose: a local cloud of its own with a small model, and what may be asked of it."""
+"""The service that is broken on purpose: a separate local cloud with a small model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from localcloud.home import home_of
 from localcloud.host import process
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import LABELS, phantom_bytes
-from wetread.operations.survey import dead_letters
+from wetread.operations.service_status import dead_letters
 from wetread.project import PROJECT
 
 SIDE = 64
@@ -31,7 +31,7 @@ CLIENTS = 8
 
 @dataclass(frozen=True)
 class Settled:
-    """The end of a drill: uploads by how their rows ended, and seconds from the start of waiting to quiescence."""
+    """The result of a fault: uploads by terminal status, and seconds from the start of waiting to quiescence."""
 
     seconds: float
     completed: int
@@ -42,7 +42,7 @@ class Settled:
 
 
 class Stage:
-    """One local cloud; ``upload`` gives it new good slices, ``settle`` waits until nothing moves any more."""
+    """One local cloud; ``upload`` gives it new good slices, ``settle`` waits until every upload has ended."""
 
     def __init__(self, scratch: Path, artifact: Path | None) -> None:
         """Start the cloud in ``scratch`` and make ``artifact``, if there is one, the champion."""
@@ -54,16 +54,16 @@ class Stage:
 
     @property
     def connection(self) -> Connection:
-        """A new connection: a cloud that was killed has lost the old ones."""
+        """A new connection: a kill breaks the old ones."""
         return connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
 
     def start(self, **options: str) -> None:
-        """Start the cloud, with options of the launcher by their variables."""
+        """Start the cloud; ``options`` are environment variables of the launcher."""
         os.environ.update(options)
         cloud.up(PROJECT, tether=True)
 
     def restart(self, **options: str) -> None:
-        """End the cloud in good order and start it with other options."""
+        """Stop the cloud in good order and start it with other options."""
         cloud.down(PROJECT)
         self.start(**options)
 
@@ -80,20 +80,20 @@ class Stage:
         registry.promote(registry.register(artifact).model_package)
 
     def processes(self, command: str) -> set[int]:
-        """The cloud's processes whose command line has ``command``."""
+        """Return the ids of the cloud's processes with ``command`` in their command line."""
         return descendants(self.launcher, command)
 
     def upload(self, count: int) -> dict[str, str]:
-        """Put so many different phantoms; object key to Upload id."""
+        """Put ``count`` different phantoms; return Upload ids by object key."""
         return self.put_all(self.phantoms(count))
 
     def phantoms(self, count: int) -> dict[str, bytes]:
-        """So many different phantoms, by the keys that they may have."""
+        """Return ``count`` different phantoms by object key."""
         numbers = [next(self._numbers) for _ in range(count)]
-        return {f"drill/{one}.dcm": phantom_bytes(LABELS[one % 3], one, 0, size=SIDE) for one in numbers}
+        return {f"faults/{one}.dcm": phantom_bytes(LABELS[one % 3], one, 0, size=SIDE) for one in numbers}
 
     def put_all(self, bodies: Mapping[str, bytes]) -> dict[str, str]:
-        """Put objects; object key to Upload id."""
+        """Put objects; return Upload ids by object key."""
         connection = self.connection
         bucket = connection.deployment.uploads_bucket_name
 
@@ -105,11 +105,11 @@ class Stage:
             return dict(pool.map(put, bodies))
 
     def rows(self, uploads: Mapping[str, str]) -> dict[str, Row]:
-        """The rows that there are, by Upload id."""
+        """Return the existing rows by Upload id."""
         return self.connection.index.get_many(list(uploads.values()))
 
     def until(self, happened: Callable[[], Any]) -> Any:
-        """What ``happened`` returns once that is something; trouble with the cloud is waited out."""
+        """Wait until ``happened`` returns a true value and return it; errors of the cloud are retried."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             with suppress(ClientError, BotoCoreError):

@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def table(report: Report) -> str:
-    """The report for a person."""
+    """Return the report for a person."""
     rows = [
         ("inputs", f"{report.inputs}"),
         ("inputs/s", f"{report.inputs / report.seconds:.0f}"),

@@ -1,9 +1,9 @@
-"""What one input may cost. The product's own bound on its decoders' process is model_code.reading.decoder_process."""
+"""Bounds on the cost of one input. model_code.reading.decoder_process has the product's bounds on decoders."""
 
 from model_code.reading.decoder_process import STUCK_SECONDS
 
 MEMORY_BYTES = 512 * 1024**2
-"""By how much the process that reads may grow, above what it takes when all is imported; enforced by RLIMIT_AS."""
+"""Bytes that the reading process may grow above its size after imports; enforced by RLIMIT_AS."""
 
 INPUT_SECONDS = STUCK_SECONDS + 20
-"""After this an input counts as a hang: the product gives up a decoder itself, and the rest is for all else."""
+"""Seconds after which an input is a hang: more than the product's own timeout of a decoder."""

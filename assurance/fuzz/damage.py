@@ -1,7 +1,7 @@
 """`python -m assurance.fuzz.damage`: how much damage inside a codestream the container finds, by transfer syntax.
 
 Each syntax's slice is damaged at random places behind its first third, in four ways, and decoded as the container does:
-it is refused, or read with other pixels than before, which nobody would be told.
+it is refused, or read with changed pixels, which would go unnoticed.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ Damage = Callable[[bytearray, int, random.Random], bytes | bytearray]
 
 
 def cut(whole: bytearray, at: int, _rng: random.Random) -> bytes | bytearray:
-    """The rest is missing, but for the end marker."""
+    """Cut the rest, except for the end marker."""
     return whole[:at] + END_MARKER
 
 
 def add(whole: bytearray, at: int, rng: random.Random) -> bytes | bytearray:
-    """Four bytes too many."""
+    """Insert four bytes."""
     return whole[:at] + rng.randbytes(4) + whole[at:]
 
 
 def lose(whole: bytearray, at: int, _rng: random.Random) -> bytes | bytearray:
-    """Eight bytes are zero."""
+    """Set eight bytes to zero."""
     return whole[:at] + bytes(8) + whole[at + 8 :]
 
 
 def flip(whole: bytearray, at: int, rng: random.Random) -> bytes | bytearray:
-    """One bit is another."""
+    """Flip one bit."""
     return whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :]
 
 
@@ -53,7 +53,7 @@ DAMAGES: dict[str, Damage] = {"cut": cut, "4 bytes added": add, "8 bytes zero": 
 
 
 def main() -> int:
-    """Print the table; the exit status."""
+    """Print the table; return the exit status."""
     rng = random.Random(1)
     noise = np.random.default_rng(1).integers(0, 50, (SIDE, SIDE))
     stored = (np.add.outer(np.arange(SIDE), np.arange(SIDE)) * 20 + noise).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""The loop: choose an input that found something, spoil it, see whether it finds more."""
+"""The fuzz loop: choose an input that reached new lines, mutate it, and keep the result if it reaches more."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_SEED = 64 * 1024
 
 @dataclass
 class Report:
-    """What a fuzz has found; ``escapes`` are the files of inputs with what happened to each."""
+    """Findings of a fuzz; ``escapes`` maps files of inputs to what happened."""
 
     inputs: int = 0
     seconds: float = 0.0
@@ -38,7 +38,7 @@ class Report:
 
 
 class Worker:
-    """The process that reads inputs; started again after one that ended it."""
+    """The process that reads inputs; restarted after an input that ended it."""
 
     def __init__(self) -> None:
         theirs_in, self._inputs = Pipe(duplex=False)
@@ -50,7 +50,7 @@ class Worker:
         self.all_lines = self._receive(START_SECONDS)["all"]
 
     def run(self, body: bytes) -> dict[str, Any]:
-        """What the product made of ``body``; a hang or a dead worker is an escape like any other."""
+        """Return the product's outcome for ``body``; a hang or a dead worker counts as an escape."""
         try:
             self._inputs.send_bytes(body)
             return self._receive(INPUT_SECONDS)
@@ -60,7 +60,7 @@ class Worker:
             return {"escape": f"the worker ended with status {self._process.wait(10)}", "dead": True}
 
     def close(self) -> None:
-        """End the process; the decoders that it has started end with their pipes."""
+        """End the process; its decoders end with their pipes."""
         self._process.kill()
         self._process.wait()
         self._inputs.close()
@@ -74,12 +74,12 @@ class Worker:
 
 
 def seeds() -> dict[str, bytes]:
-    """The matrix without its bombs and its longest objects: they take seconds each, and tests/hostile runs them."""
+    """Return the matrix without bombs and the longest objects: they take seconds each, and tests/hostile runs them."""
     return {name: body for name, body in split()[0].items() if len(body) <= LONGEST_SEED and "bomb" not in name}
 
 
 def fuzz(folder: Path, *, seed: int, seconds: float = 1e9, inputs: int = 10**9) -> Report:
-    """Run the matrix's objects, then mutations of what reached new lines, until ``seconds`` or ``inputs`` are spent.
+    """Run the matrix's objects, then mutations of inputs that reached new lines, for ``seconds`` or ``inputs``.
 
     Inputs that escape are saved in ``folder``.
     """
@@ -108,7 +108,7 @@ def fuzz(folder: Path, *, seed: int, seconds: float = 1e9, inputs: int = 10**9) 
 
 
 def _note(report: Report, name: str, body: bytes, answer: dict[str, Any], folder: Path) -> bool:
-    """Count the answer; whether the input reached a new line."""
+    """Count the answer; return whether the input reached a new line."""
     report.inputs += 1
     label = name or hashlib.sha256(body).hexdigest()[:16]
     if answer["escape"]:

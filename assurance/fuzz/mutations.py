@@ -1,4 +1,4 @@
-"""Ways to spoil an object: each takes bytes to other bytes, and most know where data elements begin."""
+"""Mutations of an object's bytes; most of them start at a data element."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from untrusted.walker import Element, elements
 
 PREFIX = 132
-LONGEST = 256 * 1024  # an input that has grown further is cut: long inputs find less in the same time
+LONGEST = 256 * 1024  # longer inputs are cut: they find less in the same time
 MAX_INFLATED = 1024 * 1024
-TELLING = (
+INTERESTING = (
     *(b"\0\0", b"\x01\0", b"\x80\0", b"\xff\xff", b"\xff\xff\xff\xff"),
     *(b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0", b"\xe0\x7f\x10\x00"),
     *(b"SQ", b"OB", b"UN", b"US", b"\xff\xd8", b"\xff\xd9"),
@@ -22,7 +22,7 @@ Mutation = Callable[[random.Random, bytes, bytes], bytes]
 
 
 def mutated(rng: random.Random, one: bytes, other: bytes) -> bytes:
-    """``one`` after one to four mutations, some of which take from ``other``; a deflated data set is changed inside."""
+    """Return ``one`` after one to four mutations, some with parts of ``other``; deflated data sets change inside."""
     meta, inflated = _deflated(one) if rng.random() < 0.8 else (b"", b"")
     body = inflated or one or b"\0"
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -34,7 +34,7 @@ def mutated(rng: random.Random, one: bytes, other: bytes) -> bytes:
 
 
 def _deflated(body: bytes) -> tuple[bytes, bytes]:
-    """The file meta information and the inflated data set of a deflated object, else two times nothing."""
+    """Return the file meta information and the inflated data set of a deflated object, else two empty values."""
     at = next((one.at for one in _boundaries(body) if one.tag >> 16 != 2), 0)
     if b"1.2.840.10008.1.2.1.99" not in body[:at]:
         return b"", b""
@@ -45,7 +45,7 @@ def _deflated(body: bytes) -> tuple[bytes, bytes]:
 
 
 def _boundaries(body: bytes) -> list[Element]:
-    """The elements as far as they can be read; of a data set without file meta information too."""
+    """Return the elements as far as they can be read, with or without file meta information."""
     found: list[Element] = []
     start = PREFIX if body[128:PREFIX] == b"DICM" else 0
     with contextlib.suppress(EOFError, ValueError):
@@ -59,7 +59,7 @@ def _flip(rng: random.Random, body: bytes, _: bytes) -> bytes:
 
 
 def _overwrite(rng: random.Random, body: bytes, _: bytes) -> bytes:
-    at, value = rng.randrange(len(body)), rng.choice(TELLING)
+    at, value = rng.randrange(len(body)), rng.choice(INTERESTING)
     return body[:at] + value + body[at + len(value) :]
 
 
@@ -69,7 +69,7 @@ def _random_bytes(rng: random.Random, body: bytes, _: bytes) -> bytes:
 
 
 def _length(rng: random.Random, body: bytes, _: bytes) -> bytes:
-    """Another length at an element's boundary, in two bytes or in four."""
+    """Change a length at an element's boundary, in two bytes or four."""
     one = _one(rng, body)
     size = rng.choice((2, 4))
     value = rng.choice((0, 1, 2, one.length + 1, one.length * 2, len(body), 2**31, 2**32 - 2, 2**32 - 1))
@@ -83,7 +83,7 @@ def _vr(rng: random.Random, body: bytes, _: bytes) -> bytes:
 
 
 def _value(rng: random.Random, body: bytes, _: bytes) -> bytes:
-    """Another value of the same length: text of digits, or noise."""
+    """Replace a value by one of the same length: digits, or noise."""
     one = _one(rng, body)
     length = min(one.length, 64)
     value = rng.choice((b"9" * length, b"-" * length, b"1e" * length, rng.randbytes(length), bytes(length)))[:length]
@@ -105,7 +105,7 @@ def _splice(rng: random.Random, body: bytes, other: bytes) -> bytes:
 
 
 def _graft(rng: random.Random, body: bytes, other: bytes) -> bytes:
-    """An element of another object, before one of this."""
+    """Insert an element of another object."""
     one, before = _one(rng, other), _one(rng, body)
     return body[: before.at] + other[one.at : _end(one)][:65536] + body[before.at :]
 
@@ -116,7 +116,7 @@ def _truncate(rng: random.Random, body: bytes, _: bytes) -> bytes:
 
 def _insert(rng: random.Random, body: bytes, _: bytes) -> bytes:
     at = rng.randrange(len(body))
-    return body[:at] + rng.choice(TELLING) * rng.choice((1, 3, 200)) + body[at:]
+    return body[:at] + rng.choice(INTERESTING) * rng.choice((1, 3, 200)) + body[at:]
 
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -136,7 +136,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def _one(rng: random.Random, body: bytes) -> Element:
-    """Some element; without one, some place."""
+    """Return a random element, or a random position if there is none."""
     found = _boundaries(body)
     if found:
         return rng.choice(found)

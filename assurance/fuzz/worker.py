@@ -1,4 +1,4 @@
-"""One process that gives inputs to the product, in a bounded memory, and tells what they made of it.
+"""Worker process: gives inputs to the product within bounded memory, and reports the results.
 
 ``python -m assurance.fuzz.worker FD FD`` reads inputs from one pipe and answers on the other.
 """
@@ -41,19 +41,19 @@ CodeId = tuple[str, int, str]
 
 
 class Tracer:
-    """Counts each line of FILES once: a function whose lines have all run is not traced any more, and costs nothing."""
+    """Counts each line of FILES once; stops tracing a function when all its lines have run."""
 
     def __init__(self, unseen: dict[CodeId, set[int]]) -> None:
         self._unseen = unseen
         self._new: set[Line] = set()
 
     def taken(self) -> set[Line]:
-        """The lines that ran for the first time since the last call."""
+        """Return the lines that ran for the first time since the last call."""
         new, self._new = self._new, set()
         return new
 
     def __call__(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        """Trace the function that is called if it has a line left to run."""
+        """Trace a called function if some of its lines have not run."""
         name = FILES.get(frame.f_code.co_filename)
         unseen = self._unseen.get((name, frame.f_code.co_firstlineno, frame.f_code.co_name)) if name else None
         if not unseen:
@@ -69,7 +69,7 @@ class Tracer:
 
 
 def all_lines() -> dict[CodeId, set[int]]:
-    """Every line of every function in FILES: what there is to cover."""
+    """Return every line of every function in FILES."""
     found: dict[CodeId, set[int]] = {}
     for path, name in FILES.items():
         stack = [one for one in compile(Path(path).read_text(), path, "exec").co_consts if isinstance(one, CodeType)]
@@ -83,7 +83,7 @@ def all_lines() -> dict[CodeId, set[int]]:
 
 
 def main(inputs: Connection, answers: Connection) -> None:
-    """Answer until the pipe closes: what was found, seconds, new lines, and the most memory ever resident."""
+    """Answer until the pipe closes: outcome, seconds, new lines, and peak resident memory."""
     logging.disable()
     SHARED.start()
     outcome(b"")
@@ -104,7 +104,7 @@ def main(inputs: Connection, answers: Connection) -> None:
         try:
             found = outcome(body)
             ended = (found.ingest, found.container)
-        except BaseException as error:  # whatever goes up is what is looked for
+        except BaseException as error:  # any exception is a finding
             escape = f"{type(error).__name__}: {error}"[:500]
         finally:
             sys.settrace(None)

@@ -1,6 +1,6 @@
-"""What the worst objects that anybody has thought of cost each reader: CPU seconds and memory, one process an object.
+"""Cost of the worst known objects in each reader: CPU seconds and memory, one process an object.
 
-python -m assurance.fuzz.worst [NAME...]     (exit status 1 when one costs more than its bound)
+python -m assurance.fuzz.worst [NAME...]     (exit status 1 if one exceeds its bound)
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ CPU_SECONDS = 2.0
 """Of one object in one reader, the decoder's process not counted. Ingest: at most two walks of 100,000 steps, and 1 MiB
 inflated to 8 MiB twice. The container: one walk, 64 MiB inflated, and 50,000 fragments or 10,000 markers."""
 MEMORY_BYTES = {"ingest": 64 * MIB, "container": 384 * MIB}
-"""Above what the process holds with the object; the container's slice of 4096 x 4096 takes most, and is sound."""
+"""Bytes above the process with the object; a valid slice of 4096 x 4096 in the container takes most."""
 
 READERS: dict[str, Callable[[bytes], str]] = {"ingest": outcome.ingest, "container": outcome.container}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """How one reading ended, and what it took: CPU seconds, and bytes above those before it."""
+    """The outcome and cost of one read: CPU seconds, and bytes above those before it."""
 
     ended: str
     seconds: float
@@ -39,7 +39,7 @@ class Cost:
 
 
 def cost(reader: Callable[[bytes], str], body: bytes) -> Cost:
-    """Read ``body`` in a process forked for it, which finds no freed memory to use again."""
+    """Read ``body`` in a forked process, which has no freed memory to reuse."""
     with suppress(AttributeError):  # glibc has it
         ctypes.CDLL(None).malloc_trim(0)
     read, written = os.pipe()
@@ -58,7 +58,7 @@ def _measured(reader: Callable[[bytes], str], body: bytes) -> Cost:
     before, started = _peak(), time.process_time()
     try:
         ended = reader(body)
-    except Exception as error:  # whatever goes up is what is looked for
+    except Exception as error:  # any exception is a finding
         ended = f"ESCAPED {type(error).__name__}"
     seconds = time.process_time() - started
     SHARED.close()
@@ -84,8 +84,8 @@ def main() -> int:
             bad += over or this.ended.startswith(("DEAD", "ESCAPED"))
             high = worst[one]
             worst[one] = Cost("", max(high.seconds, this.seconds), max(high.memory, this.memory))
-        told = "".join(f"{one.seconds:17.2f} {one.memory / MIB:6.0f} {one.ended:24}" for one in found.values())
-        print(f"{name:36}{len(body) / 1024:8.0f}  {told}", flush=True)
+        cells = "".join(f"{one.seconds:17.2f} {one.memory / MIB:6.0f} {one.ended:24}" for one in found.values())
+        print(f"{name:36}{len(body) / 1024:8.0f}  {cells}", flush=True)
     for one, this in worst.items():
         print(
             f"worst of {len(names)}, {one}: {this.seconds:.2f} s CPU (bound {CPU_SECONDS:.0f} s), "

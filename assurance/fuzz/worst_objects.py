@@ -1,4 +1,4 @@
-"""Objects made to be slow or large for a reader, each by its name; none is longer than an upload may be by default."""
+"""Objects made to be slow or large for a reader, by name; all within the default size limit of an upload."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENT_ID, SOP_INSTANCE_UID, RESCALE_SLOPE = 0x00100020, 0x00080018, 0x00281053
 CLOSE, CLOSE_SEQUENCE = header("<", True, 0xFFFEE00D, b"", 0), header("<", True, 0xFFFEE0DD, b"", 0)
 EMPTY_ITEM = header("<", True, 0xFFFEE000, b"", 0)
 GOES_ON = header("<", False, 0x00091000, b"OB", 0x7FFFFFFE)
-# A deflate block that holds nothing, with a table of its own: eight of 90 bits, the dearest bytes there are to inflate.
+# A deflate block that holds nothing, with its own table: eight in 90 bits, the most expensive bytes to inflate.
 EMPTY_BLOCK = (
     [(0, 1), (2, 2), (0, 5), (0, 5), (14, 4)]
     + [(one in {2, 17}, 3) for one in range(18)]
@@ -37,7 +37,7 @@ EMPTY_BLOCK = (
 
 
 def _bits(parts: Iterable[tuple[int, int]]) -> bytes:
-    """Numbers of so many bits each, the lowest first; all together whole bytes."""
+    """Pack numbers of so many bits each, lowest bit first, into whole bytes."""
     value = at = 0
     for number, bits in parts:
         value |= int(number) << at
@@ -51,7 +51,7 @@ def _plain(start: bytes) -> bytes:
 
 
 def _deflated(start: bytes, *, then: bytes = b"") -> bytes:
-    """A deflated object whose data set begins so; ``then`` is put between this and the rest, as it is."""
+    """Return a deflated object with this data set; ``then`` is inserted raw before the rest."""
     meta, data = parted(good(DEFLATED))
     if not then:
         return meta + deflated(start + data)
@@ -60,7 +60,7 @@ def _deflated(start: bytes, *, then: bytes = b"") -> bytes:
 
 
 def _noise() -> bytes:
-    """Bytes that deflate cannot shorten, as blocks of a deflate stream."""
+    """Return incompressible bytes as blocks of a deflate stream."""
     return _filled(b"\0" + struct.pack("<HH", 65535, 0) + os.urandom(65535))
 
 
@@ -69,7 +69,7 @@ def _filled(unit: bytes, size: int = LONGEST) -> bytes:
 
 
 def _values(size: int) -> bytes:
-    """A value of ``size`` bytes in each element that any reader reads, file meta information aside."""
+    """Return an object with ``size`` bytes in every element that a reader reads, except file meta information."""
     tags = sorted({int(Tag(one)) for one in (*INGEST_KEYWORDS, *CONTAINER_KEYWORDS)})
     return b"".join(_value(tag, b"1" * size) for tag in tags if tag >> 16 > 2)
 
@@ -93,7 +93,7 @@ def _codestream(syntax: uid.UID, content: bytes) -> bytes:
 
 
 def _large(syntax: uid.UID) -> bytes:
-    """4096 x 4096 pixels of zero."""
+    """Return 4096 x 4096 pixels of zero."""
     body = good(EXPLICIT)
     for tag in (0x00280010, 0x00280011):
         body = element_edited(tag, lambda one, _: one[:-2] + struct.pack("<H", 4096))(body)

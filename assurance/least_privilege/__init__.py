@@ -1,1 +1,1 @@
-"""Least privilege, seen: what the whole story asks IAM, and what becomes of it without each statement."""
+"""Least privilege, measured: the IAM requests of the whole story, and its outcome without each statement."""

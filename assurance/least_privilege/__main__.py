@@ -1,11 +1,11 @@
-"""What the whole story asks IAM, written down; or what becomes of it without each statement.
+"""Record the whole story's IAM requests; or run it without each statement.
 
     python -m assurance.least_privilege                                        # records, a quarter of an hour and more
     python -m assurance.least_privilege remove [--role NAME] [--action ACTION] # half an hour, or some of it
 
-`remove` starts a local cloud of its own, takes out each statement that the record needs, one at a time, tells the
-shortest story that uses it, and puts it back. Exit status 1 when one is missed by nobody who should miss it. Queues
-give a message again after 8 seconds there, nobody sweeps unasked, and the model's gate stands open.
+`remove` starts a separate local cloud, removes each statement that the record needs, one at a time, runs the shortest
+story that uses it, and restores it. Exit status 1 if a story does not fail that should. Queues redeliver a message
+after 8 seconds there, the sweep has no schedule, and the model's gate is open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wetread.project import PROJECT
 
 
 def main() -> int:
-    """Record or remove; the exit status."""
+    """Record or remove; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", choices=("record", "remove"), default="record")
     parser.add_argument("--role", action="append", default=[], choices=STORIES, help="of some roles only")

@@ -1,4 +1,4 @@
-"""The story of the real-time endpoint: it comes up for a person who asks for it."""
+"""The story of the real-time endpoint: a person starts it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Hosting:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """There is nothing to prepare."""
+        """Prepare nothing."""
         yield
 
-    def tell(self, _statement: Statement) -> Seen:
-        """Up, and down again, whatever came of it."""
+    def run(self, _statement: Statement) -> Seen:
+        """Start the endpoint, and delete it in any case."""
         up = _wetread("endpoint", "up")
         down = _wetread("endpoint", "down")
         if down.returncode:
@@ -31,8 +31,8 @@ class Hosting:
         problem = " ".join(up.stderr.split()).rpartition("Error: ")[2]
         return Seen(up.returncode != 0, f"wetread endpoint up: exit status {up.returncode}, {short(problem)}")
 
-    def mend(self) -> None:
-        """It comes up now."""
+    def repair(self) -> None:
+        """Start it, now with the statement, and delete it."""
         up = _wetread("endpoint", "up")
         _wetread("endpoint", "down")
         if up.returncode:

@@ -1,8 +1,8 @@
-"""The whole story with IAM enforced, and what it asks IAM about every role.
+"""Record the IAM requests of the whole story, with IAM enforced, for every role.
 
-Runs the end-to-end tests (a quarter of an hour) in clouds that write down each question, and keeps the questions in
-tests/infra/questions.json, with construct names in the place of names, and prefixes in the place of keys and runs. The
-offline tests then take each statement away and look whether one of these questions would be denied.
+Runs the end-to-end tests (a quarter of an hour) in clouds that record each IAM request, and keeps the requests in
+tests/infra/questions.json, with construct names instead of names, and prefixes instead of keys and runs. The offline
+tests then remove each statement and check that one of these requests would be denied.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "tests" / "infra" / "questions.json"
 STORY = ("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py")
 LOGICAL_ID = re.compile(r"[0-9A-F]{8}$")
-# What CloudFormation of the local cloud calls things: stack, logical id, a random end.
+# Names by the local cloud's CloudFormation: stack, logical id, a random end.
 NAME = re.compile(r"(?i)^wetread-(?P<id>[a-z0-9]+)-[0-9a-f]{13}(\.fifo)?$")
-# The part of a name that says which batch, run or version it is of. There is one endpoint, of one name.
+# The part of a name that identifies a batch, run or version. The endpoint has a fixed name.
 RUN = re.compile(r"(?<=[/:]wetread)(?!-endpoint$)(-(?:train|audit|optimise|evaluate))?[-/].*")
 WORKFLOW = "wetread-training"
 OF_TEST = "/test"
-"""How the session ends with which a test borrows a role, to ask for what the service does not."""
+"""The end of the session's ARN when a test assumes a role for requests that the service does not make."""
 OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
 CONDITIONS = ("s3:prefix", "iam:passedtoservice")
 PREFIXES = (
@@ -40,32 +40,32 @@ PREFIXES = (
 
 
 def record() -> None:
-    """Run the story; keep what was asked."""
+    """Run the story and keep its requests."""
     with tempfile.TemporaryDirectory() as folder:
-        asked = Path(folder) / "questions.jsonl"
+        recorded = Path(folder) / "questions.jsonl"
         tests = [str(ROOT / "tests" / "e2e" / one) for one in STORY]
-        environment = {**os.environ, VARIABLE: loaded_with("iam_recorder"), iam_recorder.VARIABLE: str(asked)}
+        environment = {**os.environ, VARIABLE: loaded_with("iam_recorder"), iam_recorder.VARIABLE: str(recorded)}
         subprocess.run([sys.executable, "-m", "pytest", *tests], cwd=ROOT, env=environment, check=True)
-        keep(asked.read_text().splitlines())
+        keep(recorded.read_text().splitlines())
 
 
 def keep(lines: Iterable[str]) -> None:
-    """Write the questions of a record, each once."""
+    """Write the requests of a record, each once."""
     asked = [one for one in map(json.loads, lines) if not one["principal_arn"].endswith(OF_TEST)]
     distilled = {json.dumps(distil(one)) for one in asked if OF_STACK in one["principal_keys"]}
-    questions = [json.loads(one) for one in sorted(distilled)]
-    KEPT.write_text("[\n" + ",\n".join(json.dumps(one, ensure_ascii=False) for one in questions) + "\n]\n")
-    print(f"{len(questions)} questions about {len({role for role, *_ in questions})} roles in {KEPT.relative_to(ROOT)}")
+    requests = [json.loads(one) for one in sorted(distilled)]
+    KEPT.write_text("[\n" + ",\n".join(json.dumps(one, ensure_ascii=False) for one in requests) + "\n]\n")
+    print(f"{len(requests)} requests of {len({role for role, *_ in requests})} roles in {KEPT.relative_to(ROOT)}")
 
 
-def distil(question: dict[str, Any]) -> list[Any]:
-    """Role, action, resource and conditions, as the tests of the template read them."""
-    role = LOGICAL_ID.sub("", question["principal_keys"][OF_STACK])
-    context = {key: question["service_context"].get(key) for key in CONDITIONS}
+def distil(request: dict[str, Any]) -> list[Any]:
+    """Return role, action, resource and conditions, as the template's tests read them."""
+    role = LOGICAL_ID.sub("", request["principal_keys"][OF_STACK])
+    context = {key: request["service_context"].get(key) for key in CONDITIONS}
     if context["s3:prefix"] is not None:
         context["s3:prefix"] = _below(context["s3:prefix"])
-    resource = _resource(question["resource_arn"])
-    return [role, question["action"], resource, {key: value for key, value in context.items() if value is not None}]
+    resource = _resource(request["resource_arn"])
+    return [role, request["action"], resource, {key: value for key, value in context.items() if value is not None}]
 
 
 def _resource(arn: str) -> str:
@@ -73,7 +73,7 @@ def _resource(arn: str) -> str:
         return arn  # of a list
     service, _, _, *parts = arn.split(":")[2:]
     if service == "kms":
-        return "<IntakePatientKey>"  # of the two keys the one that IAM is asked about: services use the other
+        return "<IntakePatientKey>"  # IAM is asked about one of the two keys only: services use the other
     head, _, rest = ":".join(parts).partition("/")
     if service == "s3":
         return _construct(head) + (f"/{_below(rest)}" if rest else "")
@@ -104,7 +104,7 @@ def _shortened(found: re.Match[str]) -> str:
 
 
 def _construct(name: str) -> str:
-    """The construct that a physical name is of, as tests write it; "" for a name that is of none."""
+    """Return the construct of a physical name, as tests write it, or ""."""
     found = NAME.match(name)
     return f"<{_spelt(found['id'])}>" if found else ""
 

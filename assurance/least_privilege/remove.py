@@ -1,4 +1,4 @@
-"""Takes each statement that something needs out of a running cloud, tells a story without it, and puts it back."""
+"""Remove each needed statement from a running cloud, run a story without it, and restore it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from assurance.least_privilege.hosting import Hosting
 from assurance.least_privilege.policies import without
-from assurance.least_privilege.stage import Place
+from assurance.least_privilege.stage import RoleStage
 from assurance.least_privilege.story import Story
 from assurance.least_privilege.training import APPROVE, PROMOTE, Approval, Promotion, Retraining
 from assurance.least_privilege.uploads import Sweep, Upload, finish
@@ -20,29 +20,29 @@ from tests.infra.conftest import Assembly
 from tests.infra.needs import Statement, needed
 from wetread.project import PROJECT
 
-STORIES: dict[str, Callable[[Place], Story]] = {
-    APPROVE: Approval,  # the first: of the first model
-    "IntakeIngest": lambda place: Upload(place, "IntakeIngest"),
-    "BatchDispatch": lambda place: Upload(place, "BatchDispatch"),
-    # Whoever starts a job is told that SageMaker may not read its manifest.
-    "ModelJob": lambda place: Upload(place, "ModelJob", blamed="BatchDispatch"),
-    "BatchCollect": lambda place: Upload(place, "BatchCollect"),
+STORIES: dict[str, Callable[[RoleStage], Story]] = {
+    APPROVE: Approval,  # first, since it needs the first model
+    "IntakeIngest": lambda stage: Upload(stage, "IntakeIngest"),
+    "BatchDispatch": lambda stage: Upload(stage, "BatchDispatch"),
+    # The function that starts a job gets the error that SageMaker may not read its manifest.
+    "ModelJob": lambda stage: Upload(stage, "ModelJob", blamed="BatchDispatch"),
+    "BatchCollect": lambda stage: Upload(stage, "BatchCollect"),
     "BatchSweep": Sweep,
     "TrainingSnapshot": Retraining,
     "TrainingGate": Retraining,
     "TrainingJob": Retraining,
     "TrainingWorkflow": Retraining,
     PROMOTE: Promotion,
-    "ModelEndpoint": lambda _place: Hosting(),
+    "ModelEndpoint": lambda _stage: Hosting(),
 }
-BORNE = {("TrainingWorkflow", "sns:Publish"): "a run ends as it ended when nobody can be told"}
-"""Role and action of what a story bears to be without, by design, and why."""
+BORNE = {("TrainingWorkflow", "sns:Publish"): "a run ends as before when its notice cannot be sent"}
+"""Role and action that a story does without by design, and why."""
 HEADER = "| role | statement | denied | what was seen | seconds |\n|---|---|---|---|---|"
 
 
 @dataclass
 class Count:
-    """Statements by what was seen without them."""
+    """Statements by the outcome without them."""
 
     failed: int = 0
     borne: int = 0
@@ -50,36 +50,40 @@ class Count:
 
 
 def remove(scratch: Path, artifact: Path, roles: Sequence[str] = (), actions: Sequence[str] = ()) -> bool:
-    """Print a row for each statement, of some roles or with some actions only; whether all was as it should be."""
-    place = Place(scratch)
+    """Print a row for each statement (of some roles or actions); return whether all outcomes are as expected."""
+    stage = RoleStage(scratch)
     assembly = Assembly(home_of(PROJECT).assembly, _template())
     print(HEADER, flush=True)
     count = Count()
     for role, story_of in STORIES.items():
         chosen = [one for one in needed(assembly, role) if not actions or set(actions) & set(one.actions)]
         if chosen and (not roles or role in roles):
-            _of_role(place, artifact, chosen, story_of, count)
-    dead = place.redrive()
-    finish(place)
+            _of_role(stage, artifact, chosen, story_of, count)
+    dead = stage.redrive()
+    finish(stage)
     print(f"\n{count.failed} failed, {count.borne} were borne, {count.wrong} did neither.")
-    print(f"{len(place.uploads)} uploads, every one Completed; {dead} dead letters, sent again.")
+    print(f"{len(stage.uploads)} uploads, every one Completed; {dead} dead letters, sent again.")
     return not count.wrong
 
 
 def _of_role(
-    place: Place, artifact: Path, statements: Sequence[Statement], story_of: Callable[[Place], Story], count: Count
+    stage: RoleStage,
+    artifact: Path,
+    statements: Sequence[Statement],
+    story_of: Callable[[RoleStage], Story],
+    count: Count,
 ) -> None:
-    if statements[0].role != APPROVE and not place.connection.registry.champion():
-        place.promote(artifact)
-    story = story_of(place)
+    if statements[0].role != APPROVE and not stage.connection.registry.champion():
+        stage.promote(artifact)
+    story = story_of(stage)
     with story.ready():
         for statement in statements:
             began = time.monotonic()
-            with without(place, statement) as denials:
-                seen = story.tell(statement)
+            with without(stage, statement) as denials:
+                seen = story.run(statement)
                 denied = denials()
             seconds = time.monotonic() - began
-            story.mend()
+            story.repair()
             borne = next(
                 (BORNE[statement.role, one] for one in statement.actions if (statement.role, one) in BORNE), ""
             )

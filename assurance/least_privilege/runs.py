@@ -1,4 +1,4 @@
-"""Runs of the training workflow on a few phantoms, through gates that stand open, and its last states alone."""
+"""Runs of the training workflow on a few phantoms, through open gates, and of its last states alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from assurance.least_privilege.stage import Place, short
+from assurance.least_privilege.stage import RoleStage, short
 from functions.domain.verdict import Risk
 from functions.names import COHORTS
 from wetread.demo.phantoms import write_cohort
@@ -28,24 +28,24 @@ TAIL = "least-privilege-tail"
 class Runs:
     """Starts runs of the workflow and waits for their ends."""
 
-    def __init__(self, place: Place) -> None:
-        """Open the gates: what a model is worth is not the question."""
-        self._place = place
-        self._deployment = place.connection.deployment
-        self._workflow = place.connection.client("stepfunctions")
-        place.configure("TrainingGate", **OPEN)
+    def __init__(self, stage: RoleStage) -> None:
+        """Open the gates: the model's quality does not matter here."""
+        self._stage = stage
+        self._deployment = stage.connection.deployment
+        self._workflow = stage.connection.client("stepfunctions")
+        stage.configure("TrainingGate", **OPEN)
 
     def run(self, patients: int = PATIENTS) -> Run:
-        """A run from the labels on, ended. The function ``snapshot`` remembers the patients of earlier ones."""
+        """Run the workflow from the labels to its end. Function ``snapshot`` remembers patients of earlier runs."""
         labels = self._store(patients)
         return self._ended({"LabelsUri": labels, "HyperParameters": QUICK, "AcceptedRisks": list(Risk)})
 
     def refused(self) -> Run:
-        """A run that is refused for what was asked, and whose only task but the first one is to tell so."""
+        """Run the workflow on a refused input: its only task after the first is the notice."""
         return self._ended({"LabelsUri": "s3://elsewhere/manifest.json"})
 
     def deploy(self) -> str:
-        """Update the state machine to what it is, as a deployment does; why that is refused, "" for not at all."""
+        """Update the state machine to its own definition, as a deployment does; return the refusal, or ""."""
         machine = self._machine()
         wanted = {name: machine[name] for name in ("stateMachineArn", "definition", "roleArn")}
         try:
@@ -55,16 +55,16 @@ class Runs:
         return ""
 
     def promotion(self, run: Run) -> dict[str, Any]:
-        """What the workflow asked of ``promote`` in a run."""
+        """Return the workflow's request to ``promote`` in a run."""
         history = self._workflow.get_paginator("get_execution_history").paginate(executionArn=run.arn)
         tasks = [event["taskScheduledEventDetails"] for page in history for event in page["events"] if _is_task(event)]
         requests = [json.loads(task["parameters"]) for task in tasks]
-        (found,) = [one for one in requests if self._place.part("TrainingPromote") in one.get("FunctionName", "")]
+        (found,) = [one for one in requests if self._stage.part("TrainingPromote") in one.get("FunctionName", "")]
         payload: dict[str, Any] = found["Payload"]
         return payload
 
     def promote(self, payload: dict[str, Any]) -> Run:
-        """The workflow from its state Promote on, with the role of the whole, ended."""
+        """Run the workflow from its state Promote to its end, with the same role."""
         machine = self._machine()
         definition = json.loads(machine["definition"])
         states = definition["States"]
@@ -91,7 +91,7 @@ class Runs:
             found: dict[str, Any] = self._workflow.describe_execution(executionArn=started)
             return None if found["status"] == "RUNNING" else found
 
-        found = self._place.until(end)
+        found = self._stage.until(end)
         return Run(
             name=found["name"],
             arn=started,
@@ -103,7 +103,7 @@ class Runs:
         )
 
     def _store(self, patients: int) -> str:
-        s3, bucket = self._place.connection.s3, self._deployment.training_bucket_name
+        s3, bucket = self._stage.connection.s3, self._deployment.training_bucket_name
         with tempfile.TemporaryDirectory() as folder:
             write_cohort(Path(folder), patients=patients, slices_per_patient=1, size=SIZE)
             for path in Path(folder).iterdir():
@@ -111,8 +111,8 @@ class Runs:
         return f"s3://{bucket}/{COHORTS}{patients}/manifest.json"
 
 
-def told(run: Run) -> str:
-    """How a run ended, for the table."""
+def outcome(run: Run) -> str:
+    """Return how a run ended, for the table."""
     return f"the run: {run.outcome}" + (f", {short(failure(run))}" if run.failed else "")
 
 

@@ -1,4 +1,4 @@
-"""The cloud whose roles lose statements: nobody sweeps there unasked, and what failed comes again after seconds."""
+"""The cloud whose roles lose statements: no scheduled sweep, and redelivery after seconds."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.instruments import VARIABLE, iam_recorder, loaded_with
 from wetread.connection import Connection
 
 COMES_AGAIN_SECONDS = 8
-"""In the place of a queue's minutes. Longer than what any function does here, so that nobody has a message twice."""
-TELLS_ERROR = re.compile(r"\((?P<error>\w+)\) when calling the (?P<operation>\w+)")
+"""Visibility timeout. Longer than any function runs here, so that no message is delivered twice at once."""
+AWS_ERROR = re.compile(r"\((?P<error>\w+)\) when calling the (?P<operation>\w+)")
 NAMES = re.compile(r"(?<=s3://)[^\s\"]+|(?<=arn:)\S+|(?<=-)[0-9a-f]{12}\b")
-TOLD = 110
+LONGEST = 110
 SWEEP = "BatchSweep"
 
 
-class Place(Stage):
-    """A Stage, the parts of its stack by construct name, and every upload that was made, which must be completed."""
+class RoleStage(Stage):
+    """A Stage with its stack's parts by construct name, and all its uploads, which must be completed."""
 
     def __init__(self, scratch: Path) -> None:
         """Start the cloud, without a champion."""
@@ -42,7 +42,7 @@ class Place(Stage):
 
     @functools.cached_property
     def connection(self) -> Connection:
-        """One connection: this cloud is never started again."""
+        """One connection: this cloud is never restarted."""
         return super().connection
 
     @functools.cached_property
@@ -53,7 +53,7 @@ class Place(Stage):
         return {re.sub(r"[0-9A-F]{8}$", "", one["LogicalResourceId"]): one["PhysicalResourceId"] for one in resources}
 
     def part(self, construct: str) -> str:
-        """The physical name of a construct."""
+        """Return the physical name of a construct."""
         return self._parts[construct]
 
     def configure(self, function: str, **variables: str) -> None:
@@ -63,23 +63,23 @@ class Place(Stage):
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": known | variables})
 
     def put(self) -> str:
-        """Upload one object; its Upload's id."""
+        """Upload one object; return its Upload's id."""
         made = super().upload(1)
         self.uploads |= made
         (upload,) = made.values()
         return upload
 
     def row(self, upload: str) -> Row | None:
-        """An upload's row, if there is one."""
+        """Return an upload's row, or None."""
         return self.connection.index.get_many([upload]).get(upload)
 
-    def standing(self, upload: str) -> str:
-        """What a person sees of an upload."""
+    def status(self, upload: str) -> str:
+        """Return an upload's status as a person sees it."""
         row = self.row(upload)
         return str(row.status) if row else "no row"
 
     def sweep(self) -> str:
-        """Sweep once; what went wrong, "" for nothing."""
+        """Sweep once; return the error, or ""."""
         began = time.time()
         answer = self.connection.client("lambda").invoke(FunctionName=self.part(SWEEP))
         if "FunctionError" not in answer:
@@ -87,14 +87,14 @@ class Place(Stage):
         return self.error(SWEEP, began) or str(json.loads(answer["Payload"].read())["errorMessage"])
 
     def error(self, function: str, since: float) -> str:
-        """What a function has logged as an error since a moment, in short; "" for nothing."""
+        """Return the first error that a function has logged since a moment, in short, or ""."""
         group = self.part(f"{function}Log")
         events = self.connection.logs.filter_log_events(logGroupName=group, startTime=int(since * 1000))["events"]
         return next(filter(None, (_error_in(event["message"]) for event in events)), "")
 
     @contextmanager
     def paused(self, *queues: str) -> Iterator[None]:
-        """Nobody reads these queues meanwhile."""
+        """Disable the functions' mappings of these queues for the context."""
         functions = self.connection.client("lambda")
         mappings = [
             functions.list_event_source_mappings(EventSourceArn=self._queue(queue)["QueueArn"])["EventSourceMappings"]
@@ -112,12 +112,12 @@ class Place(Stage):
                 functions.update_event_source_mapping(UUID=name, Enabled=True)
 
     def unheard(self, queue: str) -> int:
-        """How many messages of a queue nobody has dealt with yet."""
+        """Return the number of unprocessed messages of a queue."""
         counts = [value for name, value in self._queue(queue).items() if name.startswith("ApproximateNumberOfMessages")]
         return sum(map(int, counts))
 
     def redrive(self) -> int:
-        """Send dead letters again, as the run book says; how many there were."""
+        """Send dead letters again, as the run book says; return their number."""
         sqs, dead = self.connection.sqs, 0
         for url in self.connection.deployment.dead_letter_queue_urls:
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -127,7 +127,7 @@ class Place(Stage):
         return dead
 
     def _queue(self, queue: str, **attributes: str) -> Mapping[str, Any]:
-        """The attributes of a queue, these changed before."""
+        """Change attributes of a queue; return all of them."""
         sqs, url = self.connection.sqs, self.part(f"{queue}Queue")
         if attributes:
             sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
@@ -136,18 +136,18 @@ class Place(Stage):
 
 
 def _error_in(line: str) -> str:
-    """The error that a line of a function's log tells, in short."""
+    """Return the error in a line of a function's log, in short, or ""."""
     try:
-        told = json.loads(line)
+        entry = json.loads(line)
     except ValueError:
         return short(line) if "ERROR" in line else ""
-    if not isinstance(told, dict) or told.get("level") != "ERROR":
+    if not isinstance(entry, dict) or entry.get("level") != "ERROR":
         return ""
-    known = f"{told['aws_error']} in {told['operation']}" if "aws_error" in told else ""
-    return known or short(str(told.get("reason") or told.get("message")))
+    known = f"{entry['aws_error']} in {entry['operation']}" if "aws_error" in entry else ""
+    return known or short(str(entry.get("reason") or entry.get("message")))
 
 
 def short(reason: str) -> str:
-    """A reason that fits a cell of the table: error and operation, or its beginning without a deployment's names."""
-    found = TELLS_ERROR.search(reason)
-    return f"{found['error']} in {found['operation']}" if found else NAMES.sub("…", reason)[:TOLD]
+    """Return a reason for the table: error and operation, or its beginning without a deployment's names."""
+    found = AWS_ERROR.search(reason)
+    return f"{found['error']} in {found['operation']}" if found else NAMES.sub("…", reason)[:LONGEST]

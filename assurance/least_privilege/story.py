@@ -1,4 +1,4 @@
-"""What a story is: something that the service does with a role, and that fails, or is borne, without a statement."""
+"""A story: work of the service with a role, which fails, or is borne, without a statement."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tests.infra.needs import Statement
 
 @dataclass(frozen=True)
 class Seen:
-    """How a story ended, and what a person would see of it."""
+    """A story's outcome, and what a person sees of it."""
 
     failed: bool
     what: str
 
 
 class Story(Protocol):
-    """The stories of one role. What ``tell`` leaves undone, ``mend`` finds done once the statement is back."""
+    """The stories of one role. ``repair`` completes what ``run`` left undone, after the statement is restored."""
 
     def ready(self) -> AbstractContextManager[None]:
-        """What all of the role's stories need, for as long as they are told."""
+        """Prepare for all of the role's stories; a context around them."""
 
-    def tell(self, statement: Statement) -> Seen:
-        """The shortest story that needs the statement, which is away, until its failure is seen or it has ended."""
+    def run(self, statement: Statement) -> Seen:
+        """Run the shortest story that needs the removed statement, until it fails or ends."""
 
-    def mend(self) -> None:
-        """With the statement back: see that the story ends well. Raises TimeoutError when it does not."""
+    def repair(self) -> None:
+        """With the statement restored, complete the story. Raises TimeoutError if it does not end well."""

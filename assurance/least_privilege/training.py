@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from assurance.least_privilege.runs import PATIENTS, Runs, told
-from assurance.least_privilege.stage import Place
+from assurance.least_privilege.runs import PATIENTS, Runs, outcome
+from assurance.least_privilege.stage import RoleStage
 from assurance.least_privilege.story import Seen
 from assurance.least_privilege.uploads import STILL_SECONDS, finish
 from functions.domain.row import Status
@@ -19,21 +19,21 @@ APPROVE, PROMOTE = "TrainingApprove", "TrainingPromote"
 
 
 class Retraining:
-    """A run from its labels on, with some role of the workflow: it does not fail by itself."""
+    """A run from its labels on, with some role of the workflow."""
 
-    def __init__(self, place: Place) -> None:
-        self._runs = Runs(place)
+    def __init__(self, stage: RoleStage) -> None:
+        self._runs = Runs(stage)
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """At the end, with every statement back, a run promotes what it has trained."""
+        """At the end, with every statement restored, check that a run promotes its model."""
         yield
         _see_promoted(self._runs.run())
 
-    def tell(self, statement: Statement) -> Seen:
-        """Until the run has ended: for some statements one with a patient more, or one that only has to tell people.
+    def run(self, statement: Statement) -> Seen:
+        """Run the workflow: for some statements with one more patient, or only to its notice.
 
-        What Step Functions asks of the role when the state machine is deployed is asked by deploying it.
+        For the statement that Step Functions checks at deployment, deploy the state machine.
         """
         if "events:PutRule" in statement.actions:
             refused = self._runs.deploy()
@@ -42,92 +42,92 @@ class Retraining:
             run = self._runs.refused()
         else:
             run = self._runs.run(PATIENTS + 1 if statement.actions == ["kms:GenerateMac"] else PATIENTS)
-        return Seen(run.failed, told(run))
+        return Seen(run.failed, outcome(run))
 
-    def mend(self) -> None:
-        """A run that failed is lost to nobody: it is started again."""
+    def repair(self) -> None:
+        """Nothing to do: a person starts a failed run again."""
 
 
 class Promotion:
-    """The end of a run. The first one is whole; the others are its last states, asked for the same once more."""
+    """The end of a run. The first run is whole; later ones repeat its last states with the same request."""
 
-    def __init__(self, place: Place) -> None:
-        self._runs = Runs(place)
+    def __init__(self, stage: RoleStage) -> None:
+        self._runs = Runs(stage)
         self._payload: dict[str, Any] | None = None
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """At the end, with every statement back, the candidate of all these runs is promoted after all."""
+        """At the end, with every statement restored, check that the candidate of these runs is promoted."""
         yield
         if self._payload:
             _see_promoted(self._runs.promote(self._payload))
 
-    def tell(self, _statement: Statement) -> Seen:
-        """Until the run, or its last states, have ended."""
+    def run(self, _statement: Statement) -> Seen:
+        """Run the workflow, or its last states, to the end."""
         if self._payload:
             run = self._runs.promote(self._payload)
         else:
             run = self._runs.run()
             self._payload = self._runs.promotion(run)
-        return Seen(run.failed, told(run))
+        return Seen(run.failed, outcome(run))
 
-    def mend(self) -> None:
-        """The next one goes on where this one failed."""
+    def repair(self) -> None:
+        """Nothing to do: the next run repeats the failed states."""
 
 
 class Approval:
-    """A person approves the first model, for which an upload waits. Told in a cloud that has no champion yet."""
+    """A person approves the first model, for which an upload waits; runs in a cloud without a champion."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, stage: RoleStage) -> None:
+        self._stage = stage
         self._version = ""
         self._upload = ""
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """A run whose model awaits approval; afterwards it is approved, if it is not, and what waited is read."""
-        place = self._place
-        place.configure(PROMOTE, APPROVAL="manual")
-        run = Runs(place).run()
-        place.configure(PROMOTE, APPROVAL="auto")
+        """Prepare a model that awaits approval; at the end approve it if necessary, and read waiting uploads."""
+        stage = self._stage
+        stage.configure(PROMOTE, APPROVAL="manual")
+        run = Runs(stage).run()
+        stage.configure(PROMOTE, APPROVAL="auto")
         if run.outcome != "AwaitingApproval":
-            raise RuntimeError(f"A model should await approval; {told(run)}")
+            raise RuntimeError(f"A model should await approval; {outcome(run)}")
         self._version = run.output["ModelPackage"]
-        self._upload = place.put()
-        place.until(lambda: place.row(self._upload))
+        self._upload = stage.put()
+        stage.until(lambda: stage.row(self._upload))
         yield
-        if not place.connection.registry.champion():
+        if not stage.connection.registry.champion():
             self._decide("Approved")
-            place.until(place.connection.registry.champion)
-        finish(place)
+            stage.until(stage.connection.registry.champion)
+        finish(stage)
 
-    def tell(self, _statement: Statement) -> Seen:
-        """Until the function has failed; or until the upload is read that waited."""
-        began, place = time.time(), self._place
+    def run(self, _statement: Statement) -> Seen:
+        """Approve, and wait until the function fails or the waiting upload is read."""
+        began, stage = time.time(), self._stage
         self._decide("Approved")
-        failure = place.until(lambda: place.error(APPROVE, began) or self._read())
+        failure = stage.until(lambda: stage.error(APPROVE, began) or self._read())
         time.sleep(STILL_SECONDS)
-        champion = place.connection.registry.champion()
-        standing = f"the champion: {champion.model_package if champion else 'none'}; the upload: {self._standing()}"
-        if not champion:  # taken back before its message comes again, for the next statement's sake
+        champion = stage.connection.registry.champion()
+        standing = f"the champion: {champion.model_package if champion else 'none'}; the upload: {self._status()}"
+        if not champion:  # undone before the redelivery, for the next statement
             self._decide("Rejected")
         return Seen(not self._read(), f"{failure}; {standing}")
 
-    def mend(self) -> None:
-        """The message comes again, and finds nothing to do."""
-        self._place.until(lambda: not self._place.unheard("TrainingApprovals"))
+    def repair(self) -> None:
+        """Wait for the redelivered message, which finds nothing to do."""
+        self._stage.until(lambda: not self._stage.unheard("TrainingApprovals"))
 
-    def _standing(self) -> str:
-        return self._place.standing(self._upload)
+    def _status(self) -> str:
+        return self._stage.status(self._upload)
 
     def _read(self) -> bool:
-        return self._standing() == Status.COMPLETED
+        return self._status() == Status.COMPLETED
 
     def _decide(self, status: str) -> None:
-        version = self._place.connection.registry.version(self._version)
-        self._place.connection.sagemaker.update_model_package(ModelPackageArn=version.arn, ModelApprovalStatus=status)
+        version = self._stage.connection.registry.version(self._version)
+        self._stage.connection.sagemaker.update_model_package(ModelPackageArn=version.arn, ModelApprovalStatus=status)
 
 
 def _see_promoted(run: Run) -> None:
     if run.outcome != "Promoted":
-        raise RuntimeError(f"With every statement back the run should promote; {told(run)}")
+        raise RuntimeError(f"With every statement back the run should promote; {outcome(run)}")

@@ -6,113 +6,113 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from assurance.least_privilege.stage import Place
+from assurance.least_privilege.stage import RoleStage
 from assurance.least_privilege.story import Seen
 from functions.domain.row import Status
 from tests.infra.needs import Statement
 
 QUEUES = ("IntakeUploads", "IntakeRetry", "BatchTick", "BatchJobEvents")
 FOR_THE_NEXT = (("BatchCollect", "sqs:SendMessage"), ("BatchCollect", "s3:DeleteObject"))
-"""Role and action of what is done when an upload has its row, for the sake of those that wait."""
+"""Role and action of work after an upload's result, for the uploads that wait."""
 STILL_SECONDS = 3.0
-"""After a function has failed: if anything else went on with its upload, its row would tell by then."""
+"""Seconds after a function's failure: if anything else processed the upload, its row would show it by then."""
 SWEEP_SECONDS = 1.0
 
 
 class Upload:
-    """An object is put, and its row is Completed: unless a function fails, ``role``'s or who starts jobs with it."""
+    """Put an object; its row becomes Completed unless the function of ``role``, or ``blamed``, fails."""
 
-    def __init__(self, place: Place, role: str, blamed: str = "") -> None:
-        self._place = place
+    def __init__(self, stage: RoleStage, role: str, blamed: str = "") -> None:
+        self._stage = stage
         self._role = role
         self._blamed = blamed or role
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """One upload is read before, so that nothing else is amiss."""
-        self._place.put()
-        finish(self._place)
+        """Read one upload first, to show that all else works."""
+        self._stage.put()
+        finish(self._stage)
         yield
 
-    def tell(self, statement: Statement) -> Seen:
-        """Until a function has failed, or a job: both are tried again, and fail again."""
+    def run(self, statement: Statement) -> Seen:
+        """Run until a function or a job has failed: both are retried and fail again."""
         if (self._role, *statement.actions) in FOR_THE_NEXT:
-            return self._tell_what_waits()
-        began, upload = time.time(), self._place.put()
-        failure = self._place.until(lambda: self._failure(began, upload) or _completed(self._place, upload))
+            return self._run_with_waiting()
+        began, upload = time.time(), self._stage.put()
+        failure = self._stage.until(lambda: self._failure(began, upload) or _completed(self._stage, upload))
         return self._still(upload, failure)
 
-    def mend(self) -> None:
-        """Messages come again; the sweep goes on with what was left half-made."""
-        finish(self._place)
-        self._place.until(lambda: not any(map(self._place.unheard, QUEUES)))
+    def repair(self) -> None:
+        """Wait for redelivered messages; the sweep completes interrupted work."""
+        finish(self._stage)
+        self._stage.until(lambda: not any(map(self._stage.unheard, QUEUES)))
 
-    def _tell_what_waits(self) -> Seen:
-        """An upload that comes while the only slot is taken waits for whoever frees it, and for his tick."""
-        place = self._place
-        with place.paused("BatchJobEvents"):
-            first = place.put()
-            place.until(lambda: place.standing(first) == Status.BATCHED)
-            second = place.put()
-            place.until(lambda: place.row(second) and not place.unheard("BatchTick"))
+    def _run_with_waiting(self) -> Seen:
+        """Put an upload while the only slot is taken: it waits for the slot and for the tick that follows."""
+        stage = self._stage
+        with stage.paused("BatchJobEvents"):
+            first = stage.put()
+            stage.until(lambda: stage.status(first) == Status.BATCHED)
+            second = stage.put()
+            stage.until(lambda: stage.row(second) and not stage.unheard("BatchTick"))
             began = time.time()
-        failure = place.until(lambda: place.error(self._role, began) or _completed(place, second))
+        failure = stage.until(lambda: stage.error(self._role, began) or _completed(stage, second))
         return self._still(second, failure)
 
     def _failure(self, began: float, upload: str) -> str:
-        row = self._place.row(upload)
+        row = self._stage.row(upload)
         if row and row.attempt and row.status != Status.RECEIVED:
             return "the transform job failed"
-        return self._place.error(self._blamed, began)
+        return self._stage.error(self._blamed, began)
 
     def _still(self, upload: str, failure: str) -> Seen:
         if failure == Status.COMPLETED:
             return Seen(False, failure)
         time.sleep(STILL_SECONDS)
-        standing = self._place.standing(upload)
+        standing = self._stage.status(upload)
         return Seen(standing != Status.COMPLETED, f"{failure}; the upload: {standing}")
 
 
 class Sweep:
-    """Nobody hears of uploads and of jobs but the sweep."""
+    """Only the sweep learns of uploads and jobs."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, stage: RoleStage) -> None:
+        self._stage = stage
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Dispatch and collect get no messages."""
-        with self._place.paused("BatchTick", "BatchJobEvents"):
+        """Stop the messages of dispatch and collect."""
+        with self._stage.paused("BatchTick", "BatchJobEvents"):
             yield
 
-    def tell(self, _statement: Statement) -> Seen:
-        """Sweep until a sweep ends with an error, by which its alarm rises, or the upload is Completed."""
-        place, upload = self._place, self._place.put()
-        place.until(lambda: place.row(upload))
-        failure = place.until(lambda: place.sweep() or _completed(place, upload))
+    def run(self, _statement: Statement) -> Seen:
+        """Sweep until a sweep fails, which raises its alarm, or the upload is Completed."""
+        stage, upload = self._stage, self._stage.put()
+        stage.until(lambda: stage.row(upload))
+        failure = stage.until(lambda: stage.sweep() or _completed(stage, upload))
         if failure == Status.COMPLETED:
             return Seen(False, failure)
-        return Seen(True, f"{failure}; the upload: {place.standing(upload)}")
+        return Seen(True, f"{failure}; the upload: {stage.status(upload)}")
 
-    def mend(self) -> None:
-        """Sweep on."""
-        finish(self._place)
+    def repair(self) -> None:
+        """Sweep until all uploads are Completed."""
+        finish(self._stage)
 
 
-def finish(place: Place) -> None:
-    """Sweep until every upload that was ever made is Completed and every slot is free."""
+def finish(stage: RoleStage) -> None:
+    """Sweep until every upload so far is Completed and every slot is free."""
 
     def done() -> bool:
-        rows = place.rows(place.uploads).values()
+        rows = stage.rows(stage.uploads).values()
         completed = [row for row in rows if row.status == Status.COMPLETED]
-        if len(completed) == len(place.uploads) and not place.connection.batches.holders():
+        if len(completed) == len(stage.uploads) and not stage.connection.batches.holders():
             return True
-        place.sweep()
+        stage.sweep()
         time.sleep(SWEEP_SECONDS)
         return False
 
-    place.until(done)
+    stage.until(done)
 
 
-def _completed(place: Place, upload: str) -> str:
-    return str(Status.COMPLETED) if place.standing(upload) == Status.COMPLETED else ""
+def _completed(stage: RoleStage, upload: str) -> str:
+    return str(Status.COMPLETED) if stage.status(upload) == Status.COMPLETED else ""

@@ -3,8 +3,8 @@
 python -m benchmarks.serving [--image-size 512] [--seconds 10] [--rounds 3] [--folder DICOMS]
 
 All run side by side and are measured in turn, round after round; the table has medians. DICOMS is a folder of DICOM
-files (phantoms are made without one). The model is a DenseNet121, trained hardly at all, which changes no speed, in
-every form that ``optimise`` lets serve. "/ bare" is to the bare network of the same form, for the others to torch's.
+files (phantoms are made without one). The model is a DenseNet121, hardly trained, which does not change its speed, in
+every backend that ``optimise`` lets serve. "/ bare" is relative to the bare network of that backend, else torch's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TORCH = "torch"
 
 
 def main() -> None:
-    """Print the table, then what is measured once."""
+    """Print the table, then the single measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image-size", type=int, default=512)
     parser.add_argument("--seconds", type=float, default=10)

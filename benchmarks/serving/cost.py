@@ -1,4 +1,4 @@
-"""What a slice costs in processor time, and where it is spent: what the whole takes beyond the bare network."""
+"""Processor time a slice, by where it is spent, beyond the bare network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS_OF_BARE = 8.0
 def processor_ms(base: Path, bodies: Sequence[bytes], slices: int) -> dict[str, float]:
     """Milliseconds of processor time a slice, by where they are spent; the server's own include the network's.
 
-    Linux tells what a process has spent in hundredths of a second: so ``slices`` are to be some hundreds.
+    Linux reports CPU time in hundredths of a second, so use some hundreds of ``slices``.
     """
     bare = subjects.bare_network("", base, bodies)
     bare.run(SECONDS_OF_BARE / 4)
@@ -35,11 +35,11 @@ def processor_ms(base: Path, bodies: Sequence[bytes], slices: int) -> dict[str, 
         posting = (time.process_time() - began) / slices
         server = (sum(map(_spent, servers)) - server) / slices
         decoding = (sum(map(_spent, decoders)) - decoding) / slices
-    seconds = {"network alone": network, "server": server, "decoders": decoding, "who posts": posting}
+    seconds = {"network alone": network, "server": server, "decoders": decoding, "client": posting}
     return {name: 1000 * one for name, one in seconds.items()}
 
 
 def _spent(pid: int) -> float:
-    """Seconds of processor time of all threads, user's and system's (proc_pid_stat(5), fields 14 and 15)."""
+    """Return seconds of processor time of all threads, user's and system's (proc_pid_stat(5), fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""What the arithmetic of the processor, or the GPU, allows: a matrix product's speed over the network's operations."""
+"""The arithmetic limit of the processor or GPU: a matrix product's speed over the network's operations."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Round:
-    """What was answered in one round: images a second, and the seconds of each answer."""
+    """Answers of one round: images a second, and the seconds of each answer."""
 
     images_per_second: float
     seconds_each: list[float]

@@ -1,4 +1,4 @@
-"""How long the container takes to its first answer, and how much memory it holds after many."""
+"""Seconds to the container's first answer, and its memory after many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.memory import resident
 from benchmarks.serving import subjects
 from benchmarks.serving.load import post
 
-# Each part of model_fn is timed where it is called, so that what is measured is what runs.
+# Each part of model_fn is timed where it is called.
 PARTS = """
 import json, sys, time
 begun = time.perf_counter()
@@ -35,16 +35,16 @@ def timed(name, function):
     return call
 
 allocator.keep_freed_memory()
-loading.load = timed("load and probe", loading.load)
+loading.load = timed("load and verify", loading.load)
 decoder_process.SHARED.start = timed("decoder", decoder_process.SHARED.start)
-known_answer.verify = timed("probe", known_answer.verify)
+known_answer.verify = timed("known answer", known_answer.verify)
 inference.model_fn(sys.argv[1])
 print(json.dumps(seconds))
 """
 
 
 def start_up(base: Path) -> dict[str, float]:
-    """Seconds from the process's start to the first /ping, and those of its parts, from a process of its own."""
+    """Return seconds from the process's start to the first /ping, and of its parts, in a separate process."""
     started = time.perf_counter()
     with subjects.ours(base):
         whole = time.perf_counter() - started
@@ -55,7 +55,7 @@ def start_up(base: Path) -> dict[str, float]:
 
 
 def memory_after(base: Path, bodies: Sequence[bytes], counts: Sequence[int]) -> list[tuple[int, int]]:
-    """How many requests were answered, and the bytes that the server then held, for each of the counts."""
+    """Return, for each count, the number of answered requests and the server's bytes after them."""
     answered, found = 0, []
     with subjects.ours(base) as (process, port, in_flight):
         for count in counts:

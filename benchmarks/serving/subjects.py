@@ -1,4 +1,4 @@
-"""What is measured: servers over HTTP, and parts of ours in this process."""
+"""Measured subjects: servers over HTTP, and parts of ours in this process."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Subject:
 
 
 def over_http(name: str, process: int, port: int, bodies: Sequence[bytes], in_flight: int) -> Subject:
-    """A server that listens on loopback, warmed up."""
+    """Return a server that listens on loopback, warmed up."""
     post(port, bodies, in_flight, 0.5)
     return Subject(name, lambda seconds: post(port, bodies, in_flight, seconds), Peak(process))
 
 
 @contextmanager
 def ours(base: Path) -> Iterator[tuple[int, int, int]]:
-    """The container's ``serve``: its process, its port, and how many posts batch transform would keep in flight."""
+    """Start the container's ``serve``; return process, port, and the parallel posts of batch transform."""
     with serving(base) as (process, client):
         in_flight = client.get("/execution-parameters").json()["MaxConcurrentTransforms"]
         yield process.pid, client.base_url.port or 0, in_flight
@@ -62,7 +62,7 @@ def ours(base: Path) -> Iterator[tuple[int, int, int]]:
 
 @contextmanager
 def the_sample(base: Path, image_size: int) -> Iterator[tuple[int, int]]:
-    """The public sample's handler: its process and its port."""
+    """Yield the public sample's handler: its process and its port."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.sample_handler", str(base / "model"), str(image_size), str(port)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -82,7 +82,7 @@ def aws_toolkit(base: Path) -> Iterator[tuple[int, int]]:
 
 
 def bare_network(name: str, base: Path, bodies: Sequence[bytes]) -> Subject:
-    """The network alone on prepared tensors, on as many threads as in the server."""
+    """Return the network alone on prepared tensors, on as many threads as in the server."""
     model = model_fn(str(base / "model"))
     images = [model.prepare(_read(body))[None] for body in bodies]
 

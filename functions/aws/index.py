@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -190,14 +190,25 @@ class Index:
         return self.leave_batch(row.upload_id, batch_id, changes, remove)
 
     def leave_batch(
-        self, upload_id: str, batch_id: str, changes: Mapping[str, Any], remove: Sequence[str] = ()
+        self,
+        upload_id: str,
+        batch_id: str,
+        changes: Mapping[str, Any],
+        remove: Sequence[str] = (),
+        *,
+        tried: Row | None = None,
     ) -> bool:
         """Change a row that ``batch_id`` holds; return False, and change nothing, if the batch no longer holds it.
 
-        Because of this condition, collecting twice or late changes nothing.
+        Because of this condition, collecting twice or late changes nothing. With ``tried``, the row must also have the
+        tries that ``tried`` has: no other function has counted a try since, or taken one back.
         """
-        values = {":batched": Status.BATCHED, ":batch": batch_id}
-        return self._change(upload_id, changes, remove, HELD, values)
+        condition: str = HELD
+        values: dict[str, Any] = {":batched": Status.BATCHED, ":batch": batch_id}
+        if tried:
+            condition += " AND CollectTries = :seen AND CollectTriedAt = :triedAt"
+            values |= {":seen": tried.collect_tries, ":triedAt": tried.collect_tried_at}
+        return self._change(upload_id, changes, remove, condition, values)
 
     def note_try(self, row: Row, batch_id: str, now: str, before: str) -> bool:
         """Count a try to settle a row alone, before it is made, so that a try in which the function dies counts too.
@@ -209,9 +220,11 @@ class Index:
         values = {":batched": Status.BATCHED, ":batch": batch_id, ":before": before}
         return self._change(row.upload_id, changes, (), condition, values)
 
-    def forgive_try(self, row: Row, batch_id: str) -> None:
-        """Take back the last counted try, which AWS trouble ended. ``row`` is as it was before the try."""
-        self.leave_batch(row.upload_id, batch_id, {NAMES["collect_tries"]: row.collect_tries or 0})
+    def forgive_try(self, row: Row, batch_id: str, now: str) -> None:
+        """Take back the try that was counted at ``now``, if it is the last one. ``row`` is as it was before the try."""
+        tries = row.collect_tries or 0
+        counted = replace(row, collect_tries=tries + 1, collect_tried_at=now)
+        self.leave_batch(row.upload_id, batch_id, {NAMES["collect_tries"]: tries}, tried=counted)
 
     def mark_withdrawn(self, upload_id: str, model_package: str, withdrawn_at: str) -> bool:
         """Mark a result of a withdrawn version; return False if it is marked, or no longer that version's."""

@@ -20,21 +20,21 @@ class ObjectVersion:
     size: int
 
 
-Place = tuple[PurePosixPath, ObjectVersion]
+ObjectAtPath = tuple[PurePosixPath, ObjectVersion]
 """An object and its path below the manifest's folder."""
 
 
 class Cohort:
     """The objects below a manifest's folder, by file name.
 
-    Of those of one name there are indexes too, made when they are first asked for: exporters give a file of each series
-    the same name, and to look through all of them for each entry would take time with the square of their number.
+    Objects of one name are indexed when first needed: exporters give a file in each series the same name, and scanning
+    all of them for each entry would take time with the square of their number.
     """
 
     def __init__(self, folder: str, objects: Iterable[ObjectVersion]) -> None:
-        self._by_name: dict[str, list[Place]] = defaultdict(list)
-        self._by_ending: dict[tuple[str, int], dict[tuple[str, ...], list[Place]]] = {}
-        self._by_folder: dict[str, dict[str, list[Place]]] = {}
+        self._by_name: dict[str, list[ObjectAtPath]] = defaultdict(list)
+        self._by_ending: dict[tuple[str, int], dict[tuple[str, ...], list[ObjectAtPath]]] = {}
+        self._by_folder: dict[str, dict[str, list[ObjectAtPath]]] = {}
         for version in objects:
             path = PurePosixPath(version.key.removeprefix(folder))
             self._by_name[path.name].append((path, version))
@@ -70,24 +70,24 @@ class Cohort:
                 named = belonging if len(belonging) == 1 else named
         return [version for _, version in named]
 
-    def _ending(self, parts: tuple[str, ...]) -> list[Place]:
-        """Return the objects whose path ends like this."""
+    def _ending(self, parts: tuple[str, ...]) -> list[ObjectAtPath]:
+        """Return the objects with a path that ends in these parts."""
         key = parts[-1], len(parts)
         if key not in self._by_ending:
             self._by_ending[key] = defaultdict(list)
-            for place in self._by_name.get(parts[-1], []):
-                self._by_ending[key][place[0].parts[-len(parts) :]].append(place)
+            for one in self._by_name.get(parts[-1], []):
+                self._by_ending[key][one[0].parts[-len(parts) :]].append(one)
         return self._by_ending[key].get(parts, [])
 
-    def _belonging(self, name: str, ids: set[str]) -> list[Place]:
-        """Return the objects of this name that are in folders of all of these ids."""
+    def _belonging(self, name: str, ids: set[str]) -> list[ObjectAtPath]:
+        """Return the objects of this name that are in folders of all these ids."""
         if name not in self._by_folder:
             self._by_folder[name] = defaultdict(list)
-            for place in self._by_name.get(name, []):
-                for part in set(place[0].parts):
-                    self._by_folder[name][part].append(place)
-        fewest = min((self._by_folder[name].get(one, []) for one in ids), key=len)
-        return [place for place in fewest if ids <= set(place[0].parts)]
+            for one in self._by_name.get(name, []):
+                for part in set(one[0].parts):
+                    self._by_folder[name][part].append(one)
+        fewest = min((self._by_folder[name].get(part, []) for part in ids), key=len)
+        return [one for one in fewest if ids <= set(one[0].parts)]
 
 
 def duplicates(contents: Sequence[LabelledSlice]) -> list[Reason]:

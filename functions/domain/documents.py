@@ -9,12 +9,12 @@ from typing import Any
 
 from functions.domain.errors import MalformedDocument
 
-# Of a document: what it is in memory is up to 25 times its bytes, and the gate has 512 MB. An evaluation of a thousand
+# Of a document. In memory it takes up to 25 times its bytes, and the gate has 512 MB. An evaluation of a thousand
 # classes has two tables of a million numbers, in 14 MiB.
 MOST_BYTES = 16 * 1024**2
 MOST_VALUES = 3_000_000
-MOST = 2**53  # of a count: what every reader of JSON keeps exactly
-_SHOWN = reprlib.Repr()  # of a value, however deep or long: Python's own repr gives up at a depth that it could parse
+MOST = 2**53  # of a count: every reader of JSON keeps it exactly
+_SHOWN = reprlib.Repr()  # for values of any depth and length: Python's own repr fails at depths that json parses
 _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 80
 
 

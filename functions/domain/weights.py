@@ -79,5 +79,5 @@ def _opcodes(pickled: bytes) -> list[tuple[str, object]]:
         warnings.simplefilter("ignore")  # Python warns about odd escapes, and would print text of unknown origin
         for operation, argument, _ in pickletools.genops(pickled):
             if operation.name in NAMING or operation.name == STOP:
-                found.append((operation.name, argument))  # those before the damage count too
+                found.append((operation.name, argument))  # operations before the damage count too
     return found

@@ -265,9 +265,12 @@ class Collecting:
     def _settle_alone(self, ended: EndedJob, position: int, row: Row, tally: _Tally) -> Status | None:
         """Settle one row. Each try is counted before it is made; after the last one the row fails."""
         batch, tries, now = ended.batch, row.collect_tries or 0, self.clock()
-        if tries >= ROW_TRIES:
-            return self.settling.give_up(row, batch)
         before = timestamp(now - timedelta(seconds=LEASE_SECONDS))
+        if tries >= ROW_TRIES:
+            # Another function may be making the last try, and take it back.
+            failed = self.settling.give_up(row, batch) if (row.collect_tried_at or "") < before else None
+            tally.left += failed is None
+            return failed
         if not self.index.note_try(row, batch.batch_id, timestamp(now), before):
             tally.left += 1
             return None
@@ -280,7 +283,7 @@ class Collecting:
             logger.error("row not settled", extra={**row.log_fields, "tries": tries + 1, **loggable(error)})
             if self.trying.passes(batch, error):
                 with suppress(ClientError, BotoCoreError):
-                    self.index.forgive_try(row, batch.batch_id)
+                    self.index.forgive_try(row, batch.batch_id, timestamp(now))
             raise
 
     def _mark_if_withdrawn(self, ended: EndedJob) -> None:

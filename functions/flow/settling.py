@@ -112,11 +112,11 @@ class Settling:
         return Status.PENDING if back else None
 
     def give_up(self, row: Row, batch: Batch) -> Status | None:
-        """Fail a row that could not be settled in any of its tries alone."""
-        return self.fail(row, batch, NOT_COLLECTED.code, NOT_COLLECTED.reason)
+        """Fail a row that could not be settled in any of its tries alone; None if its tries have changed meanwhile."""
+        return self.fail(row, batch, NOT_COLLECTED.code, NOT_COLLECTED.reason, tried=row)
 
-    def fail(self, row: Row, batch: Batch, code: str, reason: str) -> Status | None:
-        """End a row as Failed."""
+    def fail(self, row: Row, batch: Batch, code: str, reason: str, *, tried: Row | None = None) -> Status | None:
+        """End a row as Failed, with ``tried`` only if it has the same tries; None if it was not."""
         changes = {
             NAMES["code"]: code,
             NAMES["reason"]: reason,
@@ -124,7 +124,7 @@ class Settling:
         }
         # A row that was given up keeps its tries: they are the reason.
         remove = [RETRY] if code == FailureCode.NOT_COLLECTED else [RETRY, *TRY_ATTRIBUTES]
-        return self._end(row, batch, Status.FAILED, changes, remove)
+        return self._end(row, batch, Status.FAILED, changes, remove, tried)
 
     def _answer(self, ended: EndedJob, row: Row) -> Prediction | PredictionError | NoAnswer:
         """Return the job's answer to the row's own bytes, or why it has no answer."""
@@ -164,13 +164,20 @@ class Settling:
         return self._end(row, batch, Status.COMPLETED, changes, [RETRY, *TRY_ATTRIBUTES])
 
     def _end(
-        self, row: Row, batch: Batch, status: Status, changes: Mapping[str, Any], remove: Sequence[str]
+        self,
+        row: Row,
+        batch: Batch,
+        status: Status,
+        changes: Mapping[str, Any],
+        remove: Sequence[str],
+        tried: Row | None = None,
     ) -> Status | None:
         now = timestamp(self.clock())
         values = {"Status": status, NAMES["updated_at"]: now, NAMES["completed_at"]: now, **changes}
         if self.kept_days:
             values[NAMES["expires_at"]] = expiry(self.clock(), self.kept_days)
-        return status if self.index.leave_batch(row.upload_id, batch.batch_id, values, remove) else None
+        left = self.index.leave_batch(row.upload_id, batch.batch_id, values, remove, tried=tried)
+        return status if left else None
 
 
 def _check_weights(answer: Prediction | PredictionError, batch: Batch) -> None:

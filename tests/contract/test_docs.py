@@ -14,10 +14,12 @@ import pytest
 from wetread.cli import main
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("assurance", "tests", "localcloud")
 PAGES = [
     *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+READMES = [ROOT / "CHANGELOG.md", *sorted(path for room in ROOMS for path in (ROOT / room).rglob("README.md"))]
 PLACEHOLDERS = {"FILE...": "file", "PATH...": "path", "FOLDER": ".", "VERSION": "1"}
 
 
@@ -81,10 +83,15 @@ def test_every_module_that_is_run_exists() -> None:
 
 
 def test_every_file_that_a_page_names_exists() -> None:
-    for page in PAGES:
-        rooms = "functions|infra|model_code|wetread|tests|benchmarks|examples"
-        for name in re.findall(rf"`((?:{rooms})/[\w/.]*)`", page.read_text()):
-            assert (ROOT / name).exists(), f"{page.name} names {name}"
+    rooms = "functions|infra|model_code|wetread|tests|benchmarks|examples|assurance|localcloud|untrusted"
+    for page in (*PAGES, *READMES):
+        if page.name == "CHANGELOG.md":  # has names of before
+            continue
+        text = page.read_text()
+        blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S))
+        named = re.findall(rf"`((?:{rooms})/[\w/.]*)`", text) + re.findall(r"(?<!\S)tests/[\w/.]+", blocks)
+        for name in named:
+            assert (ROOT / name).exists(), f"{page.relative_to(ROOT)} names {name}"
 
 
 def test_every_function_that_the_walkthrough_names_exists() -> None:
@@ -98,7 +105,22 @@ def test_every_function_that_the_walkthrough_names_exists() -> None:
         assert re.search(rf"def {name}\b", sources), f"{owner}.{name}"
 
 
-def test_every_relative_link_leads_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+def test_every_relative_link_leads_to_a_file_and_a_heading() -> None:
+    for page in (*PAGES, *READMES):
+        for name, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text()):
+            target = page.parent / name if name else page
+            assert target.exists(), f"{page.name} links to {name}"
+            assert not heading or heading in headings(target.read_text()), f"{page.name} links to {name}#{heading}"
+
+
+def headings(text: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_no_line_of_a_page_is_longer_than_120_characters() -> None:
+    for page in (*PAGES, *READMES):
+        if page.name != "licences.md":  # written by a program: one row for each package
+            long = [line for line in page.read_text().splitlines() if len(line) > 120]
+            assert not long, f"{page.relative_to(ROOT)}: {long[0]}"

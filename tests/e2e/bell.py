@@ -1,4 +1,4 @@
-"""The deployed alarms, with shorter periods, and a queue that hears what people are told of them."""
+"""The deployed alarms, with shorter periods, and a queue that receives their messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from tests.e2e.conftest import Service
 
 HASTENED_SECONDS = 10
-"""In the place of five minutes. How often a value must breach, and the threshold of all but ages, stay as deployed."""
+"""Alarm period instead of five minutes. Evaluation periods, and thresholds of all but ages, stay as deployed."""
 SETTINGS = (
     "AlarmName",
     "AlarmDescription",
@@ -36,23 +36,23 @@ class Bell:
 
     service: Service
     queue: str = ""
-    told: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
 
     def listen(self) -> None:
-        """Let a queue hear the topic that people are subscribed to."""
+        """Subscribe a queue to the topic of alarms."""
         connection = self.service.connection
         stack = connection.client("cloudformation").describe_stacks(StackName="Wetread")["Stacks"][0]
         (topic,) = [one["OutputValue"] for one in stack["Outputs"] if one["OutputKey"] == "AlarmTopicArn"]
         self.queue = connection.sqs.create_queue(QueueName=f"heard-{time.time_ns()}")["QueueUrl"]
         asked = connection.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])
         arn = asked["Attributes"]["QueueArn"]
-        anybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
+        statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         connection.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"Policy": policy})
         connection.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def alarm(self, name: str) -> dict[str, Any]:
-        """The alarm of that name in infra/monitoring.py."""
+        """Return the alarm of that name in infra/monitoring.py."""
         pages = self.service.connection.client("cloudwatch").get_paginator("describe_alarms").paginate()
         alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
         (found,) = [one for one in alarms if re.search(rf"Monitoring{name}[0-9A-F]{{8}}", one["AlarmName"])]
@@ -60,7 +60,7 @@ class Bell:
 
     @contextmanager
     def hastened(self, *names: str, **changes: float) -> Iterator[None]:
-        """The alarms have short periods, and ``changes``; afterwards they are as deployed."""
+        """Give the alarms short periods, and ``changes``, for the context."""
         client = self.service.connection.client("cloudwatch")
         deployed = {name: {key: self.alarm(name)[key] for key in SETTINGS} for name in names}
         for settings in deployed.values():
@@ -72,14 +72,14 @@ class Bell:
                 client.put_metric_alarm(**settings)
 
     def rings(self, *names: str, meanwhile: Callable[[], object] = lambda: None, seconds: float = 90) -> None:
-        """Wait until each alarm rings; ``meanwhile`` is done again and again."""
+        """Wait until each alarm rings; call ``meanwhile`` repeatedly."""
         waiting = {name: self.alarm(name)["AlarmName"] for name in names}
-        since, deadline = len(self.told), time.monotonic() + seconds
+        since, deadline = len(self.messages), time.monotonic() + seconds
         while waiting:
             assert time.monotonic() < deadline, f"silent: {sorted(waiting)}"
             meanwhile()
             self._hear()
-            rung = {one["AlarmName"] for one in self.told[since:] if one["NewStateValue"] == "ALARM"}
+            rung = {one["AlarmName"] for one in self.messages[since:] if one["NewStateValue"] == "ALARM"}
             waiting = {name: physical for name, physical in waiting.items() if physical not in rung}
             time.sleep(0.5)
 
@@ -91,11 +91,11 @@ class Bell:
             time.sleep(0.5)
 
     def _hear(self) -> None:
-        """Take what was told of alarms since; people are told of runs as well, in words."""
+        """Receive the alarms' messages; skip those about runs, which are plain text."""
         sqs = self.service.connection.sqs
         while messages := sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 said = json.loads(message["Body"])["Message"]
                 if said.startswith("{"):
-                    self.told.append(json.loads(said))
+                    self.messages.append(json.loads(said))
                 sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])

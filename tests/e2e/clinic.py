@@ -30,7 +30,7 @@ class Clinic:
         return self.service.connection.client("stepfunctions")
 
     def start(self, cohort: str, hyperparameters: Mapping[str, str], *accepted: str, seed: int = 0) -> str:
-        """Start a run on a manifest in the training bucket; its execution's ARN."""
+        """Start a run on a manifest in the training bucket; return its execution's ARN."""
         document = {
             "LabelsUri": cohort,
             "HyperParameters": dict(hyperparameters),
@@ -41,7 +41,7 @@ class Clinic:
         return str(answer["executionArn"])
 
     def end(self, execution: str, seconds: float = 900) -> dict[str, Any]:
-        """The ended execution; its output, if it has one, parsed under "document"."""
+        """Wait for an execution's end; return it, its output parsed under "document"."""
         deadline = time.monotonic() + seconds
         while True:
             found: dict[str, Any] = self.workflow.describe_execution(executionArn=execution)
@@ -51,7 +51,7 @@ class Clinic:
             time.sleep(0.5)
 
     def outcome(self, cohort: str, hyperparameters: Mapping[str, str], *accepted: str, seed: int = 0) -> dict[str, Any]:
-        """A run from start to end; its output."""
+        """Run the workflow to its end; return its output."""
         ended = self.end(self.start(cohort, hyperparameters, *accepted, seed=seed))
         assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
         document: dict[str, Any] = ended["document"]
@@ -70,12 +70,12 @@ class Clinic:
         )
 
     def champion(self) -> str:
-        """The champion's version, "" when there is none."""
+        """Return the champion's version, or ""."""
         champion = self.service.connection.registry.champion()
         return champion.model_package if champion else ""
 
     def store(self, name: str, folder: Path) -> str:
-        """Put a labelled folder into the training bucket; the URI of its manifest."""
+        """Put a labelled folder into the training bucket; return its manifest's URI."""
         bucket = self.service.connection.deployment.training_bucket_name
         for path in sorted(folder.iterdir()):
             key = f"{COHORTS}{name}/{path.name}"
@@ -83,7 +83,7 @@ class Clinic:
         return f"s3://{bucket}/{COHORTS}{name}/manifest.json"
 
     def wait(self, happened: Callable[[], Any], seconds: float = 300) -> Any:
-        """What ``happened`` returns once that is something."""
+        """Wait until ``happened`` returns a true value, and return it."""
         deadline = time.monotonic() + seconds
         while True:
             found = happened()

@@ -1,4 +1,4 @@
-"""The whole service, once for all end-to-end tests: a local cloud of its own, and a small model, really trained."""
+"""The whole service, once for all end-to-end tests: a separate local cloud, and a small trained model."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Service:
         return layout.upload_id(key, version)
 
     def put_all(self, bodies: Mapping[str, bytes]) -> dict[str, str]:
-        """Upload many at once; key to Upload id."""
+        """Upload many at once; return Upload ids by key."""
         with ThreadPoolExecutor(8) as pool:
             return dict(zip(bodies, pool.map(self.put, bodies, bodies.values()), strict=True))
 
     def rows(self, uploads: Mapping[str, str], seconds: float = 240) -> dict[str, Row]:
-        """Each key's row, once all are terminal."""
+        """Wait until all rows are terminal; return them by key."""
         deadline = time.monotonic() + seconds
         while True:
             found = self.connection.index.get_many(uploads.values())
@@ -53,12 +53,12 @@ class Service:
             time.sleep(0.5)
 
     def jobs(self) -> list[str]:
-        """The names of all transform jobs so far."""
+        """Return the names of all transform jobs so far."""
         pages = self.connection.client("sagemaker").get_paginator("list_transform_jobs").paginate()
         return [job["TransformJobName"] for page in pages for job in page["TransformJobSummaries"]]
 
     def queue_url(self, part: str) -> str:
-        """The queue whose name contains ``part`` and is no dead letter queue."""
+        """Return the URL of the queue with ``part`` in its name, dead letter queues excluded."""
         urls = self.connection.sqs.list_queues()["QueueUrls"]
         dead = self.connection.deployment.dead_letter_queue_urls
         (url,) = [one for one in urls if part in one.rsplit("/", 1)[-1] and one not in dead]
@@ -74,7 +74,7 @@ class Service:
 
 @contextmanager
 def running(home: Path, artifact: Path, *, champion: bool = True, **environment: str) -> Iterator[Service]:
-    """The service, deployed into a local cloud of its own whose data lie in ``home``, with a champion or without."""
+    """Deploy the service into a separate local cloud with its data in ``home``, with or without a champion."""
     patch = pytest.MonkeyPatch()
     for name, value in {"WETREAD_HOME": str(home), **environment}.items():
         patch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Every place in which a service leaves something: names, documents, logs, metrics, histories, jobs."""
+"""Every place where a service leaves data: names, documents, logs, metrics, histories, jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wetread.connection import Connection
 
 @dataclass(frozen=True)
 class Place:
-    """Something that was left, where, and which values of the canary the product says may stand there."""
+    """Something that was left: its place, its content, and which markers are allowed there."""
 
     name: str
     content: bytes
@@ -23,11 +23,11 @@ class Place:
 
     @property
     def kind(self) -> str:
-        """What sort of place it is."""
+        """The kind of place."""
         return self.name.partition("/")[0]
 
 
-KEYS_STAND_HERE = frozenset({KEY})
+KEYS_ALLOWED = frozenset({KEY})
 DEPLOYED = frozenset({"code", "layers", "runtime"})
 """Folders of the local cloud's scratch that hold packages."""
 _DESCRIBED = (
@@ -39,7 +39,7 @@ _DESCRIBED = (
 
 
 def everywhere(connection: Connection) -> Iterator[Place]:
-    """All that the cloud holds but what people put into it themselves."""
+    """Yield all that the cloud holds, except what people put there themselves."""
     yield from tables(connection)
     yield from buckets(connection)
     yield from logs(connection)
@@ -55,7 +55,7 @@ def _document(name: str, document: object, allowed: frozenset[str] = frozenset()
 
 
 def tables(connection: Connection) -> Iterator[Place]:
-    """Every attribute of every item; only a row's ``Key``, and the table of hidden ones, may have the key."""
+    """Yield every attribute of every item; only a row's ``Key``, and the table of hidden ones, may have the key."""
     deployment = connection.deployment
     with_keys = {deployment.index_table_name, deployment.keys_table_name}
     for table in (*sorted(with_keys), deployment.batches_table_name):
@@ -63,11 +63,11 @@ def tables(connection: Connection) -> Iterator[Place]:
             for item in page["Items"]:
                 for attribute, value in item.items():
                     is_key = table in with_keys and attribute == "Key"
-                    yield _document(f"table/{table}/{attribute}", value, KEYS_STAND_HERE if is_key else frozenset())
+                    yield _document(f"table/{table}/{attribute}", value, KEYS_ALLOWED if is_key else frozenset())
 
 
 def buckets(connection: Connection) -> Iterator[Place]:
-    """Every object version of every bucket but the uploads': its key, metadata and tags, and its body."""
+    """Yield every object version of every bucket but the uploads': its key, metadata and tags, and its body."""
     for bucket in (one["Name"] for one in connection.s3.list_buckets()["Buckets"]):
         if bucket == connection.deployment.uploads_bucket_name:
             continue
@@ -89,7 +89,7 @@ def _object(connection: Connection, bucket: str, key: str, version: str) -> Iter
 
 
 def logs(connection: Connection) -> Iterator[Place]:
-    """Every log group and stream by name, and every line."""
+    """Yield every log group and stream by name, and every line."""
     client = connection.logs
     for groups in client.get_paginator("describe_log_groups").paginate():
         for group in groups["logGroups"]:
@@ -103,7 +103,7 @@ def logs(connection: Connection) -> Iterator[Place]:
 
 
 def metrics(connection: Connection) -> Iterator[Place]:
-    """Every metric's name and dimensions, and every alarm with its state's reason."""
+    """Yield every metric's name and dimensions, and every alarm with its state's reason."""
     client = connection.client("cloudwatch")
     for page in client.get_paginator("list_metrics").paginate():
         yield from (_document(f"metric/{one['MetricName']}", one) for one in page["Metrics"])
@@ -112,14 +112,14 @@ def metrics(connection: Connection) -> Iterator[Place]:
 
 
 def dead_letters(connection: Connection) -> Iterator[Place]:
-    """What waits in the dead letter queues: S3's own events, which name the key."""
+    """Yield dead letters: S3's own events, which name the key."""
     for queue in connection.deployment.dead_letter_queue_urls:
         for message in messages(connection, queue):
-            yield Place(f"dead letter/{queue.rsplit('/', 1)[-1]}", message.encode(), KEYS_STAND_HERE)
+            yield Place(f"dead letter/{queue.rsplit('/', 1)[-1]}", message.encode(), KEYS_ALLOWED)
 
 
 def messages(connection: Connection, queue: str) -> Iterator[str]:
-    """The messages of a queue, taken for a minute each."""
+    """Yield the messages of a queue, hidden for a minute each."""
     while received := connection.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=60):
         if not received.get("Messages"):
             return
@@ -127,7 +127,7 @@ def messages(connection: Connection, queue: str) -> Iterator[str]:
 
 
 def executions(connection: Connection) -> Iterator[Place]:
-    """Name, input, output, error and cause of every execution, and every event of its history."""
+    """Yield name, input, output, error and cause of every execution, and every event of its history."""
     client, machine = connection.stepfunctions, connection.deployment.training_state_machine_arn
     for page in client.get_paginator("list_executions").paginate(stateMachineArn=machine):
         for one in page["executions"]:
@@ -138,7 +138,7 @@ def executions(connection: Connection) -> Iterator[Place]:
 
 
 def jobs(connection: Connection) -> Iterator[Place]:
-    """Every job and Model as SageMaker describes it, with its tags."""
+    """Yield every job and Model as SageMaker describes it, with its tags."""
     client: Any = connection.sagemaker
     for plural, listed, name, singular in _DESCRIBED:
         for page in client.get_paginator(f"list_{plural}").paginate():
@@ -149,7 +149,7 @@ def jobs(connection: Connection) -> Iterator[Place]:
 
 
 def endpoint(connection: Connection) -> Iterator[Place]:
-    """What is known of the endpoints that are up, with their configurations and tags."""
+    """Yield the descriptions, configurations and tags of endpoints."""
     sagemaker = connection.sagemaker
     for one in sagemaker.list_endpoints()["Endpoints"]:
         described = sagemaker.describe_endpoint(EndpointName=one["EndpointName"])
@@ -159,7 +159,7 @@ def endpoint(connection: Connection) -> Iterator[Place]:
 
 
 def model_packages(connection: Connection) -> Iterator[Place]:
-    """Every version with its evidence, approval and tags."""
+    """Yield every version with its evidence, approval and tags."""
     for version in connection.registry.versions():
         described = connection.sagemaker.describe_model_package(ModelPackageName=version.arn)
         tags = connection.sagemaker.list_tags(ResourceArn=version.arn)["Tags"]
@@ -167,7 +167,7 @@ def model_packages(connection: Connection) -> Iterator[Place]:
 
 
 def files(kind: str, folder: Path) -> Iterator[Place]:
-    """Every file below a folder, its name and its bytes, but what functions are made of: nobody writes there."""
+    """Yield every file below a folder, name and bytes, except the functions' packages, which are read-only."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if not DEPLOYED.intersection(inside.parts):

@@ -1,4 +1,4 @@
-"""The canary's way through the service, chapter by chapter, and what the command line printed of it."""
+"""Send the markers through every path of the service, and keep the command line's output."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from functions.domain.row import Row
 from functions.names import COHORTS
 from tests.e2e import places
 from tests.e2e.conftest import Service
-from tests.e2e.places import KEYS_STAND_HERE, Place
-from tests.phi_leak import AS, CANARY, IN_AN_OBJECT_EACH, KEY, number_of, planted, spoilt, with_elements
+from tests.e2e.places import KEYS_ALLOWED, Place
+from tests.phi_leak import AS, IN_AN_OBJECT_EACH, KEY, MARKERS, number_of, planted, spoilt, with_elements
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 
@@ -23,7 +23,7 @@ QUICK = ("--set", "epochs=1", "--set", "image_size=64", "--set", "batch_size=8")
 
 @dataclass
 class Story:
-    """A service through which the canary went, what it left in rows and what the command line printed."""
+    """A service that processed the markers, its rows, and the command line's output."""
 
     service: Service
     scratch: Path
@@ -33,52 +33,52 @@ class Story:
     endpoint: list[Place] = field(default_factory=list)
 
     def command(self, *arguments: str, asked_by_key: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run a command and keep what it printed; only who asks by key is told keys."""
+        """Run a command and keep its output; only a query by key may print keys."""
         done = self.service.command(*arguments)
-        allowed = KEYS_STAND_HERE if asked_by_key else frozenset()
+        allowed = KEYS_ALLOWED if asked_by_key else frozenset()
         said = (done.stdout + done.stderr).encode()
         self.printed.append(Place(f"printed/{' '.join(arguments[:1])}", said, allowed))
         return done
 
 
 def listening_queue(service: Service) -> str:
-    """A queue that is told what people are told of runs."""
+    """Return a queue that receives the notices to people about runs."""
     connection = service.connection
     (topic,) = [
         one["TopicArn"] for one in connection.client("sns").list_topics()["Topics"] if "Notice" in one["TopicArn"]
     ]
     queue = connection.sqs.create_queue(QueueName="listening")["QueueUrl"]
     arn = connection.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    anybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     connection.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     connection.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     return queue
 
 
 def upload(story: Story) -> None:
-    """Good objects, every defect, one overwritten and deleted at once, and one that was gone before ingest saw it."""
+    """Upload good objects, every defect, one overwritten and deleted at once, and one gone before ingest."""
     service = story.service
-    bodies = {f"{CANARY[KEY]}/good-{n}.dcm": canary(n) for n in range(3)}
-    bodies |= {f"{CANARY[KEY]}/{one.name}.dcm": one.spoil(canary(10 + n)) for n, one in enumerate(DEFECTS)}
-    bodies |= {f"{CANARY[KEY]}/{keyword} as {form}.dcm": body for keyword, form, body in spoilt(canary(39))}
+    bodies = {f"{MARKERS[KEY]}/good-{n}.dcm": marked(n) for n in range(3)}
+    bodies |= {f"{MARKERS[KEY]}/{one.name}.dcm": one.spoil(marked(10 + n)) for n, one in enumerate(DEFECTS)}
+    bodies |= {f"{MARKERS[KEY]}/{keyword} as {form}.dcm": body for keyword, form, body in spoilt(marked(39))}
     uploads = {key: put(service, key, body) for key, body in bodies.items()}
-    fleeting = f"{CANARY[KEY]}/fleeting.dcm"
-    uploads |= {f"{fleeting} {n}": put(service, fleeting, canary(40 + n)) for n in range(2)}
+    fleeting = f"{MARKERS[KEY]}/fleeting.dcm"
+    uploads |= {f"{fleeting} {n}": put(service, fleeting, marked(40 + n)) for n in range(2)}
     bucket = service.connection.deployment.uploads_bucket_name
     service.connection.s3.delete_object(Bucket=bucket, Key=fleeting)
-    uploads["gone"] = announce_what_is_gone(service, f"{CANARY[KEY]}/gone.dcm")
+    uploads["gone"] = announce_what_is_gone(service, f"{MARKERS[KEY]}/gone.dcm")
     story.rows = service.rows(uploads)
 
 
-def canary(patient: int) -> bytes:
-    """One slice of the canary."""
+def marked(patient: int) -> bytes:
+    """Return one slice with the markers."""
     return planted(phantom_bytes(LABELS[patient % 3], 600 + patient, 0, size=96, seed=17), f"-{patient}")
 
 
 def put(service: Service, key: str, body: bytes) -> str:
     """Upload with metadata and a tag, as some exporters do."""
-    bucket, said = service.connection.deployment.uploads_bucket_name, CANARY["metadata"]
+    bucket, said = service.connection.deployment.uploads_bucket_name, MARKERS["metadata"]
     answer = service.connection.s3.put_object(
         Bucket=bucket, Key=key, Body=body, Metadata={"patient": said}, Tagging=f"patient={said}"
     )
@@ -86,7 +86,7 @@ def put(service: Service, key: str, body: bytes) -> str:
 
 
 def announce_what_is_gone(service: Service, key: str) -> str:
-    """S3's event of a version that nobody can read any more."""
+    """Send S3's event of a version that is gone."""
     bucket = service.connection.deployment.uploads_bucket_name
     detail = {"bucket": {"name": bucket}, "object": {"key": key, "size": 9, "version-id": "0123", "sequencer": "01"}}
     event = {"time": "2026-11-26T00:00:00Z", "detail-type": "Object Created", "detail": detail}
@@ -95,21 +95,21 @@ def announce_what_is_gone(service: Service, key: str) -> str:
 
 
 def submit(story: Story, folder: Path) -> None:
-    """The command line's way: a folder and files named after the patient."""
-    export = folder / CANARY[KEY]
+    """Submit by the command line a folder and files named after the patient."""
+    export = folder / MARKERS[KEY]
     export.mkdir()
-    (export / f"{CANARY[KEY]}.dcm").write_bytes(canary(50))
-    (export / "spoilt.dcm").write_bytes(DEFECTS[-3].spoil(canary(51)))
+    (export / f"{MARKERS[KEY]}.dcm").write_bytes(marked(50))
+    (export / "spoilt.dcm").write_bytes(DEFECTS[-3].spoil(marked(51)))
     assert story.command("submit", str(export), "--wait", asked_by_key=True).returncode == 1
 
 
 def labelled(folder: Path) -> Path:
-    """A cohort of canaries whose files and folder are named after the patient."""
-    cohort = folder / CANARY[KEY]
+    """Write a cohort with the markers, its files and folder named after the patient."""
+    cohort = folder / MARKERS[KEY]
     written = write_cohort(cohort, patients=30, slices_per_patient=1, size=96)
     entries = json.loads((cohort / "manifest.json").read_text())
     for number, (one, entry) in enumerate(zip(written, entries, strict=True)):
-        entry["filename"] = f"{CANARY[KEY]} {number}.dcm"
+        entry["filename"] = f"{MARKERS[KEY]} {number}.dcm"
         (cohort / entry["filename"]).write_bytes(planted(one.path.read_bytes(), f"-{number}"))
         one.path.unlink()
     (cohort / "manifest.json").write_text(json.dumps(entries))
@@ -117,7 +117,7 @@ def labelled(folder: Path) -> Path:
 
 
 def train(story: Story, cohort: Path) -> None:
-    """A run that goes through to the model gate, and its report."""
+    """Run the workflow to the model gate, and read its report."""
     story.command("train", "--labels", str(cohort), "--wait", *QUICK)
     run = story.service.connection.runs.newest(1)[0]
     assert run.output["EvaluationUri"], run
@@ -125,7 +125,7 @@ def train(story: Story, cohort: Path) -> None:
 
 
 def experiment(story: Story, cohort: Path) -> str:
-    """A training job by hand on the canary's cohort, to its end, and its artifact as a version."""
+    """Run an experiment on the cohort to its end, and register its artifact as a version."""
     done = story.command("experiment", "--labels", str(cohort), *QUICK)
     assert done.returncode == 0, done.stderr
     uri = done.stdout.strip()
@@ -134,13 +134,13 @@ def experiment(story: Story, cohort: Path) -> str:
 
 
 def ask_an_endpoint(story: Story, artifact: str, folder: Path) -> None:
-    """A real-time endpoint with that artifact, asked about good objects and every defect, and ended again."""
-    export = folder / CANARY[KEY]
+    """Invoke a real-time endpoint with that artifact on good objects and every defect, and delete it."""
+    export = folder / MARKERS[KEY]
     export.mkdir()
-    asked_about = {"good": canary(70), **{one.name: one.spoil(canary(71)) for one in DEFECTS}}
-    asked_about |= {f"{keyword} as {form}": body for keyword, form, body in spoilt(canary(72))}
+    asked_about = {"good": marked(70), **{one.name: one.spoil(marked(71)) for one in DEFECTS}}
+    asked_about |= {f"{keyword} as {form}": body for keyword, form, body in spoilt(marked(72))}
     for name, body in asked_about.items():
-        (export / f"{CANARY[KEY]} {name}.dcm").write_bytes(body)
+        (export / f"{MARKERS[KEY]} {name}.dcm").write_bytes(body)
     files = [str(path) for path in sorted(export.iterdir())]
     assert story.command("endpoint", "up", "--artifact", artifact).returncode == 0
     try:
@@ -159,7 +159,7 @@ SEEN_BY_THE_CONTAINER_ALONE = (
 
 
 def train_on_spoilt_slices(story: Story, cohort: Path) -> None:
-    """Labelled slices with the canary in elements that decide, those that ingest reads and those that it does not."""
+    """Train on slices with markers in deciding elements: those that ingest reads, and those that it does not."""
     for alone in (False, True):
         folder = cohort.parent / f"spoilt {alone}"
         shutil.copytree(cohort, folder)
@@ -175,15 +175,15 @@ def train_on_spoilt_slices(story: Story, cohort: Path) -> None:
 
 
 def train_on_bad_labels(story: Story, cohort: Path) -> None:
-    """Labels with a patient in the column of classes, of splits, and in place of the header, each its own run."""
+    """Train on labels with a patient in the column of classes, of splits, and instead of the header."""
     bad = cohort.parent / "bad"
     shutil.copytree(cohort, bad)
     entries = json.loads((bad / "manifest.json").read_text())
-    entries[0]["content"]["label"] = CANARY["label"]
-    entries[1]["split"] = CANARY["PatientName"]
-    entries[2]["filename"] = f"{CANARY[KEY]} absent.dcm"
+    entries[0]["content"]["label"] = MARKERS["label"]
+    entries[1]["split"] = MARKERS["PatientName"]
+    entries[2]["filename"] = f"{MARKERS[KEY]} absent.dcm"
     uri = store(story.service, "bad/manifest.json", json.dumps(entries).encode())
-    no_header = f"{CANARY['PatientName']},{CANARY['label']}\n{CANARY['PatientID']},covid\n".encode()
+    no_header = f"{MARKERS['PatientName']},{MARKERS['label']}\n{MARKERS['PatientID']},covid\n".encode()
     for labels in (uri, store(story.service, "bad/labels.csv", no_header)):
         assert story.command("train", "--labels", labels, "--wait").returncode == 1
         assert story.command("experiment", "--labels", labels, *QUICK).returncode == 1
@@ -192,14 +192,14 @@ def train_on_bad_labels(story: Story, cohort: Path) -> None:
 
 
 def store(service: Service, name: str, body: bytes) -> str:
-    """Put a file of labels into the training bucket by hand; its URI."""
+    """Put a labels file into the training bucket; return its URI."""
     bucket, key = service.connection.deployment.training_bucket_name, f"{COHORTS}{name}"
     service.connection.s3.put_object(Bucket=bucket, Key=key, Body=body)
     return layout.uri(bucket, key)
 
 
 def ask(story: Story) -> None:
-    """What people ask afterwards."""
+    """Run the queries of people."""
     version = story.service.connection.registry.versions()[0].model_package
     for arguments in (
         ("status",),

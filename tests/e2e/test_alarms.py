@@ -36,12 +36,12 @@ QUOTA = "WETREAD_SAGEMAKER_INSTANCE_QUOTA"
 @pytest.fixture(scope="module")
 def any_champion(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Bell]:
     """A service with nothing wrong, with a champion or without."""
-    home = tmp_path_factory.mktemp("home")
-    command = faulty.image_command(home / FAULTY)
+    home = tmp_path_factory.mktemp("cloud") / "home"
+    command = faulty.image_command(home.parent / FAULTY)
     with running(home, artifact, champion=False, WETREAD_IMAGE_COMMAND=command) as service:
         bell = Bell(service)
         bell.listen()
-        # Dispatch's queue is in order: behind a tick that failed all others wait, six minutes as deployed.
+        # Dispatch's queue is FIFO: all ticks wait behind a failed one, six minutes as deployed.
         quickly = {"VisibilityTimeout": "5"}
         service.connection.sqs.set_queue_attributes(QueueUrl=service.queue_url("Tick"), Attributes=quickly)
         yield bell
@@ -70,8 +70,8 @@ def good(patient: int) -> bytes:
 
 
 def faulty_containers(service: Service) -> Path:
-    """The folder that bids containers to misbehave."""
-    return Path(service.environment["WETREAD_HOME"]) / FAULTY
+    """Return the folder with the behaviours of containers."""
+    return Path(service.environment["WETREAD_HOME"]).parent / FAULTY
 
 
 def completed(service: Service, uploads: dict[str, str]) -> bool:
@@ -104,9 +104,9 @@ def test_model_missing(bell_without_champion: Bell) -> None:
 
 
 def test_jobs_failed_and_uploads_failed(bell: Bell) -> None:
-    """The container dies under a job; its uploads are tried again, and one of them has pixels that nobody decodes."""
+    """The container dies under a job; its uploads are tried again, and one of them has undecodable pixels."""
     service, containers = bell.service, faulty_containers(bell.service)
-    faulty.bid(containers, faulty.STUCK)
+    faulty.queue(containers, faulty.STUCK)
     defect = next(one for one in DEFECTS if one.code == UNDECODABLE)
     with bell.hastened("JobsFailed", "UploadsFailed"):
         uploads = service.put_all({"killed.dcm": good(4), "spoilt.dcm": defect.spoil(good(3))})
@@ -117,16 +117,16 @@ def test_jobs_failed_and_uploads_failed(bell: Bell) -> None:
         assert [one["FailureReason"] for one in jobs]
         rows = service.rows(uploads)
         assert rows["killed.dcm"].status is Status.COMPLETED, "uploads are tried again by themselves"
-        told = service.command("results", "--status", "failed").stdout
-        assert "spoilt.dcm" in told
-        assert UNDECODABLE in told
-        assert completed(service, service.put_all({"spoilt.dcm": good(3)})), "mended, and submitted again"
+        shown = service.command("results", "--status", "failed").stdout
+        assert "spoilt.dcm" in shown
+        assert UNDECODABLE in shown
+        assert completed(service, service.put_all({"spoilt.dcm": good(3)})), "repaired, and submitted again"
         bell.ends("JobsFailed", "UploadsFailed")
 
 
 @pytest.mark.thorough
 def test_sweep_repairs(bell: Bell) -> None:
-    """Nobody hears of jobs' ends, nor of ticks: the sweep does all the work, three periods long, as deployed."""
+    """Events of jobs' ends and ticks are lost: the sweep does all the work, for three periods, as deployed."""
     service, events = bell.service, bell.service.connection.client("events")
     (rule,) = [one["Name"] for one in events.list_rules()["Rules"] if "JobEnded" in one["Name"]]
     with bell.hastened("SweepRepairs"):
@@ -137,14 +137,14 @@ def test_sweep_repairs(bell: Bell) -> None:
             pending(service, uploads)
             bell.rings("SweepRepairs", meanwhile=lambda: sweep(service))
             events.enable_rule(Name=rule)
-            sweep(service)  # while it waits for nothing: a job may just have ended unheard
+            sweep(service)  # while its limit is zero: a job may just have ended without its event
             configure(service, "Sweep", **before)
         assert completed(service, uploads)
         bell.ends("SweepRepairs")
 
 
 def test_errors_and_throttles_of_functions(bell: Bell) -> None:
-    """Functions fail for an event that is none. Concurrency is taken from all, as when none is left, and given back."""
+    """Functions fail on a malformed event. Their concurrency is reserved to zero, then restored."""
     service, functions = bell.service, bell.service.connection.client("lambda")
     once = Config(retries={"total_max_attempts": 1})
     impatient = service.connection.session.client("lambda", config=once)
@@ -191,7 +191,7 @@ def test_errors_of_dispatch_and_sweep(bell: Bell) -> None:
 
 
 def test_dead_letters(bell: Bell) -> None:
-    """Ingest cannot do its work until its setting is mended. To the other queues a message is put by hand."""
+    """Ingest fails until its setting is repaired. The other queues get a message by hand."""
     service, sqs = bell.service, bell.service.connection.sqs
     names = [f"{name}DeadLetters" for name in QUEUES]
     sources = {url: attributes(service, url) for url in map(service.queue_url, ("Uploads", "IntakeRetry"))}
@@ -220,7 +220,7 @@ def test_dead_letters(bell: Bell) -> None:
 
 
 def test_uploads_not_taken(bell: Bell) -> None:
-    """A message that is no event, and an object that S3 gives to nobody, by an error that nobody foresaw."""
+    """A message that is not an event, and an object that S3 refuses with an unknown error."""
     service, sqs = bell.service, bell.service.connection.sqs
     with bell.hastened("UploadsNotTaken"):
         send(service, service.queue_url("Uploads"))
@@ -233,7 +233,7 @@ def test_uploads_not_taken(bell: Bell) -> None:
 
 
 def attributes(service: Service, url: str) -> dict[str, str]:
-    """What a queue's deployment says of trying again."""
+    """Return a queue's deployed redelivery settings."""
     asked = ["VisibilityTimeout", "RedrivePolicy"]
     found: dict[str, str] = service.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=asked)[
         "Attributes"
@@ -267,7 +267,7 @@ def test_budget_reached(bell: Bell) -> None:
 
 @pytest.mark.thorough
 def test_ages_of_every_queue(bell: Bell) -> None:
-    """Nobody reads the queues, until their functions' mappings are enabled again."""
+    """The queues are not read until their functions' mappings are enabled again."""
     service, sqs = bell.service, bell.service.connection.sqs
     names = [*(f"{name}Age" for name in QUEUES), "UploadsRetryAge"]
     with bell.hastened(*names, Threshold=2):
@@ -294,7 +294,7 @@ def test_oldest_pending(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
         restart()
         uploads = service.put_all({"no-room.dcm": good(2)})
         bell.rings("OldestPending", meanwhile=lambda: sweep(service))
-        # The wait of an earlier test's upload may have rung it: until then nobody may have asked for a job.
+        # The wait of an earlier test's upload may have rung it: until then no job may have been requested.
         until(lambda: sweep(service) or "no room" in log(service, "Dispatch") + log(service, "Sweep"))
         monkeypatch.delenv(QUOTA)
         restart()

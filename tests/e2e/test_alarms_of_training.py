@@ -31,7 +31,7 @@ def bell(service: Service) -> Bell:
 
 @contextmanager
 def allowed(service: Service, seconds: int) -> Iterator[None]:
-    """All jobs of a run together may take so long, in the place of days."""
+    """Limit in seconds for all jobs of a run, instead of days."""
     states, arn = service.connection.client("stepfunctions"), service.connection.deployment.training_state_machine_arn
     deployed = states.describe_state_machine(stateMachineArn=arn)["definition"]
     shortened = json.dumps(json.loads(deployed) | {"TimeoutSeconds": seconds})
@@ -48,23 +48,23 @@ def started(service: Service, cohort: Path) -> Run:
 
 
 def job_of(service: Service, run: Run, step: str) -> str:
-    """The name of the run's processing job, once it runs."""
+    """Return the name of the run's processing job, once it runs."""
     asked = {"NameContains": f"{step}-{run.run_id}", "StatusEquals": "InProgress"}
     jobs = until(lambda: service.connection.sagemaker.list_processing_jobs(**asked)["ProcessingJobSummaries"])
     return str(jobs[0]["ProcessingJobName"])
 
 
 def test_training_failed_and_timed_out(bell: Bell, tmp_path: Path) -> None:
-    """A job is stopped under one run, another takes too long, a third goes on where both ended."""
+    """A job is stopped under one run, another takes too long, a third continues where both ended."""
     service, cohort = bell.service, tmp_path / "cohort"
     write_cohort(cohort, patients=30, slices_per_patient=1, size=96)
     with bell.hastened("TrainingFailed", "TrainingTimedOut"):
         failed = started(service, cohort)
         service.connection.sagemaker.stop_processing_job(ProcessingJobName=job_of(service, failed, "audit"))
         bell.rings("TrainingFailed")
-        told = service.command("runs", failed.run_id).stdout
-        assert "Failed" in told
-        assert "Audit" in told
+        shown = service.command("runs", failed.run_id).stdout
+        assert "Failed" in shown
+        assert "Audit" in shown
         with allowed(service, 8):
             late = started(service, cohort)
             bell.rings("TrainingTimedOut")

@@ -1,4 +1,4 @@
-"""The command line against the running service: what a person types, what programs read, and the exit codes."""
+"""The command line against the running service: for people, for programs, and the exit codes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_results_are_asked_for_with_the_core_alone(service: Service, cohort: Pat
 
 
 @pytest.mark.parametrize("option", ["series", "key", "job", "status", "class", "model"])
-def test_each_question_finds_the_row(service: Service, cohort: Path, option: str) -> None:
+def test_each_query_finds_the_row(service: Service, cohort: Path, option: str) -> None:
     everything = json.loads(service.command("results", "--json", "--limit", "1000").stdout)
     row = next(row for row in everything if row["Key"].startswith(cohort.name))
     attribute = {

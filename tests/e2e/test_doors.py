@@ -1,4 +1,4 @@
-"""What a data scientist does by hand: experiments and a real-time endpoint, by the SageMaker SDK in the local cloud."""
+"""Work of a data scientist by hand: experiments and a real-time endpoint, by the SageMaker SDK in the local cloud."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def experiment(service: Service, folder: Path, tmp_path_factory: pytest.TempPath
 def test_an_experiment_trains_with_its_own_code_and_prints_where_the_artifact_is(
     service: Service, experiment: Path
 ) -> None:
-    told = (experiment / "stderr").read_text()
+    shown = (experiment / "stderr").read_text()
     for line in ("my own train", "training_slices=18", "epoch=1 train_loss=", "train:loss = ", "model register s3://"):
-        assert line in told
+        assert line in shown
     uri = (experiment / "stdout").read_text()
     assert re.fullmatch(r"s3://\S+/model\.tar\.gz\n", uri)
 
@@ -78,7 +78,7 @@ def test_a_class_that_the_service_does_not_know_trains_nothing(service: Service,
     done = service.command("experiment", "--labels", str(tmp_path / "other"), *QUICK)
     assert (done.returncode, done.stdout) == (1, "")
     assert "UnknownLabel: Line " in done.stderr
-    assert "flu" not in done.stderr, "what stands in a file of labels may be a patient's"
+    assert "flu" not in done.stderr, "text of a labels file may be a patient's"
     assert "Nothing was trained." in done.stderr
 
 
@@ -128,9 +128,9 @@ def test_people_see_its_answers_and_its_costs(
 
 def test_down_is_certain_and_safe_to_repeat(service: Service, up: subprocess.CompletedProcess[str]) -> None:
     sagemaker = service.connection.sagemaker
-    for told in ("is gone, and costs nothing more", "nothing to end"):
+    for expected in ("is gone, and costs nothing more", "nothing to end"):
         done = service.command("endpoint", "down")
-        assert (done.returncode, told in done.stderr) == (0, True), done.stderr
+        assert (done.returncode, expected in done.stderr) == (0, True), done.stderr
         assert sagemaker.list_endpoints()["Endpoints"] == []
         assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
         assert NAME not in {one["ModelName"] for one in sagemaker.list_models()["Models"]}
@@ -149,7 +149,7 @@ def test_an_experiments_artifact_serves_without_being_the_champion(service: Serv
 
 
 def repacked(artifact: Path, folder: Path, name: str, change: tuple[str, str]) -> Path:
-    """The artifact with one text in one of its files replaced."""
+    """Return the artifact with one text in one of its files replaced."""
     with tarfile.open(artifact) as archive:
         archive.extractall(folder, filter="data")
     text = (folder / name).read_text()
@@ -162,7 +162,7 @@ def repacked(artifact: Path, folder: Path, name: str, change: tuple[str, str]) -
     return target
 
 
-def test_a_container_that_never_answers_is_told_and_costs_nothing(service: Service, tmp_path: Path) -> None:
+def test_a_container_that_never_answers_is_reported_and_costs_nothing(service: Service, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     broken = repacked(
         service.artifact,
@@ -184,4 +184,4 @@ def test_another_set_of_classes_is_refused(service: Service, tmp_path: Path) -> 
     other = repacked(service.artifact, tmp_path / "model", "metadata.json", ('"covid"', '"flu"'))
     done = service.command("endpoint", "up", "--artifact", str(other))
     assert done.returncode == 2
-    assert "tells normal, cap, flu apart, and this service normal, cap, covid" in done.stderr
+    assert "distinguishes normal, cap, flu, and this service normal, cap, covid" in done.stderr

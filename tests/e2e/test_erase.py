@@ -26,7 +26,7 @@ STUDIES = {"QWX-ONE": "2.25.771177117711", "QWX-TWO": "2.25.882288228822"}
 
 
 def slice_of(patient: str, number: int) -> bytes:
-    """A slice of one of the two patients."""
+    """Return a slice of one of the two patients."""
     dataset = dcmread(BytesIO(phantom_bytes(LABELS[number % 3], 900 + number, 0, size=96, seed=23)))
     dataset.PatientID, dataset.IssuerOfPatientID, dataset.StudyInstanceUID = patient, ISSUER, STUDIES[patient]
     buffer = BytesIO()
@@ -35,7 +35,7 @@ def slice_of(patient: str, number: int) -> bytes:
 
 
 def cohort_of(folder: Path) -> Path:
-    """A cohort with two slices of each among others."""
+    """Return a cohort with two slices of each among others."""
     write_cohort(folder, patients=30, slices_per_patient=1, size=96)
     entries = json.loads((folder / "manifest.json").read_text())
     for number, (patient, nth) in enumerate((one, nth) for one in STUDIES for nth in range(2)):
@@ -66,7 +66,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator
 
 
 def everything(service: Service) -> dict[str, bytes]:
-    """What stands where, of all that an erasure reaches: tables, and every version of every object."""
+    """Return all data within reach of an erasure: tables, and every version of every object."""
     found: dict[str, bytes] = {}
     for place in (*places.tables(service.connection), *objects(service)):
         found[place.name] = found.get(place.name, b"") + place.content
@@ -74,7 +74,7 @@ def everything(service: Service) -> dict[str, bytes]:
 
 
 def objects(service: Service) -> Iterator[places.Place]:
-    """Every version of every object with its bytes, and every delete marker."""
+    """Yield every version of every object with its bytes, and every delete marker."""
     s3 = service.connection.s3
     for bucket in (one["Name"] for one in s3.list_buckets()["Buckets"]):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -88,7 +88,7 @@ def objects(service: Service) -> Iterator[places.Place]:
 
 
 def traces(service: Service, *texts: str) -> set[str]:
-    """Where any of ``texts`` stands."""
+    """Return the places of any of ``texts``."""
     return {name for name, content in everything(service).items() if any(one.encode() in content for one in texts)}
 
 
@@ -108,7 +108,7 @@ def test_one_of_two_patients_is_erased_and_the_other_is_as_before(clinic: Servic
     assert "Nothing was changed" in looked.stderr
     assert everything(clinic) == before, "to look changes nothing"
 
-    # Collectors are given ten minutes to end; here they have.
+    # Collectors have ten minutes to end; here they have ended.
     erasing = Erasing(connection, Patient("QWX-ONE", ISSUER, connection.patients), settled_seconds=0)
     erased = erasing.erase(lambda _rows: None)
     assert erased.whole

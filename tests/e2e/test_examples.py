@@ -17,7 +17,7 @@ PNG = b"\x89PNG"
 
 
 def example(service: Service, name: str, *arguments: str) -> str:
-    """What an example prints; it must end well."""
+    """Return what an example prints; it must end well."""
     command = [sys.executable, str(PROJECT.folder / "examples" / name), "--local", *arguments]
     done = subprocess.run(command, env=dict(service.environment), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -28,9 +28,9 @@ def test_settings_are_compared_on_one_split(service: Service, tmp_path: Path) ->
     write_cohort(tmp_path / "cohort", patients=30, slices_per_patient=1, size=96)
     settings = ("epochs=2,image_size=64,batch_size=8", "epochs=2,image_size=64,batch_size=8,learning_rate=1e-4")
     picture = tmp_path / "learning.png"
-    told = example(service, "retrain_and_compare.py", "--plot", str(picture), str(tmp_path / "cohort"), *settings)
+    shown = example(service, "retrain_and_compare.py", "--plot", str(picture), str(tmp_path / "cohort"), *settings)
     for setting in settings:
-        (line,) = [line for line in told.splitlines() if line.split()[0] == setting]
+        (line,) = [line for line in shown.splitlines() if line.split()[0] == setting]
         assert line.split()[-1].startswith("s3://")
     assert picture.read_bytes().startswith(PNG)
 
@@ -39,9 +39,9 @@ def test_results_are_a_table_and_a_picture(service: Service, tmp_path: Path) -> 
     bodies = {f"examples/{n}.dcm": phantom_bytes(LABELS[n % 3], 800 + n, 0, size=128, seed=9) for n in range(6)}
     rows = service.rows(service.put_all(bodies))
     picture = tmp_path / "results.png"
-    told = example(service, "results_in_pandas.py", "--since", "1h", "--plot", str(picture))
+    shown = example(service, "results_in_pandas.py", "--since", "1h", "--plot", str(picture))
     for row in rows.values():
-        assert f"{row.model_package}" in told
-        assert f"{row.predicted_class}" in told
+        assert f"{row.model_package}" in shown
+        assert f"{row.predicted_class}" in shown
     assert picture.read_bytes().startswith(PNG)
     assert "No upload" in example(service, "results_in_pandas.py", "--since", "2099-01-01")

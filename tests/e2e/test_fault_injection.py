@@ -1,4 +1,4 @@
-"""The drills that need not wait for a message to come back: nothing is lost and nothing ends wrongly."""
+"""The faults that need no redelivery of a message: nothing is lost and nothing ends wrongly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from assurance.fault_injection.faults import BOMBS, DRILLS
+from assurance.fault_injection.faults import BOMBS, FAULTS
 from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -19,10 +19,10 @@ def test_what_is_killed_or_full_loses_nothing() -> None:
         "assurance.fault_injection",
         "--uploads",
         "12",
-        "--storm",
+        "--burst",
         "60",
         "--only",
-        "container,emulator,disk,storm,bombs",
+        "container,emulator,disk,burst,bombs",
     ]
     done = subprocess.run([sys.executable, *command], cwd=PROJECT.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -30,5 +30,5 @@ def test_what_is_killed_or_full_loses_nothing() -> None:
     assert len(rows) == 5
     for fault, seen, uploads, completed, failed, lost, *_ in rows:
         if not seen.startswith("skipped"):
-            bombs = BOMBS if fault == DRILLS["bombs"].name else 0
+            bombs = BOMBS if fault == FAULTS["bombs"].name else 0
             assert (int(completed), int(failed), int(lost)) == (int(uploads) - bombs, bombs, 0), fault

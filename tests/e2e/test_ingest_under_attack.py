@@ -2,7 +2,7 @@
 
 Lambda's limits of memory and time are the deployed ones. The time after which a message comes again is shortened, or
 the tests would wait for minutes. No object kills the deployed function any more: what becomes of one that does is
-tested in tests/functions/flow/test_ingest_under_attack.py, and by the drill that kills functions.
+tested in tests/functions/flow/test_ingest_under_attack.py, and by the fault that kills functions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EMPTY_ELEMENT = struct.pack("<HH2sH", 0x0008, 0x0001, b"LO", 0)
 
 
 def deflated(data_set: bytes) -> bytes:
-    """A file of Deflated Explicit VR Little Endian whose data set is ``data_set``."""
+    """Return a file of Deflated Explicit VR Little Endian with this data set."""
     syntax = uid.DeflatedExplicitVRLittleEndian.encode()
     value = syntax + b"\0" * (len(syntax) % 2)
     meta = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", len(value)) + value
@@ -42,12 +42,12 @@ def deflated(data_set: bytes) -> bytes:
 
 
 def of_elements() -> bytes:
-    """30 KB that are two million elements."""
+    """Return 30 KB that inflate to two million elements."""
     return deflated(EMPTY_ELEMENT * (20 * MIB // len(EMPTY_ELEMENT)))
 
 
 def of_one_value(number: int) -> bytes:
-    """A slice of 16 KB whose PatientID is nearly all that ingest inflates."""
+    """Return a slice of 16 KB with a PatientID of nearly the inflation limit."""
     value = b"\xff" * (15 * MIB) + f"{number:6d}".encode()
     patient = struct.pack("<HH2sHL", 0x0010, 0x0020, b"UN", 0, len(value)) + value
     plain = ct()
@@ -56,7 +56,7 @@ def of_one_value(number: int) -> bytes:
 
 
 def patient_in(data_set: bytes, patient: bytes) -> bytes:
-    """The data set with another PatientID, which comes before group 0020."""
+    """Return the data set with another PatientID, which comes before group 0020."""
     at = data_set.index(struct.pack("<HH2s", 0x0020, 0x000D, b"UI"))
     return data_set[:at] + patient + data_set[at:]
 
@@ -67,7 +67,7 @@ def neighbours(first: int, number: int) -> dict[str, bytes]:
 
 @contextmanager
 def hastened(service: Service, seconds: int) -> Iterator[None]:
-    """A message of which nothing is heard comes again after so many seconds."""
+    """Set the seconds after which a message is redelivered."""
     sqs = service.connection.sqs
     urls = [service.queue_url("IntakeUploads"), service.queue_url("IntakeRetry")]
     before = [
@@ -123,7 +123,7 @@ def test_a_key_with_a_line_break_is_taken_as_it_is(service: Service) -> None:
         assert (row.key, row.status) == (key, Status.COMPLETED)
 
 
-def test_an_upload_into_an_archive_or_under_a_key_of_the_uploaders_own_is_denied(service: Service) -> None:
+def test_an_upload_into_an_archive_or_under_the_uploaders_key_is_denied(service: Service) -> None:
     bucket, s3 = service.connection.deployment.uploads_bucket_name, uploader(service)
     for allowed in ({}, {"StorageClass": "STANDARD"}, {"StorageClass": "INTELLIGENT_TIERING"}):
         s3.put_object(Bucket=bucket, Key="stored.txt", Body=b"x", **allowed)
@@ -148,12 +148,12 @@ ARCHIVES = ({"StorageClass": "GLACIER"}, {"StorageClass": "DEEP_ARCHIVE"})
 
 
 def own_key() -> dict[str, str]:
-    """What a put needs for a key that only the caller has."""
+    """Return the parameters of a put with a customer-provided key."""
     return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef" * 2}
 
 
 def uploader(service: Service) -> Any:
-    """An S3 client that may put objects into the uploads bucket and no more."""
+    """Return an S3 client that may put objects into the uploads bucket and no more."""
     iam, name = service.connection.client("iam"), "uploader-of-test"
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     put = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}

@@ -31,13 +31,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PERSONAS = ("Uploader", "Reader", "Labeller", "Approver")
 AT_WORK, IN_VAIN = "work", "test"
-"""How sessions of people are called; of the latter nothing is recorded (assurance/least_privilege/record.py)."""
+"""Names of people's sessions; requests of the latter are not recorded (assurance/least_privilege/record.py)."""
 FOLLOWED_SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a role: their credentials as environment variables."""
+    """A person with a role: their credentials as environment variables."""
 
     credentials: Mapping[str, str]
 
@@ -57,7 +57,7 @@ class Person:
         return done
 
     def client(self, service: str) -> Any:
-        """A boto3 client with the person's credentials."""
+        """Return a boto3 client with the person's credentials."""
         return boto3.client(
             service,
             endpoint_url=self.credentials["AWS_ENDPOINT_URL"],
@@ -76,14 +76,14 @@ class Hospital:
     policies: Mapping[str, str]
 
     def person(self, *personas: str, session: str = AT_WORK) -> Person:
-        """Somebody whose role has the policies of these personas, and nothing else."""
+        """Return a person whose role has the policies of these personas only."""
         iam, name = self.service.connection.client("iam"), f"People{''.join(personas)}Role"
         account = {"AWS": "arn:aws:iam::000000000000:root"}
         trust = {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Principal": account, "Action": "sts:AssumeRole"}],
         }
-        # With the tag that CloudFormation gives, by which a recorded question knows its role.
+        # With the tag that CloudFormation gives, which gives the role of a recorded IAM request.
         tag = {"Key": "aws:cloudformation:logical-id", "Value": name}
         try:
             arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust), Tags=[tag])["Role"]["Arn"]
@@ -177,11 +177,11 @@ def test_a_labeller_trains_and_reads_the_report_while_a_reader_sees_how_it_goes(
     hospital.service.command("endpoint", "down")
     run = labeller.does("train", "--labels", str(cohort), *QUICK).stdout.strip()
     deadline = time.monotonic() + FOLLOWED_SECONDS
-    while (told := json.loads(labeller.does("runs", run, "--json").stdout))["Status"] == "RUNNING":
+    while (shown := json.loads(labeller.does("runs", run, "--json").stdout))["Status"] == "RUNNING":
         assert time.monotonic() < deadline
         labeller.does("runs", run)
         reader.does("status")
-    assert told["Status"] == "SUCCEEDED"
+    assert shown["Status"] == "SUCCEEDED"
     labeller.does("runs")
     labeller.does("runs", run, "--report", str(tmp_path / "report.html"))
     assert "<html" in (tmp_path / "report.html").read_text()
@@ -212,7 +212,7 @@ def test_an_approver_promotes_takes_back_and_has_uploads_read_again(
 
 
 def evidence_of(service: Service) -> Evidence:
-    """What a run says of its version, with the evaluation of a run that there was."""
+    """Return a run's evidence for its version, with the evaluation of an earlier run."""
     run = service.connection.runs.newest(10)[-1]
     return Evidence(
         run="trial",

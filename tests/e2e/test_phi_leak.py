@@ -1,12 +1,12 @@
-"""No patient in the wrong place: a canary goes through every path, good and bad, and is looked for everywhere.
+"""No patient data in the wrong place: markers go through every path, good and bad, and are searched for everywhere.
 
-The rule that the product keeps (docs/reliability.md tells it to people):
+The rule that the product keeps (docs/reliability.md describes it):
 
-- An object's key stands in its row's ``Key``, since people ask by it, in answers to them, and in S3's own events.
-- UIDs stand in rows and snapshots, those that are none mapped; the PatientID only as a keyed hash.
+- An object's key is in its row's ``Key``, for queries, in answers to them, and in S3's own events.
+- UIDs are in rows and snapshots, invalid ones mapped; the PatientID only as a keyed hash.
 - What a person put stays with the person's own object: the upload, the cohort's file, and pinned copies of the bytes.
 - Of an object's texts, answers, rows and documents repeat a valid UID or a value that DICOM defines.
-- Nothing else of an object, its key, its metadata, or a file of labels stands anywhere: not in other attributes
+- Nothing else of an object, its key, its metadata, or a file of labels is anywhere: not in other attributes
   of rows, in results, reports, logs, metrics, histories or notices, in the names and tags of what the service makes, or
   in its scratch folders.
 """
@@ -48,22 +48,22 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Story]:
-    """The whole story, in a local cloud of its own with a folder of its own for temporary files."""
+    """The whole story, in a separate local cloud with a separate folder for temporary files."""
     scratch, home = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("home")
     with running(home, artifact, TMPDIR=str(scratch)) as service:
         story = Story(service, scratch, listening_queue(service))
         upload(story)
-        submit(story, tmp_path_factory.mktemp("canary"))
-        cohort = labelled(tmp_path_factory.mktemp("canary"))
+        submit(story, tmp_path_factory.mktemp("leak"))
+        cohort = labelled(tmp_path_factory.mktemp("leak"))
         train(story, cohort)
-        ask_an_endpoint(story, experiment(story, cohort), tmp_path_factory.mktemp("canary"))
+        ask_an_endpoint(story, experiment(story, cohort), tmp_path_factory.mktemp("leak"))
         train_on_spoilt_slices(story, cohort)
         train_on_bad_labels(story, cohort)
         ask(story)
         yield story
 
 
-def test_the_canary_went_through_every_path(story: Story) -> None:
+def test_the_markers_went_through_every_path(story: Story) -> None:
     by_name = {Path(row.key).stem: (row.status, row.code) for row in story.rows.values()}
     assert {one.name: by_name[one.name] for one in DEFECTS} == {one.name: (one.status, one.code) for one in DEFECTS}
     assert by_name["gone"] == (Status.REFUSED, "ObjectGone")
@@ -73,10 +73,10 @@ def test_the_canary_went_through_every_path(story: Story) -> None:
 
 
 def everything(story: Story) -> Iterator[Place]:
-    """All that the service, its cloud and its command line left."""
+    """Yield all that the service, its cloud and its command line left."""
     connection = story.service.connection
     yield from places.everywhere(connection)
-    yield from (Place("notice", told.encode()) for told in places.messages(connection, story.notices))
+    yield from (Place("notice", text.encode()) for text in places.messages(connection, story.notices))
     yield from story.printed
     yield from story.endpoint
     home = Home(Path(story.service.environment["WETREAD_HOME"]), PROJECT)
@@ -104,7 +104,7 @@ KINDS = (
 """Places that the story must have filled."""
 
 
-def test_no_trace_of_it_stands_where_it_should_not(story: Story) -> None:
+def test_no_trace_of_a_marker_is_where_it_must_not_be(story: Story) -> None:
     search, looked_at, wrong = Search(), Counter[str](), set[str]()
     keys_in_rows = 0
     for place in everything(story):
@@ -112,11 +112,11 @@ def test_no_trace_of_it_stands_where_it_should_not(story: Story) -> None:
         found = search.traces(place.content)
         keys_in_rows += place.kind == "table" and any(trace.value in place.allowed for trace in found)
         wrong |= {
-            f"{trace.value} ({trace.form}) in {search.masked(place.name)}"
+            f"{trace.value} ({trace.encoding}) in {search.masked(place.name)}"
             for trace in found
             if trace.value not in place.allowed
         }
     logging.getLogger(__name__).info("looked at %s", json.dumps(looked_at))
     assert not wrong, "\n".join(sorted(wrong))
-    assert keys_in_rows >= len(story.rows), "the search finds the key where it may stand, so it does find something"
+    assert keys_in_rows >= len(story.rows), "the search finds the key where it is allowed, so the search works"
     assert not [kind for kind in KINDS if not looked_at[kind]], "every kind of place was there to be looked at"

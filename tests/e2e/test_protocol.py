@@ -75,7 +75,7 @@ def tables_like(service: Service) -> Iterator[Any]:
 
 
 def items(simulation: Simulation) -> dict[str, dict[str, Any]]:
-    """Every item of all tables as Python values; DynamoDB may write the same number in several ways."""
+    """Return every item of all tables as Python values; DynamoDB may write the same number in several ways."""
     tables = simulation.world.dynamodb.tables
     return {table: {key: from_item(item) for key, item in found.items()} for table, found in tables.items()}
 

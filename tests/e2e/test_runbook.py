@@ -1,4 +1,4 @@
-"""The run book of docs/operations.md, tried: drain and go on, redrive dead letters, restore the index."""
+"""The run book of docs/operations.md, tried: drain and continue, redrive dead letters, restore the index."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def until(happened: Callable[[], Any], seconds: float = 120) -> Any:
 
 @contextmanager
 def paused(service: Service, part: str) -> Iterator[None]:
-    """The function that reads the queue gets nothing."""
+    """Disable the mapping of the function that reads the queue."""
     functions = service.connection.client("lambda")
     arn = service.connection.sqs.get_queue_attributes(QueueUrl=service.queue_url(part), AttributeNames=["QueueArn"])[
         "Attributes"
@@ -48,7 +48,7 @@ def sweep_rule(service: Service) -> str:
     return str(name)
 
 
-def test_drained_the_service_starts_nothing_and_goes_on_where_it_was(service: Service) -> None:
+def test_drained_the_service_starts_nothing_and_continues_where_it_was(service: Service) -> None:
     events, rule = service.connection.client("events"), sweep_rule(service)
     events.disable_rule(Name=rule)
     try:

@@ -126,7 +126,7 @@ def test_a_version_that_is_gone_before_ingest_is_refused_by_name(service: Servic
 
 
 def as_role_of(service: Service, function: str) -> Any:
-    """An S3 client that may do what a function may."""
+    """Return an S3 client with a function's permissions."""
     pages = service.connection.client("lambda").get_paginator("list_functions").paginate()
     (role,) = (one["Role"] for page in pages for one in page["Functions"] if function in one["FunctionName"])
     session = service.connection.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
@@ -140,7 +140,7 @@ def as_role_of(service: Service, function: str) -> Any:
     )
 
 
-def test_nobody_stores_anything_under_another_encryption_or_another_key(service: Service) -> None:
+def test_nothing_is_stored_under_another_encryption_or_another_key(service: Service) -> None:
     s3, bucket = as_role_of(service, "Gate"), service.connection.deployment.training_bucket_name
     encryption = service.connection.s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
     key_arn = encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]

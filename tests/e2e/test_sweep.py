@@ -1,4 +1,4 @@
-"""The sweep alone: events of jobs are lost, ticks are not heard, and uploads get their rows all the same."""
+"""The sweep alone: events of jobs and ticks are lost, and uploads still get their rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
-    """A service with a champion in which nobody starts or collects jobs but the sweep."""
+    """A service with a champion in which only the sweep starts and collects jobs."""
     lost = {VARIABLE: loaded_with("unreliable_events"), LOST: "1"}
     with running(tmp_path_factory.mktemp("home"), artifact, **lost) as service:
         functions = service.connection.client("lambda")
@@ -50,7 +50,7 @@ def sweep_until_all_have_ended(service: Service, uploads: Mapping[str, str]) -> 
 
 
 def stored(service: Service, name: str) -> dict[str, str]:
-    """Two uploads whose rows wait."""
+    """Two uploads with waiting rows."""
     bodies = {f"{name}/{n}.dcm": phantom_bytes("cap", 40 + n, 0, size=128, seed=len(name)) for n in range(2)}
     uploads = service.put_all(bodies)
     deadline = time.monotonic() + 60
@@ -60,7 +60,7 @@ def stored(service: Service, name: str) -> dict[str, str]:
     return uploads
 
 
-def test_uploads_are_read_though_nobody_is_told_of_anything(service: Service) -> None:
+def test_uploads_are_read_without_any_event(service: Service) -> None:
     uploads = stored(service, "unheard")
     sweep_until_all_have_ended(service, uploads)
     rows = service.rows(uploads)
@@ -85,7 +85,7 @@ def test_a_job_that_runs_too_long_is_stopped_and_its_uploads_are_read_by_another
 
 
 def test_results_of_a_version_withdrawn_a_while_ago_are_marked(service: Service) -> None:
-    """As after a rollback whose own marks were lost; the pointer moves to a version that serves nobody."""
+    """As after a rollback whose marks were lost; the pointer moves to a version that does not serve."""
     champions, now = service.connection.registry.champions, datetime.now(UTC)
     current = champions.get()
     assert current is not None

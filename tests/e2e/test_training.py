@@ -62,7 +62,7 @@ def cohort(clinic: Clinic, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def noisy(clinic: Clinic, cohort: str, folder: Path) -> str:
-    """The same slices under labels that say nothing: a patient's label is drawn by lot."""
+    """The same slices with random labels, one a patient."""
     entries = json.loads((folder / "manifest.json").read_text())
     lots: dict[str, str] = {}
     draw = random.Random(5)
@@ -109,7 +109,7 @@ def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, noisy: s
 
 
 def training_process(home: str) -> int | None:
-    """The process id of this cloud's running ``train`` command."""
+    """Return the process id of this cloud's running ``train`` command."""
     for path in Path("/proc").glob("[0-9]*"):
         try:
             command = (path / "cmdline").read_bytes().split(b"\0")
@@ -129,9 +129,9 @@ def test_a_killed_training_fails_its_run_and_nothing_else(clinic: Clinic, cohort
     assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
     assert "exit code: 137" in ended["cause"], ended
     assert (clinic.champion(), len(clinic.service.connection.registry.versions())) == (champion, versions)
-    told = clinic.service.command("runs", layout.run_id(execution.rsplit(":", 1)[-1])).stdout
-    assert "Failed" in told
-    assert "Train" in told
+    shown = clinic.service.command("runs", layout.run_id(execution.rsplit(":", 1)[-1])).stdout
+    assert "Failed" in shown
+    assert "Train" in shown
 
 
 def test_a_failed_evaluation_promotes_nothing(clinic: Clinic, cohort: str) -> None:
@@ -180,7 +180,7 @@ def test_of_two_runs_at_once_one_is_promoted_and_a_rollback_restores(
 
 
 def test_a_model_that_awaits_approval_is_promoted_by_it(clinic: Clinic, folder: Path, artifact: Path) -> None:
-    """From the command line, in a stage whose models a person approves."""
+    """From the command line, in a stage with approval by a person."""
     clinic.set_approval("manual")
     poor = clinic.champion()
     options = [option for name, value in GOOD.items() for option in ("--set", f"{name}={value}")]
@@ -223,6 +223,6 @@ def test_a_bad_request_ends_with_its_reasons(clinic: Clinic) -> None:
     )
     document = clinic.end(answer["executionArn"])["document"]
     assert document["Outcome"] == "Rejected"
-    told = json.dumps(document["Reasons"])
+    shown = json.dumps(document["Reasons"])
     for wrong in ("elsewhere", "Everything", "Epochs"):
-        assert wrong in told
+        assert wrong in shown

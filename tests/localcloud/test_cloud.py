@@ -107,6 +107,7 @@ def test_down_ends_the_cloud_and_keeps_its_data_until_wiped(home):
     (home.root / "another file").touch()
     cloud.down(PROJECT, wipe=True)
     assert [path.name for path in home.root.iterdir()] == ["another file"]
+    (home.root / "another file").unlink()  # with it the folder is not a home any more
 
 
 def test_down_of_a_cloud_that_never_was(home):

@@ -32,8 +32,9 @@ def test_the_example_brings_up_a_project_that_is_not_ours(tmp_path):
     readme = Path(localcloud.__file__).with_name("README.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "app.py").write_text(APP)
+    environment = {**os.environ, "PYTHONPATH": str(Path(localcloud.__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
+        [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Deploying stack Example: 1 resources." in done.stdout

@@ -1,4 +1,4 @@
-"""The readers of a model.tar.gz that anybody may have made: functions, container, local cloud.
+"""The readers of an untrusted model.tar.gz: functions, container, local cloud.
 
 They have one check (untrusted/archive.py), and each has its own error for what fails it.
 """
@@ -33,7 +33,7 @@ METADATA = {"name": "n", "version": "1", "network_data_format": {"outputs": {"pr
 
 
 def header(name: bytes, size: int = 0, kind: bytes = b"0", raw_size: bytes = b"") -> bytes:
-    """A member's header with a right checksum, whatever else is wrong with it."""
+    """Return a member's header with a right checksum, whatever else is wrong."""
     block = bytearray(BLOCK)
     block[: len(name)] = name
     block[100:108] = b"0000644\0"
@@ -56,7 +56,7 @@ def file(name: bytes, content: bytes = b"") -> bytes:
 
 
 def record(key: bytes, value: bytes) -> bytes:
-    """One record of a pax header, with the length that it says of itself."""
+    """Return one record of a pax header, with its own length."""
     body = b" %s=%s\n" % (key, value)
     length = len(body)
     while len(b"%d" % length) + len(body) != length:
@@ -89,7 +89,7 @@ SOUND = b"".join(
 
 
 def sparse(block: bytes) -> bytes:
-    """An old sparse file's header, whose map goes on in the next block."""
+    """Return an old sparse file's header, with a map that continues in the next block."""
     changed = bytearray(block)
     changed[257:265] = b"ustar  \0"
     changed[386:482] = b"00000000001\0" * 8
@@ -100,7 +100,7 @@ def sparse(block: bytes) -> bytes:
 
 
 def negative(number: int) -> bytes:
-    """A size below zero, as GNU tar writes numbers in 256s."""
+    """Return a negative size in GNU tar's base-256 encoding."""
     return b"\xff" + (-number).to_bytes(11, "big", signed=True)
 
 
@@ -146,7 +146,7 @@ REFUSED = {
     "more than it says": header(b"a", raw_size=b"\x80" + (2**40).to_bytes(11, "big")),
 }
 
-# Each is refused before it is read: the first takes tarfile hours, the next two take memory for all of their map.
+# Each is refused unread: the first takes tarfile hours, the next two memory for their whole maps.
 ENDLESS = {
     "a pax header of digits": header(b"p", archive.MAX_READ_BYTES, b"x") + b"1" * archive.MAX_READ_BYTES,
     "a sparse map without an end": pax((b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"))
@@ -157,7 +157,7 @@ ENDLESS = {
     "a long name of a megabyte": header(b"L", 2**20, b"L") + b"a" * 2**20 + header(b"a"),
 }
 
-# Python's releases differ about these: alike is enough.
+# Python's releases differ about these; all readers must agree.
 DOUBTFUL = {
     "a pax size that is no number": pax((b"size", b"many")) + header(b"a"),
     "a pax size of five thousand digits": pax((b"size", b"9" * 5000)) + header(b"a"),
@@ -171,7 +171,7 @@ def packed(path: Path, raw: bytes) -> Path:
 
 
 def container(path: Path, folder: Path) -> bool:
-    """Whether the container unpacks it; for one that lacks files the layout is asked for later."""
+    """Return whether the container unpacks it; missing files are checked later."""
     try:
         packing.unpack(path, folder)
     except ArtifactError as error:
@@ -180,7 +180,7 @@ def container(path: Path, folder: Path) -> bool:
 
 
 def service(path: Path) -> bool:
-    """Whether the functions read all members; what they must be is asked for later."""
+    """Return whether the functions read all members; their content is checked later."""
     try:
         with archive.opened(path) as tar:
             archive.checked(tar)
@@ -251,7 +251,7 @@ Mutate = Callable[[bytes], bytes]
 
 @st.composite
 def damages(draw: st.DrawFn) -> Mutate:
-    """Bytes overwritten, cut out or doubled at some places; half of them where tar, pax and zip keep numbers."""
+    """Overwrite, cut out or double bytes at some places; half of them in numbers of tar, pax and zip."""
     changes = draw(st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=12), st.integers(0, 600)), max_size=4))
 
     def mutate(content: bytes) -> bytes:
@@ -268,8 +268,8 @@ FUZZED = settings(
 )
 
 
-def headers_mended(raw: bytes) -> bytes:
-    """The same with right checksums, so that damage in headers is not found by these alone."""
+def headers_repaired(raw: bytes) -> bytes:
+    """Correct the checksums, so that damage in headers is not found by them alone."""
     blocks = [bytearray(raw[start : start + BLOCK]) for start in range(0, len(raw), BLOCK)]
     for block in blocks:
         if len(block) == BLOCK and block[257:262] == b"ustar":
@@ -282,14 +282,14 @@ def headers_mended(raw: bytes) -> bytes:
 @given(
     more=st.sampled_from([*TAKEN.values(), *REFUSED.values(), *DOUBTFUL.values()]),
     damage=damages(),
-    mended=st.booleans(),
+    repaired=st.booleans(),
 )
 def test_no_damage_within_makes_the_readers_differ_or_fail_otherwise(
-    more: bytes, damage: Mutate, mended: bool, tmp_path_factory: pytest.TempPathFactory
+    more: bytes, damage: Mutate, repaired: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     raw = damage(SOUND + more) + END
     folder = tmp_path_factory.mktemp("within")
-    path = packed(folder / "model.tar.gz", headers_mended(raw) if mended else raw)
+    path = packed(folder / "model.tar.gz", headers_repaired(raw) if repaired else raw)
     found = verdicts(path, folder)
     assert len(set(found.values())) == 1, found
     read_or_refused(path)
@@ -323,14 +323,14 @@ def test_damaged_weights_are_taken_or_refused_by_name(damage: Mutate) -> None:
 @pytest.mark.parametrize(
     "metadata", [b"", b"[" * 100_000, b"\xff", b"null", b"[]", b'{"name": 1}', b'{"network_data_format": []}']
 )
-def test_metadata_that_are_none_are_refused_by_name(tmp_path: Path, metadata: bytes) -> None:
+def test_metadata_that_are_not_metadata_are_refused_by_name(tmp_path: Path, metadata: bytes) -> None:
     members = file(b"model.pth", WEIGHTS) + file(b"metadata.json", metadata) + file(b"code/inference.py")
     with pytest.raises(InvalidArtifact, match=r"model\.tar\.gz"):
         read_artifact(packed(tmp_path / "model.tar.gz", members + END))
 
 
 def described(**changes: object) -> bytes:
-    """An artifact's members, with other names, versions or classes ("labels": channel_def)."""
+    """Return an artifact's members, with other names, versions or classes ("labels": channel_def)."""
     labels = changes.pop("labels", {"0": "a"})
     document = METADATA | {"network_data_format": {"outputs": {"pred": {"channel_def": labels}}}} | changes
     return file(b"model.pth", WEIGHTS) + file(b"metadata.json", json.dumps(document).encode()) + file(SCRIPT)

@@ -1,4 +1,4 @@
-"""A real boto3 session whose requests are answered here, so that what the SageMaker SDK sends is seen.
+"""A real boto3 session with requests answered here, to see what the SageMaker SDK sends.
 
 botocore checks every request against the service's own model before it is sent.
 """
@@ -22,7 +22,7 @@ class Aws:
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def session(self) -> boto3.Session:
-        """A session that reaches nothing but this object."""
+        """Return a session that reaches nothing but this object."""
         session = boto3.Session("AKIA", "secret", region_name="us-east-1")
         session.events.register("before-send", self._answer)
         return session

@@ -70,7 +70,7 @@ def _completed(**changes: object) -> Row:
 
 
 class SageMaker(JobLogs, Hosting):
-    """All that is asked of SageMaker and of its logs."""
+    """All requests to SageMaker and to its logs."""
 
     def __init__(self) -> None:
         JobLogs.__init__(self)
@@ -78,7 +78,7 @@ class SageMaker(JobLogs, Hosting):
 
 
 class MemoryIndex:
-    """Rows in a list that answers the index's questions page by page, and notes what it was asked."""
+    """Rows in a list that answers the index's queries page by page, and records them."""
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
         self.rows = list(rows)
@@ -140,7 +140,7 @@ class Queues:
 
 
 class MemoryBucket:
-    """An S3 client that keeps what is put, each put a new version; ``objects`` are the newest by bucket and key."""
+    """An S3 client that keeps objects, each put a new version; ``objects`` are the newest by bucket and key."""
 
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], bytes] = {}

@@ -21,7 +21,7 @@ class Executions:
         self._numbers = itertools.count()
 
     def add(self, name: str, **values: Any) -> str:
-        """An execution that has ended as ``values`` say, or not; newer than all before it."""
+        """Return an execution that has ended as ``values`` say, or not; newer than all before it."""
         arn = f"{MACHINE.replace('stateMachine', 'execution')}:{name}"
         started = datetime(2026, 11, 23, 8, tzinfo=UTC) + timedelta(minutes=next(self._numbers))
         facts = {"executionArn": arn, "name": name, "startDate": started, "status": "RUNNING", "input": "{}", "at": 0}

@@ -9,7 +9,7 @@ from tests.fakes.wire import client_error
 
 
 class Hosting:
-    """``statuses`` is what a new endpoint goes through; ``gone_after`` looks a deleted one is gone."""
+    """``statuses`` of a new endpoint in turn; a deleted one is gone after ``gone_after`` polls."""
 
     def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}

@@ -114,11 +114,11 @@ def test_an_unknown_option_is_wrong_use(wetread) -> None:
     assert wetread("results", "--colour").exit_code == 2
 
 
-def test_an_interrupt_says_what_goes_on_and_has_its_own_exit_code(wetread, monkeypatch) -> None:
-    def interrupted(progress: object) -> None:
+def test_an_interrupt_says_what_continues_and_has_its_own_exit_code(wetread, monkeypatch) -> None:
+    def interrupted(_project: object, *, progress: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wetread.commands.cloud.cloud.up", interrupted)
     result = wetread("up")
     assert result.exit_code == 130
-    assert "goes on in the cloud" in result.stderr
+    assert "continues in the cloud" in result.stderr

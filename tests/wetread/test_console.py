@@ -70,7 +70,7 @@ FORMULAS = [
 
 
 def computed(cell: str) -> bool:
-    """Whether a spreadsheet computes a cell: it passes over space, quotation marks and characters of format."""
+    """Return whether a spreadsheet computes a cell: it passes over space, quotation marks and characters of format."""
     seen = "".join(one for one in cell if unicodedata.category(one) != "Cf").lstrip(' \t\r\n\0\xa0"')
     return seen[:1] in set("=+-@\uff1d\uff0b\uff0d\uff20") and not seen.startswith("-5")
 
@@ -94,7 +94,7 @@ def test_no_separator_that_a_spreadsheet_may_take_begins_a_formula(capsys, formu
     lines = [{"UploadId": "u", "Key": f"{one}{formula};b"} for one in before]
     console.print_csv(("UploadId", "Key"), lines, raw=False)
     said = capsys.readouterr().out
-    # As a spreadsheet reads it whose separator it is: a quotation mark that begins no cell is a character like others.
+    # As a spreadsheet with this separator reads it: a quotation mark inside a cell is an ordinary character.
     for separator in ",;\t|":
         for line in re.split(r"[\r\n]", said):
             assert not [cell for cell in line.split(separator) if computed(cell)]

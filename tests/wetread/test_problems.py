@@ -21,7 +21,7 @@ def answered(code: str) -> ClientError:
     ("error", "exit_code", "words"),
     [
         (NoCredentialsError(), 2, "Sign in"),
-        (ProfileNotFound(profile="nobody"), 2, "nobody"),
+        (ProfileNotFound(profile="absent"), 2, "absent"),
         (NoRegionError(), 2, "--region"),
         (answered("ExpiredToken"), 2, "Sign in again"),
         (answered("AccessDenied"), 1, "permission"),
@@ -30,7 +30,7 @@ def answered(code: str) -> ClientError:
         (ParamValidationError(report="bad"), 1, "bad"),
     ],
 )
-def test_every_aws_error_is_told(error, exit_code, words) -> None:
+def test_every_aws_error_is_reported(error, exit_code, words) -> None:
     problem = of_aws(error)
     assert problem.exit_code == exit_code
     assert words in problem.message

@@ -1,1 +1,1 @@
-"""The commands, one module for each group of them: they read options, call the work, and print."""
+"""The commands, one module for each group: they parse options, call library code, and print."""

@@ -6,7 +6,7 @@ import click
 
 from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, how_many, note, print_json, print_table
-from wetread.operations.diagnosis import Finding, examine
+from wetread.operations.diagnosis import CheckResult, examine
 from wetread.operations.reconciliation import STILL_ARRIVING, Reconciliation
 from wetread.problems import ConfigProblem
 
@@ -40,8 +40,8 @@ def doctor(session: Session, *, as_json: bool, reconcile: bool, send: bool) -> N
         raise click.exceptions.Exit(1)
 
 
-def reconciled(reconciliation: Reconciliation, *, send: bool) -> Finding:
-    """What the comparison found and, with ``send``, did."""
+def reconciled(reconciliation: Reconciliation, *, send: bool) -> CheckResult:
+    """Return the findings of the comparison; with ``send``, also send the lost versions again."""
     with Bar("Comparing uploads with the index", None) as bar:
         for page in reconciliation.pages():
             if send:
@@ -55,5 +55,5 @@ def reconciled(reconciliation: Reconciliation, *, send: bool) -> Finding:
     found = f"{reconciliation.lost:,} of {how_many(reconciliation.looked_at, 'object version')}"
     name = "Uploads without a row"
     if send or not reconciliation.lost:
-        return Finding(name, f"{found}{', sent again' if reconciliation.lost else ''}")
-    return Finding(name, found, "Send them again: `wetread doctor --reconcile --send`.")
+        return CheckResult(name, f"{found}{', sent again' if reconciliation.lost else ''}")
+    return CheckResult(name, found, "Send them again: `wetread doctor --reconcile --send`.")

@@ -1,4 +1,4 @@
-"""``wetread endpoint``: the model behind a URL, for as long as somebody wants it."""
+"""``wetread endpoint``: the model behind a URL, until a person takes it down."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wetread.problems import ConfigProblem, Problem
 from wetread.uploads.sending import read_file
 
 SERVERLESS_MB = ("1024", "2048", "3072", "4096", "5120", "6144")
-"""What SageMaker offers."""
+"""Memory sizes that SageMaker offers, in MB."""
 
 
 @click.group()
@@ -97,7 +97,7 @@ def _check_none(connection: Connection) -> None:
 
 
 def _of_version(connection: Connection, wanted: str | None) -> Served:
-    """The champion, or a version that was named."""
+    """Return the champion, or a version that was named."""
     registry = connection.registry
     if wanted is None:
         champion = registry.champion()
@@ -112,13 +112,13 @@ def _of_version(connection: Connection, wanted: str | None) -> Served:
 
 
 def _of_artifact(connection: Connection, named: str) -> Served:
-    """An artifact that may be no version: looked at, and put where the endpoint's role can read it."""
+    """Check an artifact that may not be a version, put it where the endpoint's role reads, and return the model."""
     with artifacts.at_hand(connection, named) as path:
         artifact = read_artifact(path)
         labels = connection.deployment.labels
         if artifact.labels != labels:
             raise ConfigProblem(
-                f"The artifact tells {', '.join(artifact.labels)} apart, and this service {', '.join(labels)}.",
+                f"The artifact distinguishes {', '.join(artifact.labels)}, and this service {', '.join(labels)}.",
                 "Take another artifact, or deploy a stage with these labels.",
             )
         uri = connection.registry.store(artifact)
@@ -126,7 +126,7 @@ def _of_artifact(connection: Connection, named: str) -> Served:
 
 
 def _wait(connection: Connection) -> None:
-    """Wait for the endpoint; one that fails is ended at once, so that it costs nothing."""
+    """Wait for the endpoint; delete it at once if it fails, so that it costs nothing."""
     try:
         endpoints.wait(connection)
     except Problem as problem:

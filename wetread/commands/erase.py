@@ -28,7 +28,7 @@ def erase(session: Session, *, patient: str | None, issuer: str, study: str | No
     """Erase everything of a patient or a study: uploads, copies, results, rows, and what training keeps.
 
     Shows first what there is and changes nothing; on a terminal it then asks, elsewhere --yes erases. Uploads that a
-    job is reading are waited for. Interrupted, the same command goes on. Ends with a list of what stays, and how long.
+    job is reading are waited for. Interrupted, the same command continues. Ends with a list of what stays.
     """
     if (patient is None) == (study is None) or (issuer and patient is None):
         raise ConfigProblem("Name a patient or a study.", "--patient ID with or without --issuer, or --study UID.")
@@ -69,7 +69,7 @@ def _erase(erasing: Erasing) -> Erased:
                 lambda rows: bar.show(f"Waiting for the job of {how_many(len(rows), 'upload')} to be over")
             )
     except KeyboardInterrupt:
-        raise Interruption("What was erased is erased; the same command goes on with the rest.") from None
+        raise Interruption("What was erased is erased; the same command continues with the rest.") from None
 
 
 def _say_found(found: Found, subject: Subject, *, as_json: bool) -> None:
@@ -112,14 +112,14 @@ def _exit_for(
     for run in sorted(under_way):
         warn(f"Training run {run} is under way: it may still write a picture or an entry of theirs.")
     for key in sorted(undecided):
-        warn(f"{key!r} cannot be read so far that it says whose it is.")
+        warn(f"{key!r} cannot be read as far as its patient.")
     for key in sorted(unsure_labels):
         warn(f"{key!r} was not understood, or still names a file of theirs: look at it.")
     studies = sorted({row.study_instance_uid or "" for row in unclear} - {""})
     if unclear or unclear_entries:
         raise Problem(
             f"{how_many(len(unclear), 'row')} and {unclear_entries} entries of snapshots have the hash of the bare "
-            "PatientID, and their objects are gone: nobody can say which issuer's they are.",
+            "PatientID, and their objects are gone: their issuer cannot be known.",
             "If they are theirs: " + ", ".join(f"`wetread erase --study {uid}`" for uid in studies)
             if studies
             else "Erase them by --study.",

@@ -36,7 +36,7 @@ def list_(session: Session, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it, with its whole evaluation, as JSON.")
 @pass_session
 def show(session: Session, version: str, *, as_json: bool) -> None:
-    """Show VERSION (<group>/<number>, or the number) in full: its figures, where it comes from, how it stands."""
+    """Show VERSION (<group>/<number>, or the number) in full: its figures, where it comes from, its state."""
     connection = session.connection
     found, champions = connection.registry.version(version), connection.champions
     standing = standing_of(found, champions)

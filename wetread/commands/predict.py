@@ -43,7 +43,7 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
 
 
 def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Serve ``artifact`` in a container of its own and post each file to it; the answers are prediction/1 documents."""
+    """Serve ``artifact`` in a separate container and post each file to it; the answers are prediction/1 documents."""
     try:
         with Bar("Predicting", len(files)) as bar, Container(PROJECT, artifact) as container:
             found = []

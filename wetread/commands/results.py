@@ -11,7 +11,7 @@ from wetread.connection import Connection
 from wetread.console import note, print_csv, print_json, print_table, warn
 from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
 from wetread.problems import ConfigProblem
-from wetread.uploads.queries import Answer, Question, ask
+from wetread.uploads.queries import Answer, Query, run_query
 from wetread.uploads.submission import name_unhappy
 
 
@@ -61,7 +61,7 @@ def results(
         raise ConfigProblem(
             f"--since is no time: {earliest!r}.", "Write 90m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00."
         ) from None
-    question = Question(
+    query = Query(
         key=key,
         series=series,
         study=study,
@@ -73,7 +73,7 @@ def results(
     )
     connection = session.connection
     keys = connection.keys if connection.deployment.keys == "hashed" else None
-    answer = ask(connection.index, question, limit, keys, connection.patients if question.needs_key else None)
+    answer = run_query(connection.index, query, limit, keys, connection.patients if query.needs_key else None)
     if as_json:
         print_json([row.to_json() for row in answer.rows])
     elif as_csv:
@@ -85,11 +85,11 @@ def results(
         note("No row fits.")
     _remark(connection, answer, predicted_class)
     if answer.more:
-        note(f"There are more than these {limit}: raise --limit, or narrow the question.")
+        note(f"There are more than these {limit}: raise --limit, or narrow the query.")
 
 
 def _remark(connection: Connection, answer: Answer, predicted_class: str | None) -> None:
-    """Say what the rows do not: unknown classes, hidden keys, withdrawn results."""
+    """Print notes on the rows: unknown classes, hidden keys, withdrawn results."""
     labels = connection.deployment.labels
     if not answer.rows and predicted_class and predicted_class not in labels:
         note(f"Known classes: {', '.join(labels)}.")

@@ -15,7 +15,7 @@ from wetread.problems import Problem
 
 
 @click.command()
-@click.option("--reason", default="Rolled back by hand.", help="Why; it stands on the version that is withdrawn.")
+@click.option("--reason", default="Rolled back by hand.", help="Why; recorded on the version that is withdrawn.")
 @click.option("--rescore", "rescores", is_flag=True, help="Then read again every upload that the version has read.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
@@ -36,7 +36,7 @@ def rollback(session: Session, *, reason: str, rescores: bool, yes: bool) -> Non
         raise Problem("Another version became champion meanwhile.", "Look at `wetread model list`, then start again.")
     restored = withdrawing.roll_back(reason)
     click.echo(restored.model_package)
-    withdrawn = champion.model_package if champion else ""  # roll_back refuses when there is none
+    withdrawn = champion.model_package if champion else ""  # roll_back refuses without a champion
     note(f"It is the champion again. {withdrawn} is withdrawn.")
     with Bar(f"Marking results of {withdrawn}", None):
         marked = withdrawing.mark(withdrawn)
@@ -48,7 +48,7 @@ def rollback(session: Session, *, reason: str, rescores: bool, yes: bool) -> Non
 
 
 def on_a_terminal() -> bool:
-    """Whether there is somebody to ask."""
+    """Return whether a person can be asked."""
     return sys.stdin.isatty()
 
 

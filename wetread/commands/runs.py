@@ -42,25 +42,25 @@ def runs(session: Session, run: str | None, *, report: Path | None, limit: int, 
     found = connection.runs.find(run)
     reasons = run_report.reasons(connection, found)
     if as_json:
-        told = [{"Code": one.code, "Message": one.message, "Accepted": one.accepted} for one in reasons]
+        listed = [{"Code": one.code, "Message": one.message, "Accepted": one.accepted} for one in reasons]
         state = {"State": state_of(connection.stepfunctions, found.arn)} if found.outcome == RUNNING else {}
-        print_json(found.to_json() | state | {"Reasons": told})
+        print_json(found.to_json() | state | {"Reasons": listed})
     else:
-        tell(session, connection, found, reasons)
+        show(session, connection, found, reasons)
     if report:
         _save_report(connection, found, report)
 
 
-def tell(session: Session, connection: Connection, run: Run, reasons: Sequence[Reason]) -> None:
-    """Print a run in full: what it was asked, how it ended, its figures, every reason, and what to do next."""
+def show(session: Session, connection: Connection, run: Run, reasons: Sequence[Reason]) -> None:
+    """Print a run in full: its input, outcome, figures, every reason, and what to do next."""
     print_table(("Run", run.run_id), _facts(connection, run, session.now()), elastic=(run.run_id,))
     evaluation = documents.read(connection, str(run.output.get("EvaluationUri", "")))
     if evaluation:
         evaluations.show(evaluation)
     if reasons:
         ordered = sorted(reasons, key=lambda one: one.accepted)
-        told = [(one.code, "accepted" if one.accepted else "", one.message) for one in ordered]
-        print_table(("Reason", "", "Message"), told, elastic=("Message",), title="Reasons")
+        rows = [(one.code, "accepted" if one.accepted else "", one.message) for one in ordered]
+        print_table(("Reason", "", "Message"), rows, elastic=("Message",), title="Reasons")
     called = f"{program()} --local" if connection.local else program()
     for line in run_report.advice(run, reasons, called):
         note(line)

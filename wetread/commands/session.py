@@ -1,4 +1,4 @@
-"""What every command gets: the chosen cloud, named to the person before the first question is put to it."""
+"""The context of every command: the chosen cloud, named to the person before the first call to it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Session:
 
     @functools.cached_property
     def connection(self) -> Connection:
-        """The cloud; the first use says on stderr which one it is."""
+        """The cloud; the first use prints its name on stderr."""
         connection = connect(self.choice)
         note(connection.where)
         return connection
 
     def speak_locally(self) -> None:
-        """Choose the local cloud, for a command that has no business in any other."""
+        """Choose the local cloud, for a command that works with no other."""
         self.choice = dataclasses.replace(self.choice, local=True)
 
     @staticmethod
     def now() -> datetime:
-        """The clock of the command line."""
+        """Return the clock of the command line."""
         return datetime.now(UTC)
 
 

@@ -11,7 +11,7 @@ from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, print_table, warn
 from wetread.formats import ago, span
-from wetread.operations.survey import Survey, look
+from wetread.operations.service_status import ServiceStatus, read_status
 from wetread.training.following import state_of
 
 
@@ -20,50 +20,51 @@ from wetread.training.following import state_of
 @pass_session
 def status(session: Session, *, as_json: bool) -> None:
     """Show uploads by status, slots and their jobs, training runs, the champion, the endpoint and dead letters."""
-    survey = look(session.connection, session.now())
+    service = read_status(session.connection, session.now())
     if as_json:
-        print_json(survey.to_json(session.now()))
+        print_json(service.to_json(session.now()))
     else:
-        _print(session.connection, survey, session.now())
+        _print(session.connection, service, session.now())
 
 
-def _print(connection: Connection, survey: Survey, now: datetime) -> None:
-    print_table(("Status", "Uploads"), ((one, str(count)) for one, count in survey.uploads.items()), title="Uploads")
-    print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(survey, now), title="Slots")
-    if survey.training:
+def _print(connection: Connection, service: ServiceStatus, now: datetime) -> None:
+    print_table(("Status", "Uploads"), ((one, str(count)) for one, count in service.uploads.items()), title="Uploads")
+    print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(service, now), title="Slots")
+    if service.training:
         lines = [
-            (run.run_id, state_of(connection.stepfunctions, run.arn), span(run.seconds(now))) for run in survey.training
+            (run.run_id, state_of(connection.stepfunctions, run.arn), span(run.seconds(now)))
+            for run in service.training
         ]
         print_table(("Run", "State", "Since"), lines, title="Training")
-    if survey.oldest_pending:
-        note(f"The oldest pending upload has waited for {ago(survey.oldest_pending, now)}.")
-    if survey.jobs_today >= survey.max_jobs_per_day:
+    if service.oldest_pending:
+        note(f"The oldest pending upload has waited for {ago(service.oldest_pending, now)}.")
+    if service.jobs_today >= service.max_jobs_per_day:
         warn(
-            f"All {survey.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "
+            f"All {service.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "
             "uploads wait until 00:00 UTC."
         )
-    if survey.champion:
-        note(f"Champion: {survey.champion.model_package}, promoted {ago(survey.champion.promoted_at, now)} ago.")
-    elif survey.training:
-        run_id = survey.training[0].run_id
+    if service.champion:
+        note(f"Champion: {service.champion.model_package}, promoted {ago(service.champion.promoted_at, now)} ago.")
+    elif service.training:
+        run_id = service.training[0].run_id
         warn(f"There is no champion, so nothing is read; a run is making one: `wetread runs {run_id}`.")
     else:
         warn("There is no champion, so nothing is read: train a model (`wetread train --help`), or promote one.")
-    if survey.endpoint:
-        told = survey.endpoint
+    if service.endpoint:
+        endpoint = service.endpoint
         warn(
-            f"Endpoint {told.name} ({told.hosting}) is {told.status} with {told.serves} since "
-            f"{ago(timestamp(told.created_at), now)} and costs money: end it with `wetread endpoint down`."
+            f"Endpoint {endpoint.name} ({endpoint.hosting}) is {endpoint.status} with {endpoint.serves} since "
+            f"{ago(timestamp(endpoint.created_at), now)} and costs money: end it with `wetread endpoint down`."
         )
-    for queue, number in survey.dead_letters.items():
+    for queue, number in service.dead_letters.items():
         if number:
-            warn(f"{how_many(number, 'message')} in dead-letter queue {queue}: look, mend the cause, redrive them.")
+            warn(f"{how_many(number, 'message')} in dead-letter queue {queue}: look, repair the cause, redrive them.")
 
 
-def _slot_lines(survey: Survey, now: datetime) -> list[tuple[str, ...]]:
+def _slot_lines(service: ServiceStatus, now: datetime) -> list[tuple[str, ...]]:
     return [
         (str(number), "-", "free", "-", "-")
         if batch is None
-        else (str(number), batch.batch_id, batch.status, survey.job_name(batch), ago(batch.created_at, now))
-        for number, batch in enumerate(survey.slots)
+        else (str(number), batch.batch_id, batch.status, service.job_name(batch), ago(batch.created_at, now))
+        for number, batch in enumerate(service.slots)
     ]

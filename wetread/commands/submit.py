@@ -33,7 +33,7 @@ def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: boo
     """
     sending = plan(paths, prefix)
     connection = session.connection
-    _tell_skipped(sending)
+    _report_skipped(sending)
     done, failed = send(connection, sending)
     note(
         f"Submitted {len(done)} of {how_many(len(sending.sources), 'file')} to s3://{connection.deployment.uploads_bucket_name}."
@@ -51,7 +51,7 @@ def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: boo
         note("Follow them with `wetread status` and `wetread results`.")
     if failed:
         raise Problem(
-            f"{len(failed)} of {len(sending.sources)} files were not submitted.", "Mend the cause, submit them again."
+            f"{len(failed)} of {len(sending.sources)} files were not submitted.", "Repair the cause, submit them again."
         )
     if sending.unread:
         raise click.exceptions.Exit(1)
@@ -60,9 +60,9 @@ def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: boo
 def _wait(
     session: Session, connection: Connection, done: Sequence[Submitted], timeout: float, *, as_json: bool
 ) -> list[Row]:
-    """Wait, print how it ended, name what did not end well; return the rows that ended."""
+    """Wait, print the outcome, name uploads that failed; return the rows that ended."""
     waited = follow(connection, done, timeout)
-    # With the keys that were submitted: rows may hide them, and whoever submits need not be allowed to read them.
+    # With the keys that were submitted: rows may hide them, and a person who submits may lack the right to read them.
     rows = {
         one.upload_id: dataclasses.replace(row, key=one.source.key)
         for one in done
@@ -86,7 +86,7 @@ def _wait(
     return ended
 
 
-def _tell_skipped(sending: Plan) -> None:
+def _report_skipped(sending: Plan) -> None:
     if sending.skipped:
         names = sorted({printable(path.name) for path in sending.skipped})
         left_out = how_many(len(sending.skipped), "file")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from functions.domain.verdict import Risk
-from wetread.commands.runs import tell
+from wetread.commands.runs import show
 from wetread.commands.session import Session, pass_session
 from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
 from wetread.console import note, program
@@ -30,7 +30,7 @@ from wetread.training.runs import GOOD
     type=click.Choice([risk.value for risk in Risk]),
     metavar="CODE",
     multiple=True,
-    help="A finding of the data gate that you accept; it stands on the model for good. May be given more than once.",
+    help="A finding of the data gate that you accept; recorded on the model for good. May be given more than once.",
 )
 @seed_option
 @settings_option
@@ -66,6 +66,6 @@ def train(
         note(f"Follow it with `{program()} {option}runs {run.run_id}`.")
         return
     run = follow(connection, run)
-    tell(session, connection, run, run_report.reasons(connection, run))
+    show(session, connection, run, run_report.reasons(connection, run))
     if run.outcome not in GOOD:
         raise click.exceptions.Exit(1)

@@ -1,4 +1,4 @@
-"""The options that say how to train: what `wetread train` and `wetread experiment` have in common."""
+"""The common options of `wetread train` and `wetread experiment`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ settings_option = click.option(
 
 
 def hyperparameters_of(settings: tuple[str, ...]) -> dict[str, str]:
-    """NAME=VALUE texts as a document."""
+    """Return NAME=VALUE texts as a document."""
     found: dict[str, str] = {}
     for text in settings:
         name, sign, value = text.partition("=")

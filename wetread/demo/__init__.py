@@ -1,4 +1,4 @@
-"""The demo: synthetic chest CT slices, objects that must be refused, and the story that shows the service at work."""
+"""The demo: synthetic chest CT slices, objects that must be refused, and the script that shows the service."""
 
 FOLDER = "demo"
-"""Where the demo keeps what it makes, below the local cloud's home."""
+"""The demo's folder, below the local cloud's home."""

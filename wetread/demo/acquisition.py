@@ -1,4 +1,4 @@
-"""How a synthetic patient was scanned: scanner, geometry, dose, reconstruction; drawn without regard to the class."""
+"""A synthetic patient's scan: scanner, geometry, dose, reconstruction; chosen independently of the class."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Acquisition:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, body_width: float) -> Acquisition:
-        """A plausible protocol that fits a body of half width ``body_width`` mm."""
+        """Return a plausible protocol that fits a body of half width ``body_width`` mm."""
         scanner = SCANNERS[rng.integers(len(SCANNERS))]
         kernel, sharpness = scanner.kernels[rng.integers(len(scanner.kernels))]
         return cls(
@@ -70,7 +70,7 @@ class Acquisition:
 
 
 def reconstruct(hu: Plane, acquisition: Acquisition, rng: np.random.Generator) -> np.ndarray:
-    """Stored pixel values (rows x columns, 16 bits) of a drawn slice: with kernel, quantum noise and number range."""
+    """Return a drawn slice's stored pixel values (rows x columns, 16 bits): kernel, noise and number range applied."""
     soft = hu if acquisition.sharpness >= 1 else _smoothed(hu, 0.16 * (1 - acquisition.sharpness) / 0.6)
     white = rng.standard_normal(hu.shape, dtype=np.float32)
     # A soft kernel correlates neighbouring pixels, a sharp one lets the noise through.
@@ -84,7 +84,7 @@ def reconstruct(hu: Plane, acquisition: Acquisition, rng: np.random.Generator) -
 
 
 def _smoothed(plane: Plane, share: float) -> Plane:
-    """Each pixel gives ``share`` of itself to either neighbour, along the rows and then along the columns."""
+    """Return the image with ``share`` of each pixel given to either neighbour, along rows, then along columns."""
     if share <= 0:
         return plane
     for axis in (0, 1):

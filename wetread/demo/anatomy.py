@@ -28,7 +28,7 @@ class Physique:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Physique:
-        """A plausible adult."""
+        """Return a plausible adult."""
         width = rng.uniform(158, 192)
         return cls(
             width=width,
@@ -42,7 +42,7 @@ class Physique:
 
 @dataclass(frozen=True)
 class Chest:
-    """A drawn slice: ``hu`` (rows x columns, HU), what the lesions need to know of it, and its grid."""
+    """A drawn slice: ``hu`` (rows x columns, HU), what the lesions need of it, and its grid."""
 
     hu: Plane
     lungs: Plane
@@ -85,7 +85,7 @@ def draw(physique: Physique, level: float, grid: Grid, rng: np.random.Generator)
 
 
 def _table(hu: Plane, grid: Grid, body_b: float) -> None:
-    """The patient table: two thin shells with foam between them."""
+    """Draw the patient table: two thin shells with foam between them."""
     sag = grid.y - np.float32(body_b + 12) + (grid.x * grid.x) * np.float32(0.0009)
     first = max(0, int((body_b - 40 - grid.top) / grid.spacing))
     sag, hu = sag[first:], hu[first:]
@@ -95,7 +95,7 @@ def _table(hu: Plane, grid: Grid, body_b: float) -> None:
 
 
 def _chest_wall(physique: Physique, level: float, grid: Grid, cage: Plane, body_b: float) -> Plane:
-    """Signed distance to the muscles around the cage: thicker at the back, pectoral in front, heavy near the apex."""
+    """Return the signed distance to the muscles: thicker at the back, pectoral in front, heavy near the apex."""
     thickness = 5 + 12 * max(0.0, 0.5 - level)
     distance = cage - np.float32(thickness) - np.clip(grid.y, 0, 60) * np.float32(0.16)
     for side in (-1, 1):
@@ -109,7 +109,7 @@ def _chest_wall(physique: Physique, level: float, grid: Grid, cage: Plane, body_
 
 
 def _heart(level: float, physique: Physique, b: float) -> tuple[float, float, float, float] | None:
-    """The heart at this level as an ellipse, or None above it."""
+    """Return the heart at this level as an ellipse, or None above it."""
     if level <= 0.36:
         return None
     grown = min(1.0, (level - 0.36) / 0.3)
@@ -118,7 +118,7 @@ def _heart(level: float, physique: Physique, b: float) -> tuple[float, float, fl
 
 
 def _liver(level: float, a: float, b: float) -> tuple[float, float, float, float] | None:
-    """The dome of the liver at this level as an ellipse, or None above it."""
+    """Return the dome of the liver at this level as an ellipse, or None above it."""
     if level <= 0.80:
         return None
     dome = math.sqrt((level - 0.80) / 0.20)
@@ -126,7 +126,7 @@ def _liver(level: float, a: float, b: float) -> tuple[float, float, float, float
 
 
 def _between_lungs(grid: Grid, level: float, physique: Physique, cage: tuple[float, float]) -> Plane:
-    """Signed distance to all that parts the two lungs: great vessels, heart, spine and, low down, the liver."""
+    """Return the signed distance to all between the lungs: great vessels, heart, spine and, low down, the liver."""
     a, b = cage
     narrow = 17 + 9 * math.sin(min(1.0, level * 1.5) * math.pi)
     shapes = [(2, -b * 0.28, narrow, b * 0.64), (physique.tilt, b * 0.78, 25, b * 0.46), (20, b * 0.40, 13, 13)]
@@ -139,7 +139,7 @@ def _between_lungs(grid: Grid, level: float, physique: Physique, cage: tuple[flo
 
 
 def _organs(hu: Plane, grid: Grid, level: float, physique: Physique, cage: tuple[float, float]) -> None:
-    """Liver, heart, great vessels, oesophagus and airway."""
+    """Draw liver, heart, great vessels, oesophagus and airway."""
     a, b = cage
     disc(hu, grid, (2, -b * 0.30, 12, b * 0.36), FAT + 100, 6)
     if liver := _liver(level, a, b):
@@ -165,7 +165,7 @@ def _organs(hu: Plane, grid: Grid, level: float, physique: Physique, cage: tuple
 
 
 def _ribs(hu: Plane, grid: Grid, cage: Plane, half: tuple[float, float], level: float) -> None:
-    """Ribs, which an axial slice cuts obliquely, so that each shows as a piece of the cage's outline."""
+    """Draw ribs; an axial slice cuts them obliquely, so each shows as a piece of the cage's outline."""
     rows, columns = np.nonzero((np.abs(cage) < 6) & (np.abs(grid.x) > 24))
     x, y, off = (
         grid.x[rows, columns] / np.float32(half[0]),
@@ -181,7 +181,7 @@ def _ribs(hu: Plane, grid: Grid, cage: Plane, half: tuple[float, float], level: 
 
 
 def _spine_and_sternum(hu: Plane, grid: Grid, physique: Physique, level: float, b: float) -> None:
-    """The vertebra with its canal and processes, and the sternum below the apex."""
+    """Draw the vertebra with its canal and processes, and the sternum below the apex."""
     centre = b * 0.70
     for cx, cy, half_a, half_b, value in (
         (0.0, centre, 17.0, 14.0, BONE),
@@ -199,7 +199,7 @@ def _spine_and_sternum(hu: Plane, grid: Grid, physique: Physique, level: float, 
 
 
 def _shoulder_blades(hu: Plane, grid: Grid, cage: Plane, half: tuple[float, float]) -> None:
-    """The blades of the scapulae: slanted thin plates behind the ribs."""
+    """Draw the blades of the scapulae: slanted thin plates behind the ribs."""
     for side in (-1, 1):
         cx, cy = side * half[0] * 0.72, half[1] * 0.84
         window, part = grid.window(cx, cy, 30, 26)
@@ -210,7 +210,7 @@ def _shoulder_blades(hu: Plane, grid: Grid, cage: Plane, half: tuple[float, floa
 
 
 def _parenchyma(physique: Physique, grid: Grid, rng: np.random.Generator) -> Plane:
-    """Aerated lung: denser towards the back, where blood pools, and finely mottled."""
+    """Draw aerated lung: denser towards the back, where blood pools, and finely mottled."""
     size = grid.y.shape[0]
     extent = size * grid.spacing
     mottle = smooth_noise(rng, size, extent, 30) * np.float32(12) + smooth_noise(rng, size, extent, 6) * np.float32(9)
@@ -219,7 +219,7 @@ def _parenchyma(physique: Physique, grid: Grid, rng: np.random.Generator) -> Pla
 
 
 def _vessels(hu: Plane, lung: Plane, grid: Grid, half: tuple[float, float], rng: np.random.Generator) -> None:
-    """Vessels as the slice cuts them: branching lengthwise near the hilum, dots towards the periphery."""
+    """Draw vessels as the slice cuts them: branching lengthwise near the hilum, dots towards the periphery."""
     a, b = half
     layer = np.zeros_like(hu)
     for side in (-1, 1):

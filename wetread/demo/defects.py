@@ -1,4 +1,4 @@
-"""Objects that people really send and that cannot be read, or only after a repair: each made from a good one.
+"""Real-world defects: objects that cannot be read, or only after a repair, each made from a good one.
 
 A good one is a phantom in Explicit VR Little Endian. ``DEFECTS`` says for each what the service must answer.
 """
@@ -108,7 +108,7 @@ def _damaged_deflate(good: bytes) -> bytes:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
 
     deflated = _edited(good, edit)
-    # Preamble, "DICM" and the 12 bytes of the group length, whose value counts the rest of the meta information.
+    # Preamble, "DICM" and the 12 bytes of the group length, with the length of the rest of the meta information.
     body = 128 + 4 + 12 + int.from_bytes(deflated[140:144], "little")
     return deflated[:body] + b"\xff" * (len(deflated) - body)
 
@@ -147,4 +147,4 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("no-instance-uid", Status.COMPLETED, None, _edit(_without_uids)),
     Defect("uuid-uids", Status.COMPLETED, None, _edit(_uuid_identifiers)),
 )
-"""Every defect whose bytes are small; see ``oversize`` for RefusalCode.TOO_LARGE."""
+"""Every defect of a small object; see ``oversize`` for RefusalCode.TOO_LARGE."""

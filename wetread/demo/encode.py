@@ -33,7 +33,7 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
 
 
 def pixel_data(stored: np.ndarray, bits: int, transfer_syntax: str) -> bytes:
-    """The value of PixelData for ``stored`` (rows x columns, 16 bits of which ``bits`` are used).
+    """Return the value of PixelData for ``stored`` (rows x columns, 16 bits of which ``bits`` are used).
 
     Raises ValueError for a transfer syntax not in TRANSFER_SYNTAXES.
     """
@@ -45,7 +45,7 @@ def pixel_data(stored: np.ndarray, bits: int, transfer_syntax: str) -> bytes:
 
 
 def _compressed(stored: np.ndarray, bits: int, codec: int) -> bytes:
-    # The image must come from a writer that stays in scope: GDCM counts references to it.
+    # Keep the writer in scope: GDCM counts references to its image.
     writer = gdcm.ImageWriter()
     image = writer.GetImage()
     image.SetNumberOfDimensions(2)
@@ -62,5 +62,5 @@ def _compressed(stored: np.ndarray, bits: int, codec: int) -> bytes:
     if not change.Change():
         raise RuntimeError(f"GDCM could not compress a {stored.shape} image of {bits} bits with codec {codec}")
     fragments = change.GetOutput().GetDataElement().GetSequenceOfFragments()
-    # GDCM's Python binding hands binary over as text with surrogates.
+    # GDCM's Python binding returns binary as str with surrogate escapes.
     return bytes(fragments.GetFragment(0).GetByteValue().GetBuffer().encode("utf-8", "surrogateescape"))

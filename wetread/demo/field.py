@@ -1,4 +1,4 @@
-"""A slice being drawn: its millimetre grid, and the soft-edged brushes that anatomy and lesions are made of.
+"""A slice being drawn: its millimetre grid, and the soft-edged brushes for anatomy and lesions.
 
 Distances are signed, in millimetres, and negative inside; a coverage is the fraction of each pixel (0 to 1) that a
 shape covers, so that edges show partial volume as a scanner's do.
@@ -30,20 +30,20 @@ class Grid:
 
     @classmethod
     def of(cls, size: int, spacing: float, centre: tuple[float, float]) -> Grid:
-        """A ``size`` x ``size`` grid of ``spacing`` mm whose middle pixel lies at ``centre`` (x, y) in mm."""
+        """Return a ``size`` x ``size`` grid of ``spacing`` mm with its middle pixel at ``centre`` (x, y), in mm."""
         axis = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * np.float32(spacing)
         x, y = (axis + np.float32(centre[0]))[None, :], (axis + np.float32(centre[1]))[:, None]
         return cls(x, y, spacing, float(x[0, 0]), float(y[0, 0]))
 
     def warped(self, rng: np.random.Generator, amplitude: float) -> Grid:
-        """The same pixels with smoothly displaced coordinates, which makes every drawn ellipse organic."""
+        """Return the same pixels with smoothly displaced coordinates, which makes every drawn ellipse organic."""
         size = self.x.shape[1]
         extent = size * self.spacing
         bend = [np.clip(smooth_noise(rng, size, extent, 70) * np.float32(amplitude), -WARP, WARP) for _ in range(2)]
         return Grid(self.x + bend[0], self.y + bend[1], self.spacing, self.left, self.top)
 
     def window(self, cx: float, cy: float, a: float, b: float) -> tuple[tuple[slice, slice], Grid]:
-        """The pixels within ``a``, ``b`` mm of (``cx``, ``cy``), even if warped: their slices and their grid."""
+        """Return the pixels within ``a``, ``b`` mm of (``cx``, ``cy``), even if warped: their slices and their grid."""
         size = max(self.x.shape)
 
         def reach(middle: float, half: float, start: float) -> slice:
@@ -57,14 +57,14 @@ class Grid:
 
 
 def ellipse(grid: Grid, cx: float, cy: float, a: float, b: float) -> Plane:
-    """Signed distance (mm, approximate) to an ellipse with half axes ``a``, ``b``."""
+    """Return the signed distance (mm, approximate) to an ellipse with half axes ``a``, ``b``."""
     u, v = (grid.x - np.float32(cx)) / np.float32(a), (grid.y - np.float32(cy)) / np.float32(b)
     distance: Plane = (np.sqrt(u * u + v * v) - np.float32(1)) * np.float32(min(a, b))
     return distance
 
 
 def oval(grid: Grid, cx: float, cy: float, a: float, b: float) -> Plane:
-    """Signed distance (mm, approximate) to an ellipse with fuller flanks, the cross-section of a trunk."""
+    """Return the signed distance (mm, approximate) to an ellipse with fuller flanks, the cross-section of a trunk."""
     u, v = (grid.x - np.float32(cx)) / np.float32(a), (grid.y - np.float32(cy)) / np.float32(b)
     u, v = u * u, v * v
     fourth: Plane = u * u + v * v + np.float32(1.3) * u * v
@@ -72,13 +72,13 @@ def oval(grid: Grid, cx: float, cy: float, a: float, b: float) -> Plane:
 
 
 def cover(distance: Plane, spacing: float, softness: float = 1.0) -> Plane:
-    """Coverage of the shape with this signed ``distance``; the edge is ``softness`` pixels wide."""
+    """Return the coverage of the shape with this signed ``distance``; the edge is ``softness`` pixels wide."""
     coverage: Plane = np.clip(np.float32(0.5) - distance / np.float32(spacing * softness), 0, 1)
     return coverage
 
 
 def paint(canvas: Plane, coverage: Plane, value: float | Plane) -> None:
-    """Lay ``value`` (HU) over ``canvas`` in place, as far as ``coverage`` says."""
+    """Lay ``value`` (HU) over ``canvas`` in place, weighted by ``coverage``."""
     canvas += coverage * (np.asarray(value, np.float32) - canvas)
 
 
@@ -91,7 +91,7 @@ def disc(canvas: Plane, grid: Grid, shape: tuple[float, float, float, float], va
 
 
 def smooth_noise(rng: np.random.Generator, size: int, extent: float, wavelength: float) -> Plane:
-    """A ``size`` x ``size`` random field of unit variance that varies over ``wavelength`` of ``extent`` (mm).
+    """Return a ``size`` x ``size`` random field of unit variance that varies over ``wavelength`` of ``extent`` (mm).
 
     Cubic B-splines through white noise. Four taps an axis, not a matrix product: BLAS would start threads for it, and
     threads make many small products slow on a busy machine.
@@ -103,7 +103,7 @@ def smooth_noise(rng: np.random.Generator, size: int, extent: float, wavelength:
     taps = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3])
     taps /= np.sqrt((taps * taps).sum(axis=0))
     field: Plane = rng.standard_normal((spans + 3, spans + 3), dtype=np.float32)
-    for _ in ("columns", "rows"):  # gathering whole rows is fast, so the other axis is turned to be rows too
+    for _ in ("columns", "rows"):  # indexing whole rows is fast, so the other axis is turned to be rows too
         turned = np.ascontiguousarray(field.T)
         field = np.zeros((size, turned.shape[1]), np.float32)
         for tap in range(4):
@@ -134,7 +134,7 @@ def stamp(canvas: Plane, grid: Grid, points: npt.NDArray[np.float32], gain: floa
 def branches(
     rng: np.random.Generator, root: tuple[float, float], heading: float, spread: float, count: int, scale: float
 ) -> Plane:
-    """Points (x, y, radius in mm) along ``count`` tapering, winding, once-forking tubes from ``root``.
+    """Return points (x, y, radius in mm) along ``count`` tapering, winding, once-forking tubes from ``root``.
 
     They fan out within ``spread`` radians either side of ``heading``, about ``scale`` mm long.
     """

@@ -1,4 +1,4 @@
-"""What disease does to a drawn chest: a lobar pneumonia (``cap``) or the ground-glass patches of ``covid``.
+"""Draw disease into a chest: a lobar pneumonia (``cap``) or the ground-glass patches of ``covid``.
 
 Where and how much is the patient's; the outline and the texture change from slice to slice.
 """
@@ -25,7 +25,7 @@ class Focus:
 
 
 def foci(label: str, rng: np.random.Generator) -> tuple[Focus, ...]:
-    """The diseased regions of a patient of class ``label``; none for ``normal``."""
+    """Return the diseased regions of a patient of class ``label``; none for ``normal``."""
     if label == "cap":
         side = -1 if rng.random() < 0.6 else 1
         first = Focus(side, rng.uniform(-0.5, 1.2), rng.uniform(46, 72), rng.uniform(15, 45))
@@ -51,13 +51,13 @@ def apply(chest: Chest, found: tuple[Focus, ...], label: str, rng: np.random.Gen
 
 
 def _centre(chest: Chest, focus: Focus, depth: float) -> tuple[float, float]:
-    """A point ``depth`` (0 pleura to 1 centre) along the focus's ray."""
+    """Return a point ``depth`` (0 pleura to 1 centre) along the focus's ray."""
     x = focus.side * chest.half_width * math.cos(focus.angle) * (1 - depth)
     return x, chest.half_depth * math.sin(focus.angle) * (1 - depth)
 
 
 def _consolidate(chest: Chest, focus: Focus, rng: np.random.Generator) -> None:
-    """A lobe filled with exudate: dense, one border a sharp fissure, the rest ragged, air in its bronchi."""
+    """Draw a lobe filled with exudate: dense, one border a sharp fissure, the rest ragged, air in its bronchi."""
     size, px = chest.hu.shape[0], chest.grid.spacing
     extent = size * px
     cx, cy = _centre(chest, focus, 0.18)
@@ -82,7 +82,7 @@ def _consolidate(chest: Chest, focus: Focus, rng: np.random.Generator) -> None:
 
 
 def _ground_glass(chest: Chest, found: tuple[Focus, ...], rng: np.random.Generator) -> None:
-    """Hazy patches under the pleura on both sides: vessels stay visible in them, and fine septa thicken."""
+    """Draw hazy patches under the pleura on both sides: vessels stay visible in them, and fine septa thicken."""
     size, px = chest.hu.shape[0], chest.grid.spacing
     extent = size * px
     haze = np.zeros_like(chest.hu)

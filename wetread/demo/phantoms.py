@@ -1,7 +1,7 @@
 """Synthetic chest CT slices as DICOM objects: the same arguments give the same bytes, on every run.
 
 A patient is one number: it decides anatomy and acquisition; the class decides the lesions alone, so that nothing but
-the lung's texture tells the classes apart. All names, dates and identifiers are invented.
+the lung's texture distinguishes the classes. All names, dates and identifiers are invented.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _IMPLEMENTATION = UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, 'wetread phantom').
 
 @dataclass(frozen=True)
 class PhantomSlice:
-    """One written phantom: where it lies, and what its manifest entry says of it."""
+    """One written phantom: its path, and its manifest entry."""
 
     path: Path
     label: str
@@ -91,7 +91,7 @@ def phantom_bytes(
     seed: int = 0,
     transfer_syntax: str = ExplicitVRLittleEndian,
 ) -> bytes:
-    """The DICOM file (Part 10) of one slice; see ``phantom``."""
+    """Return the DICOM file (Part 10) of one slice; see ``phantom``."""
     return _encoded(phantom(label, patient, slice, size=size, seed=seed, transfer_syntax=transfer_syntax))
 
 
@@ -104,7 +104,7 @@ def phantom(
     seed: int = 0,
     transfer_syntax: str = ExplicitVRLittleEndian,
 ) -> FileDataset:
-    """One axial slice, ``size`` x ``size``, of ``patient`` with the lesions of class ``label``.
+    """Return one axial slice, ``size`` x ``size``, of ``patient`` with the lesions of class ``label``.
 
     Slices are dealt over the chest so that any first few of them cover it. Raises ValueError for an unknown label or
     transfer syntax, or a slice number not below POSITIONS.
@@ -135,12 +135,12 @@ def phantom(
 
 
 def _uid(*parts: object) -> UID:
-    """A UID derived from the parts, under the root for UUIDs (DICOM PS3.5 B.2)."""
+    """Return a UID derived from the parts, under the root for UUIDs (DICOM PS3.5 B.2)."""
     return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(['wetread', *map(str, parts)])).int}")
 
 
 def _described(acquisition: Acquisition, root: str, patient: int, number: int, position: int, size: int) -> FileDataset:
-    """All attributes of the CT Image object but the pixels."""
+    """Return all attributes of the CT Image object but the pixels."""
     study = number % acquisition.studies
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage

@@ -20,7 +20,7 @@ from wetread.uploads.submission import counted, follow, name_unhappy, send
 from wetread.uploads.waiting import wait
 
 UPLOAD_SEED = 1
-"""Not the seed of the cohort that the first model is trained on: these are other patients."""
+"""Another seed than the first model's training cohort, so other patients."""
 SLICES_PER_PATIENT = 4
 SHOWN_DEFECTS = ("text", "truncated-header", "mr", "no-study-uid", "truncated-pixels", "no-instance-uid")
 SHOWN_ROWS = 15
@@ -30,7 +30,7 @@ COLUMNS = ("Key", "Study", "Status", "Result", "Label")
 
 @dataclass(frozen=True)
 class Uploads:
-    """What the demo submits: a folder, labels by file name, and what is expected of the spoilt files."""
+    """The demo's submission: a folder, labels by file name, and the expected outcomes of spoilt files."""
 
     folder: Path
     labels: Mapping[str, str]
@@ -38,7 +38,7 @@ class Uploads:
 
 
 def phantom_uploads(workspace: Path, count: int, size: int) -> Uploads:
-    """``count`` phantoms of patients that the first model has not seen, and a few spoilt ones."""
+    """Write ``count`` phantoms of patients that the first model has not seen, and a few spoilt ones."""
     folder = _fresh(workspace / "uploads")
     patients = max(1, -(-count // SLICES_PER_PATIENT))
     for one in write_cohort(folder, patients, SLICES_PER_PATIENT, size, UPLOAD_SEED)[count:]:
@@ -54,12 +54,12 @@ def phantom_uploads(workspace: Path, count: int, size: int) -> Uploads:
 
 
 def folder_uploads(folder: Path) -> Uploads:
-    """A person's own folder; its manifest.json, if any, holds labels."""
+    """Return a person's own folder; its manifest.json, if any, holds labels."""
     return Uploads(folder, labels(folder), {})
 
 
 def submit(connection: Connection, uploads: Uploads) -> list[Submitted]:
-    """Send the uploads; raises Problem when one cannot be sent."""
+    """Send the uploads; raises Problem if one cannot be sent."""
     sending = plan([uploads.folder], "demo")
     note(f"Submitting {how_many(len(sending.sources), 'file')}.")
     done, failed = send(connection, sending)
@@ -69,7 +69,7 @@ def submit(connection: Connection, uploads: Uploads) -> list[Submitted]:
 
 
 def show_waiting(connection: Connection, done: Sequence[Submitted]) -> None:
-    """Wait until every upload has its row, and say that those wait which need a model.
+    """Wait until every upload has its row, and print that readable ones wait for a model.
 
     Raises Problem when an upload has no row in time.
     """
@@ -118,17 +118,17 @@ def compare(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
 
 
 def surprises(rows: list[tuple[str, Row]], uploads: Uploads) -> list[str]:
-    """The uploads that did not end as they should: spoilt ones as their defect says, all others Completed."""
-    told = []
+    """Return the uploads that did not end as they should: spoilt ones as their defect says, all others Completed."""
+    wrong = []
     for name, row in rows:
         status, code = uploads.expected.get(name, (Status.COMPLETED, None))
         if (row.status, row.code) != (status, code):
-            told.append(f"{name} is {row.status} ({row.code}), expected {status} ({code})")
-    return told
+            wrong.append(f"{name} is {row.status} ({row.code}), expected {status} ({code})")
+    return wrong
 
 
 def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
-    """Commands to go on with."""
+    """Return commands to try next."""
     option = "--local " if connection.local else ""
     study = next((row.study_instance_uid for _, row in rows if row.study_instance_uid), None)
     version = next((row.model_package for _, row in rows if row.model_package), "VERSION")
@@ -151,7 +151,7 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
 
 
 def _show(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
-    """Print every spoilt object and, of the others, some that are spread over all."""
+    """Print every spoilt object, and some of the others, spread evenly."""
     others = [number for number, (name, _) in enumerate(rows) if name not in uploads.expected]
     step = max(1, -(-len(others) // (SHOWN_ROWS - len(uploads.expected))))
     sample = set(others[::step])

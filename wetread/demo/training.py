@@ -23,7 +23,7 @@ HYPERPARAMETERS = {
     "learning_rate": "5e-4",
     "model_name": "phantom-ct",
 }
-"""Enough for the gates: slices of one patient are alike, and many patients teach, and measure, more than slices do."""
+"""Enough for the gates: many patients improve training and measurement more than many slices of a few."""
 
 
 def first_model(connection: Connection, workspace: Path, now: datetime) -> None:
@@ -66,11 +66,11 @@ def _start(connection: Connection, folder: Path, now: datetime) -> Run:
 
 def _why(connection: Connection, run: Run) -> str:
     found = run_report.reasons(connection, run)
-    told = " ".join(f"{one.code}: {one.message}" for one in found if not one.accepted)
-    return f"{(told or run_report.failure(run)).rstrip('. ')}. See `wetread --local runs {run.run_id}`."
+    reasons = " ".join(f"{one.code}: {one.message}" for one in found if not one.accepted)
+    return f"{(reasons or run_report.failure(run)).rstrip('. ')}. See `wetread --local runs {run.run_id}`."
 
 
 def _from_here(path: Path) -> str:
-    """A path as short as it can be said: from the working folder, if it lies below."""
+    """Return a path relative to the working folder if it is below it."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

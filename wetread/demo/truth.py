@@ -1,4 +1,4 @@
-"""Known labels against what the model said: a manifest's labels, and the table of agreement."""
+"""Compare known labels with the model's answers: a manifest's labels, and the table of agreement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_RESULT = "no result"
 
 
 def labels(folder: Path) -> dict[str, str]:
-    """Label by file name from the folder's manifest.json; empty when it has none.
+    """Return labels by file name from the folder's manifest.json; empty if there is none.
 
     Raises ConfigProblem when the manifest is not in the form ``[{"filename": …, "content": {"label": …}}]``.
     """
@@ -49,7 +49,7 @@ class Agreement:
 
     @property
     def agreeing(self) -> int:
-        """For how many the model said the label."""
+        """How many objects the model classified as labelled."""
         return sum(number for (label, predicted), number in self.counts.items() if label == predicted)
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -1,4 +1,4 @@
-"""Erasing a patient or a study: found first, erased then, until a look finds nothing more; and what stays, said."""
+"""Erase a patient or a study: find its data, erase it, and repeat until nothing more is found."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ MOST_LOOKS = 20
 
 @dataclass
 class Found:
-    """One look at everything."""
+    """All data of a subject at one moment."""
 
     uploads: FoundUploads
     training: FoundTraining
 
     def counts(self) -> Counter[str]:
-        """How many of each kind there are to erase."""
+        """Return how many of each kind there are to erase."""
         return self.uploads.counts() + self.training.counts()
 
     @property
     def undecided(self) -> set[str]:
-        """The keys of objects and documents that do not say whose they are."""
+        """Return the keys of objects and documents whose subject cannot be read."""
         return self.uploads.undecided | self.training.undecided
 
     @property
     def runs(self) -> list[str]:
-        """The training runs that took slices of them."""
+        """The training runs that used slices of the subject."""
         return sorted(one.run for one in self.training.runs)
 
 
 @dataclass
 class Erased:
-    """What an erasure came to: how many of each kind went, and what it could not decide."""
+    """The result of an erasure: how many of each kind were erased, and what it could not decide."""
 
     counts: Counter[str] = field(default_factory=Counter)
     runs: set[str] = field(default_factory=set)
@@ -62,7 +62,7 @@ class Erased:
 
 
 class Erasing:
-    """Erases one subject from one cloud. Repeatable: an interrupted erasure goes on where it was."""
+    """Erases one subject from one cloud. Repeatable: a later call continues an interrupted erasure."""
 
     def __init__(
         self,
@@ -81,13 +81,13 @@ class Erasing:
         self._sleep = sleep
 
     def find(self) -> Found:
-        """Look at everything, and change nothing."""
+        """Find all data, and change nothing."""
         return Found(self._uploads.find(), self._training.find())
 
     def erase(self, waiting: Callable[[list[Row]], None]) -> Erased:
-        """Erase all that there is. ``waiting`` is called with the rows that a running job still reads.
+        """Erase all data. ``waiting`` is called with the rows that a running job still reads.
 
-        Everything that no job reads goes at once. Raises Problem when uploads keep coming.
+        Data that no job reads is erased at once. Raises Problem when uploads keep coming.
         """
         done, record = Erased(), self._begin()
         looks = 0
@@ -101,7 +101,7 @@ class Erasing:
                 if not done.under_way:
                     self._erasures.note(record.finished(timestamp(datetime.now(UTC)), done.counts, sorted(done.runs)))
                 return done
-            looks += bool(found.counts())  # to wait for a job is no look
+            looks += bool(found.counts())  # waiting for a job does not count
             done.runs |= set(found.runs)
             self._erase_training(found.training, done)
             self._erase_uploads(found.uploads, done, waiting)
@@ -130,7 +130,7 @@ class Erasing:
         return is_free(row, datetime.now(UTC), self._settled_seconds)
 
     def _erase_uploads(self, found: FoundUploads, done: Erased, waiting: Callable[[list[Row]], None]) -> None:
-        """Erase what no job reads; if there is nothing but what one reads, wait a while."""
+        """Erase the uploads that no job reads; if jobs read all of them, wait a while."""
         counts = found.counts()
         if not counts:
             waiting(found.held)

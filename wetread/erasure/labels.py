@@ -1,7 +1,7 @@
-"""Labels files without the lines of a patient or a study, found as a run finds the file that a line labels.
+"""Labels files without the lines of a patient or a study; lines are matched to files as a training run does it.
 
-Their lines are cut out of the file's text, and no other character of it is written anew: what a reader of it loses
-(cells beyond the header, names that come twice, numbers that no float has) stays in the lines of others.
+The lines are cut out of the file's text and no other character changes. So the lines of others keep what a parser
+would lose (cells beyond the header, repeated names, numbers that no float represents).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wetread.erasure.store import Version
 
 LABELS_FILES = (".json", ".csv")
 JSON_SPACE = re.compile(r"[ \t\n\r]*")
-# What before and after a name may be the rest of a longer one.
+# Characters before and after a name that may belong to a longer name.
 NAME_BEFORE, NAME_AFTER = re.compile(r"[^\s,;|\"'<>]*\Z"), re.compile(r"\A[^\s,;|\"'<>]*")
 LONGEST_KEY = 1024
 DICOM_LETTERS = slice(128, 132)
@@ -30,9 +30,9 @@ DICOM_LETTERS = slice(128, 132)
 
 @dataclass(frozen=True)
 class Labels:
-    """One version of a labels file: how many lines name their objects, and the file without those.
+    """One version of a labels file: how many lines name the subject's objects, and the file without them.
 
-    ``unsure`` says that it was not understood, or that a name of theirs is left in it: a person must look.
+    ``unsure``: it was not understood, or a name of the subject is left in it; a person must look.
     """
 
     version: Version
@@ -43,7 +43,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class _Record:
-    """One line: where it is in the text, what it says by name, and all its texts."""
+    """One line: its range in the text, its values by name, and all its texts."""
 
     start: int
     end: int
@@ -52,11 +52,11 @@ class _Record:
 
 
 def without(version: Version, body: bytes, theirs: Sequence[Version], cohort: Sequence[Version]) -> Labels:
-    """A labels file without the lines that label ``theirs`` among the objects of ``cohort``."""
+    """Return a labels file without the lines that label ``theirs`` among the objects of ``cohort``."""
     folder = version.key.rpartition("/")[0] + "/"
     keys = {one.key for one in theirs if one.key.startswith(folder)}
     others = {one.key for one in cohort if one.key.startswith(folder) and one not in theirs and not one.is_marker}
-    if not keys or body[DICOM_LETTERS] == b"DICM":  # an object that is named like a labels file
+    if not keys or body[DICOM_LETTERS] == b"DICM":  # a DICOM object with the name of a labels file
         return Labels(version, 0, body, unsure=False)
     try:
         text = body.decode()
@@ -74,7 +74,7 @@ def without(version: Version, body: bytes, theirs: Sequence[Version], cohort: Se
 
 
 def _found(records: Sequence[_Record], folder: str, keys: set[str], others: set[str]) -> tuple[set[int], bool]:
-    """The numbers of the records that label ``keys``, and whether one may label these or ``others``."""
+    """Return the numbers of the records that label ``keys``, and whether one may label these or ``others``."""
     known = Cohort(folder, [ObjectVersion(key=key, version_id="", size=0) for key in sorted(keys | others)])
     entries = {number: entry for number, one in enumerate(records) if (entry := _entry(number, one.values))}
     found, reasons = known.find(entries.values())
@@ -87,7 +87,7 @@ def _found(records: Sequence[_Record], folder: str, keys: set[str], others: set[
 
 
 def _entry(number: int, record: Any) -> LabelledSlice | None:
-    """What a line says of its file; None for a line that names none."""
+    """Return the file that a line names, or None."""
     if not isinstance(record, Mapping) or not isinstance(record.get("filename"), str):
         return None
     ids = [one.strip() if isinstance(one := record.get(name), str) else "" for name in ("studyId", "seriesId")]
@@ -95,9 +95,9 @@ def _entry(number: int, record: Any) -> LabelledSlice | None:
 
 
 def _csv_records(text: str) -> tuple[list[_Record], list[str]]:
-    """The records of a CSV file, its first line not among them, and the texts of that line.
+    """Return the records of a CSV file without its header line, and the texts of that line.
 
-    Raises csv.Error where quotes do not match or a cell is longer than the csv module reads.
+    Raises csv.Error if quotes do not match or a cell is longer than the csv module reads.
     """
     start = 1 if text.startswith("\ufeff") else 0
     lines = list(io.StringIO(text[start:], newline=""))
@@ -110,7 +110,7 @@ def _csv_records(text: str) -> tuple[list[_Record], list[str]]:
     start = 0
     for cells in reader:
         if header:
-            # Of a column that comes twice the last counts, as for a run that would take it.
+            # The last of repeated columns counts, as in a training run.
             values = dict(zip(header, cells, strict=False))
             records.append(_Record(starts[start], starts[reader.line_num], values, cells))
         elif cells:
@@ -126,7 +126,7 @@ def _cut_lines(text: str, records: Sequence[_Record], gone: set[int]) -> str:
 
 
 def _json_records(text: str) -> tuple[list[_Record], list[str]]:
-    """The elements of a JSON array; of another JSON document none, and its texts. Raises ValueError for no JSON."""
+    """Return a JSON array's elements; of another document none, and its texts. Raises ValueError for bad JSON."""
     texts: list[str] = []
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts of a value and of the arrays in it; those of objects have been met when the objects were read."""
+    """Yield the texts of a value and of the arrays in it; those of objects have been met when the objects were read."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -175,7 +175,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _cut_elements(text: str, records: Sequence[_Record], gone: set[int]) -> str:
-    """The array without some elements; between those that stay is what was before the later one."""
+    """Return the array without some elements; each kept element keeps the separator before it."""
     kept = [text[: records[0].start]]
     for number, one in enumerate(records):
         if number not in gone:
@@ -185,14 +185,14 @@ def _cut_elements(text: str, records: Sequence[_Record], gone: set[int]) -> str:
 
 
 def _names(folder: str, keys: Iterable[str], others: Iterable[str]) -> set[str]:
-    """The file names that are theirs alone, and their paths below the folder."""
+    """Return the file names that only ``keys`` have, and their paths below the folder."""
     names = {_name(key).casefold() for key in keys} - {_name(key).casefold() for key in others}
     paths = {key.removeprefix(folder).casefold() for key in keys}
     return names | {path for path in paths if "/" in path}
 
 
 def _is_named(texts: Iterable[str], names: Iterable[str], others: Iterable[str]) -> bool:
-    """Whether a name is in the texts, in whatever case, other than as a part of what names one of ``others``."""
+    """Return whether a name is in the texts, in any case, outside of a name of one of ``others``."""
     whole = "\n".join(texts).replace("\\", "/").casefold()
     known = {ending for key in others for ending in _endings(key.casefold())}
     for name in names:
@@ -210,7 +210,7 @@ def _is_named(texts: Iterable[str], names: Iterable[str], others: Iterable[str])
 
 
 def _endings(key: str) -> Iterator[str]:
-    """A path, and what is left of it without its first folders."""
+    """Yield a path, and the path without its first folders."""
     parts = key.split("/")
     return ("/".join(parts[at:]) for at in range(len(parts)))
 

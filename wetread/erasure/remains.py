@@ -1,4 +1,4 @@
-"""What an erasure leaves, for how long, and why: copies for recovery, logs, and models that have learned."""
+"""What an erasure leaves, for how long, and why: copies for recovery, logs, and trained models."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class Remaining:
     why: str
 
     def to_json(self) -> dict[str, str]:
-        """The same for programs."""
+        """Return the same for programs."""
         return {"What": self.what, "HowLong": self.how_long, "Why": self.why}
 
 
 def remaining(connection: Connection, runs: list[str]) -> list[Remaining]:
-    """What stays after an erasure of somebody whose slices were in the training ``runs``."""
+    """Return what stays after the erasure of a subject with slices in the training ``runs``."""
     return [*_models(connection, runs), *_always(connection)]
 
 
 def _models(connection: Connection, runs: list[str]) -> list[Remaining]:
-    """The model versions of the runs, and those runs that made none."""
+    """Return the model versions of the runs, and those runs that made none."""
     if not runs:
         return []
     champion = connection.champions.get()
@@ -53,9 +53,7 @@ def _always(connection: Connection) -> list[Remaining]:
         Remaining("S3 access logs", "400 days", "They name object keys, and so does CloudTrail where you record S3."),
         Remaining("Executions of the training workflow", "90 days", "Step Functions keeps inputs: the labels' key."),
         Remaining("Batches' lists of uploads", "90 days", "Hashes of keys, without any content."),
-        Remaining(
-            "Parts of uploads that nobody completed", "2 days", "Under other keys: parts do not say whose they are."
-        ),
+        Remaining("Parts of incomplete uploads", "2 days", "Under other keys: parts do not name a subject."),
         Remaining("Gravestones of the uploads", "30 days", "A hash each: a late event finds that it was erased."),
         Remaining("The record of this erasure", "for good", "Who, when, how much; of whom by keyed hash only."),
         Remaining("Logs of functions and jobs", "as your stage keeps them", "They hold upload ids, no patient."),

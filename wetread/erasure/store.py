@@ -31,7 +31,7 @@ class Version:
 
 
 def versions_below(client: S3Client, bucket: str, prefix: str) -> Iterator[Version]:
-    """Every version and delete marker of every object whose key begins with ``prefix``."""
+    """Yield every version and delete marker of every object with a key that begins with ``prefix``."""
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Versions", []):
             yield Version(bucket, entry["Key"], entry["VersionId"], entry["Size"], entry["IsLatest"])
@@ -40,18 +40,18 @@ def versions_below(client: S3Client, bucket: str, prefix: str) -> Iterator[Versi
 
 
 def versions_of(client: S3Client, bucket: str, key: str) -> list[Version]:
-    """Every version and delete marker of one object; keys that only begin like it are not among them."""
+    """Return every version and delete marker of one object; keys that only share its beginning are left out."""
     return [one for one in versions_below(client, bucket, key) if one.key == key]
 
 
 def uploads_in_parts(client: S3Client, bucket: str, key: str) -> list[str]:
-    """The ids of the multipart uploads of one key that have not been completed."""
+    """Return the ids of the multipart uploads of one key that have not been completed."""
     pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key)
     return [entry["UploadId"] for page in pages for entry in page.get("Uploads", []) if entry["Key"] == key]
 
 
 def delete_for_good(client: S3Client, versions: Iterable[Version]) -> None:
-    """Delete versions and markers; one that is gone is no error. Raises Problem for what S3 does not delete."""
+    """Delete versions and markers; a missing one is no error. Raises Problem for versions that S3 does not delete."""
     by_bucket: dict[str, list[Version]] = {}
     for one in dict.fromkeys(versions):
         by_bucket.setdefault(one.bucket, []).append(one)
@@ -63,8 +63,8 @@ def delete_for_good(client: S3Client, versions: Iterable[Version]) -> None:
             ]
             answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             kept += [one.get("Code", "") for one in answer.get("Errors", [])]
-    if kept:  # S3 answers for each object, and with success for all
+    if kept:  # S3 reports each object, and succeeds as a whole
         raise Problem(
             f"S3 did not delete {len(kept)} object versions: {', '.join(sorted(set(kept)))}.",
-            "Grant s3:DeleteObject and s3:DeleteObjectVersion, or wait, then run the command again: it goes on.",
+            "Grant s3:DeleteObject and s3:DeleteObjectVersion, or wait, then run the command again: it continues.",
         )

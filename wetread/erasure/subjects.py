@@ -1,7 +1,7 @@
-"""Whom an erasure is about, and whether something is theirs: by the keyed hash that rows have, or by the object itself.
+"""The subject of an erasure, and whether data belongs to it: by the keyed hash of rows, or by the object itself.
 
-A row's hash alone does not always say it. Rows that were written before issuers were read have the hash of the bare
-PatientID, whatever the object's issuer; so of these the object is read, while there is one.
+A row's hash alone does not always decide. Rows that were written before issuers were read have the hash of the bare
+PatientID, whatever the object's issuer. For these the object is read while it exists.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from wetread.problems import ConfigProblem
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# A header's text is taken as its bytes say, whatever its character set. What a person types is looked for in each that
-# DICOM PS3.3 C.12.1.1.2 defines and that has the characters.
+# Header text is compared as bytes. A person's input is encoded in each character set of DICOM PS3.3 C.12.1.1.2 that has
+# its characters.
 CHARACTER_SETS = (
     *("latin-1", *(f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 11, 15)), "shift_jis", "iso2022_jp"),
     *("iso2022_jp_2", "euc_kr", "iso2022_kr", "gb2312", "gbk", "gb18030", "utf-8"),
@@ -41,7 +41,7 @@ NOT_GIVEN = frozenset({RefusalCode.ARCHIVED, RefusalCode.CUSTOMER_KEY, RefusalCo
 
 
 class Verdict(enum.Enum):
-    """Whose something is."""
+    """The subject that data belongs to."""
 
     THEIRS = "theirs"
     OTHERS = "another's"
@@ -50,14 +50,14 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Identity:
-    """What an object says of whom it is, as a header's text is taken.
+    """An object's patient and study as its header has them, decoded as latin-1.
 
-    ``says_patient`` and ``says_study`` are False where the object could not be read so far.
+    ``says_patient`` and ``says_study`` are False if the object could not be read that far.
     """
 
     patient_id: str = field(repr=False)
     issuer: str = field(repr=False)
-    study: str = field(repr=False)  # not mapped: its row may have it by the stage's key or, an older one, without
+    study: str = field(repr=False)  # not mapped: rows have it mapped by the stage's key, older rows without it
     says_patient: bool = True
     says_study: bool = True
 
@@ -67,14 +67,14 @@ UNREAD = Identity("", "", "", says_patient=False, says_study=False)
 
 @dataclass(frozen=True)
 class Marks:
-    """What a row, or an entry of a snapshot, keeps of whom it is."""
+    """The identifying values of a row or of a snapshot's entry."""
 
     patient_hash: str
     study_instance_uid: str
 
 
 Look = Callable[[], Identity | None]
-"""Reads the object that something came from; None for one that is gone or is no DICOM object."""
+"""Reads the source object's identity; None if the object is gone or is not DICOM."""
 
 
 class Subject(Protocol):
@@ -84,16 +84,16 @@ class Subject(Protocol):
     hash: str
 
     def upload_ids(self, index: Index) -> Iterator[str]:
-        """The Uploads that the index has of them; some may be another's."""
+        """Yield the index's Uploads of the subject; some may belong to another."""
 
     def judge(self, marks: Marks, look: Look) -> Verdict:
-        """Whose a row or an entry of a snapshot is; ``look`` is asked only where its hash does not say."""
+        """Return the subject of a row or snapshot entry; ``look`` is called only if the hash does not decide."""
 
     def verdict_of(self, identity: Identity | None) -> Verdict:
-        """Whose an object is; nobody's that may be theirs is another's, and None is."""
+        """Return the subject of an object: OTHERS only if it is certain, or the identity is None."""
 
     def marks_lacking(self, row: Row) -> dict[str, str]:
-        """The attributes by which a row of theirs is found, that this one lacks, with their values."""
+        """Return the attributes (name: value) that the subject's rows are found by and this row lacks."""
 
 
 class Study:
@@ -110,7 +110,7 @@ class Study:
         self.hash = patients.hash_of_study(self._uid)
 
     def upload_ids(self, index: Index) -> Iterator[str]:
-        """The Uploads of the study."""
+        """Yield the Uploads of the study."""
         for uid in dict.fromkeys(self._uids):
             start = None
             while True:
@@ -121,11 +121,11 @@ class Study:
                     break
 
     def judge(self, marks: Marks, _look: Look) -> Verdict:
-        """Theirs by the UID; nobody need look."""
+        """Decide by the UID alone, without reading the object."""
         return Verdict.THEIRS if marks.study_instance_uid in self._uids else Verdict.OTHERS
 
     def verdict_of(self, identity: Identity | None) -> Verdict:
-        """Theirs by the StudyInstanceUID, as ingest maps it or did."""
+        """Decide by the StudyInstanceUID, mapped as ingest does or did before 2026-11-28."""
         if identity is None:
             return Verdict.OTHERS
         if set(self._mapped(identity.study)) & set(self._uids):
@@ -133,11 +133,11 @@ class Study:
         return Verdict.OTHERS if identity.says_study else Verdict.UNCLEAR
 
     def marks_lacking(self, row: Row) -> dict[str, str]:
-        """The StudyInstanceUID, of a row without one."""
+        """Return the StudyInstanceUID if the row has none."""
         return {} if row.study_instance_uid else {NAMES["study_instance_uid"]: self._uid}
 
     def _mapped(self, text: str) -> tuple[str, str]:
-        """The StudyInstanceUID that rows have for a text, and that rows from before 2026-11-28 have."""
+        """Return the StudyInstanceUID of rows for a text, and that of rows from before 2026-11-28."""
         return as_uid(text, self._uuid_of), as_uid(text)
 
 
@@ -158,14 +158,14 @@ class Patient:
         self.issuers_seen: set[str] = set()
 
     def upload_ids(self, index: Index) -> Iterator[str]:
-        """The Uploads with the patient's hash, and with that of the bare PatientID."""
+        """Yield the Uploads with the patient's hash, and with that of the bare PatientID."""
         for one in sorted(self._certain | self._bare):
             yield from index.of_patient(one)
 
     def judge(self, marks: Marks, look: Look) -> Verdict:
-        """Theirs by a hash with the issuer; of the bare PatientID's hash the object decides.
+        """Decide by a hash with the issuer; for the bare PatientID's hash, by the object.
 
-        Where it is gone, the hash decides if no issuer is asked for, and otherwise nobody can say.
+        If the object is gone, the hash decides if no issuer is given; otherwise the answer is UNCLEAR.
         """
         if marks.patient_hash in self._certain:
             return Verdict.THEIRS
@@ -177,13 +177,13 @@ class Patient:
         return self.verdict_of(seen)
 
     def verdict_of(self, identity: Identity | None) -> Verdict:
-        """Theirs by PatientID and issuer."""
+        """Decide by PatientID and issuer."""
         if identity is not None and not identity.says_patient:
             return Verdict.UNCLEAR
         return Verdict.THEIRS if identity and self._is_of(identity) else Verdict.OTHERS
 
     def marks_lacking(self, row: Row) -> dict[str, str]:
-        """The keyed hash, of a row without one."""
+        """Return the keyed hash if the row has none."""
         return {} if row.patient_hash else {NAMES["patient_hash"]: self.hash}
 
     def _is_of(self, identity: Identity) -> bool:
@@ -196,7 +196,7 @@ class Patient:
 
 
 def _readings(text: str) -> set[str]:
-    """What a header's text may be for what a person types, by its character set."""
+    """Return the latin-1 readings that a person's input may have in a header, one a character set."""
     found = set()
     for name in CHARACTER_SETS:
         try:
@@ -207,11 +207,11 @@ def _readings(text: str) -> set[str]:
 
 
 def identity_of(client: S3Client, bucket: str, key: str, version_id: str, size: int) -> Identity | None:
-    """What an object version says of whom it is, as far as its header can be read and whether or not it has pixels.
+    """Return an object version's patient and study, as far as its header can be read; pixels are not needed.
 
-    None for one that is gone or is no DICOM object, UNREAD for one that S3 does not give.
+    None if it is gone or is not DICOM, UNREAD if S3 does not give it.
     """
-    if size <= 0:  # S3 has no range of it
+    if size <= 0:  # S3 refuses a range of an empty object
         return None
 
     def head(length: int) -> bytes:
@@ -230,7 +230,7 @@ def identity_of(client: S3Client, bucket: str, key: str, version_id: str, size: 
     except ClientError as error:
         if error_code(error) not in DENIED and not error_code(error).startswith(OF_KMS):
             raise
-        return UNREAD  # of this object alone, or of all: each is named
+        return UNREAD  # one object or all of them: each is named
     if header is None:
         return UNREAD
     seen = instances.describe(header)

@@ -1,7 +1,7 @@
 """What training keeps of a patient or a study: labelled objects and their labels, pinned slices, snapshots, pictures.
 
-The order is what makes an erasure repeatable: first what needs the objects to be recognised (labels, snapshots, the
-pictures of reports), then the slices and the objects themselves.
+The order makes an erasure repeatable: first the data that is recognised by the objects (labels, snapshots, the pictures
+of reports), then the slices and the objects themselves.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ PICTURE = re.compile(r'<figure>\s*<img\b[^>]*alt="Slice of line (\d{1,9})"[^>]*>
 
 
 @dataclass(frozen=True)
-class RunOfThem:
-    """A run that took slices of them: its snapshot as it is, and their entries in it.
+class SubjectRun:
+    """A run that used slices of the subject: its snapshot, and the subject's entries in it.
 
-    ``lines`` are those of the pictures in its report that go, ``older`` are earlier versions of that report.
+    ``lines`` are the lines of pictures to erase from its report, ``older`` are earlier versions of that report.
     """
 
     run: str
@@ -47,27 +47,27 @@ class RunOfThem:
 
     @property
     def trained(self) -> bool:
-        """Whether the model has learned from them, or was chosen by them."""
+        """Whether the model was trained or selected on them."""
         return any(entry["Split"] != Split.TEST for entry in self.entries)
 
 
 @dataclass
 class FoundTraining:
-    """What training has of them. ``unclear`` are entries of snapshots of whom nobody can say whose they are.
+    """The training data of a subject. ``unclear`` are entries of snapshots with an unknown subject.
 
-    ``undecided`` are keys of objects that do not say it, and of documents of runs that cannot be read. ``under_way``
-    are runs that have not ended, and may still write of them what they read before.
+    ``undecided`` are keys of objects without a subject, and of unreadable documents of runs. ``under_way`` are runs
+    that have not ended, and may still write data of the subject that they read before.
     """
 
     objects: dict[str, list[Version]] = field(default_factory=dict)
     labels: list[Labels] = field(default_factory=list)
-    runs: list[RunOfThem] = field(default_factory=list)
+    runs: list[SubjectRun] = field(default_factory=list)
     unclear: int = 0
     undecided: set[str] = field(default_factory=set)
     under_way: set[str] = field(default_factory=set)
 
     def counts(self) -> Counter[str]:
-        """How many of each kind."""
+        """Return how many of each kind."""
         counts = Counter({kind: len(versions) for kind, versions in self.objects.items()})
         counts["lines of labels"] = sum(one.lines for one in self.labels)
         counts["entries of snapshots"] = sum(len(one.entries) for one in self.runs)
@@ -88,9 +88,11 @@ class ErasingTraining:
         self._identities: dict[str, Identity | None] = {}
 
     def find(self) -> FoundTraining:
-        """All that there is of them now. Headers are read of what no snapshot names, and where a hash does not say."""
+        """Return the subject's data. Headers are read of objects that no snapshot names or no hash decides."""
         found = FoundTraining()
-        running = {run.run_id for run in self._connection.runs.running()}  # first: what one writes then is found below
+        running = {
+            run.run_id for run in self._connection.runs.running()
+        }  # first: what a run writes meanwhile is found below
         cohort, slices = (list(versions_below(self._s3, self._bucket, one)) for one in (COHORTS, SLICES))
         copies = {_name(one): one for one in [*cohort, *slices] if not one.is_marker}
         snapshots = dict(self._snapshots(found))
@@ -129,7 +131,7 @@ class ErasingTraining:
         return self._identities[name]
 
     def _snapshots(self, found: FoundTraining) -> Iterator[tuple[str, Any]]:
-        """The snapshots by run; one that cannot be read is noted as undecided."""
+        """Yield the snapshots by run; record unreadable ones as undecided."""
         for key in self._documents.keys(RUNS):
             match = SNAPSHOT.fullmatch(key)
             body = self._readable(key, found) if match else None
@@ -143,7 +145,7 @@ class ErasingTraining:
                 yield match[1], document
 
     def _readable(self, key: str, found: FoundTraining) -> bytes | None:
-        """A document of a run; None for one that is gone, and for one that cannot be read, which is noted."""
+        """Return a run's document; None if it is gone or unreadable (recorded as undecided)."""
         try:
             with refusals(self._s3, self._bucket, key, "null", data_key_arn=""):
                 return self._documents.find(key)
@@ -151,23 +153,23 @@ class ErasingTraining:
             found.undecided.add(key)
             return None
 
-    def _run(self, run: str, document: Any, theirs: set[str], found: FoundTraining) -> RunOfThem:
-        """What a run has of them.
+    def _run(self, run: str, document: Any, theirs: set[str], found: FoundTraining) -> SubjectRun:
+        """Return the subject's data in a run.
 
-        A picture whose line the snapshot lost is of somebody who was erased, whoever that was: a job that had read the
-        slice by then wrote it afterwards.
+        A picture of a line that is not in the snapshot is of an erased subject, this or another one: a job that had
+        read the slice before the erasure wrote it afterwards.
         """
         entries = [entry for entry in document["Slices"] if entry["Slice"] in theirs]
         if not _is_of_erased(document, theirs):
-            return RunOfThem(run, document, entries)
+            return SubjectRun(run, document, entries)
         kept = {entry["Line"] for entry in document["Slices"]} - {entry["Line"] for entry in entries}
         text = (self._readable(layout.report_key(run), found) or b"").decode(errors="surrogateescape")
         lines = [int(line) for line in PICTURE.findall(text) if int(line) not in kept]
         versions = versions_of(self._s3, self._bucket, layout.report_key(run))
-        return RunOfThem(run, document, entries, lines, [one for one in versions if not one.latest])
+        return SubjectRun(run, document, entries, lines, [one for one in versions if not one.latest])
 
     def _labels(self, theirs: list[Version], cohort: list[Version]) -> Iterator[Labels]:
-        """The versions of labels files that name their objects, each with what the file is without them."""
+        """Yield the versions of labels files that name the subject's objects, each with the file without them."""
         if not theirs:
             return
         for version in cohort:
@@ -197,8 +199,8 @@ class ErasingTraining:
         for versions in found.objects.values():
             delete_for_good(self._s3, versions)
 
-    def _erase_run(self, one: RunOfThem, at: str) -> None:
-        """Take their slices out of a run's documents; the snapshot last, since it leads to the others."""
+    def _erase_run(self, one: SubjectRun, at: str) -> None:
+        """Remove the subject's slices from a run's documents; the snapshot last, since it leads to the others."""
         report = self._documents.find(layout.report_key(one.run)) if one.lines else None
         if report:
 
@@ -222,7 +224,7 @@ class ErasingTraining:
         self._replace(layout.snapshot_key(one.run), json.dumps(document).encode(), "application/json")
 
     def _replace(self, key: str, body: bytes, content_type: str) -> None:
-        """Write an object anew and delete every version that it had."""
+        """Overwrite an object and delete its earlier versions."""
         before = versions_of(self._s3, self._bucket, key)
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
         newest = {one.version_id for one in versions_of(self._s3, self._bucket, key) if one.latest}
@@ -230,14 +232,14 @@ class ErasingTraining:
 
 
 def _name(version: Version) -> str:
-    """The name of the slice that a version is, or would be pinned as."""
+    """Return the name of a version's slice, pinned or to be pinned."""
     if version.key.startswith(SLICES):
         return version.key.removeprefix(SLICES)
     return layout.instance_name(layout.upload_id(version.key, version.version_id))
 
 
 def _check(document: Any) -> None:
-    """Raise TypeError, KeyError or ValueError for a snapshot whose entries cannot be asked whose they are."""
+    """Raise TypeError, KeyError or ValueError for a snapshot with entries that lack a readable subject."""
     for entry in document["Slices"]:
         texts = [entry[name] for name in ("Slice", "Patient", "StudyInstanceUID")]
         if not all(isinstance(text, str) for text in texts) or type(entry["Line"]) is not int:
@@ -248,12 +250,12 @@ def _check(document: Any) -> None:
 
 
 def _is_of_erased(snapshot: Any, theirs: set[str]) -> bool:
-    """Whether a snapshot has entries of ``theirs``, or lost entries to an erasure."""
+    """Return whether a snapshot has entries of ``theirs``, or lost entries to an erasure."""
     return bool(snapshot.get(ERASED)) or any(entry["Slice"] in theirs for entry in snapshot["Slices"])
 
 
 def _markers_of(theirs: list[Version], cohort: list[Version]) -> list[Version]:
-    """The delete markers of keys of which nothing is another's: elsewhere one hides what another has deleted."""
+    """Return the delete markers of keys with no version of another: such a marker hides another's deletion."""
     others = {one.key for one in cohort if not one.is_marker and one not in theirs}
     keys = {one.key for one in theirs} - others
     return [one for one in cohort if one.is_marker and one.key in keys]

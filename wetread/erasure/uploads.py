@@ -1,4 +1,4 @@
-"""The uploads of a patient or a study: everything that an upload leads to, and nothing that a running job still reads.
+"""The uploads of a patient or a study, and everything derived from them; uploads that a running job reads are kept.
 
 A row is taken out of the batch protocol first (``Erased``), by a condition that fails while a batch holds it. Then goes
 what it leads to, and last the row itself: so an erasure that was interrupted finds it again.
@@ -29,14 +29,14 @@ from wetread.erasure.store import Version, delete_for_good, uploads_in_parts, ve
 from wetread.erasure.subjects import SAYING_NOTHING, Identity, Marks, Subject, Verdict, identity_of
 
 WORKERS = 16
-# No function runs longer than five minutes: who held a row when its batch ended has written all by then.
+# No function runs longer than five minutes, so a function that held a row at its batch's end has finished by then.
 SETTLED_SECONDS = 600
-PEEKED_SECONDS = 30  # how long a dead letter that was looked at is hidden from others
+PEEKED_SECONDS = 30  # how long a dead letter is hidden from others after it was read
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that a function gave up, about an object version that has no row."""
+    """A dead letter about an object version that has no row."""
 
     queue: str
     receipt: str
@@ -50,9 +50,9 @@ class DeadLetter:
 
 @dataclass
 class FoundUploads:
-    """Uploads that are theirs, and all that they lead to; ``unclear`` are rows that may be theirs or another's.
+    """The subject's uploads and all data derived from them; ``unclear`` are rows that may be another subject's.
 
-    ``undecided`` are keys of objects that cannot be read so far that they say whose they are.
+    ``undecided`` are keys of objects that cannot be read as far as their patient.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -66,7 +66,7 @@ class FoundUploads:
     hidden_keys: int = 0
 
     def counts(self) -> Counter[str]:
-        """How many of each kind."""
+        """Return how many of each kind."""
         counts = Counter({kind: len(versions) for kind, versions in self.objects.items()})
         counts["uploads without a row"] = len(self.strays)
         counts["unfinished multipart uploads"] = len(self.in_parts)
@@ -90,14 +90,14 @@ class ErasingUploads:
         self._weights: dict[str, str] | None = None
 
     def find(self, free: Callable[[Row], bool] = lambda _row: True) -> FoundUploads:
-        """All that there is of them now, of rows that are ``free``; the others of theirs are ``held``.
+        """Return the subject's data now: of rows that are ``free``; the other rows are ``held``.
 
         What is free is decided by the row as it is read here, which ``begin`` then asks to be unchanged.
         """
         found = FoundUploads()
         ids = sorted({*self._subject.upload_ids(self._index), *self._unmarked()})
         rows = [row for _, row in sorted(self._index.get_many(ids).items())]
-        # Not a gravestone, which an index may still show as it was.
+        # Not a row that is Erased: a secondary index may still show it as it was.
         rows = [row for row in rows if row.received_at]
         keys = self._connection.keys.reveal(row.upload_id for row in rows) if rows else {}
         rows = [row if row.upload_id not in keys else _with_key(row, keys[row.upload_id]) for row in rows]
@@ -114,7 +114,7 @@ class ErasingUploads:
         return found
 
     def _unmarked(self) -> Iterator[str]:
-        """The Uploads whose rows do not say whose they are: refused before that was read, or not yet taken in."""
+        """Return Uploads with no patient in their rows: refused before it was read, or not yet ingested."""
         for status in (Status.REFUSED, Status.RECEIVED):
             for row in self._index.every(IndexName.BY_STATUS, status):
                 if row.code not in SAYING_NOTHING and self._subject.marks_lacking(row):
@@ -151,7 +151,7 @@ class ErasingUploads:
             found.strays += strays
             versions += [*theirs, *strays]
             if all(one.is_marker or one in theirs or one in strays for one in at_key):
-                versions += [one for one in at_key if one.is_marker]  # else it hides what is another's
+                versions += [one for one in at_key if one.is_marker]  # otherwise it hides another subject's object
         found.objects["upload versions"] = [one for one in versions if not one.is_marker]
         found.objects["delete markers"] = [one for one in versions if one.is_marker]
         parts = pool.map(lambda key: uploads_in_parts(self._s3, self._uploads, key), sorted(keys))
@@ -172,7 +172,7 @@ class ErasingUploads:
         found.objects["result documents"] = [one for versions in results for one in versions]
 
     def _is_stray(self, version: Version, ours: set[str], found: FoundUploads) -> bool:
-        """Whether a version that has no row is theirs; one that does not say it is noted as undecided."""
+        """Return whether a version without a row is the subject's; record it as undecided if it does not say."""
         upload_id = _upload_id(version)
         if upload_id in ours:
             return False
@@ -185,12 +185,12 @@ class ErasingUploads:
         return verdict == Verdict.THEIRS
 
     def _is_erased(self, upload_id: str) -> bool:
-        """Whether all of an upload is erased, but perhaps for a dead letter about it, which nothing else leads to."""
+        """Return whether an upload is erased, apart from a dead letter, which only its key leads to."""
         row = self._index.get(upload_id)
         return row is not None and row.status == Status.ERASED and not row.received_at
 
     def _result_keys(self, rows: list[Row]) -> set[str]:
-        """The keys of all results that the bytes may have: one for each model that may have read them.
+        """Return the keys of all results that the bytes may have, one for each model that may have read them.
 
         A row names its last one only; a version that was withdrawn may have read it before, and a collector that lost
         the row to another may have written one too.
@@ -205,7 +205,7 @@ class ErasingUploads:
         }
 
     def _models(self) -> dict[str, str]:
-        """The weights (SHA-256) of each model version: from a result of it or, where there is none, its artifact."""
+        """Return the weights (SHA-256) of each model version: from one of its results, else from its artifact."""
         if self._weights is None:
             self._weights = {}
             for version in self._connection.registry.versions():
@@ -229,10 +229,10 @@ class ErasingUploads:
                 models.download(layout.artifact_key(artifact_sha256), path)
                 return read_artifact(path).weights_sha256
             except (ClientError, InvalidArtifact):
-                return ""  # a version whose artifact cannot be read has read nothing
+                return ""  # a version with an unreadable artifact has no results
 
     def _dead_letters(self) -> list[DeadLetter]:
-        """The dead letters about uploads, looked at once: to look hides them from others for a while."""
+        """Return the dead letters about uploads, read once: reading hides them from others for a while."""
         if self._letters is None:
             self._letters = [
                 one for queue in self._connection.deployment.dead_letter_queue_urls for one in self._peek(queue)
@@ -266,7 +266,7 @@ class ErasingUploads:
 
     def erase(self, found: FoundUploads, now: datetime) -> None:
         """Erase all that was found of rows that ``begin`` has taken out; repeatable."""
-        for stray in found.strays:  # ingest keeps a key before it writes the row
+        for stray in found.strays:  # ingest writes the hidden key before the row
             self._connection.keys.forget(_upload_id(stray))
         for versions in found.objects.values():
             delete_for_good(self._s3, versions)
@@ -292,8 +292,8 @@ def _with_key(row: Row, key: str) -> Row:
 
 
 def is_free(row: Row, now: datetime, settled_seconds: float = SETTLED_SECONDS) -> bool:
-    """Whether no batch holds the row, nor held it so lately that a collector may still write its result."""
-    if row.status in {Status.REFUSED, Status.RECEIVED, Status.ERASED}:  # ingest writes over none that is Erased
+    """Return whether no batch holds the row, or did so recently that a collector may still write its result."""
+    if row.status in {Status.REFUSED, Status.RECEIVED, Status.ERASED}:  # ingest never overwrites an Erased row
         return True
     if row.status == Status.BATCHED:
         return False

@@ -18,9 +18,9 @@ from wetread.problems import ConfigProblem
 
 @contextlib.contextmanager
 def at_hand(connection: Connection, artifact: str) -> Iterator[Path]:
-    """The model.tar.gz as a file, downloaded for as long as the context lasts when it lies in S3.
+    """Yield the model.tar.gz as a file, downloaded from S3 if needed, for the time of the context.
 
-    Raises ConfigProblem when there is none; what is in it nobody has looked at.
+    Raises ConfigProblem if there is no artifact. Its content is not validated.
     """
     if not artifact.startswith("s3://"):
         path = Path(artifact)

@@ -1,4 +1,4 @@
-"""The service's real-time endpoint: there is one at most, and its SageMaker Model, configuration and name are one.
+"""The service's real-time endpoint: at most one, with one name for its SageMaker Model, configuration and endpoint.
 
 It is made of an artifact by the SageMaker SDK; to look at it, ask it and end it takes boto3 alone.
 """
@@ -21,15 +21,15 @@ from wetread.problems import ConfigProblem, Interruption, Problem
 
 VARIANT = "AllTraffic"
 MODEL_TAG = "wetread:model"
-"""The endpoint's tag that says what it serves."""
+"""The endpoint's tag with the model that it serves."""
 POLL_SECONDS = 2.0
 ENVIRONMENT = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "25"}
-"""An endpoint on a host takes requests of 25 MB, and tells its container nothing of it (a transform job does)."""
+"""A host's endpoint takes requests of 25 MB but, unlike a transform job, does not pass the limit to its container."""
 LOCAL_DISK = re.compile(r"ml\.([a-z]+\d[a-z]*d[a-z]*|g5|g6e?|gr6|p5e?n?|trn\d\w*)\..+")
-"""Types of hosts whose disks are their own and encrypt themselves: SageMaker refuses a key for those."""
+"""Host types with self-encrypting local disks: SageMaker refuses a KMS key for those."""
 CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 CONCURRENT_REQUESTS = 4
-"""How many a serverless endpoint answers at once, on containers of its own."""
+"""How many requests a serverless endpoint answers at once, each in a separate container."""
 LOG_GROUP = "/aws/sagemaker/Endpoints"
 
 
@@ -50,7 +50,7 @@ class Hosting:
 
     @property
     def takes_a_key(self) -> bool:
-        """Whether its disk is a volume that SageMaker encrypts with a key that it is given."""
+        """Whether its disk is a volume that SageMaker encrypts with a given key."""
         return bool(self.instance_type) and not LOCAL_DISK.fullmatch(self.instance_type)
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Hosting:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """The endpoint as SageMaker describes it; ``serves`` is what it was made of, in words."""
+    """The endpoint as SageMaker describes it; ``serves`` describes the model."""
 
     name: str
     status: str
@@ -69,7 +69,7 @@ class Endpoint:
     failure_reason: str
 
     def to_json(self) -> dict[str, Any]:
-        """The endpoint for programs, under AWS-style names."""
+        """Return the endpoint for programs, under AWS-style names."""
         return {
             "EndpointName": self.name,
             "EndpointStatus": self.status,
@@ -81,12 +81,12 @@ class Endpoint:
 
 
 def name_of(connection: Connection) -> str:
-    """The name that the endpoint has when there is one."""
+    """Return the name of the service's endpoint."""
     return f"{connection.deployment.job_name_prefix}-endpoint"
 
 
 def find(connection: Connection) -> Endpoint | None:
-    """The endpoint, in whatever state; None when there is none, and so no costs."""
+    """Return the endpoint in any state, or None (and no costs)."""
     client, name = connection.sagemaker, name_of(connection)
     found = _unless_gone(lambda: client.describe_endpoint(EndpointName=name))
     if found is None:
@@ -104,7 +104,7 @@ def find(connection: Connection) -> Endpoint | None:
 
 
 def create(connection: Connection, served: Served, hosting: Hosting) -> None:
-    """Create Model, configuration and endpoint; what an earlier one left of the first two goes first."""
+    """Create Model, configuration and endpoint; leftovers of an earlier one are deleted first."""
     from sagemaker.core import resources, shapes  # noqa: PLC0415
 
     deployment, name = connection.deployment, name_of(connection)
@@ -117,7 +117,7 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
             image=deployment.image_uri, model_data_url=served.artifact_uri, environment=ENVIRONMENT
         ),
         execution_role_arn=deployment.endpoint_role_arn,
-        # SageMaker's serverless containers know no isolation.
+        # Serverless containers do not support network isolation.
         enable_network_isolation=on_instance,
     )
     where: dict[str, Any] = (
@@ -130,7 +130,7 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
             }
         }
     )
-    # By boto3: the SDK (sagemaker-core 2.27) writes MemorySizeInMB otherwise than SageMaker's API spells it.
+    # By boto3: the SDK (sagemaker-core 2.27) misspells MemorySizeInMB.
     variant: Any = {"VariantName": VARIANT, "ModelName": name, **where}
     disk: Any = {"KmsKeyId": deployment.data_key_arn} if hosting.takes_a_key else {}
     connection.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **disk)
@@ -156,7 +156,7 @@ def wait(connection: Connection) -> Endpoint:
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         raise Interruption(
-            "The endpoint goes on starting and costs money: see `wetread status`, end it with `wetread endpoint down`."
+            "The endpoint still starts and costs money: see `wetread status`, end it with `wetread endpoint down`."
         ) from None
     if found.status != "InService":
         raise Problem(f"{found.name} is {found.status}: {found.failure_reason or 'no reason given'}")
@@ -164,7 +164,7 @@ def wait(connection: Connection) -> Endpoint:
 
 
 def invoke(connection: Connection, body: bytes) -> bytes:
-    """The model's answer (prediction/1) for one DICOM object's bytes; raises Problem for what is no answer."""
+    """Return the model's answer (prediction/1) for one DICOM object's bytes; raises Problem for any other answer."""
     try:
         answer = connection.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=name_of(connection), ContentType="application/dicom", Accept="application/json", Body=body
@@ -181,9 +181,9 @@ def invoke(connection: Connection, body: bytes) -> bytes:
 
 
 def delete(connection: Connection) -> bool:
-    """Delete the endpoint with its configuration and its Model, and return only when all are gone; False for none.
+    """Delete the endpoint, its configuration and its Model, and wait until all are gone; False if none existed.
 
-    Each is asked for, whatever became of the others, so that what an interrupted call left is found by the next.
+    Each is deleted independently, so that a later call removes what an interrupted one left.
     """
     client, name = connection.sagemaker, name_of(connection)
     there = False
@@ -197,7 +197,7 @@ def delete(connection: Connection) -> bool:
 
 
 def _ask_to_delete(client: Any, name: str, *, busy: bool) -> None:
-    """Delete an endpoint; one that is ``busy`` may be refused, and is asked for again."""
+    """Delete an endpoint; retry while SageMaker refuses a busy one."""
     try:
         _unless_gone(lambda: client.delete_endpoint(EndpointName=name))
     except ClientError as error:
@@ -206,7 +206,7 @@ def _ask_to_delete(client: Any, name: str, *, busy: bool) -> None:
 
 
 def _delete_makings(connection: Connection) -> bool:
-    """Delete configuration and Model; whether there was one."""
+    """Delete configuration and Model; return whether either existed."""
     client, name = connection.sagemaker, name_of(connection)
     configuration = _unless_gone(lambda: client.delete_endpoint_config(EndpointConfigName=name))
     model = _unless_gone(lambda: client.delete_model(ModelName=name))
@@ -214,7 +214,7 @@ def _delete_makings(connection: Connection) -> bool:
 
 
 def _unless_gone(ask: Any) -> Any:
-    """What SageMaker answers, None for what it cannot find."""
+    """Return SageMaker's answer, or None if it cannot find the resource."""
     try:
         return ask()
     except ClientError as error:
@@ -230,5 +230,5 @@ def _hosting(variant: dict[str, Any]) -> str:
 
 
 def log_group(connection: Connection) -> str:
-    """Where the endpoint's container logs."""
+    """Return the log group of the endpoint's container."""
     return f"{LOG_GROUP}/{name_of(connection)}"

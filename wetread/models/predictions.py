@@ -1,4 +1,4 @@
-"""Answers of the model (prediction/1 documents) for files of a person's own, shown side by side."""
+"""Print the model's answers (prediction/1 documents) for local files."""
 
 from __future__ import annotations
 

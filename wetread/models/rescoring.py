@@ -1,4 +1,4 @@
-"""Reading a withdrawn version's uploads again: every one of its results goes back to Pending, for the champion."""
+"""Rescore a withdrawn version: requeue the uploads of all its results, for the champion to read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLL_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Rescoring:
-    """What became of a version's results: how many of each kind, and for what could not be tried the first error."""
+    """The result: how many results of each kind, and the first error of those that could not be requeued."""
 
     counts: Counter[Rescored]
     failed: int
@@ -26,7 +26,7 @@ class Rescoring:
 
     @property
     def whole(self) -> bool:
-        """Whether every upload will be read again."""
+        """Whether every upload was requeued."""
         return not self.failed and not self.counts[Rescored.GONE]
 
 
@@ -44,7 +44,7 @@ def rescore(withdrawing: Withdrawing, model_package: str) -> Rescoring:
         return _requeue(withdrawing, model_package)
     except KeyboardInterrupt:
         raise Interruption(
-            f"What was requeued is read again; `wetread model rescore {model_package}` goes on with the rest."
+            f"What was requeued is read again; `wetread model rescore {model_package}` continues with the rest."
         ) from None
 
 
@@ -70,7 +70,7 @@ def _requeue(withdrawing: Withdrawing, model_package: str) -> Rescoring:
 
 
 def _unseen(withdrawing: Withdrawing, model_package: str) -> Iterator[list[Row]]:
-    """The version's results, and then those that the index, which lags a little, had not shown before."""
+    """Yield the version's results, then those that the lagging index had not shown before."""
     seen: set[str] = set()
     while rows := [row for row in withdrawing.results(model_package) if row.upload_id not in seen]:
         seen |= {row.upload_id for row in rows}

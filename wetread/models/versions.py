@@ -1,4 +1,4 @@
-"""Model versions as people see them: which is champion, which is withdrawn, and what is known of one."""
+"""Model versions as people see them: which is champion, which is withdrawn, and the properties of one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READERS = 8
 
 @dataclass(frozen=True)
 class Standing:
-    """A version and its last promotion, the champion of all (None: nobody), the withdrawal of a withdrawn version."""
+    """A version and its last promotion, the champion of all (or None), the withdrawal of a withdrawn version."""
 
     version: ModelVersion
     champion: Champion | None
@@ -32,7 +32,7 @@ class Standing:
         return self.champion is not None and self.champion.model_package == self.version.model_package
 
     def line(self, now: datetime) -> tuple[str, ...]:
-        """One line of the list, in COLUMNS."""
+        """Return one line of the list, in COLUMNS."""
         version = self.version
         return (
             "champion" if self.is_champion else "withdrawn" if self.withdrawal else "",
@@ -51,7 +51,7 @@ class Standing:
         return self.promotion.promoted_by if self.promotion else ""
 
     def facts(self) -> list[tuple[str, str]]:
-        """All that is known of the version, as name and value; figures stand in its evaluation."""
+        """Return the version's properties as name and value; its figures are in its evaluation."""
         version = self.version
         facts = {
             "ARN": version.arn,
@@ -75,7 +75,7 @@ class Standing:
         return [(name, value) for name, value in facts.items() if value and name not in unknown]
 
     def to_json(self) -> dict[str, Any]:
-        """The version for programs, under AWS-style names; absent values are null."""
+        """Return the version for programs, under AWS-style names; absent values are null."""
         version, withdrawal = self.version, self.withdrawal
         return {
             "ModelPackage": version.model_package,
@@ -103,14 +103,14 @@ class Standing:
 
 
 def standings(versions: list[ModelVersion], champions: Champions) -> list[Standing]:
-    """How each version stands, in the same order."""
+    """Return each version's state in words, in the same order."""
     champion = champions.get()
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(lambda version: _standing(version, champion, champions), versions))
 
 
 def standing_of(version: ModelVersion, champions: Champions) -> Standing:
-    """How one version stands."""
+    """Return one version's state in words."""
     return _standing(version, champions.get(), champions)
 
 
@@ -120,11 +120,11 @@ def _standing(version: ModelVersion, champion: Champion | None, champions: Champ
 
 
 def _known(arn: str) -> str:
-    return arn or "somebody who was not recorded"
+    return arn or "a person who was not recorded"
 
 
 def _short(arn: str) -> str:
-    """The last part of an ARN: a user, or the session of a role, which for a function is its name."""
+    """Return the last part of an ARN: a user, or the session of a role, which for a function is its name."""
     return re.split("[:/]", arn)[-1]
 
 

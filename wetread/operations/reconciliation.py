@@ -1,4 +1,4 @@
-"""Compares the uploads bucket with the index: which object versions have no row, or one that moves no more.
+"""Compares the uploads bucket with the index: which object versions have no row, or a stalled row.
 
 A dead letter is kept for fourteen days, and an event may be lost; the object is still there. It is sent again as the
 event that S3 would send, so that it is taken in like any other, once: an upload with a row changes nothing.
@@ -16,13 +16,13 @@ from functions.domain.row import Status, moment_of, timestamp
 from wetread.connection import Connection
 from wetread.problems import Problem
 
-STILL_ARRIVING = timedelta(minutes=15)  # longer than an upload may be without a row, or Received and not tried again
+STILL_ARRIVING = timedelta(minutes=15)  # longer than an upload may lack a row, or be Received without a retry
 SQS_ENTRIES = 10  # of one SendMessageBatch
 
 
 @dataclass(frozen=True)
 class Lost:
-    """One object version that the index knows nothing of; ``time`` is when it arrived, as rows hold it."""
+    """One object version without a row; ``time`` is when it arrived, as rows hold it."""
 
     key: str
     version_id: str
@@ -44,7 +44,7 @@ class Reconciliation:
         self.too_young = 0
 
     def pages(self) -> Iterator[list[Lost]]:
-        """The lost versions, one list for each page of the bucket's listing."""
+        """Yield the lost versions, one list for each page of the bucket's listing."""
         bucket = self._connection.deployment.uploads_bucket_name
         for page in self._connection.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             listed = page.get("Versions", [])
@@ -60,7 +60,7 @@ class Reconciliation:
             yield lost
 
     def send(self, lost: Sequence[Lost]) -> None:
-        """Send versions to the service again; raises Problem for what the queue does not take."""
+        """Send versions to the service again; raises Problem for messages that the queue refuses."""
         deployment, sqs = self._connection.deployment, self._connection.sqs
         for start in range(0, len(lost), SQS_ENTRIES):
             answer = sqs.send_message_batch(
@@ -86,6 +86,6 @@ class Reconciliation:
 
 
 def event_of(bucket: str, lost: Lost) -> str:
-    """The message that S3's "Object Created" event would be."""
+    """Return the message of an S3 "Object Created" event for the version."""
     s3_object = {"key": lost.key, "size": lost.size, "version-id": lost.version_id}
     return json.dumps({"time": lost.time, "detail": {"bucket": {"name": bucket}, "object": s3_object}})

@@ -1,4 +1,4 @@
-"""From labelled files to the training bucket: which files the labels mean, and that only what is new there is sent."""
+"""From labelled files to the training bucket: find the files that labels name, and send only new ones."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 LABELS_FILES = ("manifest.json", "labels.csv")
 CONTENT_TYPES = {".json": "application/json", ".csv": "text/csv"}
 NAMED = 10
-"""How many problems of the labels are told one by one."""
+"""How many problems of the labels are listed one by one."""
 
 
 class _AnyLabel(tuple[str, ...]):
-    """Classes among which every label is: which ones a stage has is known to its workflow, not here."""
+    """A set of classes that contains every label: only the stage's workflow knows its classes."""
 
     __slots__ = ()
 
@@ -43,7 +43,7 @@ class _AnyLabel(tuple[str, ...]):
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """A file of labels, the files that it means, and the keys that they get in the training bucket."""
+    """A labels file, the files that it names, and their keys in the training bucket."""
 
     labels: Source
     files: tuple[Source, ...]
@@ -51,7 +51,7 @@ class LabelledFiles:
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of labelled files: how many were sent, how many were there already, and which failed."""
+    """The result of sending: how many files were sent, how many were there already, and which failed."""
 
     sent: int
     kept: int
@@ -59,9 +59,9 @@ class Stored:
 
 
 def read(path: Path) -> LabelledFiles:
-    """Find the labels at ``path`` (a file, or a folder that holds one) and the files that they mean, below its folder.
+    """Find the labels at ``path`` (a file, or a folder with one) and the files below its folder that they name.
 
-    Everything gets keys below one prefix, which stands for the folder: corrected labels, or a few files more, send only
+    Everything gets keys below one prefix, made from the folder: corrected labels, or a few files more, send only
     themselves. The labels' key has the hash of their bytes, so that no run can read those of another. Raises
     ConfigProblem when there is no such file of labels, it cannot be read, or its entries name no file or several. It
     reads them as the workflow does, which judges everything else.
@@ -84,14 +84,14 @@ def read(path: Path) -> LabelledFiles:
 
 
 def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Callable[[], None]) -> Stored:
-    """Send what the bucket does not hold yet with the same bytes, the labels last; ``advance`` after each file.
+    """Send files that the bucket lacks or holds with other bytes, the labels last; ``advance`` after each.
 
     When a file fails the labels are not sent, so no run can start on half a cohort.
     """
     sizes = _sizes(client, bucket, labelled.labels.key.rpartition("/")[0] + "/")
 
     def send(source: Source) -> bool:
-        """Whether the file had to be sent."""
+        """Send a file if needed; return whether it was sent."""
         with opened(source) as body:
             checksum = base64.b64encode(hashlib.file_digest(body, "sha256").digest()).decode()
             if sizes.get(source.key) == body.tell() and _checksum(client, bucket, source.key) == checksum:
@@ -111,7 +111,7 @@ def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Calla
 
 
 def _short_hash(content: bytes) -> str:
-    """A name that tells nothing of what it stands for: the path of a folder may have a patient's name."""
+    """Return a name that does not reveal the folder: its path may have a patient's name."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -135,19 +135,19 @@ def _labels_file(path: Path) -> Path:
 
 def _check(labels: Path, reasons: Sequence[Reason]) -> None:
     if reasons:
-        told = " ".join(reason.message for reason in reasons[:NAMED])
+        listed = " ".join(reason.message for reason in reasons[:NAMED])
         more = f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else ""
-        raise ConfigProblem(f"{labels} does not fit its folder. {told}{more}", "Nothing was uploaded.")
+        raise ConfigProblem(f"{labels} does not fit its folder. {listed}{more}", "Nothing was uploaded.")
 
 
 def _sizes(client: S3Client, bucket: str, prefix: str) -> dict[str, int]:
-    """The size of each object below ``prefix``, by key: what is not listed, or has another size, needs no HEAD."""
+    """Return the size of each object below ``prefix``, by key: a missing or other size needs no HEAD."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
 
 
 def _checksum(client: S3Client, bucket: str, key: str) -> str:
-    """The SHA-256 (base64) that S3 keeps of an object, "" when it keeps none."""
+    """Return the SHA-256 (base64) that S3 has of an object, or ""."""
     try:
         return client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256", "")
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Documents of the training workflow, read from where it says that they are."""
+"""Documents of the training workflow, read by their URIs in its output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wetread.connection import Connection
 
 
 def read(connection: Connection, uri: str) -> Any | None:
-    """The JSON document at an s3:// URI; None when there is none that can be read ("" is nowhere)."""
+    """Return the JSON document at an s3:// URI; None if it is missing or unreadable, or the URI is ""."""
     if not uri:
         return None
     bucket, key = layout.parse_uri(uri)
@@ -24,7 +24,7 @@ def read(connection: Connection, uri: str) -> Any | None:
 
 
 def save(connection: Connection, uri: str, path: Path) -> bool:
-    """Write the object at an s3:// URI to a file of its owner's alone; False when there is none ("" is nowhere).
+    """Write the object at an s3:// URI to a file that only its owner can read; False if there is no object (or URI).
 
     A link is not followed, so that none in a folder from elsewhere leads to a file that this would replace: OSError.
     """

@@ -1,4 +1,4 @@
-"""Figures of an evaluation (evaluation/1) as people read them: tables of values with their 95 % intervals."""
+"""Print an evaluation (evaluation/1): tables of values with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show(document: Any, *, in_full: bool = False) -> None:
 
 
 def figure(value: Mapping[str, Any]) -> str:
-    """A figure with its interval: ``0.913 (0.820 to 0.970)``; one that does not exist is ``undefined``."""
+    """Return a figure with its interval: ``0.913 (0.820 to 0.970)``; a missing one is ``undefined``."""
     if value["Value"] is None:
         return "undefined"
     if value.get("Low") is None or value.get("High") is None:
@@ -37,7 +37,7 @@ def figure(value: Mapping[str, Any]) -> str:
 
 
 def _overall(document: Mapping[str, Any]) -> Table:
-    """The candidate as a whole, beside the champion that it was compared with, if there was one."""
+    """Return the candidate's figures, beside those of the champion that it was compared with, if any."""
     models = {role: document[role] for role in ("Candidate", "Champion") if document.get(role)}
     calibrations = [model["Calibration"] for model in models.values()]
     lines = [
@@ -54,7 +54,7 @@ def _overall(document: Mapping[str, Any]) -> Table:
 
 
 def _comparison(document: Mapping[str, Any]) -> str:
-    """Candidate against champion on the same cases, in a sentence; "" for a first model."""
+    """Return a sentence that compares candidate and champion on the same cases; "" for a first model."""
     paired = document.get("Paired")
     if not paired:
         return ""
@@ -63,7 +63,7 @@ def _comparison(document: Mapping[str, Any]) -> str:
 
 
 def _details(document: Mapping[str, Any]) -> list[Table]:
-    """The candidate by class, its confusion matrix, and its subgroups where there are any."""
+    """Return tables of the candidate: by class, its confusion matrix, and its subgroups if any."""
     labels, model = document["Labels"], document["Candidate"]
     by_class, cases = model["Classes"], document["Cases"]["ByClass"]
     classes: list[tuple[str, ...]] = [

@@ -1,4 +1,4 @@
-"""Experiments: training jobs outside the workflow, on the workflow's own terms, from frozen slices to an artifact.
+"""Experiments: training jobs outside the workflow with its settings, from frozen slices to an artifact.
 
 Nothing of one is audited, gated or registered: no version comes of it, and so no champion.
 """
@@ -25,10 +25,10 @@ from wetread.uploads.sending import Source, files_below, opened
 
 PURPOSE = "experiment"
 SNAPSHOT_SECONDS = 900
-"""How long Lambda lets the function work."""
+"""The function's timeout on Lambda, in seconds."""
 PACKAGE = "model_code"
-TOLD = 10
-"""How many reasons against the labels are told."""
+LISTED = 10
+"""How many reasons against the labels are listed."""
 
 
 def begin(
@@ -40,7 +40,7 @@ def begin(
     now: datetime,
     code: Path | None = None,
 ) -> str:
-    """Start an experiment on labels here or at an s3:// URI, with a changed model_code if one is given; its job's name.
+    """Start an experiment on labels here or at an s3:// URI, with a changed model_code if given; return its job's name.
 
     Raises ConfigProblem before anything is uploaded, and Problem when the labels are not taken.
     """
@@ -53,14 +53,14 @@ def begin(
     if not isinstance(source, str):
         starting.send(connection, source)
     run = freeze(connection, recipe, execution_name(PURPOSE, now), document)
-    code_uri = bring(connection, run.run_id, code) if code else None
+    code_uri = upload_code(connection, run.run_id, code) if code else None
     job = start(connection, recipe, run, code_uri)
     note(f"{how_many(run.slices, 'slice')} frozen; training job {job} has started.")
     return job
 
 
 def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> TrainingRun:
-    """Have the labelled slices checked, pinned and split as the workflow has; return the run that is its ``$snapshot``.
+    """Check, pin and split the labelled slices as the workflow does, and return the TrainingRun of its ``$snapshot``.
 
     ``name`` is in the place of an execution's. Raises Problem when the labels are not taken.
     """
@@ -71,24 +71,26 @@ def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[
     if "FunctionError" in answer:
         raise Problem(
             f"The function {recipe.snapshot_function} failed: {answered.get('errorMessage')}.",
-            "Its log tells more; start again.",
+            "Its log says more; start again.",
         )
     run = TrainingRun.from_json(answered)
     if not run.taken:
         reasons = [Reason.of(one) for one in run.reasons]
-        told = " ".join(f"{one.code}: {one.message}" for one in reasons[:TOLD])
-        raise Problem(f"The labels were not taken, {how_many(len(reasons), 'reason')}. {told}", "Nothing was trained.")
+        listed = " ".join(f"{one.code}: {one.message}" for one in reasons[:LISTED])
+        raise Problem(
+            f"The labels were not taken, {how_many(len(reasons), 'reason')}. {listed}", "Nothing was trained."
+        )
     return run
 
 
 def check(folder: Path) -> None:
-    """Raise ConfigProblem for a folder that is no copy of model_code."""
+    """Raise ConfigProblem for a folder that is not a copy of model_code."""
     if folder.resolve().name != PACKAGE or not (folder / "__main__.py").is_file():
         raise ConfigProblem(f"{folder} is no copy of {PACKAGE}/.", f"Give a folder {PACKAGE} with its __main__.py.")
 
 
-def bring(connection: Connection, run: str, folder: Path) -> str:
-    """Upload a changed model_code for the job to train with; the URI of its prefix."""
+def upload_code(connection: Connection, run: str, folder: Path) -> str:
+    """Upload a changed model_code for the job to train with; return the URI of its prefix."""
     bucket, prefix = connection.deployment.training_bucket_name, layout.code_prefix(run)
     for path in files_below(folder):
         inside = path.relative_to(folder)
@@ -100,10 +102,10 @@ def bring(connection: Connection, run: str, folder: Path) -> str:
 
 
 def start(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri: str | None) -> str:
-    """Start the training job with the SDK's ModelTrainer; its name."""
+    """Start the training job with the SDK's ModelTrainer; return its name."""
     trainer = _trainer(connection, recipe, run, code_uri)
     trainer.train(wait=False, logs=False)
-    return str(trainer._latest_training_job.training_job_name)  # the SDK's own examples read it so
+    return str(trainer._latest_training_job.training_job_name)  # as the SDK's examples do
 
 
 def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri: str | None) -> Any:

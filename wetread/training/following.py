@@ -1,4 +1,4 @@
-"""Following a run to its end: the state that it is in, and the newest line of the job that works for it."""
+"""Follow a run to its end: its current state, and the newest log line of that state's job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wetread.problems import Interruption
 from wetread.training.runs import Run
 
 POLL_SECONDS = 2.0
-TELLING = frozenset({"NotifyFailed", "Failed"})
+NOTIFYING = frozenset({"NotifyFailed", "Failed"})
 HISTORY_EVENTS = 1000
 """How far back the newest state is looked for: no state of the workflow has so many events."""
 
@@ -39,9 +39,9 @@ JOBS = {"Audit": _PROCESSING, "Train": _TRAINING, "Optimise": _PROCESSING, "Eval
 
 
 def follow(connection: Connection, run: Run) -> Run:
-    """Show where a run is, with a bar, until it has ended; return it as it ended.
+    """Show a run's progress in a bar until it has ended, and return the ended run.
 
-    Raises Interruption, which says that the run goes on, when a person presses Ctrl-C.
+    Raises Interruption, which says that the run continues, when a person presses Ctrl-C.
     """
     try:
         with Bar("Starting", None) as bar:
@@ -51,12 +51,12 @@ def follow(connection: Connection, run: Run) -> Run:
                 if not run.ended:
                     bar.show(progress(connection, run))
     except KeyboardInterrupt:
-        raise Interruption(f"The run goes on: see `wetread runs {run.run_id}`.") from None
+        raise Interruption(f"The run continues: see `wetread runs {run.run_id}`.") from None
     return run
 
 
 def progress(connection: Connection, run: Run) -> str:
-    """Where a run is: its state and, where a job works, the newest line of the job's log."""
+    """Return a run's state and, if the state runs a job, the newest line of the job's log."""
     state = state_of(connection.stepfunctions, run.arn)
     job = job_of(connection.sagemaker, run.run_id, state)
     line = last_line(connection.logs, JOBS[state].log_group, job) if job else ""
@@ -64,17 +64,17 @@ def progress(connection: Connection, run: Run) -> str:
 
 
 def state_of(stepfunctions: Any, arn: str) -> str:
-    """The name of the state that an execution entered last, those that only tell of a failure left out."""
+    """Return the name of the state that an execution entered last, without the states that only report a failure."""
     history = stepfunctions.get_execution_history(
         executionArn=arn, reverseOrder=True, maxResults=HISTORY_EVENTS, includeExecutionData=False
     )
     entries = (event for event in history["events"] if str(event["type"]).endswith("StateEntered"))
     names = (str(event["stateEnteredEventDetails"]["name"]) for event in entries)
-    return next((name for name in names if name not in TELLING), "Starting")
+    return next((name for name in names if name not in NOTIFYING), "Starting")
 
 
 def job_of(sagemaker: Any, run_id: str, state: str) -> str:
-    """The name of the newest job that works for a run in a state, "" when there is none."""
+    """Return the name of the newest job of a run in a state, or ""."""
     jobs = JOBS.get(state)
     if jobs is None:
         return ""
@@ -85,7 +85,7 @@ def job_of(sagemaker: Any, run_id: str, state: str) -> str:
 
 
 def last_line(logs: Any, group: str, job: str) -> str:
-    """The newest line in the logs of a job's hosts, "" before there is one."""
+    """Return the newest line in the logs of a job's hosts, or "" before there is a line."""
     try:
         streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
         if not streams:

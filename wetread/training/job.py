@@ -1,4 +1,4 @@
-"""One training job followed to its end: its log lines as they come, its status, and what it left."""
+"""Follow one training job to its end: its log lines, its status, and its results."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from wetread.training.joblog import JobLog
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 POLL_SECONDS = 2.0
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
-DIGEST = "model:digest_"  # numbers for the training workflow, and nothing for a person to read
+DIGEST = "model:digest_"  # numbers for the training workflow only
 EPOCH = re.compile(r"^epoch=(\d+) ")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A training job that has completed: its name, its model.tar.gz, and the last figures that SageMaker saw."""
+    """A training job that has completed: its name, its model.tar.gz, and the last metrics that SageMaker parsed."""
 
     job: str
     artifact_uri: str
     metrics: dict[str, float]
 
 
-def follow(connection: Connection, job: str, tell: Callable[[str], None]) -> Trained:
-    """Show a job's status with a bar and give ``tell`` every log line, until it has ended.
+def follow(connection: Connection, job: str, show: Callable[[str], None]) -> Trained:
+    """Show a job's status with a bar and pass every log line to ``show``, until it has ended.
 
     Raises ConfigProblem when there is no such job, Problem when it fails or is stopped, and Interruption, which says
-    that it goes on, when a person presses Ctrl-C.
+    that it continues, when a person presses Ctrl-C.
     """
     log = JobLog(connection.logs, LOG_GROUP, job)
     found = _describe(connection, job)
@@ -47,7 +47,7 @@ def follow(connection: Connection, job: str, tell: Callable[[str], None]) -> Tra
                 # The description first: what the job printed before it ended is in the log by then.
                 found = _describe(connection, job)
                 for line in log.new_lines():
-                    tell(line)
+                    show(line)
                     if epoch := EPOCH.match(line):
                         bar.show(str(found["SecondaryStatus"]), completed=int(epoch[1]))
                 if found["TrainingJobStatus"] in ENDED:
@@ -55,7 +55,7 @@ def follow(connection: Connection, job: str, tell: Callable[[str], None]) -> Tra
                 bar.show(str(found["SecondaryStatus"]))
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        raise Interruption(f"The job goes on: follow it with `wetread experiment --attach {job}`.") from None
+        raise Interruption(f"The job continues: follow it with `wetread experiment --attach {job}`.") from None
     return _result(found)
 
 
@@ -72,7 +72,7 @@ def _result(found: dict[str, Any]) -> Trained:
     job, status = found["TrainingJobName"], found["TrainingJobStatus"]
     if status != "Completed":
         reason = found.get("FailureReason") or "no reason given"
-        raise Problem(f"Training job {job} is {status}: {reason}", "Its log lines above tell more.")
+        raise Problem(f"Training job {job} is {status}: {reason}", "Its log lines above say more.")
     metrics = {one["MetricName"]: float(one["Value"]) for one in found.get("FinalMetricDataList", [])}
     metrics = {name: value for name, value in metrics.items() if not name.startswith(DIGEST)}
     return Trained(job, found["ModelArtifacts"]["S3ModelArtifacts"], metrics)

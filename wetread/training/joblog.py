@@ -11,7 +11,7 @@ from functions.aws.items import error_code
 
 
 class JobLog:
-    """The streams of a log group that belong to one job; what has been read is not read again."""
+    """The log streams of one job; each line is read once."""
 
     def __init__(self, logs: Any, group: str, job: str) -> None:
         """``logs`` is a CloudWatch Logs client; the streams of ``job`` are named ``<job>/<host>``."""
@@ -21,7 +21,7 @@ class JobLog:
         self._tokens: dict[str, str] = {}
 
     def new_lines(self) -> Iterator[str]:
-        """What was printed since the last call, host by host; nothing before SageMaker has made the log."""
+        """Return the lines since the last call, host by host; empty before SageMaker has created the log."""
         try:
             for stream in self._streams():
                 yield from self._new_lines_of(stream)
@@ -44,6 +44,6 @@ class JobLog:
             )
             self._tokens[stream] = answer["nextForwardToken"]
             yield from (str(event["message"]).rstrip() for event in answer["events"])
-            # The end of a stream gives back the token that it was asked with; an empty page alone does not say so.
+            # At the end of a stream CloudWatch returns the same token; an empty page alone is not the end.
             if answer["nextForwardToken"] == token:
                 return

@@ -1,4 +1,4 @@
-"""How the deployed service trains, read from its state machine: one place says it, and experiments follow."""
+"""The training settings of the deployed service, read from its state machine, for experiments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Recipe:
 
     @classmethod
     def read(cls, stepfunctions: Any, state_machine_arn: str) -> Recipe:
-        """Ask Step Functions; raises ConfigProblem for a state machine of another version of wetread."""
+        """Read the state machine; raises ConfigProblem for a state machine of another version of wetread."""
         answer = stepfunctions.describe_state_machine(stateMachineArn=state_machine_arn)
         states = json.loads(answer["definition"])["States"]
         try:

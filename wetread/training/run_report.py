@@ -1,4 +1,4 @@
-"""The account of a run: every reason for how it ended, what to do next, and where its report is."""
+"""Report on a run: every reason for its outcome, what to do next, and where its HTML report is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wetread.training.runs import RUNNING, Run
 VERDICTS = (layout.refusal_key, layout.data_gate_key, layout.model_gate_key)
 CAUSE_FIELDS = ("FailureReason", "ExitMessage", "errorMessage")
 CAUSE_ROOM = 600
-"""Characters of a failure's cause that are told."""
+"""Characters of a failure's cause that are reported; the rest is cut."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,25 @@ class Reason:
 
 
 def reasons(connection: Connection, run: Run) -> list[Reason]:
-    """Every reason, whole: of the labels, of both gates and of the promotion; accepted risks among them."""
+    """Return every reason in full: of the labels, both gates and the promotion, accepted risks included."""
     bucket = connection.deployment.training_bucket_name
     verdicts = (documents.read(connection, layout.uri(bucket, key(run.run_id))) for key in VERDICTS)
-    told = [Reason.of(one) for verdict in verdicts if verdict for one in verdict["Reasons"]]
-    # The output repeats these, cut short; only the promotion's reasons stand nowhere else.
+    found = [Reason.of(one) for verdict in verdicts if verdict for one in verdict["Reasons"]]
+    # The output repeats these, cut short; only the promotion's reasons are nowhere else.
     output = [Reason.of(one) for one in run.output.get("Reasons", [])]
-    return told + [one for one in output if one.code in set(PromotionProblem)] if told else output
+    return found + [one for one in output if one.code in set(PromotionProblem)] if found else output
 
 
 def failure(run: Run) -> str:
-    """Why an execution failed, as far as Step Functions knows: the error and its cause."""
+    """Return why an execution failed, as Step Functions reports it: the error and its cause."""
     return ". ".join(filter(None, (run.error, _cause(run.cause)))) or "no reason given"
 
 
 def advice(run: Run, found: Sequence[Reason], called: str) -> list[str]:
-    """What to do next, a line each; ``called`` is how the command line is called here."""
+    """Return what to do next, in lines; ``called`` is the command line's name, with its options."""
     report = [f"Its report: `{called} runs {run.run_id} --report report.html`."] if run.output.get("ReportUri") else []
     if run.outcome == RUNNING:
-        return [f"It goes on. Look again with `{called} runs {run.run_id}`."]
+        return [f"It still runs. Look again with `{called} runs {run.run_id}`."]
     if run.outcome == "Promoted":
         return [
             *report,
@@ -67,17 +67,17 @@ def advice(run: Run, found: Sequence[Reason], called: str) -> list[str]:
         ]
     if run.outcome == "Rejected":
         return [*report, *_after_rejection(run, found, called)]
-    return ["Nothing was promoted. Mend the cause and start the run again."]
+    return ["Nothing was promoted. Repair the cause and start the run again."]
 
 
 def _after_rejection(run: Run, found: Sequence[Reason], called: str) -> list[str]:
     codes = [one.code for one in found if not one.accepted]
     if set(codes) & {*LabelProblem, DataProblem.UNDECODABLE_SLICE}:
-        return ["Mend what the reasons name, and train again. Nothing was trained."]
+        return ["Repair what the reasons name, and train again. Nothing was trained."]
     if codes and set(codes) <= set(Risk):
         return [
-            "Nothing was trained: figures on this data would not be honest. Mend the data; or, if you understand these "
-            "risks, accept them by name, which stands on the model for good:",
+            "Nothing was trained: figures on this data would not be honest. Repair the data; or, if you understand "
+            "these risks, accept them by name, which is recorded on the model for good:",
             f"  {called} {_accepting(run, found)}",
         ]
     if PromotionProblem.CHAMPION_CHANGED in codes:
@@ -88,7 +88,7 @@ def _after_rejection(run: Run, found: Sequence[Reason], called: str) -> list[str
 
 
 def _accepting(run: Run, found: Sequence[Reason]) -> str:
-    """The command that starts a run like this one, every risk that was found accepted."""
+    """Return the command that starts a run like this one and accepts every risk that was found."""
     words = ["train", "--labels", str(run.input["LabelsUri"])]
     for code in sorted({one.code for one in found}):
         words += ["--accept-risk", code]
@@ -100,13 +100,13 @@ def _accepting(run: Run, found: Sequence[Reason]) -> str:
 
 
 def _cause(cause: str) -> str:
-    """A cause for people: of a failed job or function, which are told as whole documents, the reason alone."""
+    """Return a readable cause: of the JSON document of a failed job or function, the reason alone."""
     try:
         document = json.loads(cause)
     except ValueError:
         document = None
     if isinstance(document, Mapping):
-        told = [str(document[field]) for field in CAUSE_FIELDS if document.get(field)]
+        parts = [str(document[field]) for field in CAUSE_FIELDS if document.get(field)]
         name = next((str(value) for field, value in document.items() if field.endswith("JobName")), "")
-        cause = ". ".join([f"Job {name}", *told]) if name else ". ".join(told) or cause
+        cause = ". ".join([f"Job {name}", *parts]) if name else ". ".join(parts) or cause
     return cause if len(cause) <= CAUSE_ROOM else f"{cause[:CAUSE_ROOM]}…"

@@ -21,9 +21,9 @@ RUNNING = "Running"
 GOOD = frozenset({"Promoted", "AwaitingApproval"})
 """Outcomes of a run that made a version."""
 ENDINGS = {"RUNNING": RUNNING, "FAILED": "Failed", "TIMED_OUT": "TimedOut", "ABORTED": "Aborted"}
-"""Step Functions' status -> what is said of a run that has no outcome of its own."""
+"""Step Functions' status -> the word for a run without an outcome."""
 NAMED = 5
-"""How many runs an ambiguous prefix names."""
+"""How many runs the error for an ambiguous prefix lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +52,12 @@ class Run:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended without an outcome of its own."""
+        """Return whether the run ended without an outcome."""
         return self.outcome in {"Failed", "TimedOut", "Aborted"}
 
     @property
     def model_package(self) -> str:
-        """The version that the run registered, "" for none."""
+        """The version that the run registered, or ""."""
         return str(self.output.get("ModelPackage", ""))
 
     def seconds(self, now: datetime) -> float:
@@ -65,7 +65,7 @@ class Run:
         return ((self.ended or now) - self.started).total_seconds()
 
     def to_json(self) -> dict[str, Any]:
-        """The run for programs, under AWS-style names; what the workflow's output holds stands beside them."""
+        """Return the run for programs, under AWS-style names; with the fields of the workflow's output beside them."""
         return {
             "Run": self.run_id,
             "Execution": self.name,
@@ -84,12 +84,12 @@ class Runs:
     """The executions of one state machine. Step Functions forgets an execution 90 days after its end."""
 
     def __init__(self, client: Any, state_machine_arn: str) -> None:
-        """``client`` is a Step Functions client that retries what is throttled."""
+        """``client`` is a Step Functions client that retries throttled calls."""
         self._client = client
         self._state_machine_arn = state_machine_arn
 
     def start(self, name: str, document: Mapping[str, Any]) -> Run:
-        """Start an execution; again with the same name and document it is the same one.
+        """Start an execution; a second call with the same name and document returns the same execution.
 
         Raises Problem when the name belongs to another execution.
         """
@@ -97,7 +97,7 @@ class Runs:
         try:
             started = self._client.start_execution(**request)
         except ClientError as error:
-            # A throttled or lost answer is asked for again, and by then a short execution may have ended.
+            # boto3 retries a throttled or lost call; a short execution may have ended by then.
             if error_code(error) != "ExecutionAlreadyExists":
                 raise
             known = self.describe(f"{self._state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}")
@@ -109,7 +109,7 @@ class Runs:
         )
 
     def describe(self, arn: str) -> Run:
-        """One execution as it stands now."""
+        """Return one execution as it is now."""
         found = self._client.describe_execution(executionArn=arn)
         return Run(
             name=found["name"],
@@ -124,17 +124,17 @@ class Runs:
         )
 
     def newest(self, at_most: int) -> list[Run]:
-        """The newest runs, newest first."""
+        """Return the newest runs, newest first."""
         return [self.describe(arn) for _, arn in itertools.islice(self._executions(), at_most)]
 
     def running(self) -> list[Run]:
-        """The runs that have not ended."""
+        """Return the runs that have not ended."""
         return [self.describe(arn) for _, arn in self._executions(statusFilter="RUNNING")]
 
     def find(self, wanted: str) -> Run:
-        """The run with this id, execution name, or beginning of an id.
+        """Return the run with this id, execution name, or beginning of an id.
 
-        Raises ConfigProblem when there is none, or more than one.
+        Raises ConfigProblem unless there is exactly one.
         """
         fitting: dict[str, str] = {}
         for name, arn in self._executions():
@@ -151,7 +151,7 @@ class Runs:
         raise ConfigProblem(f"There is no run {wanted!r}.", "See `wetread runs`; ended ones are listed for 90 days.")
 
     def _executions(self, **conditions: str) -> Iterator[tuple[str, str]]:
-        """Name and ARN of each execution, newest first, page by page as they are asked for."""
+        """Yield name and ARN of each execution, newest first, page by page."""
         pages = self._client.get_paginator("list_executions").paginate(
             stateMachineArn=self._state_machine_arn, **conditions
         )
@@ -160,12 +160,12 @@ class Runs:
 
 
 def execution_name(purpose: str, now: datetime) -> str:
-    """A new name for an execution: what it is for, when it started, and something that no other has."""
+    """Return a new, unique name for an execution: its purpose, its start and a random part."""
     return f"{purpose}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _document(text: str | None) -> Mapping[str, Any]:
-    """The JSON object that an execution got or gave; whatever else a person started it with counts as nothing."""
+    """Return an execution's input or output as a JSON object; {} for any other text."""
     try:
         document = json.loads(text or "{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""A training run from labelled files to its start: files into the training bucket, then an execution on them."""
+"""Start a training run: upload labelled files to the training bucket, then start an execution on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def request(
     seed: int = 0,
     hyperparameters: Mapping[str, str],
 ) -> dict[str, object]:
-    """The execution input for labels here or at an s3:// URI.
+    """Return the execution input for labels here or at an s3:// URI.
 
     Raises ConfigProblem when the workflow would not take it, before anything is uploaded.
     """
@@ -42,14 +42,14 @@ def request(
 
 
 def send(connection: Connection, labelled: LabelledFiles) -> None:
-    """Upload what the training bucket lacks, with a progress bar; raises Problem when a file cannot be sent."""
+    """Upload missing files to the training bucket, with a progress bar; raises Problem if a file cannot be sent."""
     with Bar("Uploading", len(labelled.files)) as bar:
         stored = store(connection.s3, connection.deployment.training_bucket_name, labelled, bar.advance)
     if stored.failed:
         raise Problem(
             f"{len(stored.failed)} of {how_many(len(labelled.files), 'file')} could not be uploaded, so no run was "
             f"started. The first is {str(stored.failed[0].source.path)!r}: {stored.failed[0].reason}",
-            "Mend the cause and start again: what is there already is not sent again.",
+            "Repair the cause and start again: what is there already is not sent again.",
         )
     note(f"Uploaded {how_many(stored.sent, 'file')}; {stored.kept:,} were in the training bucket already.")
 

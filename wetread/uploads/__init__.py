@@ -1,1 +1,1 @@
-"""Files sent to the service, waited for, and asked about."""
+"""Send files to the service, wait for them, and query them."""

@@ -1,4 +1,4 @@
-"""The questions that people ask of the index: each one Query, its other conditions sifted from the answer."""
+"""People's queries of the index: one DynamoDB Query by the narrowest condition, its rows filtered by the others."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PAGE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """What a person asked for; all conditions must hold. ``since`` is a row timestamp."""
+class Query:
+    """Conditions on rows, all of which must hold. ``since`` is a row timestamp."""
 
     key: str | None = None
     series: str | None = None
@@ -35,10 +35,10 @@ class Question:
     status: str | None = None
     since: str | None = None
 
-    def by_rows(self, uuid_of: UuidOf | None = None) -> Question:
-        """The question in the words of the rows: identifiers that are no UIDs as the service maps them.
+    def by_rows(self, uuid_of: UuidOf | None = None) -> Query:
+        """Return the query with identifiers that are not UIDs mapped as rows have them.
 
-        With ``uuid_of`` as it does now, by the stage's key; without as it did before 2026-11-28.
+        With ``uuid_of`` they are mapped by the stage's key, without it as before 2026-11-28.
         """
         return dataclasses.replace(
             self,
@@ -48,11 +48,11 @@ class Question:
 
     @property
     def needs_key(self) -> bool:
-        """Whether newer rows have an identifier of the question only by the stage's key."""
+        """Return whether newer rows have an identifier of this query only as hashed with the stage's key."""
         return any(text and is_guessable(text) for text in (self.study, self.series))
 
 
-# The narrowest index first: the first condition that is given is the Query, the others sift its answer.
+# The narrowest index first: the first given condition becomes the DynamoDB Query, the others filter its rows.
 _CONDITIONS = {
     "key": (IndexName.BY_KEY, "key"),
     "series": (IndexName.BY_SERIES, "series_instance_uid"),
@@ -66,27 +66,27 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """The newest rows that fit, and whether there are more."""
+    """The newest rows that match, and whether there are more."""
 
     rows: list[Row]
     more: bool
 
 
-def ask(
-    index: Index, question: Question, limit: int, keys: Keys | None = None, patients: Patients | None = None
+def run_query(
+    index: Index, query: Query, limit: int, keys: Keys | None = None, patients: Patients | None = None
 ) -> Answer:
-    """The newest ``limit`` rows that fit. Without a condition: of all uploads, by one Query for each status.
+    """Return the newest ``limit`` rows that match. Without a condition, query every status.
 
-    With ``keys``, of a stage that hides keys, rows have them again; and one may ask by a key, which older rows hold as
-    it is and newer ones hidden. With ``patients`` one may ask by a study or a series as the file says it, where that is
-    a number or a date; raises ConfigProblem for a caller who may not use the stage's key.
+    ``keys`` (of a stage that hides keys) restores the keys of rows, and finds a key both plain (older rows) and hidden
+    (newer ones). ``patients`` finds a study or series by the file's own identifier where that is a number or a date.
+    Raises ConfigProblem if the caller may not use the stage's key.
     """
-    asked = [question.by_rows()]
-    if patients and question.needs_key:
-        asked.append(question.by_rows(_allowed(patients)))
+    queries = [query.by_rows()]
+    if patients and query.needs_key:
+        queries.append(query.by_rows(_allowed(patients)))
     if keys:
-        asked += [dataclasses.replace(one, key=keys.hidden(one.key)) for one in asked if one.key]
-    answers = [_ask(index, one, limit) for one in asked]
+        queries += [dataclasses.replace(one, key=keys.hidden(one.key)) for one in queries if one.key]
+    answers = [_newest(index, one, limit) for one in queries]
     rows = answers[0].rows
     if len(answers) > 1:
         rows = sorted((row for one in answers for row in one.rows), key=lambda row: row.received_at, reverse=True)
@@ -95,7 +95,7 @@ def ask(
 
 
 def _allowed(patients: Patients) -> UuidOf:
-    """The stage's hash of identifiers, for a caller who may use its key."""
+    """Return the stage's hash function of identifiers. It raises ConfigProblem if the caller may not use the key."""
 
     def uuid_of(identifier: str) -> uuid.UUID:
         try:
@@ -112,7 +112,7 @@ def _allowed(patients: Patients) -> UuidOf:
 
 
 def revealed(rows: Sequence[Row], keys: Keys) -> list[Row]:
-    """The rows with the keys that they hide; they stay hidden from those who may not read the table of keys."""
+    """Return rows with their hidden keys restored; still hidden if the caller may not read the table of keys."""
     try:
         found = keys.reveal(row.upload_id for row in rows if row.key.startswith(HIDDEN))
     except ClientError as error:
@@ -122,21 +122,21 @@ def revealed(rows: Sequence[Row], keys: Keys) -> list[Row]:
     return [dataclasses.replace(row, key=found.get(row.upload_id, row.key)) for row in rows]
 
 
-def _ask(index: Index, question: Question, limit: int) -> Answer:
-    given = [name for name in _CONDITIONS if getattr(question, name)]
+def _newest(index: Index, query: Query, limit: int) -> Answer:
+    given = [name for name in _CONDITIONS if getattr(query, name)]
     if given:
         index_name, _ = _CONDITIONS[given[0]]
-        found = _sifted(index, index_name, getattr(question, given[0]), question, limit + 1)
+        found = _filtered(index, index_name, getattr(query, given[0]), query, limit + 1)
     else:
-        found = [row for status in Status for row in _sifted(index, IndexName.BY_STATUS, status, question, limit + 1)]
+        found = [row for status in Status for row in _filtered(index, IndexName.BY_STATUS, status, query, limit + 1)]
         found.sort(key=lambda row: row.received_at, reverse=True)
     return Answer(found[:limit], len(found) > limit)
 
 
-def _sifted(index: Index, index_name: IndexName, value: str, question: Question, at_most: int) -> list[Row]:
+def _filtered(index: Index, index_name: IndexName, value: str, query: Query, at_most: int) -> list[Row]:
     rows: list[Row] = []
-    for row in _pages(index, index_name, value, question.since, at_most):
-        if _fits(row, question):
+    for row in _pages(index, index_name, value, query.since, at_most):
+        if _matches(row, query):
             rows.append(row)
             if len(rows) == at_most:
                 break
@@ -153,6 +153,6 @@ def _pages(index: Index, index_name: IndexName, value: str, since: str | None, a
         start = page.next
 
 
-def _fits(row: Row, question: Question) -> bool:
-    wanted = ((attribute, getattr(question, name)) for name, (_, attribute) in _CONDITIONS.items())
+def _matches(row: Row, query: Query) -> bool:
+    wanted = ((attribute, getattr(query, name)) for name, (_, attribute) in _CONDITIONS.items())
     return all(value is None or getattr(row, attribute) == value for attribute, value in wanted)

@@ -1,4 +1,4 @@
-"""From files to object versions in the uploads bucket: what is sent, under which key, and which Upload it becomes."""
+"""Send files to the uploads bucket: which files, under which keys, and the Uploads that they become."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 PART_BYTES = 16 * 1024**2
 SINGLE_PUT_BYTES = 64 * 1024**2
 NOT_OBJECTS = frozenset({"manifest.json", "DICOMDIR"})
-"""Files that accompany DICOM objects in a folder, and are none that could be read."""
+"""Files that accompany DICOM objects in a folder and are not DICOM objects."""
 LONGEST_KEY = 1024
-MOST_READ_BYTES = 256 * 1024**2  # of a file that is answered without being uploaded; a request holds far less
-UNVERSIONED = "null"  # how S3 itself calls the version of an object in a bucket that keeps none
+MOST_READ_BYTES = 256 * 1024**2  # of a file for an endpoint; a request holds far less
+UNVERSIONED = "null"  # S3's version id of objects in an unversioned bucket
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class NotSubmitted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a submission sends, and what it leaves out of its folders.
+    """The files of a submission, and the files of its folders that it leaves out.
 
     ``skipped`` by name, ``irregular`` because it is no regular file, ``unread`` are folders that cannot be read.
     """
@@ -172,7 +172,7 @@ def _everything_below(folder: Path, unread: Callable[[Path, OSError], None]) -> 
 
 
 def opened(source: Source) -> BufferedReader:
-    """Open the file of a source, which may be another since it was found; raise OSError for what is not regular.
+    """Open a source's file, which may have been replaced since; raise OSError unless it is a regular file.
 
     Below the folder that was named no link is followed, also none that has taken the place of a folder.
     """
@@ -230,7 +230,7 @@ def _put(client: S3Client, bucket: str, source: Source) -> str:
 
 
 def _put_in_parts(client: S3Client, bucket: str, source: Source, body: BufferedReader) -> str:
-    """Send a big file part by part: boto3's own transfer would not tell which version it made."""
+    """Send a big file part by part: boto3's own transfer does not return the version that it made."""
     started = client.create_multipart_upload(
         Bucket=bucket, Key=source.key, ContentType="application/dicom", ChecksumAlgorithm="CRC32"
     )

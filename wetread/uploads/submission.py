@@ -1,4 +1,4 @@
-"""A submission as a person sees it: bars while files go up and uploads are waited for, and names of what went wrong."""
+"""Show a submission: progress bars of uploading and waiting, and the names of uploads that failed."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def name_unhappy(rows: Sequence[Row]) -> None:
 
 
 def counted(waited: Waited) -> str:
-    """How many uploads stand where, in words."""
+    """Return how many uploads have each status, in words."""
     return ", ".join(f"{count} {status}" for status, count in sorted(waited.counts().items()))

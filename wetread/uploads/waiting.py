@@ -11,7 +11,7 @@ from functions.aws.index import Index
 from functions.domain.row import Row
 
 UNSEEN = "Not seen yet"
-"""Where an upload stands whose event has not been taken yet: it has no row."""
+"""The status of an upload that has no row yet, because its event has not been processed."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Waited:
     open: tuple[str, ...]
 
     def counts(self) -> Counter[str]:
-        """How many uploads stand where."""
+        """Return the number of uploads by status."""
         counts = Counter(str(row.status) for row in self.rows.values())
         counts[UNSEEN] = sum(upload_id not in self.rows for upload_id in self.open)
         return +counts
@@ -42,7 +42,7 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Waited:
-    """Poll until every upload has ended or ``timeout_seconds`` have passed; ``show`` sees each look.
+    """Poll until every upload has ended or ``timeout_seconds`` have passed; ``show`` is called after each poll.
 
     ``ended`` says of a row whether its upload has; an upload without a row never has.
     """
@@ -54,7 +54,7 @@ def wait(
         unfinished = [one for one in unfinished if one not in rows or not ended(rows[one])]
         waited = Waited(dict(rows), tuple(unfinished))
         show(waited)
-        # Thousands of rows cost read capacity on every look, so looks get rarer with their number.
+        # Thousands of rows cost read capacity at every poll, so polls get rarer with their number.
         pause = max(1.0, len(unfinished) / 500)
         if not unfinished or clock() + pause > deadline:
             return waited

@@ -89,7 +89,7 @@ def test_different_slices_are_not_duplicates() -> None:
 
 
 class Counted(PurePosixPath):
-    """A path that counts how often it is looked at."""
+    """A path that counts how often it is read."""
 
     looks = 0
 

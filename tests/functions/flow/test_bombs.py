@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,11 +14,12 @@ from botocore.exceptions import ClientError
 
 from functions.aws.objects import MOST_DOCUMENT_BYTES
 from functions.domain import layout, prediction
-from functions.domain.batch import BatchStatus
+from functions.domain.batch import Batch, BatchStatus
 from functions.domain.errors import FailureCode
-from functions.domain.row import Row, Status
+from functions.domain.row import Row, Status, timestamp
 from functions.flow.collecting import ROW_TRIES
 from functions.flow.marking import Marking
+from functions.flow.settling import Settling
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, TROUBLE_SECONDS
 from functions.names import Metric
 from tests.fakes.dicom import ct
@@ -170,10 +171,11 @@ def test_outputs_without_an_end_are_not_read_to_it_and_fail_without_a_job_for_ea
     assert outputs(world) == [], "also those of uploads that waited for another job"
 
 
-def test_a_batch_that_kills_the_sweep_keeps_no_other_batch_no_upload_and_no_measure() -> None:
+@pytest.mark.parametrize("killer", [0, 1])  # whichever of the two slots its batch has
+def test_a_batch_that_kills_the_sweep_keeps_no_other_batch_no_upload_and_no_measure(killer: int) -> None:
     world, ids = arrived(2, slots=2, max_batch=1, parallel_threshold=1)
     first, second = world.dispatching.run()
-    on_reading_outputs(world, {ids[0]}, Killed)
+    on_reading_outputs(world, {ids[killer]}, Killed)
     for name in (first, second):
         world.sagemaker.end(name, answer)
     world.wait(200)
@@ -188,7 +190,7 @@ def test_a_batch_that_kills_the_sweep_keeps_no_other_batch_no_upload_and_no_meas
         assert Metric.JOBS_SUBMITTED in world.reported
         world.wait(60)
     rows = by_id(world)
-    assert rows[ids[1]].status == Status.COMPLETED
+    assert rows[ids[1 - killer]].status == Status.COMPLETED
     assert world.row(later).status == Status.BATCHED
 
 
@@ -218,7 +220,7 @@ def test_trouble_takes_back_the_try_that_it_ended() -> None:
     world, ids = arrived(3)
     (name,) = world.dispatching.run()
     world.sagemaker.end(name, answer)
-    on_reading_outputs(world, set(ids), lambda: client_error("SlowDown"))
+    on_reading_outputs(world, set(ids), lambda: client_error("SlowDown", "GetObject"))
     for _ in range(10):
         with pytest.raises(ClientError, match="SlowDown"):
             world.collecting.collect(name)
@@ -377,6 +379,57 @@ def test_a_row_that_another_sweep_tries_is_left_to_it_and_the_batch_stays_open()
     assert outcome
     assert outcome.completed == 1
     assert world.batches.holders() == {}
+
+
+def last_try_ends_in(error: BaseException) -> tuple[World, str, Status]:
+    """Let a collector make the last try of a row, and another see it; return the world, the job, what the other saw."""
+    world, (row,), name = alone(1)
+    for _ in range(ROW_TRIES - 1):
+        on_reading_outputs(world, {row}, lambda: ValueError("each time"))
+        with pytest.raises(ValueError, match="each time"):
+            world.collecting.collect_alone(name)
+        world.wait(60)
+
+    def reading(key: str) -> None:
+        if key.startswith("outputs/"):
+            world.s3.reading = lambda _key: None
+            world.collecting.collect_alone(name)
+            raise error
+
+    world.s3.reading = reading
+    with pytest.raises(type(error)):
+        world.collecting.collect_alone(name)
+    return world, name, by_id(world)[row].status
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("each time"), client_error("SlowDown", "GetObject")], ids=["its own", "AWS's"]
+)
+def test_a_row_is_not_given_up_while_another_function_makes_its_last_try(error: Exception) -> None:
+    world, name, seen = last_try_ends_in(error)
+    assert seen == Status.BATCHED
+    world.wait(60)
+    world.collecting.collect_alone(name)
+    assert world.rows()[0].status == (Status.FAILED if isinstance(error, ValueError) else Status.COMPLETED)
+
+
+def test_a_row_is_not_given_up_whose_last_try_is_taken_back_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, (row,), name = alone(1)
+    for tries in range(ROW_TRIES):
+        before = by_id(world)[row]
+        assert world.index.note_try(before, before.batch_id or "", timestamp(world.time), "9999")
+        last = replace(before, collect_tries=tries), timestamp(world.time)
+    world.wait(60)
+    give_up = Settling.give_up
+
+    def after_it_is_taken_back(settling: Settling, given_up: Row, batch: Batch) -> Status | None:
+        world.index.forgive_try(last[0], last[0].batch_id or "", last[1])
+        return give_up(settling, given_up, batch)
+
+    monkeypatch.setattr(Settling, "give_up", after_it_is_taken_back)
+    world.collecting.collect_alone(name)
+    assert by_id(world)[row].status == Status.BATCHED
+    assert by_id(world)[row].collect_tries == ROW_TRIES - 1
 
 
 def test_rows_that_take_too_long_one_by_one_are_left_to_the_next_sweep() -> None:

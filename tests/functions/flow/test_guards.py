@@ -371,6 +371,18 @@ GUARDS: dict[str, Guard] = {
         " + self._requeue_strays()",
         "",
     ),
+    "a row is not given up during its last try": Guard(
+        f"{FLOW}/test_bombs.py",
+        "functions/flow/collecting.py",
+        ' if (row.collect_tried_at or "") < before else None',
+        "",
+    ),
+    "a row whose last try is taken back is not given up": Guard(
+        f"{FLOW}/test_bombs.py",
+        "functions/flow/settling.py",
+        "NOT_COLLECTED.reason, tried=row)",
+        "NOT_COLLECTED.reason)",
+    ),
     "batches that failed least are repaired first": Guard(
         f"{FLOW}/test_bombs.py",
         "functions/flow/sweeping.py",

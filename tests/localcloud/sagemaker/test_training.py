@@ -92,7 +92,7 @@ def test_metrics_are_found_in_what_the_container_prints(client, train, name, tra
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"metric": "loss=(["}, "of metric loss is none"),
+        ({"metric": "loss=(["}, "of metric loss is invalid"),
         ({"metric": "loss="}, "has no group for the number"),
         ({"ContainerEntrypoint": ["python"]}, "ContainerEntrypoint is not supported here"),
         ({"EnableManagedSpotTraining": True}, "MaxWaitTimeInSeconds is None, but with EnableManagedSpotTraining"),

@@ -28,7 +28,7 @@ def run(*arguments, **options):
     return CliRunner().invoke(cli.main, arguments, **options)
 
 
-def test_up_tells_where(calls) -> None:
+def test_up_prints_where(calls) -> None:
     result = run("--local", "up")
     assert result.exit_code == 0
     assert result.stderr == "The local cloud is up at http://127.0.0.1:1.\n"
@@ -57,7 +57,7 @@ def test_a_folder_without_a_cloud_is_not_wiped(calls, tmp_path) -> None:
     assert calls == []
 
 
-def test_a_cloud_that_cannot_start_is_told(calls, monkeypatch) -> None:
+def test_a_cloud_that_cannot_start_is_reported(calls, monkeypatch) -> None:
     def fail(_project, progress):
         raise CloudError("Port 4566 is used by another program.")
 

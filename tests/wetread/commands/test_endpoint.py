@@ -1,4 +1,4 @@
-"""Up with a version, the champion or an artifact; questions and answers; down."""
+"""Up with a version, the champion or an artifact; requests and answers; down."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def made(connection, monkeypatch) -> list[tuple[Served, Hosting]]:
 
 @pytest.fixture
 def artifact(tmp_path, monkeypatch) -> Path:
-    """A file whose text is the labels of the model in it."""
+    """A file with the model's labels as its text."""
 
     def read(path: Path) -> Artifact:
         labels = path.read_text()
@@ -96,21 +96,21 @@ def test_an_artifact_serves_without_being_a_version(wetread, made, artifact) -> 
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "expected"),
     [
-        ("normal,flu", "tells normal, flu apart, and this service normal, cap, covid"),
-        ("cap,normal,covid", "tells cap, normal, covid apart"),
+        ("normal,flu", "distinguishes normal, flu, and this service normal, cap, covid"),
+        ("cap,normal,covid", "distinguishes cap, normal, covid"),
         ("", "is not a model artifact"),
     ],
 )
-def test_another_kind_of_artifact_is_refused(wetread, made, artifact, labels, told) -> None:
+def test_another_kind_of_artifact_is_refused(wetread, made, artifact, labels, expected) -> None:
     artifact.write_text(labels)
     result = wetread("endpoint", "up", "--artifact", artifact)
-    assert (result.exit_code != 0, told in result.stderr, made) == (True, True, [])
+    assert (result.exit_code != 0, expected in result.stderr, made) == (True, True, [])
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (("--model", "wetread/3", "--artifact", "a"), "--model or --artifact, not both"),
         (("--instance-type", "ml.m5.large", "--serverless", "1024"), "--instance-type or --serverless, not both"),
@@ -119,9 +119,9 @@ def test_another_kind_of_artifact_is_refused(wetread, made, artifact, labels, to
         (("--artifact", "absent"), "no file 'absent'"),
     ],
 )
-def test_wrong_use_makes_nothing(wetread, made, options, told) -> None:
+def test_wrong_use_makes_nothing(wetread, made, options, expected) -> None:
     result = wetread("endpoint", "up", *options)
-    assert (result.exit_code != 0, told in result.stderr, made) == (True, True, []), result.output
+    assert (result.exit_code != 0, expected in result.stderr, made) == (True, True, []), result.output
 
 
 def test_without_a_champion_something_must_be_named(wetread, connection, made) -> None:
@@ -142,8 +142,8 @@ def test_one_that_never_becomes_healthy_is_ended_again_with_the_reason(wetread, 
     connection.hosting.failure = "The primary container did not pass the ping health check."
     result = wetread("endpoint", "up")
     assert (result.exit_code, result.stdout, connection.hosting.made) == (1, "", {})
-    for told in ("did not pass the ping", "It was ended again", "/aws/sagemaker/Endpoints/wetread-endpoint"):
-        assert told in result.stderr
+    for expected in ("did not pass the ping", "It was ended again", "/aws/sagemaker/Endpoints/wetread-endpoint"):
+        assert expected in result.stderr
 
 
 def test_answers_are_shown_as_predict_shows_them(wetread, connection, monkeypatch, tmp_path) -> None:

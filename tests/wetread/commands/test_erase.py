@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes.dicom import ct
-from tests.wetread.erasure.test_erasure import Clinic, old_row, put_cohort_of_both, traces, two_patients
+from tests.wetread.erasure.clinic import Clinic, old_row, put_cohort_of_both, traces, two_patients
 from wetread import cli
 from wetread.commands import erase as command
 from wetread.commands import session
@@ -82,7 +82,7 @@ def test_the_versions_that_have_learned_from_them_are_named(run: Callable[..., R
     assert f"wetread/1, the champion, run {taken['Run']}" in done.stdout
 
 
-def test_what_nobody_can_decide_is_an_exit_code_and_a_remedy(run: Callable[..., Result]) -> None:
+def test_undecided_uploads_are_an_exit_code_and_a_remedy(run: Callable[..., Result]) -> None:
     clinic = Clinic()
     old_row(clinic, "gone.dcm", PatientID="4711", IssuerOfPatientID="A", StudyInstanceUID="1.2.99")
     clinic.world.s3._delete(("uploads-bucket", "gone.dcm"), "v1")
@@ -147,7 +147,7 @@ def test_a_patient_or_a_study_must_be_named(run: Callable[..., Result], argument
     assert run(Clinic(), *arguments).exit_code == 2
 
 
-def test_a_study_that_is_no_identifier_is_refused_without_repeating_it(run: Callable[..., Result]) -> None:
+def test_a_study_that_is_not_an_identifier_is_refused_without_repeating_it(run: Callable[..., Result]) -> None:
     done = run(Clinic(), "--study", "Doe^Jane")
     assert done.exit_code == 2
     assert "Doe" not in done.output
@@ -162,7 +162,7 @@ def test_what_cannot_be_decided_is_named_and_the_exit_is_1(
     clinic.workflow.put("cut.dcm", ct()[:300])
     done = run(clinic, "--patient", patient, *arguments)
     assert done.exit_code == 1
-    assert "'cohorts/c/cut.dcm' cannot be read so far that it says whose it is." in done.stderr
+    assert "'cohorts/c/cut.dcm' cannot be read as far as its patient." in done.stderr
     assert (traces(clinic, "P-1") == []) == (arguments == ("--yes",) and patient == "P-1")
 
 

@@ -1,4 +1,4 @@
-"""Labels in, a training job of its own, its lines as they come, and where its artifact is."""
+"""Labels in, a separate training job, its log lines, and the place of its artifact."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAKEN = TrainingRun(run_id="ab12", taken=True, slices=2).to_json()
 
 
 class Functions:
-    """Lambda: the function ``snapshot`` and what it answers."""
+    """Lambda: the function ``snapshot`` and its answers."""
 
     def __init__(self) -> None:
         self.answer: dict[str, Any] = TAKEN
@@ -91,8 +91,8 @@ def test_prints_the_artifact_alone_and_everything_else_beside_it(wetread, lab, f
     result = wetread("experiment", "--labels", folder, "--set", "epochs=2", "--seed", "7")
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{ARTIFACT}\n"
-    for told in ("Uploaded 2 files", "2 slices frozen", *lab.job.lines, "validation:loss = 0.25"):
-        assert told in result.stderr
+    for expected in ("Uploaded 2 files", "2 slices frozen", *lab.job.lines, "validation:loss = 0.25"):
+        assert expected in result.stderr
     assert f"wetread model register {ARTIFACT}" in result.stderr
     (asked,) = lab.functions.asked
     assert asked["Execution"].startswith("experiment-")
@@ -120,7 +120,7 @@ def test_changed_code_goes_along(wetread, connection, lab, folder) -> None:
     assert lab.started[0][-1] == "s3://training/runs/ab12/code/"
 
 
-def test_labels_that_are_not_taken_are_told_and_train_nothing(wetread, lab, folder) -> None:
+def test_labels_that_are_not_taken_are_reported_and_train_nothing(wetread, lab, folder) -> None:
     reason = {"Code": "UnknownLabel", "Message": "Line 2 has label 'flu'.", "Accepted": False}
     lab.functions.answer = TrainingRun(run_id="ab12", taken=False, reasons=[reason]).to_json()
     result = wetread("experiment", "--labels", folder)
@@ -128,7 +128,7 @@ def test_labels_that_are_not_taken_are_told_and_train_nothing(wetread, lab, fold
     assert "UnknownLabel: Line 2 has label 'flu'. Nothing was trained." in result.stderr
 
 
-def test_a_function_that_fails_is_told(wetread, lab, folder) -> None:
+def test_a_function_that_fails_is_reported(wetread, lab, folder) -> None:
     lab.functions.answer, lab.functions.error = {"errorMessage": "Task timed out"}, True
     result = wetread("experiment", "--labels", folder)
     assert (result.exit_code, "snapshot failed: Task timed out" in result.stderr) == (1, True)
@@ -156,7 +156,7 @@ def test_interrupted_it_says_how_to_follow_it(wetread, lab, monkeypatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ((), "either --labels or --attach"),
         (("--labels", ".", "--attach", JOB), "either --labels or --attach"),
@@ -166,11 +166,11 @@ def test_interrupted_it_says_how_to_follow_it(wetread, lab, monkeypatch) -> None
         (("--labels", ".", "--set", "epochs"), "NAME=VALUE"),
     ],
 )
-def test_wrong_use_uploads_and_starts_nothing(wetread, connection, lab, folder, monkeypatch, options, told) -> None:
+def test_wrong_use_uploads_and_starts_nothing(wetread, connection, lab, folder, monkeypatch, options, expected) -> None:
     monkeypatch.chdir(folder)
     result = wetread("experiment", *options)
     assert result.exit_code == 2, result.output
-    assert told in result.stderr.replace("\n", " ")
+    assert expected in result.stderr.replace("\n", " ")
     assert (lab.functions.asked, lab.started, connection.s3.objects) == ([], [], {})
 
 

@@ -64,8 +64,8 @@ def test_list_marks_the_champion(wetread, registry) -> None:
     assert ["0.912" in line for line in lines if "wetread/4" in line] == [True]
     assert [line.split()[0] for line in lines if "wetread/2" in line] == ["withdrawn"]
     documents = json.loads(wetread("model", "list", "--json").stdout)
-    told = [(one["ModelPackage"], one["Champion"], one["BalancedAccuracy"], one["WithdrawnAt"]) for one in documents]
-    assert told == [
+    shown = [(one["ModelPackage"], one["Champion"], one["BalancedAccuracy"], one["WithdrawnAt"]) for one in documents]
+    assert shown == [
         ("wetread/4", False, 0.9123, None),
         ("wetread/3", True, None, None),
         ("wetread/2", False, None, "2026-11-22T08:00:00.000Z"),
@@ -79,19 +79,19 @@ def put_evaluation(connection, document: object) -> None:
 
 
 def facts(result) -> dict[str, str]:
-    """The lines of name and value."""
+    """Return the lines of name and value."""
     split = (line.strip().split("  ", 1) for line in result.stdout.splitlines())
     return {one[0]: one[1].strip() for one in split if len(one) == 2}
 
 
-def test_show_tells_a_trained_version_in_full(wetread, connection, registry) -> None:
+def test_show_prints_a_trained_version_in_full(wetread, connection, registry) -> None:
     put_evaluation(connection, evaluation(champion=True))
     result = wetread("model", "show", "wetread/4")
     assert result.exit_code == 0, result.output
-    told = facts(result)
-    assert (told["Run"], told["Evaluated against"], told["Champion"]) == ("ab12", "wetread/3", "no")
-    assert told["Accepted risks"] == "TooFewPatients, PatientAcrossSplit"
-    assert told["Snapshot digest"] == "cd" * 32
+    shown = facts(result)
+    assert (shown["Run"], shown["Evaluated against"], shown["Champion"]) == ("ab12", "wetread/3", "no")
+    assert shown["Accepted risks"] == "TooFewPatients, PatientAcrossSplit"
+    assert shown["Snapshot digest"] == "cd" * 32
     for text in ("0.900 (0.800 to 0.950)", "Sensitivity", "Confusion matrix", "PatientSex", "0.100 (-0.020 to 0.200)"):
         assert text in result.stdout
     assert "no clinical accuracy" in result.stderr
@@ -99,7 +99,7 @@ def test_show_tells_a_trained_version_in_full(wetread, connection, registry) -> 
     assert (document["Run"], document["Evaluation"]["Cases"]["Patients"]) == ("ab12", 9)
 
 
-def test_show_tells_champion_withdrawal_and_registration_by_hand(wetread, registry) -> None:
+def test_show_prints_champion_withdrawal_and_registration_by_hand(wetread, registry) -> None:
     champion = facts(wetread("model", "show", "wetread/3"))
     assert champion["Champion"] == "since 2026-11-23T08:00:00.000Z"
     assert champion["Run"] == "none: registered by hand"
@@ -124,7 +124,7 @@ def test_register_prints_the_version_alone(wetread, registry, tmp_path) -> None:
     assert wetread("model", "register", tmp_path / "model.tar.gz").stdout == "wetread/4\n"
 
 
-def test_register_tells_why_a_file_is_no_artifact(wetread, registry, tmp_path) -> None:
+def test_register_reports_why_a_file_is_no_artifact(wetread, registry, tmp_path) -> None:
     def refuse(path):
         raise InvalidArtifact(f"{path.name} lacks model.pth: it is not a model artifact.")
 
@@ -170,4 +170,4 @@ def test_who_promoted_withdrew_and_rescored_is_shown(wetread, registry) -> None:
 def test_what_was_promoted_before_callers_were_recorded_says_so(wetread, connection, registry) -> None:
     old = Promotion(model_package="wetread/3", promoted_at="2026-11-23T08:00:00.000Z", previous="")
     connection.champions.promotion = lambda package: old if package == "wetread/3" else None
-    assert facts(wetread("model", "show", "wetread/3"))["Promoted"].endswith("by somebody who was not recorded")
+    assert facts(wetread("model", "show", "wetread/3"))["Promoted"].endswith("by a person who was not recorded")

@@ -73,7 +73,7 @@ ARTIFACT = b"the champion's model.tar.gz"
 
 @pytest.fixture
 def champions(connection, monkeypatch):
-    """The champion's artifact, fetched from the models bucket with whatever bytes a test puts there."""
+    """The champion's artifact, fetched from the models bucket with a test's bytes."""
     digest = hashlib.sha256(ARTIFACT).hexdigest()
     there = {("models", artifact_key(digest)): ARTIFACT}
     champion = dataclasses.replace(connection.registry.champion(), artifact_sha256=digest)
@@ -108,7 +108,7 @@ def test_without_a_champion_it_cannot_start(wetread, container, connection, file
     assert "--model" in result.stderr
 
 
-def test_a_container_that_fails_is_told(wetread, container, files, tmp_path) -> None:
+def test_a_container_that_fails_is_reported(wetread, container, files, tmp_path) -> None:
     (tmp_path / "broken").mkdir()
     result = wetread("predict", files[0], "--model", tmp_path / "broken")
     assert result.exit_code == 1

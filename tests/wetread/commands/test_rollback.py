@@ -51,7 +51,7 @@ def test_the_version_before_is_champion_again_and_the_results_are_marked(wetread
     assert (withdrawal.reason, withdrawal.withdrawn_by, withdrawal.rescored_by) == ("False alarms.", CALLER, "")
 
 
-def test_a_running_batch_is_told(wetread, service) -> None:
+def test_a_running_batch_is_reported(wetread, service) -> None:
     service.world.ingesting.take(service.world.upload("late.dcm", ct(SOPInstanceUID="1.2.9")))
     (name,) = service.world.dispatching.run()
     result = wetread("model", "rollback")
@@ -165,7 +165,7 @@ def test_ctrl_c_keeps_what_was_done_and_wakes_the_service(wetread, service, monk
     service.world.queue.sent.clear()
     result = wetread("model", "rollback", "--rescore")
     assert result.exit_code == 130
-    assert "`wetread model rescore wetread/2` goes on with the rest" in result.stderr
+    assert "`wetread model rescore wetread/2` continues with the rest" in result.stderr
     assert service.world.queue.sent
 
 

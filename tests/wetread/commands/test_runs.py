@@ -65,15 +65,15 @@ def test_one_run_in_full(wetread, runs, wanted) -> None:
     assert "model show wetread/4" in result.stderr
 
 
-def test_a_run_that_goes_on_tells_its_state(wetread, connection, runs) -> None:
+def test_a_run_that_is_not_over_shows_its_state(wetread, connection, runs) -> None:
     connection.jobs.jobs, connection.jobs.lines = [f"wetread-train-{run_id('third')}-0"], ["epoch=2"]
     result = wetread("runs", "third")
     assert "Train: epoch=2" in result.stdout
     assert json.loads(wetread("runs", "third", "--json").stdout)["State"] == "Evaluate"
-    assert "It goes on" in result.stderr
+    assert "It still runs" in result.stderr
 
 
-def test_a_failed_run_tells_where_and_why(wetread, runs) -> None:
+def test_a_failed_run_reports_where_and_why(wetread, runs) -> None:
     result = wetread("runs", "second")
     assert result.exit_code == 0
     assert "no room" in result.stdout

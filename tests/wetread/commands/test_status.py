@@ -27,23 +27,23 @@ def test_people_see_slots_champion_and_dead_letters(wetread, connection, pending
     assert "2 messages in dead-letter queue uploads-dead" in result.stderr
 
 
-def test_people_are_told_that_there_is_no_champion(wetread, connection) -> None:
+def test_people_see_that_there_is_no_champion(wetread, connection) -> None:
     connection.registry.champion = lambda: None
-    told = wetread("status").stderr
-    assert "no champion" in told
-    assert "wetread train --help" in told
-    assert "a run is making one" not in told
+    shown = wetread("status").stderr
+    assert "no champion" in shown
+    assert "wetread train --help" in shown
+    assert "a run is making one" not in shown
 
 
-def test_people_are_told_that_a_run_is_making_the_champion(wetread, connection) -> None:
+def test_people_see_that_a_run_is_making_the_champion(wetread, connection) -> None:
     connection.registry.champion = lambda: None
     run = connection.runs.describe(connection.executions.add("one", at=1))
-    told = wetread("status").stderr
-    assert "no champion" in told
-    assert f"a run is making one: `wetread runs {run.run_id}`" in told
+    shown = wetread("status").stderr
+    assert "no champion" in shown
+    assert f"a run is making one: `wetread runs {run.run_id}`" in shown
 
 
-def test_people_are_told_how_long_the_oldest_upload_has_waited(wetread, connection, pending) -> None:
+def test_people_see_how_long_the_oldest_upload_has_waited(wetread, connection, pending) -> None:
     connection.index.rows.append(pending(received_at=timestamp(datetime.now(UTC) - timedelta(minutes=3))))
     assert "The oldest pending upload has waited for 3 min." in wetread("status").stderr
 
@@ -58,14 +58,14 @@ def test_a_run_is_shown_by_its_state_and_not_by_what_its_job_prints(wetread, con
     assert "epoch" not in shown
 
 
-def test_people_are_told_that_uploads_wait_for_the_next_day(wetread, connection, pending) -> None:
+def test_people_see_that_uploads_wait_for_the_next_day(wetread, connection, pending) -> None:
     connection.index.rows.append(pending())
     assert "jobs of today" not in wetread("status").stderr
     connection.batches.jobs_on = lambda _day: 1000
-    told = wetread("status").stderr
-    assert "All 1,000 jobs of today (UTC) are used up" in told
-    assert "max_jobs_per_day" in told
-    assert "wait until 00:00 UTC" in told
+    shown = wetread("status").stderr
+    assert "All 1,000 jobs of today (UTC) are used up" in shown
+    assert "max_jobs_per_day" in shown
+    assert "wait until 00:00 UTC" in shown
 
 
 def test_json(wetread) -> None:
@@ -81,7 +81,7 @@ def test_json(wetread) -> None:
     }
 
 
-def test_a_training_run_that_goes_on_is_shown(wetread, connection) -> None:
+def test_a_running_training_run_is_shown(wetread, connection) -> None:
     connection.executions.states = ["Snapshot", "Train", "Evaluate"]
     connection.executions.add("ended", status="FAILED")
     arn = connection.executions.add("one", at=1)
@@ -99,10 +99,14 @@ def test_without_a_training_run_nothing_is_said_of_one(wetread) -> None:
     assert "Training" not in wetread("status").stdout
 
 
-def test_an_endpoint_that_is_up_is_told_with_its_costs(wetread, connection) -> None:
+def test_an_endpoint_that_is_up_is_shown_with_its_costs(wetread, connection) -> None:
     connection.hosting.exists(model="wetread/2")
     result = wetread("status")
-    for told in ("wetread-endpoint (ml.m5.xlarge) is InService with wetread/2", "costs money", "endpoint down"):
-        assert told in result.stderr
-    told = json.loads(wetread("status", "--json").stdout)["Endpoint"]
-    assert (told["EndpointStatus"], told["Serves"], told["Hosting"]) == ("InService", "wetread/2", "ml.m5.xlarge")
+    for expected in ("wetread-endpoint (ml.m5.xlarge) is InService with wetread/2", "costs money", "endpoint down"):
+        assert expected in result.stderr
+    endpoint = json.loads(wetread("status", "--json").stdout)["Endpoint"]
+    assert (endpoint["EndpointStatus"], endpoint["Serves"], endpoint["Hosting"]) == (
+        "InService",
+        "wetread/2",
+        "ml.m5.xlarge",
+    )

@@ -74,7 +74,7 @@ def test_a_name_with_a_line_break_makes_no_line(wetread, scans) -> None:
     assert not [line for line in said.splitlines() if line.startswith("Submitted 9")]
 
 
-def test_json_tells_the_uploads(wetread, connection, scans) -> None:
+def test_json_lists_the_uploads(wetread, connection, scans) -> None:
     documents = json.loads(wetread("submit", scans / "good.dcm", "--json").stdout)
     assert documents == [{"UploadId": upload_id("good.dcm", "version-1"), "Key": "good.dcm", "VersionId": "version-1"}]
 
@@ -113,7 +113,7 @@ def test_long_lists_are_cut(wetread, service, tmp_path, monkeypatch) -> None:
     assert "and 2 more" in result.stderr
 
 
-def test_a_wrong_path_is_told_before_any_cloud_is_asked(wetread, connection, tmp_path) -> None:
+def test_a_wrong_path_is_reported_before_any_cloud_is_asked(wetread, connection, tmp_path) -> None:
     result = wetread("submit", tmp_path / "absent")
     assert result.exit_code == 2
     assert connection.where not in result.stderr

@@ -27,8 +27,8 @@ def started(connection):
 
 
 def end(connection, outcome: str, *reasons: tuple[str, bool], **output: object) -> None:
-    told = [{"Code": code, "Message": f"{code} it is.", "Accepted": accepted} for code, accepted in reasons]
-    document = {"Outcome": outcome, "Reasons": told} | output
+    shown = [{"Code": code, "Message": f"{code} it is.", "Accepted": accepted} for code, accepted in reasons]
+    document = {"Outcome": outcome, "Reasons": shown} | output
     connection.executions.ending = {"status": "SUCCEEDED", "output": json.dumps(document)}
 
 
@@ -68,7 +68,7 @@ def test_labels_that_are_in_the_bucket_are_used_as_they_are(wetread, connection)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (("--labels", "s3://elsewhere/cohorts/a/manifest.json"), "elsewhere"),
         (("--labels", "s3://training/a.json"), "cohorts/"),
@@ -82,11 +82,11 @@ def test_labels_that_are_in_the_bucket_are_used_as_they_are(wetread, connection)
         ((), "--labels"),
     ],
 )
-def test_wrong_use_starts_and_uploads_nothing(wetread, connection, folder, monkeypatch, options, told) -> None:
+def test_wrong_use_starts_and_uploads_nothing(wetread, connection, folder, monkeypatch, options, expected) -> None:
     monkeypatch.chdir(folder)
     result = wetread("train", *options)
     assert result.exit_code == 2, result.output
-    assert told in result.stderr.replace("\n", " ")
+    assert expected in result.stderr.replace("\n", " ")
     assert (connection.executions.executions, connection.s3.objects) == ({}, {})
 
 
@@ -117,7 +117,7 @@ def test_a_version_that_awaits_approval_is_no_failure(wetread, connection, folde
     assert (result.exit_code, "model promote wetread/4" in result.stderr) == (0, True)
 
 
-def test_a_rejection_tells_every_reason_and_how_to_go_on(wetread, connection, folder) -> None:
+def test_a_rejection_reports_every_reason_and_what_to_do_next(wetread, connection, folder) -> None:
     end(connection, "Rejected", ("TooFewPatients", False), ("PatientAcrossSplit", False))
     result = wetread("train", "--labels", folder, "--wait")
     assert result.exit_code == 1
@@ -126,7 +126,7 @@ def test_a_rejection_tells_every_reason_and_how_to_go_on(wetread, connection, fo
     assert "--accept-risk PatientAcrossSplit --accept-risk TooFewPatients" in result.stderr
 
 
-def test_a_failure_tells_where_and_why(wetread, connection, folder) -> None:
+def test_a_failure_reports_where_and_why(wetread, connection, folder) -> None:
     connection.executions.states = ["Audit", "Failed"]
     connection.executions.ending = {"status": "FAILED", "error": "States.TaskFailed", "cause": "no room"}
     result = wetread("train", "--labels", folder, "--wait")
@@ -136,11 +136,11 @@ def test_a_failure_tells_where_and_why(wetread, connection, folder) -> None:
     assert "no room" in facts["Failure"]
 
 
-def test_ctrl_c_says_that_the_run_goes_on(wetread, connection, folder, monkeypatch) -> None:
+def test_ctrl_c_says_that_the_run_continues(wetread, connection, folder, monkeypatch) -> None:
     def interrupt(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(following.time, "sleep", interrupt)
     result = wetread("train", "--labels", folder, "--wait")
     assert result.exit_code == 130
-    assert f"The run goes on: see `wetread runs {result.stdout.strip()}`" in result.stderr
+    assert f"The run continues: see `wetread runs {result.stdout.strip()}`" in result.stderr

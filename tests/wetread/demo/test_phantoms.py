@@ -1,4 +1,4 @@
-"""Phantoms are valid DICOM, the same for the same seed, and told apart by the lung alone."""
+"""Phantoms are valid DICOM, the same for the same seed, and distinguished by the lung alone."""
 
 import io
 import json

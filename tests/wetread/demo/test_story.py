@@ -146,7 +146,7 @@ def test_with_a_champion_nothing_is_trained(service, monkeypatch) -> None:
     assert "The champion is wetread/3" in run("--data", folder_of(service, "a.dcm")).stderr
 
 
-def test_uploads_that_nobody_takes_are_a_failure(service, monkeypatch) -> None:
+def test_uploads_without_rows_are_a_failure(service, monkeypatch) -> None:
     service.registry.champion = lambda: None
     monkeypatch.setattr(story, "ROWS_SECONDS", 0)
     monkeypatch.setattr(service.index, "get_many", lambda ids: {})

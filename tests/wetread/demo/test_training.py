@@ -22,7 +22,7 @@ REPORT, EVALUATION = "s3://training/runs/r/evaluation/report.html", "s3://traini
 
 @pytest.fixture
 def service(connection, monkeypatch):
-    """A workflow that promotes what it is given, and a small cohort."""
+    """A workflow that promotes every model, and a small cohort."""
     for uri, body in ((REPORT, b"<html>"), (EVALUATION, json.dumps(evaluation()).encode())):
         key = uri.removeprefix("s3://training/")
         connection.s3.put_object(Bucket="training", Key=key, Body=io.BytesIO(body), ContentType="")
@@ -47,10 +47,10 @@ def test_a_cohort_is_uploaded_and_trained_on(service, tmp_path, monkeypatch, cap
     assert ("training", request.manifest_key) in service.s3.objects
     assert sum(key.endswith(".dcm") for _, key in service.s3.objects) == 3 * training.SLICES
     assert (tmp_path / "demo" / "report.html").read_bytes() == b"<html>"
-    told = capsys.readouterr()
-    assert "wetread/1 is the champion" in told.err
-    assert "for a browser: demo/report.html" in told.err
-    assert "0.900 (0.800 to 0.950)" in told.out
+    shown = capsys.readouterr()
+    assert "wetread/1 is the champion" in shown.err
+    assert "for a browser: demo/report.html" in shown.err
+    assert "0.900 (0.800 to 0.950)" in shown.out
 
 
 def test_a_run_that_an_interrupted_demo_left_is_waited_for(service, tmp_path, capsys) -> None:

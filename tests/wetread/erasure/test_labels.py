@@ -1,4 +1,4 @@
-"""Their lines are cut out of a labels file, no other character of it changes, and what is doubtful is said."""
+"""A subject's lines are cut out of a labels file, no other character changes, and doubt is reported."""
 
 from __future__ import annotations
 

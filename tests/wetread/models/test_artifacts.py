@@ -36,13 +36,13 @@ def test_an_object_is_here_for_as_long_as_it_is_needed(connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("artifact", "told"),
+    ("artifact", "expected"),
     [
         ("absent.tar.gz", "no file 'absent.tar.gz'"),
         ("s3://lab", "'s3://lab' is not of the form"),
         ("s3://lab/other.tar.gz", "no object s3://lab/other.tar.gz"),
     ],
 )
-def test_what_is_not_there_is_told(connection, artifact, told) -> None:
-    with pytest.raises(ConfigProblem, match=told), at_hand(connection, artifact):
+def test_what_is_not_there_is_reported(connection, artifact, expected) -> None:
+    with pytest.raises(ConfigProblem, match=expected), at_hand(connection, artifact):
         pass

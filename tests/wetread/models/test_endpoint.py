@@ -1,4 +1,4 @@
-"""The endpoint is made of one artifact by the SDK, looked at by its name, and ended with all that was made for it."""
+"""The endpoint is made of one artifact by the SDK, found by its name, and deleted with its resources."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _hurried(monkeypatch) -> None:
 
 
 def created(connection, hosting: Hosting) -> dict[str, dict[str, Any]]:
-    """The requests that make an endpoint, as they went over the wire, when nothing was there before."""
+    """Return the requests that make an endpoint, as they went over the wire, when nothing was there before."""
     answers: dict[str, Any] = {
         "DeleteEndpointConfig": client_error("ValidationException", 'Could not find endpoint configuration "arn".'),
         "DeleteModel": client_error("ValidationException", 'Could not find model "arn".'),
@@ -177,7 +177,7 @@ def test_what_is_left_without_an_endpoint_is_ended_too(connection) -> None:
 
 
 def runtime(connection, answer: bytes | ClientError) -> list[dict[str, Any]]:
-    """Let the runtime answer so; what it will be asked."""
+    """Prepare the runtime's answer; return the requests that it will get."""
     asked: list[dict[str, Any]] = []
 
     def invoke_endpoint(**request: Any) -> dict[str, Any]:
@@ -204,14 +204,14 @@ def test_an_object_goes_as_it_is_and_the_answer_comes_as_it_is(connection) -> No
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "kind", "told"),
+    ("code", "message", "kind", "expected"),
     [
         ("ValidationError", "Endpoint wetread-endpoint of account 0 not found.", ConfigProblem, "endpoint up"),
         ("ModelError", "Received server error (500) from primary", Problem, "/aws/sagemaker/Endpoints/wetread-endp"),
         ("ValidationError", "The payload has 30 MB, 25 may.", ClientError, "25 may"),
     ],
 )
-def test_no_answer_is_told_with_what_to_do(connection, code, message, kind, told) -> None:
+def test_no_answer_is_reported_with_what_to_do(connection, code, message, kind, expected) -> None:
     runtime(connection, client_error(code, message))
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=expected):
         endpoint.invoke(connection, b"DICM")

@@ -1,4 +1,4 @@
-"""Which files the labels mean, and that only what the training bucket lacks is sent, the labels last."""
+"""The labels' files are found, and only those that the training bucket lacks are sent, the labels last."""
 
 import json
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_without_all_files_no_labels_are_sent(folder, connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "expected"),
     [
         ([entry("absent.dcm", "cap")], "Line 1: no such file"),
         ([entry("c.dcm", "cap"), entry("IM1.dcm", "cap")], "Line 2: .*2 files have this name"),
@@ -134,9 +134,9 @@ def test_without_all_files_no_labels_are_sent(folder, connection) -> None:
         ({}, "not an array"),
     ],
 )
-def test_labels_that_do_not_fit_are_told_by_line(folder, entries, told) -> None:
+def test_labels_that_do_not_fit_are_reported_by_line(folder, entries, expected) -> None:
     (folder / "manifest.json").write_text(json.dumps(entries))
-    with pytest.raises(ConfigProblem, match=told):
+    with pytest.raises(ConfigProblem, match=expected):
         cohorts.read(folder)
 
 

@@ -42,9 +42,9 @@ def test_without_subgroups_there_is_no_table_of_them(capsys) -> None:
 @pytest.mark.parametrize("document", [{}, [], "text", evaluation() | {"Candidate": {"Model": {}}}])
 def test_another_document_is_a_warning(capsys, document) -> None:
     evaluations.show(document, in_full=True)
-    told = capsys.readouterr()
-    assert "not of the form evaluation/1" in told.err
-    assert told.out == ""
+    shown = capsys.readouterr()
+    assert "not of the form evaluation/1" in shown.err
+    assert shown.out == ""
 
 
 def test_figures() -> None:

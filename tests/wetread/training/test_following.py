@@ -13,7 +13,7 @@ RUN = run_id("one")
 
 @pytest.fixture
 def run(connection, monkeypatch):
-    """A run that is in Train, whose second job has said something."""
+    """A run in Train with a line in its second job's log."""
     monkeypatch.setattr(following.time, "sleep", lambda _: None)
     connection.executions.states = ["Snapshot", "Audit", "GateData", "Train", "Evaluate", "Promote"]
     connection.jobs.jobs = [f"wetread-audit-{RUN}-0", f"wetread-train-{RUN}-0", f"wetread-train-{RUN}-1", "w-train-x-0"]
@@ -21,13 +21,13 @@ def run(connection, monkeypatch):
     return connection.runs.describe(connection.executions.add("one", at=3))
 
 
-def test_the_newest_job_of_the_state_tells(connection, run) -> None:
+def test_the_newest_job_of_the_state_is_shown(connection, run) -> None:
     assert following.progress(connection, run) == "Train: epoch=2 train_loss=0.5"
     assert following.job_of(connection.sagemaker, RUN, "Train") == f"wetread-train-{RUN}-1"
     assert connection.jobs.groups == ["/aws/sagemaker/TrainingJobs"]
 
 
-def test_a_processing_job_tells_too(connection, run) -> None:
+def test_a_processing_job_is_shown_too(connection, run) -> None:
     connection.executions.executions[run.arn]["at"] = 2
     assert following.progress(connection, run) == "Audit: epoch=2 train_loss=0.5"
     assert connection.jobs.groups == ["/aws/sagemaker/ProcessingJobs"]
@@ -68,12 +68,12 @@ def test_follows_to_the_end(connection, run) -> None:
     assert connection.executions.executions[run.arn]["at"] == len(connection.executions.states) + 1
 
 
-def test_ctrl_c_says_that_the_run_goes_on(connection, run, monkeypatch) -> None:
+def test_ctrl_c_says_that_the_run_continues(connection, run, monkeypatch) -> None:
     def interrupt(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(following.time, "sleep", interrupt)
-    with pytest.raises(Interruption, match=f"The run goes on: see `wetread runs {RUN}`") as caught:
+    with pytest.raises(Interruption, match=f"The run continues: see `wetread runs {RUN}`") as caught:
         following.follow(connection, run)
     assert caught.value.exit_code == 130
     assert connection.executions.executions[run.arn]["status"] == "RUNNING"

@@ -24,8 +24,8 @@ def ended(connection):
     def end(outcome: str, *reasons: dict[str, object], **output: object):
         document = {"Outcome": outcome, "Run": RUN, "Reasons": list(reasons), "ReportUri": ""} | output
         asked = {"LabelsUri": "s3://t/cohorts/my labels/m.json", "Seed": 7, "HyperParameters": {"epochs": "40"}}
-        told = {"input": json.dumps(asked), "output": json.dumps(document)}
-        arn = connection.executions.add("one", status="SUCCEEDED", **told)
+        shown = {"input": json.dumps(asked), "output": json.dumps(document)}
+        arn = connection.executions.add("one", status="SUCCEEDED", **shown)
         return connection.runs.describe(arn)
 
     return end
@@ -46,7 +46,7 @@ def test_the_documents_have_every_reason_whole(connection, ended) -> None:
     assert found[0].message == "long " * 200
 
 
-def test_without_documents_the_output_tells(connection, ended) -> None:
+def test_without_documents_the_output_has_the_reasons(connection, ended) -> None:
     run = ended("Rejected", reason("TooFewPatients", accepted=True), reason("AUCTooLow"))
     assert [(one.code, one.accepted) for one in run_report.reasons(connection, run)] == [
         ("TooFewPatients", True),
@@ -56,17 +56,17 @@ def test_without_documents_the_output_tells(connection, ended) -> None:
 
 def test_risks_can_be_accepted_by_name_all_of_them(ended) -> None:
     found = (reason("TooFewPatients"), reason("TooFewPatients"), reason("PatientAcrossSplit", accepted=True))
-    told = advice(ended("Rejected"), *found)
+    shown = advice(ended("Rejected"), *found)
     risks = "--accept-risk PatientAcrossSplit --accept-risk TooFewPatients"
-    assert f"train --labels 's3://t/cohorts/my labels/m.json' {risks} --seed 7 --set epochs=40" in told
-    assert "--report" not in told
+    assert f"train --labels 's3://t/cohorts/my labels/m.json' {risks} --seed 7 --set epochs=40" in shown
+    assert "--report" not in shown
 
 
 @pytest.mark.parametrize("code", ["UnknownLabel", "InvalidInput", "UndecodableSlice"])
 def test_what_cannot_be_accepted_must_be_mended(ended, code) -> None:
-    told = advice(ended("Rejected"), reason(code), reason("TooFewPatients"))
-    assert "Mend what the reasons name" in told
-    assert "--accept-risk" not in told
+    shown = advice(ended("Rejected"), reason(code), reason("TooFewPatients"))
+    assert "Repair what the reasons name" in shown
+    assert "--accept-risk" not in shown
 
 
 def test_after_each_other_outcome(ended) -> None:
@@ -79,7 +79,7 @@ def test_after_each_other_outcome(ended) -> None:
     assert "Train again" in advice(ended("Rejected", **report), reason("ChampionChanged"))
 
 
-def test_a_run_that_goes_on_and_one_that_failed(connection) -> None:
+def test_a_running_run_and_a_failed_one(connection) -> None:
     running = connection.runs.describe(connection.executions.add("one"))
     assert f"Look again with `wetread --local runs {RUN}`" in advice(running)
     failed = connection.runs.describe(connection.executions.add("two", status="FAILED"))
@@ -91,21 +91,21 @@ FUNCTION = {"errorMessage": "It is not allowed.", "errorType": "ClientError", "s
 
 
 @pytest.mark.parametrize(
-    ("cause", "told"),
+    ("cause", "expected"),
     [(JOB, "Error. Job wetread-train-1. AlgorithmError: no slices"), (FUNCTION, "Error. It is not allowed.")],
 )
-def test_the_cause_of_a_failed_job_or_function_is_its_reason_alone(connection, cause, told) -> None:
+def test_the_cause_of_a_failed_job_or_function_is_its_reason_alone(connection, cause, expected) -> None:
     arn = connection.executions.add("one", status="FAILED", error="Error", cause=json.dumps(cause))
-    assert run_report.failure(connection.runs.describe(arn)) == told
+    assert run_report.failure(connection.runs.describe(arn)) == expected
 
 
 @pytest.mark.parametrize(
-    ("cause", "told"),
+    ("cause", "expected"),
     [("no room", "Error. no room"), ("x" * 900, "Error. " + "x" * 600 + "…"), ('{"a": 1}', 'Error. {"a": 1}')],
 )
-def test_any_other_cause_is_told_as_it_is(connection, cause, told) -> None:
+def test_any_other_cause_is_reported_as_it_is(connection, cause, expected) -> None:
     arn = connection.executions.add("one", status="FAILED", error="Error", cause=cause)
-    assert run_report.failure(connection.runs.describe(arn)) == told
+    assert run_report.failure(connection.runs.describe(arn)) == expected
 
 
 def test_a_failure_without_a_cause(connection) -> None:

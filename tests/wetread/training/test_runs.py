@@ -1,4 +1,4 @@
-"""Runs are started once, found by what people know of them, and told in words."""
+"""Runs are started once, found by what people know of them, and described in words."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def test_starting_the_same_run_again_finds_it(connection) -> None:
 
 
 class Retries:
-    """A real Step Functions client whose requests are answered here, one answer after another."""
+    """A real Step Functions client with prepared answers, one after another."""
 
     def __init__(self, monkeypatch, *answers: tuple[int, dict[str, object]]) -> None:
         self.answers, self.names = list(answers), []
@@ -97,11 +97,11 @@ def test_outcomes(connection, values, outcome) -> None:
     assert run.to_json()["Cause"] == values.get("cause")
 
 
-def test_an_input_that_is_no_object_does_not_hurt(connection) -> None:
+def test_an_input_that_is_not_an_object_does_not_hurt(connection) -> None:
     assert connection.runs.describe(connection.executions.add("by-hand", input='"now"')).input == {}
 
 
-def test_execution_names_tell_when_and_differ() -> None:
+def test_execution_names_have_their_time_and_differ() -> None:
     names = {execution_name("train", NOW) for _ in range(20)}
     assert len(names) == 20
     assert all(name.startswith("train-20261123-093000-") for name in names)

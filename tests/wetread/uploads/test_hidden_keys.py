@@ -1,4 +1,4 @@
-"""A stage that hides keys answers by key and with keys, to those who may read the table that has them."""
+"""A stage that hides keys answers by key and with keys, to callers with the right to read their table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import World, answer
-from wetread.uploads.queries import Question, ask
+from wetread.uploads.queries import Query, run_query
 
 KEY = "Doe^Jane/1.dcm"
 
 
 def hiding() -> tuple[World, Keys]:
-    """A service whose keys were plain once, and are hidden since."""
+    """Return a service with older plain keys and newer hidden ones."""
     world = World()
     world.set_champion()
     world.ingesting.take(world.upload(KEY, ct(SOPInstanceUID="1.2.1"), "when keys were plain"))
@@ -44,11 +44,11 @@ def test_no_row_has_the_key_that_a_person_chose() -> None:
 
 def test_one_asks_by_key_and_gets_rows_of_both_times_with_their_keys() -> None:
     world, keys = hiding()
-    found = ask(world.index, Question(key=KEY), 10, keys)
+    found = run_query(world.index, Query(key=KEY), 10, keys)
     assert keys_of(found.rows) == [KEY, KEY]
     assert [row.version_id for row in found.rows] == ["v0", "when keys were plain"], "newest first"
-    assert sorted(keys_of(ask(world.index, Question(status="Pending"), 10, keys).rows)) == [KEY, KEY, "Roe/2.dcm"]
-    limited = ask(world.index, Question(key=KEY), 1, keys)
+    assert sorted(keys_of(run_query(world.index, Query(status="Pending"), 10, keys).rows)) == [KEY, KEY, "Roe/2.dcm"]
+    limited = run_query(world.index, Query(key=KEY), 1, keys)
     assert (len(limited.rows), limited.more) == (1, True)
 
 
@@ -71,14 +71,14 @@ def test_who_may_not_read_keys_gets_the_rows_without(monkeypatch: pytest.MonkeyP
         return get(**request)
 
     monkeypatch.setattr(world.dynamodb, "batch_get_item", denied)
-    assert keys_of(ask(world.index, Question(status="Pending"), 10, keys).rows).count(KEY) == 1
+    assert keys_of(run_query(world.index, Query(status="Pending"), 10, keys).rows).count(KEY) == 1
 
 
 def test_a_key_that_looks_hidden_in_a_plain_row_is_itself() -> None:
     world, keys = hiding()
     object.__setattr__(world.ingesting, "keys", None)
     world.ingesting.take(world.upload("hmac:" + "0" * 32, ct(SOPInstanceUID="1.4"), "v9"))
-    rows = ask(world.index, Question(key="hmac:" + "0" * 32), 10, keys).rows
+    rows = run_query(world.index, Query(key="hmac:" + "0" * 32), 10, keys).rows
     assert keys_of(rows) == ["hmac:" + "0" * 32]
 
 

@@ -101,7 +101,7 @@ def _pipe(place: Path, _to: Path) -> None:
 def test_what_takes_the_place_of_a_file_after_it_was_found_is_not_sent(
     folder, tmp_path, connection, place, change, to
 ) -> None:
-    """Whoever may write to the folder has the time that an upload of thousands of files takes."""
+    """A writer to the folder has as much time as an upload of thousands of files takes."""
     for name in ("c", "er/c", "a+ü.dcm"):
         (tmp_path / "secret" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "secret" / name).write_text("a password")
@@ -171,7 +171,7 @@ def test_a_pipe_is_never_waited_for(folder) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["x/y", "/x/y/"])
-def test_the_prefix_stands_in_front(folder, prefix) -> None:
+def test_the_prefix_comes_first(folder, prefix) -> None:
     assert plan([folder / "b.dcm"], prefix).sources[0].key == "x/y/b.dcm"
 
 

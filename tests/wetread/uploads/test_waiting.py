@@ -1,4 +1,4 @@
-"""Waiting ends when every upload has ended, or tells which have not."""
+"""Waiting ends when every upload has ended, or reports those that have not."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from wetread.uploads.waiting import UNSEEN, wait
 
 
 class Timeline:
-    """An index whose rows change with every look, and a clock that only sleeping moves."""
+    """An index with rows that change at every poll, and a clock that only sleeping moves."""
 
     def __init__(self, *looks) -> None:
         self.looks, self.asked, self.now = list(looks), [], 0.0
@@ -45,7 +45,7 @@ def test_ends_when_all_have_ended_and_asks_only_for_the_open_ones(pending) -> No
     ]
 
 
-def test_tells_what_is_open_after_the_timeout(pending) -> None:
+def test_reports_what_is_open_after_the_timeout(pending) -> None:
     row = pending()
     timeline = Timeline([row])
     result, _ = waited(timeline, [row.upload_id, "never-seen"], timeout=5)

@@ -1,4 +1,4 @@
-"""Where the service stands: uploads by status, the oldest wait, slots, runs, champion, dead letters, the endpoint."""
+"""The state of the service: uploads by status, the longest wait, slots, runs, champion, dead letters, the endpoint."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from wetread.models.endpoint import Endpoint
 from wetread.training.runs import Run
 
 COUNT_BOUND = 10_000
-"""Counting reads every row that it counts, so a status with more rows than this is not counted to its end."""
+"""Counting reads every row, so it stops at this number of rows of one status."""
 
 OLDEST = 100
-"""How many pending rows are looked at for the longest wait: one that is read again has arrived before it waits."""
+"""How many pending rows are read for the longest wait: a requeued row arrived before it began to wait."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Count:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
-    """One look at a service. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name.
+class ServiceStatus:
+    """A service at one moment. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name.
 
-    ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None when there is none.
+    ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None if no endpoint exists.
     ``jobs_today`` were started since midnight UTC, of ``max_jobs_per_day``.
     """
 
@@ -57,11 +57,11 @@ class Survey:
     endpoint: Endpoint | None
 
     def job_name(self, batch: Batch) -> str:
-        """The TransformJobName of a batch."""
+        """Return the TransformJobName of a batch."""
         return layout.job_name(self.job_name_prefix, batch.batch_id)
 
     def to_json(self, now: datetime) -> dict[str, Any]:
-        """The survey for programs, under AWS-style names."""
+        """Return the status for programs, under AWS-style names."""
         waiting = (now - moment_of(self.oldest_pending)).total_seconds() if self.oldest_pending else None
         champion = self.champion
         return {
@@ -83,12 +83,12 @@ class Survey:
         }
 
 
-def look(connection: Connection, now: datetime) -> Survey:
-    """Ask the tables and the dead-letter queues."""
+def read_status(connection: Connection, now: datetime) -> ServiceStatus:
+    """Read the tables and the dead-letter queues."""
     deployment = connection.deployment
     holders = connection.batches.holders()
     oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=OLDEST).rows
-    return Survey(
+    return ServiceStatus(
         uploads={status: _count(connection, status) for status in Status},
         oldest_pending=min((row.waits_since for row in oldest), default=None),
         slots=tuple(
@@ -106,7 +106,7 @@ def look(connection: Connection, now: datetime) -> Survey:
 
 
 def dead_letters(connection: Connection) -> dict[str, int]:
-    """How many messages lie in each dead-letter queue, roughly, by queue name."""
+    """Return the approximate number of messages in each dead-letter queue, by queue name."""
     found = {}
     for url in connection.deployment.dead_letter_queue_urls:
         answer = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
@@ -114,14 +114,14 @@ def dead_letters(connection: Connection) -> dict[str, int]:
     return found
 
 
-def _slot(number: int, batch: Batch | None, survey: Survey) -> dict[str, Any]:
+def _slot(number: int, batch: Batch | None, service: ServiceStatus) -> dict[str, Any]:
     if batch is None:
         return {"Slot": number, "BatchId": None}
     return {
         "Slot": number,
         "BatchId": batch.batch_id,
         "BatchStatus": batch.status,
-        "TransformJobName": survey.job_name(batch),
+        "TransformJobName": service.job_name(batch),
         "ModelPackage": batch.model_package,
         "CreatedAt": batch.created_at,
     }

@@ -6,8 +6,8 @@ import pytest
 
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Status
-from wetread.operations import survey
-from wetread.operations.survey import Count, look
+from wetread.operations import service_status
+from wetread.operations.service_status import Count, read_status
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 BATCH = Batch(
@@ -30,7 +30,7 @@ def test_everything_is_seen(connection, pending, completed) -> None:
     connection.batches.held[1] = BATCH
     connection.sqs.numbers["tick-dead"] = 3
     connection.batches.opened = {"2026-11-22": 40, "2026-11-23": 7}
-    document = look(connection, NOW).to_json(NOW)
+    document = read_status(connection, NOW).to_json(NOW)
     assert document["Uploads"]["Pending"] == {"Count": 2, "Bounded": False}
     assert document["Uploads"]["Failed"] == {"Count": 0, "Bounded": False}
     assert document["OldestPendingSeconds"] == 1200
@@ -47,22 +47,22 @@ def test_what_is_read_again_waits_since_it_was_asked_for(connection, pending) ->
         pending(received_at="2026-10-01T08:00:00.000Z", requeued_at="2026-11-23T08:55:00.000Z"),
         pending(received_at="2026-11-23T08:50:00.000Z"),
     ]
-    assert look(connection, NOW).to_json(NOW)["OldestPendingSeconds"] == 600
+    assert read_status(connection, NOW).to_json(NOW)["OldestPendingSeconds"] == 600
 
 
 def test_an_empty_service(connection) -> None:
     connection.registry.champion = lambda: None
-    document = look(connection, NOW).to_json(NOW)
+    document = read_status(connection, NOW).to_json(NOW)
     assert document["Champion"] is None
     assert document["OldestPendingSeconds"] is None
 
 
 @pytest.mark.parametrize(("rows", "count"), [(9, Count(9, False)), (10, Count(10, False)), (11, Count(10, True))])
 def test_counting_reads_no_more_than_its_bound(connection, pending, monkeypatch, rows, count) -> None:
-    monkeypatch.setattr(survey, "COUNT_BOUND", 10)
+    monkeypatch.setattr(service_status, "COUNT_BOUND", 10)
     connection.dynamodb.page = 4
     connection.index.rows += [pending() for _ in range(rows)]
-    assert look(connection, NOW).uploads[Status.PENDING] == count
+    assert read_status(connection, NOW).uploads[Status.PENDING] == count
 
 
 def test_a_bounded_count_says_so() -> None:
