@@ -12,6 +12,8 @@ from tests.hostile.objects import SECRET
 
 INPUTS = 900
 
+pytestmark = pytest.mark.check
+
 
 @pytest.mark.timeout(600)
 def test_no_input_escapes(tmp_path: Path) -> None:

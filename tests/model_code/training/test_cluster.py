@@ -157,6 +157,7 @@ with joined(os.environ) as worker:
 """
 
 
+@pytest.mark.check
 def test_what_workers_send_each_other_is_data_and_never_code(tmp_path: Path) -> None:
     assert together(EXCHANGE, tmp_path) == [0, 0]
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
@@ -168,6 +169,7 @@ def test_what_workers_send_each_other_is_data_and_never_code(tmp_path: Path) -> 
     assert not list(tmp_path.glob("*.ran"))
 
 
+@pytest.mark.check
 def test_all_workers_agree_on_the_weights_and_on_what_they_measure(tmp_path: Path) -> None:
     assert together(AGREEMENT, tmp_path) == [0, 0]
     one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
@@ -178,6 +180,7 @@ def test_all_workers_agree_on_the_weights_and_on_what_they_measure(tmp_path: Pat
     assert sorted([*one["mine"].tolist(), *other["mine"].tolist()]) == list(range(10))
 
 
+@pytest.mark.check
 def test_what_one_worker_cannot_read_ends_both_and_is_named_by_both(hosts: list[Container]) -> None:
     # The second of the first class is the second worker's.
     name = json.loads(hosts[1].snapshot_channel.read_text())["Slices"][1]["Slice"]
@@ -188,6 +191,7 @@ def test_what_one_worker_cannot_read_ends_both_and_is_named_by_both(hosts: list[
         assert not container.model_dir.exists()
 
 
+@pytest.mark.check
 def test_sigterm_ends_the_workers_too(hosts: list[Container]) -> None:
     started = start(hosts)
     deadline = time.monotonic() + SECONDS

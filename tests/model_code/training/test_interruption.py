@@ -19,6 +19,8 @@ from tests.model_code.conftest import SIZE, chests, opt_ml
 SETTINGS = {"epochs": 6, "image_size": SIZE, "seed": 3}
 SECONDS = 120
 
+pytestmark = pytest.mark.check
+
 
 def start(container: Container) -> subprocess.Popen[bytes]:
     with (container.base / "log").open("ab") as log:
