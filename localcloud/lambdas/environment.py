@@ -1,4 +1,4 @@
-"""One Lambda execution environment: a process that runs awslambdaric against a Runtime API of its own."""
+"""One Lambda execution environment: a process that runs awslambdaric against its Runtime API."""
 
 from __future__ import annotations
 

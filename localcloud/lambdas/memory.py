@@ -1,8 +1,8 @@
 """Lambda's memory limit: how much of it an environment's process holds, and has held at most.
 
-Lambda ends a function whose resident memory passes its MemorySize. Here the kernel is asked every few milliseconds for
-the most that the process has ever held, so that a peak between two questions counts too. A process that asks for much
-at once can hold more than its limit for that long. Only Linux tells it; elsewhere there is no limit.
+Lambda ends a function if its resident memory exceeds its MemorySize. Here the kernel reports every few milliseconds the
+most that the process has ever held, so that a peak between two reads counts too. A process that asks for much at once
+can hold more than its limit for that long. Only Linux reports the peak; elsewhere there is no limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 def peak_megabytes(pid: int) -> int | None:
-    """The most that a process has had resident, in MB, rounded up; None when nobody can tell (any more)."""
+    """Return the peak resident memory of a process in MB, rounded up; None if the kernel does not report it."""
     try:
         found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
     except (OSError, UnicodeDecodeError):

@@ -45,7 +45,7 @@ class Invocation:
 
 
 class RuntimeApi:
-    """A Runtime API server on a loopback port of its own. At most one invocation is in progress."""
+    """A Runtime API server on its own loopback port. At most one invocation is in progress."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_urlsafe(32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-BOOTSTRAP = "_wetread_bootstrap"
+BOOTSTRAP = "_localcloud_bootstrap"
 """The module that runs a function, as it is called among the runtime's packages."""
 
 _MODULES = (
@@ -34,7 +34,7 @@ def link_runtime_packages(folder: Path) -> Path:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise ImportError(
-                f"Package {module} is not installed, which every Lambda environment needs. Run make setup."
+                f"Package {module} is not installed, which every Lambda environment needs. Install it."
             )
         origin = Path(spec.origin)
         source = origin.parent if origin.name == "__init__.py" else origin
