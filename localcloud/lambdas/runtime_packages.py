@@ -33,9 +33,7 @@ def link_runtime_packages(folder: Path) -> Path:
     for module in _MODULES:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
-            raise ImportError(
-                f"Package {module} is not installed, which every Lambda environment needs. Install it."
-            )
+            raise ImportError(f"Package {module} is not installed, which every Lambda environment needs. Install it.")
         origin = Path(spec.origin)
         source = origin.parent if origin.name == "__init__.py" else origin
         _link(folder / source.name, source)

@@ -8,9 +8,9 @@ from pydicom import uid
 from functions.domain import batch
 from infra.config import StageConfig
 from infra.validation import START_SECONDS
-from model_code import worker
 from model_code.reading import decoder_process
 from model_code.reading.dicom import DECODING_PLUGINS
+from model_code.serving import worker
 
 
 def test_a_frame_is_decoded_no_longer_than_dispatch_counts() -> None:
