@@ -1,4 +1,4 @@
-"""Builds and parses every S3 key of the service, and the names that carry an identity."""
+"""Builds and parses the S3 keys of the service, and the names that carry an identity."""
 
 from __future__ import annotations
 

@@ -48,8 +48,9 @@ class Swept:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweeping:
-    """Checks every slot: an unfinished batch holds one. Repairs only batches without change for ``stale_seconds``.
+    """Checks every slot: an unfinished batch holds one.
 
+    Leaves a batch alone until it has not changed for ``stale_seconds``, or its job has ended that long ago.
     ``report`` writes metrics at once, so that a sweep that dies has written its gauges.
     """
 
@@ -174,7 +175,7 @@ class Sweeping:
     def _give_back(self, batch: Batch) -> Repair:
         """Finish a batch that failed each time, if it has no running job: its slot is free for others.
 
-        The fence is closed first. The index shows the batch's rows a while later, when the batch is stale again.
+        First the fence is closed. The rows are given back in a later sweep, when the index shows all of them.
         """
         now = timestamp(self.clock())
         if self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, now):
@@ -190,7 +191,7 @@ class Sweeping:
     def _requeue_strays(self) -> list[Repair]:
         """Requeue rows that a finished batch still holds; return one repair for each such batch.
 
-        A batch that is given back reads its rows from an index, which may lag longer than a batch takes to be stale.
+        ``_give_back`` finds a batch's rows in an index, which may lag by more than ``stale_seconds`` and hide some.
         """
         query = self.index.query
         page = self._try(
@@ -221,7 +222,7 @@ class Sweeping:
         return (self.clock() - since).total_seconds() >= self.stale_seconds
 
     def _gauges(self) -> dict[Metric, float]:
-        """Return the gauges. The oldest upload counts until it has its answer, also if there is no room for its job."""
+        """Return the gauges. The oldest wait counts Batched uploads too, whose job may still wait for room."""
         pending = self.index.count(IndexName.BY_STATUS, Status.PENDING)
         oldest = [
             row.waits_since

@@ -2,10 +2,10 @@
 
 ``serve`` is two processes. This one, the container's first, listens and keeps each request until it is answered. Its
 child (`model_code.serving.worker`) has the model and runs all code that foreign bytes reach. When the child ends, or is
-ended because an answer took too long, another is started. It must survive a plain slice first; if it does not, the
-container is of no use to any object, and ends. Then it gets the requests that were in flight again, one at a time. An
-object that was in flight at two ends, the second time alone, is answered with an error, and so are those after it that
-end the new child alone. All others only wait.
+ended because an answer took too long, another is started. The new child reads a plain slice first; if that ends it, the
+container exits, since no object is to blame. Otherwise it gets the requests that were in flight again, one at a time.
+An object that was in flight at two ends, the second time alone, is answered with an error. Soon after that, an object
+that alone ends the child is answered with an error at once. All others only wait.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from model_code.serving.plain_slice import plain_slice
 START_SECONDS = 300.0  # until a model is loaded
 END_SECONDS = 30.0  # until a process that was sent SIGKILL is gone
 LAST_WORDS_SECONDS = 1.0  # a process that a script left behind may keep the connection open
-# After an end the requests that were in flight are sent alone, and so many more: objects that kill come in numbers, and
-# one that is alone the first time costs one restart less.
+# After an end, the requests in flight and so many more are sent one at a time. Objects that end the child often come
+# several together, and one that is alone the first time needs one restart less to be found.
 CAREFUL = 16
 REMEMBERED = 1000  # verdicts: a sender that gave up before an object's verdict sends it again
 
@@ -218,7 +218,7 @@ class Supervisor:
             async with self._turn() as child:
                 if known := self._verdict(request.body, verdict):
                     return known
-                # Once one object was found, the next that alone ends a new child needs no second end.
+                # After a first verdict one end alone is enough.
                 enough = 1 if self._careful and self._verdicts else 2
                 try:
                     reply = await child.ask(request, self._answer_seconds)
