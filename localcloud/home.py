@@ -83,7 +83,13 @@ class Home:
         Uploads may be patients' images, rows name them, and the key opens everything. Files that were readable by
         others become private; a key that was readable is replaced.
         """
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise CloudError(
+                f"{self.root} cannot be made: {error.strerror}. "
+                f"Set {self.project.variable('HOME')} to a folder of yours."
+            ) from error
         found = self.root.stat()
         if found.st_uid != os.geteuid():
             raise CloudError(

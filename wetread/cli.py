@@ -39,7 +39,6 @@ COMMANDS = {
     "experiment": Entry(
         "experiment",
         "Train on labelled slices in a separate SageMaker job, and print where its model.tar.gz is.",
-        "sdk",
     ),
     "runs": Entry(
         "runs",

@@ -23,7 +23,7 @@ def require(extra: str, purpose: str) -> None:
         raise ConfigProblem(
             f"{purpose} needs {', '.join(absent[:3])}{' and more' if absent[3:] else ''}, which this installation "
             "leaves out.",
-            f"Install it: `pip install '{DISTRIBUTION}[{extra}]'`.",
+            f"Install it in a clone of the repository: `pip install '.[{extra}]'`.",
         )
 
 

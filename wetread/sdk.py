@@ -24,7 +24,7 @@ def require() -> None:
     # Its notices repeat the commands' output; its warnings are for its developers.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"sagemaker(\.|$)")
-    extras.require("sdk", "Training and endpoints through the SageMaker Python SDK")
+    extras.require("sdk", "This command")
 
 
 def session(boto_session: boto3.Session) -> Any:

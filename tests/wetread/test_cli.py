@@ -1,6 +1,8 @@
 """What holds for every command: help, exit codes, the first line, a clean stdout."""
 
 import json
+import re
+from dataclasses import replace
 
 import click
 import pytest
@@ -11,6 +13,7 @@ from tests import core
 from wetread import extras
 from wetread.cli import COMMANDS, main
 from wetread.problems import ConfigProblem
+from wetread.project import PROJECT
 
 
 def names(group: click.Group) -> set[str]:
@@ -69,14 +72,14 @@ def test_a_missing_extra_ends_in_a_sentence_with_the_command_that_installs_it(co
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"Error: `wetread {name}` needs ")
-    assert line.endswith(f"Install it: `pip install 'wetread[{COMMANDS[name].extra}]'`.")
+    assert line.endswith(f"Install it in a clone of the repository: `pip install '.[{COMMANDS[name].extra}]'`.")
 
 
 def test_an_extra_of_extras_is_looked_through(monkeypatch) -> None:
     monkeypatch.setattr(extras, "_is_installed", lambda name: name not in {"torch", "ministack"})
     assert extras.missing("local") == ["ministack", "torch"]
     assert extras.missing("model") == ["torch"]
-    with pytest.raises(ConfigProblem, match=r"needs ministack, torch, which .* 'wetread\[local\]'"):
+    with pytest.raises(ConfigProblem, match=r"needs ministack, torch, which .* '\.\[local\]'"):
         extras.require("local", "This")
 
 
@@ -122,3 +125,21 @@ def test_an_interrupt_says_what_continues_and_has_its_own_exit_code(wetread, mon
     result = wetread("up")
     assert result.exit_code == 130
     assert "continues in the cloud" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["up", "demo"])
+def test_outside_a_clone_the_local_cloud_is_not_started(wetread, monkeypatch, tmp_path, name) -> None:
+    started: list[object] = []
+    monkeypatch.setattr("localcloud.cloud.up", lambda *_, **__: started.append(name))
+    monkeypatch.setattr("wetread.project.PROJECT", replace(PROJECT, folder=tmp_path))
+    result = wetread(name)
+    assert (result.exit_code, started) == (2, [])
+    assert f"{tmp_path} has no cdk.json" in result.stderr
+
+
+def test_what_is_deployed_is_among_the_sources_that_a_new_deployment_is_decided_by() -> None:
+    packed = set(
+        re.findall(r'"(\w+)"', (PROJECT.folder / "infra/function.py").read_text().split("for name in")[1][:60])
+    )
+    assert {"functions", "untrusted"} <= packed
+    assert packed <= set(PROJECT.sources)

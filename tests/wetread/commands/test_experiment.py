@@ -177,4 +177,4 @@ def test_wrong_use_uploads_and_starts_nothing(wetread, connection, lab, folder, 
 def test_without_the_sdk_it_says_what_to_install(wetread, lab, folder, monkeypatch) -> None:
     monkeypatch.setattr("wetread.extras.missing", lambda extra: ["sagemaker-train"] if extra == "sdk" else [])
     result = wetread("experiment", "--labels", folder)
-    assert (result.exit_code, "pip install 'wetread[sdk]'" in result.stderr) == (2, True)
+    assert (result.exit_code, "pip install '.[sdk]'" in result.stderr) == (2, True)
