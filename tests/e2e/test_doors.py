@@ -39,7 +39,7 @@ def experiment(service: Service, folder: Path, tmp_path_factory: pytest.TempPath
     """One experiment with changed code: its program's ``stdout`` and ``stderr`` as files."""
     code = tmp_path_factory.mktemp("mine") / "model_code"
     shutil.copytree(PROJECT.folder / "model_code", code, ignore=shutil.ignore_patterns("__pycache__"))
-    with (code / "train.py").open("a") as file:
+    with (code / "training/train.py").open("a") as file:
         file.write('\nprint("my own train", flush=True)\n')
     done = service.command("experiment", "--labels", str(folder), "--code", str(code), *QUICK)
     assert done.returncode == 0, done.stderr
