@@ -65,7 +65,7 @@ def test_every_wetread_command_exists_as_written(line: str, tmp_path: Path, monk
 def test_every_command_is_documented() -> None:
     documented = " ".join(commands(r"(?:\.venv/bin/)?wetread +(.+)"))
     for name in main.list_commands(click.Context(main)):
-        assert name in documented, f"wetread {name} stands in no page"
+        assert name in documented, f"wetread {name} is on no page"
 
 
 def test_every_make_target_exists() -> None:
