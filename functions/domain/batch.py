@@ -15,6 +15,7 @@ Ready        no room in the account        Ready        sweep            it keep
 Ready        it owns no row, has no job    Collected    dispatch, sweep  Ready
 Ready        its job is refused for good   Collected    dispatch, sweep  its rows are requeued first
 Submitted    its job ended                 Collected    collect, sweep   no row is left in it
+Ready        five tries, and no job        Submitted    sweep            Ready: a late start is found there
 any of them  five tries to advance it      Collected    sweep            no job runs; its rows are requeued
 ===========  ============================  ===========  ===============  ============================================
 

@@ -184,6 +184,11 @@ class Sweeping:
         if job and not job.status.ended and self.jobs.reads(job, batch.batch_id):
             self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, now)
             return Repair(done=True)
+        if job is None and batch.status != BatchStatus.SUBMITTED:
+            # A function that began before may still start the job. It is over, and its job to be found, when a job of
+            # this batch would be overdue.
+            self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, now)
+            return Repair()
         owned = [row for row in self.index.every(IndexName.BY_STATUS, Status.BATCHED) if row.batch_id == batch.batch_id]
         logger.error("batch given back", extra={"batch": batch.batch_id, "rows": len(owned), "tries": batch.tries})
         return Repair(done=True, outcome=self.collecting.give_back(batch, owned))
