@@ -154,11 +154,10 @@ class Sweeping:
         job = self.jobs.describe(name)
         submitted = moment_of(batch.updated_at)
         overdue = (self.clock() - submitted).total_seconds() >= self.max_job_seconds
-        if job is None and overdue:  # it was created, and no longer exists
-            return self._give_back(batch)
-        if job is None or job.status.ended:
-            ended = job.ended_at if job and job.ended_at else submitted
-            return self._collect(batch) if self._is_stale(ended) else Repair()
+        if job is None:  # it no longer exists, or was never started, and no function can start it any more
+            return self._give_back(batch) if overdue else Repair()
+        if job.status.ended:
+            return self._collect(batch) if self._is_stale(job.ended_at or submitted) else Repair()
         if not overdue:
             return Repair()
         self.jobs.stop(name)
@@ -181,14 +180,14 @@ class Sweeping:
         if self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, now):
             return Repair()
         job = self.jobs.describe(layout.job_name(self.dispatching.job_name_prefix, batch.batch_id))
-        if job and not job.status.ended and self.jobs.reads(job, batch.batch_id):
-            self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, now)
-            return Repair(done=True)
-        if job is None and batch.status != BatchStatus.SUBMITTED:
-            # A function that began before may still start the job. It is over, and its job to be found, when a job of
-            # this batch would be overdue.
-            self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, now)
-            return Repair()
+        runs = job is not None and not job.status.ended and self.jobs.reads(job, batch.batch_id)
+        # Without a job, a function that began before may still start it. When a job of this batch would be overdue,
+        # that function is over, and the job that it started is found.
+        may_start = job is None and batch.status != BatchStatus.SUBMITTED
+        if runs or may_start:
+            if self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, now):
+                self.trying.succeeded(batch)  # the tries to collect it are counted anew
+            return Repair(done=runs)
         owned = [row for row in self.index.every(IndexName.BY_STATUS, Status.BATCHED) if row.batch_id == batch.batch_id]
         logger.error("batch given back", extra={"batch": batch.batch_id, "rows": len(owned), "tries": batch.tries})
         return Repair(done=True, outcome=self.collecting.give_back(batch, owned))

@@ -263,8 +263,33 @@ def test_a_batch_that_fails_to_dispatch_each_time_is_given_back() -> None:
     with pytest.raises(Killed):
         world.dispatching.run()
     minutes = Minutes(world)
-    minutes.run(60)
+    minutes.run(100)
     assert {row.status for row in world.rows()} == {Status.COMPLETED}
+    assert world.batches.holders() == {}
+
+
+def test_a_job_that_starts_late_is_found_before_its_batch_is_given_back() -> None:
+    world, ids = arrived(3, slots=1)
+    start = world.sagemaker.create_transform_job
+    late: list[dict[str, object]] = []
+
+    def hang(**request: object) -> object:
+        late.append(request)
+        raise Killed
+
+    world.sagemaker.create_transform_job = hang  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        world.dispatching.run()
+    for _ in range(40):  # each sweep dies as dispatch did, until the tries are used
+        world.wait(60)
+        with suppress(Killed):
+            world.sweeping.run()
+    assert world.batches.holders()
+    start(**late[0])  # the first of them goes through after all
+    world.sagemaker.create_transform_job = start  # type: ignore[method-assign]
+    Minutes(world).run(30)
+    assert len(world.sagemaker.jobs) == 1
+    assert {by_id(world)[one].status for one in ids} == {Status.COMPLETED}
     assert world.batches.holders() == {}
 
 

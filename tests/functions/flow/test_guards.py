@@ -365,6 +365,12 @@ GUARDS: dict[str, Guard] = {
         "        if batch.tries >= MOST_TRIES:\n            return self._give_back(batch)\n        return Repair",
         "        return Repair",
     ),
+    "a batch whose job may start late is not given back": Guard(
+        f"{FLOW}/test_bombs.py",
+        "functions/flow/sweeping.py",
+        "may_start = job is None and batch.status != BatchStatus.SUBMITTED",
+        "may_start = False",
+    ),
     "rows that a finished batch holds are requeued": Guard(
         f"{FLOW}/test_sweeping.py",
         "functions/flow/sweeping.py",
