@@ -1,4 +1,4 @@
-"""A story: work of the service with a role, which fails, or is borne, without a statement."""
+"""A story: the service works with a role, and fails, or continues, when a statement is removed."""
 
 from __future__ import annotations
 

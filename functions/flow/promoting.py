@@ -22,7 +22,7 @@ from functions.domain.verdict import Reason, trimmed
 
 
 class Approval(enum.StrEnum):
-    """Who promotes a candidate that passed the gates: the workflow at once, or a person."""
+    """How a candidate that passed the gates is promoted: by the workflow at once, or by a person."""
 
     AUTO = "auto"
     MANUAL = "manual"

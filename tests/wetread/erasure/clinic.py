@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -91,6 +92,23 @@ class Clinic:
 
     def erase(self, subject: Subject | None = None) -> Erased:
         return self.erasing(subject).erase(lambda _rows: None)
+
+    def erase_until(self, writes: int, subject: Subject | None = None) -> None:
+        """Erase, interrupted after so many writes."""
+        left = [writes]
+
+        def interfere(operation: str, when: str) -> None:
+            if when == "after" and operation.startswith(("delete", "put", "update")):
+                left[0] -= 1
+                if not left[0]:
+                    raise KeyboardInterrupt
+
+        for wire in self.world.clients.values():
+            wire.interfere = interfere
+        with contextlib.suppress(KeyboardInterrupt):
+            self.erase(subject)
+        for wire in self.world.clients.values():
+            wire.interfere = lambda *_: None
 
     def everything(self) -> dict[Any, Any]:
         """Return all that buckets and tables hold."""

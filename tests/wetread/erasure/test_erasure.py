@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
@@ -302,20 +301,7 @@ def test_an_upload_that_waits_for_ingest_is_erased_at_once(*, by_study: bool) ->
 def test_the_next_erasure_finds_a_row_after_its_object_is_gone(*, by_study: bool, calls: int) -> None:
     clinic = Clinic()
     old_refused(clinic, "theirs.dcm", REPORT)
-    left = [calls]
-
-    def interfere(operation: str, when: str) -> None:
-        if when == "after" and operation.startswith(("delete", "put", "update")):
-            left[0] -= 1
-            if not left[0]:
-                raise KeyboardInterrupt
-
-    for wire in clinic.world.clients.values():
-        wire.interfere = interfere
-    with contextlib.suppress(KeyboardInterrupt):
-        clinic.erase(subject_of(clinic, by_study=by_study))
-    for wire in clinic.world.clients.values():
-        wire.interfere = lambda *_: None
+    clinic.erase_until(calls, subject_of(clinic, by_study=by_study))
     clinic.erase(subject_of(clinic, by_study=by_study))
     assert [row.key for row in clinic.world.rows() if row.key] == []
 
@@ -397,20 +383,7 @@ def test_the_dead_letter_and_the_hidden_key_of_an_upload_without_a_row_are_erase
     clinic = Clinic()
     lose(clinic, "Doe^Jane/1.dcm", ct(PatientID="P-1"))
     clinic.connection.keys.hide(layout.upload_id("Doe^Jane/1.dcm", "v1"), "Doe^Jane/1.dcm")
-    left = [calls]
-
-    def interfere(operation: str, when: str) -> None:
-        if when == "after" and operation.startswith(("delete", "put", "update")):
-            left[0] -= 1
-            if not left[0]:
-                raise KeyboardInterrupt
-
-    for wire in clinic.world.clients.values():
-        wire.interfere = interfere
-    with contextlib.suppress(KeyboardInterrupt):
-        clinic.erase()
-    for wire in clinic.world.clients.values():
-        wire.interfere = lambda *_: None
+    clinic.erase_until(calls)
     clinic.letters.shown = False
     clinic.erase()
     assert traces(clinic, "Doe") == []
