@@ -29,6 +29,8 @@ class InstanceCode(enum.StrEnum):
     UNSUPPORTED_PHOTOMETRIC = "UnsupportedPhotometric"
     UNSUPPORTED_PIXEL_FORMAT = "UnsupportedPixelFormat"
     TOO_MANY_PIXELS = "TooManyPixels"
+    TOO_FEW_PIXELS = "TooFewPixels"
+    CONSTANT_PICTURE = "ConstantPicture"
     NOT_HOUNSFIELD = "NotHounsfield"
     UNDECODABLE_PIXEL_DATA = "UndecodablePixelData"
     KILLS_CONTAINER = "KillsContainer"

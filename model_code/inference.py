@@ -1,4 +1,4 @@
-"""Bytes of one DICOM object to one ``prediction/1`` document: the functions model_fn, input_fn, predict_fn, output_fn.
+"""Bytes of one DICOM object to one ``prediction/2`` document: the functions model_fn, input_fn, predict_fn, output_fn.
 
 A bad object gets an answer, not an exception: its error document is sent with HTTP 200, because one failed record
 would mark a whole batch transform job as Failed.
@@ -20,11 +20,13 @@ from model_code import calibration
 from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
-from model_code.reading import decoder_process
-from model_code.reading.dicom import HounsfieldArray, decode, read_instance, sop_instance_uid
+from model_code.reading import body_part, decoder_process
+from model_code.reading.ct_slice import CTSlice, read_slice
+from model_code.reading.dicom import read_instance, sop_instance_uid
+from model_code.reading.notes import Note
 from model_code.transforms import Preprocessing
 
-SCHEMA = "prediction/1"
+SCHEMA = "prediction/2"
 DICOM_TYPE = "application/dicom"
 JSON_TYPE = "application/json"
 ACCEPTED = frozenset({"", JSON_TYPE, "application/*", "*/*"})
@@ -41,10 +43,16 @@ class Model:
     labels: tuple[str, ...]
     temperature: float
     identity: dict[str, str]
+    body_parts: frozenset[str] = body_part.CHEST
 
-    def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
-        """Return the network's input, 1 x size x size, for one slice in Hounsfield units, rows x columns."""
-        return self.preprocessing.prepare(hounsfield)
+    def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
+        """Return the network's input, 1 x size x size, for one slice."""
+        return self.preprocessing.prepare(ct_slice)
+
+    def notes(self, ct_slice: CTSlice) -> tuple[Note, ...]:
+        """Return what was assumed of a slice, what its preparation changed, and a part of the body that is another."""
+        contradicts = body_part.contradicts(ct_slice.body_part, self.body_parts)
+        return (*self.preprocessing.notes(ct_slice), *([Note.OTHER_BODY_PART] if contradicts else []))
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return the uncalibrated logits of N prepared slices: N x classes, on the CPU in double precision."""
@@ -57,14 +65,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Instance:
-    """One request, read: the slice in Hounsfield units or the error, and the milliseconds that reading took.
+    """One request, read: the slice or the error, and the milliseconds that reading took.
 
     ``sop_instance_uid`` is a valid UID or "": the answer repeats nothing else of an object.
     """
 
     content_sha256: str
     sop_instance_uid: str
-    reading: HounsfieldArray | InstanceError
+    reading: CTSlice | InstanceError
     decode_ms: float
 
 
@@ -85,7 +93,7 @@ def model_fn(model_dir: str) -> Model:
         "WeightsSHA256": about.weights_sha256,
         "Form": str(name),
     }
-    return Model(backend, about.preprocessing, about.labels, about.temperature, identity)
+    return Model(backend, about.preprocessing, about.labels, about.temperature, identity, about.body_parts)
 
 
 def input_fn(body: bytes, content_type: str) -> Instance:
@@ -96,18 +104,18 @@ def input_fn(body: bytes, content_type: str) -> Instance:
     content = bytes(body)
     digest = hashlib.sha256(content).hexdigest()
     uid = ""
-    reading: HounsfieldArray | InstanceError
+    reading: CTSlice | InstanceError
     try:
         elements = read_instance(content)
         uid = sop_instance_uid(elements)
-        reading = decode(elements)
+        reading = read_slice(elements)
     except InstanceError as error:
         reading = error
     return Instance(digest, uid, reading, _milliseconds_since(started))
 
 
 def predict_fn(instance: Instance, model: Model) -> Prediction:
-    """Return the prediction/1 document of ``instance``, not yet serialised."""
+    """Return the prediction/2 document of ``instance``, not yet serialised."""
     document: Prediction = {
         "Schema": SCHEMA,
         "SOPInstanceUID": instance.sop_instance_uid,
@@ -121,6 +129,7 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
     return document | {
         "Class": model.labels[values.index(max(values))],
         "Probabilities": dict(zip(model.labels, values, strict=True)),
+        "Notes": [str(note) for note in model.notes(instance.reading)],
         "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
     }
 

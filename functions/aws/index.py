@@ -34,6 +34,7 @@ RESULT_ATTRIBUTES = (
     NAMES["predicted_class"],
     NAMES["probabilities"],
     NAMES["timings_ms"],
+    NAMES["notes"],
     NAMES["prediction_key"],
     NAMES["completed_at"],
     NAMES["withdrawn_at"],

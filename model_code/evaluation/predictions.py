@@ -18,8 +18,8 @@ from model_code.errors import ArtifactError, EvaluationError, InstanceError
 from model_code.evaluation.attributes import ATTRIBUTES, KEYWORDS, read_attributes
 from model_code.evaluation.document import Predictions, TestSet
 from model_code.inference import Model, model_fn
+from model_code.reading.ct_slice import CTSlice, read_slice
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
-from model_code.reading.dicom import HounsfieldArray, decode
 from model_code.reading.elements import read_elements
 from model_code.snapshot import Case
 
@@ -33,7 +33,7 @@ SHOWN_PROBLEMS = 20
 class Slice:
     """One decoded test slice and the subgroups it belongs to."""
 
-    hounsfield: HounsfieldArray
+    ct_slice: CTSlice
     attributes: Mapping[str, str]
 
 
@@ -98,7 +98,7 @@ def predict(
     attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
     for batch in read_slices(cases, folder):
         for model, answered in zip(models, logits, strict=True):
-            images = torch.stack([model.prepare(one.hounsfield) for one in batch])
+            images = torch.stack([model.prepare(one.ct_slice) for one in batch])
             answered.append(model.logits(images))
         for name, values in attributes.items():
             values += [one.attributes[name] for one in batch]
@@ -113,7 +113,7 @@ def _read(case: Case, folder: Path) -> Slice | str:
     body = case.read(folder)
     try:
         elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
-        return Slice(decode(elements), read_attributes(elements))
+        return Slice(read_slice(elements), read_attributes(elements))
     except InstanceError as error:
         return f"line {case.line}: {error}"
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 import torch
 
 from model_code.errors import InstanceError
-from model_code.reading.dicom import decode, read_instance
+from model_code.reading.ct_slice import read_slice
+from model_code.reading.dicom import read_instance
 from model_code.snapshot import Case
 from model_code.transforms import Preprocessing
 
@@ -68,7 +69,7 @@ def load(
     problems: list[str] = []
 
     def prepare(body: bytes) -> torch.Tensor:
-        return quantised(preprocessing.prepare(decode(read_instance(body))))
+        return quantised(preprocessing.prepare(read_slice(read_instance(body))))
 
     for number, (case, prepared) in enumerate(read_cases(folder, cases, prepare)):
         if isinstance(prepared, InstanceError):

@@ -1,4 +1,4 @@
-"""The four functions: prediction/1 for good bytes, an error document for bad ones, the same answer every time."""
+"""The four functions: prediction/2 for good bytes, an error document for bad ones, the same answer every time."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
         "Model",
         "Class",
         "Probabilities",
+        "Notes",
         "TimingsMs",
     ]
-    assert document["Schema"] == "prediction/1"
+    assert document["Schema"] == "prediction/2"
     assert document["SOPInstanceUID"] == SOP_INSTANCE_UID
     assert document["ContentSHA256"] == hashlib.sha256(body).hexdigest()
     weights = hashlib.sha256((container.model_dir / "model.pth").read_bytes()).hexdigest()
@@ -72,7 +73,7 @@ def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:
         "Message": "NumberOfFrames is not 1; only one frame is read.",
     }
     assert document == {
-        "Schema": "prediction/1",
+        "Schema": "prediction/2",
         "SOPInstanceUID": SOP_INSTANCE_UID,
         "ContentSHA256": hashlib.sha256(body).hexdigest(),
         "Model": model.identity,
@@ -134,7 +135,7 @@ def test_content_types_that_are_not(content_type: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/html, application/json;q=0.9"])
 def test_answers_that_are_written(accept: str) -> None:
-    assert output_fn({"Schema": "prediction/1"}, accept) == b'{"Schema":"prediction/1"}'
+    assert output_fn({"Schema": "prediction/2"}, accept) == b'{"Schema":"prediction/2"}'
 
 
 def test_an_answer_that_is_not(model: Model) -> None:

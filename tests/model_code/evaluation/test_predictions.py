@@ -13,7 +13,8 @@ from model_code.errors import EvaluationError, SnapshotError
 from model_code.evaluation import predictions
 from model_code.evaluation.predictions import load_model, predict
 from model_code.inference import Model
-from model_code.reading.dicom import decode, read_instance
+from model_code.reading.ct_slice import read_slice
+from model_code.reading.dicom import read_instance
 from model_code.snapshot import Snapshot, Split
 from tests.model_code.evaluation.conftest import LABELS, MakeArchive, MakeModel
 from tests.snapshots import Labelled, phantom_slices, write_snapshot
@@ -41,7 +42,7 @@ def test_every_model_answers_about_every_slice_with_its_own_preprocessing(
     for model, given in zip(models, found_predictions, strict=True):
         assert given.identity == model.identity
         for row, case in enumerate(cases):
-            image = model.prepare(decode(read_instance(case.read(folder))))
+            image = model.prepare(read_slice(read_instance(case.read(folder))))
             assert given.probabilities[row] == pytest.approx(model.probabilities(image[None])[0].numpy(), abs=1e-6)
 
 

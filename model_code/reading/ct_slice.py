@@ -1,0 +1,95 @@
+"""Reads one CT slice: its Hounsfield units as they are stored, checked, and what its header says of how they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from model_code.errors import InstanceCode, InstanceError
+from model_code.reading import geometry, padding
+from model_code.reading.dicom import decode
+from model_code.reading.elements import Elements
+from model_code.reading.geometry import Turn
+from model_code.reading.hounsfield import AIR, HounsfieldArray, check_values, rescale
+from model_code.reading.notes import Note
+from model_code.reading.padding import Mask, Padding
+
+# Scanners write 256 to 1024. A smaller picture is a thumbnail, or no slice.
+FEWEST = 64
+
+
+@dataclass(frozen=True)
+class CTSlice:
+    """One slice: ``hounsfield``, float32, rows x columns as DICOM orders them, and how to bring it upright.
+
+    ``pixel_height`` is in widths of the stored pixels. ``padding`` marks pixels that are not of the picture, None
+    without any. ``body_part`` is BodyPartExamined as the header has it; it may be any text. ``assumed`` is what the
+    header does not say.
+    """
+
+    hounsfield: HounsfieldArray
+    turn: Turn = field(default_factory=Turn)
+    pixel_height: float = 1.0
+    padding: Mask | None = None
+    body_part: str = ""
+    assumed: tuple[Note, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Note, ...]:
+        """What bringing the slice upright changes; empty if it is stored upright, with square pixels and no padding."""
+        changes = {
+            Note.TURNED: bool(self.turn),
+            Note.RESAMPLED: self.pixel_height != 1,
+            Note.PADDING_IS_AIR: self.padding is not None,
+        }
+        return tuple(note for note, applies in changes.items() if applies)
+
+    def upright(self) -> HounsfieldArray:
+        """Return the slice in the patient's axes, its padding as air; its pixels are still as high as they are."""
+        filled = self.hounsfield if self.padding is None else np.where(self.padding, np.float32(AIR), self.hounsfield)
+        return self.turn.apply(filled) if self.turn else filled
+
+    @property
+    def upright_pixel_height(self) -> float:
+        """The height of a pixel in widths, once the slice is upright."""
+        return 1 / self.pixel_height if self.turn.exchange else self.pixel_height
+
+
+def read_slice(elements: Elements) -> CTSlice:
+    """Return the slice that ``elements`` describe.
+
+    Raises InstanceError with the code of what is missing, unsupported, damaged or no slice of a body.
+    """
+    hounsfield = decode(elements)
+    _check_sides(hounsfield)
+    found = padding.find(elements, hounsfield, *rescale(elements))
+    check_values(hounsfield, found.pixels)
+    turn, pixel_height = geometry.turn_of(elements), geometry.pixel_height(elements)
+    return CTSlice(
+        hounsfield,
+        turn=turn or Turn(),
+        pixel_height=pixel_height or 1.0,
+        padding=found.pixels,
+        body_part=elements.text("BodyPartExamined"),
+        assumed=_assumed(turn, pixel_height, found),
+    )
+
+
+def _check_sides(hounsfield: HounsfieldArray) -> None:
+    rows, columns = hounsfield.shape
+    if min(rows, columns) < FEWEST:
+        raise InstanceError(
+            InstanceCode.TOO_FEW_PIXELS,
+            f"Rows x Columns is {rows} x {columns}; a slice has at least {FEWEST} pixels a side. Send the slice "
+            "itself, not a thumbnail.",
+        )
+
+
+def _assumed(turn: Turn | None, pixel_height: float | None, found: Padding) -> tuple[Note, ...]:
+    assumed = {
+        Note.ORIENTATION_ASSUMED: turn is None,
+        Note.SQUARE_ASSUMED: pixel_height is None,
+        Note.PADDING_KEPT: found.kept,
+    }
+    return tuple(note for note, applies in assumed.items() if applies)
