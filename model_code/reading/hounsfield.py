@@ -183,7 +183,7 @@ def shares(hounsfield: HounsfieldArray, picture: HounsfieldArray) -> Shares:
 
     dense = share(body > DENSE)
     return Shares(
-        soft=share(np.abs(body) <= SOFT),
+        soft=share((body >= -SOFT) & (body <= SOFT)),
         low=share(body < NO_FAT),
         dark=share(body < DARK),
         dense=dense,
