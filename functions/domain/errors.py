@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from functions.domain.verdict import LabelProblem, Reason
 
 if TYPE_CHECKING:
-    from functions.domain.header import Header
+    from untrusted.header import Header
 
 
 class RefusalCode(enum.StrEnum):
@@ -54,6 +54,12 @@ class RefusalCode(enum.StrEnum):
     MODALITY_NOT_SERVED = "ModalityNotServed"
     TRANSFER_SYNTAX_NOT_SERVED = "TransferSyntaxNotServed"
     MULTI_FRAME_NOT_SERVED = "MultiFrameNotServed"
+    LOCALIZER_NOT_SERVED = "LocalizerNotServed"
+    PLANE_NOT_SERVED = "PlaneNotServed"
+    DERIVED_NOT_SERVED = "DerivedNotServed"
+    SCREEN_SAVE_NOT_SERVED = "ScreenSaveNotServed"
+    NOT_HOUNSFIELD = "NotHounsfield"
+    TOO_FEW_PIXELS = "TooFewPixels"
 
 
 class FailureCode(enum.StrEnum):

@@ -27,7 +27,7 @@ def code_of(data: bytes, **settings: object) -> RefusalCode:
 def test_a_conformant_instance_is_served_as_it_is() -> None:
     found = described(ct())
     instances.check(found, relabelled(SERVED, conformance="strict"))
-    assert (found.rows, found.columns, found.repairs) == (8, 8, ())
+    assert (found.rows, found.columns, found.repairs) == (64, 64, ())
 
 
 @pytest.mark.parametrize(
