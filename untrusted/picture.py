@@ -21,7 +21,7 @@ PLANES = ("sagittal", "coronal", "axial")  # by the patient's axis that is neare
 OBLIQUE = "oblique"
 ORIGINAL, DERIVED = "original", "derived"
 LOCALIZER, REFORMAT, PROJECTION, MAP, SCREEN_SAVE = "localizer", "reformat", "projection", "map", "screen_save"
-IMAGE_TYPES = (ORIGINAL, DERIVED, LOCALIZER, REFORMAT, PROJECTION, MAP, SCREEN_SAVE)
+IMAGE_TYPES = (ORIGINAL, DERIVED, LOCALIZER, REFORMAT, PROJECTION)  # a map or a screen save is never served
 ALL_PLANES = (*PLANES, OBLIQUE)
 # Words of ImageType's values, which scanners combine by blanks and underscores, and the type that they name. DICOM
 # PS3.3 sections C.8.2.1.1.1 and C.8.15.3.2 define some; the others are conformance statements' of scanners and viewers.
@@ -143,7 +143,7 @@ def plane(row: Vector, column: Vector) -> tuple[str, float]:
 
 
 def image_type(header: Header) -> str:
-    """Return which of IMAGE_TYPES the values of ImageType name; what is absent counts as ORIGINAL."""
+    """Return which of IMAGE_TYPES, MAP and SCREEN_SAVE the values of ImageType name; absent ones count as ORIGINAL."""
     values = header.codes("ImageType")
     texts = [" ".join(re.split(r"[^A-Z0-9]+", value)).strip() for value in values]
     original = values[:1] in {(), ("ORIGINAL",)}

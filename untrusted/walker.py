@@ -172,7 +172,7 @@ def _element_of_unknown_vr(data: bytes | memoryview, at: int, order: _Order) -> 
 def _leads_on(data: bytes | memoryview, element: Element, order: _Order, depth: int = 2) -> bool:
     """Return whether the bytes end with the element, or the end of an item or an element with a greater tag follows.
 
-    That element must have a VR, or lead on itself in Implicit VR (``depth`` of them).
+    That element must have a VR, the same unknown VR, or lead on itself in Implicit VR (``depth`` of them).
     """
     if element.length == UNDEFINED_LENGTH:
         return _tag_at(data, element.start, order) in {ITEM, SEQUENCE_END}
@@ -182,7 +182,8 @@ def _leads_on(data: bytes | memoryview, element: Element, order: _Order, depth: 
         return True
     if following <= element.tag or at + 8 > len(data):
         return False
-    if bytes(data[at + 4 : at + 6]).upper() in KNOWN_VRS:
+    vr = bytes(data[at + 4 : at + 6]).upper()
+    if vr in KNOWN_VRS or vr == element.vr:
         return True
     implicit = Element(at, following, NO_VR, order.long.unpack_from(data, at + 4)[0], at + 8)
     return depth > 0 and _leads_on(data, implicit, order, depth - 1)
@@ -240,15 +241,23 @@ def _is_implicit(data: bytes | memoryview, at: int, declared: bool, order: _Orde
     vr = bytes(data[at + 4 : at + 6])
     if all(b"A"[0] <= letter <= b"Z"[0] for letter in vr):
         return False
-    # A first element of unknown VR is no sign of Implicit VR, unless a length of four bytes leads to the next element.
-    element = Element(at, _tag_at(data, at, order), NO_VR, order.long.unpack_from(data, at + 4)[0], at + 8)
-    return declared or (vr.upper() not in KNOWN_VRS and not _has_vr_next(data, element, order))
+    # A first element of unknown VR is no sign of Implicit VR if an element with a VR follows, by any of its lengths.
+    return declared or (vr.upper() not in KNOWN_VRS and not _has_vr_next(data, at, order))
 
 
-def _has_vr_next(data: bytes | memoryview, element: Element, order: _Order) -> bool:
-    """Return whether the first element's value, by any length but Implicit VR's, is followed by one with a VR."""
-    (short,) = order.short.unpack_from(data, element.at + 6)
-    ends = [element.at + 8 + short]
-    if element.at + 12 <= len(data):
-        ends.append(element.at + 12 + order.long.unpack_from(data, element.at + 8)[0])
-    return any(_leads_on(data, element._replace(start=end, length=0), order) for end in ends)
+def _has_vr_next(data: bytes | memoryview, at: int, order: _Order) -> bool:
+    """Return whether the first element has a VR, or the next: by where its value ends, read in each of the ways."""
+    tag = _tag_at(data, at, order)
+    (short,), (implicit,) = order.short.unpack_from(data, at + 6), order.long.unpack_from(data, at + 4)
+    ends = [at + 8 + short]
+    if at + 12 <= len(data):
+        (long,) = order.long.unpack_from(data, at + 8)
+        if long == UNDEFINED_LENGTH and _tag_at(data, at + 12, order) == ITEM:
+            return True
+        ends.append(at + 12 + long)
+    if any(_tag_at(data, end, order) == ITEM_END for end in ends):
+        return True
+    return any(
+        _tag_at(data, end, order) > tag and bytes(data[end + 4 : end + 6]).upper() in KNOWN_VRS
+        for end in (*ends, at + 8 + implicit)
+    )
