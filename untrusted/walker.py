@@ -27,6 +27,7 @@ KNOWN_VRS = SHORT_VRS | LONG_VRS
 NO_VR = b""  # of every element in Implicit VR, and of delimiters
 # Of one header, with all that its sequences hold: elements, items and delimiters. Scanners write a few hundred.
 MOST_ELEMENTS = 100_000
+UNKNOWN_VR_STEPS = 4  # for the time that it takes to find such an element's length
 # Of one value that a reader keeps. The longest useful one is a LO of several values.
 MOST_VALUE_BYTES = 1024
 # A value before the pixels that is longer has a damaged length; ingest reads no longer header.
@@ -141,6 +142,8 @@ def _element(data: bytes | memoryview, at: int, implicit: bool, order: _Order, s
         if start + 4 > len(data):
             raise EndsInside
         return Element(at, tag, vr, order.long.unpack_from(data, start)[0], start + 4)
+    if any(next(steps, None) is None for _ in range(UNKNOWN_VR_STEPS - 1)):
+        raise TooManyElements
     return _element_of_unknown_vr(data, at, order)
 
 
@@ -247,7 +250,7 @@ def _is_implicit(data: bytes | memoryview, at: int, declared: bool, order: _Orde
 
 def _has_vr_next(data: bytes | memoryview, at: int, order: _Order) -> bool:
     """Return whether the first element has a VR, or the next: by where its value ends, read in each of the ways."""
-    tag = _tag_at(data, at, order)
+    tag, vr = _tag_at(data, at, order), bytes(data[at + 4 : at + 6])
     (short,), (implicit,) = order.short.unpack_from(data, at + 6), order.long.unpack_from(data, at + 4)
     ends = [at + 8 + short]
     if at + 12 <= len(data):
@@ -257,7 +260,5 @@ def _has_vr_next(data: bytes | memoryview, at: int, order: _Order) -> bool:
         ends.append(at + 12 + long)
     if any(_tag_at(data, end, order) == ITEM_END for end in ends):
         return True
-    return any(
-        _tag_at(data, end, order) > tag and bytes(data[end + 4 : end + 6]).upper() in KNOWN_VRS
-        for end in (*ends, at + 8 + implicit)
-    )
+    following = [(_tag_at(data, end, order), bytes(data[end + 4 : end + 6])) for end in (*ends, at + 8 + implicit)]
+    return any(number > tag and (one.upper() in KNOWN_VRS or one == vr) for number, one in following)

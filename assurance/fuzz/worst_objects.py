@@ -117,7 +117,7 @@ OBJECTS: dict[str, Callable[[], bytes]] = {
     "elements, deflated": lambda: _deflated(_filled(EMPTY, 20 * MIB)),
     "as many elements as fit, read twice": lambda: _deflated(EMPTY * (MOST - 50) + GOES_ON, then=_noise()),
     "15 MiB of elements, then noise": lambda: _deflated(_filled(EMPTY) + GOES_ON, then=_noise()),
-    "elements of unknown VR": lambda: _plain(_unknown(MOST - 50)),
+    "elements of unknown VR": lambda: _plain(_unknown(MOST // 4 - 50)),
     "private groups": lambda: _plain(PRIVATE * 2),
     "one element again and again": lambda: _plain(_filled(PATIENT)),
     "one element again and again, deflated": lambda: _deflated(_filled(PATIENT, 60 * MIB)),
