@@ -8,6 +8,7 @@ Exception
 │   ├── MalformedPrediction     an output that is not prediction/1, or answers for other bytes
 │   ├── MalformedDocument       a document of a batch or a run that breaks its schema, is too long, or of another run
 │   ├── MalformedManifest       labels that cannot be read as a whole
+│   ├── MalformedEntry          one entry of labels that cannot be read
 │   ├── InvalidRequest          an execution input that cannot be run
 │   ├── SnapshotRefused         labels, or labelled objects, that no snapshot is taken of
 │   ├── InvalidArtifact         a file that is not a model artifact
@@ -115,6 +116,10 @@ class MalformedDocument(WetreadError):
 
 class MalformedManifest(WetreadError):
     """Labels cannot be read as a whole; the message says where, and what to do."""
+
+
+class MalformedEntry(WetreadError):
+    """One entry of labels cannot be read; the message follows "Line 7: "."""
 
 
 class InvalidRequest(WetreadError):
