@@ -9,7 +9,7 @@ from functions.domain import batch
 from infra.config import StageConfig
 from infra.validation import START_SECONDS
 from model_code.reading import decoder_process
-from model_code.reading.dicom import DECODING_PLUGINS
+from model_code.reading.frame import DECODING_PLUGINS
 from model_code.serving import worker
 
 

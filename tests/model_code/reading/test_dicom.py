@@ -20,7 +20,8 @@ from pydicom.tag import Tag
 from model_code.errors import InstanceCode, InstanceError
 from model_code.inference import input_fn
 from model_code.reading import elements
-from model_code.reading.dicom import KEYWORDS, MOST_FRAGMENTS, decode, read_instance
+from model_code.reading.dicom import KEYWORDS, decode, read_instance
+from model_code.reading.frame import MOST_FRAGMENTS
 from tests.model_code.conftest import SOP_INSTANCE_UID, MakeSlice
 from untrusted.walker import MOST_ELEMENTS
 

@@ -11,6 +11,7 @@ import pytest
 from pydicom import uid
 
 from model_code.reading import dicom, gdcm_plugin
+from model_code.reading import frame as frames
 from model_code.reading.decoder_process import DecoderProcess, DecodingFailed
 from model_code.reading.elements import Elements
 from tests.hostile.objects import PIXEL_FORMATS, PixelFormat, good
@@ -33,7 +34,7 @@ def process() -> Iterator[DecoderProcess]:
 
 def frame(elements: Elements) -> tuple[dict[str, Any], bytes]:
     attributes = dicom._pixel_attributes(elements)
-    return attributes, dicom._codestream(elements, attributes)
+    return attributes, frames._codestream(elements, attributes)
 
 
 @pytest.mark.parametrize(("syntax", "pixels"), ENCODED)
@@ -69,5 +70,5 @@ def test_a_damaged_frame_is_the_same_to_both(process: DecoderProcess, cut: int, 
 
 
 def test_dicom_objects_of_these_syntaxes_are_decoded_with_it() -> None:
-    chosen = {syntax for syntax, plugin in dicom.DECODING_PLUGINS.items() if plugin == gdcm_plugin.NAME}
+    chosen = {syntax for syntax, plugin in frames.DECODING_PLUGINS.items() if plugin == gdcm_plugin.NAME}
     assert chosen == set(gdcm_plugin.SYNTAXES)
