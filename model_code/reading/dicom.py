@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading.elements import Elements, is_uid, read_elements
-from model_code.reading.frame import DECODING_PLUGINS, stored_values
+from model_code.reading.frame import TRANSFER_SYNTAXES, stored_values
 
 KEYWORDS = (
     "SOPInstanceUID",
@@ -69,7 +69,7 @@ def decode(elements: Elements) -> HounsfieldArray:
     """
     attributes = _pixel_attributes(elements)
     slope, intercept = _rescale(elements)
-    stored = stored_values(elements, attributes)
+    stored = stored_values(elements, attributes).values
     return (stored * slope + intercept).astype(np.float32)
 
 
@@ -78,7 +78,7 @@ def _pixel_attributes(elements: Elements) -> dict[str, Any]:
     modality = elements.text("Modality")
     if modality not in {"", "CT"}:
         raise InstanceError(InstanceCode.UNSUPPORTED_MODALITY, "The Modality is not CT; this model reads CT.")
-    if elements.transfer_syntax not in DECODING_PLUGINS:
+    if elements.transfer_syntax not in TRANSFER_SYNTAXES:
         raise InstanceError(
             InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX,
             f"The transfer syntax {elements.transfer_syntax.name} ({elements.transfer_syntax}) is not decoded here.",

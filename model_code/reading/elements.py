@@ -49,6 +49,7 @@ class Elements:
     values: dict[int, bytes | None]
     pixel_data: bytes | None
     pixel_data_length: int
+    pixel_data_vr: bytes = b""
 
     def text(self, keyword: str) -> str:
         """Return the value as text without padding, "" if absent or empty, NO_VALUE if too long."""
@@ -92,7 +93,8 @@ def _read(body: bytes, tags: set[int]) -> Elements:
     implicit, little_endian = syntax.is_implicit_VR, syntax.is_little_endian
     for element in elements(header, at, implicit=implicit, little_endian=little_endian, steps=steps):
         if element.tag == PIXEL_DATA:
-            return Elements(syntax, values, data[element.start :], element.length)
+            vr = data[element.at + 4 : element.at + 6]  # in Implicit VR, half of the length
+            return Elements(syntax, values, data[element.start :], element.length, vr)
         if element.tag in PIXEL_DATA_TAGS:
             break
         if element.tag in tags:
