@@ -65,6 +65,9 @@ def stored_values(elements: Elements, attributes: Mapping[str, Any]) -> Frame:
     syntax = elements.transfer_syntax
     try:
         encoded = encoded_frame(elements, attributes)
+        # Dispatch counts on it that an object with such a transfer syntax keeps no decoder busy.
+        if encoded.encoding is not Encoding.NATIVE and not syntax.is_encapsulated:
+            raise Undecodable("it is compressed, which this transfer syntax is not; export it with the one it is in")
         if encoded.encoding is Encoding.CODESTREAM:
             raw, precision, notes = _of_codestream(encoded, syntax, attributes)
         elif encoded.encoding is Encoding.RUN_LENGTHS:
