@@ -49,9 +49,11 @@ class StageConfig:
             (
                 uid.ImplicitVRLittleEndian,
                 uid.ExplicitVRLittleEndian,
+                uid.ExplicitVRBigEndian,
                 uid.DeflatedExplicitVRLittleEndian,
                 uid.RLELossless,
                 uid.JPEGBaseline8Bit,
+                uid.JPEGExtended12Bit,
                 uid.JPEGLossless,
                 uid.JPEGLosslessSV1,
                 uid.JPEGLSLossless,

@@ -40,6 +40,7 @@ class Elements:
         pixels = header.pixels
         self.pixel_data: bytes | None = header.data[pixels.start :] if pixels else None
         self.pixel_data_length = pixels.length if pixels else 0
+        self.pixel_data_vr = pixels.vr if pixels else b""
 
     def text(self, keyword: str) -> str:
         """Return the value as text without padding, "" if absent or empty, NO_VALUE if too long."""
