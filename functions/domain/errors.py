@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class RefusalCode(enum.StrEnum):
-    """Why an upload is refused. No retry changes that."""
+    """Why an upload is refused. No retry changes that, except for HeldUp: its message may be redriven."""
 
     NOT_DICOM = "NotDicom"
     EMPTY = "Empty"
@@ -44,6 +44,7 @@ class RefusalCode(enum.StrEnum):
     CUSTOMER_KEY = "CustomerKey"
     FOREIGN_KEY = "ForeignKey"
     INGEST_FAILED = "IngestFailed"
+    HELD_UP = "HeldUp"
     TRUNCATED_HEADER = "TruncatedHeader"
     UNREADABLE_HEADER = "UnreadableHeader"
     HEADER_TOO_LONG = "HeaderTooLong"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.errors import RefusalCode
 
 CONTENT_DIGITS = 12  # of a content's SHA-256, in log lines
 
@@ -86,6 +87,12 @@ class Row:
     withdrawn_at: str | None = None
     requeued_at: str | None = None
     expires_at: int | None = None
+
+    @property
+    def awaits_ingest(self) -> bool:
+        """Whether a try to take the Upload in may still change the row: it is Received, or AWS held the tries up."""
+        held_up = self.status == Status.REFUSED and self.code == RefusalCode.HELD_UP
+        return self.status == Status.RECEIVED or held_up
 
     @property
     def waits_since(self) -> str:
