@@ -22,7 +22,7 @@ from functions.domain.verdict import Reason
 from functions.names import COHORTS
 from wetread.parallel import each
 from wetread.problems import ConfigProblem
-from wetread.uploads.sending import NotSubmitted, Source, check_keys, check_link, files_below, opened
+from wetread.uploads.files import NotSubmitted, Source, check_keys, check_link, files_below, opened
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
