@@ -23,6 +23,7 @@ from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.reading import body_part, decoder_process
 from model_code.reading.ct_slice import CTSlice, read_slice
 from model_code.reading.dicom import read_instance, sop_instance_uid
+from model_code.reading.frame_notes import FrameNote
 from model_code.reading.notes import Note
 from model_code.transforms import Preprocessing
 
@@ -49,7 +50,7 @@ class Model:
         """Return the network's input, 1 x size x size, for one slice."""
         return self.preprocessing.prepare(ct_slice)
 
-    def notes(self, ct_slice: CTSlice) -> tuple[Note, ...]:
+    def notes(self, ct_slice: CTSlice) -> tuple[Note | FrameNote, ...]:
         """Return what was assumed of a slice, what its preparation changed, and a part of the body that is another."""
         contradicts = body_part.contradicts(ct_slice.body_part, self.body_parts)
         return (*self.preprocessing.notes(ct_slice), *([Note.OTHER_BODY_PART] if contradicts else []))

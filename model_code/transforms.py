@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional
 
 from model_code.reading.ct_slice import CTSlice
+from model_code.reading.frame_notes import FrameNote
 from model_code.reading.notes import Note
 
 Sides = tuple[int, int]
@@ -66,11 +67,12 @@ class Preprocessing:
             image = functional.pad(image, (left, missing[1] - left, top, missing[0] - top))
         return image
 
-    def notes(self, ct_slice: CTSlice) -> tuple[Note, ...]:
+    def notes(self, ct_slice: CTSlice) -> tuple[Note | FrameNote, ...]:
         """Return what the preparation of a slice assumed and changed, or that it changed nothing where it should."""
-        if self.preparation is Preparation.AS_STORED:
-            return (Note.USED_AS_STORED,) if ct_slice.changes else ()
-        return (*ct_slice.assumed, *ct_slice.changes)
+        changes = ct_slice.changes
+        if self.preparation is Preparation.AS_STORED and changes:
+            changes = (Note.USED_AS_STORED,)
+        return (*ct_slice.assumed, *changes)
 
 
 def _resampled(image: torch.Tensor, sides: Sides) -> torch.Tensor:

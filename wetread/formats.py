@@ -49,6 +49,7 @@ CSV_COLUMNS = (
     "RequeuedAt",
     "ExpiresAt",
     "Notes",
+    "PredictionNotes",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs")
@@ -123,7 +124,8 @@ def table_line(row: Row, now: datetime) -> tuple[str, ...]:
 def csv_line(row: Row) -> dict[str, object]:
     """Return a row for programs, in CSV_COLUMNS: nothing shortened, sentences joined by ``; ``, mappings as JSON."""
     document = row.to_json()
-    document["Repairs"], document["Notes"] = "; ".join(row.repairs), "; ".join(row.notes)
+    sentences = {"Repairs": row.repairs, "Notes": row.notes, "PredictionNotes": row.prediction_notes}
+    document |= {name: "; ".join(values) for name, values in sentences.items()}
     document |= {name: json.dumps(value) for name, value in document.items() if isinstance(value, dict)}
     if row.predicted_class:
         document["Probability"] = row.probabilities.get(row.predicted_class)

@@ -162,7 +162,7 @@ class Settling:
             NAMES["prediction_key"]: key,
         }
         if document.get("Notes"):  # results from before there were notes have none
-            changes[NAMES["notes"]] = document["Notes"]
+            changes[NAMES["prediction_notes"]] = document["Notes"]
         return self._end(row, batch, Status.COMPLETED, changes, [RETRY, *TRY_ATTRIBUTES])
 
     def _end(

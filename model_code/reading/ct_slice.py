@@ -8,15 +8,14 @@ import numpy as np
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading import geometry, padding
-from model_code.reading.dicom import decode
+from model_code.reading.dicom import decoded
 from model_code.reading.elements import Elements
+from model_code.reading.frame_notes import FrameNote
 from model_code.reading.geometry import Turn
 from model_code.reading.hounsfield import AIR, HounsfieldArray, check_values, rescale
 from model_code.reading.notes import Note
 from model_code.reading.padding import Mask, Padding
-
-# Scanners write 256 to 1024. A smaller picture is a thumbnail, or no slice.
-FEWEST = 64
+from untrusted.picture import LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class CTSlice:
     pixel_height: float = 1.0
     padding: Mask | None = None
     body_part: str = ""
-    assumed: tuple[Note, ...] = ()
+    assumed: tuple[Note | FrameNote, ...] = ()
 
     @property
     def changes(self) -> tuple[Note, ...]:
@@ -61,7 +60,7 @@ def read_slice(elements: Elements) -> CTSlice:
 
     Raises InstanceError with the code of what is missing, unsupported, damaged or no slice of a body.
     """
-    hounsfield = decode(elements)
+    hounsfield, frame_notes = decoded(elements)
     _check_sides(hounsfield)
     found = padding.find(elements, hounsfield, *rescale(elements))
     check_values(hounsfield, found.pixels)
@@ -72,16 +71,16 @@ def read_slice(elements: Elements) -> CTSlice:
         pixel_height=pixel_height or 1.0,
         padding=found.pixels,
         body_part=elements.text("BodyPartExamined"),
-        assumed=_assumed(turn, pixel_height, found),
+        assumed=(*frame_notes, *_assumed(turn, pixel_height, found)),
     )
 
 
 def _check_sides(hounsfield: HounsfieldArray) -> None:
     rows, columns = hounsfield.shape
-    if min(rows, columns) < FEWEST:
+    if min(rows, columns) < LEAST_SIDE:
         raise InstanceError(
             InstanceCode.TOO_FEW_PIXELS,
-            f"Rows x Columns is {rows} x {columns}; a slice has at least {FEWEST} pixels a side. Send the slice "
+            f"Rows x Columns is {rows} x {columns}; a slice has at least {LEAST_SIDE} pixels a side. Send the slice "
             "itself, not a thumbnail.",
         )
 

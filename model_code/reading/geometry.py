@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from model_code.reading.elements import Elements
 from model_code.reading.hounsfield import decimal
+from untrusted import picture
 
 X, Y, Z = range(3)
 # By the axis on which the slice's normal lies nearest: the axes of rising column and row numbers, and their directions.
 STANDARD = {Z: ((X, 1), (Y, 1)), Y: ((X, 1), (Z, -1)), X: ((Y, 1), (Z, -1))}
-UNIT, PERPENDICULAR = 0.1, 0.1  # tolerances of direction cosines: headers round them
-# Headers round spacings, too. Pixels of a CT that are more uneven than MOST_UNEVEN are a mistake in the header.
+# Headers round spacings. Pixels of a CT that are more uneven than MOST_UNEVEN are a mistake in the header.
 AS_SQUARE, MOST_UNEVEN = 0.01, 10.0
 WHOLE = re.compile(r"\+?[0-9]{1,12}")
 
@@ -55,13 +55,10 @@ def turn_of(elements: Elements) -> Turn | None:
 
     A slice that is tilted against the patient's axes is turned to the nearest ones.
     """
-    cosines = _decimals(elements.text("ImageOrientationPatient"), 6)
-    if cosines is None:
+    directions = picture.orientation(elements.header)
+    if directions is None:
         return None
-    along_row, along_column = np.array(cosines[:3]), np.array(cosines[3:])
-    lengths = np.linalg.norm(along_row), np.linalg.norm(along_column)
-    if any(abs(length - 1) > UNIT for length in lengths) or abs(along_row @ along_column) > PERPENDICULAR:
-        return None
+    along_row, along_column = map(np.array, directions)
     normal = int(np.abs(np.cross(along_row, along_column)).argmax())
     (across, right), (down, below) = STANDARD[normal]
     straight = abs(along_row[across]) + abs(along_column[down])
@@ -78,7 +75,7 @@ def pixel_height(elements: Elements) -> float | None:
     PixelSpacing says it, else PixelAspectRatio. Both have the vertical number first.
     """
     for keyword, read in (("PixelSpacing", decimal), ("PixelAspectRatio", _whole)):
-        pair = _decimals(elements.text(keyword), 2, read)
+        pair = _pair(elements.text(keyword), read)
         if pair is None or min(pair) <= 0:
             continue
         height = pair[0] / pair[1]
@@ -87,10 +84,10 @@ def pixel_height(elements: Elements) -> float | None:
     return None
 
 
-def _decimals(text: str, count: int, read: Callable[[str], float] = decimal) -> list[float] | None:
-    """Return a text of ``count`` numbers as these, None if it is anything else."""
+def _pair(text: str, read: Callable[[str], float]) -> tuple[float, float] | None:
+    """Return a text of two numbers as these, None if it is anything else."""
     values = [read(part.strip()) for part in text.split("\\")]
-    return values if len(values) == count and all(map(math.isfinite, values)) else None
+    return (values[0], values[1]) if len(values) == 2 and all(map(math.isfinite, values)) else None
 
 
 def _whole(text: str) -> float:

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading.elements import Elements
+from untrusted import picture
+from untrusted.picture import DECIMAL
 
 HounsfieldArray = npt.NDArray[np.float32]
 
@@ -25,15 +27,9 @@ HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
 # may name a person.
 RESCALE_TYPES = frozenset({"HU", "US", "OD", "HU_MOD", "PCT", "Z_EFF", "ED", "EDW", "MGML"})
 MAX_STORED = 0xFFFF  # the largest magnitude of a stored value of 16 bits
-DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-# Values of ImageType (PS3.3 C.8.15.3.x and vendors' words) of maps that have another unit whatever RescaleType says.
-OTHER_QUANTITY = re.compile(
-    "IODIN|Z_?EFF|EFF_?Z|EFFECTIVE_(Z|ATOMIC)|EFF_ATOMIC|ELECTRON_?DENS|RHO_?Z|URIC|HYDROXYAPATITE|PERFUSION|PERF_|"
-    "MAT_(SPECIFIC|FRACTIONAL|VALUE_BASED)|^(CBF|CBV|MTT|TTP|TMAX|RHO|ZMAP)$"
-)
-# Those that can be in Hounsfield units: believed if RescaleType is HU.
-PERHAPS_OTHER = re.compile("VIRTUAL|VNC|VUE|MAT_(REMOVED|MODIFIED)|(^|_)MAP$")
+# Values of ImageType of what can be in Hounsfield units, so that it is believed if RescaleType says HU.
+PERHAPS_OTHER = re.compile("VIRTUAL|VNC|VUE|MAT_(REMOVED|MODIFIED)")
 STILL_HOUNSFIELD = re.compile("MONO|REMOV|SUPPRESS")  # virtual monoenergetic slices, iodine taken away
 
 AIR = -1000.0
@@ -53,7 +49,7 @@ def rescale(elements: Elements) -> tuple[float, float]:
     """Return RescaleSlope and RescaleIntercept; raises InstanceError if the header says that the unit is not HU."""
     texts = elements.text("RescaleSlope"), elements.text("RescaleIntercept")
     slope, intercept = map(_number, texts)
-    rescale_type = elements.text("RescaleType").upper()
+    rescale_type = elements.code("RescaleType")
     # Phrased so that NaN fails the test; no stored value may become infinite.
     finite = abs(slope) * MAX_STORED + abs(intercept) <= MAX_FLOAT32
     if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
@@ -62,11 +58,10 @@ def rescale(elements: Elements) -> tuple[float, float]:
             f"RescaleSlope ({_kind(texts[0])}), RescaleIntercept ({_kind(texts[1])}) and RescaleType "
             f"({term(rescale_type, RESCALE_TYPES)}) do not give Hounsfield units.",
         )
-    if _is_map(elements.text("ImageType").upper(), rescale_type):
+    if _is_map(elements, rescale_type):
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
-            "ImageType names a map of another quantity (such as iodine, effective Z or electron density), not a slice "
-            "in Hounsfield units; send the slices that the map was computed from.",
+            f"{picture.SENTENCES[picture.MAP]}.",
         )
     return slope, intercept
 
@@ -96,13 +91,14 @@ def _kind(text: str) -> str:
     return "zero" if value == 0 else "a number" if abs(value) <= MAX_FLOAT32 / MAX_STORED else "too large"
 
 
-def _is_map(image_type: str, rescale_type: str) -> bool:
-    """Return whether a value of ImageType names a map of another quantity than the attenuation."""
-    values = [re.sub("[^A-Z0-9]+", "_", value.strip()) for value in image_type.split("\\")]
-    values = [value for value in values if not STILL_HOUNSFIELD.search(value)]
-    if any(OTHER_QUANTITY.search(value) for value in values):
+def _is_map(elements: Elements, rescale_type: str) -> bool:
+    """Return whether ImageType names a map of another quantity than the attenuation."""
+    if picture.image_type(elements.header) == picture.MAP:
         return True
-    return rescale_type != "HU" and any(PERHAPS_OTHER.search(value) for value in values)
+    values = elements.header.codes("ImageType")
+    return rescale_type != "HU" and any(
+        PERHAPS_OTHER.search(one) and not STILL_HOUNSFIELD.search(one) for one in values
+    )
 
 
 @dataclass(frozen=True)
@@ -153,15 +149,15 @@ def check_values(hounsfield: HounsfieldArray, padding: npt.NDArray[np.bool_] | N
 
     ``padding`` marks pixels that are not of the picture.
     """
-    picture = hounsfield.ravel() if padding is None else hounsfield[~padding]
-    if not picture.size or picture.min() == picture.max():
+    shown = hounsfield.ravel() if padding is None else hounsfield[~padding]
+    if not shown.size or shown.min() == shown.max():
         raise InstanceError(
             InstanceCode.CONSTANT_PICTURE,
             "All pixels have one value or are padding: there is nothing to read. Export the slice again.",
         )
-    problem = shares(hounsfield, picture).problem()
+    problem = shares(hounsfield, shown).problem()
     if problem:
-        low, middle, high = np.percentile(picture.clip(-SHOWN, SHOWN), (1, 50, 99))
+        low, middle, high = np.percentile(shown.clip(-SHOWN, SHOWN), (1, 50, 99))
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
             f"The values are not the Hounsfield units of a body: {problem}. The 1st, 50th and 99th percentiles are "
@@ -170,9 +166,9 @@ def check_values(hounsfield: HounsfieldArray, padding: npt.NDArray[np.bool_] | N
         )
 
 
-def shares(hounsfield: HounsfieldArray, picture: HounsfieldArray) -> Shares:
-    """Return the shares of a slice; ``picture`` has its pixels without padding."""
-    body = picture[picture >= NOTHING]
+def shares(hounsfield: HounsfieldArray, shown: HounsfieldArray) -> Shares:
+    """Return the shares of a slice; ``shown`` has its pixels without padding."""
+    body = shown[shown >= NOTHING]
     lowest, highest = (float(body.min()), float(body.max())) if body.size else (0.0, 0.0)
     pixels = max(1, body.size)
     rows, columns = hounsfield.shape

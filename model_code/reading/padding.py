@@ -52,8 +52,10 @@ def find(elements: Elements, hounsfield: HounsfieldArray, slope: float, intercep
 def _stored_value(elements: Elements, keyword: str) -> int | None:
     """Return an attribute of two bytes as a stored value; headers write either sign's bytes under either VR."""
     value, bits = elements.number(keyword), elements.number("BitsStored") or 0
-    if value is None or elements.number("PixelRepresentation") != 1:
-        return value
+    if value is None:
+        return None
+    if elements.number("PixelRepresentation") != 1:
+        return value if value >= 0 else value + (1 << 16)
     if value >= 1 << 15:
         return value - (1 << 16)
     # The bits of a negative value of fewer than 16 bits, not extended.
