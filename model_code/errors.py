@@ -31,6 +31,7 @@ class InstanceCode(enum.StrEnum):
     TOO_MANY_PIXELS = "TooManyPixels"
     NOT_HOUNSFIELD = "NotHounsfield"
     UNDECODABLE_PIXEL_DATA = "UndecodablePixelData"
+    NO_PROBABILITIES = "NoProbabilities"
     KILLS_CONTAINER = "KillsContainer"
     HOLDS_CONTAINER = "HoldsContainer"
 
