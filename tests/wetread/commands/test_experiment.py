@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from functions.domain.training_run import TrainingRun
+from model_code.artifacts import seal
 from tests.fakes.wire import Wire, client_error
 from tests.fakes.workflow import entry
 from wetread.training import experiments
@@ -102,6 +103,13 @@ def test_prints_the_artifact_alone_and_everything_else_beside_it(wetread, lab, f
         "Seed": 7,
         "HyperParameters": {"epochs": "2"},
     }
+
+
+def test_numbers_for_the_workflow_are_not_shown(wetread, lab, folder) -> None:
+    lab.job.lines.append(seal.line(range(seal.NUMBERS)))
+    result = wetread("experiment", "--labels", folder)
+    assert "val_loss=0.25" in result.stderr
+    assert "model_digest" not in result.stderr
 
 
 def test_nothing_is_started_in_the_workflow(wetread, connection, lab, folder) -> None:
