@@ -39,6 +39,7 @@ class InstanceCode(enum.StrEnum):
     CONSTANT_PICTURE = "ConstantPicture"
     NOT_HOUNSFIELD = "NotHounsfield"
     UNDECODABLE_PIXEL_DATA = "UndecodablePixelData"
+    NO_PROBABILITIES = "NoProbabilities"
     KILLS_CONTAINER = "KillsContainer"
     HOLDS_CONTAINER = "HoldsContainer"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import torch
 from model_code import calibration
 from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend
-from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
+from model_code.errors import InstanceCode, InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.reading import body_part, decoder_process
 from model_code.reading.ct_slice import CTSlice, check_picture, read_picture, read_slice
 from model_code.reading.dicom import read_instance, sop_instance_uid
@@ -136,6 +137,9 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
         return document | {"Error": {"Code": str(error.code), "Message": error.message}}
     started = time.perf_counter()
     values = model.probabilities(model.prepare(ct_slice)[None])[0].tolist()
+    if not all(map(math.isfinite, values)):
+        message = "The network computes no finite probabilities for this slice; check the model's weights."
+        return document | {"Error": {"Code": str(InstanceCode.NO_PROBABILITIES), "Message": message}}
     return document | {
         "Class": model.labels[values.index(max(values))],
         "Probabilities": dict(zip(model.labels, values, strict=True)),
