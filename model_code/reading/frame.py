@@ -46,6 +46,7 @@ TRANSFER_SYNTAXES: dict[uid.UID, frozenset[Family]] = {
     uid.HTJ2KLosslessRPCL: frozenset({Family.JPEG_2000}),
     uid.HTJ2K: frozenset({Family.JPEG_2000}),
 }
+LOSSY_BITS = frozenset({8, 12})  # of JPEG (ISO/IEC 10918-1 table B.2)
 RUN_LENGTHS = (uid.RLELossless, "pydicom")
 
 
@@ -161,6 +162,8 @@ def _check(stream: Codestream, attributes: Mapping[str, Any]) -> None:
         )
     if stream.is_signed and not attributes["pixel_representation"]:  # values below zero would be read as large ones
         raise Undecodable("its codestream has signed pixels, the header says that they are unsigned")
+    if stream.family is Family.JPEG and stream.bits not in LOSSY_BITS:  # decoders do not agree on its values
+        raise Undecodable(f"its lossy codestream has pixels of {stream.bits} bits, where JPEG has 8 or 12")
     if stream.family is Family.JPEG and stream.bits == 8 < attributes["bits_stored"]:  # the scale is lost
         raise Undecodable(
             f"its lossy codestream has pixels of 8 bits, the header says that {attributes['bits_stored']} are stored"

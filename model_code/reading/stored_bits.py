@@ -16,6 +16,7 @@ from model_code.reading.frame_notes import FrameNote
 from model_code.reading.undecodable import Undecodable
 
 Values = npt.NDArray[np.integer[Any]]
+MANY = 10  # a tenth of the pixels
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Precision:
 def as_stored(raw: Values, precision: Precision, attributes: Mapping[str, Any]) -> tuple[Values, tuple[FrameNote, ...]]:
     """Return the stored values of ``raw``, decoded pixels of one or two bytes, and what had to be assumed.
 
-    Raises Undecodable where the bits above BitsStored can be neither overlays nor a sign.
+    Raises Undecodable where a codestream has a precision between BitsStored and BitsAllocated, and many pixels need it:
+    then BitsStored is wrong. Overlays and stray bits are in fewer pixels, or in the bits of BitsAllocated.
     """
     stored, is_signed = attributes["bits_stored"], bool(attributes["pixel_representation"])
     bits = precision.bits
@@ -49,11 +51,15 @@ def as_stored(raw: Values, precision: Precision, attributes: Mapping[str, Any]) 
             return raw, ()
         has_sign = bits >= stored or precision.has_sign_bit
         return (_signed(raw, bits) if has_sign else raw), _of_fewer_bits(raw, bits, stored, has_sign)
-    values = _signed(raw, stored) if is_signed else _unsigned(raw) & _mask(stored)
-    others = _unexpected(raw, values, bits, stored)
+    all_bits = _signed(raw, bits) if is_signed else _unsigned(raw)
+    values = _signed(raw, stored) if is_signed else all_bits & _mask(stored)
+    differing = values != all_bits
+    others = min(np.count_nonzero(differing), np.count_nonzero((_unsigned(raw) & _mask(bits)) >> stored))
     if not others:
         return values, ()
-    if bits < attributes["bits_allocated"]:
+    if np.count_nonzero((values < 0) & ~differing) > others:  # signs fill all bits, so there is no room for overlays
+        return all_bits, (FrameNote.MORE_BITS,)
+    if bits < attributes["bits_allocated"] and MANY * others > raw.size:
         raise Undecodable(
             f"its codestream has pixels of {bits} bits, the header says that {stored} are stored, and {others} pixels "
             "need more"
@@ -66,13 +72,6 @@ def _of_fewer_bits(raw: Values, bits: int, stored: int, has_sign: bool) -> tuple
     if bits >= stored or not np.any(_unsigned(raw) >> (bits - 1)):
         return ()
     return (FrameNote.SIGN_OF_FEWER_BITS if has_sign else FrameNote.NO_SIGN_OF_FEWER_BITS,)
-
-
-def _unexpected(raw: Values, values: Values, bits: int, stored: int) -> int:
-    """Return how many pixels have bits above the stored ones: neither zero in all pixels nor the sign in all."""
-    found = _unsigned(raw) & _mask(bits)
-    unlike_sign = np.count_nonzero(found != _unsigned(values) & _mask(bits))
-    return int(min(unlike_sign, np.count_nonzero(found >> stored)) if unlike_sign else 0)
 
 
 def _signed(values: Values, bits: int) -> Values:
