@@ -150,10 +150,8 @@ def _items(value: bytes, syntax: uid.UID) -> _Items | None:
     at = start = 0
     length = 0
     while True:
-        if value.startswith(item, at):
-            pass
-        elif length % 2 and value.startswith((item, delimiter), at + 1):  # padded, and the length does not count it
-            at += 1
+        if length % 2 and not value.startswith(item, at) and value.startswith((item, delimiter), at + 1):
+            at += 1  # a byte of padding, which the length does not count
         if not value.startswith(item, at):
             break
         start = at + ITEM_HEADER
