@@ -98,6 +98,7 @@ def _of_codestream(
     _check(stream, attributes)
     precision = Precision(
         stream.bits,
+        is_declared=True,
         is_signed=stream.is_signed,
         is_exact=stream.is_lossless,
         has_sign_bit=stream.family in {Family.JPEG_LS, Family.JPEG_2000},

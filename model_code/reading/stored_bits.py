@@ -16,18 +16,21 @@ from model_code.reading.frame_notes import FrameNote
 from model_code.reading.undecodable import Undecodable
 
 Values = npt.NDArray[np.integer[Any]]
-MANY = 10  # a tenth of the pixels
+# Bits above the stored ones are data, not overlays, in a codestream that has more of their patterns, in more pixels.
+OVERLAY_PATTERNS, OVERLAY_PART = 4, 0.1
 
 
 @dataclass(frozen=True)
 class Precision:
     """The bits of a decoded pixel, and whether they are signed.
 
-    ``is_exact``: each bit is as it was stored, so that some of them can be taken. ``has_sign_bit``: where the bits are
-    fewer than BitsStored, the highest of them is the sign of signed values.
+    ``is_declared``: a codestream declares them; else they are BitsAllocated, and those above BitsStored may hold
+    anything. ``is_exact``: each bit is as it was stored, so that some of them can be taken. ``has_sign_bit``: where
+    the bits are fewer than BitsStored, the highest of them is the sign of signed values.
     """
 
     bits: int
+    is_declared: bool = False
     is_signed: bool = False
     is_exact: bool = True
     has_sign_bit: bool = False
@@ -41,8 +44,7 @@ class Precision:
 def as_stored(raw: Values, precision: Precision, attributes: Mapping[str, Any]) -> tuple[Values, tuple[FrameNote, ...]]:
     """Return the stored values of ``raw``, decoded pixels of one or two bytes, and what had to be assumed.
 
-    Raises Undecodable where a codestream has a precision between BitsStored and BitsAllocated, and many pixels need it:
-    then BitsStored is wrong. Overlays and stray bits are in fewer pixels, or in the bits of BitsAllocated.
+    Raises Undecodable for a codestream whose pixels need more bits than BitsStored, where they cannot be overlays.
     """
     stored, is_signed = attributes["bits_stored"], bool(attributes["pixel_representation"])
     bits = precision.bits
@@ -59,7 +61,7 @@ def as_stored(raw: Values, precision: Precision, attributes: Mapping[str, Any]) 
         return values, ()
     if np.count_nonzero((values < 0) & ~differing) > others:  # signs fill all bits, so there is no room for overlays
         return all_bits, (FrameNote.MORE_BITS,)
-    if bits < attributes["bits_allocated"] and MANY * others > raw.size:
+    if precision.is_declared and _is_data((_unsigned(raw) & _mask(bits)) >> stored):
         raise Undecodable(
             f"its codestream has pixels of {bits} bits, the header says that {stored} are stored, and {others} pixels "
             "need more"
@@ -72,6 +74,12 @@ def _of_fewer_bits(raw: Values, bits: int, stored: int, has_sign: bool) -> tuple
     if bits >= stored or not np.any(_unsigned(raw) >> (bits - 1)):
         return ()
     return (FrameNote.SIGN_OF_FEWER_BITS if has_sign else FrameNote.NO_SIGN_OF_FEWER_BITS,)
+
+
+def _is_data(above: Values) -> bool:
+    """Return whether the bits ``above`` the stored ones are too many for overlays, whose planes are few and sparse."""
+    found = np.bincount(above.ravel())
+    return np.count_nonzero(found) > OVERLAY_PATTERNS and found[0] < (1 - OVERLAY_PART) * above.size
 
 
 def _signed(values: Values, bits: int) -> Values:

@@ -32,10 +32,15 @@ def j2k(stored: np.ndarray, bits: int, *, is_signed: bool = False, is_jp2: bool 
 
 
 def jpeg_lossless(stored: np.ndarray, bits: int) -> bytes:
-    """Return a lossless JPEG of pixels with ``bits`` of precision, 9 to 16, by GDCM."""
-    values = (stored & (1 << bits) - 1).astype("<u2")
-    body = make_slice(values, syntax=uid.JPEGLosslessSV1, BitsStored=bits, HighBit=bits - 1)
-    return frame_of(body)
+    """Return a lossless JPEG of pixels with ``bits`` of precision, 9 to 16, by GDCM.
+
+    GDCM gives it 16. The prediction of the first pixel is half of the range (ISO/IEC 10918-1 H.1.2.1), so the same
+    differences make the same picture in another precision if they begin from the other half.
+    """
+    values = ((stored.astype(int) & (1 << bits) - 1) + 2**15 - 2 ** (bits - 1)).astype("<u2")
+    frame = frame_of(make_slice(values, syntax=uid.JPEGLosslessSV1))
+    at = frame.index(b"\xff\xc3") + 4
+    return frame[:at] + bytes([bits]) + frame[at + 1 :]
 
 
 def jls(stored: np.ndarray, bits: int, near: int = 0) -> bytes:
