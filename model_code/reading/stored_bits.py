@@ -79,7 +79,8 @@ def _of_fewer_bits(raw: Values, bits: int, stored: int, has_sign: bool) -> tuple
 def _is_data(above: Values) -> bool:
     """Return whether the bits ``above`` the stored ones are too many for overlays, whose planes are few and sparse."""
     found = np.bincount(above.ravel())
-    return np.count_nonzero(found) > OVERLAY_PATTERNS and found[0] < (1 - OVERLAY_PART) * above.size
+    others = above.size - int(found[0])
+    return int(np.count_nonzero(found)) > OVERLAY_PATTERNS and others > OVERLAY_PART * above.size
 
 
 def _signed(values: Values, bits: int) -> Values:
