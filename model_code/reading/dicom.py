@@ -16,6 +16,7 @@ import numpy.typing as npt
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading.elements import Elements, is_uid, read_elements
 from model_code.reading.frame import TRANSFER_SYNTAXES, stored_values
+from untrusted import picture
 
 KEYWORDS = (
     "SOPInstanceUID",
@@ -58,7 +59,7 @@ def read_instance(body: bytes) -> Elements:
 
 def sop_instance_uid(elements: Elements) -> str:
     """Return the slice's SOPInstanceUID, "" if it is absent or invalid."""
-    text = elements.text("SOPInstanceUID")
+    text = elements.uid("SOPInstanceUID")
     return text if is_uid(text) else ""
 
 
@@ -75,7 +76,7 @@ def decode(elements: Elements) -> HounsfieldArray:
 
 def _pixel_attributes(elements: Elements) -> dict[str, Any]:
     """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
-    modality = elements.text("Modality")
+    modality = elements.code("Modality")
     if modality not in {"", "CT"}:
         raise InstanceError(InstanceCode.UNSUPPORTED_MODALITY, "The Modality is not CT; this model reads CT.")
     if elements.transfer_syntax not in TRANSFER_SYNTAXES:
@@ -84,11 +85,10 @@ def _pixel_attributes(elements: Elements) -> dict[str, Any]:
             f"The transfer syntax {elements.transfer_syntax.name} ({elements.transfer_syntax}) is not decoded here.",
         )
     if elements.pixel_data is None:
-        raise InstanceError(InstanceCode.NO_PIXEL_DATA, "The object has no Pixel Data element.")
-    frames = elements.text("NumberOfFrames")
-    if frames not in {"", "1"}:
+        raise InstanceError(InstanceCode.NO_PIXEL_DATA, elements.no_pixel_data)
+    if picture.frames(elements.header) != 1:
         raise InstanceError(InstanceCode.MULTI_FRAME, "NumberOfFrames is not 1; only one frame is read.")
-    samples, photometric = elements.number("SamplesPerPixel"), elements.text("PhotometricInterpretation")
+    samples, photometric = elements.number("SamplesPerPixel"), elements.code("PhotometricInterpretation")
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise InstanceError(
             InstanceCode.UNSUPPORTED_PHOTOMETRIC,
