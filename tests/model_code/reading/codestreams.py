@@ -27,7 +27,9 @@ PICTURE = (np.linspace(0, 4087, 1440).reshape(SHAPE) + np.random.default_rng(0).
 def j2k(stored: np.ndarray, bits: int, *, is_signed: bool = False, is_jp2: bool = False) -> bytes:
     """Return a lossless JPEG 2000 codestream of pixels with ``bits`` of precision, by OpenJPEG."""
     size = 1 if bits <= 8 else 2
-    values = (stored if is_signed else stored & (1 << bits) - 1).astype(f"<{'i' if is_signed else 'u'}{size}")
+    values = (stored if is_signed else stored.astype(int) & (1 << bits) - 1).astype(
+        f"<{'i' if is_signed else 'u'}{size}"
+    )
     return encode_array(values, bits_stored=bits, photometric_interpretation=2, use_mct=False, codec_format=int(is_jp2))
 
 
@@ -45,13 +47,13 @@ def jpeg_lossless(stored: np.ndarray, bits: int) -> bytes:
 
 def jls(stored: np.ndarray, bits: int, near: int = 0) -> bytes:
     """Return a JPEG-LS of pixels that need just ``bits``, by CharLS."""
-    values = (stored & (1 << bits) - 1).astype("u1" if bits <= 8 else "<u2")
+    values = (stored.astype(int) & (1 << bits) - 1).astype("u1" if bits <= 8 else "<u2")
     return bytes(jpeg_ls.encode_array(values, lossy_error=near))
 
 
 def rle(stored: np.ndarray, allocated: int = 16) -> bytes:
     """Return run lengths of pixels of 8 or 16 bits, by pydicom."""
-    values = (stored & (1 << allocated) - 1).astype(f"<u{allocated // 8}")
+    values = (stored.astype(int) & (1 << allocated) - 1).astype(f"<u{allocated // 8}")
     return RLELosslessEncoder.encode(
         values,
         encoding_plugin="pydicom",

@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 
 from model_code.errors import InstanceCode
 from model_code.reading.frame_notes import FrameNote
-from tests.hostile.objects import PIXEL_FORMATS, good
+from tests.hostile.objects import COLUMNS, PIXEL_FORMATS, ROWS, good
 from tests.model_code.conftest import make_slice
 from tests.model_code.reading.codestreams import (
     PICTURE,
@@ -145,7 +145,7 @@ def test_whatever_is_above_the_stored_bits_of_uncompressed_pixels_is_ignored() -
 def test_lossy_jpeg_of_8_bits_is_refused_where_more_are_stored() -> None:
     frame = frame_of(good(uid.JPEGBaseline8Bit, PIXEL_FORMATS[0]))
     body = make_slice(
-        np.zeros((24, 20), np.uint16), syntax=uid.JPEGBaseline8Bit, PixelData=encapsulate([frame]), **BITS
+        np.zeros((ROWS, COLUMNS), np.uint16), syntax=uid.JPEGBaseline8Bit, PixelData=encapsulate([frame]), **BITS
     )
     assert "of 8 bits, the header says that 12 are stored" in refusal(body).message
 
