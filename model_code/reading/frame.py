@@ -176,7 +176,7 @@ def _native(data: bytes, elements: Elements, attributes: Mapping[str, Any]) -> n
     rows, columns = attributes["rows"], attributes["columns"]
     is_big_endian = not elements.transfer_syntax.is_little_endian
     if attributes["bits_allocated"] == 16:
-        values = np.frombuffer(data, ">u2" if is_big_endian else "<u2").astype(np.uint16)
+        values = np.frombuffer(data, ">u2" if is_big_endian else "<u2").astype(np.uint16, copy=False)
     elif is_big_endian and elements.pixel_data_vr == b"OW":  # words of two pixels each, the first one lowest
         values = np.frombuffer(padded(data), np.uint16).byteswap().view(np.uint8)
     else:
