@@ -103,8 +103,8 @@ class Cohort:
         if len(files) > 1 and not (exact and len(wanted) > 1):
             # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
             files = _of_ids(self._folders(wanted), entry, files)
-        if len(files) > 1 and exact:
-            files = exact
+        if len(files) > 1:
+            files = {file: None for file in exact if file in files} or files
         if len(files) > 1 and _is_one_path(files):  # the name is there composed and decomposed
             files = {file: None for file in files if file.written[-len(written) :] == written} or files
         return files
