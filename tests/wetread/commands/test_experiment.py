@@ -121,11 +121,11 @@ def test_changed_code_goes_along(wetread, connection, lab, folder) -> None:
 
 
 def test_labels_that_are_not_taken_are_reported_and_train_nothing(wetread, lab, folder) -> None:
-    reason = {"Code": "UnknownLabel", "Message": "Line 2 has label 'flu'.", "Accepted": False}
+    reason = {"Code": "UnknownLabel", "Message": "Entry 2: its label is wrong.", "Accepted": False}
     lab.functions.answer = TrainingRun(run_id="ab12", taken=False, reasons=[reason]).to_json()
     result = wetread("experiment", "--labels", folder)
     assert (result.exit_code, lab.started) == (1, [])
-    assert "UnknownLabel: Line 2 has label 'flu'. Nothing was trained." in result.stderr
+    assert "UnknownLabel: Entry 2 (b.dcm): its label is wrong. Nothing was trained." in result.stderr
 
 
 def test_a_function_that_fails_is_reported(wetread, lab, folder) -> None:
