@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from aws_cdk import CfnOutput, Fn, Stack
 from constructs import Construct
 
 from functions.names import IndexName
+from functions.settings import to_environment
 from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
@@ -120,6 +123,8 @@ class Service(Stack):
             "InstanceType": config.instance_type,
             "Slots": str(config.slots),
             "MaxJobsPerDay": str(config.max_jobs_per_day),
+            # So that a sender knows beforehand what will be refused.
+            "Served": json.dumps(to_environment(config.served)),
             "PatientKeyId": self.ingest.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,
             "AlarmTopicArn": self.notices.topic_arn,

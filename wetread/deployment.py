@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
+from functions.domain.instance import Served
+from functions.settings import SettingsError, from_environment
 from wetread.problems import ConfigProblem
 
 if TYPE_CHECKING:
@@ -45,6 +48,10 @@ class Deployment:
     dead_letter_queue_urls: tuple[str, ...]
     slots: int
     max_jobs_per_day: int
+    served: Served | None = None
+    """What ingest takes in; None where the stack is older than this command."""
+    stack_id: str = ""
+    """The ARN of the stack; one that is created anew has another."""
 
     @classmethod
     def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
@@ -82,10 +89,24 @@ class Deployment:
             dead_letter_queue_urls=queues,
             slots=slots,
             max_jobs_per_day=max_jobs_per_day,
+            served=_served(outputs.get(SERVED, "{}")),
+            stack_id=found[0].get("StackId", ""),
         )
 
 
+def _served(output: str) -> Served | None:
+    """Return what a stack serves by its output; None if it does not say all that this version asks."""
+    try:
+        return from_environment(Served, json.loads(output))
+    except (SettingsError, ValueError):
+        return None
+
+
 OUTPUTS = {
-    field.name: "".join(word.capitalize() for word in field.name.split("_")) for field in dataclasses.fields(Deployment)
+    field.name: "".join(word.capitalize() for word in field.name.split("_"))
+    for field in dataclasses.fields(Deployment)
+    if field.default is dataclasses.MISSING
 }
-"""Field of a Deployment -> key of the stack's output."""
+"""Field of a Deployment -> key of the stack's output, without which this version cannot work."""
+SERVED = "Served"
+"""The output with the settings of a Served, as a function's environment has them, in JSON."""

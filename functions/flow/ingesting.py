@@ -26,9 +26,10 @@ from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import layout
 from functions.domain.errors import Refusal, RefusalCode
-from functions.domain.header import Header, header_of, start_of
+from functions.domain.header import header_of, start_of
 from functions.domain.instance import Instance, Served
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
+from untrusted.header import Header
 
 LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
 MOST_TRIES = 3  # to read one object; AWS trouble does not count
@@ -141,7 +142,7 @@ class Ingesting:
             instance = instances.describe(header, self.patients.uuid_of)
             patient_hash = self.patients.hash_of(instance.patient_id, instance.issuer_of_patient_id)
             base |= _attributes(instance) | {"patient_hash": patient_hash}
-            instances.check(instance, self.served)
+            base["notes"] = instances.check(instance, self.served)
             sha256 = self.uploads.pin(event.key, event.version_id, layout.instance_name(base["upload_id"]))
             base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
         except Refusal as refusal:

@@ -49,6 +49,7 @@ OUTPUTS = {
     "DeadLetterQueueUrls",
     "Slots",
     "MaxJobsPerDay",
+    "Served",
     "JobNamePrefix",
     "InstanceType",
     "AlarmTopicArn",
@@ -152,6 +153,12 @@ def test_the_template_names_no_account_and_no_region(default: Any) -> None:
 
 def test_the_outputs_are_those_that_the_command_line_reads(default: Any) -> None:
     assert set(default.template["Outputs"]) == OUTPUTS
+
+
+def test_senders_know_what_ingest_takes_in(default: Any) -> None:
+    said = json.loads(default.template["Outputs"]["Served"]["Value"])
+    assert said.items() <= default.environment("IntakeIngest").items()
+    assert set(said) == {name.upper() for name in values_of(StageConfig().served)}
 
 
 @pytest.mark.parametrize("function", SETTINGS)

@@ -18,6 +18,7 @@ from functions.domain.batch import Batch
 from functions.domain.champion import Champion
 from functions.domain.row import NAMES, Row, Status
 from functions.names import IndexName
+from infra.config import StageConfig
 from tests.fakes.wire import Wire, client_error
 from tests.wetread.executions import MACHINE, Executions
 from tests.wetread.hosting import Hosting
@@ -148,7 +149,18 @@ class MemoryBucket:
         self.heads = 0
         self._numbers = itertools.count(1)
 
-    def put_object(self, *, Bucket, Key, Body, ContentType=None, ChecksumSHA256=None) -> dict[str, str]:  # noqa: N803
+    def put_object(
+        self,
+        *,
+        Bucket,  # noqa: N803
+        Key,  # noqa: N803
+        Body,  # noqa: N803
+        ContentType=None,  # noqa: N803
+        ChecksumSHA256=None,  # noqa: N803
+        IfNoneMatch=None,  # noqa: N803
+    ) -> dict[str, str]:
+        if IfNoneMatch == "*" and (Bucket, Key) in self.objects:
+            raise client_error("PreconditionFailed", Key)
         version, body = f"version-{next(self._numbers)}", Body.read()
         assert ChecksumSHA256 in {None, _checksum(body)}
         self.versions[Key, version] = self.objects[Bucket, Key] = body
@@ -204,6 +216,7 @@ DEPLOYMENT = Deployment(
     dead_letter_queue_urls=("http://queue/uploads-dead", "http://queue/tick-dead"),
     slots=2,
     max_jobs_per_day=1000,
+    served=StageConfig().served,
 )
 
 
@@ -252,8 +265,9 @@ def connection() -> SimpleNamespace:
 
 
 @pytest.fixture
-def wetread(connection, monkeypatch) -> Callable[..., Result]:
+def wetread(connection, monkeypatch, tmp_path_factory) -> Callable[..., Result]:
     """Run the command line against ``connection``."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setattr(session, "connect", lambda choice: connection)
     monkeypatch.setattr(following.time, "sleep", lambda _: None)
     for variable in ("WETREAD_LOCAL", "AWS_PROFILE", "WETREAD_STACK"):

@@ -1,5 +1,6 @@
 """A stack's outputs become one object, or a sentence that says what is missing."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from wetread.deployment import OUTPUTS, Deployment
+from functions.settings import to_environment
+from infra.config import StageConfig
+from wetread.deployment import OUTPUTS, SERVED, Deployment
 from wetread.problems import ConfigProblem
 
 VALUES = {name: f"the-{name}" for name in OUTPUTS.values()} | {
@@ -39,6 +42,24 @@ def test_reads_the_outputs_and_ignores_others(cloudformation) -> None:
     assert (deployment.slots, deployment.max_jobs_per_day) == (4, 1000)
     assert deployment.labels == ("normal", "cap", "covid")
     assert deployment.dead_letter_queue_urls == ("http://q/one", "http://q/two")
+
+
+def test_a_stack_says_what_it_serves_in_the_settings_of_ingest(cloudformation) -> None:
+    client, stubber = cloudformation
+    served = StageConfig().served
+    document = answer(VALUES | {SERVED: json.dumps(to_environment(served))})
+    document["Stacks"][0]["StackId"] = "arn:stack/1"
+    stubber.add_response("describe_stacks", document, {"StackName": "Wetread"})
+    deployment = Deployment.read(client, "Wetread")
+    assert (deployment.served, deployment.stack_id) == (served, "arn:stack/1")
+
+
+@pytest.mark.parametrize("output", [None, "{}", '{"MODALITIES": "CT"}', "no JSON"])
+def test_a_stack_of_another_version_may_not_say_what_it_serves(cloudformation, output) -> None:
+    client, stubber = cloudformation
+    values = VALUES if output is None else VALUES | {SERVED: output}
+    stubber.add_response("describe_stacks", answer(values), {"StackName": "Wetread"})
+    assert Deployment.read(client, "Wetread").served is None
 
 
 def test_the_stack_has_every_output_that_is_read() -> None:

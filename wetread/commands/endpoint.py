@@ -16,7 +16,7 @@ from wetread.models import artifacts, predictions
 from wetread.models import endpoint as endpoints
 from wetread.models.endpoint import Hosting, Served
 from wetread.problems import ConfigProblem, Problem
-from wetread.uploads.sending import read_file
+from wetread.uploads.files import read_file
 
 SERVERLESS_MB = ("1024", "2048", "3072", "4096", "5120", "6144")
 """Memory sizes that SageMaker offers, in MB."""

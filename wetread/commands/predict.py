@@ -18,7 +18,7 @@ from wetread.console import Bar, note
 from wetread.models import predictions
 from wetread.problems import ConfigProblem, Problem
 from wetread.project import PROJECT
-from wetread.uploads.sending import read_file
+from wetread.uploads.files import read_file
 
 
 @click.command()

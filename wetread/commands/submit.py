@@ -8,53 +8,132 @@ from pathlib import Path
 
 import click
 
+from functions.domain.instance import Served
 from functions.domain.row import Row, Status
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
-from wetread.console import how_many, note, print_json, print_table, printable, warn
+from wetread.console import Bar, how_many, note, print_json, print_table, printable, warn
 from wetread.formats import ELASTIC_COLUMNS, TABLE_COLUMNS, short_key, table_line
-from wetread.problems import Problem
-from wetread.uploads.sending import Plan, Submitted, plan
-from wetread.uploads.submission import NAMED, counted, follow, name_unhappy, send
+from wetread.problems import ConfigProblem, Interruption, Problem, in_words
+from wetread.uploads.planning import Candidate, plan
+from wetread.uploads.sending import Outcome, Submitted, Uploader, send
+from wetread.uploads.sorting import Group, Unsent
+from wetread.uploads.submission import NAMED, counted, follow, is_for_others, name_unhappy, name_unsent, sent_before
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--prefix", default="", help="Put this in front of every object key.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Send nothing: list what would be sent and what not.")
+@click.option("--again", is_flag=True, help="Send also what this machine has sent before.")
 @click.option("--wait", "waits", is_flag=True, help="Wait until each upload is completed, failed or refused.")
 @click.option("--timeout", default=3600, show_default=True, type=click.IntRange(1), help="Seconds to wait at most.")
-@click.option("--json", "as_json", is_flag=True, help="Print the uploads (with --wait: their rows) as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the uploads (with --wait: their rows; in a dry run: their keys) as JSON.",
+)
 @pass_session
-def submit(session: Session, paths: tuple[Path, ...], *, prefix: str, waits: bool, timeout: int, as_json: bool) -> None:
-    """Upload DICOM files. Folders are searched to the bottom; keys are the paths from the folder's name on.
+def submit(
+    session: Session,
+    paths: tuple[Path, ...],
+    *,
+    prefix: str,
+    is_dry: bool,
+    again: bool,
+    waits: bool,
+    timeout: int,
+    as_json: bool,
+) -> None:
+    """Upload DICOM files.
 
-    In a folder, hidden files, links, pipes, manifest.json and DICOMDIR are left out; a file that is named itself is
-    always sent.
+    Folders are searched to the bottom, .zip and .gz files are opened; keys are the paths from the folder's name on.
+    What is not DICOM is never sent. In folders and archives, hidden files, links that lead out, pipes, manifest.json,
+    DICOMDIR, and objects that are not for this service are left out.
+
+    What this machine has sent before is not sent again. Exit codes: 0 all that is for this service was sent (with
+    --wait: and read); 1 something could not be sent, or was refused or failed; 2 there was nothing to send.
     """
-    sending = plan(paths, prefix)
-    connection = session.connection
-    _report_skipped(sending)
-    done, failed = send(connection, sending)
-    note(
-        f"Submitted {len(done)} of {how_many(len(sending.sources), 'file')} to s3://{connection.deployment.uploads_bucket_name}."
-    )
-    for one in failed[:NAMED]:
-        warn(f"{printable(str(one.source.path))} was not submitted: {one.reason}")
-    if waits:
-        rows = _wait(session, connection, done, timeout, as_json=as_json)
-        if failed or sending.unread or any(row.status != Status.COMPLETED for row in rows) or len(rows) < len(done):
-            raise click.exceptions.Exit(1)
+    planned = plan(paths, prefix)
+    if is_dry:
+        outcome = _looked_at(planned.candidates, _served(session))
+        unsent = [*planned.unsent, *outcome.unsent]
+        name_unsent(unsent)
+        note(f"A dry run: {how_many(len(outcome.fitting), 'file')} would be sent, none was.")
+        if as_json:
+            print_json([{"Key": one.candidate.source.key} for one in outcome.fitting])
+        _check(unsent, len(outcome.fitting))
         return
-    if as_json:
-        print_json([{"UploadId": one.upload_id, "Key": one.source.key, "VersionId": one.version_id} for one in done])
-    else:
+    connection = session.connection
+    outcome = _send(session, planned.candidates, again=again)
+    unsent = [*planned.unsent, *outcome.unsent]
+    name_unsent(unsent)
+    _count(outcome.done, f"s3://{connection.deployment.uploads_bucket_name}")
+    if waits and outcome.done:
+        rows = _wait(session, connection, outcome.done, timeout, as_json=as_json)
+        unread = [row for row in rows if row.status != Status.COMPLETED and not is_for_others(row)]
+        if unread or len(rows) < len(outcome.done):
+            raise click.exceptions.Exit(1)
+    elif as_json:
+        print_json([{"UploadId": one.upload_id, "Key": one.key, "VersionId": one.version_id} for one in outcome.done])
+    elif outcome.done:
         note("Follow them with `wetread status` and `wetread results`.")
-    if failed:
-        raise Problem(
-            f"{len(failed)} of {len(sending.sources)} files were not submitted.", "Repair the cause, submit them again."
-        )
-    if sending.unread:
+    _check(unsent, len(outcome.done))
+
+
+def _served(session: Session) -> Served | None:
+    """Return what the deployment serves, for a dry run; None, with a warning, where it cannot be asked."""
+    try:
+        served = session.connection.deployment.served
+    except Exception as error:
+        problem = in_words(error)
+        if not isinstance(problem, Problem):
+            raise
+        warn(f"What the service takes in is not known: every DICOM object counts as sent. {problem.message}")
+        return None
+    if served is None:
+        warn("The stack does not say what it takes in: every DICOM object counts as sent. Deploy this version.")
+    return served
+
+
+def _looked_at(candidates: Sequence[Candidate], served: Served | None) -> Outcome:
+    with Bar("Looking", len(candidates)) as bar:
+        return send(candidates, served, None, bar.advance)
+
+
+def _send(session: Session, candidates: Sequence[Candidate], *, again: bool) -> Outcome:
+    """Send with a progress bar. Raises Interruption for Ctrl-C, once what is on its way has arrived."""
+    connection = session.connection
+    deployment = connection.deployment
+    sent = sent_before(deployment, session.now().timestamp())
+    uploader = Uploader(connection.s3, deployment.uploads_bucket_name, sent, again=again)
+    try:
+        with Bar("Uploading", len(candidates)) as bar:
+            return send(candidates, deployment.served, uploader, bar.advance)
+    except KeyboardInterrupt:
+        raise Interruption("What was sent stays sent; the same command sends what is left.") from None
+    finally:
+        if sent:
+            sent.close()
+
+
+def _count(done: Sequence[Submitted], bucket: str) -> None:
+    again = sum(one.again for one in done)
+    note(f"Submitted {how_many(len(done) - again, 'file')} to {bucket}.")
+    if again:
+        note(f"{how_many(again, 'file')} sent before, byte for byte, and not again (--again sends them).")
+    odd = [printable(one.key) for one in done if not one.key.isprintable()]
+    if odd:
+        warn(f"Control characters in {how_many(len(odd), 'key')}: {', '.join(odd[:NAMED])}.")
+
+
+def _check(unsent: Sequence[Unsent], sent: int) -> None:
+    """End with 1 if something could not be sent, with 2 if no DICOM object was found at all."""
+    if any(one.group.fails for one in unsent):
         raise click.exceptions.Exit(1)
+    if not sent and not any(one.group == Group.NOT_SERVED for one in unsent):
+        raise ConfigProblem("There is nothing to submit: no DICOM object lies below the given paths.", "Check them.")
 
 
 def _wait(
@@ -64,9 +143,7 @@ def _wait(
     waited = follow(connection, done, timeout)
     # With the keys that were submitted: rows may hide them, and a person who submits may lack the right to read them.
     rows = {
-        one.upload_id: dataclasses.replace(row, key=one.source.key)
-        for one in done
-        if (row := waited.rows.get(one.upload_id))
+        one.upload_id: dataclasses.replace(row, key=one.key) for one in done if (row := waited.rows.get(one.upload_id))
     }
     ended = [rows[one.upload_id] for one in done if one.upload_id not in waited.open]
     if as_json:
@@ -79,25 +156,8 @@ def _wait(
     note(f"Ended: {counted(waited)}.")
     name_unhappy(ended)
     if waited.open:
-        keys = [one.source.key for one in done if one.upload_id in waited.open]
+        keys = [one.key for one in done if one.upload_id in waited.open]
         more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
         names = ", ".join(printable(short_key(key)) for key in keys[:NAMED])
         warn(f"After {timeout:g} s {len(keys)} have not ended: {names}{more}. Look at `wetread status`, wait longer.")
     return ended
-
-
-def _report_skipped(sending: Plan) -> None:
-    if sending.skipped:
-        names = sorted({printable(path.name) for path in sending.skipped})
-        left_out = how_many(len(sending.skipped), "file")
-        note(f"Left out {left_out}, by name no DICOM objects: {', '.join(names[:NAMED])}.")
-    for folder in sending.unread[:NAMED]:
-        warn(f"Left out the folder {str(folder)!r}: it cannot be read.")
-    if len(sending.unread) > NAMED:
-        warn(f"And {len(sending.unread) - NAMED} more folders.")
-    if sending.irregular:
-        names = sorted({printable(path.name) for path in sending.irregular})
-        warn(
-            f"Left out {how_many(len(sending.irregular), 'link, pipe or device', 'links, pipes or devices')}: "
-            f"{', '.join(names[:NAMED])}. Name a link itself to submit what it leads to."
-        )

@@ -14,9 +14,10 @@ from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import phantom_bytes, write_cohort
 from wetread.demo.truth import Agreement, labels
 from wetread.formats import ELASTIC_COLUMNS, result, short, short_key
-from wetread.problems import Problem
-from wetread.uploads.sending import Submitted, plan
-from wetread.uploads.submission import counted, follow, name_unhappy, send
+from wetread.problems import ConfigProblem, Problem
+from wetread.uploads.planning import plan
+from wetread.uploads.sending import Submitted, Uploader, send, send_all
+from wetread.uploads.submission import counted, follow, name_unhappy, name_unsent
 from wetread.uploads.waiting import wait
 
 UPLOAD_SEED = 1
@@ -59,12 +60,23 @@ def folder_uploads(folder: Path) -> Uploads:
 
 
 def submit(connection: Connection, uploads: Uploads) -> list[Submitted]:
-    """Send the uploads; raises Problem if one cannot be sent."""
-    sending = plan([uploads.folder], "demo")
-    note(f"Submitting {how_many(len(sending.sources), 'file')}.")
-    done, failed = send(connection, sending)
+    """Send the uploads, the spoilt ones whatever is in them; raises Problem if one cannot be sent."""
+    planned = plan([uploads.folder], "demo")
+    uploader = Uploader(connection.s3, connection.deployment.uploads_bucket_name)
+    spoilt = [one for one in planned.candidates if one.source.path.name in uploads.expected]
+    others = [one for one in planned.candidates if one not in spoilt]
+    note(f"Submitting {how_many(len(planned.candidates), 'file')}.")
+    with Bar("Uploading", len(planned.candidates)) as bar:
+        sent = send(others, connection.deployment.served, uploader, bar.advance)
+        meant = send_all(uploader, spoilt, bar.advance)
+    unsent = [*planned.unsent, *sent.unsent, *meant.unsent]
+    name_unsent(unsent)
+    failed = [one for one in unsent if one.group.fails]
     if failed:
-        raise Problem(f"{len(failed)} files could not be submitted.", failed[0].reason)
+        raise Problem(f"{how_many(len(failed), 'file')} could not be submitted.", failed[0].reason)
+    done = [*sent.done, *meant.done]
+    if not done:
+        raise ConfigProblem("There is nothing to submit: no DICOM object for this service.", "Check the folder.")
     return done
 
 
@@ -96,7 +108,7 @@ def read(connection: Connection, uploads: Uploads, done: Sequence[Submitted]) ->
     waited = follow(connection, done, WAIT_SECONDS)
     if waited.open:
         raise Problem(f"{len(waited.open)} uploads have not ended after {WAIT_SECONDS} s.", "See `wetread doctor`.")
-    rows = [(one.source.path.name, waited.rows[one.upload_id]) for one in done]
+    rows = [(one.key.rpartition("/")[2], waited.rows[one.upload_id]) for one in done]
     _show(rows, uploads)
     return rows
 

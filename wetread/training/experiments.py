@@ -21,7 +21,7 @@ from wetread.training import cohorts, starting
 from wetread.training.recipe import Recipe
 from wetread.training.run_report import Reason
 from wetread.training.runs import execution_name
-from wetread.uploads.sending import Source, files_below, opened
+from wetread.uploads.files import Source, files_below, opened
 
 PURPOSE = "experiment"
 SNAPSHOT_SECONDS = 900

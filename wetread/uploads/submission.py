@@ -1,4 +1,4 @@
-"""Show a submission: progress bars of uploading and waiting, and the names of uploads that failed."""
+"""Show a submission: what is left out, progress bars of waiting, and the names of uploads that failed."""
 
 from __future__ import annotations
 
@@ -6,20 +6,44 @@ from collections.abc import Sequence
 
 from functions.domain.row import Row, Status
 from wetread.connection import Connection
-from wetread.console import Bar, note, printable, warn
+from wetread.console import Bar, how_many, note, printable, warn
+from wetread.deployment import Deployment
 from wetread.formats import short_key
-from wetread.uploads.sending import NotSubmitted, Plan, Submitted, upload
+from wetread.uploads.sending import Submitted
+from wetread.uploads.sent import Sent, path_of
+from wetread.uploads.sorting import Group, Unsent, is_of_another_kind
 from wetread.uploads.waiting import Waited, wait
 
 NAMED = 20
 """How many refused, failed or pending uploads are named one by one."""
+LISTED = 100
+"""How many files of each group that is not sent are named."""
 
 
-def send(connection: Connection, sending: Plan) -> tuple[list[Submitted], list[NotSubmitted]]:
-    """Upload with a progress bar."""
-    bucket = connection.deployment.uploads_bucket_name
-    with Bar("Uploading", len(sending.sources)) as bar:
-        return upload(connection.s3, bucket, sending.sources, bar.advance)
+def sent_before(deployment: Deployment, now: float) -> Sent | None:
+    """Return the record of what this machine has sent to a deployment; None, with a warning, where there can be none.
+
+    ``now`` is in seconds since 1970.
+    """
+    try:
+        return Sent(path_of(f"{deployment.stack_id} {deployment.uploads_bucket_name}"), now)
+    except (OSError, RuntimeError) as error:  # RuntimeError: this user has no home
+        warn(f"What is sent cannot be recorded ({error}): a repeated command will send everything again.")
+        return None
+
+
+def name_unsent(unsent: Sequence[Unsent]) -> None:
+    """Name what is not sent, group by group: how many of each, and the first of them with their reasons."""
+    for group in Group:
+        of_group = [one for one in unsent if one.group == group]
+        if not of_group:
+            continue
+        say = warn if group.fails else note
+        say(f"{how_many(len(of_group), group.noun, group.nouns)} {group.what}:")
+        for one in of_group[:LISTED]:
+            note(f"  {printable(one.name)}  {printable(one.reason)}".rstrip())
+        if len(of_group) > LISTED:
+            note(f"  … and {len(of_group) - LISTED:,} more")
 
 
 def follow(connection: Connection, done: Sequence[Submitted], timeout: float) -> Waited:
@@ -38,12 +62,25 @@ def follow(connection: Connection, done: Sequence[Submitted], timeout: float) ->
 
 
 def name_unhappy(rows: Sequence[Row]) -> None:
-    """Name each refused and failed upload with its reason."""
-    unhappy = [row for row in rows if row.status in {Status.REFUSED, Status.FAILED}]
-    for row in unhappy[:NAMED]:
+    """Name each refused and failed upload with its reason; apart from them those that are not for this service."""
+    ended = [row for row in rows if row.status in {Status.REFUSED, Status.FAILED}]
+    others = [row for row in ended if is_for_others(row)]
+    _name([row for row in ended if not is_for_others(row)])
+    if others:
+        note(f"{how_many(len(others), 'DICOM object')} not for this service:")
+        _name(others)
+
+
+def _name(rows: Sequence[Row]) -> None:
+    for row in rows[:NAMED]:
         note(f"  {row.status:<8} {printable(short_key(row.key))}  {row.code}: {printable(row.reason or '')}")
-    if len(unhappy) > NAMED:
-        note(f"  … and {len(unhappy) - NAMED} more: `wetread results --status Refused`, `--status Failed`.")
+    if len(rows) > NAMED:
+        note(f"  … and {len(rows) - NAMED} more: `wetread results --status Refused`, `--status Failed`.")
+
+
+def is_for_others(row: Row) -> bool:
+    """Return whether an upload was refused because it is not for this service: nothing is wrong with it."""
+    return row.status == Status.REFUSED and is_of_another_kind(row.code)
 
 
 def counted(waited: Waited) -> str:

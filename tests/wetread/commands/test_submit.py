@@ -1,22 +1,31 @@
 """Files in, and, with --wait, how each of them ended."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 import pytest
+from pydicom.uid import MRImageStorage
 
 from functions.domain.layout import upload_id
 from functions.domain.row import Status
+from tests.fakes.dicom import ct
+from wetread.commands import session
+from wetread.problems import ConfigProblem
 from wetread.uploads import submission, waiting
+
+GOOD = ct()
+BAD = GOOD[:300]
 
 
 @pytest.fixture
 def scans(tmp_path) -> Path:
     folder = tmp_path / "scans"
     folder.mkdir()
-    for name in ("good.dcm", "bad.dcm", "manifest.json"):
-        (folder / name).write_bytes(name.encode())
+    (folder / "good.dcm").write_bytes(GOOD)
+    (folder / "bad.dcm").write_bytes(BAD)
+    (folder / "manifest.json").write_text("[]")
     return folder
 
 
@@ -30,7 +39,7 @@ def service(connection, completed, pending, monkeypatch):
         key, version = request["Key"], answer["VersionId"]
         identity = {"upload_id": upload_id(key, version), "key": key, "version_id": version}
         if key.endswith("bad.dcm"):
-            refusal = {"status": Status.REFUSED, "code": "NotDicom", "reason": "The object is not a DICOM file."}
+            refusal = {"status": Status.REFUSED, "code": "TruncatedHeader", "reason": "The object ends early."}
             connection.index.rows.append(pending(**identity, **refusal))
         elif not key.endswith("slow.dcm"):
             connection.index.rows.append(completed(**identity))
@@ -45,7 +54,7 @@ def test_submits_and_says_what_was_left_out(wetread, connection, scans) -> None:
     result = wetread("submit", scans, "--prefix", "today")
     assert result.exit_code == 0
     assert {key for key, _ in connection.s3.versions} == {"today/scans/good.dcm", "today/scans/bad.dcm"}
-    assert "Submitted 2 of 2 files to s3://uploads" in result.stderr
+    assert "Submitted 2 files to s3://uploads" in result.stderr
     assert "manifest.json" in result.stderr
     assert result.stdout == ""
 
@@ -62,15 +71,16 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_exit_is_1(wetread, connec
     monkeypatch.setattr(os, "scandir", denied)
     result = wetread("submit", scans)
     assert result.exit_code == 1
-    assert f"Left out the folder '{scans}/locked': it cannot be read." in result.stderr
+    assert f"{scans}/locked  The folder cannot be read: Permission denied." in result.stderr
     assert len(connection.s3.versions) == 2
 
 
 def test_a_name_with_a_line_break_makes_no_line(wetread, scans) -> None:
-    (scans / ".x\nSubmitted 9 of 9 files.").touch()
-    (scans / "y\nSubmitted 9 of 9 files.").symlink_to("/nowhere")
+    (scans / ".x\nSubmitted 9 files.").touch()
+    (scans / "y\nSubmitted 9 files.").symlink_to("/nowhere")
+    (scans / "z\nSubmitted 9 files.").write_bytes(GOOD)
     said = wetread("submit", scans).stderr
-    assert said.count("Submitted 9 of 9 files") == 2
+    assert said.count("Submitted 9 files") == 3
     assert not [line for line in said.splitlines() if line.startswith("Submitted 9")]
 
 
@@ -83,7 +93,7 @@ def test_waiting_names_what_was_refused_and_fails(wetread, service, scans) -> No
     result = wetread("submit", scans, "--wait")
     assert result.exit_code == 1
     assert "1 Completed, 1 Refused" in result.stderr
-    assert "scans/bad.dcm  NotDicom: The object is not a DICOM file." in result.stderr
+    assert "scans/bad.dcm  TruncatedHeader: The object ends early." in result.stderr
     assert "scans/good.dcm" in result.stdout
 
 
@@ -94,7 +104,7 @@ def test_waiting_for_good_objects_succeeds(wetread, service, scans) -> None:
 
 
 def test_a_timeout_says_what_has_not_ended(wetread, service, scans) -> None:
-    (scans / "slow.dcm").touch()
+    (scans / "slow.dcm").write_bytes(GOOD)
     result = wetread("submit", scans, "--wait", "--timeout", "1")
     assert result.exit_code == 1
     assert "After 1 s 1 have not ended: scans/slow.dcm" in result.stderr
@@ -108,7 +118,7 @@ def test_waiting_without_a_champion_is_warned_of(wetread, service, scans) -> Non
 def test_long_lists_are_cut(wetread, service, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(submission, "NAMED", 2)
     for number in range(4):
-        (tmp_path / f"{number}-bad.dcm").touch()
+        (tmp_path / f"{number}-bad.dcm").write_bytes(BAD)
     result = wetread("submit", *sorted(tmp_path.iterdir()), "--wait")
     assert "and 2 more" in result.stderr
 
@@ -117,3 +127,134 @@ def test_a_wrong_path_is_reported_before_any_cloud_is_asked(wetread, connection,
     result = wetread("submit", tmp_path / "absent")
     assert result.exit_code == 2
     assert connection.where not in result.stderr
+
+
+def test_what_is_not_dicom_is_named_and_no_failure(wetread, connection, scans) -> None:
+    (scans / "patients.xlsx").write_bytes(b"PK\x03\x04" + b"Jane Doe" * 50)
+    result = wetread("submit", scans)
+    assert result.exit_code == 0
+    assert "1 file left out, not DICOM:" in result.stderr
+    assert "patients.xlsx" in result.stderr
+    assert len(connection.s3.versions) == 2
+
+
+def test_what_is_not_for_this_service_is_listed_apart_and_no_failure(wetread, service, scans) -> None:
+    (scans / "bad.dcm").unlink()
+    (scans / "mr.dcm").write_bytes(ct(SOPClassUID=MRImageStorage, Modality="MR"))
+    result = wetread("submit", scans, "--wait")
+    assert result.exit_code == 0
+    assert "1 DICOM object not for this service, not sent:" in result.stderr
+    assert "mr.dcm  SOPClassNotServed: " in result.stderr
+    assert [key for key, _ in service.s3.versions] == ["scans/good.dcm"]
+
+
+def test_a_folder_of_objects_for_others_alone_is_no_failure(wetread, connection, scans) -> None:
+    for name in ("good.dcm", "bad.dcm"):
+        (scans / name).write_bytes(ct(SOPClassUID=MRImageStorage, Modality="MR"))
+    assert wetread("submit", scans, "--wait").exit_code == 0
+    assert connection.s3.versions == {}
+
+
+def test_an_object_for_others_that_is_named_is_sent_and_its_refusal_no_failure(
+    wetread, connection, pending, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "mr.dcm").write_bytes(ct(SOPClassUID=MRImageStorage, Modality="MR"))
+    refusal = {"status": Status.REFUSED, "code": "SOPClassNotServed", "reason": "It is an MR."}
+    row = pending(upload_id=upload_id("mr.dcm", "version-1"), key="mr.dcm", version_id="version-1", **refusal)
+    connection.index.rows.append(row)
+    result = wetread("submit", tmp_path / "mr.dcm", "--wait")
+    assert result.exit_code == 0
+    assert "1 DICOM object not for this service:" in result.stderr
+    assert "mr.dcm  SOPClassNotServed: It is an MR." in result.stderr
+
+
+def test_where_the_stack_does_not_say_what_it_serves_all_dicom_is_sent(wetread, connection, scans) -> None:
+    connection.deployment = dataclasses.replace(connection.deployment, served=None)
+    (scans / "mr.dcm").write_bytes(ct(SOPClassUID=MRImageStorage, Modality="MR"))
+    assert wetread("submit", scans).exit_code == 0
+    assert len(connection.s3.versions) == 3
+
+
+def test_without_any_dicom_there_is_nothing_to_submit(wetread, connection, tmp_path) -> None:
+    (tmp_path / "letter.txt").write_text("no image" * 50)
+    for more in ((), ("--dry-run",)):
+        result = wetread("submit", tmp_path, *more)
+        assert result.exit_code == 2
+        assert "There is nothing to submit" in result.stderr
+        assert "letter.txt" in result.stderr
+
+
+def test_one_bad_name_stops_no_other_and_fails(wetread, connection, scans) -> None:
+    Path(os.fsdecode(os.fsencode(scans) + b"/caf\xe9.dcm")).write_bytes(GOOD)
+    result = wetread("submit", scans)
+    assert result.exit_code == 1
+    assert "scans/caf\N{REPLACEMENT CHARACTER}.dcm  Its name is not valid Unicode: rename it." in result.stderr
+    assert len(connection.s3.versions) == 2
+
+
+def test_a_dry_run_sends_nothing_and_lists_the_same(wetread, connection, scans) -> None:
+    (scans / "letter.txt").write_text("no image" * 50)
+    dry = wetread("submit", scans, "--dry-run", "--json")
+    assert dry.exit_code == 0
+    assert connection.s3.versions == {}
+    assert json.loads(dry.stdout) == [{"Key": "scans/bad.dcm"}, {"Key": "scans/good.dcm"}]
+    assert "A dry run: 2 files would be sent, none was." in dry.stderr
+    listing = dry.stderr.split("A dry run")[0]
+    assert listing in wetread("submit", scans).stderr
+
+
+def test_a_dry_run_needs_no_cloud(wetread, connection, scans, monkeypatch) -> None:
+    def none(_choice):
+        raise ConfigProblem("The local cloud does not run.", "Start it.")
+
+    monkeypatch.setattr(session, "connect", none)
+    result = wetread("submit", scans, "--dry-run")
+    assert result.exit_code == 0
+    assert "every DICOM object counts as sent. The local cloud does not run." in result.stderr
+
+
+def test_a_repeated_command_sends_nothing_and_follows_what_was_sent(wetread, service, scans) -> None:
+    (scans / "bad.dcm").unlink()
+    first = json.loads(wetread("submit", scans, "--json").stdout)
+    result = wetread("submit", scans, "--wait", "--json")
+    assert result.exit_code == 0
+    assert [row["UploadId"] for row in json.loads(result.stdout)] == [one["UploadId"] for one in first]
+    assert "1 file sent before, byte for byte, and not again" in result.stderr
+    assert len(service.s3.versions) == 1
+    wetread("submit", scans, "--again")
+    assert len(service.s3.versions) == 2
+
+
+def test_another_deployment_gets_what_this_one_has(wetread, connection, scans) -> None:
+    wetread("submit", scans)
+    connection.deployment = dataclasses.replace(connection.deployment, stack_id="arn:another")
+    wetread("submit", scans)
+    assert len(connection.s3.versions) == 4
+
+
+def test_where_nothing_can_be_recorded_everything_is_sent_with_a_warning(
+    wetread, connection, scans, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    result = wetread("submit", scans)
+    assert result.exit_code == 0
+    assert "a repeated command will send everything again" in result.stderr
+    assert len(connection.s3.versions) == 2
+
+
+def test_an_interrupted_submission_continues_when_it_is_repeated(wetread, connection, scans, monkeypatch) -> None:
+    put = connection.s3.put_object
+
+    def interrupted(**request):
+        if request["Key"].endswith("good.dcm"):
+            raise KeyboardInterrupt
+        return put(**request)
+
+    monkeypatch.setattr(connection.s3, "put_object", interrupted)
+    result = wetread("submit", scans)
+    assert result.exit_code == 130
+    assert "the same command sends what is left" in result.stderr
+    monkeypatch.setattr(connection.s3, "put_object", put)
+    assert wetread("submit", scans).exit_code == 0
+    assert sorted(key for key, _ in connection.s3.versions) == ["scans/bad.dcm", "scans/good.dcm"]

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from functions.domain.layout import upload_id
 from functions.domain.row import Status
+from tests.fakes.dicom import ct
 from wetread import cli
 from wetread.commands import demo as command
 from wetread.commands import session
@@ -45,7 +46,7 @@ def folder_of(service, *names):
     folder = service.home / "mine"
     folder.mkdir()
     for name in names:
-        (folder / name).touch()
+        (folder / name).write_bytes(ct())
     return folder
 
 
@@ -82,7 +83,7 @@ def test_files_of_one_name_in_many_folders_are_shown_in_part_too(service) -> Non
     folder = folder_of(service)
     for number in range(31):
         (folder / str(number)).mkdir()
-        (folder / str(number) / "1.dcm").touch()
+        (folder / str(number) / "1.dcm").write_bytes(ct())
     assert "11 of 31 are shown." in run("--data", folder).stderr
 
 
@@ -100,7 +101,7 @@ def test_a_folder_with_labels_is_compared(service, tmp_path) -> None:
     entries = [{"filename": name, "content": {"label": label}} for name, label in truth.items()]
     (folder / "manifest.json").write_text(json.dumps(entries))
     for name in truth:
-        (folder / name).touch()
+        (folder / name).write_bytes(ct())
     service.labels = {"a.dcm": "cap", "b.dcm": "normal"}
     result = run("--data", folder)
     assert result.exit_code == 0, result.output
@@ -109,7 +110,7 @@ def test_a_folder_with_labels_is_compared(service, tmp_path) -> None:
 
 def test_a_folder_without_labels_is_not_compared(service, tmp_path) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "a.dcm").touch()
+    (tmp_path / "mine" / "a.dcm").write_bytes(ct())
     assert "No labels are known" in run("--data", tmp_path / "mine").stderr
 
 

@@ -1,7 +1,10 @@
-"""Which files are sent, under which keys, and that each becomes the Upload that the service will see."""
+"""Files become the Uploads that the service will see; what was sent is not sent again; nothing else is sent."""
 
+import base64
+import hashlib
 import os
-import subprocess
+import shutil
+import zipfile
 from pathlib import Path
 
 import boto3
@@ -10,73 +13,108 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from functions.domain.layout import upload_id
-from wetread.problems import ConfigProblem
+from infra.config import StageConfig
+from tests.fakes.dicom import ct
+from tests.fakes.wire import client_error
 from wetread.uploads import sending
-from wetread.uploads.sending import Source, files_below, plan, read_file, upload
+from wetread.uploads.files import Source
+from wetread.uploads.planning import Candidate, plan
+from wetread.uploads.sending import Uploader, send, send_all
+from wetread.uploads.sent import Sent
+from wetread.uploads.sorting import Group
+
+SERVED = StageConfig().served
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     root = tmp_path / "ward 7"
-    for name in ("b.dcm", "deep/a+ü.dcm", "deep/er/c", "manifest.json", "DICOMDIR", ".DS_Store", ".git/config"):
+    for number, name in enumerate(("b.dcm", "deep/a+ü.dcm", "deep/er/c")):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(name.encode())
+        (root / name).write_bytes(ct(SOPInstanceUID=f"1.2.{number}"))
     return root
 
 
-def test_a_folder_is_searched_to_the_bottom_with_its_name_in_front(folder) -> None:
-    found = plan([folder])
-    assert [one.key for one in found.sources] == ["ward 7/b.dcm", "ward 7/deep/a+ü.dcm", "ward 7/deep/er/c"]
-    assert sorted(path.name for path in found.skipped) == [".DS_Store", "DICOMDIR", "manifest.json"]
+def uploader(connection, **more) -> Uploader:
+    return Uploader(connection.s3, "uploads", **more)
 
 
-def test_the_current_folder_has_a_name_too(folder, monkeypatch) -> None:
-    monkeypatch.chdir(folder)
-    assert plan([Path()]).sources[0].key == "ward 7/b.dcm"
+def sent_from(folder, connection, served=SERVED, **more):
+    return send(plan([folder]).candidates, served, uploader(connection, **more), lambda: None)
 
 
-def test_a_named_file_is_always_sent(folder) -> None:
-    assert plan([folder / "manifest.json", folder / ".DS_Store"]).sources == (
-        Source(folder / "manifest.json", "manifest.json"),
-        Source(folder / ".DS_Store", ".DS_Store"),
-    )
+@pytest.fixture
+def record(tmp_path):
+    sent = Sent(tmp_path / "state/sent.sqlite", 1_000_000.0)
+    yield sent
+    sent.close()
 
 
-def test_a_symbolic_link_keeps_its_own_name(folder) -> None:
-    (folder / "link.dcm").symlink_to(folder / "b.dcm")
-    assert plan([folder / "link.dcm"]).sources[0].key == "link.dcm"
+def test_files_become_uploads_in_order(folder, connection) -> None:
+    steps = []
+    candidates = plan([folder]).candidates
+    outcome = send(candidates, SERVED, uploader(connection), lambda: steps.append(1))
+    assert outcome.unsent == []
+    assert [one.candidate for one in outcome.done] == list(candidates)
+    assert [one.upload_id for one in outcome.done] == [upload_id(one.key, one.version_id) for one in outcome.done]
+    assert {key for key, _ in connection.s3.versions} == {"ward 7/b.dcm", "ward 7/deep/a+ü.dcm", "ward 7/deep/er/c"}
+    assert len(steps) == 3
 
 
-def test_links_and_pipes_in_a_folder_are_left_out_whatever_they_are_called(folder, tmp_path) -> None:
-    (tmp_path / "secret.txt").write_text("a password")
-    (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
-    (folder / "deep/near.dcm").symlink_to(folder / "b.dcm")
-    (folder / "nowhere.dcm").symlink_to(tmp_path / "gone")
-    (folder / "elsewhere").symlink_to(tmp_path)
-    os.mkfifo(folder / "endless.dcm")
-    found = plan([folder])
-    assert [one.key for one in found.sources] == ["ward 7/b.dcm", "ward 7/deep/a+ü.dcm", "ward 7/deep/er/c"]
-    left_out = {"innocent.dcm", "near.dcm", "nowhere.dcm", "endless.dcm", "elsewhere"}
-    assert {path.name for path in found.irregular} == left_out
-    assert {path.name for path in files_below(folder)} >= {"b.dcm", "manifest.json"}
-    assert not {path.name for path in files_below(folder)} & {"innocent.dcm", "endless.dcm", "nowhere.dcm"}
+def test_a_dry_run_sends_nothing_and_finds_the_same(folder, connection) -> None:
+    (folder / "letter.dcm").write_bytes(b"a letter" * 99)
+    outcome = send(plan([folder]).candidates, SERVED, None, lambda: None)
+    assert len(outcome.fitting) == 3
+    assert outcome.done == []
+    assert outcome.unsent == sent_from(folder, connection).unsent
+    assert len(connection.s3.versions) == 3
 
 
-def test_a_named_link_out_of_its_folder_is_refused_as_a_shell_names_links_too(folder, tmp_path) -> None:
-    (tmp_path / "secret.txt").write_text("a password")
-    (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
-    with pytest.raises(ConfigProblem, match="leads out of its folder"):
-        plan(sorted(folder.glob("*.dcm")))
+def test_what_is_not_dicom_is_sent_by_no_way_of_naming_it(folder, connection) -> None:
+    secret = folder / "patients.xlsx"
+    secret.write_bytes(b"PK\x03\x04" + b"Jane Doe" * 99)
+    shutil.copy(secret, folder / "looks-like.dcm")
+    with zipfile.ZipFile(folder / "more.zip", "w") as archive:
+        archive.write(secret, "patients.dcm")
+    for paths in ([folder], sorted(folder.glob("*")), [secret]):
+        send(plan(paths).candidates, SERVED, uploader(connection), lambda: None)
+    assert not [body for body in connection.s3.versions.values() if b"Jane Doe" in body]
 
 
-def test_a_named_link_to_a_folder_elsewhere_is_refused_too(folder, tmp_path) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home/id_rsa").write_text("a key")
-    (folder / "series").symlink_to(tmp_path / "home")
-    with pytest.raises(ConfigProblem, match="leads out of its folder"):
-        plan(sorted(folder.glob("*")))
-    (folder / "near").symlink_to(folder / "deep")
-    assert [one.key for one in plan([folder / "near"]).sources] == ["deep/a+ü.dcm", "deep/er/c"]
+def test_one_failing_file_does_not_stop_the_others(folder, connection, monkeypatch) -> None:
+    put = connection.s3.put_object
+
+    def deny(**request):
+        if request["Key"] == "ward 7/b.dcm":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
+        return put(**request)
+
+    monkeypatch.setattr(connection.s3, "put_object", deny)
+    candidates = [*plan([folder]).candidates, Candidate(Source(folder / "gone.dcm", "gone.dcm"))]
+    outcome = send(candidates, SERVED, uploader(connection), lambda: None)
+    assert len(outcome.done) == 2
+    assert [(one.name, one.group) for one in outcome.unsent] == [
+        (str(folder / "b.dcm"), Group.FAILED),
+        (str(folder / "gone.dcm"), Group.FAILED),
+    ]
+    assert "does not allow" in outcome.unsent[0].reason
+    assert "cannot be read" in outcome.unsent[1].reason
+
+
+def test_a_file_that_shrinks_while_it_is_sent_is_not_another_one(folder, connection, monkeypatch) -> None:
+    put = connection.s3.put_object
+
+    def shrink(**request):
+        if request["Key"] == "ward 7/b.dcm":
+            (folder / "b.dcm").write_bytes(b"short")
+            body = request["Body"].read()
+            assert base64.b64encode(hashlib.sha256(body).digest()).decode() != request["ChecksumSHA256"]
+            raise client_error("BadDigest", "the checksum is another one")
+        return put(**request)
+
+    monkeypatch.setattr(connection.s3, "put_object", shrink)
+    outcome = sent_from(folder, connection)
+    assert [one.name for one in outcome.unsent] == [str(folder / "b.dcm")]
 
 
 def _link(place: Path, to: Path) -> None:
@@ -104,115 +142,95 @@ def test_what_takes_the_place_of_a_file_after_it_was_found_is_not_sent(
     """A writer to the folder has as much time as an upload of thousands of files takes."""
     for name in ("c", "er/c", "a+ü.dcm"):
         (tmp_path / "secret" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "secret" / name).write_text("a password")
-    sources = plan([folder]).sources
+        (tmp_path / "secret" / name).write_bytes(ct(PatientID="a password"))
+    candidates = plan([folder]).candidates
     change(folder / place, tmp_path / to)
-    done, failed = upload(connection.s3, "uploads", sources, lambda: None)
-    assert failed
-    assert all("cannot be read" in one.reason for one in failed)
-    assert len(done) + len(failed) == len(sources)
-    assert b"a password" not in connection.s3.versions.values()
+    outcome = send_all(uploader(connection), candidates, lambda: None)
+    assert outcome.unsent
+    assert all("cannot be read" in one.reason for one in outcome.unsent)
+    assert len(outcome.done) + len(outcome.unsent) == len(candidates)
+    assert not [body for body in connection.s3.versions.values() if b"a password" in body]
 
 
-def test_a_folder_that_cannot_be_read_is_no_empty_one(folder, monkeypatch) -> None:
-    scandir = os.scandir
-
-    def denied(path):
-        if Path(path).name == "er":
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", denied)
-    found = plan([folder])
-    assert found.unread == (folder / "deep/er",)
-    assert [one.key for one in found.sources] == ["ward 7/b.dcm", "ward 7/deep/a+ü.dcm"]
-    with pytest.raises(ConfigProblem, match=r"deep/er' cannot be read: Permission denied"):
-        list(files_below(folder))
-
-
-def test_folders_may_be_nested_deeper_than_python_calls_itself(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    try:
-        for _ in range(1500):
-            Path("d").mkdir()
-            os.chdir("d")
-        Path("x.dcm").touch()
-        with pytest.raises(ConfigProblem, match=r"S3 takes 1024"):
-            plan([tmp_path])
-    finally:
-        os.chdir(tmp_path)
-        subprocess.run(["rm", "-r", "d"], check=True)  # pytest's own removal calls itself
-
-
-def test_only_regular_files_of_a_bounded_size_are_read(folder, monkeypatch) -> None:
-    assert read_file(folder / "b.dcm") == b"b.dcm"
-    os.mkfifo(folder / "endless.dcm")
-    for endless in (folder / "endless.dcm", Path("/dev/zero")):
-        with pytest.raises(ConfigProblem, match="no regular file"):
-            read_file(endless)
-    monkeypatch.setattr(sending, "MOST_READ_BYTES", 4)
-    with pytest.raises(ConfigProblem, match="has 5 bytes"):
-        read_file(folder / "b.dcm")
-
-
-def test_a_link_out_of_its_folder_is_not_read_for_an_answer(folder, tmp_path) -> None:
-    (tmp_path / "secret.txt").write_text("a password")
-    (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
-    (folder / "near.dcm").symlink_to(folder / "b.dcm")
-    with pytest.raises(ConfigProblem, match="leads out of its folder"):
-        read_file(folder / "innocent.dcm")
-    assert read_file(folder / "near.dcm") == b"b.dcm"
-
-
-def test_a_pipe_is_never_waited_for(folder) -> None:
-    os.mkfifo(folder / "endless.dcm")
-    with pytest.raises(ConfigProblem, match="is a pipe or a device"):
-        plan([folder / "endless.dcm"])
-
-
-@pytest.mark.parametrize("prefix", ["x/y", "/x/y/"])
-def test_the_prefix_comes_first(folder, prefix) -> None:
-    assert plan([folder / "b.dcm"], prefix).sources[0].key == "x/y/b.dcm"
-
-
-def test_what_cannot_be_sent_is_named(folder, tmp_path) -> None:
-    with pytest.raises(ConfigProblem, match="absent"):
-        plan([tmp_path / "absent"])
-    with pytest.raises(ConfigProblem, match=r"2 files would get the key 'b\.dcm'"):
-        plan([folder / "b.dcm", folder / "deep/../b.dcm"])
-    with pytest.raises(ConfigProblem, match="1024"):
-        plan([folder / "b.dcm"], "p" * 1030)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigProblem, match="nothing to submit"):
-        plan([tmp_path / "empty"])
-
-
-def test_files_become_uploads_in_order(folder, connection) -> None:
-    steps = []
-    sources = plan([folder]).sources
-    done, failed = upload(connection.s3, "uploads", sources, lambda: steps.append(1))
-    assert failed == []
-    assert [one.source for one in done] == list(sources)
-    assert [one.upload_id for one in done] == [upload_id(one.source.key, one.version_id) for one in done]
-    assert sorted(connection.s3.versions.values()) == [b"b.dcm", "deep/a+ü.dcm".encode(), b"deep/er/c"]
-    assert len(steps) == 3
-
-
-def test_one_failing_file_does_not_stop_the_others(folder, connection, monkeypatch) -> None:
+def test_a_repeated_submission_sends_what_is_left(folder, connection, record, monkeypatch) -> None:
     put = connection.s3.put_object
 
-    def deny(**request):
-        if request["Key"] == "ward 7/b.dcm":
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
+    def cut_off(**request):
+        if len(connection.s3.versions) == 2:
+            raise client_error("RequestTimeout", "no network")
         return put(**request)
 
+    monkeypatch.setattr(sending, "each", one_by_one)
+    monkeypatch.setattr(connection.s3, "put_object", cut_off)
+    first = sent_from(folder, connection, sent=record)
+    monkeypatch.setattr(connection.s3, "put_object", put)
+    second = sent_from(folder, connection, sent=record)
+    assert [one.again for one in second.done] == [True, True, False]
+    assert [one.upload_id for one in second.done[:2]] == [one.upload_id for one in first.done]
+    assert len(connection.s3.versions) == 3
+
+
+def one_by_one(work, items, advance):
+    done, failed = [], []
+    for item in items:
+        try:
+            done.append((item, work(item)))
+        except ClientError as error:
+            failed.append((item, str(error)))
+    return done, failed
+
+
+def test_a_changed_file_is_sent_again(folder, connection, record) -> None:
+    sent_from(folder, connection, sent=record)
+    (folder / "b.dcm").write_bytes(ct(SOPInstanceUID="1.2.9"))
+    assert [one.again for one in sent_from(folder, connection, sent=record).done] == [False, True, True]
+    assert len(connection.s3.versions) == 4
+
+
+def test_the_bytes_before_the_last_ones_are_sent_again(folder, connection, record) -> None:
+    """The record is of the newest version: a file that goes back is a new version of its object."""
+    before = (folder / "b.dcm").read_bytes()
+    for body in (before, ct(SOPInstanceUID="1.2.9"), before):
+        (folder / "b.dcm").write_bytes(body)
+        outcome = sent_from(folder, connection, sent=record)
+    assert outcome.done[0].again is False
+
+
+def test_what_is_no_longer_in_the_bucket_is_sent_again(folder, connection, record) -> None:
+    """Erased there, or another deployment of the same name: S3 says so without any right to read."""
+    sent_from(folder, connection, sent=record)
+    del connection.s3.objects["uploads", "ward 7/b.dcm"]
+    second = sent_from(folder, connection, sent=record)
+    assert [one.again for one in second.done] == [False, True, True]
+    assert second.done[0].version_id == "version-4"
+
+
+def test_again_sends_what_was_sent(folder, connection, record) -> None:
+    sent_from(folder, connection, sent=record)
+    assert not [one for one in sent_from(folder, connection, sent=record, again=True).done if one.again]
+    assert len(connection.s3.versions) == 6
+
+
+def test_a_denied_repetition_fails_and_is_not_taken_for_sent(folder, connection, record, monkeypatch) -> None:
+    sent_from(folder, connection, sent=record)
+
+    def deny(**_request):
+        raise client_error("AccessDenied", "no")
+
     monkeypatch.setattr(connection.s3, "put_object", deny)
-    sources = [*plan([folder]).sources, Source(folder / "gone.dcm", "gone.dcm")]
-    done, failed = upload(connection.s3, "uploads", sources, lambda: None)
-    assert len(done) == 2
-    assert [one.source.key for one in failed] == ["ward 7/b.dcm", "gone.dcm"]
-    assert "does not allow" in failed[0].reason
-    assert "cannot be read" in failed[1].reason
+    outcome = sent_from(folder, connection, sent=record)
+    assert outcome.done == []
+    assert len(outcome.unsent) == 3
+
+
+def test_a_file_in_a_zip_is_an_upload_like_any_other(folder, connection, record) -> None:
+    body = ct(SOPInstanceUID="1.2.7")
+    with zipfile.ZipFile(folder / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("IMAGES/IM1", body)
+    outcome = sent_from(folder, connection, sent=record)
+    assert outcome.done[1].key == "ward 7/export.zip/IMAGES/IM1"
+    assert connection.s3.objects["uploads", "ward 7/export.zip/IMAGES/IM1"] == body
+    assert all(one.again for one in sent_from(folder, connection, sent=record).done)
 
 
 @pytest.fixture
@@ -246,9 +264,9 @@ def test_a_big_file_goes_in_parts_and_its_version_is_known(s3, tmp_path, monkeyp
     stubber.add_response(
         "complete_multipart_upload", {"VersionId": "v9"}, multipart | {"MultipartUpload": {"Parts": parts}}
     )
-    done, failed = upload(client, "uploads", [Source(path, "big.dcm")], lambda: None)
-    assert failed == []
-    assert done[0].upload_id == upload_id("big.dcm", "v9")
+    outcome = send_all(Uploader(client, "uploads"), [Candidate(Source(path, "big.dcm"))], lambda: None)
+    assert outcome.unsent == []
+    assert outcome.done[0].upload_id == upload_id("big.dcm", "v9")
 
 
 def test_a_broken_upload_in_parts_is_aborted(s3, tmp_path, monkeypatch) -> None:
@@ -259,5 +277,5 @@ def test_a_broken_upload_in_parts_is_aborted(s3, tmp_path, monkeypatch) -> None:
     stubber.add_response("create_multipart_upload", {"UploadId": "u"})
     stubber.add_client_error("upload_part", "AccessDenied")
     stubber.add_response("abort_multipart_upload", {}, {"Bucket": "uploads", "Key": "big.dcm", "UploadId": "u"})
-    done, failed = upload(client, "uploads", [Source(path, "big.dcm")], lambda: None)
-    assert (len(done), len(failed)) == (0, 1)
+    outcome = send_all(Uploader(client, "uploads"), [Candidate(Source(path, "big.dcm"))], lambda: None)
+    assert (len(outcome.done), len(outcome.unsent)) == (0, 1)

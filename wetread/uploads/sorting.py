@@ -1,0 +1,102 @@
+"""What becomes of each thing in a submission: sent, left out, or impossible to send; by the rules of ingest."""
+
+from __future__ import annotations
+
+import enum
+import os
+from dataclasses import dataclass
+from typing import IO
+
+from functions.domain import instance as instances
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import header_of
+from functions.domain.instance import Served
+from wetread.uploads.archives import ARCHIVES
+
+REPAIRABLE = frozenset({RefusalCode.TRANSFER_SYNTAX_NOT_SERVED, RefusalCode.MULTI_FRAME_NOT_SERVED})
+"""Codes of images that this service would read if they were stored otherwise: they are sent, so that a row says so."""
+WITHOUT_PREAMBLE = "It is DICOM without its first 132 bytes, which is not served: export it as a DICOM file (PS3.10)."
+
+
+class Group(enum.Enum):
+    """Why something is not sent, in the order of the listing: its noun, its plural, and what is said of it."""
+
+    BY_NAME = ("file", "files", "left out by name: hidden, or what accompanies DICOM objects")
+    NOT_DICOM = ("file", "files", "left out, not DICOM")
+    ARCHIVE = ("archive", "archives", "not opened: .zip and .gz files are, but none inside of another")
+    SPECIAL = ("pipe, socket or device", "pipes, sockets or devices", "left out")
+    LINK = ("link", "links", "left out, leading out of the folder or nowhere: name what a link leads to")
+    NOT_SERVED = ("DICOM object", "DICOM objects", "not for this service, not sent")
+    FAILED = ("file or folder", "files or folders", "not submitted")
+
+    def __init__(self, noun: str, nouns: str, what: str) -> None:
+        self.noun = noun
+        self.nouns = nouns
+        self.what = what
+
+    @property
+    def fails(self) -> bool:
+        """Whether it makes the command fail: a person may think that it was sent."""
+        return self is Group.FAILED
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """Something that is not sent: its name, and why; ``reason`` is a sentence, or "" where the group says all."""
+
+    name: str
+    group: Group
+    reason: str = ""
+
+
+def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, str] | None:
+    """Return why a file is not sent, None if it is; ``name`` is that of the bytes in ``body``, unpacked if they are.
+
+    What is not DICOM is never sent: folders hold spreadsheets of patients. By the rules of ingest, ``served``, an
+    object of another kind is not sent either, nor one that is too large; a damaged one is, so that it gets a row.
+    Without ``served`` all DICOM is sent.
+    """
+    size = body.seek(0, os.SEEK_END)
+
+    def head(length: int) -> bytes:
+        body.seek(0)
+        return body.read(length)
+
+    if size == 0:
+        return Group.NOT_DICOM, "It has no bytes."
+    try:
+        header = header_of(head, size)
+        if served:
+            instances.check(instances.describe(header), served)
+            instances.check_size(size, served)
+    except Refusal as refusal:
+        if refusal.code == RefusalCode.NOT_DICOM:
+            if ARCHIVES.search(name):
+                return Group.ARCHIVE, ""
+            return Group.NOT_DICOM, WITHOUT_PREAMBLE if _lacks_preamble(head(8)) else refusal.reason
+        if served and _is_of_another_kind(refusal, served):
+            return Group.NOT_SERVED, f"{refusal.code}: {refusal.reason}"
+        if refusal.code == RefusalCode.TOO_LARGE:
+            return Group.FAILED, f"{refusal.code}: {refusal.reason}"
+    return None
+
+
+def is_of_another_kind(code: str | None) -> bool:
+    """Return whether a refusal's code says that the object is not for this service, whatever is done to it."""
+    return bool(code) and str(code).endswith("NotServed") and code not in REPAIRABLE
+
+
+def _is_of_another_kind(refusal: Refusal, served: Served) -> bool:
+    """Return whether a refused object is not for this service; one without pixel data may be a report."""
+    if refusal.code != RefusalCode.NO_PIXEL_DATA or refusal.header is None:
+        return is_of_another_kind(refusal.code)
+    return instances.describe(refusal.header).sop_class_uid not in served.sop_class_uids
+
+
+def _lacks_preamble(start: bytes) -> bool:
+    """Return whether bytes begin as a data set does, or the file meta information: with an element of group 2 or 8."""
+    if start[:4] == b"DICM":
+        return True
+    if len(start) < 8 or start[:2] not in {b"\x02\x00", b"\x08\x00"} or start[3] != 0:
+        return False
+    return (start[4:6].isalpha() and start[4:6].isupper()) or int.from_bytes(start[4:8], "little") <= 64
