@@ -22,7 +22,7 @@ from wetread.uploads.submission import NAMED, counted, follow, is_for_others, na
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option("--prefix", default="", help="Put this in front of every object key.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Send nothing: list what would be sent and what not.")
 @click.option("--again", is_flag=True, help="Send also what this machine has sent before.")
@@ -49,7 +49,8 @@ def submit(
     """Upload DICOM files.
 
     Folders are searched to the bottom, .zip and .gz files are opened; keys are the paths from the folder's name on.
-    What is not DICOM is never sent. In folders and archives, hidden files, links that lead out, pipes, manifest.json, DICOMDIR, and objects that are not for this service are left out.
+    What is not DICOM is never sent. In folders and archives, hidden files, links that lead out, pipes, manifest.json,
+    DICOMDIR, and objects that are not for this service are left out.
 
     What this machine has sent before is not sent again. Exit codes: 0 all that is for this service was sent (with
     --wait: and read); 1 something could not be sent, or was refused or failed; 2 there was nothing to send.

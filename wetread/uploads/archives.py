@@ -109,8 +109,13 @@ class Archive:
 
     def _opened(self) -> zipfile.ZipFile:
         if self._zip is None:
-            self._file = _Frugal(opened(self.source).detach())
-            self._zip = zipfile.ZipFile(self._file)
+            file = _Frugal(opened(self.source).detach())
+            try:
+                self._zip = zipfile.ZipFile(file)
+            except BaseException:
+                file.close()
+                raise
+            self._file = file
         return self._zip
 
     def _close(self) -> None:

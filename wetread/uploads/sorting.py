@@ -9,7 +9,7 @@ from typing import IO
 
 from functions.domain import instance as instances
 from functions.domain.errors import Refusal, RefusalCode
-from functions.domain.header import header_of
+from functions.domain.header import PREAMBLE, header_of
 from functions.domain.instance import Served
 from wetread.uploads.archives import ARCHIVES
 
@@ -64,16 +64,17 @@ def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, 
 
     if size == 0:
         return Group.NOT_DICOM, "It has no bytes."
+    start = head(PREAMBLE + 4)
     try:
         header = header_of(head, size)
         if served:
             instances.check(instances.describe(header), served)
             instances.check_size(size, served)
     except Refusal as refusal:
-        if refusal.code == RefusalCode.NOT_DICOM:
+        if start[PREAMBLE:] != b"DICM":
             if ARCHIVES.search(name):
                 return Group.ARCHIVE, ""
-            return Group.NOT_DICOM, WITHOUT_PREAMBLE if _lacks_preamble(head(8)) else refusal.reason
+            return Group.NOT_DICOM, WITHOUT_PREAMBLE if _lacks_preamble(start) else refusal.reason
         if served and _is_of_another_kind(refusal, served):
             return Group.NOT_SERVED, f"{refusal.code}: {refusal.reason}"
         if refusal.code == RefusalCode.TOO_LARGE:
