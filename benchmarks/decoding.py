@@ -20,6 +20,7 @@ from pydicom import uid
 
 from model_code.reading import dicom, gdcm_plugin
 from model_code.reading.decoder_process import SHARED
+from model_code.reading.pixel_data import encoded_frame
 from wetread.demo.phantoms import write_cohort
 
 THEIRS = "gdcm"
@@ -34,7 +35,7 @@ def frames(folder: Path) -> list[Frame]:
         elements = dicom.read_instance(path.read_bytes())
         if elements.transfer_syntax in gdcm_plugin.SYNTAXES:
             attributes = dicom._pixel_attributes(elements)
-            found.append((elements.transfer_syntax, attributes, dicom._codestream(elements, attributes)))
+            found.append((elements.transfer_syntax, attributes, encoded_frame(elements, attributes).data))
     if not found:
         raise SystemExit(f"{folder} has no slice in {', '.join(syntax.name for syntax in gdcm_plugin.SYNTAXES)}.")
     return found

@@ -14,6 +14,7 @@ from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
 from functions.aws.ticks import Ticks
+from functions.domain import layout
 from functions.domain.errors import MalformedEvent, RefusalCode
 from functions.domain.row import Row, Status
 from functions.flow.ingesting import Ingesting
@@ -60,6 +61,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             created = object_created(message.body)
             if created.bucket != ingesting.uploads.bucket:
                 raise MalformedEvent("The event is about another bucket than the uploads bucket.")
+            if layout.is_folder(created.key, created.size):
+                return
             row = ingesting.take(created, delivery=message.delivery)
         except Exception as error:
             if isinstance(error, MalformedEvent) or message.delivery >= HELD_UP:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions import wiring
+from functions.flow.stalling import Stalling
 from functions.flow.sweeping import Sweeping
 from functions.names import Metric
 from functions.settings import SweepSettings, from_environment
@@ -31,6 +32,7 @@ def _sweeping() -> Sweeping:
         marking=collecting.marking,
         ticks=wiring.ticks(settings),
         trying=collecting.trying,
+        stalling=Stalling(index=dispatching.index, clock=wiring.now, kept_days=settings.results_kept_days),
         report=_report,
         stale_seconds=settings.stale_seconds,
         max_job_seconds=settings.max_job_seconds,

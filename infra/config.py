@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydicom import uid
 
 from functions.settings import (
+    ALL_PLANES,
+    IMAGE_TYPES,
     AcquisitionLimits,
     OneOf,
     Range,
@@ -47,9 +49,11 @@ class StageConfig:
             (
                 uid.ImplicitVRLittleEndian,
                 uid.ExplicitVRLittleEndian,
+                uid.ExplicitVRBigEndian,
                 uid.DeflatedExplicitVRLittleEndian,
                 uid.RLELossless,
                 uid.JPEGBaseline8Bit,
+                uid.JPEGExtended12Bit,
                 uid.JPEGLossless,
                 uid.JPEGLosslessSV1,
                 uid.JPEGLSLossless,
@@ -63,6 +67,9 @@ class StageConfig:
         )
     )
     conformance: Annotated[str, OneOf("strict", "repair")] = "repair"
+    # Of CT objects. A model reads only what it was trained on, whatever a stage serves.
+    planes: Annotated[tuple[str, ...], OneOf(*ALL_PLANES)] = ("axial",)
+    image_types: Annotated[tuple[str, ...], OneOf(*IMAGE_TYPES)] = ("original", "derived")
 
     # Group commit: when a job starts, and how many run at once.
     tick_window_seconds: Annotated[int, Range(1, 300)] = 20  # SQS forgets a deduplication id after 5 minutes
@@ -154,6 +161,8 @@ class StageConfig:
             transfer_syntax_uids=self.transfer_syntax_uids,
             max_object_bytes=self.max_payload_mb * 1024**2,
             conformance=self.conformance,
+            planes=self.planes,
+            image_types=self.image_types,
         )
 
 

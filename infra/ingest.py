@@ -17,7 +17,8 @@ for fifty (`benchmarks.control_plane`).
 **When an upload has a row.** A batch without an answer, because the function was killed, comes again after
 VISIBILITY_FACTOR * TIMEOUT = 120 s, each message alone. After MOST_TRIES tries that were cut off the next one refuses
 the object unread: (1 + MOST_TRIES) * 120 s + 20 s = 500 s after the first try, which is within ROW_WITHIN. AWS's own
-trouble is not counted: the message is tried every 120 s, RETRIES times, and then becomes a dead letter.
+trouble is not counted: the message is tried every 120 s, RETRIES times, and then becomes a dead letter; its row is
+HeldUp. A row that nothing tries for ten minutes is ended as HeldUp by the sweep (`functions.flow.stalling`).
 
 tests/infra/test_ingest.py checks this against the template; `assurance.fuzz.worst` measures what one
 object takes.

@@ -73,7 +73,7 @@ class Monitoring(Construct):
         self._alarm(
             "UploadsNotTaken",
             self._metric(Name.UPLOADS_NOT_TAKEN, "Sum"),
-            "Uploads could not be taken in: refused as IngestFailed, or held up by AWS. The log of Ingest says why.",
+            "Uploads could not be taken in: IngestFailed, HeldUp, or still tried again. The log of Ingest says why.",
         )
         self._alarm(
             "JobsFailed",

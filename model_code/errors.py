@@ -21,7 +21,9 @@ class InstanceCode(enum.StrEnum):
     """Why the bytes of one request are not predicted. The same bytes always get the same code."""
 
     NOT_DICOM = "NotDicom"
-    DAMAGED_HEADER = "DamagedHeader"
+    TRUNCATED_HEADER = "TruncatedHeader"
+    UNREADABLE_HEADER = "UnreadableHeader"
+    HEADER_TOO_LONG = "HeaderTooLong"
     UNSUPPORTED_TRANSFER_SYNTAX = "UnsupportedTransferSyntax"
     UNSUPPORTED_MODALITY = "UnsupportedModality"
     NO_PIXEL_DATA = "NoPixelData"

@@ -49,6 +49,7 @@ IN_EVERY_OBJECT = (
 """Elements that may hold any text without a refusal of the object."""
 
 IN_AN_OBJECT_EACH = (
+    *("MediaStorageSOPClassUID", "ImageOrientationPatient"),
     *("MediaStorageSOPInstanceUID", "TransferSyntaxUID", "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID"),
     *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns"),
     *("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),

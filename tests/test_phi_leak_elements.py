@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 import torch
-from pydicom.tag import Tag
 
 from functions.domain import header
-from functions.domain.header import NO_VALUE, read_header
+from functions.domain.header import WANTED, read_header
 from model_code.audit.acquisition import KEYWORDS as ACQUISITION
 from model_code.audit.acquisition import Unit, acquisition, read_tags
 from model_code.evaluation.attributes import KEYWORDS as SUBGROUPS
@@ -27,15 +26,17 @@ from model_code.inference import input_fn, output_fn, predict_fn
 from model_code.reading.elements import read_elements
 from tests.fakes.world import World
 from tests.phi_leak import AS, IN_AN_OBJECT_EACH, IN_EVERY_OBJECT, KNOWN, Search, number_of, planted, spoilt
+from untrusted.attributes import META
+from untrusted.header import NO_VALUE
 from wetread.demo.phantoms import phantom_bytes
 
 ROOT = Path(header.__file__).parents[2]
 PIXEL_GROUP = 0x7FE0
-READERS = {"functions/domain/header.py", "model_code/reading/elements.py"}
+READERS = {"untrusted/header.py"}
 
 
 def sources() -> Iterator[tuple[Path, ast.Module]]:
-    for package in ("functions", "model_code"):
+    for package in ("functions", "model_code", "untrusted"):
         for path in sorted((ROOT / package).rglob("*.py")):
             yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
 
@@ -55,17 +56,9 @@ def asked_for() -> set[str]:
     return found
 
 
-def named_by_tag() -> set[str]:
-    """Return the elements that the two readers name themselves, except pixels."""
-    calls = (call for path, tree in sources() if str(path) in READERS for call in ast.walk(tree))
-    named = (one.args[0] for one in calls if isinstance(one, ast.Call) and getattr(one.func, "id", "") == "Tag")
-    keywords = {one.value for one in named if isinstance(one, ast.Constant)}
-    return {one for one in keywords if int(Tag(one)) >> 16 != PIXEL_GROUP}
-
-
 def read() -> set[str]:
     """Return every element that any reader reads."""
-    return {*header.KEYWORDS, *asked_for(), *named_by_tag()}
+    return {*META, *header.WANTED, *asked_for()}
 
 
 def test_the_leak_test_knows_every_element_that_a_reader_reads() -> None:
@@ -74,12 +67,12 @@ def test_the_leak_test_knows_every_element_that_a_reader_reads() -> None:
 
 def test_the_readers_are_found_by_their_own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"TransferSyntaxUID", "SOPInstanceUID", "PatientBirthDate", "KVP", "HighBit", KEYWORD} <= read()
-    monkeypatch.setattr(header, "KEYWORDS", (*header.KEYWORDS, "StudyID"))
+    monkeypatch.setattr(header, "WANTED", {**WANTED, "StudyID": 0x00200010})
     monkeypatch.setattr("model_code.evaluation.predictions.KEYWORDS", (*SUBGROUPS, "ProtocolName"))
     assert read() - KNOWN == {"StudyID", "ProtocolName"}
 
 
-def test_nothing_but_the_two_readers_takes_elements_out_of_bytes() -> None:
+def test_nothing_but_the_one_reader_takes_elements_out_of_bytes() -> None:
     taking = {"untrusted.walker.elements"}
     walking = {str(path) for path, tree in sources() if imports(tree) & taking}
     assert walking == READERS
@@ -109,10 +102,9 @@ NAMES = ("sound", *(f"{keyword} as {form}" for keyword in IN_AN_OBJECT_EACH for 
 def test_what_is_planted_is_what_the_readers_see() -> None:
     for name in NAMES[1:]:
         keyword, _, form = name.partition(" as ")
-        if keyword in header.KEYWORDS and keyword != "TransferSyntaxUID":
+        if keyword in META | WANTED and keyword != "TransferSyntaxUID":
             found = read_header(objects()[name], len(objects()[name]))
-            seen = found.meta_text(keyword) if keyword.startswith("Media") else found.text(keyword)
-            assert seen == (NO_VALUE if form == "long" else AS[form](number_of(keyword)))
+            assert found.text(keyword) == (NO_VALUE if form == "long" else AS[form](number_of(keyword)))
     tags = read_elements(objects()["sound"], ACQUISITION)
     assert all(number_of(one) in tags.text(one) for one in set(ACQUISITION) & set(IN_EVERY_OBJECT))
 

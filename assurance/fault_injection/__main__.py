@@ -55,7 +55,7 @@ def _run(stage: Stage, fault: Fault, count: int) -> bool:
         f"| {end.dead_letters} | {end.seconds:.0f} s |",
         flush=True,
     )
-    return (end.completed, end.failed, end.dead_letters) == (count, fault.bombs, 0)
+    return (end.completed, end.failed, end.dead_letters) == (len(uploads) - fault.bombs, fault.bombs, 0)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ KILLS = 12
 BOMBS = 16
 BURST = "burst"
 STARTUP = "WETREAD_SAGEMAKER_STARTUP_SECONDS"
+NEVER = "3600"
+"""Seconds of a job's start that no fault lasts: a job with it is under way until the cloud is killed."""
 TOO_SMALL = "size=2m"
 """A disk that is too small for any artifact."""
 
@@ -60,8 +62,7 @@ def kill_container(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     """Kill the model's container between two answers; it withholds the second, so the job cannot end before."""
     folder = _faulty_containers(stage)
     faulty.queue(folder, faulty.HALFWAY)
-    uploads = stage.upload(count)
-    stage.until(lambda: faulty.holding(folder))
+    uploads = _upload_until(stage, count, lambda: faulty.holding(folder))
     faulty.kill_holder(folder)
     return uploads, "killed in the middle of a job"
 
@@ -71,7 +72,7 @@ def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
 
     Wait until it has saved its state, as it does every few seconds: unlike AWS, it loses newer data when killed.
     """
-    stage.restart(**{STARTUP: "60"})
+    stage.restart(**{STARTUP: NEVER})
     uploads = stage.upload(count)
     stage.until(lambda: len(stage.rows(uploads)) == count and _any_batched(stage, uploads))
     moment = time.time()
@@ -101,8 +102,7 @@ def misbehave(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     """Start a container that crashes, then one that fails every third request, then a slow one, then good ones."""
     folder = _faulty_containers(stage)
     faulty.queue(folder, faulty.CRASH, faulty.FAIL, faulty.SLOW)
-    uploads = stage.upload(count)
-    stage.until(lambda: not faulty.waiting(folder) or _all_ended(stage, uploads))
+    uploads = _upload_until(stage, count, lambda: not faulty.waiting(folder))
     return uploads, "one crash at start, every third request of a job failed, a job at a second a request"
 
 
@@ -141,6 +141,15 @@ def _faulty_containers(stage: Stage) -> Path:
     return folder
 
 
+def _upload_until(stage: Stage, count: int, happened: Callable[[], bool]) -> dict[str, str]:
+    """Upload, and again when all uploads have ended and nothing happened: their jobs were too small for that."""
+    uploads: dict[str, str] = {}
+    while not happened():
+        uploads.update(stage.upload(count))
+        stage.until(lambda: happened() or _all_ended(stage, uploads))
+    return uploads
+
+
 def _kill(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
@@ -160,4 +169,5 @@ def _any_batched(stage: Stage, uploads: dict[str, str]) -> bool:
 
 
 def _all_ended(stage: Stage, uploads: dict[str, str]) -> bool:
-    return all(row.status is Status.COMPLETED for row in stage.rows(uploads).values())
+    rows = stage.rows(uploads)
+    return len(rows) == len(uploads) and all(row.status.terminal for row in rows.values())

@@ -1,7 +1,10 @@
-"""A model container that misbehaves on demand: each start takes the next queued behaviour, or behaves well.
+"""A model container that misbehaves on demand, or behaves well.
 
 Called as the image's command with a folder: faulty.py FOLDER serve. The file FOLDER/behaviours has one behaviour a
-line; `queue` writes it. A container that holds an answer writes its process ids to FOLDER/holding.
+line; `queue` writes it. A container takes the first one when it takes effect: a crash at its start, a failure at its
+third request, and so on. So a job that is too small for a behaviour leaves it to the next. A container has one
+behaviour; one that starts with nothing queued behaves well.
+A container that withholds an answer writes its process ids to FOLDER/holding.
 With a folder FOLDER/bombs, each container sends endless answers for objects with a SHA-256 that is a file name there.
 """
 
@@ -18,14 +21,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 CRASH, FAIL, SLOW, HALFWAY, STUCK = "crash", "fail", "slow", "halfway", "stuck"
-ANSWERED_BEFORE_HOLDING = {HALFWAY: 1, STUCK: 0}
+START = 0
+"""The number of a container's start, before its first request."""
+FAILS_EVERY = 3
+TAKES_EFFECT: dict[str, Callable[[int], bool]] = {
+    CRASH: lambda number: number == START,
+    FAIL: lambda number: number > START and number % FAILS_EVERY == 0,
+    SLOW: lambda number: number > START,
+    HALFWAY: lambda number: number > 1,
+    STUCK: lambda number: number > START,
+}
+"""Whether a behaviour changes what a container does at its request ``number``."""
+HOLDS = (HALFWAY, STUCK)
 BEHAVIOURS, HOLDING = "behaviours", "holding"
 BOMBS = "bombs"
 BOMB_BYTES = 40 * 1024**2  # sixteen of them, read whole and decoded, exceed collect's memory
@@ -40,14 +55,41 @@ def image_command(folder: Path) -> str:
 
 
 def queue(folder: Path, *behaviours: str) -> None:
-    """Queue behaviours for the next starts of containers, one a start."""
+    """Queue behaviours for containers that start from now on, one a container."""
     (folder / HOLDING).unlink(missing_ok=True)
-    (folder / BEHAVIOURS).write_text("".join(f"{one}\n" for one in behaviours))
+    with _locked(folder) as file:
+        _write(file, behaviours)
 
 
 def waiting(folder: Path) -> list[str]:
-    """Return the queued behaviours."""
-    return (folder / BEHAVIOURS).read_text().split()
+    """Return the queued behaviours, which no container has taken yet."""
+    with _locked(folder) as file:
+        return file.read().split()
+
+
+def claim(folder: Path, number: int) -> str:
+    """Remove and return the first queued behaviour if it takes effect at a container's request ``number``, or ""."""
+    with _locked(folder) as file:
+        first, *others = file.read().split() or [""]
+        if not first or not TAKES_EFFECT[first](number):
+            return ""
+        _write(file, others)
+    return first
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[TextIO]:
+    """Open the file of behaviours; other processes wait."""
+    with (folder / BEHAVIOURS).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        yield file
+
+
+def _write(file: TextIO, behaviours: Iterable[str]) -> None:
+    """Replace the content of the locked file."""
+    file.truncate(0)
+    file.write("".join(f"{one}\n" for one in behaviours))
 
 
 def holding(folder: Path) -> bool:
@@ -63,32 +105,37 @@ def kill_holder(folder: Path) -> None:
 
 
 def main() -> None:
-    """Take a behaviour and serve."""
+    """Crash, or serve."""
     folder, arguments = Path(sys.argv[1]), sys.argv[2:]
-    behaviour = _next(folder)
     real = [sys.executable, "-m", "model_code", *arguments]
-    if behaviour == CRASH:
+    if claim(folder, START) == CRASH:
         sys.exit("this container crashes before it listens")
-    if not behaviour and not (folder / BOMBS).is_dir():
+    if not waiting(folder) and not (folder / BOMBS).is_dir():
         os.execv(sys.executable, real)
     behind = f"{os.environ[LISTEN]}.real"
     server = subprocess.Popen(real, env={**os.environ, LISTEN: behind})
-    handler = _handler(behaviour, behind, folder, (os.getpid(), server.pid))
+    handler = _handler(_Conduct(folder), behind, folder, (os.getpid(), server.pid))
     try:
         _Server(os.environ[LISTEN], handler).serve_forever()
     finally:
         server.kill()
 
 
-def _next(folder: Path) -> str:
-    """Remove and return the first queued behaviour, or ""."""
-    with (folder / BEHAVIOURS).open("r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        first, *others = file.read().split() or [""]
-        file.seek(0)
-        file.truncate()
-        file.write("".join(f"{one}\n" for one in others))
-    return first
+class _Conduct:
+    """What this container does at each request: its one behaviour, as soon as it has taken one."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._numbers = count(START + 1)
+        self._taken = ""
+        self._lock = threading.Lock()
+
+    def next(self) -> str:
+        """Return the behaviour at the next request, or "" if this one is answered well."""
+        with self._lock:
+            number = next(self._numbers)
+            self._taken = self._taken or claim(self._folder, number)
+            return self._taken if self._taken and TAKES_EFFECT[self._taken](number) else ""
 
 
 class Quiet(BaseHTTPRequestHandler):
@@ -129,34 +176,34 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _handler(behaviour: str, behind: str, folder: Path, pids: Sequence[int]) -> type[BaseHTTPRequestHandler]:
-    numbers = count(1)
-
+def _handler(conduct: _Conduct, behind: str, folder: Path, pids: Sequence[int]) -> type[BaseHTTPRequestHandler]:
     class Handler(Quiet):
-        """Forwards requests, except for its behaviour."""
+        """Forwards requests, except for the container's behaviour."""
 
         def do_GET(self) -> None:
             self._pass_on(b"")
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            number = next(numbers)
-            if behaviour == FAIL and number % 3 == 0:
+            behaviour = conduct.next()
+            if behaviour == FAIL:
                 self.answer(500, b"it fails every third time", "text/plain")
                 return
-            self._delay(number)
+            if behaviour in HOLDS:
+                self._hold()
+            if behaviour == SLOW:
+                time.sleep(1)
             if (folder / BOMBS / hashlib.sha256(body).hexdigest()).exists():
                 self.answer(200, b'{"SOPInstanceUID":"' + b"f" * BOMB_BYTES, "application/json")
                 return
             self._pass_on(body)
 
-        def _delay(self, number: int) -> None:
-            """Wait for a second or forever before answer ``number``, according to the behaviour."""
-            if number > ANSWERED_BEFORE_HOLDING.get(behaviour, number):
-                (folder / HOLDING).write_text(" ".join(map(str, pids)))
-                threading.Event().wait()
-            if behaviour == SLOW:
-                time.sleep(1)
+        def _hold(self) -> None:
+            """Withhold the answer for ever."""
+            written = folder / f"{HOLDING}.{threading.get_ident()}"
+            written.write_text(" ".join(map(str, pids)))
+            written.replace(folder / HOLDING)
+            threading.Event().wait()
 
         def _pass_on(self, body: bytes) -> None:
             connection = _Connection(behind)

@@ -25,7 +25,8 @@ from wetread.operations.service_status import dead_letters
 from wetread.project import PROJECT
 
 SIDE = 64
-PATIENCE_SECONDS = 400.0
+PATIENCE_SECONDS = 900.0
+"""More than two redeliveries of a killed dispatch's message, six minutes each: the machine may be busy."""
 CLIENTS = 8
 
 

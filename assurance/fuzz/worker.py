@@ -21,6 +21,9 @@ import functions.domain.instance
 import model_code.reading.codestream
 import model_code.reading.dicom
 import model_code.reading.elements
+import untrusted.formats
+import untrusted.header
+import untrusted.picture
 import untrusted.walker
 from assurance.fuzz.bounds import MEMORY_BYTES
 from model_code.reading.decoder_process import SHARED
@@ -32,6 +35,9 @@ COVERED = (
     model_code.reading.codestream,
     model_code.reading.dicom,
     model_code.reading.elements,
+    untrusted.formats,
+    untrusted.header,
+    untrusted.picture,
     untrusted.walker,
 )
 FILES = {str(module.__file__): Path(str(module.__file__)).relative_to(Path.cwd()).as_posix() for module in COVERED}

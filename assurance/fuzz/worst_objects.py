@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from pydicom import uid
 from pydicom.tag import Tag
 
-from functions.domain.header import KEYWORDS as INGEST_KEYWORDS
+from functions.domain.header import WANTED
 from model_code.reading.dicom import KEYWORDS as CONTAINER_KEYWORDS
 from tests.hostile.defects import deflated, element_edited, header, parted
 from tests.hostile.objects import good
 from tests.hostile.pixel_defects import END, ITEM, NO_OFFSETS, PIXEL_DATA, item
+from untrusted import attributes
 
 MIB = 1024 * 1024
 LONGEST = 15 * MIB
@@ -70,7 +71,7 @@ def _filled(unit: bytes, size: int = LONGEST) -> bytes:
 
 def _values(size: int) -> bytes:
     """Return an object with ``size`` bytes in every element that a reader reads, except file meta information."""
-    tags = sorted({int(Tag(one)) for one in (*INGEST_KEYWORDS, *CONTAINER_KEYWORDS)})
+    tags = sorted({int(Tag(one)) for one in (*attributes.META, *WANTED, *CONTAINER_KEYWORDS)})
     return b"".join(_value(tag, b"1" * size) for tag in tags if tag >> 16 > 2)
 
 
@@ -102,6 +103,10 @@ def _large(syntax: uid.UID) -> bytes:
     return parted(good(syntax))[0] + deflated(pixels)
 
 
+def _unknown(number: int) -> bytes:
+    return b"".join(struct.pack("<HH2sHL", 1 + one // 60_000 * 2, one % 60_000, b"??", 0, 0) for one in range(number))
+
+
 PRIVATE = b"".join(struct.pack("<HH2sH", 9 + 2 * (one % 9000), one % 256, b"LO", 0) for one in range(MOST))
 META = struct.pack("<HH2sH", 2, 0x13, b"SH", 0)
 PATIENT = struct.pack("<HH2sH", 0x10, 0x20, b"LO", 1024) + b"P" * 1024
@@ -112,6 +117,7 @@ OBJECTS: dict[str, Callable[[], bytes]] = {
     "elements, deflated": lambda: _deflated(_filled(EMPTY, 20 * MIB)),
     "as many elements as fit, read twice": lambda: _deflated(EMPTY * (MOST - 50) + GOES_ON, then=_noise()),
     "15 MiB of elements, then noise": lambda: _deflated(_filled(EMPTY) + GOES_ON, then=_noise()),
+    "elements of unknown VR": lambda: _plain(_unknown(MOST // 4 - 50)),
     "private groups": lambda: _plain(PRIVATE * 2),
     "one element again and again": lambda: _plain(_filled(PATIENT)),
     "one element again and again, deflated": lambda: _deflated(_filled(PATIENT, 60 * MIB)),

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.aws.trouble import loggable
 from functions.domain.batch import Retry
+from functions.domain.errors import RefusalCode
 from functions.domain.row import CONTENT_DIGITS, NAMES, Row, Status, expiry, timestamp
 from functions.names import BY_PATIENT, IndexName
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HELD = "#Status = :batched AND BatchId = :batch"
+AWAITS_INGEST = "#Status = :received OR (#Status = :refused AND #Code = :heldUp)"  # Row.awaits_ingest
 TRY_ATTRIBUTES = (NAMES["collect_tries"], NAMES["collect_tried_at"])
 BATCH_GET = 100  # the most keys of one BatchGetItem
 # What a row loses when it is Pending again: its job and its result. The result document stays in its bucket.
@@ -58,14 +60,15 @@ class Index:
         self.table = table
 
     def put_new(self, row: Row) -> bool:
-        """Write the row of an Upload that has none, or is Received; return False if it has another row, which stays."""
+        """Write the row of an Upload that has none, or awaits ingest; return False, and leave it, if it has another."""
+        values = {":received": Status.RECEIVED, ":refused": Status.REFUSED, ":heldUp": RefusalCode.HELD_UP}
         try:
             self._client.put_item(
                 TableName=self.table,
                 Item=to_item(row.to_json()),
-                ConditionExpression="attribute_not_exists(UploadId) OR #Status = :received",
-                ExpressionAttributeNames={"#Status": NAMES["status"]},
-                ExpressionAttributeValues=to_item({":received": Status.RECEIVED}),
+                ConditionExpression=f"attribute_not_exists(UploadId) OR {AWAITS_INGEST}",
+                ExpressionAttributeNames={"#Status": NAMES["status"], "#Code": NAMES["code"]},
+                ExpressionAttributeValues=to_item(values),
             )
         except ClientError as error:
             if is_condition_failed(error):
@@ -225,6 +228,12 @@ class Index:
         tries = row.collect_tries or 0
         counted = replace(row, collect_tries=tries + 1, collect_tried_at=now)
         self.leave_batch(row.upload_id, batch_id, {NAMES["collect_tries"]: tries}, tried=counted)
+
+    def end_stalled(self, row: Row, changes: Mapping[str, Any]) -> bool:
+        """Change a Received row; return False, and change nothing, if a try has moved it since ``row`` was read."""
+        condition = "#Status = :received AND #UpdatedAt = :seen"
+        values = {":received": Status.RECEIVED, ":seen": row.updated_at}
+        return self._change(row.upload_id, changes, (), condition, values)
 
     def mark_withdrawn(self, upload_id: str, model_package: str, withdrawn_at: str) -> bool:
         """Mark a result of a withdrawn version; return False if it is marked, or no longer that version's."""

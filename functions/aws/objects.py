@@ -28,10 +28,14 @@ MOST_DELETES = 1000  # of one DeleteObjects
 # Of a manifest or a result. A manifest of 10,000 uploads, the most of a batch, has 600 KB.
 MOST_DOCUMENT_BYTES = 1024**2
 MOST_RUN_DOCUMENT_BYTES = 64 * 1024**2  # of what a training run writes: a snapshot names up to 50,000 slices
-GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
+# An answer without a body that can be read has no code: botocore then gives the number of its status.
+GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404", "405"})
 ARCHIVED = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
 UNDER_A_CUSTOMERS_KEY = "InvalidRequest"  # S3 wants the key's headers, which only the uploader has
+BAD_REQUEST = "400"
 DENIED = frozenset({"AccessDenied", "403"})
+UNCLEAR = DENIED | {BAD_REQUEST}  # the object's attributes may say why
+ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})  # storage classes
 SENTENCES = {
     RefusalCode.OBJECT_GONE: "The object version was deleted before it could be read; upload it again.",
     RefusalCode.ARCHIVED: (
@@ -113,40 +117,55 @@ def refusals(client: S3Client, bucket: str, key: str, version_id: str, data_key_
         yield
     except ClientError as error:
         code = error_code(error)
-        if code in GONE:
-            raise _refusal(RefusalCode.OBJECT_GONE) from error
-        if code in ARCHIVED:
-            raise _refusal(RefusalCode.ARCHIVED) from error
-        if code == UNDER_A_CUSTOMERS_KEY:
-            raise _refusal(RefusalCode.CUSTOMER_KEY) from error
-        if code in DENIED or code.startswith(OF_KMS):
-            used = _key_of(error) or _asked_key(client, bucket, key, version_id)
-            if data_key_arn and used not in {"", data_key_arn}:
-                raise _refusal(RefusalCode.FOREIGN_KEY) from error
-        raise
+        refused = _for_good(code)
+        if refused is None and (code in UNCLEAR or code.startswith(OF_KMS)):
+            named = _KEY_ARN.search(error.response.get("Error", {}).get("Message", ""))
+            if named:
+                refused = _by_key(named.group(), data_key_arn)
+            else:
+                refused = _by_attributes(client, bucket, key, version_id, data_key_arn, unclear=code)
+        if refused is None:
+            raise
+        raise Refusal(refused, SENTENCES[refused]) from error
 
 
-def _key_of(error: ClientError) -> str:
-    """Return the KMS key that S3's error names; "" if it names no key."""
-    named = _KEY_ARN.search(error.response.get("Error", {}).get("Message", ""))
-    return named.group() if named else ""
+def _for_good(code: str) -> RefusalCode | None:
+    """Return the code of what S3's own code refuses for good; None if it says nothing about one object."""
+    if code in GONE:
+        return RefusalCode.OBJECT_GONE
+    if code in ARCHIVED:
+        return RefusalCode.ARCHIVED
+    return RefusalCode.CUSTOMER_KEY if code == UNDER_A_CUSTOMERS_KEY else None
 
 
-def _asked_key(client: S3Client, bucket: str, key: str, version_id: str) -> str:
-    """Return the KMS key of an object version, which S3 names even if it may not decrypt; "" if it does not."""
+def _by_key(used: str, data_key_arn: str) -> RefusalCode | None:
+    """Return ForeignKey for a KMS key that is known not to be the service's own."""
+    return RefusalCode.FOREIGN_KEY if data_key_arn and used not in {"", data_key_arn} else None
+
+
+def _by_attributes(
+    client: S3Client, bucket: str, key: str, version_id: str, data_key_arn: str, *, unclear: str
+) -> RefusalCode | None:
+    """Return why S3 refuses an object version for good, by its attributes; None if they do not say.
+
+    HeadObject needs no permission on the object's key, and answers for an archived object too. Its errors have no body,
+    so their codes are numbers: 400 for an object under a key of the uploader's own.
+    """
     try:
-        return client.head_object(Bucket=bucket, Key=key, **_version(version_id)).get("SSEKMSKeyId", "")
-    except ClientError:
-        return ""
+        seen = client.head_object(Bucket=bucket, Key=key, **_version(version_id))
+    except ClientError as error:
+        if unclear == error_code(error) == BAD_REQUEST:
+            return RefusalCode.CUSTOMER_KEY
+        return _for_good(error_code(error))
+    restored = 'ongoing-request="false"' in seen.get("Restore", "")
+    if (seen.get("StorageClass") in ARCHIVES or seen.get("ArchiveStatus")) and not restored:
+        return RefusalCode.ARCHIVED
+    return _by_key(seen.get("SSEKMSKeyId", ""), data_key_arn)
 
 
 def _version(version_id: str) -> Any:
     """Return the request's part that names a version; empty in a bucket without versions."""
     return {} if version_id == "null" else {"VersionId": version_id}
-
-
-def _refusal(code: RefusalCode) -> Refusal:
-    return Refusal(code, SENTENCES[code])
 
 
 def hex_of(checksum: str) -> str:

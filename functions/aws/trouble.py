@@ -36,13 +36,16 @@ CREDENTIALS = frozenset(
     {
         *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken"),
         *("RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "UnrecognizedClientException"),
+        *("AccountProblem", "AuthorizationHeaderMalformed", "IncompleteSignature", "InvalidSecurity", "NotSignedUp"),
+        *("MissingAuthenticationToken", "MissingSecurityHeader", "OptInRequired", "UnauthorizedAccess", "401"),
     }
 )
 # What the stack has set up and a person has changed. S3 also answers AccessDenied for a single object:
 # `functions.aws.objects` finds objects under another key before they come here.
 SERVICE_CHANGED = frozenset(
     {
-        *("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "NoSuchBucket", "PermanentRedirect", "403"),
+        *("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "InvalidPayer", "NoSuchBucket", "403"),
+        *("PermanentRedirect", "Redirect", "TemporaryRedirect", "301", "307", "InvalidGrantTokenException"),
         *("ResourceNotFoundException", "NotFoundException", "DisabledException", "KMSInvalidStateException"),
         *("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "InvalidKeyUsageException"),
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import TypeVar
 
+from functions.domain.entry import composed
 from functions.domain.slices import LabelledSlice
-from functions.domain.verdict import LabelProblem, Reason, lines_of
+from functions.domain.verdict import LabelProblem, Places, Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +22,28 @@ class ObjectVersion:
     size: int
 
 
-ObjectAtPath = tuple[PurePosixPath, ObjectVersion]
-"""An object and its path below the manifest's folder."""
+MANY_FIT = (
+    "files fit this entry; give in filename the path from the manifest's folder on, or a studyId and a seriesId that "
+    "are names of folders, or the UIDs that the file has"
+)
+
+UIDsOf = Callable[[Sequence[ObjectVersion]], Mapping[str, tuple[str, str]]]
+"""Reads the StudyInstanceUID and SeriesInstanceUID of objects, by key; of an unreadable one nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class _File:
+    """An object, its path below the manifest's folder, and the same path in Unicode's composed form."""
+
+    version: ObjectVersion
+    written: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+Name = TypeVar("Name")
+
+_Files = dict[_File, None]
+"""Some of a cohort's objects, in its order."""
 
 
 class Cohort:
@@ -32,75 +54,101 @@ class Cohort:
     """
 
     def __init__(self, folder: str, objects: Iterable[ObjectVersion]) -> None:
-        self._by_name: dict[str, list[ObjectAtPath]] = defaultdict(list)
-        self._by_ending: dict[tuple[str, int], dict[tuple[str, ...], list[ObjectAtPath]]] = {}
-        self._by_folder: dict[str, dict[str, list[ObjectAtPath]]] = {}
+        self._by_path: dict[tuple[str, ...], _Files] = defaultdict(dict)
+        self._by_name: dict[str, _Files] = defaultdict(dict)
+        self._by_ending: dict[tuple[str, int], Mapping[tuple[str, ...], _Files]] = {}
+        self._by_folder: dict[tuple[str, ...], Mapping[str, _Files]] = {}
         for version in objects:
-            path = PurePosixPath(version.key.removeprefix(folder))
-            self._by_name[path.name].append((path, version))
+            written = PurePosixPath(version.key.removeprefix(folder)).parts
+            if written:
+                file = _File(version, written, tuple(map(composed, written)))
+                self._by_path[file.parts][file] = None
+                self._by_name[file.parts[-1]][file] = None
 
-    def find(self, entries: Iterable[LabelledSlice]) -> tuple[list[LabelledSlice], list[Reason]]:
-        """Return the entries with their objects, and a reason for each entry with no, several or a shared object."""
+    def find(
+        self, entries: Iterable[LabelledSlice], places: Places, uids_of: UIDsOf | None = None
+    ) -> tuple[list[LabelledSlice], list[Reason]]:
+        """Return the entries with their objects, and a reason for each entry with no, several or a shared object.
+
+        Where neither path nor folders decide between files of one name, ``uids_of`` reads these files' headers.
+        """
+        meant = [(entry, self._candidates(entry)) for entry in entries]
+        if uids_of:
+            meant = _decided_by_header(meant, uids_of)
         found: list[LabelledSlice] = []
         reasons: list[Reason] = []
-        for entry in entries:
-            versions = self._candidates(entry)
-            if len(versions) == 1:
-                version = versions[0]
+        for entry, files in meant:
+            if len(files) == 1:
+                version = next(iter(files)).version
                 found.append(replace(entry, key=version.key, version_id=version.version_id, size=version.size))
-            elif versions:
-                what = f"{len(versions)} files have this name; give the path in filename, or studyId and seriesId"
-                reasons.append(_at(LabelProblem.AMBIGUOUS_FILE, entry, what))
+            elif files:
+                what = f"{len(files)} {MANY_FIT}"
+                reasons.append(_at(LabelProblem.AMBIGUOUS_FILE, entry, what, places))
             else:
                 what = "no such file is below the manifest's folder; upload it, or correct filename"
-                reasons.append(_at(LabelProblem.MISSING_FILE, entry, what))
+                reasons.append(_at(LabelProblem.MISSING_FILE, entry, what, places))
         shared = _groups(found, lambda one: one.key)
-        return found, reasons + [_duplicate(group, "label the same file") for group in shared]
+        return found, reasons + [_duplicate(group, "label the same file", places) for group in shared]
 
-    def _candidates(self, entry: LabelledSlice) -> list[ObjectVersion]:
-        """Return the objects that an entry may mean: by path if it gives one, else by name, and its ids if needed."""
-        wanted = PurePosixPath(entry.filename.replace("\\", "/").lstrip("/"))
-        named = self._by_name.get(wanted.name, [])
-        if len(wanted.parts) > 1:
-            return [version for _, version in self._ending(wanted.parts)]
-        # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
-        for ids in ({entry.study_id, entry.series_id}, {entry.series_id}, {entry.study_id}):
-            if len(named) > 1 and "" not in ids:
-                belonging = self._belonging(wanted.name, ids)
-                named = belonging if len(belonging) == 1 else named
-        return [version for _, version in named]
+    def _candidates(self, entry: LabelledSlice) -> _Files:
+        """Return the objects that an entry may mean, by its path or name and, if that is not enough, by its ids.
 
-    def _ending(self, parts: tuple[str, ...]) -> list[ObjectAtPath]:
+        A path from the manifest's folder on is exact: it wins over a longer one that ends alike. A bare name can be
+        exact, too, but says less than ids that are the names of folders.
+        """
+        written = PurePosixPath(entry.filename.replace("\\", "/").lstrip("/")).parts
+        wanted = tuple(map(composed, written))
+        files = self._ending(wanted) if wanted else {}
+        exact = self._by_path.get(wanted, {})
+        if len(files) > 1 and not (exact and len(wanted) > 1):
+            # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
+            files = _of_ids(self._folders(wanted), entry, files)
+        if len(files) > 1 and exact:
+            files = exact
+        if len(files) > 1 and _is_one_path(files):  # the name is there composed and decomposed
+            files = {file: None for file in files if file.written[-len(written) :] == written} or files
+        return files
+
+    def _ending(self, parts: tuple[str, ...]) -> _Files:
         """Return the objects with a path that ends in these parts."""
         key = parts[-1], len(parts)
         if key not in self._by_ending:
-            self._by_ending[key] = defaultdict(list)
-            for one in self._by_name.get(parts[-1], []):
-                self._by_ending[key][one[0].parts[-len(parts) :]].append(one)
-        return self._by_ending[key].get(parts, [])
+            named = self._by_name.get(parts[-1], {})
+            self._by_ending[key] = _indexed(named, lambda file: [file.parts[-len(parts) :]])
+        return self._by_ending[key].get(parts, {})
 
-    def _belonging(self, name: str, ids: set[str]) -> list[ObjectAtPath]:
-        """Return the objects of this name that are in folders of all these ids."""
-        if name not in self._by_folder:
-            self._by_folder[name] = defaultdict(list)
-            for one in self._by_name.get(name, []):
-                for part in set(one[0].parts):
-                    self._by_folder[name][part].append(one)
-        fewest = min((self._by_folder[name].get(part, []) for part in ids), key=len)
-        return [one for one in fewest if ids <= set(one[0].parts)]
+    def _folders(self, ending: tuple[str, ...]) -> Mapping[str, _Files]:
+        """Return the objects with a path that ends in these parts, by each folder that they are in."""
+        if ending not in self._by_folder:
+            self._by_folder[ending] = _indexed(self._ending(ending), lambda file: file.parts[:-1])
+        return self._by_folder[ending]
 
 
-def duplicates(contents: Sequence[LabelledSlice]) -> list[Reason]:
+def _decided_by_header(
+    meant: Sequence[tuple[LabelledSlice, _Files]], uids_of: UIDsOf
+) -> list[tuple[LabelledSlice, _Files]]:
+    """Return each entry with its files; of several those whose headers have the entry's ids as UIDs, if any have."""
+    # Entries that nothing distinguishes share their files, which are so read and indexed once.
+    unsure = {id(files): files for entry, files in meant if len(files) > 1 and (entry.study_id or entry.series_id)}
+    versions = {file.version.key: file.version for files in unsure.values() for file in files}
+    uids = uids_of(list(versions.values())) if versions else {}
+    indexes = {one: _indexed(files, lambda file: uids.get(file.version.key, ())) for one, files in unsure.items()}
+    return [
+        (entry, _of_ids(indexes[id(files)], entry, files) if id(files) in indexes else files) for entry, files in meant
+    ]
+
+
+def duplicates(contents: Sequence[LabelledSlice], places: Places) -> list[Reason]:
     """Return a reason for each set of entries that are the same slice: the same bytes, or the same SOPInstanceUID.
 
     The same bytes in different splits of the manifest are left to the audit: a person may accept that risk. The same
     file twice is reported by ``Cohort.find``.
     """
     same_bytes = _groups(contents, lambda one: (one.content_sha256, one.split))
-    reasons = [_duplicate(group, "are the same bytes") for group in same_bytes if _files(group) > 1]
+    reasons = [_duplicate(group, "are the same bytes", places) for group in same_bytes if _files(group) > 1]
     same_uid = _groups(contents, lambda one: one.sop_instance_uid)
     reasons += [
-        _duplicate(group, "have the same SOPInstanceUID and other bytes")
+        _duplicate(group, "have the same SOPInstanceUID and other bytes", places)
         for group in same_uid
         if len({one.content_sha256 for one in group}) > 1
     ]
@@ -119,11 +167,38 @@ def _files(group: Iterable[LabelledSlice]) -> int:
     return len({one.key for one in group})
 
 
-def _duplicate(group: Sequence[LabelledSlice], what: str) -> Reason:
+def _duplicate(group: Sequence[LabelledSlice], what: str, places: Places) -> Reason:
     numbers = [one.line for one in group]
-    message = f"{lines_of(numbers).capitalize()} {what}; keep one of them, or name the files that are meant."
+    message = f"{places.begin(numbers)} {what}; keep one of them, or name the files that are meant."
     return Reason(code=LabelProblem.DUPLICATE, message=message, line=min(numbers))
 
 
-def _at(code: LabelProblem, entry: LabelledSlice, what: str) -> Reason:
-    return Reason(code=code, message=f"Line {entry.line}: {what}.", line=entry.line)
+def _at(code: LabelProblem, entry: LabelledSlice, what: str, places: Places) -> Reason:
+    return Reason(code=code, message=f"{places.begin([entry.line])}: {what}.", line=entry.line)
+
+
+def _indexed(files: Iterable[_File], names: Callable[[_File], Iterable[Name]]) -> Mapping[Name, _Files]:
+    """Return the files by each of their names."""
+    index: dict[Name, _Files] = defaultdict(dict)
+    for file in files:
+        for name in names(file):
+            index[name][file] = None
+    return index
+
+
+def _of_ids(index: Mapping[str, _Files], entry: LabelledSlice, files: _Files) -> _Files:
+    """Return the files that an index has for an entry's ids: for both of them, else for the one that it knows.
+
+    Returns ``files`` where it knows neither, and where the two are of different files, which is a contradiction.
+    """
+    by_study = index.get(composed(entry.study_id), {}) if entry.study_id else {}
+    by_series = index.get(composed(entry.series_id), {}) if entry.series_id else {}
+    if by_study and by_series:
+        few, many = sorted((by_study, by_series), key=len)
+        return {file: None for file in few if file in many} or files
+    return by_series or by_study or files
+
+
+def _is_one_path(files: _Files) -> bool:
+    first = next(iter(files))
+    return all(file.parts == first.parts for file in files)

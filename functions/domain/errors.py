@@ -8,6 +8,7 @@ Exception
 │   ├── MalformedPrediction     an output that is not prediction/1, or answers for other bytes
 │   ├── MalformedDocument       a document of a batch or a run that breaks its schema, is too long, or of another run
 │   ├── MalformedManifest       labels that cannot be read as a whole
+│   ├── MalformedEntry          one entry of labels that cannot be read
 │   ├── InvalidRequest          an execution input that cannot be run
 │   ├── SnapshotRefused         labels, or labelled objects, that no snapshot is taken of
 │   ├── InvalidArtifact         a file that is not a model artifact
@@ -29,11 +30,11 @@ from typing import TYPE_CHECKING
 from functions.domain.verdict import LabelProblem, Reason
 
 if TYPE_CHECKING:
-    from functions.domain.header import Header
+    from untrusted.header import Header
 
 
 class RefusalCode(enum.StrEnum):
-    """Why an upload is refused. No retry changes that."""
+    """Why an upload is refused. No retry changes that, except for HeldUp: its message may be redriven."""
 
     NOT_DICOM = "NotDicom"
     EMPTY = "Empty"
@@ -43,6 +44,7 @@ class RefusalCode(enum.StrEnum):
     CUSTOMER_KEY = "CustomerKey"
     FOREIGN_KEY = "ForeignKey"
     INGEST_FAILED = "IngestFailed"
+    HELD_UP = "HeldUp"
     TRUNCATED_HEADER = "TruncatedHeader"
     UNREADABLE_HEADER = "UnreadableHeader"
     HEADER_TOO_LONG = "HeaderTooLong"
@@ -54,6 +56,12 @@ class RefusalCode(enum.StrEnum):
     MODALITY_NOT_SERVED = "ModalityNotServed"
     TRANSFER_SYNTAX_NOT_SERVED = "TransferSyntaxNotServed"
     MULTI_FRAME_NOT_SERVED = "MultiFrameNotServed"
+    LOCALIZER_NOT_SERVED = "LocalizerNotServed"
+    PLANE_NOT_SERVED = "PlaneNotServed"
+    DERIVED_NOT_SERVED = "DerivedNotServed"
+    SCREEN_SAVE_NOT_SERVED = "ScreenSaveNotServed"
+    NOT_HOUNSFIELD = "NotHounsfield"
+    TOO_FEW_PIXELS = "TooFewPixels"
 
 
 class FailureCode(enum.StrEnum):
@@ -109,6 +117,10 @@ class MalformedDocument(WetreadError):
 
 class MalformedManifest(WetreadError):
     """Labels cannot be read as a whole; the message says where, and what to do."""
+
+
+class MalformedEntry(WetreadError):
+    """One entry of labels cannot be read; the message follows "Line 7: "."""
 
 
 class InvalidRequest(WetreadError):

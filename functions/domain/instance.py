@@ -8,14 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from functions.domain.errors import Refusal, RefusalCode
-from functions.domain.header import NO_VALUE, Header
-from functions.domain.terms import MODALITIES
+from functions.domain.terms import MODALITIES, MODALITY_OF_SOP_CLASS
+from untrusted import picture
+from untrusted.header import NO_VALUE, Header
+from untrusted.picture import PictureError, Pictures
 from untrusted.walker import MOST_VALUE_BYTES
 
 UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
 UID_LENGTH = 64
 NO_CODE = "(absent or no valid value)"
-GUESSABLE = re.compile(r"[0-9.]+")
+# An identifier that is not a UID: of a public data set, of a hashing anonymiser, of digits and dots. A text without any
+# digit, or with a blank, a comma, ^, @ or a letter beyond ASCII is a person's by its form, or a word such as UNKNOWN.
+IDENTIFIER = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9._:/+-]{1,128}={0,2}")
+CT = "CT"
 UUID_ROOT = "2.25."  # DICOM PS3.5 annex B.2: a UUID as a decimal number under this root is a UID
 
 UuidOf = Callable[[str], uuid.UUID]
@@ -31,6 +36,13 @@ class Served:
     transfer_syntax_uids: tuple[str, ...]
     max_object_bytes: int
     conformance: str
+    planes: tuple[str, ...] = Pictures.planes
+    image_types: tuple[str, ...] = Pictures.image_types
+
+    @property
+    def pictures(self) -> Pictures:
+        """The pictures of CT objects that are served."""
+        return Pictures(planes=self.planes, image_types=self.image_types)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +65,7 @@ class Instance:
     patient_id: str = field(repr=False)  # only ever hashed, never stored or logged
     issuer_of_patient_id: str = field(default="", repr=False)  # as the patient_id, which is unique within its issuer
     repairs: tuple[str, ...] = ()
+    header: Header = field(default_factory=Header, repr=False, compare=False)
 
 
 def is_uid(text: str) -> bool:
@@ -61,9 +74,9 @@ def is_uid(text: str) -> bool:
 
 
 def as_uid(text: str, uuid_of: UuidOf | None = None) -> str:
-    """Return the UID for an identifier: a UID itself, the 2.25 form of a UUID, a hash of other digits and dots.
+    """Return the UID for an identifier: a UID itself, the 2.25 form of a UUID, a hash of another IDENTIFIER.
 
-    Returns "" for anything else, which may be a person's text. Digits and dots may be a patient's number or a date,
+    Returns "" for anything else, which may be a person's text. Other identifiers may be a patient's number or a date,
     which can be guessed: ``uuid_of`` hashes them with a key. Without it they are hashed as in rows from before
     2026-11-28. Queries by study apply both, so that people can query with the identifier in the file.
     """
@@ -71,12 +84,12 @@ def as_uid(text: str, uuid_of: UuidOf | None = None) -> str:
         return text
     if _is_uuid(text):
         return f"{UUID_ROOT}{uuid.UUID(text).int}"
-    return f"{UUID_ROOT}{(uuid_of or _uuid_of)(text).int}" if is_guessable(text) else ""
+    return f"{UUID_ROOT}{(uuid_of or _uuid_of)(text).int}" if is_hashed(text) else ""
 
 
-def is_guessable(text: str) -> bool:
-    """Return whether ``as_uid`` hashes an identifier: digits and dots that are neither a UID nor a UUID."""
-    return GUESSABLE.fullmatch(text) is not None and not is_uid(text) and not _is_uuid(text)
+def is_hashed(text: str) -> bool:
+    """Return whether ``as_uid`` hashes an identifier: it is neither a UID nor a UUID, nor a person's by its form."""
+    return IDENTIFIER.fullmatch(text) is not None and not is_uid(text) and not _is_uuid(text)
 
 
 def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
@@ -87,10 +100,10 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
     repairs: list[str] = []
 
     def uid_of(keyword: str) -> str:
-        text = header.text(keyword)
+        text = header.uid(keyword)
         if text and not is_uid(text):
             kind = "a UUID" if _is_uuid(text) else "not well-formed"
-            how = " by the stage's key" if uuid_of and is_guessable(text) else ""
+            how = " by the stage's key" if uuid_of and is_hashed(text) else ""
             if uid := as_uid(text, uuid_of):
                 repairs.append(f"{keyword} was {kind}, not a UID: mapped under 2.25{how}.")
             return uid
@@ -103,27 +116,49 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
         return text
 
     study, series, sop = (uid_of(f"{level}InstanceUID") for level in ("Study", "Series", "SOP"))
-    named = header.meta_text("MediaStorageSOPInstanceUID")
-    if header.text("SOPInstanceUID") and named != header.text("SOPInstanceUID"):
+    named = header.uid("MediaStorageSOPInstanceUID")
+    if header.uid("SOPInstanceUID") not in {"", named}:
         repairs.append("MediaStorageSOPInstanceUID did not name this SOPInstanceUID: ignored.")
     patient, issuer = (bounded(keyword) for keyword in ("PatientID", "IssuerOfPatientID"))
     if not header.has_passed("IssuerOfPatientID"):  # the same PatientID may be another patient's there
         patient = issuer = ""
-    frames = header.text("NumberOfFrames")
+    sop_class = _sop_class(header, repairs)
+    modality = _modality(header, sop_class, repairs)
+    if modality == CT:
+        repairs += picture.assumptions(header)
     return Instance(
         study_instance_uid=study,
         series_instance_uid=series,
         sop_instance_uid=sop,
-        sop_class_uid=_uid_or_nothing(header.text("SOPClassUID")),
-        modality=modality if (modality := header.text("Modality")) in MODALITIES else "",
-        transfer_syntax_uid=_uid_or_nothing(header.meta_text("TransferSyntaxUID")),
-        rows=header.number("Rows") or 0,
-        columns=header.number("Columns") or 0,
-        number_of_frames=int(frames) if re.fullmatch(r"[0-9]{1,12}", frames) else int(not frames),
+        sop_class_uid=sop_class,
+        modality=modality,
+        transfer_syntax_uid=_uid_or_nothing(header.transfer_syntax),
+        rows=max(header.number("Rows") or 0, 0),
+        columns=max(header.number("Columns") or 0, 0),
+        number_of_frames=picture.frames(header) or 0,
         patient_id=patient,
         issuer_of_patient_id=issuer,
-        repairs=tuple(repairs),
+        repairs=(*repairs, *header.notes),
+        header=header,
     )
+
+
+def _sop_class(header: Header, repairs: list[str]) -> str:
+    """Return the SOPClassUID: of the data set, else of the file meta information, with a repair."""
+    if text := header.uid("SOPClassUID"):
+        return _uid_or_nothing(text)
+    if found := _uid_or_nothing(header.uid("MediaStorageSOPClassUID")):
+        repairs.append("SOPClassUID was absent or empty: taken from the file meta information.")
+    return found
+
+
+def _modality(header: Header, sop_class: str, repairs: list[str]) -> str:
+    """Return the Modality, in capitals; where it is absent, that of the SOP class, with a repair."""
+    if text := header.code("Modality"):
+        return text if text in MODALITIES else ""
+    if found := MODALITY_OF_SOP_CLASS.get(sop_class, ""):
+        repairs.append(f"Modality was absent or empty: {found}, by the SOP class.")
+    return found
 
 
 def check_size(object_bytes: int, served: Served) -> None:
@@ -138,8 +173,11 @@ def check_size(object_bytes: int, served: Served) -> None:
         )
 
 
-def check(instance: Instance, served: Served) -> None:
-    """Raise Refusal for an Instance that this stage does not serve, with the first reason that a person can act on."""
+def check(instance: Instance, served: Served) -> tuple[str, ...]:
+    """Return notes on an Instance that this stage serves, one sentence each.
+
+    Raises Refusal for another one, with the first reason that a person can act on.
+    """
     if instance.sop_class_uid not in served.sop_class_uids:
         raise Refusal(
             RefusalCode.SOP_CLASS_NOT_SERVED,
@@ -159,13 +197,14 @@ def check(instance: Instance, served: Served) -> None:
     if instance.number_of_frames != 1:
         raise Refusal(
             RefusalCode.MULTI_FRAME_NOT_SERVED,
-            "NumberOfFrames is not 1; one-frame objects are served.",
+            "NumberOfFrames is not 1; objects of one frame are served. Send the frames as objects of their own.",
         )
     if not (instance.rows and instance.columns):
         raise Refusal(
             RefusalCode.MISSING_GEOMETRY,
-            f"Rows is {instance.rows} and Columns is {instance.columns}; both must be positive.",
+            f"Rows is {instance.rows or NO_CODE} and Columns is {instance.columns or NO_CODE}; both must be positive.",
         )
+    notes = _check_picture(instance, served)
     for keyword, value in (
         ("StudyInstanceUID", instance.study_instance_uid),
         ("SeriesInstanceUID", instance.series_instance_uid),
@@ -173,11 +212,22 @@ def check(instance: Instance, served: Served) -> None:
         if not value:
             raise Refusal(
                 RefusalCode.MISSING_UID,
-                f"{keyword} is absent, empty, or neither a UID nor a UUID, so nobody could ask for the result.",
+                f"{keyword} is absent, empty, or a text that may name a person, so the result could not be found; "
+                "give it a UID.",
             )
     if served.conformance == "strict" and (instance.repairs or not instance.sop_instance_uid):
         problems = " ".join(instance.repairs) or "SOPInstanceUID was absent or empty."
         raise Refusal(RefusalCode.NON_CONFORMANT, f"This stage is strict and the object needs repair: {problems}")
+    return notes
+
+
+def _check_picture(instance: Instance, served: Served) -> tuple[str, ...]:
+    if instance.modality != CT:
+        return ()
+    try:
+        return picture.check(instance.header, served.pictures)
+    except PictureError as error:
+        raise Refusal(RefusalCode(error.code), error.reason) from None
 
 
 def identified(instance: Instance, content_sha256: str) -> Instance:

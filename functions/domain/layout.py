@@ -20,6 +20,11 @@ from functions.names import (
 )
 
 
+def is_folder(key: str, size: int) -> bool:
+    """Return whether an object of ``size`` bytes only marks a folder, as S3's console and Hadoop's tools write one."""
+    return size == 0 and key.endswith(("/", "_$folder$"))
+
+
 def upload_id(key: str, version_id: str) -> str:
     """Return the identity of one Upload: 32 hex digits of the hash of an object version's key and version id."""
     return hashlib.sha256(f"{key}\0{version_id}".encode()).hexdigest()[:32]

@@ -11,11 +11,14 @@ from functions.domain.audit import Acquisition, Audit, Occurrences
 from functions.domain.ranges import FRACTION
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import Snapshot, SplitBy
-from functions.domain.verdict import DataProblem, Reason, Risk, lines_of
+from functions.domain.verdict import DataProblem, Places, Reason, Risk
 
 FEWEST_PATIENTS = 2  # of a class in each part: with one patient the patient is the class
 TAGS_SHOWN = 3
-WHOLE_PATIENTS = "label slices of at least three patients of each class, so that whole patients can be divided."
+WHOLE_PATIENTS = (
+    "label slices of at least three patients of each class, so that whole patients can be divided (patients that share "
+    "a study or a series count as one)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +39,9 @@ def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> lis
         *_across(snapshot, Risk.STUDY_ACROSS_SPLIT, "study", lambda one: one.study_instance_uid),
         *_across(snapshot, Risk.SERIES_ACROSS_SPLIT, "series", lambda one: one.series_instance_uid),
         *_too_few(snapshot),
-        *_unreadable(audit.unreadable),
-        *_pixels(audit.identical, Risk.IDENTICAL_PIXELS_ACROSS_SPLIT, "identical"),
-        *_pixels(audit.near_identical, Risk.NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT, "nearly identical"),
+        *_unreadable(audit.unreadable, snapshot.places),
+        *_pixels(audit.identical, Risk.IDENTICAL_PIXELS_ACROSS_SPLIT, "identical", snapshot.places),
+        *_pixels(audit.near_identical, Risk.NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT, "nearly identical", snapshot.places),
         *_predictable(audit.acquisition, limits),
     ]
 
@@ -56,7 +59,7 @@ def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[Label
     plural = {"study": "studies", "series": "series"}.get(what, f"{what}s")
     count = f"1 {what} has" if len(spread) == 1 else f"{len(spread)} {plural} have"
     advice = WHOLE_PATIENTS if snapshot.split_by == SplitBy.SLICE else "keep each in one part."
-    message = f"{count} slices in more than one part, for example {lines_of(lines)}; {advice}"
+    message = f"{count} slices in more than one part, for example {snapshot.places.named(lines)}; {advice}"
     return [Reason(code=code, message=message)]
 
 
@@ -81,20 +84,20 @@ def _too_few(snapshot: Snapshot) -> list[Reason]:
     ]
 
 
-def _unreadable(finding: Occurrences) -> list[Reason]:
+def _unreadable(finding: Occurrences, places: Places) -> list[Reason]:
     if not finding.count:
         return []
-    lines = lines_of(line for example in finding.examples for line in example)
+    lines = places.named(line for example in finding.examples for line in example)
     message = (
         f"The pixels of {finding.count} slice(s) cannot be decoded ({lines}); export these again or leave them out."
     )
     return [Reason(code=DataProblem.UNDECODABLE_SLICE, message=message)]
 
 
-def _pixels(finding: Occurrences, code: Risk, what: str) -> list[Reason]:
+def _pixels(finding: Occurrences, code: Risk, what: str, places: Places) -> list[Reason]:
     if not finding.count:
         return []
-    lines = lines_of(line for example in finding.examples for line in example)
+    lines = places.named(line for example in finding.examples for line in example)
     message = f"Slices in different parts show {what} pixels, {finding.count} time(s): {lines}; keep one of each."
     return [Reason(code=code, message=message)]
 

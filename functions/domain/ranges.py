@@ -21,14 +21,15 @@ class Range:
 
 
 class OneOf:
-    """The allowed words of a setting."""
+    """The allowed words of a setting, each of them once in a list of words that is a setting."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = choices
 
     def admits(self, value: object) -> bool:
-        """Return whether ``value`` is one of the words."""
-        return value in self.choices
+        """Return whether ``value`` is one of the words, or a list of one or more of them."""
+        words = value if isinstance(value, tuple) else (value,)
+        return bool(words) and len(set(words)) == len(words) and all(one in self.choices for one in words)
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.choices)}"

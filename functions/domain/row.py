@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.errors import RefusalCode
 
 CONTENT_DIGITS = 12  # of a content's SHA-256, in log lines
 
@@ -42,6 +43,7 @@ class Row:
     ``retry_group`` names the uploads that are retried together, apart from all others, after a failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
+    ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture.
     ``withdrawn_at`` marks a result of a withdrawn model version, ``requeued_at`` an Upload that is read again.
     ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps its attributes until
     everything that they lead to is erased. Then it is a gravestone, which keeps only the hash ``upload_id`` for a
@@ -68,6 +70,7 @@ class Row:
     columns: int | None = None
     patient_hash: str | None = None
     repairs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     content_sha256: str | None = None
     attempt: int = 0
     retry_group: str | None = None
@@ -84,6 +87,12 @@ class Row:
     withdrawn_at: str | None = None
     requeued_at: str | None = None
     expires_at: int | None = None
+
+    @property
+    def awaits_ingest(self) -> bool:
+        """Whether a try to take the Upload in may still change the row: it is Received, or AWS held the tries up."""
+        held_up = self.status == Status.REFUSED and self.code == RefusalCode.HELD_UP
+        return self.status == Status.RECEIVED or held_up
 
     @property
     def waits_since(self) -> str:
@@ -115,7 +124,7 @@ class Row:
         """Read back what ``to_json`` wrote."""
         values = {f.name: document[NAMES[f.name]] for f in dataclasses.fields(cls) if NAMES[f.name] in document}
         values["status"] = Status(values["status"])
-        values["repairs"] = tuple(values.get("repairs", ()))
+        values |= {name: tuple(values.get(name, ())) for name in ("repairs", "notes")}
         return cls(**values)
 
 

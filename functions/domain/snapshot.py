@@ -12,6 +12,7 @@ from typing import Any
 
 from functions.domain.errors import MalformedDocument
 from functions.domain.slices import LabelledSlice, Split
+from functions.domain.verdict import Places
 
 SCHEMA = "snapshot/1"
 ERASED = "Erased"  # says how many entries were erased since, and when last
@@ -37,9 +38,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A run's data, as the gates need them."""
+    """A run's data, as the gates need them; ``places`` is what the entries of its labels file are called."""
 
     digest: str
+    places: Places
     labels: tuple[str, ...]
     split_by: SplitBy
     slices: tuple[LabelledSlice, ...]
@@ -90,6 +92,7 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
             )
         return Snapshot(
             digest=digest,
+            places=Places.of(str(document["Source"]["Uri"])),
             labels=tuple(map(str, document["Labels"])),
             split_by=SplitBy(document["SplitBy"]),
             slices=tuple(_slice(entry) for entry in document["Slices"]),

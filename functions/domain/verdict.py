@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SCHEMA = "verdict/1"
@@ -135,14 +135,37 @@ def trimmed(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
     return shown
 
 
-def lines_of(lines: Iterable[int]) -> str:
-    """Return lines of the manifest for a sentence: "line 3", "lines 3 and 7", "lines 3, 7, 9 and 12 more"."""
-    numbers = [str(line) for line in sorted(set(lines))]
-    if len(numbers) == 1:
-        return f"line {numbers[0]}"
-    if len(numbers) > MOST_LINES:
-        numbers = [*numbers[:MOST_LINES], f"{len(numbers) - MOST_LINES} more"]
-    return f"lines {', '.join(numbers[:-1])} and {numbers[-1]}"
+@dataclass(frozen=True)
+class Places:
+    """What people call the entries of a labels file: a CSV file's by their lines, a JSON array's by their numbers.
+
+    ``names`` are files' names, by number, that follow it: "entry 3 (IM3.dcm)". Only a person's own terminal gets them,
+    since a file's name may be a person's.
+    """
+
+    are_lines: bool = True
+    names: Mapping[int, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, labels: str, names: Mapping[int, str] | None = None) -> Places:
+        """Return what the entries of a labels file are called, by the file's key, path or URI."""
+        return cls(are_lines=labels.lower().endswith(".csv"), names=names or {})
+
+    def named(self, numbers: Iterable[int]) -> str:
+        """Return entries for a sentence: "line 3", "entries 3 and 7", "lines 3, 7, 9 and 12 more"."""
+        distinct = sorted(set(numbers))
+        one, several = ("line", "lines") if self.are_lines else ("entry", "entries")
+        texts = [f"{number} ({self.names[number]})" if number in self.names else str(number) for number in distinct]
+        if len(texts) == 1:
+            return f"{one} {texts[0]}"
+        if len(texts) > MOST_LINES:
+            texts = [*texts[:MOST_LINES], f"{len(texts) - MOST_LINES} more"]
+        return f"{several} {', '.join(texts[:-1])} and {texts[-1]}"
+
+    def begin(self, numbers: Iterable[int]) -> str:
+        """Return the same for the beginning of a sentence."""
+        called = self.named(numbers)
+        return called[:1].upper() + called[1:]
 
 
 def _short(message: str) -> str:

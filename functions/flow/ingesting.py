@@ -1,9 +1,10 @@
 """From an "Object Created" event to a row: Pending, or Refused with its reason, or for a while Received.
 
 Every upload gets a row within minutes, whatever its object does. An object that S3 refuses for good is refused at once.
-AWS trouble (`functions.aws.trouble`) leaves the row Received and is retried. An unexpected error counts as a failed
-try, and so does a try without an end (the function was killed at its memory or time limit). After MOST_TRIES of them
-the row is Refused as IngestFailed, and the object is not read again.
+AWS trouble (`functions.aws.trouble`) leaves the row Received and is retried. The last delivery ends the row as HeldUp,
+which a later try takes up again. An unexpected error counts as a failed try, and so does a try without an end (the
+function was killed at its memory or time limit). After MOST_TRIES of them the row is Refused as IngestFailed, and the
+object is not read again.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import layout
 from functions.domain.errors import Refusal, RefusalCode
-from functions.domain.header import Header, header_of, start_of
+from functions.domain.header import header_of, start_of
 from functions.domain.instance import Instance, Served
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
+from untrusted.header import Header
 
 LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
 MOST_TRIES = 3  # to read one object; AWS trouble does not count
+LAST_DELIVERY = 50  # of a message before it is a dead letter (infra/ingest.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +52,12 @@ class Ingesting:
         """Return the row of the event's object version, which exists already or is written now.
 
         ``delivery`` counts SQS's deliveries of the message. An error propagates, so that SQS delivers the message
-        again, until the tries are used. A repeated event finds the row and changes nothing.
+        again, until the tries are used, or keeps it as a dead letter. A repeated event finds the row and changes
+        nothing, unless the row is HeldUp.
         """
         upload_id = layout.upload_id(event.key, event.version_id)
         known = self.index.get(upload_id)
-        if known and known.status != Status.RECEIVED:
+        if known and not known.awaits_ingest:
             return known
         tries = known.attempt if known else 0
         if tries >= MOST_TRIES:
@@ -66,18 +70,19 @@ class Ingesting:
         try:
             return self._written(self._row(event))
         except Exception as error:
-            ended = self._after_error(event, tries, error)
+            ended = self._after_error(event, tries, error, delivery)
             if ended is None:
                 raise
             return ended
 
-    def _after_error(self, event: ObjectCreated, tries: int, error: Exception) -> Row | None:
-        """Return the Refused row if the tries are used; else None, with the row Received."""
+    def _after_error(self, event: ObjectCreated, tries: int, error: Exception, delivery: int) -> Row | None:
+        """Return the Refused row if the tries are used; else None, with the row Received, or HeldUp at the end."""
         tries += not is_trouble(error)
         if tries >= MOST_TRIES:
             return self._written(self._given_up(event, name_of(error)))
+        after = self._held_up if delivery >= LAST_DELIVERY else self._received
         with suppress(ClientError, BotoCoreError):  # the first error is the one to raise
-            self._written(self._received(event, tries, name_of(error)))
+            self._written(after(event, tries, name_of(error)))
         return None
 
     def _written(self, row: Row) -> Row:
@@ -104,6 +109,15 @@ class Ingesting:
         base = self._base(event) | {"expires_at": expiry(self.clock(), self.kept_days)}
         return Row(**base, status=Status.REFUSED, code=RefusalCode.INGEST_FAILED, reason=reason)
 
+    def _held_up(self, event: ObjectCreated, tries: int, error: str) -> Row:
+        """Return the row of an upload whose message becomes a dead letter. ``tries`` are those that counted."""
+        reason = (
+            f"AWS has not let the object be taken in, in {LAST_DELIVERY} tries; the last ended with {error}. Its "
+            "message is a dead letter: remove the cause, then redrive it."
+        )
+        base = self._base(event) | {"expires_at": expiry(self.clock(), self.kept_days)}
+        return Row(**base, status=Status.REFUSED, code=RefusalCode.HELD_UP, attempt=tries, reason=reason)
+
     def _base(self, event: ObjectCreated) -> dict[str, Any]:
         upload_id = layout.upload_id(event.key, event.version_id)
         return {
@@ -128,7 +142,7 @@ class Ingesting:
             instance = instances.describe(header, self.patients.uuid_of)
             patient_hash = self.patients.hash_of(instance.patient_id, instance.issuer_of_patient_id)
             base |= _attributes(instance) | {"patient_hash": patient_hash}
-            instances.check(instance, self.served)
+            base["notes"] = instances.check(instance, self.served)
             sha256 = self.uploads.pin(event.key, event.version_id, layout.instance_name(base["upload_id"]))
             base |= _attributes(instances.identified(instance, sha256)) | {"content_sha256": sha256}
         except Refusal as refusal:

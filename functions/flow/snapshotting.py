@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +20,7 @@ from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
 from functions.domain.champion import Champion
-from functions.domain.cohort import Cohort, duplicates
+from functions.domain.cohort import Cohort, ObjectVersion, duplicates
 from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
 from functions.domain.header import header_of
 from functions.domain.instance import Served
@@ -29,8 +29,9 @@ from functions.domain.row import timestamp
 from functions.domain.slices import LabelledSlice
 from functions.domain.snapshot import Source, SplitBy
 from functions.domain.training_run import ComparedChampion, TrainingRun
-from functions.domain.verdict import LabelProblem, Reason, Verdict, trimmed
+from functions.domain.verdict import LabelProblem, Places, Reason, Verdict, trimmed
 from functions.names import SLICES
+from untrusted.header import Header
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
 
@@ -106,32 +107,48 @@ class Snapshotting:
             raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=str(error))]) from error
         folder = manifest_key.rpartition("/")[0] + "/"
         objects = (one for one in self.cohorts.objects(folder) if one.key != manifest_key)
-        found, reasons = Cohort(folder, objects).find(labelled.entries)
+        places = labelled.places
+        found, reasons = Cohort(folder, objects).find(labelled.entries, places, self._uids_of)
         with ThreadPoolExecutor(WORKERS) as pool:
-            read = list(pool.map(self._read, found))
+            read = list(pool.map(lambda one: self._read(one, places), found))
         slices = [one for one in read if isinstance(one, LabelledSlice)]
         reasons += [*labelled.reasons, *(one for one in read if isinstance(one, Reason))]
-        reasons += duplicates(slices)
+        reasons += duplicates(slices, places)
         reasons += labelling.missing_classes(labelled.entries, self.labels)
         if reasons:
             raise SnapshotRefused(reasons)
         return self._with_patients(slices)
 
-    def _read(self, one: LabelledSlice) -> LabelledSlice | Reason:
+    def _uids_of(self, versions: Sequence[ObjectVersion]) -> dict[str, tuple[str, str]]:
+        """Return the Study and SeriesInstanceUID in the headers of objects, by key; of those that have a header."""
+
+        def read(version: ObjectVersion) -> tuple[str, str]:
+            try:
+                header = self._header(version)
+            except (Refusal, ClientError) as error:
+                _why(error)
+                return "", ""
+            return header.text("StudyInstanceUID"), header.text("SeriesInstanceUID")
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return {one.key: uids for one, uids in zip(versions, pool.map(read, versions), strict=True)}
+
+    def _header(self, version: ObjectVersion) -> Header:
+        """Return the header of an object, read as ingest does."""
+        instances.check_size(version.size, self.served)
+        return header_of(lambda length: self.cohorts.head(version.key, version.version_id, length), version.size)
+
+    def _read(self, one: LabelledSlice, places: Places) -> LabelledSlice | Reason:
         """Read the header as ingest does and pin the bytes; or return why the slice is not admitted."""
         try:
-            instances.check_size(one.size, self.served)
-            header = header_of(lambda length: self.cohorts.head(one.key, one.version_id, length), one.size)
+            header = self._header(ObjectVersion(key=one.key, version_id=one.version_id, size=one.size))
             instance = instances.describe(header, self.patients.uuid_of)
             instances.check(instance, self.served)
             name = layout.instance_name(layout.upload_id(one.key, one.version_id))
             sha256 = self.cohorts.pin(one.key, one.version_id, name)
-        except Refusal as refusal:
-            return _unreadable(one.line, refusal.reason)
-        except ClientError as error:
-            if is_trouble(error):
-                raise
-            return _unreadable(one.line, f"S3 does not give the object ({name_of(error)}); upload it again.")
+        except (Refusal, ClientError) as error:
+            message = f"{places.begin([one.line])}: {_why(error)}"
+            return Reason(code=LabelProblem.UNREADABLE_HEADER, message=message, line=one.line)
         instance = instances.identified(instance, sha256)
         return replace(
             one,
@@ -182,8 +199,13 @@ def _patients(slices: list[LabelledSlice]) -> list[tuple[str, str]]:
     ]
 
 
-def _unreadable(line: int, why: str) -> Reason:
-    return Reason(code=LabelProblem.UNREADABLE_HEADER, message=f"Line {line}: {why}", line=line)
+def _why(error: Refusal | ClientError) -> str:
+    """Return why an object is not admitted, as a sentence; raise the error if it is AWS trouble, not the object's."""
+    if isinstance(error, Refusal):
+        return error.reason
+    if is_trouble(error):
+        raise error
+    return f"S3 does not give the object ({name_of(error)}); upload it again."
 
 
 def _divided(slices: list[LabelledSlice], seed: int) -> tuple[SplitBy, list[LabelledSlice]]:

@@ -20,6 +20,7 @@ from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.flow.collecting import Collected, Collecting
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
+from functions.flow.stalling import Stalling
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
 from functions.names import IndexName, Metric
 
@@ -63,6 +64,7 @@ class Sweeping:
     marking: Marking
     ticks: Ticks
     trying: Trying
+    stalling: Stalling
     report: Callable[[Mapping[Metric, float]], None]
     stale_seconds: int
     max_job_seconds: int
@@ -90,9 +92,13 @@ class Sweeping:
             retried=sum(one.retried for one in collected),
             jobs_failed=sum(one.jobs_failed for one in collected),
         )
-        counts = {Metric.SWEEP_REPAIRS: float(repaired), **total.metrics()}
+        stalled = self._try("stalled uploads not ended", self.stalling.end)
+        if stalled:
+            logger.error("uploads that nothing tried ended", extra={"rows": stalled})
+        held_up = {Metric.UPLOADS_NOT_TAKEN: float(stalled or 0)}
+        counts = {Metric.SWEEP_REPAIRS: float(repaired), **held_up, **total.metrics()}
         self.report(counts)
-        failures = sum(repair.failed for repair in repairs) + (gauges is None) + (started is None)
+        failures = sum(repair.failed for repair in repairs) + (gauges is None) + (started is None) + (stalled is None)
         failures += not self._try_to_mark()
         return Swept(measured=(gauges or {}) | submitted | counts, failures=failures)
 

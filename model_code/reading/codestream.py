@@ -1,151 +1,221 @@
-"""Reads the frame size that a JPEG, JPEG-LS or JPEG 2000 codestream declares, before a decoder gets it.
+"""Reads what a JPEG, JPEG-LS or JPEG 2000 codestream declares and where it ends, before a decoder gets it.
 
 A decoder allocates what the codestream declares, not what the DICOM header says: a small hostile object could ask for
-gigabytes. Truncated streams and missing tiles are found here too, because decoders silently fill them with grey.
+gigabytes. Truncated streams and missing tiles are found here too, because decoders silently fill them with grey. What
+follows the end marker is padding, unless it is another codestream.
 """
 
 from __future__ import annotations
 
-import math
+import enum
+import re
 import struct
-from collections import Counter
+from dataclasses import dataclass
 
-SOC_SIZ = b"\xff\x4f\xff\x51"
+from model_code.reading import jpeg2000
+from model_code.reading.undecodable import Undecodable
+
+SOC_SIZ = jpeg2000.SOC_SIZ
 SOI = b"\xff\xd8"
-# EOI of JPEG and JPEG-LS and EOC of JPEG 2000 are the same two bytes.
-END_MARKER = b"\xff\xd9"
 # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), and SOF55 of JPEG-LS.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-START_OF_SCAN = 0xDA
-JPEG2000_DEPTH_AT = 42  # of the first component, in the SIZ segment
+BASELINE, EXTENDED, JPEG_LS_FRAME = 0xC0, 0xC1, 0xF7
+LOSSLESS_FRAMES = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, PRESETS = 0xD8, 0xD9, 0xDA, 0xF8
 FILL = 0xFF
-# Before the frame header, where a fill byte counts as one: encoders write a few dozen, and each takes a Python step.
+# Fill bytes count as markers: encoders write a few dozen, and each takes a Python step.
 MOST_MARKERS = 10_000
-# JPEG 2000 with more tiles, parts or segments than an encoder has a use for is refused: their number decides the cost,
-# here and in the decoder.
-START_OF_TILE_PART = 0xFF90
-END_OF_CODESTREAM = 0xFFD9
-SIZ_AT = 2
-TILE_PART_HEADER = 12  # SOT with its segment
-# With tiles of 128 x 128 these are 4096 x 4096 pixels. The standard allows 65,535, and a decoder keeps tables for each.
-MOST_TILES = 1024
-MOST_PARTS = 255  # of a tile: its parts are numbered by a byte (A.4.2)
-MOST_SEGMENTS = 1024  # of the main header; encoders write some ten
-LENGTH_FIELD = 2  # counts itself
+# After FF in entropy-coded data: neither what stuffs it (00, and up to 7F in JPEG-LS), nor a restart marker, nor fill.
+MARKER_IN_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+# The start of a codestream, or of one with a marker after SOI.
+BEGINNING = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51")
+MOST_BEGINNINGS = 16  # in what follows an end marker: padding hardly has one
+NO_END = "its codestream has no end marker (FFD9): it is cut off, or was never finished"
 
 
-def frame_size(codestream: bytes) -> tuple[int, int, int]:
-    """Return the (rows, columns, components) that the codestream declares.
+class NoEndMarker(Undecodable):
+    """A codestream ends before its end marker."""
 
-    Raises ValueError for any other bytes, and for a codestream cut within a header or without its end marker or a tile.
+    def __init__(self) -> None:
+        super().__init__(NO_END)
+
+
+class TwoFrames(Undecodable):
+    """A second codestream follows the first."""
+
+    def __init__(self) -> None:
+        super().__init__("it holds a second codestream behind the first")
+
+
+class Family(enum.StrEnum):
+    """What a codestream is, in words for a message."""
+
+    JPEG = "JPEG"
+    JPEG_LOSSLESS = "JPEG Lossless"
+    JPEG_LS = "JPEG-LS"
+    JPEG_2000 = "JPEG 2000"
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """One frame's codestream, ``data``, up to its end marker, and what it declares of its pixels.
+
+    ``bits`` is the precision of a pixel. Only JPEG 2000 declares a sign. ``is_lossless`` is what the coding allows:
+    a reversible one may still leave data out. ``marker`` is of a JPEG's frame header, 0 in JPEG 2000; ``is_plain``
+    is False for a JPEG-LS with coding parameters that not every decoder knows.
     """
-    is_jpeg2000 = codestream.startswith(SOC_SIZ)
+
+    family: Family
+    data: bytes
+    rows: int
+    columns: int
+    components: int
+    bits: int
+    is_signed: bool = False
+    is_lossless: bool = True
+    marker: int = 0
+    is_plain: bool = True
+
+
+def is_codestream(data: bytes) -> bool:
+    """Return whether ``data`` begins as a codestream does, or as a JP2 file around one."""
+    return data.startswith((SOI + b"\xff", SOC_SIZ, jpeg2000.JP2_SIGNATURE))
+
+
+def read_codestream(data: bytes) -> Codestream:
+    """Return the codestream at the start of ``data``, out of its JP2 boxes if it has any.
+
+    Raises NoEndMarker, TwoFrames, and Undecodable for any other bytes, a cut within a header or a missing tile.
+    """
     try:
-        size = _jpeg2000_size(codestream) if is_jpeg2000 else _jpeg_size(codestream)
-        if not codestream.rstrip(b"\0").endswith(END_MARKER):
-            raise ValueError("the codestream ends without its end marker: it is truncated")
-        if is_jpeg2000:
-            check_tiles(codestream)
+        if data.startswith(jpeg2000.JP2_SIGNATURE):
+            boxed = jpeg2000.unboxed(data)
+            if len(boxed) > 1:
+                raise TwoFrames
+            data = boxed[0]
+        stream, end = _jpeg2000(data) if data.startswith(SOC_SIZ) else _jpeg(data)
     except (struct.error, IndexError):
-        raise ValueError("the codestream ends within a header") from None
-    return size
+        raise Undecodable("its codestream ends within a header") from None
+    if _begins_another(data, end):
+        raise TwoFrames
+    return stream
 
 
-def declared_pixels(codestream: bytes) -> tuple[int, bool]:
-    """Return the bits per pixel that the codestream declares, and whether they are signed.
-
-    ``frame_size`` must have accepted it. JPEG and JPEG-LS do not declare a sign: False.
-    """
-    if codestream.startswith(SOC_SIZ):
-        depth = codestream[JPEG2000_DEPTH_AT]  # the highest bit is the sign (ISO/IEC 15444-1 table A.11)
-        return (depth & 0x7F) + 1, depth > 0x7F
-    return codestream[_frame_header(codestream) + 4], False
-
-
-def _jpeg2000_size(codestream: bytes) -> tuple[int, int, int]:
-    """Return Ysiz - YOsiz, Xsiz - XOsiz and Csiz of the SIZ segment (ISO/IEC 15444-1 A.5.1)."""
-    x_end, y_end, x_offset, y_offset = struct.unpack_from(">4I", codestream, 8)
-    (components,) = struct.unpack_from(">H", codestream, 40)
-    return y_end - y_offset, x_end - x_offset, components
-
-
-def _jpeg_size(codestream: bytes) -> tuple[int, int, int]:
-    """Return the frame header's size and components (ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2)."""
-    rows, columns, components = struct.unpack_from(">HHB", codestream, _frame_header(codestream) + 5)
-    return rows, columns, components
+def _begins_another(data: bytes, at: int) -> bool:
+    """Return whether a codestream with a frame header begins in ``data`` from ``at``."""
+    for _ in range(MOST_BEGINNINGS):
+        found = BEGINNING.search(data, at)
+        if found is None:
+            return False
+        if found[0] == SOC_SIZ:
+            return True
+        at = found.start() + len(SOI)
+        try:
+            _frame_header(data, at)
+        except (Undecodable, struct.error, IndexError):
+            continue
+        return True
+    return False
 
 
-def _frame_header(codestream: bytes) -> int:
-    """Return the position of the marker of a JPEG's frame header."""
-    if not codestream.startswith(SOI):
-        raise ValueError("the bytes begin as neither JPEG nor JPEG 2000")
-    at = len(SOI)
+def _jpeg2000(data: bytes) -> tuple[Codestream, int]:
+    """Return the JPEG 2000 codestream at the start of ``data``, and where it ends."""
+    size = jpeg2000.declared_size(data)
+    end = jpeg2000.end_of_tiles(data)
+    if end is None:
+        raise NoEndMarker
+    stream = Codestream(
+        Family.JPEG_2000,
+        data[:end],
+        *size,
+        *jpeg2000.declared_depth(data),
+        is_lossless=jpeg2000.is_reversible(data),
+    )
+    return stream, end
+
+
+def _jpeg(data: bytes) -> tuple[Codestream, int]:
+    """Return the JPEG or JPEG-LS at the start of ``data``, and where it ends (ISO/IEC 10918-1 B.2, 14495-1 C.2)."""
+    if not data.startswith(SOI):
+        raise Undecodable("its bytes begin as neither JPEG nor JPEG 2000")
+    at = _frame_header(data, len(SOI))
+    marker = data[at + 1]
+    (length, bits, rows, columns, components) = struct.unpack_from(">HBHHB", data, at + 2)
+    scan, has_presets = _first_scan(data, at + 2 + length)
+    end = _end_of_image(data, scan)
+    is_lossless, family = marker in LOSSLESS_FRAMES, Family.JPEG
+    if marker == JPEG_LS_FRAME:
+        # SOS: length, number of components, two bytes for each, then NEAR (ISO/IEC 14495-1 C.2.3).
+        family, is_lossless = Family.JPEG_LS, data[scan + 5 + 2 * data[scan + 4]] == 0
+    elif is_lossless:
+        family = Family.JPEG_LOSSLESS
+    stream = Codestream(
+        family,
+        data[:end],
+        rows,
+        columns,
+        components,
+        bits,
+        is_lossless=is_lossless,
+        marker=marker,
+        is_plain=not has_presets,
+    )
+    return stream, end
+
+
+def _frame_header(data: bytes, at: int) -> int:
+    """Return where the marker of a JPEG's frame header is, from the marker segment at ``at``."""
     for _ in range(MOST_MARKERS):
-        if codestream[at] != FILL:
-            raise ValueError("a marker is missing in the codestream's header")
-        marker = codestream[at + 1]
+        if data[at] != FILL:
+            raise Undecodable("a marker is missing in its codestream's header")
+        marker = data[at + 1]
         if marker == FILL:
             at += 1
             continue
         if marker in START_OF_FRAME:
             return at
         if marker == START_OF_SCAN:
-            raise ValueError("the codestream has no frame header")
-        (length,) = struct.unpack_from(">H", codestream, at + 2)
+            raise Undecodable("its codestream has no frame header")
+        (length,) = struct.unpack_from(">H", data, at + 2)
         at += 2 + length
-    raise ValueError(f"the codestream has more than {MOST_MARKERS} markers before its frame header")
+    raise Undecodable(f"its codestream has more than {MOST_MARKERS} markers before its frame header")
 
 
-def check_tiles(codestream: bytes) -> None:
-    """Raise ValueError if a tile or a declared part of one is missing; struct.error for a cut within a header.
-
-    Decoders silently fill a missing tile with grey. Only the header of each tile-part is read (ISO/IEC 15444-1 A.4.2);
-    its length leads to the next.
-    """
-    tiles = _declared_tiles(codestream)
-    parts, promised = Counter[int](), dict[int, int]()
-    at = _first_tile_part(codestream)
-    while True:
-        (marker,) = struct.unpack_from(">H", codestream, at)
-        if marker == END_OF_CODESTREAM:
-            break
-        if marker != START_OF_TILE_PART:
-            raise ValueError("a tile-part of the codestream does not follow the one before it")
-        tile, length, _, count = struct.unpack_from(">HIBB", codestream, at + 4)
-        parts[tile] += 1
-        if parts[tile] > MOST_PARTS or len(parts) > MOST_TILES:
-            raise ValueError("the codestream has more tile-parts than its tiles can have")
-        promised[tile] = count or promised.get(tile, 0)
-        if length == 0:  # up to the end of the codestream
-            break
-        if length < TILE_PART_HEADER:
-            raise ValueError(f"a tile-part of the codestream has a length of {length} bytes")
-        at += length
-    present = sum(tile < tiles and parts[tile] >= promised[tile] for tile in parts)
-    if present < tiles:
-        raise ValueError(f"the codestream has {present} of its {tiles} tiles")
+def _first_scan(data: bytes, at: int) -> tuple[int, bool]:
+    """Return where the first SOS marker is, from ``at`` behind the frame header, and whether presets are before it."""
+    has_presets = False
+    for _ in range(MOST_MARKERS):
+        if data[at] != FILL:
+            raise Undecodable("a marker is missing in its codestream's header")
+        marker = data[at + 1]
+        if marker == FILL:
+            at += 1
+            continue
+        if marker == START_OF_SCAN:
+            return at, has_presets
+        if marker in START_OF_FRAME:
+            raise Undecodable("its codestream has two frame headers")
+        has_presets = has_presets or marker == PRESETS
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        at += 2 + length
+    raise Undecodable(f"its codestream has more than {MOST_MARKERS} markers before its first scan")
 
 
-def _declared_tiles(codestream: bytes) -> int:
-    """Return how many tiles the SIZ segment declares (A.5.1)."""
-    x_end, y_end = struct.unpack_from(">2I", codestream, SIZ_AT + 6)
-    width, height, x_offset, y_offset = struct.unpack_from(">4I", codestream, SIZ_AT + 22)
-    if not (width and height):
-        raise ValueError("the codestream declares tiles without a size")
-    tiles: int = math.ceil((x_end - x_offset) / width) * math.ceil((y_end - y_offset) / height)
-    if not 1 <= tiles <= MOST_TILES:
-        raise ValueError(f"the codestream declares {tiles} tiles, where 1 to {MOST_TILES} are read")
-    return tiles
-
-
-def _first_tile_part(codestream: bytes) -> int:
-    """Return where the main header ends, following the lengths of its segments."""
-    at = SIZ_AT
-    for _ in range(MOST_SEGMENTS):
-        marker, length = struct.unpack_from(">2H", codestream, at)
-        if marker in {START_OF_TILE_PART, END_OF_CODESTREAM}:
+def _end_of_image(data: bytes, at: int) -> int:
+    """Return where the end marker ends, from the SOS marker at ``at``: scan after scan, segments by their lengths."""
+    for _ in range(MOST_MARKERS):
+        found = MARKER_IN_SCAN.search(data, at)
+        if found is None:
+            raise NoEndMarker
+        at, marker = found.end(), data[found.end() - 1]
+        if marker == END_OF_IMAGE:
             return at
-        if length < LENGTH_FIELD:
-            raise ValueError(f"a segment of the codestream's main header has a length of {length} bytes")
-        at += 2 + length
-    raise ValueError(f"the codestream's main header has more than {MOST_SEGMENTS} segments")
+        if marker == START_OF_IMAGE:
+            raise TwoFrames
+        if marker in START_OF_FRAME:
+            raise Undecodable("its codestream has two frame headers")
+        if at + 2 > len(data):
+            raise NoEndMarker
+        (length,) = struct.unpack_from(">H", data, at)
+        at += length
+    raise Undecodable(f"its codestream has more than {MOST_MARKERS} markers in its scans")

@@ -13,7 +13,7 @@ from pydicom import uid
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 NAME = "gdcm-bytes"
-SYNTAXES = (uid.JPEGBaseline8Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
+SYNTAXES = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 
 
 def register() -> None:

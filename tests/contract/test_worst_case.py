@@ -9,7 +9,7 @@ from functions.domain import batch
 from infra.config import StageConfig
 from infra.validation import START_SECONDS
 from model_code.reading import decoder_process
-from model_code.reading.dicom import DECODING_PLUGINS
+from model_code.reading.frame import TRANSFER_SYNTAXES
 from model_code.serving import worker
 
 
@@ -21,7 +21,7 @@ def test_a_host_has_as_many_decoders_as_dispatch_counts() -> None:
     assert worker.DECODING_THREADS >= batch.DECODERS
 
 
-@pytest.mark.parametrize("syntax", DECODING_PLUGINS)
+@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES)
 def test_what_counts_as_quick_never_goes_to_a_decoder(syntax: uid.UID) -> None:
     quick = not syntax.is_encapsulated and not syntax.is_deflated
     assert (syntax in batch.NATIVE_SYNTAXES) == quick

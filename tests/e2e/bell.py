@@ -71,7 +71,7 @@ class Bell:
             for settings in deployed.values():
                 client.put_metric_alarm(**settings)
 
-    def rings(self, *names: str, meanwhile: Callable[[], object] = lambda: None, seconds: float = 90) -> None:
+    def rings(self, *names: str, meanwhile: Callable[[], object] = lambda: None, seconds: float = 300) -> None:
         """Wait until each alarm rings; call ``meanwhile`` repeatedly."""
         waiting = {name: self.alarm(name)["AlarmName"] for name in names}
         since, deadline = len(self.messages), time.monotonic() + seconds
@@ -83,7 +83,7 @@ class Bell:
             waiting = {name: physical for name, physical in waiting.items() if physical not in rung}
             time.sleep(0.5)
 
-    def ends(self, *names: str, seconds: float = 60) -> None:
+    def ends(self, *names: str, seconds: float = 180) -> None:
         """Wait until each alarm is back at OK."""
         deadline = time.monotonic() + seconds
         while ringing := [name for name in names if self.alarm(name)["StateValue"] != "OK"]:

@@ -25,7 +25,7 @@ from wetread.demo.defects import DEFECTS, UNDECODABLE
 from wetread.demo.phantoms import phantom_bytes
 from wetread.project import PROJECT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 FUNCTIONS = ("Ingest", "Dispatch", "Collect", "Sweep", "Snapshot", "Gate", "Promote", "Approve")
 QUEUES = ("Uploads", "Tick", "JobEvents", "Approvals")

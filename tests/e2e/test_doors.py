@@ -77,7 +77,7 @@ def test_a_class_that_the_service_does_not_know_trains_nothing(service: Service,
     manifest.write_text(manifest.read_text().replace('"covid"', '"flu"'))
     done = service.command("experiment", "--labels", str(tmp_path / "other"), *QUICK)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "UnknownLabel: Line " in done.stderr
+    assert "UnknownLabel: Entry " in done.stderr
     assert "flu" not in done.stderr, "text of a labels file may be a patient's"
     assert "Nothing was trained." in done.stderr
 

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 STILL_SECONDS = 12.0
 
 
-def until(happened: Callable[[], Any], seconds: float = 120) -> Any:
+def until(happened: Callable[[], Any], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := happened()):
         assert time.monotonic() < deadline, "it did not happen"

@@ -12,7 +12,7 @@ STUDY, SERIES, SOP = "1.2.840.99.1", "1.2.840.99.1.2", "1.2.840.99.1.2.3"
 
 
 def ct(*, syntax: str = ExplicitVRLittleEndian, **changes: Any) -> bytes:
-    """Return an 8x8 CT instance as a DICOM file; ``changes`` set attributes by keyword, None removes one."""
+    """Return a 64x64 axial CT instance as a DICOM file; ``changes`` set attributes by keyword, None removes one."""
     dataset = Dataset()
     values = {
         "SOPClassUID": CTImageStorage,
@@ -21,15 +21,17 @@ def ct(*, syntax: str = ExplicitVRLittleEndian, **changes: Any) -> bytes:
         "SeriesInstanceUID": SERIES,
         "Modality": "CT",
         "PatientID": "P-7",
-        "Rows": 8,
-        "Columns": 8,
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        "Rows": 64,
+        "Columns": 64,
         "BitsAllocated": 16,
         "BitsStored": 12,
         "HighBit": 11,
         "PixelRepresentation": 0,
         "SamplesPerPixel": 1,
         "PhotometricInterpretation": "MONOCHROME2",
-        "PixelData": bytes(128),
+        "PixelData": bytes(2 * 64 * 64),
     } | changes
     for keyword, value in values.items():
         if value is not None:

@@ -91,6 +91,8 @@ class LambdaQueue:
             batches = [fresh[at : at + size] for at in range(0, len(fresh), size)]
             for batch in batches + [[message] for message in due if message.retried]:
                 self._invoke(batch)
+        self.world.wait(max(0.0, end - self.now))
+        self.now = end
 
     def _move(self) -> None:
         """Move messages that were delivered too often, as SQS does."""

@@ -30,6 +30,7 @@ from functions.flow.dispatching import Dispatching
 from functions.flow.ingesting import Ingesting
 from functions.flow.marking import Marking
 from functions.flow.settling import Settling
+from functions.flow.stalling import Stalling
 from functions.flow.sweeping import Sweeping
 from functions.flow.trying import Trying
 from functions.names import BY_PATIENT, IndexName, Metric
@@ -163,6 +164,7 @@ class World:
             marking=self.marking,
             ticks=self.ticks,
             trying=self.trying,
+            stalling=Stalling(index=self.index, clock=self.clock),
             report=self.reported.update,
             stale_seconds=180,
             max_job_seconds=3600,

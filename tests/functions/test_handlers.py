@@ -61,6 +61,20 @@ def test_a_malformed_message_fails_alone(world: World) -> None:
     assert len(world.rows()) == 1
 
 
+@pytest.mark.parametrize("key", ["ward/", "Ward A/2026/", "/", "ward_$folder$"])
+def test_a_folder_of_the_console_is_no_upload(world: World, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ingest.handler({"Records": [message(created(world, key, b""))]}, None) == {"batchItemFailures": []}
+    assert world.rows() == []
+    (measured,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "UploadsRefused" in line]
+    assert measured["UploadsRefused"] == measured["UploadsAccepted"] == [0]
+
+
+@pytest.mark.parametrize(("key", "body"), [("ward/", b"1"), ("empty.dcm", b""), ("ward", b""), (".DS_Store", b"Bud1")])
+def test_any_other_object_that_is_no_image_has_a_row(world: World, key: str, body: bytes) -> None:
+    ingest.handler({"Records": [message(created(world, key, body))]}, None)
+    assert [row.status for row in world.rows()] == [Status.REFUSED]
+
+
 def test_refusals_do_not_wake_dispatch(world: World) -> None:
     ingest.handler({"Records": [message(created(world, "a.txt", b"text"))]}, None)
     assert world.queue.sent == []

@@ -27,7 +27,9 @@ def syntax_of(body: bytes) -> uid.UID:
 
 def parted(body: bytes) -> tuple[bytes, bytes]:
     """Return a sound object's file meta information and its inflated data set."""
-    at = next(one.at for one in elements(body, PREFIX, implicit=False, little_endian=True) if one.tag >> 16 != 2)
+    at = next(
+        one.at for one in elements(body, PREFIX, implicit=False, little_endian=True, group=2) if one.tag >> 16 != 2
+    )
     data = body[at:]
     return body[:at], zlib.decompress(data, -zlib.MAX_WBITS) if syntax_of(body) == DEFLATED else data
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
 SECRET = "SECRET"  # in every attribute that a person may have filled; no answer may repeat it
-ROWS, COLUMNS = 24, 20
+ROWS, COLUMNS = 72, 64
 
 _T = gdcm.TransferSyntax
 CODECS: dict[uid.UID, int] = {

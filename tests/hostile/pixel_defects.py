@@ -103,7 +103,7 @@ def _bomb(size: int, content: bytes) -> Spoil:
 def _other_size(body: bytes) -> bytes:
     if not syntax_of(body).is_encapsulated:
         raise NotThis("native pixel data declare no size")
-    return body.replace(struct.pack("<H", 24), struct.pack("<H", 20))
+    return body.replace(struct.pack("<H", 72), struct.pack("<H", 64))
 
 
 MIB = 1024 * 1024
@@ -132,7 +132,7 @@ PIXEL_DEFECTS: dict[str, Spoil] = {
     "header-of-another-size": _other_size,
     "jpeg-huge": of_jpeg(codestream(_frame_header(65500, 65500))),
     "jpeg-no-rows": of_jpeg(codestream(_frame_header(0, 20))),
-    "jpeg-four-components": of_jpeg(codestream(_frame_header(24, 20, 4))),
+    "jpeg-four-components": of_jpeg(codestream(_frame_header(72, 64, 4))),
     "jpeg-second-frame-header": of_jpeg(codestream(_second_frame_header)),
     "jpeg-2000-huge": of_jpeg_2000(codestream(_size(8, struct.pack(">2L", 2**31, 2**31)))),
     "jpeg-2000-tiles-of-a-pixel": of_jpeg_2000(codestream(_size(24, struct.pack(">2L", 1, 1)))),

@@ -59,6 +59,8 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
         ({"service_name": "w" * 23}, "at most 22"),
         ({"slots": 0}, "slots is 0: 1 to 100 is expected"),
         ({"conformance": "lax"}, "one of strict, repair is expected"),
+        ({"planes": ["lateral"]}, "one of sagittal, coronal, axial, oblique is expected"),
+        ({"image_types": []}, "one of original, derived, localizer"),
         ({"modalities": []}, "every upload would be refused"),
         ({"alarm_email": "radiology"}, "an e-mail address is expected"),
         ({"min_auc": 1.5}, "min_auc is 1.5: 0.0 to 1.0 is expected"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from functions import ingest
-from functions.flow.ingesting import MOST_TRIES
+from functions.flow.ingesting import LAST_DELIVERY, MOST_TRIES
 from infra import ingest as deployed
 from tests.infra.conftest import text
 
@@ -41,6 +41,7 @@ def test_a_message_without_an_answer_is_retried_alone_and_ends_as_a_dead_letter(
 
     assert after("IntakeUploadsQueue") == ("<IntakeRetryQueue>", 1)
     assert after("IntakeRetryQueue") == ("<IntakeUploadsDeadLetters>", deployed.RETRIES)
+    assert deployed.RETRIES == LAST_DELIVERY, "the last delivery must know that it is the last"
     assert deployed.RETRIES > MOST_TRIES + 1, "AWS's trouble must not use up what an object may use"
 
 

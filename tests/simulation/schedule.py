@@ -205,7 +205,8 @@ class Schedule:
         for upload_id, before in list(self.final.items()):
             now = rows[upload_id]
             if now is not before and now != before:
-                assert _only_erased(before, now) or _only_withdrawn(before, now), "a terminal row changed"
+                changed = _only_erased(before, now) or _only_withdrawn(before, now) or _was_held_up(before)
+                assert changed, "a terminal row changed"
                 del self.final[upload_id]
         for upload_id, item in rows.items():
             if item["Status"]["S"] in TERMINAL:
@@ -286,6 +287,11 @@ def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return set(now) <= {"UploadId", "Size", "Attempt", *changed} or all(
         now.get(name) == value for name, value in before.items() if name not in changed
     )
+
+
+def _was_held_up(before: Mapping[str, Any]) -> bool:
+    """Return whether the sweep ended the row because nothing tried it; a late try may take it up again."""
+    return (before["Status"]["S"], before.get("Code", {}).get("S")) == (Status.REFUSED, RefusalCode.HELD_UP)
 
 
 def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from functions.domain.row import timestamp
+from functions.domain.row import Status, timestamp
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, print_table, warn
@@ -38,6 +38,13 @@ def _print(connection: Connection, service: ServiceStatus, now: datetime) -> Non
         print_table(("Run", "State", "Since"), lines, title="Training")
     if service.oldest_pending:
         note(f"The oldest pending upload has waited for {ago(service.oldest_pending, now)}.")
+    if service.oldest_received:
+        row = service.oldest_received
+        how = f"ended with {row.code}" if row.code else "was cut off"
+        warn(
+            f"Uploads are tried again ({service.uploads[Status.RECEIVED]}); the oldest arrived "
+            f"{ago(row.received_at, now)} ago, and its last try {how}. See `wetread results --status received`."
+        )
     if service.jobs_today >= service.max_jobs_per_day:
         warn(
             f"All {service.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "

@@ -7,7 +7,7 @@ would lose (cells beyond the header, repeated names, numbers that no float repre
 from __future__ import annotations
 
 import csv
-import io
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from functions.domain.cohort import Cohort, ObjectVersion
+from functions.domain.cohort import Cohort, ObjectVersion, UIDsOf
+from functions.domain.entry import composed
+from functions.domain.errors import MalformedManifest
 from functions.domain.slices import LabelledSlice
-from functions.domain.verdict import LabelProblem
+from functions.domain.table import decoded, lines_of, table
+from functions.domain.verdict import LabelProblem, Places
 from wetread.erasure.store import Version
 
 LABELS_FILES = (".json", ".csv")
@@ -51,39 +54,50 @@ class _Record:
     texts: Sequence[str] = field(repr=False)
 
 
-def without(version: Version, body: bytes, theirs: Sequence[Version], cohort: Sequence[Version]) -> Labels:
-    """Return a labels file without the lines that label ``theirs`` among the objects of ``cohort``."""
+def without(
+    version: Version,
+    body: bytes,
+    theirs: Sequence[Version],
+    cohort: Sequence[Version],
+    uids_of: UIDsOf | None = None,
+) -> Labels:
+    """Return a labels file without the lines that label ``theirs`` among the objects of ``cohort``.
+
+    ``uids_of`` reads headers where lines name files by their UIDs.
+    """
     folder = version.key.rpartition("/")[0] + "/"
     keys = {one.key for one in theirs if one.key.startswith(folder)}
     others = {one.key for one in cohort if one.key.startswith(folder) and one not in theirs and not one.is_marker}
     if not keys or body[DICOM_LETTERS] == b"DICM":  # a DICOM object with the name of a labels file
         return Labels(version, 0, body, unsure=False)
     try:
-        text = body.decode()
+        text, encoding = decoded(body)
         is_csv = version.key.lower().endswith(".csv")
         records, around = _csv_records(text) if is_csv else _json_records(text)
-    except (ValueError, RecursionError, csv.Error):
+    except (MalformedManifest, ValueError, RecursionError, csv.Error):
         return Labels(version, 0, body, unsure=True)
-    gone, unsure = _found(records, folder, keys, others)
+    gone, unsure = _found(records, folder, keys, others, uids_of)
     kept = [text for number, record in enumerate(records) if number not in gone for text in record.texts]
     unsure = unsure or _is_named([*around, *kept], _names(folder, keys, others), others)
     if not gone:
         return Labels(version, 0, body, unsure=unsure)
     cut = _cut_lines(text, records, gone) if is_csv else _cut_elements(text, records, gone)
-    return Labels(version, len(gone), cut.encode(), unsure=unsure)
+    return Labels(version, len(gone), cut.encode(encoding), unsure=unsure)
 
 
-def _found(records: Sequence[_Record], folder: str, keys: set[str], others: set[str]) -> tuple[set[int], bool]:
+def _found(
+    records: Sequence[_Record], folder: str, keys: set[str], others: set[str], uids_of: UIDsOf | None
+) -> tuple[set[int], bool]:
     """Return the numbers of the records that label ``keys``, and whether one may label these or ``others``."""
     known = Cohort(folder, [ObjectVersion(key=key, version_id="", size=0) for key in sorted(keys | others)])
     entries = {number: entry for number, one in enumerate(records) if (entry := _entry(number, one.values))}
-    found, reasons = known.find(entries.values())
+    found, reasons = known.find(entries.values(), Places(), uids_of)
     gone = {one.line for one in found if one.key in keys and one.key not in others}
     ambiguous = [
         entries[one.line] for one in reasons if one.code == LabelProblem.AMBIGUOUS_FILE and one.line in entries
     ]
-    names = {_name(key) for key in keys}
-    return gone, any(_name(entry.filename.replace("\\", "/")) in names for entry in ambiguous)
+    names = {composed(_name(key)) for key in keys}
+    return gone, any(composed(_name(entry.filename.replace("\\", "/"))) in names for entry in ambiguous)
 
 
 def _entry(number: int, record: Any) -> LabelledSlice | None:
@@ -99,30 +113,21 @@ def _csv_records(text: str) -> tuple[list[_Record], list[str]]:
 
     Raises csv.Error if quotes do not match or a cell is longer than the csv module reads.
     """
-    start = 1 if text.startswith("\ufeff") else 0
-    lines = list(io.StringIO(text[start:], newline=""))
-    starts = [start]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    reader = csv.reader(iter(lines), strict=True)
-    header: list[str] = []
-    records: list[_Record] = []
-    start = 0
-    for cells in reader:
-        if header:
-            # The last of repeated columns counts, as in a training run.
-            values = dict(zip(header, cells, strict=False))
-            records.append(_Record(starts[start], starts[reader.line_num], values, cells))
-        elif cells:
-            header = [cell.strip() for cell in cells]
-        start = reader.line_num
-    return records, header
+    lines = lines_of(text)
+    starts = [0, *itertools.accumulate(map(len, lines))]
+    found = table(lines)
+    # The last of repeated columns counts.
+    records = [
+        _Record(starts[row.start], starts[row.end], dict(zip(found.columns, row.cells, strict=False)), row.cells)
+        for row in found.rows
+    ]
+    return records, list(found.columns)
 
 
 def _cut_lines(text: str, records: Sequence[_Record], gone: set[int]) -> str:
-    kept = [text[: records[0].start]]
-    kept += [text[one.start : one.end] for number, one in enumerate(records) if number not in gone]
-    return "".join(kept)
+    ends = [0, *(records[number].end for number in sorted(gone))]
+    starts = [*(records[number].start for number in sorted(gone)), len(text)]
+    return "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
 
 
 def _json_records(text: str) -> tuple[list[_Record], list[str]]:
@@ -186,15 +191,15 @@ def _cut_elements(text: str, records: Sequence[_Record], gone: set[int]) -> str:
 
 def _names(folder: str, keys: Iterable[str], others: Iterable[str]) -> set[str]:
     """Return the file names that only ``keys`` have, and their paths below the folder."""
-    names = {_name(key).casefold() for key in keys} - {_name(key).casefold() for key in others}
-    paths = {key.removeprefix(folder).casefold() for key in keys}
+    names = {_folded(_name(key)) for key in keys} - {_folded(_name(key)) for key in others}
+    paths = {_folded(key.removeprefix(folder)) for key in keys}
     return names | {path for path in paths if "/" in path}
 
 
 def _is_named(texts: Iterable[str], names: Iterable[str], others: Iterable[str]) -> bool:
     """Return whether a name is in the texts, in any case, outside of a name of one of ``others``."""
-    whole = "\n".join(texts).replace("\\", "/").casefold()
-    known = {ending for key in others for ending in _endings(key.casefold())}
+    whole = _folded("\n".join(texts).replace("\\", "/"))
+    known = {ending for key in others for ending in _endings(_folded(key))}
     for name in names:
         at = whole.find(name)
         while at >= 0:
@@ -213,6 +218,11 @@ def _endings(key: str) -> Iterator[str]:
     """Yield a path, and the path without its first folders."""
     parts = key.split("/")
     return ("/".join(parts[at:]) for at in range(len(parts)))
+
+
+def _folded(text: str) -> str:
+    """Return a text in the form in which names are compared: composed, and without upper case."""
+    return composed(composed(text).casefold())
 
 
 def _name(key: str) -> str:

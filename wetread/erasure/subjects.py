@@ -20,10 +20,11 @@ from functions.aws.patients import Patients
 from functions.aws.trouble import OF_KMS
 from functions.domain import instance as instances
 from functions.domain.errors import Refusal, RefusalCode
-from functions.domain.header import Header, header_of
+from functions.domain.header import header_of
 from functions.domain.instance import as_uid
 from functions.domain.row import NAMES, Row
 from functions.names import IndexName
+from untrusted.header import Header
 from wetread.problems import ConfigProblem
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import Any
 
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents, refusals
 from functions.domain import layout
+from functions.domain.cohort import ObjectVersion
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
 from functions.domain.row import timestamp
 from functions.domain.slices import Split
@@ -184,9 +185,17 @@ class ErasingTraining:
                     if refusal.code != RefusalCode.OBJECT_GONE:
                         yield Labels(version, 0, b"", unsure=True)
                     continue
-                rewritten = without(version, body, theirs, cohort)
+                rewritten = without(version, body, theirs, cohort, lambda wanted: self._uids_of(wanted, cohort))
                 if rewritten.lines or rewritten.unsure:
                     yield rewritten
+
+    def _uids_of(self, wanted: Sequence[ObjectVersion], cohort: list[Version]) -> dict[str, tuple[str, str]]:
+        """Return the StudyInstanceUID of labelled objects, by key, and no series: a series is one subject's anyway."""
+        newest = {one.key: one for one in sorted(cohort, key=lambda one: one.latest) if not one.is_marker}
+        keys = [one.key for one in wanted]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            identities = pool.map(lambda key: self._identity(newest[key]), keys)
+            return {key: (seen.study, "") for key, seen in zip(keys, identities, strict=True) if seen}
 
     def erase(self, found: FoundTraining, now: datetime | None = None) -> None:
         """Erase all that was found; repeatable."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.domain.row import moment_of
+from functions.domain.row import Status, moment_of
 from wetread import extras
 from wetread.connection import Connection
 from wetread.formats import span
@@ -24,6 +24,8 @@ from wetread.training.runs import Runs
 OLDEST_PYTHON = (3, 11)
 EXTRAS = ("deploy", "model", "local", "sdk")
 LONG_WAIT_SECONDS = 3600
+LONG_RETRY_SECONDS = 360
+"""An error of the object itself ends before; UploadsNotTaken rings for AWS's trouble then."""
 LAST_RUNS = 10
 """So many of the newest runs are searched for one that has ended."""
 
@@ -147,6 +149,7 @@ def _service(service: ServiceStatus, now: datetime) -> Iterator[CheckResult]:
         yield CheckResult("Dead letters", listed, "Read the function's log, repair the cause, then redrive the queue.")
     else:
         yield CheckResult("Dead letters", "none")
+    yield _retried(service, now)
     waited = (now - moment_of(service.oldest_pending)).total_seconds() if service.oldest_pending else 0
     if waited > LONG_WAIT_SECONDS:
         yield CheckResult(
@@ -154,6 +157,19 @@ def _service(service: ServiceStatus, now: datetime) -> Iterator[CheckResult]:
         )
     else:
         yield CheckResult("Oldest wait", span(waited) if service.oldest_pending else "nothing is pending")
+
+
+def _retried(service: ServiceStatus, now: datetime) -> CheckResult:
+    """Check for uploads that ingest tries again. Most need no person, but one that lasts names AWS's trouble."""
+    name, oldest = "Uploads in retry", service.oldest_received
+    if oldest is None:
+        return CheckResult(name, "none")
+    waited = (now - moment_of(oldest.received_at)).total_seconds()
+    last = oldest.code or "cut off"
+    found = f"{service.uploads[Status.RECEIVED]}, the oldest since {span(waited)} (last: {last})"
+    if waited < LONG_RETRY_SECONDS:
+        return CheckResult(name, found)
+    return CheckResult(name, found, "Read the log of Ingest and remove the cause; the uploads are tried again.")
 
 
 def _training(runs: Runs) -> CheckResult:

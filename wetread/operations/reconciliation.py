@@ -1,4 +1,4 @@
-"""Compares the uploads bucket with the index: which object versions have no row, or a stalled row.
+"""Compares the uploads bucket with the index: which object versions have no row, or one that nothing moves.
 
 A dead letter is kept for fourteen days, and an event may be lost; the object is still there. It is sent again as the
 event that S3 would send, so that it is taken in like any other, once: an upload with a row changes nothing.
@@ -47,7 +47,7 @@ class Reconciliation:
         """Yield the lost versions, one list for each page of the bucket's listing."""
         bucket = self._connection.deployment.uploads_bucket_name
         for page in self._connection.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            listed = page.get("Versions", [])
+            listed = [one for one in page.get("Versions", []) if not layout.is_folder(one["Key"], one["Size"])]
             versions = [
                 Lost(one["Key"], one["VersionId"], one["Size"], timestamp(one["LastModified"]))
                 for one in listed
@@ -80,7 +80,7 @@ class Reconciliation:
         moving = {
             upload_id
             for upload_id, row in rows.items()
-            if row.status != Status.RECEIVED or moment_of(row.updated_at) >= self._before
+            if not row.awaits_ingest or (row.status == Status.RECEIVED and moment_of(row.updated_at) >= self._before)
         }
         return [one for one in versions if ids[one] not in moving]
 

@@ -12,7 +12,7 @@ from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch
 from functions.domain.champion import Champion
-from functions.domain.row import Status, moment_of, timestamp
+from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import IndexName
 from wetread.connection import Connection
 from wetread.models import endpoint as endpoints
@@ -41,12 +41,14 @@ class Count:
 class ServiceStatus:
     """A service at one moment. ``slots`` holds None for a free one; ``dead_letters`` counts by queue name.
 
+    ``oldest_received`` is the row of the oldest upload that ingest has not yet been able to take in, and tries again.
     ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None if no endpoint exists.
     ``jobs_today`` were started since midnight UTC, of ``max_jobs_per_day``.
     """
 
     uploads: Mapping[Status, Count]
     oldest_pending: str | None
+    oldest_received: Row | None
     slots: tuple[Batch | None, ...]
     jobs_today: int
     max_jobs_per_day: int
@@ -62,11 +64,12 @@ class ServiceStatus:
 
     def to_json(self, now: datetime) -> dict[str, Any]:
         """Return the status for programs, under AWS-style names."""
-        waiting = (now - moment_of(self.oldest_pending)).total_seconds() if self.oldest_pending else None
+        received = self.oldest_received.received_at if self.oldest_received else None
         champion = self.champion
         return {
             "Uploads": {status: {"Count": one.number, "Bounded": one.bounded} for status, one in self.uploads.items()},
-            "OldestPendingSeconds": waiting,
+            "OldestPendingSeconds": _seconds_since(self.oldest_pending, now),
+            "OldestReceivedSeconds": _seconds_since(received, now),
             "Slots": [_slot(number, batch, self) for number, batch in enumerate(self.slots)],
             "JobsToday": {"Count": self.jobs_today, "Most": self.max_jobs_per_day},
             "Champion": champion
@@ -88,9 +91,11 @@ def read_status(connection: Connection, now: datetime) -> ServiceStatus:
     deployment = connection.deployment
     holders = connection.batches.holders()
     oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=OLDEST).rows
+    received = connection.index.query(IndexName.BY_STATUS, Status.RECEIVED, newest_first=False, limit=1).rows
     return ServiceStatus(
         uploads={status: _count(connection, status) for status in Status},
         oldest_pending=min((row.waits_since for row in oldest), default=None),
+        oldest_received=received[0] if received else None,
         slots=tuple(
             connection.batches.get(holders[number]) if number in holders else None
             for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
@@ -112,6 +117,10 @@ def dead_letters(connection: Connection) -> dict[str, int]:
         answer = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         found[url.rsplit("/", 1)[-1]] = int(answer["Attributes"]["ApproximateNumberOfMessages"])
     return found
+
+
+def _seconds_since(moment: str | None, now: datetime) -> float | None:
+    return (now - moment_of(moment)).total_seconds() if moment else None
 
 
 def _slot(number: int, batch: Batch | None, service: ServiceStatus) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from botocore.exceptions import ClientError
 
@@ -16,7 +16,8 @@ from functions.aws.items import error_code
 from functions.aws.objects import GONE
 from functions.domain import labelling
 from functions.domain.cohort import Cohort, ObjectVersion
-from functions.domain.errors import MalformedManifest
+from functions.domain.errors import MalformedManifest, Refusal
+from functions.domain.header import header_of
 from functions.domain.verdict import Reason
 from functions.names import COHORTS
 from wetread.parallel import each
@@ -70,12 +71,16 @@ def read(path: Path) -> LabelledFiles:
     check_link(labels)
     body = labels.read_bytes()
     try:
-        labelled = labelling.parse(body, is_csv=labels.suffix.lower() == ".csv", labels=_AnyLabel())
+        labelled = labelling.parse(body, is_csv=labels.suffix.lower() == ".csv", labels=_AnyLabel(), with_names=True)
     except MalformedManifest as error:
         raise ConfigProblem(f"{labels} cannot be read: {error}", "docs/training.md shows the two forms.") from error
     by_path = {file.relative_to(labels.parent).as_posix(): file for file in files_below(labels.parent)}
     cohort = Cohort("", (ObjectVersion(key=key, version_id="", size=0) for key in by_path))
-    found, reasons = cohort.find(labelled.entries)
+
+    def uids_of(versions: Sequence[ObjectVersion]) -> dict[str, tuple[str, str]]:
+        return {one.key: _uids(by_path[one.key]) for one in versions}
+
+    found, reasons = cohort.find(labelled.entries, labelled.places, uids_of)
     _check(labels, [*labelled.reasons, *reasons])
     prefix = f"{COHORTS}{_short_hash(f'{platform.node()}:{labels.parent.resolve()}'.encode())}/"
     files = tuple(Source(by_path[one.key], prefix + one.key, labels.parent) for one in found)
@@ -108,6 +113,21 @@ def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Calla
         _, failed = each(send, [labelled.labels], lambda: None)
     sent = sum(was_sent for _, was_sent in done)
     return Stored(sent, len(done) - sent, tuple(NotSubmitted(source, reason) for source, reason in failed))
+
+
+def _uids(path: Path) -> tuple[str, str]:
+    """Return the StudyInstanceUID and SeriesInstanceUID of a file; "" for those of one without a readable header."""
+    try:
+        with path.open("rb") as file:
+            header = header_of(lambda length: _start(file, length), path.stat().st_size)
+    except Refusal:
+        return "", ""
+    return header.text("StudyInstanceUID"), header.text("SeriesInstanceUID")
+
+
+def _start(file: BinaryIO, length: int) -> bytes:
+    file.seek(0)
+    return file.read(length)
 
 
 def _short_hash(content: bytes) -> str:

@@ -20,7 +20,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, cast
 
-from functions.domain.header import FIRST_READ, PREAMBLE
+from functions.domain.header import FIRST_READ
+from untrusted.header import PREAMBLE
 from wetread.uploads.files import Source, opened
 
 ARCHIVES = re.compile(r"\.(zip|gz|tgz|tar|bz2|xz|zst|7z|rar|iso)\Z", re.IGNORECASE)

@@ -14,7 +14,7 @@ from functions.aws.index import Index
 from functions.aws.items import error_code
 from functions.aws.keys import HIDDEN, Keys
 from functions.aws.patients import Patients
-from functions.domain.instance import UuidOf, as_uid, is_guessable
+from functions.domain.instance import UuidOf, as_uid, is_hashed
 from functions.domain.row import Row, Status
 from functions.names import IndexName
 from wetread.problems import FORBIDDEN, ConfigProblem
@@ -49,7 +49,7 @@ class Query:
     @property
     def needs_key(self) -> bool:
         """Return whether newer rows have an identifier of this query only as hashed with the stage's key."""
-        return any(text and is_guessable(text) for text in (self.study, self.series))
+        return any(text and is_hashed(text) for text in (self.study, self.series))
 
 
 # The narrowest index first: the first given condition becomes the DynamoDB Query, the others filter its rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import uuid
 
 import pytest
 
@@ -27,7 +28,7 @@ def code_of(data: bytes, **settings: object) -> RefusalCode:
 def test_a_conformant_instance_is_served_as_it_is() -> None:
     found = described(ct())
     instances.check(found, relabelled(SERVED, conformance="strict"))
-    assert (found.rows, found.columns, found.repairs) == (8, 8, ())
+    assert (found.rows, found.columns, found.repairs) == (64, 64, ())
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,87 @@ def test_text_where_a_uid_belongs_is_not_an_identity() -> None:
     assert instances.as_uid("Doe^John") == ""
     assert code_of(ct(StudyInstanceUID="Doe^John")) == RefusalCode.MISSING_UID
     assert described(ct(SOPInstanceUID="Doe^John")).sop_instance_uid == ""
+
+
+IDENTIFIERS = [
+    "ID_c5c23af94d",
+    "6897fa9de148",
+    "1.2.826.0.1.3680043.A7F3.22",
+    "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "ab" * 31 + "12",
+    "sub-0001/ses-02",
+    "LIDC-IDRI-0001",
+    "dGVzdC1pZDE=",
+    "1.2..840.5",
+    "1." + "2" * 70,
+]
+PERSONS = [
+    "Doe^John",
+    "DOE JOHN 1961",
+    "Doe, John 1961",
+    "John",
+    "MUELLER",
+    "Müller1961",
+    "a@b.de1",
+    "UNKNOWN",
+    "..",
+    "1\\2",
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("text", IDENTIFIERS)
+def test_identifiers_of_public_data_sets_are_mapped_by_the_stages_key_and_noted(text: str) -> None:
+    keys = [lambda one, key=key: uuid.uuid5(uuid.NAMESPACE_OID, key + one) for key in ("one", "another")]
+    uids = {instances.as_uid(text, key) for key in keys}
+    assert len(uids) == 2
+    assert all(instances.is_uid(one) for one in uids)
+    data = ct(StudyInstanceUID=text, SeriesInstanceUID=text, SOPInstanceUID=text)
+    found = instances.describe(read_header(data, len(data)), keys[0])
+    assert found.study_instance_uid == found.series_instance_uid == found.sop_instance_uid in uids
+    assert sum("by the stage's key" in one for one in found.repairs) == 3
+    assert text not in " ".join(found.repairs)
+    instances.check(found, SERVED)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("text", PERSONS)
+def test_a_text_that_may_name_a_person_counts_as_an_absent_uid(text: str) -> None:
+    assert instances.as_uid(text, lambda _: uuid.UUID(int=1)) == ""
+    data = ct(StudyInstanceUID="1.2.840.99.777").replace(
+        b"UI\x0e\x001.2.840.99.777", b"UI" + struct.pack("<H", len(text.encode())) + text.encode()
+    )
+    with pytest.raises(Refusal) as caught:
+        instances.check(described(data), SERVED)
+    assert (caught.value.code, text in caught.value.reason) == (RefusalCode.MISSING_UID, False)
+
+
+def test_sop_class_and_modality_are_taken_from_where_they_are_and_noted() -> None:
+    found = described(ct(Modality=None, SOPClassUID=None))
+    instances.check(found, SERVED)
+    assert (found.modality, found.sop_class_uid) == ("CT", "1.2.840.10008.5.1.4.1.1.2")
+    assert [one.split()[0] for one in found.repairs] == ["SOPClassUID", "Modality"]
+    assert code_of(ct(Modality=None), conformance="strict") == RefusalCode.NON_CONFORMANT
+
+
+def test_small_letters_are_codes_too() -> None:
+    data = ct(ImageType=["ORIGINAL", "PRIMARY", "AXIAL"]).replace(b"CS\x02\x00CT", b"CS\x02\x00ct")
+    found = described(data)
+    instances.check(found, relabelled(SERVED, conformance="strict"))
+    assert found.modality == "CT"
+
+
+def test_an_assumed_plane_is_a_repair_that_strict_refuses() -> None:
+    found = described(ct(ImageOrientationPatient=None))
+    assert instances.check(found, SERVED) == ()
+    assert "ImageOrientationPatient was absent" in found.repairs[-1]
+    assert code_of(ct(ImageOrientationPatient=None), conformance="strict") == RefusalCode.NON_CONFORMANT
+
+
+def test_only_ct_objects_have_their_planes_checked() -> None:
+    served = relabelled(SERVED, modalities=("DX",), sop_class_uids=("1.2.840.10008.5.1.4.1.1.1.1",))
+    found = described(ct(Modality="DX", SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1", ImageOrientationPatient=None))
+    assert (instances.check(found, served), found.repairs) == ((), ())
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR IS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,194 @@ def test_csv_as_spreadsheets_write_it(text: str) -> None:
     assert [(one.filename, one.label) for one in from_csv(text).entries] == [("a.dcm", "covid"), ("b.dcm", "cap")]
 
 
+TWO = [("a.dcm", "covid"), ("b.dcm", "cap")]
+
+
+def named(found: Labelling) -> list[tuple[str, str]]:
+    assert not found.reasons, found.reasons
+    return [(one.filename, one.label) for one in found.entries]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filename;label\na.dcm;covid\nb.dcm;cap\n",
+        "filename\tlabel\na.dcm\tcovid\nb.dcm\tcap\n",
+        "filename|label\na.dcm|covid\nb.dcm|cap\n",
+        "sep=;\nfilename;label\na.dcm;covid\nb.dcm;cap\n",
+        "sep=,\r\nfilename,label\r\na.dcm,covid\r\nb.dcm,cap\r\n",
+        "\ufeffSEP=\t\nfilename\tlabel\na.dcm\tcovid\nb.dcm\tcap\n",
+        '"sep=;"\nfilename;label\na.dcm;covid\nb.dcm;cap\n',
+        "sep=;\nfilename,label\na.dcm,covid\nb.dcm,cap\n",  # saved again by another program
+        '"filename";"label"\n"a.dcm";"covid"\n"b.dcm";"cap"\n',
+        'filename,label\na.dcm, "covid"\n "b.dcm", cap\n',
+        'label; "filename"\ncovid; "a.dcm"\n "cap";"b.dcm"\n',
+        "\n\nfilename,label\n\na.dcm,covid\nb.dcm,cap\n",
+        "filename,label\ra.dcm,covid\rb.dcm,cap\r",
+        "filename,label,,\na.dcm,covid,,\nb.dcm,cap,,\n",
+        "filename,label\na.dcm,covid,\nb.dcm,cap,,\n",
+    ],
+)
+def test_csv_with_any_of_the_usual_separators_and_ends_of_lines(text: str) -> None:
+    assert named(from_csv(text)) == TWO
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
+        body = text.removeprefix("\ufeff").encode(encoding)
+        mark = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}.get(encoding, b"")
+        assert named(from_csv(mark + body)) == TWO
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",filename,label\n0,a.dcm,covid\n1,b.dcm,cap\n",  # DataFrame.to_csv()
+        "Unnamed: 0,filename,label\n0,a.dcm,covid\n1,b.dcm,cap\n",  # read and written again
+        "Unnamed: 0.1,Unnamed: 0,filename,label\n0,0,a.dcm,covid\n1,1,b.dcm,cap\n",
+        "index,filename,age,label,comment\n0,a.dcm,61,covid,\n1,b.dcm,,cap,label?\n",
+        "StudyInstanceUID,SeriesUID,filename,label,note,note\n1.2,1.3,a.dcm,covid,x,y\n1.2,1.3,b.dcm,cap,x,y\n",
+        "file,class,filename,label\nx,y,a.dcm,covid\nx,y,b.dcm,cap\n",
+    ],
+)
+def test_other_columns_and_an_index_without_a_name_are_ignored(text: str) -> None:
+    assert named(from_csv(text)) == TWO
+
+
+@pytest.mark.parametrize(
+    ("column", "ours"),
+    [
+        ("lable", "label"),
+        ("Label", "label"),
+        ("labels", "label"),
+        ("label.1", "label"),
+        ("content.label", "label"),
+        ("file_name", "filename"),
+        ("File Name", "filename"),
+        ("filname", "filename"),
+        ("spilt", "split"),
+        ("Split", "split"),
+        ("study_id", "studyId"),
+        ("studyID", "studyId"),
+        ("seriesid", "seriesId"),
+    ],
+)
+def test_a_column_that_is_nearly_one_of_ours_is_an_error(column: str, ours: str) -> None:
+    """Ignored, a misspelt split would let the service divide what a person has divided."""
+    with pytest.raises(MalformedManifest, match=f"has one that is nearly {ours}, number 3") as caught:
+        from_csv(f"filename,label,{column}\na.dcm,covid,x\n")
+    assert f"{column}," not in str(caught.value).replace(f"{ours},", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"PK\x03\x04rest", "is a workbook or a ZIP file"),
+        (b"\xd0\xcf\x11\xe0rest", "is a workbook or a ZIP file"),
+        ("filename,label\na,covid\n".encode("utf-16-le"), "has a NUL character (line 1)"),
+        ("filename,label\na,covid\n".encode("utf-32"), "has a NUL character (line 1)"),
+        (codecs.BOM_UTF16_LE + "filename,label\na".encode("utf-16-le") + b"x", "is not UTF-16 text (line 2)"),
+        (b'filename,label\na,covid\n"b" x,cap\n', "is not CSV (line 3: "),
+        (b'sep=;\nfilename;label\na;covid\n"b" x;cap\n', "is not CSV (line 4: "),
+    ],
+)
+def test_what_is_not_csv_is_named(body: bytes, said: str) -> None:
+    with pytest.raises(MalformedManifest) as caught:
+        from_csv(body)
+    assert said in str(caught.value)
+
+
+def test_a_line_after_that_of_the_separator_has_the_number_that_an_editor_shows() -> None:
+    found = from_csv("sep=;\nfilename;label\na.dcm;covid\nb.dcm;sick\n")
+    assert ([one.line for one in found.entries], found.reasons[0].message[:6]) == ([3], "Line 4")
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (entry("a.dcm", "normal") | {"label": "covid"}, "its label and its content's label differ"),
+        ({"filename": "a.dcm", "label": "covid", "content": {"label": "normal"}}, "its label and its content's label"),
+        ({"filename": "a.dcm", "label": "covid", "Label": "cap"}, "a field that is nearly label"),
+        ({"filename": "a.dcm", "label": "covid", "lable": "cap"}, "a field that is nearly label"),
+        ({"filename": "a.dcm", "label": "covid", "labels": ["covid", "cap"]}, "a field that is nearly label"),
+        ({"filename": "a.dcm", "fileName": "b.dcm", "label": "covid"}, "a field that is nearly filename"),
+        ({"filename": "a.dcm", "label": "covid", "Split": "test"}, "a field that is nearly split"),
+        ({"filename": "a.dcm", "label": "covid", "study_id": "1"}, "a field that is nearly studyId"),
+        ({"filename": "a.dcm", "label": "covid", "content.label": "cap"}, "a field that is nearly label"),
+        ({"filename": "a.dcm", "label": "covid", "Content": {"label": "cap"}}, "a field that is nearly content"),
+        ({"filename": "a.dcm", "content": {"type": "classification", "lable": "cap"}}, "nearly label"),
+        (entry("a.dcm", "cap") | {"content": {"type": "classification", "label": "cap", "split": "test"}}, "its split"),
+        (
+            entry("a.dcm", "cap") | {"content": {"type": "classification", "label": "cap", "filename": "b.dcm"}},
+            "its filename and its content's filename differ",
+        ),
+    ],
+)
+def test_an_entry_that_contradicts_itself_is_an_error(record: Any, said: str) -> None:
+    ((code, line, message),) = problems_of(from_json([record]))
+    assert (code, line) == ("MalformedEntry", 1)
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"filename": "a.dcm", "label": "covid", "label": "cap"}]',
+        '[{"filename": "a.dcm", "content": {"type": "classification", "label": "covid", "label": "cap"}}]',
+        '[{"filename": "b.dcm", "filename": "a.dcm", "label": "covid"}]',
+        '[{"content": {}, "filename": "a.dcm", "content": {"type": "classification", "label": "covid"}}]',
+    ],
+)
+def test_a_field_with_two_values_is_an_error(text: str) -> None:
+    ((code, _, message),) = problems_of(labelling.parse(text.encode(), is_csv=False, labels=LABELS))
+    assert (code, message) == ("MalformedEntry", "Entry 1: it gives a field twice, with two values; keep one of them.")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        entry("a.dcm", "covid") | {"label": "covid"},
+        {"filename": "a.dcm", "label": " covid", "content": {"type": "box", "label": "lesion"}},
+        {"filename": "a.dcm", "label": "covid", "content": {"type": "classification"}},
+        {"filename": "a.dcm", "label": "covid", "content": None, "split": None},
+        {
+            "filename": "a.dcm",
+            "label": "covid",
+            "Label": "covid",
+            "patientId": 7,
+            "labeller": "x",
+            "StudyInstanceUID": 1,
+        },
+        entry("a.dcm", "covid", StudyID="1", seriesUID="1.2", series="x", file="other.dcm"),
+    ],
+)
+def test_an_entry_that_says_one_thing_in_two_places_or_something_else_is_read(record: Any) -> None:
+    assert named(from_json([record])) == [("a.dcm", "covid")]
+
+
+def test_a_field_that_is_given_twice_with_one_value_is_read() -> None:
+    body = b'[{"filename": "a.dcm", "label": "covid", "label": "covid"}]'
+    assert named(labelling.parse(body, is_csv=False, labels=LABELS)) == [("a.dcm", "covid")]
+
+
+@pytest.mark.parametrize(("written", "stage"), [("fie\u0300vre", "fi\u00e8vre"), ("fi\u00e8vre", "fie\u0300vre")])
+def test_a_label_composed_and_decomposed_is_one_class(written: str, stage: str) -> None:
+    body = f"filename,label\na.dcm,{written}\n".encode()
+    (one,) = labelling.parse(body, is_csv=True, labels=(stage, "cap")).entries
+    assert one.label == stage
+
+
+def test_json_in_any_unicode_encoding_with_a_mark_is_read() -> None:
+    for encoding in ("utf-8-sig", "utf-16"):
+        body = json.dumps([entry("a.dcm", "covid")]).encode(encoding)
+        assert named(labelling.parse(body, is_csv=False, labels=LABELS)) == [("a.dcm", "covid")]
+
+
+def test_an_entry_is_called_by_its_number_and_only_for_its_owner_by_its_file() -> None:
+    body = json.dumps([entry("a.dcm", "covid"), entry("sub/b.dcm", "flu"), {"filename": 3}]).encode()
+    said = [one.message[:16] for one in labelling.parse(body, is_csv=False, labels=LABELS).reasons]
+    assert said == ["Entry 2: its lab", "Entry 3: it has "]
+    owners = labelling.parse(body, is_csv=False, labels=LABELS, with_names=True).reasons
+    assert [one.message[:22] for one in owners] == ["Entry 2 (sub/b.dcm): i", "Entry 3: it has no con"]
+
+
 def test_a_line_has_the_number_that_an_editor_shows() -> None:
     found = from_csv('filename,label\n\n"two\nlines.dcm",covid\nb.dcm,sick\n')
     assert [one.line for one in found.entries] == [3]
@@ -67,8 +256,7 @@ def test_a_line_has_the_number_that_an_editor_shows() -> None:
     [
         ("", "lacks filename, label"),
         ("file,label\na,covid\n", "lacks filename and has an unknown one, number 1."),
-        ("filename;label\na;covid\n", "lacks filename, label and has an unknown one, number 1."),
-        ("filename,label,label\na,covid,cap\n", "repeats one"),
+        ("filename,label,label\na,covid,cap\n", "repeats label"),
         ("filename,label\n", "names no slice"),
         ('filename,label\n"a,covid\n', "is not CSV (line"),
         (b"filename,label\na,covid\nM\xfcller,cap\n", "is not UTF-8 text (line 3)"),
@@ -136,9 +324,9 @@ def message_of_csv(text: str) -> str:
 
 def test_a_class_in_another_case_is_repeated_since_it_cannot_be_a_name() -> None:
     ((_, _, message),) = problems_of(from_json([entry("a.dcm", "CoViD")]))
-    assert message == "Line 1: the label 'CoViD' is not one of normal, cap, covid."
+    assert message == "Entry 1: the label 'CoViD' is not one of normal, cap, covid."
     ((_, _, message),) = problems_of(from_json([entry("a.dcm", "flu")]))
-    assert message == "Line 1: its label is not one of normal, cap, covid."
+    assert message == "Entry 1: its label is not one of normal, cap, covid."
 
 
 def test_a_row_of_another_length_is_reported() -> None:

@@ -12,7 +12,7 @@ from functions.domain.audit import parse
 from functions.domain.leakage import AcquisitionLimits, findings
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import Snapshot, SplitBy
-from functions.domain.verdict import Reason
+from functions.domain.verdict import Places, Reason
 from tests.fakes.workflow import LABELS, acquisition, audit
 
 DIGEST = "ab" * 32
@@ -39,7 +39,7 @@ def sound() -> list[LabelledSlice]:
 
 
 def found(slices: list[LabelledSlice], **changes: Any) -> list[Reason]:
-    snapshot = Snapshot(digest=DIGEST, labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
+    snapshot = Snapshot(digest=DIGEST, places=Places(), labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
     document = audit({"SnapshotDigest": DIGEST, "Slices": len(slices)}, **changes)
     return findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS)
 
@@ -79,7 +79,7 @@ def test_what_is_in_two_parts_is_named_with_lines(field: str, code: str, said: s
 
 def test_slices_that_had_to_be_divided_one_by_one_need_more_patients() -> None:
     slices = [dataclasses.replace(one, patient=one.label) for one in sound()]
-    snapshot = Snapshot(digest=DIGEST, labels=LABELS, split_by=SplitBy.SLICE, slices=tuple(slices))
+    snapshot = Snapshot(digest=DIGEST, places=Places(), labels=LABELS, split_by=SplitBy.SLICE, slices=tuple(slices))
     document = audit({"SnapshotDigest": DIGEST, "Slices": len(slices)})
     reasons = findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS)
     assert codes(reasons) == ["PatientAcrossSplit"] + ["TooFewPatients"] * 9

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.domain import seats
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import SplitBy
 from functions.domain.split import divide
@@ -99,7 +102,113 @@ def test_too_few_patients_are_divided_by_slice(few: int) -> None:
     assert [counts["cap", part] for part in Split] == [few * 6, few * 2, few * 2]
 
 
-def test_a_class_that_is_the_main_one_of_no_group_is_divided_by_slice() -> None:
-    slices = cohort({"normal": 9, "cap": 9}, slices=4)
-    hidden = [replace(one, label="covid", content_sha256="f" + one.content_sha256[1:]) for one in slices[::4]]
-    assert divide(slices + hidden, 0)[0] is SplitBy.SLICE
+@pytest.mark.parametrize(
+    ("counts", "seed", "parts"),
+    [
+        ({"normal": 7, "cap": 6, "covid": 3}, 0, "vvttttvv......vv..ttvvtt..ttvv.."),
+        ({"normal": 7, "cap": 6, "covid": 3}, 7, "vvtt..vv..tt....vvtttt..vv..vvtt"),
+        ({"normal": 4, "cap": 2, "covid": 3}, 0, "..t.tv.vv.t.vt.tv."),  # by slice
+    ],
+)
+def test_patients_of_one_class_each_are_divided_as_ever(counts: dict[str, int], seed: int, parts: str) -> None:
+    """Another split of the same cohort and seed would move test cases into trainings."""
+    letters = {Split.TRAIN: ".", Split.VALIDATION: "v", Split.TEST: "t"}
+    assert "".join(letters[one.split] for one in divide(cohort(counts), seed)[1] if one.split) == parts
+
+
+def mixed(patients: Sequence[Collection[str]]) -> list[LabelledSlice]:
+    """Return one slice of each class of each patient."""
+    return [
+        LabelledSlice(
+            line=0,
+            label=label,
+            content_sha256=hashlib.sha256(f"{patient} {label}".encode()).hexdigest(),
+            patient=str(patient),
+            study_instance_uid=f"{patient}.1",
+            series_instance_uid=f"{patient}.1.1",
+        )
+        for patient, labels in enumerate(patients)
+        for label in sorted(labels)
+    ]
+
+
+def lacking(divided: Iterable[LabelledSlice], least: Mapping[str, int]) -> list[tuple[str, Split]]:
+    """Return the classes and parts with fewer patients than ``least`` of that class."""
+    found = Counter((label, part) for label, part, _ in {(one.label, one.split, one.patient) for one in divided})
+    return [(label, part) for label in least for part in Split if found[label, part] < least[label]]
+
+
+classes_of_patients = st.lists(st.sets(st.sampled_from(LABELS), min_size=1), min_size=9, max_size=60)
+
+
+@given(patients=classes_of_patients, seed=st.integers(0, 2**32 - 1))
+def test_patients_of_several_classes_are_divided_whole_and_count_for_each(patients: list[set[str]], seed: int) -> None:
+    slices = mixed(patients)
+    counts = Counter(label for labels in patients for label in labels)
+    split_by, divided = divide(slices, seed)
+    assert (split_by is SplitBy.SLICE) == (min(counts.values()) < 3)
+    assert [replace(one, split=None) for one in divided] == slices
+    assert divide(slices[::-1], seed)[1][::-1] == divided
+    if split_by is SplitBy.SLICE:
+        return
+    assert len({(one.patient, one.split) for one in divided}) == len(patients)
+    assert not lacking(divided, {label: 2 if count >= 6 else 1 for label, count in counts.items()})
+    for part in Split:
+        size = len({one.patient for one in divided if one.split is part})
+        share = 0.6 if part is Split.TRAIN else 0.2
+        assert abs(size - share * len(patients)) <= 2 * len(LABELS) + 0.05 * len(patients)
+
+
+@given(patients=st.lists(st.sets(st.sampled_from("abcd"), min_size=1), min_size=3, max_size=7))
+def test_each_class_is_in_each_part_if_any_division_of_the_patients_has_that(patients: list[set[str]]) -> None:
+    slices = mixed(patients)
+    counts = Counter(label for labels in patients for label in labels)
+    split_by, divided = divide(slices, 0)
+    if split_by is SplitBy.SLICE or not lacking(divided, dict.fromkeys(counts, 1)):
+        return
+    for parts in itertools.product(Split, repeat=len(patients)):
+        other = [replace(one, split=parts[int(one.patient)]) for one in slices]
+        assert lacking(other, dict.fromkeys(counts, 1))
+
+
+def test_four_patients_too_few_for_three_classes_are_divided_whole_with_one_gap() -> None:
+    slices = mixed([{"normal", "cap", "covid"}, {"normal", "cap"}, {"normal", "covid"}, {"cap", "covid"}])
+    split_by, divided = divide(slices, 0)
+    assert split_by is SplitBy.PATIENT
+    assert len(lacking(divided, dict.fromkeys(LABELS, 1))) == 1
+
+
+def test_forty_patients_with_slices_of_the_same_two_classes_are_divided_by_patient() -> None:
+    slices = mixed([{"normal", "cap"}] * 40)
+    more = [replace(one, content_sha256=one.content_sha256[::-1]) for one in slices if one.label == "cap"]
+    split_by, divided = divide(slices + more, 0)
+    assert split_by is SplitBy.PATIENT
+    assert [len({one.patient for one in divided if one.split is part}) for part in Split] == [24, 8, 8]
+
+
+def test_a_class_that_is_the_main_one_of_no_patient_is_divided_by_patient() -> None:
+    patients = [{"normal"}] * 9 + [{"cap"}] * 9 + [{"normal", "covid"}] * 4
+    split_by, divided = divide(mixed(patients), 0)
+    assert split_by is SplitBy.PATIENT
+    assert not lacking(divided, {"normal": 2, "cap": 2, "covid": 1})
+
+
+def test_another_seed_divides_patients_that_all_differ_in_their_classes_otherwise() -> None:
+    patients = [{"abcdefgh"[bit] for bit in range(8) if number >> bit & 1} for number in range(1, 256)]
+    slices = mixed(patients)
+    assert parts_of(divide(slices, 0)[1]) != parts_of(divide(slices, 1)[1])
+
+
+def test_a_class_of_two_patients_of_several_classes_is_divided_by_slice() -> None:
+    split_by, _ = divide(mixed([{"normal", "cap"}] * 9 + [{"normal", "covid"}] * 2), 0)
+    assert split_by is SplitBy.SLICE
+
+
+def test_a_search_for_a_division_ends_however_many_classes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that is given up still divides by whole patients."""
+    monkeypatch.setattr(seats, "MOST_STEPS", 50)
+    labels = [f"class-{number}" for number in range(40)]
+    lines = [{labels[number], labels[(number + 1) % 40], labels[(number + 3) % 40]} for number in range(40)]
+    split_by, divided = divide(mixed(lines), 0)
+    assert split_by is SplitBy.PATIENT
+    assert len({(one.patient, one.split) for one in divided}) == len(lines)

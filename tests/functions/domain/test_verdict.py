@@ -10,11 +10,11 @@ from functions.domain.verdict import (
     DataProblem,
     LabelProblem,
     ModelProblem,
+    Places,
     Reason,
     Rest,
     Risk,
     Verdict,
-    lines_of,
     trimmed,
 )
 
@@ -62,7 +62,16 @@ def test_few_reasons_are_carried_as_they_are() -> None:
     assert trimmed([reason]) == [reason.to_json()]
 
 
-def test_lines_read_as_a_sentence() -> None:
-    assert lines_of([3]) == "line 3"
-    assert lines_of([7, 3, 7]) == "lines 3 and 7"
-    assert lines_of(range(1, 15)) == "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 4 more"
+def test_lines_and_entries_read_as_a_sentence() -> None:
+    lines, entries = Places.of("s3://bucket/cohorts/c/Labels.CSV"), Places.of("s3://bucket/cohorts/c/manifest.json")
+    assert lines.named([3]) == "line 3"
+    assert lines.named([7, 3, 7]) == "lines 3 and 7"
+    assert entries.named([3, 7]) == "entries 3 and 7"
+    assert entries.begin([3]) == "Entry 3"
+    assert lines.named(range(1, 15)) == "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 4 more"
+
+
+def test_an_entry_is_named_with_its_file_for_the_person_who_has_it() -> None:
+    entries = Places(are_lines=False, names={3: "s1/IM3.dcm"})
+    assert entries.begin([3]) == "Entry 3 (s1/IM3.dcm)"
+    assert entries.named([4, 3]) == "entries 3 (s1/IM3.dcm) and 4"

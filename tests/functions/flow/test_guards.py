@@ -59,8 +59,8 @@ GUARDS: dict[str, Guard] = {
     "a new row overwrites no other": Guard(
         f"{FLOW}/test_ingesting.py",
         "functions/aws/index.py",
-        '"attribute_not_exists(UploadId) OR #Status = :received"',
-        '"attribute_not_exists(Nothing) OR #Status = :received"',
+        'f"attribute_not_exists(UploadId) OR {AWAITS_INGEST}"',
+        'f"attribute_not_exists(Nothing) OR {AWAITS_INGEST}"',
     ),
     "a try is counted before its object is touched": Guard(
         f"{FLOW}/test_failed_ingests.py",

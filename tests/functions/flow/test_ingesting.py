@@ -87,7 +87,7 @@ def test_one_patient_id_of_two_issuers_is_two_patients() -> None:
     [
         (b"", RefusalCode.EMPTY),
         (b"text", RefusalCode.NOT_DICOM),
-        (ct()[:400], RefusalCode.TRUNCATED_HEADER),
+        (ct()[:410], RefusalCode.TRUNCATED_HEADER),
         (ct(PixelData=None), RefusalCode.NO_PIXEL_DATA),
         (ct(NumberOfFrames="3"), RefusalCode.MULTI_FRAME_NOT_SERVED),
         (ct(ICCProfile=bytes(LONGEST_READ + 2)), RefusalCode.HEADER_TOO_LONG),
@@ -112,7 +112,7 @@ def test_a_refused_row_can_be_queried_by_study() -> None:
     ("body", "code"),
     [
         (ct(PixelData=None), RefusalCode.NO_PIXEL_DATA),
-        (ct()[:-145], RefusalCode.TRUNCATED_HEADER),
+        (ct()[:-8209], RefusalCode.TRUNCATED_HEADER),
         (ct() + bytes(17 * 1024**2), RefusalCode.TOO_LARGE),
         (ct(PixelData=None, EncapsulatedDocument=bytes(LONGEST_READ)) + bytes(9), RefusalCode.HEADER_TOO_LONG),
     ],

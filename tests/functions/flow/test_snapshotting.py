@@ -229,10 +229,10 @@ def test_every_problem_is_reported_at_once_in_the_manifests_order() -> None:
         "MalformedEntry",
     ]
     said = " ".join(message for _, message in found)
-    assert "Line 3: The object is not a DICOM file" in said
-    assert "Line 4: Modality MR is not served" in said
-    assert "Lines 2 and 7 label the same file" in said
-    assert "Lines 2, 6 and 7 are the same bytes" in said
+    assert "Entry 3: The object is not a DICOM file" in said
+    assert "Entry 4: Modality MR is not served" in said
+    assert "Entries 2 and 7 label the same file" in said
+    assert "Entries 2, 6 and 7 are the same bytes" in said
     verdict = json.loads(workflow.world.s3.objects[TRAINING, layout.refusal_key(taken["Run"])])
     assert (verdict["Passed"], len(verdict["Reasons"])) == (False, 10)
     assert (TRAINING, layout.snapshot_key(taken["Run"])) not in workflow.world.s3.objects
@@ -270,7 +270,7 @@ def test_a_deleted_object_is_a_missing_file_and_older_versions_are_not_used() ->
     uri = workflow.put_cohort()
     workflow.documents.delete(["cohorts/c/cap-0-0.dcm"])
     ((code, message),) = problems_of(workflow.take(uri))
-    assert (code, message.split(":")[0]) == ("MissingFile", "Line 13")
+    assert (code, message.split(":")[0]) == ("MissingFile", "Entry 13")
 
 
 def test_aws_trouble_is_not_a_refusal() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import get_frame
 
-from model_code.reading.codestream import MOST_MARKERS, frame_size
+from model_code.reading.codestream import MOST_MARKERS, read_codestream
 from tests.model_code.conftest import MakeSlice
 
 
@@ -21,23 +21,24 @@ def codestream(request: pytest.FixtureRequest, make_slice: MakeSlice) -> bytes:
 
 
 def test_size_and_components(codestream: bytes) -> None:
-    assert frame_size(codestream) == (30, 50, 1)
+    stream = read_codestream(codestream)
+    assert (stream.rows, stream.columns, stream.components) == (30, 50, 1)
 
 
 def test_every_cut_is_found(codestream: bytes) -> None:
     for length in range(len(codestream.rstrip(b"\0")) - 1):
         with pytest.raises(ValueError, match=r"codestream|JPEG"):
-            frame_size(codestream[:length])
+            read_codestream(codestream[:length])
 
 
 def test_other_bytes_are_no_codestream() -> None:
     with pytest.raises(ValueError, match="neither JPEG nor JPEG 2000"):
-        frame_size(b"GIF89a" + bytes(60))
+        read_codestream(b"GIF89a" + bytes(60))
     with pytest.raises(ValueError, match="no frame header"):
-        frame_size(b"\xff\xd8\xff\xda" + bytes(60))
+        read_codestream(b"\xff\xd8\xff\xda" + bytes(60))
 
 
 @pytest.mark.parametrize("filling", [b"\xff", b"\xff\xe0\0\2"], ids=["fill bytes", "empty segments"])
 def test_markers_without_end_are_followed_no_further_than_the_bound(filling: bytes) -> None:
     with pytest.raises(ValueError, match=f"more than {MOST_MARKERS} markers"):
-        frame_size(b"\xff\xd8" + filling * (MOST_MARKERS + 1) + b"\xff\xd9")
+        read_codestream(b"\xff\xd8" + filling * (MOST_MARKERS + 1) + b"\xff\xd9")

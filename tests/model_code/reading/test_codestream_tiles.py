@@ -12,7 +12,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from model_code.errors import InstanceCode, InstanceError
-from model_code.reading.codestream import check_tiles, frame_size
+from model_code.reading.codestream import read_codestream
 from model_code.reading.dicom import decode, read_instance
 from tests.model_code.conftest import MakeSlice
 
@@ -46,8 +46,8 @@ def without(codestream: bytes, tile: int) -> bytes:
 
 
 def test_a_whole_codestream_has_all_of_its_tiles(whole: bytes) -> None:
-    check_tiles(whole)
-    assert frame_size(whole) == (*SHAPE, 1)
+    stream = read_codestream(whole)
+    assert (stream.rows, stream.columns, stream.components) == (*SHAPE, 1)
     assert b"".join(parts(whole)) == whole
     assert len(parts(whole)) == 8
 
@@ -55,14 +55,14 @@ def test_a_whole_codestream_has_all_of_its_tiles(whole: bytes) -> None:
 @pytest.mark.parametrize("tile", range(6))
 def test_a_missing_tile_is_refused(whole: bytes, tile: int) -> None:
     with pytest.raises(ValueError, match="has 5 of its 6 tiles"):
-        frame_size(without(whole, tile))
+        read_codestream(without(whole, tile))
 
 
 def test_a_missing_part_of_a_tile_is_refused(whole: bytes) -> None:
     head, first, *rest = parts(whole)
     promising_two = first[:11] + b"\x02" + first[12:]
     with pytest.raises(ValueError, match="has 5 of its 6 tiles"):
-        check_tiles(b"".join([head, promising_two, *rest]))
+        read_codestream(b"".join([head, promising_two, *rest]))
 
 
 def test_a_repeated_or_undeclared_tile_replaces_no_other(whole: bytes) -> None:
@@ -70,12 +70,12 @@ def test_a_repeated_or_undeclared_tile_replaces_no_other(whole: bytes) -> None:
     for number in (0, 6):
         other = second[:4] + struct.pack(">H", number) + second[6:]
         with pytest.raises(ValueError, match="has 5 of its 6 tiles"):
-            check_tiles(b"".join([head, first, other, *rest]))
+            read_codestream(b"".join([head, first, other, *rest]))
 
 
 def test_the_last_part_may_leave_its_length_open(whole: bytes) -> None:
     *others, last, end = parts(whole)
-    check_tiles(b"".join([*others, last[:6] + bytes(4) + last[10:], end]))
+    read_codestream(b"".join([*others, last[:6] + bytes(4) + last[10:], end]))
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,15 @@ def test_the_last_part_may_leave_its_length_open(whole: bytes) -> None:
 )
 def test_impossible_tiles_are_refused(whole: bytes, at: int, value: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_tiles(whole[:at] + struct.pack(">I", value) + whole[at + 4 :])
+        read_codestream(whole[:at] + struct.pack(">I", value) + whole[at + 4 :])
 
 
 @pytest.mark.parametrize("length", [1, 11, 13])
 def test_a_length_that_leads_nowhere_is_refused(whole: bytes, length: int) -> None:
     head, first, *rest = parts(whole)
     broken = first[:6] + struct.pack(">I", length) + first[10:]
-    with pytest.raises(ValueError, match="a tile-part of the codestream"):
-        check_tiles(b"".join([head, broken, *rest]))
+    with pytest.raises(ValueError, match="a tile-part of its codestream"):
+        read_codestream(b"".join([head, broken, *rest]))
 
 
 def test_an_object_without_a_tile_is_refused_and_not_read(whole: bytes, make_slice: MakeSlice) -> None:
@@ -111,14 +111,14 @@ def test_more_parts_than_a_tile_can_have_are_refused(whole: bytes) -> None:
     for number in (0, 6):
         many = [(first[:4] + struct.pack(">HI", number, 14) + first[10:14])] * 256
         with pytest.raises(ValueError, match="more tile-parts than"):
-            check_tiles(b"".join([head, *many, *rest]))
+            read_codestream(b"".join([head, *many, *rest]))
 
 
 def test_parts_of_more_tiles_than_are_read_are_refused(whole: bytes) -> None:
     head, first, *rest = parts(whole)
     many = [first[:4] + struct.pack(">HI", number, 14) + first[10:14] for number in range(1025)]
     with pytest.raises(ValueError, match="more tile-parts than"):
-        check_tiles(b"".join([head, *many, *rest]))
+        read_codestream(b"".join([head, *many, *rest]))
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_parts_of_more_tiles_than_are_read_are_refused(whole: bytes) -> None:
 def test_a_main_header_without_end_is_refused(whole: bytes, segments: bytes, message: str) -> None:
     first = whole.index(b"\xff\x90\x00\x0a")
     with pytest.raises(ValueError, match=message):
-        check_tiles(whole[:first] + segments + whole[first:])
+        read_codestream(whole[:first] + segments + whole[first:])

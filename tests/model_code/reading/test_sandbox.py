@@ -178,7 +178,7 @@ def test_it_works_as_an_ordinary_user() -> None:
         text=True,
         check=False,
     )
-    assert ran.stdout == "4711 7 {(24, 20)}\n", ran.stderr
+    assert ran.stdout == "4711 7 {(72, 64)}\n", ran.stderr
 
 
 def verdict(program: bytes, architecture: int, number: int) -> int:

@@ -1,7 +1,7 @@
 """Every fault is found and has a remedy."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +9,7 @@ from botocore.exceptions import NoCredentialsError
 
 from functions.aws.events import object_created
 from functions.domain import layout
+from functions.domain.errors import RefusalCode
 from functions.domain.row import Status, timestamp
 from wetread.commands import session
 from wetread.operations import diagnosis
@@ -78,6 +79,16 @@ def test_missing_packages_are_named(wetread, healthy, monkeypatch) -> None:
     assert faults(wetread("doctor", "--json"))["Packages"] == "missing: no-such-package"
 
 
+@pytest.mark.parametrize(("minutes", "well"), [(3, True), (7, False)])
+def test_uploads_that_are_tried_again_are_a_finding_once_that_lasts(wetread, healthy, pending, minutes, well) -> None:
+    arrived = timestamp(datetime.now(UTC) - timedelta(minutes=minutes))
+    healthy.index.rows.append(pending(received_at=arrived, status=Status.RECEIVED, code="AccessDenied"))
+    result = wetread("doctor", "--json")
+    found = {"Uploads in retry": f"1, the oldest since {minutes} min (last: AccessDenied)"}
+    assert faults(result) == ({} if well else found)
+    assert str(found["Uploads in retry"]) in result.stdout
+
+
 class Uploads:
     """The uploads bucket's versions, two a page, and the queue that takes events."""
 
@@ -102,16 +113,22 @@ class Uploads:
 
 @pytest.fixture
 def uploads(healthy, pending) -> Uploads:
-    """Six old uploads, of which three have a row: one waits, one is still tried, one was given up by its queue."""
-    uploads = Uploads(healthy, ["waits.dcm", "tried.dcm", "given-up.dcm", "lost.dcm", "a\nb.dcm", "late.dcm"])
+    """Seven uploads and two folders. Four have a row: one waits, one is still tried, nothing tries the others."""
+    keys = ["waits.dcm", "tried.dcm", "given-up.dcm", "held-up.dcm", "lost.dcm", "a\nb.dcm", "late.dcm"]
+    uploads = Uploads(healthy, keys)
+    uploads.versions[0:0] = [{**uploads.versions[0], "Key": key, "Size": 0} for key in ("ward/", "ward_$folder$")]
     uploads.versions[-1]["LastModified"] = datetime.now(UTC)
     now = timestamp(datetime.now(UTC))
     for key, status, at in (
         ("waits.dcm", Status.PENDING, "2026-11-01T00:00:00.000Z"),
         ("tried.dcm", Status.RECEIVED, now),
         ("given-up.dcm", Status.RECEIVED, "2026-11-01T00:00:00.000Z"),
+        ("held-up.dcm", Status.REFUSED, now),
     ):
-        row = pending(upload_id=layout.upload_id(key, "v1"), key=key, status=status, updated_at=at, received_at=now)
+        code = RefusalCode.HELD_UP if status == Status.REFUSED else None
+        row = pending(
+            upload_id=layout.upload_id(key, "v1"), key=key, status=status, code=code, updated_at=at, received_at=now
+        )
         healthy.index.rows.append(row)
     return uploads
 
@@ -119,7 +136,7 @@ def uploads(healthy, pending) -> Uploads:
 def test_reconcile_counts_uploads_without_a_row_and_sends_nothing(wetread, uploads) -> None:
     result = wetread("doctor", "--reconcile", "--json")
     assert result.exit_code == 1
-    assert faults(result) == {"Uploads without a row": "3 of 5 object versions"}
+    assert faults(result) == {"Uploads without a row": "4 of 6 object versions"}
     assert "--send" in result.stdout
     assert uploads.sent == []
 
@@ -137,10 +154,15 @@ def test_reconcile_names_the_cloud_once_and_says_how_many_are_too_young(wetread,
 def test_reconcile_sends_what_has_no_row_as_s3_s_own_events(wetread, uploads) -> None:
     result = wetread("doctor", "--reconcile", "--send", "--json")
     assert result.exit_code == 0
-    assert [object_created(body).key for body in uploads.sent] == ["given-up.dcm", "lost.dcm", "a\nb.dcm"]
+    assert [object_created(body).key for body in uploads.sent] == [
+        "given-up.dcm",
+        "held-up.dcm",
+        "lost.dcm",
+        "a\nb.dcm",
+    ]
     event = object_created(uploads.sent[0])
     assert (event.bucket, event.version_id, event.size) == ("uploads", "v1", 7)
-    assert "3 of 5 object versions, sent again" in result.stdout
+    assert "4 of 6 object versions, sent again" in result.stdout
 
 
 def test_a_message_that_the_queue_does_not_take_is_a_problem(wetread, healthy, uploads) -> None:

@@ -3,8 +3,10 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from functions.domain.batch import Batch, BatchStatus
-from functions.domain.row import timestamp
+from functions.domain.row import Status, timestamp
 
 
 def test_people_see_slots_champion_and_dead_letters(wetread, connection, pending) -> None:
@@ -48,6 +50,18 @@ def test_people_see_how_long_the_oldest_upload_has_waited(wetread, connection, p
     assert "The oldest pending upload has waited for 3 min." in wetread("status").stderr
 
 
+def test_people_see_what_is_tried_again_and_why(wetread, connection, pending) -> None:
+    assert "tried again" not in wetread("status").stderr
+    for minutes, code in ((3, "SlowDown"), (1, None)):
+        arrived = timestamp(datetime.now(UTC) - timedelta(minutes=minutes))
+        connection.index.rows.append(pending(received_at=arrived, status=Status.RECEIVED, code=code))
+    shown = " ".join(wetread("status").stderr.split())
+    assert "Uploads are tried again (2); the oldest arrived 3 min ago, and its last try ended with SlowDown." in shown
+    assert json.loads(wetread("status", "--json").stdout)["OldestReceivedSeconds"] == pytest.approx(180, abs=60)
+    del connection.index.rows[0]
+    assert "its last try was cut off" in " ".join(wetread("status").stderr.split())
+
+
 def test_a_run_is_shown_by_its_state_and_not_by_what_its_job_prints(wetread, connection) -> None:
     run = connection.runs.describe(connection.executions.add("one", at=1))
     connection.executions.states = ["Train"]
@@ -72,6 +86,7 @@ def test_json(wetread) -> None:
     assert set(json.loads(wetread("status", "--json").stdout)) == {
         "Uploads",
         "OldestPendingSeconds",
+        "OldestReceivedSeconds",
         "Slots",
         "JobsToday",
         "Champion",

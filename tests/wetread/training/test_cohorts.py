@@ -127,9 +127,9 @@ def test_without_all_files_no_labels_are_sent(folder, connection) -> None:
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ([entry("absent.dcm", "cap")], "Line 1: no such file"),
-        ([entry("c.dcm", "cap"), entry("IM1.dcm", "cap")], "Line 2: .*2 files have this name"),
-        ([entry("c.dcm", "cap"), {"filename": ""}], "Line 2: "),
+        ([entry("absent.dcm", "cap")], r"Entry 1 \(absent.dcm\): no such file"),
+        ([entry("c.dcm", "cap"), entry("IM1.dcm", "cap")], r"Entry 2 \(IM1.dcm\): 2 files fit this entry"),
+        ([entry("c.dcm", "cap"), {"filename": ""}], "Entry 2: "),
         ([], "names no slice"),
         ({}, "not an array"),
     ],

@@ -1,0 +1,236 @@
+"""Headers that break the standard in ways that writers do: read where the bytes have one meaning, else named."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import pydicom
+import pytest
+from pydicom import uid
+
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import read_header
+from model_code.reading.elements import read_elements
+from tests.fakes.dicom import STUDY, ct
+from untrusted.header import Header
+
+PIXELS = b"\xe0\x7f\x10\x00"
+
+
+def read(body: bytes) -> Header:
+    """Return the header that ingest reads, after the container has read the same."""
+    header = read_header(body, len(body))
+    other = read_elements(body, ("StudyInstanceUID", "Rows", "Columns"))
+    assert (other.text("StudyInstanceUID"), other.number("Rows")) == (
+        header.text("StudyInstanceUID"),
+        header.number("Rows"),
+    )
+    assert other.pixel_data is not None
+    return header
+
+
+def refusal(body: bytes) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        read_header(body, len(body))
+    return caught.value
+
+
+def inserted(element: bytes, before: bytes = PIXELS) -> bytes:
+    body = ct()
+    at = body.rindex(before) if before == PIXELS else body.index(before)
+    return body[:at] + element + body[at:]
+
+
+ITEM = b"\xfe\xff\x00\xe0" + struct.pack("<L", 8) + bytes(8)
+UNKNOWN = {
+    "question marks, length of four bytes": b"??\0\0" + struct.pack("<L", 16) + ITEM,
+    "question marks, length of two bytes": b"??" + struct.pack("<H", 16) + ITEM,
+    "question marks, undefined length": b"??\0\0" + b"\xff" * 4 + ITEM + b"\xfe\xff\xdd\xe0" + bytes(4),
+    "blanks": b"  \0\0" + struct.pack("<L", 4) + b"text",
+    "blanks, length of two bytes": b"  " + struct.pack("<H", 4) + b"text",
+    "zeros": b"\0\0\0\0" + struct.pack("<L", 4) + b"text",
+    "small letters": b"lo" + struct.pack("<H", 4) + b"text",
+    "small letters of a long VR": b"un\0\0" + struct.pack("<L", 4) + b"text",
+    "a VR of the future": b"QQ\0\0" + struct.pack("<L", 4) + b"text",
+    "an unknown VR, length of two bytes": b"QQ" + struct.pack("<H", 4) + b"text",
+    "implicit": struct.pack("<L", 4) + b"text",
+    "dashes": b"--" + struct.pack("<H", 4) + b"text",
+}
+
+
+@pytest.mark.parametrize("value", UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("where", ["before the pixels", "in the middle", "first", "in an item"])
+def test_an_element_of_unknown_vr_is_stepped_over(value: bytes, where: str) -> None:
+    element = {"first": b"\x08\x00\x05\x00", "in the middle": b"\x20\x00\x50\x00"}.get(
+        where, b"\x00\x50\x11\x11"
+    ) + value
+    if where == "in an item":
+        undefined = b"\xff" * 4
+        element = (
+            b"\x08\x00\x40\x11SQ\0\0"
+            + undefined
+            + b"\xfe\xff\x00\xe0"
+            + undefined
+            + element
+            + b"\xfe\xff\x0d\xe0"
+            + bytes(4)
+            + b"\xfe\xff\xdd\xe0"
+            + bytes(4)
+        )
+        where = "first"
+    before = {"first": b"\x08\x00\x08\x00CS", "in the middle": b"\x28\x00\x02\x00"}.get(where, PIXELS)
+    header = read(inserted(element, before))
+    assert (header.text("StudyInstanceUID"), header.number("Columns")) == (STUDY, 64)
+
+
+def test_several_implicit_elements_in_an_explicit_data_set_are_stepped_over() -> None:
+    two = b"\x00\x50\x11\x11" + struct.pack("<L", 4) + b"text" + b"\x00\x50\x12\x11" + struct.pack("<L", 2) + b"ab"
+    assert read(inserted(two)).number("Rows") == 64
+
+
+@pytest.mark.parametrize("vr", [b"??", b"QQ", b"  ", b"--"])
+@pytest.mark.parametrize("long", [True, False])
+def test_many_elements_of_one_unknown_vr_are_stepped_over(vr: bytes, *, long: bool) -> None:
+    length = b"\0\0" + struct.pack("<L", 6) if long else struct.pack("<H", 6)
+    many = b"".join(struct.pack("<HH", 0x5001, 0x1000 + one) + vr + length + b"abcdef" for one in range(50))
+    assert read(inserted(many)).number("Rows") == 64
+
+
+def test_an_unknown_vr_without_a_length_that_fits_is_named() -> None:
+    found = refusal(inserted(b"\x00\x50\x11\x11" + b"??\xff\xff\xff\xff\xff\x7f", PIXELS))
+    assert found.code == RefusalCode.UNREADABLE_HEADER
+    assert "(5000,1111)" in found.reason
+    assert "whole file" not in found.reason
+
+
+def test_a_length_beyond_the_end_is_damage_and_a_cut_file_is_not() -> None:
+    body = ct()
+    at = body.index(b"\x28\x00\x02\x00")
+    damaged = body[: at + 6] + b"\xfe\xff" + body[at + 8 :]
+    assert refusal(damaged).code == RefusalCode.TRUNCATED_HEADER  # an ordinary length: the rest may be missing
+    long = body[:at] + b"\x28\x00\x01\x00OB\0\0" + struct.pack("<L", 0x7FFFFFFF) + body[at:]
+    assert refusal(long).code == RefusalCode.UNREADABLE_HEADER
+    assert "(0028,0001)" in refusal(long).reason
+    cut = refusal(body[: at + 9])
+    assert (cut.code, "(0028,0002)" in cut.reason, "whole file" in cut.reason) == (
+        RefusalCode.TRUNCATED_HEADER,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("vr", "value"),
+    [
+        (b"UL", struct.pack("<L", 64)),
+        (b"IS", b"64"),
+        (b"IS", b"0064"),
+        (b"DS", b"64.0"),
+        (b"SS", b"\x40\0"),
+        (b"UN", b"\x40\0"),
+    ],
+)
+def test_rows_in_another_vr_are_read(vr: bytes, value: bytes) -> None:
+    body = ct()
+    at = body.index(b"\x28\x00\x10\x00US")
+    reserved = b"\0\0" + struct.pack("<L", len(value)) if vr == b"UN" else struct.pack("<H", len(value))
+    assert read(body[:at] + b"\x28\x00\x10\x00" + vr + reserved + value + body[at + 10 :]).number("Rows") == 64
+
+
+@pytest.mark.parametrize("vr", [b"OW", b"OB", b"UN", b"ow", b"??"])
+def test_pixel_data_of_any_vr_is_pixel_data(vr: bytes) -> None:
+    body = ct()
+    at = body.rindex(PIXELS)
+    assert read(body[: at + 4] + vr + body[at + 6 :]).number("Rows") == 64
+
+
+@pytest.mark.parametrize("padding", [b"\n", b"\r\n", b"\t", b" ", b"\0\0\0"])
+def test_identifiers_lose_the_padding_of_writers(padding: bytes) -> None:
+    body = ct()
+    at = body.index(b"\x20\x00\x0d\x00UI")
+    value = b" " + STUDY.encode() + padding
+    value += b"\0" * (len(value) % 2)
+    old = 8 + int.from_bytes(body[at + 6 : at + 8], "little")
+    body = body[: at + 6] + struct.pack("<H", len(value)) + value + body[at + old :]
+    assert read_header(body, len(body)).uid("StudyInstanceUID") == STUDY
+
+
+def test_a_big_endian_data_set_under_a_little_endian_name_is_read_as_it_is() -> None:
+    body = ct(syntax=uid.ExplicitVRBigEndian).replace(b"1.2.840.10008.1.2.2\0", b"1.2.840.10008.1.2.1\0")
+    header = read(body)
+    assert header.transfer_syntax == uid.ExplicitVRBigEndian
+    assert header.number("Rows") == 64
+    assert header.notes
+
+
+def test_an_inflated_data_set_under_the_deflated_name_is_read_as_it_is() -> None:
+    body = ct()
+    plain, deflated = b"\x14\x001.2.840.10008.1.2.1\0", b"\x16\x001.2.840.10008.1.2.1.99"
+    header = read(body.replace(plain, deflated))
+    assert (header.transfer_syntax, len(header.notes)) == (uid.ExplicitVRLittleEndian, 1)
+
+
+def test_a_deflated_data_set_with_the_header_of_zlib_is_read() -> None:
+    body = ct()
+    at = body.index(b"\x08\x00\x08\x00CS")
+    plain, deflated = b"\x14\x001.2.840.10008.1.2.1\0", b"\x16\x001.2.840.10008.1.2.1.99"
+    assert read(body[:at].replace(plain, deflated) + zlib.compress(body[at:])).number("Rows") == 64
+
+
+def test_stray_groups_of_meta_information_and_commands_change_nothing() -> None:
+    stray = b"\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\0"
+    command = b"\x00\x00\x02\x00UI\x1a\x001.2.840.10008.5.1.4.1.1.2\0"
+    for element in (command, command + stray, b"\x00\x00\x00\x00UL\x04\0\x22\0\0\0" + command + stray):
+        header = read(inserted(element, b"\x08\x00\x08\x00CS"))
+        assert (header.transfer_syntax, header.number("Rows")) == (uid.ExplicitVRLittleEndian, 64)
+
+
+def test_attributes_behind_the_pixels_are_read_by_the_container_and_noted() -> None:
+    body = ct()
+    at = body.index(b"\x28\x00\x10\x00US")
+    moved = body[:at] + body[at + 10 :] + body[at : at + 10]
+    found = read_elements(moved, ("Rows",))
+    assert (found.number("Rows"), len(found.header.notes)) == (64, 1)
+    before = read_elements(body + b"\x28\x00\x10\x00US\x02\0\x07\0", ("Rows",))
+    assert (before.number("Rows"), before.header.notes) == (64, [])
+
+
+OTHERS = {
+    "gzip": b"\x1f\x8b\x08\0" + bytes(200),
+    "ZIP": b"PK\x03\x04" + bytes(200),
+    "NIfTI": struct.pack("<i", 348) + bytes(344),
+    "NRRD": b"NRRD0004\ntype: short\n" + bytes(200),
+    "PDF": b"%PDF-1.4" + bytes(200),
+    "without the 128 bytes": ct()[132:],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_formats_are_refused_by_their_names(name: str) -> None:
+    found = refusal(OTHERS[name])
+    assert found.code == RefusalCode.NOT_DICOM
+    assert name in found.reason
+
+
+def test_what_has_no_pixels_says_what_it_may_be() -> None:
+    private = b"\xa1\x07\x0a\x10OW\0\0" + struct.pack("<L", 9000) + bytes(9000)
+    body = ct(PixelData=None)
+    found = refusal(body + private)
+    assert found.code == RefusalCode.NO_PIXEL_DATA
+    assert "(07A1,100A)" in found.reason
+    assert "DICOMDIR" in refusal(ct(PixelData=None, SOPClassUID=uid.MediaStorageDirectoryStorage)).reason
+    assert "Float Pixel Data" in refusal(ct(PixelData=None, FloatPixelData=bytes(8))).reason
+
+
+@pytest.mark.parametrize("value", UNKNOWN.values(), ids=UNKNOWN)
+def test_pydicom_agrees_where_it_reads_an_unknown_vr(value: bytes) -> None:
+    body = inserted(b"\x00\x50\x11\x11" + value)
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(body))
+        rows = dataset.Rows if "PixelData" in dataset else None
+    except Exception:
+        rows = None
+    if rows is not None:
+        assert read(body).number("Rows") == rows

@@ -1,0 +1,30 @@
+"""The DICOM attributes that the service reads to decide whether an object is a picture that it serves.
+
+Tags by keyword, as in DICOM PS3.6; a test compares them with a dictionary. The values of all other elements are
+skipped unread.
+"""
+
+from __future__ import annotations
+
+META: dict[str, int] = {
+    "MediaStorageSOPClassUID": 0x00020002,
+    "MediaStorageSOPInstanceUID": 0x00020003,
+    "TransferSyntaxUID": 0x00020010,
+}
+IDENTITY: dict[str, int] = {
+    "SOPClassUID": 0x00080016,
+    "SOPInstanceUID": 0x00080018,
+    "Modality": 0x00080060,
+    "PatientID": 0x00100020,
+    "IssuerOfPatientID": 0x00100021,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+}
+PICTURE: dict[str, int] = {
+    "ImageType": 0x00080008,
+    "ImageOrientationPatient": 0x00200037,
+    "NumberOfFrames": 0x00280008,
+    "Rows": 0x00280010,
+    "Columns": 0x00280011,
+    "BurnedInAnnotation": 0x00280301,
+}
