@@ -64,7 +64,7 @@ def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
     """
     finding = _Finding(prefix)
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110  # Path.exists raises for names too long
             raise ConfigProblem(f"There is no file or folder {str(path)!r}.", "Check the path.")
         check_link(path)
         if path.is_dir():
