@@ -156,7 +156,7 @@ def _read_by(model: Model, instance: Instance) -> tuple[CTSlice, tuple[str, ...]
     notes = check_picture(instance.picture, model.pictures) if instance.picture else ()
     if isinstance(instance.reading, InstanceError):
         raise instance.reading
-    return instance.reading, notes
+    return instance.reading, (*instance.reading.noted, *notes)
 
 
 def output_fn(prediction: Prediction, accept: str) -> bytes:

@@ -25,7 +25,7 @@ class CTSlice:
 
     ``pixel_height`` is in widths of the stored pixels. ``padding`` marks pixels that are not of the picture, None
     without any. ``body_part`` is BodyPartExamined as the header has it; it may be any text. ``picture`` is
-    what the header says of it; None for one that was made. ``assumed`` is what the header does not say.
+    what the header says of it; None for one that was made. ``noted`` is what the reader of the header noted. ``assumed`` is what the header does not say.
     """
 
     hounsfield: HounsfieldArray
@@ -34,6 +34,7 @@ class CTSlice:
     padding: Mask | None = None
     body_part: str = ""
     picture: Picture | None = None
+    noted: tuple[str, ...] = ()
     assumed: tuple[Note | FrameNote, ...] = ()
 
     @property
@@ -75,6 +76,7 @@ def read_slice(elements: Elements) -> CTSlice:
         padding=found.pixels,
         body_part=elements.text("BodyPartExamined"),
         picture=picture,
+        noted=tuple(elements.header.notes),
         assumed=(*frame_notes, *_assumed(turn, pixel_height, found)),
     )
 
