@@ -8,13 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from functions.aws.cohorts import Cohorts
+from functions.aws.trouble import is_trouble
+from tests.fakes.aws_errors import every_error
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import TRAINING, Workflow, entry
-from tests.functions.flow.test_failed_ingests import OTHER_KEY, OWN_KEY, of_the_model
+
+OPERATIONS = ("get_object", "copy_object")
+OWN_KEY = "arn:aws:kms:eu-west-1:111111111111:key/11111111-own"
+OTHER_KEY = "arn:aws:kms:eu-west-1:222222222222:key/22222222-other"
 
 
 def refusing(workflow: Workflow, operation: str, error: str | Exception, applies: Callable[[str], bool]) -> None:
@@ -31,17 +36,19 @@ def refusing(workflow: Workflow, operation: str, error: str | Exception, applies
 
 
 @pytest.mark.parametrize(
-    ("operation", "code"),
-    [
-        *((operation, code) for operation, code in of_the_model() if operation != "head_object"),
-        *(("get_object", code) for code in ("InvalidRequest", "ErrorOfTheYear2031")),
-        *(("copy_object", code) for code in ("InvalidObjectState", "InvalidRequest", "ErrorOfTheYear2031")),
-    ],
+    ("operation", "name"), [(operation, name) for operation in OPERATIONS for name in every_error(operation)]
 )
-def test_the_line_of_a_slice_that_s3_refuses_is_named(operation: str, code: str) -> None:
+def test_the_line_of_a_slice_that_s3_refuses_is_named_and_trouble_of_aws_is_tried_again(
+    operation: str, name: str
+) -> None:
+    error = every_error(operation)[name]
     workflow = Workflow()
-    uri = workflow.put_cohort()
-    refusing(workflow, operation, code, lambda key: key.endswith("normal-0-0.dcm"))
+    uri = workflow.put_cohort(patients_per_class=1, slices_per_patient=1)
+    refusing(workflow, operation, error, lambda key: key.endswith("normal-0-0.dcm"))
+    if is_trouble(error):
+        with pytest.raises(ClientError):
+            workflow.take(uri)
+        return
     taken = workflow.take(uri)
     assert not taken["Taken"]
     (reason,) = taken["Reasons"]
@@ -49,6 +56,7 @@ def test_the_line_of_a_slice_that_s3_refuses_is_named(operation: str, code: str)
     assert reason["Message"].startswith("Entry 1: ")
     assert reason["Message"].endswith(".")
     assert "normal-0" not in reason["Message"]
+    assert "DOE" not in reason["Message"]
 
 
 @pytest.mark.parametrize("error", [LookupError("of P-normal-0"), ParamValidationError(report="of P-normal-0")])
