@@ -21,7 +21,7 @@ from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
 from functions.domain.champion import Champion
-from functions.domain.cohort import Cohort, ObjectVersion, duplicates
+from functions.domain.cohort import Cohort, ObjectVersion, duplicates, misplaced
 from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
 from functions.domain.header import header_of
 from functions.domain.instance import Served
@@ -117,6 +117,7 @@ class Snapshotting:
         slices = [one for one in read if isinstance(one, LabelledSlice)]
         reasons += [*labelled.reasons, *(one for one in read if isinstance(one, Reason))]
         reasons += duplicates(slices, places)
+        reasons += misplaced(slices, folder, places)
         reasons += labelling.missing_classes(labelled.entries, self.labels)
         if reasons:
             raise SnapshotRefused(reasons)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from functions.domain.cohort import Cohort, ObjectVersion, UIDsOf, duplicates
+from functions.domain.cohort import Cohort, ObjectVersion, UIDsOf, duplicates, misplaced
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.verdict import Places
 
@@ -232,3 +232,46 @@ def test_files_of_one_name_in_each_series_are_not_looked_through_for_each_entry(
     assert not reasons
     assert Counted.looks <= 10 * len(series)
     assert len(read) <= len(series)
+
+
+def at(entry: LabelledSlice, key: str, study_uid: str = "1.1", series_uid: str = "1.2") -> LabelledSlice:
+    """The entry with the object that was found for it."""
+    return replace(entry, key=f"cohorts/c/{key}", study_instance_uid=study_uid, series_instance_uid=series_uid)
+
+
+@pytest.mark.parametrize(
+    "slices",
+    [
+        [at(one(1, "IM1", study="s1"), "s1/IM1"), at(one(2, "IM2", study="s2"), "s9/IM2")],
+        [at(one(1, "IM1", series="a"), "s1/a/IM1"), at(one(2, "IM2", series="b"), "s1/c/IM2")],
+        [
+            at(one(1, "IM1", study="s1", series="a"), "s1/a/IM1"),
+            at(one(2, "IM2", study="s1", series="b"), "s1/a/IM2"),
+        ],
+        [at(one(1, "IM1", study="1.5"), "IM1", study_uid="1.5"), at(one(2, "IM2", study="1.6"), "IM2")],
+        [at(one(1, "IM1", series="1.5"), "IM1", series_uid="1.5"), at(one(2, "IM2", series="1.6"), "IM2")],
+    ],
+    ids=["study's folder", "series' folder", "another series", "study's UID", "series' UID"],
+)
+def test_another_file_in_the_place_of_a_deleted_one_is_not_taken(slices: list[LabelledSlice]) -> None:
+    (reason,) = misplaced(slices, "cohorts/c/", LINES)
+    assert (reason.code, reason.line) == ("MissingFile", 2)
+    assert reason.message.startswith("Line 2: ")
+    assert "IM2" not in reason.message
+
+
+@pytest.mark.parametrize(
+    "slices",
+    [
+        [at(one(n, f"IM{n}", study=f"s{n}", series=f"t{n}"), f"batch/IM{n}") for n in range(9)],
+        [at(one(n, f"IM{n}", study=f"{n}"), f"{n % 2}/IM{n}") for n in range(9)],
+        [at(one(n, f"IM{n}", study=f"s{n}", series="1"), f"s{n}/IM{n}") for n in range(9)],
+        [at(one(1, "IM1", study="s1"), "s1/IM1"), at(one(2, "IM2"), "s2/IM2")],
+        [at(one(1, "IM1", study="s1"), "s1/IM1"), at(one(2, "IM2", study="s2"), "IM2")],
+        [at(one(1, "IM1", study="s1"), "s1/IM1"), at(one(2, "s9/IM2", study="s2"), "s9/IM2")],
+        [at(one(1, "IM1", study="e\u0301"), "\u00e9/IM1"), at(one(2, "IM2", study="s2"), "s2/IM2")],
+    ],
+    ids=["ids name nothing", "few by chance", "series has no folder", "no ids", "no folder", "a path", "composed"],
+)
+def test_ids_that_name_neither_folders_nor_uids_decide_nothing(slices: list[LabelledSlice]) -> None:
+    assert not misplaced(slices, "cohorts/c/", LINES)

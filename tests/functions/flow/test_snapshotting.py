@@ -312,6 +312,21 @@ def test_a_deleted_object_is_a_missing_file_and_older_versions_are_not_used() ->
     assert (code, message.split(":")[0]) == ("MissingFile", "Entry 13")
 
 
+def test_a_file_of_another_study_does_not_take_the_place_of_a_deleted_one() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    for number in range(2):
+        name = f"IM{number}.dcm"
+        workflow.put(f"s{number}/{name}", ct(StudyInstanceUID=f"1.7.{number}", SOPInstanceUID=f"1.7.{number}.1"))
+        entries.append(entry(name, "cap", studyId=f"s{number}"))
+    workflow.put("s9/IM1.dcm", ct(StudyInstanceUID="1.7.9", SOPInstanceUID="1.7.9.1"))
+    assert workflow.take(workflow.put_manifest(entries))["Taken"]
+    workflow.documents.delete(["cohorts/c/s1/IM1.dcm"])
+    ((code, message),) = problems_of(workflow.take(workflow.put_manifest(entries), "run-2"))
+    assert (code, message.split(":")[0]) == ("MissingFile", f"Entry {len(entries)}")
+
+
 def test_aws_trouble_is_not_a_refusal() -> None:
     def denied(operation: str, _when: str) -> None:
         if operation == "copy_object":

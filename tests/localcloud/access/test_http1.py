@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 
 import h2.config
 import h2.connection
@@ -100,13 +101,20 @@ def address(errors):
     protocol.H11Protocol = before
 
 
+def connected(address):
+    """Return a connection to the server, which begins to listen after its start."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            return socket.create_connection(address, timeout=SECONDS)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def answer_of(address, data):
     """Return all that the server answers to some bytes until it closes the connection, at our end of sending."""
-    for _ in range(100):
-        with contextlib.suppress(ConnectionRefusedError):
-            connection = socket.create_connection(address, timeout=SECONDS)
-            break
-    with connection:
+    with connected(address) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         parts = []
