@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SEND_INSIDE = "send the DICOM files inside; `wetread submit` opens it"
+SEND_INSIDE = "send the DICOM files inside; `wetread submit` opens it where its name ends in .zip or .gz"
 SEND_DICOM = "export the images as DICOM files"
 # First bytes -> what they begin, and what to do.
 BEGINNINGS = {
