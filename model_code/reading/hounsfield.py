@@ -166,8 +166,8 @@ def check_values(hounsfield: HounsfieldArray, padding: npt.NDArray[np.bool_] | N
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
             f"The values are not the Hounsfield units of a body: {problem}. The 1st, 50th and 99th percentiles are "
-            f"about {_rounded(low)}, {_rounded(middle)} and {_rounded(high)}. Check RescaleSlope and RescaleIntercept, and "
-            "send the slices as the scanner made them.",
+            f"about {_rounded(low)}, {_rounded(middle)} and {_rounded(high)}. Check RescaleSlope and RescaleIntercept, "
+            "and send the slices as the scanner made them.",
         )
 
 
