@@ -12,7 +12,7 @@ from model_code.reading.dicom import check_object, decoded
 from model_code.reading.elements import Elements
 from model_code.reading.frame_notes import FrameNote
 from model_code.reading.geometry import Turn
-from model_code.reading.hounsfield import AIR, HounsfieldArray, check_values, rescale
+from model_code.reading.hounsfield import AIR, HounsfieldArray, check_values
 from model_code.reading.notes import Note
 from model_code.reading.padding import Mask, Padding
 from untrusted import picture as pictures
@@ -66,7 +66,7 @@ def read_slice(elements: Elements) -> CTSlice:
     picture = read_picture(elements)
     check_picture(picture, ANY)
     hounsfield, frame_notes = decoded(elements)
-    found = padding.find(elements, hounsfield, *rescale(elements))
+    found = padding.find(elements, hounsfield)
     check_values(hounsfield, found.pixels)
     turn, pixel_height = geometry.turn_of(elements), geometry.pixel_height(elements)
     return CTSlice(

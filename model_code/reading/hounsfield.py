@@ -40,6 +40,7 @@ NO_FAT = -50.0
 LEAST = 0.005  # the share of the pixels that soft tissue has at least, and air, lung and fat together
 NARROWEST = 300.0  # from the lowest to the highest value
 CLIPPED_ABOVE, CLIPPED_SHARE = -500.0, 0.05
+LOOKED_AT = 256  # rows and columns at least, of a larger picture: enough for shares, and no time of serving
 MOST_DENSE, MOST_DENSE_IN_NO_AIR, MOST_METAL, MOST_NOTHING = 0.5, 0.15, 0.1, 0.1
 # Messages round to this many HU and end at the bound: a value of an intercept may be a person's number.
 ROUNDED, SHOWN = 10, 9_990
@@ -147,25 +148,37 @@ def check_values(hounsfield: HounsfieldArray, padding: npt.NDArray[np.bool_] | N
 
     ``padding`` marks pixels that are not of the picture.
     """
-    shown = hounsfield.ravel() if padding is None else hounsfield[~padding]
-    if not shown.size or shown.min() == shown.max():
-        raise InstanceError(
-            InstanceCode.CONSTANT_PICTURE,
-            "All pixels have one value or are padding: there is nothing to read. Export the slice again.",
-        )
-    problem = shares(hounsfield, shown).problem()
+    step = max(1, min(hounsfield.shape) // LOOKED_AT)
+    sample = hounsfield[::step, ::step]
+    shown = _shown(sample, None if padding is None else padding[::step, ::step])
+    if _is_constant(shown):
+        sample, shown = hounsfield, _shown(hounsfield, padding)
+        if _is_constant(shown):
+            raise InstanceError(
+                InstanceCode.CONSTANT_PICTURE,
+                "All pixels have one value or are padding: there is nothing to read. Export the slice again.",
+            )
+    problem = shares(sample, shown).problem()
     if problem:
         low, middle, high = np.percentile(shown.clip(-SHOWN, SHOWN), (1, 50, 99))
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
             f"The values are not the Hounsfield units of a body: {problem}. The 1st, 50th and 99th percentiles are "
-            f"about {_shown(low)}, {_shown(middle)} and {_shown(high)}. Check RescaleSlope and RescaleIntercept, and "
-            "send the slices as the scanner made them.",
+            f"about {_rounded(low)}, {_rounded(middle)} and {_rounded(high)}. Check RescaleSlope and RescaleIntercept, "
+            "and send the slices as the scanner made them.",
         )
 
 
+def _shown(hounsfield: HounsfieldArray, padding: npt.NDArray[np.bool_] | None) -> HounsfieldArray:
+    return hounsfield.ravel() if padding is None else hounsfield[~padding]
+
+
+def _is_constant(values: HounsfieldArray) -> bool:
+    return not values.size or bool(values.min() == values.max())
+
+
 def shares(hounsfield: HounsfieldArray, shown: HounsfieldArray) -> Shares:
-    """Return the shares of a slice; ``shown`` has its pixels without padding."""
+    """Return the shares of a slice, or of a part of its rows; ``shown`` has the pixels without padding."""
     body = shown[shown >= NOTHING]
     lowest, highest = (float(body.min()), float(body.max())) if body.size else (0.0, 0.0)
     pixels = max(1, body.size)
@@ -189,7 +202,7 @@ def shares(hounsfield: HounsfieldArray, shown: HounsfieldArray) -> Shares:
     )
 
 
-def _shown(value: float) -> str:
+def _rounded(value: float) -> str:
     rounded = round(float(value) / ROUNDED) * ROUNDED
     bound = "at most " if rounded <= -SHOWN else "at least " if rounded >= SHOWN else ""
     return f"{bound}{rounded:,} HU"

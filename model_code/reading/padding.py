@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_code.reading.elements import Elements
-from model_code.reading.hounsfield import AIR, NOTHING, HounsfieldArray
+from model_code.reading.hounsfield import AIR, NOTHING, HounsfieldArray, rescale
 
 # Values this near to air are air already: a slice whose stored 0 is -1024 HU and padding stays as it is.
 NEAR_AIR = 100.0
@@ -29,12 +29,13 @@ class Padding:
     kept: bool = False
 
 
-def find(elements: Elements, hounsfield: HounsfieldArray, slope: float, intercept: float) -> Padding:
-    """Return the padding of a slice that is not air already; ``slope`` and ``intercept`` made its Hounsfield units."""
+def find(elements: Elements, hounsfield: HounsfieldArray) -> Padding:
+    """Return the padding of a slice that is not air already."""
     first = _stored_value(elements, "PixelPaddingValue")
     if first is None:
         return Padding()
     last = _stored_value(elements, "PixelPaddingRangeLimit")
+    slope, intercept = rescale(elements)
     ends = [np.float32(value * slope + intercept) for value in (first, first if last is None else last)]
     low, high = min(ends), max(ends)
     if abs(low - AIR) <= NEAR_AIR and abs(high - AIR) <= NEAR_AIR:
