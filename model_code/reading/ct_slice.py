@@ -24,8 +24,9 @@ class CTSlice:
     """One slice: ``hounsfield``, float32, rows x columns as DICOM orders them, and how to bring it upright.
 
     ``pixel_height`` is in widths of the stored pixels. ``padding`` marks pixels that are not of the picture, None
-    without any. ``body_part`` is BodyPartExamined as the header has it; it may be any text. ``picture`` is
-    what the header says of it; None for one that was made. ``noted`` is what the reader of the header noted. ``assumed`` is what the header does not say.
+    without any. ``body_part`` is BodyPartExamined as the header has it; it may be any text. ``picture`` is what the
+    header says of it; None for one that was made. ``noted`` is what the reader of the header noted, ``assumed`` what
+    the header does not say.
     """
 
     hounsfield: HounsfieldArray
