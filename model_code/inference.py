@@ -1,4 +1,4 @@
-"""Bytes of one DICOM object to one ``prediction/1`` document: the functions model_fn, input_fn, predict_fn, output_fn.
+"""Bytes of one DICOM object to one ``prediction/2`` document: the functions model_fn, input_fn, predict_fn, output_fn.
 
 A bad object gets an answer, not an exception: its error document is sent with HTTP 200, because one failed record
 would mark a whole batch transform job as Failed.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,12 +20,16 @@ import torch
 from model_code import calibration
 from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend
-from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
-from model_code.reading import decoder_process
-from model_code.reading.dicom import HounsfieldArray, decode, read_instance, sop_instance_uid
+from model_code.errors import InstanceCode, InstanceError, NotAcceptable, UnsupportedMediaType
+from model_code.reading import body_part, decoder_process
+from model_code.reading.ct_slice import CTSlice, check_picture, read_picture, read_slice
+from model_code.reading.dicom import read_instance, sop_instance_uid
+from model_code.reading.frame_notes import FrameNote
+from model_code.reading.notes import Note
 from model_code.transforms import Preprocessing
+from untrusted.picture import PLAIN, Picture, Pictures
 
-SCHEMA = "prediction/1"
+SCHEMA = "prediction/2"
 DICOM_TYPE = "application/dicom"
 JSON_TYPE = "application/json"
 ACCEPTED = frozenset({"", JSON_TYPE, "application/*", "*/*"})
@@ -41,10 +46,17 @@ class Model:
     labels: tuple[str, ...]
     temperature: float
     identity: dict[str, str]
+    body_parts: frozenset[str] = body_part.CHEST
+    pictures: Pictures = PLAIN
 
-    def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
-        """Return the network's input, 1 x size x size, for one slice in Hounsfield units, rows x columns."""
-        return self.preprocessing.prepare(hounsfield)
+    def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
+        """Return the network's input, 1 x size x size, for one slice."""
+        return self.preprocessing.prepare(ct_slice)
+
+    def notes(self, ct_slice: CTSlice) -> tuple[Note | FrameNote, ...]:
+        """Return what was assumed of a slice, what its preparation changed, and a part of the body that is another."""
+        contradicts = body_part.contradicts(ct_slice.body_part, self.body_parts)
+        return (*self.preprocessing.notes(ct_slice), *([Note.OTHER_BODY_PART] if contradicts else []))
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return the uncalibrated logits of N prepared slices: N x classes, on the CPU in double precision."""
@@ -57,14 +69,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Instance:
-    """One request, read: the slice in Hounsfield units or the error, and the milliseconds that reading took.
+    """One request, read: the slice or the error, and the milliseconds that reading took.
 
     ``sop_instance_uid`` is a valid UID or "": the answer repeats nothing else of an object.
     """
 
     content_sha256: str
     sop_instance_uid: str
-    reading: HounsfieldArray | InstanceError
+    picture: Picture | None  # None if the object is no CT of one frame
+    reading: CTSlice | InstanceError
     decode_ms: float
 
 
@@ -85,7 +98,9 @@ def model_fn(model_dir: str) -> Model:
         "WeightsSHA256": about.weights_sha256,
         "Form": str(name),
     }
-    return Model(backend, about.preprocessing, about.labels, about.temperature, identity)
+    return Model(
+        backend, about.preprocessing, about.labels, about.temperature, identity, about.body_parts, about.pictures
+    )
 
 
 def input_fn(body: bytes, content_type: str) -> Instance:
@@ -96,33 +111,52 @@ def input_fn(body: bytes, content_type: str) -> Instance:
     content = bytes(body)
     digest = hashlib.sha256(content).hexdigest()
     uid = ""
-    reading: HounsfieldArray | InstanceError
+    picture: Picture | None = None
+    reading: CTSlice | InstanceError
     try:
         elements = read_instance(content)
         uid = sop_instance_uid(elements)
-        reading = decode(elements)
+        picture = read_picture(elements)
+        reading = read_slice(elements)
     except InstanceError as error:
         reading = error
-    return Instance(digest, uid, reading, _milliseconds_since(started))
+    return Instance(digest, uid, picture, reading, _milliseconds_since(started))
 
 
 def predict_fn(instance: Instance, model: Model) -> Prediction:
-    """Return the prediction/1 document of ``instance``, not yet serialised."""
+    """Return the prediction/2 document of ``instance``, not yet serialised."""
     document: Prediction = {
         "Schema": SCHEMA,
         "SOPInstanceUID": instance.sop_instance_uid,
         "ContentSHA256": instance.content_sha256,
         "Model": model.identity,
     }
-    if isinstance(instance.reading, InstanceError):
-        return document | {"Error": {"Code": str(instance.reading.code), "Message": instance.reading.message}}
+    try:
+        ct_slice, notes = _read_by(model, instance)
+    except InstanceError as error:
+        return document | {"Error": {"Code": str(error.code), "Message": error.message}}
     started = time.perf_counter()
-    values = model.probabilities(model.prepare(instance.reading)[None])[0].tolist()
+    values = model.probabilities(model.prepare(ct_slice)[None])[0].tolist()
+    if not all(map(math.isfinite, values)):
+        message = "The network computes no finite probabilities for this slice; check the model's weights."
+        return document | {"Error": {"Code": str(InstanceCode.NO_PROBABILITIES), "Message": message}}
     return document | {
         "Class": model.labels[values.index(max(values))],
         "Probabilities": dict(zip(model.labels, values, strict=True)),
+        "Notes": [str(note) for note in (*notes, *model.notes(ct_slice))],
         "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
     }
+
+
+def _read_by(model: Model, instance: Instance) -> tuple[CTSlice, tuple[str, ...]]:
+    """Return the slice with notes on its picture; raises InstanceError if it is none that this model reads.
+
+    The header is judged before the pixels, as at ingest: a localizer is one, also where its pixels are damaged.
+    """
+    notes = check_picture(instance.picture, model.pictures) if instance.picture else ()
+    if isinstance(instance.reading, InstanceError):
+        raise instance.reading
+    return instance.reading, (*instance.reading.noted, *notes)
 
 
 def output_fn(prediction: Prediction, accept: str) -> bytes:

@@ -1,21 +1,35 @@
 """Prepares slices in Hounsfield units for the network: the one definition for training and for serving.
 
-Axes are rows, columns as DICOM orders them, with the channel put first. The intensity window is fixed, in Hounsfield
-units. The minimum and maximum of the slice at hand would make the same tissue differ between slices.
+Axes are rows, columns, with the channel put first. The intensity window is fixed, in Hounsfield units. The minimum and
+maximum of the slice at hand would make the same tissue differ between slices.
 
-Bit for bit this is MONAI's EnsureChannelFirst, ScaleIntensityRange (clipped), Resize (size_mode="longest",
-mode="area") and SpatialPad, which a test checks. It is written out because importing MONAI takes longer than
-everything else that a server does before its first answer.
+There are two preparations, and a model keeps the one that it was trained with. New models get PATIENT_AXES. AS_STORED
+is what models got before: bit for bit MONAI's EnsureChannelFirst, ScaleIntensityRange (clipped), Resize
+(size_mode="longest", mode="area") and SpatialPad, which a test checks. PATIENT_AXES is the same for an upright slice
+with square pixels that is not enlarged. It is written out because importing MONAI takes longer than everything else
+that a server does before its first answer.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from model_code.reading.dicom import HounsfieldArray
+from model_code.reading.ct_slice import CTSlice
+from model_code.reading.frame_notes import FrameNote
+from model_code.reading.notes import Note
+
+Sides = tuple[int, int]
+
+
+class Preparation(enum.StrEnum):
+    """How a slice becomes the network's input; the values are those of metadata.json."""
+
+    AS_STORED = "as_stored"
+    PATIENT_AXES = "patient_axes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,23 +43,48 @@ class Preprocessing:
     image_size: int = 512
     window_level_hu: float = -600.0
     window_width_hu: float = 1500.0
+    preparation: Preparation = Preparation.PATIENT_AXES
 
-    def prepare(self, hounsfield: HounsfieldArray) -> torch.Tensor:
-        """Return one slice in Hounsfield units, rows x columns, as float32, 1 x image_size x image_size in 0..1.
+    def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
+        """Return one slice as float32, 1 x image_size x image_size in 0..1.
 
         Averaging over the area keeps thin structures when shrinking. The longest side sets the scale, so that anatomy
-        keeps its proportions, and air fills the rest of the square.
+        keeps its proportions, and zeros fill the rest of the square.
         """
+        as_stored = self.preparation is Preparation.AS_STORED
+        hounsfield = ct_slice.hounsfield if as_stored else ct_slice.upright()
+        height = 1.0 if as_stored else ct_slice.upright_pixel_height
         image = torch.from_numpy(hounsfield).float()[None]
         low = self.window_level_hu - self.window_width_hu / 2
         image = ((image - low) / self.window_width_hu).clamp_(0, 1)
-        longest = max(image.shape[1:])
-        if longest != self.image_size:
-            scale = self.image_size / longest
-            rows, columns = (max(1, round(side * scale)) for side in image.shape[1:])
-            image = functional.interpolate(image[None], (rows, columns), mode="area")[0]
+        sides = image.shape[1] * height, float(image.shape[2])
+        scale = self.image_size / max(sides)
+        rows, columns = (max(1, round(side * scale)) for side in sides)
+        image = _averaged(image, (rows, columns)) if as_stored else _resampled(image, (rows, columns))
         missing = [self.image_size - side for side in image.shape[1:]]
         if any(missing):
             top, left = (one // 2 for one in missing)
             image = functional.pad(image, (left, missing[1] - left, top, missing[0] - top))
         return image
+
+    def notes(self, ct_slice: CTSlice) -> tuple[Note | FrameNote, ...]:
+        """Return what the preparation of a slice assumed and changed, or that it changed nothing where it should."""
+        changes = ct_slice.changes
+        if self.preparation is Preparation.AS_STORED and changes:
+            changes = (Note.USED_AS_STORED,)
+        return (*ct_slice.assumed, *changes)
+
+
+def _resampled(image: torch.Tensor, sides: Sides) -> torch.Tensor:
+    """Return a 1 x rows x columns image with other sides: averaged where it shrinks, interpolated where it grows."""
+    rows, columns = image.shape[1:]
+    shrunk = _averaged(image, (min(rows, sides[0]), min(columns, sides[1])))
+    if tuple(shrunk.shape[1:]) == sides:
+        return shrunk
+    return functional.interpolate(shrunk[None], sides, mode="bilinear", align_corners=False)[0]
+
+
+def _averaged(image: torch.Tensor, sides: Sides) -> torch.Tensor:
+    if tuple(image.shape[1:]) == sides:
+        return image
+    return functional.interpolate(image[None], sides, mode="area")[0]

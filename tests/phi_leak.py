@@ -44,7 +44,8 @@ IN_EVERY_OBJECT = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "FilterType", "PatientPosition", "ImageType"),
     *("PatientSex", "PatientAge", "StudyDate", "IssuerOfPatientID", "InstitutionName", "WindowCenter"),
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
-    *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation"),
+    *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation", "BodyPartExamined"),
+    *("PixelAspectRatio", "PixelPaddingValue", "PixelPaddingRangeLimit"),
 )
 """Elements that may hold any text without a refusal of the object."""
 
@@ -53,7 +54,7 @@ IN_AN_OBJECT_EACH = (
     *("MediaStorageSOPInstanceUID", "TransferSyntaxUID", "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID"),
     *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns"),
     *("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType", "ImageOrientationPatient"),
 )
 """Elements that decide whether an object is read: a text in each is tried with every reader, alone."""
 
@@ -101,7 +102,7 @@ def with_elements(body: bytes, texts: Mapping[str, str]) -> bytes:
 
 
 def _with_element(data: bytes, start: int, keyword: str, text: str, *, implicit: bool) -> bytes:
-    tag, vr, value = int(Tag(keyword)), dictionary_VR(keyword), text.encode("latin-1")
+    tag, vr, value = int(Tag(keyword)), dictionary_VR(keyword).split(" ")[0], text.encode("latin-1")
     value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
     vr = "LO" if vr in {"US", "SS"} else vr
     planted = header("<", implicit, tag, vr.encode(), len(value)) + value

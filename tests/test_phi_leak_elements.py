@@ -23,11 +23,14 @@ from model_code.evaluation.attributes import KEYWORDS as SUBGROUPS
 from model_code.evaluation.attributes import read_attributes
 from model_code.evaluation.pictures import KEYWORD, burned_in
 from model_code.inference import input_fn, output_fn, predict_fn
+from model_code.reading.ct_slice import CTSlice
 from model_code.reading.elements import read_elements
+from model_code.reading.notes import Note
 from tests.fakes.world import World
 from tests.phi_leak import AS, IN_AN_OBJECT_EACH, IN_EVERY_OBJECT, KNOWN, Search, number_of, planted, spoilt
 from untrusted.attributes import META
 from untrusted.header import NO_VALUE
+from untrusted.picture import PLAIN
 from wetread.demo.phantoms import phantom_bytes
 
 ROOT = Path(header.__file__).parents[2]
@@ -92,7 +95,7 @@ def imports(tree: ast.Module) -> set[str]:
 
 @cache
 def objects() -> dict[str, bytes]:
-    sound = planted(phantom_bytes("covid", 1, 0, size=32), "-1")
+    sound = planted(phantom_bytes("covid", 1, 0, size=64), "-1")
     return {"sound": sound} | {f"{keyword} as {form}": body for keyword, form, body in spoilt(sound)}
 
 
@@ -114,9 +117,13 @@ class StubModel:
 
     identity: dict[str, str] = {"Name": "stub", "Version": "1", "WeightsSHA256": "0" * 64}  # noqa: RUF012
     labels = ("covid", "normal")
+    pictures = PLAIN
 
-    def prepare(self, _hounsfield: Any) -> torch.Tensor:
+    def prepare(self, _ct_slice: CTSlice) -> torch.Tensor:
         return torch.zeros(1, 1, 1)
+
+    def notes(self, _ct_slice: CTSlice) -> tuple[Note, ...]:
+        return ()
 
     def probabilities(self, _images: torch.Tensor) -> torch.Tensor:
         return torch.tensor([[0.5, 0.5]])

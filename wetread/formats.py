@@ -48,6 +48,8 @@ CSV_COLUMNS = (
     "PredictionKey",
     "RequeuedAt",
     "ExpiresAt",
+    "Notes",
+    "PredictionNotes",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs")
@@ -120,9 +122,10 @@ def table_line(row: Row, now: datetime) -> tuple[str, ...]:
 
 
 def csv_line(row: Row) -> dict[str, object]:
-    """Return a row for programs, in CSV_COLUMNS: nothing shortened, repairs joined by ``; ``, mappings as JSON."""
+    """Return a row for programs, in CSV_COLUMNS: nothing shortened, sentences joined by ``; ``, mappings as JSON."""
     document = row.to_json()
-    document["Repairs"] = "; ".join(row.repairs)
+    sentences = {"Repairs": row.repairs, "Notes": row.notes, "PredictionNotes": row.prediction_notes}
+    document |= {name: "; ".join(values) for name, values in sentences.items()}
     document |= {name: json.dumps(value) for name, value in document.items() if isinstance(value, dict)}
     if row.predicted_class:
         document["Probability"] = row.probabilities.get(row.predicted_class)

@@ -20,7 +20,7 @@ from benchmarks.serving.load import Round, keep_busy, post
 from model_code.backends import gpu
 from model_code.errors import InstanceError
 from model_code.inference import input_fn, model_fn
-from model_code.reading.dicom import HounsfieldArray
+from model_code.reading.ct_slice import CTSlice
 from tests import torchserve
 from tests.serving import free_port, serving
 
@@ -111,7 +111,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _read(body: bytes) -> HounsfieldArray:
+def _read(body: bytes) -> CTSlice:
     reading = input_fn(body, DICOM).reading
     if isinstance(reading, InstanceError):
         raise reading

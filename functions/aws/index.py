@@ -36,6 +36,7 @@ RESULT_ATTRIBUTES = (
     NAMES["predicted_class"],
     NAMES["probabilities"],
     NAMES["timings_ms"],
+    NAMES["prediction_notes"],
     NAMES["prediction_key"],
     NAMES["completed_at"],
     NAMES["withdrawn_at"],

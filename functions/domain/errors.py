@@ -5,7 +5,7 @@ Exception
 │   ├── Refusal                 an upload that is refused for good: a code and a sentence
 │   ├── HeaderIncomplete        the bytes read so far end before the pixel data: read more
 │   ├── MalformedEvent          an event that is not what its source documents
-│   ├── MalformedPrediction     an output that is not prediction/1, or answers for other bytes
+│   ├── MalformedPrediction     an output that is not prediction/2, or answers for other bytes
 │   ├── MalformedDocument       a document of a batch or a run that breaks its schema, is too long, or of another run
 │   ├── MalformedManifest       labels that cannot be read as a whole
 │   ├── MalformedEntry          one entry of labels that cannot be read
@@ -103,7 +103,7 @@ class MalformedEvent(WetreadError):
 
 
 class MalformedPrediction(WetreadError):
-    """An output is not a prediction/1 document, or answers for other bytes than the row's."""
+    """An output is not a prediction/2 document, or answers for other bytes than the row's."""
 
     def __init__(self, code: FailureCode, reason: str) -> None:
         super().__init__(f"{code}: {reason}")

@@ -1,4 +1,6 @@
-"""Reads the ``prediction/1`` document, the container's answer for one object, strictly.
+"""Reads the ``prediction/2`` document, the container's answer for one object, strictly.
+
+``prediction/1``, of older containers, is the same without ``Notes``; its answers and results stay readable.
 
 The answer's model has read bytes of unknown origin. So the answer's size is bounded before it is read, the number of
 its values before it is parsed, and each value before it is kept. What passes fits a DynamoDB row of 400 KB.
@@ -15,14 +17,16 @@ from typing import Any
 
 from functions.domain.errors import FailureCode, MalformedPrediction
 
-SCHEMA = "prediction/1"
+SCHEMA = "prediction/2"
+SCHEMAS = frozenset({"prediction/1", SCHEMA})
 MOST_BYTES = 1024**2  # of an output; 1,000 classes with the longest names take a third of it
 MOST_VALUES = 10_000  # texts, numbers, lists and objects in a document: this bounds the memory of parsing
 DEEPEST = 50  # nested objects and lists; the limit of Python's JSON reader depends on the process
 MOST_NUMBERS = {"Probabilities": 1000, "TimingsMs": 100}
 SUM_TOLERANCE = 1e-3
 DECIMALS = 12  # of a probability; smaller digits carry no information, and DynamoDB takes no number below 1e-130
-LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000}  # characters: an index key has 1 KB
+LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000, "Notes": 200}  # characters: an index key has 1 KB
+MOST_NOTES = 16
 LONGEST_NAME = LONGEST["Class"]  # of a class or a timing
 SHA256 = re.compile("[0-9a-f]{64}")
 # Also one without an end, up to the end of the bytes: a text whose end is looked for from each quote in it would take
@@ -35,6 +39,8 @@ _BRACKET = re.compile(rb"[\[\]{}]")
 class Prediction:
     """A class and every class's probability (they sum to 1); timings in milliseconds.
 
+    ``notes`` are sentences: what was assumed of the object, or changed before it was predicted.
+
     ``backend`` computed the network ("" if the model does not say); the document's name for it is Form.
     """
 
@@ -44,6 +50,7 @@ class Prediction:
     predicted_class: str
     probabilities: Mapping[str, float]
     timings_ms: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +73,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
     """
     try:
         document = _load(body)
-        if document["Schema"] != SCHEMA:
+        if document["Schema"] not in SCHEMAS:
             raise _malformed("its Schema is another")
         sha256 = _digest(document, "ContentSHA256")
         if sha256 != expected_sha256:
@@ -90,6 +97,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
             predicted_class=_class_of(document, probabilities),
             probabilities=probabilities,
             timings_ms=_numbers(document, "TimingsMs", most=1e9) if "TimingsMs" in document else {},
+            notes=_notes(document),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise _malformed(f"it fails with {type(error).__name__}") from error
@@ -100,6 +108,7 @@ def check_result(document: Any) -> Any:
     try:
         _numbers(document, "TimingsMs", most=1e9)
         _class_of(document, _numbers(document, "Probabilities", most=1))
+        _notes(document)
     except (KeyError, TypeError) as error:
         raise _malformed(f"the result that is there already fails with {type(error).__name__}") from error
     return document
@@ -155,6 +164,16 @@ def _words(document: Mapping[str, Any], name: str) -> str:
     if not isinstance(words, str) or not _is_short(words, LONGEST[name]):
         raise _malformed(f"its {name} is not a text of 1 to {LONGEST[name]} characters")
     return words
+
+
+def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the document's Notes, () without any; raise MalformedPrediction unless each is a short text."""
+    notes = document.get("Notes", [])
+    if not isinstance(notes, list) or len(notes) > MOST_NOTES:
+        raise _malformed(f"its Notes are not a list of at most {MOST_NOTES} texts")
+    if not all(isinstance(note, str) and _is_short(note, LONGEST["Notes"]) for note in notes):
+        raise _malformed(f"its Notes have one that is not a text of 1 to {LONGEST['Notes']} characters")
+    return tuple(notes)
 
 
 def _is_short(text: str, longest: int) -> bool:

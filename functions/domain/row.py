@@ -43,7 +43,8 @@ class Row:
     ``retry_group`` names the uploads that are retried together, apart from all others, after a failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
-    ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture.
+    ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture,
+    ``prediction_notes`` what its model assumed of it or changed.
     ``withdrawn_at`` marks a result of a withdrawn model version, ``requeued_at`` an Upload that is read again.
     ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps its attributes until
     everything that they lead to is erased. Then it is a gravestone, which keeps only the hash ``upload_id`` for a
@@ -82,6 +83,7 @@ class Row:
     predicted_class: str | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    prediction_notes: tuple[str, ...] = ()
     prediction_key: str | None = None
     completed_at: str | None = None
     withdrawn_at: str | None = None
@@ -124,7 +126,7 @@ class Row:
         """Read back what ``to_json`` wrote."""
         values = {f.name: document[NAMES[f.name]] for f in dataclasses.fields(cls) if NAMES[f.name] in document}
         values["status"] = Status(values["status"])
-        values |= {name: tuple(values.get(name, ())) for name in ("repairs", "notes")}
+        values |= {name: tuple(values.get(name, ())) for name in ("repairs", "notes", "prediction_notes")}
         return cls(**values)
 
 

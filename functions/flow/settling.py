@@ -161,6 +161,8 @@ class Settling:
             NAMES["timings_ms"]: document["TimingsMs"],
             NAMES["prediction_key"]: key,
         }
+        if document.get("Notes"):  # results from before there were notes have none
+            changes[NAMES["prediction_notes"]] = document["Notes"]
         return self._end(row, batch, Status.COMPLETED, changes, [RETRY, *TRY_ATTRIBUTES])
 
     def _end(
@@ -213,4 +215,5 @@ def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
         "Class": answer.predicted_class,
         "Probabilities": dict(answer.probabilities),
         "TimingsMs": dict(answer.timings_ms),
+        "Notes": list(answer.notes),
     }

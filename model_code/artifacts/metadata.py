@@ -15,7 +15,10 @@ from typing import Any
 from model_code.backends.backend import Serving, finite, parse_serving
 from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import ArtifactError
-from model_code.transforms import Preprocessing
+from model_code.reading.body_part import CHEST
+from model_code.transforms import Preparation, Preprocessing
+from untrusted.image_type import IMAGE_TYPES
+from untrusted.picture import ALL_PLANES, PLAIN, Pictures
 
 FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
@@ -34,6 +37,9 @@ INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstrat
 class Metadata:
     """What inference needs to know of a model; ``known_answer``: its logits for the slice of the known answer.
 
+    ``pictures`` are the planes and image types that it reads: those of the slices that it was trained on.
+    ``body_parts`` are the terms of BodyPartExamined of slices like those that it was trained on.
+
     Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is torch until ``optimise``
     writes another.
     """
@@ -47,6 +53,8 @@ class Metadata:
     known_answer: tuple[float, ...]
     serving: Serving = field(default_factory=Serving)
     network: str = DEFAULT
+    body_parts: frozenset[str] = CHEST
+    pictures: Pictures = PLAIN
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -91,7 +99,10 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
         "preprocessing": {
             "window_level_hu": metadata.preprocessing.window_level_hu,
             "window_width_hu": metadata.preprocessing.window_width_hu,
+            "preparation": str(metadata.preprocessing.preparation),
         },
+        "body_parts": sorted(metadata.body_parts),
+        "pictures": {"planes": metadata.pictures.planes, "image_types": metadata.pictures.image_types},
         "weights": {"sha256": metadata.weights_sha256},
         "calibration": {"temperature": metadata.temperature},
         "probe": {"logits": list(metadata.known_answer)},
@@ -121,11 +132,15 @@ def parse(text: str) -> Metadata:
                 image_size=_square(formats["inputs"]["image"]["spatial_shape"]),
                 window_level_hu=_finite(document["preprocessing"]["window_level_hu"]),
                 window_width_hu=_above_zero(document["preprocessing"]["window_width_hu"]),
+                # Artifacts from before there were two do not name theirs.
+                preparation=Preparation(document["preprocessing"].get("preparation", Preparation.AS_STORED)),
             ),
             weights_sha256=_text(document["weights"]["sha256"]),
             temperature=_temperature(document.get("calibration", UNCALIBRATED)),
             known_answer=known_answer,
             network=_network(document.get("network", DEFAULT)),
+            body_parts=_body_parts(document.get("body_parts", CHEST)),
+            pictures=_pictures(document["pictures"]) if "pictures" in document else PLAIN,
             serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -144,6 +159,19 @@ def _network(name: str) -> str:
     if name not in NETWORKS:
         raise ValueError(f"the network is {name!r}, not one of {', '.join(NETWORKS)}")
     return name
+
+
+def _body_parts(terms: Sequence[str]) -> frozenset[str]:
+    if isinstance(terms, str) or len(terms) > MOST_LABELS:
+        raise ValueError(f"the body_parts are not a list of at most {MOST_LABELS} terms")
+    return frozenset(_text(one).upper() for one in terms)
+
+
+def _pictures(document: Mapping[str, Sequence[str]]) -> Pictures:
+    planes, image_types = tuple(document["planes"]), tuple(document["image_types"])
+    if not (set(planes) <= set(ALL_PLANES) and set(image_types) <= set(IMAGE_TYPES)):
+        raise ValueError("the pictures have planes or image types that this image does not know")
+    return Pictures(planes=planes, image_types=image_types)
 
 
 def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from model_code.audit.perceptual_hash import fingerprint, pixel_digest
 from model_code.container import Processing
 from model_code.errors import InstanceError
 from model_code.reading import decoder_process
+from model_code.reading.ct_slice import read_slice
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
-from model_code.reading.dicom import decode
 from model_code.reading.elements import read_elements
 from model_code.snapshot import Case
 
@@ -59,7 +59,7 @@ def _read(case: Case, folder: Path) -> Reading | Unreadable:
     body = case.read(folder)
     try:
         elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
-        hounsfield = decode(elements)
+        ct_slice = read_slice(elements)
     except InstanceError as error:
         return Unreadable(str(error.code), error.message)
-    return Reading(pixel_digest(hounsfield), fingerprint(hounsfield), read_tags(elements))
+    return Reading(pixel_digest(ct_slice.hounsfield), fingerprint(ct_slice.upright()), read_tags(elements))

@@ -13,7 +13,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from model_code.reading.dicom import HounsfieldArray
+from model_code.reading.hounsfield import HounsfieldArray
 
 # Frequencies per axis whose signs are kept, of a box sampled with SAMPLES per axis.
 FREQUENCIES, SAMPLES = 32, 96

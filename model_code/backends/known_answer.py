@@ -10,27 +10,37 @@ import numpy as np
 
 from model_code.backends.backend import Backend
 from model_code.errors import ArtifactError
-from model_code.reading.dicom import HounsfieldArray
-from model_code.transforms import Preprocessing
+from model_code.reading.ct_slice import CTSlice
+from model_code.reading.geometry import Turn
+from model_code.transforms import Preparation, Preprocessing
 
 ROWS, COLUMNS = 512, 480
 NOISE_HU = 200.0
+PADDED, HEIGHT = 160, 1.25  # pixels of the padded corner's side; a pixel's height in widths
 # Relative to the largest logit, but at least 1. Processors and GPUs round differently by up to about 0.005; a window
 # moved by 100 HU, turned axes or another interpolation change far more than this.
 TOLERANCE = 0.02
 
 
-def make() -> HounsfieldArray:
-    """Return a pattern from -1,400 to 400 HU with fine noise, taller than wide; a turned axis changes it."""
+def make(preparation: Preparation) -> CTSlice:
+    """Return a pattern from -1,400 to 400 HU with fine noise, taller than wide; a turned axis changes it.
+
+    Where the preparation is to turn, resample and fill slices, this one is turned, uneven and padded.
+    """
     row = np.linspace(0, 1, ROWS)[:, None]
     column = np.linspace(0, 1, COLUMNS)[None, :]
     pattern = np.sin(9 * row + 4 * column**2) * np.cos(23 * row * column) * 900 - 500
-    return (pattern + np.random.default_rng(0).normal(0, NOISE_HU, pattern.shape)).astype(np.float32)
+    hounsfield = (pattern + np.random.default_rng(0).normal(0, NOISE_HU, pattern.shape)).astype(np.float32)
+    if preparation is Preparation.AS_STORED:
+        return CTSlice(hounsfield)
+    padding = np.zeros(hounsfield.shape, np.bool_)
+    padding[:PADDED, :PADDED] = True
+    return CTSlice(hounsfield, turn=Turn(exchange=True, reverse_rows=True), pixel_height=HEIGHT, padding=padding)
 
 
 def answer(backend: Backend, preprocessing: Preprocessing) -> tuple[float, ...]:
     """Return the logits for the made slice; unlike probabilities, they still differ where the network is certain."""
-    image = preprocessing.prepare(make())
+    image = preprocessing.prepare(make(preprocessing.preparation))
     return tuple(backend.logits(image[None])[0].tolist())
 
 

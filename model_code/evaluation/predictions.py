@@ -18,8 +18,8 @@ from model_code.errors import ArtifactError, EvaluationError, InstanceError
 from model_code.evaluation.attributes import ATTRIBUTES, KEYWORDS, read_attributes
 from model_code.evaluation.document import Predictions, TestSet
 from model_code.inference import Model, model_fn
+from model_code.reading.ct_slice import CTSlice, read_slice
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
-from model_code.reading.dicom import HounsfieldArray, decode
 from model_code.reading.elements import read_elements
 from model_code.snapshot import Case
 
@@ -33,7 +33,7 @@ SHOWN_PROBLEMS = 20
 class Slice:
     """One decoded test slice and the subgroups it belongs to."""
 
-    hounsfield: HounsfieldArray
+    ct_slice: CTSlice
     attributes: Mapping[str, str]
 
 
@@ -93,12 +93,15 @@ def read_slices(cases: Sequence[Case], folder: Path) -> Iterator[list[Slice]]:
 def predict(
     models: Sequence[Model], labels: tuple[str, ...], cases: Sequence[Case], folder: Path
 ) -> tuple[TestSet, list[Predictions]]:
-    """Return the test set and every model's predictions, with the classes in the order of ``labels``."""
+    """Return the test set and every model's predictions, with the classes in the order of ``labels``.
+
+    Raises what ``read_slices`` does, and EvaluationError for a model without finite probabilities.
+    """
     logits: list[list[torch.Tensor]] = [[] for _ in models]
     attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
     for batch in read_slices(cases, folder):
         for model, answered in zip(models, logits, strict=True):
-            images = torch.stack([model.prepare(one.hounsfield) for one in batch])
+            images = torch.stack([model.prepare(one.ct_slice) for one in batch])
             answered.append(model.logits(images))
         for name, values in attributes.items():
             values += [one.attributes[name] for one in batch]
@@ -113,16 +116,23 @@ def _read(case: Case, folder: Path) -> Slice | str:
     body = case.read(folder)
     try:
         elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
-        return Slice(decode(elements), read_attributes(elements))
+        return Slice(read_slice(elements), read_attributes(elements))
     except InstanceError as error:
         return f"line {case.line}: {error}"
 
 
 def _predictions(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Predictions:
     columns = [model.labels.index(label) for label in labels]
+    probabilities = calibration.probabilities(logits, model.temperature)
+    without = int((~probabilities.isfinite().all(dim=1)).sum())
+    if without:
+        raise EvaluationError(
+            f"The model {model.identity['Name']} computes no finite probabilities for {without} of the {len(logits)} "
+            "test slices; train it again, with a lower learning rate for example."
+        )
     return Predictions(
         identity=model.identity,
         temperature=model.temperature,
-        probabilities=calibration.probabilities(logits, model.temperature)[:, columns].numpy(),
+        probabilities=probabilities[:, columns].numpy(),
         uncalibrated=calibration.probabilities(logits, 1.0)[:, columns].numpy(),
     )

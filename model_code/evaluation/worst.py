@@ -11,8 +11,8 @@ import numpy as np
 from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.pictures import KEYWORD, BurnedIn, ReportPictures, burned_in
 from model_code.evaluation.report.png import encode
+from model_code.reading.ct_slice import read_slice
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
-from model_code.reading.dicom import decode
 from model_code.reading.elements import Elements, read_elements
 from model_code.snapshot import Case
 from model_code.transforms import Preprocessing
@@ -69,5 +69,5 @@ def worst_cases(
 
 
 def _picture(elements: Elements) -> bytes:
-    image = Preprocessing(image_size=PICTURE_SIZE).prepare(decode(elements))[0]
+    image = Preprocessing(image_size=PICTURE_SIZE).prepare(read_slice(elements))[0]
     return encode((image * 255).round().byte().numpy())

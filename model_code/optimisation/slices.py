@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from model_code.errors import InstanceError, OptimisationError
-from model_code.reading.dicom import decode, read_instance
+from model_code.reading.ct_slice import read_slice
+from model_code.reading.dicom import read_instance
 from model_code.snapshot import Case
 from model_code.training.dataset import read_cases
 from model_code.transforms import Preprocessing
@@ -31,7 +32,7 @@ def prepare(folder: Path, cases: Sequence[Case], preprocessing: Preprocessing) -
     """
     images: list[torch.Tensor] = []
     problems: list[str] = []
-    for case, one in read_cases(folder, cases, lambda body: preprocessing.prepare(decode(read_instance(body)))):
+    for case, one in read_cases(folder, cases, lambda body: preprocessing.prepare(read_slice(read_instance(body)))):
         if isinstance(one, InstanceError):
             problems.append(f"line {case.line}: {one}")
         else:

@@ -1,21 +1,20 @@
 """Decodes the bytes of one CT slice to Hounsfield units, or raises an error with a code that says why not.
 
-HU = stored value x RescaleSlope + RescaleIntercept. MONOCHROME1 changes nothing here: it means that low values are
-*shown* white, while the Hounsfield unit of a stored value is the same.
+MONOCHROME1 changes nothing here: it means that low values are *shown* white. The Hounsfield unit of a stored value is
+the same.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading.elements import Elements, is_uid, read_elements
 from model_code.reading.frame import TRANSFER_SYNTAXES, stored_values
+from model_code.reading.frame_notes import FrameNote
+from model_code.reading.hounsfield import HounsfieldArray, rescale, term
 from untrusted import picture
 
 KEYWORDS = (
@@ -33,23 +32,23 @@ KEYWORDS = (
     "RescaleSlope",
     "RescaleIntercept",
     "RescaleType",
+    "ImageType",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "PixelAspectRatio",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "BodyPartExamined",
+    "BurnedInAnnotation",
 )
 # 4096 x 4096 is four times the largest CT matrix in use; as float32 it takes 64 MiB.
 MAX_PIXELS = 4096 * 4096
-# US is "unspecified", which scanners write for plain CT too; any other type is a derived map, not a CT number.
-HOUNSFIELD_TYPES = frozenset({"", "HU", "US"})
-# The values that DICOM defines (PS3.3 sections C.11.1.1.2 and C.7.6.3.1.2). Messages repeat these and no other text of
-# an object, which may name a person.
-RESCALE_TYPES = frozenset({"HU", "US", "OD", "HU_MOD", "PCT", "Z_EFF", "ED", "EDW", "MGML"})
+# The values that DICOM defines (PS3.3 section C.7.6.3.1.2). Messages repeat these and no other text of an object, which
+# may name a person.
 PHOTOMETRIC = frozenset(
     {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "XYB"}
     | {f"YBR_{one}" for one in ("FULL", "FULL_422", "PARTIAL_422", "PARTIAL_420", "ICT", "RCT")}
 )
-MAX_STORED = 0xFFFF  # the largest magnitude of a stored value of 16 bits
-DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-MAX_FLOAT32 = float(np.finfo(np.float32).max)
-
-HounsfieldArray = npt.NDArray[np.float32]
 
 
 def read_instance(body: bytes) -> Elements:
@@ -68,14 +67,19 @@ def decode(elements: Elements) -> HounsfieldArray:
 
     Raises InstanceError with the code of what is missing, unsupported or damaged.
     """
+    return decoded(elements)[0]
+
+
+def decoded(elements: Elements) -> tuple[HounsfieldArray, tuple[FrameNote, ...]]:
+    """Return what ``decode`` returns, and what was assumed of the frame."""
     attributes = _pixel_attributes(elements)
-    slope, intercept = _rescale(elements)
-    stored = stored_values(elements, attributes).values
-    return (stored * slope + intercept).astype(np.float32)
+    slope, intercept = rescale(elements)
+    frame = stored_values(elements, attributes)
+    return (frame.values * slope + intercept).astype(np.float32), frame.notes
 
 
-def _pixel_attributes(elements: Elements) -> dict[str, Any]:
-    """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
+def check_object(elements: Elements) -> None:
+    """Raise InstanceError unless the object is a CT of one frame in a transfer syntax that is decoded here."""
     modality = elements.code("Modality")
     if modality not in {"", "CT"}:
         raise InstanceError(InstanceCode.UNSUPPORTED_MODALITY, "The Modality is not CT; this model reads CT.")
@@ -88,11 +92,16 @@ def _pixel_attributes(elements: Elements) -> dict[str, Any]:
         raise InstanceError(InstanceCode.NO_PIXEL_DATA, elements.no_pixel_data)
     if picture.frames(elements.header) != 1:
         raise InstanceError(InstanceCode.MULTI_FRAME, "NumberOfFrames is not 1; only one frame is read.")
+
+
+def _pixel_attributes(elements: Elements) -> dict[str, Any]:
+    """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
+    check_object(elements)
     samples, photometric = elements.number("SamplesPerPixel"), elements.code("PhotometricInterpretation")
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise InstanceError(
             InstanceCode.UNSUPPORTED_PHOTOMETRIC,
-            f"SamplesPerPixel {samples} with PhotometricInterpretation {_term(photometric, PHOTOMETRIC)} is not a "
+            f"SamplesPerPixel {samples} with PhotometricInterpretation {term(photometric, PHOTOMETRIC)} is not a "
             "greyscale slice.",
         )
     rows, columns = elements.number("Rows") or 0, elements.number("Columns") or 0
@@ -122,33 +131,3 @@ def _bits(elements: Elements) -> dict[str, int]:
             "read; 8 or 16 bits allocated with the stored bits lowest are.",
         )
     return {"bits_allocated": allocated, "bits_stored": stored, "pixel_representation": signed}
-
-
-def _rescale(elements: Elements) -> tuple[float, float]:
-    slope, intercept = _number(elements.text("RescaleSlope")), _number(elements.text("RescaleIntercept"))
-    rescale_type = elements.text("RescaleType")
-    # Phrased so that NaN fails the test; no stored value may become infinite.
-    finite = abs(slope) * MAX_STORED + abs(intercept) <= MAX_FLOAT32
-    if not (finite and slope != 0 and rescale_type in HOUNSFIELD_TYPES):
-        raise InstanceError(
-            InstanceCode.NOT_HOUNSFIELD,
-            f"RescaleSlope ({_kind(slope)}), RescaleIntercept ({_kind(intercept)}) and RescaleType "
-            f"({_term(rescale_type, RESCALE_TYPES)}) do not give Hounsfield units.",
-        )
-    return slope, intercept
-
-
-def _number(text: str) -> float:
-    """A decimal string (DICOM PS3.5 section 6.2) as a number; Python also reads underscores in one, and words."""
-    return float(text) if DECIMAL.fullmatch(text) else math.nan
-
-
-def _kind(value: float) -> str:
-    """Return how a message describes a number without its digits, which may identify a person."""
-    if math.isnan(value):
-        return "absent or no number"
-    return "zero" if value == 0 else "a number" if abs(value) <= MAX_FLOAT32 / MAX_STORED else "too large"
-
-
-def _term(text: str, defined: frozenset[str]) -> str:
-    return text if text in defined else "no valid value" if text else "absent"

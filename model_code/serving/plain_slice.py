@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 SIDE = 64
+VALUES = 1500  # from -1024 to 475 HU: air, soft tissue and bone
 CT_IMAGE, EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 UID = "2.25.1"
 ELEMENTS: tuple[tuple[int, int, str, str | int], ...] = (
@@ -28,11 +29,11 @@ ELEMENTS: tuple[tuple[int, int, str, str | int], ...] = (
 
 
 def plain_slice() -> bytes:
-    """Return SIDE x SIDE pixels of rising values, uncompressed, as a DICOM file."""
+    """Return SIDE x SIDE pixels of rising values, again and again, uncompressed, as a DICOM file."""
     meta = _element(0x0002, 0x0002, "UI", CT_IMAGE) + _element(0x0002, 0x0003, "UI", UID)
     meta += _element(0x0002, 0x0010, "UI", EXPLICIT_LITTLE_ENDIAN)
     length = struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(meta))
-    pixels = struct.pack(f"<{SIDE * SIDE}H", *range(SIDE * SIDE))
+    pixels = struct.pack(f"<{SIDE * SIDE}H", *(pixel % VALUES for pixel in range(SIDE * SIDE)))
     pixel_data = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, len(pixels)) + pixels
     return bytes(128) + b"DICM" + length + meta + b"".join(_element(*one) for one in ELEMENTS) + pixel_data
 

@@ -265,13 +265,13 @@ class Supervisor:
         return self._verdicts.get(digest)
 
     def _document(self, digest: str, code: InstanceCode) -> bytes:
-        """Return the prediction/1 document with the supervisor's error."""
+        """Return the prediction/2 document with the supervisor's error."""
         did = {
             InstanceCode.KILLS_CONTAINER: "The process that has the model ended",
             InstanceCode.HOLDS_CONTAINER: f"No answer came within {self._answer_seconds:g} s",
         }[code]
         document = {
-            "Schema": "prediction/1",
+            "Schema": "prediction/2",
             "SOPInstanceUID": "",
             "ContentSHA256": digest,
             "Error": {"Code": code, "Message": f"{did} while it read this object and no other."},

@@ -217,12 +217,13 @@ class World:
 def answer(body: bytes, **changes: Any) -> bytes:
     """Return a container's answer to one object's bytes."""
     document = {
-        "Schema": "prediction/1",
+        "Schema": "prediction/2",
         "SOPInstanceUID": "",
         "ContentSHA256": hashlib.sha256(body).hexdigest(),
         "Model": {"Name": "m", "Version": "1", "WeightsSHA256": WEIGHTS_SHA256, "Form": "torch"},
         "Class": "covid",
         "Probabilities": {"normal": 0.125, "cap": 0.125, "covid": 0.75},
+        "Notes": [],
         "TimingsMs": {"Decode": 8.0, "Predict": 95.5},
     }
     return json.dumps(document | changes).encode()

@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 
 SECRET = "SECRET"  # in every attribute that a person may have filled; no answer may repeat it
 ROWS, COLUMNS = 72, 64
+HU = 2048  # from -1024: the values of every format are those of air to bone
 
 _T = gdcm.TransferSyntax
 CODECS: dict[uid.UID, int] = {
@@ -115,8 +116,8 @@ def written(syntax: uid.UID, pixels: PixelFormat = PLAIN, **changes: Any) -> byt
         "BitsStored": pixels.bits,
         "HighBit": pixels.bits - 1,
         "PixelRepresentation": int(pixels.kind.startswith("i")),
-        "RescaleIntercept": "-1024",
-        "RescaleSlope": "1",
+        "RescaleIntercept": "0" if pixels.kind.startswith("i") else "-1024",
+        "RescaleSlope": str(HU / 2**pixels.bits),
     }
     for keyword, value in (values | pixels.changes | changes).items():
         if value is not None:

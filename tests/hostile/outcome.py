@@ -60,8 +60,9 @@ def container(body: bytes) -> str:
     if isinstance(reading, InstanceError):
         _check_message(reading.message)
         return str(InstanceCode(reading.code))
-    if reading.dtype != np.float32 or reading.ndim != 2 or not np.isfinite(reading).all():
-        raise Unsound(f"a reading of {reading.dtype}, {reading.shape}, or not finite")
+    hounsfield = reading.hounsfield
+    if hounsfield.dtype != np.float32 or hounsfield.ndim != 2 or not np.isfinite(hounsfield).all():
+        raise Unsound(f"a reading of {hounsfield.dtype}, {hounsfield.shape}, or not finite")
     return READ
 
 

@@ -1,9 +1,10 @@
-"""The four functions: prediction/1 for good bytes, an error document for bad ones, the same answer every time."""
+"""The four functions: prediction/2 for good bytes, an error document for bad ones, the same answer every time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -39,9 +40,10 @@ def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
         "Model",
         "Class",
         "Probabilities",
+        "Notes",
         "TimingsMs",
     ]
-    assert document["Schema"] == "prediction/1"
+    assert document["Schema"] == "prediction/2"
     assert document["SOPInstanceUID"] == SOP_INSTANCE_UID
     assert document["ContentSHA256"] == hashlib.sha256(body).hexdigest()
     weights = hashlib.sha256((container.model_dir / "model.pth").read_bytes()).hexdigest()
@@ -64,6 +66,33 @@ def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: 
     assert model.temperature != 1.0
 
 
+class Overflowing:
+    """A backend with logits that no softmax has a number for."""
+
+    def __init__(self, *logits: float) -> None:
+        self._logits = torch.tensor([logits], dtype=torch.double)
+
+    def logits(self, _images: torch.Tensor) -> torch.Tensor:
+        return self._logits
+
+
+@pytest.mark.parametrize("logits", [(math.nan, 0.0, 0.0), (math.inf, 0.0, 0.0), (-math.inf, -math.inf, -math.inf)])
+def test_a_slice_without_probabilities_is_an_answer(
+    model: Model, body: bytes, logits: tuple[float, float, float]
+) -> None:
+    document = predict(replace(model, backend=Overflowing(*logits)), body)
+    assert document.pop("Error") == {
+        "Code": "NoProbabilities",
+        "Message": "The network computes no finite probabilities for this slice; check the model's weights.",
+    }
+    assert document == {
+        "Schema": "prediction/1",
+        "SOPInstanceUID": SOP_INSTANCE_UID,
+        "ContentSHA256": hashlib.sha256(body).hexdigest(),
+        "Model": model.identity,
+    }
+
+
 def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:
     body = make_slice(NumberOfFrames=2)
     document = predict(model, body)
@@ -72,7 +101,7 @@ def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:
         "Message": "NumberOfFrames is not 1; only one frame is read.",
     }
     assert document == {
-        "Schema": "prediction/1",
+        "Schema": "prediction/2",
         "SOPInstanceUID": SOP_INSTANCE_UID,
         "ContentSHA256": hashlib.sha256(body).hexdigest(),
         "Model": model.identity,
@@ -134,7 +163,7 @@ def test_content_types_that_are_not(content_type: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/html, application/json;q=0.9"])
 def test_answers_that_are_written(accept: str) -> None:
-    assert output_fn({"Schema": "prediction/1"}, accept) == b'{"Schema":"prediction/1"}'
+    assert output_fn({"Schema": "prediction/2"}, accept) == b'{"Schema":"prediction/2"}'
 
 
 def test_an_answer_that_is_not(model: Model) -> None:

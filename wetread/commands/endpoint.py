@@ -64,7 +64,7 @@ def up(
 
 @endpoint.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print the model's answers (prediction/1) as a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the model's answers (prediction/2) as a JSON list.")
 @pass_session
 def invoke(session: Session, files: tuple[Path, ...], *, as_json: bool) -> None:
     """Send FILES to the endpoint and show what its model answers, as `wetread predict` does. Nothing is stored."""

@@ -29,7 +29,7 @@ from wetread.uploads.files import read_file
     type=click.Path(path_type=Path, exists=True),
     help="A model.tar.gz, or the folder that one was extracted to.  [default: the champion's]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the model's answers (prediction/1) as a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the model's answers (prediction/2) as a JSON list.")
 @pass_session
 def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None, as_json: bool) -> None:
     """Run the model's container on this machine and show what it answers. Nothing is uploaded or stored."""
@@ -43,7 +43,7 @@ def predict(session: Session, files: tuple[Path, ...], *, artifact: Path | None,
 
 
 def run(artifact: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Serve ``artifact`` in a separate container and post each file to it; the answers are prediction/1 documents."""
+    """Serve ``artifact`` in a separate container and post each file to it; the answers are prediction/2 documents."""
     try:
         with Bar("Predicting", len(files)) as bar, Container(PROJECT, artifact) as container:
             found = []

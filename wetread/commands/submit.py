@@ -22,7 +22,7 @@ from wetread.uploads.submission import NAMED, counted, follow, is_for_others, na
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option("--prefix", default="", help="Put this in front of every object key.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Send nothing: list what would be sent and what not.")
 @click.option("--again", is_flag=True, help="Send also what this machine has sent before.")

@@ -164,7 +164,7 @@ def wait(connection: Connection) -> Endpoint:
 
 
 def invoke(connection: Connection, body: bytes) -> bytes:
-    """Return the model's answer (prediction/1) for one DICOM object's bytes; raises Problem for any other answer."""
+    """Return the model's answer (prediction/2) for one DICOM object's bytes; raises Problem for any other answer."""
     try:
         answer = connection.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=name_of(connection), ContentType="application/dicom", Accept="application/json", Body=body

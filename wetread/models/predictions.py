@@ -1,4 +1,4 @@
-"""Print the model's answers (prediction/1 documents) for local files."""
+"""Print the model's answers (prediction/2 documents) for local files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wetread.console import print_json, print_table
+from wetread.console import note, print_json, print_table
 from wetread.problems import Problem
 
 COLUMNS = ("File", "Class", "Probability", "Others")
 
 
 def show(files: Sequence[Path], found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Print the answers on stdout, a line each or as a JSON list; raise Problem when the model could not read some."""
+    """Print the answers on stdout, a line each or as a JSON list; the notes of the lines are on stderr.
+
+    Raises Problem when the model could not read some.
+    """
     if as_json:
         print_json([{"File": str(file), **answer} for file, answer in zip(files, found, strict=True)])
     else:
         lines = [_line(file, answer) for file, answer in zip(files, found, strict=True)]
         print_table(COLUMNS, lines, elastic=("File", "Others"))
+        for file, answer in zip(files, found, strict=True):
+            for sentence in answer.get("Notes", []):
+                note(f"{file}: {sentence}")
     failed = sum("Error" in answer for answer in found)
     if failed:
         raise Problem(f"The model could not read {failed} of {len(files)} files.", "Their messages say why.")

@@ -1,8 +1,9 @@
-"""prediction/1 is read strictly: an answer to the row's bytes, or a named problem."""
+"""prediction/2 (and 1) is read strictly: an answer to the row's bytes, or a named problem."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -44,7 +45,13 @@ def test_reads_the_containers_refusal() -> None:
         b"[]",
         b"null",
         b"{}",
-        answer(b"bytes", Schema="prediction/2"),
+        answer(b"bytes", Schema="prediction/3"),
+        answer(b"bytes", Notes="one"),
+        answer(b"bytes", Notes=[1]),
+        answer(b"bytes", Notes=[""]),
+        answer(b"bytes", Notes=["n" * 201]),
+        answer(b"bytes", Notes=["n"] * 17),
+        answer(b"bytes", Notes={"n": 1}),
         answer(b"bytes", Probabilities={"covid": 0.5}),
         answer(b"bytes", Probabilities={}),
         answer(b"bytes", Probabilities={"normal": float("nan"), "covid": 1.0}),
@@ -125,6 +132,7 @@ def test_the_longest_answer_fits_a_row_of_dynamodb() -> None:
         Class=names[0],
         TimingsMs=timings,
         Model={"WeightsSHA256": "cd" * 32, "Form": LONGEST * 64},
+        Notes=[LONGEST * 200] * 16,
     )
     assert len(body) < MOST_BYTES
     found = parse(body, SHA)
@@ -142,6 +150,8 @@ def test_the_longest_answer_fits_a_row_of_dynamodb() -> None:
         predicted_class=found.predicted_class,
         probabilities=found.probabilities,
         timings_ms=found.timings_ms,
+        notes=(LONGEST * 64,) * 20,
+        prediction_notes=found.notes,
     )
     assert size(to_item(row.to_json())) < 400 * 1024
 
@@ -182,3 +192,19 @@ def test_an_answer_for_other_bytes_is_a_mismatch() -> None:
     with pytest.raises(MalformedPrediction) as caught:
         parse(answer(b"other bytes"), SHA)
     assert caught.value.code == FailureCode.OUTPUT_MISMATCH
+
+
+@pytest.mark.parametrize("notes", [[], ["The slice was turned."]])
+def test_the_notes_of_an_answer_are_read(notes: list[str]) -> None:
+    found = parse(answer(b"bytes", Notes=notes), SHA)
+    assert isinstance(found, Prediction)
+    assert found.notes == tuple(notes)
+
+
+def test_an_answer_of_an_older_container_has_no_notes() -> None:
+    document = json.loads(answer(b"bytes", Schema="prediction/1"))
+    del document["Notes"]
+    found = parse(json.dumps(document).encode(), SHA)
+    assert isinstance(found, Prediction)
+    assert found.notes == ()
+    assert found.predicted_class == "covid"

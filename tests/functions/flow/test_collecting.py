@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from functions.aws.objects import Documents
 from functions.domain import layout
+from functions.domain.prediction import check_result
 from functions.domain.row import Row, Status
 from functions.flow.collecting import Collected
 from tests.fakes.dicom import ct
@@ -38,6 +40,42 @@ def test_a_completed_job_completes_its_rows_and_frees_its_slot() -> None:
     document = Documents(world.s3, RESULTS).read(str(row.prediction_key))
     assert (document["ModelPackage"], document["Form"], document["Class"]) == ("wetread/1", "torch", "covid")
     assert world.batches.holders() == {}
+
+
+def test_the_notes_of_an_answer_are_on_the_row_and_in_its_result() -> None:
+    world, name = running(1)
+    notes = ["The slice was turned.", "Padding is air."]
+    world.sagemaker.end(name, lambda body: answer(body, Notes=notes))
+    world.collecting.collect(name)
+    (row,) = world.rows()
+    assert row.prediction_notes == tuple(notes)
+    assert Documents(world.s3, RESULTS).read(str(row.prediction_key))["Notes"] == notes
+
+
+def test_an_answer_of_an_older_container_completes_its_row_without_notes() -> None:
+    world, name = running(1)
+
+    def older(body: bytes) -> bytes:
+        document = json.loads(answer(body, Schema="prediction/1"))
+        del document["Notes"]
+        return json.dumps(document).encode()
+
+    world.sagemaker.end(name, older)
+    assert world.collecting.collect(name) == Collected(completed=1)
+    (row,) = world.rows()
+    assert row.prediction_notes == ()
+    assert "PredictionNotes" not in row.to_json()
+
+
+def test_a_result_that_an_older_collector_wrote_is_used_without_notes() -> None:
+    world, name = running(2)
+    world.sagemaker.end(name, answer)
+    world.collecting.collect(name)
+    key = (RESULTS, str(world.rows()[0].prediction_key))
+    document = json.loads(world.s3.objects[key])
+    assert document.pop("Notes") == []
+    world.s3.objects[key] = json.dumps(document | {"Schema": "prediction/1"}).encode()
+    assert check_result(json.loads(world.s3.objects[key]))["Schema"] == "prediction/1"
 
 
 def test_collecting_twice_changes_nothing() -> None:

@@ -21,6 +21,7 @@ def test_a_rescored_upload_is_read_by_the_predecessor_from_a_separate_copy() -> 
     lost = ("batch_id", "transform_job_name", "model_package", "predicted_class", "prediction_key", "completed_at")
     assert {getattr(waiting, name) for name in lost} == {None}
     assert (waiting.withdrawn_at, waiting.probabilities, waiting.timings_ms) == (None, {}, {})
+    assert (old.prediction_notes, waiting.prediction_notes) == (("A note.",), ())
     assert (waiting.content_sha256, waiting.received_at) == (old.content_sha256, old.received_at)
     workflow.withdrawing.wake()
     (name,) = world.dispatching.run()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model_code import snapshot
 from model_code.artifacts.artifact import sha256_of
@@ -13,7 +16,8 @@ from model_code.errors import EvaluationError, SnapshotError
 from model_code.evaluation import predictions
 from model_code.evaluation.predictions import load_model, predict
 from model_code.inference import Model
-from model_code.reading.dicom import decode, read_instance
+from model_code.reading.ct_slice import read_slice
+from model_code.reading.dicom import read_instance
 from model_code.snapshot import Snapshot, Split
 from tests.model_code.evaluation.conftest import LABELS, MakeArchive, MakeModel
 from tests.snapshots import Labelled, phantom_slices, write_snapshot
@@ -41,7 +45,7 @@ def test_every_model_answers_about_every_slice_with_its_own_preprocessing(
     for model, given in zip(models, found_predictions, strict=True):
         assert given.identity == model.identity
         for row, case in enumerate(cases):
-            image = model.prepare(decode(read_instance(case.read(folder))))
+            image = model.prepare(read_slice(read_instance(case.read(folder))))
             assert given.probabilities[row] == pytest.approx(model.probabilities(image[None])[0].numpy(), abs=1e-6)
 
 
@@ -52,6 +56,22 @@ def test_the_temperature_is_applied_and_reported(tmp_path: Path, make_model: Mak
     assert (soft.uncalibrated == sharp.probabilities).all()
     assert (soft.probabilities.max(axis=1) < sharp.probabilities.max(axis=1)).all()
     assert (soft.predicted == sharp.predicted).all()
+
+
+class WithoutNumbers:
+    """A backend with logits that no softmax has a number for, for every second slice."""
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(images), len(LABELS), dtype=torch.double)
+        logits[::2] = math.nan
+        return logits
+
+
+def test_a_model_without_probabilities_is_not_measured(tmp_path: Path, make_model: MakeModel) -> None:
+    found, folder = taken(tmp_path)
+    broken = replace(make_model(), backend=WithoutNumbers())
+    with pytest.raises(EvaluationError, match=r"model \S+ computes no finite probabilities for 3 of the 6 test slices"):
+        predict([make_model(), broken], LABELS, found.of(Split.TEST), folder)
 
 
 def test_classes_in_another_order_are_put_in_the_snapshots(tmp_path: Path, make_model: MakeModel) -> None:

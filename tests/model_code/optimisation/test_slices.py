@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from model_code.errors import OptimisationError
 from model_code.optimisation.slices import prepare, spread
 from model_code.snapshot import Case, Split
 from model_code.transforms import Preprocessing
-from tests.model_code.conftest import MakeSlice
+from tests.model_code.conftest import MakeSlice, chest
 from tests.snapshots import Labelled, write_snapshot
 
 
@@ -36,7 +37,7 @@ def test_fewer_than_asked_for_are_all() -> None:
 
 
 def test_slices_are_prepared_and_unreadable_ones_named(tmp_path: Path, make_slice: MakeSlice) -> None:
-    bodies = [make_slice(), make_slice(NumberOfFrames=2), b"no DICOM"]
+    bodies = [make_slice(chest("cap", np.random.default_rng(1))), make_slice(NumberOfFrames=2), b"no DICOM"]
     path = write_snapshot(tmp_path, [Labelled(body, "cap", "p", "test") for body in bodies])
     cases = snapshot.read(path).cases
     preprocessing = Preprocessing(image_size=8)

@@ -160,7 +160,7 @@ def test_a_verdict_names_the_weights_that_collect_demands(tmp_path: Path) -> Non
             return await watched.answer(request("end"))
 
     document = json.loads(asyncio.run(post()).body)
-    assert document["Schema"] == "prediction/1"
+    assert document["Schema"] == "prediction/2"
     assert document["Model"]["WeightsSHA256"] == hashlib.sha256(b"weights").hexdigest()
 
 

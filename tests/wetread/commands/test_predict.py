@@ -12,7 +12,7 @@ from localcloud.containers.container import ContainerError
 from wetread.commands import predict
 
 OK = {
-    "Schema": "prediction/1",
+    "Schema": "prediction/2",
     "Class": "cap",
     "Probabilities": {"normal": 0.05, "cap": 0.9, "covid": 0.05},
 }
@@ -58,6 +58,13 @@ def test_shows_class_and_probability(wetread, container, files, tmp_path) -> Non
     assert "90.0 %" in result.stdout
     assert "normal 5.0 %, covid 5.0 %" in result.stdout
     assert result.stderr.splitlines()[0].startswith("no cloud")
+
+
+def test_the_notes_of_an_answer_are_shown_with_their_file(wetread, container, files, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(OK, "Notes", ["The slice was turned."])
+    result = wetread("predict", files[0], "--model", tmp_path)
+    assert f"{files[0]}: The slice was turned." in result.stderr
+    assert "turned" not in result.stdout
 
 
 def test_an_unreadable_file_is_shown_and_fails(wetread, container, files, tmp_path) -> None:

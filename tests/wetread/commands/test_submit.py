@@ -258,3 +258,22 @@ def test_an_interrupted_submission_continues_when_it_is_repeated(wetread, connec
     monkeypatch.setattr(connection.s3, "put_object", put)
     assert wetread("submit", scans).exit_code == 0
     assert sorted(key for key, _ in connection.s3.versions) == ["scans/bad.dcm", "scans/good.dcm"]
+
+
+def test_a_named_file_that_cannot_be_read_stops_no_other(wetread, connection, scans, monkeypatch) -> None:
+    access, opening = os.access, os.open
+
+    def may(path, mode, **more):
+        return not str(path).endswith("bad.dcm") and access(path, mode, **more)
+
+    def denied(path, *arguments, **more):
+        if str(path).endswith("bad.dcm"):
+            raise PermissionError(13, "Permission denied")
+        return opening(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "access", may)
+    monkeypatch.setattr(os, "open", denied)
+    result = wetread("submit", scans / "bad.dcm", scans / "good.dcm")
+    assert result.exit_code == 1
+    assert "bad.dcm  The file cannot be read: Permission denied." in result.stderr
+    assert [key for key, _ in connection.s3.versions] == ["good.dcm"]
