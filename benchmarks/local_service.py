@@ -7,7 +7,7 @@ Share: the service's slices a second in those of the bare model. Growth: how man
 over how many times more slices, so that 1 is linear. Memory: the container's, at its peak. Then the phases: from the
 first upload until the job is created, until it ends (the container's start included), until the last row is there.
 
-    python -m benchmarks.local_service [--image-size 512] [--counts 25,300,900] [--form openvino-fp32]
+    python -m benchmarks.local_service [--image-size 512] [--counts 25,300,900] [--backend openvino-fp32]
 """
 
 from __future__ import annotations
@@ -99,17 +99,17 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--image-size", type=int, default=512)
     options.add_argument("--counts", default="25,300,900")
-    options.add_argument("--form", default="openvino-fp32", help="in which the network is computed")
+    options.add_argument("--backend", default="openvino-fp32", help="computes the network")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["WETREAD_HOME"] = f"{scratch}/home"
         trained = train(Path(scratch) / "opt-ml", image_size=chosen.image_size)
-        artifact = optimise(trained.parent)[chosen.form] / "model.tar.gz"
+        artifact = optimise(trained.parent)[chosen.backend] / "model.tar.gz"
         cloud.up(PROJECT, tether=True)
         try:
             connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
             connection.registry.promote(connection.registry.register(artifact).model_package)
-            print(f"DenseNet121 at {chosen.image_size} x {chosen.image_size}, {chosen.form}, {os.cpu_count()} cores")
+            print(f"DenseNet121 at {chosen.image_size} x {chosen.image_size}, {chosen.backend}, {os.cpu_count()} cores")
             print(HEADER)
             last: tuple[int, float] | None = None
             for count in map(int, chosen.counts.split(",")):

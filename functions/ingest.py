@@ -28,21 +28,27 @@ logger = logging.getLogger(__name__)
 WORKERS = 10
 # No message is begun later than this before the timeout: WORKERS of the worst objects take as long (infra/ingest.py).
 SECONDS_NEEDED = 10.0
+# How long AWS may take to answer, and how often it is asked again: all that, with the pauses, ends before the function
+# does. A function that is cut off would cost the upload a try. A copy takes longer than a row.
+S3_SECONDS, S3_RETRIES = 5, 1
+OTHERS_SECONDS, OTHERS_RETRIES = 4, 2
 HELD_UP = 4  # the delivery from which AWS trouble is shown to a person: it is six minutes after the upload
 
 
 @functools.cache
 def _parts() -> tuple[Ingesting, Ticks]:
     settings = from_environment(IngestSettings, os.environ)
-    patients = Patients(wiring.client("kms"), settings.patient_key_id)
+    s3 = wiring.client("s3", S3_SECONDS, S3_RETRIES)
+    kms, dynamodb = (wiring.client(service, OTHERS_SECONDS, OTHERS_RETRIES) for service in ("kms", "dynamodb"))
+    patients = Patients(kms, settings.patient_key_id)
     hidden = settings.hidden_keys_table
     ingesting = Ingesting(
-        uploads=Uploads(wiring.client("s3"), settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
-        index=Index(wiring.client("dynamodb"), settings.index_table),
+        uploads=Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
+        index=Index(dynamodb, settings.index_table),
         patients=patients,
         served=settings.served,
         clock=wiring.now,
-        keys=Keys(wiring.client("dynamodb"), hidden, patients) if hidden else None,
+        keys=Keys(dynamodb, hidden, patients) if hidden else None,
         kept_days=settings.results_kept_days,
     )
     return ingesting, wiring.ticks(settings)

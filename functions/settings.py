@@ -18,7 +18,8 @@ from functions.domain.instance import Served
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
 from functions.domain.ranges import OneOf, Range
-from untrusted.picture import ALL_PLANES, IMAGE_TYPES
+from untrusted.image_type import IMAGE_TYPES
+from untrusted.picture import ALL_PLANES
 
 # infra imports these names from here, and nothing else of functions but functions.names.
 __all__ = [

@@ -31,14 +31,14 @@ CONNECT_SECONDS = 10
 COLLECT_SECONDS = 20  # collect reads and writes no document of more than a MiB
 
 
-def client(service: Any, answers_within: int = 60) -> Any:
+def client(service: Any, answers_within: int = 60, retries: int = 5) -> Any:
     """Return a boto3 client that retries throttling and transport errors and shares connections among threads.
 
-    ``answers_within`` is in seconds. Five tries must end before the function's timeout: an error shows that AWS was the
+    ``answers_within`` is in seconds. All tries must end before the function's timeout: an error shows that AWS was the
     cause, a function that is cut off does not.
     """
     config = Config(
-        retries={"mode": "standard", "max_attempts": 5},
+        retries={"mode": "standard", "max_attempts": retries},
         max_pool_connections=POOL,
         connect_timeout=min(answers_within, CONNECT_SECONDS),
         read_timeout=answers_within,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ import torch
 from model_code import calibration
 from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend
-from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
+from model_code.errors import InstanceCode, InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.reading import body_part, decoder_process
-from model_code.reading.ct_slice import CTSlice, read_slice
+from model_code.reading.ct_slice import CTSlice, check_picture, read_picture, read_slice
 from model_code.reading.dicom import read_instance, sop_instance_uid
 from model_code.reading.frame_notes import FrameNote
 from model_code.reading.notes import Note
 from model_code.transforms import Preprocessing
+from untrusted.picture import PLAIN, Picture, Pictures
 
 SCHEMA = "prediction/2"
 DICOM_TYPE = "application/dicom"
@@ -45,6 +47,7 @@ class Model:
     temperature: float
     identity: dict[str, str]
     body_parts: frozenset[str] = body_part.CHEST
+    pictures: Pictures = PLAIN
 
     def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
         """Return the network's input, 1 x size x size, for one slice."""
@@ -73,6 +76,7 @@ class Instance:
 
     content_sha256: str
     sop_instance_uid: str
+    picture: Picture | None  # None if the object is no CT of one frame
     reading: CTSlice | InstanceError
     decode_ms: float
 
@@ -94,7 +98,9 @@ def model_fn(model_dir: str) -> Model:
         "WeightsSHA256": about.weights_sha256,
         "Form": str(name),
     }
-    return Model(backend, about.preprocessing, about.labels, about.temperature, identity, about.body_parts)
+    return Model(
+        backend, about.preprocessing, about.labels, about.temperature, identity, about.body_parts, about.pictures
+    )
 
 
 def input_fn(body: bytes, content_type: str) -> Instance:
@@ -105,14 +111,16 @@ def input_fn(body: bytes, content_type: str) -> Instance:
     content = bytes(body)
     digest = hashlib.sha256(content).hexdigest()
     uid = ""
+    picture: Picture | None = None
     reading: CTSlice | InstanceError
     try:
         elements = read_instance(content)
         uid = sop_instance_uid(elements)
+        picture = read_picture(elements)
         reading = read_slice(elements)
     except InstanceError as error:
         reading = error
-    return Instance(digest, uid, reading, _milliseconds_since(started))
+    return Instance(digest, uid, picture, reading, _milliseconds_since(started))
 
 
 def predict_fn(instance: Instance, model: Model) -> Prediction:
@@ -123,16 +131,32 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
         "ContentSHA256": instance.content_sha256,
         "Model": model.identity,
     }
-    if isinstance(instance.reading, InstanceError):
-        return document | {"Error": {"Code": str(instance.reading.code), "Message": instance.reading.message}}
+    try:
+        ct_slice, notes = _read_by(model, instance)
+    except InstanceError as error:
+        return document | {"Error": {"Code": str(error.code), "Message": error.message}}
     started = time.perf_counter()
-    values = model.probabilities(model.prepare(instance.reading)[None])[0].tolist()
+    values = model.probabilities(model.prepare(ct_slice)[None])[0].tolist()
+    if not all(map(math.isfinite, values)):
+        message = "The network computes no finite probabilities for this slice; check the model's weights."
+        return document | {"Error": {"Code": str(InstanceCode.NO_PROBABILITIES), "Message": message}}
     return document | {
         "Class": model.labels[values.index(max(values))],
         "Probabilities": dict(zip(model.labels, values, strict=True)),
-        "Notes": [str(note) for note in model.notes(instance.reading)],
+        "Notes": [str(note) for note in (*notes, *model.notes(ct_slice))],
         "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
     }
+
+
+def _read_by(model: Model, instance: Instance) -> tuple[CTSlice, tuple[str, ...]]:
+    """Return the slice with notes on its picture; raises InstanceError if it is none that this model reads.
+
+    The header is judged before the pixels, as at ingest: a localizer is one, also where its pixels are damaged.
+    """
+    notes = check_picture(instance.picture, model.pictures) if instance.picture else ()
+    if isinstance(instance.reading, InstanceError):
+        raise instance.reading
+    return instance.reading, (*instance.reading.noted, *notes)
 
 
 def output_fn(prediction: Prediction, accept: str) -> bytes:

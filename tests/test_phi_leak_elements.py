@@ -30,6 +30,7 @@ from tests.fakes.world import World
 from tests.phi_leak import AS, IN_AN_OBJECT_EACH, IN_EVERY_OBJECT, KNOWN, Search, number_of, planted, spoilt
 from untrusted.attributes import META
 from untrusted.header import NO_VALUE
+from untrusted.picture import PLAIN
 from wetread.demo.phantoms import phantom_bytes
 
 ROOT = Path(header.__file__).parents[2]
@@ -116,6 +117,7 @@ class StubModel:
 
     identity: dict[str, str] = {"Name": "stub", "Version": "1", "WeightsSHA256": "0" * 64}  # noqa: RUF012
     labels = ("covid", "normal")
+    pictures = PLAIN
 
     def prepare(self, _ct_slice: CTSlice) -> torch.Tensor:
         return torch.zeros(1, 1, 1)

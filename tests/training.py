@@ -17,7 +17,7 @@ from tests.snapshots import phantom_slices, write_snapshot
 def optimise(folder: Path) -> dict[str, Path]:
     """Make every backend of the model that ``train`` left in ``folder``; the first int8 trial, valid or not.
 
-    Returns by the form's name a folder with a ``model/`` that the form serves, and its model.tar.gz.
+    Returns by the backend's name a folder with a ``model/`` that the backend serves, and its model.tar.gz.
     """
     processing = folder / "processing" / "input"
     shutil.copytree(folder / "input/data", processing)
@@ -29,12 +29,12 @@ def optimise(folder: Path) -> dict[str, Path]:
     with tarfile.open(folder / "processing/output/optimised/model.tar.gz") as archive:
         archive.extractall(folder / "optimised/model", filter="data")
     document = json.loads((folder / "optimised/model/metadata.json").read_text())
-    for form in (*document["serving"]["forms"], "torch"):
-        made[form] = folder / form
-        shutil.copytree(folder / "optimised/model", made[form] / "model")
-        document["serving"]["form"] = form
-        (made[form] / "model/metadata.json").write_text(json.dumps(document))
-        _run(folder, ["-m", "model_code", "pack", str(made[form] / "model"), str(made[form] / "model.tar.gz")])
+    for backend in (*document["serving"]["forms"], "torch"):
+        made[backend] = folder / backend
+        shutil.copytree(folder / "optimised/model", made[backend] / "model")
+        document["serving"]["form"] = backend
+        (made[backend] / "model/metadata.json").write_text(json.dumps(document))
+        _run(folder, ["-m", "model_code", "pack", str(made[backend] / "model"), str(made[backend] / "model.tar.gz")])
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SEND_INSIDE = "send the DICOM files inside; `wetread submit` opens it"
+SEND_INSIDE = "send the DICOM files inside; `wetread submit` opens it where its name ends in .zip or .gz"
 SEND_DICOM = "export the images as DICOM files"
 # First bytes -> what they begin, and what to do.
 BEGINNINGS = {
@@ -48,7 +48,7 @@ def described(start: bytes) -> tuple[str, str]:
             return name, SEND_DICOM
     if start[TAR_AT : TAR_AT + len(TAR)] == TAR:
         return "a tar archive", "send the DICOM files inside"
-    if _is_data_set(start):
+    if start.startswith(b"DICM") or _is_data_set(start):
         return "a DICOM data set without the 128 bytes and the letters DICM that begin a file", (
             "export it as a DICOM file (part 10)"
         )

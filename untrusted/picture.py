@@ -9,9 +9,21 @@ from __future__ import annotations
 import enum
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from untrusted.header import Header, whole_number
+from untrusted.image_type import (
+    DERIVED,
+    IMAGE_TYPES,
+    LOCALIZER,
+    MAP,
+    ORIGINAL,
+    PROJECTION,
+    REFORMAT,
+    SCREEN_SAVE,
+    image_type,
+)
 
 LEAST_SIDE = 64  # pixels: a smaller picture shows no anatomy
 # A gantry is tilted by 30 degrees at most; at 45 a plane is as near to another one.
@@ -19,42 +31,7 @@ MOST_TILT_DEGREES = 35.0
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 PLANES = ("sagittal", "coronal", "axial")  # by the patient's axis that is nearest to the normal: x, y, z
 OBLIQUE = "oblique"
-ORIGINAL, DERIVED = "original", "derived"
-LOCALIZER, REFORMAT, PROJECTION, MAP, SCREEN_SAVE = "localizer", "reformat", "projection", "map", "screen_save"
-IMAGE_TYPES = (ORIGINAL, DERIVED, LOCALIZER, REFORMAT, PROJECTION)  # a map or a screen save is never served
 ALL_PLANES = (*PLANES, OBLIQUE)
-# Words of ImageType's values, which scanners combine by blanks and underscores, and the type that they name. DICOM
-# PS3.3 sections C.8.2.1.1.1 and C.8.15.3.2 define some; the others are conformance statements' of scanners and viewers.
-WORDS = {
-    LOCALIZER: "LOCALIZER LOCALISER SCOUT TOPOGRAM TOPO TOP SURVIEW SCANOGRAM SCANO PILOT",
-    REFORMAT: "REFORMATTED REFORMAT MPR MPVR CPR CURVED RESLICE RESLICED STRAIGHTENED",
-    PROJECTION: (
-        "MIP MINIP MAXIP RAYSUM PROJECTION 3D VR VRT SSD VOLREN RENDERED RENDERING SURFACE TOMO TOMOSYNTHESIS MAXIMUM "
-        "MINIMUM ENDOSCOPY FLYTHROUGH"
-    ),
-    MAP: (
-        "MAP IODINE ZEFF RHO PERFUSION PERF CBF CBV MTT TTP TMAX PBV FUSED FUSION SUBTRACTION SUBTRACTED URIC "
-        "QUANTITY PARAMETRIC"
-    ),
-    SCREEN_SAVE: "SCREENSAVE SCREENSHOT SCREENCAP CAPTURE SCREEN REPORT PROT PROTOCOL SUMMARY",
-}
-# Several words that only together name a type.
-PHRASES = {
-    MAP: (
-        *("Z EFF", "EFF Z", "Z EFFECTIVE", "EFFECTIVE Z", "EFF ATOMIC NUM", "ATOMIC NUMBER", "ELECTRON DENSITY"),
-        *("MAT SPECIFIC", "MAT FRACTIONAL", "MATERIAL DENSITY", "BLOOD VOLUME", "BLOOD FLOW", "WATER DENSITY"),
-    ),
-    PROJECTION: ("VOLUME RENDERING", "MIN IP", "MAX IP"),
-    REFORMAT: (),
-    LOCALIZER: (),
-    SCREEN_SAVE: ("DOSE INFO", "DOSE SHEET"),
-}
-# Source slices of an examination may have these words too, so they count only where the first value is not ORIGINAL.
-_AMBIGUOUS = """
-3D VR SURFACE TOMO TOMOSYNTHESIS MAXIMUM MINIMUM PERFUSION PERF QUANTITY TOP PILOT PROT PROTOCOL SUMMARY RHO
-"""
-AMBIGUOUS = frozenset(_AMBIGUOUS.split())
-TYPE_OF_WORD = {word: kind for kind, words in WORDS.items() for word in words.split()}
 NAMED_PLANES = {"AXIAL": "axial", "CORONAL": "coronal", "SAGITTAL": "sagittal", "OBLIQUE": OBLIQUE}
 
 
@@ -106,6 +83,10 @@ class Pictures:
     image_types: tuple[str, ...] = (ORIGINAL, DERIVED)
 
 
+PLAIN = Pictures()
+"""Axial slices."""
+ANY = Pictures(planes=ALL_PLANES, image_types=IMAGE_TYPES)
+"""What a model may be trained to read."""
 Vector = tuple[float, float, float]
 
 
@@ -142,69 +123,76 @@ def plane(row: Vector, column: Vector) -> tuple[str, float]:
     return (PLANES[nearest] if tilt <= MOST_TILT_DEGREES else OBLIQUE), tilt
 
 
-def image_type(header: Header) -> str:
-    """Return which of IMAGE_TYPES, MAP and SCREEN_SAVE the values of ImageType name; absent ones count as ORIGINAL."""
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """What the header says of a CT picture.
+
+    ``image_type`` as `image_type` names it; ``plane`` one of ALL_PLANES, ``tilt`` in degrees from the nearest of the
+    patient's planes. ``is_oriented``: by a valid ImageOrientationPatient; else the plane is that which ImageType names,
+    or axial. ``rows`` and ``columns`` in pixels, 0 if absent.
+    """
+
+    image_type: str = ORIGINAL
+    plane: str = "axial"
+    tilt: float = 0.0
+    is_oriented: bool = True
+    rows: int
+    columns: int
+    has_text: bool = False
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is assumed of the geometry, one sentence each; a strict stage refuses it."""
+        if self.is_oriented:
+            return ()
+        return (f"ImageOrientationPatient was absent or invalid: the plane is taken for {self.plane}, as it is usual.",)
+
+
+def described(header: Header) -> Picture:
+    """Return what a CT object's header says of its picture."""
+    directions = orientation(header)
     values = header.codes("ImageType")
-    texts = [" ".join(re.split(r"[^A-Z0-9]+", value)).strip() for value in values]
-    original = values[:1] in {(), ("ORIGINAL",)}
-    words = {word for text in texts for word in text.split()} - (AMBIGUOUS if original else frozenset())
-    found = {TYPE_OF_WORD[word] for word in words & TYPE_OF_WORD.keys()}
-    found |= {kind for kind, phrases in PHRASES.items() for one in phrases if any(_has(text, one) for text in texts)}
-    for kind in (SCREEN_SAVE, LOCALIZER, MAP, PROJECTION, REFORMAT):
-        if kind in found:
-            return kind
-    return ORIGINAL if original else DERIVED
+    named = next((NAMED_PLANES[value] for value in values if value in NAMED_PLANES), "axial")
+    name, tilt = plane(*directions) if directions else (named, 0.0)
+    return Picture(
+        image_type=image_type(values),
+        plane=name,
+        tilt=tilt,
+        is_oriented=directions is not None,
+        rows=max(header.number("Rows") or 0, 0),
+        columns=max(header.number("Columns") or 0, 0),
+        has_text=header.code("BurnedInAnnotation") == "YES",
+    )
 
 
-def check(header: Header, served: Pictures) -> tuple[str, ...]:
-    """Return notes on what is assumed of a CT picture; raise PictureError if it is not among those served."""
-    found = image_type(header)
-    if found not in served.image_types:
-        raise PictureError(CODES[found], f"{SENTENCES[found]}.")
-    notes = _check_plane(header, served)
-    sides = (header.number("Rows") or 0, header.number("Columns") or 0)
-    if min(sides) < LEAST_SIDE:
+def served_by(planes: Iterable[str], image_types: Iterable[str]) -> Pictures:
+    """Return the pictures that a model reads which was trained on such ones: these, and derived slices."""
+    planes, image_types = set(planes), {*image_types, *PLAIN.image_types}
+    return Pictures(
+        planes=tuple(one for one in ALL_PLANES if one in planes),
+        image_types=tuple(one for one in IMAGE_TYPES if one in image_types),
+    )
+
+
+def check(picture: Picture, served: Pictures) -> tuple[str, ...]:
+    """Return notes on a CT picture; raise PictureError if it is not among those served."""
+    if picture.image_type not in served.image_types:
+        raise PictureError(CODES[picture.image_type], f"{SENTENCES[picture.image_type]}.")
+    if picture.plane not in served.planes:
+        what = f"is {picture.plane}, {picture.tilt:.0f} degrees from the nearest of the patient's planes"
+        said = (
+            f"ImageOrientationPatient says that the plane {what}"
+            if picture.is_oriented
+            else (f"ImageType says that the plane is {picture.plane}, and ImageOrientationPatient is absent")
+        )
+        raise PictureError(PictureCode.PLANE, f"{said}; served: {', '.join(served.planes)}.")
+    if min(picture.rows, picture.columns) < LEAST_SIDE:
         raise PictureError(
             PictureCode.TOO_FEW_PIXELS,
-            f"Rows x Columns is {sides[0]} x {sides[1]}; a slice has at least {LEAST_SIDE} pixels a side.",
+            f"Rows x Columns is {picture.rows} x {picture.columns}; a slice has at least {LEAST_SIDE} pixels a side.",
         )
-    if found == DERIVED:
-        notes.append("ImageType does not say ORIGINAL: read as a plain slice.")
-    if header.code("BurnedInAnnotation") == "YES":
-        notes.append("BurnedInAnnotation is YES: the picture may have text in it.")
-    return tuple(notes)
-
-
-def assumptions(header: Header) -> tuple[str, ...]:
-    """Return what is assumed of the geometry, one sentence each; a strict stage refuses it."""
-    if orientation(header):
-        return ()
-    given = header.text("ImageOrientationPatient")
-    what = "not six numbers of a right angle" if given else "absent"
-    return (f"ImageOrientationPatient was {what}: taken for an axial slice of a patient on the back.",)
-
-
-def _check_plane(header: Header, served: Pictures) -> list[str]:
-    found = orientation(header)
-    if found:
-        name, tilt = plane(*found)
-        if name not in served.planes:
-            raise PictureError(
-                PictureCode.PLANE,
-                f"ImageOrientationPatient says that the plane is {name}, {tilt:.0f} degrees from the nearest of the "
-                f"patient's planes; served: {', '.join(served.planes)}.",
-            )
-        return []
-    named = [NAMED_PLANES[value] for value in header.codes("ImageType") if value in NAMED_PLANES]
-    if named and named[0] not in served.planes:
-        raise PictureError(
-            PictureCode.PLANE,
-            f"ImageType says that the plane is {named[0]}, and ImageOrientationPatient is absent; "
-            f"served: {', '.join(served.planes)}.",
-        )
-    return []
-
-
-def _has(text: str, phrase: str) -> bool:
-    """Return whether the words of ``phrase`` follow each other in ``text``."""
-    return f" {phrase} " in f" {text} "
+    notes = {
+        "ImageType does not say ORIGINAL: read as a plain slice.": picture.image_type == DERIVED,
+        "BurnedInAnnotation is YES: the picture may have text in it.": picture.has_text,
+    }
+    return tuple(note for note, applies in notes.items() if applies)

@@ -141,7 +141,7 @@ def _one(rng: random.Random, body: bytes) -> Element:
     if found:
         return rng.choice(found)
     at = rng.randrange(max(1, len(body)))
-    return Element(at, 0, 0, min(at + 8, len(body)))
+    return Element(at, 0, b"", 0, min(at + 8, len(body)))
 
 
 def _end(one: Element) -> int:

@@ -21,6 +21,10 @@ import functions.domain.instance
 import model_code.reading.codestream
 import model_code.reading.dicom
 import model_code.reading.elements
+import model_code.reading.frame
+import model_code.reading.jpeg2000
+import model_code.reading.pixel_data
+import model_code.reading.stored_bits
 import untrusted.formats
 import untrusted.header
 import untrusted.picture
@@ -35,6 +39,10 @@ COVERED = (
     model_code.reading.codestream,
     model_code.reading.dicom,
     model_code.reading.elements,
+    model_code.reading.frame,
+    model_code.reading.jpeg2000,
+    model_code.reading.pixel_data,
+    model_code.reading.stored_bits,
     untrusted.formats,
     untrusted.header,
     untrusted.picture,

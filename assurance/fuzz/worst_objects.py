@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable
 
-from pydicom import uid
+from pydicom import dcmread, uid
+from pydicom.encaps import get_frame
 from pydicom.tag import Tag
 
 from functions.domain.header import WANTED
 from model_code.reading.dicom import KEYWORDS as CONTAINER_KEYWORDS
+from model_code.reading.jpeg2000 import JP2_SIGNATURE
 from tests.hostile.defects import deflated, element_edited, header, parted
 from tests.hostile.objects import good
 from tests.hostile.pixel_defects import END, ITEM, NO_OFFSETS, PIXEL_DATA, item
@@ -93,6 +96,18 @@ def _codestream(syntax: uid.UID, content: bytes) -> bytes:
     return _frame(syntax, NO_OFFSETS + item(content) + END)
 
 
+def _jpeg() -> bytes:
+    whole = dcmread(io.BytesIO(good(uid.JPEGLosslessSV1)))
+    frame: bytes = get_frame(whole.PixelData, 0, number_of_frames=1)
+    return frame
+
+
+def _scanned(scan: bytes) -> bytes:
+    """Return a JPEG with another scan, up to its end marker."""
+    whole = _jpeg()
+    return whole[: whole.index(b"\xff\xda") + 10] + scan + b"\xff\xd9"
+
+
 def _large(syntax: uid.UID) -> bytes:
     """Return 4096 x 4096 pixels of zero."""
     body = good(EXPLICIT)
@@ -147,4 +162,15 @@ OBJECTS: dict[str, Callable[[], bytes]] = {
     "JPEG of empty segments": lambda: _codestream(
         uid.JPEGLosslessSV1, b"\xff\xd8" + _filled(b"\xff\xe0\0\2") + b"\xff\xd9"
     ),
+    "JPEG of scans": lambda: _codestream(uid.JPEGLosslessSV1, _scanned(_filled(b"\xff\xda\0\2"))),
+    "JPEG of restart markers": lambda: _codestream(uid.JPEGLosslessSV1, _scanned(_filled(b"\xff\xd0"))),
+    "JPEG and beginnings of others": lambda: _codestream(
+        uid.JPEGLosslessSV1, _jpeg() + _filled(b"\xff\xd8" + b"\xff\xe0\0\2" * 10_001)
+    ),
+    "JP2 of boxes": lambda: _codestream(uid.JPEG2000Lossless, JP2_SIGNATURE + _filled(b"\0\0\0\x08free")),
+    "odd fragments": lambda: _frame(uid.JPEGLosslessSV1, NO_OFFSETS + _filled(item(b"\xff") + b"\0") + END),
+    "a fragment of a wrong length": lambda: _frame(
+        uid.JPEGLosslessSV1, NO_OFFSETS + ITEM + struct.pack("<L", 8) + _scanned(_filled(b"\xff\xd0"))[:-2] + END
+    ),
+    "native pixels named JPEG, of 15 MiB": lambda: _frame(uid.JPEGLosslessSV1, _filled(b"\0\1")),
 }

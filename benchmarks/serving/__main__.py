@@ -47,8 +47,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bodies = _bodies(options.folder, Path(scratch, "phantoms"))
         models = optimise(train(Path(scratch, "opt-ml"), options.image_size).parent)
-        proof = json.loads((models[TORCH] / "model" / METADATA).read_text())["serving"]["proof"]
-        print(f"{len(bodies)} slices, {options.image_size} pixels, {os.cpu_count()} cores. {proof['reason']}")
+        validation = json.loads((models[TORCH] / "model" / METADATA).read_text())["serving"]["proof"]
+        print(f"{len(bodies)} slices, {options.image_size} pixels, {os.cpu_count()} cores. {validation['reason']}")
         _compare(models, bodies, options.image_size, options.seconds, options.rounds)
         _once(models, bodies, Path(scratch))
 
@@ -64,10 +64,10 @@ def _compare(models: Mapping[str, Path], bodies: Sequence[bytes], image_size: in
     with ExitStack() as running:
         served: dict[str, Subject] = {}
         bare: dict[str, Subject] = {}
-        for form, base in models.items():
+        for backend, base in models.items():
             process, port, in_flight = running.enter_context(subjects.ours(base))
-            served[form] = subjects.over_http(f"our server, {form}", process, port, bodies, in_flight)
-            bare[form] = subjects.bare_network(f"bare network, {form}", base, bodies)
+            served[backend] = subjects.over_http(f"our server, {backend}", process, port, bodies, in_flight)
+            bare[backend] = subjects.bare_network(f"bare network, {backend}", base, bodies)
         others = (
             ("the sample's handler", subjects.the_sample(models[TORCH], image_size)),
             ("AWS's toolkit, TorchServe", subjects.aws_toolkit(models[TORCH])),
@@ -87,7 +87,7 @@ def _compare(models: Mapping[str, Path], bodies: Sequence[bytes], image_size: in
             for subject in everything:
                 subject.run(seconds)
         print(f"{in_flight} posts in flight; one image takes {gflop:.1f} GFLOP; medians of {rounds} rounds")
-        own = {subject.name: bare[form] for form, subject in served.items()}
+        own = {subject.name: bare[backend] for backend, subject in served.items()}
         _print(everything, against[0], {subject.name: own.get(subject.name, bare[TORCH]) for subject in everything})
         for subject in served.values():
             print(f"{subject.name}: {_rate(subject) / _rate(limit_):.0%} of the fp32 arithmetic limit")

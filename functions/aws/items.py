@@ -29,8 +29,14 @@ def unprocessed_keys(answer: Mapping[str, Any], table: str) -> Any:
 
 
 def error_code(error: ClientError) -> str:
-    """Return the AWS error code of a ClientError."""
-    return error.response.get("Error", {}).get("Code", "")
+    """Return the AWS error code of a ClientError; the HTTP status, as text, if the answer has none."""
+    code = error.response.get("Error", {}).get("Code")
+    return code or str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+
+
+def error_message(error: ClientError) -> str:
+    """Return the text of a ClientError, which may name a key; "" if the answer has none."""
+    return error.response.get("Error", {}).get("Message") or ""
 
 
 def is_condition_failed(error: ClientError) -> bool:

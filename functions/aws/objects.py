@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.items import error_code
+from functions.aws.items import error_code, error_message
 from functions.aws.trouble import OF_KMS
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
@@ -119,7 +119,7 @@ def refusals(client: S3Client, bucket: str, key: str, version_id: str, data_key_
         code = error_code(error)
         refused = _for_good(code)
         if refused is None and (code in UNCLEAR or code.startswith(OF_KMS)):
-            named = _KEY_ARN.search(error.response.get("Error", {}).get("Message", ""))
+            named = _KEY_ARN.search(error_message(error))
             if named:
                 refused = _by_key(named.group(), data_key_arn)
             else:

@@ -96,15 +96,15 @@ class Cohort:
         A path from the manifest's folder on is exact: it wins over a longer one that ends alike. A bare name can be
         exact, too, but says less than ids that are the names of folders.
         """
-        written = PurePosixPath(entry.filename.replace("\\", "/").lstrip("/")).parts
+        written = _parts(entry.filename)
         wanted = tuple(map(composed, written))
         files = self._ending(wanted) if wanted else {}
         exact = self._by_path.get(wanted, {})
         if len(files) > 1 and not (exact and len(wanted) > 1):
             # Exporters repeat names such as IM0001 in each series' folder: the entry's own folders then decide.
             files = _of_ids(self._folders(wanted), entry, files)
-        if len(files) > 1 and exact:
-            files = exact
+        if len(files) > 1:
+            files = {file: None for file in exact if file in files} or files
         if len(files) > 1 and _is_one_path(files):  # the name is there composed and decomposed
             files = {file: None for file in files if file.written[-len(written) :] == written} or files
         return files
@@ -153,6 +153,46 @@ def duplicates(contents: Sequence[LabelledSlice], places: Places) -> list[Reason
         if len({one.content_sha256 for one in group}) > 1
     ]
     return reasons
+
+
+def misplaced(slices: Sequence[LabelledSlice], folder: str, places: Places) -> list[Reason]:
+    """Return a reason for each entry with the file of another study or series.
+
+    When a file was deleted, another one of its name may be the only one that is left. What a studyId or a seriesId
+    means shows in the other entries. If at least half of the files that lie in folders have theirs as a folder, or half
+    of all as their UID, each of these files must. Else the ids name nothing that a file has. A path in ``filename``
+    decides by itself.
+    """
+    by_name = [one for one in slices if len(_parts(one.filename)) == 1]
+    reasons: dict[int, Reason] = {}
+    for kind, id_of, uid_of in _IDS:
+        given = [one for one in by_name if id_of(one)]
+        in_folders = [one for one in given if _folders_of(one, folder)]
+        outside = [one for one in in_folders if composed(id_of(one)) not in _folders_of(one, folder)]
+        others = [one for one in given if id_of(one) != uid_of(one)]
+        suspects = outside if 2 * len(outside) <= len(in_folders) else []
+        suspects += others if 2 * len(others) <= len(given) else []
+        what = f"the only file of this name is of another {kind}; upload the one that is meant, or correct the entry"
+        for one in suspects:
+            if composed(id_of(one)) not in {*_folders_of(one, folder), uid_of(one)}:
+                reasons[one.line] = _at(LabelProblem.MISSING_FILE, one, what, places)
+    return list(reasons.values())
+
+
+_IDS: tuple[tuple[str, Callable[[LabelledSlice], str], Callable[[LabelledSlice], str]], ...] = (
+    ("studyId", lambda one: one.study_id, lambda one: one.study_instance_uid),
+    ("seriesId", lambda one: one.series_id, lambda one: one.series_instance_uid),
+)
+
+
+def _folders_of(one: LabelledSlice, folder: str) -> tuple[str, ...]:
+    """Return the names of the folders between the manifest's and an entry's file."""
+    return tuple(map(composed, PurePosixPath(one.key.removeprefix(folder)).parts[:-1]))
+
+
+def _parts(filename: str) -> tuple[str, ...]:
+    """Return the folders and the name that an entry gives."""
+    return PurePosixPath(filename.replace("\\", "/").lstrip("/")).parts
 
 
 def _groups(ones: Iterable[LabelledSlice], key: Callable[[LabelledSlice], object]) -> list[list[LabelledSlice]]:

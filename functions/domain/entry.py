@@ -81,25 +81,28 @@ def _fields(record: Any) -> Mapping[str, Any]:
     if not isinstance(record, Mapping):
         raise MalformedEntry("it is not an object")
     content = record.get(CONTENT)
-    if isinstance(record, Contradictory) or isinstance(content, Contradictory):
+    contents = [one for one in (content if isinstance(content, list) else [content]) if isinstance(one, Mapping)]
+    if any(isinstance(one, Contradictory) for one in (record, *contents)):
         raise MalformedEntry("it gives a field twice, with two values; keep one of them")
-    content = content if isinstance(content, Mapping) else {}
-    of_type = content.get("type")
     fields = dict(record)
-    if of_type == CONTENT_TYPE and content.get("label") is not None:
-        fields["label"] = content["label"]
-    elif of_type == CONTENT_TYPE:
-        fields.setdefault("label", None)
-    if of_type in {CONTENT_TYPE, None}:
-        for name in NAMES:
-            for one in (record, content):
-                if one.get(name) is not None and name in fields and not _same(one[name], fields[name]):
-                    raise MalformedEntry(f"its {name} and its content's {name} differ; keep the one that is right")
-            if content.get(name) is not None and name not in fields and name != "label":
-                raise MalformedEntry(f"its {name} is in its content; put it beside filename")
-        _check_names(content, fields)
-    _check_names(record, {**fields, CONTENT: record.get(CONTENT)})
+    if isinstance(content, Mapping) and content.get("type") == CONTENT_TYPE:
+        fields["label"] = record.get("label") if content.get("label") is None else content["label"]
+    for one in contents:
+        if one.get("type", CONTENT_TYPE) == CONTENT_TYPE:
+            _check_content(one, record, fields)
+    _check_names(record, {**fields, CONTENT: content})
     return fields
+
+
+def _check_content(content: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+    """Raise MalformedEntry if a content says something else than its entry, or what belongs into the entry."""
+    for name in NAMES:
+        said = [one[name] for one in (record, content) if one.get(name) is not None]
+        if name in fields and not all(_same(one, fields[name]) for one in said):
+            raise MalformedEntry(f"its {name} and its content's {name} differ; keep the one that is right")
+        if said and name not in fields and name != "label":
+            raise MalformedEntry(f"its {name} is in its content; put it beside filename")
+    _check_names(content, fields)
 
 
 def _check_names(record: Mapping[str, Any], fields: Mapping[str, Any]) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.terms import MODALITIES, MODALITY_OF_SOP_CLASS
-from untrusted import picture
+from untrusted import picture as pictures
 from untrusted.header import NO_VALUE, Header
-from untrusted.picture import PictureError, Pictures
+from untrusted.picture import Picture, PictureError, Pictures
 from untrusted.walker import MOST_VALUE_BYTES
 
 UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
@@ -65,7 +65,7 @@ class Instance:
     patient_id: str = field(repr=False)  # only ever hashed, never stored or logged
     issuer_of_patient_id: str = field(default="", repr=False)  # as the patient_id, which is unique within its issuer
     repairs: tuple[str, ...] = ()
-    header: Header = field(default_factory=Header, repr=False, compare=False)
+    picture: Picture | None = None  # of a CT object
 
 
 def is_uid(text: str) -> bool:
@@ -124,8 +124,8 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
         patient = issuer = ""
     sop_class = _sop_class(header, repairs)
     modality = _modality(header, sop_class, repairs)
-    if modality == CT:
-        repairs += picture.assumptions(header)
+    seen = pictures.described(header) if modality == CT else None
+    repairs += seen.assumptions if seen else ()
     return Instance(
         study_instance_uid=study,
         series_instance_uid=series,
@@ -135,11 +135,11 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
         transfer_syntax_uid=_uid_or_nothing(header.transfer_syntax),
         rows=max(header.number("Rows") or 0, 0),
         columns=max(header.number("Columns") or 0, 0),
-        number_of_frames=picture.frames(header) or 0,
+        number_of_frames=pictures.frames(header) or 0,
         patient_id=patient,
         issuer_of_patient_id=issuer,
         repairs=(*repairs, *header.notes),
-        header=header,
+        picture=seen,
     )
 
 
@@ -222,10 +222,10 @@ def check(instance: Instance, served: Served) -> tuple[str, ...]:
 
 
 def _check_picture(instance: Instance, served: Served) -> tuple[str, ...]:
-    if instance.modality != CT:
+    if instance.picture is None:
         return ()
     try:
-        return picture.check(instance.header, served.pictures)
+        return pictures.check(instance.picture, served.pictures)
     except PictureError as error:
         raise Refusal(RefusalCode(error.code), error.reason) from None
 

@@ -69,12 +69,10 @@ def table(lines: Sequence[str]) -> Table:
     Cells are separated by commas, semicolons, tabs or vertical bars, whichever its first row has between our columns.
     """
     skipped = 0
-    delimiters = list(DELIMITERS)
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    if lines and (declared := DELIMITER_LINE.fullmatch(lines[first].removeprefix(BYTE_ORDER_MARK).strip(" \r\n"))):
-        skipped = first + 1
-        delimiters.sort(key=lambda one: one != declared[1])
-    best = max(delimiters, key=lambda one: _columns_named(lines, skipped, one))
+    if lines and DELIMITER_LINE.fullmatch(lines[first].removeprefix(BYTE_ORDER_MARK).strip(" \r\n")):
+        skipped = first + 1  # what it says may be of an earlier state of the file: the columns decide
+    best = max(DELIMITERS, key=lambda one: _columns_named(lines, skipped, one))
     rows = _rows(lines, skipped, best)
     head = next(rows, Row(skipped, skipped, ()))
     return Table([cell.strip() for cell in head.cells], head.end, rows)

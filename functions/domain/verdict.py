@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,8 @@ SCHEMA = "verdict/1"
 MOST_REASONS = 50  # in the state machine, which carries 256 KiB at most; the document in S3 has all
 LONGEST_MESSAGE = 600  # characters, in the state machine
 MOST_LINES = 10  # of the manifest, named in one sentence
+_ENTRIES = re.compile(r"\b[Ee]ntr(?:y|ies) \d+(?:(?:, | and )\d+\b(?! more))*")
+_NUMBER = re.compile(r"\d+")
 
 
 class Risk(enum.StrEnum):
@@ -155,17 +158,24 @@ class Places:
         """Return entries for a sentence: "line 3", "entries 3 and 7", "lines 3, 7, 9 and 12 more"."""
         distinct = sorted(set(numbers))
         one, several = ("line", "lines") if self.are_lines else ("entry", "entries")
-        texts = [f"{number} ({self.names[number]})" if number in self.names else str(number) for number in distinct]
+        texts = [self._called(number) for number in distinct]
         if len(texts) == 1:
             return f"{one} {texts[0]}"
         if len(texts) > MOST_LINES:
             texts = [*texts[:MOST_LINES], f"{len(texts) - MOST_LINES} more"]
         return f"{several} {', '.join(texts[:-1])} and {texts[-1]}"
 
+    def naming(self, message: str) -> str:
+        """Return a reason's message from the cloud with the names of its entries."""
+        return _ENTRIES.sub(lambda few: _NUMBER.sub(lambda one: self._called(int(one[0])), few[0]), message)
+
     def begin(self, numbers: Iterable[int]) -> str:
         """Return the same for the beginning of a sentence."""
         called = self.named(numbers)
         return called[:1].upper() + called[1:]
+
+    def _called(self, number: int) -> str:
+        return f"{number} ({self.names[number]})" if number in self.names else str(number)
 
 
 def _short(message: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,12 +16,12 @@ from functions.aws.champion import Champions
 from functions.aws.cohorts import Cohorts, ManifestVersion
 from functions.aws.objects import Documents
 from functions.aws.patients import Patients
-from functions.aws.trouble import is_trouble, name_of
+from functions.aws.trouble import is_trouble, loggable, name_of
 from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
 from functions.domain.champion import Champion
-from functions.domain.cohort import Cohort, ObjectVersion, duplicates
+from functions.domain.cohort import Cohort, ObjectVersion, duplicates, misplaced
 from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
 from functions.domain.header import header_of
 from functions.domain.instance import Served
@@ -32,6 +33,8 @@ from functions.domain.training_run import ComparedChampion, TrainingRun
 from functions.domain.verdict import LabelProblem, Places, Reason, Verdict, trimmed
 from functions.names import SLICES
 from untrusted.header import Header
+
+logger = logging.getLogger(__name__)
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
 
@@ -69,9 +72,9 @@ class Snapshotting:
         """Pin the slices, write the jobs' manifest, and last the snapshot: when it exists, so do the others."""
         try:
             manifest = self.cohorts.manifest(asked.manifest_key)
-        except Refusal as refusal:
-            message = f"The manifest cannot be read: {refusal.reason}"
-            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)]) from refusal
+        except Exception as error:
+            message = f"The manifest cannot be read: {_why(error)}"
+            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)]) from error
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
@@ -114,6 +117,7 @@ class Snapshotting:
         slices = [one for one in read if isinstance(one, LabelledSlice)]
         reasons += [*labelled.reasons, *(one for one in read if isinstance(one, Reason))]
         reasons += duplicates(slices, places)
+        reasons += misplaced(slices, folder, places)
         reasons += labelling.missing_classes(labelled.entries, self.labels)
         if reasons:
             raise SnapshotRefused(reasons)
@@ -125,7 +129,7 @@ class Snapshotting:
         def read(version: ObjectVersion) -> tuple[str, str]:
             try:
                 header = self._header(version)
-            except (Refusal, ClientError) as error:
+            except Exception as error:
                 _why(error)
                 return "", ""
             return header.text("StudyInstanceUID"), header.text("SeriesInstanceUID")
@@ -146,7 +150,7 @@ class Snapshotting:
             instances.check(instance, self.served)
             name = layout.instance_name(layout.upload_id(one.key, one.version_id))
             sha256 = self.cohorts.pin(one.key, one.version_id, name)
-        except (Refusal, ClientError) as error:
+        except Exception as error:
             message = f"{places.begin([one.line])}: {_why(error)}"
             return Reason(code=LabelProblem.UNREADABLE_HEADER, message=message, line=one.line)
         instance = instances.identified(instance, sha256)
@@ -199,13 +203,16 @@ def _patients(slices: list[LabelledSlice]) -> list[tuple[str, str]]:
     ]
 
 
-def _why(error: Refusal | ClientError) -> str:
+def _why(error: Exception) -> str:
     """Return why an object is not admitted, as a sentence; raise the error if it is AWS trouble, not the object's."""
     if isinstance(error, Refusal):
         return error.reason
     if is_trouble(error):
         raise error
-    return f"S3 does not give the object ({name_of(error)}); upload it again."
+    if isinstance(error, ClientError):
+        return f"S3 does not give the object ({name_of(error)}); upload it again."
+    logger.error("object not read", extra=loggable(error))
+    return f"The service fails to read the object ({name_of(error)}); leave it out, and report it."
 
 
 def _divided(slices: list[LabelledSlice], seed: int) -> tuple[SplitBy, list[LabelledSlice]]:

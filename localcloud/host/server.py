@@ -20,6 +20,7 @@ from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
 from localcloud import metrics, patches, states
+from localcloud.access import http1
 from localcloud.access.door import Application, Door, Receive, Send
 from localcloud.access.key import Key
 from localcloud.access.requests import Scope
@@ -42,6 +43,7 @@ async def serve(home: Home, options: Options, key: Key) -> None:
     shutil.rmtree(home.scratch, ignore_errors=True)
     home.scratch.mkdir(parents=True)
     patches.install(lambda_concurrency=options.lambda_concurrency)
+    http1.install()
     for extension in filter(None, options.extensions.split(",")):
         importlib.import_module(extension).install()
     pool = _lambda_pool(home.scratch / "lambda", options)

@@ -17,6 +17,8 @@ from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import ArtifactError
 from model_code.reading.body_part import CHEST
 from model_code.transforms import Preparation, Preprocessing
+from untrusted.image_type import IMAGE_TYPES
+from untrusted.picture import ALL_PLANES, PLAIN, Pictures
 
 FORMAT = "wetread-artifact/1"
 REQUIRED_PACKAGES = ("pydicom", "python-gdcm", "pylibjpeg-openjpeg")
@@ -35,6 +37,7 @@ INTENDED_USE = "Preliminary, automatic sorting of chest CT slices for demonstrat
 class Metadata:
     """What inference needs to know of a model; ``known_answer``: its logits for the slice of the known answer.
 
+    ``pictures`` are the planes and image types that it reads: those of the slices that it was trained on.
     ``body_parts`` are the terms of BodyPartExamined of slices like those that it was trained on.
 
     Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is torch until ``optimise``
@@ -51,6 +54,7 @@ class Metadata:
     serving: Serving = field(default_factory=Serving)
     network: str = DEFAULT
     body_parts: frozenset[str] = CHEST
+    pictures: Pictures = PLAIN
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -98,6 +102,7 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
             "preparation": str(metadata.preprocessing.preparation),
         },
         "body_parts": sorted(metadata.body_parts),
+        "pictures": {"planes": metadata.pictures.planes, "image_types": metadata.pictures.image_types},
         "weights": {"sha256": metadata.weights_sha256},
         "calibration": {"temperature": metadata.temperature},
         "probe": {"logits": list(metadata.known_answer)},
@@ -135,6 +140,7 @@ def parse(text: str) -> Metadata:
             known_answer=known_answer,
             network=_network(document.get("network", DEFAULT)),
             body_parts=_body_parts(document.get("body_parts", CHEST)),
+            pictures=_pictures(document["pictures"]) if "pictures" in document else PLAIN,
             serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
         )
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -159,6 +165,13 @@ def _body_parts(terms: Sequence[str]) -> frozenset[str]:
     if isinstance(terms, str) or len(terms) > MOST_LABELS:
         raise ValueError(f"the body_parts are not a list of at most {MOST_LABELS} terms")
     return frozenset(_text(one).upper() for one in terms)
+
+
+def _pictures(document: Mapping[str, Sequence[str]]) -> Pictures:
+    planes, image_types = tuple(document["planes"]), tuple(document["image_types"])
+    if not (set(planes) <= set(ALL_PLANES) and set(image_types) <= set(IMAGE_TYPES)):
+        raise ValueError("the pictures have planes or image types that this image does not know")
+    return Pictures(planes=planes, image_types=image_types)
 
 
 def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:

@@ -93,7 +93,10 @@ def read_slices(cases: Sequence[Case], folder: Path) -> Iterator[list[Slice]]:
 def predict(
     models: Sequence[Model], labels: tuple[str, ...], cases: Sequence[Case], folder: Path
 ) -> tuple[TestSet, list[Predictions]]:
-    """Return the test set and every model's predictions, with the classes in the order of ``labels``."""
+    """Return the test set and every model's predictions, with the classes in the order of ``labels``.
+
+    Raises what ``read_slices`` does, and EvaluationError for a model without finite probabilities.
+    """
     logits: list[list[torch.Tensor]] = [[] for _ in models]
     attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
     for batch in read_slices(cases, folder):
@@ -120,9 +123,16 @@ def _read(case: Case, folder: Path) -> Slice | str:
 
 def _predictions(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Predictions:
     columns = [model.labels.index(label) for label in labels]
+    probabilities = calibration.probabilities(logits, model.temperature)
+    without = int((~probabilities.isfinite().all(dim=1)).sum())
+    if without:
+        raise EvaluationError(
+            f"The model {model.identity['Name']} computes no finite probabilities for {without} of the {len(logits)} "
+            "test slices; train it again, with a lower learning rate for example."
+        )
     return Predictions(
         identity=model.identity,
         temperature=model.temperature,
-        probabilities=calibration.probabilities(logits, model.temperature)[:, columns].numpy(),
+        probabilities=probabilities[:, columns].numpy(),
         uncalibrated=calibration.probabilities(logits, 1.0)[:, columns].numpy(),
     )

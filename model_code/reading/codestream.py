@@ -89,8 +89,8 @@ def read_codestream(data: bytes) -> Codestream:
     """
     try:
         if data.startswith(jpeg2000.JP2_SIGNATURE):
-            boxed = jpeg2000.unboxed(data)
-            if len(boxed) > 1:
+            boxed, end = jpeg2000.unboxed(data)
+            if len(boxed) > 1 or _begins_another(data, end):
                 raise TwoFrames
             data = boxed[0]
         stream, end = _jpeg2000(data) if data.startswith(SOC_SIZ) else _jpeg(data)

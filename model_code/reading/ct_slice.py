@@ -8,14 +8,15 @@ import numpy as np
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading import geometry, padding
-from model_code.reading.dicom import decoded
+from model_code.reading.dicom import check_object, decoded
 from model_code.reading.elements import Elements
 from model_code.reading.frame_notes import FrameNote
 from model_code.reading.geometry import Turn
 from model_code.reading.hounsfield import AIR, HounsfieldArray, check_values
 from model_code.reading.notes import Note
 from model_code.reading.padding import Mask, Padding
-from untrusted.picture import LEAST_SIDE
+from untrusted import picture as pictures
+from untrusted.picture import ANY, Picture, PictureError, Pictures
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class CTSlice:
     """One slice: ``hounsfield``, float32, rows x columns as DICOM orders them, and how to bring it upright.
 
     ``pixel_height`` is in widths of the stored pixels. ``padding`` marks pixels that are not of the picture, None
-    without any. ``body_part`` is BodyPartExamined as the header has it; it may be any text. ``assumed`` is what the
-    header does not say.
+    without any. ``body_part`` is BodyPartExamined as the header has it; it may be any text. ``picture`` is what the
+    header says of it; None for one that was made. ``noted`` is what the reader of the header noted, ``assumed`` what
+    the header does not say.
     """
 
     hounsfield: HounsfieldArray
@@ -32,6 +34,8 @@ class CTSlice:
     pixel_height: float = 1.0
     padding: Mask | None = None
     body_part: str = ""
+    picture: Picture | None = None
+    noted: tuple[str, ...] = ()
     assumed: tuple[Note | FrameNote, ...] = ()
 
     @property
@@ -60,8 +64,9 @@ def read_slice(elements: Elements) -> CTSlice:
 
     Raises InstanceError with the code of what is missing, unsupported, damaged or no slice of a body.
     """
+    picture = read_picture(elements)
+    check_picture(picture, ANY)
     hounsfield, frame_notes = decoded(elements)
-    _check_sides(hounsfield)
     found = padding.find(elements, hounsfield)
     check_values(hounsfield, found.pixels)
     turn, pixel_height = geometry.turn_of(elements), geometry.pixel_height(elements)
@@ -71,18 +76,24 @@ def read_slice(elements: Elements) -> CTSlice:
         pixel_height=pixel_height or 1.0,
         padding=found.pixels,
         body_part=elements.text("BodyPartExamined"),
+        picture=picture,
+        noted=tuple(elements.header.notes),
         assumed=(*frame_notes, *_assumed(turn, pixel_height, found)),
     )
 
 
-def _check_sides(hounsfield: HounsfieldArray) -> None:
-    rows, columns = hounsfield.shape
-    if min(rows, columns) < LEAST_SIDE:
-        raise InstanceError(
-            InstanceCode.TOO_FEW_PIXELS,
-            f"Rows x Columns is {rows} x {columns}; a slice has at least {LEAST_SIDE} pixels a side. Send the slice "
-            "itself, not a thumbnail.",
-        )
+def read_picture(elements: Elements) -> Picture:
+    """Return what the header says of the picture; raises InstanceError if the object is no CT of one frame."""
+    check_object(elements)
+    return pictures.described(elements.header)
+
+
+def check_picture(picture: Picture, served: Pictures) -> tuple[str, ...]:
+    """Return notes on a picture; raises InstanceError unless it is one of those ``served``."""
+    try:
+        return pictures.check(picture, served)
+    except PictureError as error:
+        raise InstanceError(InstanceCode(error.code), error.reason) from None
 
 
 def _assumed(turn: Turn | None, pixel_height: float | None, found: Padding) -> tuple[Note, ...]:

@@ -39,6 +39,7 @@ KEYWORDS = (
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
     "BodyPartExamined",
+    "BurnedInAnnotation",
 )
 # 4096 x 4096 is four times the largest CT matrix in use; as float32 it takes 64 MiB.
 MAX_PIXELS = 4096 * 4096
@@ -77,8 +78,8 @@ def decoded(elements: Elements) -> tuple[HounsfieldArray, tuple[FrameNote, ...]]
     return (frame.values * slope + intercept).astype(np.float32), frame.notes
 
 
-def _pixel_attributes(elements: Elements) -> dict[str, Any]:
-    """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
+def check_object(elements: Elements) -> None:
+    """Raise InstanceError unless the object is a CT of one frame in a transfer syntax that is decoded here."""
     modality = elements.code("Modality")
     if modality not in {"", "CT"}:
         raise InstanceError(InstanceCode.UNSUPPORTED_MODALITY, "The Modality is not CT; this model reads CT.")
@@ -91,6 +92,11 @@ def _pixel_attributes(elements: Elements) -> dict[str, Any]:
         raise InstanceError(InstanceCode.NO_PIXEL_DATA, elements.no_pixel_data)
     if picture.frames(elements.header) != 1:
         raise InstanceError(InstanceCode.MULTI_FRAME, "NumberOfFrames is not 1; only one frame is read.")
+
+
+def _pixel_attributes(elements: Elements) -> dict[str, Any]:
+    """Check the Image Pixel attributes (PS3.3 C.7.6.3) and return them as the decoder's options."""
+    check_object(elements)
     samples, photometric = elements.number("SamplesPerPixel"), elements.code("PhotometricInterpretation")
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise InstanceError(

@@ -46,6 +46,7 @@ TRANSFER_SYNTAXES: dict[uid.UID, frozenset[Family]] = {
     uid.HTJ2KLosslessRPCL: frozenset({Family.JPEG_2000}),
     uid.HTJ2K: frozenset({Family.JPEG_2000}),
 }
+LOSSY_BITS = frozenset({8, 12})  # of JPEG (ISO/IEC 10918-1 table B.2)
 RUN_LENGTHS = (uid.RLELossless, "pydicom")
 
 
@@ -97,6 +98,7 @@ def _of_codestream(
     _check(stream, attributes)
     precision = Precision(
         stream.bits,
+        is_declared=True,
         is_signed=stream.is_signed,
         is_exact=stream.is_lossless,
         has_sign_bit=stream.family in {Family.JPEG_LS, Family.JPEG_2000},
@@ -161,6 +163,8 @@ def _check(stream: Codestream, attributes: Mapping[str, Any]) -> None:
         )
     if stream.is_signed and not attributes["pixel_representation"]:  # values below zero would be read as large ones
         raise Undecodable("its codestream has signed pixels, the header says that they are unsigned")
+    if stream.family is Family.JPEG and stream.bits not in LOSSY_BITS:  # decoders do not agree on its values
+        raise Undecodable(f"its lossy codestream has pixels of {stream.bits} bits, where JPEG has 8 or 12")
     if stream.family is Family.JPEG and stream.bits == 8 < attributes["bits_stored"]:  # the scale is lost
         raise Undecodable(
             f"its lossy codestream has pixels of 8 bits, the header says that {attributes['bits_stored']} are stored"
@@ -172,7 +176,7 @@ def _native(data: bytes, elements: Elements, attributes: Mapping[str, Any]) -> n
     rows, columns = attributes["rows"], attributes["columns"]
     is_big_endian = not elements.transfer_syntax.is_little_endian
     if attributes["bits_allocated"] == 16:
-        values = np.frombuffer(data, ">u2" if is_big_endian else "<u2").astype(np.uint16)
+        values = np.frombuffer(data, ">u2" if is_big_endian else "<u2").astype(np.uint16, copy=False)
     elif is_big_endian and elements.pixel_data_vr == b"OW":  # words of two pixels each, the first one lowest
         values = np.frombuffer(padded(data), np.uint16).byteswap().view(np.uint8)
     else:

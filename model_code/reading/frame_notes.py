@@ -17,6 +17,7 @@ class FrameNote(enum.StrEnum):
     OTHER_COMPRESSION = "The transfer syntax names another compression than the pixel data has: read as its bytes are."
     WRONG_LENGTH = "The length of the pixel data's fragment is wrong: read up to the end marker."
     HIGH_BITS = "Pixels have bits above BitsStored, as overlays do: these bits were ignored."
+    MORE_BITS = "Some values need more bits than BitsStored says: read with all bits, which their signs fill."
     SIGN_OF_FEWER_BITS = (
         "The codestream has fewer bits a pixel than BitsStored says: the highest of them was read as the sign."
     )

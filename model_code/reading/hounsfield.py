@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading.elements import Elements
-from untrusted import picture
-from untrusted.picture import DECIMAL
+from untrusted.image_type import MAP, image_type
+from untrusted.picture import DECIMAL, SENTENCES
 
 HounsfieldArray = npt.NDArray[np.float32]
 
@@ -62,7 +62,7 @@ def rescale(elements: Elements) -> tuple[float, float]:
     if _is_map(elements, rescale_type):
         raise InstanceError(
             InstanceCode.NOT_HOUNSFIELD,
-            f"{picture.SENTENCES[picture.MAP]}.",
+            f"{SENTENCES[MAP]}.",
         )
     return slope, intercept
 
@@ -94,11 +94,9 @@ def _kind(text: str) -> str:
 
 def _is_map(elements: Elements, rescale_type: str) -> bool:
     """Return whether ImageType names a map of another quantity than the attenuation."""
-    if picture.image_type(elements.header) == picture.MAP:
-        return True
     values = elements.header.codes("ImageType")
-    return rescale_type != "HU" and any(
-        PERHAPS_OTHER.search(one) and not STILL_HOUNSFIELD.search(one) for one in values
+    return image_type(values) == MAP or (
+        rescale_type != "HU" and any(PERHAPS_OTHER.search(one) and not STILL_HOUNSFIELD.search(one) for one in values)
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
+from collections.abc import Mapping
 
 from model_code.reading.undecodable import Undecodable
 
@@ -35,8 +36,11 @@ TO_THE_END, LONG = 0, 1  # instead of a box's length (I.4)
 MOST_BOXES = 1024  # encoders write some five
 
 
-def unboxed(data: bytes) -> list[bytes]:
-    """Return the codestreams in the boxes of a JP2 file; raises Undecodable without any, or for too many boxes."""
+def unboxed(data: bytes) -> tuple[list[bytes], int]:
+    """Return the codestreams in the boxes of a JP2 file, and where its last box ends.
+
+    Raises Undecodable without a codestream, or for too many boxes.
+    """
     found, at = [], 0
     for _ in range(MOST_BOXES):
         if at + BOX_HEADER > len(data):
@@ -47,16 +51,17 @@ def unboxed(data: bytes) -> list[bytes]:
             (length,) = struct.unpack_from(">Q", data, at + BOX_HEADER)
             header = LONG_BOX_HEADER
         end = len(data) if length == TO_THE_END else at + length
-        if kind == CODESTREAM_BOX:
+        is_wanted = kind == CODESTREAM_BOX
+        if end < at + header or (end > len(data) and not is_wanted):
+            break  # no box, but what follows the last one
+        if is_wanted:
             found.append(data[at + header : end])
-        if end < at + header:
-            break  # padding behind the last box, too
         at = end
     else:
         raise Undecodable(f"its JP2 file has more than {MOST_BOXES} boxes")
     if not found or not found[0].startswith(SOC_SIZ):
         raise Undecodable("its JP2 file has no codestream")
-    return found
+    return found, at
 
 
 def declared_size(data: bytes) -> tuple[int, int, int]:
@@ -94,7 +99,8 @@ def end_of_tiles(data: bytes) -> int | None:
         if marker == END_OF_CODESTREAM:
             break
         if marker != START_OF_TILE_PART:
-            raise Undecodable("a tile-part of its codestream does not follow the one before it")
+            _check_tiles(tiles, parts, promised, "a tile-part of its codestream does not follow the one before it")
+            return None
         tile, length, _, count = struct.unpack_from(">HIBB", data, at + 4)
         parts[tile] += 1
         if parts[tile] > MOST_PARTS or len(parts) > MOST_TILES:
@@ -108,10 +114,15 @@ def end_of_tiles(data: bytes) -> int | None:
         if length < TILE_PART_HEADER:
             raise Undecodable(f"a tile-part of its codestream has a length of {length} bytes")
         at += length
+    _check_tiles(tiles, parts, promised)
+    return at + len(END_MARKER)
+
+
+def _check_tiles(tiles: int, parts: Counter[int], promised: Mapping[int, int], why: str = "") -> None:
+    """Raise Undecodable, with the reason ``why`` if there is one, unless all parts of all tiles are present."""
     present = sum(tile < tiles and parts[tile] >= promised[tile] for tile in parts)
     if present < tiles:
-        raise Undecodable(f"its codestream has {present} of its {tiles} tiles")
-    return at + len(END_MARKER)
+        raise Undecodable(why or f"its codestream has {present} of its {tiles} tiles")
 
 
 def _tile_data(data: bytes, at: int) -> int:

@@ -25,7 +25,8 @@ SWAPPED_ITEM, SWAPPED_DELIMITER = b"\xff\xfe\xe0\x00", b"\xff\xfe\xe0\xdd"  # in
 # Of one frame, with the offset table. Most encoders write one or two, some one for each 64 KB or less.
 MOST_FRAGMENTS = 50_000
 # A run-length encoded frame begins with the number of its segments and the offsets of up to fifteen (PS3.5 G.5).
-RUN_LENGTH_HEADER = struct.Struct("<16L")
+RUN_LENGTH_FIELDS = 16
+RUN_LENGTH_HEADER = struct.Struct(f"<{RUN_LENGTH_FIELDS}L")
 CUT = "a fragment goes beyond the end of the file: it is truncated"
 
 
@@ -124,6 +125,9 @@ def _in_fragments(items: _Items, value: bytes, syntax: uid.UID, attributes: Mapp
         native = _native(data, needed, len(data))
         return replace(native, notes=(FrameNote.UNCOMPRESSED if syntax.is_encapsulated else FrameNote.FRAGMENTED,))
     if syntax == uid.RLELossless:
+        (found,) = struct.unpack_from("<L", data.ljust(4, b"\0"))
+        if 0 < found < RUN_LENGTH_FIELDS and _is_run_lengths(data, found):
+            raise Undecodable(f"its frame has {found} segments, pixels of {8 * segments} bits have {segments}")
         return Encoded(Encoding.RUN_LENGTHS, data)
     return Encoded(Encoding.CODESTREAM, data)
 
@@ -146,10 +150,8 @@ def _items(value: bytes, syntax: uid.UID) -> _Items | None:
     at = start = 0
     length = 0
     while True:
-        if value.startswith(item, at):
-            pass
-        elif length % 2 and value.startswith((item, delimiter), at + 1):  # padded, and the length does not count it
-            at += 1
+        if length % 2 and not value.startswith(item, at) and value.startswith((item, delimiter), at + 1):
+            at += 1  # a byte of padding, which the length does not count
         if not value.startswith(item, at):
             break
         start = at + ITEM_HEADER

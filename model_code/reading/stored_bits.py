@@ -16,17 +16,21 @@ from model_code.reading.frame_notes import FrameNote
 from model_code.reading.undecodable import Undecodable
 
 Values = npt.NDArray[np.integer[Any]]
+# Bits above the stored ones are data, not overlays, in a codestream that has more of their patterns, in more pixels.
+OVERLAY_PATTERNS, OVERLAY_PART = 4, 0.1
 
 
 @dataclass(frozen=True)
 class Precision:
     """The bits of a decoded pixel, and whether they are signed.
 
-    ``is_exact``: each bit is as it was stored, so that some of them can be taken. ``has_sign_bit``: where the bits are
-    fewer than BitsStored, the highest of them is the sign of signed values.
+    ``is_declared``: a codestream declares them; else they are BitsAllocated, and those above BitsStored may hold
+    anything. ``is_exact``: each bit is as it was stored, so that some of them can be taken. ``has_sign_bit``: where
+    the bits are fewer than BitsStored, the highest of them is the sign of signed values.
     """
 
     bits: int
+    is_declared: bool = False
     is_signed: bool = False
     is_exact: bool = True
     has_sign_bit: bool = False
@@ -40,7 +44,7 @@ class Precision:
 def as_stored(raw: Values, precision: Precision, attributes: Mapping[str, Any]) -> tuple[Values, tuple[FrameNote, ...]]:
     """Return the stored values of ``raw``, decoded pixels of one or two bytes, and what had to be assumed.
 
-    Raises Undecodable where the bits above BitsStored can be neither overlays nor a sign.
+    Raises Undecodable for a codestream whose pixels need more bits than BitsStored, where they cannot be overlays.
     """
     stored, is_signed = attributes["bits_stored"], bool(attributes["pixel_representation"])
     bits = precision.bits
@@ -49,11 +53,18 @@ def as_stored(raw: Values, precision: Precision, attributes: Mapping[str, Any]) 
             return raw, ()
         has_sign = bits >= stored or precision.has_sign_bit
         return (_signed(raw, bits) if has_sign else raw), _of_fewer_bits(raw, bits, stored, has_sign)
-    values = _signed(raw, stored) if is_signed else _unsigned(raw) & _mask(stored)
-    others = _unexpected(raw, values, bits, stored)
+    all_bits = _signed(raw, bits) if is_signed else _unsigned(raw)
+    highest = _mask(stored - is_signed)
+    if all_bits.max() <= highest and (not is_signed or all_bits.min() >= -highest - 1):
+        return all_bits, ()
+    values = _signed(raw, stored) if is_signed else all_bits & _mask(stored)
+    differing = values != all_bits
+    others = min(np.count_nonzero(differing), np.count_nonzero((_unsigned(raw) & _mask(bits)) >> stored))
     if not others:
         return values, ()
-    if bits < attributes["bits_allocated"]:
+    if np.count_nonzero((values < 0) & ~differing) > others:  # signs fill all bits, so there is no room for overlays
+        return all_bits, (FrameNote.MORE_BITS,)
+    if precision.is_declared and _is_data((_unsigned(raw) & _mask(bits)) >> stored):
         raise Undecodable(
             f"its codestream has pixels of {bits} bits, the header says that {stored} are stored, and {others} pixels "
             "need more"
@@ -68,18 +79,20 @@ def _of_fewer_bits(raw: Values, bits: int, stored: int, has_sign: bool) -> tuple
     return (FrameNote.SIGN_OF_FEWER_BITS if has_sign else FrameNote.NO_SIGN_OF_FEWER_BITS,)
 
 
-def _unexpected(raw: Values, values: Values, bits: int, stored: int) -> int:
-    """Return how many pixels have bits above the stored ones: neither zero in all pixels nor the sign in all."""
-    found = _unsigned(raw) & _mask(bits)
-    unlike_sign = np.count_nonzero(found != _unsigned(values) & _mask(bits))
-    return int(min(unlike_sign, np.count_nonzero(found >> stored)) if unlike_sign else 0)
+def _is_data(above: Values) -> bool:
+    """Return whether the bits ``above`` the stored ones are too many for overlays, whose planes are few and sparse."""
+    found = np.bincount(above.ravel())
+    others = above.size - int(found[0])
+    return int(np.count_nonzero(found)) > OVERLAY_PATTERNS and others > OVERLAY_PART * above.size
 
 
 def _signed(values: Values, bits: int) -> Values:
     """Return the lowest ``bits`` of each value as a two's complement number."""
+    found = values.view(f"i{values.dtype.itemsize}")
     shift = 8 * values.dtype.itemsize - bits
-    found = values.view(f"i{values.dtype.itemsize}") << shift
-    found >>= shift
+    if shift:
+        found = found << shift
+        found >>= shift
     return found
 
 

@@ -30,7 +30,8 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class Samples:
-    """Prepared slices: ``images`` N x 1 x size x size, uint8; ``targets`` N class indices.
+    """Prepared slices: ``images`` N x 1 x size x size, uint8; ``targets`` N class indices; ``kinds``: the
+    planes and image types that are among them.
 
     One byte a pixel keeps 10,000 slices of 512 x 512 in 2.6 GB. It rounds the usual window of 1,500 HU to steps of
     5.9 HU, an error of 1.7 HU (root mean square), where the noise of a chest CT is 10 to 40 HU.
@@ -38,13 +39,14 @@ class Samples:
 
     images: torch.Tensor
     targets: torch.Tensor
+    kinds: frozenset[tuple[str, str]] = frozenset()
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def part(self, of: slice) -> Samples:
         """Return some of these slices, without a copy."""
-        return Samples(self.images[of], self.targets[of])
+        return Samples(self.images[of], self.targets[of], self.kinds)
 
     def image(self, index: int | slice | torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
         """Return one prepared slice or several as float32 in 0..1; they are transferred to ``device`` as bytes."""
@@ -67,9 +69,13 @@ def load(
     size = preprocessing.image_size
     images = torch.zeros(len(cases), 1, size, size, dtype=torch.uint8)
     problems: list[str] = []
+    found: set[tuple[str, str]] = set()
 
     def prepare(body: bytes) -> torch.Tensor:
-        return quantised(preprocessing.prepare(read_slice(read_instance(body))))
+        ct_slice = read_slice(read_instance(body))
+        if ct_slice.picture:
+            found.add((ct_slice.picture.plane, ct_slice.picture.image_type))
+        return quantised(preprocessing.prepare(ct_slice))
 
     for number, (case, prepared) in enumerate(read_cases(folder, cases, prepare)):
         if isinstance(prepared, InstanceError):
@@ -78,7 +84,8 @@ def load(
             images[number] = prepared
         if (number + 1) % SLICES_PER_LINE == 0:
             log.info("decoded=%s of %s", number + 1, len(cases))
-    return Samples(images, torch.tensor([labels.index(case.label) for case in cases], dtype=torch.long)), problems
+    targets = torch.tensor([labels.index(case.label) for case in cases], dtype=torch.long)
+    return Samples(images, targets, frozenset(found)), problems
 
 
 def read_cases(

@@ -28,6 +28,8 @@ from model_code.training.distributed import RANK, Worker, joined
 from model_code.training.fit import Best, fit
 from model_code.training.hyperparameters import Hyperparameters, read_hyperparameters
 from model_code.transforms import Preprocessing
+from untrusted import picture as pictures
+from untrusted.picture import Pictures
 
 SHOWN_PROBLEMS = 20
 SEEN = (Split.TRAIN, Split.VALIDATION)
@@ -64,7 +66,8 @@ def _train(container: Container, worker: Worker) -> None:
     checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
     if worker.leads:
-        _write(container, settings, preprocessing, taken, best, history)
+        read = pictures.served_by(*zip(*training.kinds, strict=True))
+        _write(container, settings, preprocessing, taken, read, best, history)
 
 
 def _check(taken: Snapshot, worker: Worker) -> None:
@@ -103,6 +106,9 @@ def _load(
         more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
         shown = "; ".join(problem.rstrip(".") for problem in problems[:SHOWN_PROBLEMS])
         raise TrainingError(f"{len(problems)} of the snapshot's slices cannot be trained on: {shown}{more}.")
+    gathered = worker.gather(sorted(samples.kinds))
+    kinds = frozenset((plane, image_type) for of_worker in gathered for plane, image_type in of_worker)
+    samples = Samples(samples.images, samples.targets, kinds)
     return samples.part(slice(len(training))), samples.part(slice(len(training), None))
 
 
@@ -116,6 +122,7 @@ def _write(
     settings: Hyperparameters,
     preprocessing: Preprocessing,
     taken: Snapshot,
+    read: Pictures,
     best: Best,
     history: list[dict[str, float]],
 ) -> None:
@@ -132,6 +139,7 @@ def _write(
         temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
         network=settings.network,
         known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
+        pictures=read,
     )
     record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)

@@ -76,7 +76,8 @@ class Service:
 def running(home: Path, artifact: Path, *, champion: bool = True, **environment: str) -> Iterator[Service]:
     """Deploy the service into a separate local cloud with its data in ``home``, with or without a champion."""
     patch = pytest.MonkeyPatch()
-    for name, value in {"WETREAD_HOME": str(home), **environment}.items():
+    state = {"WETREAD_HOME": str(home), "XDG_STATE_HOME": str(home / ".state")}
+    for name, value in (state | environment).items():
         patch.setenv(name, value)
     try:
         cloud.up(PROJECT, tether=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
+from pydicom.uid import MRImageStorage
 
 from tests import core
 from tests.e2e.conftest import Service
+from tests.fakes.dicom import ct
 from wetread.demo.phantoms import phantom_bytes, write_cohort
 
 pytestmark = [pytest.mark.e2e, pytest.mark.story, pytest.mark.timeout(600)]
@@ -66,13 +71,44 @@ def test_each_query_finds_the_row(service: Service, cohort: Path, option: str) -
     assert {one[attribute] for one in found} == {row[attribute]}
 
 
-def test_submit_names_what_was_refused_and_exits_with_1(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "good.dcm").write_bytes(phantom_bytes("cap", 77, 0, size=128, seed=13))
+def test_submit_names_what_was_left_out_and_refused_and_exits_with_1(service: Service, tmp_path: Path) -> None:
+    good = phantom_bytes("cap", 77, 0, size=128, seed=13)
+    (tmp_path / "good.dcm").write_bytes(good)
+    (tmp_path / "cut.dcm").write_bytes(good[:300])
     (tmp_path / "letter.dcm").write_text("no image at all, only a letter of many words" * 9)
     done = service.command("submit", str(tmp_path), "--wait")
     assert done.returncode == 1
+    assert "1 file left out, not DICOM:" in done.stderr
     assert "letter.dcm" in done.stderr
-    assert "NotDicom" in done.stderr
+    assert "cut.dcm  TruncatedHeader" in done.stderr
+
+
+def test_a_folder_as_people_have_them_is_read_once_however_often_it_is_submitted(
+    service: Service, tmp_path: Path
+) -> None:
+    folder = tmp_path / "as people have them"
+    (folder / ".store").mkdir(parents=True)
+    (folder / ".store/IM1").write_bytes(phantom_bytes("cap", 78, 0, size=96, seed=13))
+    (folder / "linked.dcm").symlink_to(".store/IM1")
+    (folder / "around").symlink_to(".")
+    (folder / "new\nline.dcm.gz").write_bytes(gzip.compress(phantom_bytes("cap", 78, 1, size=96, seed=13)))
+    with zipfile.ZipFile(folder / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("DICOM/IM2", phantom_bytes("cap", 78, 2, size=96, seed=13))
+        archive.writestr("DICOM/MR1", ct(SOPClassUID=MRImageStorage, Modality="MR"))
+    (folder / "patients.xlsx").write_bytes(b"PK" + b"Jane Doe" * 50)
+    os.mkfifo(folder / "pipe.dcm")
+    first = service.command("submit", str(folder), "--json")
+    assert first.returncode == 0, first.stderr
+    again = service.command("submit", str(folder), "--wait", "--json")
+    assert again.returncode == 0, again.stderr
+    rows = json.loads(again.stdout)
+    assert {row["Key"]: row["Status"] for row in rows} == {
+        f"{folder.name}/{name}": "Completed" for name in ("linked.dcm", "new\nline.dcm.gz", "export.zip/DICOM/IM2")
+    }
+    assert {row["UploadId"] for row in rows} == {one["UploadId"] for one in json.loads(first.stdout)}
+    bucket = service.connection.deployment.uploads_bucket_name
+    listed = service.connection.s3.list_object_versions(Bucket=bucket, Prefix=f"{folder.name}/")
+    assert len(listed["Versions"]) == 3
 
 
 def test_predict_gives_the_answer_of_the_service(service: Service, cohort: Path) -> None:

@@ -162,6 +162,17 @@ def test_an_uploader_submits_and_a_reader_follows_and_reads(
     assert json.loads(document)["Class"] == row.predicted_class
 
 
+def test_an_uploader_who_reads_nothing_sends_once_what_is_submitted_again(
+    hospital: Hospital, submitted: list[dict[str, str]], slices: Path
+) -> None:
+    uploader = hospital.person("Uploader")
+    assert json.loads(uploader.does("submit", str(slices), "--json").stdout) == submitted
+    listed = hospital.service.connection.s3.list_object_versions(
+        Bucket=hospital.service.connection.deployment.uploads_bucket_name, Prefix=f"{slices.name}/"
+    )
+    assert len(listed["Versions"]) == len(submitted)
+
+
 def test_who_uploads_and_reads_may_wait_for_it(hospital: Hospital, slices: Path) -> None:
     both = hospital.person("Uploader", "Reader", session=IN_VAIN)
     assert json.loads(both.does("submit", str(slices / "0.dcm"), "--wait", "--json").stdout)[0]["Status"] == "Completed"

@@ -91,9 +91,9 @@ def test_the_first_model_is_promoted_and_reads_what_waited(clinic: Clinic) -> No
     rows = clinic.service.connection.index.query(IndexName.BY_MODEL, "wetread/1").rows
     assert [row.status for row in rows].count(Status.COMPLETED) >= 12
     results = Documents(clinic.service.connection.s3, clinic.service.connection.deployment.results_bucket_name)
-    forms = {results.read(row.prediction_key)["Form"] for row in rows if row.prediction_key}
-    assert len(forms) == 1, "one version answers in one form"
-    assert forms <= {"openvino-fp32", "openvino-int8"}, "what was optimised serves"
+    backends = {results.read(row.prediction_key)["Form"] for row in rows if row.prediction_key}
+    assert len(backends) == 1, "one version answers in one form"
+    assert backends <= {"openvino-fp32", "openvino-int8"}, "what was optimised serves"
 
 
 def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, noisy: str) -> None:

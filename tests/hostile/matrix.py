@@ -14,8 +14,8 @@ from tests.hostile.objects import PIXEL_FORMATS, PLAIN, SYNTAXES, CannotEncode, 
 from tests.hostile.pixel_defects import PIXEL_DEFECTS, NotThis
 
 ALL_DEFECTS: dict[str, Spoil] = DEFECTS | PIXEL_DEFECTS
-# JPEG Baseline has only eight bits.
-FORMAT_OF = {uid.JPEGBaseline8Bit: PIXEL_FORMATS[0]}
+# JPEG Baseline has only eight bits, and GDCM encodes JPEG Extended of more with a precision that JPEG does not have.
+FORMAT_OF = dict.fromkeys((uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit), PIXEL_FORMATS[0])
 # The defects that are tried with every pixel format, not only with the plain one.
 FORMAT_DEFECTS = ("sound", "cut-at-three-quarters", "rows-and-columns-huge")
 

@@ -17,6 +17,7 @@ from pydicom.encaps import encapsulate
 from model_code.errors import InstanceError
 from model_code.inference import input_fn
 from model_code.reading import decoder_process
+from model_code.reading.codestream import MOST_MARKERS
 from tests.hostile.objects import PixelFormat, written
 
 SIDE = 4096
@@ -93,14 +94,14 @@ def scans_of_a_progressive_jpeg() -> bytes:
     data = bytes.fromhex("3fff00") * 9
     one = scan(1, 63, 0, data)
     head = jpeg_head(0xC2, 8) + huffman_table(0x00, bytes([0])) + runs
-    return head + scan(0, 0, 0, bytes(SIDE * SIDE // 64 // 4)) + one * (PAYLOAD // len(one)) + b"\xff\xd9"
+    return head + scan(0, 0, 0, bytes(SIDE * SIDE // 64 // 4)) + one * (MOST_MARKERS - 9) + b"\xff\xd9"
 
 
 def scans_of_a_lossless_jpeg() -> bytes:
     """Return scans without data, each of them for a whole image."""
     one = scan(1, 0, 0, b"")
     head = jpeg_head(0xC3, 16) + huffman_table(0x00, bytes([0]))
-    return head + one * (PAYLOAD // len(one)) + b"\xff\xd9"
+    return head + one * (MOST_MARKERS - 9) + b"\xff\xd9"
 
 
 def restarts_of_a_lossless_jpeg() -> bytes:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from functions import ingest
 from functions.flow.ingesting import LAST_DELIVERY, MOST_TRIES
 from infra import ingest as deployed
@@ -71,6 +73,22 @@ def test_an_upload_that_kills_every_function_that_reads_it_has_a_row_within_ten_
     ]
     # The first try in a batch, then MOST_TRIES counted tries alone, then the try that refuses it unread.
     assert hidden[0] + MOST_TRIES * hidden[1] + timeout <= deployed.ROW_WITHIN.to_seconds()
+
+
+def test_aws_without_an_answer_ends_as_an_error_before_it_ends_the_function(
+    default: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that is cut off costs the upload a try, which AWS's trouble must not."""
+    variables = default.named("AWS::Lambda::Function", "IntakeIngest")["Environment"]["Variables"]
+    for name, value in {**variables, "AWS_DEFAULT_REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(name, value if isinstance(value, str) else "x")
+    ingesting, _ = ingest._parts.__wrapped__()
+    for part in (ingesting.uploads, ingesting.index, ingesting.patients):
+        waits = part._client.meta.config
+        tries = waits.retries["total_max_attempts"]
+        pauses = sum(2.0**number for number in range(tries - 1))  # botocore's longest
+        seconds = tries * max(waits.read_timeout, waits.connect_timeout) + pauses
+        assert seconds + 2 <= deployed.TIMEOUT.to_seconds(), part
 
 
 def test_an_upload_that_is_held_up_raises_an_alarm_within_ten_minutes(default: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -63,6 +64,33 @@ def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: 
         expected = torch.softmax(logits[0] / temperature, dim=0).tolist()
         assert list(answered.values()) == pytest.approx(expected, abs=1e-9)
     assert model.temperature != 1.0
+
+
+class Overflowing:
+    """A backend with logits that no softmax has a number for."""
+
+    def __init__(self, *logits: float) -> None:
+        self._logits = torch.tensor([logits], dtype=torch.double)
+
+    def logits(self, _images: torch.Tensor) -> torch.Tensor:
+        return self._logits
+
+
+@pytest.mark.parametrize("logits", [(math.nan, 0.0, 0.0), (math.inf, 0.0, 0.0), (-math.inf, -math.inf, -math.inf)])
+def test_a_slice_without_probabilities_is_an_answer(
+    model: Model, body: bytes, logits: tuple[float, float, float]
+) -> None:
+    document = predict(replace(model, backend=Overflowing(*logits)), body)
+    assert document.pop("Error") == {
+        "Code": "NoProbabilities",
+        "Message": "The network computes no finite probabilities for this slice; check the model's weights.",
+    }
+    assert document == {
+        "Schema": "prediction/1",
+        "SOPInstanceUID": SOP_INSTANCE_UID,
+        "ContentSHA256": hashlib.sha256(body).hexdigest(),
+        "Model": model.identity,
+    }
 
 
 def test_a_bad_object_is_an_answer(model: Model, make_slice: MakeSlice) -> None:

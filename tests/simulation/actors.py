@@ -76,7 +76,10 @@ class SerialPool:
 
 @contextmanager
 def in_turns(rng: random.Random) -> Iterator[None]:
-    """Run the functions in one thread, without waiting, in small chunks: more steps, more chances to be overtaken."""
+    """Run the functions in one thread, without waiting, in small chunks: more steps, more chances to be overtaken.
+
+    In some schedules a row is HeldUp early.
+    """
     with ExitStack() as changed:
         for name, value in (
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
@@ -84,6 +87,8 @@ def in_turns(rng: random.Random) -> Iterator[None]:
             ("wetread.erasure.uploads.ThreadPoolExecutor", SerialPool),
             ("functions.aws.batches.time.sleep", lambda _seconds: None),
             ("functions.flow.collecting.CHUNK", 3),
+            ("functions.flow.ingesting.LAST_DELIVERY", rng.choice([1, 2, 50])),
+            ("functions.flow.stalling.STALLED_SECONDS", 120),
             ("functions.aws.batches.CLAIM_CHUNK", 2),
             ("functions.aws.batches.MOST_SLOTS", 4),
             ("functions.flow.dispatching.secrets.token_hex", lambda size: rng.randbytes(size).hex()),

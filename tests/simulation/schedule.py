@@ -205,7 +205,7 @@ class Schedule:
         for upload_id, before in list(self.final.items()):
             now = rows[upload_id]
             if now is not before and now != before:
-                changed = _only_erased(before, now) or _only_withdrawn(before, now) or _was_held_up(before)
+                changed = _was_held_up(before) or _only_erased(before, now) or _only_withdrawn(before, now)
                 assert changed, "a terminal row changed"
                 del self.final[upload_id]
         for upload_id, item in rows.items():

@@ -12,7 +12,7 @@ from functions.domain.header import read_header
 from tests.fakes.dicom import ct
 from untrusted import attributes, picture
 from untrusted.header import Header
-from untrusted.picture import PictureCode, PictureError, Pictures
+from untrusted.picture import Picture, PictureCode, PictureError, Pictures
 
 
 def header(**changes: object) -> Header:
@@ -20,9 +20,13 @@ def header(**changes: object) -> Header:
     return read_header(body, len(body))
 
 
+def described(**changes: object) -> Picture:
+    return picture.described(header(**changes))
+
+
 def code_of(served: Pictures | None = None, **changes: object) -> PictureCode | None:
     try:
-        picture.check(header(**changes), served or Pictures())
+        picture.check(described(**changes), served or Pictures())
     except PictureError as error:
         return error.code
     return None
@@ -50,7 +54,7 @@ def code_of(served: Pictures | None = None, **changes: object) -> PictureCode | 
     ],
 )
 def test_plain_slices_are_served_and_derived_ones_noted(values: list[str] | None) -> None:
-    notes = picture.check(header(ImageType=values), Pictures())
+    notes = picture.check(described(ImageType=values), Pictures())
     assert bool(notes) == (values is not None and values[0].upper() == "DERIVED")
 
 
@@ -125,8 +129,9 @@ def test_without_a_valid_orientation_the_plane_is_assumed_unless_image_type_name
         at = body.index(b"\x28\x00\x02\x00")
         body = body[:at] + b"\x20\x00\x37\x00DS" + len(value).to_bytes(2, "little") + value + body[at:]
     read = read_header(body, len(body))
-    assert len(picture.assumptions(read)) == 1
-    assert picture.check(read, Pictures()) == ()
+    found = picture.described(read)
+    assert len(found.assumptions) == 1
+    assert picture.check(found, Pictures()) == ()
     assert code_of(ImageOrientationPatient=None, ImageType=["DERIVED", "SECONDARY", "CORONAL"]) == PictureCode.PLANE
 
 
@@ -145,8 +150,8 @@ def test_a_picture_too_small_for_anatomy_is_refused(rows: int, columns: int) -> 
 
 
 def test_text_in_the_picture_is_noted() -> None:
-    assert len(picture.check(header(BurnedInAnnotation="YES"), Pictures())) == 1
-    assert picture.check(header(BurnedInAnnotation="NO"), Pictures()) == ()
+    assert len(picture.check(described(BurnedInAnnotation="YES"), Pictures())) == 1
+    assert picture.check(described(BurnedInAnnotation="NO"), Pictures()) == ()
 
 
 @pytest.mark.parametrize(

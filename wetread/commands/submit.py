@@ -22,7 +22,7 @@ from wetread.uploads.submission import NAMED, counted, follow, is_for_others, na
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option("--prefix", default="", help="Put this in front of every object key.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Send nothing: list what would be sent and what not.")
 @click.option("--again", is_flag=True, help="Send also what this machine has sent before.")
@@ -116,6 +116,8 @@ def _send(session: Session, candidates: Sequence[Candidate], *, again: bool) -> 
     finally:
         if sent:
             sent.close()
+            if sent.unwritten:
+                warn(f"{how_many(sent.unwritten, 'file')} sent but not recorded: a repeated command sends them again.")
 
 
 def _count(done: Sequence[Submitted], bucket: str) -> None:

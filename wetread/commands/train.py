@@ -66,6 +66,7 @@ def train(
         note(f"Follow it with `{program()} {option}runs {run.run_id}`.")
         return
     run = follow(connection, run)
-    show(session, connection, run, run_report.reasons(connection, run))
+    places = None if isinstance(source, str) else source.places
+    show(session, connection, run, run_report.reasons(connection, run, places))
     if run.outcome not in GOOD:
         raise click.exceptions.Exit(1)

@@ -18,7 +18,7 @@ from functions.domain import labelling
 from functions.domain.cohort import Cohort, ObjectVersion
 from functions.domain.errors import MalformedManifest, Refusal
 from functions.domain.header import header_of
-from functions.domain.verdict import Reason
+from functions.domain.verdict import Places, Reason
 from functions.names import COHORTS
 from wetread.parallel import each
 from wetread.problems import ConfigProblem
@@ -44,10 +44,14 @@ class _AnyLabel(tuple[str, ...]):
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """A labels file, the files that it names, and their keys in the training bucket."""
+    """A labels file, the files that it names, and their keys in the training bucket.
+
+    ``places`` is what people call its entries.
+    """
 
     labels: Source
     files: tuple[Source, ...]
+    places: Places
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def read(path: Path) -> LabelledFiles:
     prefix = f"{COHORTS}{_short_hash(f'{platform.node()}:{labels.parent.resolve()}'.encode())}/"
     files = tuple(Source(by_path[one.key], prefix + one.key, labels.parent) for one in found)
     check_keys(files)
-    return LabelledFiles(Source(labels, f"{prefix}labels-{_short_hash(body)}{labels.suffix.lower()}"), files)
+    source = Source(labels, f"{prefix}labels-{_short_hash(body)}{labels.suffix.lower()}")
+    return LabelledFiles(source, files, labelled.places)
 
 
 def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Callable[[], None]) -> Stored:
@@ -120,7 +125,7 @@ def _uids(path: Path) -> tuple[str, str]:
     try:
         with path.open("rb") as file:
             header = header_of(lambda length: _start(file, length), path.stat().st_size)
-    except Refusal:
+    except (Refusal, OSError):
         return "", ""
     return header.text("StudyInstanceUID"), header.text("SeriesInstanceUID")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from functions.domain import layout
 from functions.domain.training_run import TrainingRun
+from functions.domain.verdict import Places
 from wetread import sdk
 from wetread.connection import Connection
 from wetread.console import how_many, note
@@ -52,17 +53,22 @@ def begin(
         check(code)
     if not isinstance(source, str):
         starting.send(connection, source)
-    run = freeze(connection, recipe, execution_name(PURPOSE, now), document)
+    run = freeze(
+        connection, recipe, execution_name(PURPOSE, now), document, None if isinstance(source, str) else source.places
+    )
     code_uri = upload_code(connection, run.run_id, code) if code else None
     job = start(connection, recipe, run, code_uri)
     note(f"{how_many(run.slices, 'slice')} frozen; training job {job} has started.")
     return job
 
 
-def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any]) -> TrainingRun:
+def freeze(
+    connection: Connection, recipe: Recipe, name: str, document: Mapping[str, Any], places: Places | None = None
+) -> TrainingRun:
     """Check, pin and split the labelled slices as the workflow does, and return the TrainingRun of its ``$snapshot``.
 
-    ``name`` is in the place of an execution's. Raises Problem when the labels are not taken.
+    ``name`` is in the place of an execution's; ``places`` name the labels' entries in a problem. Raises Problem when
+    the labels are not taken.
     """
     functions = connection.client("lambda", read_timeout=SNAPSHOT_SECONDS)
     payload = json.dumps({"Execution": name, "Input": document})
@@ -75,7 +81,7 @@ def freeze(connection: Connection, recipe: Recipe, name: str, document: Mapping[
         )
     run = TrainingRun.from_json(answered)
     if not run.taken:
-        reasons = [Reason.of(one) for one in run.reasons]
+        reasons = [Reason.of(one, places) for one in run.reasons]
         listed = " ".join(f"{one.code}: {one.message}" for one in reasons[:LISTED])
         raise Problem(
             f"The labels were not taken, {how_many(len(reasons), 'reason')}. {listed}", "Nothing was trained."

@@ -12,6 +12,7 @@ from functions.aws.items import error_code
 from wetread.connection import Connection
 from wetread.console import Bar
 from wetread.problems import Interruption
+from wetread.training.joblog import lines_for_people
 from wetread.training.runs import Run
 
 POLL_SECONDS = 2.0
@@ -85,15 +86,16 @@ def job_of(sagemaker: Any, run_id: str, state: str) -> str:
 
 
 def last_line(logs: Any, group: str, job: str) -> str:
-    """Return the newest line in the logs of a job's hosts, or "" before there is a line."""
+    """Return the newest line for people in the logs of a job's hosts, or "" before there is one."""
     try:
         streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
         if not streams:
             return ""
         newest = max(streams, key=lambda stream: stream.get("lastEventTimestamp", 0))["logStreamName"]
-        events = logs.get_log_events(logGroupName=group, logStreamName=newest, limit=1, startFromHead=False)["events"]
+        events = logs.get_log_events(logGroupName=group, logStreamName=newest, limit=2, startFromHead=False)["events"]
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
         return ""
-    return str(events[-1]["message"]).strip() if events else ""
+    lines = lines_for_people(events)
+    return lines[-1].strip() if lines else ""

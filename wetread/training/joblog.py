@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 
+DIGEST = re.compile(r"(model_digest_\d+=\d+ ?)+")
+"""A line with the digest of the trained model: numbers for the training workflow only."""
+
 
 class JobLog:
-    """The log streams of one job; each line is read once."""
+    """The log streams of one job; each line for people is read once."""
 
     def __init__(self, logs: Any, group: str, job: str) -> None:
         """``logs`` is a CloudWatch Logs client; the streams of ``job`` are named ``<job>/<host>``."""
@@ -43,7 +47,13 @@ class JobLog:
                 logGroupName=self._group, logStreamName=stream, startFromHead=True, **since
             )
             self._tokens[stream] = answer["nextForwardToken"]
-            yield from (str(event["message"]).rstrip() for event in answer["events"])
+            yield from lines_for_people(answer["events"])
             # At the end of a stream CloudWatch returns the same token; an empty page alone is not the end.
             if answer["nextForwardToken"] == token:
                 return
+
+
+def lines_for_people(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of log events without those that have only numbers for the workflow."""
+    lines = (str(event["message"]).rstrip() for event in events)
+    return [line for line in lines if not DIGEST.fullmatch(line)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain import layout
-from functions.domain.verdict import DataProblem, LabelProblem, ModelProblem, PromotionProblem, Risk
+from functions.domain.verdict import DataProblem, LabelProblem, ModelProblem, Places, PromotionProblem, Risk
 from wetread.connection import Connection
 from wetread.training import documents
 from wetread.training.runs import RUNNING, Run
@@ -29,18 +29,23 @@ class Reason:
     accepted: bool
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Reason:
-        """Read one reason of a verdict/1 document or of a run's output."""
-        return cls(str(document["Code"]), str(document["Message"]), bool(document["Accepted"]))
+    def of(cls, document: Mapping[str, Any], places: Places | None = None) -> Reason:
+        """Read one reason of a verdict/1 document or of a run's output; ``places`` name the labels' entries."""
+        message = str(document["Message"])
+        message = places.naming(message) if places else message
+        return cls(str(document["Code"]), message, bool(document["Accepted"]))
 
 
-def reasons(connection: Connection, run: Run) -> list[Reason]:
-    """Return every reason in full: of the labels, both gates and the promotion, accepted risks included."""
+def reasons(connection: Connection, run: Run, places: Places | None = None) -> list[Reason]:
+    """Return every reason in full: of the labels, both gates and the promotion, accepted risks included.
+
+    ``places`` name the entries of the labels that the run was started with; no document in the cloud has these names.
+    """
     bucket = connection.deployment.training_bucket_name
     verdicts = (documents.read(connection, layout.uri(bucket, key(run.run_id))) for key in VERDICTS)
-    found = [Reason.of(one) for verdict in verdicts if verdict for one in verdict["Reasons"]]
+    found = [Reason.of(one, places) for verdict in verdicts if verdict for one in verdict["Reasons"]]
     # The output repeats these, cut short; only the promotion's reasons are nowhere else.
-    output = [Reason.of(one) for one in run.output.get("Reasons", [])]
+    output = [Reason.of(one, places) for one in run.output.get("Reasons", [])]
     return found + [one for one in output if one.code in set(PromotionProblem)] if found else output
 
 

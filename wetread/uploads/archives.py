@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import IO, cast
 
 from functions.domain.header import FIRST_READ
-from untrusted.header import PREAMBLE
+from untrusted.header import PREAMBLE, PREFIX, START
 from wetread.uploads.files import Source, opened
 
 ARCHIVES = re.compile(r"\.(zip|gz|tgz|tar|bz2|xz|zst|7z|rar|iso)\Z", re.IGNORECASE)
@@ -110,8 +110,13 @@ class Archive:
 
     def _opened(self) -> zipfile.ZipFile:
         if self._zip is None:
-            self._file = _Frugal(opened(self.source).detach())
-            self._zip = zipfile.ZipFile(self._file)
+            file = _Frugal(opened(self.source).detach())
+            try:
+                self._zip = zipfile.ZipFile(file)
+            except BaseException:
+                file.close()
+                raise
+            self._file = file
         return self._zip
 
     def _close(self) -> None:
@@ -133,7 +138,7 @@ def unpacked(member: Member) -> Iterator[IO[bytes]]:
             with member.archive.stream(member.info) as stream:
                 start = stream.read(FIRST_READ)
                 body.write(start)
-                if start[PREAMBLE : PREAMBLE + 4] == b"DICM":
+                if start[PREAMBLE:START] == PREFIX:
                     _copy(stream, body)
         except DAMAGED as error:
             raise OSError(errno.EINVAL, "Its archive is damaged, or ends early") from error

@@ -64,7 +64,7 @@ def plan(paths: Sequence[Path], prefix: str = "") -> Plan:
     """
     finding = _Finding(prefix)
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110  # Path.exists raises for names too long
             raise ConfigProblem(f"There is no file or folder {str(path)!r}.", "Check the path.")
         check_link(path)
         if path.is_dir():
@@ -158,13 +158,15 @@ class _Walk:
     def _below(self, folder: Path, shown: Path) -> Iterator[tuple[Path, Path]]:
         """Yield the files below a folder that no link leads to, and keep the links for later."""
         for path, kind in everything_below(folder, self._cannot_read):
+            if path in self._found:
+                continue
+            self._found.add(path)
             seen = shown / path.relative_to(folder)
             if kind == Kind.LINK:
                 self._links.append((path, seen))
             elif kind == Kind.SPECIAL:
                 self._unsent.append(Unsent(str(seen), Group.SPECIAL))
-            elif path not in self._found:
-                self._found.add(path)
+            else:
                 yield path, seen
 
     def _followed(self, link: Path, shown: Path) -> Iterator[tuple[Path, Path]]:

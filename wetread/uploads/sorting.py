@@ -11,11 +11,11 @@ from functions.domain import instance as instances
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import header_of
 from functions.domain.instance import Served
+from untrusted.header import PREFIX, START
 from wetread.uploads.archives import ARCHIVES
 
 REPAIRABLE = frozenset({RefusalCode.TRANSFER_SYNTAX_NOT_SERVED, RefusalCode.MULTI_FRAME_NOT_SERVED})
 """Codes of images that this service would read if they were stored otherwise: they are sent, so that a row says so."""
-WITHOUT_PREAMBLE = "It is DICOM without its first 132 bytes, which is not served: export it as a DICOM file (PS3.10)."
 
 
 class Group(enum.Enum):
@@ -64,16 +64,17 @@ def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, 
 
     if size == 0:
         return Group.NOT_DICOM, "It has no bytes."
+    is_dicom = head(START).endswith(PREFIX)
     try:
         header = header_of(head, size)
         if served:
             instances.check(instances.describe(header), served)
             instances.check_size(size, served)
     except Refusal as refusal:
-        if refusal.code == RefusalCode.NOT_DICOM:
+        if not is_dicom:
             if ARCHIVES.search(name):
                 return Group.ARCHIVE, ""
-            return Group.NOT_DICOM, WITHOUT_PREAMBLE if _lacks_preamble(head(8)) else refusal.reason
+            return Group.NOT_DICOM, refusal.reason
         if served and _is_of_another_kind(refusal, served):
             return Group.NOT_SERVED, f"{refusal.code}: {refusal.reason}"
         if refusal.code == RefusalCode.TOO_LARGE:
@@ -91,12 +92,3 @@ def _is_of_another_kind(refusal: Refusal, served: Served) -> bool:
     if refusal.code != RefusalCode.NO_PIXEL_DATA or refusal.header is None:
         return is_of_another_kind(refusal.code)
     return instances.describe(refusal.header).sop_class_uid not in served.sop_class_uids
-
-
-def _lacks_preamble(start: bytes) -> bool:
-    """Return whether bytes begin as a data set does, or the file meta information: with an element of group 2 or 8."""
-    if start[:4] == b"DICM":
-        return True
-    if len(start) < 8 or start[:2] not in {b"\x02\x00", b"\x08\x00"} or start[3] != 0:
-        return False
-    return (start[4:6].isalpha() and start[4:6].isupper()) or int.from_bytes(start[4:8], "little") <= 64

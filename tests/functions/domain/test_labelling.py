@@ -161,6 +161,14 @@ def test_a_line_after_that_of_the_separator_has_the_number_that_an_editor_shows(
     [
         (entry("a.dcm", "normal") | {"label": "covid"}, "its label and its content's label differ"),
         ({"filename": "a.dcm", "label": "covid", "content": {"label": "normal"}}, "its label and its content's label"),
+        (
+            {"filename": "a.dcm", "label": "covid", "content": [{"type": "classification", "label": "normal"}]},
+            "its label and its content's label",
+        ),
+        (
+            entry("a.dcm", "cap") | {"content": {"type": "classification", "label": "cap", "studyId": "t"}},
+            "its studyId",
+        ),
         ({"filename": "a.dcm", "label": "covid", "Label": "cap"}, "a field that is nearly label"),
         ({"filename": "a.dcm", "label": "covid", "lable": "cap"}, "a field that is nearly label"),
         ({"filename": "a.dcm", "label": "covid", "labels": ["covid", "cap"]}, "a field that is nearly label"),
@@ -203,6 +211,8 @@ def test_a_field_with_two_values_is_an_error(text: str) -> None:
         entry("a.dcm", "covid") | {"label": "covid"},
         {"filename": "a.dcm", "label": " covid", "content": {"type": "box", "label": "lesion"}},
         {"filename": "a.dcm", "label": "covid", "content": {"type": "classification"}},
+        {"filename": "a.dcm", "label": "covid", "content": [{"type": "classification", "label": "covid"}, 7]},
+        {"filename": "a.dcm", "label": "covid", "content": "free text"},
         {"filename": "a.dcm", "label": "covid", "content": None, "split": None},
         {
             "filename": "a.dcm",

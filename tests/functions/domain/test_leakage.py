@@ -18,6 +18,8 @@ from tests.fakes.workflow import LABELS, acquisition, audit
 DIGEST = "ab" * 32
 LIMITS = AcquisitionLimits(max_acquisition_p_value=0.01, min_acquisition_gain=0.1)
 
+LINES = Places()
+
 
 def sound() -> list[LabelledSlice]:
     """Return two patients of each class in each part, one slice each."""
@@ -38,8 +40,8 @@ def sound() -> list[LabelledSlice]:
     ]
 
 
-def found(slices: list[LabelledSlice], **changes: Any) -> list[Reason]:
-    snapshot = Snapshot(digest=DIGEST, places=Places(), labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
+def found(slices: list[LabelledSlice], places: Places = LINES, **changes: Any) -> list[Reason]:
+    snapshot = Snapshot(digest=DIGEST, places=places, labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
     document = audit({"SnapshotDigest": DIGEST, "Slices": len(slices)}, **changes)
     return findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS)
 
@@ -75,6 +77,19 @@ def test_what_is_in_two_parts_is_named_with_lines(field: str, code: str, said: s
     assert reason.code == code
     assert said in reason.message
     assert "lines 1 and 99" in reason.message
+
+
+def test_what_was_labelled_in_json_is_named_by_entries() -> None:
+    slices = sound()
+    more = {"line": 99, "split": Split.TEST, "study_instance_uid": "1.99", "series_instance_uid": "2.99"}
+    slices.append(dataclasses.replace(slices[0], **more))  # type: ignore[arg-type]
+    one = {"Count": 1, "Examples": [{"Line": 4, "Code": "Undecodable", "Message": "m"}]}
+    twice = {"Count": 1, "Examples": [{"Lines": [1, 4], "Splits": ["train", "test"]}]}
+    reasons = found(slices, Places(are_lines=False), Unreadable=one, Identical=twice)
+    said = " ".join(reason.message for reason in reasons)
+    assert "entries 1 and 99" in said
+    assert "(entry 4)" in said
+    assert "entries 1 and 4" in said
 
 
 def test_slices_that_had_to_be_divided_one_by_one_need_more_patients() -> None:

@@ -71,6 +71,14 @@ def test_it_is_read_back() -> None:
     written = json.loads(json.dumps(document()))
     found = snapshot.parse(written, written["Digest"])
     assert (found.slices, found.labels, found.split_by) == ((SLICE,), ("normal", "covid"), SplitBy.PATIENT)
+    assert found.places.begin([3]) == "Line 3"
+
+
+def test_what_was_labelled_in_json_is_called_entries() -> None:
+    written = document()
+    written["Source"]["Uri"] = "s3://t/cohorts/c/manifest.json"
+    written["Digest"] = snapshot.digest_of(written)
+    assert snapshot.parse(written, written["Digest"]).places.begin([3]) == "Entry 3"
 
 
 @pytest.mark.parametrize("field", ["Labels", "Seed", "SplitBy", "Source", "Slices"])

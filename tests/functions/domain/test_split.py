@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.domain import seats
@@ -46,6 +46,7 @@ def parts_of(divided: list[LabelledSlice]) -> dict[str, Split | None]:
     return {one.content_sha256: one.split for one in divided}
 
 
+@settings(deadline=None)
 @given(counts=st.lists(st.integers(3, 40), min_size=3, max_size=3), seed=st.integers(0, 2**32 - 1))
 def test_no_patient_is_on_two_sides_and_each_class_is_in_each_part(counts: list[int], seed: int) -> None:
     slices = cohort(dict(zip(LABELS, counts, strict=True)))
@@ -141,6 +142,7 @@ def lacking(divided: Iterable[LabelledSlice], least: Mapping[str, int]) -> list[
 classes_of_patients = st.lists(st.sets(st.sampled_from(LABELS), min_size=1), min_size=9, max_size=60)
 
 
+@settings(deadline=None)
 @given(patients=classes_of_patients, seed=st.integers(0, 2**32 - 1))
 def test_patients_of_several_classes_are_divided_whole_and_count_for_each(patients: list[set[str]], seed: int) -> None:
     slices = mixed(patients)
@@ -159,6 +161,28 @@ def test_patients_of_several_classes_are_divided_whole_and_count_for_each(patien
         assert abs(size - share * len(patients)) <= 2 * len(LABELS) + 0.05 * len(patients)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_parts_and_classes_of_larger_cohorts_have_their_shares(seed: int) -> None:
+    generator = random.Random(seed)
+    classes = "abcdef"[: generator.randint(2, 6)]
+    often = {label: generator.random() for label in classes}
+    patients = [
+        {label for label in classes if generator.random() < often[label]} or {generator.choice(classes)}
+        for _ in range(generator.randint(60, 300))
+    ]
+    for label in classes:
+        patients += [{label}] * 3
+    divided = divide(mixed(patients), seed)[1]
+    for label in (*classes, None):
+        ones = [one for one in divided if label in {one.label, None}]
+        count = len({one.patient for one in ones})
+        for part in Split:
+            size = len({one.patient for one in ones if one.split is part})
+            share = 0.6 if part is Split.TRAIN else 0.2
+            assert abs(size - share * count) <= 2 + 0.05 * count, (label, part)
+
+
+@settings(deadline=None)
 @given(patients=st.lists(st.sets(st.sampled_from("abcd"), min_size=1), min_size=3, max_size=7))
 def test_each_class_is_in_each_part_if_any_division_of_the_patients_has_that(patients: list[set[str]]) -> None:
     slices = mixed(patients)

@@ -75,3 +75,6 @@ def test_an_entry_is_named_with_its_file_for_the_person_who_has_it() -> None:
     entries = Places(are_lines=False, names={3: "s1/IM3.dcm"})
     assert entries.begin([3]) == "Entry 3 (s1/IM3.dcm)"
     assert entries.named([4, 3]) == "entries 3 (s1/IM3.dcm) and 4"
+    assert entries.naming("Entry 3: no.") == "Entry 3 (s1/IM3.dcm): no."
+    assert entries.naming("Entries 1, 3, 4 and 3 more.") == "Entries 1, 3 (s1/IM3.dcm), 4 and 3 more."
+    assert entries.naming("3 files, at entries 2 and 3") == "3 files, at entries 2 and 3 (s1/IM3.dcm)"

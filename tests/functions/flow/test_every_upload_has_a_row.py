@@ -256,6 +256,10 @@ def test_the_sweep_ends_no_row_that_a_try_has_moved_meanwhile() -> None:
     stalled(world, event)
     before = world.row(event)
     world.wait(STALLED_SECONDS)
+    with pytest.raises(ClientError):
+        world.ingesting.take(event, delivery=2)
+    assert not world.index.end_stalled(before, world.sweeping.stalling._changes(before))
+    assert world.row(event).status == Status.RECEIVED
     world.s3.get_object = answer  # type: ignore[method-assign]
     world.ingesting.take(event, delivery=2)
     assert not world.index.end_stalled(before, world.sweeping.stalling._changes(before))

@@ -56,6 +56,36 @@ GUARDS: dict[str, Guard] = {
         '"#Status = :batched AND BatchId = :batch"',
         '"attribute_exists(UploadId) OR #Status = :batched AND BatchId = :batch"',
     ),
+    "what AWS held up is taken in by a later try": Guard(
+        f"{FLOW}/test_every_upload_has_a_row.py",
+        "functions/aws/index.py",
+        '"#Status = :received OR (#Status = :refused AND #Code = :heldUp)"',
+        '"#Status = :received OR (#Status = :refused AND #Code = :heldUp AND #Status = :received)"',
+    ),
+    "the last delivery ends the row": Guard(
+        f"{FLOW}/test_every_upload_has_a_row.py",
+        "functions/flow/ingesting.py",
+        "self._held_up if delivery >= LAST_DELIVERY else self._received",
+        "self._received",
+    ),
+    "the sweep ends no row that a try has moved": Guard(
+        f"{FLOW}/test_every_upload_has_a_row.py",
+        "functions/aws/index.py",
+        '"#Status = :received AND #UpdatedAt = :seen"',
+        '"#Status = :received AND attribute_exists(#UpdatedAt)"',
+    ),
+    "a row that nothing tries is ended": Guard(
+        f"{FLOW}/test_every_upload_has_a_row.py",
+        "functions/flow/stalling.py",
+        "for row in page.rows if self._has_stalled(row)",
+        "for row in page.rows[:0]",
+    ),
+    "an unreadable answer is decided by the object's attributes": Guard(
+        "tests/functions/aws/test_answers_of_s3.py",
+        "functions/aws/objects.py",
+        "code in UNCLEAR or code.startswith(OF_KMS)",
+        "not code",
+    ),
     "a new row overwrites no other": Guard(
         f"{FLOW}/test_ingesting.py",
         "functions/aws/index.py",

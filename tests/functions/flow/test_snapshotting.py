@@ -109,6 +109,45 @@ def test_without_a_patient_id_the_study_counts_as_the_patient() -> None:
     assert first["Patient"] == second["Patient"] != third["Patient"]
 
 
+def test_files_of_one_name_are_found_by_the_uids_in_their_headers() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    for number in range(3):
+        workflow.put(f"f{number}/IM1.dcm", ct(StudyInstanceUID=f"1.7.{number}", SOPInstanceUID=f"1.7.{number}.1"))
+        entries.append(entry("IM1.dcm", "cap", studyId=f"1.7.{number}"))
+    taken = workflow.take(workflow.put_manifest(entries))
+    assert taken["Taken"], taken["Reasons"]
+    studies = [one["StudyInstanceUID"] for one in workflow.snapshot(taken["Run"])["Slices"]][-3:]
+    assert studies == ["1.7.0", "1.7.1", "1.7.2"]
+
+
+def test_names_that_macos_writes_decomposed_are_found() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    workflow.put("se\u00e9/IM1.dcm", ct(StudyInstanceUID="1.7", SOPInstanceUID="1.7.1"))
+    workflow.put("se\u00e8/IM1.dcm", ct(StudyInstanceUID="1.8", SOPInstanceUID="1.8.1"))
+    taken = workflow.take(workflow.put_manifest([*entries, entry("see\u0301/IM1.dcm", "cap")]))
+    assert taken["Taken"], taken["Reasons"]
+    assert workflow.snapshot(taken["Run"])["Slices"][-1]["StudyInstanceUID"] == "1.7"
+
+
+def test_patients_with_slices_of_two_classes_are_divided_by_patient() -> None:
+    workflow = Workflow()
+    entries = []
+    for patient in range(12):
+        for number, label in enumerate(("normal", "normal", "cap", "cap", "covid")):
+            name, study = f"{patient}-{number}.dcm", f"1.2.{patient}"
+            uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.1"}
+            workflow.put(name, ct(PatientID=f"P-{patient}", SOPInstanceUID=f"{study}.1.{number}", **uids))
+            entries.append(entry(name, label))
+    taken = workflow.take(workflow.put_manifest(entries))
+    document = workflow.snapshot(taken["Run"])
+    assert document["SplitBy"] == "Patient"
+    assert len({(one["Patient"], one["Split"]) for one in document["Slices"]}) == 12
+
+
 def test_a_retried_execution_has_the_same_snapshot_whatever_has_changed() -> None:
     workflow = Workflow()
     uri = workflow.put_cohort()
@@ -271,6 +310,21 @@ def test_a_deleted_object_is_a_missing_file_and_older_versions_are_not_used() ->
     workflow.documents.delete(["cohorts/c/cap-0-0.dcm"])
     ((code, message),) = problems_of(workflow.take(uri))
     assert (code, message.split(":")[0]) == ("MissingFile", "Entry 13")
+
+
+def test_a_file_of_another_study_does_not_take_the_place_of_a_deleted_one() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    for number in range(2):
+        name = f"IM{number}.dcm"
+        workflow.put(f"s{number}/{name}", ct(StudyInstanceUID=f"1.7.{number}", SOPInstanceUID=f"1.7.{number}.1"))
+        entries.append(entry(name, "cap", studyId=f"s{number}"))
+    workflow.put("s9/IM1.dcm", ct(StudyInstanceUID="1.7.9", SOPInstanceUID="1.7.9.1"))
+    assert workflow.take(workflow.put_manifest(entries))["Taken"]
+    workflow.documents.delete(["cohorts/c/s1/IM1.dcm"])
+    ((code, message),) = problems_of(workflow.take(workflow.put_manifest(entries), "run-2"))
+    assert (code, message.split(":")[0]) == ("MissingFile", f"Entry {len(entries)}")
 
 
 def test_aws_trouble_is_not_a_refusal() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model_code import snapshot
 from model_code.artifacts.artifact import sha256_of
@@ -53,6 +56,22 @@ def test_the_temperature_is_applied_and_reported(tmp_path: Path, make_model: Mak
     assert (soft.uncalibrated == sharp.probabilities).all()
     assert (soft.probabilities.max(axis=1) < sharp.probabilities.max(axis=1)).all()
     assert (soft.predicted == sharp.predicted).all()
+
+
+class WithoutNumbers:
+    """A backend with logits that no softmax has a number for, for every second slice."""
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(images), len(LABELS), dtype=torch.double)
+        logits[::2] = math.nan
+        return logits
+
+
+def test_a_model_without_probabilities_is_not_measured(tmp_path: Path, make_model: MakeModel) -> None:
+    found, folder = taken(tmp_path)
+    broken = replace(make_model(), backend=WithoutNumbers())
+    with pytest.raises(EvaluationError, match=r"model \S+ computes no finite probabilities for 3 of the 6 test slices"):
+        predict([make_model(), broken], LABELS, found.of(Split.TEST), folder)
 
 
 def test_classes_in_another_order_are_put_in_the_snapshots(tmp_path: Path, make_model: MakeModel) -> None:

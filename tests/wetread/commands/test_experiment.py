@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from functions.domain.training_run import TrainingRun
+from model_code.artifacts import seal
 from tests.fakes.wire import Wire, client_error
 from tests.fakes.workflow import entry
 from wetread.training import experiments
@@ -104,6 +105,13 @@ def test_prints_the_artifact_alone_and_everything_else_beside_it(wetread, lab, f
     }
 
 
+def test_numbers_for_the_workflow_are_not_shown(wetread, lab, folder) -> None:
+    lab.job.lines.append(seal.line(range(seal.NUMBERS)))
+    result = wetread("experiment", "--labels", folder)
+    assert "val_loss=0.25" in result.stderr
+    assert "model_digest" not in result.stderr
+
+
 def test_nothing_is_started_in_the_workflow(wetread, connection, lab, folder) -> None:
     assert wetread("experiment", "--labels", folder).exit_code == 0
     assert connection.executions.executions == {}
@@ -121,11 +129,11 @@ def test_changed_code_goes_along(wetread, connection, lab, folder) -> None:
 
 
 def test_labels_that_are_not_taken_are_reported_and_train_nothing(wetread, lab, folder) -> None:
-    reason = {"Code": "UnknownLabel", "Message": "Line 2 has label 'flu'.", "Accepted": False}
+    reason = {"Code": "UnknownLabel", "Message": "Entry 2: its label is wrong.", "Accepted": False}
     lab.functions.answer = TrainingRun(run_id="ab12", taken=False, reasons=[reason]).to_json()
     result = wetread("experiment", "--labels", folder)
     assert (result.exit_code, lab.started) == (1, [])
-    assert "UnknownLabel: Line 2 has label 'flu'. Nothing was trained." in result.stderr
+    assert "UnknownLabel: Entry 2 (b.dcm): its label is wrong. Nothing was trained." in result.stderr
 
 
 def test_a_function_that_fails_is_reported(wetread, lab, folder) -> None:

@@ -111,6 +111,16 @@ def test_waiting_shows_the_way_and_ends_with_a_promotion(wetread, connection, fo
     assert "model show wetread/4" in result.stderr
 
 
+def test_reasons_of_a_run_name_the_files_of_the_labels_that_it_was_started_with(wetread, connection, folder) -> None:
+    message = "Entry 1: its label is wrong."
+    reasons = [{"Code": "UnknownLabel", "Message": message, "Accepted": False}]
+    output = json.dumps({"Outcome": "Rejected", "Reasons": reasons})
+    connection.executions.ending = {"status": "SUCCEEDED", "output": output}
+    result = wetread("train", "--labels", folder, "--wait")
+    assert result.exit_code == 1
+    assert "Entry 1 (a.dcm): its label is wrong." in result.stdout
+
+
 def test_a_version_that_awaits_approval_is_no_failure(wetread, connection, folder) -> None:
     end(connection, "AwaitingApproval", ModelPackage="wetread/4")
     result = wetread("train", "--labels", folder, "--wait")

@@ -157,7 +157,7 @@ def old_row(clinic: Clinic, key: str, **attributes: Any) -> Row:
 
 
 REPORT = ct(PatientID="P-1", StudyInstanceUID=THEIRS, PixelData=None, Modality="SR")
-CUT = ct(PatientID="P-1", StudyInstanceUID=THEIRS)[:-145]
+CUT = ct(PatientID="P-1", StudyInstanceUID=THEIRS)[:-8209]
 
 
 def subject_of(clinic: Clinic, *, by_study: bool) -> Subject:

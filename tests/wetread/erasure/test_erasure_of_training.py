@@ -45,6 +45,18 @@ def test_a_snapshot_of_any_length_is_read() -> None:
     assert clinic.erase().counts["entries of snapshots"] == 2
 
 
+def test_lines_that_name_a_file_by_its_study_are_erased_by_it() -> None:
+    """A run finds these files by their headers, so an erasure does too."""
+    clinic = Clinic()
+    for patient, study in ((1, "1.7.1"), (2, "1.7.2")):
+        clinic.workflow.put(f"f{patient}/IM1.dcm", ct(PatientID=f"P-{patient}", StudyInstanceUID=study))
+    text = "filename;label;studyId\nIM1.dcm;cap;1.7.1\nIM1.dcm;cap;1.7.2\n"
+    clinic.workflow.put("labels.csv", text.encode())
+    assert clinic.erase().counts["lines of labels"] == 1
+    left = clinic.world.s3.objects[TRAINING, "cohorts/c/labels.csv"]
+    assert left == b"filename;label;studyId\nIM1.dcm;cap;1.7.2\n"
+
+
 NO_PATIENT = {"Slice": "a", "Patient": None, "StudyInstanceUID": "", "Line": 1, "Split": "test"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 
 import pytest
@@ -42,6 +43,39 @@ def cut(
 def test_a_csv_file_loses_their_lines_and_no_other_character(before: str, after: str) -> None:
     done = cut(before)
     assert (done.lines, done.body.decode(), done.unsure) == (1, after, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("filename;label\na.dcm;x\nb.dcm;y\n", "filename;label\nb.dcm;y\n"),
+        ("filename\tlabel\na.dcm\tx\nb.dcm\ty\n", "filename\tlabel\nb.dcm\ty\n"),
+        ("sep=;\r\nfilename;label\r\na.dcm;x\r\nb.dcm;y\r\n", "sep=;\r\nfilename;label\r\nb.dcm;y\r\n"),
+        ('label, "filename"\nx, "a.dcm"\n\ny, "b.dcm"\n', 'label, "filename"\n\ny, "b.dcm"\n'),
+        (",filename,label\n0,a.dcm,x\n1,b.dcm,y\n", ",filename,label\n1,b.dcm,y\n"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le"])
+def test_what_a_run_reads_an_erasure_reads_too(before: str, after: str, encoding: str) -> None:
+    mark = codecs.BOM_UTF16_LE if encoding == "utf-16-le" else b""
+    done = cut(mark + before.encode(encoding))
+    assert (done.lines, done.body, done.unsure) == (1, mark + after.encode(encoding), False)
+
+
+@pytest.mark.parametrize(("key", "written"), [("\u00e9.dcm", "e\u0301.dcm"), ("e\u0301.dcm", "\u00e9.dcm")])
+def test_a_name_composed_and_decomposed_is_one(key: str, written: str) -> None:
+    done = cut(f"filename,label\n{written},x\nb.dcm,y\n", theirs=(key,))
+    assert (done.lines, done.body, done.unsure) == (1, b"filename,label\nb.dcm,y\n", False)
+    assert cut(f"filename,label,like\nb.dcm,y,{written}\n", theirs=(key,)).unsure
+
+
+def test_of_one_name_in_two_folders_the_uid_in_the_file_decides() -> None:
+    body = b"filename,label,studyId\nd.dcm,x,1.2.1\nd.dcm,y,1.2.2\n"
+    assert cut(body).unsure
+    uids = {"cohorts/x/sub/d.dcm": ("1.2.1", ""), "cohorts/x/other/d.dcm": ("1.2.2", "")}
+    theirs, others = [at(one) for one in THEIRS], [at(one) for one in OTHERS]
+    done = without(at("labels.csv"), body, theirs, [*theirs, *others], lambda _: uids)
+    assert (done.lines, done.body, done.unsure) == (1, b"filename,label,studyId\nd.dcm,y,1.2.2\n", False)
 
 
 KEPT = '{"filename": "b.dcm", "n":1.10,"n":2, "id":12345678901234567890123, "f": 1e400, "e":"\\u00e9", "d": %s}' % (

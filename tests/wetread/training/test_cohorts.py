@@ -1,11 +1,13 @@
 """The labels' files are found, and only those that the training bucket lacks are sent, the labels last."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import entry
 from wetread.problems import ConfigProblem
@@ -138,6 +140,24 @@ def test_labels_that_do_not_fit_are_reported_by_line(folder, entries, expected) 
     (folder / "manifest.json").write_text(json.dumps(entries))
     with pytest.raises(ConfigProblem, match=expected):
         cohorts.read(folder)
+
+
+def test_files_of_one_name_are_found_by_the_uids_in_their_headers(folder) -> None:
+    for number in (1, 2):
+        (folder / f"s{number}" / "IM1.dcm").write_bytes(ct(StudyInstanceUID=f"1.7.{number}"))
+    (folder / "manifest.json").write_text(json.dumps([entry("IM1.dcm", "cap", studyId="1.7.2")]))
+    assert [file.path for file in cohorts.read(folder).files] == [folder / "s2" / "IM1.dcm"]
+
+
+@pytest.mark.parametrize(("form", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_composed_and_decomposed_is_one(folder, form, written) -> None:
+    name = "s\u00e9rie.dcm"
+    (folder / unicodedata.normalize(form, name)).write_bytes(b"x")
+    text = f"filename;label\n{unicodedata.normalize(written, name)};cap\n"
+    (folder / "manifest.json").unlink()
+    (folder / "labels.csv").write_text(text, "utf-8-sig")
+    (file,) = cohorts.read(folder).files
+    assert file.key.endswith(unicodedata.normalize(form, name))
 
 
 def test_many_problems_are_counted(folder) -> None:

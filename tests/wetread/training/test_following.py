@@ -4,6 +4,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.domain.layout import run_id
+from model_code.artifacts import seal
 from tests.fakes.wire import client_error
 from wetread.problems import Interruption
 from wetread.training import following
@@ -42,6 +43,14 @@ def test_without_a_job_or_a_line_there_is_the_state(connection, run) -> None:
     assert following.progress(connection, run) == "GateData"
     connection.executions.executions[run.arn]["at"] = 0
     assert following.progress(connection, run) == "Starting"
+
+
+def test_the_digest_of_the_model_hides_no_line_for_people(connection, run) -> None:
+    digest = seal.line(range(seal.NUMBERS))
+    connection.jobs.lines = ["epoch=2 train_loss=0.5", "model=wetread/1 temperature=1.5", digest]
+    assert following.progress(connection, run) == "Train: model=wetread/1 temperature=1.5"
+    connection.jobs.lines = [digest]
+    assert following.progress(connection, run) == "Train"
 
 
 def test_no_log_group_yet_is_no_error_and_other_trouble_is(connection, run) -> None:

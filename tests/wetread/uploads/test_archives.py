@@ -79,7 +79,7 @@ def test_a_bomb_ends_at_the_bound(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(archives, "MOST_UNPACKED_BYTES", 1000_000)
     with pytest.raises(OSError, match="more than 1,000,000"):
         read(gzipped(tmp_path / "x.gz", gzip.compress(GOOD + bytes(3_000_000))))
-    assert "3,000," in problem(zipped(tmp_path / "x.zip", {"a": GOOD + bytes(3_000_000)}))
+    assert "at most 1,000,000 are read" in problem(zipped(tmp_path / "x.zip", {"a": GOOD + bytes(3_000_000)}))
 
 
 def test_a_member_never_unpacks_to_more_than_the_archive_declares(tmp_path) -> None:

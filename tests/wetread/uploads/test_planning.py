@@ -1,5 +1,6 @@
 """Which files of folders and archives are considered, under which keys, and what is left out without being read."""
 
+import gzip
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wetread.problems import ConfigProblem
+from wetread.uploads import planning
 from wetread.uploads.planning import Plan, plan
 from wetread.uploads.sorting import Group
 
@@ -107,6 +109,32 @@ def test_links_to_what_is_hidden_in_the_folder_are_followed_once(folder) -> None
     assert not any(path.is_symlink() for one in found.candidates for path in (one.source.path, one.source.path.parent))
 
 
+def test_what_many_links_lead_to_is_walked_and_listed_once(folder, monkeypatch) -> None:
+    for name in (".store/IM1", ".store/s/IM2"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    os.mkfifo(folder / ".store/s/pipe")
+    os.mkfifo(folder / "deep/pipe")
+    (folder / "deep/out").symlink_to("/etc")
+    for name, target in (("a", ".store/s"), ("b", ".store"), ("c", "deep"), ("d", "."), ("deep/e", "..")):
+        (folder / name).symlink_to(target)
+    walked = []
+    everything_below = planning.everything_below
+
+    def counting(path, unread):
+        walked.append(path)
+        return everything_below(path, unread)
+
+    monkeypatch.setattr(planning, "everything_below", counting)
+    found = plan([folder])
+    assert sorted(keys(found)) == sorted([*BOTTOM, "ward 7/a/IM2", "ward 7/b/IM1"])
+    assert [one.group for one in found.unsent if one.group != Group.BY_NAME] == [
+        *[Group.SPECIAL] * 2,
+        Group.LINK,
+    ]
+    assert walked == [folder, folder / ".store/s", folder / ".store"]
+
+
 def test_a_named_link_out_of_its_folder_is_refused_as_a_shell_names_links_too(folder, tmp_path) -> None:
     (tmp_path / "secret.txt").write_text("a password")
     (folder / "innocent.dcm").symlink_to(tmp_path / "secret.txt")
@@ -180,8 +208,9 @@ def test_the_prefix_comes_first(folder, prefix) -> None:
 
 
 def test_what_cannot_be_sent_is_named(folder, tmp_path) -> None:
-    with pytest.raises(ConfigProblem, match="absent"):
-        plan([tmp_path / "absent"])
+    for name in ("absent", "a" * 300):
+        with pytest.raises(ConfigProblem, match="There is no file or folder"):
+            plan([tmp_path / name])
     with pytest.raises(ConfigProblem, match=r"2 files would get the key 'b\.dcm'"):
         plan([folder / "b.dcm", folder / "deep/../b.dcm"])
 
@@ -205,6 +234,14 @@ def test_a_bad_member_of_a_zip_stops_no_other(folder) -> None:
     assert keys(found) == ["export.zip/twice", "export.zip/good"]
     assert len(found.unsent) == 7
     assert {one.group for one in found.unsent} == {Group.FAILED}
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.tar.gz", "a.tar"), ("a.GZ", "a")])
+def test_what_is_in_a_gz_file_has_its_name_without_the_ending(folder, name, content) -> None:
+    (folder / name).write_bytes(gzip.compress(b"x"))
+    (one,) = plan([folder / name]).candidates
+    assert (one.content_name, one.name, one.source.key) == (str(folder / content), str(folder / name), name)
+    assert one.member is not None
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.gz"])

@@ -38,11 +38,15 @@ def test_what_is_not_dicom_is_left_out_with_and_without_the_rules(body) -> None:
     assert group(body) == group(body, served=None) == Group.NOT_DICOM
 
 
+def test_a_file_without_bytes_is_called_so() -> None:
+    assert obstacle(io.BytesIO(b""), "x.dcm", SERVED) == (Group.NOT_DICOM, "It has no bytes.")
+
+
 @pytest.mark.parametrize("start", [0, 128, 132, 132 + 12])
 def test_dicom_without_its_preamble_is_called_so(start) -> None:
     found = obstacle(io.BytesIO(ct()[start:]), "x.dcm", SERVED)
     assert (found is None) == (start == 0)
-    assert found is None or "without its first 132 bytes" in found[1]
+    assert found is None or "without the 128 bytes and the letters DICM" in found[1]
 
 
 @pytest.mark.parametrize(("name", "is_archive"), [("a.tar", True), ("A.7Z", True), ("a.tgz", True), ("zip", False)])
@@ -56,6 +60,7 @@ def test_archives_that_are_not_opened_are_called_so(name, is_archive) -> None:
         pytest.param(ct(SOPClassUID=MRImageStorage, Modality="MR"), id="MR"),
         pytest.param(ct(Modality="PT"), id="PT"),
         pytest.param(ct(SOPClassUID=BASIC_TEXT, Modality="SR", PixelData=None), id="report"),
+        pytest.param(ct(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), id="localizer"),
         pytest.param(ct(SOPClassUID=MRImageStorage) + bytes(SERVED.max_object_bytes), id="large MR"),
     ],
 )
