@@ -37,11 +37,14 @@ AIR = -1000.0
 NOTHING = -1300.0
 DARK, SOFT, DENSE, MOST = -300.0, 250.0, 700.0, 3100.0
 NO_FAT = -50.0
-LEAST = 0.005  # the share of the pixels that soft tissue has at least, and air, lung and fat together
+LEAST_SOFT = (
+    0.001  # the share of the pixels that soft tissue has at least: the tip of a finger is a small part of its slice
+)
+LEAST = 0.005  # the share of air, lung and fat together
 NARROWEST = 300.0  # from the lowest to the highest value
 CLIPPED_ABOVE, CLIPPED_SHARE = -500.0, 0.05
 LOOKED_AT = 256  # rows and columns at least, of a larger picture: enough for shares, and no time of serving
-MOST_DENSE, MOST_DENSE_IN_NO_AIR, MOST_METAL, MOST_NOTHING = 0.5, 0.15, 0.1, 0.1
+MOST_DENSE, MOST_DENSE_IN_NO_AIR, MOST_METAL, MOST_NOTHING = 0.5, 0.15, 0.2, 0.1
 # Messages round to this many HU and end at the bound: a value of an intercept may be a person's number.
 ROUNDED, SHOWN = 10, 9_990
 
@@ -121,7 +124,10 @@ class Shares:
     def problem(self) -> str:
         """Return what no CT of a body has, as a clause of a sentence, "" if all is plausible."""
         problems = (
-            (self.soft < LEAST, f"less than {LEAST:.1%} of the pixels are soft tissue ({-SOFT:.0f} to {SOFT:.0f} HU)"),
+            (
+                self.soft < LEAST_SOFT,
+                f"less than {LEAST_SOFT:.1%} of the pixels are soft tissue ({-SOFT:.0f} to {SOFT:.0f} HU)",
+            ),
             (self.low < LEAST, f"less than {LEAST:.1%} of the pixels are air, lung or fat (below {NO_FAT:.0f} HU)"),
             (self.highest - self.lowest < NARROWEST, f"all values lie within {NARROWEST:.0f} HU"),
             (
