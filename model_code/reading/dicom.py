@@ -104,7 +104,7 @@ def _pixel_attributes(elements: Elements) -> dict[str, Any]:
             f"SamplesPerPixel {samples} with PhotometricInterpretation {term(photometric, PHOTOMETRIC)} is not a "
             "greyscale slice.",
         )
-    rows, columns = elements.number("Rows") or 0, elements.number("Columns") or 0
+    rows, columns = (max(elements.number(keyword) or 0, 0) for keyword in ("Rows", "Columns"))
     if not 0 < rows * columns <= MAX_PIXELS:
         raise InstanceError(
             InstanceCode.TOO_MANY_PIXELS, f"Rows x Columns is {rows} x {columns}; 1 to {MAX_PIXELS} pixels are read."
