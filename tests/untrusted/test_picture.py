@@ -135,6 +135,33 @@ def test_without_a_valid_orientation_the_plane_is_assumed_unless_image_type_name
     assert code_of(ImageOrientationPatient=None, ImageType=["DERIVED", "SECONDARY", "CORONAL"]) == PictureCode.PLANE
 
 
+@pytest.mark.parametrize(
+    ("letters", "plane", "directions"),
+    [
+        (["L", "P"], "axial", ((1, 0, 0), (0, 1, 0))),
+        (["R", "A"], "axial", ((-1, 0, 0), (0, -1, 0))),
+        (["L", "PF"], "axial", ((1, 0, 0), (0, 1, 0))),
+        (["L", "F"], "coronal", ((1, 0, 0), (0, 0, -1))),
+        (["P", "FL"], "sagittal", ((0, 1, 0), (0, 0, -1))),
+        (["L", "R"], "axial", None),
+        (["L"], "axial", None),
+        (["CRANIAL", "F"], "axial", None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_without_a_valid_orientation_the_letters_of_the_patients_orientation_count(
+    letters: list[str], plane: str, directions: tuple[picture.Vector, picture.Vector] | None
+) -> None:
+    read = header(ImageOrientationPatient=None, PatientOrientation=letters)
+    found = picture.described(read)
+    assert picture.orientation(read) == directions
+    assert (found.plane, found.by_letters, found.is_oriented) == (plane, directions is not None, False)
+    assert ("PatientOrientation" in found.assumptions[0]) == (directions is not None)
+    assert not described(PatientOrientation=letters).by_letters
+    code = PictureCode.PLANE if plane != "axial" else None
+    assert code_of(ImageOrientationPatient=None, PatientOrientation=letters) == code
+
+
 def test_a_stage_serves_what_it_names() -> None:
     coronal = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}
     assert code_of(Pictures(planes=("coronal",)), **coronal) is None
