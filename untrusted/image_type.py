@@ -14,7 +14,7 @@ IMAGE_TYPES = (ORIGINAL, DERIVED, LOCALIZER, REFORMAT, PROJECTION)  # a map or a
 # Words of ImageType's values, which scanners combine by blanks and underscores, and the type that they name. DICOM
 # PS3.3 sections C.8.2.1.1.1 and C.8.15.3.2 define some; the others are conformance statements' of scanners and viewers.
 WORDS = {
-    LOCALIZER: "LOCALIZER LOCALISER SCOUT TOPOGRAM TOPO TOP SURVIEW SCANOGRAM SCANO PILOT",
+    LOCALIZER: "LOCALIZER LOCALISER SCOUT TOPOGRAM TOPO TOP SURVIEW SCANOGRAM SCANOSCOPE SCANO PILOT",
     REFORMAT: "REFORMATTED REFORMAT MPR MPVR CPR CURVED RESLICE RESLICED STRAIGHTENED",
     PROJECTION: (
         "MIP MINIP MAXIP RAYSUM PROJECTION 3D VR VRT SSD VOLREN RENDERED RENDERING SURFACE TOMO TOMOSYNTHESIS MAXIMUM "
@@ -26,6 +26,7 @@ WORDS = {
     ),
     SCREEN_SAVE: "SCREENSAVE SCREENSHOT SCREENCAP CAPTURE SCREEN REPORT PROT PROTOCOL SUMMARY",
 }
+SIEMENS = tuple(f"CT SOM{number}" for number in range(4, 10))  # before a word that says what the picture is
 # Several words that only together name a type.
 PHRASES = {
     MAP: (
@@ -34,8 +35,8 @@ PHRASES = {
     ),
     PROJECTION: ("VOLUME RENDERING", "MIN IP", "MAX IP"),
     REFORMAT: (),
-    LOCALIZER: (),
-    SCREEN_SAVE: ("DOSE INFO", "DOSE SHEET"),
+    LOCALIZER: tuple(f"{one} TOP" for one in SIEMENS),
+    SCREEN_SAVE: ("DOSE INFO", "DOSE SHEET", *(f"{one} PROT" for one in SIEMENS)),
 }
 # Source slices of an examination may have these words too, so they count only where the first value is not ORIGINAL.
 _AMBIGUOUS = """

@@ -275,6 +275,12 @@ OTHERS = {
     "NRRD": b"NRRD0004\ntype: short\n" + bytes(200),
     "PDF": b"%PDF-1.4" + bytes(200),
     "without the 128 bytes": ct()[132:],
+    "JSON": b'[{"00080005": {"vr": "CS"}}]' + bytes(200),
+    "HTML": b"\xef\xbb\xbf\r\n<!DOCTYPE html>" + bytes(200),
+    "DICOMweb": b"\r\n--one\r\nContent-Type: application/dicom\r\n\r\n" + ct(),
+    "MATLAB": b"MATLAB 5.0 MAT-file" + bytes(200),
+    "MINC": b"CDF\x01" + bytes(200),
+    "BMP": b"BM" + bytes(200),
 }
 
 
