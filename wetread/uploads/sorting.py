@@ -83,8 +83,13 @@ def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, 
 
 
 def is_of_another_kind(code: str | None) -> bool:
-    """Return whether a refusal's code says that the object is not for this service, whatever is done to it."""
-    return bool(code) and str(code).endswith("NotServed") and code not in REPAIRABLE
+    """Return whether a refusal's code says that the object is not for this service, whatever is done to it.
+
+    A refusal (not a failure) as NotHounsfield is that of a map, by ImageType.
+    """
+    return code == RefusalCode.NOT_HOUNSFIELD or (
+        bool(code) and str(code).endswith("NotServed") and code not in REPAIRABLE
+    )
 
 
 def _is_of_another_kind(refusal: Refusal, served: Served) -> bool:
