@@ -217,7 +217,7 @@ def check(instance: Instance, served: Served) -> tuple[str, ...]:
                 "give it a UID.",
             )
     if served.conformance == "strict" and (instance.repairs or not instance.sop_instance_uid):
-        problems = " ".join(instance.repairs) or "SOPInstanceUID was absent or empty."
+        problems = " ".join(instance.repairs) or "SOPInstanceUID was absent, empty or no identifier."
         raise Refusal(RefusalCode.NON_CONFORMANT, f"This stage is strict and the object needs repair: {problems}")
     return notes
 
@@ -235,7 +235,7 @@ def identified(instance: Instance, content_sha256: str) -> Instance:
     """Return the Instance with a SOPInstanceUID: its own, or one from the hash of its bytes, recorded as a repair."""
     if instance.sop_instance_uid:
         return instance
-    note = "SOPInstanceUID was absent or empty: made from the content's hash."
+    note = "SOPInstanceUID was absent, empty or no identifier: made from the content's hash."
     return replace(
         instance,
         sop_instance_uid=f"{UUID_ROOT}{_uuid_of(content_sha256).int}",
