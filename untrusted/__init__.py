@@ -1,1 +1,4 @@
-"""Bounded readers of untrusted bytes, shared by Lambda, container and local cloud; stdlib only."""
+"""Bounded readers of untrusted bytes, and what they say of a picture; for Lambda, container and local cloud.
+
+The standard library is all that they need.
+"""

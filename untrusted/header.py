@@ -305,7 +305,7 @@ def read_header(
     try:
         _read(header, data, steps, bounds, whole=whole)
     except (HeaderError, EOFError, ValueError) as problem:
-        if isinstance(problem, EOFError) and not whole:
+        if not whole and not isinstance(problem, (HeaderError, TooManyElements)):
             raise Incomplete(header) from problem
         error = problem if isinstance(problem, HeaderError) else _error(problem, header)
         error.header = header

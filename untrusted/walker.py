@@ -108,7 +108,7 @@ def elements(
     steps = allowance() if steps is None else steps
     implicit = _is_implicit(data, at, implicit, order)
     while at < len(data):
-        if group is not None and _tag_at(data, at, order) >> 16 != group:
+        if group is not None and at + 8 <= len(data) and _tag_at(data, at, order) >> 16 != group:
             yield Element(at, _tag_at(data, at, order), NO_VR, 0, at)
             return
         element = _element(data, at, implicit, order, steps)

@@ -54,6 +54,9 @@ def as_stored(raw: Values, precision: Precision, attributes: Mapping[str, Any]) 
         has_sign = bits >= stored or precision.has_sign_bit
         return (_signed(raw, bits) if has_sign else raw), _of_fewer_bits(raw, bits, stored, has_sign)
     all_bits = _signed(raw, bits) if is_signed else _unsigned(raw)
+    highest = _mask(stored - is_signed)
+    if all_bits.max() <= highest and (not is_signed or all_bits.min() >= -highest - 1):
+        return all_bits, ()
     values = _signed(raw, stored) if is_signed else all_bits & _mask(stored)
     differing = values != all_bits
     others = min(np.count_nonzero(differing), np.count_nonzero((_unsigned(raw) & _mask(bits)) >> stored))
@@ -85,9 +88,11 @@ def _is_data(above: Values) -> bool:
 
 def _signed(values: Values, bits: int) -> Values:
     """Return the lowest ``bits`` of each value as a two's complement number."""
+    found = values.view(f"i{values.dtype.itemsize}")
     shift = 8 * values.dtype.itemsize - bits
-    found = values.view(f"i{values.dtype.itemsize}") << shift
-    found >>= shift
+    if shift:
+        found = found << shift
+        found >>= shift
     return found
 
 

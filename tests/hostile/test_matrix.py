@@ -40,10 +40,8 @@ def test_every_case_ends_in_a_reading_or_a_named_refusal(syntax: uid.UID, made: 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
 def test_the_sound_object_is_read_by_each_reader_of_its_syntax(syntax: uid.UID, made: dict[str, bytes]) -> None:
     name = next(name for name in made if name.startswith(f"{syntax.keyword}/") and name.endswith("bit/sound"))
-    # GDCM's encoder writes 16 bits a pixel for 12, which dcmtk refuses too: the values are far from any CT's.
-    expected = {uid.JPEGExtended12Bit: "NotHounsfield"}
     found = outcome(made[name])
-    assert (found.ingest, found.container) == (READ, expected.get(syntax, READ))
+    assert (found.ingest, found.container) == (READ, READ)
 
 
 def test_no_case_is_left_out_in_silence() -> None:

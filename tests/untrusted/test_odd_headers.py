@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -10,7 +11,7 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from functions.domain.header import read_header
 from model_code.reading.elements import read_elements
 from tests.fakes.dicom import STUDY, ct
@@ -96,6 +97,14 @@ def test_many_elements_of_one_unknown_vr_are_stepped_over(vr: bytes, *, long: bo
     length = b"\0\0" + struct.pack("<L", 6) if long else struct.pack("<H", 6)
     many = b"".join(struct.pack("<HH", 0x5001, 0x1000 + one) + vr + length + b"abcdef" for one in range(50))
     assert read(inserted(many)).number("Rows") == 64
+
+
+@pytest.mark.parametrize("value", UNKNOWN.values(), ids=UNKNOWN)
+def test_every_cut_of_a_header_with_an_unknown_vr_is_incomplete_or_read(value: bytes) -> None:
+    body = inserted(b"\x08\x00\x05\x00" + value, b"\x08\x00\x08\x00CS")
+    for end in range(132, len(body) - 8192):
+        with contextlib.suppress(HeaderIncomplete):
+            assert read_header(body[:end], len(body)).number("Rows") == 64
 
 
 def test_an_unknown_vr_without_a_length_that_fits_is_named() -> None:

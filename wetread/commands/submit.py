@@ -116,6 +116,8 @@ def _send(session: Session, candidates: Sequence[Candidate], *, again: bool) -> 
     finally:
         if sent:
             sent.close()
+            if sent.unwritten:
+                warn(f"{how_many(sent.unwritten, 'file')} sent but not recorded: a repeated command sends them again.")
 
 
 def _count(done: Sequence[Submitted], bucket: str) -> None:

@@ -18,6 +18,10 @@ REPAIRABLE = frozenset({RefusalCode.TRANSFER_SYNTAX_NOT_SERVED, RefusalCode.MULT
 """Codes of images that this service would read if they were stored otherwise: they are sent, so that a row says so."""
 
 
+NO_SLICES = frozenset({RefusalCode.NOT_HOUNSFIELD, RefusalCode.TOO_FEW_PIXELS})
+"""Codes of pictures that are no slices by their headers: maps and thumbnails."""
+
+
 class Group(enum.Enum):
     """Why something is not sent, in the order of the listing: its noun, its plural, and what is said of it."""
 
@@ -83,13 +87,8 @@ def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, 
 
 
 def is_of_another_kind(code: str | None) -> bool:
-    """Return whether a refusal's code says that the object is not for this service, whatever is done to it.
-
-    A refusal (not a failure) as NotHounsfield is that of a map, by ImageType.
-    """
-    return code == RefusalCode.NOT_HOUNSFIELD or (
-        bool(code) and str(code).endswith("NotServed") and code not in REPAIRABLE
-    )
+    """Return whether a refusal's code says that the object is not for this service, whatever is done to it."""
+    return bool(code) and (code in NO_SLICES or (str(code).endswith("NotServed") and code not in REPAIRABLE))
 
 
 def _is_of_another_kind(refusal: Refusal, served: Served) -> bool:

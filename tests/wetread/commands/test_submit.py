@@ -14,6 +14,7 @@ from tests.fakes.dicom import ct
 from wetread.commands import session
 from wetread.problems import ConfigProblem
 from wetread.uploads import submission, waiting
+from wetread.uploads.sent import Sent
 
 GOOD = ct()
 BAD = GOOD[:300]
@@ -277,3 +278,13 @@ def test_a_named_file_that_cannot_be_read_stops_no_other(wetread, connection, sc
     assert result.exit_code == 1
     assert "bad.dcm  The file cannot be read: Permission denied." in result.stderr
     assert [key for key, _ in connection.s3.versions] == ["good.dcm"]
+
+
+def test_what_was_sent_and_could_not_be_recorded_is_counted(wetread, connection, scans, monkeypatch) -> None:
+    def full(record, *_entry):
+        record.unwritten += 1
+
+    monkeypatch.setattr(Sent, "add", full)
+    result = wetread("submit", scans)
+    assert result.exit_code == 0
+    assert "2 files sent but not recorded: a repeated command sends them again." in result.stderr

@@ -61,6 +61,8 @@ def test_archives_that_are_not_opened_are_called_so(name, is_archive) -> None:
         pytest.param(ct(Modality="PT"), id="PT"),
         pytest.param(ct(SOPClassUID=BASIC_TEXT, Modality="SR", PixelData=None), id="report"),
         pytest.param(ct(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), id="localizer"),
+        pytest.param(ct(ImageType=["DERIVED", "PRIMARY", "AXIAL", "IODINE_MAP"]), id="map"),
+        pytest.param(ct(Rows=32, Columns=32), id="thumbnail"),
         pytest.param(ct(SOPClassUID=MRImageStorage) + bytes(SERVED.max_object_bytes), id="large MR"),
     ],
 )
