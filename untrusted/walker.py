@@ -227,7 +227,7 @@ def _after_sequence(data: bytes | memoryview, at: int, implicit: bool, order: _O
             if not around:
                 return at
             among_items = False
-        elif element.tag != ITEM:
+        elif element.tag not in {ITEM, ITEM_END}:  # some writers also end items by a delimiter that have a length
             raise ValueError(f"{element.name}, something other than an item, in a sequence")
         elif element.length == UNDEFINED_LENGTH:
             around.append(implicit)
