@@ -180,7 +180,7 @@ class Header:
             return None
         if vr in TEXT_VRS:
             number = whole_number(self.uid(keyword))
-            return number if number is not None and 0 <= number <= MOST_NUMBER else None
+            return number if number is not None and abs(number) <= MOST_NUMBER else None
         if len(raw) not in {2, 4, 8}:
             return None
         signed = vr in {b"SS", b"SL", b"SV"}

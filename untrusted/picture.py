@@ -43,6 +43,7 @@ class PictureCode(enum.StrEnum):
     PLANE = "PlaneNotServed"
     NOT_HOUNSFIELD = "NotHounsfield"
     SCREEN_SAVE = "ScreenSaveNotServed"
+    MISSING_GEOMETRY = "MissingGeometry"
     TOO_FEW_PIXELS = "TooFewPixels"
 
 
@@ -218,6 +219,8 @@ def check(picture: Picture, served: Pictures) -> tuple[str, ...]:
             else f"{by} says that the plane is {picture.plane}, and ImageOrientationPatient is absent or invalid"
         )
         raise PictureError(PictureCode.PLANE, f"{said}; served: {', '.join(served.planes)}.")
+    if not (picture.rows and picture.columns):
+        raise PictureError(PictureCode.MISSING_GEOMETRY, "Rows or Columns is absent or zero; export the object again.")
     if min(picture.rows, picture.columns) < LEAST_SIDE:
         raise PictureError(
             PictureCode.TOO_FEW_PIXELS,
