@@ -6,7 +6,7 @@ DICOM defines two of its values (PS3.3 section C.7.6.1.1.2); the others are word
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 ORIGINAL, DERIVED = "original", "derived"
 LOCALIZER, REFORMAT, PROJECTION, MAP, SCREEN_SAVE = "localizer", "reformat", "projection", "map", "screen_save"
@@ -49,10 +49,11 @@ IODINE, TAKEN_AWAY = "IODINE", frozenset({"REMOVED", "REMOVAL", "SUPPRESSED", "S
 TYPE_OF_WORD = {word: kind for kind, words in WORDS.items() for word in words.split()}
 
 
-def image_type(values: Sequence[str]) -> str:
+@lru_cache(maxsize=64)  # a series has one, and each object is asked several times
+def image_type(values: tuple[str, ...]) -> str:
     """Return which of IMAGE_TYPES, MAP and SCREEN_SAVE ``values`` of ImageType name; none count as ORIGINAL."""
     texts = [" ".join(re.split(r"[^A-Z0-9]+", value)).strip() for value in values]
-    original = tuple(values[:1]) in {(), ("ORIGINAL",)}
+    original = values[:1] in {(), ("ORIGINAL",)}
     words = {word.rstrip(DIGITS) or word for text in texts for word in text.split()}
     words -= AMBIGUOUS if original else frozenset()
     words -= {IODINE} if words & TAKEN_AWAY else frozenset()
