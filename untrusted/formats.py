@@ -4,6 +4,9 @@ from __future__ import annotations
 
 SEND_INSIDE = "send the DICOM files inside; `wetread submit` opens it where its name ends in .zip or .gz"
 SEND_DICOM = "export the images as DICOM files"
+# Archives whose first members have these names are documents.
+OFFICE, OFFICE_WITHIN = (b"[Content_Types].xml", b"mimetypeapplication/vnd.oasis"), 4096
+OFFICE_DOCUMENT = ("an Office document", SEND_DICOM)
 # First bytes -> what they begin, and what to do.
 BEGINNINGS = {
     b"\x1f\x8b": ("gzip data", SEND_INSIDE),
@@ -54,7 +57,7 @@ def described(start: bytes) -> tuple[str, str]:
     """Return what bytes that are no DICOM file begin ("" if unknown), and what to do about it."""
     for beginning, found in BEGINNINGS.items():
         if start.startswith(beginning):
-            return found
+            return OFFICE_DOCUMENT if any(name in start[:OFFICE_WITHIN] for name in OFFICE) else found
     text = start[:MOST_TEXT].lstrip(BEFORE_TEXTS)
     for beginning, found in TEXT_BEGINNINGS.items():
         if text.startswith(beginning) and (beginning != b"--" or PART_OF_DICOMWEB in text):

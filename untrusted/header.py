@@ -274,7 +274,7 @@ class Header:
                 HeaderCode.NO_PIXEL_DATA, "The object is a DICOMDIR, the index of a medium; send the files it lists."
             )
         length, tag = self._private
-        hint = ""
+        hint = " If it is an image, its file is cut: send the whole file." if "Rows" in self._values else ""
         if length >= PICTURE_BYTES:
             hint = (
                 f" Its private element {name_of(tag)} of {length} bytes may be a picture in the vendor's own format; "

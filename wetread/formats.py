@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from functions.domain.row import Row, moment_of, timestamp
@@ -52,7 +54,7 @@ CSV_COLUMNS = (
     "PredictionNotes",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
-TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs")
+TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes")
 ELASTIC_COLUMNS = ("Key", "Result")
 
 
@@ -118,14 +120,26 @@ def table_line(row: Row, now: datetime) -> tuple[str, ...]:
         row.status,
         result(row),
         str(len(row.repairs) or "-"),
+        str(len(notes(row)) or "-"),
     )
+
+
+def notes(row: Row) -> set[str]:
+    """Return what a person should know of the picture: of ingest and of the model, each sentence once."""
+    return {*row.notes, *row.prediction_notes}
+
+
+def sentences(rows: Sequence[Row]) -> dict[str, int]:
+    """Return the repairs and notes of rows, each with the number of rows that have it, the most frequent first."""
+    counted = Counter(sentence for row in rows for sentence in {*row.repairs, *notes(row)})
+    return dict(counted.most_common())
 
 
 def csv_line(row: Row) -> dict[str, object]:
     """Return a row for programs, in CSV_COLUMNS: nothing shortened, sentences joined by ``; ``, mappings as JSON."""
     document = row.to_json()
-    sentences = {"Repairs": row.repairs, "Notes": row.notes, "PredictionNotes": row.prediction_notes}
-    document |= {name: "; ".join(values) for name, values in sentences.items()}
+    lists = {"Repairs": row.repairs, "Notes": row.notes, "PredictionNotes": row.prediction_notes}
+    document |= {name: "; ".join(values) for name, values in lists.items()}
     document |= {name: json.dumps(value) for name, value in document.items() if isinstance(value, dict)}
     if row.predicted_class:
         document["Probability"] = row.probabilities.get(row.predicted_class)

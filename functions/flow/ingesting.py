@@ -155,7 +155,7 @@ class Ingesting:
         return Row(**base, status=Status.PENDING)
 
     def _patient_of(self, header: Header | None) -> dict[str, Any]:
-        """Return patient, study and series of a refused object, so that queries and erasures find its row."""
+        """Return patient, study, series and class of a refused object, so that queries and erasures find its row."""
         if header is None:
             return {}
         seen = instances.describe(header, self.patients.uuid_of)
@@ -163,6 +163,7 @@ class Ingesting:
             "patient_hash": self.patients.hash_of(seen.patient_id, seen.issuer_of_patient_id),
             "study_instance_uid": seen.study_instance_uid or None,
             "series_instance_uid": seen.series_instance_uid or None,
+            "sop_class_uid": seen.sop_class_uid or None,
         }
 
     def _key(self, event: ObjectCreated, upload_id: str) -> str:

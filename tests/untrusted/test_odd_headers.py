@@ -280,6 +280,7 @@ def test_attributes_behind_the_pixels_are_read_by_the_container_and_noted() -> N
 OTHERS = {
     "gzip": b"\x1f\x8b\x08\0" + bytes(200),
     "ZIP": b"PK\x03\x04" + bytes(200),
+    "Office": b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml" + bytes(200),
     "NIfTI": struct.pack("<i", 348) + bytes(344),
     "NRRD": b"NRRD0004\ntype: short\n" + bytes(200),
     "PDF": b"%PDF-1.4" + bytes(200),

@@ -5,7 +5,18 @@ from datetime import UTC, datetime
 import pytest
 
 from functions.domain.row import Status
-from wetread.formats import CSV_COLUMNS, TABLE_COLUMNS, ago, csv_line, short, short_key, since, span, table_line
+from wetread.formats import (
+    CSV_COLUMNS,
+    TABLE_COLUMNS,
+    ago,
+    csv_line,
+    sentences,
+    short,
+    short_key,
+    since,
+    span,
+    table_line,
+)
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -74,3 +85,14 @@ def test_a_refused_row_shows_its_code_in_place_of_a_class(pending) -> None:
     line = dict(zip(TABLE_COLUMNS, table_line(row, NOW), strict=True))
     assert (line["Status"], line["Result"], line["Study/Series/Instance"]) == ("Refused", "NotDicom", "-/-/-")
     assert ago(None, NOW) == "-"
+
+
+def test_sentences_are_counted_once_a_row_the_most_frequent_first(completed) -> None:
+    rows = [
+        completed(repairs=("a",), notes=("n",), prediction_notes=("n", "m"), received_at="2026-11-23T08:00:00.000Z"),
+        completed(repairs=(), notes=("n",)),
+    ]
+    assert next(iter(sentences(rows))) == "n"
+    assert sentences(rows) == {"n": 2, "a": 1, "m": 1}
+    line = dict(zip(TABLE_COLUMNS, table_line(rows[0], NOW), strict=True))
+    assert (line["Repairs"], line["Notes"]) == ("1", "2")

@@ -12,7 +12,7 @@ from wetread.console import note, print_csv, print_json, print_table, warn
 from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
 from wetread.problems import ConfigProblem
 from wetread.uploads.queries import Answer, Query, run_query
-from wetread.uploads.submission import name_unhappy
+from wetread.uploads.submission import name_sentences, name_unhappy
 
 
 @click.command()
@@ -81,6 +81,7 @@ def results(
     elif answer.rows:
         print_table(TABLE_COLUMNS, (table_line(row, session.now()) for row in answer.rows), elastic=ELASTIC_COLUMNS)
         name_unhappy(answer.rows)
+        name_sentences(answer.rows)
     else:
         note("No row fits.")
     _remark(connection, answer, predicted_class)

@@ -18,7 +18,16 @@ from wetread.problems import ConfigProblem, Interruption, Problem, in_words
 from wetread.uploads.planning import Candidate, plan
 from wetread.uploads.sending import Outcome, Submitted, Uploader, send
 from wetread.uploads.sorting import Group, Unsent
-from wetread.uploads.submission import NAMED, counted, follow, is_for_others, name_unhappy, name_unsent, sent_before
+from wetread.uploads.submission import (
+    NAMED,
+    counted,
+    follow,
+    is_for_others,
+    name_sentences,
+    name_unhappy,
+    name_unsent,
+    sent_before,
+)
 
 
 @click.command()
@@ -154,9 +163,11 @@ def _wait(
         lines = [table_line(row, session.now()) for row in ended[:NAMED]]
         print_table(TABLE_COLUMNS, lines, elastic=ELASTIC_COLUMNS)
         if len(ended) > NAMED:
-            note(f"The first {NAMED} of {len(ended)} are shown; ask `wetread results` for more.")
+            note(f"The first {NAMED} of {len(ended)} are shown; `wetread results --limit {len(ended)}` shows more.")
     note(f"Ended: {counted(waited)}.")
     name_unhappy(ended)
+    if not as_json:
+        name_sentences(ended)
     if waited.open:
         keys = [one.key for one in done if one.upload_id in waited.open]
         more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from functions.domain.errors import RefusalCode
 from functions.domain.row import Row, Status
+from untrusted.sop_classes import MODALITY_OF_SOP_CLASS
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, printable, warn
 from wetread.deployment import Deployment
-from wetread.formats import short_key
+from wetread.formats import sentences, short_key
 from wetread.uploads.sending import Submitted
 from wetread.uploads.sent import Sent, path_of
 from wetread.uploads.sorting import Group, Unsent, is_of_another_kind
@@ -78,9 +80,19 @@ def _name(rows: Sequence[Row]) -> None:
         note(f"  … and {len(rows) - NAMED} more: `wetread results --status Refused`, `--status Failed`.")
 
 
+def name_sentences(rows: Sequence[Row]) -> None:
+    """Print each repair and note of rows once, with the number of rows that have it."""
+    found = sentences(rows)
+    if found:
+        note("Repairs and notes (number of uploads):")
+    for sentence, count in found.items():
+        note(f"  {count:>5}  {printable(sentence)}")
+
+
 def is_for_others(row: Row) -> bool:
     """Return whether an upload was refused because it is not for this service: nothing is wrong with it."""
-    return row.status == Status.REFUSED and is_of_another_kind(row.code)
+    is_report = row.code == RefusalCode.NO_PIXEL_DATA and row.sop_class_uid not in {None, *MODALITY_OF_SOP_CLASS}
+    return row.status == Status.REFUSED and (is_report or is_of_another_kind(row.code))
 
 
 def counted(waited: Waited) -> str:
