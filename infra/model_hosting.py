@@ -113,6 +113,8 @@ class ModelHosting(Construct):
             ignore_mode=IgnoreMode.GIT,
             build_args={"TORCH_INDEX_URL": config.torch_index_url} if config.torch_index_url else None,
             platform=ecr_assets.Platform.LINUX_AMD64,
+            # CreateModel refuses OCI manifests, which a current docker would push; CreateTrainingJob accepts both.
+            outputs=["type=image,oci-mediatypes=false"],
         )
         self._repository = image.repository
         return image.image_uri
