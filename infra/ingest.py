@@ -26,7 +26,7 @@ object takes.
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
@@ -35,6 +35,7 @@ from constructs import Construct
 from functions.settings import IngestSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
+from infra.kept import removal_policy
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
@@ -69,7 +70,7 @@ class Ingest(Construct):
             description="wetread: makes the keyed hash that identifies a patient in the index",
             key_spec=kms.KeySpec.HMAC_256,
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
-            removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
+            removal_policy=removal_policy(config),
         )
         self.function = Function(
             self,
@@ -96,7 +97,7 @@ class Ingest(Construct):
             "Uploads",
             key=storage.key,
             consumer_timeout=TIMEOUT,
-            protect=config.protect_data,
+            removal=removal_policy(config),
             retry_alone=RETRIES,
         )
         # Bounded, so that a burst of uploads leaves concurrency in the account for the functions that start jobs.

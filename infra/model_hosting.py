@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from aws_cdk import Aws, IgnoreMode, RemovalPolicy
+from aws_cdk import Aws, IgnoreMode
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
@@ -18,6 +18,7 @@ from infra.config import StageConfig
 from infra.function import ROOT
 from infra.grants import allow, arn_of
 from infra.job_role import JobRole
+from infra.kept import removal_policy
 
 ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
@@ -39,8 +40,7 @@ class ModelHosting(Construct):
             model_package_group_name=self._group,
             model_package_group_description="Every model that was a candidate for the service",
         )
-        if config.protect_data:
-            self.package_group.apply_removal_policy(RemovalPolicy.RETAIN)
+        self.package_group.apply_removal_policy(removal_policy(config))
         self.job_role = JobRole(
             self,
             "JobRole",

@@ -12,6 +12,7 @@ from functions.settings import CollectSettings, DispatchSettings, JobShape, Swee
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.grants import allow, arn_of, volume_key
+from infra.kept import removal_policy
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
@@ -37,7 +38,7 @@ class Transform(Construct):
             "Tick",
             key=storage.key,
             consumer_timeout=DISPATCH_TIMEOUT,
-            protect=config.protect_data,
+            removal=removal_policy(config),
             fifo_delay=Duration.seconds(config.tick_delay_seconds),
         )
         dispatch = self._dispatch_settings(config, storage)
@@ -62,7 +63,7 @@ class Transform(Construct):
             memory_size=COLLECT_MEMORY_MB,
         )
         self.job_events = ReliableQueue(
-            self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT, protect=config.protect_data
+            self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT, removal=removal_policy(config)
         )
         self.job_events.feed(self.collect, batch_size=1)  # one message is one job of up to max_batch objects
         self._route_job_events()

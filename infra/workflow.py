@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -16,6 +16,7 @@ from infra.config import StageConfig
 from infra.function import Function
 from infra.grants import WRITE, allow_key
 from infra.job_requests import JobRequests
+from infra.kept import removal_policy
 from infra.notices import Notices
 from infra.storage import Storage
 from infra.workflow_role import WorkflowRole
@@ -68,7 +69,7 @@ class Workflow(Construct):
             "Log",
             encryption_key=storage.key,
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
+            removal_policy=removal_policy(config),
         )
         self.state_machine = sfn.StateMachine(
             self,
