@@ -14,7 +14,7 @@ from constructs import Construct
 from functions.names import RUNS
 from infra.config import StageConfig
 from infra.function import Function
-from infra.grants import WRITE, allow_key
+from infra.grants import WRITE, allow_key, allow_volumes
 from infra.job_requests import JobRequests
 from infra.kept import removal_policy
 from infra.notices import Notices
@@ -49,6 +49,9 @@ class Workflow(Construct):
             self, "Role", job_prefix=config.service_name, job_role=job_role, functions=[snapshot, gate, promote]
         )
         notices.grant_publish_notices(self.role)
+        # SageMaker's guide asks for it in the policy of the caller or of the job's role, and does not say whose it uses
+        # under the condition that the grant is for a resource of AWS.
+        allow_volumes(self.role, storage.key)
         states = States(
             self,
             "States",
