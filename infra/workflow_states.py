@@ -15,8 +15,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from functions.domain.batch import INTERNAL_ERROR, NO_CAPACITY
-from functions.names import AUDIT, EVALUATION, REPORT, RUN_ID_DIGITS
+from functions.names import AUDIT, EVALUATION, INTERNAL_ERROR, NO_CAPACITY, REPORT, RUN_ID_DIGITS
 from infra.function import Function
 from infra.job_requests import DIGEST, JobRequests, jsonata
 
