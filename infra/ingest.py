@@ -44,6 +44,7 @@ WORST_CPU_SECONDS = 0.3  # for the most expensive header; measured 2026-11-28: 0
 WORST_MIB = 20  # for one object; measured 2026-11-28: 17 MiB
 START_MIB = 130  # of the function before its first object; measured 2026-11-28: 119 MiB
 BATCH_SIZE = 10
+MAX_CONCURRENCY = 4  # of each of the two queues; new accounts have 10 for all functions
 MEMORY = 1024
 TIMEOUT = Duration.seconds(20)
 ROW_WITHIN = Duration.minutes(10)
@@ -100,8 +101,10 @@ class Ingest(Construct):
             removal=removal_policy(config),
             retry_alone=RETRIES,
         )
-        # Bounded, so that a burst of uploads leaves concurrency in the account for the functions that start jobs.
-        self.queue.feed(self.function, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
+        # Bounded, so that a burst leaves concurrency for the functions that start jobs, even in a new account.
+        self.queue.feed(
+            self.function, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=MAX_CONCURRENCY
+        )
         created = events.Rule(
             self,
             "ObjectCreated",

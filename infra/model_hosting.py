@@ -23,6 +23,8 @@ from infra.kept import removal_policy
 ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
 )
+# What pip takes by default holds gigabytes of CUDA, which every job would pull for nothing.
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
 ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
@@ -111,7 +113,8 @@ class ModelHosting(Construct):
             # What model_code/Dockerfile.dockerignore says to docker, which CDK does not read.
             exclude=["*", "!model_code", "!model_code/**", "!untrusted", "!untrusted/**", "**/__pycache__"],
             ignore_mode=IgnoreMode.GIT,
-            build_args={"TORCH_INDEX_URL": config.torch_index_url} if config.torch_index_url else None,
+            # A stage with GPUs names an index: the settings demand it.
+            build_args={"TORCH_INDEX_URL": config.torch_index_url or CPU_TORCH},
             platform=ecr_assets.Platform.LINUX_AMD64,
             # CreateModel refuses OCI manifests, which a current docker would push; CreateTrainingJob accepts both.
             outputs=["type=image,oci-mediatypes=false"],

@@ -122,7 +122,7 @@ class Transform(Construct):
                 instance_type=config.instance_type,
                 instance_count=config.instance_count,
                 max_concurrent_transforms=config.max_concurrent_transforms,
-                max_payload_mb=config.max_payload_mb,
+                max_payload_mb=config.job_payload_mb,
                 transform_ami_version=config.transform_ami_version,
                 data_key_arn=storage.key.key_arn,
                 volume_key_arn=volume_key(storage.key, config.instance_type),

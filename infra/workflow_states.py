@@ -116,7 +116,12 @@ class States(Construct):
             "Snapshot",
             function,
             {"Execution": jsonata("$states.context.Execution.Name"), "Input": jsonata("$states.input")},
-            {"snapshot": jsonata(ANSWER), "snapshotUri": jsonata(f"{ANSWER}.SnapshotUri")},
+            # From here on the run's name is Python's: the folder that jobs write to is the one that the gates read.
+            {
+                "run": jsonata(f"{ANSWER}.Run"),
+                "snapshot": jsonata(ANSWER),
+                "snapshotUri": jsonata(f"{ANSWER}.SnapshotUri"),
+            },
         )
 
     def _promote(self, function: Function) -> tasks.LambdaInvoke:

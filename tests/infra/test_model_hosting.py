@@ -41,9 +41,9 @@ def test_the_image_is_built_with_the_torch_of_the_given_index(tmp_path: Path, de
     assets = [tmp_path / "Stack.assets.json", default.directory / "Wetread.assets.json"]
     named, plain = (next(iter(json.loads(path.read_text())["dockerImages"].values()))["source"] for path in assets)
     (argument,) = named["dockerBuildArgs"]
+    assert plain["dockerBuildArgs"] == {argument: "https://download.pytorch.org/whl/cpu"}
     assert f"ARG {argument}=" in (default.directory / plain["directory"] / plain["dockerFile"]).read_text()
     assert named["dockerBuildArgs"][argument] == "https://index/cpu"
-    assert "dockerBuildArgs" not in plain
 
 
 def test_a_given_image_is_used_as_it_is(local: Any) -> None:

@@ -109,7 +109,7 @@ def test_a_person_may_have_to_approve(machine: dict[str, Any]) -> None:
 def test_a_gate_that_says_nothing_clear_stays_shut(machine: dict[str, Any], answer: dict[str, Any]) -> None:
     assert "Train" not in walk(machine, {"GateData": answer}).entered
     assert "Promote" not in walk(machine, {"GateModel": answer}).entered
-    taken = {"Snapshot": {"SnapshotUri": "", "Taken": answer.get("Passed", "")}}
+    taken = {"Snapshot": {"Run": RUN, "SnapshotUri": "", "Taken": answer.get("Passed", "")}}
     assert "Audit" not in walk(machine, taken).entered
 
 
