@@ -29,6 +29,11 @@ REPORT = "evaluation/report.html"
 RUN_ID_DIGITS = 12
 
 
+# How SageMaker begins the reason of a job that failed by no fault of its objects. For the second that is only likely:
+# SageMaker reports it too for a host that ended, which an object may have caused.
+NO_CAPACITY, INTERNAL_ERROR = "CapacityError", "InternalServerError"
+
+
 class IndexName(enum.Enum):
     """A global secondary index of the rows, with all attributes: its name, partition key and sort key."""
 

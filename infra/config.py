@@ -86,7 +86,7 @@ class StageConfig:
     instance_type: str = "ml.m5.xlarge"
     instance_count: Annotated[int, Range(1, 100)] = 1
     max_concurrent_transforms: Annotated[int, Range(1, 100)] = 4
-    max_payload_mb: Annotated[int, Range(1, 100)] = 16
+    max_payload_mb: Annotated[int, Range(1, 99)] = 16  # of an object
     image_uri: str = ""  # empty: built from model_code/ at deployment
     torch_index_url: str = ""  # of the image that is built: PyTorch's index of CPU builds, or of builds for CUDA 12
 
@@ -146,6 +146,14 @@ class StageConfig:
     def gpu(self) -> bool:
         """Return whether the transform jobs run on GPUs."""
         return validation.family(self.instance_type) in validation.GPU_FAMILIES
+
+    @property
+    def job_payload_mb(self) -> int:
+        """Return MaxPayloadInMB of a job: one more than an object may have, so that one of just that size fits.
+
+        SageMaker asks for a slightly larger value, and does not say whether its MB has 10^6 bytes or 2^20.
+        """
+        return self.max_payload_mb + 1
 
     @property
     def transform_ami_version(self) -> str:

@@ -11,7 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES, IndexName
-from infra.grants import KEEP, READ, WRITE, allow, allow_key, allow_volumes
+from infra.grants import KEEP, READ, READ_TABLE, WRITE, allow, allow_key, allow_volumes
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem")
 KEYS_ARE_MANY = "Only the prefix of the keys of uploads, batches, runs and models is known at deployment."
@@ -57,10 +57,10 @@ class DataGrants(Construct):
         allow_key(grantee, self.key, WRITE)
 
     def grant_read_outputs(self, grantee: iam.IGrantable) -> None:
-        """Let the grantee list and read the outputs of transform jobs, and read their manifests."""
+        """Let the grantee list and read outputs of transform jobs and their manifests, or learn that one is gone."""
         self._allow_objects(grantee, self.work, BATCHES, "s3:GetObject")
         self._allow_objects(grantee, self.work, OUTPUTS, "s3:GetObject")
-        allow(grantee, "s3:ListBucket", on=[self.work.bucket_arn], when=_below(OUTPUTS))
+        self._allow_to_miss(grantee, self.work)
         allow_key(grantee, self.key, READ)
 
     def grant_keep_predictions(self, grantee: iam.IGrantable) -> None:
@@ -101,7 +101,7 @@ class DataGrants(Construct):
     def grant_read_champion(self, grantee: iam.IGrantable) -> None:
         """Let the grantee read which model is the champion."""
         allow(grantee, "dynamodb:GetItem", on=[self.batches.table_arn])
-        allow_key(grantee, self.key, READ)
+        allow_key(grantee, self.key, READ_TABLE)
 
     def grant_move_champion(self, grantee: iam.IGrantable) -> None:
         """Let the grantee update the champion conditionally, and record promotion history: never Scan or Query."""
@@ -130,13 +130,13 @@ class DataGrants(Construct):
         allow_key(grantee, self.key, READ)
 
     def grant_artifacts(self, grantee: iam.IGrantable) -> None:
-        """Let the grantee read model artifacts, or check that one is unchanged."""
-        self._allow_objects(grantee, self.models, ARTIFACTS, "s3:GetObject")
-        allow_key(grantee, self.key, READ)
+        """Let the grantee check that model artifacts are unchanged, or learn that one is gone."""
+        self._allow_reading_artifacts(grantee)
+        self._allow_to_miss(grantee, self.models)
 
     def grant_endpoint_data(self, endpoint_role: iam.Role) -> None:
         """Let an endpoint read its model, onto an encrypted disk; its requests come by HTTP."""
-        self.grant_artifacts(endpoint_role)
+        self._allow_reading_artifacts(endpoint_role)
         allow_volumes(endpoint_role, self.key)
 
     def grant_keep_artifacts(self, grantee: iam.IGrantable) -> None:
@@ -158,10 +158,17 @@ class DataGrants(Construct):
         for bucket, prefix in ((self.training, SLICES), (self.training, RUNS), (self.models, ARTIFACTS)):
             self._allow_objects(job_role, bucket, prefix, "s3:GetObject")
         self._allow_objects(job_role, self.training, RUNS, "s3:PutObject", "s3:AbortMultipartUpload")
+        # What the container deletes or renames among its checkpoints, SageMaker deletes in the bucket.
+        checkpoints = self.training.arn_for_objects(f"{RUNS}*/checkpoints/*")
+        allow(job_role, "s3:DeleteObject", on=[checkpoints], because=KEYS_ARE_MANY)
         allow(job_role, "s3:ListBucket", on=[self.training.bucket_arn], when=_below(SLICES, RUNS))
         allow(job_role, "s3:ListBucket", on=[self.models.bucket_arn], when=_below(ARTIFACTS))
         allow_key(job_role, self.key, KEEP)
         allow_volumes(job_role, self.key)
+
+    def _allow_reading_artifacts(self, grantee: iam.IGrantable) -> None:
+        self._allow_objects(grantee, self.models, ARTIFACTS, "s3:GetObject")
+        allow_key(grantee, self.key, READ)
 
     def _allow_objects(self, grantee: iam.IGrantable, bucket: s3.Bucket, prefix: str, *actions: str) -> None:
         allow(grantee, *actions, on=[bucket.arn_for_objects(f"{prefix}*")], because=KEYS_ARE_MANY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import Duration, IgnoreMode, RemovalPolicy, Size
+from aws_cdk import Duration, IgnoreMode, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -15,6 +15,7 @@ from functions.settings import to_environment
 from infra.compliance import acknowledge, acknowledge_wildcard
 from infra.config import StageConfig
 from infra.grants import acknowledge_inline_policy
+from infra.kept import removal_policy
 from infra.layer import DependencyLayer
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +46,7 @@ class FunctionDefaults(Construct):
         )
         self.layer = DependencyLayer(self, "Dependencies", runtime=RUNTIME)
         self.log_key = log_key
-        self.log_removal = RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY
+        self.log_removal = removal_policy(config)
         self.environment = {"POWERTOOLS_SERVICE_NAME": config.service_name, "POWERTOOLS_LOG_LEVEL": config.log_level}
 
 

@@ -14,6 +14,8 @@ from infra.compliance import acknowledge, acknowledge_wildcard
 from infra.validation import LOCAL_DISK_FAMILIES, family
 
 READ = ("kms:Decrypt",)
+# DynamoDB describes a table's key before it decrypts with it.
+READ_TABLE = ("kms:Decrypt", "kms:DescribeKey")
 # A writer gets a new data key, and must also decrypt it: S3 for the parts of an upload, SQS for its cached keys.
 WRITE = ("kms:Decrypt", "kms:GenerateDataKey")
 # The keys of tables and the disks and outputs of jobs are also encrypted directly. AWS's guide lists all of these for

@@ -26,7 +26,7 @@ object takes.
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
@@ -35,6 +35,7 @@ from constructs import Construct
 from functions.settings import IngestSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
+from infra.kept import removal_policy
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
@@ -43,6 +44,7 @@ WORST_CPU_SECONDS = 0.3  # for the most expensive header; measured 2026-11-28: 0
 WORST_MIB = 20  # for one object; measured 2026-11-28: 17 MiB
 START_MIB = 130  # of the function before its first object; measured 2026-11-28: 119 MiB
 BATCH_SIZE = 10
+MAX_CONCURRENCY = 4  # of each of the two queues; new accounts have 10 for all functions
 MEMORY = 1024
 TIMEOUT = Duration.seconds(20)
 ROW_WITHIN = Duration.minutes(10)
@@ -69,7 +71,7 @@ class Ingest(Construct):
             description="wetread: makes the keyed hash that identifies a patient in the index",
             key_spec=kms.KeySpec.HMAC_256,
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
-            removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
+            removal_policy=removal_policy(config),
         )
         self.function = Function(
             self,
@@ -96,11 +98,13 @@ class Ingest(Construct):
             "Uploads",
             key=storage.key,
             consumer_timeout=TIMEOUT,
-            protect=config.protect_data,
+            removal=removal_policy(config),
             retry_alone=RETRIES,
         )
-        # Bounded, so that a burst of uploads leaves concurrency in the account for the functions that start jobs.
-        self.queue.feed(self.function, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=20)
+        # Bounded, so that a burst leaves concurrency for the functions that start jobs, even in a new account.
+        self.queue.feed(
+            self.function, batch_size=BATCH_SIZE, window=Duration.seconds(1), max_concurrency=MAX_CONCURRENCY
+        )
         created = events.Rule(
             self,
             "ObjectCreated",

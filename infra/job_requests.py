@@ -31,8 +31,8 @@ METRICS = {
 DIGEST = "model:digest_"
 DIGESTS = {f"{DIGEST}{number}": f"model_digest_{number}" for number in range(1, 7)}
 NUMBER = "([0-9.]+(?:e[-+]?[0-9]+)?)"
-# Restarts of the container after internal errors of SageMaker; the time limit is for all of them together.
-RESTARTS = 2
+# More than the workflow's retries of one request.
+RETRIES = 10
 
 
 def jsonata(expression: str) -> str:
@@ -76,11 +76,9 @@ class JobRequests:
             "CheckpointConfig": {"S3Uri": self.uri("checkpoints"), "LocalPath": "/opt/ml/checkpoints"},
             "ResourceConfig": self._cluster(config.training_instance_type, config.training_instance_count),
             "StoppingCondition": {"MaxRuntimeInSeconds": config.training_max_seconds} | self._spot_wait(),
-            "RetryStrategy": {"MaximumRetryAttempts": RESTARTS},
             "EnableManagedSpotTraining": config.training_spot,
             "EnableNetworkIsolation": True,
-            "EnableInterContainerTrafficEncryption": config.training_instance_count > 1,
-        }
+        } | self._encrypted_traffic()
 
     def audit(self) -> dict[str, Any]:
         """Return CreateProcessingJob: check the pixels of the snapshot's slices."""
@@ -109,9 +107,10 @@ class JobRequests:
         return request
 
     def name(self, purpose: str) -> str:
-        """Return a job's name. It differs for a retry, since SageMaker accepts a name only once."""
+        """Return a job's name. It differs for each try, since SageMaker accepts a name only once."""
         start = f"{self._config.service_name}-{purpose}-"
-        return jsonata(f"'{start}' & $run & '-' & $states.context.State.RetryCount")
+        number = f"(($waits + $restarts) * {RETRIES} + $states.context.State.RetryCount)"
+        return jsonata(f"'{start}' & $run & '-' & {number}")
 
     def uri(self, path: str) -> str:
         """Return the S3 URI of ``path`` in the folder of the run."""
@@ -140,6 +139,11 @@ class JobRequests:
             "InstanceCount": count,
             "VolumeSizeInGB": self._config.training_volume_gb,
         } | ({"VolumeKmsKeyId": volume_key_arn} if volume_key_arn else {})
+
+    def _encrypted_traffic(self) -> dict[str, bool]:
+        # Only where there is traffic: that Step Functions supports the field is documented nowhere, and one that it
+        # does not support fails the deployment.
+        return {"EnableInterContainerTrafficEncryption": True} if self._config.training_instance_count > 1 else {}
 
     def _spot_wait(self) -> dict[str, int]:
         config = self._config

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from aws_cdk import Aws, IgnoreMode, RemovalPolicy
+from aws_cdk import Aws, IgnoreMode
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
@@ -18,10 +18,13 @@ from infra.config import StageConfig
 from infra.function import ROOT
 from infra.grants import allow, arn_of
 from infra.job_role import JobRole
+from infra.kept import removal_policy
 
 ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
 )
+# What pip takes by default holds gigabytes of CUDA, which every job would pull for nothing.
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
 ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
@@ -39,8 +42,7 @@ class ModelHosting(Construct):
             model_package_group_name=self._group,
             model_package_group_description="Every model that was a candidate for the service",
         )
-        if config.protect_data:
-            self.package_group.apply_removal_policy(RemovalPolicy.RETAIN)
+        self.package_group.apply_removal_policy(removal_policy(config))
         self.job_role = JobRole(
             self,
             "JobRole",
@@ -111,8 +113,11 @@ class ModelHosting(Construct):
             # What model_code/Dockerfile.dockerignore says to docker, which CDK does not read.
             exclude=["*", "!model_code", "!model_code/**", "!untrusted", "!untrusted/**", "**/__pycache__"],
             ignore_mode=IgnoreMode.GIT,
-            build_args={"TORCH_INDEX_URL": config.torch_index_url} if config.torch_index_url else None,
+            # A stage with GPUs names an index: the settings demand it.
+            build_args={"TORCH_INDEX_URL": config.torch_index_url or CPU_TORCH},
             platform=ecr_assets.Platform.LINUX_AMD64,
+            # CreateModel refuses OCI manifests, which a current docker would push; CreateTrainingJob accepts both.
+            outputs=["type=image,oci-mediatypes=false"],
         )
         self._repository = image.repository
         return image.image_uri

@@ -113,6 +113,8 @@ class People(Construct):
         hosting.grant_promote(approver)
         artifacts = [self._storage.models.arn_for_objects(f"{ARTIFACTS}*")]
         allow(approver, "s3:GetObject", on=artifacts, because=KEYS_ARE_MANY)
+        # Without it S3 answers "access denied" for an artifact that is gone.
+        allow(approver, "s3:ListBucket", on=[self._storage.models.bucket_arn])
         batches = self._storage.batches.table_arn
         allow(approver, "dynamodb:GetItem", "dynamodb:BatchGetItem", on=[batches])
         allow(

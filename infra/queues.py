@@ -24,7 +24,8 @@ class ReliableQueue(Construct):
     ``consumer_timeout`` is the timeout of that function. ``fifo_delay`` makes a FIFO queue that delays each message.
     ``retry_alone`` adds a queue ``retries`` between the two: a message whose batch got no answer moves there after one
     try, and is then tried that many times, alone in its invocation. A message that kills the function then affects no
-    other. With ``protect`` all queues outlive the stack: a dead letter may be all that is left of an upload.
+    other. ``removal`` says whether the queues outlive the stack: a dead letter may be all
+    that is left of an upload.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class ReliableQueue(Construct):
         *,
         key: kms.IKey,
         consumer_timeout: Duration,
-        protect: bool,
+        removal: RemovalPolicy,
         fifo_delay: Duration | None = None,
         retry_alone: int = 0,
     ) -> None:
@@ -42,7 +43,6 @@ class ReliableQueue(Construct):
         self._key = key
         # SQS takes FifoQueue=true or nothing at all: false is refused.
         fifo = True if fifo_delay else None
-        removal = RemovalPolicy.RETAIN if protect else RemovalPolicy.DESTROY
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",

@@ -15,6 +15,7 @@ from functions.names import ARTIFACTS, BY_PATIENT, COHORTS, PATIENT_HASH, SLICES
 from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.data_grants import DataGrants
+from infra.kept import removal_policy
 
 # How long an upload may wait for a model; copies and outputs of ended uploads are deleted at once.
 WORK_KEPT = Duration.days(90)
@@ -37,7 +38,7 @@ class Storage(DataGrants):
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
         super().__init__(scope, id_)
         self._protect = config.protect_data
-        self._removal = RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY
+        self._removal = removal_policy(config)
         self.key = self._data_key()
         self.access_logs = self._access_log_bucket()
         self.uploads = self._bucket("Uploads", versioned=True)
@@ -233,7 +234,8 @@ class Storage(DataGrants):
             ),
             time_to_live_attribute=expires,
             deletion_protection=self._protect,
-            removal_policy=self._removal,
+            # Also when a first deployment fails: the protection would refuse the delete, and so fail the rollback.
+            removal_policy=RemovalPolicy.RETAIN if self._protect else RemovalPolicy.DESTROY,
         )
         acknowledge(
             table,

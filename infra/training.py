@@ -12,6 +12,7 @@ from functions.settings import ApproveSettings, GateSettings, PromoteSettings, S
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.job_role import JobRole
+from infra.kept import removal_policy
 from infra.model_hosting import ModelHosting
 from infra.notices import Notices
 from infra.queues import ReliableQueue
@@ -91,7 +92,7 @@ class Training(Construct):
             memory_size=512,
         )
         self.approvals = ReliableQueue(
-            self, "Approvals", key=storage.key, consumer_timeout=APPROVE_TIMEOUT, protect=config.protect_data
+            self, "Approvals", key=storage.key, consumer_timeout=APPROVE_TIMEOUT, removal=removal_policy(config)
         )
         self.approvals.feed(self.approve, batch_size=1)
         self._route_approvals(config.service_name)

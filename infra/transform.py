@@ -12,6 +12,7 @@ from functions.settings import CollectSettings, DispatchSettings, JobShape, Swee
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
 from infra.grants import allow, arn_of, volume_key
+from infra.kept import removal_policy
 from infra.queues import ReliableQueue
 from infra.storage import Storage
 
@@ -37,7 +38,7 @@ class Transform(Construct):
             "Tick",
             key=storage.key,
             consumer_timeout=DISPATCH_TIMEOUT,
-            protect=config.protect_data,
+            removal=removal_policy(config),
             fifo_delay=Duration.seconds(config.tick_delay_seconds),
         )
         dispatch = self._dispatch_settings(config, storage)
@@ -62,7 +63,7 @@ class Transform(Construct):
             memory_size=COLLECT_MEMORY_MB,
         )
         self.job_events = ReliableQueue(
-            self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT, protect=config.protect_data
+            self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT, removal=removal_policy(config)
         )
         self.job_events.feed(self.collect, batch_size=1)  # one message is one job of up to max_batch objects
         self._route_job_events()
@@ -121,7 +122,7 @@ class Transform(Construct):
                 instance_type=config.instance_type,
                 instance_count=config.instance_count,
                 max_concurrent_transforms=config.max_concurrent_transforms,
-                max_payload_mb=config.max_payload_mb,
+                max_payload_mb=config.job_payload_mb,
                 transform_ami_version=config.transform_ami_version,
                 data_key_arn=storage.key.key_arn,
                 volume_key_arn=volume_key(storage.key, config.instance_type),

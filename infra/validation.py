@@ -93,9 +93,9 @@ def _wrong_instance_types(config: StageConfig) -> Iterator[str]:
 
 
 def _contradictory(config: StageConfig) -> Iterator[str]:
-    in_flight = config.max_concurrent_transforms * config.max_payload_mb
+    in_flight = config.max_concurrent_transforms * config.job_payload_mb
     if in_flight > MAX_MB_IN_FLIGHT:
-        yield f"max_concurrent_transforms x max_payload_mb is {in_flight}: at most {MAX_MB_IN_FLIGHT} is allowed"
+        yield f"max_concurrent_transforms x (max_payload_mb + 1) is {in_flight}: at most {MAX_MB_IN_FLIGHT} is allowed"
     if config.tick_delay_seconds <= config.tick_window_seconds:
         yield (
             f"tick_delay_seconds is {config.tick_delay_seconds}: more than tick_window_seconds "

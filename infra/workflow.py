@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -14,8 +14,9 @@ from constructs import Construct
 from functions.names import RUNS
 from infra.config import StageConfig
 from infra.function import Function
-from infra.grants import WRITE, allow_key
+from infra.grants import WRITE, allow_key, allow_volumes
 from infra.job_requests import JobRequests
+from infra.kept import removal_policy
 from infra.notices import Notices
 from infra.storage import Storage
 from infra.workflow_role import WorkflowRole
@@ -48,6 +49,9 @@ class Workflow(Construct):
             self, "Role", job_prefix=config.service_name, job_role=job_role, functions=[snapshot, gate, promote]
         )
         notices.grant_publish_notices(self.role)
+        # SageMaker's guide asks for it in the policy of the caller or of the job's role, and does not say whose it uses
+        # under the condition that the grant is for a resource of AWS.
+        allow_volumes(self.role, storage.key)
         states = States(
             self,
             "States",
@@ -68,7 +72,7 @@ class Workflow(Construct):
             "Log",
             encryption_key=storage.key,
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=RemovalPolicy.RETAIN if config.protect_data else RemovalPolicy.DESTROY,
+            removal_policy=removal_policy(config),
         )
         self.state_machine = sfn.StateMachine(
             self,

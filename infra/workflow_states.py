@@ -1,4 +1,8 @@
-"""The states of a retraining: snapshot, audit, gate, train, optimise, evaluate, gate, promote, and a last notice."""
+"""The states of a retraining: snapshot, audit, gate, train, optimise, evaluate, gate, promote, and a last notice.
+
+A job that AWS had no room for, or that SageMaker's own error ended, is started again under another name: ``TryAgain?``
+decides by the words of the failure. A quota that the job alone exceeds never has room, so that ends the run at once.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from functions.names import AUDIT, EVALUATION, REPORT, RUN_ID_DIGITS
+from functions.names import AUDIT, EVALUATION, INTERNAL_ERROR, NO_CAPACITY, REPORT, RUN_ID_DIGITS
 from infra.function import Function
 from infra.job_requests import DIGEST, JobRequests, jsonata
 
@@ -32,7 +36,19 @@ LAMBDA_FAILED = [
     "Lambda.TooManyRequestsException",
 ]
 JOBS_THROTTLED = ["SageMaker.AmazonSageMakerException", "ThrottlingException"]
-JOBS_LIMITED = ["SageMaker.ResourceLimitExceededException"]
+# A quota that the job exceeds even alone: "... is 1 Instances, ... and a request delta of 2 Instances."
+TOO_SMALL = (
+    "$exists($match($failure.Cause, / is ([0-9]+) Instances.* delta of ([0-9]+) Instances/)"
+    "[$number(groups[1]) > $number(groups[0])])"
+)
+LIMITED = f"$failure.Error = 'SageMaker.ResourceLimitExceededException' and $not({TOO_SMALL})"
+MOST_WAITS = 30  # 4.3 hours in all
+NO_ROOM = f"$waits < {MOST_WAITS} and ({LIMITED} or $contains($failure.Cause, '{NO_CAPACITY}'))"
+WAIT_SECONDS = "$waits < 6 ? [15, 30, 60, 120, 240, 480][$waits] : 600"
+MOST_RESTARTS = 2
+BROKEN = f"$restarts < {MOST_RESTARTS} and $contains($failure.Cause, '{INTERNAL_ERROR}')"
+RESTARTED_AFTER = Duration.minutes(1)
+FIRST_TRY = {"waits": 0, "restarts": 0}
 
 State = TypeVar("State", tasks.LambdaInvoke, tasks.SnsPublish, sfn.CustomState)
 
@@ -54,6 +70,7 @@ class States(Construct):
         super().__init__(scope, id_)
         self._notices = notices
         self._failed = self._notify_failed()
+        self._job_failed = sfn.Choice.jsonata(self, "TryAgain?")
         self._without_notice = sfn.Succeed.jsonata(self, "EndedUntold", comment="The run ended as its output says.")
         rejected = self._end("Rejected", "was rejected, and the champion is what it was")
         promoted = self._end("Promoted", "made the new champion")
@@ -86,11 +103,12 @@ class States(Construct):
         gate_model.next(self._choose("GoodEnough?", {"$verdict.Passed = true": decided}, rejected))
         outcomes = {"$promotion.Outcome = 'Promoted'": promoted, "$promotion.Outcome = 'AwaitingApproval'": awaiting}
         decided.next(self._choose("Promoted?", outcomes, rejected))
+        self._try_again({"Audit": audit, "Train": train, "Optimise": optimise, "Evaluate": evaluate})
 
     def _begin(self) -> sfn.Pass:
         """Return the state that gives the variables of the output a value, so that every end of the run has one."""
         uris = ("snapshotUri", "auditUri", "evaluationUri", "reportUri")
-        values = {"run": jsonata(RUN), "reasons": [], "modelPackage": "", **dict.fromkeys(uris, "")}
+        values = {"run": jsonata(RUN), "reasons": [], "modelPackage": "", **FIRST_TRY, **dict.fromkeys(uris, "")}
         return sfn.Pass.jsonata(self, "Begin", assign=values)
 
     def _take_snapshot(self, function: Function) -> tasks.LambdaInvoke:
@@ -98,7 +116,12 @@ class States(Construct):
             "Snapshot",
             function,
             {"Execution": jsonata("$states.context.Execution.Name"), "Input": jsonata("$states.input")},
-            {"snapshot": jsonata(ANSWER), "snapshotUri": jsonata(f"{ANSWER}.SnapshotUri")},
+            # From here on the run's name is Python's: the folder that jobs write to is the one that the gates read.
+            {
+                "run": jsonata(f"{ANSWER}.Run"),
+                "snapshot": jsonata(ANSWER),
+                "snapshotUri": jsonata(f"{ANSWER}.SnapshotUri"),
+            },
         )
 
     def _promote(self, function: Function) -> tasks.LambdaInvoke:
@@ -144,16 +167,8 @@ class States(Construct):
                 "Type": "Task",
                 "Resource": f"arn:{Aws.PARTITION}:states:::sagemaker:create{kind}Job.sync",
                 "Arguments": request,
-                "Assign": assign,
+                "Assign": assign | FIRST_TRY,
             },
-        )
-        # Never States.TaskFailed: a job that failed would fail again, for the same money.
-        job.add_retry(
-            errors=JOBS_LIMITED,  # until the jobs that use up the account's quota have ended, up to some five hours
-            interval=Duration.seconds(15),
-            max_attempts=30,
-            backoff_rate=2,
-            max_delay=Duration.minutes(10),
         )
         job.add_retry(
             errors=JOBS_THROTTLED,
@@ -162,15 +177,30 @@ class States(Construct):
             backoff_rate=2,
             jitter_strategy=sfn.JitterType.FULL,
         )
-        return self._caught(job, name)
+        return self._caught(job, name, self._job_failed)
 
-    def _caught(self, task: State, name: str) -> State:
+    def _try_again(self, jobs: dict[str, sfn.CustomState]) -> None:
+        """Start a job again after a wait, if its failure may pass; another would fail again, for the same money."""
+        again = sfn.Choice.jsonata(self, "WhichJob?")
+        for name, job in jobs.items():
+            again.when(sfn.Condition.jsonata(jsonata(f"$failure.State = '{name}'")), job)
+        for condition, name, seconds, counted in (
+            (NO_ROOM, "AwaitRoom", sfn.WaitTime.seconds(jsonata(WAIT_SECONDS)), "waits"),
+            (BROKEN, "AwaitRestart", sfn.WaitTime.duration(RESTARTED_AFTER), "restarts"),
+        ):
+            wait = sfn.Wait.jsonata(self, name, time=seconds, assign={counted: jsonata(f"${counted} + 1")})
+            self._job_failed.when(sfn.Condition.jsonata(jsonata(condition)), wait)
+            wait.next(again)
+        self._job_failed.otherwise(self._failed)
+        again.otherwise(self._failed)
+
+    def _caught(self, task: State, name: str, then: sfn.IChainable | None = None) -> State:
         failure = {
             "State": name,
             "Error": jsonata("$states.errorOutput.Error"),
             "Cause": jsonata("$states.errorOutput.Cause & ''"),  # some errors have none
         }
-        task.add_catch(self._failed, errors=["States.ALL"], assign={"failure": failure})
+        task.add_catch(then or self._failed, errors=["States.ALL"], assign={"failure": failure})
         return task
 
     def _choose(self, name: str, choices: Mapping[str, sfn.IChainable], otherwise: sfn.IChainable) -> sfn.Choice:

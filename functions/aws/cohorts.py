@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
-from functions.aws.objects import GONE, copy_version, hex_of, read_head, refusals
+from functions.aws.objects import GONE, copy_version, digest_in, read_head, refusals
 from functions.domain import layout
 from functions.domain.cohort import ObjectVersion
 from functions.domain.errors import Refusal, RefusalCode
@@ -89,7 +89,8 @@ class Cohorts:
     def _pinned(self, name: str) -> str | None:
         """Return the SHA-256 (hex) of a copy that an earlier run made; None if there is no usable copy.
 
-        A copy is unusable without a checksum, or when it might expire during this run (``slices_kept_days``).
+        A copy is unusable without a checksum of all its bytes, or when it might expire during this run
+        (``slices_kept_days``).
         """
         try:
             head = self._client.head_object(Bucket=self.bucket, Key=layout.slice_key(name), ChecksumMode="ENABLED")
@@ -98,4 +99,4 @@ class Cohorts:
                 return None
             raise
         young = datetime.now(UTC) - head["LastModified"] < RENEWED
-        return hex_of(head["ChecksumSHA256"]) if young and "ChecksumSHA256" in head else None
+        return digest_in(head) if young else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PIECE_BYTES = 1024**2  # read at once
 MOST_DELETES = 1000  # of one DeleteObjects
 # Of a manifest or a result. A manifest of 10,000 uploads, the most of a batch, has 600 KB.
 MOST_DOCUMENT_BYTES = 1024**2
@@ -51,6 +53,9 @@ SENTENCES = {
     ),
 }
 _KEY_ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
+
+
+_IS_SHA256 = re.compile(r"[A-Za-z0-9+/]{43}=")
 
 
 class Uploads:
@@ -93,7 +98,7 @@ def read_head(client: S3Client, bucket: str, key: str, version_id: str, length: 
 
 
 def copy_version(client: S3Client, bucket: str, key: str, version_id: str, *, to: tuple[str, str]) -> str:
-    """Copy a DICOM object version to another bucket and key; return the SHA-256 of its bytes (hex), computed by S3."""
+    """Copy a DICOM object version to another bucket and key; return the SHA-256 of its bytes (hex)."""
     source: Any = {"Bucket": bucket, "Key": key, **_version(version_id)}
     answer = client.copy_object(
         Bucket=to[0],
@@ -104,7 +109,26 @@ def copy_version(client: S3Client, bucket: str, key: str, version_id: str, *, to
         MetadataDirective="REPLACE",  # a person's metadata stays with the person's object
         TaggingDirective="REPLACE",
     )
-    return hex_of(answer["CopyObjectResult"]["ChecksumSHA256"])
+    return digest_in(answer["CopyObjectResult"]) or _sha256_of(client, bucket, key, version_id)
+
+
+def digest_in(answer: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 (hex) of an object's bytes that S3 gives in an answer; None if it gives none of all bytes.
+
+    S3 may pass on the checksum of an upload in parts, which is that of the parts' checksums: "...=-2".
+    """
+    checksum = answer.get("ChecksumSHA256", "")
+    of_parts = answer.get("ChecksumType") == "COMPOSITE" or not _IS_SHA256.fullmatch(checksum)
+    return None if of_parts else base64.b64decode(checksum).hex()
+
+
+def _sha256_of(client: S3Client, bucket: str, key: str, version_id: str) -> str:
+    """Return the SHA-256 (hex) of the bytes of an object version, read in pieces."""
+    digest = hashlib.sha256()
+    body = client.get_object(Bucket=bucket, Key=key, **_version(version_id))["Body"]
+    while piece := body.read(PIECE_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -166,11 +190,6 @@ def _by_attributes(
 def _version(version_id: str) -> Any:
     """Return the request's part that names a version; empty in a bucket without versions."""
     return {} if version_id == "null" else {"VersionId": version_id}
-
-
-def hex_of(checksum: str) -> str:
-    """Return one of S3's base64 checksums in hex."""
-    return base64.b64decode(checksum).hex()
 
 
 class Documents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 READERS = 8  # versions described at once
 PAGE = 100  # the most versions of one list request
-MOST_DESCRIPTION = 1024  # characters of an ApprovalDescription
+MOST_DESCRIPTION = 1024  # characters of a description
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,9 +211,10 @@ class Registry:
             "ArtifactSHA256": artifact.sha256,
             "WeightsSHA256": artifact.weights_sha256,
         }
+        named = f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}"
         request: dict[str, Any] = {
             "ModelPackageGroupName": self.group,
-            "ModelPackageDescription": f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}",
+            "ModelPackageDescription": _description(named),
             "InferenceSpecification": {
                 "Containers": [{"Image": self.image_uri, "ModelDataUrl": uri}],
                 "SupportedContentTypes": ["application/dicom"],
@@ -229,7 +231,7 @@ class Registry:
         return request
 
     def _set_approval(self, arn: str, status: ModelApprovalStatusType, reason: str = "") -> None:
-        why: Any = {"ApprovalDescription": reason[:MOST_DESCRIPTION]} if reason else {}
+        why: Any = {"ApprovalDescription": _description(reason)} if reason else {}
         self.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, **why)
 
     def _create_model(self, version: ModelVersion, data_url: str) -> str:
@@ -254,6 +256,11 @@ class Registry:
     @property
     def _artifacts(self) -> Artifacts:
         return Artifacts(self.s3, self.models_bucket)
+
+
+def _description(text: str) -> str:
+    """Return a text as SageMaker takes it for a description: its start, with spaces for control characters."""
+    return "".join(" " if unicodedata.category(one)[0] == "C" else one for one in text)[:MOST_DESCRIPTION]
 
 
 def _before(version: ModelVersion, current: Champion | None) -> str:

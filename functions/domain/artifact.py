@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -20,6 +21,7 @@ CHUNK = 1024 * 1024  # bytes read at once
 # The container takes no more, and every answer repeats them: functions/domain/prediction.py reads no others.
 MOST_LABELS = 1000
 LONGEST_TEXT = 64  # characters
+NAME_RULE = f"1 to {LONGEST_TEXT} letters, digits, spaces and the signs _.:/=+-@ are expected"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,14 @@ def sha256_of(path: Path) -> str:
         return _digest(file)
 
 
+def is_name(text: str) -> bool:
+    """Return whether the registry takes a text as name or version of a model: SageMaker's pattern for a property.
+
+    It is [\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]: letters, separators and numbers of any script, and few signs.
+    """
+    return _is_short(text) and all(unicodedata.category(one)[0] in "LZN" or one in "_.:/=+-@" for one in text)
+
+
 def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ...]]:
     """Return name, version and labels of metadata.json; labels in the order of the network's outputs."""
     try:
@@ -82,6 +92,12 @@ def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ..
             f"metadata.json of {archive_name} has a name, a version or a class that is not of 1 to {LONGEST_TEXT} "
             "characters."
         )
+    for text in (name, version):
+        if not is_name(text):
+            raise InvalidArtifact(
+                f"metadata.json of {archive_name} has the name or version {text!r}, which SageMaker's registry does "
+                f"not take: {NAME_RULE}."
+            )
     if not 0 < len(labels) <= MOST_LABELS or len(set(labels)) < len(labels):
         raise InvalidArtifact(f"metadata.json of {archive_name} has not 1 to {MOST_LABELS} different classes.")
     return name, version, labels

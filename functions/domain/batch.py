@@ -42,6 +42,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from functions.domain.row import Row
+from functions.names import INTERNAL_ERROR, NO_CAPACITY
 
 # The longest that the container works on one object, in seconds of one decoder. Decoding without one counts as the
 # network's time. tests/contract/test_worst_case.py compares these with the container's own bounds.
@@ -60,9 +61,6 @@ NATIVE_SYNTAXES = frozenset(
 # Of a batch that keeps failing, or took too long. With four slots the pieces run at once. A poison object is alone
 # after half as many rounds as with two pieces, and hardly more jobs.
 PIECES = 4
-# Failures of the service under the job, not of its objects: they count against no upload. For the second that is only
-# likely: SageMaker reports it too for a host that ended, which an object may have caused.
-NO_CAPACITY, INTERNAL_ERROR = "CapacityError", "InternalServerError"
 # After so many jobs in a row without any output, jobs start one at a time with growing pauses: a cause that fails every
 # job (a missing permission, say) must cost neither a job per upload nor the uploads.
 BARREN_JOBS_BEFORE_PAUSE = 5

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.artifact import NAME_RULE, is_name
 from functions.domain.errors import InvalidRequest
 from functions.domain.verdict import Risk
 from functions.names import COHORTS
@@ -92,6 +93,8 @@ def _hyperparameters(value: Any, problems: list[str]) -> dict[str, str]:
             problems.append(f"The hyperparameter {name!r:.80} is {_kind(one)}, not a text or a number.")
         elif not 0 < len(name) <= LONGEST_NAME or len(str(one)) > LONGEST_VALUE:
             problems.append(f"The hyperparameter {name!r:.80} is too long for SageMaker.")
+        elif name == "model_name" and not is_name(str(one)):
+            problems.append(f"The hyperparameter model_name is {str(one)!r:.80}: {NAME_RULE}.")
         else:
             texts[name] = str(one)
     return texts

@@ -55,8 +55,11 @@ class Dispatching:
     job_name_prefix: str
     clock: Callable[[], datetime]
 
-    def run(self) -> list[str]:
+    def run(self, has_time: Callable[[], bool] = lambda: True) -> list[str]:
         """Start as many jobs as the policy allows now; return the names of those that were started.
+
+        ``has_time`` is asked before each further job: a function that is ended in the middle of one leaves its tick
+        invisible for minutes, and the sweep continues where the time was too short.
 
         Stops at a batch without a job (its candidates were stale, or SageMaker has no room), and when the day's jobs
         are used up: another try at once would end the same. Raises ArtifactChanged or ModelChanged, and starts nothing,
@@ -64,7 +67,7 @@ class Dispatching:
         uploads wait.
         """
         started: list[str] = []
-        while (batch := self._open_next()) is not None and self.resume(batch):
+        while (not started or has_time()) and (batch := self._open_next()) is not None and self.resume(batch):
             started.append(layout.job_name(self.job_name_prefix, batch.batch_id))
         return started
 

@@ -80,16 +80,24 @@ class _Copy:
         self.sent = {path: _state(path) for path in files(self.folder)}
 
     def send(self) -> None:
-        """Upload the files that are new or have changed; raise JobFailed if S3 refuses."""
+        """Upload the files that are new or have changed, delete the removed ones; raise JobFailed if S3 refuses."""
+        for path in [path for path in self.sent if not path.exists()]:
+            target = self._target(path)
+            with failing_upload():
+                self.s3.delete_object(Bucket=target.bucket, Key=target.key)
+            del self.sent[path]
         for path in files(self.folder):
             with contextlib.suppress(FileNotFoundError):  # it was renamed or removed meanwhile
                 state = _state(path)
                 if self.sent.get(path) == state:
                     continue
-                target = self.target.below(path.relative_to(self.folder).as_posix())
+                target = self._target(path)
                 with failing_upload():
                     self.s3.upload_file(str(path), target.bucket, target.key)
                 self.sent[path] = state
+
+    def _target(self, path: Path) -> S3Location:
+        return self.target.below(path.relative_to(self.folder).as_posix())
 
 
 def _keep_sending(copies: Sequence[_Copy], ended: threading.Event) -> None:

@@ -25,6 +25,7 @@ from model_code.serving.supervisor import Request as Posted
 from model_code.serving.supervisor import Supervisor
 
 SHUTDOWN_SECONDS = 20
+KEEP_ALIVE_SECONDS = 75  # longer than a client's pool keeps a connection: one that it takes up again must be open
 
 log = logging.getLogger("model_code.serving.server")
 
@@ -100,6 +101,7 @@ async def _serve(model_dir: Path, binding: Binding) -> None:
         log_config=None,
         ws="none",
         lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     address = binding.socket or f"{binding.host}:{binding.port}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def test_one_object_goes_from_event_to_result(world: World) -> None:
     response = ingest.handler({"Records": [message(created(world, "a+b c.dcm", ct()))]}, None)
     assert response == {"batchItemFailures": []}
     assert len(world.queue.sent) == 1
-    dispatch.handler({"Records": [message("1")]}, None)
+    dispatch.handler({"Records": [message("1")]}, SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000))
     (name,) = world.sagemaker.jobs
     world.sagemaker.end(name, answer)
     world.wait(60)

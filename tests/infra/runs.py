@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from functions.domain import layout
@@ -53,13 +54,18 @@ WHOLE_WAY = [
 
 
 def walk(machine: dict[str, Any], answers: dict[str, Any] | None = None, *, retry_count: int = 0) -> Execution:
-    """Walk a run that is promoted, except for ``answers``: state -> the function's payload, the job, or an error."""
+    """Walk a run that is promoted, except for ``answers``: state -> the function's payload, the job, or an error.
+
+    An iterator has one of them for each try; the job is good once it ends.
+    """
     called = {"Snapshot": SNAPSHOT, "GateData": PASSED, "GateModel": PASSED, "Promote": PROMOTED} | (answers or {})
 
     jobs = {"Train": TRAINED, "Optimise": {"ExitMessage": OPTIMISED_SHA256}}
 
     def perform(state: str, arguments: Any) -> Any:
         answer = called.get(state, jobs.get(state, {}))
+        if isinstance(answer, Iterator):
+            answer = next(answer, jobs.get(state, {}))
         if isinstance(answer, TaskError):
             raise answer
         return {"Payload": answer, "StatusCode": 200} if "FunctionName" in arguments else answer

@@ -49,7 +49,7 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
-        ({"max_concurrent_transforms": 7}, "max_concurrent_transforms x max_payload_mb is 112: at most 100"),
+        ({"max_concurrent_transforms": 6}, r"max_concurrent_transforms x \(max_payload_mb \+ 1\) is 102: at most 100"),
         ({"tick_delay_seconds": 20}, r"more than tick_window_seconds \(20\)"),
         ({"max_work_seconds": 2401}, r"max_job_seconds is 3600: at least max_work_seconds \(2401\) and 1200"),
         ({"max_jobs_per_day": 0}, "max_jobs_per_day is 0: 1 to 1000000 is expected"),

@@ -18,7 +18,7 @@ from wetread.training.recipe import Recipe
 
 CODE = f"s3://{BUCKET}/{layout.code_prefix(RUN)}"
 # For interrupted or retried runs; an experiment that fails is looked at by the person who started it.
-OF_A_RUN = {"CheckpointConfig", "RetryStrategy", "EnableManagedSpotTraining"}
+OF_A_RUN = {"CheckpointConfig", "EnableManagedSpotTraining"}
 
 
 @pytest.fixture

@@ -106,3 +106,10 @@ def _mapping_of(assembly: Any, queue: str) -> Any:
     mappings = assembly.of_type("AWS::Lambda::EventSourceMapping").values()
     (found,) = (one for one in mappings if text(one["EventSourceArn"]) == f"<{queue}>")
     return found
+
+
+def test_a_burst_leaves_concurrency_in_a_new_account_for_what_starts_jobs(default: Any) -> None:
+    """New accounts have 10 concurrent executions; dispatch and the sweep need one each."""
+    mappings = default.of_type("AWS::Lambda::EventSourceMapping").values()
+    taken = [one["ScalingConfig"]["MaximumConcurrency"] for one in mappings if "ScalingConfig" in one]
+    assert sum(taken) + 2 <= 10

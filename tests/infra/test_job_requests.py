@@ -48,7 +48,7 @@ def test_spot_hosts_are_waited_for_as_long_as_the_stage_says(requests: Any) -> N
 
 
 def test_hosts_that_train_together_encrypt_their_traffic(requests: Any) -> None:
-    assert requests().training()["EnableInterContainerTrafficEncryption"] is False
+    assert "EnableInterContainerTrafficEncryption" not in requests().training()
     together = requests(training_instance_count=2).training()
     assert together["ResourceConfig"]["InstanceCount"] == 2
     assert together["EnableInterContainerTrafficEncryption"] is True
@@ -58,10 +58,6 @@ def test_hosts_that_train_together_encrypt_their_traffic(requests: Any) -> None:
 def test_a_host_with_local_disks_gets_no_key_for_a_volume(requests: Any, instance_type: str) -> None:
     cluster = requests(training_instance_type=instance_type, training_volume_gb=80).training()["ResourceConfig"]
     assert cluster == {"InstanceType": instance_type, "InstanceCount": 1, "VolumeSizeInGB": 80}
-
-
-def test_sagemaker_tries_again_after_its_internal_errors(requests: Any) -> None:
-    assert requests().training()["RetryStrategy"] == {"MaximumRetryAttempts": 2}
 
 
 def test_a_stage_can_forbid_8_bit_integers(requests: Any) -> None:
@@ -93,8 +89,8 @@ def test_the_longest_job_name_fits(requests: Any) -> None:
         ("optimise", made.optimisation(), "ProcessingJobName"),
         ("evaluate", made.evaluation(), "ProcessingJobName"),
     ):
-        assert request[key] == f"{{% '{service}-{purpose}-' & $run & '-' & $states.context.State.RetryCount %}}"
-        assert len(f"{service}-{purpose}-") + 12 + len("-35") <= 63
+        assert request[key].startswith(f"{{% '{service}-{purpose}-' & $run & '-' & (($waits + $restarts)")
+        assert len(f"{service}-{purpose}-") + 12 + len("-325") <= 63
 
 
 def test_sagemaker_finds_every_number_of_the_digest_that_training_prints(requests: Any) -> None:

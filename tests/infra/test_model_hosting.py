@@ -28,6 +28,12 @@ def test_without_an_image_uri_the_image_is_built_from_model_code_at_deployment(d
     assert "*" not in pulled_from.pop()
 
 
+def test_the_image_is_built_with_the_manifest_that_create_model_takes(default: Any) -> None:
+    """A current docker pushes OCI manifests: training accepts them, CreateModel does not."""
+    (image,) = json.loads((default.directory / "Wetread.assets.json").read_text())["dockerImages"].values()
+    assert image["source"]["dockerOutputs"] == ["type=image,oci-mediatypes=false"]
+
+
 def test_the_image_is_built_with_the_torch_of_the_given_index(tmp_path: Path, default: Any) -> None:
     app = cdk.App(outdir=str(tmp_path))
     ModelHosting(cdk.Stack(app, "Stack"), "Model", config=StageConfig(torch_index_url="https://index/cpu"))
@@ -35,9 +41,9 @@ def test_the_image_is_built_with_the_torch_of_the_given_index(tmp_path: Path, de
     assets = [tmp_path / "Stack.assets.json", default.directory / "Wetread.assets.json"]
     named, plain = (next(iter(json.loads(path.read_text())["dockerImages"].values()))["source"] for path in assets)
     (argument,) = named["dockerBuildArgs"]
+    assert plain["dockerBuildArgs"] == {argument: "https://download.pytorch.org/whl/cpu"}
     assert f"ARG {argument}=" in (default.directory / plain["directory"] / plain["dockerFile"]).read_text()
     assert named["dockerBuildArgs"][argument] == "https://index/cpu"
-    assert "dockerBuildArgs" not in plain
 
 
 def test_a_given_image_is_used_as_it_is(local: Any) -> None:

@@ -71,7 +71,7 @@ def test_roles_are_passed_by_creators_of_models_and_jobs_and_only_to_sagemaker(d
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
-def test_nothing_is_ever_deleted_but_copies_and_outputs_of_ended_or_erased_uploads(default: Any) -> None:
+def test_nothing_is_ever_deleted_but_copies_outputs_and_checkpoints(default: Any) -> None:
     deletes = {(role, *one) for role in ROLES for one in default.permissions(role) if one[0].startswith("s3:Delete")}
     assert deletes == {
         (role, "s3:DeleteObject", f"<StorageWork>/{prefix}/*")
@@ -81,7 +81,7 @@ def test_nothing_is_ever_deleted_but_copies_and_outputs_of_ended_or_erased_uploa
             ("IntakeIngest", ("instances",)),
         )
         for prefix in prefixes
-    }
+    } | {("TrainingJob", "s3:DeleteObject", "<StorageTraining>/runs/*/checkpoints/*")}
 
 
 def test_only_roles_that_open_batches_or_promote_may_put_items_into_the_batches_table(default: Any) -> None:
@@ -196,3 +196,27 @@ def test_only_its_service_may_take_a_role_and_only_for_this_account(default: Any
 
 def test_no_role_has_a_managed_policy(default: Any) -> None:
     assert not [name for name, role in default.of_type("AWS::IAM::Role").items() if role.get("ManagedPolicyArns")]
+
+
+@pytest.mark.parametrize(
+    ("role", "bucket"),
+    [
+        *((role, "Models") for role in ("BatchDispatch", "BatchSweep", "TrainingPromote", "TrainingApprove")),
+        ("PeopleApprover", "Models"),
+        *((role, "Work") for role in ("BatchCollect", "BatchSweep")),
+        ("IntakeIngest", "Uploads"),
+        *((role, "Training") for role in ("TrainingSnapshot", "TrainingGate")),
+    ],
+)
+def test_who_acts_on_a_missing_object_may_list_the_bucket_without_a_prefix(
+    default: Any, role: str, bucket: str
+) -> None:
+    """Otherwise S3 answers 403 for a missing object, and a request for an object has no prefix."""
+    listing = [one for one in default.statements(role) if "s3:ListBucket" in str(one["Action"])]
+    assert any(
+        "Condition" not in one and f"<Storage{bucket}>" in map(text, as_list(one["Resource"])) for one in listing
+    )
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -117,7 +117,7 @@ def test_the_workflow_gets_the_end_of_its_jobs_by_the_rules_of_step_functions(de
 def test_the_workflow_publishes_notices_and_touches_no_data_itself(default: Any) -> None:
     permissions = default.permissions(WORKFLOW)
     assert to(permissions, "sns") == {("sns:Publish", "<Notices>")}
-    assert {action for action, _ in to(permissions, "kms")} == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert {action for action, _ in to(permissions, "kms")} == {"kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"}
     assert not to(permissions, "s3") | to(permissions, "dynamodb") | to(permissions, "sqs")
 
 
@@ -128,6 +128,7 @@ def test_the_jobs_of_a_retraining_read_slices_runs_and_artifacts_and_write_runs(
         ("s3:GetObject", "<StorageModels>/artifacts/*"),
         ("s3:PutObject", "<StorageTraining>/runs/*"),
         ("s3:AbortMultipartUpload", "<StorageTraining>/runs/*"),
+        ("s3:DeleteObject", "<StorageTraining>/runs/*/checkpoints/*"),
         ("s3:ListBucket", "<StorageTraining>"),
         ("s3:ListBucket", "<StorageModels>"),
     }
@@ -147,9 +148,14 @@ def test_the_jobs_of_a_retraining_write_their_own_logs_and_metrics(default: Any)
     assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
 
 
+def test_the_reader_of_the_champion_may_describe_its_tables_key(default: Any) -> None:
+    on_key = {action for action, resource in default.permissions("TrainingSnapshot") if resource == "<StorageKey>"}
+    assert {"kms:Decrypt", "kms:DescribeKey"} <= on_key
+
+
 def test_a_key_is_granted_to_the_disks_of_a_job_and_to_nothing_else(default: Any) -> None:
     lenders = {role for role in ROLES if "kms:CreateGrant" in {action for action, _ in default.permissions(role)}}
-    assert lenders == {"TrainingJob", "ModelJob", "ModelEndpoint"}
+    assert lenders == {"TrainingJob", "ModelJob", "ModelEndpoint", WORKFLOW}
     for role in lenders:
         (statement,) = (one for one in default.statements(role) if one["Action"] == "kms:CreateGrant")
         assert statement["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}

@@ -247,7 +247,18 @@ def test_data_outlives_the_stack_unless_the_stage_says_otherwise(default: Any, l
         "IntakePatientKey",
         *default.of_type("AWS::SQS::Queue"),
     ):
-        assert default.resource(name)["DeletionPolicy"] == "Retain"
+        assert default.resource(name)["DeletionPolicy"] in {"Retain", "RetainExceptOnCreate"}
+        assert default.resource(name)["UpdateReplacePolicy"] == "Retain"
         assert local.resource(name)["DeletionPolicy"] == "Delete"
     assert default.named("AWS::DynamoDB::Table", "StorageIndex")["DeletionProtectionEnabled"] is True
     assert local.named("AWS::DynamoDB::Table", "StorageIndex")["DeletionProtectionEnabled"] is False
+
+
+def test_a_first_deployment_that_fails_can_be_repeated(default: Any) -> None:
+    """What a rollback left behind would cost money, and a name that stays taken fails the next deployment."""
+    policies: dict[str, set[str]] = {}
+    for resource in default.template["Resources"].values():
+        policies.setdefault(resource["Type"], set()).add(resource.get("DeletionPolicy", "Delete"))
+    # A protected table cannot be deleted, and so would fail the rollback; its name is a generated one.
+    assert {kind for kind, kept in policies.items() if "Retain" in kept} == {"AWS::DynamoDB::Table"}
+    assert policies["AWS::SageMaker::ModelPackageGroup"] == policies["AWS::KMS::Key"] == {"RetainExceptOnCreate"}

@@ -7,6 +7,8 @@ import pytest
 
 from functions import wiring
 from functions.flow.collecting import ALONE_SECONDS
+from functions.settings import DispatchSettings, from_environment
+from infra.config import StageConfig
 from infra.grants import volume_key
 from infra.transform import COLLECT_TIMEOUT
 
@@ -65,3 +67,10 @@ def test_functions_that_start_jobs_know_their_bounds_and_the_key_of_their_disks(
 def test_a_call_that_hangs_ends_in_an_error_before_collect_or_the_sweep_does() -> None:
     tries = wiring.client("s3", wiring.COLLECT_SECONDS).meta.config.retries["total_max_attempts"]
     assert tries * wiring.COLLECT_SECONDS + ALONE_SECONDS < COLLECT_TIMEOUT.to_seconds()
+
+
+def test_a_job_may_have_requests_larger_than_the_largest_object(default: Any) -> None:
+    """SageMaker recommends a slightly larger MaxPayloadInMB, and its MB may have 10^6 bytes."""
+    largest = StageConfig().served.max_object_bytes
+    shape = from_environment(DispatchSettings, default.environment("BatchDispatch")).shape
+    assert shape.max_payload_mb * 10**6 > largest

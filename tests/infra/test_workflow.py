@@ -17,6 +17,7 @@ from tests.infra.asl import expressions, parse
 
 JOBS = {"Audit", "Train", "Optimise", "Evaluate"}
 CALLS = {"Snapshot", "GateData", "GateModel", "Promote"}
+AGAIN = {"TryAgain?", "AwaitRoom", "AwaitRestart", "WhichJob?"}
 NOTICES = {"Rejected", "Promoted", "AwaitingApproval", "NotifyFailed"}
 
 
@@ -34,7 +35,7 @@ def targets(state: dict[str, Any]) -> set[str]:
 def test_it_is_a_jsonata_document_with_the_states_that_people_see(definition: dict[str, Any]) -> None:
     assert definition["QueryLanguage"] == "JSONata"
     choices = {"SnapshotTaken?", "DataSound?", "GoodEnough?", "Promoted?"}
-    assert set(definition["States"]) == {"Begin", *JOBS, *CALLS, *choices, *NOTICES, "EndedUntold", "Failed"}
+    assert set(definition["States"]) == {"Begin", *JOBS, *CALLS, *choices, *AGAIN, *NOTICES, "EndedUntold", "Failed"}
     assert not [state for state in definition["States"].values() if state.get("QueryLanguage", "JSONata") != "JSONata"]
 
 
@@ -63,8 +64,9 @@ def test_every_task_catches_everything_and_a_notice_follows(states: dict[str, An
         (catcher,) = task["Catch"]
         assert catcher["ErrorEquals"] == ["States.ALL"], name
         if name in JOBS | CALLS:
-            assert catcher["Next"] == "NotifyFailed"
+            assert catcher["Next"] == ("NotifyFailed" if name in CALLS else "TryAgain?")
             assert catcher["Assign"]["failure"]["State"] == name
+    assert states["TryAgain?"]["Default"] == states["WhichJob?"]["Default"] == "NotifyFailed"
     assert states["NotifyFailed"]["Catch"][0]["Next"] == "Failed"
 
 
@@ -87,9 +89,7 @@ def test_only_passing_failures_are_tried_again(states: dict[str, Any]) -> None:
         service = "SageMaker" if name in JOBS else "Lambda"
         assert all(error.startswith(f"{service}.") or error == "ThrottlingException" for error in errors), name
     for name in JOBS:
-        limited, throttled = states[name]["Retry"]
-        assert limited["ErrorEquals"] == ["SageMaker.ResourceLimitExceededException"]
-        assert limited["MaxDelaySeconds"] > limited["IntervalSeconds"]
+        (throttled,) = states[name]["Retry"]
         assert throttled["MaxAttempts"] <= 5, "SageMaker's error for a wrong request has the same name"
 
 

@@ -23,6 +23,8 @@ from tests.infra.runs import (
     walk,
 )
 
+JOBS = ("Audit", "Train", "Optimise", "Evaluate")
+
 
 def test_a_good_candidate_is_promoted(machine: dict[str, Any]) -> None:
     execution = walk(machine, {"GateData": {"Passed": True, "Reasons": [ACCEPTED]}})
@@ -107,7 +109,7 @@ def test_a_person_may_have_to_approve(machine: dict[str, Any]) -> None:
 def test_a_gate_that_says_nothing_clear_stays_shut(machine: dict[str, Any], answer: dict[str, Any]) -> None:
     assert "Train" not in walk(machine, {"GateData": answer}).entered
     assert "Promote" not in walk(machine, {"GateModel": answer}).entered
-    taken = {"Snapshot": {"SnapshotUri": "", "Taken": answer.get("Passed", "")}}
+    taken = {"Snapshot": {"Run": RUN, "SnapshotUri": "", "Taken": answer.get("Passed", "")}}
     assert "Audit" not in walk(machine, taken).entered
 
 
@@ -161,11 +163,69 @@ def test_a_failed_task_fails_the_run_and_the_notice_says_what_happened(
     machine: dict[str, Any], state: str, cause: str | None, shown: str
 ) -> None:
     execution = walk(machine, {state: TaskError("States.TaskFailed", cause)})
-    assert execution.entered[-3:] == [state, "NotifyFailed", "Failed"]
+    decided = ["TryAgain?"] if state in JOBS else []
+    assert execution.entered[-3 - len(decided) :] == [state, *decided, "NotifyFailed", "Failed"]
     assert (execution.status, execution.error, execution.cause) == ("FAILED", "States.TaskFailed", cause or "")
     notice = execution.arguments["NotifyFailed"]
     assert notice["Subject"] == f"wetread: training run {RUN}: Failed"
     assert notice["Message"] == f"Training run {RUN} failed in {state}: States.TaskFailed\n{shown}"
+
+
+def limited(quota: int, delta: int) -> TaskError:
+    """Return SageMaker's refusal for a job of ``delta`` instances."""
+    cause = (
+        f"The account-level service limit 'ml.m5.2xlarge for training job usage' is {quota} Instances, with current "
+        f"utilization of {quota} Instances and a request delta of {delta} Instances. Please use AWS Service Quotas to "
+        "request an increase for this quota. (Service: AmazonSageMaker; Status Code: 400; Error Code: "
+        "ResourceLimitExceeded; Proxy: null)"
+    )
+    return TaskError("SageMaker.ResourceLimitExceededException", cause)
+
+
+def ended(reason: str) -> TaskError:
+    return TaskError("States.TaskFailed", f'{{"TrainingJobStatus":"Failed","FailureReason":"{reason}"}}')
+
+
+NO_CAPACITY = ended("CapacityError: Unable to provision requested ML compute capacity.")
+INTERNAL = ended("InternalServerError: We encountered an internal error. Please try again.")
+
+
+@pytest.mark.parametrize("state", JOBS)
+@pytest.mark.parametrize(("quota", "delta"), [(0, 1), (0, 4), (1, 2), (9, 10)])
+def test_a_quota_that_the_job_alone_exceeds_ends_the_run_at_once(
+    machine: dict[str, Any], state: str, quota: int, delta: int
+) -> None:
+    execution = walk(machine, {state: limited(quota, delta)})
+    assert execution.entered[-4:] == [state, "TryAgain?", "NotifyFailed", "Failed"]
+    assert f"is {quota} Instances" in execution.arguments["NotifyFailed"]["Message"]
+
+
+@pytest.mark.parametrize("state", JOBS)
+@pytest.mark.parametrize("error", [limited(1, 1), limited(10, 9), NO_CAPACITY])
+def test_a_job_waits_for_room_and_starts_under_another_name(
+    machine: dict[str, Any], state: str, error: TaskError
+) -> None:
+    execution = walk(machine, {state: iter([error, error])})
+    again = [state, "TryAgain?", "AwaitRoom", "WhichJob?"]
+    first = execution.entered.index(state)
+    assert execution.entered[first : first + 9] == [*again, *again, state]
+    assert execution.entered[-1] == "Promoted"
+    (name,) = (value for key, value in execution.arguments[state].items() if key.endswith("JobName"))
+    assert name.endswith("-20")
+
+
+def test_the_wait_for_room_ends(machine: dict[str, Any]) -> None:
+    execution = walk(machine, {"Train": NO_CAPACITY})
+    assert execution.entered.count("AwaitRoom") == 30
+    assert execution.entered[-3:] == ["TryAgain?", "NotifyFailed", "Failed"]
+
+
+def test_sagemakers_own_error_is_tried_twice_more_for_each_job(machine: dict[str, Any]) -> None:
+    twice = iter([INTERNAL, NO_CAPACITY, INTERNAL])
+    execution = walk(machine, {"Audit": twice, "Train": INTERNAL})
+    assert execution.entered.count("Audit") == 4
+    assert execution.entered.count("Train") == 3
+    assert execution.status == "FAILED"
 
 
 def test_a_failed_run_stays_failed_when_the_notice_fails(machine: dict[str, Any]) -> None:

@@ -38,6 +38,12 @@ def test_the_image_runs_the_package() -> None:
     assert 'ENTRYPOINT ["python", "-m", "model_code"]' in dockerfile
 
 
+def test_nvidias_container_runtime_shows_the_image_its_gpus() -> None:
+    """With the variable unset it shows none, and the container would answer on the CPU of a GPU host."""
+    dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
+    assert "ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility" in dockerfile
+
+
 def test_what_the_image_is_built_upon_is_named_by_its_digest() -> None:
     dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
     bases = re.findall(r"^FROM (.*)$", dockerfile, re.MULTILINE)

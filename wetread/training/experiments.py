@@ -147,7 +147,7 @@ def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri:
         ),
         networking=configs.Networking(
             enable_network_isolation=True,
-            enable_inter_container_traffic_encryption=request["EnableInterContainerTrafficEncryption"],
+            enable_inter_container_traffic_encryption=request.get("EnableInterContainerTrafficEncryption"),
         ),
         stopping_condition=configs.StoppingCondition(
             max_runtime_in_seconds=request["StoppingCondition"]["MaxRuntimeInSeconds"]

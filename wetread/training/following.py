@@ -16,7 +16,7 @@ from wetread.training.joblog import lines_for_people
 from wetread.training.runs import Run
 
 POLL_SECONDS = 2.0
-NOTIFYING = frozenset({"NotifyFailed", "Failed"})
+NOTIFYING = frozenset({"TryAgain?", "NotifyFailed", "Failed"})
 HISTORY_EVENTS = 1000
 """How far back the newest state is looked for: no state of the workflow has so many events."""
 

@@ -6,6 +6,8 @@ not allow, and then botocore cannot read the body.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from typing import Any
 
@@ -138,3 +140,22 @@ def test_what_nobody_knows_is_neither(method: str, answer: Answer) -> None:
     with pytest.raises(ClientError) as raised:
         asked(answer, SEEN, method)
     assert not is_trouble(raised.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "<ChecksumSHA256>{composite}-2</ChecksumSHA256><ChecksumType>COMPOSITE</ChecksumType>",
+        "<ChecksumSHA256>{composite}-2</ChecksumSHA256>",
+        "<ChecksumSHA256>{composite}</ChecksumSHA256><ChecksumType>COMPOSITE</ChecksumType>",
+        "",
+        "<ChecksumSHA256>{whole}</ChecksumSHA256><ChecksumType>FULL_OBJECT</ChecksumType>",
+    ],
+)
+def test_the_digest_of_a_copy_is_that_of_its_bytes_even_if_s3_passes_on_that_of_parts(given: str) -> None:
+    body, other = "DICM", base64.b64encode(hashlib.sha256(b"of parts").digest()).decode()
+    whole = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+    checksums = given.format(composite=other, whole=whole)
+    copied = f"<CopyObjectResult><ETag>e</ETag>{checksums}</CopyObjectResult>"
+    answers = uploads(PUT=(200, {"content-type": "application/xml"}, copied), GET=(200, {}, body))
+    assert answers.pin(KEY, "v1", "name") == hashlib.sha256(body.encode()).hexdigest()

@@ -260,3 +260,12 @@ def test_the_checksum_of_a_multipart_object_is_not_its_digest(registry: Registry
     world.s3.head_object = lambda **_: {"ChecksumSHA256": "abc=-2"}  # type: ignore[method-assign]
     with pytest.raises(PromotionRefused, match="not the one that was registered"):
         registry.artifact_uri(version)
+
+
+def test_a_description_fits_sagemakers_pattern_and_length(registry: Registry, world: World, tmp_path: Path) -> None:
+    labels = {str(number): f"class\n{number:050}" for number in range(40)}
+    metadata = METADATA | {"network_data_format": {"outputs": {"pred": {"channel_def": labels}}}}
+    registry.register(artifact(tmp_path / "model.tar.gz", metadata))
+    (package,) = world.sagemaker.packages
+    assert len(package["ModelPackageDescription"]) == 1024
+    assert "\n" not in package["ModelPackageDescription"]

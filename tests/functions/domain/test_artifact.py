@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from functions.domain.artifact import read_artifact
+from functions.domain.artifact import is_name, read_artifact
 from functions.domain.errors import InvalidArtifact
 from untrusted import archive as archives
 
@@ -160,3 +160,19 @@ def test_weights_with_a_duplicate_name_are_refused(tmp_path: Path) -> None:
     weights = zipped(("a/data.pkl", CODE), ("a/data.pkl", TENSORLESS))
     with pytest.raises(InvalidArtifact, match="holds one name twice"):
         read_artifact(written(tmp_path / "model.tar.gz", weights))
+
+
+@pytest.mark.parametrize("changes", [{"name": "lungs (v2)"}, {"version": "1,2"}, {"name": "a\nb"}, {"name": "e\u0301"}])
+def test_a_name_that_the_registry_does_not_take_is_refused_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
+) -> None:
+    """CreateModelPackage refuses it with a pattern, at the end of a run."""
+    for name, value in changes.items():
+        monkeypatch.setitem(METADATA, name, value)
+    with pytest.raises(InvalidArtifact, match="registry does not take: 1 to 64 letters"):
+        read_artifact(written(tmp_path / "model.tar.gz"))
+
+
+@pytest.mark.parametrize("text", ["chest-ct", "Lunge Größe 2", "肺 v2", "a_b.c:d/e=f+g@h"])
+def test_names_of_any_script_are_taken(text: str) -> None:
+    assert is_name(text)

@@ -72,6 +72,12 @@ def test_slots_are_never_exceeded() -> None:
     assert world.dispatching.run() == []
 
 
+def test_no_further_job_is_started_without_the_time_for_it() -> None:
+    world, _ = filled(60, slots=2, max_batch=10, parallel_threshold=1)
+    assert len(world.dispatching.run(lambda: False)) == 1
+    assert len(world.dispatching.run(lambda: True)) == 1
+
+
 def test_a_full_account_keeps_the_batch_ready_and_its_slot() -> None:
     world, _ = filled(5)
     world.sagemaker.quota = 0

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from unittest.mock import Mock, call
 
 import pytest
+
+from localcloud.sagemaker.checkpoints import _Copy
+from localcloud.sagemaker.locations import S3Location
 
 
 @pytest.fixture
@@ -77,3 +81,15 @@ def test_the_role_must_be_able_to_list_and_to_write_checkpoints(train, role, buc
     mute = role("sagemaker.amazonaws.com", reading, listing, writing)
     job = train({"checkpoint": "1"}, RoleArn=mute, **configuration)
     assert job["FailureReason"].startswith("ClientError: The output could not be uploaded")
+
+
+def test_what_a_container_removes_is_deleted_in_the_bucket_too(tmp_path):
+    """SageMaker's guide: "If a checkpoint is deleted in the SageMaker container, it will also be deleted in S3"."""
+    (tmp_path / "old.partial").write_text("1")
+    s3 = Mock()
+    copy = _Copy(s3, tmp_path, S3Location("b", "c/"))
+    copy.send()
+    (tmp_path / "old.partial").rename(tmp_path / "last.pt")
+    copy.send()
+    s3.delete_object.assert_called_once_with(Bucket="b", Key="c/old.partial")
+    assert s3.upload_file.call_args_list[-1] == call(str(tmp_path / "last.pt"), "b", "c/last.pt")

@@ -161,3 +161,24 @@ def test_every_change_of_an_execution_is_an_event(client, queue, received, machi
     details = {event["detail"]["status"]: event["detail"] for event in received(url, seconds=3)}
     assert sorted(details) == ["FAILED", "RUNNING"]
     assert (details["FAILED"]["error"], details["FAILED"]["cause"]) == ("E", "C")
+
+
+def test_a_failed_task_is_entered_again_after_a_wait_that_a_variable_gives(run, processing):
+    """The workflow waits for room so: the catch assigns, the wait counts, and a choice leads back to the job."""
+    failed = {"ErrorEquals": ["States.ALL"], "Assign": {"failure": "{% $states.errorOutput.Error %}"}, "Next": "Again?"}
+    first = {"Type": "Pass", "Assign": {"waits": 0}, "Next": "Job"}
+    again = {"Condition": "{% $waits < 2 and $failure = 'States.TaskFailed' %}", "Next": "Wait"}
+    seconds = "{% $waits < 1 ? [1, 2][$waits] : 0 %}"
+    job = processing("exit=1", Catch=[failed])
+    job["Arguments"]["ProcessingJobName"] = job["Arguments"]["ProcessingJobName"].replace(
+        "$states", "$waits & '-' & $states"
+    )
+    states = {
+        "First": first,
+        "Job": job,
+        "Again?": {"Type": "Choice", "Choices": [again], "Default": "End"},
+        "Wait": {"Type": "Wait", "Seconds": seconds, "Assign": {"waits": "{% $waits + 1 %}"}, "Next": "Job"},
+        "End": {"Type": "Succeed", "Output": "{% $waits %}"},
+    }
+    ended = run(states)
+    assert (ended["status"], ended.get("output")) == ("SUCCEEDED", 2), ended
