@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from model_code import stopping
 from model_code.backends import allocator
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
@@ -167,4 +168,5 @@ def _start_logging() -> None:
 
 
 if __name__ == "__main__":
+    stopping.end_at_sigterm()
     sys.exit(main(sys.argv[1:]))

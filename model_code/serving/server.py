@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from model_code import stopping
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
 from model_code.serving.request_log import INFERENCE_ID, current_request, log_refusal
 from model_code.serving.supervisor import Request as Posted
@@ -82,6 +83,7 @@ def create_app(supervisor: Supervisor, max_payload_mb: int) -> Starlette:
 def serve(model_dir: Path, binding: Binding) -> None:
     """Load the model, then listen until SIGTERM or SIGINT; requests in flight are finished first."""
     signal.signal(signal.SIGTERM, _leave)
+    stopping.finish_in_peace()
     asyncio.run(_serve(model_dir, binding))
 
 

@@ -138,7 +138,7 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_success(tmp_path: Path)
     waiting = """(data, model):
     import pathlib, time
     pathlib.Path(data).write_text("begun")
-    time.sleep(1)
+    time.sleep(2)
     return "finished\""""
     begun = tmp_path / "begun"
     with serving(script(tmp_path, predict_fn=waiting)) as (process, client), ThreadPoolExecutor(1) as pool:
