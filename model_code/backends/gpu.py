@@ -27,6 +27,17 @@ def is_available() -> bool:
     return torch.cuda.is_available()
 
 
+def is_lost() -> bool:
+    """Return whether this process can use its GPU no more: after some errors each further call fails until it ends."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
+
+
 def threads() -> int:
     """Return how many slices are predicted at once on this machine: one a core without a GPU."""
     return THREADS if is_available() else CORES

@@ -85,6 +85,10 @@ class Predictor:
             status, code, message = 406, "NotAcceptable", str(error)
         else:
             log.error("a request failed: %s", _without_text(error))
+            if gpu.is_lost():
+                # The supervisor starts another process, which has the GPU anew, and sends it this request again.
+                log.error("the GPU fails at every further call of this process, which ends")
+                os._exit(1)
             status, code, message = 500, "InternalError", "The server failed; its log says why."
         if status < 500:
             log_refusal(status, code)

@@ -133,6 +133,19 @@ def test_nothing_is_computed_on_a_gpu_with_tf32_or_with_kernels_chosen_by_their_
     assert torch.backends.cudnn.deterministic
 
 
+def test_a_gpu_is_lost_when_it_fails_at_any_further_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", fail)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert not gpu.is_lost(), "a process that never used one has lost none"
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert gpu.is_lost()
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert not gpu.is_lost()
+
+
 @needs_gpu
 def test_a_gpu_answers_in_fp32_as_the_processor_does(trained: nn.Module, images: torch.Tensor) -> None:
     expected = torch_backend.logits(trained, images)

@@ -250,6 +250,32 @@ def test_an_object_that_kills_the_models_process_is_answered_and_its_neighbours_
     assert f"[content {digest[:12]}] the object with the SHA-256 {digest} is answered with KillsContainer" in output
 
 
+LOSING = """(data, model):
+    import pathlib, torch
+    lost = pathlib.Path(__file__).with_name("lost")
+    if data == "lose" and not lost.exists():
+        lost.touch()
+        def fail():
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        torch.cuda.is_initialized, torch.cuda.synchronize = (lambda: True), fail
+        fail()
+    return data"""
+
+
+def test_a_process_that_lost_its_gpu_is_replaced_and_its_request_answered(tmp_path: Path) -> None:
+    # The plain slice that each new process reads is no text.
+    latin = "(body, content_type): return body.decode('latin-1')"
+    answers = "(prediction, accept): return prediction.encode('latin-1')"
+    folder = script(tmp_path, predict_fn=LOSING, input_fn=latin, output_fn=answers)
+    with serving(folder) as (process, client):
+        answered = [client.post("/invocations", content=body, headers=DICOM) for body in (b"lose", b"next")]
+        assert [(answer.status_code, answer.text) for answer in answered] == [(200, "lose"), (200, "next")]
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    assert "the model's process ended with status 1 with 1 requests in flight" in output
+    assert "the GPU fails at every further call" in output
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it next reads a request")
 def test_a_serve_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
     with serving(script(tmp_path, predict_fn=DEADLY)) as (process, client):
