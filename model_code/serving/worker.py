@@ -106,6 +106,7 @@ def answer(model_dir: Path, descriptor: int) -> None:
     os.set_inheritable(descriptor, False)  # otherwise a program that a script starts would hide this process's end
     supervisor = Channel(descriptor, os.dup(descriptor))
     predictor = Predictor(model_dir, supervisor)
+    log.info("predictions are computed on %s", gpu.device())
     supervisor.send(json.dumps({"Workers": predictor.workers}).encode())
     while True:
         try:

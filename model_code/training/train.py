@@ -16,7 +16,7 @@ from model_code import calibration, snapshot
 from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
-from model_code.backends import known_answer, networks
+from model_code.backends import gpu, known_answer, networks
 from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
@@ -59,6 +59,7 @@ def _train(container: Container, worker: Worker) -> None:
     if worker.leads:
         slices = [len(taken.of(split)) for split in SEEN]
         log.info("training_slices=%s validation_slices=%s workers=%s", *slices, worker.count)
+        log.info("each worker trains on %s", gpu.device())
         if not taken.of(Split.VALIDATION):
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]

@@ -194,8 +194,9 @@ def test_every_line_about_a_request_names_it_whichever_module_logs_it(tmp_path: 
         named = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
         assert named[:3] == ["first", "second", "third"]
         assert named[-1].startswith(last)
-    assert [line for line in lines if not line.startswith("[content ")] == [lines[0]], "of the start one line"
-    assert lines[0].startswith("listening on ")
+    assert [line for line in lines if not line.startswith("[content ")] == lines[:2], "two of the start"
+    assert lines[0].startswith("predictions are computed on ")
+    assert lines[1].startswith("listening on ")
 
 
 def test_a_refused_or_unread_request_is_named_as_far_as_it_is_known(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_a_refused_or_unread_request_is_named_as_far_as_it_is_known(tmp_path: Pa
         assert client.get("/ping").status_code == 200
         lines = lines_of(process)
     digits = hashlib.sha256(b"x").hexdigest()[:12]
-    assert lines[1:] == [
+    assert lines[2:] == [
         f"[content {digits}] a request is refused: HTTP 415 UnsupportedMediaType",
         "[content not read] a request is refused: HTTP 413 PayloadTooLarge",
         "[content not read] the sender left before its request was read",
