@@ -26,6 +26,8 @@ from model_code.serving.supervisor import Request as Posted
 from model_code.serving.supervisor import Supervisor
 
 SHUTDOWN_SECONDS = 20
+# A client that sends on a connection just when it is closed gets an error. Clients keep an idle one for a shorter time.
+KEEP_ALIVE_SECONDS = 75
 
 log = logging.getLogger("model_code.serving.server")
 
@@ -103,6 +105,7 @@ async def _serve(model_dir: Path, binding: Binding) -> None:
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     address = binding.socket or f"{binding.host}:{binding.port}"
     log.info("listening on %s with %s workers", address, supervisor.workers)
