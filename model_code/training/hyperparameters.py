@@ -89,8 +89,8 @@ def _out_of_range(values: Hyperparameters) -> list[str]:
     if values.seed < 0:
         problems.append(f"seed is {values.seed}, must be at least 0")
     problems += [
-        f"{name} is {getattr(values, name)[: LONGEST_TEXT + 1]!r}, must have 1 to {LONGEST_TEXT} letters, digits, spaces "
-        f"and signs of {NAME_SIGNS}, as the registry takes"
+        f"{name} is {getattr(values, name)[: LONGEST_TEXT + 1]!r}, must have 1 to {LONGEST_TEXT} letters, digits, "
+        f"spaces and signs of {NAME_SIGNS}, as the registry takes"
         for name in ("model_name", "model_version")
         if not _is_name(getattr(values, name))
     ]
