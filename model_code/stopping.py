@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import NoReturn
 
 STATUS = 128 + signal.SIGTERM
-# How long the main thread may take for its own end. SageMaker kills 30 or 120 s after SIGTERM, and bills until then.
+# How long the main thread may take, for a last line in the log. SageMaker kills 30 or 120 s after SIGTERM, and bills
+# until then.
 GRACE_SECONDS = 1.0
 
 
 def end_at_sigterm() -> None:
     """Have SIGTERM end this process with STATUS after GRACE_SECONDS at most; call it on the main thread."""
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)  # Python demands it: its own C handler writes there, whatever handler is set
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -35,12 +35,13 @@ def finish_in_peace() -> None:
     signal.set_wakeup_fd(-1)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(STATUS)
+def leave(_signal: int = signal.SIGTERM, _frame: FrameType | None = None) -> NoReturn:
+    """End the process at once. A C++ library that called Python back would take an exception for its own failure."""
+    os._exit(STATUS)
 
 
 def _end_after(reader: int) -> None:
     while signal.SIGTERM not in os.read(reader, 512):
         pass  # of other signals
     threading.Event().wait(GRACE_SECONDS)
-    os._exit(STATUS)
+    leave()

@@ -131,6 +131,30 @@ def test_a_process_in_a_long_call_ends_at_sigterm_and_at_no_other_signal(tmp_pat
         assert outside.wait(SECONDS) == stopping.STATUS
 
 
+# As OpenVINO does with what a Python function raises that it calls.
+CALLED_BACK = """
+import ctypes
+from model_code import stopping
+stopping.end_at_sigterm()
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def compare(one, other):
+    print("compares")
+    while True:
+        pass
+
+ctypes.CDLL(None).qsort((ctypes.c_int * 2)(), 2, 4, compare)
+"""
+
+
+def test_a_library_that_called_back_does_not_make_a_failure_of_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with first_process(["-c", CALLED_BACK], {}, log) as outside:
+        wait_until(lambda: "compares" in log.read_text(), outside, log)
+        os.kill(inside(outside), signal.SIGTERM)
+        assert outside.wait(SECONDS) == stopping.STATUS, log.read_text()
+
+
 FORKS = """
 import os, signal, time
 from model_code import stopping
