@@ -31,6 +31,7 @@ class InstanceCode(enum.StrEnum):
     UNSUPPORTED_PHOTOMETRIC = "UnsupportedPhotometric"
     UNSUPPORTED_PIXEL_FORMAT = "UnsupportedPixelFormat"
     TOO_MANY_PIXELS = "TooManyPixels"
+    MISSING_GEOMETRY = "MissingGeometry"
     TOO_FEW_PIXELS = "TooFewPixels"
     LOCALIZER_NOT_SERVED = "LocalizerNotServed"
     DERIVED_NOT_SERVED = "DerivedNotServed"

@@ -44,7 +44,7 @@ IN_EVERY_OBJECT = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "FilterType", "PatientPosition", "ImageType"),
     *("PatientSex", "PatientAge", "StudyDate", "IssuerOfPatientID", "InstitutionName", "WindowCenter"),
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
-    *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation", "BodyPartExamined"),
+    *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation", "BodyPartExamined", "PatientOrientation"),
     *("PixelAspectRatio", "PixelPaddingValue", "PixelPaddingRangeLimit"),
 )
 """Elements that may hold any text without a refusal of the object."""

@@ -222,6 +222,7 @@ FILES: dict[str, tuple[Callable[[], bytes], Expected]] = {
         Expected(Status.REFUSED, "NotHounsfield"),
     ),
     "thumbnail": (lambda: with_pixels(stored(made())[::4, ::4]), Expected(Status.REFUSED, "TooFewPixels")),
+    "no rows": (lambda: written(made(), Rows=None), Expected(Status.REFUSED, "MissingGeometry")),
     "gzip": (lambda: gzip.compress(written(made())), Expected(Status.REFUSED, "NotDicom", "gzip")),
     "ZIP": (zipped, Expected(Status.REFUSED, "NotDicom", "ZIP")),
     "no pixels": (lambda: written(made(), PixelData=None), Expected(Status.REFUSED, "NoPixelData")),

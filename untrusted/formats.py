@@ -28,11 +28,23 @@ BEGINNINGS = {
     b"MM\x00*": ("a TIFF picture", SEND_DICOM),
     b"GIF8": ("a GIF picture", SEND_DICOM),
     b"\xd0\xcf\x11\xe0": ("an Office document", SEND_DICOM),
-    b"{": ("a JSON text", SEND_DICOM),
-    b"<": ("an XML or HTML text", SEND_DICOM),
+    b"BM": ("a BMP picture", SEND_DICOM),
+    b"MATLAB 5.0": ("a MATLAB file", SEND_DICOM),
+    b"CDF\x01": ("a MINC or netCDF file", SEND_DICOM),
+    b"SIMPLE  =": ("a FITS file", SEND_DICOM),
 }
+# Of texts, behind blanks, new lines and a byte order mark.
+TEXT_BEGINNINGS = {
+    b"{": ("a JSON text", SEND_DICOM),
+    b"[": ("a JSON text", SEND_DICOM),
+    b"<": ("an XML or HTML text", SEND_DICOM),
+    b"--": ("a multipart answer of DICOMweb", "store each of its parts as a file"),
+}
+BEFORE_TEXTS = b"\xef\xbb\xbf \t\r\n"
+PART_OF_DICOMWEB = b"application/dicom"
 # NIfTI-1, NIfTI-2 and ANALYZE begin with the size of their header, in either byte order.
 NIFTI = {348: "a NIfTI or ANALYZE volume", 540: "a NIfTI volume"}
+MOST_TEXT = 1024
 TAR_AT, TAR = 257, b"ustar"
 # The groups that a data set or its file meta information begins with, and the bytes of a VR.
 FIRST_GROUPS = frozenset({0x0000, 0x0002, 0x0008})
@@ -42,6 +54,10 @@ def described(start: bytes) -> tuple[str, str]:
     """Return what bytes that are no DICOM file begin ("" if unknown), and what to do about it."""
     for beginning, found in BEGINNINGS.items():
         if start.startswith(beginning):
+            return found
+    text = start[:MOST_TEXT].lstrip(BEFORE_TEXTS)
+    for beginning, found in TEXT_BEGINNINGS.items():
+        if text.startswith(beginning) and (beginning != b"--" or PART_OF_DICOMWEB in text):
             return found
     for order in ("little", "big"):
         if name := NIFTI.get(int.from_bytes(start[:4], order)):

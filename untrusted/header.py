@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -37,10 +38,12 @@ PREFIX = b"DICM"
 START = PREAMBLE + len(PREFIX)
 META_GROUP, PIXEL_GROUP = 0x0002, 0x7FE0
 OTHER_PIXELS = {0x7FE00008: "Float Pixel Data", 0x7FE00009: "Double Float Pixel Data"}
+IDENTIFYING_GROUP = 0x0008
 FIRST_GROUP = 0x00FF  # no data set begins with a greater one
 AFTER_ALL = 0x1_0000_0000  # greater than any tag
 IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED = (f"1.2.840.10008.1.2{part}" for part in ("", ".1", ".2", ".1.99"))
 DICOMDIR = "1.2.840.10008.1.3.10"
+IMPLICIT_LENGTH_OF_FOUR = b"\x04\0\0\0"  # of the group length, which is first
 INFLATED_AT_ONCE = 4096  # so that the bytes before a damage are kept
 # Substitutes a value that is longer than MOST_VALUE_BYTES, or a sequence. It is valid for no attribute, and no bytes
 # decode to it: Latin-1 lacks this letter.
@@ -49,7 +52,18 @@ PADDING = " \0"
 PADDING_OF_WRITERS = " \0\t\r\n"  # around identifiers, codes and counts
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.0*)?")
 TEXT_VRS = frozenset({b"IS", b"DS"})
-MOST_NUMBER = 0xFFFF  # what is written as text and is larger may be a person's number, and no count
+# The codes of `struct` for VRs whose values are binary numbers; some writers use them for numbers that are texts.
+BINARY_VRS = {
+    b"US": "H",
+    b"SS": "h",
+    b"UL": "L",
+    b"SL": "l",
+    b"UV": "Q",
+    b"SV": "q",
+    b"FL": "f",
+    b"FD": "d",
+}
+MOST_NUMBER = 0xFFFF  # what is larger may be a person's number or text, and no count
 # A private element of this many bytes in an object without pixel data may be the picture.
 PICTURE_BYTES = 4096
 
@@ -133,11 +147,18 @@ class Header:
     def text(self, keyword: str) -> str:
         """Return a value as text without padding, "" when absent or empty; several values keep their backslashes.
 
-        Returns NO_VALUE, never a part, for a value that is longer than MOST_VALUE_BYTES.
+        Binary numbers are written out. Returns NO_VALUE, never a part, for a value that is longer than
+        MOST_VALUE_BYTES.
         """
         raw = self._values.get(keyword, b"")
+        if raw is None:
+            return NO_VALUE
+        code = BINARY_VRS.get(self._vrs.get(keyword, b""))
+        if code and len(raw) % struct.calcsize(f"<{code}") == 0:
+            numbers = struct.iter_unpack(f"{'<' if self._little_endian else '>'}{code}", raw)
+            return "\\".join(repr(number) for (number,) in numbers)
         # Latin-1 keeps different bytes different, whatever the object's character set: two names never become one.
-        return NO_VALUE if raw is None else raw.decode("latin-1").strip(PADDING)
+        return raw.decode("latin-1").strip(PADDING)
 
     def uid(self, keyword: str) -> str:
         """Return an identifier without the tabs and new lines around it that some writers add."""
@@ -159,15 +180,20 @@ class Header:
             return None
         if vr in TEXT_VRS:
             number = whole_number(self.uid(keyword))
-            return number if number is not None and 0 <= number <= MOST_NUMBER else None
-        if len(raw) in {2, 4, 8}:
-            signed = vr in {b"SS", b"SL", b"SV"}
-            return int.from_bytes(raw, "little" if self._little_endian else "big", signed=signed)
-        return None
+            return number if number is not None and abs(number) <= MOST_NUMBER else None
+        if len(raw) not in {2, 4, 8}:
+            return None
+        signed = vr in {b"SS", b"SL", b"SV"}
+        number = int.from_bytes(raw, "little" if self._little_endian else "big", signed=signed)
+        return number if abs(number) <= MOST_NUMBER else None
 
     def read_meta(self, data: bytes, steps: Iterator[int]) -> int:
-        """Read the file meta information; return where the data set begins."""
-        walk = elements(data, START, implicit=False, little_endian=True, steps=steps, group=META_GROUP)
+        """Read the file meta information; return where the data set begins.
+
+        It is in Explicit VR, but a few writers write it in Implicit VR.
+        """
+        implicit = data[START + 4 : START + 8] == IMPLICIT_LENGTH_OF_FOUR
+        walk = elements(data, START, implicit=implicit, little_endian=True, steps=steps, group=META_GROUP)
         for element in walk:
             if element.tag >> 16 != META_GROUP:
                 return element.at
@@ -279,7 +305,7 @@ def read_header(
     try:
         _read(header, data, steps, bounds, whole=whole)
     except (HeaderError, EOFError, ValueError) as problem:
-        if isinstance(problem, EOFError) and not whole:
+        if not whole and not isinstance(problem, (HeaderError, TooManyElements)):
             raise Incomplete(header) from problem
         error = problem if isinstance(problem, HeaderError) else _error(problem, header)
         error.header = header
@@ -327,27 +353,40 @@ def _read(header: Header, data: bytes, steps: Iterator[int], bounds: Bounds, *, 
             "The file meta information names no TransferSyntaxUID, so the bytes cannot be understood.",
         )
     found = _encoding(data, at)
-    if header.transfer_syntax == DEFLATED and not found:
+    if not found and (header.transfer_syntax == DEFLATED or _is_deflated(data, at)):
+        _note_encoding(header, DEFLATED)
         _read_deflated(header, data[at : at + bounds.deflated], len(data) - at, steps, bounds)
         return
     _note_encoding(header, found)
-    header.read_values(data, at, BIG_ENDIAN if found == BIG_ENDIAN else header.transfer_syntax, steps)
+    header.read_values(data, at, header.transfer_syntax, steps)
 
 
 def _encoding(data: bytes, at: int) -> str:
-    """Return EXPLICIT or BIG_ENDIAN if the first element of the data set can be nothing else, or ""."""
+    """Return EXPLICIT, BIG_ENDIAN or IMPLICIT if the first element of the data set can be nothing else, or ""."""
     tag, vr = data[at : at + 4], data[at + 4 : at + 6]
-    if vr not in KNOWN_VRS or len(tag) < 4:
+    if len(tag) < 4:
         return ""
     little, big = (int.from_bytes(tag[:2], order) for order in ("little", "big"))
-    return EXPLICIT if little <= FIRST_GROUP < big else BIG_ENDIAN if big <= FIRST_GROUP < little else ""
+    if vr in KNOWN_VRS:
+        return EXPLICIT if little <= FIRST_GROUP < big else BIG_ENDIAN if big <= FIRST_GROUP < little else ""
+    # No deflated data begins with this group: its first two bytes would begin a block without a length.
+    length = int.from_bytes(data[at + 4 : at + 8], "little")
+    return IMPLICIT if little == IDENTIFYING_GROUP and length <= MOST_VALUE_BYTES else ""
+
+
+def _is_deflated(data: bytes, at: int) -> bool:
+    """Return whether the bytes begin no data set, and inflate to one."""
+    if min(int.from_bytes(data[at : at + 2], order) for order in ("little", "big")) <= FIRST_GROUP:
+        return False
+    start, damaged = _inflate(data[at : at + INFLATED_AT_ONCE], Bounds(deflated=0, inflated=INFLATED_AT_ONCE))
+    return not damaged and _encoding(start, 0) == EXPLICIT
 
 
 def _note_encoding(header: Header, found: str) -> None:
     """Correct the transfer syntax where the bytes' order or compression contradicts it, and note that."""
     declared = header.transfer_syntax
-    contradicted = {BIG_ENDIAN: {IMPLICIT, EXPLICIT, DEFLATED}, EXPLICIT: {BIG_ENDIAN, DEFLATED}}
-    if declared in contradicted.get(found, ()):
+    contradicts = declared in {BIG_ENDIAN, DEFLATED} or found in {BIG_ENDIAN, DEFLATED}
+    if found and found != declared and contradicts:
         header.transfer_syntax = found
         header.notes.append(
             f"The data set is encoded as {found}, not as TransferSyntaxUID says: read as it is encoded."

@@ -43,6 +43,7 @@ class PictureCode(enum.StrEnum):
     PLANE = "PlaneNotServed"
     NOT_HOUNSFIELD = "NotHounsfield"
     SCREEN_SAVE = "ScreenSaveNotServed"
+    MISSING_GEOMETRY = "MissingGeometry"
     TOO_FEW_PIXELS = "TooFewPixels"
 
 
@@ -88,6 +89,16 @@ PLAIN = Pictures()
 ANY = Pictures(planes=ALL_PLANES, image_types=IMAGE_TYPES)
 """What a model may be trained to read."""
 Vector = tuple[float, float, float]
+# The letters of PatientOrientation (PS3.3 C.7.6.1.1.1), as directions in the patient's axes (left, back, head).
+DIRECTIONS: dict[str, Vector] = {
+    "L": (1.0, 0.0, 0.0),
+    "R": (-1.0, 0.0, 0.0),
+    "P": (0.0, 1.0, 0.0),
+    "A": (0.0, -1.0, 0.0),
+    "H": (0.0, 0.0, 1.0),
+    "F": (0.0, 0.0, -1.0),
+}
+LETTERS = re.compile("[LRAPHF]{1,3}")
 
 
 def frames(header: Header) -> int | None:
@@ -99,7 +110,24 @@ def frames(header: Header) -> int | None:
 def orientation(header: Header) -> tuple[Vector, Vector] | None:
     """Return the directions of a row and of a column in the patient's axes (left, back, head).
 
-    Returns None if ImageOrientationPatient is absent or not two unit vectors at a right angle (PS3.3 C.7.6.2.1.1).
+    ImageOrientationPatient has them, else PatientOrientation. Returns None if neither is valid.
+    """
+    return _by_numbers(header) or _by_letters(header)
+
+
+def _by_letters(header: Header) -> tuple[Vector, Vector] | None:
+    """Return the directions by PatientOrientation, each by its first letter, that of the nearest axis."""
+    values = header.codes("PatientOrientation")
+    if len(values) != 2 or not all(LETTERS.fullmatch(one) for one in values):
+        return None
+    row, column = (DIRECTIONS[one[0]] for one in values)
+    return (row, column) if not any(a * b for a, b in zip(row, column, strict=True)) else None
+
+
+def _by_numbers(header: Header) -> tuple[Vector, Vector] | None:
+    """Return the directions by ImageOrientationPatient.
+
+    Returns None if it is absent or not two unit vectors at a right angle (PS3.3 C.7.6.2.1.1).
     """
     text = header.text("ImageOrientationPatient")
     parts = [one.strip() for one in text.split("\\")]
@@ -128,14 +156,15 @@ class Picture:
     """What the header says of a CT picture.
 
     ``image_type`` as `image_type` names it; ``plane`` one of ALL_PLANES, ``tilt`` in degrees from the nearest of the
-    patient's planes. ``is_oriented``: by a valid ImageOrientationPatient; else the plane is that which ImageType names,
-    or axial. ``rows`` and ``columns`` in pixels, 0 if absent.
+    patient's planes. ``is_oriented``: by a valid ImageOrientationPatient; else ``by_letters`` of PatientOrientation, or
+    the plane is that which ImageType names, or axial. ``rows`` and ``columns`` in pixels, 0 if absent.
     """
 
     image_type: str = ORIGINAL
     plane: str = "axial"
     tilt: float = 0.0
     is_oriented: bool = True
+    by_letters: bool = False
     rows: int
     columns: int
     has_text: bool = False
@@ -145,12 +174,14 @@ class Picture:
         """What is assumed of the geometry, one sentence each; a strict stage refuses it."""
         if self.is_oriented:
             return ()
-        return (f"ImageOrientationPatient was absent or invalid: the plane is taken for {self.plane}, as it is usual.",)
+        how = "as PatientOrientation says" if self.by_letters else "as it is usual"
+        return (f"ImageOrientationPatient was absent or invalid: the plane is taken for {self.plane}, {how}.",)
 
 
 def described(header: Header) -> Picture:
     """Return what a CT object's header says of its picture."""
-    directions = orientation(header)
+    numbers = _by_numbers(header)
+    directions = numbers or _by_letters(header)
     values = header.codes("ImageType")
     named = next((NAMED_PLANES[value] for value in values if value in NAMED_PLANES), "axial")
     name, tilt = plane(*directions) if directions else (named, 0.0)
@@ -158,7 +189,8 @@ def described(header: Header) -> Picture:
         image_type=image_type(values),
         plane=name,
         tilt=tilt,
-        is_oriented=directions is not None,
+        is_oriented=numbers is not None,
+        by_letters=directions is not None and numbers is None,
         rows=max(header.number("Rows") or 0, 0),
         columns=max(header.number("Columns") or 0, 0),
         has_text=header.code("BurnedInAnnotation") == "YES",
@@ -180,12 +212,15 @@ def check(picture: Picture, served: Pictures) -> tuple[str, ...]:
         raise PictureError(CODES[picture.image_type], f"{SENTENCES[picture.image_type]}.")
     if picture.plane not in served.planes:
         what = f"is {picture.plane}, {picture.tilt:.0f} degrees from the nearest of the patient's planes"
+        by = "PatientOrientation" if picture.by_letters else "ImageType"
         said = (
             f"ImageOrientationPatient says that the plane {what}"
             if picture.is_oriented
-            else (f"ImageType says that the plane is {picture.plane}, and ImageOrientationPatient is absent")
+            else f"{by} says that the plane is {picture.plane}, and ImageOrientationPatient is absent or invalid"
         )
         raise PictureError(PictureCode.PLANE, f"{said}; served: {', '.join(served.planes)}.")
+    if not (picture.rows and picture.columns):
+        raise PictureError(PictureCode.MISSING_GEOMETRY, "Rows or Columns is absent or zero; export the object again.")
     if min(picture.rows, picture.columns) < LEAST_SIDE:
         raise PictureError(
             PictureCode.TOO_FEW_PIXELS,

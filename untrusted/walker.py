@@ -108,7 +108,7 @@ def elements(
     steps = allowance() if steps is None else steps
     implicit = _is_implicit(data, at, implicit, order)
     while at < len(data):
-        if group is not None and _tag_at(data, at, order) >> 16 != group:
+        if group is not None and at + 8 <= len(data) and _tag_at(data, at, order) >> 16 != group:
             yield Element(at, _tag_at(data, at, order), NO_VR, 0, at)
             return
         element = _element(data, at, implicit, order, steps)
@@ -227,7 +227,7 @@ def _after_sequence(data: bytes | memoryview, at: int, implicit: bool, order: _O
             if not around:
                 return at
             among_items = False
-        elif element.tag != ITEM:
+        elif element.tag not in {ITEM, ITEM_END}:  # some writers also end items by a delimiter that have a length
             raise ValueError(f"{element.name}, something other than an item, in a sequence")
         elif element.length == UNDEFINED_LENGTH:
             around.append(implicit)

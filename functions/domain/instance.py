@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from functions.domain.errors import Refusal, RefusalCode
-from functions.domain.terms import MODALITIES, MODALITY_OF_SOP_CLASS
+from functions.domain.terms import MODALITIES
 from untrusted import picture as pictures
 from untrusted.header import NO_VALUE, Header
 from untrusted.picture import Picture, PictureError, Pictures
+from untrusted.sop_classes import modality_of_sop_class
 from untrusted.walker import MOST_VALUE_BYTES
 
 UID_PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # DICOM PS3.5 section 9.1
@@ -123,7 +124,7 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
     if not header.has_passed("IssuerOfPatientID"):  # the same PatientID may be another patient's there
         patient = issuer = ""
     sop_class = _sop_class(header, repairs)
-    modality = _modality(header, sop_class, repairs)
+    modality = _modality(header, repairs)
     seen = pictures.described(header) if modality == CT else None
     repairs += seen.assumptions if seen else ()
     return Instance(
@@ -152,11 +153,11 @@ def _sop_class(header: Header, repairs: list[str]) -> str:
     return found
 
 
-def _modality(header: Header, sop_class: str, repairs: list[str]) -> str:
+def _modality(header: Header, repairs: list[str]) -> str:
     """Return the Modality, in capitals; where it is absent, that of the SOP class, with a repair."""
     if text := header.code("Modality"):
         return text if text in MODALITIES else ""
-    if found := MODALITY_OF_SOP_CLASS.get(sop_class, ""):
+    if found := modality_of_sop_class(header):
         repairs.append(f"Modality was absent or empty: {found}, by the SOP class.")
     return found
 
@@ -216,7 +217,7 @@ def check(instance: Instance, served: Served) -> tuple[str, ...]:
                 "give it a UID.",
             )
     if served.conformance == "strict" and (instance.repairs or not instance.sop_instance_uid):
-        problems = " ".join(instance.repairs) or "SOPInstanceUID was absent or empty."
+        problems = " ".join(instance.repairs) or "SOPInstanceUID was absent, empty or no identifier."
         raise Refusal(RefusalCode.NON_CONFORMANT, f"This stage is strict and the object needs repair: {problems}")
     return notes
 
@@ -234,7 +235,7 @@ def identified(instance: Instance, content_sha256: str) -> Instance:
     """Return the Instance with a SOPInstanceUID: its own, or one from the hash of its bytes, recorded as a repair."""
     if instance.sop_instance_uid:
         return instance
-    note = "SOPInstanceUID was absent or empty: made from the content's hash."
+    note = "SOPInstanceUID was absent, empty or no identifier: made from the content's hash."
     return replace(
         instance,
         sop_instance_uid=f"{UUID_ROOT}{_uuid_of(content_sha256).int}",

@@ -62,7 +62,7 @@ class Codestream:
 
     ``bits`` is the precision of a pixel. Only JPEG 2000 declares a sign. ``is_lossless`` is what the coding allows:
     a reversible one may still leave data out. ``marker`` is of a JPEG's frame header, 0 in JPEG 2000; ``is_plain``
-    is False for a JPEG-LS with coding parameters that not every decoder knows.
+    is False for what not every decoder reads: a JPEG-LS with unusual coding parameters, a JPEG 2000 image at an offset.
     """
 
     family: Family
@@ -130,6 +130,7 @@ def _jpeg2000(data: bytes) -> tuple[Codestream, int]:
         *size,
         *jpeg2000.declared_depth(data),
         is_lossless=jpeg2000.is_reversible(data),
+        is_plain=not jpeg2000.has_offset(data),
     )
     return stream, end
 

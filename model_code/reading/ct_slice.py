@@ -78,7 +78,7 @@ def read_slice(elements: Elements) -> CTSlice:
         body_part=elements.text("BodyPartExamined"),
         picture=picture,
         noted=tuple(elements.header.notes),
-        assumed=(*frame_notes, *_assumed(turn, pixel_height, found)),
+        assumed=(*frame_notes, *_assumed(picture, turn, pixel_height, found)),
     )
 
 
@@ -96,9 +96,10 @@ def check_picture(picture: Picture, served: Pictures) -> tuple[str, ...]:
         raise InstanceError(InstanceCode(error.code), error.reason) from None
 
 
-def _assumed(turn: Turn | None, pixel_height: float | None, found: Padding) -> tuple[Note, ...]:
+def _assumed(picture: Picture, turn: Turn | None, pixel_height: float | None, found: Padding) -> tuple[Note, ...]:
     assumed = {
         Note.ORIENTATION_ASSUMED: turn is None,
+        Note.ORIENTATION_BY_LETTERS: picture.by_letters,
         Note.SQUARE_ASSUMED: pixel_height is None,
         Note.PADDING_KEPT: found.kept,
     }

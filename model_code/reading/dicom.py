@@ -16,8 +16,10 @@ from model_code.reading.frame import TRANSFER_SYNTAXES, stored_values
 from model_code.reading.frame_notes import FrameNote
 from model_code.reading.hounsfield import HounsfieldArray, rescale, term
 from untrusted import picture
+from untrusted.sop_classes import modality_of_sop_class
 
 KEYWORDS = (
+    "SOPClassUID",
     "SOPInstanceUID",
     "Modality",
     "SamplesPerPixel",
@@ -33,6 +35,7 @@ KEYWORDS = (
     "RescaleIntercept",
     "RescaleType",
     "ImageType",
+    "PatientOrientation",
     "ImageOrientationPatient",
     "PixelSpacing",
     "PixelAspectRatio",
@@ -83,6 +86,11 @@ def check_object(elements: Elements) -> None:
     modality = elements.code("Modality")
     if modality not in {"", "CT"}:
         raise InstanceError(InstanceCode.UNSUPPORTED_MODALITY, "The Modality is not CT; this model reads CT.")
+    of_class = modality_of_sop_class(elements.header)
+    if of_class not in {"", "CT"}:
+        raise InstanceError(
+            InstanceCode.UNSUPPORTED_MODALITY, f"The SOP class is that of {of_class} images; this model reads CT."
+        )
     if elements.transfer_syntax not in TRANSFER_SYNTAXES:
         raise InstanceError(
             InstanceCode.UNSUPPORTED_TRANSFER_SYNTAX,
@@ -104,7 +112,7 @@ def _pixel_attributes(elements: Elements) -> dict[str, Any]:
             f"SamplesPerPixel {samples} with PhotometricInterpretation {term(photometric, PHOTOMETRIC)} is not a "
             "greyscale slice.",
         )
-    rows, columns = elements.number("Rows") or 0, elements.number("Columns") or 0
+    rows, columns = (max(elements.number(keyword) or 0, 0) for keyword in ("Rows", "Columns"))
     if not 0 < rows * columns <= MAX_PIXELS:
         raise InstanceError(
             InstanceCode.TOO_MANY_PIXELS, f"Rows x Columns is {rows} x {columns}; 1 to {MAX_PIXELS} pixels are read."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from pydicom import uid
 from pydicom.tag import Tag
@@ -65,7 +66,7 @@ def read_elements(body: bytes, keywords: Iterable[str]) -> Elements:
     Raises InstanceError: NotDicom, TruncatedHeader, UnreadableHeader, HeaderTooLong, UnsupportedTransferSyntax,
     TooManyPixels.
     """
-    wanted = {keyword: int(Tag(keyword)) for keyword in keywords}
+    wanted = {keyword: _tag(keyword) for keyword in keywords}
     bounds = Bounds(deflated=MAX_DEFLATED, inflated=MAX_INFLATED)
     reason = ""
     try:
@@ -104,6 +105,11 @@ def _check_size(header: Header, length: int) -> None:
             InstanceCode.TOO_MANY_PIXELS,
             f"The deflated data set is larger than {MAX_DEFLATED} bytes, or than {MAX_INFLATED} when inflated.",
         )
+
+
+@cache
+def _tag(keyword: str) -> int:
+    return int(Tag(keyword))
 
 
 def is_uid(text: str) -> bool:

@@ -126,7 +126,8 @@ def decoder_of(stream: Codestream) -> tuple[uid.UID, str]:
     The plugin is named for each, so that other installed packages cannot change a pixel.
     """
     if stream.family is Family.JPEG_2000:
-        return uid.JPEG2000, "pylibjpeg"
+        # pylibjpeg returns the grid's corner in the place of an image at an offset.
+        return uid.JPEG2000, "pylibjpeg" if stream.is_plain else "gdcm"
     if stream.family is Family.JPEG_LS:
         # GDCM reads no JPEG-LS of 6 or 7 bits, no near-lossless one below 8, and no unusual presets.
         return uid.JPEGLSNearLossless, "gdcm" if stream.bits >= 8 and stream.is_plain else "pyjpegls"

@@ -51,7 +51,7 @@ class Turn:
 
 
 def turn_of(elements: Elements) -> Turn | None:
-    """Return the turn that ImageOrientationPatient asks for, None if that is absent or invalid.
+    """Return the turn that ImageOrientationPatient, or PatientOrientation, asks for; None if neither is valid.
 
     A slice that is tilted against the patient's axes is turned to the nearest ones.
     """

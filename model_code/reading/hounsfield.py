@@ -37,11 +37,14 @@ AIR = -1000.0
 NOTHING = -1300.0
 DARK, SOFT, DENSE, MOST = -300.0, 250.0, 700.0, 3100.0
 NO_FAT = -50.0
-LEAST = 0.005  # the share of the pixels that soft tissue has at least, and air, lung and fat together
+# Shares of the pixels: soft tissue has at least the first (a fingertip is a small part of its slice), and air, lung and
+# fat together have the second.
+LEAST_SOFT, LEAST = 0.001, 0.005
 NARROWEST = 300.0  # from the lowest to the highest value
 CLIPPED_ABOVE, CLIPPED_SHARE = -500.0, 0.05
 LOOKED_AT = 256  # rows and columns at least, of a larger picture: enough for shares, and no time of serving
 MOST_DENSE, MOST_DENSE_IN_NO_AIR, MOST_METAL, MOST_NOTHING = 0.5, 0.15, 0.1, 0.1
+MOST_METAL_IN_TISSUE, TISSUE_AROUND = 0.2, 0.25  # a prosthesis may fill a small field, with soft tissue around it
 # Messages round to this many HU and end at the bound: a value of an intercept may be a person's number.
 ROUNDED, SHOWN = 10, 9_990
 
@@ -118,10 +121,18 @@ class Shares:
     lowest: float
     highest: float
 
+    @property
+    def most_metal(self) -> float:
+        """The share of metal that a slice with this share of soft tissue may have."""
+        return MOST_METAL_IN_TISSUE if self.soft >= TISSUE_AROUND else MOST_METAL
+
     def problem(self) -> str:
         """Return what no CT of a body has, as a clause of a sentence, "" if all is plausible."""
         problems = (
-            (self.soft < LEAST, f"less than {LEAST:.1%} of the pixels are soft tissue ({-SOFT:.0f} to {SOFT:.0f} HU)"),
+            (
+                self.soft < LEAST_SOFT,
+                f"less than {LEAST_SOFT:.1%} of the pixels are soft tissue ({-SOFT:.0f} to {SOFT:.0f} HU)",
+            ),
             (self.low < LEAST, f"less than {LEAST:.1%} of the pixels are air, lung or fat (below {NO_FAT:.0f} HU)"),
             (self.highest - self.lowest < NARROWEST, f"all values lie within {NARROWEST:.0f} HU"),
             (
@@ -134,7 +145,10 @@ class Shares:
                 f"more than {MOST_DENSE_IN_NO_AIR:.0%} of the pixels are bone (above {DENSE:.0f} HU), and hardly one "
                 "is air or lung",
             ),
-            (self.metal > MOST_METAL, f"more than {MOST_METAL:.0%} of the pixels are above {MOST:.0f} HU, as metal is"),
+            (
+                self.metal > self.most_metal,
+                f"more than {self.most_metal:.0%} of the pixels are above {MOST:.0f} HU, as metal is",
+            ),
             (
                 self.nothing > MOST_NOTHING,
                 f"more than {MOST_NOTHING:.0%} of the middle is below {NOTHING:.0f} HU, where air has {AIR:.0f}",

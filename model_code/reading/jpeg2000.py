@@ -22,6 +22,7 @@ START_OF_DATA = 0xFF93
 CODING_STYLE = 0xFF52
 TRANSFORMATION_AT, REVERSIBLE = 13, 1  # in the COD segment, after its marker: 5/3 is reversible, 9/7 is not
 SIZ_AT = 2
+OFFSETS_AT = 16  # of the image, in the SIZ segment
 DEPTH_AT = 42  # of the first component, in the SIZ segment
 TILE_PART_HEADER = 12  # SOT with its segment
 # With tiles of 128 x 128 these are 4096 x 4096 pixels. The standard allows 65,535, and a decoder keeps tables for each.
@@ -69,6 +70,11 @@ def declared_size(data: bytes) -> tuple[int, int, int]:
     x_end, y_end, x_offset, y_offset = struct.unpack_from(">4I", data, 8)
     (components,) = struct.unpack_from(">H", data, 40)
     return y_end - y_offset, x_end - x_offset, components
+
+
+def has_offset(data: bytes) -> bool:
+    """Return whether the image begins elsewhere than in the corner of the reference grid: XOsiz or YOsiz (A.5.1)."""
+    return struct.unpack_from(">2I", data, OFFSETS_AT) != (0, 0)
 
 
 def declared_depth(data: bytes) -> tuple[int, bool]:

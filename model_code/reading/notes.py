@@ -15,6 +15,7 @@ class Note(enum.StrEnum):
         "ImageOrientationPatient is absent or invalid: rows are assumed to run to the patient's left, columns to the "
         "back."
     )
+    ORIENTATION_BY_LETTERS = "ImageOrientationPatient is absent or invalid: PatientOrientation was read instead."
     SQUARE_ASSUMED = "PixelSpacing and PixelAspectRatio are absent or invalid: pixels are assumed to be square."
     TURNED = "The slice was turned or mirrored to the patient's axes, as ImageOrientationPatient says."
     RESAMPLED = "The slice has pixels that are not square and was resampled to square ones."

@@ -38,16 +38,19 @@ def find(elements: Elements, hounsfield: HounsfieldArray) -> Padding:
     slope, intercept = rescale(elements)
     ends = [np.float32(value * slope + intercept) for value in (first, first if last is None else last)]
     low, high = min(ends), max(ends)
+    is_mistaken = bool(low <= AIR + NEAR_AIR < high)  # a range with air and tissue in it: the value alone counts
+    if is_mistaken:
+        low = high = ends[0]
     if abs(low - AIR) <= NEAR_AIR and abs(high - AIR) <= NEAR_AIR:
-        return Padding()
+        return Padding(kept=is_mistaken)
     # A lossy codestream blurs the value, and nothing else is as low.
     inside = hounsfield < NOTHING if high < NOTHING else (hounsfield >= low) & (hounsfield <= high)
     if not inside.any():
-        return Padding()
+        return Padding(kept=is_mistaken)
     if high <= AIR + NEAR_AIR:
-        return Padding(inside)
+        return Padding(inside, kept=is_mistaken)
     joined = _joined_to_the_edge(inside)
-    return Padding(joined if joined.any() else None, kept=bool((inside & ~joined).any()))
+    return Padding(joined if joined.any() else None, kept=is_mistaken or bool((inside & ~joined).any()))
 
 
 def _stored_value(elements: Elements, keyword: str) -> int | None:
@@ -56,7 +59,8 @@ def _stored_value(elements: Elements, keyword: str) -> int | None:
     if value is None:
         return None
     if elements.number("PixelRepresentation") != 1:
-        return value if value >= 0 else value + (1 << 16)
+        # Pixels lose their bits above BitsStored, too.
+        return value % (1 << (bits if 0 < bits < 16 else 16))
     if value >= 1 << 15:
         return value - (1 << 16)
     # The bits of a negative value of fewer than 16 bits, not extended.

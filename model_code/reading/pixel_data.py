@@ -111,7 +111,9 @@ def _in_fragments(items: _Items, value: bytes, syntax: uid.UID, attributes: Mapp
     is_native_size = len(data) in {needed, needed + needed % 2}
     if is_codestream(data):
         is_alone = len(fragments) == 1 and not items.is_whole
-        return Encoded(Encoding.CODESTREAM, data, rest=_to_delimiter(value, items.last_at) if is_alone else b"")
+        notes = (FrameNote.WRONG_LENGTH,) if items.is_cut else ()
+        rest = _to_delimiter(value, items.last_at) if is_alone else b""
+        return Encoded(Encoding.CODESTREAM, data, notes, rest)
     if items.is_cut:
         raise Undecodable(CUT)
     segments = attributes["bits_allocated"] // 8
@@ -161,7 +163,8 @@ def _items(value: bytes, syntax: uid.UID) -> _Items | None:
             raise Undecodable(f"it has more than {MOST_FRAGMENTS} fragments")
         at = start + length
     is_cut = at > len(value)
-    return _Items(values, at == len(value) or value.startswith(delimiter, at), is_cut, start)
+    is_end = len(value) - at in {0, at % 2}  # an odd value is padded by a byte
+    return _Items(values, is_end or value.startswith(delimiter, at), is_cut, start)
 
 
 def _is_run_lengths(data: bytes, segments: int) -> bool:

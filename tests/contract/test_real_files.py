@@ -16,7 +16,7 @@ from model_code.reading.body_part import CHEST
 from model_code.transforms import Preparation, Preprocessing
 from tests.fakes.world import World
 from tests.real_files import FILES, made, written
-from untrusted.picture import PLAIN
+from untrusted.picture import PLAIN, Pictures
 
 PREPROCESSING = Preprocessing(image_size=64, preparation=Preparation.PATIENT_AXES)
 
@@ -37,6 +37,14 @@ def answer(body: bytes) -> dict[str, Any]:
 
 
 BASE = answer(written(made()))["Probabilities"]
+
+
+def test_a_model_that_was_trained_on_coronal_slices_reads_them_and_no_others() -> None:
+    coronal = replace(MODEL, pictures=Pictures(planes=("coronal",)))
+    slices = input_fn(FILES["coronal"][0](), "application/dicom"), input_fn(written(made()), "application/dicom")
+    found = [predict_fn(one, coronal) for one in slices]
+    assert "Class" in found[0]
+    assert found[1]["Error"]["Code"] == "PlaneNotServed"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -41,7 +41,7 @@ def cohort_of(folder: Path) -> Path:
     for number, (patient, nth) in enumerate((one, nth) for one in STUDIES for nth in range(2)):
         name = f"{patient}-{nth}.dcm"
         (folder / name).write_bytes(slice_of(patient, 50 + number))
-        entries.append({**entries[number], "filename": name})
+        entries.append({"filename": name, "content": entries[number]["content"]})
     (folder / "manifest.json").write_text(json.dumps(entries))
     return folder
 

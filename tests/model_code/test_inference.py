@@ -86,7 +86,7 @@ def test_a_slice_without_probabilities_is_an_answer(
         "Message": "The network computes no finite probabilities for this slice; check the model's weights.",
     }
     assert document == {
-        "Schema": "prediction/1",
+        "Schema": "prediction/2",
         "SOPInstanceUID": SOP_INSTANCE_UID,
         "ContentSHA256": hashlib.sha256(body).hexdigest(),
         "Model": model.identity,

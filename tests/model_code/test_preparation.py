@@ -126,6 +126,8 @@ def test_what_the_header_does_not_say_is_assumed_and_noted(model: Model, make_sl
     said = answer(model, make_slice(stored_of("cap"), **STANDARD))
     assert assumed["Probabilities"] == said["Probabilities"]
     assert assumed["Notes"] == [Note.ORIENTATION_ASSUMED, Note.SQUARE_ASSUMED]
+    by_letters = answer(model, make_slice(stored_of("cap"), PatientOrientation=["L", "P"]))
+    assert by_letters["Notes"] == [Note.ORIENTATION_BY_LETTERS, Note.SQUARE_ASSUMED]
 
 
 @pytest.mark.parametrize(

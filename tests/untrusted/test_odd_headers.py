@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -10,7 +11,7 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from functions.domain.header import read_header
 from model_code.reading.elements import read_elements
 from tests.fakes.dicom import STUDY, ct
@@ -98,6 +99,14 @@ def test_many_elements_of_one_unknown_vr_are_stepped_over(vr: bytes, *, long: bo
     assert read(inserted(many)).number("Rows") == 64
 
 
+@pytest.mark.parametrize("value", UNKNOWN.values(), ids=UNKNOWN)
+def test_every_cut_of_a_header_with_an_unknown_vr_is_incomplete_or_read(value: bytes) -> None:
+    body = inserted(b"\x08\x00\x05\x00" + value, b"\x08\x00\x08\x00CS")
+    for end in range(132, len(body) - 8192):
+        with contextlib.suppress(HeaderIncomplete):
+            assert read_header(body[:end], len(body)).number("Rows") == 64
+
+
 def test_an_unknown_vr_without_a_length_that_fits_is_named() -> None:
     found = refusal(inserted(b"\x00\x50\x11\x11" + b"??\xff\xff\xff\xff\xff\x7f", PIXELS))
     assert found.code == RefusalCode.UNREADABLE_HEADER
@@ -137,6 +146,31 @@ def test_rows_in_another_vr_are_read(vr: bytes, value: bytes) -> None:
     at = body.index(b"\x28\x00\x10\x00US")
     reserved = b"\0\0" + struct.pack("<L", len(value)) if vr == b"UN" else struct.pack("<H", len(value))
     assert read(body[:at] + b"\x28\x00\x10\x00" + vr + reserved + value + body[at + 10 :]).number("Rows") == 64
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(("vr", "code"), [("FD", "d"), ("FL", "f"), ("SS", "h"), ("SL", "l")])
+def test_numbers_that_are_texts_are_also_read_from_binary_ones(vr: str, code: str, order: str) -> None:
+    numbers = (1, 0, 0, 0, 0, -1)
+    body = ct(syntax=uid.ExplicitVRLittleEndian if order == "<" else uid.ExplicitVRBigEndian)
+    head = struct.pack(f"{order}HH", 0x20, 0x37)
+    at = body.index(head)
+    end = at + 8 + struct.unpack_from(f"{order}H", body, at + 6)[0]
+    value = struct.pack(f"{order}6{code}", *numbers)
+    body = body[:at] + head + vr.encode() + struct.pack(f"{order}H", len(value)) + value + body[end:]
+    text = read_header(body, len(body)).text("ImageOrientationPatient")
+    assert tuple(map(float, text.split("\\"))) == numbers
+
+
+@pytest.mark.parametrize("vr", [b"UN", b"UL", b"LO", b"UV"])
+def test_a_text_that_is_no_count_is_not_taken_for_a_large_number(vr: bytes) -> None:
+    body = ct()
+    at = body.index(b"\x28\x00\x10\x00US")
+    value = b"JOHN" if vr == b"UL" else b"JOHN DOE"
+    is_long = vr in {b"UN", b"UV"}
+    length = b"\0\0" + struct.pack("<L", len(value)) if is_long else struct.pack("<H", len(value))
+    body = body[: at + 4] + vr + length + value + body[at + 10 :]
+    assert read_header(body, len(body)).number("Rows") is None
 
 
 @pytest.mark.parametrize("vr", [b"OW", b"OB", b"UN", b"ow", b"??"])
@@ -179,6 +213,52 @@ def test_a_deflated_data_set_with_the_header_of_zlib_is_read() -> None:
     assert read(body[:at].replace(plain, deflated) + zlib.compress(body[at:])).number("Rows") == 64
 
 
+def relabelled(body: bytes, syntax: str) -> bytes:
+    """Return a file whose meta information names another transfer syntax."""
+    at = body.index(b"\x02\x00\x10\x00UI")
+    end = at + 8 + int.from_bytes(body[at + 6 : at + 8], "little")
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    return body[: at + 6] + struct.pack("<H", len(value)) + value + body[end:]
+
+
+ENCODINGS = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian]
+DEFLATED = uid.DeflatedExplicitVRLittleEndian
+
+
+@pytest.mark.parametrize("encoded", [*ENCODINGS, DEFLATED])
+@pytest.mark.parametrize("named", [*ENCODINGS, DEFLATED, uid.JPEGLosslessSV1, uid.RLELossless])
+def test_a_data_set_is_read_as_it_is_encoded_whatever_syntax_is_named(encoded: uid.UID, named: uid.UID) -> None:
+    if encoded == DEFLATED:
+        plain = ct()
+        at = plain.index(b"\x08\x00\x08\x00CS")
+        deflater = zlib.compressobj(wbits=-15)
+        body = plain[:at] + deflater.compress(plain[at:]) + deflater.flush()
+    else:
+        body = ct(syntax=encoded)
+    header = read(relabelled(body, named))
+    assert (header.number("Rows"), header.little_endian) == (64, encoded != uid.ExplicitVRBigEndian)
+    both = {encoded, named}
+    assert bool(header.notes) == (encoded != named and bool(both & {uid.ExplicitVRBigEndian, DEFLATED}))
+
+
+def test_file_meta_information_in_implicit_vr_is_read() -> None:
+    body = ct()
+    at, meta = 132, b""
+    while body[at : at + 2] == b"\x02\0":
+        long = body[at + 4 : at + 6] == b"OB"
+        start = at + (12 if long else 8)
+        length = int.from_bytes(body[at + 8 : at + 12] if long else body[at + 6 : at + 8], "little")
+        meta += body[at : at + 4] + struct.pack("<L", length) + body[start : start + length]
+        at = start + length
+    assert read(body[:132] + meta + body[at:]).transfer_syntax == uid.ExplicitVRLittleEndian
+
+
+def test_an_item_with_a_length_and_a_delimiter_is_stepped_over() -> None:
+    items = ITEM + b"\xfe\xff\x0d\xe0" + bytes(4)
+    sequence = b"\x08\x00\x40\x11SQ\0\0" + b"\xff" * 4 + items * 2 + b"\xfe\xff\xdd\xe0" + bytes(4)
+    assert read(inserted(sequence, b"\x20\x00\x0d\x00")).number("Rows") == 64
+
+
 def test_stray_groups_of_meta_information_and_commands_change_nothing() -> None:
     stray = b"\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\0"
     command = b"\x00\x00\x02\x00UI\x1a\x001.2.840.10008.5.1.4.1.1.2\0"
@@ -204,6 +284,12 @@ OTHERS = {
     "NRRD": b"NRRD0004\ntype: short\n" + bytes(200),
     "PDF": b"%PDF-1.4" + bytes(200),
     "without the 128 bytes": ct()[132:],
+    "JSON": b'[{"00080005": {"vr": "CS"}}]' + bytes(200),
+    "HTML": b"\xef\xbb\xbf\r\n<!DOCTYPE html>" + bytes(200),
+    "DICOMweb": b"\r\n--one\r\nContent-Type: application/dicom\r\n\r\n" + ct(),
+    "MATLAB": b"MATLAB 5.0 MAT-file" + bytes(200),
+    "MINC": b"CDF\x01" + bytes(200),
+    "BMP": b"BM" + bytes(200),
 }
 
 

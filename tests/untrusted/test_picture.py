@@ -48,6 +48,8 @@ def code_of(served: Pictures | None = None, **changes: object) -> PictureCode | 
         ["DERIVED", "SECONDARY", "AXIAL", "CT_SOM7 SPI DUAL"],
         ["DERIVED", "PRIMARY", "AXIAL", "MONOENERGETIC"],
         ["DERIVED", "SECONDARY", "OTHER"],
+        ["DERIVED", "PRIMARY", "AXIAL", "IODINE_REMOVED"],
+        ["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED", "IODINE"],
         ["DERIVED", "SECONDARY", "AXIAL", "AVERAGE"],
         ["derived", "secondary", "axial"],
         None,
@@ -66,6 +68,11 @@ def test_plain_slices_are_served_and_derived_ones_noted(values: list[str] | None
         (["ORIGINAL", "PRIMARY", "LOCALIZER", "CT_SOM5 TOP"], PictureCode.LOCALIZER),
         (["original", "primary", "localizer "], PictureCode.LOCALIZER),
         (["ORIGINAL", "PRIMARY", "SCOUT"], PictureCode.LOCALIZER),
+        (["ORIGINAL", "PRIMARY", "SCANOSCOPE"], PictureCode.LOCALIZER),
+        (["ORIGINAL", "PRIMARY", "LOCALIZER1"], PictureCode.LOCALIZER),
+        (["DERIVED", "SECONDARY", "MPR2"], PictureCode.DERIVED),
+        (["ORIGINAL", "PRIMARY", "OTHER", "CT_SOM7 TOP"], PictureCode.LOCALIZER),
+        (["ORIGINAL", "SECONDARY", "OTHER", "CT_SOM5 PROT"], PictureCode.SCREEN_SAVE),
         (["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"], PictureCode.DERIVED),
         (["DERIVED", "SECONDARY", "AXIAL", "MIP"], PictureCode.DERIVED),
         (["DERIVED", "SECONDARY", "MINIP"], PictureCode.DERIVED),
@@ -133,6 +140,33 @@ def test_without_a_valid_orientation_the_plane_is_assumed_unless_image_type_name
     assert len(found.assumptions) == 1
     assert picture.check(found, Pictures()) == ()
     assert code_of(ImageOrientationPatient=None, ImageType=["DERIVED", "SECONDARY", "CORONAL"]) == PictureCode.PLANE
+
+
+@pytest.mark.parametrize(
+    ("letters", "plane", "directions"),
+    [
+        (["L", "P"], "axial", ((1, 0, 0), (0, 1, 0))),
+        (["R", "A"], "axial", ((-1, 0, 0), (0, -1, 0))),
+        (["L", "PF"], "axial", ((1, 0, 0), (0, 1, 0))),
+        (["L", "F"], "coronal", ((1, 0, 0), (0, 0, -1))),
+        (["P", "FL"], "sagittal", ((0, 1, 0), (0, 0, -1))),
+        (["L", "R"], "axial", None),
+        (["L"], "axial", None),
+        (["CRANIAL", "F"], "axial", None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_without_a_valid_orientation_the_letters_of_the_patients_orientation_count(
+    letters: list[str], plane: str, directions: tuple[picture.Vector, picture.Vector] | None
+) -> None:
+    read = header(ImageOrientationPatient=None, PatientOrientation=letters)
+    found = picture.described(read)
+    assert picture.orientation(read) == directions
+    assert (found.plane, found.by_letters, found.is_oriented) == (plane, directions is not None, False)
+    assert ("PatientOrientation" in found.assumptions[0]) == (directions is not None)
+    assert not described(PatientOrientation=letters).by_letters
+    code = PictureCode.PLANE if plane != "axial" else None
+    assert code_of(ImageOrientationPatient=None, PatientOrientation=letters) == code
 
 
 def test_a_stage_serves_what_it_names() -> None:

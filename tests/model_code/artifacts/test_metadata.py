@@ -14,6 +14,7 @@ from model_code.artifacts.metadata import Metadata
 from model_code.backends.backend import BackendName, Serving, ValidatedBackend
 from model_code.errors import ArtifactError
 from model_code.transforms import Preprocessing
+from untrusted.picture import PLAIN, Pictures
 
 ABOUT = Metadata(
     name="m",
@@ -33,6 +34,16 @@ def document() -> dict[str, Any]:
 
 def test_what_is_written_is_read_back() -> None:
     assert metadata.parse(json.dumps(document())) == ABOUT
+
+
+def test_a_model_reads_the_pictures_that_its_metadata_names_and_axial_slices_without() -> None:
+    coronal = replace(ABOUT, pictures=Pictures(planes=("coronal",), image_types=("original", "reformat")))
+    assert metadata.parse(metadata.write(coronal, {}, {})) == coronal
+    old = document()
+    del old["pictures"]
+    assert metadata.parse(json.dumps(old)).pictures == PLAIN
+    with pytest.raises(ArtifactError):
+        metadata.parse(json.dumps(document() | {"pictures": {"planes": ["lateral"], "image_types": []}}))
 
 
 def test_the_words_of_a_monai_bundle() -> None:

@@ -106,6 +106,17 @@ def test_an_object_without_a_tile_is_refused_and_not_read(whole: bytes, make_sli
     assert "5 of its 6 tiles" in str(refused.value)
 
 
+@pytest.mark.parametrize("irreversible", [False, True])
+def test_an_image_at_an_offset_is_read(make_slice: MakeSlice, irreversible: bool) -> None:
+    stored = np.random.default_rng(1).integers(0, 4096, SHAPE).astype(np.uint16)
+    file = io.BytesIO()
+    image.fromarray(stored).save(
+        file, "JPEG2000", offset=(7, 5), tile_size=(64, 64), no_jp2=True, irreversible=irreversible
+    )
+    body = make_slice(stored, syntax=uid.JPEG2000, PixelData=encapsulate([file.getvalue()]))
+    np.testing.assert_allclose(decode(read_instance(body)), stored - 1024.0, atol=irreversible)
+
+
 def test_more_parts_than_a_tile_can_have_are_refused(whole: bytes) -> None:
     head, first, *rest = parts(whole)
     for number in (0, 6):

@@ -113,6 +113,8 @@ def test_the_sop_instance_uid_is_as_in_the_file(make_slice: MakeSlice) -> None:
         ({"RescaleSlope": "0"}, InstanceCode.NOT_HOUNSFIELD),
         ({"RescaleType": "Z_EFF"}, InstanceCode.NOT_HOUNSFIELD),
         ({"Modality": "MR"}, InstanceCode.UNSUPPORTED_MODALITY),
+        ({"Modality": "", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}, InstanceCode.UNSUPPORTED_MODALITY),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.128"}, InstanceCode.UNSUPPORTED_MODALITY),
         ({"PixelData": bytes(90)}, InstanceCode.UNDECODABLE_PIXEL_DATA),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else None,

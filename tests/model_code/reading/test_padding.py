@@ -80,6 +80,25 @@ def test_a_range_of_padding_becomes_air(make_slice: MakeSlice, ends: tuple[int, 
     np.testing.assert_array_equal(found.upright(), expected(SIGNED, CIRCLE))
 
 
+@pytest.mark.parametrize("ends", [(-2000, 3071), (-2000, 0), (-2000, -500)])
+def test_of_a_range_that_has_air_and_tissue_in_it_the_value_alone_is_padding(
+    make_slice: MakeSlice, ends: tuple[int, int]
+) -> None:
+    stored = np.where(CIRCLE, -2000, SIGNED).astype(np.int16)
+    found = padded(make_slice, stored, tag_of_padding(ends[0], signed=True, limit=ends[1]), RescaleIntercept="0")
+    np.testing.assert_array_equal(found.upright(), expected(SIGNED, CIRCLE))
+    assert Note.PADDING_KEPT in found.assumed
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_padding_beyond_bits_stored_loses_the_bits_that_pixels_lose(make_slice: MakeSlice, signed: bool) -> None:
+    stored = np.where(CIRCLE, 63536, UNSIGNED).astype(np.uint16)
+    elements = tag_of_padding(-2000 if signed else 63536, signed=signed)
+    found = padded(make_slice, stored, elements, BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(found.upright(), expected(UNSIGNED - 1024.0, CIRCLE))
+    assert Note.PADDING_IS_AIR in found.changes
+
+
 def test_padding_that_a_lossy_codestream_blurred_becomes_air_as_a_whole(make_slice: MakeSlice) -> None:
     blurred = np.random.default_rng(2).normal(-3024, 200, SIGNED.shape)
     stored = np.where(CIRCLE, blurred, SIGNED).astype(np.int16)

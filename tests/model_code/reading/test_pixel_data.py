@@ -94,7 +94,8 @@ def test_native_pixels_that_begin_as_an_item_does_are_pixels() -> None:
 def test_a_compressed_frame_under_a_native_transfer_syntax_is_refused_by_name(syntax: uid.UID, family: uid.UID) -> None:
     """Dispatch counts such objects as quick, so no decoder may see them."""
     frame = FAMILIES[family]()
-    values = [(fragments(frame), 0xFFFFFFFF), (fragments(frame), len(fragments(frame)))]
+    odd = item(b"") + item(frame + bytes(1 - len(frame) % 2)) + b"\0"
+    values = [(fragments(frame), 0xFFFFFFFF), (fragments(frame), len(fragments(frame))), (odd, len(odd))]
     values += [] if family == uid.RLELossless else [(frame, len(frame))]
     for value, length in values:
         assert "it is compressed, which this transfer syntax is not" in refusal(native(syntax, value, length)).message
@@ -175,9 +176,10 @@ def test_a_fragment_of_a_wrong_length_is_read_up_to_the_end_marker(family: uid.U
     assert set(found.notes) <= {FrameNote.WRONG_LENGTH}
 
 
-def test_a_fragment_that_is_too_short_is_noted() -> None:
+@pytest.mark.parametrize("length", [100, 10**9, 0xFFFFFFFF])
+def test_a_fragment_that_is_too_short_or_ends_beyond_the_file_is_noted(length: int) -> None:
     frame = FAMILIES[uid.JPEGLosslessSV1]()
-    found = read(named(uid.JPEGLosslessSV1, item(b"") + item(frame, len(frame) // 2) + DELIMITER))
+    found = read(named(uid.JPEGLosslessSV1, item(b"") + item(frame, length) + DELIMITER))
     assert found.notes == (FrameNote.WRONG_LENGTH,)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from localcloud.containers.container import Container as LocalContainer
@@ -69,7 +70,7 @@ def test_bad_objects_are_answered_200_and_harm_no_other(
         body[:-100]: "UndecodablePixelData",
         make_slice(PixelData=None): "NoPixelData",
         make_slice(Rows=65535, Columns=65535): "TooManyPixels",
-        make_slice(RescaleSlope=None): "NotHounsfield",
+        make_slice(np.zeros((64, 64), np.uint16), RescaleSlope=None): "NotHounsfield",
         body: None,
     }
 

@@ -17,6 +17,7 @@ from model_code.snapshot import Case, Split
 from model_code.training.dataset import Samples, load, quantised, read_cases
 from model_code.transforms import Preprocessing
 from tests.model_code.conftest import LABELS, SIZE, MakeSlice, chest
+from untrusted.picture import Pictures, served_by
 
 LUNG = Preprocessing(image_size=SIZE)
 
@@ -42,6 +43,20 @@ def test_what_is_kept_is_what_inference_sees_but_for_rounding(tmp_path: Path, ma
     for index, body in enumerate(bodies):
         exact = LUNG.prepare(read_slice(read_instance(body)))
         torch.testing.assert_close(samples.image(index), exact, atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_the_planes_and_image_types_among_the_slices_are_known(tmp_path: Path, make_slice: MakeSlice) -> None:
+    stored = chest("cap", np.random.default_rng(3))
+    bodies = [
+        make_slice(stored, ImageOrientationPatient=[1, 0, 0, 0, 0, -1], ImageType=["DERIVED", "SECONDARY", "MPR"]),
+        make_slice(stored, ImageOrientationPatient=[1, 0, 0, 0, 1, 0], ImageType=["ORIGINAL", "PRIMARY", "AXIAL"]),
+    ]
+    samples, problems = load(tmp_path, cases(tmp_path, bodies), LABELS, LUNG)
+    assert not problems
+    assert samples.kinds == {("coronal", "reformat"), ("axial", "original")}
+    assert samples.part(slice(1)).kinds == samples.kinds
+    served = served_by(*zip(*samples.kinds, strict=True))
+    assert served == Pictures(planes=("coronal", "axial"), image_types=("original", "derived", "reformat"))
 
 
 def test_a_part_shares_the_memory() -> None:

@@ -50,6 +50,7 @@ def test_the_metadata_says_how_the_model_came_to_be(container: Container) -> Non
         "train": dict.fromkeys(LABELS, 2 * SLICES_PER_PATIENT),
         "validation": dict.fromkeys(LABELS, SLICES_PER_PATIENT),
     }
+    assert document["pictures"] == {"planes": ["axial"], "image_types": ["original", "derived"]}
     assert training["patients"] == {"train": 2 * len(LABELS), "validation": len(LABELS)}
     assert training["hyperparameters"]["model_version"] == "1.2.3"
     assert [line["epoch"] for line in training["history"]] == [1, 2, 3, 4, 5]

@@ -85,6 +85,11 @@ def test_a_damaged_or_oddly_stored_image_is_sent_so_that_it_gets_a_row(body) -> 
     assert group(body) is None
 
 
+def test_a_map_of_an_examination_is_left_out_as_its_localizer_is() -> None:
+    for image_type in (["ORIGINAL", "PRIMARY", "LOCALIZER"], ["DERIVED", "PRIMARY", "AXIAL", "IODINE_MAP"]):
+        assert group(ct(ImageType=image_type)) == Group.NOT_SERVED
+
+
 def test_an_image_that_is_too_large_is_named_and_not_sent() -> None:
     found = obstacle(io.BytesIO(ct() + bytes(SERVED.max_object_bytes)), "x.dcm", SERVED)
     assert found is not None
@@ -94,6 +99,6 @@ def test_an_image_that_is_too_large_is_named_and_not_sent() -> None:
 
 def test_every_code_of_an_object_of_another_kind_ends_alike() -> None:
     others = {code for code in RefusalCode if is_of_another_kind(code)}
-    assert others >= {RefusalCode.SOP_CLASS_NOT_SERVED, RefusalCode.MODALITY_NOT_SERVED}
+    assert others >= {RefusalCode.SOP_CLASS_NOT_SERVED, RefusalCode.MODALITY_NOT_SERVED, RefusalCode.NOT_HOUNSFIELD}
     assert not others & {RefusalCode.TRANSFER_SYNTAX_NOT_SERVED, RefusalCode.MULTI_FRAME_NOT_SERVED}
     assert not is_of_another_kind(None)
