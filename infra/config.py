@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydicom import uid
-
 from functions.settings import (
     ALL_PLANES,
     IMAGE_TYPES,
@@ -41,31 +39,9 @@ class StageConfig:
     service_name: str = "wetread"
 
     # What is served.
-    modalities: tuple[str, ...] = ("CT",)
-    sop_class_uids: tuple[str, ...] = (str(uid.CTImageStorage),)
-    transfer_syntax_uids: tuple[str, ...] = tuple(
-        map(
-            str,
-            (
-                uid.ImplicitVRLittleEndian,
-                uid.ExplicitVRLittleEndian,
-                uid.ExplicitVRBigEndian,
-                uid.DeflatedExplicitVRLittleEndian,
-                uid.RLELossless,
-                uid.JPEGBaseline8Bit,
-                uid.JPEGExtended12Bit,
-                uid.JPEGLossless,
-                uid.JPEGLosslessSV1,
-                uid.JPEGLSLossless,
-                uid.JPEGLSNearLossless,
-                uid.JPEG2000Lossless,
-                uid.JPEG2000,
-                uid.HTJ2KLossless,
-                uid.HTJ2KLosslessRPCL,
-                uid.HTJ2K,
-            ),
-        )
-    )
+    modalities: tuple[str, ...] = validation.MODALITIES
+    sop_class_uids: tuple[str, ...] = validation.SOP_CLASSES
+    transfer_syntax_uids: tuple[str, ...] = validation.TRANSFER_SYNTAXES
     conformance: Annotated[str, OneOf("strict", "repair")] = "repair"
     # Of CT objects. A model reads only what it was trained on, whatever a stage serves.
     planes: Annotated[tuple[str, ...], OneOf(*ALL_PLANES)] = ("axial",)

@@ -7,10 +7,40 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydicom import config as pydicom_config
+from pydicom import uid
+
 from functions.settings import OneOf, Range, hints_of, values_of
 
 if TYPE_CHECKING:
     from infra.config import StageConfig
+
+# All that the container of model_code/ reads; an object of another kind is refused by it, one by one.
+MODALITIES = ("CT",)
+SOP_CLASSES = (str(uid.CTImageStorage),)
+TRANSFER_SYNTAXES = tuple(
+    map(
+        str,
+        (
+            uid.ImplicitVRLittleEndian,
+            uid.ExplicitVRLittleEndian,
+            uid.ExplicitVRBigEndian,
+            uid.DeflatedExplicitVRLittleEndian,
+            uid.RLELossless,
+            uid.JPEGBaseline8Bit,
+            uid.JPEGExtended12Bit,
+            uid.JPEGLossless,
+            uid.JPEGLosslessSV1,
+            uid.JPEGLSLossless,
+            uid.JPEGLSNearLossless,
+            uid.JPEG2000Lossless,
+            uid.JPEG2000,
+            uid.HTJ2KLossless,
+            uid.HTJ2KLosslessRPCL,
+            uid.HTJ2K,
+        ),
+    )
+)
 
 # Left out though every kind of job offers them: p2 and p3 (too old for the image's CUDA), trn and inf (no CUDA).
 TRANSFORM_CPU = ("m4", "m5", "m6i", "m7i", "c4", "c5", "c6i", "c7i", "r6i", "r7i")
@@ -60,9 +90,16 @@ def bound_of(hint: Any) -> Range | OneOf | None:
 
 
 def _malformed(config: StageConfig) -> Iterator[str]:
-    for name in ("modalities", "sop_class_uids", "transfer_syntax_uids"):
-        if not getattr(config, name):
+    readable = {"modalities": MODALITIES, "sop_class_uids": SOP_CLASSES, "transfer_syntax_uids": TRANSFER_SYNTAXES}
+    for name, read in readable.items():
+        values = getattr(config, name)
+        if not values:
             yield f"{name} is empty: then every upload would be refused"
+        if unread := [one for one in values if one not in read]:
+            yield (
+                f"{name} has {', '.join(map(_named, unread))}, which the container does not read: at most "
+                f"{', '.join(map(_named, read))} is expected, since every such upload would cost a job and fail there"
+            )
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", config.service_name) or len(config.service_name) > JOB_NAME_ROOM:
         yield (
             f"service_name is {config.service_name!r}: at most {JOB_NAME_ROOM} lower case letters, digits and single "
@@ -80,6 +117,12 @@ def _malformed(config: StageConfig) -> Iterator[str]:
             f"labels is {list(labels)!r}: two or more different names are expected, each of at most 64 letters, "
             "digits, spaces and . + - _, because a model distinguishes classes and settings list them with commas"
         )
+
+
+def _named(value: str) -> str:
+    """Return a value in quotes, with its name in DICOM when it is a known UID."""
+    name = uid.UID(value, validation_mode=pydicom_config.IGNORE).name
+    return repr(value) if name == value else f"{value!r} ({name})"
 
 
 def _wrong_instance_types(config: StageConfig) -> Iterator[str]:

@@ -23,10 +23,13 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from model_code import stopping
 from model_code.backends import allocator
 from model_code.container import Binding, Container
 from model_code.errors import ModelCodeError
 from model_code.serving.request_log import RequestFormatter
+
+IS_WORKER = "RANK"  # torchrun's variable, which only the workers of several have
 
 log = logging.getLogger("model_code")
 
@@ -87,15 +90,26 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
 
 def _with_failure(command: Callable[[], None], file: Path) -> None:
     """Run a job's command; if it fails, write the reason to ``file``, which SageMaker shows, and raise."""
+    if IS_WORKER not in os.environ:
+        with contextlib.suppress(OSError):
+            file.unlink()  # of an earlier try in the same container
     try:
         command()
     except Exception as error:
         text = str(error) if isinstance(error, ModelCodeError) else f"{type(error).__name__}: {error}"
+        _write_first(text, file)
+        raise
+
+
+def _write_first(text: str, file: Path) -> None:
+    """Write why a job failed, unless another worker did; log it when that cannot be written."""
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Of several workers the first to fail names the cause; the others only lost their connection to it.
         with contextlib.suppress(FileExistsError), file.open("x", encoding="utf-8") as first:
             first.write(text)
-        raise
+    except OSError as error:
+        log.warning("SageMaker will not show why the job failed, since %s cannot be written: %s", file, error.strerror)
 
 
 def _report(message: str, file: Path) -> None:
@@ -167,4 +181,5 @@ def _start_logging() -> None:
 
 
 if __name__ == "__main__":
+    stopping.end_at_sigterm()
     sys.exit(main(sys.argv[1:]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 MEBIBYTE = 1024 * 1024
 DEFAULT_PAYLOAD_MB = 6
@@ -12,6 +13,8 @@ DEFAULT_PAYLOAD_MB = 6
 DEFAULT_ANSWER_SECONDS = 120
 # Batch transform refuses jobs if concurrency times payload exceeds this.
 MAX_JOB_PAYLOAD_MB = 100
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -135,14 +138,32 @@ class Binding:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Binding:
         """Read SageMaker's variables and WETREAD_BIND_TO_SOCKET; raises ValueError for an invalid number."""
-        payload = int(environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_PAYLOAD_MB))
+        payload = _number(int, environ, "SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_PAYLOAD_MB, (0, 1024))
         return cls(
             # A container is reached from outside it, so it listens on every address unless configured.
             host=environ.get("SAGEMAKER_BIND_TO_HOST", "0.0.0.0"),  # noqa: S104
-            port=int(environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
+            port=_number(int, environ, "SAGEMAKER_BIND_TO_PORT", 8080, (1, 65_535)),
             socket=environ.get("WETREAD_BIND_TO_SOCKET"),
             # 0 asks batch transform to stream without its own limit; ours stays.
             max_payload_mb=payload or MAX_JOB_PAYLOAD_MB,
             # The name that AWS's own toolkits have for it.
-            answer_seconds=float(environ.get("SAGEMAKER_MODEL_SERVER_TIMEOUT", DEFAULT_ANSWER_SECONDS)),
+            answer_seconds=_number(
+                float, environ, "SAGEMAKER_MODEL_SERVER_TIMEOUT", DEFAULT_ANSWER_SECONDS, (0, 86_400)
+            ),
         )
+
+
+def _number(
+    kind: type[Number], environ: Mapping[str, str], name: str, default: Number, bounds: tuple[int, int]
+) -> Number:
+    """Return the number of a variable; raises ValueError with its name, its value and what is expected."""
+    text = environ.get(name)
+    lowest, highest = bounds
+    try:
+        value = default if text is None else kind(text)
+        if not lowest <= value <= highest:
+            raise ValueError
+    except ValueError:
+        called = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} is {text!r}: {called} from {lowest} to {highest} is expected.") from None
+    return value

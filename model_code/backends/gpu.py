@@ -8,6 +8,7 @@ of one batch are recorded as a CUDA graph, and one call has the GPU run them all
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -19,12 +20,35 @@ from model_code.backends.torch_backend import TorchBackend, device_of, make_repe
 
 # One batch is computed while the slices of the next are prepared.
 THREADS = 2 * SLICES
+DRIVER = Path("/dev/nvidiactl")  # NVIDIA's container runtime shows it to a container that has GPUs
 WARM_UPS = 3  # libraries choose and load their kernels in the first runs, which cannot be recorded
 
 
 def is_available() -> bool:
     """Return whether this machine has a GPU that torch can use."""
     return torch.cuda.is_available()
+
+
+def device() -> str:
+    """Return in words what the model is computed on, for the log: a GPU host that computes without it costs the same.
+
+    A GPU that the driver shows and torch cannot use is named: the image's CUDA is not one that the driver runs.
+    """
+    if is_available():
+        return f"the GPU {torch.cuda.get_device_name()}"
+    unused = "" if not DRIVER.exists() else ", though there is a GPU: this PyTorch cannot use it with the host's driver"
+    return f"{CORES} processor cores{unused}"
+
+
+def is_lost() -> bool:
+    """Return whether this process can use its GPU no more: after some errors each further call fails until it ends."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def threads() -> int:

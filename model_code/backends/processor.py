@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import torch
 
+# Where a container sees its control group: in version 2 the file, in version 1 the two.
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def quota(cgroups: Path = CGROUPS) -> float:
+    """Return how many cores' time this container may use, infinity without a limit.
+
+    A container that may use one core's time of the two that it sees would only switch between two workers.
+    """
+    try:
+        if (limit := cgroups / "cpu.max").is_file():
+            used, period = limit.read_text().split()
+        else:
+            used, period = ((cgroups / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return math.inf if used.strip() in {"max", "-1"} else int(used) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
+
+
+def cores(visible: int, quota: float) -> int:
+    """Return how many slices to compute at once with so many visible cores and the time of so many."""
+    return max(1, visible if quota >= visible else math.ceil(quota))
+
+
 # How many slices are computed at once. Read on the main thread, when this module is imported: torch's figure differs
 # per thread, and the predicting threads are set to 1.
-CORES = torch.get_num_threads()
+CORES = cores(torch.get_num_threads(), quota())
 # Instructions that add products of bytes directly to 32 bits: Intel's and AMD's by two names, Intel's tiles, Arm's.
 EXACT_BYTE_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)

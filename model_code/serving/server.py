@@ -19,13 +19,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from model_code import stopping
 from model_code.container import MAX_JOB_PAYLOAD_MB, MEBIBYTE, Binding
 from model_code.serving.request_log import INFERENCE_ID, current_request, log_refusal
 from model_code.serving.supervisor import Request as Posted
 from model_code.serving.supervisor import Supervisor
 
 SHUTDOWN_SECONDS = 20
-KEEP_ALIVE_SECONDS = 75  # longer than a client's pool keeps a connection: one that it takes up again must be open
+# A client that sends on a connection just when it is closed gets an error. Clients keep an idle one for a shorter time.
+KEEP_ALIVE_SECONDS = 75
 
 log = logging.getLogger("model_code.serving.server")
 
@@ -83,6 +85,7 @@ def create_app(supervisor: Supervisor, max_payload_mb: int) -> Starlette:
 def serve(model_dir: Path, binding: Binding) -> None:
     """Load the model, then listen until SIGTERM or SIGINT; requests in flight are finished first."""
     signal.signal(signal.SIGTERM, _leave)
+    stopping.finish_in_peace()
     asyncio.run(_serve(model_dir, binding))
 
 

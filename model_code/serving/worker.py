@@ -85,6 +85,10 @@ class Predictor:
             status, code, message = 406, "NotAcceptable", str(error)
         else:
             log.error("a request failed: %s", _without_text(error))
+            if gpu.is_lost():
+                # The supervisor starts another process, which has the GPU anew, and sends it this request again.
+                log.error("the GPU fails at every further call of this process, which ends")
+                os._exit(1)
             status, code, message = 500, "InternalError", "The server failed; its log says why."
         if status < 500:
             log_refusal(status, code)
@@ -102,6 +106,7 @@ def answer(model_dir: Path, descriptor: int) -> None:
     os.set_inheritable(descriptor, False)  # otherwise a program that a script starts would hide this process's end
     supervisor = Channel(descriptor, os.dup(descriptor))
     predictor = Predictor(model_dir, supervisor)
+    log.info("predictions are computed on %s", gpu.device())
     supervisor.send(json.dumps({"Workers": predictor.workers}).encode())
     while True:
         try:

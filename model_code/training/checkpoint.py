@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,25 @@ class Checkpoints:
         self._run = {"format": FORMAT, **run}
 
     def write(self, state: State) -> None:
-        """Replace the checkpoint atomically; ``state`` holds tensors, numbers, texts, lists and dicts."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Replace the checkpoint atomically; ``state`` holds tensors, numbers, texts, lists and dicts.
+
+        Raises TrainingError if the folder cannot take it, and keeps the one before.
+        """
         partial = self._path.with_suffix(".partial")
-        torch.save({"run": self._run, "state": state}, partial)
-        partial.replace(self._path)
+        # torch's own writing of files reports a full disk without that word.
+        written = io.BytesIO()
+        torch.save({"run": self._run, "state": state}, written)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(written.getbuffer())
+            partial.replace(self._path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise TrainingError(
+                f"The checkpoint {self._path} of {len(written.getbuffer())} bytes cannot be written: {error.strerror}. "
+                "If the volume is full, give the training a larger one (training_volume_gb)."
+            ) from error
 
     def read(self) -> State | None:
         """Return the last written state, None before the first.

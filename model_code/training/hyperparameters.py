@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from model_code.errors import TrainingError
 
 # DenseNet halves its input five times and then still needs pixels to average.
 SMALLEST_IMAGE = 64
+NAME_SIGNS = "_.:/=+-@"
 # SageMaker's SDK adds its own hyperparameters with this prefix.
 FOREIGN_PREFIX = "sagemaker_"
 
@@ -87,8 +89,15 @@ def _out_of_range(values: Hyperparameters) -> list[str]:
     if values.seed < 0:
         problems.append(f"seed is {values.seed}, must be at least 0")
     problems += [
-        f"{name} must have 1 to {LONGEST_TEXT} characters"
+        f"{name} is {getattr(values, name)[: LONGEST_TEXT + 1]!r}, must have 1 to {LONGEST_TEXT} letters, digits, "
+        f"spaces and signs of {NAME_SIGNS}, as the registry takes"
         for name in ("model_name", "model_version")
-        if not 0 < len(getattr(values, name)) <= LONGEST_TEXT
+        if not _is_name(getattr(values, name))
     ]
     return problems
+
+
+def _is_name(text: str) -> bool:
+    """Return whether the registry takes a text as a property of a model: [\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*."""
+    of_the_pattern = (unicodedata.category(one)[0] in "LZN" or one in NAME_SIGNS for one in text)
+    return 0 < len(text) <= LONGEST_TEXT and all(of_the_pattern)

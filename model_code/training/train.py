@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from model_code import calibration, snapshot
+from model_code import calibration, snapshot, stopping
 from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
-from model_code.backends import known_answer, networks
+from model_code.backends import gpu, known_answer, networks
 from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
@@ -40,8 +40,8 @@ log = logging.getLogger("model_code.training.train")
 def train(container: Container) -> None:
     """Train with the job's hyperparameters on all its hosts and GPUs, and write the artifact to the model folder.
 
-    Raises TrainingError or SnapshotError for data that cannot be trained on, and SystemExit if SageMaker stops the job:
-    the last checkpoint then stays, and no model is written.
+    Raises TrainingError or SnapshotError for data that cannot be trained on. If SageMaker stops the job, the process
+    ends: the last checkpoint then stays, and no model is written.
     """
     cluster = Cluster.read(container.resource_config)
     if RANK not in os.environ and cluster.workers > 1:
@@ -59,6 +59,7 @@ def _train(container: Container, worker: Worker) -> None:
     if worker.leads:
         slices = [len(taken.of(split)) for split in SEEN]
         log.info("training_slices=%s validation_slices=%s workers=%s", *slices, worker.count)
+        log.info("each worker trains on %s", gpu.device())
         if not taken.of(Split.VALIDATION):
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
@@ -173,7 +174,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
     def leave(_signal: int, _frame: FrameType | None) -> NoReturn:
         log.info("stopped by SIGTERM; a job with this one's checkpoints continues after its last complete epoch")
-        raise SystemExit(128 + signal.SIGTERM)
+        stopping.leave()
 
     previous = signal.signal(signal.SIGTERM, leave)
     try:

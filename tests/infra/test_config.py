@@ -11,11 +11,12 @@ from functions.settings import AcquisitionLimits, Range, Thresholds, bare, hints
 from infra import validation
 from infra.app import ROOT
 from infra.config import ConfigError, StageConfig, load_stage
+from model_code.reading import frame
 
 
 def test_a_stage_names_only_its_changes() -> None:
-    config = load_stage({"small": {"slots": 1, "modalities": ["CT", "MR"]}}, "small")
-    assert (config.slots, config.modalities) == (1, ("CT", "MR"))
+    config = load_stage({"small": {"slots": 1, "image_types": ["original"]}}, "small")
+    assert (config.slots, config.image_types) == (1, ("original",))
     assert config.max_batch == StageConfig().max_batch
 
 
@@ -62,6 +63,21 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
         ({"planes": ["lateral"]}, "one of sagittal, coronal, axial, oblique is expected"),
         ({"image_types": []}, "one of original, derived, localizer"),
         ({"modalities": []}, "every upload would be refused"),
+        (
+            {"modalities": ["CT", "MR", "PT"]},
+            "modalities has 'MR', 'PT', which the container does not read: at most 'CT'",
+        ),
+        ({"modalities": ["ct"]}, "modalities has 'ct', which the container does not read"),
+        (
+            {"sop_class_uids": ["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"]},
+            r"sop_class_uids has '1.2.840.10008.5.1.4.1.1.2.1' \(Enhanced CT Image Storage\), which the container does "
+            r"not read: at most '1.2.840.10008.5.1.4.1.1.2' \(CT Image Storage\) is expected",
+        ),
+        ({"sop_class_uids": ["CTImageStorage"]}, "sop_class_uids has 'CTImageStorage', which the container does not"),
+        (
+            {"transfer_syntax_uids": ["1.2.840.10008.1.2.4.103"]},
+            r"transfer_syntax_uids has '1.2.840.10008.1.2.4.103' \(MPEG-4",
+        ),
         ({"alarm_email": "radiology"}, "an e-mail address is expected"),
         ({"min_auc": 1.5}, "min_auc is 1.5: 0.0 to 1.0 is expected"),
         ({"champion_margin": -1}, "champion_margin is -1.0: 0.0 to 1.0 is expected"),
@@ -94,6 +110,10 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
 def test_a_wrong_value_is_named_with_what_is_expected(overrides: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         load_stage({"bad": overrides}, "bad")
+
+
+def test_a_stage_may_name_each_transfer_syntax_that_the_container_decodes() -> None:
+    assert set(validation.TRANSFER_SYNTAXES) == set(frame.TRANSFER_SYNTAXES)
 
 
 def test_gpu_hosts_get_an_image_with_a_current_driver_and_cpu_hosts_none() -> None:

@@ -51,3 +51,19 @@ def test_where_serve_listens(environ: dict[str, str], expected: tuple[str, int, 
 def test_how_long_an_answer_may_take_has_the_name_that_awss_toolkits_have_for_it() -> None:
     assert Binding.from_environment({}).answer_seconds == 120
     assert Binding.from_environment({"SAGEMAKER_MODEL_SERVER_TIMEOUT": "300"}).answer_seconds == 300
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "abc", "'abc': a whole number from 0 to 1024 is expected."),
+        ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "-1", "'-1': a whole number"),
+        ("SAGEMAKER_BIND_TO_PORT", "70000", "'70000': a whole number from 1 to 65535 is expected."),
+        ("SAGEMAKER_BIND_TO_PORT", "", "'': a whole number"),
+        ("SAGEMAKER_MODEL_SERVER_TIMEOUT", "2 min", "'2 min': a number from 0 to 86400 is expected."),
+        ("SAGEMAKER_MODEL_SERVER_TIMEOUT", "nan", "'nan': a number"),
+    ],
+)
+def test_a_variable_that_is_no_number_is_named_with_its_value(name: str, value: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is {expected}"):
+        Binding.from_environment({name: value})

@@ -49,3 +49,25 @@ def test_what_the_image_is_built_upon_is_named_by_its_digest() -> None:
     bases = re.findall(r"^FROM (.*)$", dockerfile, re.MULTILINE)
     assert bases
     assert all(re.fullmatch(r"python:3\.12\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base) for base in bases)
+
+
+def test_an_image_that_is_built_without_a_word_has_torch_for_processors() -> None:
+    dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
+    assert re.search(r"^ARG TORCH_INDEX_URL=https://download\.pytorch\.org/whl/cpu$", dockerfile, re.MULTILINE)
+
+
+def test_nvidias_runtime_gives_the_container_its_gpus() -> None:
+    dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
+    variables = dict(re.findall(r"(?:^ENV | )([A-Z_]+)=(\S+)", dockerfile, re.MULTILINE))
+    assert variables["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert variables["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+
+
+def test_no_bytecode_of_the_image_has_a_date() -> None:
+    dockerfile = (ROOT / "model_code" / "Dockerfile").read_text()
+    installs = re.findall(r"pip install (.*)", dockerfile)
+    assert installs
+    assert all("--no-compile" in one for one in installs)
+    compiled = re.findall(r"python -m compileall (.*)", dockerfile)
+    assert len(compiled) == 2, "of the packages, and of our own code"
+    assert all("--invalidation-mode unchecked-hash" in one for one in compiled)

@@ -27,6 +27,10 @@ ENVIRONMENT = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "25"}
 """A host's endpoint takes requests of 25 MB but, unlike a transform job, does not pass the limit to its container."""
 LOCAL_DISK = re.compile(r"ml\.([a-z]+\d[a-z]*d[a-z]*|g5|g6e?|gr6|p5e?n?|trn\d\w*)\..+")
 """Host types with self-encrypting local disks: SageMaker refuses a KMS key for those."""
+GPU_HOST = re.compile(r"ml\.(g|gr|p)(?!2\.|3\.|3dn\.)\d\w*\..+")
+"""Host types with NVIDIA's GPUs that the image runs on; not p2 and p3, which are too old for its CUDA."""
+GPU_HOST_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
+"""NVIDIA driver 580, for CUDA 12 and 13. Without it SageMaker starts some GPU hosts with driver 470: CUDA 11.4."""
 CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 CONCURRENT_REQUESTS = 4
 """How many requests a serverless endpoint answers at once, each in a separate container."""
@@ -52,6 +56,11 @@ class Hosting:
     def takes_a_key(self) -> bool:
         """Whether its disk is a volume that SageMaker encrypts with a given key."""
         return bool(self.instance_type) and not LOCAL_DISK.fullmatch(self.instance_type)
+
+    @property
+    def ami_version(self) -> str:
+        """The host image: one with a current driver for GPU types, otherwise "", which is SageMaker's default."""
+        return GPU_HOST_AMI if GPU_HOST.fullmatch(self.instance_type) else ""
 
     def __str__(self) -> str:
         return self.instance_type or f"serverless, {self.serverless_memory_mb} MB"
@@ -130,6 +139,8 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
             }
         }
     )
+    if hosting.ami_version:
+        where["InferenceAmiVersion"] = hosting.ami_version
     # By boto3: the SDK (sagemaker-core 2.27) misspells MemorySizeInMB.
     variant: Any = {"VariantName": VARIANT, "ModelName": name, **where}
     disk: Any = {"KmsKeyId": deployment.data_key_arn} if hosting.takes_a_key else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,6 +132,30 @@ def test_nothing_is_computed_on_a_gpu_with_tf32_or_with_kernels_chosen_by_their_
     backend(Moved())
     assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.deterministic
+
+
+def test_the_log_says_on_what_a_model_is_computed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(gpu, "DRIVER", tmp_path / "nvidiactl")
+    assert gpu.device() == f"{gpu.CORES} processor cores"
+    gpu.DRIVER.touch()
+    assert "though there is a GPU: this PyTorch cannot use it" in gpu.device()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA A10G")
+    assert gpu.device() == "the GPU NVIDIA A10G"
+
+
+def test_a_gpu_is_lost_when_it_fails_at_any_further_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", fail)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert not gpu.is_lost(), "a process that never used one has lost none"
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert gpu.is_lost()
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert not gpu.is_lost()
 
 
 @needs_gpu

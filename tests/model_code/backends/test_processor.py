@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
-from model_code.backends.processor import adds_bytes_exactly
+from model_code.backends.processor import adds_bytes_exactly, cores, quota
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,31 @@ def test_it_is_read_from_the_processors_flags(tmp_path: Path, line: str, exact: 
 
 def test_a_system_that_lists_no_flags_counts_as_one_without(tmp_path: Path) -> None:
     assert adds_bytes_exactly(tmp_path / "absent") is False
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+        ({"cpu.max": "nonsense\n"}, math.inf),
+        ({}, math.inf),
+    ],
+)
+def test_a_containers_share_is_read_from_its_control_group(
+    tmp_path: Path, files: dict[str, str], expected: float
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert quota(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("visible", "share", "expected"), [(8, math.inf, 8), (8, 1, 1), (8, 1.5, 2), (8, 0.5, 1), (2, 4, 2)]
+)
+def test_as_many_slices_at_once_as_the_share_is_for(visible: int, share: float, expected: int) -> None:
+    assert cores(visible, share) == expected

@@ -116,6 +116,14 @@ def test_what_is_wrong_with_the_request_itself(
     assert response.json()["Error"]["Code"]
 
 
+def test_a_connection_that_idles_for_some_seconds_stays_open(client: httpx.Client) -> None:
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as idle:
+        for _ in range(2):
+            idle.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert idle.recv(100).startswith(b"HTTP/1.1 200")
+            time.sleep(6)
+
+
 def test_other_paths_and_methods(client: httpx.Client) -> None:
     assert client.get("/invocations").status_code == 405
     assert client.get("/").status_code == 404
@@ -139,7 +147,7 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_success(tmp_path: Path)
     waiting = """(data, model):
     import pathlib, time
     pathlib.Path(data).write_text("begun")
-    time.sleep(1)
+    time.sleep(2)
     return "finished\""""
     begun = tmp_path / "begun"
     with serving(script(tmp_path, predict_fn=waiting)) as (process, client), ThreadPoolExecutor(1) as pool:
@@ -195,8 +203,9 @@ def test_every_line_about_a_request_names_it_whichever_module_logs_it(tmp_path: 
         named = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
         assert named[:3] == ["first", "second", "third"]
         assert named[-1].startswith(last)
-    assert [line for line in lines if not line.startswith("[content ")] == [lines[0]], "of the start one line"
-    assert lines[0].startswith("listening on ")
+    assert [line for line in lines if not line.startswith("[content ")] == lines[:2], "two of the start"
+    assert lines[0].startswith("predictions are computed on ")
+    assert lines[1].startswith("listening on ")
 
 
 def test_a_refused_or_unread_request_is_named_as_far_as_it_is_known(tmp_path: Path) -> None:
@@ -215,7 +224,7 @@ def test_a_refused_or_unread_request_is_named_as_far_as_it_is_known(tmp_path: Pa
         assert client.get("/ping").status_code == 200
         lines = lines_of(process)
     digits = hashlib.sha256(b"x").hexdigest()[:12]
-    assert lines[1:] == [
+    assert lines[2:] == [
         f"[content {digits}] a request is refused: HTTP 415 UnsupportedMediaType",
         "[content not read] a request is refused: HTTP 413 PayloadTooLarge",
         "[content not read] the sender left before its request was read",
@@ -249,6 +258,32 @@ def test_an_object_that_kills_the_models_process_is_answered_and_its_neighbours_
     digest = hashlib.sha256(b"kill").hexdigest()
     assert f"[content {digest[:12]}] the model's process ended before it answered this request" in output
     assert f"[content {digest[:12]}] the object with the SHA-256 {digest} is answered with KillsContainer" in output
+
+
+LOSING = """(data, model):
+    import pathlib, torch
+    lost = pathlib.Path(__file__).with_name("lost")
+    if data == "lose" and not lost.exists():
+        lost.touch()
+        def fail():
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        torch.cuda.is_initialized, torch.cuda.synchronize = (lambda: True), fail
+        fail()
+    return data"""
+
+
+def test_a_process_that_lost_its_gpu_is_replaced_and_its_request_answered(tmp_path: Path) -> None:
+    # The plain slice that each new process reads is no text.
+    latin = "(body, content_type): return body.decode('latin-1')"
+    answers = "(prediction, accept): return prediction.encode('latin-1')"
+    folder = script(tmp_path, predict_fn=LOSING, input_fn=latin, output_fn=answers)
+    with serving(folder) as (process, client):
+        answered = [client.post("/invocations", content=body, headers=DICOM) for body in (b"lose", b"next")]
+        assert [(answer.status_code, answer.text) for answer in answered] == [(200, "lose"), (200, "next")]
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    assert "the model's process ended with status 1 with 1 requests in flight" in output
+    assert "the GPU fails at every further call" in output
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it next reads a request")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,32 @@ def test_a_write_that_is_cut_off_leaves_the_one_before(tmp_path: Path, monkeypat
     checkpoints = Checkpoints(tmp_path, RUN)
     checkpoints.write({"epoch": 1})
 
-    def cut_off(_document: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def cut_off(path: Path, _content: bytes) -> None:
+        with path.open("wb") as half:
+            half.write(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", cut_off)
+        patch.setattr(Path, "write_bytes", cut_off)
         with pytest.raises(KeyboardInterrupt):
             checkpoints.write({"epoch": 2})
     assert checkpoints.read() == {"epoch": 1}
+
+
+def test_a_full_volume_is_named_and_keeps_the_one_before(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, RUN)
+    checkpoints.write({"epoch": 1})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    try:
+        with pytest.raises(
+            TrainingError, match=r"checkpoint\.pt of \d{6} bytes cannot be written: File too large\. If the"
+        ):
+            checkpoints.write({"epoch": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert checkpoints.read() == {"epoch": 1}
+    assert len(list(tmp_path.iterdir())) == 1, "nothing of the second is left"
 
 
 def test_one_of_another_training_is_refused_and_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from model_code.errors import TrainingError
@@ -36,6 +37,19 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         read(tmp_path, given)
     assert all(name in str(caught.value) for name in given)
+
+
+@pytest.mark.parametrize("name", ["lungs (v2)", "a\tb", "", "m" * 65, "lunge, rechts"])
+def test_a_name_that_the_registry_would_refuse_after_the_training_is_refused_before(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TrainingError, match=r"model_name is '.*', must have 1 to 64 letters, digits, spaces and signs"):
+        read(tmp_path, {"model_name": name})
+
+
+@pytest.mark.parametrize("name", ["chest-ct", "Lunge rechts_2.0+x@y:z/=", "胸部", "m" * 64])
+def test_a_name_that_the_registry_takes_is_taken(tmp_path: Path, name: str) -> None:
+    metadata = botocore.session.get_session().get_service_model("sagemaker").shape_for("CustomerMetadataValue").metadata
+    assert metadata["pattern"].startswith(r"([\p{L}\p{Z}\p{N}_.:\/=+\-@]*)")
+    assert read(tmp_path, {"model_name": name}).model_name == name
 
 
 @pytest.mark.parametrize("values", [[], "epochs"])

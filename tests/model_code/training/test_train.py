@@ -130,6 +130,24 @@ def test_a_class_without_slices_to_train_on_is_refused(tmp_path: Path) -> None:
         train(opt_ml(tmp_path, slices))
 
 
+def test_the_cause_is_logged_where_the_failure_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    (tmp_path / "output").write_text("a file in the folder's place")
+    assert main(["train"]) == 1
+    assert "no snapshot.json" in caplog.messages[-1]
+    assert f"since {tmp_path}/output/failure cannot be written: " in caplog.messages[-2]
+
+
+def test_the_failure_of_an_earlier_try_does_not_hide_this_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "failure").write_text("of yesterday")
+    assert main(["train"]) == 1
+    assert "no snapshot.json" in (tmp_path / "output" / "failure").read_text()
+
+
 def test_a_failure_is_written_where_sagemaker_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
     assert main(["train"]) == 1

@@ -6,6 +6,7 @@ import io
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
@@ -215,3 +216,26 @@ def test_no_answer_is_reported_with_what_to_do(connection, code, message, kind, 
     runtime(connection, client_error(code, message))
     with pytest.raises(kind, match=expected):
         endpoint.invoke(connection, b"DICM")
+
+
+@pytest.mark.parametrize(
+    "instance_type",
+    ["ml.g4dn.xlarge", "ml.g5.xlarge", "ml.g6e.2xlarge", "ml.gr6.4xlarge", "ml.p4d.24xlarge", "ml.p5.4xlarge"],
+)
+def test_a_host_with_gpus_gets_a_driver_that_the_images_cuda_runs_with(connection, instance_type: str) -> None:
+    (variant,) = created(connection, Hosting(instance_type=instance_type))["CreateEndpointConfig"]["ProductionVariants"]
+    offered = botocore.session.get_session().get_service_model("sagemaker")
+    assert variant["InferenceAmiVersion"] in offered.shape_for("ProductionVariantInferenceAmiVersion").enum
+    assert variant["InferenceAmiVersion"].endswith("-gpu-4-1")
+
+
+@pytest.mark.parametrize(
+    "hosting",
+    [
+        *(Hosting(instance_type=f"ml.{one}.xlarge") for one in ("m5", "c7i", "inf2", "trn1", "p2", "p3", "p3dn")),
+        Hosting(instance_type="", serverless_memory_mb=2048),
+    ],
+    ids=str,
+)
+def test_another_host_is_sagemakers_choice(hosting: Hosting) -> None:
+    assert hosting.ami_version == ""
