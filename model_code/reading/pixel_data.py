@@ -96,6 +96,8 @@ def _native(value: bytes, needed: int, length: int) -> Encoded:
     if len(value) < needed:
         raise Undecodable(f"it holds {len(value)} of {needed} bytes: it is truncated")
     even = needed + needed % 2
+    if length >= 2 * even and len(value) < length:
+        raise Undecodable(f"it says that it has {length} bytes, and {len(value)} follow: the file is truncated")
     if length >= 2 * even:  # what would be read of it would look like a frame of this format
         raise Undecodable(f"it holds {length} bytes: more frames than one of {even} bytes, or larger pixels")
     # An odd frame of 8-bit pixels is padded by one byte, which Explicit VR Big Endian may have swapped before the last.

@@ -79,6 +79,12 @@ def test_fragments_of_another_size_than_the_frames_are_refused(length: int) -> N
     assert error.code is InstanceCode.UNDECODABLE_PIXEL_DATA
 
 
+def test_a_length_beyond_the_end_of_a_file_is_a_truncated_file_and_not_more_frames() -> None:
+    cut = refusal(native(uid.ExplicitVRLittleEndian, PIXELS, 5 * len(PIXELS)))
+    assert "truncated" in cut.message
+    assert "more frames" in refusal(native(uid.ExplicitVRLittleEndian, PIXELS * 5, 5 * len(PIXELS))).message
+
+
 def test_native_pixels_that_begin_as_an_item_does_are_pixels() -> None:
     picture = PICTURE.copy()
     picture[0, :4] = [0xFFFE, 0xE000, 0, 0]
