@@ -1,7 +1,7 @@
 """Ends a command on SIGTERM, also as a container's first process and in the middle of a long call.
 
 Linux ignores a signal without a handler for the first process of a container. Python runs a handler on the main thread
-between two of its own instructions: a main thread that waits in C++, such as the host that waits for the others of a
+between two instructions of Python: a main thread that waits in C++, such as the host that waits for the others of a
 training job, never gets there. So a second thread waits for the signal, too, and ends the process.
 """
 

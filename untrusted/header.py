@@ -103,7 +103,7 @@ class Incomplete(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """How much of a deflated data set is inflated, in bytes: of its own, and as it becomes."""
+    """How much of a deflated data set is inflated, in bytes: as it is, and as it becomes."""
 
     deflated: int
     inflated: int

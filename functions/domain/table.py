@@ -18,7 +18,7 @@ REQUIRED_COLUMNS = ("filename", "label")
 OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
 DELIMITERS = (",", ";", "\t", "|")
 BYTE_ORDER_MARK = "\ufeff"
-# Excel writes the delimiter into a first line of its own, with which it opens the file rightly.
+# Excel writes the delimiter into an extra first line, with which it opens the file rightly.
 DELIMITER_LINE = re.compile(r'"?sep=(.)\1*"?', re.IGNORECASE)
 MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, which are ZIP files; .xls

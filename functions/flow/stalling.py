@@ -2,7 +2,7 @@
 
 Tries follow each other by two minutes. They end without a word when Lambda has no room until the message is a dead
 letter, when nothing reads the queue, and when a person or its age deletes the message. Such a row promises a try that
-nobody makes. A later try takes the row up again (`Row.awaits_ingest`), so ending one too early loses nothing.
+is not made. A later try takes the row up again (`Row.awaits_ingest`), so ending one too early loses nothing.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def _can_unshare() -> bool:
     return bool(unshare) and subprocess.run([*FIRST_PROCESS, "true"], check=False, capture_output=True).returncode == 0
 
 
-pytestmark = pytest.mark.skipif(not _can_unshare(), reason="this system lets nobody make a PID namespace")
+pytestmark = pytest.mark.skipif(not _can_unshare(), reason="no PID namespace can be made here")
 
 
 @contextmanager
