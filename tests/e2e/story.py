@@ -172,7 +172,7 @@ def train_on_spoilt_slices(story: Story, cohort: Path) -> None:
         ]
         for file, (keyword, form) in zip(sorted(folder.glob("*.dcm")), kinds, strict=False):
             file.write_bytes(with_elements(file.read_bytes(), {keyword: AS[form](number_of(keyword))}))
-        assert story.command("train", "--labels", str(folder), "--wait", *QUICK).returncode == 1
+        assert story.command("train", "--labels", str(folder), "--wait", *QUICK, asked_by_key=True).returncode == 1
 
 
 def train_on_bad_labels(story: Story, cohort: Path) -> None:
@@ -189,7 +189,7 @@ def train_on_bad_labels(story: Story, cohort: Path) -> None:
         assert story.command("train", "--labels", labels, "--wait").returncode == 1
         assert story.command("experiment", "--labels", labels, *QUICK).returncode == 1
     (bad / "manifest.json").write_text(json.dumps(entries))
-    assert story.command("train", "--labels", str(bad)).returncode == 2
+    assert story.command("train", "--labels", str(bad), asked_by_key=True).returncode == 2
 
 
 def store(service: Service, name: str, body: bytes) -> str:

@@ -237,9 +237,11 @@ class Schedule:
         assert not [one for one in results if json.loads(one)["ContentSHA256"] in contents], "a result is left"
 
     def _failed_as_a_whole(self, output: str) -> bool:
-        """Return whether the batch of the job that wrote an output had to be tried again."""
-        batch = self.world.batches.get(output.split("/")[1].removeprefix("wetread-"))
-        return bool(batch and batch.tries)
+        """Return whether the job that wrote an output failed, or its batch had to be tried again."""
+        name = output.split("/")[1]
+        batch = self.world.batches.get(name.removeprefix("wetread-"))
+        # A job that ended for lack of capacity counts as no try, and may have written outputs before.
+        return bool(batch and batch.tries) or self.world.sagemaker.jobs[name]["TransformJobStatus"] == "Failed"
 
     @property
     def quiescent(self) -> bool:
