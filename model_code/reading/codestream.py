@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model_code.reading import jpeg2000
@@ -166,25 +167,32 @@ def _jpeg(data: bytes) -> tuple[Codestream, int]:
 
 def _frame_header(data: bytes, at: int) -> int:
     """Return where the marker of a JPEG's frame header is, from the marker segment at ``at``."""
-    for _ in range(MOST_MARKERS):
-        if data[at] != FILL:
-            raise Undecodable("a marker is missing in its codestream's header")
-        marker = data[at + 1]
-        if marker == FILL:
-            at += 1
-            continue
+    for found, marker in _segments(data, at, "its frame header"):
         if marker in START_OF_FRAME:
-            return at
+            return found
         if marker == START_OF_SCAN:
-            raise Undecodable("its codestream has no frame header")
-        (length,) = struct.unpack_from(">H", data, at + 2)
-        at += 2 + length
-    raise Undecodable(f"its codestream has more than {MOST_MARKERS} markers before its frame header")
+            break
+    raise Undecodable("its codestream has no frame header")
 
 
 def _first_scan(data: bytes, at: int) -> tuple[int, bool]:
     """Return where the first SOS marker is, from ``at`` behind the frame header, and whether presets are before it."""
     has_presets = False
+    for found, marker in _segments(data, at, "its first scan"):
+        at = found
+        if marker == START_OF_SCAN:
+            break
+        if marker in START_OF_FRAME:
+            raise Undecodable("its codestream has two frame headers")
+        has_presets = has_presets or marker == PRESETS
+    return at, has_presets
+
+
+def _segments(data: bytes, at: int, before: str) -> Iterator[tuple[int, int]]:
+    """Yield the place and the marker of each segment from ``at``; fill bytes count as segments.
+
+    Raises Undecodable where a marker is missing, or where MOST_MARKERS come ``before`` what is looked for.
+    """
     for _ in range(MOST_MARKERS):
         if data[at] != FILL:
             raise Undecodable("a marker is missing in its codestream's header")
@@ -192,14 +200,10 @@ def _first_scan(data: bytes, at: int) -> tuple[int, bool]:
         if marker == FILL:
             at += 1
             continue
-        if marker == START_OF_SCAN:
-            return at, has_presets
-        if marker in START_OF_FRAME:
-            raise Undecodable("its codestream has two frame headers")
-        has_presets = has_presets or marker == PRESETS
+        yield at, marker
         (length,) = struct.unpack_from(">H", data, at + 2)
         at += 2 + length
-    raise Undecodable(f"its codestream has more than {MOST_MARKERS} markers before its first scan")
+    raise Undecodable(f"its codestream has more than {MOST_MARKERS} markers before {before}")
 
 
 def _end_of_image(data: bytes, at: int) -> int:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from model_code.reading.elements import Elements
 from model_code.reading.hounsfield import AIR, NOTHING, HounsfieldArray, rescale
 
-# Values this near to air are air already: a slice whose stored 0 is -1024 HU and padding stays as it is.
+# Padding with a value within so many HU of air is air already and stays as it is: a stored 0 of -1024 HU, say.
 NEAR_AIR = 100.0
 MOST_SWEEPS = 8  # over the rows; the outside of a circle takes two, a spiral would take many
 

@@ -71,7 +71,7 @@ class _Items:
 
 
 def encoded_frame(elements: Elements, attributes: Mapping[str, Any]) -> Encoded:
-    """Return the one frame of PixelData; raises Undecodable for bytes that are none, and TwoFrames for more."""
+    """Return the one frame of PixelData; raises Undecodable without a frame, TwoFrames for more than one."""
     syntax, length = elements.transfer_syntax, elements.pixel_data_length
     value = elements.pixel_data or b""
     value = value if length == UNDEFINED_LENGTH else value[:length]

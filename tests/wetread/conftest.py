@@ -6,7 +6,9 @@ import base64
 import hashlib
 import io
 import itertools
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -273,3 +275,20 @@ def wetread(connection, monkeypatch, tmp_path_factory) -> Callable[..., Result]:
     for variable in ("WETREAD_LOCAL", "AWS_PROFILE", "WETREAD_STACK"):
         monkeypatch.delenv(variable, raising=False)
     return lambda *arguments: CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Return a function after which folders of a name cannot be read, by root either."""
+
+    def forbid(name: str) -> None:
+        scandir = os.scandir
+
+        def denied(path):
+            if Path(path).name == name:
+                raise PermissionError(13, "Permission denied")
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", denied)
+
+    return forbid

@@ -60,16 +60,9 @@ def test_submits_and_says_what_was_left_out(wetread, connection, scans) -> None:
     assert result.stdout == ""
 
 
-def test_a_folder_that_cannot_be_read_is_named_and_the_exit_is_1(wetread, connection, scans, monkeypatch) -> None:
+def test_a_folder_that_cannot_be_read_is_named_and_the_exit_is_1(wetread, connection, scans, unreadable) -> None:
     (scans / "locked").mkdir()
-    scandir = os.scandir
-
-    def denied(path):
-        if Path(path).name == "locked":
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", denied)
+    unreadable("locked")
     result = wetread("submit", scans)
     assert result.exit_code == 1
     assert f"{scans}/locked  The folder cannot be read: Permission denied." in result.stderr

@@ -27,15 +27,8 @@ def test_only_regular_files_are_below_a_folder(folder, tmp_path) -> None:
     assert names == [".DS_Store", "DICOMDIR", "b.dcm", "manifest.json", "deep/a+ü.dcm", "deep/er/c"]
 
 
-def test_a_folder_that_cannot_be_read_is_no_empty_one(folder, monkeypatch) -> None:
-    scandir = os.scandir
-
-    def denied(path):
-        if Path(path).name == "er":
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", denied)
+def test_a_folder_that_cannot_be_read_is_no_empty_one(folder, unreadable) -> None:
+    unreadable("er")
     with pytest.raises(ConfigProblem, match=r"deep/er' cannot be read: Permission denied"):
         list(files_below(folder))
 

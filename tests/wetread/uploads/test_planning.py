@@ -152,15 +152,8 @@ def test_a_named_link_to_a_folder_elsewhere_is_refused_too(folder, tmp_path) -> 
     assert keys(plan([folder / "near"])) == ["deep/a+ü.dcm", "deep/er/c"]
 
 
-def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch) -> None:
-    scandir = os.scandir
-
-    def denied(path):
-        if Path(path).name == "er":
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", denied)
+def test_a_folder_that_cannot_be_read_is_named(folder, unreadable) -> None:
+    unreadable("er")
     found = plan([folder])
     assert names(found, Group.FAILED) == {"er"}
     assert keys(found) == ["ward 7/b.dcm", "ward 7/deep/a+ü.dcm"]
