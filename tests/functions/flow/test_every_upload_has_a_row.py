@@ -22,23 +22,14 @@ from functions.names import Metric
 from infra import ingest as deployed
 from infra.queues import VISIBILITY_FACTOR
 from tests.fakes.aws_errors import UNKNOWN, every_error, of_the_model
+from tests.fakes.deployed import DEPLOYED, WITHIN
 from tests.fakes.dicom import ct
-from tests.fakes.lambda_queue import LambdaQueue, Limits
+from tests.fakes.lambda_queue import LambdaQueue
 from tests.fakes.wire import client_error
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 BETWEEN_TRIES = VISIBILITY_FACTOR * deployed.TIMEOUT.to_seconds()
-DEPLOYED = Limits(
-    batch_size=deployed.BATCH_SIZE,
-    workers=ingest.WORKERS,
-    seconds=deployed.TIMEOUT.to_seconds(),
-    mebibytes=deployed.MEMORY,
-    start_mebibytes=deployed.START_MIB,
-    visibility=BETWEEN_TRIES,
-    retries=deployed.RETRIES,
-)
-WITHIN = deployed.ROW_WITHIN.to_seconds()
 ALL_TRIES = (deployed.RETRIES + 2) * BETWEEN_TRIES
 AT_ONCE = {RefusalCode.OBJECT_GONE, RefusalCode.ARCHIVED, RefusalCode.CUSTOMER_KEY}
 Asked = Callable[..., Any]

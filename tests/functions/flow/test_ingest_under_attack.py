@@ -14,24 +14,13 @@ import pytest
 from functions import ingest
 from functions.domain.errors import RefusalCode
 from functions.domain.row import Status
-from infra import ingest as deployed
-from infra.queues import VISIBILITY_FACTOR
+from tests.fakes.deployed import DEPLOYED, WITHIN
 from tests.fakes.dicom import ct
-from tests.fakes.lambda_queue import Cost, LambdaQueue, Limits
+from tests.fakes.lambda_queue import Cost, LambdaQueue
 from tests.fakes.world import World
 
 # A killed function has no metrics to write, and its library warns about that.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
-DEPLOYED = Limits(
-    batch_size=deployed.BATCH_SIZE,
-    workers=ingest.WORKERS,
-    seconds=deployed.TIMEOUT.to_seconds(),
-    mebibytes=deployed.MEMORY,
-    start_mebibytes=deployed.START_MIB,
-    visibility=VISIBILITY_FACTOR * deployed.TIMEOUT.to_seconds(),
-    retries=deployed.RETRIES,
-)
-WITHIN = deployed.ROW_WITHIN.to_seconds()
 SLOW = Cost(seconds=3.0)  # two million elements, each stepped over
 DEADLY = Cost(seconds=1000.0)
 LARGE = Cost(mebibytes=250.0)  # ten at once are too many
