@@ -10,12 +10,11 @@ from __future__ import annotations
 import enum
 import re
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from untrusted.attributes import META
+from untrusted.encoding import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, Bounds, encoding_of, inflate, is_deflated
 from untrusted.formats import described
 from untrusted.walker import (
     KNOWN_VRS,
@@ -38,13 +37,9 @@ PREFIX = b"DICM"
 START = PREAMBLE + len(PREFIX)
 META_GROUP, PIXEL_GROUP = 0x0002, 0x7FE0
 OTHER_PIXELS = {0x7FE00008: "Float Pixel Data", 0x7FE00009: "Double Float Pixel Data"}
-IDENTIFYING_GROUP = 0x0008
-FIRST_GROUP = 0x00FF  # no data set begins with a greater one
 AFTER_ALL = 0x1_0000_0000  # greater than any tag
-IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED = (f"1.2.840.10008.1.2{part}" for part in ("", ".1", ".2", ".1.99"))
 DICOMDIR = "1.2.840.10008.1.3.10"
 IMPLICIT_LENGTH_OF_FOUR = b"\x04\0\0\0"  # of the group length, which is first
-INFLATED_AT_ONCE = 4096  # so that the bytes before a damage are kept
 # Substitutes a value that is longer than MOST_VALUE_BYTES, or a sequence. It is valid for no attribute, and no bytes
 # decode to it: Latin-1 lacks this letter.
 NO_VALUE = "\u2026"
@@ -99,14 +94,6 @@ class Incomplete(Exception):
     def __init__(self, header: Header) -> None:
         super().__init__("the header continues")
         self.header = header
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """How much of a deflated data set is inflated, in bytes: as it is, and as it becomes."""
-
-    deflated: int
-    inflated: int
 
 
 class Header:
@@ -347,39 +334,18 @@ def _read(header: Header, data: bytes, steps: Iterator[int], bounds: Bounds, *, 
         if not whole and at == len(data):
             raise EndsInside
         with suppress(EOFError, ValueError, HeaderError):  # a guess at the encoding; nothing so read is served
-            header.read_values(data, at, _encoding(data, at) or EXPLICIT, steps)
+            header.read_values(data, at, encoding_of(data, at) or EXPLICIT, steps)
         raise HeaderError(
             HeaderCode.NO_SYNTAX,
             "The file meta information names no TransferSyntaxUID, so the bytes cannot be understood.",
         )
-    found = _encoding(data, at)
-    if not found and (header.transfer_syntax == DEFLATED or _is_deflated(data, at)):
+    found = encoding_of(data, at)
+    if not found and (header.transfer_syntax == DEFLATED or is_deflated(data, at)):
         _note_encoding(header, DEFLATED)
         _read_deflated(header, data[at : at + bounds.deflated], len(data) - at, steps, bounds)
         return
     _note_encoding(header, found)
     header.read_values(data, at, header.transfer_syntax, steps)
-
-
-def _encoding(data: bytes, at: int) -> str:
-    """Return EXPLICIT, BIG_ENDIAN or IMPLICIT if the first element of the data set can be nothing else, or ""."""
-    tag, vr = data[at : at + 4], data[at + 4 : at + 6]
-    if len(tag) < 4:
-        return ""
-    little, big = (int.from_bytes(tag[:2], order) for order in ("little", "big"))
-    if vr in KNOWN_VRS:
-        return EXPLICIT if little <= FIRST_GROUP < big else BIG_ENDIAN if big <= FIRST_GROUP < little else ""
-    # No deflated data begins with this group: its first two bytes would begin a block without a length.
-    length = int.from_bytes(data[at + 4 : at + 8], "little")
-    return IMPLICIT if little == IDENTIFYING_GROUP and length <= MOST_VALUE_BYTES else ""
-
-
-def _is_deflated(data: bytes, at: int) -> bool:
-    """Return whether the bytes begin no data set, and inflate to one."""
-    if min(int.from_bytes(data[at : at + 2], order) for order in ("little", "big")) <= FIRST_GROUP:
-        return False
-    start, damaged = _inflate(data[at : at + INFLATED_AT_ONCE], Bounds(deflated=0, inflated=INFLATED_AT_ONCE))
-    return not damaged and _encoding(start, 0) == EXPLICIT
 
 
 def _note_encoding(header: Header, found: str) -> None:
@@ -394,7 +360,7 @@ def _note_encoding(header: Header, found: str) -> None:
 
 
 def _read_deflated(header: Header, deflated: bytes, held: int, steps: Iterator[int], bounds: Bounds) -> None:
-    inflated, damaged = _inflate(deflated, bounds)
+    inflated, damaged = inflate(deflated, bounds)
     if damaged:
         with suppress(EOFError, ValueError, HeaderError):
             header.read_values(inflated, 0, EXPLICIT, steps)
@@ -408,21 +374,3 @@ def _read_deflated(header: Header, deflated: bytes, held: int, steps: Iterator[i
             HeaderCode.TOO_LONG,
             f"The header is longer than {bounds.deflated} bytes, or than {bounds.inflated} when it is inflated.",
         ) from None
-
-
-def _inflate(deflated: bytes, bounds: Bounds) -> tuple[bytes, bool]:
-    """Return the inflated start of a deflated data set, up to any damage, and whether it is damaged."""
-    # The standard has no header of zlib's before the data; some writers have.
-    windows = [-zlib.MAX_WBITS, zlib.MAX_WBITS] if deflated[:1] == b"\x78" else [-zlib.MAX_WBITS]
-    for window in windows:
-        inflater, inflated = zlib.decompressobj(window), bytearray()
-        try:
-            for start in range(0, len(deflated), INFLATED_AT_ONCE):
-                piece = deflated[start : start + INFLATED_AT_ONCE]
-                inflated += inflater.decompress(piece, bounds.inflated - len(inflated))
-                if inflater.eof or len(inflated) >= bounds.inflated:
-                    break
-        except zlib.error:
-            continue
-        return bytes(inflated), False
-    return bytes(inflated), True

@@ -25,6 +25,7 @@ import model_code.reading.frame
 import model_code.reading.jpeg2000
 import model_code.reading.pixel_data
 import model_code.reading.stored_bits
+import untrusted.encoding
 import untrusted.formats
 import untrusted.header
 import untrusted.picture
@@ -43,6 +44,7 @@ COVERED = (
     model_code.reading.jpeg2000,
     model_code.reading.pixel_data,
     model_code.reading.stored_bits,
+    untrusted.encoding,
     untrusted.formats,
     untrusted.header,
     untrusted.picture,

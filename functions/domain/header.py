@@ -12,7 +12,8 @@ from contextlib import suppress
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from untrusted import header as untrusted
 from untrusted.attributes import IDENTITY, PICTURE
-from untrusted.header import Bounds, Header, HeaderError
+from untrusted.encoding import Bounds
+from untrusted.header import Header, HeaderError
 
 FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
 LONGEST_READ = 8 * 1024 * 1024

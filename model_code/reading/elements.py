@@ -14,7 +14,8 @@ from pydicom import uid
 from pydicom.tag import Tag
 
 from model_code.errors import InstanceCode, InstanceError
-from untrusted.header import DEFLATED, NO_VALUE, Bounds, Header, HeaderCode, HeaderError, read_header
+from untrusted.encoding import DEFLATED, Bounds
+from untrusted.header import NO_VALUE, Header, HeaderCode, HeaderError, read_header
 
 __all__ = ["NO_VALUE", "Elements", "is_uid", "read_elements"]
 
