@@ -50,7 +50,8 @@ def _make(home: Home) -> Key:
     """Write a new key atomically and return it; two commands that do so at once both get the first key."""
     # AWS's form of an access key id, which every SDK takes: AKIA and sixteen characters.
     key = Key(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(_SECRET_BYTES))
-    partial = Path(f"{home.key_file}.{os.getpid()}")
+    # A name that no other thread takes: opened again after the link, the file would lose the key that is in it.
+    partial = Path(f"{home.key_file}.{secrets.token_hex(8)}")
     write_private(partial, json.dumps(asdict(key)) + "\n")
     try:
         os.link(partial, home.key_file)

@@ -75,17 +75,21 @@ def buckets(connection: Connection) -> Iterator[Place]:
             for entry in page.get("Versions", []):
                 if bucket == connection.deployment.training_bucket_name and entry["Key"].startswith(COHORTS):
                     continue  # a person's own files
-                yield from _object(connection, bucket, entry["Key"], entry["VersionId"])
+                yield from _object(connection, bucket, entry)
 
 
-def _object(connection: Connection, bucket: str, key: str, version: str) -> Iterator[Place]:
+def _object(connection: Connection, bucket: str, entry: Any) -> Iterator[Place]:
+    """Yield an object version's name, metadata and tags, and its body unless it is a copy of a DICOM object."""
+    key, version = entry["Key"], entry["VersionId"]
     where: Any = {"Bucket": bucket, "Key": key} | ({} if version == "null" else {"VersionId": version})
     answer = connection.s3.get_object(**where)
     about = {name: value for name, value in answer.items() if name != "Body"}
-    tags = connection.s3.get_object_tagging(**where)["TagSet"]
+    # The emulator knows the tags of the newest version alone, and answers NoSuchKey where that is a delete marker.
+    tags = connection.s3.get_object_tagging(**where)["TagSet"] if entry["IsLatest"] else []
     yield _document(f"object's name, metadata and tags/{bucket}/{key}", [key, about, tags])
-    if not key.startswith((INSTANCES, SLICES)):  # pinned copies of whole DICOM objects
-        yield Place(f"object/{bucket}/{key}", answer["Body"].read())
+    with answer["Body"] as body:
+        if not key.startswith((INSTANCES, SLICES)):  # copies of whole DICOM objects
+            yield Place(f"object/{bucket}/{key}", body.read())
 
 
 def logs(connection: Connection) -> Iterator[Place]:
