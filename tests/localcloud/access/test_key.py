@@ -43,6 +43,23 @@ def test_two_commands_that_make_the_key_at_once_get_the_same(home):
         assert len(set(pool.map(lambda _: ensure_key(home), range(8)))) == 1
 
 
+def test_a_thread_that_makes_the_key_while_another_ends_leaves_the_first_key(home, monkeypatch):
+    link, second = os.link, []
+
+    def overtaken(source, target):
+        """Link the first thread's key; let the second, which has not seen it yet, make its key before the cleaning."""
+        monkeypatch.setattr(os, "link", link)
+        link(source, target)
+        with monkeypatch.context() as before:
+            before.setattr("localcloud.access.key.find_key", lambda _: None)
+            second.append(ensure_key(home))
+
+    monkeypatch.setattr(os, "link", overtaken)
+    first = ensure_key(home)
+    assert [first] == second == [find_key(home)]
+    assert sorted(path.name for path in home.root.iterdir()) == ["key.json"]
+
+
 def test_a_representation_hides_the_secret(home):
     key = ensure_key(home)
     assert key.secret_access_key not in f"{key!r} {key} {[key]}"
