@@ -16,7 +16,7 @@ from infra.config import StageConfig
 from infra.function import Function
 from infra.grants import WRITE, allow_key, allow_volumes
 from infra.job_requests import JobRequests
-from infra.kept import removal_policy
+from infra.kept import log_retention, removal_policy
 from infra.notices import Notices
 from infra.storage import Storage
 from infra.workflow_role import WorkflowRole
@@ -71,7 +71,7 @@ class Workflow(Construct):
             self,
             "Log",
             encryption_key=storage.key,
-            retention=logs.RetentionDays.THREE_MONTHS,
+            retention=log_retention(config),
             removal_policy=removal_policy(config),
         )
         self.state_machine = sfn.StateMachine(
