@@ -4,8 +4,8 @@ Lambda's runtime has an SDK too, in a version that AWS chooses and changes; the 
 path. Of the SDK's descriptions of services the layer has those that the functions call, 6 of more than 400.
 
 The distributions are copied from the environment that synthesises. The build needs neither docker nor a network, and
-the functions get the versions that the tests ran with. Each file must be the one that was installed: that environment has other
-packages too, which are installed without hashes, and any of them may have replaced a file.
+the functions get the versions that the tests ran with. Each file must be the one that was installed: that environment
+has other packages too, which are installed without hashes, and any of them may have replaced a file.
 """
 
 from __future__ import annotations

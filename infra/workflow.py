@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from functions.names import RUNS
+from functions.names import CHECKPOINTS, RUNS
 from infra.config import StageConfig
 from infra.function import Function
 from infra.grants import WRITE, allow_key, allow_volumes
@@ -61,6 +61,7 @@ class Workflow(Construct):
                 job_role=job_role,
                 key=storage.key,
                 folder=storage.training.s3_url_for_object(RUNS),
+                checkpoints=storage.training.s3_url_for_object(CHECKPOINTS),
             ),
             snapshot=snapshot,
             gate=gate,

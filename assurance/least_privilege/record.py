@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES
+from functions.names import ARTIFACTS, BATCHES, CHECKPOINTS, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES
 from tests.instruments import VARIABLE, iam_recorder, loaded_with
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,7 +35,7 @@ OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
 CONDITIONS = ("s3:prefix", "iam:passedtoservice")
 PREFIXES = (
     *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
-    *(ARTIFACTS, COHORTS, SLICES, RUNS),
+    *(ARTIFACTS, CHECKPOINTS, COHORTS, SLICES, RUNS),
 )
 
 
