@@ -19,6 +19,7 @@ ARTIFACTS = "artifacts/"
 COHORTS = "cohorts/"
 SLICES = "slices/"
 RUNS = "runs/"
+CHECKPOINTS = "checkpoints/"  # and the run id; before 2026-11-29 below the folder of a run
 # Below the folder of a run, which is RUNS, the run id and a slash.
 AUDIT = "audit/audit.json"
 EVALUATION = "evaluation/evaluation.json"

@@ -106,6 +106,7 @@ class StageConfig:
     oldest_pending_alarm_seconds: Annotated[int, Range(60, 604_800)] = 3600
     alarm_email: str = ""  # empty: the alarm topic has no subscriber
     log_level: Annotated[str, OneOf("DEBUG", "INFO", "WARNING", "ERROR")] = "INFO"
+    logs_kept_days: Annotated[int, Range(1, 3_653)] = 90  # one of validation.LOG_RETENTIONS
     protect_data: bool = True  # deletion protection, and data that outlives the stack
 
     def __post_init__(self) -> None:

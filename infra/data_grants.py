@@ -10,7 +10,18 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from functions.names import ARTIFACTS, BATCHES, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES, IndexName
+from functions.names import (
+    ARTIFACTS,
+    BATCHES,
+    CHECKPOINTS,
+    COHORTS,
+    INSTANCES,
+    OUTPUTS,
+    PREDICTIONS,
+    RUNS,
+    SLICES,
+    IndexName,
+)
 from infra.grants import KEEP, READ, READ_TABLE, WRITE, allow, allow_key, allow_volumes
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem")
@@ -157,11 +168,14 @@ class DataGrants(Construct):
         """Let a retraining's jobs read their inputs (slices, runs, the champion) and write their outputs."""
         for bucket, prefix in ((self.training, SLICES), (self.training, RUNS), (self.models, ARTIFACTS)):
             self._allow_objects(job_role, bucket, prefix, "s3:GetObject")
-        self._allow_objects(job_role, self.training, RUNS, "s3:PutObject", "s3:AbortMultipartUpload")
-        # What the container deletes or renames among its checkpoints, SageMaker deletes in the bucket.
-        checkpoints = self.training.arn_for_objects(f"{RUNS}*/checkpoints/*")
-        allow(job_role, "s3:DeleteObject", on=[checkpoints], because=KEYS_ARE_MANY)
-        allow(job_role, "s3:ListBucket", on=[self.training.bucket_arn], when=_below(SLICES, RUNS))
+        self._allow_objects(job_role, self.training, CHECKPOINTS, "s3:GetObject")
+        for prefix in (RUNS, CHECKPOINTS):
+            self._allow_objects(job_role, self.training, prefix, "s3:PutObject", "s3:AbortMultipartUpload")
+        # What the container deletes or renames among its checkpoints, SageMaker deletes in the bucket. A run that began
+        # before an upgrade has them below its folder.
+        for prefix in (CHECKPOINTS, f"{RUNS}*/checkpoints/"):
+            self._allow_objects(job_role, self.training, prefix, "s3:DeleteObject")
+        allow(job_role, "s3:ListBucket", on=[self.training.bucket_arn], when=_below(SLICES, RUNS, CHECKPOINTS))
         allow(job_role, "s3:ListBucket", on=[self.models.bucket_arn], when=_below(ARTIFACTS))
         allow_key(job_role, self.key, KEEP)
         allow_volumes(job_role, self.key)

@@ -15,7 +15,7 @@ from functions.settings import to_environment
 from infra.compliance import acknowledge, acknowledge_wildcard
 from infra.config import StageConfig
 from infra.grants import acknowledge_inline_policy
-from infra.kept import removal_policy
+from infra.kept import log_retention, removal_policy
 from infra.layer import DependencyLayer
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +47,7 @@ class FunctionDefaults(Construct):
         self.layer = DependencyLayer(self, "Dependencies", runtime=RUNTIME)
         self.log_key = log_key
         self.log_removal = removal_policy(config)
+        self.log_retention = log_retention(config)
         self.environment = {"POWERTOOLS_SERVICE_NAME": config.service_name, "POWERTOOLS_LOG_LEVEL": config.log_level}
 
 
@@ -72,7 +73,7 @@ class Function(lambda_.Function):
             scope,
             f"{id_}Log",
             encryption_key=defaults.log_key,
-            retention=logs.RetentionDays.THREE_MONTHS,
+            retention=defaults.log_retention,
             removal_policy=defaults.log_removal,
         )
         # Not the default role: its managed policy may write every log group.

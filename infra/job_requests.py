@@ -41,15 +41,29 @@ def jsonata(expression: str) -> str:
 
 
 class JobRequests:
-    """Build the requests; ``folder`` is the S3 URI below which runs keep their documents, with its last slash."""
+    """Build the requests.
 
-    def __init__(self, *, config: StageConfig, image_uri: str, job_role: iam.IRole, key: kms.IKey, folder: str) -> None:
+    Below the S3 URI ``folder`` runs keep their documents, below ``checkpoints`` what an interrupted training continues
+    from. Both end in a slash.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: StageConfig,
+        image_uri: str,
+        job_role: iam.IRole,
+        key: kms.IKey,
+        folder: str,
+        checkpoints: str,
+    ) -> None:
         self._config = config
         self._image_uri = image_uri
         self._role_arn = job_role.role_arn
         self._key = key
         self._key_arn = key.key_arn
         self._folder = folder
+        self._checkpoints = checkpoints
 
     def training(self) -> dict[str, Any]:
         """Return CreateTrainingJob: train a candidate on the slices of the snapshot."""
@@ -73,7 +87,7 @@ class JobRequests:
                 _channel("snapshot", "S3Prefix", jsonata("$snapshot.SnapshotUri")),
             ],
             "OutputDataConfig": {"S3OutputPath": self.uri("training"), "KmsKeyId": self._key_arn},
-            "CheckpointConfig": {"S3Uri": self.uri("checkpoints"), "LocalPath": "/opt/ml/checkpoints"},
+            "CheckpointConfig": {"S3Uri": jsonata(f"'{self._checkpoints}' & $run"), "LocalPath": "/opt/ml/checkpoints"},
             "ResourceConfig": self._cluster(config.training_instance_type, config.training_instance_count),
             "StoppingCondition": {"MaxRuntimeInSeconds": config.training_max_seconds} | self._spot_wait(),
             "EnableManagedSpotTraining": config.training_spot,

@@ -1,8 +1,11 @@
-"""The dependency layer: installed pure-Python distributions that the functions need and the Lambda runtime lacks.
+"""The dependency layer: the installed pure-Python distributions that the functions need, the AWS SDK among them.
 
-They are copied from the environment that synthesises. The build needs neither docker nor a network, and the functions
-get the versions that the tests ran with. Each file must be the one that was installed: that environment has other
-packages too, which are installed without hashes, and any of them may have replaced a file.
+Lambda's runtime has an SDK too, in a version that AWS chooses and changes; the layer comes before it on the search
+path. Of the SDK's descriptions of services the layer has those that the functions call, 6 of more than 400.
+
+The distributions are copied from the environment that synthesises. The build needs neither docker nor a network, and
+the functions get the versions that the tests ran with. Each file must be the one that was installed: that environment
+has other packages too, which are installed without hashes, and any of them may have replaced a file.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ from pathlib import Path, PurePath
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-DISTRIBUTIONS = ("pydicom", "aws-lambda-powertools", "jmespath", "typing_extensions")
+SDK = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
+DISTRIBUTIONS = ("pydicom", "aws-lambda-powertools", "typing_extensions", *SDK)
+SERVICES = frozenset({"dynamodb", "kms", "s3", "sagemaker", "sqs", "sts"})
+"""The services that functions call, by their folders in boto3/data and botocore/data."""
 # Files of the installer: they differ between machines and would change the layer's hash.
 INSTALLER_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "WHEEL", "entry_points.txt"})
 LEFT_OUT_FOLDERS = frozenset({"..", "__pycache__", "test_files", "tests"})
@@ -40,7 +46,7 @@ class DependencyLayer(lambda_.LayerVersion):
                 id_,
                 code=lambda_.Code.from_asset(folder),
                 compatible_runtimes=[runtime],
-                description=f"wetread's dependencies: {', '.join(DISTRIBUTIONS)}",
+                description=versions(),
             )
 
 
@@ -62,7 +68,9 @@ def _files(name: str) -> list[tuple[PurePath, Path]]:
         listed = importlib.metadata.distribution(name).files or []
     except importlib.metadata.PackageNotFoundError:
         raise LayerError(f"{name} is not installed: set up the environment again with `make setup`.") from None
-    files = [file for file in listed if not LEFT_OUT_FOLDERS.intersection(file.parts)]
+    files = [
+        file for file in listed if not LEFT_OUT_FOLDERS.intersection(file.parts) and not _is_of_other_service(file)
+    ]
     compiled = [str(file) for file in files if file.suffix in COMPILED]
     if compiled:
         raise LayerError(
@@ -77,6 +85,19 @@ def _files(name: str) -> list[tuple[PurePath, Path]]:
                 "(`rm -rf .venv`, `make setup`)."
             )
     return [*found]
+
+
+def _is_of_other_service(file: PurePath) -> bool:
+    """Return whether a file describes a service that no function calls."""
+    match file.parts:
+        case ("boto3" | "botocore", "data", service, _, *_):
+            return service not in SERVICES
+    return False
+
+
+def versions() -> str:
+    """Return the layer's distributions with their versions, as pip writes them: what a deployed stage shows."""
+    return " ".join(f"{name}=={importlib.metadata.version(name)}" for name in DISTRIBUTIONS)
 
 
 def _is_as_installed(file: importlib.metadata.PackagePath, path: Path) -> bool:

@@ -9,6 +9,7 @@ from constructs import Construct
 
 from functions.names import IndexName
 from functions.settings import to_environment
+from infra import layer
 from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
@@ -17,6 +18,7 @@ from infra.key_watch import KeyWatch
 from infra.model_hosting import ModelHosting
 from infra.monitoring import Monitoring
 from infra.notices import Notices
+from infra.outputs import DESCRIPTIONS
 from infra.people import People
 from infra.storage import Storage
 from infra.training import Training
@@ -134,9 +136,10 @@ class Service(Stack):
             "ReaderPolicyArn": self.people.reader.managed_policy_arn,
             "LabellerPolicyArn": self.people.labeller.managed_policy_arn,
             "ApproverPolicyArn": self.people.approver.managed_policy_arn,
+            "FunctionPackages": layer.versions(),
         }
         for name, value in outputs.items():
-            CfnOutput(self, name, value=value)
+            CfnOutput(self, name, value=value, description=DESCRIPTIONS[name])
 
     def _keep_audit_trail(self, config: StageConfig) -> AuditTrail:
         storage = self.storage

@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from functions.names import ARTIFACTS, BY_PATIENT, COHORTS, PATIENT_HASH, SLICES, IndexName
+from functions.names import ARTIFACTS, BY_PATIENT, CHECKPOINTS, COHORTS, PATIENT_HASH, SLICES, IndexName
 from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.data_grants import DataGrants
@@ -20,6 +20,7 @@ from infra.kept import removal_policy
 # How long an upload may wait for a model; copies and outputs of ended uploads are deleted at once.
 WORK_KEPT = Duration.days(90)
 NONCURRENT_KEPT = Duration.days(30)  # time to notice that an object was overwritten or deleted by mistake
+CHECKPOINTS_KEPT = Duration.days(30)  # a training job ends after 28, waits for spot hosts included
 ACCESS_LOGS_KEPT = Duration.days(400)  # an audit of last year must still be possible
 
 # The actions that CloudWatch Logs needs; its guide lists them with wildcards.
@@ -58,6 +59,13 @@ class Storage(DataGrants):
         self.training = self._bucket("Training", versioned=True)
         for prefix in (COHORTS, SLICES):
             _keep(self.training, f"Expire{prefix.strip('/').title()}", config.slices_kept_days, prefix)
+        # Written anew in each epoch, and worth nothing once the job has ended.
+        self.training.add_lifecycle_rule(
+            id="ExpireCheckpoints",
+            prefix=CHECKPOINTS,
+            expiration=CHECKPOINTS_KEPT,
+            noncurrent_version_expiration=Duration.days(1),
+        )
         self.index = self._table("Index", "UploadId", expires="ExpiresAt")
         for one in IndexName:
             self.index.add_global_secondary_index(

@@ -57,6 +57,31 @@ INSTANCE_TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "training_instance_type": ("training", TRAINING_CPU + TRAINING_GPU),
     "processing_instance_type": ("processing", PROCESSING_CPU + GPU),
 }
+# The only times for which CloudWatch keeps logs, in days, with CDK's names.
+LOG_RETENTIONS: Mapping[int, str] = {
+    1: "ONE_DAY",
+    3: "THREE_DAYS",
+    5: "FIVE_DAYS",
+    7: "ONE_WEEK",
+    14: "TWO_WEEKS",
+    30: "ONE_MONTH",
+    60: "TWO_MONTHS",
+    90: "THREE_MONTHS",
+    120: "FOUR_MONTHS",
+    150: "FIVE_MONTHS",
+    180: "SIX_MONTHS",
+    365: "ONE_YEAR",
+    400: "THIRTEEN_MONTHS",
+    545: "EIGHTEEN_MONTHS",
+    731: "TWO_YEARS",
+    1096: "THREE_YEARS",
+    1827: "FIVE_YEARS",
+    2192: "SIX_YEARS",
+    2557: "SEVEN_YEARS",
+    2922: "EIGHT_YEARS",
+    3288: "NINE_YEARS",
+    3653: "TEN_YEARS",
+}
 MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayloadInMB
 START_SECONDS = 1200  # for a host to start and a job to store its outputs
 JOB_NAME_ROOM = 22  # of a job name's 63 characters; the rest is purpose, batch or run, and hyphens
@@ -153,6 +178,11 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
         yield (
             f"training_max_wait_seconds is {config.training_max_wait_seconds}: at least training_max_seconds "
             f"({config.training_max_seconds}) is expected, since the wait for spot hosts counts the training itself"
+        )
+    if config.logs_kept_days not in LOG_RETENTIONS:
+        yield (
+            f"logs_kept_days is {config.logs_kept_days}: one of {', '.join(map(str, LOG_RETENTIONS))} is expected, "
+            "since CloudWatch has no other times"
         )
     yield from _kept_too_short(config)
     if not (config.image_uri or config.torch_index_url):

@@ -11,12 +11,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from functions.names import RUNS
+from functions.names import CHECKPOINTS, RUNS
 from infra.config import StageConfig
 from infra.function import Function
 from infra.grants import WRITE, allow_key, allow_volumes
 from infra.job_requests import JobRequests
-from infra.kept import removal_policy
+from infra.kept import log_retention, removal_policy
 from infra.notices import Notices
 from infra.storage import Storage
 from infra.workflow_role import WorkflowRole
@@ -61,6 +61,7 @@ class Workflow(Construct):
                 job_role=job_role,
                 key=storage.key,
                 folder=storage.training.s3_url_for_object(RUNS),
+                checkpoints=storage.training.s3_url_for_object(CHECKPOINTS),
             ),
             snapshot=snapshot,
             gate=gate,
@@ -71,7 +72,7 @@ class Workflow(Construct):
             self,
             "Log",
             encryption_key=storage.key,
-            retention=logs.RetentionDays.THREE_MONTHS,
+            retention=log_retention(config),
             removal_policy=removal_policy(config),
         )
         self.state_machine = sfn.StateMachine(

@@ -84,6 +84,8 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
         ({"subgroup_min_patients": 0}, "subgroup_min_patients is 0: 1 to"),
         ({"training_volume_gb": 0}, "training_volume_gb is 0: 1 to 16384 is expected"),
         ({"processing_max_seconds": 777_601}, "processing_max_seconds is 777601: 60 to 777600 is expected"),
+        ({"logs_kept_days": 91}, "logs_kept_days is 91: one of 1, 3, 5, .*3653 is expected, since CloudWatch"),
+        ({"logs_kept_days": 0}, "logs_kept_days is 0: 1 to 3653 is expected"),
         ({"keys": "none"}, "keys is 'none': one of plain, hashed is expected"),
         ({"uploads_kept_days": -1}, "uploads_kept_days is -1: 0 to 36500 is expected"),
         ({"results_kept_days": 7, "uploads_kept_days": 7}, "results_kept_days is 7: 0 or at least 30 is expected"),

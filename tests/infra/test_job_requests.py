@@ -30,6 +30,7 @@ def requests(tmp_path: Path) -> Any:
             job_role=iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")),
             key=kms.Key(stack, "Key"),
             folder="s3://training/runs/",
+            checkpoints="s3://bucket/checkpoints/",
         )
 
     return make

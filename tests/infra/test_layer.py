@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import botocore
 import pytest
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from infra import layer
-from infra.layer import DISTRIBUTIONS, LayerError
+from infra.layer import DISTRIBUTIONS, SERVICES, LayerError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +108,115 @@ def test_a_missing_distribution_says_what_to_do(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(layer, "DISTRIBUTIONS", ("no-such-distribution",))
     with pytest.raises(LayerError, match=r"no-such-distribution is not installed: .*make setup"):
         layer.build(tmp_path)
+
+
+WITHOUT_THE_RUNTIME = """
+import importlib, os, pathlib, pkgutil, sys
+os.environ["AWS_DEFAULT_REGION"] = "eu-west-1"
+sys.path[:0] = sys.argv[1:3]
+import boto3, botocore, functions, functions.wiring
+for module in pkgutil.iter_modules(functions.__path__, "functions."):
+    importlib.import_module(module.name)
+for service in sys.argv[3:]:
+    functions.wiring.client(service)
+assert boto3.__file__.startswith(sys.argv[1]) and botocore.__file__.startswith(sys.argv[1])
+print(boto3.__version__)
+"""
+
+
+def test_the_functions_work_with_the_layer_alone_and_so_with_any_sdk_of_the_runtime(built: Path) -> None:
+    command = [sys.executable, "-I", "-S", "-B", "-c", WITHOUT_THE_RUNTIME, str(built / "python"), str(ROOT)]
+    result = subprocess.run([*command, *SERVICES], capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == (f"{importlib.metadata.version('boto3')}\n", "")
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    """Yield each module of the functions, parsed."""
+    for path in (ROOT / "functions").rglob("*.py"):
+        yield path, ast.parse(path.read_text())
+
+
+def called(node: ast.Call) -> str:
+    return ast.unparse(node.func)
+
+
+def services_called() -> set[str]:
+    """Return the services of all clients that the functions make, read from the code."""
+    found: set[str] = set()
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            if called(node).startswith(("boto3.client", "boto3.resource", "boto3.session", "boto3.Session")):
+                assert path.name == "wiring.py", f"{path} makes a client by itself: use wiring.client"
+            if called(node) in {"client", "wiring.client"}:
+                found |= _literals(node.args[0], tree)
+    return found
+
+
+def _literals(argument: ast.expr, tree: ast.Module) -> set[str]:
+    """Return the services that an argument may name: a text, or a variable of a comprehension over texts."""
+    if isinstance(argument, ast.Constant):
+        return {argument.value}
+    assert isinstance(argument, ast.Name), f"{ast.unparse(argument)} is not a text"
+    loops = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.comprehension) and ast.unparse(node.target) == argument.id
+    ]
+    return {one for loop in loops for one in ast.literal_eval(loop.iter)}
+
+
+def test_the_layer_has_the_models_of_the_services_that_functions_call_and_no_other(built: Path) -> None:
+    assert services_called() == SERVICES
+    assert set(models(built).list_available_services("service-2")) == SERVICES
+
+
+def models(built: Path) -> Loader:
+    """Return a reader of the layer's models and of no other."""
+    return Loader(extra_search_paths=[str(built / "python/botocore/data")], include_default_search_paths=False)
+
+
+def test_each_parameter_that_functions_send_is_in_the_layers_models(built: Path) -> None:
+    loader, known = models(built), {}
+    for service in SERVICES:
+        model = ServiceModel(loader.load_service_model(service, "service-2"), service)
+        for name in model.operation_names:
+            shape = model.operation_model(name).input_shape
+            known[xform_name(name)] = set(shape.members if shape else ()) | known.get(xform_name(name), set())
+    sent = {(operation, name) for path, tree in trees() for operation, name in parameters(tree, path)}
+    assert {("put_object", "IfNoneMatch"), ("copy_object", "ChecksumAlgorithm")} <= sent
+    assert not [(operation, name) for operation, name in sorted(sent) if name not in known.get(operation, ())]
+
+
+def parameters(tree: ast.Module, path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (operation, parameter) of each call with arguments as AWS names them."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    paged = {node.args[0].value for node in calls if node.func.attr == "get_paginator"}  # type: ignore[attr-defined]
+    for node in calls:
+        operation = node.func.attr  # type: ignore[attr-defined]
+        names = [one.arg for one in node.keywords if one.arg and one.arg[0].isupper() and one.arg != "PaginationConfig"]
+        if operation == "paginate":
+            assert len(paged) == 1, f"{path} pages {paged}: which operation is it?"
+            (operation,) = paged
+        yield from ((operation, name) for name in names)
+
+
+def test_the_fakes_of_the_tests_check_requests_by_the_very_models_of_the_layer(built: Path) -> None:
+    """Of requests whose parameters are put together at run time the functions' tests know the names."""
+    installed = Path(botocore.__file__).parent / "data"
+    for file in (built / "python/botocore/data").rglob("*.json*"):
+        assert file.read_bytes() == (installed / file.relative_to(built / "python/botocore/data")).read_bytes()
+
+
+def test_a_layer_without_a_services_model_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer, "SERVICES", SERVICES - {"kms"})
+    layer.build(tmp_path)
+    assert set(models(tmp_path).list_available_services("service-2")) == SERVICES - {"kms"}
+
+
+def test_a_stage_shows_the_versions_in_its_outputs_and_on_the_layer(default: Any) -> None:
+    (description,) = {one["Description"] for one in default.of_type("AWS::Lambda::LayerVersion").values()}
+    assert default.template["Outputs"]["FunctionPackages"]["Value"] == description
+    assert f"botocore=={importlib.metadata.version('botocore')}" in description.split()
+    assert len(description) <= 256, "Lambda takes no longer description"

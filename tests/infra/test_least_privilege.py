@@ -33,7 +33,6 @@ NOT_RECORDED = (
     ("BatchSweep", "s3:ListBucket", MISSING),
     ("TrainingPromote", "s3:ListBucket", MISSING),
     ("TrainingApprove", "s3:ListBucket", MISSING),
-    ("TrainingJob", "s3:DeleteObject", "A partial checkpoint is renamed before the local SageMaker looks."),
     ("PeopleApprover", "s3:ListBucket*", MISSING),
     ("ModelJob", "s3:ListBucket", "SageMaker may list what a manifest names; the local one reads it key by key."),
     ("*", "sqs:[!S]*", "The poller of an event source takes messages without the function's role."),

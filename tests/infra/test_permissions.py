@@ -81,7 +81,10 @@ def test_nothing_is_ever_deleted_but_copies_outputs_and_checkpoints(default: Any
             ("IntakeIngest", ("instances",)),
         )
         for prefix in prefixes
-    } | {("TrainingJob", "s3:DeleteObject", "<StorageTraining>/runs/*/checkpoints/*")}
+    } | {
+        ("TrainingJob", "s3:DeleteObject", f"<StorageTraining>/{place}/*")
+        for place in ("checkpoints", "runs/*/checkpoints")
+    }
 
 
 def test_only_roles_that_open_batches_or_promote_may_put_items_into_the_batches_table(default: Any) -> None:

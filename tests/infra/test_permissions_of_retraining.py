@@ -129,12 +129,16 @@ def test_the_jobs_of_a_retraining_read_slices_runs_and_artifacts_and_write_runs(
         ("s3:PutObject", "<StorageTraining>/runs/*"),
         ("s3:AbortMultipartUpload", "<StorageTraining>/runs/*"),
         ("s3:DeleteObject", "<StorageTraining>/runs/*/checkpoints/*"),
+        ("s3:DeleteObject", "<StorageTraining>/checkpoints/*"),
+        ("s3:GetObject", "<StorageTraining>/checkpoints/*"),
+        ("s3:PutObject", "<StorageTraining>/checkpoints/*"),
+        ("s3:AbortMultipartUpload", "<StorageTraining>/checkpoints/*"),
         ("s3:ListBucket", "<StorageTraining>"),
         ("s3:ListBucket", "<StorageModels>"),
     }
     listings = [one["Condition"] for one in default.statements("TrainingJob") if one["Action"] == "s3:ListBucket"]
     assert listings == [
-        {"StringLike": {"s3:prefix": ["slices/*", "runs/*"]}},
+        {"StringLike": {"s3:prefix": ["slices/*", "runs/*", "checkpoints/*"]}},
         {"StringLike": {"s3:prefix": ["artifacts/*"]}},
     ]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from assurance.least_privilege.record import OF_STACK, distil
+from assurance.least_privilege.record import OF_STACK, ROOT, STORY, distil, story
 
 LOCAL = "us-east-1:000000000000"
 OURS = "<AWS::Region>:<AWS::AccountId>"
@@ -45,3 +47,10 @@ def test_a_request_is_kept_with_the_names_of_the_template(requested: str, kept: 
         "service_context": {},
     }
     assert distil(request) == ["PeopleReaderRole", "any:Action", kept, {}]
+
+
+def test_the_story_has_the_end_to_end_tests_that_pytest_leaves_out_by_default() -> None:
+    listed = subprocess.run(
+        [*story(), "--collect-only", "-n0"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert all(one in listed for one in STORY)

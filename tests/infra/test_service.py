@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_logs as logs
+from aws_cdk.assertions import Template
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
@@ -24,7 +27,11 @@ from functions.settings import (
     from_environment,
     values_of,
 )
+from infra import validation
 from infra.config import StageConfig
+from infra.kept import log_retention
+from infra.outputs import DESCRIPTIONS
+from infra.service import Service
 
 OUTPUTS = {
     "UploadsBucketName",
@@ -52,6 +59,7 @@ OUTPUTS = {
     "Served",
     "JobNamePrefix",
     "InstanceType",
+    "FunctionPackages",
     "AlarmTopicArn",
     "KeyTopicArn",
     "UploaderPolicyArn",
@@ -264,3 +272,26 @@ def test_a_first_deployment_that_fails_can_be_repeated(default: Any) -> None:
     # A protected table cannot be deleted, and so would fail the rollback; its name is a generated one.
     assert {kind for kind, kept in policies.items() if "Retain" in kept} == {"AWS::DynamoDB::Table"}
     assert policies["AWS::SageMaker::ModelPackageGroup"] == policies["AWS::KMS::Key"] == {"RetainExceptOnCreate"}
+
+
+def test_each_output_says_what_it_is(default: Any) -> None:
+    without = [name for name, one in default.template["Outputs"].items() if len(one.get("Description", "")) < 20]
+    assert without == []
+    assert set(DESCRIPTIONS) == set(default.template["Outputs"]), "no description is left of an output that is gone"
+    assert all(len(one["Description"]) <= 1024 for one in default.template["Outputs"].values())  # CloudFormation's
+
+
+@pytest.mark.parametrize("days", validation.LOG_RETENTIONS)
+def test_logs_are_kept_as_many_days_as_the_setting_says(days: int) -> None:
+    stack = Stack()
+    logs.LogGroup(stack, "Log", retention=log_retention(StageConfig(logs_kept_days=days)))
+    (group,) = Template.from_stack(stack).find_resources("AWS::Logs::LogGroup").values()
+    assert group["Properties"]["RetentionInDays"] == days
+
+
+def test_the_setting_holds_for_every_log_group_of_the_stack(tmp_path: Path) -> None:
+    context = json.loads((Path(__file__).parents[2] / "cdk.json").read_text())["context"]
+    app = App(outdir=str(tmp_path), context=context)
+    stack = Service(app, "Wetread", config=StageConfig(logs_kept_days=7, image_uri="a/b:c"))
+    groups = Template.from_stack(stack).find_resources("AWS::Logs::LogGroup").values()
+    assert {one["Properties"].get("RetentionInDays") for one in groups} == {7}

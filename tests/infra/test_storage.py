@@ -9,7 +9,7 @@ from aws_cdk import App
 
 from functions.names import BY_PATIENT, PATIENT_HASH, IndexName
 from infra.app import ROOT
-from infra.config import StageConfig
+from infra.config import MOST_TRAINING_SECONDS, StageConfig
 from infra.service import Service
 from tests.infra.conftest import Assembly, text
 from tests.infra.permissions import ROLES
@@ -44,7 +44,8 @@ def test_lasting_data_are_versioned_and_transient_data_expire(default: Any) -> N
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
         rules = bucket["LifecycleConfiguration"]["Rules"]
         assert any("NoncurrentVersionExpiration" in rule for rule in rules)
-        assert not [rule for rule in rules if "ExpirationInDays" in rule], "a person's data must not expire"
+        expiring = {rule.get("Prefix") for rule in rules if "ExpirationInDays" in rule}
+        assert expiring <= {"checkpoints/"}, "a person's data must not expire"
     work = default.named("AWS::S3::Bucket", "StorageWork")
     assert "VersioningConfiguration" not in work
     assert any("ExpirationInDays" in rule and "Prefix" not in rule for rule in work["LifecycleConfiguration"]["Rules"])
@@ -67,7 +68,7 @@ def test_data_kept_for_a_limited_time_expire_and_rows_with_the_results(kept: Ass
     for name, expected in {
         "StorageUploads": {("", 30)},
         "StorageResults": {("", 60)},
-        "StorageTraining": {("cohorts/", 90), ("slices/", 90)},
+        "StorageTraining": {("cohorts/", 90), ("slices/", 90), ("checkpoints/", 30)},
     }.items():
         rules = kept.named("AWS::S3::Bucket", name)["LifecycleConfiguration"]["Rules"]
         expiring = {(rule.get("Prefix", ""), rule["ExpirationInDays"]) for rule in rules if "ExpirationInDays" in rule}
@@ -216,3 +217,11 @@ def test_artifacts_are_written_once_by_every_principal(default: Any) -> None:
 def test_only_the_models_bucket_is_write_once(default: Any) -> None:
     policies = default.of_type("AWS::S3::BucketPolicy")
     assert [name for name, one in policies.items() if "s3:if-none-match" in str(one)] == ["StorageModelsPolicy"]
+
+
+def test_checkpoints_go_soon_and_not_while_a_training_may_need_them(default: Any) -> None:
+    rules = default.named("AWS::S3::Bucket", "StorageTraining")["LifecycleConfiguration"]["Rules"]
+    (rule,) = [one for one in rules if one.get("Prefix") == "checkpoints/"]
+    assert rule["Status"] == "Enabled"
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert rule["ExpirationInDays"] * 86_400 > MOST_TRAINING_SECONDS

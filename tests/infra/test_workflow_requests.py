@@ -57,7 +57,7 @@ def test_training_gets_the_snapshot_and_the_values_of_the_run_win(machine: dict[
         "snapshot": {"S3DataType": "S3Prefix", "S3Uri": SNAPSHOT["SnapshotUri"]},
     }
     assert request["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/runs/{RUN}/training"
-    assert request["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/runs/{RUN}/checkpoints"
+    assert request["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/checkpoints/{RUN}"
 
 
 def test_hyperparameters_may_be_left_out(machine: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import os
 import re
 import sys
@@ -147,6 +148,15 @@ def test_layers_are_found_and_only_they_add_packages(client, function, invoke, n
     source = "import extra, boto3\ndef handler(event, context): return [extra.ANSWER, extra.__file__.split('/')[-3]]"
     assert invoke(function(source, Layers=[layer])) == ([42, "python"], False)
     assert invoke(function(source))[0]["errorType"] == "Runtime.ImportModuleError"
+
+
+def test_the_sdk_of_a_layer_comes_before_the_runtimes(client, function, invoke, name, zipped):
+    layer = client("lambda").publish_layer_version(
+        LayerName=name, Content={"ZipFile": zipped({"python/boto3/__init__.py": "__version__ = 'of the layer'"})}
+    )["LayerVersionArn"]
+    source = "import boto3\ndef handler(event, context): return boto3.__version__"
+    assert invoke(function(source, Layers=[layer])) == ("of the layer", False)
+    assert invoke(function(source))[0] == importlib.metadata.version("boto3")
 
 
 def test_the_log_group_has_the_platform_s_lines_and_the_function_s_own(client, function):

@@ -1,0 +1,42 @@
+"""What each output of the stack is, for a person who sees it in CloudFormation's console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+DESCRIPTIONS: Mapping[str, str] = {
+    "UploadsBucketName": "Bucket for DICOM objects: what is put here is read by the model.",
+    "UploadsQueueUrl": "Queue of new uploads on their way to the function ingest.",
+    "WorkBucketName": "Bucket with copies of uploads, job manifests and raw outputs, while they are in work.",
+    "ResultsBucketName": "Bucket with the answers, one JSON document each.",
+    "ModelsBucketName": "Bucket with the artifacts of models, below models/artifacts/.",
+    "TrainingBucketName": "Bucket for labelled slices (cohorts/) and training runs (runs/, checkpoints/).",
+    "IndexTableName": "Table with one row for each upload: its state and its answer.",
+    "BatchesTableName": "Table with the batches, the slots, and the model that is in use.",
+    "KeysTableName": "Table with the keys of uploads, used where the setting `keys` is hashed.",
+    "Keys": "Whether rows show the keys of uploads (plain) or hide them (hashed).",
+    "TickQueueUrl": "Queue that wakes the function dispatch.",
+    "DeadLetterQueueUrls": "Queues of messages that failed for good, separated by commas; each should be empty.",
+    "ModelPackageGroupName": "Group of the model versions in SageMaker's model registry.",
+    "TrainingStateMachineArn": "State machine of training: `wetread train` starts it.",
+    "JobRoleArn": "Role of the transform jobs.",
+    "EndpointRoleArn": "Role of the endpoints that `wetread endpoint up` makes.",
+    "Labels": "Classes that a model of this stage tells apart, separated by commas.",
+    "JobNamePrefix": "First part of the names of all jobs.",
+    "ImageUri": "Container image of all jobs and endpoints, in ECR.",
+    "InstanceType": "Host type of the transform jobs.",
+    "Slots": "Number of transform jobs that may run at once.",
+    "MaxJobsPerDay": "Number of transform jobs that may start in a day, in UTC.",
+    "Served": "What uploads must be to be read, in JSON; `wetread submit` refuses others beforehand.",
+    "PatientKeyId": "KMS key by which identifiers that may be a patient's are replaced.",
+    "DataKeyArn": "KMS key that encrypts buckets, tables, queues and logs.",
+    "AlarmTopicArn": "SNS topic of alarms; subscribe to it to be notified.",
+    "KeyTopicArn": "SNS topic that reports changes to the stack's KMS keys.",
+    "DashboardName": "CloudWatch dashboard of this stage.",
+    "UploaderPolicyArn": "Managed policy for people and systems that upload.",
+    "ReaderPolicyArn": "Managed policy for people who query answers.",
+    "LabellerPolicyArn": "Managed policy for people who label slices and start training.",
+    "ApproverPolicyArn": "Managed policy for people who approve, promote and roll back models.",
+    "FunctionPackages": "Packages in the functions' layer with their versions, boto3 among them.",
+}
+"""Key of an output -> its description."""
