@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
 
+from localcloud.patches import s3_missing
 from localcloud.patches.patching import PatchError, emulator, replace
 
 _COPY_END = b"</CopyObjectResult>"
@@ -35,6 +36,7 @@ def install() -> None:
     install_versions_on_disk()
     install_version_ranges()
     install_version_ids_in_events()
+    s3_missing.install()
 
 
 def install_copy_checksums() -> None:
