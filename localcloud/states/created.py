@@ -79,7 +79,7 @@ def _checked_request(original: Callable[..., Any]) -> Callable[..., Any]:
     def operate(data: dict[str, Any]) -> Any:
         known = states._state_machines.get(data.get("stateMachineArn")) or {}
         role, definition = data.get("roleArn", known.get("roleArn")), data.get("definition", known.get("definition"))
-        unknown = fields.refusal(definition) if data.get("definition") else None
+        unknown = fields.refusal(definition) if definition else None
         if unknown:
             return states.error_response_json("InvalidDefinition", unknown, 400)
         reason = refusal(role, definition) if role and definition else None
