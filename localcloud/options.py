@@ -30,6 +30,8 @@ class Options:
     """The command that runs instead of the project's image; `serve`, `train` and so on follow. "" for the image."""
     sagemaker_instance_quota: int = 20
     """Instances of all running jobs and endpoints; Create answers ResourceLimitExceeded beyond it."""
+    sagemaker_quotas: str = ""
+    """Quotas of single instance types, `ml.m5.xlarge for transform job usage=0` and so on, separated by commas."""
     sagemaker_startup_seconds: float = 0.0
     """The wait before the container of a job or an endpoint starts, as AWS waits for an instance."""
     sagemaker_ping_seconds: float = 300.0

@@ -14,6 +14,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from localcloud.account import ACCOUNT_ID, REGION
+from localcloud.deploy.images import Images
 
 _CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 _UNUSABLE = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"})
@@ -34,6 +35,7 @@ class Deployer:
 
     def __init__(self, session: boto3.Session, endpoint: str, progress: Progress):
         self._s3 = session.client("s3")
+        self._images = Images(session)
         self._stacks = session.client("cloudformation")
         self._parameters = session.client("ssm")
         self._endpoint = endpoint
@@ -60,8 +62,11 @@ class Deployer:
         parameter = properties.get("bootstrapStackVersionSsmParameter")
         if parameter:
             self._parameters.put_parameter(Name=parameter, Value=_BOOTSTRAP_VERSION, Type="String", Overwrite=True)
-        assets = json.loads((assembly / f"{identifier}.assets.json").read_text())["files"]
-        locations = {asset["source"]["path"]: self._publish(assembly, asset) for asset in assets.values()}
+        assets = json.loads((assembly / f"{identifier}.assets.json").read_text())
+        locations = {asset["source"]["path"]: self._publish(assembly, asset) for asset in assets["files"].values()}
+        for asset in assets.get("dockerImages", {}).values():
+            (destination,) = asset["destinations"].values()
+            self._images.publish(asset, _resolve(destination["repositoryName"]))
         template = json.loads((assembly / template_file).read_text())
         self._progress(f"Deploying stack {name}: {len(template['Resources'])} resources.")
         tags = [{"Key": key, "Value": value} for key, value in properties.get("tags", {}).items()]

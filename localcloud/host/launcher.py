@@ -84,6 +84,7 @@ def _configure_emulator(home: Home, options: Options, key: Key) -> None:
             "PERSIST_STATE": "1",
             "STATE_DIR": str(home.services),
             "S3_PERSIST": "1",
+            "LAMBDA_ACCOUNT_CONCURRENCY": "1000",  # AWS's default; the pool has a limit for each function
             "S3_DATA_DIR": str(home.objects),
             "LOG_LEVEL": "WARNING",
         }

@@ -19,7 +19,7 @@ from ministack import app as emulator_app  # before hypercorn, which it adapts
 from hypercorn.asyncio import serve as serve_http  # isort: skip
 from hypercorn.config import Config  # isort: skip
 
-from localcloud import metrics, patches, states
+from localcloud import metrics, patches, service_quotas, states
 from localcloud.access import http1
 from localcloud.access.door import Application, Door, Receive, Send
 from localcloud.access.key import Key
@@ -57,6 +57,7 @@ async def serve(home: Home, options: Options, key: Key) -> None:
     )
     sagemaker = SageMaker(machine, options, snapshots.touch)
     install_sagemaker(sagemaker)
+    service_quotas.install(sagemaker.quotas)
     executions = states.install(sagemaker, machine.endpoint)
     watch = metrics.install()
     snapshots.start()

@@ -7,11 +7,15 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
+from localcloud.patches import s3_missing
 from localcloud.patches.patching import PatchError, emulator, replace
 
 _COPY_END = b"</CopyObjectResult>"
+_ALGORITHM_HEADERS = ("x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm")
+_OF_PARTS = re.compile(r"-\d+\Z")
 _RANGE = re.compile(r"bytes=(\d{1,19})-(\d{0,19})")
 _version: contextvars.ContextVar[str | None] = contextvars.ContextVar("version of the object", default=None)
 _FIRE_PARAMETERS = (
@@ -35,15 +39,19 @@ def install() -> None:
     install_versions_on_disk()
     install_version_ranges()
     install_version_ids_in_events()
+    s3_missing.install()
 
 
 def install_copy_checksums() -> None:
     """Let CopyObject compute the checksum that it is asked for, and return it.
 
     The emulator reads `x-amz-sdk-checksum-algorithm` only, but the SDK sends `x-amz-checksum-algorithm` with a copy. It
-    also leaves the checksum out of the CopyObjectResult.
+    also leaves the checksum out of the CopyObjectResult. The checksum of an upload in parts, if it has the algorithm
+    that is asked for, is passed on as it is ("...=-2", COMPOSITE): botocore's model of CopyObject says "that checksum
+    value will be copied to the new object by default". Its older guide promised one of all bytes; a caller has to do
+    with both.
     """
-    emulator("services.s3", "_buckets")
+    emulator("services.s3", "_buckets", "_object_versions")
     replace("services.s3", "_copy_object", ("bucket_name", "dest_key", "headers"), _with_checksum)
 
 
@@ -52,20 +60,46 @@ def _with_checksum(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def copy_object(bucket_name: str, dest_key: str, headers: dict[str, str]) -> Any:
         algorithm = headers.get("x-amz-checksum-algorithm", "").upper()
-        if algorithm:
+        composite = _is_composite(_source_checksums(headers), algorithm)
+        if composite:
+            headers = {name: value for name, value in headers.items() if name not in _ALGORITHM_HEADERS}
+        elif algorithm:
             headers = {**headers, "x-amz-sdk-checksum-algorithm": algorithm}
         status, answer, body = original(bucket_name, dest_key, headers)
         if status != 200 or not body.endswith(_COPY_END):
             return status, answer, body
-        checksums = s3._buckets[bucket_name]["objects"][dest_key]["checksums"]
+        copy = s3._buckets[bucket_name]["objects"][dest_key]
+        checksums = copy["checksums"]
+        if _is_composite(checksums, algorithm):
+            copy["checksum_type"] = "COMPOSITE"
         members = "".join(
             f"<Checksum{name}>{escape(value)}</Checksum{name}>"
             for name, value in checksums.items()
             if name == algorithm or not algorithm
         )
+        if members:
+            members += f"<ChecksumType>{copy.get('checksum_type') or 'FULL_OBJECT'}</ChecksumType>"
         return status, answer, body.removesuffix(_COPY_END) + members.encode() + _COPY_END
 
     return copy_object
+
+
+def _source_checksums(headers: dict[str, str]) -> dict[str, str]:
+    """Return the checksums of the object version that a copy reads, by algorithm; {} if there is no such version."""
+    s3 = emulator("services.s3")
+    path, _, version = headers.get("x-amz-copy-source", "").partition("?versionId=")
+    bucket, _, key = unquote(path).lstrip("/").partition("/")
+    if version:
+        versions = s3._object_versions.get((bucket, key), [])
+        found = next((entry for entry in versions if entry["version_id"] == version), None)
+    else:
+        found = s3._buckets.get(bucket, {}).get("objects", {}).get(key)
+    return dict((found or {}).get("checksums") or {})
+
+
+def _is_composite(checksums: dict[str, str], algorithm: str) -> bool:
+    """Return whether a checksum is that of parts' checksums, which ends with their number; of any, if none is named."""
+    return any(_OF_PARTS.search(value) for name, value in checksums.items() if algorithm in ("", name))
 
 
 def install_versions_on_disk() -> None:

@@ -8,6 +8,7 @@ import time
 from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.errors import invalid
+from localcloud.sagemaker.images import check_manifest
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.locations import S3Location
 from localcloud.sagemaker.roles import s3_with_role
@@ -32,6 +33,7 @@ class Models:
         if not role:
             raise invalid("ExecutionRoleArn is required: jobs read and write S3 with it.")
         self._check_artifact(definition, role, name)
+        check_manifest(definition.get("Image", ""))
         record = {
             **copy.deepcopy({key: value for key, value in request.items() if key != "Tags"}),
             "ModelArn": resource_arn("model", name),

@@ -15,6 +15,7 @@ from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.limits import Limits
 from localcloud.sagemaker.machine import Machine
 from localcloud.sagemaker.models import Models
+from localcloud.sagemaker.quotas import Quotas
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.store import Record, Store
 
@@ -28,10 +29,12 @@ class SageMaker:
         """Call `changed` whenever a job or an endpoint changes without a request."""
         self._store = Store(changed)
         events = Events()
+        self.quotas = Quotas(options.sagemaker_quotas, options.sagemaker_instance_quota)
         limits = Limits(
             self._store,
             instances=options.sagemaker_instance_quota,
             creates_a_second=options.sagemaker_create_rate,
+            quotas=self.quotas,
         )
         startup = options.sagemaker_startup_seconds
         self._jobs = (

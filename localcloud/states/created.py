@@ -1,4 +1,4 @@
-"""Checks of a state machine's role when the machine is created or changed, which the emulator lacks.
+"""Checks of a state machine's role and fields when the machine is created or changed, which the emulator lacks.
 
 Step Functions must be able to assume the role. The role must be able to make the rules that report the ends of `.sync`
 jobs.
@@ -15,6 +15,7 @@ from localcloud.account import ACCOUNT_ID, REGION
 from localcloud.patches.patching import emulator, replace, replace_handler
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.roles import assumed, check_trust
+from localcloud.states import fields
 from localcloud.states.jobs import KINDS
 from localcloud.states.lifecycle import PRINCIPAL
 from localcloud.states.tasks import PREFIX
@@ -23,7 +24,7 @@ _RULE_ACTIONS = ("events:PutTargets", "events:PutRule", "events:DescribeRule")
 
 
 def install() -> None:
-    """Check the role whenever a state machine is created or updated, by the API or by CloudFormation."""
+    """Check role and fields whenever a state machine is created or updated, by the API or by CloudFormation."""
     emulator("services.stepfunctions", "error_response_json", "_state_machines")
     emulator("services.cloudformation.provisioners", "_sfn_definition")
     replace("services.stepfunctions", "_create_state_machine", ("data",), _checked_request)
@@ -78,6 +79,9 @@ def _checked_request(original: Callable[..., Any]) -> Callable[..., Any]:
     def operate(data: dict[str, Any]) -> Any:
         known = states._state_machines.get(data.get("stateMachineArn")) or {}
         role, definition = data.get("roleArn", known.get("roleArn")), data.get("definition", known.get("definition"))
+        unknown = fields.refusal(definition) if definition else None
+        if unknown:
+            return states.error_response_json("InvalidDefinition", unknown, 400)
         reason = refusal(role, definition) if role and definition else None
         return states.error_response_json("AccessDeniedException", reason, 400) if reason else original(data)
 
@@ -88,7 +92,8 @@ def _checked_resource(original: Callable[..., Any]) -> Callable[..., Any]:
     definition_of = emulator("services.cloudformation.provisioners")._sfn_definition
 
     def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
-        reason = refusal(properties["RoleArn"], definition_of(properties))
+        definition = definition_of(properties)
+        reason = fields.refusal(definition) or refusal(properties["RoleArn"], definition)
         if reason:
             raise ValueError(f'Resource handler returned message: "{reason}"')
         return original(logical_id, properties, stack_name)

@@ -4,8 +4,10 @@ import time
 
 import pytest
 
+from localcloud.options import OptionError
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.limits import Limits
+from localcloud.sagemaker.quotas import Quotas
 from localcloud.sagemaker.store import Store
 
 
@@ -55,3 +57,36 @@ def test_without_a_rate_nothing_is_throttled(store):
     limits = Limits(store, instances=1, creates_a_second=0)
     for _call in range(1000):
         limits.count_call()
+
+
+@pytest.mark.parametrize("usage", ["transform job", "training job", "processing job", "endpoint"])
+def test_a_quota_of_0_refuses_in_awss_own_words(store, usage):
+    name = f"ml.m5.xlarge for {usage} usage"
+    limits = Limits(store, instances=20, creates_a_second=0, quotas=Quotas(f"{name}=0", 20))
+    with pytest.raises(ServiceError) as error:
+        limits.check_instances("ml.m5.xlarge", 1, usage)
+    assert error.value.code == "ResourceLimitExceeded"
+    assert error.value.message == (
+        f"The account-level service limit '{name}' is 0 Instances, with current utilization of 0 Instances and a "
+        "request delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota."
+    )
+    limits.check_instances("ml.m5.2xlarge", 1, usage)
+
+
+def test_a_quota_that_was_set_counts_its_own_instance_type_and_use_alone(store):
+    quotas = Quotas("ml.m5.large for transform job usage=2, ml.m5.large for training job usage=9", 20)
+    limits = Limits(store, instances=20, creates_a_second=0, quotas=quotas)
+    one = {"InstanceType": "ml.m5.large", "InstanceCount": 1}
+    store.transform_jobs["a"] = {"TransformJobStatus": "InProgress", "TransformResources": one}
+    store.training_jobs["b"] = {"TrainingJobStatus": "InProgress", "ResourceConfig": {**one, "InstanceCount": 9}}
+    limits.check_instances("ml.m5.large", 1, "transform job")
+    with pytest.raises(ServiceError, match="is 2 Instances, with current utilization of 1 Instances"):
+        limits.check_instances("ml.m5.large", 2, "transform job")
+    with pytest.raises(ServiceError, match="is 9 Instances, with current utilization of 9 Instances"):
+        limits.check_instances("ml.m5.large", 1, "training job")
+
+
+@pytest.mark.parametrize("text", ["ml.m5.xlarge=0", "ml.m5.large for transform job usage=-1", "a", "=1"])
+def test_a_quota_that_aws_does_not_have_or_that_is_no_number_ends_the_start(text):
+    with pytest.raises(OptionError, match="SAGEMAKER_QUOTAS"):
+        Quotas(text, 20)
