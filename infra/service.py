@@ -13,6 +13,7 @@ from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
 from infra.ingest import Ingest
+from infra.job_hosts import job_hosts
 from infra.key_watch import KeyWatch
 from infra.model_hosting import ModelHosting
 from infra.monitoring import Monitoring
@@ -125,6 +126,7 @@ class Service(Stack):
             "MaxJobsPerDay": str(config.max_jobs_per_day),
             # So that a sender knows beforehand what will be refused.
             "Served": json.dumps(to_environment(config.served)),
+            "JobHosts": json.dumps(job_hosts(config)),
             "PatientKeyId": self.ingest.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,
             "AlarmTopicArn": self.notices.topic_arn,

@@ -50,6 +50,7 @@ OUTPUTS = {
     "Slots",
     "MaxJobsPerDay",
     "Served",
+    "JobHosts",
     "JobNamePrefix",
     "InstanceType",
     "AlarmTopicArn",
