@@ -86,6 +86,10 @@ class Service(Stack):
             },
             queues=queues,
         )
+        keys = [self.storage.key, self.ingest.patient_key]
+        if config.audit_trail:
+            keys.append(self._keep_audit_trail(config).key)
+        self.key_watch = KeyWatch(self, "KeyWatch", keys=keys, email=config.alarm_email)
         self.people = People(
             self,
             "People",
@@ -95,12 +99,9 @@ class Service(Stack):
             training=self.training,
             tick=self.transform.tick,
             dead_letters=[queue.dead_letters.queue_arn for queue in queues.values()],
+            topics=[self.notices.topic_arn, self.key_watch.topic.topic_arn],
             hides_keys=config.keys == "hashed",
         )
-        keys = [self.storage.key, self.ingest.patient_key]
-        if config.audit_trail:
-            keys.append(self._keep_audit_trail(config).key)
-        self.key_watch = KeyWatch(self, "KeyWatch", keys=keys, email=config.alarm_email)
         outputs = {
             "UploadsBucketName": self.storage.uploads.bucket_name,
             "UploadsQueueUrl": self.ingest.queue.queue.queue_url,
@@ -136,6 +137,7 @@ class Service(Stack):
             "ReaderPolicyArn": self.people.reader.managed_policy_arn,
             "LabellerPolicyArn": self.people.labeller.managed_policy_arn,
             "ApproverPolicyArn": self.people.approver.managed_policy_arn,
+            "ExaminerPolicyArn": self.people.examiner.managed_policy_arn,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

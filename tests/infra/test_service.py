@@ -59,6 +59,7 @@ OUTPUTS = {
     "ReaderPolicyArn",
     "LabellerPolicyArn",
     "ApproverPolicyArn",
+    "ExaminerPolicyArn",
     "DashboardName",
 }
 SETTINGS = {
