@@ -70,6 +70,8 @@ class Deployment:
     """What the jobs ask for; empty where the stack is older than this command."""
     alarm_topic_arn: str = ""
     key_topic_arn: str = ""
+    function_packages: str = ""
+    """What the functions run with, as pip's pins."""
     stack_id: str = ""
     """The ARN of the stack; one that is created anew has another."""
 
@@ -113,6 +115,7 @@ class Deployment:
             job_hosts=_job_hosts(outputs.get("JobHosts", "[]")),
             alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
             key_topic_arn=outputs.get("KeyTopicArn", ""),
+            function_packages=outputs.get("FunctionPackages", ""),
             stack_id=found[0].get("StackId", ""),
         )
 

@@ -36,6 +36,7 @@ NOT_RECORDED = (
     ("TrainingJob", "s3:DeleteObject", "A partial checkpoint is renamed before the local SageMaker looks."),
     ("PeopleApprover", "s3:ListBucket*", MISSING),
     ("ModelJob", "s3:ListBucket", "SageMaker may list what a manifest names; the local one reads it key by key."),
+    ("People*", "servicequotas:*", "The local cloud has no Service Quotas."),
     ("*", "sqs:[!S]*", "The poller of an event source takes messages without the function's role."),
 )
 

@@ -21,12 +21,7 @@ TEMPLATE: dict[str, Any] = {
             ]
         }
     },
-    "Resources": {
-        "Layer": {
-            "Type": "AWS::Lambda::LayerVersion",
-            "Properties": {"Description": "wetread's dependencies: pydicom 3.0.1, boto3 1.43.2"},
-        }
-    },
+    "Resources": {},
 }
 
 

@@ -227,6 +227,7 @@ DEPLOYMENT = Deployment(
     ),
     alarm_topic_arn="arn:aws:sns:eu-west-1:123456789012:alarms",
     key_topic_arn="arn:aws:sns:eu-west-1:123456789012:keys",
+    function_packages="pydicom==3.0.2 boto3==1.43.106 botocore==1.43.106",
 )
 
 

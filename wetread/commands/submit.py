@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.instance import Served
 from functions.domain.row import Row, Status
@@ -96,8 +97,11 @@ def submit(
 
 def _warn_of_quotas(connection: Connection) -> None:
     """Say beforehand that no job can start: uploads are kept, and wait for the quota."""
-    for shortage in quotas.hopeless(connection, "transform job"):
-        warn(f"{shortage.what} What is sent is kept, and waits until the quota is raised. {shortage.remedy}")
+    try:
+        for shortage in quotas.hopeless(connection, "transform job"):
+            warn(f"{shortage.what} What is sent is kept, and waits until the quota is raised. {shortage.remedy}")
+    except (BotoCoreError, ClientError):
+        return  # A sender need not be allowed to ask; `wetread doctor` says why there is no answer.
 
 
 def _served(session: Session) -> Served | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.aws.items import error_code
 from functions.domain.verdict import Risk
 from wetread.commands.runs import show
 from wetread.commands.session import Session, pass_session
@@ -87,7 +89,13 @@ def train(
 
 def _check_quotas(connection: Connection) -> None:
     """Raise ConfigProblem if a job of the run can never start: it would fail after the states before it."""
-    shortages = quotas.hopeless(connection, "training job", "processing job")
+    shortages = []
+    try:
+        for shortage in quotas.hopeless(connection, "training job", "processing job"):
+            shortages.append(shortage)  # noqa: PERF402  # what was found before an error counts
+    except (BotoCoreError, ClientError) as error:
+        why = error_code(error) if isinstance(error, ClientError) else type(error).__name__
+        note(f"Whether the account's quotas suffice could not be asked ({why}).")
     if shortages:
         what = " ".join(one.what for one in shortages)
         remedies = " ".join(one.remedy for one in shortages)

@@ -23,8 +23,7 @@ SERVICES = (
 )
 """boto3's names of the services that a stage consists of."""
 UNCONFIRMED = frozenset({"PendingConfirmation", "Deleted"})
-BOTO3 = re.compile(r"\bboto3[ =]+(\d+(?:\.\d+)+)")
-"""The version of boto3 in the description of the functions' layer."""
+BOTO3 = re.compile(r"\bboto3==(\S+)")
 DEPLOY = "Deploy the stack again."
 
 
@@ -44,7 +43,7 @@ def checks(connection: Connection) -> Iterator[Check]:
     yield Check("Model registry", "sagemaker:DescribeModelPackageGroup", lambda: [registry(connection)])
     for name, topic in (("Alarm mail", deployment.alarm_topic_arn), ("Key mail", deployment.key_topic_arn)):
         yield _mail_check(name, topic, connection, template)
-    yield Check("boto3 of the functions", Template.PERMISSION, lambda: [boto3_version(template)])
+    yield Check("boto3 of the functions", "no permission", lambda: [boto3_version(connection)])
     yield Check("CDK bootstrap", f"{Template.PERMISSION}, ssm:GetParameter", lambda: [bootstrap(connection, template)])
 
 
@@ -179,16 +178,14 @@ def mail(name: str, topic: str, connection: Connection, template: Template) -> C
     return CheckResult(name, "nobody has subscribed (`alarm_email` is not set)")
 
 
-def boto3_version(template: Template) -> CheckResult:
-    """Return which boto3 the functions have: the layer's, by its description."""
+def boto3_version(connection: Connection) -> CheckResult:
+    """Return which boto3 the functions have: the one of their layer, by the stack's output."""
     name = "boto3 of the functions"
-    texts = [one.get("Description", "") for one in template.properties("AWS::Lambda::LayerVersion")]
-    found = next((match[1] for text in texts if (match := BOTO3.search(str(text)))), None)
+    found = BOTO3.search(connection.deployment.function_packages)
     if found:
-        return CheckResult(name, f"{found}, in their layer")
-    return CheckResult(
-        name, "not in their layer: it is the Lambda runtime's, of an unknown version", "Deploy this version."
-    )
+        return CheckResult(name, f"{found[1]}, in their layer")
+    what = "not known: it is not in their layer, so it is the Lambda runtime's"
+    return CheckResult(name, what, "Deploy this version: its layer brings boto3.", is_known=False)
 
 
 def bootstrap(connection: Connection, template: Template) -> CheckResult:

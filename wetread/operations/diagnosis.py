@@ -56,12 +56,12 @@ def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Ite
         fault = of_aws(error)
         yield CheckResult(stage, fault.what, fault.remedy)
         return
-    for check in [*_service_checks(connection, now), *account.checks(connection)]:
+    for check in [*service_checks(connection, now), *account.checks(connection)]:
         yield from check.results()
     yield CheckResult("Job slots", f"{deployment.slots} of {deployment.instance_type}")
 
 
-def _service_checks(connection: Connection, now: datetime) -> list[Check]:
+def service_checks(connection: Connection, now: datetime) -> list[Check]:
     """Return the checks of what runs: its bucket, its state, its training."""
     bucket = "s3:GetBucketNotification and GetBucketVersioning on the uploads bucket"
     return [

@@ -12,11 +12,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.items import error_code
 from wetread.connection import Connection
-from wetread.console import warn
 from wetread.deployment import Hosts
-from wetread.problems import of_aws
 
 SERVICE = "sagemaker"
 PERMISSIONS = "servicequotas:GetServiceQuota, ListServiceQuotas and ListAWSDefaultServiceQuotas"
@@ -168,23 +165,13 @@ def quotas_of(connection: Connection) -> Quotas:
     return Quotas(connection.client("service-quotas", **IMPATIENT))
 
 
-def hopeless(connection: Connection, *usages: str) -> list[Shortage]:
-    """Return the shortages for which no job of these kinds can ever start.
-
-    Quotas that cannot be asked stop nothing: a warning names the reason.
-    """
+def hopeless(connection: Connection, *usages: str) -> Iterator[Shortage]:
+    """Return the shortages for which no job of these kinds can ever start; raises boto3's error if it may not ask."""
     quotas = quotas_of(connection)
-    found = []
     for hosts in wanted(connection.deployment.job_hosts, usages):
-        try:
-            shortage = quotas.shortage(hosts)
-        except (BotoCoreError, ClientError) as error:
-            why = error_code(error) if isinstance(error, ClientError) else of_aws(error).what
-            warn(f"Whether the account's quotas suffice could not be asked ({why}): `wetread doctor` says more.")
-            break
+        shortage = quotas.shortage(hosts)
         if shortage and shortage.is_final:
-            found.append(shortage)
-    return found
+            yield shortage
 
 
 def wanted(hosts: Sequence[Hosts], usages: Sequence[str]) -> list[Hosts]:

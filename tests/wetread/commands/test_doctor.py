@@ -188,7 +188,7 @@ def test_send_without_reconcile_says_what_is_missing(wetread, healthy) -> None:
         ("get_function_concurrency", "AccessDeniedException", "Lambda", "GetFunctionConcurrency"),
         ("list_stack_resources", "AccessDenied", "Lambda", "cloudformation:ListStackResources"),
         ("list_subscriptions_by_topic", "AuthorizationError", "Alarm mail", "sns:ListSubscriptionsByTopic"),
-        ("get_template", "AccessDenied", "boto3 of the functions", "cloudformation:GetTemplate"),
+        ("get_template", "AccessDenied", "CDK bootstrap", "cloudformation:GetTemplate"),
         ("get_parameter", "AccessDeniedException", "CDK bootstrap", "ssm:GetParameter"),
     ],
 )
