@@ -6,8 +6,6 @@ An operator attaches them to roles or groups; the stack creates no user and no r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from aws_cdk import ArnFormat, Aws, DefaultStackSynthesizer, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -40,7 +38,8 @@ class People(Construct):
         training: Training,
         tick: ReliableQueue,
         dead_letters: list[str],
-        topics: Sequence[str],
+        functions: list[str],
+        topics: list[str],
         hides_keys: bool,
     ) -> None:
         super().__init__(scope, id_)
@@ -58,7 +57,7 @@ class People(Construct):
         self._allow_uploads()
         self._allow_rows()
         self._allow_survey(dead_letters)
-        self._allow_doctor(hosting, topics)
+        self._allow_doctor(hosting, functions, topics)
         self._allow_training()
         self._allow_versions(hosting)
         self._allow_withdrawing(tick, hides_keys=hides_keys)
@@ -102,7 +101,7 @@ class People(Construct):
         )
         self._follow_runs(reader)
 
-    def _allow_doctor(self, hosting: ModelHosting, topics: Sequence[str]) -> None:
+    def _allow_doctor(self, hosting: ModelHosting, functions: list[str], topics: list[str]) -> None:
         """Let examiners ask what `wetread doctor` asks, beside what readers may."""
         examiner = self.examiner
         stack = ("cloudformation:GetTemplate", "cloudformation:ListStackResources")
@@ -110,13 +109,11 @@ class People(Construct):
         uploads = [self._storage.uploads.bucket_arn]
         allow(examiner, "s3:GetBucketNotification", "s3:GetBucketVersioning", on=uploads)
         hosting.grant_look(examiner)
-        functions = [self._colon("lambda", "function", f"{Stack.of(self).stack_name}-*")]
-        named = "CloudFormation begins the names of a stack's functions with the stack's."
-        allow(examiner, "lambda:GetFunctionConcurrency", on=functions, because=named)
+        allow(examiner, "lambda:GetFunctionConcurrency", on=functions)
         mappings = [self._colon("lambda", "event-source-mapping", "*")]
         allow(examiner, "lambda:GetEventSourceMapping", on=mappings, because="The id of a mapping is random.")
         allow(examiner, "lambda:GetAccountSettings", on=["*"], because="The action takes no resources.")
-        allow(examiner, "sns:ListSubscriptionsByTopic", on=list(topics))
+        allow(examiner, "sns:ListSubscriptionsByTopic", on=topics)
         version = [arn_of(self, "ssm", "parameter", f"cdk-bootstrap/{_qualifier(self)}/version")]
         allow(examiner, "ssm:GetParameter", on=version)
         self._allow_quotas(examiner)

@@ -68,22 +68,23 @@ class Service(Stack):
             "JobEvents": self.transform.job_events,
             "Approvals": self.training.approvals,
         }
+        functions = {
+            "Ingest": self.ingest.function,
+            "Dispatch": self.transform.dispatch,
+            "Collect": self.transform.collect,
+            "Sweep": self.transform.sweep,
+            "Snapshot": self.training.snapshot,
+            "Gate": self.training.gate,
+            "Promote": self.training.promote,
+            "Approve": self.training.approve,
+        }
         self.monitoring = Monitoring(
             self,
             "Monitoring",
             config=config,
             topic=self.notices,
             workflow=self.training.workflow.state_machine,
-            functions={
-                "Ingest": self.ingest.function,
-                "Dispatch": self.transform.dispatch,
-                "Collect": self.transform.collect,
-                "Sweep": self.transform.sweep,
-                "Snapshot": self.training.snapshot,
-                "Gate": self.training.gate,
-                "Promote": self.training.promote,
-                "Approve": self.training.approve,
-            },
+            functions=functions,
             queues=queues,
         )
         keys = [self.storage.key, self.ingest.patient_key]
@@ -99,6 +100,7 @@ class Service(Stack):
             training=self.training,
             tick=self.transform.tick,
             dead_letters=[queue.dead_letters.queue_arn for queue in queues.values()],
+            functions=[one.function_arn for one in functions.values()],
             topics=[self.notices.topic_arn, self.key_watch.topic.topic_arn],
             hides_keys=config.keys == "hashed",
         )
