@@ -67,6 +67,12 @@ class ModelHosting(Construct):
             allow(grantee, *PULL, on=[self._repository.repository_arn])
             allow(grantee, "ecr:GetAuthorizationToken", on=["*"], because="The action takes no resources.")
 
+    def grant_look(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee see that the group is there, and the kind of the image's manifest."""
+        allow(grantee, "sagemaker:DescribeModelPackageGroup", on=[self._group_arn])
+        if self._repository:
+            allow(grantee, "ecr:DescribeImages", on=[self._repository.repository_arn])
+
     def grant_register(self, grantee: iam.IGrantable) -> None:
         """Let the grantee add versions to the group, and list them."""
         allow(

@@ -25,6 +25,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "JobNamePrefix": "First part of the names of all jobs.",
     "ImageUri": "Container image of all jobs and endpoints, in ECR.",
     "InstanceType": "Host type of the transform jobs.",
+    "JobHosts": "Hosts of each kind of job, in JSON: type, number in a job, jobs at once.",
     "Slots": "Number of transform jobs that may run at once.",
     "MaxJobsPerDay": "Number of transform jobs that may start in a day, in UTC.",
     "Served": "What uploads must be to be read, in JSON; `wetread submit` refuses others beforehand.",
@@ -37,6 +38,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "ReaderPolicyArn": "Managed policy for people who query answers.",
     "LabellerPolicyArn": "Managed policy for people who label slices and start training.",
     "ApproverPolicyArn": "Managed policy for people who approve, promote and roll back models.",
+    "ExaminerPolicyArn": "Managed policy for people who examine the service: with the reader's, `wetread doctor` runs.",
     "FunctionPackages": "Packages in the functions' layer with their versions, boto3 among them.",
 }
 """Key of an output -> its description."""

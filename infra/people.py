@@ -1,12 +1,12 @@
 """Policies for people, one for each kind of use of the command line.
 
 An operator attaches them to roles or groups; the stack creates no user and no role for people. `wetread erase`,
-`model register`, `endpoint`, `experiment` and `doctor` are an administrator's: see docs/operations.md.
+`model register`, `endpoint` and `experiment` are an administrator's: see docs/operations.md.
 """
 
 from __future__ import annotations
 
-from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import ArnFormat, Aws, DefaultStackSynthesizer, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -21,10 +21,11 @@ from infra.training import Training
 JOB_LOGS = ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs")
 # The items of the batches table that say which version serves: an approver may change no others.
 STANDINGS = ("CHAMPION", "PROMOTION#*", "WITHDRAWN#*", "UNMARKED")
+RANDOM_STACK_ID = "A stack's ARN ends with a random id."
 
 
 class People(Construct):
-    """The managed policies ``uploader``, ``reader``, ``labeller`` and ``approver`` of ``service``."""
+    """The managed policies ``uploader``, ``reader``, ``labeller``, ``approver`` and ``examiner`` of ``service``."""
 
     def __init__(
         self,
@@ -37,6 +38,8 @@ class People(Construct):
         training: Training,
         tick: ReliableQueue,
         dead_letters: list[str],
+        functions: list[str],
+        topics: list[str],
         hides_keys: bool,
     ) -> None:
         super().__init__(scope, id_)
@@ -49,9 +52,12 @@ class People(Construct):
         self.approver = self._policy(
             "Approver", "decides which version of wetread's model serves, and has uploads read again"
         )
+        # Not a part of the reader's: IAM takes no policy that long.
+        self.examiner = self._policy("Examiner", "sees how wetread was deployed, and what its account allows")
         self._allow_uploads()
         self._allow_rows()
         self._allow_survey(dead_letters)
+        self._allow_doctor(hosting, functions, topics)
         self._allow_training()
         self._allow_versions(hosting)
         self._allow_withdrawing(tick, hides_keys=hides_keys)
@@ -59,9 +65,12 @@ class People(Construct):
     def _policy(self, name: str, does: str) -> iam.ManagedPolicy:
         """Make a policy with what every command needs: to read the outputs of the stack."""
         policy = iam.ManagedPolicy(self, name, description=f"Who has it {does}")
-        stack = arn_of(self, "cloudformation", "stack", f"{Stack.of(self).stack_name}/*")
-        allow(policy, "cloudformation:DescribeStacks", on=[stack], because="A stack's ARN ends with a random id.")
+        allow(policy, "cloudformation:DescribeStacks", on=[self._stack], because=RANDOM_STACK_ID)
         return policy
+
+    @property
+    def _stack(self) -> str:
+        return arn_of(self, "cloudformation", "stack", f"{Stack.of(self).stack_name}/*")
 
     def _allow_uploads(self) -> None:
         """Let uploaders add objects and abort partial uploads: never read, list, delete or replace a version."""
@@ -69,6 +78,7 @@ class People(Construct):
         actions = ("s3:PutObject", "s3:AbortMultipartUpload")
         allow(self.uploader, *actions, on=[everything], because="Uploads have any keys.")
         self._allow_key(self.uploader, WRITE, "s3")
+        self._allow_quotas(self.uploader)
 
     def _allow_rows(self) -> None:
         """Let readers query every index but that by patient, read rows by upload id, and read result documents."""
@@ -91,6 +101,30 @@ class People(Construct):
         )
         self._follow_runs(reader)
 
+    def _allow_doctor(self, hosting: ModelHosting, functions: list[str], topics: list[str]) -> None:
+        """Let examiners ask what `wetread doctor` asks, beside what readers may."""
+        examiner = self.examiner
+        stack = ("cloudformation:GetTemplate", "cloudformation:ListStackResources")
+        allow(examiner, *stack, on=[self._stack], because=RANDOM_STACK_ID)
+        uploads = [self._storage.uploads.bucket_arn]
+        allow(examiner, "s3:GetBucketNotification", "s3:GetBucketVersioning", on=uploads)
+        hosting.grant_look(examiner)
+        allow(examiner, "lambda:GetFunctionConcurrency", on=functions)
+        mappings = [self._colon("lambda", "event-source-mapping", "*")]
+        allow(examiner, "lambda:GetEventSourceMapping", on=mappings, because="The id of a mapping is random.")
+        allow(examiner, "lambda:GetAccountSettings", on=["*"], because="The action takes no resources.")
+        allow(examiner, "sns:ListSubscriptionsByTopic", on=topics)
+        version = [arn_of(self, "ssm", "parameter", f"cdk-bootstrap/{_qualifier(self)}/version")]
+        allow(examiner, "ssm:GetParameter", on=version)
+        self._allow_quotas(examiner)
+
+    def _allow_quotas(self, policy: iam.ManagedPolicy) -> None:
+        """Let the holder see that a quota is too small for any job."""
+        lists = ("servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas")
+        allow(
+            policy, "servicequotas:GetServiceQuota", *lists, on=["*"], because="Two of the actions take no resources."
+        )
+
     def _allow_training(self) -> None:
         """Let labellers send labelled slices, start and follow runs, and read the documents of runs."""
         labeller, bucket = self.labeller, self._storage.training
@@ -99,6 +133,7 @@ class People(Construct):
         allow(labeller, "states:StartExecution", on=[self._training.workflow.state_machine.state_machine_arn])
         self._follow_runs(labeller)
         self._read_runs(labeller)
+        self._allow_quotas(labeller)
         self._allow_key(labeller, WRITE, "s3", "states")
 
     def _allow_versions(self, hosting: ModelHosting) -> None:
@@ -177,3 +212,9 @@ class People(Construct):
         return Stack.of(self).format_arn(
             service=service, resource=resource, resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
+
+
+def _qualifier(scope: Construct) -> str:
+    """Return the qualifier of CDK's bootstrap stack that the stack deploys with."""
+    qualifier = Stack.of(scope).synthesizer.bootstrap_qualifier
+    return qualifier or DefaultStackSynthesizer.DEFAULT_QUALIFIER

@@ -14,6 +14,7 @@ from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
 from infra.ingest import Ingest
+from infra.job_hosts import job_hosts
 from infra.key_watch import KeyWatch
 from infra.model_hosting import ModelHosting
 from infra.monitoring import Monitoring
@@ -69,24 +70,29 @@ class Service(Stack):
             "JobEvents": self.transform.job_events,
             "Approvals": self.training.approvals,
         }
+        functions = {
+            "Ingest": self.ingest.function,
+            "Dispatch": self.transform.dispatch,
+            "Collect": self.transform.collect,
+            "Sweep": self.transform.sweep,
+            "Snapshot": self.training.snapshot,
+            "Gate": self.training.gate,
+            "Promote": self.training.promote,
+            "Approve": self.training.approve,
+        }
         self.monitoring = Monitoring(
             self,
             "Monitoring",
             config=config,
             topic=self.notices,
             workflow=self.training.workflow.state_machine,
-            functions={
-                "Ingest": self.ingest.function,
-                "Dispatch": self.transform.dispatch,
-                "Collect": self.transform.collect,
-                "Sweep": self.transform.sweep,
-                "Snapshot": self.training.snapshot,
-                "Gate": self.training.gate,
-                "Promote": self.training.promote,
-                "Approve": self.training.approve,
-            },
+            functions=functions,
             queues=queues,
         )
+        keys = [self.storage.key, self.ingest.patient_key]
+        if config.audit_trail:
+            keys.append(self._keep_audit_trail(config).key)
+        self.key_watch = KeyWatch(self, "KeyWatch", keys=keys, email=config.alarm_email)
         self.people = People(
             self,
             "People",
@@ -96,12 +102,10 @@ class Service(Stack):
             training=self.training,
             tick=self.transform.tick,
             dead_letters=[queue.dead_letters.queue_arn for queue in queues.values()],
+            functions=[one.function_arn for one in functions.values()],
+            topics=[self.notices.topic_arn, self.key_watch.topic.topic_arn],
             hides_keys=config.keys == "hashed",
         )
-        keys = [self.storage.key, self.ingest.patient_key]
-        if config.audit_trail:
-            keys.append(self._keep_audit_trail(config).key)
-        self.key_watch = KeyWatch(self, "KeyWatch", keys=keys, email=config.alarm_email)
         outputs = {
             "UploadsBucketName": self.storage.uploads.bucket_name,
             "UploadsQueueUrl": self.ingest.queue.queue.queue_url,
@@ -127,6 +131,7 @@ class Service(Stack):
             "MaxJobsPerDay": str(config.max_jobs_per_day),
             # So that a sender knows beforehand what will be refused.
             "Served": json.dumps(to_environment(config.served)),
+            "JobHosts": json.dumps(job_hosts(config)),
             "PatientKeyId": self.ingest.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,
             "AlarmTopicArn": self.notices.topic_arn,
@@ -136,6 +141,7 @@ class Service(Stack):
             "ReaderPolicyArn": self.people.reader.managed_policy_arn,
             "LabellerPolicyArn": self.people.labeller.managed_policy_arn,
             "ApproverPolicyArn": self.people.approver.managed_policy_arn,
+            "ExaminerPolicyArn": self.people.examiner.managed_policy_arn,
             "FunctionPackages": layer.versions(),
         }
         for name, value in outputs.items():

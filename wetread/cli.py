@@ -52,7 +52,8 @@ COMMANDS = {
     ),
     "doctor": Entry(
         "doctor",
-        "Check Python, packages, the cloud, the stack, the champion and the queues; each fault with its remedy.",
+        "Check this machine, the cloud, the stack, the service and what the account allows; "
+        "each fault with its remedy.",
     ),
     "demo": Entry(
         "demo",

@@ -67,7 +67,8 @@ class Connection:
 
     def client(self, service: str, **options: Any) -> Any:
         """Return a thread-safe boto3 client of this cloud that retries; ``options`` are of its Config."""
-        config = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=POOL, **options)
+        usual: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 6}, "max_pool_connections": POOL}
+        config = Config(**(usual | options))
         return cast("Any", self.session).client(service, config=config)
 
     @functools.cached_property

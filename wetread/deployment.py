@@ -21,6 +21,22 @@ USABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPL
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """The hosts that one kind of job uses: ``of_one`` for each of ``jobs`` that run at once."""
+
+    usage: str
+    """Its name in AWS's quotas: "transform job", "training job", "spot training job", "processing job"."""
+    instance_type: str
+    of_one: int
+    jobs: int
+
+    @property
+    def together(self) -> int:
+        """Return how many hosts all jobs use at once."""
+        return self.of_one * self.jobs
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deployment:
     """The outputs of one stack that the command line uses; lists and numbers parsed."""
 
@@ -50,6 +66,12 @@ class Deployment:
     max_jobs_per_day: int
     served: Served | None = None
     """What ingest takes in; None where the stack is older than this command."""
+    job_hosts: tuple[Hosts, ...] = ()
+    """What the jobs ask for; empty where the stack is older than this command."""
+    alarm_topic_arn: str = ""
+    key_topic_arn: str = ""
+    function_packages: str = ""
+    """What the functions run with, as pip's pins."""
     stack_id: str = ""
     """The ARN of the stack; one that is created anew has another."""
 
@@ -90,6 +112,10 @@ class Deployment:
             slots=slots,
             max_jobs_per_day=max_jobs_per_day,
             served=_served(outputs.get(SERVED, "{}")),
+            job_hosts=_job_hosts(outputs.get("JobHosts", "[]")),
+            alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
+            key_topic_arn=outputs.get("KeyTopicArn", ""),
+            function_packages=outputs.get("FunctionPackages", ""),
             stack_id=found[0].get("StackId", ""),
         )
 
@@ -100,6 +126,22 @@ def _served(output: str) -> Served | None:
         return from_environment(Served, json.loads(output))
     except (SettingsError, ValueError):
         return None
+
+
+def _job_hosts(output: str) -> tuple[Hosts, ...]:
+    """Return the hosts by the stack's output; () if it does not say all that this version asks."""
+    try:
+        return tuple(
+            Hosts(
+                usage=one["Usage"],
+                instance_type=one["InstanceType"],
+                of_one=int(one["HostsOfOne"]),
+                jobs=int(one["Jobs"]),
+            )
+            for one in json.loads(output)
+        )
+    except (KeyError, TypeError, ValueError):
+        return ()
 
 
 OUTPUTS = {

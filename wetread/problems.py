@@ -33,7 +33,7 @@ from localcloud.home import CloudError
 from wetread.console import printable_lines
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
-FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"})
 NO_CREDENTIALS = (
     NoCredentialsError,
     PartialCredentialsError,

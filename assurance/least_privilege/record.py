@@ -89,6 +89,8 @@ def _resource(arn: str) -> str:
     whole = ":".join(parts)
     if service == "states":
         return _of_workflow(whole)
+    if service == "lambda":
+        whole = re.sub(r"(?<=event-source-mapping:).*", "…", whole)
     if service == "cloudformation":
         whole = re.sub(r"(?<=/)[^/]*$", "…", whole)
     return f"arn:<AWS::Partition>:{service}:<AWS::Region>:<AWS::AccountId>:{RUN.sub(_shortened, whole)}"

@@ -14,6 +14,11 @@ from localcloud.patches.patching import emulator, replace
 Credentials = dict[str, str]
 _WILDCARDS = {"*": ".*", "?": "."}
 _IF_NONE_MATCH = "if-none-match"
+_LAMBDA_READS = {
+    "GetFunctionConcurrency": re.compile(r"/[\d-]+/functions/[^/]+/concurrency/?"),
+    "GetEventSourceMapping": re.compile(r"/[\d-]+/event-source-mappings/[^/]+/?"),
+    "GetAccountSettings": re.compile(r"/[\d-]+/account-settings/?"),
+}
 _PUT_HEADERS = (
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-customer-algorithm",
@@ -27,6 +32,7 @@ def install() -> None:
     install_function_sessions()
     install_wildcards()
     install_condition_keys()
+    install_lambda_actions()
 
 
 def install_secure_transport() -> None:
@@ -122,3 +128,19 @@ def _with_keys(original: Callable[..., Any]) -> Callable[..., Any]:
         return {**context, **given, "s3:ObjectCreationOperation": str(creates).lower()}
 
     return object_context
+
+
+def install_lambda_actions() -> None:
+    """Name the requests that read Lambda's settings as AWS does; the emulator takes some for writes, or for lists."""
+    replace("core.iam_actions", "_lambda_action", ("method", "path"), _reads)
+
+
+def _reads(original: Callable[..., Any]) -> Callable[..., Any]:
+    def lambda_action(method: str, path: str) -> str | None:
+        for action, pattern in _LAMBDA_READS.items():
+            if method == "GET" and pattern.fullmatch(path):
+                return action
+        other: str | None = original(method, path)
+        return other
+
+    return lambda_action

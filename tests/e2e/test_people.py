@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ from localcloud import cloud
 from tests.e2e.conftest import Service, running
 from tests.e2e.story import QUICK
 from tests.training import train
+from wetread.connection import Connection
 from wetread.demo.phantoms import phantom_bytes, write_cohort
+from wetread.operations import account
+from wetread.operations.diagnosis import service_checks
 from wetread.project import PROJECT
 from wetread.uploads.waiting import wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-PERSONAS = ("Uploader", "Reader", "Labeller", "Approver")
+PERSONAS = ("Uploader", "Reader", "Labeller", "Approver", "Examiner")
 AT_WORK, IN_VAIN = "work", "test"
 """Names of people's sessions; requests of the latter are not recorded (assurance/least_privilege/record.py)."""
 FOLLOWED_SECONDS = 600
@@ -222,6 +226,35 @@ def test_an_approver_promotes_takes_back_and_has_uploads_read_again(
     approver.does("model", "promote", first.model_package)
 
 
+def test_an_examiner_asks_how_the_stage_is_deployed_and_what_the_account_allows(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = hospital.person("Examiner").credentials
+    monkeypatch.setenv("AWS_ENDPOINT_URL", credentials["AWS_ENDPOINT_URL"])
+    session = boto3.Session(
+        credentials["AWS_ACCESS_KEY_ID"],
+        credentials["AWS_SECRET_ACCESS_KEY"],
+        credentials["AWS_SESSION_TOKEN"],
+        region_name=credentials["AWS_REGION"],
+    )
+    connection = Connection(session, lambda: "", hospital.service.connection.stack, local=False)
+    asked = [*service_checks(connection, datetime.now(UTC))[:1], *account.checks(connection)]
+    # The endpoint is the reader's.
+    found = [result for one in asked if one.name != "Quota of the endpoint" for result in one.results()]
+    assert not [one for one in found if not one.well or "Denied" in one.found]
+    assert {"Uploads bucket", "Functions", "Lambda concurrency", "Model registry", "CDK bootstrap"} <= {
+        one.name for one in found if one.is_known
+    }
+
+
+def test_a_person_without_the_rights_of_doctor_sees_what_it_needs(hospital: Hospital) -> None:
+    done = hospital.person("Reader", session=IN_VAIN).command("doctor", "--json")
+    results = {one["Name"]: one for one in json.loads(done.stdout)}
+    assert results["Lambda"]["Well"] is None
+    assert "lambda:GetAccountSettings" in results["Lambda"]["Remedy"]
+    assert results["Champion"]["Well"] is True
+
+
 def evidence_of(service: Service) -> Evidence:
     """Return a run's evidence for its version, with the evaluation of an earlier run."""
     run = service.connection.runs.newest(10)[-1]
@@ -242,6 +275,7 @@ MINE = {
     "Reader": "results",
     "Labeller": "train",
     "Approver": "promote",
+    "Examiner": None,
 }
 
 
@@ -261,7 +295,7 @@ def test_what_is_another_persons_is_denied_with_a_sentence(
         "erase": ("erase", "--study", "2.25.1", "--yes"),
         "endpoint": ("endpoint", "up"),
     }
-    del others[MINE[persona]]
+    others = {name: arguments for name, arguments in others.items() if name != MINE[persona]}
     before = hospital.service.connection.registry.champion()
     for arguments in others.values():
         done = person.command(*arguments)

@@ -45,7 +45,11 @@ def test_a_policy_is_short_enough_for_iam_and_attached_to_nothing(default: Assem
 
 @pytest.mark.parametrize("policy", PEOPLE)
 def test_people_use_the_data_key_only_through_a_service(default: Assembly, policy: str) -> None:
-    (statement,) = (one for one in default.statements(policy) if "kms:" in str(one["Action"]))
+    statements = [one for one in default.statements(policy) if "kms:" in str(one["Action"])]
+    if policy == "PeopleExaminer":
+        assert not statements  # it reads no data
+        return
+    (statement,) = statements
     assert text(statement["Resource"]) == "<StorageKey>"
     through = {text(one).partition(".")[0] for one in statement["Condition"]["StringEquals"]["kms:ViaService"]}
     assert through == CONDITIONS.get(policy, {"s3", "dynamodb", "sqs"})
@@ -69,7 +73,17 @@ def test_an_uploader_reads_nothing_but_the_outputs_of_the_stack(default: Assembl
         ("s3:PutObject", "<StorageUploads>/*"),
         ("s3:AbortMultipartUpload", "<StorageUploads>/*"),
     }
-    assert {action.partition(":")[0] for action, _ in allowed} == {"s3", "kms", "cloudformation"}
+    assert {action.partition(":")[0] for action, _ in allowed} == {"s3", "kms", "cloudformation", "servicequotas"}
+    assert to(allowed, "servicequotas") == {
+        (f"servicequotas:{verb}", "*")
+        for verb in ("GetServiceQuota", "ListServiceQuotas", "ListAWSDefaultServiceQuotas")
+    }
+
+
+def test_an_examiner_reads_no_data_and_changes_nothing(default: Assembly) -> None:
+    verbs = {action.partition(":")[2] for action, _ in default.permissions("PeopleExaminer")}
+    assert not [verb for verb in verbs if not verb.startswith(("Get", "List", "Describe"))]
+    assert "s3:GetObject" not in {action for action, _ in default.permissions("PeopleExaminer")}
 
 
 def test_an_approver_changes_what_serves_and_no_batch(default: Assembly) -> None:

@@ -57,6 +57,7 @@ OUTPUTS = {
     "Slots",
     "MaxJobsPerDay",
     "Served",
+    "JobHosts",
     "JobNamePrefix",
     "InstanceType",
     "FunctionPackages",
@@ -66,6 +67,7 @@ OUTPUTS = {
     "ReaderPolicyArn",
     "LabellerPolicyArn",
     "ApproverPolicyArn",
+    "ExaminerPolicyArn",
     "DashboardName",
 }
 SETTINGS = {

@@ -22,12 +22,13 @@ from functions.domain.row import NAMES, Row, Status
 from functions.names import IndexName
 from infra.config import StageConfig
 from tests.fakes.wire import Wire, client_error
+from tests.wetread.account import Account, Session
 from tests.wetread.executions import MACHINE, Executions
 from tests.wetread.hosting import Hosting
 from tests.wetread.jobs import JobLogs
 from wetread import cli
 from wetread.commands import session
-from wetread.deployment import Deployment
+from wetread.deployment import Deployment, Hosts
 from wetread.training import following
 from wetread.training.runs import Runs
 
@@ -211,7 +212,7 @@ DEPLOYMENT = Deployment(
     job_role_arn="arn:aws:iam::000000000000:role/job",
     endpoint_role_arn="arn:aws:iam::000000000000:role/endpoint",
     labels=("normal", "cap", "covid"),
-    image_uri="local/wetread:latest",
+    image_uri="123456789012.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
     instance_type="ml.m5.xlarge",
     data_key_arn="arn:aws:kms:us-east-1:000000000000:key/data",
     job_name_prefix="wetread",
@@ -219,6 +220,14 @@ DEPLOYMENT = Deployment(
     slots=2,
     max_jobs_per_day=1000,
     served=StageConfig().served,
+    job_hosts=(
+        Hosts(usage="transform job", instance_type="ml.m5.xlarge", of_one=1, jobs=2),
+        Hosts(usage="training job", instance_type="ml.m5.2xlarge", of_one=1, jobs=1),
+        Hosts(usage="processing job", instance_type="ml.m5.xlarge", of_one=1, jobs=1),
+    ),
+    alarm_topic_arn="arn:aws:sns:eu-west-1:123456789012:alarms",
+    key_topic_arn="arn:aws:sns:eu-west-1:123456789012:keys",
+    function_packages="pydicom==3.0.2 boto3==1.43.106 botocore==1.43.106",
 )
 
 
@@ -242,10 +251,15 @@ def memory_index() -> type[MemoryIndex]:
 @pytest.fixture
 def connection() -> SimpleNamespace:
     index, jobs = MemoryIndex(), SageMaker()
+    account = Account()
     executions: Any = Wire("stepfunctions", Executions())
     return SimpleNamespace(
         where="AWS account 123456789012, region eu-west-1, stack Wetread",
         local=False,
+        stack="Wetread",
+        session=Session(),
+        account=account,
+        client=account.client,
         deployment=DEPLOYMENT,
         index=index,
         batches=MemoryBatches(),

@@ -17,6 +17,7 @@ class Hosting:
         self.failure = ""
         self.gone_after = 2
         self.calls: list[str] = []
+        self.group: str | None = "Completed"
 
     def exists(
         self, *, model: str = "wetread/3", instance_type: str = "ml.m5.xlarge", status: str = "InService"
@@ -28,6 +29,11 @@ class Hosting:
             "endpoint configuration": {"ProductionVariants": [{"InstanceType": instance_type}]},
             "endpoint": {"Tags": [{"Key": "wetread:model", "Value": model}]},
         }
+
+    def describe_model_package_group(self, *, ModelPackageGroupName: str) -> dict[str, Any]:  # noqa: N803
+        if self.group is None:
+            raise client_error("ValidationException", f"ModelPackageGroup {ModelPackageGroupName} does not exist.")
+        return {"ModelPackageGroupStatus": self.group}
 
     def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803
         found = self._find("endpoint")

@@ -10,7 +10,8 @@ from botocore.stub import Stubber
 
 from functions.settings import to_environment
 from infra.config import StageConfig
-from wetread.deployment import OUTPUTS, SERVED, Deployment
+from infra.job_hosts import job_hosts
+from wetread.deployment import OUTPUTS, SERVED, Deployment, Hosts
 from wetread.problems import ConfigProblem
 
 VALUES = {name: f"the-{name}" for name in OUTPUTS.values()} | {
@@ -60,6 +61,25 @@ def test_a_stack_of_another_version_may_not_say_what_it_serves(cloudformation, o
     values = VALUES if output is None else VALUES | {SERVED: output}
     stubber.add_response("describe_stacks", answer(values), {"StackName": "Wetread"})
     assert Deployment.read(client, "Wetread").served is None
+
+
+@pytest.mark.parametrize(("spot", "usage"), [(False, "training job"), (True, "spot training job")])
+def test_a_stack_says_which_hosts_its_jobs_use(cloudformation, spot, usage) -> None:
+    client, stubber = cloudformation
+    stage = StageConfig(slots=3, instance_count=2, training_instance_count=4, training_spot=spot)
+    stubber.add_response("describe_stacks", answer(VALUES | {"JobHosts": json.dumps(job_hosts(stage))}))
+    assert Deployment.read(client, "Wetread").job_hosts == (
+        Hosts(usage="transform job", instance_type="ml.m5.xlarge", of_one=2, jobs=3),
+        Hosts(usage=usage, instance_type="ml.m5.2xlarge", of_one=4, jobs=1),
+        Hosts(usage="processing job", instance_type="ml.m5.xlarge", of_one=1, jobs=1),
+    )
+
+
+@pytest.mark.parametrize("output", ["", "{}", "[1]", '[{"Usage": "transform job"}]', "no JSON", "1"])
+def test_a_stack_of_another_version_may_not_say_its_hosts(cloudformation, output) -> None:
+    client, stubber = cloudformation
+    stubber.add_response("describe_stacks", answer(VALUES | {"JobHosts": output}))
+    assert Deployment.read(client, "Wetread").job_hosts == ()
 
 
 def test_the_stack_has_every_output_that_is_read() -> None:

@@ -6,7 +6,8 @@ import click
 
 from wetread.commands.session import Session, pass_session
 from wetread.console import Bar, how_many, note, print_json, print_table
-from wetread.operations.diagnosis import CheckResult, examine
+from wetread.operations.check import CheckResult
+from wetread.operations.diagnosis import examine
 from wetread.operations.reconciliation import STILL_ARRIVING, Reconciliation
 from wetread.problems import ConfigProblem
 
@@ -19,7 +20,10 @@ from wetread.problems import ConfigProblem
 @click.option("--send", is_flag=True, help="With --reconcile: send what has no row to the service again.")
 @pass_session
 def doctor(session: Session, *, as_json: bool, reconcile: bool, send: bool) -> None:
-    """Check Python, packages, the cloud, the stack, the champion and the queues; each fault with its remedy.
+    """Check this machine, the cloud, the stack, the service and what the account allows; each fault with its remedy.
+
+    A check that may not ask, or gets no answer, is marked with "?" and stops no other. Exits with 1 if anything needs
+    attention.
 
     --reconcile changes nothing: it counts the uploads without a row. With --send they are taken in as if they had just
     arrived.
@@ -30,14 +34,27 @@ def doctor(session: Session, *, as_json: bool, reconcile: bool, send: bool) -> N
     if reconcile and all(finding.well for finding in findings if finding.name in {"Cloud", "Stack"}):
         findings.append(reconciled(Reconciliation(session.connection, session.now()), send=send))
     if as_json:
-        print_json([{"Name": f.name, "Well": f.well, "Found": f.found, "Remedy": f.remedy or None} for f in findings])
+        print_json(
+            [
+                {"Name": f.name, "Well": f.well if f.is_known else None, "Found": f.found, "Remedy": f.remedy or None}
+                for f in findings
+            ]
+        )
     else:
-        lines = [("✓" if f.well else "✗", f.name, f.found, f.remedy) for f in findings]
+        lines = [(_mark(f), f.name, f.found, f.remedy) for f in findings]
         print_table(("", "Check", "Found", "Remedy"), lines, elastic=("Found", "Remedy"))
     faults = sum(not finding.well for finding in findings)
-    note(f"{faults} of {len(findings)} need attention." if faults else "All is well.")
+    unknown = sum(not finding.is_known for finding in findings)
+    verdict = f"{faults} of {len(findings)} need attention." if faults else "All is well."
+    note(f"{verdict} {how_many(unknown, 'check')} had no answer." if unknown else verdict)
     if faults:
         raise click.exceptions.Exit(1)
+
+
+def _mark(finding: CheckResult) -> str:
+    if not finding.is_known:
+        return "?"
+    return "✓" if finding.well else "✗"
 
 
 def reconciled(reconciliation: Reconciliation, *, send: bool) -> CheckResult:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.instance import Served
 from functions.domain.row import Row, Status
@@ -14,6 +15,7 @@ from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, print_json, print_table, printable, warn
 from wetread.formats import ELASTIC_COLUMNS, TABLE_COLUMNS, short_key, table_line
+from wetread.operations import quotas
 from wetread.problems import ConfigProblem, Interruption, Problem, in_words
 from wetread.uploads.planning import Candidate, plan
 from wetread.uploads.sending import Outcome, Submitted, Uploader, send
@@ -75,6 +77,8 @@ def submit(
         _check(unsent, len(outcome.fitting))
         return
     connection = session.connection
+    if planned.candidates:
+        _warn_of_quotas(connection)
     outcome = _send(session, planned.candidates, again=again)
     unsent = [*planned.unsent, *outcome.unsent]
     name_unsent(unsent)
@@ -89,6 +93,15 @@ def submit(
     elif outcome.done:
         note("Follow them with `wetread status` and `wetread results`.")
     _check(unsent, len(outcome.done))
+
+
+def _warn_of_quotas(connection: Connection) -> None:
+    """Say beforehand that no job can start: uploads are kept, and wait for the quota."""
+    try:
+        for shortage in quotas.hopeless(connection, "transform job"):
+            warn(f"{shortage.what} What is sent is kept, and waits until the quota is raised. {shortage.remedy}")
+    except (BotoCoreError, ClientError):
+        return  # A sender need not be allowed to ask; `wetread doctor` says why there is no answer.
 
 
 def _served(session: Session) -> Served | None:

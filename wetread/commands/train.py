@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.aws.items import error_code
 from functions.domain.verdict import Risk
 from wetread.commands.runs import show
 from wetread.commands.session import Session, pass_session
 from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
+from wetread.connection import Connection
 from wetread.console import note, program
+from wetread.operations import quotas
+from wetread.problems import ConfigProblem
 from wetread.training import cohorts, run_report, starting
 from wetread.training.following import follow
 from wetread.training.runs import GOOD
@@ -32,6 +37,11 @@ from wetread.training.runs import GOOD
     multiple=True,
     help="A finding of the data gate that you accept; recorded on the model for good. May be given more than once.",
 )
+@click.option(
+    "--despite-quota",
+    is_flag=True,
+    help="Start even if a quota of the account is too small for a job: AWS's list may be behind an increase.",
+)
 @seed_option
 @settings_option
 @pass_session
@@ -41,6 +51,7 @@ def train(
     labels: str,
     waits: bool,
     accepted_risks: tuple[str, ...],
+    despite_quota: bool,
     seed: int,
     settings: tuple[str, ...],
 ) -> None:
@@ -48,6 +59,8 @@ def train(
 
     Files that the labels name are looked for below the folder that the labels lie in. What the training bucket holds
     already is not sent again. Prints the run's id.
+
+    Nothing is sent or started where a quota of the account is too small for a job of the run.
 
     With --wait it exits with 1 when the run is rejected or fails.
     """
@@ -57,6 +70,8 @@ def train(
     document = starting.request(
         connection, source, accepted_risks=accepted_risks, seed=seed, hyperparameters=hyperparameters
     )
+    if not despite_quota:
+        _check_quotas(connection)
     if not isinstance(source, str):
         starting.send(connection, source)
     run = starting.start(connection, document, session.now())
@@ -70,3 +85,21 @@ def train(
     show(session, connection, run, run_report.reasons(connection, run, places))
     if run.outcome not in GOOD:
         raise click.exceptions.Exit(1)
+
+
+def _check_quotas(connection: Connection) -> None:
+    """Raise ConfigProblem if a job of the run can never start: it would fail after the states before it."""
+    shortages = []
+    try:
+        for shortage in quotas.hopeless(connection, "training job", "processing job"):
+            shortages.append(shortage)  # noqa: PERF402  # what was found before an error counts
+    except (BotoCoreError, ClientError) as error:
+        why = error_code(error) if isinstance(error, ClientError) else type(error).__name__
+        note(f"Whether the account's quotas suffice could not be asked ({why}).")
+    if shortages:
+        what = " ".join(one.what for one in shortages)
+        remedies = " ".join(one.remedy for one in shortages)
+        raise ConfigProblem(
+            f"The run would fail: {what} Nothing was uploaded or started.",
+            f"{remedies} To start in spite of it: --despite-quota.",
+        )

@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from functions.domain.row import Status, moment_of
 from wetread import extras
 from wetread.connection import Connection
 from wetread.formats import span
+from wetread.operations import account
+from wetread.operations.check import Check, CheckResult
 from wetread.operations.service_status import ServiceStatus, read_status
 from wetread.problems import Problem, of_aws
 from wetread.training.runs import Runs
@@ -30,24 +31,10 @@ LAST_RUNS = 10
 """So many of the newest runs are searched for one that has ended."""
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """The result of one check: what was found, and the remedy ("" if none is needed)."""
-
-    name: str
-    found: str
-    remedy: str = ""
-
-    @property
-    def well(self) -> bool:
-        """Whether nothing needs to be done."""
-        return not self.remedy
-
-
 def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Iterator[CheckResult]:
     """Check this machine, then the cloud that ``connect`` returns and its ``stack``.
 
-    Stops at the first finding that makes the next checks pointless.
+    Without a cloud and a stack it ends; after that each check asks independently of the others.
     """
     yield _python()
     yield _packages()
@@ -62,16 +49,31 @@ def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Ite
         stage = "Stack"
         deployment = connection.deployment
         yield CheckResult(stage, f"{stack} is deployed, its outputs are complete")
-        stage = "Service"
-        yield _bucket(connection)
-        yield from _service(read_status(connection, now), now)
-        yield _training(connection.runs)
-        yield CheckResult("Job slots", f"{deployment.slots} of {deployment.instance_type}")
     except Problem as problem:
         yield CheckResult(stage, problem.what, problem.remedy)
+        return
     except (BotoCoreError, ClientError) as error:
         fault = of_aws(error)
         yield CheckResult(stage, fault.what, fault.remedy)
+        return
+    for check in [*service_checks(connection, now), *account.checks(connection)]:
+        yield from check.results()
+    yield CheckResult("Job slots", f"{deployment.slots} of {deployment.instance_type}")
+
+
+def service_checks(connection: Connection, now: datetime) -> list[Check]:
+    """Return the checks of what runs: its bucket, its state, its training."""
+    bucket = "s3:GetBucketNotification and GetBucketVersioning on the uploads bucket"
+    return [
+        Check("Uploads bucket", bucket, lambda: [_bucket(connection)], is_of_service=True),
+        Check(
+            "Service",
+            "what the policy for readers allows",
+            lambda: _service(read_status(connection, now), now),
+            is_of_service=True,
+        ),
+        Check("Training", "states:ListExecutions", lambda: [_training(connection.runs)], is_of_service=True),
+    ]
 
 
 def _python() -> CheckResult:

@@ -55,3 +55,21 @@ def test_a_policy_knows_with_which_key_a_put_asks_to_be_encrypted(module, action
     iam.install_condition_keys()
     context = actions._s3_object_context(action, {}, "/bucket/key", headers)
     assert context.get(f"s3:{KEY}") == known
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action"),
+    [
+        ("GET", "/2019-09-30/functions/Ingest/concurrency", "GetFunctionConcurrency"),
+        ("PUT", "/2017-10-31/functions/Ingest/concurrency", "PutFunctionConcurrency"),
+        ("GET", "/2016-08-19/account-settings/", "GetAccountSettings"),
+        ("GET", "/2015-03-31/event-source-mappings/7f2b", "GetEventSourceMapping"),
+        ("GET", "/2015-03-31/event-source-mappings/", "ListEventSourceMappings"),
+        ("GET", "/2015-03-31/functions/account-settings", "GetFunction"),
+        ("POST", "/2015-03-31/functions/Ingest/invocations", "InvokeFunction"),
+    ],
+)
+def test_a_request_that_reads_lambda_s_settings_is_no_write(module, method, path, action):
+    actions = module("core.iam_actions")
+    iam.install_lambda_actions()
+    assert actions._lambda_action(method, path) == action

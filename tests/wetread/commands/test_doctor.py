@@ -11,6 +11,7 @@ from functions.aws.events import object_created
 from functions.domain import layout
 from functions.domain.errors import RefusalCode
 from functions.domain.row import Status, timestamp
+from tests.fakes.wire import client_error
 from wetread.commands import session
 from wetread.operations import diagnosis
 from wetread.problems import ConfigProblem
@@ -24,7 +25,7 @@ def healthy(connection):
 
 
 def faults(result) -> dict[str, str]:
-    return {one["Name"]: one["Found"] for one in json.loads(result.stdout) if not one["Well"]}
+    return {one["Name"]: one["Found"] for one in json.loads(result.stdout) if one["Well"] is False}
 
 
 def test_all_is_well(wetread, healthy) -> None:
@@ -176,3 +177,64 @@ def test_send_without_reconcile_says_what_is_missing(wetread, healthy) -> None:
     result = wetread("doctor", "--send")
     assert result.exit_code == 2
     assert "--reconcile" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "check", "permission"),
+    [
+        ("describe_images", "AccessDeniedException", "Image", "ecr:DescribeImages"),
+        ("list_service_quotas", "AccessDeniedException", "Quota of training jobs", "servicequotas:"),
+        ("get_account_settings", "AccessDeniedException", "Lambda", "lambda:GetAccountSettings"),
+        ("get_function_concurrency", "AccessDeniedException", "Lambda", "GetFunctionConcurrency"),
+        ("list_stack_resources", "AccessDenied", "Lambda", "cloudformation:ListStackResources"),
+        ("list_subscriptions_by_topic", "AuthorizationError", "Alarm mail", "sns:ListSubscriptionsByTopic"),
+        ("get_template", "AccessDenied", "CDK bootstrap", "cloudformation:GetTemplate"),
+        ("get_parameter", "AccessDeniedException", "CDK bootstrap", "ssm:GetParameter"),
+    ],
+)
+def test_a_check_that_may_not_ask_says_what_it_needs_and_stops_no_other(
+    wetread, healthy, operation, code, check, permission
+) -> None:
+    everything = [one["Name"] for one in json.loads(wetread("doctor", "--json").stdout)]
+    healthy.account.denied[operation] = code
+    result = wetread("doctor", "--json")
+    assert result.exit_code == 0, result.output
+    results = {one["Name"]: one for one in json.loads(result.stdout)}
+    assert results[check]["Well"] is None
+    assert results[check]["Found"].startswith(f"could not ask: {code}") or check == "Image"
+    assert permission in results[check]["Remedy"]
+    assert {*everything} - {*results} <= {"Functions", "Lambda concurrency"}
+    assert "had no answer" in result.stderr
+
+
+def test_a_denied_survey_of_the_service_is_no_fault_and_stops_no_other(wetread, healthy, monkeypatch) -> None:
+    def denied(*_):
+        raise client_error("AccessDeniedException", "no")
+
+    monkeypatch.setattr(diagnosis, "read_status", denied)
+    result = wetread("doctor", "--json")
+    assert result.exit_code == 0, result.output
+    results = {one["Name"]: one["Well"] for one in json.loads(result.stdout)}
+    assert results["Service"] is None
+    assert results["Image"]
+    assert results["Training"]
+    assert results["Quota of transform jobs"]
+
+
+def test_a_part_of_the_service_that_is_gone_is_a_fault_and_stops_no_other(wetread, healthy, monkeypatch) -> None:
+    def gone(*_):
+        raise client_error("ResourceNotFoundException", "no such table")
+
+    monkeypatch.setattr(diagnosis, "read_status", gone)
+    healthy.account.quotas["ml.m5.xlarge for transform job usage"] = 0
+    result = wetread("doctor", "--json")
+    assert result.exit_code == 1
+    assert set(faults(result)) == {"Service", "Quota of transform jobs"}
+
+
+def test_checks_without_an_answer_are_marked_for_people(wetread, healthy) -> None:
+    healthy.account.denied["get_parameter"] = "AccessDeniedException"
+    result = wetread("doctor")
+    (line,) = (line for line in result.stdout.splitlines() if "CDK bootstrap" in line)
+    assert line.strip().startswith("?")
+    assert "All is well. 1 check had no answer." in result.stderr

@@ -281,3 +281,32 @@ def test_what_was_sent_and_could_not_be_recorded_is_counted(wetread, connection,
     result = wetread("submit", scans)
     assert result.exit_code == 0
     assert "2 files sent but not recorded: a repeated command sends them again." in result.stderr
+
+
+def test_a_quota_of_0_is_warned_of_before_anything_is_sent_and_stops_nothing(wetread, connection, scans) -> None:
+    connection.account.quotas["ml.m5.xlarge for transform job usage"] = 0
+    result = wetread("submit", scans)
+    assert result.exit_code == 0, result.output
+    warning, sent = result.stderr.index("'ml.m5.xlarge for transform job usage' is 0"), result.stderr.index("Submitted")
+    assert warning < sent
+    assert "is kept, and waits until the quota is raised" in result.stderr
+    assert "--quota-code L-7939E4EC --desired-value 2" in result.stderr
+
+
+def test_a_quota_for_one_job_is_enough_to_submit_without_a_warning(wetread, connection, scans) -> None:
+    connection.account.quotas["ml.m5.xlarge for transform job usage"] = 1
+    assert "Warning: The quota" not in wetread("submit", scans).stderr
+
+
+def test_quotas_that_may_not_be_asked_stop_no_submission(wetread, connection, scans) -> None:
+    connection.account.denied = dict.fromkeys(("get_service_quota", "list_service_quotas"), "AccessDeniedException")
+    result = wetread("submit", scans)
+    assert result.exit_code == 0
+    assert "Submitted 2 files" in result.stderr
+    assert "AccessDenied" not in result.stderr
+
+
+def test_a_dry_run_asks_for_no_quota(wetread, connection, scans) -> None:
+    connection.account.quotas["ml.m5.xlarge for transform job usage"] = 0
+    wetread("submit", scans, "--dry-run")
+    assert not connection.account.asked

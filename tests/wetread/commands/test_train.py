@@ -1,5 +1,6 @@
 """Labels in, a run started, and, with --wait, how it ended."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from functions.domain.verdict import Risk
 from tests.fakes.workflow import entry
+from wetread.deployment import Hosts
 from wetread.training import following
 
 
@@ -154,3 +156,53 @@ def test_ctrl_c_says_that_the_run_continues(wetread, connection, folder, monkeyp
     result = wetread("train", "--labels", folder, "--wait")
     assert result.exit_code == 130
     assert f"The run continues: see `wetread runs {result.stdout.strip()}`" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ml.m5.2xlarge for training job usage", "ml.m5.xlarge for processing job usage"],
+)
+def test_a_quota_too_small_for_one_job_is_refused_before_anything_is_sent(wetread, connection, folder, name) -> None:
+    connection.account.quotas[name] = 0
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 2
+    assert f"The quota {name!r} is 0" in result.stderr
+    assert "aws service-quotas request-service-quota-increase --service-code sagemaker" in result.stderr
+    assert "--desired-value 1 --region eu-west-1" in result.stderr
+    assert not connection.executions.executions
+    assert not connection.s3.objects
+
+
+def test_a_quota_that_aws_lists_too_late_can_be_passed_over(wetread, connection, folder) -> None:
+    connection.account.quotas["ml.m5.2xlarge for training job usage"] = 0
+    assert wetread("train", "--labels", folder, "--despite-quota").exit_code == 0
+    assert len(connection.executions.executions) == 1
+
+
+def test_the_quota_of_transform_jobs_does_not_stop_a_training(wetread, connection, folder) -> None:
+    connection.account.quotas["ml.m5.xlarge for transform job usage"] = 0
+    assert wetread("train", "--labels", folder).exit_code == 0
+
+
+@pytest.mark.parametrize("operation", ["list_service_quotas", "list_aws_default_service_quotas"])
+def test_quotas_that_may_not_be_asked_stop_no_training(wetread, connection, folder, operation) -> None:
+    del connection.account.quotas["ml.m5.2xlarge for training job usage"]
+    connection.account.denied[operation] = "AccessDeniedException"
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 0, result.output
+    assert "could not be asked (AccessDeniedException)" in result.stderr
+
+
+def test_a_type_that_aws_lists_no_quota_of_stops_no_training(wetread, connection, folder) -> None:
+    del connection.account.quotas["ml.m5.2xlarge for training job usage"]
+    assert wetread("train", "--labels", folder).exit_code == 0
+
+
+def test_training_on_spot_hosts_goes_by_the_quota_of_spot_hosts(wetread, connection, folder) -> None:
+    spot = Hosts(usage="spot training job", instance_type="ml.g5.xlarge", of_one=2, jobs=1)
+    connection.deployment = dataclasses.replace(connection.deployment, job_hosts=(spot,))
+    connection.account.quotas |= {"ml.g5.xlarge for training job usage": 8}
+    connection.account.quotas |= {"ml.g5.xlarge for spot training job usage": 1}
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 2
+    assert "'ml.g5.xlarge for spot training job usage' is 1: one spot training job needs 2" in result.stderr
