@@ -54,6 +54,11 @@ COMMANDS = {
         "doctor",
         "Check Python, packages, the cloud, the stack, the champion and the queues; each fault with its remedy.",
     ),
+    "smoke": Entry(
+        "smoke",
+        "Try a deployment once, for cents: uploads, a training run, an alarm, the endpoint; "
+        "print a table of what was seen.",
+    ),
     "demo": Entry(
         "demo",
         "Show the service at work: start the local cloud, upload, train a first model, show the results.",

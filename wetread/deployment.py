@@ -52,6 +52,8 @@ class Deployment:
     """What ingest takes in; None where the stack is older than this command."""
     stack_id: str = ""
     """The ARN of the stack; one that is created anew has another."""
+    alarm_topic_arn: str = ""
+    """Where alarms go."""
 
     @classmethod
     def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
@@ -91,6 +93,7 @@ class Deployment:
             max_jobs_per_day=max_jobs_per_day,
             served=_served(outputs.get(SERVED, "{}")),
             stack_id=found[0].get("StackId", ""),
+            alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
         )
 
 
