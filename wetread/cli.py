@@ -56,8 +56,7 @@ COMMANDS = {
     ),
     "smoke": Entry(
         "smoke",
-        "Try a deployment once, for cents: uploads, a training run, an alarm, the endpoint; "
-        "print a table of what was seen.",
+        "Try a deployment once, for cents: uploads, a training run, an alarm, the endpoint; print what was seen.",
     ),
     "demo": Entry(
         "demo",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @pass_session
 def smoke(session: Session, *, yes: bool) -> None:
-    """Try a deployment once, for cents: uploads, a training run, an alarm, the endpoint; print a table of what was seen.
+    """Try a deployment once, for cents: uploads, a training run, an alarm, the endpoint; print what was seen.
 
     All objects are phantoms of one invented study. The training run cannot be promoted, so no answer of the service
     changes. Ctrl-C ends its run and its endpoint, and prints the lines so far.

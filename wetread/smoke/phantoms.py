@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.uid import UID
+
 from functions.domain.row import Status
 from functions.domain.slices import Split
 from functions.domain.verdict import Risk
@@ -59,7 +61,8 @@ def slice_of(marks: Marks, patient: int) -> bytes:
     dataset.PatientID = f"SMOKE-{marks.token}-{patient}"
     dataset.StudyInstanceUID = marks.study
     dataset.SeriesInstanceUID = f"2.25.{uuid.uuid4().int}"
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{uuid.uuid4().int}"
+    instance = UID(f"2.25.{uuid.uuid4().int}")
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = instance
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

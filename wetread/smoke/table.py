@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from wetread.problems import Problem, in_words
+from wetread.problems import Interruption, Problem, in_words
 
 
 class Verdict(enum.StrEnum):
@@ -49,6 +49,8 @@ def ask(name: str, probe: Probe) -> Iterator[Line]:
     """Yield a probe's lines; an error of AWS or of the service is a failed line, and ends this probe alone."""
     try:
         yield from probe()
+    except Interruption:
+        raise
     except Exception as error:
         problem = in_words(error)
         if not isinstance(problem, Problem):

@@ -127,7 +127,7 @@ def hash_line(events: list[dict[str, Any]], run_id: str) -> Line:
     """Return whether Step Functions' ``$hash`` in the state Begin is Python's, where the history has variables."""
     what = "$hash of the execution's name (Begin)"
     exits = (one["stateExitedEventDetails"] for one in events if "stateExitedEventDetails" in one)
-    begun = next((one for one in exits if one["name"] == "Begin"), {})
+    begun: dict[str, Any] = next((one for one in exits if one["name"] == "Begin"), {})
     seen = str(begun.get("assignedVariables", {}).get("run", "")).strip('"')
     if not seen:
         return Line.later("R11", what, run_id, "the history has no variables")
