@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import click
@@ -45,9 +46,11 @@ def smoke(session: Session, *, yes: bool) -> None:
     lines: list[Line] = []
     interrupted = False
     try:
-        for line in _all_lines(session, marks):
-            note(f"{line.verdict:<6} {line.number:<8} {line.what}: {line.seen}")
-            lines.append(line)
+        # Closed, a probe that was interrupted while its line was shown still ends what it started.
+        with contextlib.closing(_all_lines(session, marks)) as found:
+            for line in found:
+                note(f"{line.verdict:<6} {line.number:<8} {line.what}: {line.seen}")
+                lines.append(line)
     except (KeyboardInterrupt, Interruption):
         interrupted = True
     click.echo(markdown(lines))
@@ -59,7 +62,7 @@ def smoke(session: Session, *, yes: bool) -> None:
         raise Problem(f"{len(failed)} of {len(lines)} lines failed.", "docs/releasing.md says what each is about.")
 
 
-def _all_lines(session: Session, marks: Marks) -> Iterator[Line]:
+def _all_lines(session: Session, marks: Marks) -> Generator[Line, None, None]:
     from wetread.smoke.serving import Serving  # noqa: PLC0415
     from wetread.smoke.training import Training  # noqa: PLC0415
     from wetread.smoke.uploads import Uploading  # noqa: PLC0415
