@@ -50,8 +50,8 @@ def _text(value: Any, resources: Mapping[str, Any]) -> str:
     name = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
     if name in PSEUDO:
         return PSEUDO[name]
-    example = ARNS.get(resources[name]["Type"])
-    return example.format(account=ACCOUNT, region=REGION, name=name) if example else name.lower()
+    arn = ARNS.get(resources[name]["Type"])
+    return arn.format(account=ACCOUNT, region=REGION, name=name) if arn else str(name).lower()
 
 
 def requests_of(definition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,12 @@ from wetread.smoke.uploads import outputs_line, row_line, timing_line
 
 MARKS = Marks("0a1b2c3d", "2.25.1")
 GOOD = Upload("R6", "limit.dcm", b"bytes", Status.COMPLETED)
-ROW = Row(upload_id="1", updated_at="2026-11-29T00:00:00.000Z", status=Status.COMPLETED)
+ROW = Row(
+    upload_id="1",
+    updated_at="2026-11-29T00:00:00.000Z",
+    status=Status.COMPLETED,
+    content_sha256=hashlib.sha256(b"bytes").hexdigest(),
+)
 
 
 def connection(image_uri: str = "", **clients: Any) -> Any:
@@ -41,15 +46,24 @@ def pages(**answer: Any) -> Any:
     ("changes", "has_champion", "verdict"),
     [
         ({}, True, Verdict.OK),
-        ({"content_sha256": hashlib.sha256(b"bytes").hexdigest()}, True, Verdict.OK),
         ({"content_sha256": "00"}, True, Verdict.FAILED),
+        ({"content_sha256": None}, True, Verdict.FAILED),
         ({"status": Status.FAILED, "code": "TooLarge"}, True, Verdict.FAILED),
-        ({"status": Status.PENDING}, False, Verdict.OK),
+        ({"status": Status.REFUSED, "code": "TooLarge", "content_sha256": None}, False, Verdict.FAILED),
+        ({"status": Status.PENDING}, False, Verdict.LATER),
         ({"status": Status.PENDING}, True, Verdict.FAILED),
     ],
 )
 def test_a_row_is_what_its_object_deserves(changes: dict[str, Any], has_champion: bool, verdict: Verdict) -> None:
     assert row_line(GOOD, replace(ROW, **changes), has_champion=has_champion).verdict == verdict
+
+
+def test_the_copy_of_an_object_in_parts_is_judged_without_a_champion() -> None:
+    pending = replace(ROW, status=Status.PENDING)
+    in_parts = replace(GOOD, in_parts=True)
+    assert row_line(in_parts, pending, has_champion=False).verdict == Verdict.OK
+    wrong = replace(pending, content_sha256="00")
+    assert row_line(in_parts, wrong, has_champion=False).verdict == Verdict.FAILED
 
 
 def test_an_upload_without_a_row_fails() -> None:
