@@ -55,6 +55,10 @@ COMMANDS = {
         "Check this machine, the cloud, the stack, the service and what the account allows; "
         "each fault with its remedy.",
     ),
+    "smoke": Entry(
+        "smoke",
+        "Try a deployment once, for cents: uploads, a training run, an alarm, the endpoint; print what was seen.",
+    ),
     "demo": Entry(
         "demo",
         "Show the service at work: start the local cloud, upload, train a first model, show the results.",

@@ -74,6 +74,8 @@ class Deployment:
     """What the functions run with, as pip's pins."""
     stack_id: str = ""
     """The ARN of the stack; one that is created anew has another."""
+    alarm_topic_arn: str = ""
+    """Where alarms go."""
 
     @classmethod
     def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
@@ -117,6 +119,7 @@ class Deployment:
             key_topic_arn=outputs.get("KeyTopicArn", ""),
             function_packages=outputs.get("FunctionPackages", ""),
             stack_id=found[0].get("StackId", ""),
+            alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
         )
 
 
