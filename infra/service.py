@@ -8,7 +8,8 @@ from aws_cdk import CfnOutput, Fn, Stack
 from constructs import Construct
 
 from functions.names import IndexName
-from functions.settings import to_environment
+from functions.settings import to_environment, values_of
+from infra.account_rules import obey
 from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
@@ -135,8 +136,11 @@ class Service(Stack):
             "LabellerPolicyArn": self.people.labeller.managed_policy_arn,
             "ApproverPolicyArn": self.people.approver.managed_policy_arn,
         }
+        if any(values_of(config.placement).values()):
+            outputs["Placement"] = json.dumps(to_environment(config.placement))
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+        obey(self, config)
 
     def _keep_audit_trail(self, config: StageConfig) -> AuditTrail:
         storage = self.storage

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain.instance import Served
+from functions.domain.placement import Placement
 from functions.settings import SettingsError, from_environment
 from wetread.problems import ConfigProblem
 
@@ -50,6 +51,8 @@ class Deployment:
     max_jobs_per_day: int
     served: Served | None = None
     """What ingest takes in; None where the stack is older than this command."""
+    placement: Placement = field(default_factory=Placement)
+    """The network and the tags of what a command makes in SageMaker."""
     stack_id: str = ""
     """The ARN of the stack; one that is created anew has another."""
 
@@ -90,6 +93,7 @@ class Deployment:
             slots=slots,
             max_jobs_per_day=max_jobs_per_day,
             served=_served(outputs.get(SERVED, "{}")),
+            placement=_placement(outputs.get(PLACEMENT)),
             stack_id=found[0].get("StackId", ""),
         )
 
@@ -102,11 +106,18 @@ def _served(output: str) -> Served | None:
         return None
 
 
+def _placement(output: str | None) -> Placement:
+    """Return where a stack places things; a stack without a VPC and tags does not say it."""
+    return from_environment(Placement, json.loads(output)) if output else Placement()
+
+
 OUTPUTS = {
     field.name: "".join(word.capitalize() for word in field.name.split("_"))
     for field in dataclasses.fields(Deployment)
-    if field.default is dataclasses.MISSING
+    if field.default is field.default_factory is dataclasses.MISSING
 }
 """Field of a Deployment -> key of the stack's output, without which this version cannot work."""
 SERVED = "Served"
 """The output with the settings of a Served, as a function's environment has them, in JSON."""
+PLACEMENT = "Placement"
+"""The output with a Placement, alike; only of stacks that have a VPC or tags."""

@@ -16,6 +16,7 @@ import pytest
 from functions.aws.registry import Registry
 from functions.domain.artifact import read_artifact
 from functions.domain.errors import InvalidArtifact, PromotionRefused
+from functions.domain.placement import Placement
 from tests.fakes.wire import Wire
 from tests.fakes.workflow import CALLER
 from tests.fakes.world import World
@@ -55,6 +56,7 @@ def registry(world: World) -> Registry:
         group="wetread",
         image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
         job_role_arn="arn:aws:iam::111111111111:role/job",
+        placement=Placement(),
         clock=lambda: datetime(2026, 11, 23, tzinfo=UTC),
         caller=lambda: CALLER,
     )
