@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from functions.settings import ApproveSettings, DispatchSettings, Placement, from_environment
-from infra.app import synthesise
+from infra.app import synthesise_config
 from infra.config import ConfigError, load_stage
 from tests.infra.conftest import Assembly, text
 from tests.infra.permissions import FUNCTIONS, PROMOTERS
@@ -38,10 +38,7 @@ VPC = {"Subnets": SUBNETS, "SecurityGroupIds": GROUPS}
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Assembly]:
     def synthesise_settings(settings: dict[str, Any]) -> Assembly:
-        with pytest.MonkeyPatch.context() as patch:
-            config = load_stage({"tried": settings}, "tried")
-            patch.setattr("infra.app.load_stage", lambda *_: config)
-            directory = synthesise(tmp_path_factory.mktemp("tried"), "tried")
+        directory = synthesise_config(tmp_path_factory.mktemp("tried"), load_stage({"tried": settings}, "tried"))
         (template,) = directory.glob("*.template.json")
         return Assembly(directory, json.loads(template.read_text()))
 
