@@ -120,7 +120,7 @@ def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri:
 
     request, deployment = recipe.training, connection.deployment
     resources, run_id = request["ResourceConfig"], run.run_id
-    vpc = deployment.placement.vpc_config
+    vpc = request.get("VpcConfig", {})
     channels = [
         ("slices", "ManifestFile", run.slices_manifest_uri),
         ("snapshot", "S3Prefix", run.snapshot_uri),
@@ -155,7 +155,7 @@ def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri:
         stopping_condition=configs.StoppingCondition(
             max_runtime_in_seconds=request["StoppingCondition"]["MaxRuntimeInSeconds"]
         ),
-        tags=[configs.Tag(key=one["Key"], value=one["Value"]) for one in deployment.placement.tags] or None,
+        tags=[configs.Tag(key=one["Key"], value=one["Value"]) for one in request.get("Tags", [])] or None,
     )
     metrics = request["AlgorithmSpecification"]["MetricDefinitions"]
     return trainer.with_metric_definitions(

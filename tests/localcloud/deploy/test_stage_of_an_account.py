@@ -51,3 +51,21 @@ def test_an_upload_to_the_given_bucket_becomes_a_row(deployed, client, until):
     assert row["Status"]["S"] == "Pending", row
     role = client("iam").get_role(RoleName=deployed["JobRoleArn"].rpartition("/")[2])["Role"]
     assert {tag["Key"] for tag in role["Tags"]} >= {"CostCentre"}
+
+
+@pytest.mark.timeout(300)
+def test_a_model_keeps_its_network_and_its_tags(client, role, bucket, name):
+    client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=b"artifact")
+    network = {"Subnets": SETTINGS["subnet_ids"], "SecurityGroupIds": SETTINGS["security_group_ids"]}
+    made = client("sagemaker").create_model(
+        ModelName=name,
+        PrimaryContainer={"Image": "local/example", "ModelDataUrl": f"s3://{bucket}/model.tar.gz"},
+        ExecutionRoleArn=role("sagemaker.amazonaws.com", ("s3:GetObject", f"arn:aws:s3:::{bucket}/*")),
+        EnableNetworkIsolation=True,
+        VpcConfig=network,
+        Tags=[{"Key": "CostCentre", "Value": "4711"}],
+    )
+    assert client("sagemaker").describe_model(ModelName=name)["VpcConfig"] == network
+    assert client("sagemaker").list_tags(ResourceArn=made["ModelArn"])["Tags"] == [
+        {"Key": "CostCentre", "Value": "4711"}
+    ]
