@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 from functions.domain.batch import JobShape
 from functions.domain.instance import Served
 from functions.domain.leakage import AcquisitionLimits
+from functions.domain.placement import Placement
 from functions.domain.promotion import Thresholds
 from functions.domain.ranges import OneOf, Range
 from untrusted.image_type import IMAGE_TYPES
@@ -34,6 +35,7 @@ __all__ = [
     "IngestSettings",
     "JobShape",
     "OneOf",
+    "Placement",
     "PromoteSettings",
     "Range",
     "Served",
@@ -148,6 +150,7 @@ class ApproveSettings:
     model_package_group: str
     image_uri: str
     job_role_arn: str
+    placement: Placement
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,7 @@ def registry(settings: ApproveSettings) -> Registry:
         group=settings.model_package_group,
         image_uri=settings.image_uri,
         job_role_arn=settings.job_role_arn,
+        placement=settings.placement,
         clock=now,
         caller=lambda: caller_arn(client("sts")),
     )

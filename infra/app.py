@@ -14,7 +14,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 import aws_cdk as cdk
 
 from infra.compliance import review
-from infra.config import ConfigError, load_stage
+from infra.config import ConfigError, StageConfig, load_stage
 from infra.service import Service
 
 ROOT = Path(__file__).parent.parent
@@ -26,11 +26,22 @@ def synthesise(outdir: Path, stage: str | None = None) -> Path:
     Without ``stage``, use the one of the CDK CLI or of cdk.json. Raise ConfigError when the stage is unknown or its
     settings are wrong.
     """
+    app = _app(outdir)
+    return _synthesise(app, load_stage(app.node.get_context("stages"), stage or app.node.get_context("stage")))
+
+
+def synthesise_config(outdir: Path, config: StageConfig) -> Path:
+    """Write the cloud assembly of these settings into ``outdir`` and return its folder."""
+    return _synthesise(_app(outdir), config)
+
+
+def _app(outdir: Path) -> cdk.App:
     # The CDK CLI would pass the context of cdk.json; reading it here makes the CLI optional. What the CLI passes in
     # the environment (-c name=value) overrides it.
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    app = cdk.App(outdir=str(outdir), context=context)
-    config = load_stage(app.node.get_context("stages"), stage or app.node.get_context("stage"))
+    return cdk.App(outdir=str(outdir), context=json.loads((ROOT / "cdk.json").read_text())["context"])
+
+
+def _synthesise(app: cdk.App, config: StageConfig) -> Path:
     Service(app, config.stack_name, config=config)
     review(app)
     return Path(app.synth().directory)

@@ -11,6 +11,7 @@ from functions.settings import (
     IMAGE_TYPES,
     AcquisitionLimits,
     OneOf,
+    Placement,
     Range,
     Served,
     Thresholds,
@@ -109,6 +110,15 @@ class StageConfig:
     logs_kept_days: Annotated[int, Range(1, 3_653)] = 90  # one of validation.LOG_RETENTIONS
     protect_data: bool = True  # deletion protection, and data that outlives the stack
 
+    # What the account demands, and what it has already.
+    permissions_boundary: str = ""  # the ARN or name of a managed policy; empty: none
+    tags: dict[str, str] = field(default_factory=dict)  # of every resource, also of jobs and Models
+    subnet_ids: tuple[str, ...] = ()  # of functions and jobs; empty: no VPC
+    security_group_ids: tuple[str, ...] = ()
+    data_key_arn: str = ""  # empty: the stack makes a key
+    uploads_bucket: str = ""  # the name of an existing one; empty: the stack makes a bucket
+    uploads_key_arn: str = ""  # of the existing bucket, where it encrypts with KMS
+
     def __post_init__(self) -> None:
         problems = "; ".join(validation.problems(self))
         if problems:
@@ -150,6 +160,15 @@ class StageConfig:
             image_types=self.image_types,
         )
 
+    @property
+    def placement(self) -> Placement:
+        """Return the network and the tags of what the service makes in SageMaker."""
+        return Placement(
+            subnet_ids=self.subnet_ids,
+            security_group_ids=self.security_group_ids,
+            resource_tags=tuple(f"{key}={value}" for key, value in self.tags.items()),
+        )
+
 
 def load_stage(stages: object, name: str) -> StageConfig:
     """Return the settings of stage ``name``: the defaults, with the changes of ``stages`` (cdk.json).
@@ -188,12 +207,15 @@ _EXPECTED: dict[Any, str] = {
     bool: "true or false",
     str: "a text",
     tuple[str, ...]: "a list of texts",
+    dict[str, str]: "an object of texts",
 }
 
 
 def _fits(value: object, kind: Any) -> bool:
     if kind == tuple[str, ...]:
         return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if kind == dict[str, str]:
+        return isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values())
     if kind is float and type(value) is int:
         return True  # JSON writes 1.0 as 1 as well
     return type(value) is kind  # not isinstance: in Python, true is a whole number too

@@ -31,7 +31,7 @@ KEYS_ARE_MANY = "Only the prefix of the keys of uploads, batches, runs and model
 class DataGrants(Construct):
     """The grants of Storage, which creates these buckets, tables and key."""
 
-    uploads: s3.Bucket
+    uploads: s3.IBucket
     work: s3.Bucket
     results: s3.Bucket
     models: s3.Bucket
@@ -39,7 +39,8 @@ class DataGrants(Construct):
     index: dynamodb.Table
     batches: dynamodb.Table
     keys: dynamodb.Table
-    key: kms.Key
+    key: kms.IKey
+    uploads_key: kms.IKey | None  # None where a given bucket is not encrypted with KMS
 
     def grant_read_uploads(self, grantee: iam.IGrantable) -> None:
         """Let the grantee read every version of every upload, and learn that one is gone."""
@@ -47,7 +48,8 @@ class DataGrants(Construct):
         allow(grantee, "s3:GetObject", "s3:GetObjectVersion", on=[everything], because="Uploads have any keys.")
         # S3 answers "no such key" or "no such version" only to callers that may list them, "access denied" to others.
         allow(grantee, "s3:ListBucket", "s3:ListBucketVersions", on=[self.uploads.bucket_arn])
-        allow_key(grantee, self.key, READ)
+        if self.uploads_key:
+            allow_key(grantee, self.uploads_key, READ)
 
     def grant_pin_copies(self, grantee: iam.IGrantable) -> None:
         """Let the grantee write the pinned copies of uploads."""

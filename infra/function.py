@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from aws_cdk import Duration, IgnoreMode, Size
 from aws_cdk import aws_iam as iam
@@ -17,6 +18,7 @@ from infra.config import StageConfig
 from infra.grants import acknowledge_inline_policy
 from infra.kept import log_retention, removal_policy
 from infra.layer import DependencyLayer
+from infra.network import allow_function_interfaces
 
 ROOT = Path(__file__).parent.parent
 RUNTIME = lambda_.Runtime.PYTHON_3_13
@@ -28,6 +30,8 @@ ACKNOWLEDGED = {
     "HIPAA.Security-LambdaDLQ": (
         "Failures end in the queue's dead letters or in the state machine, and the sweep runs every minute."
     ),
+}
+WITHOUT_VPC = {
     "HIPAA.Security-LambdaInsideVPC": (
         "It calls AWS services only, over TLS and by IAM; a VPC would add costs and no boundary."
     ),
@@ -48,6 +52,7 @@ class FunctionDefaults(Construct):
         self.log_key = log_key
         self.log_removal = removal_policy(config)
         self.log_retention = log_retention(config)
+        self.config = config
         self.environment = {"POWERTOOLS_SERVICE_NAME": config.service_name, "POWERTOOLS_LOG_LEVEL": config.log_level}
 
 
@@ -81,6 +86,7 @@ class Function(lambda_.Function):
         acknowledge_inline_policy(role)
         acknowledge_wildcard(role, "*", because="The actions of X-Ray take no resources.")
         log_group.grant_write(role)
+        allow_function_interfaces(role, defaults.config)
         super().__init__(
             scope,
             id_,
@@ -97,5 +103,12 @@ class Function(lambda_.Function):
             memory_size=memory_size,
             ephemeral_storage_size=scratch_size,
         )
-        for rule, because in ACKNOWLEDGED.items():
+        vpc = defaults.config.placement.vpc_config
+        if vpc:
+            # By the L1: the L2 needs a VPC with its subnets' zones, where the ids are enough.
+            cfn = cast("lambda_.CfnFunction", self.node.default_child)
+            cfn.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+                subnet_ids=vpc["Subnets"], security_group_ids=vpc["SecurityGroupIds"]
+            )
+        for rule, because in (ACKNOWLEDGED | ({} if vpc else WITHOUT_VPC)).items():
             acknowledge(self, rule, because=because)

@@ -92,6 +92,8 @@ class JobRequests:
             "StoppingCondition": {"MaxRuntimeInSeconds": config.training_max_seconds} | self._spot_wait(),
             "EnableManagedSpotTraining": config.training_spot,
             "EnableNetworkIsolation": True,
+            **self._vpc(),
+            **self._tags(),
         } | self._encrypted_traffic()
 
     def audit(self) -> dict[str, Any]:
@@ -143,8 +145,17 @@ class JobRequests:
             },
             "ProcessingResources": {"ClusterConfig": self._cluster(self._config.processing_instance_type, 1)},
             "StoppingCondition": {"MaxRuntimeInSeconds": self._config.processing_max_seconds},
-            "NetworkConfig": {"EnableNetworkIsolation": True},
+            "NetworkConfig": {"EnableNetworkIsolation": True, **self._vpc()},
+            **self._tags(),
         }
+
+    def _vpc(self) -> dict[str, Any]:
+        vpc = self._config.placement.vpc_config
+        return {"VpcConfig": vpc} if vpc else {}
+
+    def _tags(self) -> dict[str, Any]:
+        tags = self._config.placement.tags
+        return {"Tags": tags} if tags else {}
 
     def _cluster(self, instance_type: str, count: int) -> dict[str, Any]:
         volume_key_arn = volume_key(self._key, instance_type)

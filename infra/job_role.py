@@ -6,7 +6,9 @@ from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.config import StageConfig
 from infra.grants import acknowledge_inline_policy, allow
+from infra.network import allow_job_interfaces
 
 LOG = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams")
 
@@ -14,7 +16,9 @@ LOG = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs
 class JobRole(iam.Role):
     """``log_groups`` are the groups in which SageMaker writes the logs of the jobs."""
 
-    def __init__(self, scope: Construct, id_: str, *, description: str, log_groups: tuple[str, ...]) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, config: StageConfig, description: str, log_groups: tuple[str, ...]
+    ) -> None:
         super().__init__(
             scope,
             id_,
@@ -44,3 +48,4 @@ class JobRole(iam.Role):
             when={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
             because="The action takes no resources, only the namespace.",
         )
+        allow_job_interfaces(self, config)

@@ -36,6 +36,7 @@ class ModelHosting(Construct):
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
         super().__init__(scope, id_)
         self._group = config.service_name
+        self._tagged = bool(config.tags)
         self.package_group = sagemaker.CfnModelPackageGroup(
             self,
             "PackageGroup",
@@ -46,6 +47,7 @@ class ModelHosting(Construct):
         self.job_role = JobRole(
             self,
             "JobRole",
+            config=config,
             description="SageMaker moves the data of wetread's transform jobs with this role",
             log_groups=(JOB_LOG_GROUP,),
         )
@@ -53,6 +55,7 @@ class ModelHosting(Construct):
         self.endpoint_role = JobRole(
             self,
             "EndpointRole",
+            config=config,
             description="SageMaker serves wetread's real-time endpoint with this role",
             log_groups=(ENDPOINT_LOG_GROUP,),
         )
@@ -95,6 +98,8 @@ class ModelHosting(Construct):
         isolated = {"Bool": {"sagemaker:NetworkIsolation": "true"}}
         many = "Every promotion creates another Model."
         allow(grantee, "sagemaker:CreateModel", on=[models], when=isolated, because=many)
+        if self._tagged:
+            allow(grantee, "sagemaker:AddTags", on=[models], because=many)
         # DescribeModel when the name is taken: by an earlier try, or by another Model.
         allow(grantee, "sagemaker:DescribeModel", on=[models], because=many)
         to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aws_cdk import ArnFormat, Aws, DefaultStackSynthesizer, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName
@@ -77,7 +78,8 @@ class People(Construct):
         everything = self._storage.uploads.arn_for_objects("*")
         actions = ("s3:PutObject", "s3:AbortMultipartUpload")
         allow(self.uploader, *actions, on=[everything], because="Uploads have any keys.")
-        self._allow_key(self.uploader, WRITE, "s3")
+        if self._storage.uploads_key:
+            self._allow_key(self.uploader, WRITE, "s3", key=self._storage.uploads_key)
         self._allow_quotas(self.uploader)
 
     def _allow_rows(self) -> None:
@@ -176,6 +178,8 @@ class People(Construct):
         allow(approver, "s3:PutObject", "s3:DeleteObject", on=copies, because=KEYS_ARE_MANY)
         allow(approver, "sqs:SendMessage", on=[tick.queue.queue_arn])
         self._allow_key(approver, KEEP, "s3", "dynamodb", "sqs")
+        if storage.uploads_key and storage.uploads_key is not storage.key:
+            self._allow_key(approver, READ, "s3", key=storage.uploads_key)
 
     def _follow_runs(self, policy: iam.ManagedPolicy) -> None:
         """Let the holder list runs of the workflow, and read the state of one and the log of its job."""
@@ -203,10 +207,20 @@ class People(Construct):
         # Without it S3 answers "access denied" for a missing object.
         allow(policy, "s3:ListBucket", on=[bucket.bucket_arn])
 
-    def _allow_key(self, policy: iam.ManagedPolicy, actions: tuple[str, ...], *services: str) -> None:
-        """Let the holder use the data key through these services only; their own permissions limit what is read."""
+    def _allow_key(
+        self, policy: iam.ManagedPolicy, actions: tuple[str, ...], *services: str, key: kms.IKey | None = None
+    ) -> None:
+        """Let the holder use a key, by default the data key, through these services only.
+
+        Their own permissions limit what is read.
+        """
         through = [f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}" for service in services]
-        allow(policy, *actions, on=[self._storage.key.key_arn], when={"StringEquals": {"kms:ViaService": through}})
+        allow(
+            policy,
+            *actions,
+            on=[(key or self._storage.key).key_arn],
+            when={"StringEquals": {"kms:ViaService": through}},
+        )
 
     def _colon(self, service: str, resource: str, name: str) -> str:
         return Stack.of(self).format_arn(

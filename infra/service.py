@@ -8,8 +8,9 @@ from aws_cdk import CfnOutput, Fn, Stack
 from constructs import Construct
 
 from functions.names import IndexName
-from functions.settings import to_environment
+from functions.settings import to_environment, values_of
 from infra import layer
+from infra.account_rules import obey
 from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
 from infra.function import FunctionDefaults
@@ -144,8 +145,11 @@ class Service(Stack):
             "ExaminerPolicyArn": self.people.examiner.managed_policy_arn,
             "FunctionPackages": layer.versions(),
         }
+        if any(values_of(config.placement).values()):
+            outputs["Placement"] = json.dumps(to_environment(config.placement))
         for name, value in outputs.items():
             CfnOutput(self, name, value=value, description=DESCRIPTIONS[name])
+        obey(self, config)
 
     def _keep_audit_trail(self, config: StageConfig) -> AuditTrail:
         storage = self.storage

@@ -33,23 +33,23 @@ LOGS_USE_KEY = (
 class Storage(DataGrants):
     """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``, ``keys``.
 
-    ``key`` encrypts them all; ``access_logs`` has the access logs of the buckets.
+    ``key`` encrypts them all, but a given uploads bucket; ``access_logs`` has the access logs of the others.
     """
 
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig) -> None:
         super().__init__(scope, id_)
         self._protect = config.protect_data
         self._removal = removal_policy(config)
-        self.key = self._data_key()
+        self.key = self._given_key("Key", config.data_key_arn) if config.data_key_arn else self._data_key()
         self.access_logs = self._access_log_bucket()
-        self.uploads = self._bucket("Uploads", versioned=True)
-        # The flag of the L1: the L2's event_bridge_enabled adds a custom resource with a Lambda function.
-        cfn_uploads = cast("s3.CfnBucket", self.uploads.node.default_child)
-        cfn_uploads.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
-            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
-        )
-        _keep(self.uploads, "ExpireUploads", config.uploads_kept_days)
-        self._deny_unreadable(self.uploads, cfn_uploads)
+        if config.uploads_bucket:
+            # Nothing of it is changed: docs/stages.md says what it must have.
+            self.uploads = s3.Bucket.from_bucket_name(self, "Uploads", config.uploads_bucket)
+            key_arn = config.uploads_key_arn
+            self.uploads_key = self._given_key("UploadsKey", key_arn) if key_arn else None
+        else:
+            self.uploads = self._own_uploads(config.uploads_kept_days)
+            self.uploads_key = self.key
         self.work = self._bucket("Work", versioned=False)
         self.work.add_lifecycle_rule(id="ExpireAll", expiration=WORK_KEPT)
         self.results = self._bucket("Results", versioned=True)
@@ -79,6 +79,21 @@ class Storage(DataGrants):
         self.batches = self._table("Batches", "Id")
         # Independent of the setting: keys that a stage hid can still be found after it stops hiding them.
         self.keys = self._table("Keys", "UploadId", expires="ExpiresAt")
+
+    def _given_key(self, id_: str, arn: str) -> kms.IKey:
+        """Return an existing key. Its owner writes its policy: docs/stages.md has the statements."""
+        return kms.Key.from_key_arn(self, id_, arn)
+
+    def _own_uploads(self, kept_days: int) -> s3.Bucket:
+        bucket = self._bucket("Uploads", versioned=True)
+        # The flag of the L1: the L2's event_bridge_enabled adds a custom resource with a Lambda function.
+        cfn_bucket = cast("s3.CfnBucket", bucket.node.default_child)
+        cfn_bucket.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+        )
+        _keep(bucket, "ExpireUploads", kept_days)
+        self._deny_unreadable(bucket, cfn_bucket)
+        return bucket
 
     def _data_key(self) -> kms.Key:
         key = kms.Key(

@@ -46,6 +46,7 @@ class Training(Construct):
         self.job_role = JobRole(
             self,
             "JobRole",
+            config=config,
             description="SageMaker moves the data of wetread's training and processing jobs with this role",
             log_groups=LOG_GROUPS,
         )
@@ -154,4 +155,5 @@ def _approve_settings(
         model_package_group=config.service_name,
         image_uri=hosting.image_uri,
         job_role_arn=hosting.job_role.role_arn,
+        placement=config.placement,
     )

@@ -126,6 +126,7 @@ class Transform(Construct):
                 transform_ami_version=config.transform_ami_version,
                 data_key_arn=storage.key.key_arn,
                 volume_key_arn=volume_key(storage.key, config.instance_type),
+                resource_tags=config.placement.resource_tags,
             ),
         )
 

@@ -144,6 +144,7 @@ class Connection:
             group=deployment.model_package_group_name,
             image_uri=deployment.image_uri,
             job_role_arn=deployment.job_role_arn,
+            placement=deployment.placement,
             clock=_now,
             caller=lambda: self.caller_arn,
         )

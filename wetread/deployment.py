@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
 from functions.domain.instance import Served
+from functions.domain.placement import Placement
 from functions.settings import SettingsError, from_environment
 from wetread.problems import ConfigProblem
 
@@ -68,10 +69,11 @@ class Deployment:
     """What ingest takes in; None where the stack is older than this command."""
     job_hosts: tuple[Hosts, ...] = ()
     """What the jobs ask for; empty where the stack is older than this command."""
-    alarm_topic_arn: str = ""
     key_topic_arn: str = ""
     function_packages: str = ""
     """What the functions run with, as pip's pins."""
+    placement: Placement = field(default_factory=Placement)
+    """The network and the tags of what a command makes in SageMaker."""
     stack_id: str = ""
     """The ARN of the stack; one that is created anew has another."""
     alarm_topic_arn: str = ""
@@ -115,9 +117,9 @@ class Deployment:
             max_jobs_per_day=max_jobs_per_day,
             served=_served(outputs.get(SERVED, "{}")),
             job_hosts=_job_hosts(outputs.get("JobHosts", "[]")),
-            alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
             key_topic_arn=outputs.get("KeyTopicArn", ""),
             function_packages=outputs.get("FunctionPackages", ""),
+            placement=_placement(outputs.get(PLACEMENT)),
             stack_id=found[0].get("StackId", ""),
             alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
         )
@@ -147,11 +149,18 @@ def _job_hosts(output: str) -> tuple[Hosts, ...]:
         return ()
 
 
+def _placement(output: str | None) -> Placement:
+    """Return where a stack places things; a stack without a VPC and tags does not say it."""
+    return from_environment(Placement, json.loads(output)) if output else Placement()
+
+
 OUTPUTS = {
     field.name: "".join(word.capitalize() for word in field.name.split("_"))
     for field in dataclasses.fields(Deployment)
-    if field.default is dataclasses.MISSING
+    if field.default is field.default_factory is dataclasses.MISSING
 }
 """Field of a Deployment -> key of the stack's output, without which this version cannot work."""
 SERVED = "Served"
 """The output with the settings of a Served, as a function's environment has them, in JSON."""
+PLACEMENT = "Placement"
+"""The output with a Placement, alike; only of stacks that have a VPC or tags."""

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code
 from functions.domain import layout
 from functions.domain.batch import JobShape
+from functions.domain.placement import tags_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -161,7 +162,7 @@ class Jobs:
                 "KmsKeyId": shape.data_key_arn,
             },
             "TransformResources": resources,
-            "Tags": [{"Key": "wetread:batch", "Value": batch_id}],
+            "Tags": [{"Key": "wetread:batch", "Value": batch_id}, *tags_of(shape.resource_tags)],
         }
 
 

@@ -27,9 +27,12 @@ NOTHING: tuple[Any, ...] = (None, "", {}, [], False)
 DEFAULTS = {"Mode": "SingleModel", "ImageConfig": {"RepositoryAccessMode": "Platform"}}
 
 
-def name_of(model_package: str, *, sha256: str, image: str, role_arn: str) -> str:
-    """Return the name of the Model that runs this image with the artifact of this digest (hex) in this role."""
-    return f"{model_package.replace('/', '-')}-{_makings(sha256, image, role_arn)[:DIGITS]}".lower()
+def name_of(model_package: str, *, sha256: str, image: str, role_arn: str, vpc: Mapping[str, Any]) -> str:
+    """Return the name of the Model that runs this image with the artifact of this digest (hex) in this role.
+
+    ``vpc`` is its VpcConfig, {} without one.
+    """
+    return f"{model_package.replace('/', '-')}-{_makings(sha256, image, role_arn, vpc)[:DIGITS]}".lower()
 
 
 class Models:
@@ -50,22 +53,27 @@ class Models:
         container = found.get("PrimaryContainer", {})
         image, uri = container.get("Image", ""), container.get("ModelDataUrl", "")
         role_arn, sha256 = found.get("ExecutionRoleArn", ""), self._artifacts.digest_in(uri)
+        vpc = found.get("VpcConfig") or {}
         digits = name.rpartition("-")[2]
         return (
             len(digits) in {DIGITS, OLD_DIGITS}
-            and _makings(sha256, image, role_arn).startswith(digits)
-            and not differences(request(name, image=image, data_url=uri, role_arn=role_arn), found)
+            and _makings(sha256, image, role_arn, vpc).startswith(digits)
+            and not differences(request(name, image=image, data_url=uri, role_arn=role_arn, vpc=vpc), found)
         )
 
 
-def request(name: str, *, image: str, data_url: str, role_arn: str) -> dict[str, Any]:
-    """Return the CreateModel request of a Model with one container, isolated from the network."""
-    return {
+def request(name: str, *, image: str, data_url: str, role_arn: str, vpc: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the CreateModel request of a Model with one container, isolated from the network.
+
+    With a VpcConfig SageMaker moves the data of its jobs through that network; the container has none all the same.
+    """
+    asked: dict[str, Any] = {
         "ModelName": name,
         "PrimaryContainer": {"Image": image, "ModelDataUrl": data_url},
         "ExecutionRoleArn": role_arn,
         "EnableNetworkIsolation": True,
     }
+    return asked | ({"VpcConfig": dict(vpc)} if vpc else {})
 
 
 def differences(asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -78,8 +86,14 @@ def differences(asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     return sorted(name for name in wanted.keys() | had.keys() if wanted.get(name) != had.get(name))
 
 
-def _makings(sha256: str, image: str, role_arn: str) -> str:
-    return hashlib.sha256(f"{sha256}\0{image}\0{role_arn}".encode()).hexdigest()
+def _makings(sha256: str, image: str, role_arn: str, vpc: Mapping[str, Any]) -> str:
+    network = f"\0{_network(vpc)}" if vpc else ""  # a Model without a network keeps its name of before
+    return hashlib.sha256(f"{sha256}\0{image}\0{role_arn}{network}".encode()).hexdigest()
+
+
+def _network(vpc: Mapping[str, Any]) -> str:
+    """Return a VpcConfig as one text, whatever the order of its ids."""
+    return "\0".join(f"{name}={','.join(sorted(ids))}" for name, ids in sorted(vpc.items()))
 
 
 def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,6 +102,8 @@ def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
     members = {name: value for name, value in model.items() if name not in ADDED | {"PrimaryContainer"}}
     usual = {**DEFAULTS, "ModelDataSource": _source(container.get("ModelDataUrl"))}
     members |= {f"PrimaryContainer.{name}": value for name, value in container.items() if value != usual.get(name)}
+    if vpc := members.get("VpcConfig"):
+        members["VpcConfig"] = _network(vpc)
     return {name: value for name, value in members.items() if value not in NOTHING}
 
 

@@ -22,6 +22,7 @@ from functions.domain.artifact import Artifact, read_artifact
 from functions.domain.champion import Champion
 from functions.domain.errors import PromotionRefused
 from functions.domain.evidence import Evidence
+from functions.domain.placement import Placement
 from functions.domain.row import timestamp
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Registry:
     group: str
     image_uri: str
     job_role_arn: str
+    placement: Placement
     clock: Callable[[], datetime]
     caller: Caller
 
@@ -236,12 +238,18 @@ class Registry:
 
     def _create_model(self, version: ModelVersion, data_url: str) -> str:
         # A Model cannot be changed. Another image or role makes another Model, so promoting again uses them.
+        vpc = self.placement.vpc_config
         name = models.name_of(
-            version.model_package, sha256=version.artifact_sha256, image=self.image_uri, role_arn=self.job_role_arn
+            version.model_package,
+            sha256=version.artifact_sha256,
+            image=self.image_uri,
+            role_arn=self.job_role_arn,
+            vpc=vpc,
         )
-        asked = models.request(name, image=self.image_uri, data_url=data_url, role_arn=self.job_role_arn)
+        asked = models.request(name, image=self.image_uri, data_url=data_url, role_arn=self.job_role_arn, vpc=vpc)
+        tags: Any = {"Tags": self.placement.tags} if self.placement.tags else {}
         try:
-            self.sagemaker.create_model(**asked)
+            self.sagemaker.create_model(**asked, **tags)
         except ClientError as error:
             if error_code(error) != "ValidationException" or "already exist" not in str(error):
                 raise

@@ -129,7 +129,7 @@ class JobShape:
     """The settings that every transform job of a stage shares; the payload is in MiB.
 
     ``data_key_arn`` encrypts the outputs, ``volume_key_arn`` the disks; it is "" for self-encrypting disks: SageMaker
-    refuses a key for those.
+    refuses a key for those. ``resource_tags`` are ``key=value``.
     """
 
     instance_type: str
@@ -139,6 +139,7 @@ class JobShape:
     transform_ami_version: str
     data_key_arn: str
     volume_key_arn: str
+    resource_tags: tuple[str, ...] = ()
 
 
 def decide(backlog: Backlog, limits: Limits) -> str | None:

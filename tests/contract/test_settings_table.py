@@ -28,6 +28,8 @@ def written(value: Any) -> str:
     """A default as the page writes it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if value in ({}, ()):
+        return "empty"
     if isinstance(value, tuple):
         return ", ".join(value) if len(value) < 4 else f"{len(value)} UIDs"
     if isinstance(value, str):

@@ -15,6 +15,7 @@ from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.aws.registry import Registry
 from functions.domain import layout
 from functions.domain.leakage import AcquisitionLimits
+from functions.domain.placement import Placement
 from functions.domain.promotion import Thresholds
 from functions.domain.training_run import TrainingRun
 from functions.domain.verdict import Verdict
@@ -62,6 +63,7 @@ class Workflow:
             group="wetread",
             image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
             job_role_arn="arn:aws:iam::111111111111:role/job",
+            placement=Placement(),
             clock=world.clock,
             caller=lambda: CALLER,
         )

@@ -182,7 +182,7 @@ class World:
         """Make a champion with its artifact, without the registry."""
         current, sha256 = self.champions.get(), hashlib.sha256(ARTIFACT).hexdigest()
         self.s3.objects[MODELS, layout.artifact_key(sha256)] = ARTIFACT
-        asked = {"image": IMAGE, "role_arn": ROLE}
+        asked: Any = {"image": IMAGE, "role_arn": ROLE, "vpc": {}}
         name = models.name_of(package, sha256=sha256, **asked)
         data_url = layout.uri(MODELS, layout.artifact_key(sha256))
         self.sagemaker.models[name] = models.request(name, data_url=data_url, **asked)

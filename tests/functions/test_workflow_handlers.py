@@ -13,7 +13,7 @@ import pytest
 from functions import approve, gate, promote, snapshot
 from functions.domain import layout
 from functions.flow.promoting import Approval
-from functions.settings import ApproveSettings, PromoteSettings, SnapshotSettings, to_environment
+from functions.settings import ApproveSettings, Placement, PromoteSettings, SnapshotSettings, to_environment
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow, audit, evaluation, figure, measured
 from tests.functions.test_settings import GATE, INGEST
@@ -129,6 +129,7 @@ def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatc
         model_package_group="wetread",
         image_uri="image",
         job_role_arn="role",
+        placement=Placement(),
     )
     promoting = PromoteSettings(**vars(approving), training_bucket="training", approval="manual")
     for settings in (stage, GATE, promoting):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +47,14 @@ def test_the_request_is_that_of_the_workflow(machine: dict[str, Any], recipe: Re
     assert name.startswith(f"wetread-experiment-{RUN}-")
     assert request["OutputDataConfig"].pop("CompressionType") == "GZIP"  # SageMaker's default, made explicit
     assert request == {member: value for member, value in own.items() if member not in {*OF_A_RUN, "TrainingJobName"}}
+
+
+def test_the_network_and_the_tags_are_those_of_the_workflow(recipe: Recipe) -> None:
+    network = {"Subnets": ["subnet-0a1b2c3d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}
+    tags = [{"Key": "CostCentre", "Value": "4711"}]
+    _, request = sent(replace(recipe, training={**recipe.training, "VpcConfig": network, "Tags": tags}))
+    assert (request["VpcConfig"], request["Tags"]) == (network, tags)
+    assert request["EnableNetworkIsolation"] is True
 
 
 def test_custom_code_is_a_separate_channel(recipe: Recipe) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code
+from functions.domain.placement import Placement
 from functions.domain.row import timestamp
 from wetread.connection import Connection
 from wetread.console import Bar
@@ -117,8 +118,13 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
     from sagemaker.core import resources, shapes  # noqa: PLC0415
 
     deployment, name = connection.deployment, name_of(connection)
+    on_instance, placement = bool(hosting.instance_type), deployment.placement
+    if placement.vpc_config and not on_instance:
+        raise ConfigProblem(
+            "This stage has a VPC, and SageMaker puts no serverless endpoint into one.", "Use an instance."
+        )
     _delete_makings(connection)
-    on_instance = bool(hosting.instance_type)
+    tags = [shapes.Tag(key=one["Key"], value=one["Value"]) for one in placement.tags]
     resources.Model.create(
         session=connection.session,
         model_name=name,
@@ -128,6 +134,8 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
         execution_role_arn=deployment.endpoint_role_arn,
         # Serverless containers do not support network isolation.
         enable_network_isolation=on_instance,
+        **_network(placement),
+        **({"tags": tags} if tags else {}),
     )
     where: dict[str, Any] = (
         {"InstanceType": hosting.instance_type, "InitialInstanceCount": 1}
@@ -143,14 +151,26 @@ def create(connection: Connection, served: Served, hosting: Hosting) -> None:
         where["InferenceAmiVersion"] = hosting.ami_version
     # By boto3: the SDK (sagemaker-core 2.27) misspells MemorySizeInMB.
     variant: Any = {"VariantName": VARIANT, "ModelName": name, **where}
-    disk: Any = {"KmsKeyId": deployment.data_key_arn} if hosting.takes_a_key else {}
-    connection.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **disk)
+    asked: Any = {"KmsKeyId": deployment.data_key_arn} if hosting.takes_a_key else {}
+    if placement.tags:
+        asked["Tags"] = placement.tags
+    connection.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **asked)
     resources.Endpoint.create(
         session=connection.session,
         endpoint_name=name,
         endpoint_config_name=name,
-        tags=[shapes.Tag(key=MODEL_TAG, value=served.called)],
+        tags=[shapes.Tag(key=MODEL_TAG, value=served.called), *tags],
     )
+
+
+def _network(placement: Placement) -> dict[str, Any]:
+    """Return the SDK's argument for the network of a Model; {} without a VPC."""
+    from sagemaker.core import shapes  # noqa: PLC0415
+
+    vpc = placement.vpc_config
+    if not vpc:
+        return {}
+    return {"vpc_config": shapes.VpcConfig(subnets=vpc["Subnets"], security_group_ids=vpc["SecurityGroupIds"])}
 
 
 def wait(connection: Connection) -> Endpoint:

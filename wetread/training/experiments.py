@@ -120,6 +120,7 @@ def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri:
 
     request, deployment = recipe.training, connection.deployment
     resources, run_id = request["ResourceConfig"], run.run_id
+    vpc = request.get("VpcConfig", {})
     channels = [
         ("slices", "ManifestFile", run.slices_manifest_uri),
         ("snapshot", "S3Prefix", run.snapshot_uri),
@@ -146,12 +147,15 @@ def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri:
             volume_kms_key_id=resources.get("VolumeKmsKeyId"),
         ),
         networking=configs.Networking(
+            subnets=vpc.get("Subnets"),
+            security_group_ids=vpc.get("SecurityGroupIds"),
             enable_network_isolation=True,
             enable_inter_container_traffic_encryption=request.get("EnableInterContainerTrafficEncryption"),
         ),
         stopping_condition=configs.StoppingCondition(
             max_runtime_in_seconds=request["StoppingCondition"]["MaxRuntimeInSeconds"]
         ),
+        tags=[configs.Tag(key=one["Key"], value=one["Value"]) for one in request.get("Tags", [])] or None,
     )
     metrics = request["AlgorithmSpecification"]["MetricDefinitions"]
     return trainer.with_metric_definitions(

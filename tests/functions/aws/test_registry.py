@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from functions.aws.artifacts import Artifacts
+from functions.aws.models import Models
 from functions.aws.registry import Registry
 from functions.domain.artifact import read_artifact
 from functions.domain.errors import InvalidArtifact, PromotionRefused
+from functions.domain.placement import Placement
 from tests.fakes.wire import Wire
 from tests.fakes.workflow import CALLER
 from tests.fakes.world import World
@@ -55,6 +58,7 @@ def registry(world: World) -> Registry:
         group="wetread",
         image_uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1",
         job_role_arn="arn:aws:iam::111111111111:role/job",
+        placement=Placement(),
         clock=lambda: datetime(2026, 11, 23, tzinfo=UTC),
         caller=lambda: CALLER,
     )
@@ -91,6 +95,34 @@ def test_another_image_makes_another_model(registry: Registry, world: World, tmp
     )
     assert after != before
     assert world.sagemaker.models[after]["PrimaryContainer"]["Image"].endswith(":2")
+
+
+PLACED = Placement(
+    subnet_ids=("subnet-0a1b2c3d", "subnet-1a1b2c3d"),
+    security_group_ids=("sg-0a1b2c3d",),
+    resource_tags=("CostCentre=4711", "Owner=a = b"),
+)
+
+
+def test_another_network_makes_another_model_which_dispatch_takes(
+    registry: Registry, world: World, tmp_path: Path
+) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    before = registry.promote("1").model_name
+    placed = replace(registry, placement=PLACED)
+    after = placed.promote("1").model_name
+    made = world.sagemaker.models[after]
+    assert after != before
+    assert made["VpcConfig"] == {"Subnets": list(PLACED.subnet_ids), "SecurityGroupIds": ["sg-0a1b2c3d"]}
+    assert made["EnableNetworkIsolation"] is True
+    assert made.pop("Tags") == [{"Key": "CostCentre", "Value": "4711"}, {"Key": "Owner", "Value": "a = b"}]
+    made["VpcConfig"]["Subnets"].reverse()  # SageMaker promises no order
+    assert placed.promote("1").model_name == after
+    checked = Models(registry.sagemaker, Artifacts(registry.s3, registry.models_bucket))
+    assert checked.is_itself(before)
+    assert checked.is_itself(after)
+    made["VpcConfig"]["Subnets"] = ["subnet-9a1b2c3d"]
+    assert not checked.is_itself(after)
 
 
 def test_an_unknown_version_is_refused(registry: Registry) -> None:

@@ -449,3 +449,13 @@ def _fail_all(world: World) -> list[str]:
         world.collecting.collect(name)
     world.wait(LONGEST_PAUSE_SECONDS)
     return names
+
+
+def test_a_job_has_the_stages_tags_beside_its_batch() -> None:
+    world, _ = filled(1)
+    shape = dataclasses.replace(world.dispatching.shape, resource_tags=("CostCentre=4711", "Empty="))
+    (name,) = dataclasses.replace(world.dispatching, shape=shape).run()
+    assert world.sagemaker.jobs[name]["Tags"][1:] == [
+        {"Key": "CostCentre", "Value": "4711"},
+        {"Key": "Empty", "Value": ""},
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.domain.placement import Placement
 from tests.fakes.wire import client_error
 from tests.wetread.aws import Aws
 from tests.wetread.conftest import DEPLOYMENT
@@ -86,6 +88,25 @@ def test_serverless_has_memory_and_no_host(connection) -> None:
     assert not {"InstanceType", "InitialInstanceCount"} & variant.keys()
     assert "KmsKeyId" not in sent["CreateEndpointConfig"], "there is no disk to encrypt"
     assert sent["CreateModel"]["EnableNetworkIsolation"] is False
+
+
+PLACED = Placement(
+    subnet_ids=("subnet-0a1b2c3d",), security_group_ids=("sg-0a1b2c3d",), resource_tags=("CostCentre=4711",)
+)
+
+
+def test_in_a_stage_with_a_vpc_and_tags_all_three_have_them(connection) -> None:
+    connection.deployment = replace(DEPLOYMENT, placement=PLACED)
+    sent = created(connection, Hosting(instance_type="ml.m5.large"))
+    assert sent["CreateModel"]["VpcConfig"] == {"Subnets": ["subnet-0a1b2c3d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}
+    assert all({"Key": "CostCentre", "Value": "4711"} in request["Tags"] for request in sent.values())
+
+
+def test_in_a_stage_with_a_vpc_a_serverless_one_is_refused_before_anything_is_deleted(connection) -> None:
+    connection.deployment = replace(DEPLOYMENT, placement=PLACED)
+    connection.sagemaker = None
+    with pytest.raises(ConfigProblem, match="has a VPC"):
+        endpoint.create(connection, SERVED, Hosting(instance_type="", serverless_memory_mb=3072))
 
 
 @pytest.mark.parametrize(

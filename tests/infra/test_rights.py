@@ -1,0 +1,80 @@
+"""The policy of who deploys, and that of an existing data key."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from typing import Any
+
+import botocore.session
+import pytest
+
+from infra import rights
+from infra.config import StageConfig
+from tests.infra.conftest import Assembly
+
+ACCOUNT, REGION = "111122223333", "eu-west-1"
+MODELS = {"states": "stepfunctions"}
+# Permissions that are no operation's name.
+OTHER_NAMES = {
+    *("s3:GetBucket*", "s3:PutBucket*", "s3:*LifecycleConfiguration", "s3:*EncryptionConfiguration"),
+    *("logs:*LogDelivery*", "ecr:GetRepositoryPolicy"),
+}
+
+
+def deployer(assembly: Assembly, config: StageConfig | None = None) -> list[dict[str, Any]]:
+    return list(rights.deployer(assembly.template, config or StageConfig(), ACCOUNT, REGION)["Statement"])
+
+
+def test_every_type_of_the_stack_has_its_rights(default: Assembly) -> None:
+    services = {action.partition(":")[0] for one in deployer(default) for action in one["Action"]}
+    for resource in default.template["Resources"].values():
+        if resource["Type"] != "AWS::CDK::Metadata":
+            assert rights.TYPES[resource["Type"]][0] in services
+
+
+def test_every_right_names_an_operation(default: Assembly) -> None:
+    session = botocore.session.get_session()
+    every = {f"{service}:{action}" for service, actions, _ in rights.TYPES.values() for action in actions}
+    every |= {action for one in deployer(default) for action in one["Action"]} - {"iam:PassRole"}
+    for action in every - OTHER_NAMES:
+        service, _, name = action.partition(":")
+        operations = session.get_service_model(MODELS.get(service, service)).operation_names
+        assert fnmatch.filter(operations, name), action
+
+
+def test_who_deploys_reads_no_data_and_runs_nothing(default: Assembly) -> None:
+    forbidden = (
+        *("s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"),
+        *("sqs:ReceiveMessage", "sqs:PurgeQueue", "lambda:InvokeFunction", "states:StartExecution", "kms:GenerateMac"),
+        *("sagemaker:CreateModel", "sagemaker:CreateTransformJob", "iam:CreateUser", "iam:AttachUserPolicy"),
+    )
+    for statement in deployer(default):
+        for action in statement["Action"]:
+            assert not [one for one in forbidden if fnmatch.fnmatchcase(one, action)], action
+
+
+def test_roles_are_passed_only_if_they_are_the_stacks(default: Assembly) -> None:
+    passed = [one for one in deployer(default) if fnmatch.filter(one["Action"], "iam:PassRole")]
+    assert [one["Resource"] for one in passed] == [[f"arn:aws:iam::{ACCOUNT}:role/Wetread-*"]]
+
+
+def test_with_a_boundary_no_role_is_made_without_it(default: Assembly) -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/hospital"
+    denied = [one for one in deployer(default, StageConfig(permissions_boundary="hospital")) if one["Effect"] == "Deny"]
+    assert denied[0]["Condition"] == {"StringNotEquals": {"iam:PermissionsBoundary": arn}}
+    assert "iam:DeleteRolePermissionsBoundary" in denied[1]["Action"]
+
+
+def test_a_key_of_yours_needs_what_the_stacks_own_has(default: Assembly) -> None:
+    document = rights.key(default.template, ACCOUNT, REGION)
+    services = json.dumps([one["Principal"] for one in document["Statement"]])
+    for service in ("logs.eu-west-1.amazonaws.com", "events.amazonaws.com", "cloudwatch.amazonaws.com"):
+        assert service in services
+    assert "delivery.logs.amazonaws.com" in services
+    assert "Ref" not in json.dumps(document)
+
+
+def test_an_unknown_stage_ends_in_one_sentence() -> None:
+    with pytest.raises(SystemExit, match="'prod' is not among the stages"):
+        rights.main(["key", "prod", ACCOUNT, REGION])
