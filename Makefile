@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test check thorough format audit sbom faults cdk-local clean
+.PHONY: setup demo test check thorough format audit sbom faults cdk-local image-check clean
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt infra/layer.lock
@@ -52,6 +52,10 @@ faults: setup
 # The real CDK CLI (from the npm registry) against a separate local cloud: bootstrap, deploy, diff.
 cdk-local: setup
 	@$(BIN)/python -m assurance.cdk_cli
+
+# The image, built and run without docker: root on Debian, with buildah, podman, runc and mmdebstrap.
+image-check: setup
+	@$(BIN)/python -m assurance.image
 
 clean:
 	@rm -rf .venv cdk.out build .wetread

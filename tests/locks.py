@@ -1,10 +1,12 @@
-"""The hashes of deployed packages; `python -m tests.locks` queries the package index and writes both locks.
+"""The hashes of deployed packages; `python -m tests.locks` queries the package index and writes two locks.
+
+`python -m tests.locks torch INDEX` writes model_code/torch-cpu.lock, from PyTorch's index of builds for CPUs.
 
 Which index that is, pip knows (PIP_INDEX_URL, `pip config`); it must answer in JSON, as PyPI does.
 
 model_code/requirements.lock is what the image installs, infra/layer.lock what `make setup` installs first, since the
 functions' layer is copied from there. Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed,
-whatever its Python, and no source distribution: nothing is built, and so no setup script run. torch is left out: which
+whatever its Python, and no source distribution: nothing is built, and so no setup script run. torch is not in it: which
 build of it, from which index, is the stage's choice, and PyPI's brings CUDA packages that are no requirement of ours.
 """
 
@@ -15,6 +17,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ REQUIREMENTS = ROOT / "model_code/requirements.txt"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOCK = ROOT / "model_code/requirements.lock"
 LAYER_LOCK = ROOT / "infra/layer.lock"
+TORCH_LOCK = ROOT / "model_code/torch-cpu.lock"
 AS_JSON = "application/vnd.pypi.simple.v1+json"  # PEP 691
 FITS = re.compile(r"-(any|manylinux\w*_(x86_64|aarch64)[.\w]*)\.whl$")
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([\w.]+)$", re.MULTILINE)
@@ -35,6 +39,14 @@ HEAD = """\
 LAYER_HEAD = """\
 # What the functions' layer is copied from, with the SHA-256 of every wheel: `python -m tests.locks` writes it.
 """
+
+
+TORCH_HEAD = """\
+# torch of PyTorch's index of builds for CPUs, with the SHA-256 of its wheels for Linux and Python 3.11 and 3.12, which
+# that index has in its links: `python -m tests.locks torch INDEX` writes it. requirements.lock has the other packages.
+"""
+LINK = re.compile(r'href="([^"#]+)#sha256=([0-9a-f]{64})"')
+PYTHONS = ("cp311", "cp312")  # of the tests, and of the image
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -95,11 +107,30 @@ def write(lock: Path, head: str, wanted: dict[str, str]) -> None:
     lock.write_text("".join(lines))
 
 
-def main() -> None:
-    """Write both locks."""
+def write_torch(lock: Path, index: str, version: str) -> None:
+    """Write the lock of torch's builds for CPUs from the links of ``index``/torch/; no fitting link ends it."""
+    with urllib.request.urlopen(f"{index.rstrip('/')}/torch/") as answer:
+        links = LINK.findall(answer.read().decode())
+    found = {}
+    for link, digest in links:
+        name = urllib.parse.unquote(link.rpartition("/")[2])
+        parts = name.split("-")
+        if FITS.search(name) and parts[1] == f"{version}+cpu" and parts[2] == parts[3] and parts[2] in PYTHONS:
+            found[name] = digest
+    if not found:
+        raise SystemExit(f"{index} has no link to a wheel of torch {version}+cpu for Linux with its SHA-256")
+    hashes = [f"--hash=sha256:{one}" for one in sorted(found.values())]
+    lock.write_text(TORCH_HEAD + " \\\n    ".join([f"torch=={version}+cpu", *hashes]) + "\n")
+
+
+def main(arguments: list[str]) -> None:
+    """Write two locks, or torch's."""
+    if arguments[:1] == ["torch"] and len(arguments) == 2:
+        write_torch(TORCH_LOCK, arguments[1], pins(REQUIREMENTS)[UNLOCKED])
+        return
     write(LOCK, HEAD, of_image())
     write(LAYER_LOCK, LAYER_HEAD, of_layer())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -27,12 +27,14 @@ from tests.locks import (
     LOCK,
     REQUIREMENTS,
     ROOT,
+    TORCH_LOCK,
     index_of_pip,
     locked,
     of_image,
     of_layer,
     pins,
     write,
+    write_torch,
 )
 
 
@@ -56,12 +58,57 @@ def test_set_up_installs_the_layer_by_its_lock_before_all_else() -> None:
 
 def test_the_image_installs_by_it_builds_nothing_and_checks_that_nothing_is_missing() -> None:
     dockerfile = re.sub(r"\\\n\s+", "", (ROOT / "model_code/Dockerfile").read_text())
-    (locked_install, torch_install) = re.findall(r"pip install ([^&\n]+)", dockerfile)
-    for option in ("--require-hashes", "--no-deps", "--only-binary :all:", "model_code/requirements.lock"):
+    (locked_install, cpu_install, torch_install) = re.findall(r"pip install ([^&;\n]+)", dockerfile)
+    for option in ("--require-hashes", "--no-deps", "--only-binary :all:"):
         assert option in locked_install
+        assert option in cpu_install
+    assert "model_code/requirements.lock" in locked_install
+    assert "model_code/torch-cpu.lock" in cpu_install
     assert "--only-binary :all:" in torch_install
     assert f"torch=={pins(REQUIREMENTS)['torch']}" in torch_install
     assert "&& pip check" in dockerfile
+
+
+def test_torch_for_processors_is_locked_in_the_version_of_all_other_builds() -> None:
+    (line,) = re.findall(r"^torch==(\S+)", TORCH_LOCK.read_text(), re.MULTILINE)
+    assert line == f"{pins(REQUIREMENTS)['torch']}+cpu"
+
+
+def test_torchs_lock_has_the_index_hashes_of_linux_wheels_of_that_version_alone(tmp_path: Path) -> None:
+    wheels = {
+        "torch-2.0%2Bcpu-cp312-cp312-manylinux_2_28_x86_64.whl": "a" * 64,
+        "torch-2.0%2Bcpu-cp312-cp312-manylinux_2_28_aarch64.whl": "b" * 64,
+        "torch-2.0%2Bcpu-cp312-cp312-win_amd64.whl": "c" * 64,
+        "torch-2.1%2Bcpu-cp312-cp312-manylinux_2_28_x86_64.whl": "d" * 64,
+        "torch-2.0-cp312-cp312-manylinux_2_28_x86_64.whl": "e" * 64,
+        "torch-2.0%2Bcpu-cp314-cp314t-manylinux_2_28_x86_64.whl": "f" * 64,
+    }
+    page = "".join(f'<a href="/whl/cpu/{name}#sha256={digest}">{name}</a>' for name, digest in wheels.items())
+    with pages(page) as index:
+        write_torch(tmp_path / "lock", index, "2.0")
+        with pytest.raises(SystemExit, match=r"no link to a wheel of torch 3\.0\+cpu"):
+            write_torch(tmp_path / "lock", index, "3.0")
+    assert re.findall(r"[0-9a-f]{64}", (tmp_path / "lock").read_text()) == ["a" * 64, "b" * 64]
+
+
+@contextmanager
+def pages(page: str) -> Iterator[str]:
+    class Index(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/whl/cpu"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_cdk_cli_is_locked_to_its_bytes_and_brings_nothing_along() -> None:

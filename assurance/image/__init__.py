@@ -1,0 +1,1 @@
+"""Builds the container image without docker, and checks it as SageMaker would use it."""

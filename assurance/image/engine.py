@@ -1,0 +1,113 @@
+"""buildah and podman without a daemon: images in a folder of our own, containers that a job of SageMaker resembles.
+
+Root needs no CAP_SYS_RESOURCE: limits are set to what is allowed anyway, because the engines' own are higher. runc runs
+under both versions of control groups.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOOLS = ("buildah", "podman", "runc", "conmon", "mmdebstrap")
+LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=8192:8192")
+
+
+def missing_tools() -> list[str]:
+    """Return the programs that are not installed."""
+    return [tool for tool in TOOLS if shutil.which(tool) is None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended: its exit status, and what it wrote to stdout and stderr together."""
+
+    status: int
+    log: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that was started, by its name."""
+
+    engine: Engine
+    name: str
+
+    def log(self) -> str:
+        """Return what it wrote so far."""
+        return self.engine.podman("logs", self.name).log
+
+    def signal(self, name: str) -> None:
+        """Send a signal to its first process; nothing happens if that has ended."""
+        self.engine.podman("kill", "--signal", name, self.name)
+
+    def wait(self, seconds: float) -> int | None:
+        """Return its exit status, or None if it still runs after ``seconds``."""
+        with suppress(subprocess.TimeoutExpired, ValueError):
+            return int(self.engine.podman("wait", self.name, timeout=seconds).log.split()[-1])
+        return None
+
+    @property
+    def pid(self) -> int:
+        """The first process, as this machine counts."""
+        return int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.name).log)
+
+    def remove(self) -> None:
+        """Kill and remove it."""
+        self.engine.podman("rm", "--force", "--time", "0", self.name)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The images and containers below one folder."""
+
+    folder: Path
+    driver: str = "overlay"
+
+    @property
+    def _store(self) -> list[str]:
+        folders = ["--root", str(self.folder / "storage"), "--runroot", str(self.folder / "run")]
+        return [*folders, "--storage-driver", self.driver]
+
+    def podman(self, *arguments: str, timeout: float | None = None) -> Ended:
+        """Run podman; raises subprocess.TimeoutExpired."""
+        options = ["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--log-level", "error"]
+        return _run(["podman", *self._store, *options, *arguments], timeout)
+
+    def buildah(self, *arguments: str) -> Ended:
+        """Run buildah."""
+        return _run(["buildah", *self._store, *arguments], None)
+
+    def run(self, image: str, options: Sequence[str], command: Sequence[str], timeout: float | None = 900) -> Ended:
+        """Run a container to its end, without a network unless the options name one."""
+        return self.podman("run", "--rm", *LIMITS, *_network(options), *options, image, *command, timeout=timeout)
+
+    def start(self, name: str, image: str, options: Sequence[str], command: Sequence[str]) -> Container:
+        """Start a container; raises RuntimeError with the engine's words."""
+        started = self.podman("run", "--detach", "--name", name, *LIMITS, *_network(options), *options, image, *command)
+        if started.status:
+            raise RuntimeError(f"podman did not start {command}: {started.log}")
+        return Container(self, name)
+
+    def inspect(self, image: str) -> dict[str, Any]:
+        """Return podman's description of an image; empty if there is none."""
+        found = self.podman("image", "inspect", image)
+        described: list[dict[str, Any]] = json.loads(found.log) if found.status == 0 else [{}]
+        return described[0]
+
+
+def _network(options: Sequence[str]) -> list[str]:
+    return [] if "--network" in options else ["--network", "none"]
+
+
+def _run(command: Sequence[str], timeout: float | None) -> Ended:
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+    )
+    return Ended(done.returncode, done.stdout)
