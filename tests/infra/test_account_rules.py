@@ -95,6 +95,7 @@ def test_what_the_service_makes_itself_is_tagged_and_in_the_vpc(hospital: Assemb
     for job in ("Audit", "Optimise", "Evaluate"):
         assert states[job]["Arguments"]["NetworkConfig"] == {"EnableNetworkIsolation": True, "VpcConfig": VPC}
     assert all(states[job]["Arguments"]["Tags"] == TAGGED for job in ("Train", "Audit", "Optimise", "Evaluate"))
+    assert hospital.template["Outputs"]["Placement"]["Description"]
     output = json.loads(hospital.template["Outputs"]["Placement"]["Value"])
     assert from_environment(Placement, output).tags == TAGGED
 
