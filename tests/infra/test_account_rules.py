@@ -152,7 +152,7 @@ def test_a_given_bucket_is_read_and_not_changed(hospital: Assembly) -> None:
     assert text(hospital.template["Outputs"]["UploadsKeyArn"]["Value"]) == UPLOADS_KEY
     looks = hospital.permissions("PeopleExaminer")
     for action in ("kms:DescribeKey", "kms:GetKeyPolicy"):
-        assert {on for verb, on in looks if verb == action} == {DATA_KEY, UPLOADS_KEY}
+        assert {on for verb, on in looks if verb == action} == {KEY, UPLOADS_KEY}
     assert ("s3:GetEncryptionConfiguration", "arn:<AWS::Partition>:s3:::hospital-dicom") in looks
 
 
