@@ -7,6 +7,7 @@ under both versions of control groups.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -16,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TOOLS = ("buildah", "podman", "runc", "conmon", "mmdebstrap")
+# Programs, and the Debian packages that have them.
+TOOLS = {name: name for name in ("buildah", "podman", "runc", "conmon", "mmdebstrap")} | {"strip": "binutils"}
 LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=8192:8192")
 
 
-def missing_tools() -> list[str]:
-    """Return the programs that are not installed."""
-    return [tool for tool in TOOLS if shutil.which(tool) is None]
+def unable() -> str:
+    """Return why no image can be built and run here, and what to do; empty if nothing is in the way."""
+    if missing := [package for program, package in TOOLS.items() if shutil.which(program) is None]:
+        return f"Not installed: {', '.join(missing)}. On Debian: apt-get install {' '.join(missing)}"
+    return "" if os.geteuid() == 0 else "Images are built and run by root alone here; this is another user."
 
 
 @dataclass(frozen=True)
