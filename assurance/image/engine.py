@@ -53,10 +53,10 @@ class Container:
         self.engine.podman("kill", "--signal", name, self.name)
 
     def wait_for_log(self, text: str, seconds: float) -> None:
-        """Return when its log has ``text``; raises RuntimeError with the log after ``seconds``."""
+        """Return when its log has ``text``; raises RuntimeError after ``seconds``, or when it has ended."""
         end = time.monotonic() + seconds
         while text not in (written := self.log()):
-            if time.monotonic() > end:
+            if time.monotonic() > end or not self._first_process():
                 raise RuntimeError(f"no {text!r} in its log: {written[-300:]}")
             time.sleep(0.1)
 
@@ -69,10 +69,14 @@ class Container:
     @property
     def pid(self) -> int:
         """The first process, as this machine counts; raises RuntimeError with the log when it has ended."""
-        found = int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.name).log)
+        found = self._first_process()
         if found == 0:
             raise RuntimeError(f"the container has ended: {self.log().strip()[-400:]}")
         return found
+
+    def _first_process(self) -> int:
+        """Return the number of the first process; 0 when it has ended."""
+        return int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.name).log)
 
     def remove(self) -> None:
         """Kill and remove it."""
