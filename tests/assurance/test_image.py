@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,29 @@ def test_the_image_is_built_and_passes_its_checks() -> None:
         [sys.executable, "-m", "assurance.image"], check=False, cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+ISOLATED = ["unshare", "--net", "sh", "-c", f"ip link set lo up && exec {sys.executable} -m http.server {network.PORT}"]
+
+
+def _can_isolate() -> bool:
+    tools = shutil.which("unshare") and shutil.which("ip")
+    return bool(tools) and subprocess.run([*ISOLATED[:2], "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _can_isolate(), reason="no network namespace can be made here")
+def test_http_reaches_a_server_in_another_network_and_leaves_this_one_as_it_was(tmp_path: Path) -> None:
+    ours = Path("/proc/self/ns/net").readlink()
+    with subprocess.Popen(ISOLATED, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while not network.listens(Path(f"/proc/{server.pid}/net/tcp").read_text(), network.PORT):
+                assert server.poll() is None
+                time.sleep(0.05)
+            assert network.ask(server.pid, "GET", "/").status == 200
+            assert network.ask(server.pid, "POST", "/", b"body", Content_Type="text/plain").status == 501
+        finally:
+            server.kill()
+    assert Path("/proc/self/ns/net").readlink() == ours
 
 
 def test_a_container_has_no_network_unless_one_is_named() -> None:
