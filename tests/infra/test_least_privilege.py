@@ -17,7 +17,7 @@ from tests.infra.permissions import PEOPLE, ROLES
 
 PRINCIPALS = (*ROLES, *PEOPLE)
 
-MISSING = "Only a read of a missing object asks for it, and the record is older than the local S3 that asks."
+MISSING = "Only a read of a missing object asks for it, which no end-to-end test makes with this role."
 # Role, actions, and why the local cloud's IAM gets no such request.
 NOT_RECORDED = (
     ("*", "xray:*", "Traces go to a daemon that the local cloud does not have."),
@@ -26,11 +26,8 @@ NOT_RECORDED = (
     ("*", "kms:GenerateDataKey*", "S3, SQS, SNS and DynamoDB keep data without requesting a key of KMS."),
     ("*", "logs:*", "The local cloud writes logs of functions, jobs and state machines without their roles."),
     ("*", "cloudwatch:PutMetricData", "The metrics of jobs are kept without their role."),
-    ("IntakeIngest", "s3:ListBucket*", MISSING),
-    ("TrainingSnapshot", "s3:ListBucket", MISSING),
     ("TrainingGate", "s3:ListBucket", MISSING),
     ("BatchDispatch", "s3:ListBucket", MISSING),
-    ("BatchSweep", "s3:ListBucket", MISSING),
     ("TrainingPromote", "s3:ListBucket", MISSING),
     ("TrainingApprove", "s3:ListBucket", MISSING),
     ("PeopleApprover", "s3:ListBucket*", MISSING),
