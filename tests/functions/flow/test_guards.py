@@ -330,13 +330,13 @@ GUARDS: dict[str, Guard] = {
         "",
     ),
     "a try that trouble ended is taken back": Guard(
-        f"{FLOW}/test_bombs.py",
+        f"{FLOW}/test_trying.py",
         "functions/flow/trying.py",
         "        if self.passes(batch, error):\n",
         "        if False:\n",
     ),
     "trouble that lasts counts as an error": Guard(
-        f"{FLOW}/test_bombs.py",
+        f"{FLOW}/test_trying.py",
         "functions/flow/trying.py",
         "return is_trouble(error) and not self._worn_out(batch)",
         "return is_trouble(error)",
@@ -348,7 +348,7 @@ GUARDS: dict[str, Guard] = {
         "if True:",
     ),
     "a batch that fails as a whole is left to the sweep": Guard(
-        f"{FLOW}/test_bombs.py",
+        f"{FLOW}/test_trying.py",
         "functions/flow/collecting.py",
         "if batch and batch.tries >= TOGETHER_TRIES:",
         "if False:",
@@ -372,13 +372,13 @@ GUARDS: dict[str, Guard] = {
         "if False:",
     ),
     "a row that another tries is left to it": Guard(
-        f"{FLOW}/test_bombs.py",
+        f"{FLOW}/test_trying.py",
         "functions/aws/index.py",
         'f"{HELD} AND (attribute_not_exists(#CollectTriedAt) OR #CollectTriedAt < :before)"',
         'f"{HELD} AND (attribute_not_exists(#CollectTriedAt) OR #CollectTriedAt < :before OR attribute_exists(Key))"',
     ),
     "a batch whose rows are left to others stays open": Guard(
-        f"{FLOW}/test_bombs.py",
+        f"{FLOW}/test_trying.py",
         "functions/flow/collecting.py",
         "        if tally.left:\n",
         "        if False:\n",
@@ -408,13 +408,13 @@ GUARDS: dict[str, Guard] = {
         "",
     ),
     "a row is not given up during its last try": Guard(
-        f"{FLOW}/test_bombs.py",
+        f"{FLOW}/test_trying.py",
         "functions/flow/collecting.py",
         ' if (row.collect_tried_at or "") < before else None',
         "",
     ),
     "a row whose last try is taken back is not given up": Guard(
-        f"{FLOW}/test_bombs.py",
+        f"{FLOW}/test_trying.py",
         "functions/flow/settling.py",
         "NOT_COLLECTED.reason, tried=row)",
         "NOT_COLLECTED.reason)",
