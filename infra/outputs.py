@@ -31,6 +31,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "Served": "What uploads must be to be read, in JSON; `wetread submit` refuses others beforehand.",
     "PatientKeyId": "KMS key by which identifiers that may be a patient's are replaced.",
     "DataKeyArn": "KMS key that encrypts buckets, tables, queues and logs.",
+    "UploadsKeyArn": "KMS key of the given uploads bucket; absent where the stage was given none.",
     "Placement": "Network and tags of what commands make in SageMaker, in JSON; absent where there are none.",
     "AlarmTopicArn": "SNS topic of alarms; subscribe to it to be notified.",
     "KeyTopicArn": "SNS topic that reports changes to the stack's KMS keys.",

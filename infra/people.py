@@ -109,7 +109,10 @@ class People(Construct):
         stack = ("cloudformation:GetTemplate", "cloudformation:ListStackResources")
         allow(examiner, *stack, on=[self._stack], because=RANDOM_STACK_ID)
         uploads = [self._storage.uploads.bucket_arn]
-        allow(examiner, "s3:GetBucketNotification", "s3:GetBucketVersioning", on=uploads)
+        events = ("s3:GetBucketNotification", "s3:GetBucketVersioning")
+        allow(examiner, *events, "s3:GetBucketLocation", "s3:GetEncryptionConfiguration", on=uploads)
+        keys = dict.fromkeys((self._storage.key, self._storage.uploads_key or self._storage.key))
+        allow(examiner, "kms:DescribeKey", "kms:GetKeyPolicy", on=[one.key_arn for one in keys])
         hosting.grant_look(examiner)
         allow(examiner, "lambda:GetFunctionConcurrency", on=functions)
         mappings = [self._colon("lambda", "event-source-mapping", "*")]

@@ -147,6 +147,8 @@ class Service(Stack):
         }
         if any(values_of(config.placement).values()):
             outputs["Placement"] = json.dumps(to_environment(config.placement))
+        if config.uploads_key_arn:
+            outputs["UploadsKeyArn"] = config.uploads_key_arn
         for name, value in outputs.items():
             CfnOutput(self, name, value=value, description=DESCRIPTIONS[name])
         obey(self, config)

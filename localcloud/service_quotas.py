@@ -1,4 +1,4 @@
-"""Service Quotas: ListServiceQuotas and GetServiceQuota of SageMaker's instance quotas.
+"""Service Quotas: ListServiceQuotas, ListAWSDefaultServiceQuotas and GetServiceQuota of SageMaker's instance quotas.
 
 Shapes and error names are those of botocore's model of service-quotas (2019-06-24).
 """
@@ -50,13 +50,14 @@ class _Handler:
 
 def answered(quotas: Quotas, operation: str, request: Document) -> Document:
     """Return the answer of one operation; raise ServiceError if it is refused."""
-    if operation not in ("ListServiceQuotas", "GetServiceQuota"):
+    if operation not in ("ListServiceQuotas", "ListAWSDefaultServiceQuotas", "GetServiceQuota"):
         raise ServiceError("UnknownOperationException", f"This local Service Quotas has no {operation}.")
     if request.get("ServiceCode") != _SERVICE:
         raise ServiceError("NoSuchResourceException", "The request failed because the specified service doesn't exist.")
+    values = quotas.defaults() if operation == "ListAWSDefaultServiceQuotas" else quotas.all()
     wanted = request.get("QuotaCode")
-    found = [_quota(name, value) for name, value in quotas.all().items() if wanted in (None, code_of(name))]
-    if operation == "ListServiceQuotas":
+    found = [_quota(name, value) for name, value in values.items() if wanted in (None, code_of(name))]
+    if operation != "GetServiceQuota":
         return _page(found, request)
     if wanted is None or not found:
         raise ServiceError("NoSuchResourceException", "The request failed because the specified quota doesn't exist.")

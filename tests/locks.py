@@ -6,8 +6,8 @@ Which index that is, pip knows (PIP_INDEX_URL, `pip config`); it must answer in 
 
 model_code/requirements.lock is what the image installs, infra/layer.lock what `make setup` installs first, since the
 functions' layer is copied from there. Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed,
-whatever its Python, and no source distribution: nothing is built, and so no setup script run. torch is not in it: which
-build of it, from which index, is the stage's choice, and PyPI's brings CUDA packages that are no requirement of ours.
+whatever its Python, and no source distribution: nothing is built, and so no setup script run. torch is not in it, since
+the stage names the index of its build: the builds for CPUs have a lock of their own, those for CUDA none.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def of_image() -> dict[str, str]:
 def locked(lock: Path) -> dict[str, tuple[str, list[str]]]:
     """Return a lock's versions and hashes, by normal name."""
     text = lock.read_text().replace("\\\n", " ")
-    found = re.findall(r"^([\w.-]+)==([\w.]+)((?:\s+--hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
+    found = re.findall(r"^([\w.-]+)==([\w.+]+)((?:\s+--hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
     return {normal(name): (version, re.findall(r"[0-9a-f]{64}", hashes)) for name, version, hashes in found}
 
 

@@ -1,8 +1,9 @@
 """The deployed packages as two CycloneDX bills of materials: `make sbom` writes them into build/sbom/.
 
 image.cdx.json has the image's base and Python packages, layer.cdx.json the packages of the functions' layer; each with
-the SHA-256 of every wheel that may be installed, but torch: the stage chooses its build. The same locks give the
-same bytes. Not in it: the Debian packages and the Python of the base image, and libraries inside wheels.
+the SHA-256 of every wheel that may be installed; of torch, those of the builds for CPUs, which are the default. The
+same locks give the same bytes. Not in it: the Debian packages and the Python of the base image, and libraries inside
+wheels.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.licences import licence_of
-from tests.locks import LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, UNLOCKED, locked, pins
+from tests.locks import LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, TORCH_LOCK, UNLOCKED, locked, pins
 
 FOLDER = ROOT / "build/sbom"
 DOCKERFILE = ROOT / "model_code/Dockerfile"
@@ -28,8 +29,10 @@ Component = dict[str, Any]
 
 def image() -> dict[str, Any]:
     """Return the bill of the container image."""
-    torch = _package(UNLOCKED, pins(REQUIREMENTS)[UNLOCKED], [])
-    torch["description"] = "Without hashes: the stage's torch_index_url decides which build it is."
+    (_, wheels) = locked(TORCH_LOCK)[UNLOCKED]
+    # Without the local label of the version: advisories name none.
+    torch = _package(UNLOCKED, pins(REQUIREMENTS)[UNLOCKED], wheels)
+    torch["description"] = "The build for CPUs. A stage whose torch_index_url is of builds for CUDA has another one."
     return _bill("wetread-model", "container", [_base(), torch, *_packages(LOCK)])
 
 
@@ -79,7 +82,8 @@ def _package(name: str, version: str, wheels: list[str]) -> Component:
         "version": version,
         "purl": purl,
         "licenses": [{"license": {"name": licence_of(name)}}],
-    } | ({"externalReferences": [distribution]} if wheels else {})
+        "externalReferences": [distribution],
+    }
 
 
 def main() -> None:

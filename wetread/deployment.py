@@ -78,6 +78,8 @@ class Deployment:
     """The ARN of the stack; one that is created anew has another."""
     alarm_topic_arn: str = ""
     """Where alarms go."""
+    uploads_key_arn: str = ""
+    """The key of a given uploads bucket; "" where it has none that a stage was given."""
 
     @classmethod
     def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
@@ -122,6 +124,7 @@ class Deployment:
             placement=_placement(outputs.get(PLACEMENT)),
             stack_id=found[0].get("StackId", ""),
             alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
+            uploads_key_arn=outputs.get("UploadsKeyArn", ""),
         )
 
 

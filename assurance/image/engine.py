@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,6 +48,14 @@ class Container:
         """Send a signal to its first process; nothing happens if that has ended."""
         self.engine.podman("kill", "--signal", name, self.name)
 
+    def wait_for_log(self, text: str, seconds: float) -> None:
+        """Return when its log has ``text``; raises RuntimeError with the log after ``seconds``."""
+        end = time.monotonic() + seconds
+        while text not in (written := self.log()):
+            if time.monotonic() > end:
+                raise RuntimeError(f"no {text!r} in its log: {written[-300:]}")
+            time.sleep(0.1)
+
     def wait(self, seconds: float) -> int | None:
         """Return its exit status, or None if it still runs after ``seconds``."""
         with suppress(subprocess.TimeoutExpired, ValueError):
@@ -55,8 +64,11 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """The first process, as this machine counts."""
-        return int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.name).log)
+        """The first process, as this machine counts; raises RuntimeError with the log when it has ended."""
+        found = int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.name).log)
+        if found == 0:
+            raise RuntimeError(f"the container has ended: {self.log().strip()[-400:]}")
+        return found
 
     def remove(self) -> None:
         """Kill and remove it."""
@@ -103,7 +115,7 @@ class Engine:
 
 
 def _network(options: Sequence[str]) -> list[str]:
-    return [] if "--network" in options else ["--network", "none"]
+    return [] if any(option.startswith("--network") for option in options) else ["--network", "none"]
 
 
 def _run(command: Sequence[str], timeout: float | None) -> Ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 READERS = 8  # versions described at once
 PAGE = 100  # the most versions of one list request
 MOST_DESCRIPTION = 1024  # characters of a description
+# SageMaker trains with an image of OCI, and refuses it here (aws/amazon-sagemaker-feedback#180).
+WRONG_MANIFEST = re.compile(r"Unsupported manifest media type (\S+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +254,12 @@ class Registry:
         try:
             self.sagemaker.create_model(**asked, **tags)
         except ClientError as error:
+            if kind := WRONG_MANIFEST.search(str(error)):
+                raise PromotionRefused(
+                    f"SageMaker makes no model of the image {self.image_uri}: its manifest has the type {kind[1]}. "
+                    "Build the image with docker's manifest (docs/operations.md, Training and the gates) and deploy "
+                    f"it; then promote {version.model_package}, which is registered and need not be trained again."
+                ) from error
             if error_code(error) != "ValidationException" or "already exist" not in str(error):
                 raise
             others = models.differences(asked, self.sagemaker.describe_model(ModelName=name))

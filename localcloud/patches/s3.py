@@ -47,9 +47,11 @@ def install_copy_checksums() -> None:
 
     The emulator reads `x-amz-sdk-checksum-algorithm` only, but the SDK sends `x-amz-checksum-algorithm` with a copy. It
     also leaves the checksum out of the CopyObjectResult. The checksum of an upload in parts, if it has the algorithm
-    that is asked for, is passed on as it is ("...=-2", COMPOSITE): botocore's model of CopyObject says "that checksum
-    value will be copied to the new object by default". Its older guide promised one of all bytes; a caller has to do
-    with both.
+    that is asked for, is passed on as it is ("...=-2", COMPOSITE). AWS's documents disagree (read on 2026-11-29). The
+    model of CopyObject in botocore 1.43.106, at ChecksumAlgorithm: "if the source object has a checksum, that checksum
+    value will be copied to the new object by default". The User Guide, "Checking object integrity for data uploads":
+    "With a copy command, the checksum of the object is a direct checksum of the full object." A caller has to do with
+    both, so it meets the harder one here.
     """
     emulator("services.s3", "_buckets", "_object_versions")
     replace("services.s3", "_copy_object", ("bucket_name", "dest_key", "headers"), _with_checksum)

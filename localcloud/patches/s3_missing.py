@@ -1,9 +1,10 @@
 """S3: a missing object is 403 to a caller who may not list its bucket.
 
-botocore's model of S3, HeadObject and GetObject: "If you have the s3:ListBucket permission on the bucket, Amazon S3
-returns an HTTP status code 404 error. If you don't have the s3:ListBucket permission, Amazon S3 returns an HTTP status
-code 403 ("access denied") error." A request for an object has no s3:prefix, so a permission under a condition on that
-key does not count.
+botocore 1.43.106's model of S3, HeadObject (read on 2026-11-29): "If you have the s3:ListBucket permission on the
+bucket, Amazon S3 returns an HTTP status code 404 Not Found error. If you don't have the s3:ListBucket permission,
+Amazon S3 returns an HTTP status code 403 Forbidden error." GetObject says the same with "403 Access Denied". A request
+for an object has no s3:prefix, so a permission under a condition on that key does not count: that is inferred from how
+IAM compares a key that is absent; no source says it of this case.
 """
 
 from __future__ import annotations

@@ -38,6 +38,10 @@ class Quotas:
         """Return every quota's value by its name."""
         return {name: self._own.get(name, self._default) for name in names()}
 
+    def defaults(self) -> Mapping[str, int]:
+        """Return the value that every quota has until another is set, by its name."""
+        return dict.fromkeys(names(), self._default)
+
 
 def name_of(instance_type: str, usage: str) -> str:
     """Return the name of a quota. `usage` is "transform job" or similar."""

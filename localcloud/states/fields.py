@@ -1,16 +1,18 @@
 """The fields that Step Functions knows in the arguments of a service integration; it refuses a definition with others.
 
-The model of the service's own API is wider. Step Functions' answer to CreateStateMachine, and where it was seen:
-aws-step-functions-data-science-sdk-python#200 (InvalidDefinition, SCHEMA_VALIDATION_FAILED, "/States/.../Parameters"),
-aws-cdk#10014. A field is in the lists below with one of these sources:
+The model of the service's own API is wider. What was read for this on 2026-11-29:
 
-- the Step Functions Developer Guide of 2023, "Manage SageMaker", "Invoke Lambda" and "Call Amazon SNS": the supported
-  parameters of each call;
-- definitions that ran on AWS: CheckpointConfig (data-science-sdk#86), EnableManagedSpotTraining (#42);
-- tasks of the CDK: EnableNetworkIsolation, Environment (SageMakerCreateTrainingJob).
+- Step Functions' refusal: aws-step-functions-data-science-sdk-python#200 (InvalidDefinition of CreateStateMachine,
+  SCHEMA_VALIDATION_FAILED, "/States/Train Step/Parameters"), aws-cdk#10014 (a deployment fails). Both are of a nested
+  field; here fields below the first level are not checked. A field that is only known when the state is entered fails
+  the execution with the same words (data-science-sdk#15), and validate-state-machine-definition may say OK of it;
+- the tasks of aws-cdk-lib 2.275 (SageMakerCreateTrainingJob, SageMakerCreateTransformJob): every field that they send;
+- definitions that ran on AWS: CheckpointConfig (data-science-sdk#86), EnableManagedSpotTraining (#42, 2021).
 
-Nothing shows whether EnableInterContainerTrafficEncryption is known. It is accepted. Fields below the first level are
-not checked.
+Step Functions' guide of 2023 lists the supported parameters of each call as links. The stored copy has lost their
+names, and today's page has no list. It has 11 of CreateProcessingJob and 5 of Invoke, as many as are below; of Publish
+it has 7, and below are those of FIFO topics beside them. Nothing shows whether EnableInterContainerTrafficEncryption is
+known. It is accepted.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ _KNOWN = {
             "Environment",
             "MaxConcurrentTransforms",
             "MaxPayloadInMB",
+            "ModelClientConfig",
             "ModelName",
             "Tags",
             "TransformInput",

@@ -12,6 +12,7 @@ import pytest
 
 from functions import approve, gate, promote, snapshot
 from functions.domain import layout
+from functions.domain.errors import PromotionRefused
 from functions.flow.promoting import Approval
 from functions.settings import ApproveSettings, Placement, PromoteSettings, SnapshotSettings, to_environment
 from tests.fakes.wire import client_error
@@ -72,6 +73,27 @@ def test_an_approval_promotes_what_waited(monkeypatch: pytest.MonkeyPatch) -> No
     event = {"Records": [{"messageId": "good", "body": body}, {"messageId": "bad", "body": "{}"}]}
     assert approve.handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert workflow.registry.champion()
+
+
+def test_an_image_of_which_sagemaker_makes_no_model_ends_the_run_with_a_version_to_promote_later(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = workflow.take(workflow.put_cohort())
+    artifact = workflow.train(taken)
+    oci = "application/vnd.oci.image.manifest.v1+json"
+
+    def refused(**_: Any) -> None:
+        raise client_error("ValidationException", f"Unsupported manifest media type {oci}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow.world.sagemaker, "create_model", refused)
+        with pytest.raises(PromotionRefused) as error:
+            workflow.promote(taken, artifact)
+    assert workflow.registry.image_uri in str(error.value)
+    assert f"the type {oci}" in str(error.value)
+    assert "then promote wetread/1, which is registered and need not be trained again" in str(error.value)
+    assert workflow.registry.champion() is None
+    assert workflow.registry.promote("wetread/1").model_package == "wetread/1"
 
 
 def test_metrics_count_candidates(workflow: Workflow, capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,6 +146,11 @@ def test_a_given_bucket_is_read_and_not_changed(hospital: Assembly) -> None:
     assert not {action for action, on in read if "hospital-dicom" in on and action.startswith(("s3:Put", "s3:Del"))}
     assert ("kms:GenerateDataKey", UPLOADS_KEY) in hospital.permissions("PeopleUploader")
     assert ("kms:Decrypt", UPLOADS_KEY) in hospital.permissions("PeopleApprover")
+    assert text(hospital.template["Outputs"]["UploadsKeyArn"]["Value"]) == UPLOADS_KEY
+    looks = hospital.permissions("PeopleExaminer")
+    for action in ("kms:DescribeKey", "kms:GetKeyPolicy"):
+        assert {on for verb, on in looks if verb == action} == {KEY, UPLOADS_KEY}
+    assert ("s3:GetEncryptionConfiguration", "arn:<AWS::Partition>:s3:::hospital-dicom") in looks
 
 
 def test_cfn_lint_finds_nothing_in_it(hospital: Assembly) -> None:

@@ -17,7 +17,7 @@ from tests.infra.permissions import PEOPLE, ROLES
 
 PRINCIPALS = (*ROLES, *PEOPLE)
 
-MISSING = "The local S3 reports a missing object to every caller, AWS's only to callers that may list the bucket."
+MISSING = "Only a read of a missing object asks for it, and the record is older than the local S3 that asks."
 # Role, actions, and why the local cloud's IAM gets no such request.
 NOT_RECORDED = (
     ("*", "xray:*", "Traces go to a daemon that the local cloud does not have."),

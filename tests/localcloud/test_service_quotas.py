@@ -9,11 +9,11 @@ from localcloud.service_quotas import answered
 TRANSFORM = "ml.m5.xlarge for transform job usage"
 
 
-def _listed(quotas):
+def _listed(quotas, operation="ListServiceQuotas"):
     request = {"ServiceCode": "sagemaker"}
     found = []
     while True:
-        answer = answered(quotas, "ListServiceQuotas", request)
+        answer = answered(quotas, operation, request)
         assert len(answer["Quotas"]) <= 100
         found += answer["Quotas"]
         if "NextToken" not in answer:
@@ -27,6 +27,13 @@ def test_every_instance_type_and_use_has_a_quota_and_the_set_ones_their_value():
     for usage in ("training job", "processing job", "endpoint"):
         assert listed[f"ml.m5.xlarge for {usage} usage"]["Value"] == 20.0
     assert len({quota["QuotaCode"] for quota in listed.values()}) == len(listed)
+
+
+def test_the_defaults_of_aws_have_the_same_names_and_not_the_values_that_were_set():
+    quotas = Quotas(f"{TRANSFORM}=0", 20)
+    defaults = _listed(quotas, "ListAWSDefaultServiceQuotas")
+    assert set(defaults) == set(_listed(quotas))
+    assert defaults[TRANSFORM]["Value"] == 20.0
 
 
 def test_a_quota_is_found_by_its_code_and_an_unknown_one_is_refused():

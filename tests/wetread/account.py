@@ -48,6 +48,13 @@ class Account:
         self.subscriptions: list[str] = ["arn:aws:sns:eu-west-1:123456789012:topic:1"]
         self.template = json.loads(json.dumps(TEMPLATE))
         self.bootstrap: str | None = "21"
+        self.key: dict[str, Any] = {
+            "KeyState": "Enabled",
+            "KeyUsage": "ENCRYPT_DECRYPT",
+            "KeySpec": "SYMMETRIC_DEFAULT",
+        }
+        self.no_keys: set[str] = set()
+        self.key_policies: dict[str, Any] = {}
 
     def client(self, service: str, **_: Any) -> Any:
         """Return a client of a service; the account answers for all."""
@@ -127,6 +134,16 @@ class Account:
         if self.bootstrap is None:
             raise client_error("ParameterNotFound", Name)
         return {"Parameter": {"Name": Name, "Value": self.bootstrap}}
+
+    def describe_key(self, *, KeyId: str) -> Any:  # noqa: N803
+        if KeyId in self.no_keys:
+            raise client_error("NotFoundException", KeyId)
+        return {"KeyMetadata": {"KeyId": KeyId, **self.key}}
+
+    def get_key_policy(self, *, KeyId: str, PolicyName: str) -> Any:  # noqa: N803
+        assert PolicyName == "default"
+        everything = [{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}]
+        return {"Policy": json.dumps(self.key_policies.get(KeyId, {"Statement": everything}))}
 
 
 class Session(SimpleNamespace):

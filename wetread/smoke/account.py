@@ -1,8 +1,7 @@
-"""What an account says of the deployed stack: image, functions, mail, the state machine, and rights to miss objects."""
+"""What an account says of the deployed stack: what doctor asks, an alarm, the state machine, rights to miss objects."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,58 +10,67 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code
 from functions.domain import layout
 from wetread.connection import Connection
+from wetread.operations.account import checks
+from wetread.operations.check import CheckResult
+from wetread.problems import FORBIDDEN
 from wetread.smoke.table import Line, Verdict
 
-ECR = re.compile(r"(?P<registry>\d{12})\.dkr\.ecr\..+?/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>.+))?")
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-NEW_ACCOUNT = 10
-"""Lambda's concurrent executions in some new accounts: the fewest that the service is made for."""
+NUMBERS = {
+    "Image": "B1",
+    "Quota": "B2",
+    "Functions": "W4",
+    "Lambda": "W4",
+    "Alarm mail": "mail",
+    "Key mail": "mail",
+    "boto3 of the functions": "W2",
+}
+"""First words of the names of doctor's results -> the number of the question; the others have "doctor"."""
+ACT_ON_ARTIFACTS = ("Approve", "Dispatch", "Promote", "Sweep")
+"""Parts of the names of the functions that take a missing artifact for a missing one only if S3 answers 404."""
 MISSING = "artifacts/smoke-missing/model.tar.gz"
 UNKNOWN = frozenset({"UnknownOperationException", "InvalidAction", "UnsupportedOperation", "NotImplemented"})
 """Error codes of a cloud that lacks an operation."""
 
 
-def image(connection: Connection) -> Iterator[Line]:
-    """Yield the kind of manifest that the image has: SageMaker makes no model of an OCI one."""
-    what = "manifest of the image"
-    found = ECR.fullmatch(connection.deployment.image_uri)
-    if found is None:
-        yield Line.later("B1", what, DOCKER_MANIFEST, f"{connection.deployment.image_uri} is not in ECR")
+def examined(connection: Connection) -> Iterator[Line]:
+    """Yield a line for each result of the checks that `wetread doctor` makes of the account."""
+    for check in checks(connection):
+        yield from map(line_of, check.results())
+
+
+def line_of(result: CheckResult) -> Line:
+    """Return the line of one of doctor's results; without an answer it is for later."""
+    number = next((one for words, one in NUMBERS.items() if result.name.startswith(words)), "doctor")
+    expected = "what `wetread doctor` calls well"
+    if not result.is_known:
+        return Line.later(number, result.name, expected, f"{result.found}. {result.remedy}")
+    return Line.judged(number, result.name, expected, result.found, well=result.well)
+
+
+def packages(connection: Connection) -> Iterator[Line]:
+    """Yield the versions in the layers of the functions, compared with those that the stack was made with."""
+    what, stated = "packages in the functions' layer", connection.deployment.function_packages
+    if not stated:
+        yield Line.later("W2", what, "versions", "the stack does not say them: deploy this version")
         return
-    wanted = {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
-    answer = connection.client("ecr").describe_images(
-        registryId=found["registry"], repositoryName=found["repository"], imageIds=[wanted]
-    )
-    kind = answer["imageDetails"][0].get("imageManifestMediaType", "not said")
-    yield Line.judged("B1", what, DOCKER_MANIFEST, kind, well=kind == DOCKER_MANIFEST)
-
-
-def functions(connection: Connection) -> Iterator[Line]:
-    """Yield Lambda's room in this account, and the versions that the functions run with."""
     client = connection.client("lambda")
-    room = client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    yield Line.judged("W4", "Lambda's concurrent executions", f"{NEW_ACCOUNT} or more", room, well=room >= NEW_ACCOUNT)
-    pages = client.get_paginator("list_functions").paginate()
-    ours = [
+    layers = [{layer["Arn"] for layer in one.get("Layers", ())} for one in _functions(connection)]
+    said = {arn: client.get_layer_version_by_arn(Arn=arn).get("Description", "") for arn in set().union(*layers)}
+    well = bool(layers) and all(stated in {said[arn] for arn in arns} for arns in layers)
+    yield Line.judged("W2", what, stated, "; ".join(sorted(set(said.values()))) or "no layer", well=well)
+
+
+def _functions(connection: Connection) -> list[Any]:
+    """Return the configurations of the stack's functions."""
+    pages = connection.client("lambda").get_paginator("list_functions").paginate()
+    return [
         one for page in pages for one in page["Functions"] if one["FunctionName"].startswith(f"{connection.stack}-")
     ]
-    seen = sorted({f"{one.get('Runtime')}, {len(one.get('Layers', []))} layer" for one in ours})
-    yield Line.judged("W2", "runtime and layers of the functions", "one kind", "; ".join(seen), well=len(seen) == 1)
 
 
-def mail(connection: Connection) -> Iterator[Line]:
-    """Yield the state of the alarm topic's subscriptions, ring one alarm by hand, and let it return to OK."""
+def alarm(connection: Connection) -> Iterator[Line]:
+    """Yield an alarm that is set by hand: it rings the topic once, and returns to its measured state."""
     topic = connection.deployment.alarm_topic_arn
-    pages = connection.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-    subscribed = [one for page in pages for one in page["Subscriptions"]]
-    waiting = sum(not one["SubscriptionArn"].startswith("arn:") for one in subscribed)
-    yield Line.judged(
-        "mail",
-        "subscriptions of the alarm topic",
-        "none unconfirmed",
-        f"{len(subscribed) - waiting} confirmed, {waiting} unconfirmed",
-        well=not waiting,
-    )
     cloudwatch = connection.client("cloudwatch")
     alarms = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{connection.stack}-")
     ours = sorted(one["AlarmName"] for page in alarms for one in page["MetricAlarms"] if topic in one["AlarmActions"])
@@ -95,15 +103,48 @@ def state_machine(connection: Connection) -> Iterator[Line]:
 
 
 def missing_artifact(connection: Connection) -> Iterator[Line]:
-    """Yield what S3 answers you for an artifact that is not there; a caller without s3:ListBucket gets 403."""
-    what, expected = "HeadObject on a missing artifact, as you", "404"
+    """Yield what S3 answers you for an artifact that is not there, and whether functions may get the same answer.
+
+    A caller without s3:ListBucket gets 403. You may list more than a function, so IAM is asked about their roles.
+    """
+    yield _missed_by_you(connection)
+    yield _may_be_missed_by_functions(connection)
+
+
+def _missed_by_you(connection: Connection) -> Line:
+    what, expected = "HeadObject on a missing artifact, asked as you and not as a function", "404"
     try:
         connection.s3.head_object(Bucket=connection.deployment.models_bucket_name, Key=MISSING)
     except ClientError as error:
         seen = error_code(error)
-        yield Line.judged("W1", what, expected, seen, well=seen in {"404", "NoSuchKey"})
-        return
-    yield Line.judged("W1", what, expected, "an object", well=False)
+        return Line.judged("W1", what, expected, seen, well=seen in {"404", "NoSuchKey"})
+    return Line.judged("W1", what, expected, "an object", well=False)
+
+
+def _may_be_missed_by_functions(connection: Connection) -> Line:
+    what = "s3:ListBucket on the models bucket, simulated by IAM for the functions' roles"
+    expected = ", ".join(f"{part} allowed" for part in ACT_ON_ARTIFACTS)
+    functions, iam = _functions(connection), connection.client("iam")
+    decisions = dict.fromkeys(ACT_ON_ARTIFACTS, "not found")
+    try:
+        for part in ACT_ON_ARTIFACTS:
+            for one in (one for one in functions if part in one["FunctionName"]):
+                decisions[part] = _decision(iam, one["Role"], connection.deployment.models_bucket_name)
+    except ClientError as error:
+        if error_code(error) not in FORBIDDEN | UNKNOWN:
+            raise
+        return Line.later("W1", what, expected, f"it may not be asked here ({error_code(error)})")
+    seen = ", ".join(f"{part} {decision}" for part, decision in decisions.items())
+    return Line.judged("W1", what, expected, seen, well=seen == expected)
+
+
+def _decision(iam: Any, role: str, bucket: str) -> str:
+    """Return IAM's decision on a role's wish to list a bucket. A request for an object has no prefix to allow."""
+    partition = role.split(":")[1]
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=role, ActionNames=["s3:ListBucket"], ResourceArns=[f"arn:{partition}:s3:::{bucket}"]
+    )
+    return str(answer["EvaluationResults"][0]["EvalDecision"])
 
 
 def key_line(connection: Connection, number: str, what: str, uri: str) -> Line:

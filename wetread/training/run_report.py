@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.errors import PromotionRefused
 from functions.domain.verdict import DataProblem, LabelProblem, ModelProblem, Places, PromotionProblem, Risk
 from wetread.connection import Connection
 from wetread.training import documents
@@ -72,6 +73,11 @@ def advice(run: Run, found: Sequence[Reason], called: str) -> list[str]:
         ]
     if run.outcome == "Rejected":
         return [*report, *_after_rejection(run, found, called)]
+    if run.error == PromotionRefused.__name__:
+        return [
+            f"The champion is what it was. Repair the cause. If `{called} model list` has the candidate, promote it, "
+            "without training again; otherwise start the run again."
+        ]
     return ["Nothing was promoted. Repair the cause and start the run again."]
 
 

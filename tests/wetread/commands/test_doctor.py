@@ -19,8 +19,6 @@ from wetread.problems import ConfigProblem
 
 @pytest.fixture
 def healthy(connection):
-    connection.s3.get_bucket_notification_configuration = lambda Bucket: {"EventBridgeConfiguration": {}}  # noqa: N803
-    connection.s3.get_bucket_versioning = lambda Bucket: {"Status": "Enabled"}  # noqa: N803
     return connection
 
 
@@ -39,7 +37,7 @@ def test_each_fault_of_the_service_is_found(wetread, healthy, pending) -> None:
     healthy.registry.champion = lambda: None
     healthy.sqs.numbers["tick-dead"] = 1
     healthy.index.rows.append(pending(received_at="2026-01-01T00:00:00.000Z"))
-    healthy.s3.get_bucket_notification_configuration = lambda Bucket: {}  # noqa: N803
+    healthy.s3.settings["notification_configuration"] = {}
     result = wetread("doctor", "--json")
     assert result.exit_code == 1
     assert set(faults(result)) == {"Champion", "Dead letters", "Oldest wait", "Uploads bucket"}

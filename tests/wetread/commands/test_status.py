@@ -29,6 +29,31 @@ def test_people_see_slots_champion_and_dead_letters(wetread, connection, pending
     assert "2 messages in dead-letter queue uploads-dead" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("status", "seconds", "warned"),
+    [
+        (BatchStatus.READY, 180, True),
+        (BatchStatus.READY, 5, False),
+        (BatchStatus.SUBMITTED, 180, False),
+        (BatchStatus.CLAIMING, 180, False),
+    ],
+)
+def test_people_see_that_sagemaker_gives_a_batch_no_host(wetread, connection, status, seconds, warned) -> None:
+    created = timestamp(datetime.now(UTC) - timedelta(seconds=seconds))
+    connection.batches.held[0] = Batch(
+        batch_id="b7",
+        status=status,
+        slot=0,
+        model_name="m",
+        model_package="wetread/3",
+        created_at=created,
+        updated_at=created,
+    )
+    shown = " ".join(wetread("status").stderr.split())
+    assert ("Batch b7 has had no host for 3 min: SageMaker starts no job now." in shown) == warned
+    assert ("`wetread doctor` says whether a quota is too small" in shown) == warned
+
+
 def test_people_see_that_there_is_no_champion(wetread, connection) -> None:
     connection.registry.champion = lambda: None
     shown = wetread("status").stderr

@@ -16,9 +16,10 @@ import pytest
 from functions.domain.row import Row, Status
 from functions.domain.slices import Split
 from tests.fakes.wire import client_error
+from wetread.operations.check import CheckResult
 from wetread.smoke import account
 from wetread.smoke.phantoms import Marks, Upload, lengthened, slice_of, uploads, write_cohort
-from wetread.smoke.table import Verdict
+from wetread.smoke.table import Line, Verdict
 from wetread.smoke.training import hash_line
 from wetread.smoke.uploads import outputs_line, row_line, timing_line
 
@@ -32,9 +33,9 @@ ROW = Row(
 )
 
 
-def connection(image_uri: str = "", **clients: Any) -> Any:
-    deployment = SimpleNamespace(image_uri=image_uri, alarm_topic_arn="arn:topic", models_bucket_name="models")
-    deployment.training_state_machine_arn = "arn:machine"
+def smoked(**clients: Any) -> Any:
+    """Return a connection with these clients alone."""
+    deployment = SimpleNamespace(alarm_topic_arn="arn:topic", models_bucket_name="models")
     return SimpleNamespace(stack="Wetread", deployment=deployment, client=lambda name: clients[name], **clients)
 
 
@@ -102,28 +103,68 @@ def test_the_hash_of_step_functions_is_compared_where_it_is_shown(variables: dic
 
 
 @pytest.mark.parametrize(
-    ("kind", "verdict"),
-    [(account.DOCKER_MANIFEST, Verdict.OK), ("application/vnd.oci.image.manifest.v1+json", Verdict.FAILED)],
+    ("name", "number"),
+    [
+        ("Image", "B1"),
+        ("Quota of transform jobs", "B2"),
+        ("Functions", "W4"),
+        ("Lambda concurrency", "W4"),
+        ("Key mail", "mail"),
+        ("boto3 of the functions", "W2"),
+        ("CDK bootstrap", "doctor"),
+    ],
 )
+def test_what_doctor_finds_has_a_line_with_its_number(name: str, number: str) -> None:
+    well, fault = account.line_of(CheckResult(name, "so")), account.line_of(CheckResult(name, "so", "Do this."))
+    unknown = account.line_of(CheckResult(name, "could not ask", "Needs a right.", is_known=False))
+    assert {well.number, fault.number, unknown.number} == {number}
+    assert (well.verdict, fault.verdict, unknown.verdict) == (Verdict.OK, Verdict.FAILED, Verdict.LATER)
+    assert unknown.seen == "could not ask. Needs a right."
+
+
+def test_every_check_of_doctor_has_its_lines_and_every_number_its_check(connection) -> None:
+    connection.account.quotas["ml.m5.xlarge for transform job usage"] = 0
+    connection.account.denied["list_subscriptions_by_topic"] = "AuthorizationError"
+    lines = list(account.examined(connection))
+    assert {line.number for line in lines} == {*account.NUMBERS.values(), "doctor"}
+    failed = [line.what for line in lines if line.verdict == Verdict.FAILED]
+    assert failed == ["Quota of transform jobs"]
+    assert [line.what for line in lines if line.verdict == Verdict.LATER] == ["Alarm mail", "Key mail"]
+
+
+PACKAGES = "boto3==1.43.106 botocore==1.43.106"
+
+
 @pytest.mark.parametrize(
-    ("suffix", "asked"), [(":t1", {"imageTag": "t1"}), ("@sha256:ab", {"imageDigest": "sha256:ab"})]
+    ("stated", "in_layers", "verdict"),
+    [
+        (PACKAGES, {"Ingest": [PACKAGES], "Dispatch": ["tracing", PACKAGES]}, Verdict.OK),
+        (PACKAGES, {"Ingest": [PACKAGES], "Dispatch": ["boto3==1.34.145 botocore==1.34.145"]}, Verdict.FAILED),
+        (PACKAGES, {"Ingest": [PACKAGES], "Dispatch": []}, Verdict.FAILED),
+        (PACKAGES, {}, Verdict.FAILED),
+        ("", {"Ingest": [PACKAGES]}, Verdict.LATER),
+    ],
 )
-def test_the_manifest_of_the_image_is_asked_of_ecr(kind: str, verdict: Verdict, suffix: str, asked: dict) -> None:
-    def describe_images(**request: Any) -> dict[str, Any]:
-        assert request == {"registryId": "111122223333", "repositoryName": "a/b", "imageIds": [asked]}
-        return {"imageDetails": [{"imageManifestMediaType": kind}]}
-
-    uri = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/a/b{suffix}"
-    (line,) = account.image(connection(uri, ecr=SimpleNamespace(describe_images=describe_images)))
+def test_the_layer_of_every_function_has_the_stated_versions(
+    stated: str, in_layers: dict[str, list[str]], verdict: Verdict
+) -> None:
+    listed = [
+        {"FunctionName": f"Wetread-{name}", "Layers": [{"Arn": text} for text in texts]}
+        for name, texts in in_layers.items()
+    ]
+    listed.append({"FunctionName": "Other-Ingest"})
+    client = SimpleNamespace(
+        get_paginator=pages(Functions=listed),
+        get_layer_version_by_arn=lambda Arn: {"Description": Arn},  # noqa: N803
+    )
+    there = smoked(**{"lambda": client})
+    there.deployment.function_packages = stated
+    (line,) = account.packages(there)
     assert line.verdict == verdict
+    assert all(text in line.seen for texts in in_layers.values() for text in texts if stated)
 
 
-def test_an_image_elsewhere_is_for_later() -> None:
-    (line,) = account.image(connection("local/wetread:latest"))
-    assert line.verdict == Verdict.LATER
-
-
-def test_an_unconfirmed_mail_fails_and_the_alarm_asks_a_person_to_look() -> None:
+def test_an_alarm_that_rings_asks_a_person_to_look() -> None:
     alarm = {"AlarmName": "Wetread-UploadsFailed", "AlarmActions": ["arn:topic"], "StateValue": "ALARM"}
     rung: list[dict] = []
     cloudwatch = SimpleNamespace(
@@ -131,20 +172,49 @@ def test_an_unconfirmed_mail_fails_and_the_alarm_asks_a_person_to_look() -> None
         set_alarm_state=lambda **request: rung.append(request),
         describe_alarms=lambda **_: {"MetricAlarms": [alarm]},
     )
-    sns = SimpleNamespace(get_paginator=pages(Subscriptions=[{"SubscriptionArn": "PendingConfirmation"}]))
-    subscribed, seen = account.mail(connection(sns=sns, cloudwatch=cloudwatch))
-    assert subscribed.verdict == Verdict.FAILED
+    (seen,) = account.alarm(smoked(cloudwatch=cloudwatch))
     assert seen.verdict == Verdict.LOOK
     assert [one["AlarmName"] for one in rung] == ["Wetread-UploadsFailed"]
 
 
-@pytest.mark.parametrize(("code", "verdict"), [("404", Verdict.OK), ("403", Verdict.FAILED)])
-def test_a_missing_artifact_is_404_to_one_who_may_list(code: str, verdict: Verdict) -> None:
+def missed(code: str, decide: Any) -> list[Line]:
+    """Return the lines of a missing artifact, by S3's error code and IAM's decision on a role."""
+
     def head_object(**_: Any) -> None:
         raise client_error(code, "")
 
-    (line,) = account.missing_artifact(connection(s3=SimpleNamespace(head_object=head_object)))
+    def simulate(**request: Any) -> dict[str, Any]:
+        assert request["ActionNames"] == ["s3:ListBucket"]
+        assert request["ResourceArns"] == ["arn:aws:s3:::models"]
+        return {"EvaluationResults": [{"EvalDecision": decide(request["PolicySourceArn"])}]}
+
+    names = [f"{part}1" for part in ("BatchDispatch", "BatchSweep", "TrainingPromote", "TrainingApprove", "Ingest")]
+    listed = [{"FunctionName": f"Wetread-{name}", "Role": f"arn:aws:iam::1:role/{name}"} for name in names]
+    functions = SimpleNamespace(get_paginator=pages(Functions=listed))
+    iam = SimpleNamespace(simulate_principal_policy=simulate)
+    clients = {"lambda": functions, "iam": iam, "s3": SimpleNamespace(head_object=head_object)}
+    return list(account.missing_artifact(smoked(**clients)))
+
+
+@pytest.mark.parametrize(("code", "verdict"), [("404", Verdict.OK), ("403", Verdict.FAILED)])
+def test_a_missing_artifact_is_404_to_one_who_may_list(code: str, verdict: Verdict) -> None:
+    line = missed(code, lambda _role: "allowed")[0]
     assert line.verdict == verdict
+    assert "as you and not as a function" in line.what
+
+
+def test_a_function_that_may_not_list_the_models_bucket_is_named() -> None:
+    line = missed("404", lambda role: "implicitDeny" if "Sweep" in role else "allowed")[1]
+    assert line.verdict == Verdict.FAILED
+    assert line.seen == "Approve allowed, Dispatch allowed, Promote allowed, Sweep implicitDeny"
+    assert missed("404", lambda _role: "allowed")[1].verdict == Verdict.OK
+
+
+def test_a_simulation_that_is_not_allowed_is_for_later() -> None:
+    def denied(_role: str) -> str:
+        raise client_error("AccessDenied", "")
+
+    assert missed("404", denied)[1].verdict == Verdict.LATER
 
 
 def test_objects_are_of_the_asked_size_and_can_be_read() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,6 +10,7 @@ from functions.domain import layout
 from functions.domain.layout import run_id
 from wetread.training import run_report
 from wetread.training.run_report import Reason
+from wetread.training.runs import Run
 
 RUN = run_id("one")
 
@@ -84,6 +86,13 @@ def test_a_running_run_and_a_failed_one(connection) -> None:
     assert f"Look again with `wetread --local runs {RUN}`" in advice(running)
     failed = connection.runs.describe(connection.executions.add("two", status="FAILED"))
     assert "Nothing was promoted" in advice(failed)
+
+
+def test_a_candidate_that_could_not_be_promoted_need_not_be_trained_again() -> None:
+    refused = Run(name="x", arn="", status="FAILED", started=datetime.now(UTC), error="PromotionRefused", cause="{}")
+    shown = advice(refused)
+    assert "`wetread --local model list`" in shown
+    assert "without training again" in shown
 
 
 JOB = {"TrainingJobName": "wetread-train-1", "FailureReason": "AlgorithmError: no slices", "RoleArn": "arn"}
