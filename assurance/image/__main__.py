@@ -1,6 +1,6 @@
 """Builds the image without a docker daemon, and runs its commands as SageMaker would: `make image-check`.
 
-Needs root on Debian with the packages of ``engine.TOOLS`` (and ``strip``). ``--pull`` takes the Dockerfile's own base
+Needs root on Debian with the packages of ``engine.TOOLS``. ``--pull`` takes the Dockerfile's own base
 image from its registry; without it a base is made from Debian's packages and a copy of this Python (``base``).
 ``--only`` runs some checks; those that need a model need ``train`` and ``optimise``, too. The exit status is 1 when a
 check fails; one that cannot be run here says why, and does not fail.
@@ -17,7 +17,7 @@ from pathlib import Path
 from assurance.image import contents, processing, serving, stopping, training
 from assurance.image.bench import Bench, Check, Verdict, judge
 from assurance.image.build import build
-from assurance.image.engine import Engine, missing_tools
+from assurance.image.engine import Engine, unable
 
 # In this order: some use what earlier ones make.
 CHECKS: dict[str, Check] = {
@@ -57,8 +57,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("/var/tmp/wetread-image"), help="the folder of images")
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS), metavar="CHECK", help="these alone")
     options = parser.parse_args()
-    if missing := missing_tools():
-        raise SystemExit(f"Not installed: {', '.join(missing)}. On Debian: apt-get install {' '.join(missing)}")
+    if reason := unable():
+        raise SystemExit(reason)
     options.work.mkdir(parents=True, exist_ok=True)
     engine = Engine(options.work)
     image = build(engine, pull=options.pull)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tarfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,9 +41,9 @@ class Bench:
     folder: Path
 
     @contextmanager
-    def started(self, command: Sequence[str], *options: str, name: str = "wetread-check") -> Iterator[Container]:
-        """Start a command in a container without a network; remove it at the end."""
-        container = self.engine.start(name, self.image, options, command)
+    def started(self, command: Sequence[str], *options: str) -> Iterator[Container]:
+        """Start a command in a container without a network, unless the options name one; remove it at the end."""
+        container = self.engine.start(f"wetread-{uuid.uuid4().hex}", self.image, options, command)
         try:
             yield container
         finally:

@@ -47,6 +47,7 @@ def build(engine: Engine, *, pull: bool) -> str:
     (engine.folder / "build.log").write_text(built.log)
     if built.status:
         raise SystemExit(f"{built.log[-3000:]}\nThe image was not built ({engine.folder}/build.log).")
+    engine.podman("image", "prune", "--force")  # the image of an earlier Dockerfile, which has more than 1 GB
     return IMAGE
 
 

@@ -7,6 +7,7 @@ under both versions of control groups.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -16,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TOOLS = ("buildah", "podman", "runc", "conmon", "mmdebstrap")
+# Programs, and the Debian packages that have them.
+TOOLS = {name: name for name in ("buildah", "podman", "runc", "conmon", "mmdebstrap")} | {"strip": "binutils"}
 LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=8192:8192")
 
 
-def missing_tools() -> list[str]:
-    """Return the programs that are not installed."""
-    return [tool for tool in TOOLS if shutil.which(tool) is None]
+def unable() -> str:
+    """Return why no image can be built and run here, and what to do; empty if nothing is in the way."""
+    if missing := [package for program, package in TOOLS.items() if shutil.which(program) is None]:
+        return f"Not installed: {', '.join(missing)}. On Debian: apt-get install {' '.join(missing)}"
+    return "" if os.geteuid() == 0 else "Images are built and run by root alone here; this is another user."
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,10 @@ class Container:
         self.engine.podman("kill", "--signal", name, self.name)
 
     def wait_for_log(self, text: str, seconds: float) -> None:
-        """Return when its log has ``text``; raises RuntimeError with the log after ``seconds``."""
+        """Return when its log has ``text``; raises RuntimeError after ``seconds``, or when it has ended."""
         end = time.monotonic() + seconds
         while text not in (written := self.log()):
-            if time.monotonic() > end:
+            if time.monotonic() > end or not self._first_process():
                 raise RuntimeError(f"no {text!r} in its log: {written[-300:]}")
             time.sleep(0.1)
 
@@ -65,10 +69,14 @@ class Container:
     @property
     def pid(self) -> int:
         """The first process, as this machine counts; raises RuntimeError with the log when it has ended."""
-        found = int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.name).log)
+        found = self._first_process()
         if found == 0:
             raise RuntimeError(f"the container has ended: {self.log().strip()[-400:]}")
         return found
+
+    def _first_process(self) -> int:
+        """Return the number of the first process; 0 when it has ended."""
+        return int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.name).log)
 
     def remove(self) -> None:
         """Kill and remove it."""

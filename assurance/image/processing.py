@@ -13,13 +13,13 @@ from model_code.artifacts.seal import seal_of
 
 def audit(bench: Bench) -> str:
     """Audit a snapshot."""
-    return _schema(_job(bench, ["audit"]) / "processing/output/audit/audit.json")
+    return _schema(_run(bench, _of_trained(bench), ["audit"]) / "audit/audit.json")
 
 
 def optimise(bench: Bench) -> str:
     """Give the trained model the backends that answer as it does."""
-    base = _job(bench, optimising(bench))
-    with tarfile.open(base / "processing/output/optimised/model.tar.gz") as archive:
+    written = _run(bench, _of_trained(bench), optimising(bench)) / "optimised/model.tar.gz"
+    with tarfile.open(written) as archive:
         metadata = archive.extractfile("metadata.json")
         assert metadata is not None
         serving = json.load(metadata)["serving"]
@@ -29,9 +29,8 @@ def optimise(bench: Bench) -> str:
 def evaluate(bench: Bench) -> str:
     """Measure the optimised model."""
     digest = hashlib.sha256(bench.optimised.read_bytes()).hexdigest()
-    (_base(bench) / "processing/input/candidate/model.tar.gz").write_bytes(bench.optimised.read_bytes())
-    base = _job(bench, ["evaluate", "--candidate-sha256", digest])
-    return _schema(base / "processing/output/evaluation/evaluation.json")
+    written = _run(bench, bench.processing("evaluated", bench.optimised), ["evaluate", "--candidate-sha256", digest])
+    return _schema(written / "evaluation/evaluation.json")
 
 
 def optimising(bench: Bench) -> list[str]:
@@ -39,8 +38,8 @@ def optimising(bench: Bench) -> list[str]:
     return ["optimise", "--trained", "-".join(map(str, seal_of(bench.trained / "model")))]
 
 
-def _base(bench: Bench) -> Path:
-    """Return /opt/ml of the processing jobs; it is made unless it is there."""
+def _of_trained(bench: Bench) -> Path:
+    """Return /opt/ml of the jobs whose candidate is the trained model; it is made unless it is there."""
     made = bench.folder / "job"
     if not made.is_dir():
         candidate = bench.folder / "model.tar.gz"
@@ -50,11 +49,11 @@ def _base(bench: Bench) -> Path:
     return made
 
 
-def _job(bench: Bench, arguments: list[str]) -> Path:
-    base = _base(bench)
+def _run(bench: Bench, base: Path, arguments: list[str]) -> Path:
+    """Run a processing job, and return the folder of its outputs."""
     done = bench.engine.run(bench.image, [f"--volume={base}:/opt/ml"], arguments)
     status_of(0, done.status, done.log)
-    return base
+    return base / "processing/output"
 
 
 def _schema(path: Path) -> str:

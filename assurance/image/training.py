@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,9 +66,9 @@ def failure_file(bench: Bench) -> str:
 def two_hosts(bench: Bench) -> str:
     """Train on two hosts with a network between them; the second starts before the first has a name."""
     bases = [bench.training(f"host-{host}", 1, HOSTS, host) for host in HOSTS]
-    with _network(bench) as network, bench.started(["train"], *_host(HOSTS[1], network, bases[1]), name="b") as second:
+    with _network(bench) as network, bench.started(["train"], *_host(HOSTS[1], network, bases[1])) as second:
         time.sleep(1)
-        with bench.started(["train"], *_host(HOSTS[0], network, bases[0]), name="a") as first:
+        with bench.started(["train"], *_host(HOSTS[0], network, bases[0])) as first:
             statuses = first.wait(SECONDS), second.wait(30)
             log = first.log() + second.log()
     assert statuses == (0, 0), f"statuses {statuses}: {log[-400:]}"
@@ -83,7 +84,7 @@ def weights(base: Path) -> str:
 
 @contextmanager
 def _network(bench: Bench) -> Iterator[str]:
-    name = "wetread-check"
+    name = f"wetread-{uuid.uuid4().hex}"
     made = bench.engine.podman("network", "create", "--internal", name)
     if made.status:
         raise NotJudged(f"podman makes no network here: {made.log.strip()[-200:]}")

@@ -68,16 +68,17 @@ def distil(request: dict[str, Any]) -> list[Any]:
     context = {key: request["service_context"].get(key) for key in CONDITIONS}
     if context["s3:prefix"] is not None:
         context["s3:prefix"] = _below(context["s3:prefix"])
-    resource = _resource(request["resource_arn"])
+    resource = _resource(request["resource_arn"], request["action"])
     return [role, request["action"], resource, {key: value for key, value in context.items() if value is not None}]
 
 
-def _resource(arn: str) -> str:
+def _resource(arn: str, action: str) -> str:
     if arn == "*":
         return arn  # of a list
     service, _, _, *parts = arn.split(":")[2:]
     if service == "kms":
-        return "<IntakePatientKey>"  # IAM is asked about one of the two keys only: services use the other
+        # Functions ask KMS for hashes by one key alone; the other is only looked at, since services use it.
+        return "<IntakePatientKey>" if action == "kms:GenerateMac" else "<StorageKey>"
     head, _, rest = ":".join(parts).partition("/")
     if service == "s3":
         return _construct(head) + (f"/{_below(rest)}" if rest else "")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from assurance.image import contents, network, serving, training
 from assurance.image.__main__ import CHECKS, run
-from assurance.image.bench import Bench, NotJudged, Verdict, judge, status_of
-from assurance.image.engine import Engine, _network
+from assurance.image.bench import Bench, NotJudged, Verdict, in_time, judge, status_of
+from assurance.image.engine import Engine, _network, unable
 from assurance.image.network import Reply
 from tests.locks import ROOT
 
@@ -99,6 +104,62 @@ def test_a_port_that_is_listened_on_is_seen_in_the_kernels_table() -> None:
         table = Path("/proc/self/net/tcp").read_text()
         assert network.listens(table, port)
     assert not network.listens(Path("/proc/self/net/tcp").read_text(), port)
+
+
+def test_without_its_programs_or_root_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: None if program in {"buildah", "strip"} else program)
+    assert unable() == "Not installed: buildah, binutils. On Debian: apt-get install buildah binutils"
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "by root alone" in unable()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert unable() == ""
+
+
+def test_a_busy_machine_is_no_judge_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.5, 0.0, 0.0))
+    assert in_time(1.0, 2.0) == "after 1.0 s"
+    with pytest.raises(AssertionError, match="at most"):
+        in_time(3.0, 2.0)
+    monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 0.0, 0.0))
+    assert in_time(1.0, 2.0) == "after 1.0 s"
+    with pytest.raises(NotJudged, match="load average 9"):
+        in_time(3.0, 2.0)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(3600)
+def test_the_image_is_built_and_passes_its_checks() -> None:
+    if reason := unable():
+        pytest.skip(reason)
+    done = subprocess.run(
+        [sys.executable, "-m", "assurance.image"], check=False, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+ISOLATED = ["unshare", "--net", "sh", "-c", f"ip link set lo up && exec {sys.executable} -m http.server {network.PORT}"]
+
+
+def _can_isolate() -> bool:
+    tools = shutil.which("unshare") and shutil.which("ip")
+    return bool(tools) and subprocess.run([*ISOLATED[:2], "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _can_isolate(), reason="no network namespace can be made here")
+def test_http_reaches_a_server_in_another_network_and_leaves_this_one_as_it_was(tmp_path: Path) -> None:
+    ours = Path("/proc/self/ns/net").readlink()
+    with subprocess.Popen(ISOLATED, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while not network.listens(Path(f"/proc/{server.pid}/net/tcp").read_text(), network.PORT):
+                assert server.poll() is None
+                time.sleep(0.05)
+            assert network.ask(server.pid, "GET", "/").status == 200
+            assert network.ask(server.pid, "POST", "/", b"body", Content_Type="text/plain").status == 501
+        finally:
+            server.kill()
+    assert Path("/proc/self/ns/net").readlink() == ours
 
 
 def test_a_container_has_no_network_unless_one_is_named() -> None:

@@ -35,7 +35,6 @@ NOT_RECORDED = (
     ("TrainingApprove", "s3:ListBucket", MISSING),
     ("PeopleApprover", "s3:ListBucket*", MISSING),
     ("ModelJob", "s3:ListBucket", "SageMaker may list what a manifest names; the local one reads it key by key."),
-    ("People*", "servicequotas:*", "The local cloud has no Service Quotas."),
     ("*", "sqs:[!S]*", "The poller of an event source takes messages without the function's role."),
 )
 

@@ -49,6 +49,24 @@ def test_a_request_is_kept_with_the_names_of_the_template(requested: str, kept: 
     assert distil(request) == ["PeopleReaderRole", "any:Action", kept, {}]
 
 
+@pytest.mark.parametrize(
+    ("action", "key"),
+    [
+        ("kms:GenerateMac", "<IntakePatientKey>"),
+        ("kms:DescribeKey", "<StorageKey>"),
+        ("kms:GetKeyPolicy", "<StorageKey>"),
+    ],
+)
+def test_a_request_to_kms_is_kept_with_the_key_that_it_is_about(action: str, key: str) -> None:
+    request = {
+        "principal_keys": {OF_STACK: "PeopleExaminerRole"},
+        "action": action,
+        "resource_arn": f"arn:aws:kms:{LOCAL}:key/0a1b2c3d",
+        "service_context": {},
+    }
+    assert distil(request) == ["PeopleExaminerRole", action, key, {}]
+
+
 def test_the_story_has_the_end_to_end_tests_that_pytest_leaves_out_by_default() -> None:
     listed = subprocess.run(
         [*story(), "--collect-only", "-n0"], cwd=ROOT, check=True, capture_output=True, text=True
