@@ -189,19 +189,19 @@ GUARDS: dict[str, Guard] = {
         '"attribute_exists(Id) OR PromotedAt = :current"',
     ),
     "a changed artifact reads nothing": Guard(
-        f"{FLOW}/test_dispatching.py",
+        f"{FLOW}/test_replaced_models.py",
         "functions/flow/dispatching.py",
         "if not self.artifacts.is_intact(champion.artifact_sha256):",
         "if False:",
     ),
     "a changed Model reads nothing": Guard(
-        f"{FLOW}/test_dispatching.py",
+        f"{FLOW}/test_replaced_models.py",
         "functions/flow/dispatching.py",
         "if not self.models.is_itself(champion.model_name):",
         "if False:",
     ),
     "a changed Model reads nothing that waited for room": Guard(
-        f"{FLOW}/test_dispatching.py",
+        f"{FLOW}/test_replaced_models.py",
         "functions/flow/dispatching.py",
         "if not self.models.is_itself(batch.model_name) and",
         "if False and",
