@@ -4,6 +4,9 @@ BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest
 
+# Where an environment forbids to keep compiled modules, each process of the tests would compile all of them.
+test check thorough: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup demo test check thorough format audit sbom faults cdk-local image-check clean
 setup: .venv/.ready
 

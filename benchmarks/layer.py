@@ -3,7 +3,7 @@
 python -m benchmarks.layer
 
 Lambda compiles what a layer has at each cold start, since /opt cannot be written; its own SDK is compiled already.
-So a folder with the SDK and its compiled files stands for the runtime, and both ways are measured in turn.
+So a folder with the SDK and its compiled files takes the place of the runtime, and both ways are measured in turn.
 """
 
 from __future__ import annotations

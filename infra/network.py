@@ -24,11 +24,11 @@ JOB_ENDS = (
     *("ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface"),
     "ec2:DeleteNetworkInterfacePermission",
 )
-MANY = "Every host and function gets network interfaces, whose ids nobody knows before."
+MANY = "Every host and function gets network interfaces, whose ids are random."
 
 
 def allow_function_interfaces(role: iam.Role, config: StageConfig) -> None:
-    """Let Lambda connect a function to the stage's subnets, and not the function's code itself."""
+    """Let Lambda connect a function to the stage's subnets; the function's code itself may not."""
     if not config.subnet_ids:
         return
     _allow_making(role, config)

@@ -21,7 +21,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "TrainingStateMachineArn": "State machine of training: `wetread train` starts it.",
     "JobRoleArn": "Role of the transform jobs.",
     "EndpointRoleArn": "Role of the endpoints that `wetread endpoint up` makes.",
-    "Labels": "Classes that a model of this stage tells apart, separated by commas.",
+    "Labels": "Classes that a model of this stage distinguishes, separated by commas.",
     "JobNamePrefix": "First part of the names of all jobs.",
     "ImageUri": "Container image of all jobs and endpoints, in ECR.",
     "InstanceType": "Host type of the transform jobs.",

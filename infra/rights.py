@@ -56,7 +56,7 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
         (
             *("DescribeKey", "*KeyPolicy", "*KeyRotation", "GetKeyRotationStatus", "EnableKey", "DisableKey"),
             *("ScheduleKeyDeletion", "UpdateKeyDescription", "ListResourceTags", "TagResource", "UntagResource"),
-            # Tables, logs and the state machine get their key with these rights of the one who makes them.
+            # Tables, logs and the state machine get their key with these rights of their creator.
             *("CreateGrant", "Decrypt", "GenerateDataKey"),
         ),
         "key/*",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -59,5 +60,12 @@ def real_slices() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model.tar.gz that the container trained."""
-    return train(tmp_path_factory.mktemp("opt-ml"))
+    """A model.tar.gz that the container trained, once for all processes of the tests; they only read it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    where = shared / "artifact"
+    with (shared / "artifact.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not where.exists():
+            where.write_text(str(train(tmp_path_factory.mktemp("opt-ml"))))
+    return Path(where.read_text())

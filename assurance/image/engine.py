@@ -1,4 +1,4 @@
-"""buildah and podman without a daemon: images in a folder of our own, containers that a job of SageMaker resembles.
+"""buildah and podman without a daemon: images in a folder of our own, containers like those of SageMaker's jobs.
 
 Root needs no CAP_SYS_RESOURCE: limits are set to what is allowed anyway, because the engines' own are higher. runc runs
 under both versions of control groups.

@@ -87,7 +87,7 @@ def differences(asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
 
 
 def _makings(sha256: str, image: str, role_arn: str, vpc: Mapping[str, Any]) -> str:
-    network = f"\0{_network(vpc)}" if vpc else ""  # a Model without a network keeps its name of before
+    network = f"\0{_network(vpc)}" if vpc else ""  # a Model without a network keeps its earlier name
     return hashlib.sha256(f"{sha256}\0{image}\0{role_arn}{network}".encode()).hexdigest()
 
 

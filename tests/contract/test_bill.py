@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def printed() -> str:
-    # A process of its own: the benchmark replaces the functions' parts.
+    # A separate process: the benchmark replaces the functions' parts.
     command = [sys.executable, "-m", "benchmarks.monthly"]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 

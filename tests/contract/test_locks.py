@@ -165,7 +165,7 @@ def test_other_bytes_under_the_clis_name_and_version_are_not_installed(tmp_path:
 
 @contextmanager
 def registry_of(tarball: bytes, asked: list[str]) -> Iterator[str]:
-    """An npm registry on loopback with one package, whose metadata have the digest of its own bytes; its URL."""
+    """An npm registry on loopback with one package, whose metadata have the digest of its bytes; its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.fakes.expressions import Expression
+from tests.fakes.expressions import Expression, used_in
 from tests.fakes.wire import client_error
 
 Item = dict[str, Any]
@@ -110,9 +110,7 @@ class FakeDynamoDB:
     @staticmethod
     def _expression(text: str, request: Any) -> Expression:
         names, values = request.get("ExpressionAttributeNames"), request.get("ExpressionAttributeValues")
-        used = set()
-        for part in ("ConditionExpression", "UpdateExpression"):
-            used |= Expression(request.get(part, ""), names, values).used
+        used = used_in(request.get("ConditionExpression", "")) | used_in(request.get("UpdateExpression", ""))
         unused = (set(names or {}) | set(values or {})) - used
         assert not unused, f"DynamoDB refuses names and values that no expression uses: {unused}"
         return Expression(text, names, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -9,15 +10,26 @@ TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),+]|[#:]?\w+)")
 Item = dict[str, Any]
 
 
+@functools.cache
+def tokens_of(text: str) -> tuple[str, ...]:
+    """Return the tokens of an expression; the product has few expressions, and a simulation evaluates them often."""
+    return tuple(TOKEN.findall(text))
+
+
+@functools.cache
+def used_in(text: str) -> frozenset[str]:
+    """Return the names and values that an expression uses, with their # and :."""
+    return frozenset(token for token in tokens_of(text) if token[0] in "#:")
+
+
 class Expression:
     """One expression with its names and values; values are DynamoDB attribute values."""
 
     def __init__(self, text: str, names: dict[str, str] | None, values: dict[str, Any] | None) -> None:
-        self._tokens = TOKEN.findall(text)
+        self._tokens = tokens_of(text)
         self._names = names or {}
         self._values = values or {}
         self._at = 0
-        self.used: set[str] = {token for token in self._tokens if token[0] in "#:"}
 
     def holds(self, item: Item) -> bool:
         self._at = 0

@@ -180,7 +180,7 @@ def before(hounsfield: np.ndarray, size: int) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def old_artifact(container: Container, model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained model as a container of before would have written it."""
+    """The trained model as an earlier container would have written it."""
     folder = tmp_path_factory.mktemp("old") / "model"
     shutil.copytree(container.model_dir, folder)
     document = json.loads((folder / "metadata.json").read_text())

@@ -33,7 +33,7 @@ def check(connection: Connection) -> CheckResult:
         return _result(f"{uri} is not in ECR", "AWS's SageMaker takes an image from ECR only.", is_known=False)
     region, here = place["region"], connection.session.region_name
     if region != here:
-        what = f"{uri} is in {region}: SageMaker takes an image of its own region, {here}"
+        what = f"{uri} is in {region}: SageMaker takes images of {here} alone"
         return _result(what, "Push it to ECR there, and deploy that as `image_uri`.")
     try:
         return _judged(uri, _describe(connection, place).get("imageManifestMediaType"))

@@ -49,7 +49,7 @@ def check(connection: Connection) -> CheckResult:
 
 
 def place(connection: Connection) -> CheckResult:
-    """Check that the bucket is in the stack's region: S3 sends events to EventBridge of its own region alone."""
+    """Check that the bucket is in the stack's region: S3 sends events to EventBridge in the same region alone."""
     bucket, here = connection.deployment.uploads_bucket_name, connection.session.region_name
     stated = connection.s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") or FIRST_REGION
     region = OLD_NAMES.get(stated, stated)

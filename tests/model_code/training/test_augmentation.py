@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from monai.transforms.spatial.array import Affine, Flip
 
 from model_code.training.augmentation import (
     FLIPPED,
@@ -32,6 +31,8 @@ def pose(flipped: bool, move: Move) -> torch.Tensor:
 
 
 def monai(flipped: bool, move: Move) -> torch.Tensor:
+    from monai.transforms.spatial.array import Affine, Flip  # here: each process of the tests collects this file
+
     radians, scales, shifts = move
     image = Flip(spatial_axis=1)(IMAGE) if flipped else IMAGE
     affine = Affine(

@@ -184,3 +184,13 @@ def put_cohort_of_both(clinic: Clinic, manifest: str = "manifest.json") -> dict[
     taken = clinic.workflow.take(uri)
     assert taken["Taken"], taken
     return taken
+
+
+def old_refused(clinic: Clinic, key: str, body: bytes, **changes: str) -> Row:
+    """Return a row as it was written before refused objects were described."""
+    row = clinic.world.ingesting.take(clinic.world.upload(key, body))
+    item = clinic.world.dynamodb.tables["index"][row.upload_id]
+    for name in ("PatientHash", "StudyInstanceUID", "SeriesInstanceUID"):
+        item.pop(name, None)
+    item.update({name: {"S": value} for name, value in changes.items()})
+    return row
