@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 
 # Programs, and the Debian packages that have them.
 TOOLS = {name: name for name in ("buildah", "podman", "runc", "conmon", "mmdebstrap")} | {"strip": "binutils"}
+LONGEST_SECONDS = 1800
 LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=8192:8192")
 
 
@@ -104,9 +106,15 @@ class Engine:
         """Run buildah."""
         return _run(["buildah", *self._store, *arguments], None)
 
-    def run(self, image: str, options: Sequence[str], command: Sequence[str], timeout: float | None = 900) -> Ended:
-        """Run a container to its end, without a network unless the options name one."""
-        return self.podman("run", "--rm", *LIMITS, *_network(options), *options, image, *command, timeout=timeout)
+    def run(self, image: str, options: Sequence[str], command: Sequence[str]) -> Ended:
+        """Run a container to its end, as ``start`` does; raises RuntimeError if it does not end."""
+        name = f"wetread-{uuid.uuid4().hex}"
+        options = ["--rm", "--name", name, *LIMITS, *_network(options), *options]
+        try:
+            return self.podman("run", *options, image, *command, timeout=LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            Container(self, name).remove()  # podman has ended, and the container has not
+            raise RuntimeError(f"{command[0]} still ran after {LONGEST_SECONDS} s") from None
 
     def start(self, name: str, image: str, options: Sequence[str], command: Sequence[str]) -> Container:
         """Start a container; raises RuntimeError with the engine's words."""
