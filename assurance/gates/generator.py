@@ -18,7 +18,6 @@ import numpy.typing as npt
 from model_code.evaluation.document import Predictions, TestSet
 
 LABELS = ("normal", "cap", "covid")
-SLICES = 10  # of each patient
 SHARED = 0.6  # of the variance, between two models
 TRUTH_DRAWS = 400_000
 
@@ -27,16 +26,28 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """A population: the champion's true balanced accuracy, and the correlation of the slices of one patient."""
+    """A population: the champion's true balanced accuracy, and the correlation of the slices of one patient.
+
+    ``shares`` are the classes' shares of the patients. A patient has from the fewest to the most ``slices``.
+    """
 
     name: str
     balanced_accuracy: float
     intra_patient: float
+    shares: tuple[int, ...] = (1, 1, 1)
+    slices: tuple[int, int] = (10, 10)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes."""
+        return LABELS[: len(self.shares)]
 
 
 BASE = Setting("base", 0.85, 0.5)
 HIGH = Setting("high", 0.95, 0.7)
-SETTINGS = (BASE, HIGH)
+# No constant of the product was chosen by this one: it shows whether the intervals hold elsewhere.
+UNEVEN = Setting("uneven", 0.75, 0.8, shares=(2, 1), slices=(1, 30))
+SETTINGS = (BASE, HIGH, UNEVEN)
 
 
 @dataclass(frozen=True)
@@ -49,30 +60,36 @@ class Truth:
 
 
 @functools.cache
-def shift_for(balanced_accuracy: float) -> float:
+def shift_for(balanced_accuracy: float, classes: int) -> float:
     """Return the shift of the true class's score that gives a model this balanced accuracy."""
-    others = np.random.default_rng(0).normal(size=(TRUTH_DRAWS, len(LABELS)))
+    others = np.random.default_rng(0).normal(size=(TRUTH_DRAWS, classes))
     most = others[:, 1:].max(axis=1) - others[:, 0]
     return float(np.quantile(most, balanced_accuracy))
 
 
 @functools.cache
-def truth_of(balanced_accuracy: float) -> Truth:
-    """Return a model's true figures, from one large draw of independent slices."""
-    shift, rng = shift_for(balanced_accuracy), np.random.default_rng(1)
-    scores = rng.normal(size=(2, TRUTH_DRAWS, len(LABELS)))
+def truth_of(balanced_accuracy: float, classes: int) -> Truth:
+    """Return a model's true figures, from one large draw of independent slices.
+
+    The AUC is that of a class against one other. Against several it is the same, since the classes are alike.
+    """
+    shift, rng = shift_for(balanced_accuracy, classes), np.random.default_rng(1)
+    scores = rng.normal(size=(2, TRUTH_DRAWS, classes))
     scores[0, :, 0] += shift
     scores[1, :, 1] += shift
     own, other = (_softmax(shift * one)[:, 0] for one in scores)
     ranks = np.searchsorted(np.sort(other), own)
     wrong = 1 - balanced_accuracy
-    return Truth(balanced_accuracy, 1 - wrong / (len(LABELS) - 1), float(ranks.mean() / TRUTH_DRAWS))
+    return Truth(balanced_accuracy, 1 - wrong / (classes - 1), float(ranks.mean() / TRUTH_DRAWS))
 
 
-def test_set(patients: int) -> TestSet:
-    """Return a test part with as many patients of each class, up to one."""
-    numbers = np.repeat(np.arange(patients), SLICES)
-    return TestSet(labels=LABELS, targets=numbers % len(LABELS), patients=numbers, attributes={})
+def test_set(setting: Setting, patients: int) -> TestSet:
+    """Return a test part with the classes in their shares, up to one patient."""
+    turns = np.repeat(np.arange(len(setting.shares)), setting.shares)
+    fewest, most = np.log(setting.slices)
+    spread = np.random.default_rng(patients).uniform(fewest, most, patients)
+    numbers = np.repeat(np.arange(patients), np.exp(spread).round().astype(int))
+    return TestSet(setting.labels, turns[numbers % len(turns)], numbers, attributes={})
 
 
 class Population:
@@ -82,11 +99,12 @@ class Population:
         self._cases = cases
         self._rng = rng
         self._intra = setting.intra_patient
+        self._classes = len(setting.shares)
         self._common = self._noise()
 
     def model(self, balanced_accuracy: float, name: str = "candidate", sharpness: float = 1.0) -> Predictions:
         """Return predictions of a model with this true balanced accuracy; ``sharpness`` multiplies its logits."""
-        shift = shift_for(balanced_accuracy)
+        shift = shift_for(balanced_accuracy, self._classes)
         scores = np.sqrt(SHARED) * self._common + np.sqrt(1 - SHARED) * self._noise()
         scores[np.arange(len(scores)), self._cases.targets] += shift
         probabilities = _softmax(sharpness * shift * scores)
@@ -94,8 +112,8 @@ class Population:
         return Predictions(identity, 1.0, probabilities, probabilities)
 
     def _noise(self) -> Floats:
-        patients = self._rng.normal(size=(int(self._cases.patients.max()) + 1, len(LABELS)))[self._cases.patients]
-        slices = self._rng.normal(size=(len(self._cases.targets), len(LABELS)))
+        patients = self._rng.normal(size=(int(self._cases.patients.max()) + 1, self._classes))[self._cases.patients]
+        slices = self._rng.normal(size=(len(self._cases.targets), self._classes))
         noise: Floats = np.sqrt(self._intra) * patients + np.sqrt(1 - self._intra) * slices
         return noise
 

@@ -22,15 +22,21 @@ Ints = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its 95 % interval; None if undefined."""
+    """A measured value with its 95 % interval; None if undefined, or if there are ``too_few`` patients to say."""
 
     value: float | None
     low: float | None
     high: float | None
+    too_few: bool = False
 
-    def as_dict(self) -> dict[str, float | None]:
-        """Return the figure as evaluation/1 has it."""
-        return {"Value": self.value, "Low": self.low, "High": self.high}
+    @classmethod
+    def of(cls, value: float, ends: tuple[float, float]) -> Figure:
+        """Return a figure with its interval, rounded."""
+        return cls(rounded(value), rounded(ends[0]), rounded(ends[1]))
+
+    def as_dict(self) -> dict[str, float | bool | None]:
+        """Return the figure as evaluation/2 has it."""
+        return {"Value": self.value, "Low": self.low, "High": self.high, "TooFew": self.too_few}
 
 
 @dataclass(frozen=True)
