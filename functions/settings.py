@@ -54,6 +54,7 @@ __all__ = [
 S = TypeVar("S")
 
 NUMBERS: Mapping[Any, str] = {int: "a whole number", float: "a number"}
+TRUTH: Mapping[str, bool] = {"True": True, "False": False}
 
 
 class SettingsError(Exception):
@@ -214,6 +215,10 @@ def from_environment(kind: type[S], environ: Mapping[str, str]) -> S:
                 values[setting] = _number(type_, text)
             except ValueError:
                 problems.append(f"{name} is {text!r}, not {NUMBERS[type_]}")
+        elif type_ is bool:
+            if text not in TRUTH:
+                problems.append(f"{name} is {text!r}, not {' or '.join(TRUTH)}")
+            values[setting] = TRUTH.get(text)
         elif type_ is str:
             values[setting] = text
         else:

@@ -53,7 +53,7 @@ class Audit:
 
 def parse(body: bytes, snapshot_digest: str) -> Audit:
     """Read an audit; raise MalformedDocument for anything but an audit of this snapshot."""
-    fields = load(body, SCHEMA, snapshot_digest)
+    fields = load(body, (SCHEMA,), snapshot_digest)
     return Audit(
         slices=fields.count("Slices"),
         unreadable=_unreadable(fields.fields("Unreadable")),

@@ -18,8 +18,8 @@ _SHOWN = reprlib.Repr()  # for values of any depth and length: Python's own repr
 _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 80
 
 
-def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
-    """Return the fields of a document; raise MalformedDocument for another schema or another snapshot.
+def load(body: bytes, schemas: tuple[str, ...], snapshot_digest: str) -> Fields:
+    """Return the fields of a document; raise MalformedDocument for other schemas or another snapshot.
 
     The document is bounded before it is parsed: a function that ends at its memory limit gives no reason.
     """
@@ -29,9 +29,9 @@ def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(f"The document is no JSON: {type(error).__name__}.") from error
-    fields = Fields(document, schema)
-    if fields.text("Schema") != schema:
-        raise fields.wrong("Schema", f"not {schema!r}")
+    fields = Fields(document, schemas[0])
+    if fields.text("Schema") not in schemas:
+        raise fields.wrong("Schema", f"not {' or '.join(map(repr, schemas))}")
     if fields.text("SnapshotDigest") != snapshot_digest:
         raise fields.wrong("SnapshotDigest", f"the run is about {snapshot_digest[:12]}…")
     return fields
@@ -77,6 +77,26 @@ class Fields:
         if not low <= value <= 1:
             raise self.wrong(name, f"not between {low:g} and 1")
         return float(value)
+
+    def number_or_none(self, name: str) -> float | None:
+        """Return a number from 0 to MOST, or None if the document has null: undefined."""
+        value = self._get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST:
+            raise self.wrong(name, "not a number from 0")
+        return float(value)
+
+    def flag(self, name: str) -> bool:
+        """Return whether a field is true; it must be true or false."""
+        value = self._get(name)
+        if not isinstance(value, bool):
+            raise self.wrong(name, "neither true nor false")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a field, which earlier releases did not write."""
+        return name in self._document
 
     def fields(self, name: str) -> Fields:
         """Return an object."""

@@ -1,4 +1,7 @@
-"""Reads the ``evaluation/1`` document strictly: the figures of candidate and champion on the same cases."""
+"""Reads ``evaluation/2`` and ``evaluation/1`` strictly: the figures of candidate and champion on the same cases.
+
+Of evaluation/1, which an earlier image writes, the intervals are narrower than they say, and nothing is too few to say.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,27 @@ from dataclasses import dataclass
 
 from functions.domain.documents import Fields, load
 
-SCHEMA = "evaluation/1"
+SCHEMA, EARLIER = "evaluation/2", "evaluation/1"
 METRIC = "BalancedAccuracy"  # of the paired comparison
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassFigures:
-    """One class against the rest; an undefined figure is None."""
+class Figure:
+    """A value with its 95 % interval; None if undefined, or if there are ``too_few`` patients to say."""
 
-    sensitivity: float | None
-    specificity: float | None
-    auc: float | None
+    value: float | None
+    low: float | None
+    high: float | None
+    too_few: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFigures:
+    """One class against the rest."""
+
+    sensitivity: Figure
+    specificity: Figure
+    auc: Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +40,7 @@ class Subgroup:
     attribute: str
     value: str
     patients: int
-    balanced_accuracy: float | None
+    balanced_accuracy: Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +48,37 @@ class Measured:
     """One model on the test part; an undefined figure is None."""
 
     weights_sha256: str
-    balanced_accuracy: float | None
+    balanced_accuracy: Figure
     calibration_error: float | None
     classes: Mapping[str, ClassFigures]
     subgroups: tuple[Subgroup, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Paired:
+    """The candidate's balanced accuracy less the champion's, on the same patients.
+
+    ``standard_error`` and ``degrees_of_freedom`` give its interval at any level; evaluation/1 has neither.
+    """
+
+    difference: Figure
+    standard_error: float | None
+    degrees_of_freedom: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """``difference_low`` is the paired interval's lower end, candidate minus champion (None: undefined)."""
+    """What a run's evaluation says; ``champion`` and ``paired`` are None for a stage's first model."""
 
     labels: tuple[str, ...]
     candidate: Measured
     champion: Measured | None
-    difference_low: float | None
+    paired: Paired | None
 
 
 def parse(body: bytes, snapshot_digest: str) -> Evaluation:
     """Read an evaluation; raise MalformedDocument for anything but an evaluation on this snapshot."""
-    fields = load(body, SCHEMA, snapshot_digest)
+    fields = load(body, (SCHEMA, EARLIER), snapshot_digest)
     labels = fields.texts("Labels")
     champion, paired = fields.fields_or_none("Champion"), fields.fields_or_none("Paired")
     if (champion is None) != (paired is None):
@@ -64,7 +89,15 @@ def parse(body: bytes, snapshot_digest: str) -> Evaluation:
         labels=labels,
         candidate=_measured(fields.fields("Candidate"), labels),
         champion=_measured(champion, labels) if champion else None,
-        difference_low=paired.fraction_or_none("Low", low=-1.0) if paired else None,
+        paired=_paired(paired) if paired else None,
+    )
+
+
+def _paired(fields: Fields) -> Paired:
+    return Paired(
+        difference=_interval(fields, "Difference", low=-1.0),
+        standard_error=fields.fraction_or_none("StandardError") if fields.has("StandardError") else None,
+        degrees_of_freedom=fields.number_or_none("DegreesOfFreedom") if fields.has("DegreesOfFreedom") else None,
     )
 
 
@@ -96,5 +129,14 @@ def _subgroup(fields: Fields) -> Subgroup:
     )
 
 
-def _figure(fields: Fields, name: str) -> float | None:
-    return fields.fields(name).fraction_or_none("Value")
+def _figure(fields: Fields, name: str) -> Figure:
+    return _interval(fields.fields(name), "Value")
+
+
+def _interval(fields: Fields, value: str, low: float = 0.0) -> Figure:
+    return Figure(
+        value=fields.fraction_or_none(value, low),
+        low=fields.fraction_or_none("Low", low),
+        high=fields.fraction_or_none("High", low),
+        too_few=fields.has("TooFew") and fields.flag("TooFew"),
+    )

@@ -46,6 +46,11 @@ class Snapshot:
     split_by: SplitBy
     slices: tuple[LabelledSlice, ...]
 
+    def test_patients(self) -> dict[str, set[str]]:
+        """Return the patients with slices of each class in the test part."""
+        tested = [one for one in self.slices if one.split is Split.TEST]
+        return {label: {one.patient for one in tested if one.label == label} for label in self.labels}
+
 
 def document_of(
     slices: Sequence[LabelledSlice],

@@ -17,12 +17,16 @@ _NUMBER = re.compile(r"\d+")
 
 
 class Risk(enum.StrEnum):
-    """Problems of labelled data that a person can accept by name."""
+    """Problems of labelled data that a person can accept by name.
+
+    A run whose patients are TOO_FEW_TO_COMPARE is not promoted by that: a person still approves its version.
+    """
 
     PATIENT_ACROSS_SPLIT = "PatientAcrossSplit"
     STUDY_ACROSS_SPLIT = "StudyAcrossSplit"
     SERIES_ACROSS_SPLIT = "SeriesAcrossSplit"
     TOO_FEW_PATIENTS = "TooFewPatients"
+    TOO_FEW_TO_COMPARE = "TooFewToCompare"
     IDENTICAL_PIXELS_ACROSS_SPLIT = "IdenticalPixelsAcrossSplit"
     NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT = "NearIdenticalPixelsAcrossSplit"
     CLASS_PREDICTABLE_FROM_ACQUISITION = "ClassPredictableFromAcquisition"

@@ -61,7 +61,9 @@ class Gating:
             found = audit.parse(self._written(layout.audit_key(run.run_id), "audit"), snapshot.digest)
         except MalformedDocument as error:
             return [Reason(code=DataProblem.MALFORMED_AUDIT, message=str(error))]
-        return leakage.findings(snapshot, found, self.limits)
+        patients = {label: len(ids) for label, ids in snapshot.test_patients().items()}
+        few = promotion.too_few_patients(patients, self.thresholds, against_champion=run.champion is not None)
+        return [*leakage.findings(snapshot, found, self.limits), *few]
 
     def _model(self, snapshot: Snapshot, run: TrainingRun) -> list[Reason]:
         try:

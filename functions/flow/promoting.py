@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from functions.domain.errors import InvalidArtifact, MalformedDocument
 from functions.domain.evaluation import Evaluation
 from functions.domain.evidence import Evidence
 from functions.domain.training_run import TrainingRun
-from functions.domain.verdict import Reason, trimmed
+from functions.domain.verdict import Reason, Risk, trimmed
 
 
 class Approval(enum.StrEnum):
@@ -78,7 +79,7 @@ class Promoting:
                     f"{artifact_sha256}: it was replaced. Find out by whom, then start the run again."
                 )
             version = self.registry.register(path, self._evidence(run, training_job_name, read_artifact(path)))
-        if self.approval == Approval.MANUAL:
+        if self.approval == Approval.MANUAL or self._undecided(run):
             return Promoted(outcome=RunOutcome.AWAITING_APPROVAL, version=version)
         return self._promote(version)
 
@@ -99,12 +100,19 @@ class Promoting:
         self.registry.reject(version.arn, reason.message)
         return Promoted(outcome=RunOutcome.REJECTED, version=version, reasons=(reason,))
 
+    def _undecided(self, run: TrainingRun) -> bool:
+        """Return whether the model gate found the patients too few to compare: then a person decides by the report."""
+        body = self.training.find(layout.model_gate_key(run.run_id))
+        if body is None:
+            raise MalformedDocument("The run has no verdict of the model gate, so no gate can have let it pass.")
+        return any(reason["Code"] == Risk.TOO_FEW_TO_COMPARE for reason in json.loads(body)["Reasons"])
+
     def _evidence(self, run: TrainingRun, training_job_name: str, artifact: Artifact) -> Evidence:
         key = layout.evaluation_key(run.run_id)
         body = self.training.read_bytes(key)
         measured = evaluation.parse(body, run.snapshot_digest)
         _check_same(artifact, measured)
-        if measured.candidate.balanced_accuracy is None:
+        if measured.candidate.balanced_accuracy.value is None:
             raise MalformedDocument("The evaluation has no balanced accuracy, so no gate can have let it pass.")
         return Evidence(
             run=run.run_id,
@@ -113,7 +121,7 @@ class Promoting:
             evaluation_uri=layout.uri(self.training.bucket, key),
             accepted_risks=run.accepted_risks,
             evaluated_against=run.champion.model_package if run.champion else "",
-            balanced_accuracy=measured.candidate.balanced_accuracy,
+            balanced_accuracy=measured.candidate.balanced_accuracy.value,
             training_job_name=training_job_name,
         )
 

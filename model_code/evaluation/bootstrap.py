@@ -22,22 +22,28 @@ Ints = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its 95 % interval; None if undefined."""
+    """A measured value with its 95 % interval; None if undefined, or if there are ``too_few`` patients to say."""
 
     value: float | None
     low: float | None
     high: float | None
+    too_few: bool = False
 
-    def as_dict(self) -> dict[str, float | None]:
-        """Return the figure as evaluation/1 has it."""
-        return {"Value": self.value, "Low": self.low, "High": self.high}
+    @classmethod
+    def of(cls, value: float, ends: tuple[float, float]) -> Figure:
+        """Return a figure with its interval, rounded."""
+        return cls(rounded(value), rounded(ends[0]), rounded(ends[1]))
+
+    def as_dict(self) -> dict[str, float | bool | None]:
+        """Return the figure as evaluation/2 has it."""
+        return {"Value": self.value, "Low": self.low, "High": self.high, "TooFew": self.too_few}
 
 
 @dataclass(frozen=True)
 class Resamples:
     """``weights``: (1 + resamples) x units, how often each unit is drawn; the first row is the sample, all 1.
 
-    ``unit_of`` gives each slice's unit: its patient or, where ``drawn_by_patient`` says so, the slice itself.
+    ``unit_of`` gives each slice's unit: its patient or, unless ``drawn_by_patient``, the slice itself.
     """
 
     weights: Floats
@@ -49,15 +55,20 @@ class Resamples:
 
         Equal arguments give equal resamples.
         """
-        by_patient = drawn_by_patient(targets, patients)
-        units = patients if by_patient else np.arange(len(targets))
-        strata = _class_of(patients, targets) if by_patient else targets
+        units, strata = units_of(targets, patients)
         rng = np.random.default_rng(seed)
         weights = np.ones((1 + RESAMPLES, len(strata)))
         for one in np.unique(strata):
             members = np.flatnonzero(strata == one)
             weights[1:, members] = rng.multinomial(len(members), [1 / len(members)] * len(members), RESAMPLES)
         return cls(weights, units)
+
+
+def units_of(targets: Ints, patients: Ints) -> tuple[Ints, Ints]:
+    """Return the unit of each slice (its patient, or itself unless ``drawn_by_patient``), and each unit's class."""
+    if drawn_by_patient(targets, patients):
+        return patients, _class_of(patients, targets)
+    return np.arange(len(targets)), targets
 
 
 def drawn_by_patient(targets: Ints, patients: Ints) -> bool:
@@ -79,9 +90,9 @@ def figure(values: Floats) -> Figure:
     if np.isnan(value):
         return Figure(None, None, None)
     if not len(resampled):
-        return Figure(_rounded(value), None, None)
+        return Figure(rounded(value), None, None)
     low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return Figure(_rounded(value), _rounded(low), _rounded(high))
+    return Figure(rounded(value), rounded(low), rounded(high))
 
 
 def _class_of(patients: Ints, targets: Ints) -> Ints:
@@ -92,5 +103,6 @@ def _class_of(patients: Ints, targets: Ints) -> Ints:
     return classes
 
 
-def _rounded(value: Any) -> float:
+def rounded(value: Any) -> float:
+    """Return a figure as documents have it."""
     return round(float(value), DECIMALS)

@@ -42,7 +42,7 @@ def evaluate(
     log.info("test_slices=%s models=%s", len(cases), len(models))
     test, (candidate, *others) = predict(models, taken.labels, cases, paths.slices)
     champion = others[0] if others else None
-    document = build(taken.digest, taken.seed, test, candidate, champion)
+    document = build(taken.digest, test, candidate, champion)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)
     page = render(document, taken, test, candidate, champion, worst, pictures)
     paths.evaluation.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Builds evaluation/1 from plain arrays: the figures of the candidate, and of the champion on the same slices."""
+"""Builds evaluation/2 from plain arrays: the figures of the candidate, and of the champion on the same slices."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from model_code.evaluation import statistics
-from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples, drawn_by_patient, figure
+from model_code.evaluation import intervals, statistics
+from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples
+from model_code.evaluation.intervals import FEWEST_PATIENTS, TOO_FEW, UNDEFINED, Clusters, Difference, Rows
 
-SCHEMA = "evaluation/1"
+SCHEMA = "evaluation/2"
 PAIRED_METRIC = "BalancedAccuracy"
 
 
@@ -29,13 +30,11 @@ class TestSet:
     attributes: Mapping[str, Sequence[str]]
 
     @property
-    def by_patient(self) -> bool:
-        """Whether the intervals resample patients; otherwise slices, because a class has a single patient."""
-        return drawn_by_patient(self.targets, self.patients)
-
-    def resamples(self, seed: int) -> Resamples:
-        """Return the bootstrap's resamples of these slices, the same for every model, for paired comparisons."""
-        return Resamples.drawn(self.targets, self.patients, seed)
+    def clusters(self) -> Clusters:
+        """The units of evidence for the intervals: the patients, each in the class of most of their slices."""
+        counts = np.zeros((int(self.patients.max(initial=-1)) + 1, len(self.labels)))
+        np.add.at(counts, (self.patients, self.targets), 1)
+        return Clusters(self.patients, counts.argmax(axis=1))
 
 
 @dataclass(frozen=True)
@@ -54,19 +53,17 @@ class Predictions:
         return predicted
 
 
-def build(
-    snapshot_digest: str, seed: int, cases: TestSet, candidate: Predictions, champion: Predictions | None
-) -> dict[str, Any]:
-    """Return the evaluation/1 document; equal arguments give equal documents."""
-    resamples = cases.resamples(seed)
+def build(snapshot_digest: str, cases: TestSet, candidate: Predictions, champion: Predictions | None) -> dict[str, Any]:
+    """Return the evaluation/2 document; equal arguments give equal documents."""
     return {
         "Schema": SCHEMA,
         "SnapshotDigest": snapshot_digest,
         "Labels": list(cases.labels),
         "Cases": _counts(cases),
-        "Candidate": _measured(candidate, cases, resamples, seed),
-        "Champion": _measured(champion, cases, resamples, seed) if champion else None,
-        "Paired": _paired(candidate, champion, cases, resamples) if champion else None,
+        "FewestPatients": FEWEST_PATIENTS,
+        "Candidate": _measured(candidate, cases),
+        "Champion": _measured(champion, cases) if champion else None,
+        "Paired": _paired(candidate, champion, cases) if champion else None,
     }
 
 
@@ -79,32 +76,86 @@ def _counts(cases: TestSet) -> dict[str, Any]:
     return counted(everything) | {"ByClass": by_class}
 
 
-def _measured(predictions: Predictions, cases: TestSet, resamples: Resamples, seed: int) -> dict[str, Any]:
-    confusion = _confusion(predictions, cases, resamples)
-    sensitivity, specificity = statistics.sensitivities(confusion), statistics.specificities(confusion)
-    classes = {
-        label: {
-            "Sensitivity": figure(sensitivity[:, index]).as_dict(),
-            "Specificity": figure(specificity[:, index]).as_dict(),
-            "AUC": figure(
-                statistics.areas_under_curve(predictions.probabilities[:, index], cases.targets == index, resamples)
-            ).as_dict(),
-        }
-        for index, label in enumerate(cases.labels)
-    }
+def _measured(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    confusion = statistics.confusion_matrices(
+        predictions.predicted, cases.targets, len(cases.labels), _once(cases.clusters)
+    )
+    right = (predictions.predicted == cases.targets).astype(float)
+    clusters = cases.clusters
+    accuracy = _share(right, clusters, intervals.design_effect(right, clusters), clusters)
     return {
         "Model": dict(predictions.identity),
-        "BalancedAccuracy": figure(statistics.balanced_accuracy(confusion)).as_dict(),
-        "Accuracy": figure(statistics.accuracy(confusion)).as_dict(),
-        "Classes": classes,
+        "BalancedAccuracy": _balanced(right, cases).as_dict(),
+        "Accuracy": accuracy.as_dict(),
+        "Classes": _classes(predictions, cases),
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
         "Calibration": _calibration(predictions, cases),
-        "Subgroups": _subgroups(predictions, cases, seed),
+        "Subgroups": _subgroups(predictions, cases),
     }
 
 
-def _confusion(predictions: Predictions, cases: TestSet, resamples: Resamples) -> Floats:
-    return statistics.confusion_matrices(predictions.predicted, cases.targets, len(cases.labels), resamples)
+def _once(clusters: Clusters) -> Resamples:
+    """Return the sample itself."""
+    return Resamples(np.ones((1, len(clusters.strata))), clusters.unit_of)
+
+
+def _balanced(right: Floats, cases: TestSet) -> Figure:
+    """Return the balanced accuracy; undefined unless every class has slices."""
+    if set(cases.targets.tolist()) != set(range(len(cases.labels))):
+        return UNDEFINED
+    if _few(cases.clusters, len(cases.labels)):
+        return TOO_FEW
+    return intervals.mean_of_classes(right, cases.clusters)
+
+
+def _few(clusters: Clusters, classes: int) -> bool:
+    """Return whether a class has too few patients for a figure that counts the classes equally."""
+    return len(clusters.classes) < classes or clusters.fewest < FEWEST_PATIENTS
+
+
+def _classes(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return each class's sensitivity, specificity and AUC; their design effects are those of all classes."""
+    clusters = cases.clusters
+    right = (predictions.predicted == cases.targets).astype(float)
+    of_hits = intervals.design_effect(right, clusters)
+    rejections = [(predictions.predicted != index).astype(float) for index in range(len(cases.labels))]
+    negatives = [cases.targets != index for index in range(len(cases.labels))]
+    of_rejections = float(
+        np.mean(
+            [
+                intervals.design_effect(rejected[negative], clusters.only(negative))
+                for rejected, negative in zip(rejections, negatives, strict=True)
+                if negative.any()
+            ]
+        )
+    )
+    found: dict[str, Any] = {}
+    for index, label in enumerate(cases.labels):
+        positive, scores = cases.targets == index, predictions.probabilities[:, index]
+        rejected, negative = rejections[index], negatives[index]
+        found[label] = {
+            "Sensitivity": _share(right[positive], clusters.only(positive), of_hits, clusters).as_dict(),
+            "Specificity": _share(rejected[negative], clusters.only(negative), of_rejections, clusters).as_dict(),
+            "AUC": _area(scores, positive, clusters).as_dict(),
+        }
+    return found
+
+
+def _share(right: Floats, part: Clusters, effect: float, whole: Clusters) -> Figure:
+    if not len(right):
+        return UNDEFINED
+    if len(part.strata) < FEWEST_PATIENTS:
+        return TOO_FEW
+    return Figure.of(float(right.mean()), intervals.proportion(right, part, effect, whole.spare))
+
+
+def _area(scores: Floats, positive: Rows, clusters: Clusters) -> Figure:
+    if positive.all() or not positive.any():
+        return UNDEFINED
+    if min(len(clusters.only(rows).strata) for rows in (positive, ~positive)) < FEWEST_PATIENTS:
+        return TOO_FEW
+    value = float(statistics.areas_under_curve(scores, positive, _once(clusters))[0])
+    return Figure.of(value, intervals.area(value, scores, positive, clusters))
 
 
 def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
@@ -125,36 +176,47 @@ def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
     }
 
 
-def _paired(candidate: Predictions, champion: Predictions, cases: TestSet, resamples: Resamples) -> dict[str, Any]:
-    """Return candidate minus champion, both on the same patients in each resample."""
-    ours, theirs = (
-        statistics.balanced_accuracy(_confusion(predictions, cases, resamples)) for predictions in (candidate, champion)
-    )
-    found = figure(ours - theirs)
-    return {"Metric": PAIRED_METRIC, "Difference": found.value, "Low": found.low, "High": found.high}
+def _paired(candidate: Predictions, champion: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return candidate minus champion, both on the same patients."""
+    ours, theirs = ((one.predicted == cases.targets).astype(float) for one in (candidate, champion))
+    if set(cases.targets.tolist()) != set(range(len(cases.labels))):
+        found = Difference(UNDEFINED)
+    elif _few(cases.clusters, len(cases.labels)):
+        found = Difference(TOO_FEW)
+    else:
+        found = intervals.difference(ours, theirs, cases.clusters)
+    return {
+        "Metric": PAIRED_METRIC,
+        "Difference": found.figure.value,
+        "Low": found.figure.low,
+        "High": found.figure.high,
+        "TooFew": found.figure.too_few,
+        "StandardError": found.standard_error,
+        "DegreesOfFreedom": found.spare,
+    }
 
 
-def _subgroups(predictions: Predictions, cases: TestSet, seed: int) -> list[dict[str, Any]]:
+def _subgroups(predictions: Predictions, cases: TestSet) -> list[dict[str, Any]]:
     return [
-        {"Attribute": attribute, "Value": value} | _subgroup(predictions, cases, np.array(values) == value, seed)
+        {"Attribute": attribute, "Value": value} | _subgroup(predictions, cases, np.array(values) == value)
         for attribute, values in cases.attributes.items()
         for value in sorted(set(values))
     ]
 
 
-def _subgroup(predictions: Predictions, cases: TestSet, mask: Any, seed: int) -> dict[str, Any]:
+def _subgroup(predictions: Predictions, cases: TestSet, mask: Rows) -> dict[str, Any]:
     """Return a subgroup's balanced accuracy over the classes that occur in it: small subgroups rarely have all.
 
     The interval is None if one of its classes has a single patient.
     """
-    targets, patients = cases.targets[mask], np.unique(cases.patients[mask], return_inverse=True)[1]
-    resamples = Resamples.drawn(targets, patients, seed)
-    confusion = statistics.confusion_matrices(predictions.predicted[mask], targets, len(cases.labels), resamples)
-    found = figure(statistics.sensitivities(confusion)[:, np.unique(targets)].mean(axis=1))
-    if not drawn_by_patient(targets, patients):
-        found = Figure(found.value, None, None)
+    clusters = cases.clusters.only(mask)
+    right = (predictions.predicted == cases.targets)[mask].astype(float)
+    found = TOO_FEW
+    if len(clusters.strata) >= FEWEST_PATIENTS:
+        found = intervals.mean_of_classes(right, clusters)
+        found = found if clusters.fewest > 1 else Figure(found.value, None, None)
     return {
-        "Patients": int(patients.max()) + 1,
-        "Slices": len(targets),
+        "Patients": len(clusters.strata),
+        "Slices": int(mask.sum()),
         "BalancedAccuracy": found.as_dict(),
     }

@@ -1,4 +1,4 @@
-"""audit/1 and evaluation/1: what the container's builders write is what the gates read, and judge rightly."""
+"""audit/1 and evaluation/2: what the container's builders write is what the gates read, and judge rightly."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from functions.domain import audit as audits
 from functions.domain import evaluation as evaluations
-from functions.domain import layout
+from functions.domain import layout, small_samples
 from functions.flow.gating import Subject
 from model_code import snapshot
 from model_code.audit.command import readings
 from model_code.audit.document import Reading, Unreadable
 from model_code.audit.document import build as build_audit
 from model_code.evaluation import document as evaluating
+from model_code.evaluation import intervals
 from model_code.evaluation.document import build as build_evaluation
 from model_code.snapshot import Split
 from tests.fakes.workflow import LABELS, TRAINING, Workflow
 from wetread.demo.phantoms import phantom_bytes
+from wetread.training import evaluations as shown_evaluations
 
 DIGEST = "ab" * 32
 
@@ -106,7 +109,7 @@ def test_an_audit_of_equal_tags_is_read() -> None:
     assert read.acquisition.found.p_value == 1.0
 
 
-def cases(patients: int = 9) -> evaluating.TestSet:
+def cases(patients: int = 36) -> evaluating.TestSet:
     """So many patients with two slices each, the classes in turn."""
     of_slice = np.repeat(np.arange(patients), 2)
     attributes = {
@@ -135,9 +138,9 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
     workflow, test = Workflow(), cases()
     taken = workflow.take(workflow.put_cohort())
     digest = taken["SnapshotDigest"]
-    good = build_evaluation(digest, 0, test, predictions(test, 0.9, "good"), None)
+    good = build_evaluation(digest, test, predictions(test, 0.9, "good"), None)
     read = evaluations.parse(as_written(good), digest)
-    assert (read.candidate.balanced_accuracy, read.champion) == (1.0, None)
+    assert (read.candidate.balanced_accuracy.value, read.champion) == (1.0, None)
     assert read.candidate.weights_sha256 == hashlib.sha256(b"good").hexdigest()
     assert {(one.attribute, one.value) for one in read.candidate.subgroups} == {
         ("PatientSex", "F"),
@@ -145,7 +148,7 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
         ("Manufacturer", "unknown"),
     }
     assert judged(taken, workflow, good) == []
-    poor = build_evaluation(digest, 0, test, predictions(test, 0.1, "poor"), None)
+    poor = build_evaluation(digest, test, predictions(test, 0.1, "poor"), None)
     assert {"BalancedAccuracyTooLow", "SensitivityTooLow", "AUCTooLow"} <= set(judged(taken, workflow, poor))
 
 
@@ -154,9 +157,53 @@ def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
     workflow.world.set_champion()
     taken = workflow.take(workflow.put_cohort())
     good, poor = predictions(test, 0.9, "good"), predictions(test, 0.1, "poor")
-    assert judged(taken, workflow, build_evaluation(taken["SnapshotDigest"], 0, test, good, poor)) == []
-    worse = build_evaluation(taken["SnapshotDigest"], 0, test, poor, good)
+    assert judged(taken, workflow, build_evaluation(taken["SnapshotDigest"], test, good, poor)) == []
+    worse = build_evaluation(taken["SnapshotDigest"], test, poor, good)
     assert "WorseThanChampion" in judged(taken, workflow, worse)
+
+
+def test_the_gate_and_the_command_line_read_too_few_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    workflow, test = Workflow(), cases(patients=9)
+    workflow.world.set_champion()
+    taken = workflow.take(workflow.put_cohort())
+    model = predictions(test, 0.9, "good")
+    document = build_evaluation(taken["SnapshotDigest"], test, model, model)
+    read = evaluations.parse(as_written(document), taken["SnapshotDigest"])
+    assert read.candidate.balanced_accuracy.too_few
+    assert {"UndefinedMetric", "TooFewToCompare"} == set(judged(taken, workflow, document))
+    shown_evaluations.show(document, in_full=True)
+    assert "too few to say" in capsys.readouterr().out
+
+
+def test_the_functions_compute_the_interval_of_a_difference_as_the_container_does() -> None:
+    test, rng = cases(), np.random.default_rng(0)
+    right = rng.random((2, len(test.targets))) < 0.8
+    found = intervals.difference(right[0].astype(float), right[1].astype(float), test.clusters)
+    apart = test.clusters.means(right[0].astype(float) - right[1])
+    of_class = [apart[test.clusters.strata == one].tolist() for one in range(3)]
+    assert small_samples.lowest_difference(of_class) == pytest.approx(found.figure.low, abs=1e-4)
+    assert small_samples.FEWEST_PATIENTS == intervals.FEWEST_PATIENTS
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_what_is_said_to_be_enough_is_enough_and_a_patient_less_is_not(classes: int) -> None:
+    labels = LABELS[:classes]
+
+    def lows(patients: int) -> tuple[float, float]:
+        """The lower ends of a faultless model's sensitivity, and of its difference to itself."""
+        numbers = np.arange(patients * classes)
+        test = evaluating.TestSet(labels, numbers % classes, numbers, {})
+        probabilities = np.eye(classes)[test.targets]
+        model = evaluating.Predictions({}, 1.0, probabilities, probabilities)
+        found = build_evaluation(DIGEST, test, model, model)
+        return found["Candidate"]["Classes"][labels[0]]["Sensitivity"]["Low"], found["Paired"]["Low"]
+
+    first = small_samples.first_model_needs(0.7, 0.6, 0.6, classes)
+    later = small_samples.comparison_needs(0.05, classes)
+    assert first is not None
+    assert later is not None
+    assert lows(first)[0] >= 0.6 > lows(first - 1)[0]
+    assert lows(later)[1] >= -0.05 > lows(later - 1)[1]
 
 
 def test_figures_that_are_undefined_are_read_and_fail_closed() -> None:
@@ -170,7 +217,7 @@ def test_figures_that_are_undefined_are_read_and_fail_closed() -> None:
         patients=np.unique(everything.patients[some], return_inverse=True)[1],
         attributes={},
     )
-    document = build_evaluation(taken["SnapshotDigest"], 0, test, predictions(test, 0.9, "good"), None)
+    document = build_evaluation(taken["SnapshotDigest"], test, predictions(test, 0.9, "good"), None)
     assert "UndefinedMetric" in judged(taken, workflow, document)
 
 

@@ -13,13 +13,12 @@ from functions.domain.evidence import Evidence
 from tests.e2e.bell import Bell
 from tests.e2e.conftest import Service
 from tests.e2e.controls import log
+from tests.e2e.story import QUICK, SMALL
 from tests.e2e.test_runbook import until
 from wetread.demo.phantoms import write_cohort
 from wetread.training.runs import Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.thorough, pytest.mark.timeout(600)]
-
-QUICK = ("--set", "epochs=1", "--set", "image_size=64", "--set", "batch_size=8")
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def allowed(service: Service, seconds: int) -> Iterator[None]:
 
 
 def started(service: Service, cohort: Path) -> Run:
-    assert service.command("train", "--labels", str(cohort), *QUICK).returncode == 0
+    assert service.command("train", "--labels", str(cohort), *QUICK, *SMALL).returncode == 0
     return service.connection.runs.newest(1)[0]
 
 

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from functions.domain.row import Status
 from tests.e2e import places
 from tests.e2e.conftest import Service, running
-from tests.e2e.story import QUICK
+from tests.e2e.story import QUICK, SMALL
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 from wetread.erasure.erasure import Erasing
 from wetread.erasure.subjects import Patient
@@ -60,7 +60,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator
         service.connection.s3.delete_object(Bucket=bucket, Key="QWX-ONE/1.dcm")
         service.connection.s3.create_multipart_upload(Bucket=bucket, Key="QWX-ONE/2.dcm")
         cohort = cohort_of(tmp_path_factory.mktemp("cohort") / "labelled")
-        done = service.command("train", "--labels", str(cohort), "--wait", *QUICK)
+        done = service.command("train", "--labels", str(cohort), "--wait", *QUICK, *SMALL)
         assert service.connection.runs.newest(1)[0].output, done.stderr
         yield service
 

@@ -22,7 +22,7 @@ from functions.domain.evidence import Evidence
 from functions.domain.row import Status
 from localcloud import cloud
 from tests.e2e.conftest import Service, running
-from tests.e2e.story import QUICK
+from tests.e2e.story import QUICK, SMALL
 from tests.training import train
 from wetread.connection import Connection
 from wetread.demo.phantoms import phantom_bytes, write_cohort
@@ -190,7 +190,7 @@ def test_a_labeller_trains_and_reads_the_report_while_a_reader_sees_how_it_goes(
     assert up.returncode == 0, up.stderr
     assert "costs money" in reader.does("status").stderr
     hospital.service.command("endpoint", "down")
-    run = labeller.does("train", "--labels", str(cohort), *QUICK).stdout.strip()
+    run = labeller.does("train", "--labels", str(cohort), *QUICK, *SMALL).stdout.strip()
     deadline = time.monotonic() + FOLLOWED_SECONDS
     while (shown := json.loads(labeller.does("runs", run, "--json").stdout))["Status"] == "RUNNING":
         assert time.monotonic() < deadline

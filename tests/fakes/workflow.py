@@ -137,6 +137,7 @@ class Workflow:
     def train(self, taken: Mapping[str, Any], weights: bytes = WEIGHTS, **figures: Any) -> str:
         """Write a passing run's evaluation and artifact; return the artifact's URI."""
         self.write(layout.evaluation_key(taken["Run"]), evaluation(taken, weights=weights, **figures))
+        self.write(layout.model_gate_key(taken["Run"]), Verdict().to_json())
         key = f"{RUNS}{taken['Run']}/training/job/output/model.tar.gz"
         self.world.s3.objects[TRAINING, key] = artifact(weights, version=taken["Run"])
         return layout.uri(TRAINING, key)
@@ -200,13 +201,13 @@ def acquisition(balanced_accuracy: float | None = 0.4, p_value: float | None = 0
     }
 
 
-def figure(value: float | None) -> dict[str, float | None]:
-    """Return a figure with its interval."""
-    return {"Value": value, "Low": value, "High": value}
+def figure(value: float | None, low: float | None = None, *, too_few: bool = False) -> dict[str, float | bool | None]:
+    """Return a figure with its interval, which by default has no width."""
+    return {"Value": value, "Low": value if low is None else low, "High": value, "TooFew": too_few}
 
 
 def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
-    """Return the part of evaluation/1 about one good model."""
+    """Return the part of evaluation/2 about one good model."""
     rates = {"Sensitivity": figure(0.9), "Specificity": figure(0.95), "AUC": figure(0.97)}
     return {
         "Model": {"Name": "ct-slices", "Version": "1", "WeightsSHA256": hashlib.sha256(weights).hexdigest()},
@@ -221,7 +222,7 @@ def measured(weights: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
 
 
 def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patients: int = 9) -> dict[str, Any]:
-    """Return the part of evaluation/1 about one subgroup."""
+    """Return the part of evaluation/2 about one subgroup."""
     found = figure(balanced_accuracy)
     return {"Attribute": attribute, "Value": value, "Patients": patients, "Slices": 20, "BalancedAccuracy": found}
 
@@ -229,10 +230,11 @@ def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patien
 def evaluation(
     taken: Mapping[str, Any], weights: bytes = WEIGHTS, low: float | None = -0.01, **changes: Any
 ) -> dict[str, Any]:
-    """Return the evaluation/1 of a run with a passing candidate; ``low`` is the paired interval's lower end."""
-    paired = {"Metric": "BalancedAccuracy", "Difference": 0.02, "Low": low, "High": 0.05}
+    """Return the evaluation/2 of a run with a passing candidate; ``low`` is the paired interval's lower end."""
+    paired = {"Metric": "BalancedAccuracy", "Difference": 0.02, "Low": low, "High": 0.05, "TooFew": False}
+    paired |= {"StandardError": 0.015, "DegreesOfFreedom": 50.0}
     return {
-        "Schema": "evaluation/1",
+        "Schema": "evaluation/2",
         "SnapshotDigest": taken["SnapshotDigest"],
         "Labels": list(LABELS),
         "Cases": {"Slices": 18, "Patients": 9, "ByClass": {}},

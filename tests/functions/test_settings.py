@@ -51,7 +51,7 @@ def test_one_error_names_everything_that_is_wrong() -> None:
 
 GATE = GateSettings(
     training_bucket="training",
-    thresholds=Thresholds(min_specificity=1e-05, subgroup_min_patients=7),
+    thresholds=Thresholds(min_specificity=1e-05, lower_bound=False, subgroup_min_patients=7),
     acquisition=AcquisitionLimits(min_acquisition_gain=0.2),
 )
 
@@ -64,6 +64,11 @@ def test_thresholds_survive_the_environment() -> None:
 def test_a_threshold_that_is_not_a_number_is_refused_since_nothing_would_be_below_it(text: str) -> None:
     with pytest.raises(SettingsError, match=f"MIN_AUC is '{text}', not a number"):
         from_environment(GateSettings, to_environment(GATE) | {"MIN_AUC": text})
+
+
+def test_a_setting_that_is_neither_true_nor_false_is_refused() -> None:
+    with pytest.raises(SettingsError, match="LOWER_BOUND is 'no', not True or False"):
+        from_environment(GateSettings, to_environment(GATE) | {"LOWER_BOUND": "no"})
 
 
 def test_the_sweep_has_the_settings_of_what_it_finishes() -> None:

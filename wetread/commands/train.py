@@ -18,6 +18,7 @@ from wetread.operations import quotas
 from wetread.problems import ConfigProblem
 from wetread.training import cohorts, run_report, starting
 from wetread.training.following import follow
+from wetread.training.prospects import prospects
 from wetread.training.runs import GOOD
 
 
@@ -58,7 +59,8 @@ def train(
     """Train a model on labelled slices; the workflow evaluates it and makes it champion if it is good enough.
 
     Files that the labels name are looked for below the folder that the labels lie in. What the training bucket holds
-    already is not sent again. Prints the run's id.
+    already is not sent again. Prints the run's id, and before it how often the gates would pass a candidate on so many
+    patients.
 
     Nothing is sent or started where a quota of the account is too small for a job of the run.
 
@@ -73,6 +75,8 @@ def train(
     if not despite_quota:
         _check_quotas(connection)
     if not isinstance(source, str):
+        for sentence in prospects(source):
+            note(sentence)
         starting.send(connection, source)
     run = starting.start(connection, document, session.now())
     click.echo(run.run_id)

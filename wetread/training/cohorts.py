@@ -18,8 +18,10 @@ from functions.domain import labelling
 from functions.domain.cohort import Cohort, ObjectVersion
 from functions.domain.errors import MalformedManifest, Refusal
 from functions.domain.header import header_of
+from functions.domain.slices import LabelledSlice
 from functions.domain.verdict import Places, Reason
 from functions.names import COHORTS
+from untrusted.header import Header
 from wetread.parallel import each
 from wetread.problems import ConfigProblem
 from wetread.uploads.files import NotSubmitted, Source, check_keys, check_link, files_below, opened
@@ -46,12 +48,13 @@ class _AnyLabel(tuple[str, ...]):
 class LabelledFiles:
     """A labels file, the files that it names, and their keys in the training bucket.
 
-    ``places`` is what people call its entries.
+    ``places`` is what people call its entries, ``entries`` what it says of each file.
     """
 
     labels: Source
     files: tuple[Source, ...]
     places: Places
+    entries: tuple[LabelledSlice, ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def read(path: Path) -> LabelledFiles:
     files = tuple(Source(by_path[one.key], prefix + one.key, labels.parent) for one in found)
     check_keys(files)
     source = Source(labels, f"{prefix}labels-{_short_hash(body)}{labels.suffix.lower()}")
-    return LabelledFiles(source, files, labelled.places)
+    return LabelledFiles(source, files, labelled.places, tuple(found))
 
 
 def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Callable[[], None]) -> Stored:
@@ -120,14 +123,24 @@ def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Calla
     return Stored(sent, len(done) - sent, tuple(NotSubmitted(source, reason) for source, reason in failed))
 
 
+def patient_of(path: Path) -> str:
+    """Return what distinguishes a file's patient on this machine: PatientID or study; "" without a readable header."""
+    header = _header(path)
+    return (header.text("PatientID") or header.text("StudyInstanceUID")) if header else ""
+
+
 def _uids(path: Path) -> tuple[str, str]:
     """Return the StudyInstanceUID and SeriesInstanceUID of a file; "" for those of one without a readable header."""
+    header = _header(path)
+    return (header.text("StudyInstanceUID"), header.text("SeriesInstanceUID")) if header else ("", "")
+
+
+def _header(path: Path) -> Header | None:
     try:
         with path.open("rb") as file:
-            header = header_of(lambda length: _start(file, length), path.stat().st_size)
+            return header_of(lambda length: _start(file, length), path.stat().st_size)
     except (Refusal, OSError):
-        return "", ""
-    return header.text("StudyInstanceUID"), header.text("SeriesInstanceUID")
+        return None
 
 
 def _start(file: BinaryIO, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Print an evaluation (evaluation/1): tables of values with their 95 % intervals."""
+"""Print an evaluation (evaluation/2, or the earlier evaluation/1): tables of values with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from wetread.console import print_table, warn
 
+TOO_FEW = "too few to say"
 Table = tuple[str, Sequence[str], list[tuple[str, ...]]]
 """Title, columns, lines."""
 
@@ -19,7 +20,7 @@ def show(document: Any, *, in_full: bool = False) -> None:
         tables = [_overall(document), *(_details(document) if in_full else ())]
         comparison = _comparison(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        warn(f"Its evaluation is not of the form evaluation/1 ({type(error).__name__}: {error}).")
+        warn(f"Its evaluation is not of the form evaluation/2 or evaluation/1 ({type(error).__name__}: {error}).")
         return
     for title, columns, lines in tables:
         print_table(columns, lines, title=title)
@@ -28,7 +29,12 @@ def show(document: Any, *, in_full: bool = False) -> None:
 
 
 def figure(value: Mapping[str, Any]) -> str:
-    """Return a figure with its interval: ``0.913 (0.820 to 0.970)``; a missing one is ``undefined``."""
+    """Return a figure with its interval: ``0.913 (0.820 to 0.970)``; a missing one is ``undefined``.
+
+    It is ``too few to say`` where too few patients are behind it.
+    """
+    if value.get("TooFew"):
+        return TOO_FEW
     if value["Value"] is None:
         return "undefined"
     if value.get("Low") is None or value.get("High") is None:
@@ -59,6 +65,7 @@ def _comparison(document: Mapping[str, Any]) -> str:
     if not paired:
         return ""
     values = {name: paired[one] for name, one in (("Value", "Difference"), ("Low", "Low"), ("High", "High"))}
+    values |= {"TooFew": paired.get("TooFew")}
     return f"Balanced accuracy, candidate less champion on the same cases: {figure(values)}."
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from model_code.evaluation.document import TestSet
+from model_code.evaluation.intervals import FEWEST_PATIENTS
 from model_code.snapshot import Snapshot, Split, SplitBy
 
 # With fewer patients of a class, one patient more or less moves its sensitivity by more than a tenth.
@@ -15,14 +16,17 @@ FEW_PATIENTS = 10
 def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> list[str]:
     """Return the caveats of this evaluation, the gravest first."""
     found = [_shared_patients(snapshot), _split_by_slice(snapshot)]
-    if not test.by_patient:
-        found.append(
-            "A class has a single patient in the test part. The intervals therefore resample slices, not patients: "
-            "they are too narrow, and say nothing about how the model does on another patient."
-        )
     counts = document["Cases"]["ByClass"]
+    none = [label for label in test.labels if counts[label]["Patients"] < FEWEST_PATIENTS]
+    if none:
+        found.append(
+            f"Too few to say: fewer than {FEWEST_PATIENTS} test patients of {', '.join(none)}. Figures of these "
+            "classes, and those that count all classes equally, are left out."
+        )
     few = [
-        f"{label} ({counts[label]['Patients']})" for label in test.labels if counts[label]["Patients"] < FEW_PATIENTS
+        f"{label} ({counts[label]['Patients']})"
+        for label in test.labels
+        if FEWEST_PATIENTS <= counts[label]["Patients"] < FEW_PATIENTS
     ]
     if few:
         found.append(

@@ -1,4 +1,4 @@
-"""Renders the report from the evaluation/1 document and the predictions behind its curves."""
+"""Renders the report from the evaluation/2 document and the predictions behind its curves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model_code.evaluation import statistics
-from model_code.evaluation.bootstrap import COVERAGE, RESAMPLES
+from model_code.evaluation.bootstrap import COVERAGE
 from model_code.evaluation.document import Predictions, TestSet
+from model_code.evaluation.intervals import FEWEST_PATIENTS
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import charts
 from model_code.evaluation.report.notes import notes
@@ -20,7 +21,7 @@ from model_code.snapshot import Snapshot
 
 FOLDER = Path(__file__).parent
 TEMPLATE = "page.html.j2"
-UNDEFINED = "undefined"
+UNDEFINED, TOO_FEW = "undefined", "too few to say"
 
 
 def render(
@@ -40,7 +41,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "span": span, "signed": signed, "png": _data_uri}
+    environment.filters |= {"number": number, "value": value, "span": span, "signed": signed, "png": _data_uri}
     environment.globals |= {"interval": charts.interval}
     return environment.get_template(TEMPLATE).render(
         document=document,
@@ -52,8 +53,7 @@ def render(
         worst=worst,
         withheld=_withheld(worst, pictures),
         chance=1 / len(test.labels),
-        by_patient=test.by_patient,
-        resamples=RESAMPLES,
+        fewest=FEWEST_PATIENTS,
         coverage=COVERAGE,
     )
 
@@ -61,6 +61,11 @@ def render(
 def number(value: float | None) -> str:
     """Return a figure with two decimals."""
     return UNDEFINED if value is None else f"{value:.2f}"
+
+
+def value(figure: Mapping[str, Any]) -> str:
+    """Return a figure's value with two decimals; "too few to say" where too few patients are behind it."""
+    return TOO_FEW if figure["TooFew"] else number(figure["Value"])
 
 
 def signed(value: float | None) -> str:
@@ -87,8 +92,9 @@ def _roc(
     def curve(predictions: Predictions) -> charts.Curve:
         return statistics.roc_curve(predictions.probabilities[:, index], positive)
 
-    figures = document["Candidate"]["Classes"][label]
-    at = 1 - figures["Specificity"]["Value"], figures["Sensitivity"]["Value"]
+    called = document["Candidate"]["ConfusionMatrix"]
+    alarms = sum(row[index] for other, row in enumerate(called) if other != index)
+    at = alarms / int((~positive).sum()), called[index][index] / int(positive.sum())
     svg = charts.roc(f"ROC curve for {label}", curve(candidate), curve(champion) if champion else None, at)
     return {"label": label, "svg": svg}
 

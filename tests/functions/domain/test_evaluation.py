@@ -1,4 +1,4 @@
-"""evaluation/1 is read strictly: any other document says nothing about a candidate."""
+"""evaluation/2 and evaluation/1 are read strictly: any other document says nothing about a candidate."""
 
 from __future__ import annotations
 
@@ -9,49 +9,84 @@ from typing import Any
 import pytest
 
 from functions.domain.errors import MalformedDocument
-from functions.domain.evaluation import ClassFigures, Subgroup, parse
+from functions.domain.evaluation import ClassFigures, Figure, Paired, Subgroup, parse
 from tests.fakes.workflow import LABELS, evaluation, figure, measured, subgroup
 
 FIRST = {"SnapshotDigest": "ab" * 32, "Champion": {}}
 SECOND = FIRST | {"Champion": {"ModelPackage": "wetread/1"}}
+
+PAIRED = evaluation(SECOND)["Paired"]
 
 
 def read(document: Any) -> Any:
     return parse(json.dumps(document).encode(), "ab" * 32)
 
 
+def exactly(value: float | None) -> Figure:
+    return Figure(value=value, low=value, high=value)
+
+
+def as_written_before(document: Any) -> Any:
+    """Return evaluation/1 of evaluation/2: without what an earlier image did not write."""
+    added = ("TooFew", "StandardError", "DegreesOfFreedom")
+    if isinstance(document, dict):
+        kept = {name: as_written_before(value) for name, value in document.items() if name not in added}
+        return kept | {"Schema": "evaluation/1"} if "Schema" in kept else kept
+    return [as_written_before(one) for one in document] if isinstance(document, list) else document
+
+
 def test_everything_is_read() -> None:
     found = read(evaluation(SECOND))
     assert found.labels == LABELS
-    assert found.difference_low == -0.01
+    assert found.paired == Paired(
+        difference=Figure(value=0.02, low=-0.01, high=0.05), standard_error=0.015, degrees_of_freedom=50.0
+    )
     assert found.champion.weights_sha256 == hashlib.sha256(b"champion").hexdigest()
     candidate = found.candidate
-    assert (candidate.balanced_accuracy, candidate.calibration_error) == (0.9, 0.05)
-    assert candidate.classes["covid"] == ClassFigures(sensitivity=0.9, specificity=0.95, auc=0.97)
-    assert candidate.subgroups[0] == Subgroup(attribute="PatientSex", value="F", patients=9, balanced_accuracy=0.88)
+    assert (candidate.balanced_accuracy, candidate.calibration_error) == (exactly(0.9), 0.05)
+    assert candidate.classes["covid"] == ClassFigures(
+        sensitivity=exactly(0.9), specificity=exactly(0.95), auc=exactly(0.97)
+    )
+    assert candidate.subgroups[0] == Subgroup(
+        attribute="PatientSex", value="F", patients=9, balanced_accuracy=exactly(0.88)
+    )
+
+
+def test_the_document_of_an_earlier_image_is_read_too() -> None:
+    before, now = read(as_written_before(evaluation(SECOND))), read(evaluation(SECOND))
+    assert (before.candidate, before.champion) == (now.candidate, now.champion)
+    assert before.paired == Paired(difference=now.paired.difference, standard_error=None, degrees_of_freedom=None)
+
+
+def test_a_figure_of_too_few_patients_says_so() -> None:
+    found = read(evaluation(FIRST, Candidate=measured(BalancedAccuracy=figure(None, too_few=True))))
+    assert found.candidate.balanced_accuracy == Figure(value=None, low=None, high=None, too_few=True)
 
 
 def test_a_first_model_has_no_champion() -> None:
     found = read(evaluation(FIRST))
-    assert (found.champion, found.difference_low) == (None, None)
+    assert (found.champion, found.paired) == (None, None)
 
 
 def test_undefined_figures_are_none() -> None:
     found = read(evaluation(SECOND, low=None, Candidate=measured(BalancedAccuracy=figure(None))))
-    assert (found.difference_low, found.candidate.balanced_accuracy) == (None, None)
+    assert (found.paired.difference.low, found.candidate.balanced_accuracy) == (None, exactly(None))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"SnapshotDigest": "cd" * 32}, "the run is about"),
-        ({"Schema": "evaluation/2"}, "Schema is 'evaluation/2'"),
+        ({"Schema": "evaluation/3"}, "Schema is 'evaluation/3', not 'evaluation/2' or 'evaluation/1'"),
         ({"Labels": "covid"}, "Labels is 'covid'"),
         ({"Labels": [*LABELS, "flu"]}, "has no field flu"),
         ({"Champion": None}, "come together"),
         ({"Paired": None}, "come together"),
         ({"Paired": {"Metric": "Accuracy", "Low": 0.1}}, "Metric is 'Accuracy'"),
-        ({"Paired": {"Metric": "BalancedAccuracy", "Low": -2}}, "Low is -2"),
+        ({"Paired": PAIRED | {"Low": -2}}, "Low is -2"),
+        ({"Paired": PAIRED | {"TooFew": 1}}, "TooFew is 1, neither true nor false"),
+        ({"Paired": PAIRED | {"StandardError": 7}}, "StandardError is 7"),
+        ({"Paired": PAIRED | {"DegreesOfFreedom": float("nan")}}, "DegreesOfFreedom is nan"),
         ({"Candidate": measured(BalancedAccuracy=figure(float("nan")))}, "Value is nan"),
         ({"Candidate": measured(BalancedAccuracy=figure(10**400))}, "not between 0 and 1"),  # type: ignore[arg-type]
         ({"Candidate": measured(BalancedAccuracy=figure(float("inf")))}, "Value is inf"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from functions.domain.evaluation import parse
-from functions.domain.promotion import shortcomings
+from functions.domain.promotion import shortcomings, too_few_patients
 from functions.domain.verdict import Reason
 from tests.fakes.workflow import LABELS, THRESHOLDS, evaluation, figure, measured, subgroup
 
@@ -35,7 +36,11 @@ def test_a_good_candidate_passes_first_or_not() -> None:
 @pytest.mark.parametrize(
     ("candidate", "code", "said"),
     [
-        ({"BalancedAccuracy": figure(0.699)}, "BalancedAccuracyTooLow", "is 0.699; this stage asks for 0.7"),
+        (
+            {"BalancedAccuracy": figure(0.699)},
+            "BalancedAccuracyTooLow",
+            "is 0.699, and may be 0.699 (95 %); this stage asks for 0.7",
+        ),
         ({"Classes": classes(Sensitivity=figure(0.5))}, "SensitivityTooLow", "sensitivity for cap is 0.500"),
         ({"Classes": classes(Specificity=figure(0.5))}, "SpecificityTooLow", "specificity for cap is 0.500"),
         ({"Classes": classes(AUC=figure(0.5))}, "AUCTooLow", "AUC for cap is 0.500"),
@@ -68,21 +73,76 @@ def test_at_the_threshold_is_enough_and_a_small_subgroup_is_not_judged(candidate
     assert found(Candidate=measured(**candidate)) == []
 
 
-@pytest.mark.parametrize(("low", "code"), [(-0.05, None), (-0.06, "WorseThanChampion"), (None, "UndefinedMetric")])
+def compared(difference: float | None, low: float | None, *, too_few: bool = False) -> list[str]:
+    changes = {"Difference": difference, "Low": low, "TooFew": too_few}
+    return [str(reason.code) for reason in found(SECOND, Paired=evaluation(SECOND)["Paired"] | changes)]
+
+
+@pytest.mark.parametrize(("low", "codes"), [(-0.05, []), (-0.06, ["WorseThanChampion"]), (None, ["UndefinedMetric"])])
 def test_the_candidate_may_not_be_worse_than_the_champion_by_more_than_the_margin(
-    low: float | None, code: str | None
+    low: float | None, codes: list[str]
 ) -> None:
-    assert [str(reason.code) for reason in found(SECOND, low=low)] == ([code] if code else [])
+    assert compared(-0.02, low) == codes
+
+
+def test_patients_that_cannot_show_it_of_any_candidate_are_too_few_to_compare() -> None:
+    assert compared(0.0, -0.06) == ["TooFewToCompare"]
+    assert compared(0.1, -0.06) == ["TooFewToCompare"]
+    assert compared(None, None, too_few=True) == ["TooFewToCompare"]
+    assert compared(-0.06, -0.2) == ["WorseThanChampion"], "it seems worse by more than the margin"
+    assert compared(-0.04, -0.08) == ["WorseThanChampion"], "the patients could have shown that an equal one is"
+
+
+def test_a_first_model_reaches_the_thresholds_with_the_lower_ends() -> None:
+    reachable = {"BalancedAccuracy": figure(0.9, 0.69), "Classes": classes(Sensitivity=figure(0.9, 0.59))}
+    first, second = (found(taken, Candidate=measured(**reachable)) for taken in (FIRST, SECOND))
+    assert [str(one.code) for one in first] == ["BalancedAccuracyTooLow", "SensitivityTooLow"]
+    assert "is 0.900, and may be 0.690 (95 %); this stage asks for 0.7" in first[0].message
+    assert second == [], "the comparison with the champion is what counts then"
+    document = evaluation(FIRST, Candidate=measured(**reachable))
+    lenient = replace(THRESHOLDS, lower_bound=False)
+    assert shortcomings(parse(json.dumps(document).encode(), "ab" * 32), lenient, against_champion=False) == []
+
+
+def test_a_figure_of_too_few_patients_is_no_figure() -> None:
+    (reason,) = found(Candidate=measured(BalancedAccuracy=figure(None, too_few=True)))
+    assert (reason.code, "too few patients to say" in reason.message) == ("UndefinedMetric", True)
+    small = subgroup("Manufacturer", "X", None) | {"BalancedAccuracy": figure(None, too_few=True)}
+    assert found(Candidate=measured(Subgroups=[small])) == []
+
+
+def needed(patients: int, *, against_champion: bool, **changes: Any) -> list[Reason]:
+    thresholds = replace(THRESHOLDS, **changes)
+    return too_few_patients(dict.fromkeys(LABELS, patients), thresholds, against_champion=against_champion)
+
+
+def test_a_test_part_on_which_nothing_can_pass_is_refused_with_what_would_be_enough() -> None:
+    (reason,) = needed(8, against_champion=False)
+    assert (reason.code, needed(9, against_champion=False)) == ("TooFewPatients", [])
+    assert "normal 8, cap 8, covid 8 patients" in reason.message
+    assert "It takes 9 patients of each class, about 45 labelled ones of each." in reason.message
+    (reason,) = needed(5, against_champion=True)
+    assert (reason.code, needed(6, against_champion=True)) == ("TooFewToCompare", [])
+    assert needed(4, against_champion=False, lower_bound=False) == []
+    assert needed(3, against_champion=False, lower_bound=False) != []
+
+
+def test_thresholds_that_no_number_of_patients_shows_are_named_as_such() -> None:
+    (reason,) = needed(10_000, against_champion=False, min_sensitivity=1.0)
+    assert "No number of patients is enough for that: change the thresholds." in reason.message
+    (reason,) = needed(10_000, against_champion=True, champion_margin=0.0)
+    assert "No number of patients is enough" in reason.message
 
 
 def test_a_comparison_that_was_not_made_fails_closed() -> None:
     (reason,) = found(SECOND, Champion=None, Paired=None)
     assert reason.code == "MalformedEvaluation"
-    (reason,) = found(FIRST, Champion=measured(), Paired={"Metric": "BalancedAccuracy", "Low": 0.0})
+    (reason,) = found(FIRST, Champion=measured(), Paired=evaluation(SECOND)["Paired"])
     assert reason.code == "MalformedEvaluation"
 
 
 def test_all_shortcomings_are_listed() -> None:
     poor = measured(BalancedAccuracy=figure(0.3), Classes=classes(AUC=figure(0.1)), Calibration={"ECE": 0.9})
-    codes = [str(reason.code) for reason in found(SECOND, low=-0.5, Candidate=poor)]
+    worse = evaluation(SECOND)["Paired"] | {"Difference": -0.3, "Low": -0.5}
+    codes = [str(reason.code) for reason in found(SECOND, Paired=worse, Candidate=poor)]
     assert codes == ["BalancedAccuracyTooLow", "AUCTooLow", "CalibrationTooPoor", "WorseThanChampion"]

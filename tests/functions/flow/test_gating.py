@@ -12,9 +12,11 @@ from functions.domain import layout
 from functions.flow.gating import Subject, answer
 from tests.fakes.workflow import LABELS, TRAINING, Workflow, acquisition, audit, evaluation, figure, measured
 
+ENOUGH = 45  # labelled patients of a class: nine of them are in the test part
 
-def taken(workflow: Workflow, **changes: Any) -> dict[str, Any]:
-    return workflow.take(workflow.put_cohort(), **changes)
+
+def taken(workflow: Workflow, patients_per_class: int = 6, **changes: Any) -> dict[str, Any]:
+    return workflow.take(workflow.put_cohort(patients_per_class, slices_per_patient=1), **changes)
 
 
 def codes(workflow: Workflow, subject: Subject, run: dict[str, Any]) -> list[str]:
@@ -23,7 +25,7 @@ def codes(workflow: Workflow, subject: Subject, run: dict[str, Any]) -> list[str
 
 def test_sound_data_pass_and_the_verdict_is_written() -> None:
     workflow = Workflow()
-    run = taken(workflow)
+    run = taken(workflow, ENOUGH)
     workflow.write(layout.audit_key(run["Run"]), audit(run))
     assert answer(workflow.judge(Subject.AUDIT, run)) == {"Passed": True, "Reasons": []}
     written = json.loads(workflow.world.s3.objects[TRAINING, f"runs/{run['Run']}/data-gate.json"])
@@ -87,9 +89,21 @@ def test_an_evaluation_without_a_class_of_the_snapshot_is_a_refusal() -> None:
     assert codes(workflow, Subject.EVALUATION, run) == ["MalformedEvaluation"]
 
 
+def test_a_test_part_on_which_no_candidate_can_pass_is_refused_before_training_is_paid_for() -> None:
+    workflow = Workflow()
+    first = taken(workflow)
+    workflow.write(layout.audit_key(first["Run"]), audit(first))
+    assert codes(workflow, Subject.AUDIT, first) == ["TooFewPatients"]
+    workflow.world.set_champion()
+    second = taken(workflow, execution="second", AcceptedRisks=["TooFewToCompare"])
+    workflow.write(layout.audit_key(second["Run"]), audit(second))
+    verdict = workflow.judge(Subject.AUDIT, second)
+    assert [(str(one.code), one.accepted) for one in verdict.reasons] == [("TooFewToCompare", True)]
+
+
 def test_a_risk_that_was_accepted_stays_listed() -> None:
     workflow = Workflow()
-    run = taken(workflow, AcceptedRisks=["ClassPredictableFromAcquisition"])
+    run = taken(workflow, ENOUGH, AcceptedRisks=["ClassPredictableFromAcquisition"])
     workflow.write(layout.audit_key(run["Run"]), audit(run, Acquisition=acquisition(0.99, 0.001)))
     (reason,) = answer(workflow.judge(Subject.AUDIT, run))["Reasons"]
     assert (reason["Code"], reason["Accepted"]) == ("ClassPredictableFromAcquisition", True)

@@ -43,10 +43,11 @@ def test_without_subgroups_there_is_no_table_of_them(capsys) -> None:
 def test_another_document_is_a_warning(capsys, document) -> None:
     evaluations.show(document, in_full=True)
     shown = capsys.readouterr()
-    assert "not of the form evaluation/1" in shown.err
+    assert "not of the form evaluation/2 or evaluation/1" in shown.err
     assert shown.out == ""
 
 
 def test_figures() -> None:
     assert evaluations.figure(figure(0.5)) == "0.500"
     assert evaluations.figure(figure(None)) == "undefined"
+    assert evaluations.figure(figure(None) | {"TooFew": True}) == "too few to say"

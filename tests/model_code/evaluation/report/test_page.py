@@ -94,7 +94,7 @@ def page(
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, attributes)
     candidate = made_predictions(test.targets, right, name)
     other = made_predictions(test.targets, 0.6, "former") if champion else None
-    document = build(snapshot.digest, snapshot.seed, test, candidate, other)
+    document = build(snapshot.digest, test, candidate, other)
     mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, BurnedIn.NO, b"picture") for index in range(worst)]
     return Page(render(document, snapshot, test, candidate, other, [*mistakes, *left_out], pictures))
 
@@ -116,7 +116,7 @@ def test_nothing_in_its_style_is_fetched() -> None:
     snapshot, numbers = made_snapshot(6), np.repeat(np.arange(6), 2)
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, {})
     predictions = made_predictions(test.targets, 0.8)
-    html = render(build("d", 0, test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
+    html = render(build("d", test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
     assert not re.search(r"url\(|@import|https?://|@font-face", html)
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
@@ -189,10 +189,11 @@ def test_few_patients_are_named(whole: Page) -> None:
     assert "Few test patients" not in page(patients=30).text
 
 
-def test_a_single_patient_of_a_class_is_said_and_intervals_are_called_too_narrow() -> None:
-    text = " ".join(page(patients=3).text.split())
-    assert "A class has a single patient in the test part." in text
-    assert "slices, because a class has a single patient; they are too narrow" in text
+def test_of_too_few_patients_it_says_so_instead_of_a_number() -> None:
+    text = " ".join(page(patients=9).text.split())
+    assert "Too few to say: fewer than 4 test patients of normal, cap, covid." in text
+    assert text.count("too few to say") > 10
+    assert "too few to say" not in page(patients=30).text.split("What the figures mean")[0]
 
 
 def test_patients_on_both_sides_are_the_first_caveat() -> None:
@@ -203,11 +204,11 @@ def test_patients_on_both_sides_are_the_first_caveat() -> None:
 
 
 def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
-    snapshot, numbers = made_snapshot(6), np.repeat(np.arange(4), 2)
+    snapshot, numbers = made_snapshot(12), np.repeat(np.arange(8), 2)
     test = evaluating.TestSet(LABELS, numbers % 2, numbers, {})
     predictions = made_predictions(test.targets, 1.0)
     found = Page(
-        render(build("d", 0, test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
+        render(build("d", test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
     )
     assert found.count("svg", "plot") == 3
     assert "no curve" in found.text

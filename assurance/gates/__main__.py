@@ -1,0 +1,80 @@
+"""Measure intervals and model gate on simulated test sets with known truth, and print a table for each question.
+
+    python -m assurance.gates [coverage] [promotion] [first] [reuse] [--draws 400] [--seed 7] [--patients 6,24]
+
+- coverage: of the 95 % intervals; it should be 0.93 at least, and from 60 patients on 0.98 at most.
+- promotion: how often a candidate passes, by how much better than the champion it truly is. One that is 5 points worse,
+  which is the default margin, should pass in 0.05 of the runs at most. Beside it, for an equal one, how often a person
+  may decide because the patients are too few, and the power that `wetread train` prints.
+- first: how often a first model passes the default thresholds, by its true balanced accuracy; they ask for 0.7.
+- reuse: how often one of ten candidates passes that are all 5 points worse and measured on the same test part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from assurance.gates.generator import BASE, HIGH, SETTINGS, Setting
+from assurance.gates.trials import METRICS, PROMOTED, coverage, judged, predicted, promoted_first, promoted_within
+from functions.domain.verdict import Risk
+from model_code.evaluation.intervals import FEWEST_PATIENTS
+
+BETTER = (-0.10, -0.05, -0.02, 0.0, 0.02, 0.05, 0.10)
+FIRST = (0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
+TRIES = 10
+
+Lines = Callable[[Setting, int], Sequence[float] | None]
+
+
+def main() -> int:
+    """Print the tables; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", default=["coverage", "promotion", "first", "reuse"])
+    parser.add_argument("--draws", type=int, default=400, help="test sets for each cell")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--patients", default="6,12,24,60,200")
+    options = parser.parse_args()
+    sizes, draws, seed = [int(one) for one in options.patients.split(",")], options.draws, options.seed
+
+    def covered(setting: Setting, patients: int) -> Sequence[float] | None:
+        if patients // sum(setting.shares) * min(setting.shares) < FEWEST_PATIENTS:
+            return None
+        found = coverage(setting, patients, draws, seed)
+        return [found[name] for name in (*METRICS, "Width0")]
+
+    def passed(setting: Setting, patients: int) -> Sequence[float] | None:
+        found = [judged(setting, patients, better, draws, seed) for better in BETTER]
+        undecided = found[BETTER.index(0.0)][Risk.TOO_FEW_TO_COMPARE]
+        enough = patients // sum(setting.shares) >= 2
+        powers = [predicted(setting, patients, better) if enough else 0.0 for better in (0.0, 0.05)]
+        return [*(one[PROMOTED] for one in found), undecided, *powers]
+
+    def first(setting: Setting, patients: int) -> Sequence[float] | None:
+        return [promoted_first(setting, patients, one, draws, seed) for one in FIRST]
+
+    def reused(setting: Setting, patients: int) -> Sequence[float] | None:
+        return [promoted_within(setting, patients, -0.05, TRIES, draws // 4, seed)]
+
+    points = [f"{100 * better:+.0f}" for better in BETTER]
+    known: dict[str, tuple[Sequence[Setting], Sequence[str], Lines]] = {
+        "coverage": (SETTINGS, (*METRICS, "Width0"), covered),
+        "promotion": ((BASE, HIGH), (*points, "0: too few", "power 0", "power +5"), passed),
+        "first": ((BASE, HIGH), [f"{one:.2f}" for one in FIRST], first),
+        "reuse": ((BASE, HIGH), [f"-5, one of {TRIES}"], reused),
+    }
+    for name in options.tables:
+        settings, columns, lines = known[name]
+        print(f"\n{name}, {draws} draws, seed {seed}\n\n| setting | patients | {' | '.join(columns)} |")
+        print("|---" * (2 + len(columns)) + "|")
+        for setting in settings:
+            for patients in sizes:
+                found = lines(setting, patients)
+                cells = " | ".join(f"{one:.3f}" for one in found) if found else "too few to say"
+                print(f"| {setting.name} | {patients} | {cells} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Before a run is paid for, people read what so many patients can show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.dicom import ct
+from tests.fakes.workflow import LABELS, entry
+from wetread.training import cohorts
+from wetread.training.prospects import prospects
+
+
+def said_of(folder: Path, patients: int, slices: int = 2, **more: str) -> str:
+    """What is said of a cohort with so many patients of each class."""
+    entries = []
+    for label in LABELS:
+        for patient in range(patients):
+            for one in range(slices):
+                name = f"{label}-{patient}-{one}.dcm"
+                (folder / name).write_bytes(ct(PatientID=f"{label}-{patient}", SOPInstanceUID=f"1.2.{len(entries)}"))
+                entries.append(entry(name, label, **more))
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    return " ".join(prospects(cohorts.read(folder)))
+
+
+def test_patients_are_counted_not_slices_and_a_fifth_of_them_is_tested(tmp_path: Path) -> None:
+    assert "cap 8, covid 8, normal 8 (about)" in said_of(tmp_path, patients=40)
+
+
+def test_the_power_is_said_for_the_size_of_this_run(tmp_path: Path) -> None:
+    said = said_of(tmp_path, patients=50)
+    assert "at least 9 test patients of each class" in said
+    assert "the gate passes a candidate that is: as good" in said
+    assert "--accept-risk TooFewToCompare" in said
+
+
+def test_with_a_split_of_their_own_its_test_part_counts(tmp_path: Path) -> None:
+    assert "cap 10, covid 10, normal 10" in said_of(tmp_path, patients=10, slices=1, split="test")
+
+
+@pytest.mark.parametrize(("patients", "expected"), [(6, "too few to say anything"), (25, "at least 6 test patients")])
+def test_a_cohort_on_which_nothing_can_pass_is_named_as_such(tmp_path: Path, patients: int, expected: str) -> None:
+    said = said_of(tmp_path, patients, slices=1)
+    assert expected in said
+    assert "%" not in said
