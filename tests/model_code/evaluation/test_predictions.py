@@ -47,7 +47,9 @@ def test_every_model_answers_about_every_slice_with_its_own_preprocessing(
         assert given.identity == model.identity
         for row, case in enumerate(cases):
             image = model.prepare(read_slice(read_instance(case.read(folder))))
-            assert given.probabilities[row] == pytest.approx(model.probabilities(image[None])[0].numpy(), abs=1e-6)
+            assert given.probabilities[row] == pytest.approx(
+                model.probabilities(model.logits(image[None]))[0].numpy(), abs=1e-6
+            )
 
 
 def test_the_temperature_is_applied_and_reported(tmp_path: Path, make_model: MakeModel) -> None:
