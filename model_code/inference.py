@@ -79,6 +79,10 @@ class Model:
             return None
         return self.typicality.scores(outputs.features)
 
+    def abstains(self, score: float) -> bool:
+        """Return whether a slice with this score gets no class."""
+        return self.typicality is not None and self.typicality.abstains(score)
+
 
 @dataclass(frozen=True)
 class Instance:

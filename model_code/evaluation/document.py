@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model_code.evaluation import statistics
+from model_code.evaluation import abstention, statistics
 from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples, drawn_by_patient, figure
 
 SCHEMA = "evaluation/1"
@@ -40,12 +40,16 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Predictions:
-    """One model on the test set: N x classes probabilities, with and without the ``temperature``."""
+    """One model on the test set: N x classes probabilities, with and without the ``temperature``.
+
+    ``abstained``: on which slices it would give no class; None for a model that abstains on nothing.
+    """
 
     identity: Mapping[str, str]
     temperature: float
     probabilities: Floats
     uncalibrated: Floats
+    abstained: abstention.Mask | None = None
 
     @property
     def predicted(self) -> Ints:
@@ -100,6 +104,9 @@ def _measured(predictions: Predictions, cases: TestSet, resamples: Resamples, se
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
         "Calibration": _calibration(predictions, cases),
         "Subgroups": _subgroups(predictions, cases, seed),
+        "Abstention": abstention.counts(
+            predictions.probabilities, predictions.abstained, cases.targets, cases.labels, cases.attributes
+        ),
     }
 
 
