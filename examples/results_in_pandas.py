@@ -41,9 +41,9 @@ def main() -> None:
 
 
 def completed(connection: Connection, earliest: str) -> pd.DataFrame:
-    """Return a row for each upload with a valid result, and the probability of the predicted class."""
+    """Return a row for each upload with a valid class, and its probability; a model that abstained gave none."""
     answer = run_query(connection.index, Query(status=Status.COMPLETED, since=earliest), MOST)
-    rows = pd.DataFrame([row.to_json() for row in answer.rows if not row.withdrawn_at])
+    rows = pd.DataFrame([row.to_json() for row in answer.rows if row.predicted_class and not row.withdrawn_at])
     if rows.empty:
         return rows
     rows["ReceivedAt"] = pd.to_datetime(rows["ReceivedAt"])

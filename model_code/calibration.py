@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 # Beyond these bounds the logits are useless: retrain instead of rescaling.
 SHARPEST, SOFTEST = 0.1, 10.0
 BISECTIONS = 60
+# Two classes are nearly tied where their probabilities lie closer than this: a pixel of shift, 10 HU of noise or a
+# faster backend can then exchange them.
+TIE = 0.1
 
 
 def probabilities(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return the softmax of N x classes ``logits`` divided by ``temperature``; 1 leaves them uncalibrated."""
     return torch.softmax(logits / temperature, dim=1)
+
+
+def is_tie(probabilities: Sequence[float]) -> bool:
+    """Return whether the two highest of one slice's probabilities lie closer than TIE."""
+    highest = sorted(probabilities)[-2:]
+    return len(highest) == 2 and highest[1] - highest[0] < TIE
 
 
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:

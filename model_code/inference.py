@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 
 from model_code import calibration
 from model_code.artifacts import artifact, loading
-from model_code.backends.backend import Backend
+from model_code.backends.backend import Backend, Outputs
 from model_code.errors import InstanceCode, InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.reading import body_part, decoder_process
 from model_code.reading.ct_slice import CTSlice, check_picture, read_picture, read_slice
@@ -27,6 +28,7 @@ from model_code.reading.dicom import read_instance, sop_instance_uid
 from model_code.reading.frame_notes import FrameNote
 from model_code.reading.notes import Note
 from model_code.transforms import Preprocessing
+from model_code.typicality import Typicality
 from untrusted.picture import PLAIN, Picture, Pictures
 
 SCHEMA = "prediction/2"
@@ -48,6 +50,7 @@ class Model:
     identity: dict[str, str]
     body_parts: frozenset[str] = body_part.CHEST
     pictures: Pictures = PLAIN
+    typicality: Typicality | None = None
 
     def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
         """Return the network's input, 1 x size x size, for one slice."""
@@ -58,13 +61,27 @@ class Model:
         contradicts = body_part.contradicts(ct_slice.body_part, self.body_parts)
         return (*self.preprocessing.notes(ct_slice), *([Note.OTHER_BODY_PART] if contradicts else []))
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the uncalibrated logits of N prepared slices: N x classes, on the CPU in double precision."""
-        return self.backend.logits(images)
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        """Return the uncalibrated logits and the features of N prepared slices, on the CPU in double precision."""
+        return self.backend.outputs(images)
 
-    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the calibrated probabilities of N prepared slices: N x classes, each row with the sum 1."""
-        return calibration.probabilities(self.logits(images), self.temperature)
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits alone: N x classes."""
+        return self.outputs(images).logits
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the calibrated probabilities of N x classes logits, each row with the sum 1."""
+        return calibration.probabilities(logits, self.temperature)
+
+    def scores(self, outputs: Outputs) -> torch.Tensor | None:
+        """Return how unlike the training's each of N slices is; None for a model that cannot tell."""
+        if self.typicality is None or outputs.features is None:
+            return None
+        return self.typicality.scores(outputs.features)
+
+    def abstains(self, score: float) -> bool:
+        """Return whether a slice with this score gets no class."""
+        return self.typicality is not None and self.typicality.abstains(score)
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,14 @@ def model_fn(model_dir: str) -> Model:
         "Form": str(name),
     }
     return Model(
-        backend, about.preprocessing, about.labels, about.temperature, identity, about.body_parts, about.pictures
+        backend,
+        about.preprocessing,
+        about.labels,
+        about.temperature,
+        identity,
+        about.body_parts,
+        about.pictures,
+        artifact.load_typicality(Path(model_dir), about),
     )
 
 
@@ -136,16 +160,33 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
     except InstanceError as error:
         return document | {"Error": {"Code": str(error.code), "Message": error.message}}
     started = time.perf_counter()
-    values = model.probabilities(model.prepare(ct_slice)[None])[0].tolist()
+    outputs = model.outputs(model.prepare(ct_slice)[None])
+    values = model.probabilities(outputs.logits)[0].tolist()
     if not all(map(math.isfinite, values)):
         message = "The network computes no finite probabilities for this slice; check the model's weights."
         return document | {"Error": {"Code": str(InstanceCode.NO_PROBABILITIES), "Message": message}}
     return document | {
-        "Class": model.labels[values.index(max(values))],
-        "Probabilities": dict(zip(model.labels, values, strict=True)),
+        **_read_as(model, values, model.scores(outputs)),
         "Notes": [str(note) for note in (*notes, *model.notes(ct_slice))],
         "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
     }
+
+
+def _read_as(model: Model, values: Sequence[float], scores: torch.Tensor | None) -> Prediction:
+    """Return what the answer says of one slice: its class, or that the model abstains, or that two are nearly tied.
+
+    Where it abstains there is no Class: probabilities divide what is in the picture among the model's classes, also
+    where none of them is in it. They stay in the answer, as what was computed.
+    """
+    said: Prediction = {"Probabilities": dict(zip(model.labels, values, strict=True))}
+    if calibration.is_tie(values):
+        said["Unsure"] = True
+    abstained = False
+    if model.typicality and scores is not None:
+        score = float(scores[0])
+        abstained = model.typicality.abstains(score)
+        said["Typicality"] = {"Score": score, "Threshold": model.typicality.record.threshold, "Abstained": abstained}
+    return {"Class": None if abstained else model.labels[values.index(max(values))], **said}
 
 
 def _read_by(model: Model, instance: Instance) -> tuple[CTSlice, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from functions.domain.row import Row, moment_of, timestamp
@@ -52,10 +52,13 @@ CSV_COLUMNS = (
     "ExpiresAt",
     "Notes",
     "PredictionNotes",
+    "Typicality",
+    "Unsure",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes")
 ELASTIC_COLUMNS = ("Key", "Result")
+ABSTAINED = "abstained: unlike its training"
 
 
 def short(text: str | None, room: int = 6) -> str:
@@ -102,12 +105,24 @@ def since(text: str, now: datetime) -> str:
 def result(row: Row) -> str:
     """Return the predicted class with its probability in percent; for a row without one, its code.
 
-    A result whose model version was withdrawn says so first.
+    A model that abstained, or was unsure which of two classes it is, says that instead. A result whose model version
+    was withdrawn says so first.
     """
-    if row.predicted_class is None:
+    if row.abstained:
+        said = ABSTAINED
+    elif row.predicted_class is None:
         return row.code or "-"
-    said = f"{row.predicted_class} {100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
+    else:
+        said = read_as(row.predicted_class, row.probabilities, unsure=bool(row.unsure))
     return f"WITHDRAWN {said}" if row.withdrawn_at else said
+
+
+def read_as(predicted: str, probabilities: Mapping[str, float], *, unsure: bool) -> str:
+    """Return a class with its probability in percent; both of the highest two where the model is unsure."""
+    if not unsure:
+        return f"{predicted} {100 * probabilities.get(predicted, 0):.1f} %"
+    highest = sorted(probabilities, key=lambda name: (name != predicted, -probabilities[name]))[:2]
+    return f"unsure: {' or '.join(f'{name} {100 * probabilities[name]:.1f} %' for name in highest)}"
 
 
 def table_line(row: Row, now: datetime) -> tuple[str, ...]:

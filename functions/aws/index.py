@@ -35,6 +35,8 @@ RESULT_ATTRIBUTES = (
     NAMES["model_package"],
     NAMES["predicted_class"],
     NAMES["probabilities"],
+    NAMES["typicality"],
+    NAMES["unsure"],
     NAMES["timings_ms"],
     NAMES["prediction_notes"],
     NAMES["prediction_key"],

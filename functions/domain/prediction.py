@@ -24,6 +24,7 @@ MOST_VALUES = 10_000  # texts, numbers, lists and objects in a document: this bo
 DEEPEST = 50  # nested objects and lists; the limit of Python's JSON reader depends on the process
 MOST_NUMBERS = {"Probabilities": 1000, "TimingsMs": 100}
 SUM_TOLERANCE = 1e-3
+HIGHEST = 1e9  # of a score; a network's features are far smaller
 DECIMALS = 12  # of a probability; smaller digits carry no information, and DynamoDB takes no number below 1e-130
 LONGEST = {"Class": 64, "Form": 64, "Code": 64, "Message": 1000, "Notes": 200}  # characters: an index key has 1 KB
 MOST_NOTES = 16
@@ -36,21 +37,39 @@ _BRACKET = re.compile(rb"[\[\]{}]")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Typicality:
+    """How unlike the model's training the object is: its score, and whether that is above the threshold."""
+
+    score: float
+    threshold: float
+    abstained: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields of the document and of the row."""
+        return {"Score": self.score, "Threshold": self.threshold, "Abstained": self.abstained}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """A class and every class's probability (they sum to 1); timings in milliseconds.
 
     ``notes`` are sentences: what was assumed of the object, or changed before it was predicted.
 
     ``backend`` computed the network ("" if the model does not say); the document's name for it is Form.
+
+    ``predicted_class`` is None where the model abstained, which ``typicality`` says. ``typicality`` is None for a model
+    that abstains on nothing. ``unsure`` says that the two highest probabilities are nearly tied.
     """
 
     content_sha256: str
     weights_sha256: str
     backend: str
-    predicted_class: str
+    predicted_class: str | None
     probabilities: Mapping[str, float]
     timings_ms: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    typicality: Typicality | None = None
+    unsure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +114,8 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
             weights_sha256=_digest(document["Model"], "WeightsSHA256"),
             backend=_words(document["Model"], "Form") if "Form" in document["Model"] else "",
             predicted_class=_class_of(document, probabilities),
+            typicality=_typicality(document),
+            unsure=_unsure(document),
             probabilities=probabilities,
             timings_ms=_numbers(document, "TimingsMs", most=1e9) if "TimingsMs" in document else {},
             notes=_notes(document),
@@ -108,6 +129,7 @@ def check_result(document: Any) -> Any:
     try:
         _numbers(document, "TimingsMs", most=1e9)
         _class_of(document, _numbers(document, "Probabilities", most=1))
+        _unsure(document)
         _notes(document)
     except (KeyError, TypeError) as error:
         raise _malformed(f"the result that is there already fails with {type(error).__name__}") from error
@@ -143,13 +165,40 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _class_of(document: Any, probabilities: Mapping[str, float]) -> str:
+def _class_of(document: Any, probabilities: Mapping[str, float]) -> str | None:
+    """Return the document's Class: the most probable one, or None if and only if the model abstained."""
     if not probabilities or abs(sum(probabilities.values()) - 1) > SUM_TOLERANCE:
         raise _malformed(f"its Probabilities sum to {sum(probabilities.values())}, expected 1")
+    typicality = _typicality(document)
+    if (document["Class"] is None) != (typicality is not None and typicality.abstained):
+        raise _malformed("it has a Class although it abstained, or lacks one although it did not")
+    if document["Class"] is None:
+        return None
     name = _words(document, "Class")
     if probabilities.get(name) != max(probabilities.values()):
         raise _malformed(f"its Class {name!r} is not the most probable one")
     return name
+
+
+def _typicality(document: Mapping[str, Any]) -> Typicality | None:
+    """Return the document's Typicality, None without one; raise MalformedPrediction unless it agrees with itself."""
+    if "Typicality" not in document:
+        return None
+    fields = document["Typicality"]
+    values = [fields["Score"], fields["Threshold"]]
+    if any(isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one <= HIGHEST for one in values):
+        raise _malformed(f"its Typicality has a Score or a Threshold that is not a number from 0 to {HIGHEST:g}")
+    score, threshold = (round(float(one), DECIMALS) for one in values)
+    if fields["Abstained"] is not (score > threshold):
+        raise _malformed("its Typicality has an Abstained that is not whether its Score is above its Threshold")
+    return Typicality(score=score, threshold=threshold, abstained=fields["Abstained"])
+
+
+def _unsure(document: Mapping[str, Any]) -> bool:
+    unsure = document.get("Unsure", False)
+    if not isinstance(unsure, bool):
+        raise _malformed("its Unsure is neither true nor false")
+    return unsure
 
 
 def _digest(document: Mapping[str, Any], name: str) -> str:

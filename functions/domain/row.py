@@ -45,6 +45,8 @@ class Row:
     time of the last.
     ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture,
     ``prediction_notes`` what its model assumed of it or changed.
+    ``typicality`` says how unlike its model's training the object is; where the model abstained on it, the row has
+    neither class nor probabilities. ``unsure`` is True where the two highest probabilities are nearly tied.
     ``withdrawn_at`` marks a result of a withdrawn model version, ``requeued_at`` an Upload that is read again.
     ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps its attributes until
     everything that they lead to is erased. Then it is a gravestone, which keeps only the hash ``upload_id`` for a
@@ -82,6 +84,8 @@ class Row:
     model_package: str | None = None
     predicted_class: str | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    typicality: Mapping[str, Any] = field(default_factory=dict)
+    unsure: bool | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     prediction_notes: tuple[str, ...] = ()
     prediction_key: str | None = None
@@ -95,6 +99,11 @@ class Row:
         """Whether a try to take the Upload in may still change the row: it is Received, or AWS held the tries up."""
         held_up = self.status == Status.REFUSED and self.code == RefusalCode.HELD_UP
         return self.status == Status.RECEIVED or held_up
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the model gave no class because the object is unlike its training."""
+        return bool(self.typicality.get("Abstained"))
 
     @property
     def waits_since(self) -> str:

@@ -156,11 +156,15 @@ class Settling:
             document = prediction.check_result(self.results.read(key))
         changes = {
             NAMES["model_package"]: batch.model_package,
-            NAMES["predicted_class"]: document["Class"],
-            NAMES["probabilities"]: document["Probabilities"],
             NAMES["timings_ms"]: document["TimingsMs"],
             NAMES["prediction_key"]: key,
         }
+        if document["Class"] is not None:  # the probabilities of an object that no class fits are in its document only
+            changes |= {
+                NAMES["predicted_class"]: document["Class"],
+                NAMES["probabilities"]: document["Probabilities"],
+            }
+        changes |= {NAMES[name.lower()]: document[name] for name in ("Typicality", "Unsure") if document.get(name)}
         if document.get("Notes"):  # results from before there were notes have none
             changes[NAMES["prediction_notes"]] = document["Notes"]
         return self._end(row, batch, Status.COMPLETED, changes, [RETRY, *TRY_ATTRIBUTES])
@@ -206,7 +210,7 @@ def _no_output(job: TransformJob) -> NoAnswer:
 
 def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
     """Return the result document: what bytes, model and configuration determine, and the timings."""
-    return {
+    document: dict[str, Any] = {
         "Schema": prediction.SCHEMA,
         "ContentSHA256": answer.content_sha256,
         "ModelPackage": batch.model_package,
@@ -217,3 +221,8 @@ def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
         "TimingsMs": dict(answer.timings_ms),
         "Notes": list(answer.notes),
     }
+    if answer.typicality:
+        document["Typicality"] = answer.typicality.as_dict()
+    if answer.unsure:
+        document["Unsure"] = True
+    return document

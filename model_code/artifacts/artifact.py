@@ -2,6 +2,7 @@
 
 model.pth              the network's state dict, nothing that runs
 metadata.json          identity, labels and preprocessing
+typicality.npy         what the training part's features span, if there were validation patients enough
 forms/                 the same network for OpenVINO, once ``optimise`` has validated it
 code/inference.py      the four functions; replace it to bring your own script
 code/requirements.txt  empty, so that no start needs the internet
@@ -17,10 +18,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from model_code import typicality
 from model_code.artifacts import metadata
 from model_code.artifacts.metadata import Metadata
 from model_code.backends import networks
 from model_code.errors import ArtifactError
+from model_code.typicality import Typicality
 
 WEIGHTS = "model.pth"
 METADATA = "metadata.json"
@@ -87,3 +90,13 @@ def load_network(model_dir: Path, about: Metadata) -> nn.Module:
     except Exception as error:  # torch has no common exception for what it cannot load
         raise ArtifactError(f"{WEIGHTS} is not a state dict of this network: {error}") from error
     return built.eval()
+
+
+def load_typicality(model_dir: Path, about: Metadata) -> Typicality | None:
+    """Return what says whether a slice is like the training's, None for a model that has nothing of the kind.
+
+    Raises ArtifactError for a file that metadata.json does not name, or that holds anything else.
+    """
+    if about.typicality is None:
+        return None
+    return typicality.read(read_verified(model_dir / typicality.FILE, about.typicality.sha256), about.typicality)

@@ -70,8 +70,13 @@ def _openvino(model_dir: Path, about: Metadata, name: BackendName) -> Backend:
 
 
 def _verify(backend: Backend, about: Metadata, name: BackendName) -> None:
-    """Raise BackendError unless the backend's known answer is the one recorded when it was validated."""
+    """Raise BackendError unless the backend's known answer is the one recorded when it was validated.
+
+    A model that may abstain must not lose this with its backend.
+    """
     try:
-        known_answer.verify(backend, about.preprocessing, about.serving.validated[name].known_answer)
+        answered = known_answer.verify(backend, about.preprocessing, about.serving.validated[name].known_answer)
     except ArtifactError as error:
         raise BackendError(f"this machine computes it differently. {error}") from error
+    if about.typicality and answered.features is None:
+        raise BackendError("it returns no features, by which the model abstains.")

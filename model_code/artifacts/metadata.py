@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from model_code import typicality
 from model_code.backends.backend import Serving, finite, parse_serving
 from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import ArtifactError
@@ -41,7 +42,7 @@ class Metadata:
     ``body_parts`` are the terms of BodyPartExamined of slices like those that it was trained on.
 
     Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is torch until ``optimise``
-    writes another.
+    writes another. ``typicality`` is None for a model that abstains on nothing.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Metadata:
     network: str = DEFAULT
     body_parts: frozenset[str] = CHEST
     pictures: Pictures = PLAIN
+    typicality: typicality.Record | None = None
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -108,6 +110,8 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
         "probe": {"logits": list(metadata.known_answer)},
         "training": dict(training),
     }
+    if metadata.typicality:
+        document["typicality"] = metadata.typicality.as_dict()
     return json.dumps(document, indent=2) + "\n"
 
 
@@ -142,6 +146,7 @@ def parse(text: str) -> Metadata:
             body_parts=_body_parts(document.get("body_parts", CHEST)),
             pictures=_pictures(document["pictures"]) if "pictures" in document else PLAIN,
             serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
+            typicality=typicality.parse(document["typicality"]) if "typicality" in document else None,
         )
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error

@@ -14,10 +14,12 @@ import torch
 from torch import nn
 
 import untrusted
+from model_code import typicality
 from model_code.artifacts import metadata
 from model_code.artifacts.artifact import CODE, METADATA, REQUIREMENTS, SCRIPT, WEIGHTS, check_layout
 from model_code.artifacts.metadata import Metadata
 from model_code.errors import ArtifactError
+from model_code.typicality import Typicality
 from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
 SOURCE = Path(__file__).parents[1]
@@ -29,6 +31,7 @@ PACKED = (
     "errors.py",
     "inference.py",
     "transforms.py",
+    "typicality.py",
     "artifacts",
     "backends",
     "reading",
@@ -44,12 +47,19 @@ def serialise(network: nn.Module) -> bytes:
 
 
 def write(
-    model_dir: Path, weights: bytes, about: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]
+    model_dir: Path,
+    weights: bytes,
+    about: Metadata,
+    eval_metrics: Mapping[str, float],
+    training: Mapping[str, Any],
+    typical: Typicality | None = None,
 ) -> None:
-    """Write the artifact's files to ``model_dir``, which is created if missing."""
+    """Write the artifact's files to ``model_dir``, which is created if missing; ``typical`` as ``about`` names it."""
     modules = model_dir / CODE / SOURCE.name
     modules.mkdir(parents=True, exist_ok=True)
     (model_dir / WEIGHTS).write_bytes(weights)
+    if typical:
+        (model_dir / typicality.FILE).write_bytes(typical.file())
     (model_dir / METADATA).write_text(metadata.write(about, eval_metrics, training), encoding="utf-8")
     for name in (SCRIPT, REQUIREMENTS):
         shutil.copyfile(SOURCE / "script" / Path(name).name, model_dir / name)

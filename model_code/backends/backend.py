@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 
@@ -40,11 +40,43 @@ class BackendName(enum.StrEnum):
         return order[order.index(self) :: -1]
 
 
+class Outputs(NamedTuple):
+    """What a network computes for N slices, on the CPU in double precision: N x classes and N x features.
+
+    The features are what the classifier takes. A network without them, and an OpenVINO file from before there were
+    any, has None.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, computed: torch.Tensor | Sequence[torch.Tensor]) -> Self:
+        """Return a network's answer, logits alone or logits and features, moved to the CPU."""
+        both = [computed] if isinstance(computed, torch.Tensor) else computed
+        return cls(*(one.double().cpu() for one in both))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outputs]) -> Self:
+        """Return the outputs of several batches as one."""
+        features = [one.features for one in parts if one.features is not None]
+        return cls(torch.cat([one.logits for one in parts]), torch.cat(features) if features else None)
+
+    def single(self) -> Iterable[Outputs]:
+        """Yield the outputs of each slice, as a batch of one."""
+        for at in range(len(self.logits)):
+            yield Outputs(self.logits[at : at + 1], None if self.features is None else self.features[at : at + 1])
+
+
 class Backend(Protocol):
     """A network, loaded and ready to compute."""
 
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        """Return logits and features for N x 1 x size x size images in 0..1."""
+
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return N x classes logits, on the CPU in double precision, for N x 1 x size x size images in 0..1."""
+        """Return the N x classes logits alone."""
+        return self.outputs(images).logits
 
 
 @dataclass(frozen=True, kw_only=True)

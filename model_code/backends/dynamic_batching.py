@@ -8,13 +8,13 @@ from concurrent.futures import Future
 
 import torch
 
-from model_code.backends.backend import Backend
+from model_code.backends.backend import Backend, Outputs
 
 # A GPU computes this many slices of 512 x 512 in little more time than one.
 SLICES = 8
 
 
-class DynamicBatcher:
+class DynamicBatcher(Backend):
     """A backend that computes in one batch the requests that arrived while it was busy.
 
     No request waits for others: one that finds the backend idle is computed alone. Empty slices fill every batch up to
@@ -24,15 +24,15 @@ class DynamicBatcher:
     def __init__(self, backend: Backend, slices: int = SLICES) -> None:
         self._backend = backend
         self._slices = slices
-        self._waiting: deque[tuple[torch.Tensor, Future[torch.Tensor]]] = deque()
+        self._waiting: deque[tuple[torch.Tensor, Future[Outputs]]] = deque()
         self._turn = threading.Lock()
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return 1 x classes logits for one slice, 1 x 1 x size x size; several slices are computed as they are."""
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        """Return the outputs for one slice, 1 x 1 x size x size; several slices are computed as they are."""
         if len(images) != 1:
             with self._turn:
-                return self._backend.logits(images)
-        answer: Future[torch.Tensor] = Future()
+                return self._backend.outputs(images)
+        answer: Future[Outputs] = Future()
         self._waiting.append((images[0], answer))
         with self._turn:
             while not answer.done():
@@ -46,10 +46,10 @@ class DynamicBatcher:
             batch = torch.zeros(self._slices, *together[0][0].shape)
             for row, (image, _) in zip(batch, together, strict=False):
                 row.copy_(image)
-            logits = self._backend.logits(batch)
+            outputs = self._backend.outputs(batch)
         except Exception as error:  # each request of this batch must fail
             for _, answer in together:
                 answer.set_exception(error)
         else:
-            for row, (_, answer) in zip(logits, together, strict=False):
-                answer.set_result(row[None])
+            for one, (_, answer) in zip(outputs.single(), together, strict=False):
+                answer.set_result(one)

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model_code.backends.backend import Backend
+from model_code.backends.backend import Backend, Outputs
 from model_code.backends.dynamic_batching import SLICES, DynamicBatcher
+from model_code.backends.networks import with_features
 from model_code.backends.processor import CORES
 from model_code.backends.torch_backend import TorchBackend, device_of, make_repeatable
 
@@ -83,12 +84,13 @@ def halved(network: nn.Module) -> nn.Module:
     return half
 
 
-class CudaGraphBackend:
+class CudaGraphBackend(Backend):
     """A network as one CUDA graph of SLICES slices; one batch at a time."""
 
     def __init__(self, network: nn.Module, image_size: int) -> None:
         """Run and record ``network``, which takes half precision."""
         device = device_of(network)
+        network = with_features(network)
         self._images = torch.zeros(SLICES, 1, image_size, image_size, device=device, dtype=torch.half)
         self._graph = torch.cuda.CUDAGraph()
         with torch.inference_mode():
@@ -99,15 +101,16 @@ class CudaGraphBackend:
                     network(self._images)
             torch.cuda.current_stream().wait_stream(aside)
             with torch.cuda.graph(self._graph):
-                self._logits: torch.Tensor = network(self._images)
+                computed: torch.Tensor | tuple[torch.Tensor, ...] = network(self._images)
+        self._computed = (computed,) if isinstance(computed, torch.Tensor) else computed
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return N x classes logits, on the CPU in double precision, for N x 1 x size x size images."""
-        return torch.cat([self._replay(part) for part in torch.split(images, SLICES)])
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        """Return logits and features for N x 1 x size x size images."""
+        return Outputs.joined([self._replay(part) for part in torch.split(images, SLICES)])
 
-    def _replay(self, images: torch.Tensor) -> torch.Tensor:
+    def _replay(self, images: torch.Tensor) -> Outputs:
         with torch.inference_mode():
             self._images[: len(images)].copy_(images)
             self._images[len(images) :].zero_()
             self._graph.replay()
-            return self._logits[: len(images)].double().cpu()
+            return Outputs.of([one[: len(images)] for one in self._computed])

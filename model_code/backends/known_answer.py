@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_code.backends.backend import Backend
+from model_code.backends.backend import Backend, Outputs
 from model_code.errors import ArtifactError
 from model_code.reading.ct_slice import CTSlice
 from model_code.reading.geometry import Turn
@@ -40,19 +40,28 @@ def make(preparation: Preparation) -> CTSlice:
 
 def answer(backend: Backend, preprocessing: Preprocessing) -> tuple[float, ...]:
     """Return the logits for the made slice; unlike probabilities, they still differ where the network is certain."""
-    image = preprocessing.prepare(make(preprocessing.preparation))
-    return tuple(backend.logits(image[None])[0].tolist())
+    return _logits(_outputs(backend, preprocessing))
 
 
-def verify(backend: Backend, preprocessing: Preprocessing, expected: tuple[float, ...]) -> None:
-    """Raise ArtifactError unless the backend answers ``expected``, the logits recorded when it was packed."""
-    answered = answer(backend, preprocessing)
+def verify(backend: Backend, preprocessing: Preprocessing, expected: tuple[float, ...]) -> Outputs:
+    """Return the answer; raise ArtifactError unless it is ``expected``, the logits recorded when it was packed."""
+    outputs = _outputs(backend, preprocessing)
+    answered = _logits(outputs)
     difference = max(abs(now - then) for now, then in zip(answered, expected, strict=True))
     if not difference <= TOLERANCE * max(1.0, *map(abs, expected)):  # phrased so that NaN counts as a difference
         raise ArtifactError(
             f"The model answers the known slice with the logits {_short(answered)}, but answered {_short(expected)} "
             "when it was packed: this image prepares or computes slices differently. Train it again with this image."
         )
+    return outputs
+
+
+def _outputs(backend: Backend, preprocessing: Preprocessing) -> Outputs:
+    return backend.outputs(preprocessing.prepare(make(preprocessing.preparation))[None])
+
+
+def _logits(outputs: Outputs) -> tuple[float, ...]:
+    return tuple(outputs.logits[0].tolist())
 
 
 def _short(values: tuple[float, ...]) -> str:

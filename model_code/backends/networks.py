@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,6 +11,8 @@ import torch
 from torch import nn
 
 DEFAULT = "densenet121"
+CLASSIFIER = "class_layers.out"
+"""Where a network of NETWORKS has the linear layer that gives its logits; what this layer takes are the features."""
 UNNEEDED_IMPORTS = ("mlflow", "pandas", "matplotlib", "sklearn", "scipy", "PIL")
 """Optional packages of MONAI that its networks do not need; importing them would take most of the time."""
 
@@ -41,3 +44,38 @@ def build(classes: int, name: str = DEFAULT) -> nn.Module:
     Weights are in channels-last order: on CPU the convolutions then take a sixth less time and compute the same.
     """
     return NETWORKS[name](classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+class _WithItsInput(nn.Module):
+    """A classifier that returns beside the logits what it was given."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.classifier(features), features
+
+
+def with_features(network: nn.Module) -> nn.Module:
+    """Return a network with the same parameters that returns logits and features; ``network`` stays as it is.
+
+    A network without CLASSIFIER is returned itself and gives logits alone.
+    """
+    *parents, last = CLASSIFIER.split(".")
+    changed = parent = _shallow(network)
+    for name in (*parents, last):
+        child = parent._modules.get(name)
+        if child is None:
+            return network
+        replaced = _shallow(child) if name in parents else _WithItsInput(child)
+        parent._modules[name] = replaced
+        parent = replaced
+    return changed
+
+
+def _shallow(module: nn.Module) -> nn.Module:
+    """Return a copy with the same parameters and submodules, of which another may take one's place."""
+    copied = copy.copy(module)
+    copied._modules = dict(module._modules)
+    return copied

@@ -12,12 +12,13 @@ import numpy as np  # noqa: E402
 import openvino as ov  # noqa: E402
 import torch  # noqa: E402
 
+from model_code.backends.backend import Backend, Outputs  # noqa: E402
 from model_code.backends.processor import CORES  # noqa: E402
 
 __all__ = ["OpenVinoBackend", "ov"]
 
 
-class OpenVinoBackend:
+class OpenVinoBackend(Backend):
     """Computes one slice per request and as many requests at once as there are cores, each on its own core."""
 
     def __init__(self, model: ov.Model) -> None:
@@ -41,13 +42,13 @@ class OpenVinoBackend:
         """Compile the network in the bytes of its two files; raises RuntimeError, as OpenVINO does, if it cannot."""
         return cls(ov.Core().read_model(graph, weights))
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return N x classes logits, in double precision, for N x 1 x size x size images."""
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        """Return the outputs for N x 1 x size x size images; a graph from before features gives logits alone."""
         if len(images) == 1:
-            answers = [self._request().infer([images.numpy()], share_inputs=True)[0]]
+            answers = [list(self._request().infer([images.numpy()], share_inputs=True).values())]
         else:
             answers = self._at_once(images.numpy())
-        return torch.from_numpy(np.concatenate(answers)).double()
+        return Outputs.of([torch.from_numpy(np.concatenate(each)) for each in zip(*answers, strict=True)])
 
     def _request(self) -> ov.InferRequest:
         """Return this thread's request, which holds the network's input and output while they are computed."""
@@ -56,10 +57,10 @@ class OpenVinoBackend:
         request: ov.InferRequest = self._own.request
         return request
 
-    def _at_once(self, images: np.ndarray) -> list[np.ndarray]:
+    def _at_once(self, images: np.ndarray) -> list[list[np.ndarray]]:
         requests = [self._compiled.create_infer_request() for _ in images]
         for request, image in zip(requests, images, strict=True):
             request.start_async([image[None]])
         for request in requests:
             request.wait()
-        return [request.get_output_tensor().data.copy() for request in requests]
+        return [[tensor.data.copy() for tensor in request.output_tensors] for request in requests]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from model_code.backends.backend import Backend, Outputs
+from model_code.backends.networks import with_features
+
 
 def device_of(network: nn.Module) -> torch.device:
     """Return the device of the network's weights."""
@@ -21,16 +24,17 @@ def make_repeatable() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """The network as it was trained, on the device of its weights; takes slices of any size."""
 
     def __init__(self, network: nn.Module) -> None:
         """Wrap ``network``, which is in evaluation mode."""
-        self._network = network
+        self._network = with_features(network)
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return N x classes logits, on the CPU in double precision, for N x 1 x size x size images."""
-        return logits(self._network, images)
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        """Return logits and features for N x 1 x size x size images."""
+        with torch.inference_mode():
+            return Outputs.of(self._network(images.to(device_of(self._network), memory_format=torch.channels_last)))
 
 
 def logits(network: nn.Module, images: torch.Tensor) -> torch.Tensor:

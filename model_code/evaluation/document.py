@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model_code.evaluation import intervals, statistics
+from model_code.evaluation import abstention, intervals, statistics
 from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples
 from model_code.evaluation.intervals import FEWEST_PATIENTS, TOO_FEW, UNDEFINED, Clusters, Difference, Rows
 
@@ -39,12 +39,16 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Predictions:
-    """One model on the test set: N x classes probabilities, with and without the ``temperature``."""
+    """One model on the test set: N x classes probabilities, with and without the ``temperature``.
+
+    ``abstained``: on which slices it would give no class; None for a model that abstains on nothing.
+    """
 
     identity: Mapping[str, str]
     temperature: float
     probabilities: Floats
     uncalibrated: Floats
+    abstained: abstention.Mask | None = None
 
     @property
     def predicted(self) -> Ints:
@@ -91,6 +95,9 @@ def _measured(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
         "Calibration": _calibration(predictions, cases),
         "Subgroups": _subgroups(predictions, cases),
+        "Abstention": abstention.counts(
+            predictions.probabilities, predictions.abstained, cases.targets, cases.labels, cases.attributes
+        ),
     }
 
 

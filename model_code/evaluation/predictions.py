@@ -14,6 +14,7 @@ import torch
 from model_code import calibration
 from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
+from model_code.backends.backend import Outputs
 from model_code.errors import ArtifactError, EvaluationError, InstanceError
 from model_code.evaluation.attributes import ATTRIBUTES, KEYWORDS, read_attributes
 from model_code.evaluation.document import Predictions, TestSet
@@ -97,18 +98,18 @@ def predict(
 
     Raises what ``read_slices`` does, and EvaluationError for a model without finite probabilities.
     """
-    logits: list[list[torch.Tensor]] = [[] for _ in models]
+    outputs: list[list[Outputs]] = [[] for _ in models]
     attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
     for batch in read_slices(cases, folder):
-        for model, answered in zip(models, logits, strict=True):
+        for model, answered in zip(models, outputs, strict=True):
             images = torch.stack([model.prepare(one.ct_slice) for one in batch])
-            answered.append(model.logits(images))
+            answered.append(model.outputs(images))
         for name, values in attributes.items():
             values += [one.attributes[name] for one in batch]
     patients = np.unique([case.patient for case in cases], return_inverse=True)[1]
     targets = np.array([labels.index(case.label) for case in cases], np.intp)
     return TestSet(labels, targets, patients, attributes), [
-        _predictions(model, torch.cat(answered), labels) for model, answered in zip(models, logits, strict=True)
+        _predictions(model, Outputs.joined(answered), labels) for model, answered in zip(models, outputs, strict=True)
     ]
 
 
@@ -121,8 +122,9 @@ def _read(case: Case, folder: Path) -> Slice | str:
         return f"line {case.line}: {error}"
 
 
-def _predictions(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) -> Predictions:
+def _predictions(model: Model, outputs: Outputs, labels: tuple[str, ...]) -> Predictions:
     columns = [model.labels.index(label) for label in labels]
+    logits, scores = outputs.logits, model.scores(outputs)
     probabilities = calibration.probabilities(logits, model.temperature)
     without = int((~probabilities.isfinite().all(dim=1)).sum())
     if without:
@@ -135,4 +137,5 @@ def _predictions(model: Model, logits: torch.Tensor, labels: tuple[str, ...]) ->
         temperature=model.temperature,
         probabilities=probabilities[:, columns].numpy(),
         uncalibrated=calibration.probabilities(logits, 1.0)[:, columns].numpy(),
+        abstained=None if scores is None else np.array([model.abstains(one) for one in scores.tolist()], np.bool_),
     )

@@ -89,7 +89,8 @@ def _validate(
     cases = spread(held_out, HELD_OUT_SLICES)
     images = prepare(slices, cases, about.preprocessing)
     targets = np.array([about.labels.index(case.label) for case in cases], np.intp)
-    reference = HeldOut.answered_by(trained, images, targets, about.temperature)
+    typical = artifact.load_typicality(model_dir, about)
+    reference = HeldOut.answered_by(trained, images, targets, about.temperature, typical)
 
     trials: list[Trial] = []
     calibration: list[Case] = []

@@ -13,7 +13,7 @@ from torch import nn
 
 from model_code import calibration
 from model_code.backends import gpu
-from model_code.backends.backend import Backend, BackendName
+from model_code.backends.backend import Backend, BackendName, Outputs
 from model_code.backends.openvino_backend import OpenVinoBackend, ov
 from model_code.backends.processor import adds_bytes_exactly
 from model_code.errors import BackendError
@@ -21,6 +21,7 @@ from model_code.evaluation.bootstrap import Floats, Ints
 from model_code.optimisation.export import serialised
 from model_code.optimisation.parity import FP32, HALF, INT8, Bounds, Comparison, compare
 from model_code.optimisation.quantisation import layers, quantise
+from model_code.typicality import Typicality
 
 BATCH = 16
 # The share of layers, counted from the input, that int8 leaves in fp32: if one fails, the next is tried. The first
@@ -28,30 +29,54 @@ BATCH = 16
 FP32_SHARE_STEPS = (0.01, 0.32, 0.73)
 # Stop if a probability differs by more than so many times the bound: a further step never recovered from that.
 GIVE_UP_FACTOR = 3
+# A backend may change whether a slice is abstained on only where its score lies within this share of the threshold.
+SCORE_BAND = 0.1
 
 log = logging.getLogger("model_code.optimisation")
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Prepared slices held out of training, their class indices, and the trained network's probabilities."""
+    """Prepared slices held out of training, their class indices, and the trained network's answers.
+
+    ``scores`` are those of ``typicality``; both are None for a model that abstains on nothing.
+    """
 
     images: Sequence[torch.Tensor]
     targets: Ints
     temperature: float
     reference: Floats
+    typicality: Typicality | None = None
+    scores: torch.Tensor | None = None
 
     @classmethod
     def answered_by(
-        cls, trained: Backend, images: Sequence[torch.Tensor], targets: Ints, temperature: float
+        cls,
+        trained: Backend,
+        images: Sequence[torch.Tensor],
+        targets: Ints,
+        temperature: float,
+        typicality: Typicality | None = None,
     ) -> HeldOut:
-        """Return the slices with the probabilities of the ``trained`` network as the reference."""
-        return cls(images, targets, temperature, probabilities(trained, images, temperature))
+        """Return the slices with the answers of the ``trained`` network as the reference."""
+        answered = outputs(trained, images)
+        scores = typicality.scores(answered.features) if typicality and answered.features is not None else None
+        return cls(images, targets, temperature, probabilities(answered, temperature), typicality, scores)
 
-    def compare(self, backend: Backend, bounds: Bounds) -> Comparison:
-        """Compare the probabilities of ``backend`` with the reference."""
-        answered = probabilities(backend, self.images, self.temperature)
-        return compare(self.reference, answered, self.targets, bounds.tie_band)
+    def compare(self, answered: Outputs, bounds: Bounds) -> Comparison:
+        """Compare a backend's probabilities with the reference."""
+        return compare(self.reference, probabilities(answered, self.temperature), self.targets, bounds.tie_band)
+
+    def abstention_problems(self, answered: Outputs) -> list[str]:
+        """Return a sentence if a backend abstains on other slices than the trained network, beyond SCORE_BAND."""
+        if self.typicality is None or self.scores is None:
+            return []
+        if answered.features is None:
+            return ["it returns no features, by which the model abstains"]
+        threshold = self.typicality.record.threshold
+        changed = (self.typicality.scores(answered.features) > threshold) != (self.scores > threshold)
+        clear = int((changed & ((self.scores - threshold).abs() >= SCORE_BAND * threshold)).sum())
+        return [f"{clear} of {len(self.images)} slices are abstained on by one of the two alone"] if clear else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +128,16 @@ def try_half(network: nn.Module, image_size: int, held_out: HeldOut) -> Trial:
         raise BackendError(f"the GPU cannot compute it: {error}") from error
 
 
-def probabilities(backend: Backend, images: Sequence[torch.Tensor], temperature: float) -> Floats:
-    """Return the calibrated probabilities of prepared slices: N x classes."""
+def outputs(backend: Backend, images: Sequence[torch.Tensor]) -> Outputs:
+    """Return what a backend computes for prepared slices."""
     batches = [torch.stack(list(images[at : at + BATCH])) for at in range(0, len(images), BATCH)]
-    logits = torch.cat([backend.logits(batch) for batch in batches])
-    answered: Floats = calibration.probabilities(logits, temperature).numpy()
-    return answered
+    return Outputs.joined([backend.outputs(batch) for batch in batches])
+
+
+def probabilities(answered: Outputs, temperature: float) -> Floats:
+    """Return the calibrated probabilities: N x classes."""
+    found: Floats = calibration.probabilities(answered.logits, temperature).numpy()
+    return found
 
 
 def _try_openvino(name: BackendName, model: ov.Model, held_out: HeldOut, bounds: Bounds, kept: int) -> Trial:
@@ -123,13 +152,14 @@ def _try(
     kept: int,
     files: Callable[[], Sequence[bytes]],
 ) -> Trial:
-    comparison = held_out.compare(backend, bounds)
+    answered = outputs(backend, held_out.images)
+    comparison = held_out.compare(answered, bounds)
     trial = Trial(
         name=name,
         files=files,
         backend=backend,
         comparison=comparison,
-        problems=comparison.problems(bounds),
+        problems=[*comparison.problems(bounds), *held_out.abstention_problems(answered)],
         kept=kept,
     )
     log.info("tried %s", " ".join(f"{name}={value}" for name, value in trial.as_dict().items()))

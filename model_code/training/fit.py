@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from model_code import calibration
-from model_code.backends import torch_backend
+from model_code.backends import networks, torch_backend
+from model_code.backends.torch_backend import TorchBackend
 from model_code.errors import TrainingError
 from model_code.training.batches import Batches
 from model_code.training.checkpoint import Checkpoints
@@ -111,6 +112,22 @@ def answers(network: nn.Module, samples: Samples) -> torch.Tensor:
     network.eval()
     batches = range(0, max(1, len(samples)), EVALUATION_BATCH)
     return torch.cat([torch_backend.logits(network, samples.image(slice(at, at + EVALUATION_BATCH))) for at in batches])
+
+
+def features(
+    weights: dict[str, torch.Tensor], settings: Hyperparameters, classes: int, share: Samples, worker: Worker
+) -> torch.Tensor | None:
+    """Return the features of every worker's share of slices under ``weights``, on every worker: N x features.
+
+    They are those of the slices as they are served, without augmentation. A network without features has None.
+    """
+    network = networks.build(classes, settings.network)
+    network.load_state_dict(weights)
+    backend = TorchBackend(network.eval().to(worker.device))
+    batches = range(0, max(1, len(share)), EVALUATION_BATCH)
+    found = [backend.outputs(share.image(slice(at, at + EVALUATION_BATCH))).features for at in batches]
+    gathered = worker.gather([one.float() for one in found if one is not None])
+    return torch.cat([one for of_worker in gathered for one in of_worker]) if gathered[0] else None
 
 
 def class_weights(counts: torch.Tensor) -> torch.Tensor:

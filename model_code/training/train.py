@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from model_code import calibration, snapshot, stopping
+import torch
+
+from model_code import calibration, snapshot, stopping, typicality
 from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
@@ -25,9 +27,10 @@ from model_code.training.checkpoint import Checkpoints
 from model_code.training.cluster import Cluster
 from model_code.training.dataset import Samples, load
 from model_code.training.distributed import RANK, Worker, joined
-from model_code.training.fit import Best, fit
+from model_code.training.fit import Best, features, fit
 from model_code.training.hyperparameters import Hyperparameters, read_hyperparameters
 from model_code.transforms import Preprocessing
+from model_code.typicality import Typicality
 from untrusted import picture as pictures
 from untrusted.picture import Pictures
 
@@ -66,9 +69,11 @@ def _train(container: Container, worker: Worker) -> None:
     training, validation = _load(container, worker, taken.labels, preprocessing, *shares)
     checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
+    seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
+    of_validation = [case.patient for share in worker.gather(shares[1]) for case in share]
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        _write(container, settings, preprocessing, taken, read, best, history)
+        _write(container, settings, preprocessing, taken, read, best, history, _typicality(seen, of_validation))
 
 
 def _check(taken: Snapshot, worker: Worker) -> None:
@@ -113,6 +118,18 @@ def _load(
     return samples.part(slice(len(training))), samples.part(slice(len(training), None))
 
 
+def _typicality(seen: Sequence[torch.Tensor | None], patients: Sequence[str]) -> Typicality | None:
+    """Return what the artifact abstains by, by the features of the training and the validation part."""
+    training, validation = seen
+    if training is None or validation is None:
+        log.info("the network has no %s: the model will abstain on nothing", networks.CLASSIFIER)
+        return None
+    learnt = typicality.learn(training, validation, patients)
+    if learnt is None:
+        log.info("fewer than %s validation patients: the model will abstain on nothing", typicality.FEWEST_PATIENTS)
+    return learnt
+
+
 def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str, str | int | float]:
     """Return what a checkpoint must have been made with for training to continue from it."""
     return {"snapshot_digest": taken.digest, "workers": worker.count, **dataclasses.asdict(settings)}
@@ -126,6 +143,7 @@ def _write(
     read: Pictures,
     best: Best,
     history: list[dict[str, float]],
+    typical: Typicality | None,
 ) -> None:
     trained = networks.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
@@ -141,9 +159,10 @@ def _write(
         network=settings.network,
         known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
         pictures=read,
+        typicality=typical.record if typical else None,
     )
     record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
-    packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)
+    packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record, typical)
     log.info(
         "model=%s/%s weights_sha256=%s temperature=%.4f",
         about.name,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from model_code.backends.backend import Backend, Outputs
 from model_code.container import Container
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.inference import Model, input_fn, model_fn, output_fn, predict_fn
@@ -66,14 +67,14 @@ def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: 
     assert model.temperature != 1.0
 
 
-class Overflowing:
+class Overflowing(Backend):
     """A backend with logits that no softmax has a number for."""
 
     def __init__(self, *logits: float) -> None:
         self._logits = torch.tensor([logits], dtype=torch.double)
 
-    def logits(self, _images: torch.Tensor) -> torch.Tensor:
-        return self._logits
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        return Outputs(self._logits)
 
 
 @pytest.mark.parametrize("logits", [(math.nan, 0.0, 0.0), (math.inf, 0.0, 0.0), (-math.inf, -math.inf, -math.inf)])

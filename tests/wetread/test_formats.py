@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from functions.domain.row import Status
+from functions.domain.row import Row, Status
 from wetread.formats import (
     CSV_COLUMNS,
     TABLE_COLUMNS,
     ago,
     csv_line,
+    result,
     sentences,
     short,
     short_key,
@@ -96,3 +97,18 @@ def test_sentences_are_counted_once_a_row_the_most_frequent_first(completed) -> 
     assert sentences(rows) == {"n": 2, "a": 1, "m": 1}
     line = dict(zip(TABLE_COLUMNS, table_line(rows[0], NOW), strict=True))
     assert (line["Repairs"], line["Notes"]) == ("1", "2")
+
+
+def shown(**changes) -> str:
+    probabilities = {"normal": 0.1, "cap": 0.44, "covid": 0.46}
+    row = Row(upload_id="a", updated_at="", status=Status.COMPLETED, **{"probabilities": probabilities, **changes})
+    return result(row)
+
+
+def test_a_result_says_that_the_model_abstained_or_is_unsure() -> None:
+    unlike = {"Score": 3.5, "Threshold": 0.5, "Abstained": True}
+    assert shown(predicted_class="covid") == "covid 46.0 %"
+    assert shown(predicted_class="covid", unsure=True) == "unsure: covid 46.0 % or cap 44.0 %"
+    assert shown(typicality=unlike, probabilities={}) == "abstained: unlike its training"
+    assert shown(typicality=unlike, withdrawn_at="x").startswith("WITHDRAWN abstained")
+    assert shown(predicted_class="covid", typicality={**unlike, "Abstained": False}) == "covid 46.0 %"

@@ -12,7 +12,7 @@ from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, print_table, program
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import phantom_bytes, write_cohort
-from wetread.demo.truth import Agreement, labels
+from wetread.demo.truth import ABSTAINED, Agreement, labels
 from wetread.formats import ELASTIC_COLUMNS, result, short, short_key
 from wetread.problems import ConfigProblem, Problem
 from wetread.uploads.planning import plan
@@ -115,7 +115,11 @@ def read(connection: Connection, uploads: Uploads, done: Sequence[Submitted]) ->
 
 def compare(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
     """Print the agreement with known labels, and what that number means."""
-    known = [(uploads.labels[name], row.predicted_class) for name, row in rows if name in uploads.labels]
+    known = [
+        (uploads.labels[name], ABSTAINED if row.abstained else row.predicted_class)
+        for name, row in rows
+        if name in uploads.labels
+    ]
     if not known:
         note("No labels are known for these objects, so nothing is compared.")
         return

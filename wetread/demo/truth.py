@@ -11,7 +11,7 @@ from pathlib import Path
 from wetread.problems import ConfigProblem
 
 MANIFEST = "manifest.json"
-NO_RESULT = "no result"
+NO_RESULT, ABSTAINED = "no result", "abstained"
 
 
 def labels(folder: Path) -> dict[str, str]:
@@ -33,7 +33,10 @@ def labels(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often each (label, predicted class) occurred; the predicted class is NO_RESULT for an unread object."""
+    """How often each (label, predicted class) occurred.
+
+    The predicted class is ABSTAINED where the model gave none, and NO_RESULT for an unread object.
+    """
 
     counts: Mapping[tuple[str, str], int]
 
@@ -55,8 +58,8 @@ class Agreement:
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Columns and lines: a line for each label, a column for each answer."""
         truths = sorted({label for label, _ in self.counts})
-        answers = sorted({predicted for _, predicted in self.counts} - {NO_RESULT} | set(truths))
-        if any(predicted == NO_RESULT for _, predicted in self.counts):
-            answers.append(NO_RESULT)
+        found = {predicted for _, predicted in self.counts}
+        without = [one for one in (ABSTAINED, NO_RESULT) if one in found]
+        answers = sorted(found - set(without) | set(truths)) + without
         lines = [(label, *(str(self.counts.get((label, answer), 0)) for answer in answers)) for label in truths]
-        return ("Label", *(f"read as {answer}" if answer != NO_RESULT else answer for answer in answers)), lines
+        return ("Label", *(answer if answer in without else f"read as {answer}" for answer in answers)), lines

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wetread.console import note, print_json, print_table
+from wetread.formats import ABSTAINED, read_as
 from wetread.problems import Problem
 
 COLUMNS = ("File", "Class", "Probability", "Others")
@@ -33,6 +34,10 @@ def show(files: Sequence[Path], found: Sequence[Mapping[str, Any]], *, as_json: 
 def _line(file: Path, answer: Mapping[str, Any]) -> tuple[str, ...]:
     if "Error" in answer:
         return (str(file), answer["Error"]["Code"], "-", answer["Error"]["Message"])
+    if answer.get("Typicality", {}).get("Abstained"):
+        return (str(file), ABSTAINED, "-", "-")
     found = answer["Class"]
+    if answer.get("Unsure"):
+        return (str(file), read_as(found, answer["Probabilities"], unsure=True), "-", "-")
     others = ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer["Probabilities"].items() if name != found)
     return (str(file), found, f"{100 * answer['Probabilities'][found]:.1f} %", others)

@@ -53,6 +53,8 @@ def _overall(document: Mapping[str, Any]) -> Table:
         ("Calibration error (ECE)", *(_number(one["ECE"]) for one in calibrations)),
         ("the same, uncalibrated", *(_number(one["ECEUncalibrated"]) for one in calibrations)),
         ("Temperature", *(_number(one["Temperature"]) for one in calibrations)),
+        ("Abstained on, of these slices", *(_counted(model, "Abstained") for model in models.values())),
+        ("Unsure", *(_counted(model, "Unsure") for model in models.values())),
     ]
     cases = document["Cases"]
     title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
@@ -78,6 +80,7 @@ def _details(document: Mapping[str, Any]) -> list[Table]:
             label,
             str(cases[label]["Slices"]),
             str(cases[label]["Patients"]),
+            _counted(model, "Abstained", label),
             *(figure(by_class[label][name]) for name in ("Sensitivity", "Specificity", "AUC")),
         )
         for label in labels
@@ -89,12 +92,20 @@ def _details(document: Mapping[str, Any]) -> list[Table]:
         for one in model["Subgroups"]
     ]
     tables: list[Table] = [
-        ("By class", ("Class", "Slices", "Patients", "Sensitivity", "Specificity", "AUC"), classes),
+        ("By class", ("Class", "Slices", "Patients", "Abstained on", "Sensitivity", "Specificity", "AUC"), classes),
         ("Confusion matrix", ("Truth", *(f"read as {label}" for label in labels)), confusion),
     ]
     if subgroups:
         tables.append(("Subgroups", ("Attribute", "Value", "Slices", "Patients", "Balanced accuracy"), subgroups))
     return tables
+
+
+def _counted(model: Mapping[str, Any], what: str, label: str = "") -> str:
+    """Return how many slices, of one class with ``label``, were abstained on or unsure; "-" in an older evaluation."""
+    counts = model.get("Abstention")
+    if counts is None:
+        return "-"
+    return str((counts["ByClass"][label] if label else counts)[what])
 
 
 def _number(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from model_code.calibration import TIE
 from model_code.evaluation import statistics
 from model_code.evaluation.bootstrap import COVERAGE
 from model_code.evaluation.document import Predictions, TestSet
@@ -55,6 +56,7 @@ def render(
         chance=1 / len(test.labels),
         fewest=FEWEST_PATIENTS,
         coverage=COVERAGE,
+        tie=TIE,
     )
 
 

@@ -25,6 +25,52 @@ def test_reads_a_prediction() -> None:
     assert found.backend == "torch"
 
 
+LIKE, UNLIKE = (
+    {"Score": 0.4, "Threshold": 0.5, "Abstained": False},
+    {"Score": 0.6, "Threshold": 0.5, "Abstained": True},
+)
+
+
+def test_reads_that_a_model_abstained_and_what_it_computed() -> None:
+    found = parse(answer(b"bytes", Class=None, Typicality=UNLIKE), SHA)
+    assert isinstance(found, Prediction)
+    assert found.predicted_class is None
+    assert found.typicality is not None
+    assert found.typicality.as_dict() == UNLIKE
+    assert found.probabilities["covid"] == 0.75
+
+
+def test_reads_how_typical_an_object_is_and_whether_the_model_is_unsure() -> None:
+    found = parse(answer(b"bytes", Typicality=LIKE, Unsure=True), SHA)
+    assert isinstance(found, Prediction)
+    assert found.typicality is not None
+    assert (found.predicted_class, found.typicality.abstained, found.unsure) == ("covid", False, True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Class": None},
+        {"Class": None, "Typicality": LIKE},
+        {"Typicality": UNLIKE},
+        {"Typicality": None},
+        {"Typicality": 0.6},
+        {"Class": None, "Typicality": {**UNLIKE, "Score": 0.3}},
+        {"Class": None, "Typicality": {**UNLIKE, "Abstained": 1}},
+        {"Class": None, "Typicality": {**UNLIKE, "Score": 1e10}},
+        {"Class": None, "Typicality": {**UNLIKE, "Score": float("inf")}},
+        {"Typicality": {**LIKE, "Score": -0.1}},
+        {"Typicality": {**LIKE, "Score": True}},
+        {"Typicality": {"Abstained": False}},
+        {"Unsure": None},
+        {"Unsure": "no"},
+    ],
+)
+def test_an_answer_that_disagrees_with_its_own_abstention_is_malformed(changes: dict[str, Any]) -> None:
+    with pytest.raises(MalformedPrediction):
+        parse(answer(b"bytes", **changes), SHA)
+
+
 def test_a_model_need_not_name_its_backend() -> None:
     found = parse(answer(b"bytes", Model={"WeightsSHA256": "cd" * 32}), SHA)
     assert isinstance(found, Prediction)

@@ -52,6 +52,43 @@ def test_the_notes_of_an_answer_are_on_the_row_and_in_its_result() -> None:
     assert Documents(world.s3, RESULTS).read(str(row.prediction_key))["Notes"] == notes
 
 
+UNLIKE = {"Score": 3.5, "Threshold": 0.5, "Abstained": True}
+
+
+def test_an_abstained_row_has_no_class_that_could_be_read_as_one_and_its_result_has_what_was_computed() -> None:
+    world, name = running(1)
+    world.sagemaker.end(name, lambda body: answer(body, Class=None, Typicality=UNLIKE))
+    world.collecting.collect(name)
+    (row,) = world.rows()
+    assert (row.status, row.predicted_class, row.probabilities) == (Status.COMPLETED, None, {})
+    assert (row.abstained, row.typicality) == (True, UNLIKE)
+    document = Documents(world.s3, RESULTS).read(str(row.prediction_key))
+    assert (document["Class"], document["Typicality"]) == (None, UNLIKE)
+    assert document["Probabilities"] == {"normal": 0.125, "cap": 0.125, "covid": 0.75}
+
+
+def test_the_same_bytes_again_are_abstained_on_again() -> None:
+    world = World()
+    world.set_champion()
+    for key in ("a.dcm", "b.dcm"):
+        world.ingesting.take(world.upload(key, ct(SOPInstanceUID="1.2.3")))
+    (name,) = world.dispatching.run()
+    world.sagemaker.end(name, lambda body: answer(body, Class=None, Typicality=UNLIKE))
+    world.collecting.collect(name)
+    assert [(row.predicted_class, row.abstained) for row in world.rows()] == [(None, True)] * 2
+
+
+def test_that_a_model_is_unsure_and_how_typical_an_object_is_are_on_the_row_and_in_its_result() -> None:
+    world, name = running(1)
+    like = {"Score": 0.25, "Threshold": 0.5, "Abstained": False}
+    world.sagemaker.end(name, lambda body: answer(body, Typicality=like, Unsure=True))
+    world.collecting.collect(name)
+    (row,) = world.rows()
+    assert (row.predicted_class, row.typicality, row.unsure) == ("covid", like, True)
+    document = Documents(world.s3, RESULTS).read(str(row.prediction_key))
+    assert (document["Typicality"], document["Unsure"]) == (like, True)
+
+
 def test_an_answer_of_an_older_container_completes_its_row_without_notes() -> None:
     world, name = running(1)
 

@@ -34,6 +34,21 @@ def test_a_rescored_upload_is_read_by_the_predecessor_from_a_separate_copy() -> 
     assert (RESULTS, old.prediction_key) in world.s3.objects  # what the withdrawn version said is not destroyed
 
 
+def test_an_upload_that_is_read_again_has_nothing_of_an_abstention() -> None:
+    workflow = two_versions()
+    world = workflow.world
+    unlike = {"Score": 3.5, "Threshold": 0.5, "Abstained": True}
+    name = submit(world, "a.dcm")
+    world.sagemaker.end(name, lambda body: answer(body, Class=None, Typicality=unlike, Unsure=True))
+    world.collecting.collect(name)
+    assert row(world, "a.dcm").abstained
+    workflow.withdrawing.roll_back("")
+    workflow.withdrawing.mark("wetread/2")
+    workflow.withdrawing.rescore(row(world, "a.dcm"))
+    waiting = row(world, "a.dcm")
+    assert (waiting.typicality, waiting.unsure, waiting.abstained) == ({}, None, False)
+
+
 def test_an_upload_waits_since_it_was_requeued_and_not_since_it_arrived() -> None:
     workflow = two_versions()
     world = workflow.world

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from model_code.artifacts import loading
 from model_code.backends import gpu
+from model_code.backends.backend import Backend, Outputs
 from model_code.backends.torch_backend import TorchBackend
 from model_code.errors import ArtifactError
 from model_code.inference import Model, model_fn
@@ -163,14 +165,14 @@ def test_a_gpu_that_computes_half_precision_otherwise_answers_in_fp32(
     assert "the backend torch-half is not used: this machine computes it differently" in caplog.text
 
 
-class Broken:
+class Broken(Backend):
     """Fails when it is recorded, or when it computes."""
 
     def __init__(self, *, recorded: bool) -> None:
         if not recorded:
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
 
-    def logits(self, images: object) -> object:
+    def outputs(self, images: torch.Tensor | None) -> Outputs:
         raise RuntimeError("CUDA error: out of memory")
 
 

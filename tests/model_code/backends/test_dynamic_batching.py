@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from model_code.backends import networks
+from model_code.backends.backend import Backend, Outputs
 from model_code.backends.dynamic_batching import DynamicBatcher
 from model_code.backends.torch_backend import TorchBackend
 
 WAIT = 30
 
 
-class Slow:
+class Slow(Backend):
     """Answers each slice with its own mean, when the gate is open; keeps the batches that it was given."""
 
     def __init__(self) -> None:
@@ -23,13 +24,14 @@ class Slow:
         self.began = threading.Event()
         self.batches: list[torch.Tensor] = []
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
+    def outputs(self, images: torch.Tensor) -> Outputs:
         self.batches.append(images.clone())
         self.began.set()
         assert self.gate.wait(WAIT)
         if bool((images < 0).any()):
             raise ValueError("a negative slice")
-        return images.mean(dim=(1, 2, 3))[:, None].double()
+        mean = images.mean(dim=(1, 2, 3))[:, None].double()
+        return Outputs(mean, -mean)
 
 
 def slice_of(value: float) -> torch.Tensor:
@@ -60,6 +62,14 @@ def test_requests_that_arrive_while_it_is_busy_are_computed_together() -> None:
     slow = Slow()
     assert ask(slow, [1, 2, 3, 4, 5, 6], slices=4) == [1, 2, 3, 4, 5, 6]
     assert [int((batch.amax(dim=(1, 2, 3)) > 0).sum()) for batch in slow.batches] == [1, 4, 1]
+
+
+def test_each_request_gets_the_features_of_its_own_slice() -> None:
+    slow = Slow()
+    slow.gate.set()
+    features = DynamicBatcher(slow, slices=4).outputs(slice_of(3)).features
+    assert features is not None
+    assert features.tolist() == [[-3.0]]
 
 
 def test_every_batch_has_the_same_shape() -> None:

@@ -90,7 +90,7 @@ def replayed(on_a_processor: None) -> gpu.CudaGraphBackend:
     backend = gpu.CudaGraphBackend(summing, image_size=2)
 
     def run() -> torch.Tensor:
-        backend._logits.copy_(summing(backend._images))
+        backend._computed[0].copy_(summing(backend._images))
         return backend._images.clone()
 
     backend._graph.run = run  # type: ignore[attr-defined]

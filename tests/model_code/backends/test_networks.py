@@ -30,6 +30,19 @@ def test_building_a_network_imports_no_package_that_it_does_not_need() -> None:
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
+def test_a_network_gives_what_its_classifier_takes_beside_the_same_logits_and_keeps_its_own_form() -> None:
+    network = networks.build(3).eval()
+    names = list(network.state_dict())
+    images = torch.rand(2, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(images)
+        logits, features = networks.with_features(network)(images)
+        assert torch.equal(logits, expected)
+        assert torch.equal(network.get_submodule(networks.CLASSIFIER)(features), expected)
+        assert torch.equal(network(images), expected)
+    assert list(network.state_dict()) == names
+
+
 class Means(nn.Module):
     """A made-up network: a few means of each slice, and a linear layer."""
 
@@ -47,3 +60,4 @@ def test_another_network_takes_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     train(container)
     model = inference.model_fn(str(container.model_dir))
     assert model.logits(torch.zeros(2, 1, SIZE, SIZE)).shape == (2, len(LABELS))
+    assert model.backend.outputs(torch.zeros(1, 1, SIZE, SIZE)).features is None

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from model_code.artifacts import artifact
+from model_code.backends.backend import Outputs
 from model_code.backends.openvino_backend import OpenVinoBackend
 from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container
+from model_code.optimisation import export as exporting
 from model_code.optimisation.export import export, serialised
 from tests.model_code.conftest import SIZE
 
@@ -38,6 +40,31 @@ def test_it_answers_as_torch_does(backend: OpenVinoBackend, trained: TorchBacken
     answered = backend.logits(images)
     assert (answered.dtype, answered.shape) == (torch.float64, expected.shape)
     torch.testing.assert_close(answered, expected, atol=1e-4, rtol=0)
+
+
+def test_it_returns_the_features_that_torch_does_for_one_slice_and_for_many(
+    backend: OpenVinoBackend, trained: TorchBackend, images: torch.Tensor
+) -> None:
+    expected = trained.outputs(images).features
+    assert expected is not None
+    assert expected.shape == (5, 1024)
+    for answered in (
+        backend.outputs(images).features,
+        Outputs.joined([*map(backend.outputs, images[:, None])]).features,
+    ):
+        torch.testing.assert_close(answered, expected, atol=1e-4, rtol=0)
+
+
+def test_a_graph_from_before_there_were_features_gives_logits_alone(
+    container: Container, trained: TorchBackend, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "with_features", lambda network: network)
+    network = artifact.load_network(container.model_dir, artifact.describe(container.model_dir))
+    old = OpenVinoBackend.read(*serialised(export(network, SIZE)))
+    for some in (images, images[:1]):
+        answered = old.outputs(some)
+        assert answered.features is None
+        torch.testing.assert_close(answered.logits, trained.logits(some), atol=1e-4, rtol=0)
 
 
 def test_one_slice_is_answered_as_among_others_and_on_many_threads(

@@ -80,6 +80,7 @@ def test_the_document_follows_its_schema() -> None:
             "ConfusionMatrix",
             "Calibration",
             "Subgroups",
+            "Abstention",
         ]
         assert list(model["Classes"]) == list(LABELS)
         assert all(list(one) == ["Sensitivity", "Specificity", "AUC"] for one in model["Classes"].values())

@@ -12,6 +12,7 @@ import torch
 
 from model_code import snapshot
 from model_code.artifacts.artifact import sha256_of
+from model_code.backends.backend import Backend, Outputs
 from model_code.errors import EvaluationError, SnapshotError
 from model_code.evaluation import predictions
 from model_code.evaluation.predictions import load_model, predict
@@ -46,7 +47,9 @@ def test_every_model_answers_about_every_slice_with_its_own_preprocessing(
         assert given.identity == model.identity
         for row, case in enumerate(cases):
             image = model.prepare(read_slice(read_instance(case.read(folder))))
-            assert given.probabilities[row] == pytest.approx(model.probabilities(image[None])[0].numpy(), abs=1e-6)
+            assert given.probabilities[row] == pytest.approx(
+                model.probabilities(model.logits(image[None]))[0].numpy(), abs=1e-6
+            )
 
 
 def test_the_temperature_is_applied_and_reported(tmp_path: Path, make_model: MakeModel) -> None:
@@ -58,13 +61,13 @@ def test_the_temperature_is_applied_and_reported(tmp_path: Path, make_model: Mak
     assert (soft.predicted == sharp.predicted).all()
 
 
-class WithoutNumbers:
+class WithoutNumbers(Backend):
     """A backend with logits that no softmax has a number for, for every second slice."""
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
+    def outputs(self, images: torch.Tensor) -> Outputs:
         logits = torch.zeros(len(images), len(LABELS), dtype=torch.double)
         logits[::2] = math.nan
-        return logits
+        return Outputs(logits)
 
 
 def test_a_model_without_probabilities_is_not_measured(tmp_path: Path, make_model: MakeModel) -> None:

@@ -20,6 +20,7 @@ from model_code.artifacts import metadata, seal
 from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
 from model_code.backends import gpu
+from model_code.backends.backend import Backend, Outputs
 from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container, Processing
 from model_code.inference import input_fn, model_fn, predict_fn
@@ -234,8 +235,8 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Halved(TorchBackend):
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        return super().logits(images.half())
+    def outputs(self, images: torch.Tensor) -> Outputs:
+        return super().outputs(images.half())
 
 
 @pytest.mark.usefixtures("a_gpu")
@@ -251,14 +252,14 @@ def test_on_a_gpu_half_precision_is_validated_and_no_backend_of_the_processor(jo
     assert model_fn(str(tmp_path / "model")).identity["Form"] == "torch-half"
 
 
-class Broken:
+class Broken(Backend):
     """Fails when it is recorded, or when it computes."""
 
     def __init__(self, *, recorded: bool) -> None:
         if not recorded:
-            self.logits(None)
+            self.outputs(None)
 
-    def logits(self, images: object) -> object:
+    def outputs(self, images: torch.Tensor | None) -> Outputs:
         raise RuntimeError("CUDA error: out of memory")
 
 

@@ -31,3 +31,9 @@ def test_agreement_is_counted_with_objects_that_have_no_result() -> None:
     columns, lines = agreement.table()
     assert columns == ("Label", "read as cap", "read as covid", "no result")
     assert lines == [("cap", "1", "1", "0"), ("covid", "0", "1", "1")]
+
+
+def test_what_the_model_abstained_on_is_counted_apart() -> None:
+    agreement = Agreement.of([("cap", "cap"), ("cap", "abstained"), ("covid", None)])
+    assert agreement.agreeing == 1
+    assert agreement.table()[0] == ("Label", "read as cap", "read as covid", "abstained", "no result")

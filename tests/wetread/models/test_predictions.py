@@ -21,6 +21,16 @@ def test_a_line_each_and_a_problem_for_what_could_not_be_read(capsys) -> None:
     assert any(line[:3] == ["b.dcm", "UndecodablePixelData", "-"] for line in lines)
 
 
+def test_a_model_that_abstained_or_is_unsure_shows_no_class_as_if_it_were_certain(capsys) -> None:
+    unlike = {"Score": 3.5, "Threshold": 0.5, "Abstained": True}
+    near = {"Class": "covid", "Probabilities": {"normal": 0.1, "cap": 0.44, "covid": 0.46}, "Unsure": True}
+    predictions.show(FILES, [{**GOOD, "Class": None, "Typicality": unlike}, near], as_json=False)
+    said = capsys.readouterr().out
+    assert "abstained: unlike its training" in said
+    assert "70.0" not in said
+    assert "unsure: covid 46.0 % or cap 44.0 %" in said
+
+
 def test_json_is_the_models_own_documents_with_the_file(capsys) -> None:
     predictions.show(FILES[:1], [GOOD], as_json=True)
     assert json.loads(capsys.readouterr().out) == [{"File": "a.dcm", **GOOD}]
