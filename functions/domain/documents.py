@@ -78,6 +78,10 @@ class Fields:
             raise self.wrong(name, f"not between {low:g} and 1")
         return float(value)
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a field, which earlier releases did not write."""
+        return name in self._document
+
     def fields(self, name: str) -> Fields:
         """Return an object."""
         return Fields(self._get(name), f"{self._where} {name}")
