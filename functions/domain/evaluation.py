@@ -52,6 +52,7 @@ class Measured:
     calibration_error: float | None
     classes: Mapping[str, ClassFigures]
     subgroups: tuple[Subgroup, ...]
+    coverage: float = 1.0  # the share of cases that the model does not abstain on; older images abstain on none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,7 @@ def _measured(fields: Fields, labels: tuple[str, ...]) -> Measured:
         calibration_error=fields.fields("Calibration").fraction_or_none("ECE"),
         classes={label: _class_figures(classes.fields(label)) for label in labels},
         subgroups=tuple(_subgroup(one) for one in fields.list_of_fields("Subgroups")),
+        coverage=fields.fields("Abstention").fraction("Coverage") if fields.has("Abstention") else 1.0,
     )
 
 

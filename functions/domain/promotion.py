@@ -16,6 +16,9 @@ from functions.domain.small_samples import FEWEST_PATIENTS, comparison_needs, fi
 from functions.domain.split import HELD_OUT
 from functions.domain.verdict import ModelProblem, Reason, Risk
 
+# The share of the test part that a candidate must answer. Its threshold aims at 0.95 of slices like the training's.
+LEAST_COVERAGE = 0.75
+
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
@@ -54,6 +57,7 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
             for one in _class(label, candidate.classes[label], thresholds, by_low=by_low)
         ),
         *_calibration(candidate, thresholds.max_calibration_error),
+        *_coverage(candidate),
         *(_against_champion(evaluation.paired, thresholds.champion_margin) if evaluation.paired else ()),
         *(one for subgroup in candidate.subgroups for one in _subgroup(subgroup, candidate, thresholds)),
     ]
@@ -125,6 +129,17 @@ def _calibration(candidate: Measured, most: float) -> list[Reason]:
         return []
     message = f"The calibration error (ECE) is {error:.3f}; this stage takes {most:g} at most."
     return [Reason(code=ModelProblem.CALIBRATION_TOO_POOR, message=message)]
+
+
+def _coverage(candidate: Measured) -> list[Reason]:
+    """Return a reason if the candidate abstains on too many cases of its own cohort: its figures are of all cases."""
+    if candidate.coverage >= LEAST_COVERAGE:
+        return []
+    message = (
+        f"The candidate abstains on {1 - candidate.coverage:.1%} of the test part as unlike its training; at most "
+        f"{1 - LEAST_COVERAGE:.0%} is taken. Are the parts alike: the same scanners, the same levels of the body?"
+    )
+    return [Reason(code=ModelProblem.COVERAGE_TOO_LOW, message=message)]
 
 
 def _against_champion(paired: Paired, margin: float) -> list[Reason]:

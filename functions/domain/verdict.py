@@ -63,6 +63,7 @@ class ModelProblem(enum.StrEnum):
     SPECIFICITY_TOO_LOW = "SpecificityTooLow"
     AUC_TOO_LOW = "AUCTooLow"
     CALIBRATION_TOO_POOR = "CalibrationTooPoor"
+    COVERAGE_TOO_LOW = "CoverageTooLow"
     WORSE_THAN_CHAMPION = "WorseThanChampion"
     SUBGROUP_COLLAPSE = "SubgroupCollapse"
     UNDEFINED_METRIC = "UndefinedMetric"

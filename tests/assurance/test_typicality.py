@@ -14,7 +14,7 @@ from model_code.reading.ct_slice import CTSlice, read_slice
 from model_code.reading.dicom import read_instance
 
 SEED = 0
-# A fifth of what the command trains for by default: the goals of the whole are at most 0.06 and at least 0.99.
+# A quarter of the work that the command does by default, whose goals are at most 0.06 and at least 0.99.
 SMALL = Size(patients=90, slices=2, pictures=40, image_size=64, epochs=6)
 MOST_FALSE, LEAST_FOUND = 0.10, 0.95
 

@@ -30,6 +30,7 @@ def classes(**changes: Any) -> dict[str, Any]:
 
 def test_a_good_candidate_passes_first_or_not() -> None:
     assert found() == []
+    assert found(Candidate=measured(Abstention={"Coverage": 0.95})) == []
     assert found(SECOND) == []
 
 
@@ -45,6 +46,7 @@ def test_a_good_candidate_passes_first_or_not() -> None:
         ({"Classes": classes(Specificity=figure(0.5))}, "SpecificityTooLow", "specificity for cap is 0.500"),
         ({"Classes": classes(AUC=figure(0.5))}, "AUCTooLow", "AUC for cap is 0.500"),
         ({"Calibration": {"ECE": 0.3}}, "CalibrationTooPoor", "is 0.300; this stage takes 0.25"),
+        ({"Abstention": {"Coverage": 0.74}}, "CoverageTooLow", "abstains on 26.0% of the test part"),
         ({"Subgroups": [subgroup("PatientSex", "F", 0.6)]}, "SubgroupCollapse", "In PatientSex F (9 patients)"),
         ({"BalancedAccuracy": figure(None)}, "UndefinedMetric", "balanced accuracy is undefined"),
         ({"Classes": classes(AUC=figure(None))}, "UndefinedMetric", "AUC for cap is undefined"),
