@@ -39,7 +39,10 @@ Prediction = dict[str, Any]
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to predict, its preprocessing, its classes, and its identity for the answer."""
+    """A network ready to predict, its preprocessing, its classes, and its identity for the answer.
+
+    ``synthetic``: it has seen nothing but artificial slices, and every answer says so.
+    """
 
     backend: Backend
     preprocessing: Preprocessing
@@ -48,6 +51,7 @@ class Model:
     identity: dict[str, str]
     body_parts: frozenset[str] = body_part.CHEST
     pictures: Pictures = PLAIN
+    synthetic: bool = False
 
     def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
         """Return the network's input, 1 x size x size, for one slice."""
@@ -99,7 +103,14 @@ def model_fn(model_dir: str) -> Model:
         "Form": str(name),
     }
     return Model(
-        backend, about.preprocessing, about.labels, about.temperature, identity, about.body_parts, about.pictures
+        backend,
+        about.preprocessing,
+        about.labels,
+        about.temperature,
+        identity,
+        about.body_parts,
+        about.pictures,
+        about.synthetic,
     )
 
 
@@ -131,6 +142,8 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
         "ContentSHA256": instance.content_sha256,
         "Model": model.identity,
     }
+    if model.synthetic:  # absent otherwise, as in the answers of older containers
+        document["Synthetic"] = True
     try:
         ct_slice, notes = _read_by(model, instance)
     except InstanceError as error:

@@ -52,10 +52,17 @@ CSV_COLUMNS = (
     "ExpiresAt",
     "Notes",
     "PredictionNotes",
+    "Synthetic",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes")
 ELASTIC_COLUMNS = ("Key", "Result")
+SYNTHETIC = "SYNTHETIC"
+"""Marks what a model answered that was trained on synthetic slices alone."""
+SEEN_SYNTHETIC = (
+    f"{SYNTHETIC}: this model has seen phantoms only, artificial slices without a patient. Its answers show that the "
+    "service works; about a person they say nothing."
+)
 
 
 def short(text: str | None, room: int = 6) -> str:
@@ -102,12 +109,14 @@ def since(text: str, now: datetime) -> str:
 def result(row: Row) -> str:
     """Return the predicted class with its probability in percent; for a row without one, its code.
 
-    A result whose model version was withdrawn says so first.
+    A result whose model version was withdrawn says so first, then one whose model has seen phantoms only.
     """
     if row.predicted_class is None:
-        return row.code or "-"
-    said = f"{row.predicted_class} {100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
-    return f"WITHDRAWN {said}" if row.withdrawn_at else said
+        said = row.code or "-"
+    else:
+        said = f"{row.predicted_class} {100 * row.probabilities.get(row.predicted_class, 0):.1f} %"
+    marks = (("WITHDRAWN", row.withdrawn_at and row.predicted_class), (SYNTHETIC, row.synthetic))
+    return " ".join([*(mark for mark, applies in marks if applies), said])
 
 
 def table_line(row: Row, now: datetime) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ RESULT_ATTRIBUTES = (
     NAMES["probabilities"],
     NAMES["timings_ms"],
     NAMES["prediction_notes"],
+    NAMES["synthetic"],
     NAMES["prediction_key"],
     NAMES["completed_at"],
     NAMES["withdrawn_at"],

@@ -44,7 +44,8 @@ class Row:
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
     ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture,
-    ``prediction_notes`` what its model assumed of it or changed.
+    ``prediction_notes`` what its model assumed of it or changed. ``synthetic`` is True if that model says that it has
+    seen nothing but artificial slices.
     ``withdrawn_at`` marks a result of a withdrawn model version, ``requeued_at`` an Upload that is read again.
     ``expires_at`` (seconds since 1970) is when DynamoDB may delete the row. An Erased row keeps its attributes until
     everything that they lead to is erased. Then it is a gravestone, which keeps only the hash ``upload_id`` for a
@@ -84,6 +85,7 @@ class Row:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     prediction_notes: tuple[str, ...] = ()
+    synthetic: bool | None = None
     prediction_key: str | None = None
     completed_at: str | None = None
     withdrawn_at: str | None = None

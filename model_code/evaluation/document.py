@@ -31,13 +31,15 @@ class TestSet:
     """The held-out slices, the same for every model.
 
     ``targets``: N indices into ``labels``. ``patients``: each slice's patient, numbered from 0 without gaps.
-    ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups.
+    ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups. ``synthetic``: how many slices
+    are artificial by their SyntheticData.
     """
 
     labels: tuple[str, ...]
     targets: Ints
     patients: Ints
     attributes: Mapping[str, Sequence[str]]
+    synthetic: int = 0
 
     @property
     def by_patient(self) -> bool:
@@ -56,12 +58,16 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Predictions:
-    """One model on the test set: N x classes probabilities, with and without the ``temperature``."""
+    """One model on the test set: N x classes probabilities, with and without the ``temperature``.
+
+    ``synthetic``: the model has seen nothing but artificial slices.
+    """
 
     identity: Mapping[str, str]
     temperature: float
     probabilities: Floats
     uncalibrated: Floats
+    synthetic: bool = False
 
     @property
     def predicted(self) -> Ints:
@@ -92,7 +98,8 @@ def _counts(cases: TestSet) -> dict[str, Any]:
 
     everything = np.ones(len(cases.targets), bool)
     by_class = {label: counted(cases.targets == index) for index, label in enumerate(cases.labels)}
-    return counted(everything) | {"ByClass": by_class}
+    synthetic = {"Synthetic": cases.synthetic} if cases.synthetic else {}
+    return counted(everything) | {"ByClass": by_class} | synthetic
 
 
 def _measured(predictions: Predictions, cases: TestSet, resamples: Resamples, seed: int) -> dict[str, Any]:
@@ -103,7 +110,7 @@ def _measured(predictions: Predictions, cases: TestSet, resamples: Resamples, se
         right = (predictions.predicted == cases.targets).astype(float)
         balanced = intervals.figure(balanced.value, intervals.mean_of_strata(right, clusters))
     return {
-        "Model": dict(predictions.identity),
+        "Model": dict(predictions.identity) | ({"Synthetic": True} if predictions.synthetic else {}),
         "BalancedAccuracy": balanced.as_dict(),
         "Accuracy": figure(statistics.accuracy(confusion)).as_dict(),
         "Classes": _classes(predictions, cases),

@@ -63,12 +63,12 @@ def _train(container: Container, worker: Worker) -> None:
         if not taken.of(Split.VALIDATION):
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
-    training, validation = _load(container, worker, taken.labels, preprocessing, *shares)
+    training, validation, synthetic = _load(container, worker, taken.labels, preprocessing, *shares)
     checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        _write(container, settings, preprocessing, taken, read, best, history)
+        _write(container, settings, preprocessing, taken, read, synthetic, best, history)
 
 
 def _check(taken: Snapshot, worker: Worker) -> None:
@@ -94,8 +94,11 @@ def _load(
     preprocessing: Preprocessing,
     training: list[Case],
     validation: list[Case],
-) -> tuple[Samples, Samples]:
-    """Prepare this worker's slices; every worker raises the problems of all, so that none waits for a failed one."""
+) -> tuple[Samples, Samples, int]:
+    """Prepare this worker's slices, training and validation; return them with the number of all synthetic slices.
+
+    Every worker raises the problems of all, so that none waits for a failed one.
+    """
     samples: Samples | None = None
     problems: list[str] = []
     try:
@@ -109,8 +112,9 @@ def _load(
         raise TrainingError(f"{len(problems)} of the snapshot's slices cannot be trained on: {shown}{more}.")
     gathered = worker.gather(sorted(samples.kinds))
     kinds = frozenset((plane, image_type) for of_worker in gathered for plane, image_type in of_worker)
+    synthetic = sum(worker.gather(samples.synthetic))
     samples = Samples(samples.images, samples.targets, kinds)
-    return samples.part(slice(len(training))), samples.part(slice(len(training), None))
+    return samples.part(slice(len(training))), samples.part(slice(len(training), None)), synthetic
 
 
 def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str, str | int | float]:
@@ -124,6 +128,7 @@ def _write(
     preprocessing: Preprocessing,
     taken: Snapshot,
     read: Pictures,
+    synthetic: int,
     best: Best,
     history: list[dict[str, float]],
 ) -> None:
@@ -141,8 +146,10 @@ def _write(
         network=settings.network,
         known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
         pictures=read,
+        synthetic=synthetic == sum(len(taken.of(split)) for split in SEEN),
     )
-    record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
+    record = _record(settings, taken) | {"synthetic_slices": synthetic}
+    record |= {"epochs": len(history), "best_epoch": best.epoch, "history": history}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)
     log.info(
         "model=%s/%s weights_sha256=%s temperature=%.4f",

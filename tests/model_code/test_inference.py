@@ -66,6 +66,13 @@ def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: 
     assert model.temperature != 1.0
 
 
+def test_a_model_of_phantoms_says_so_on_every_answer_and_no_other_does(model: Model, body: bytes) -> None:
+    phantoms = replace(model, synthetic=True)
+    for content in (body, b"no DICOM"):
+        assert predict(phantoms, content)["Synthetic"] is True
+        assert "Synthetic" not in predict(model, content)
+
+
 class Overflowing:
     """A backend with logits that no softmax has a number for."""
 

@@ -194,6 +194,7 @@ def _described(acquisition: Acquisition, root: str, patient: int, number: int, p
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    dataset.SyntheticData = "YES"  # what is trained on this says so, on every answer
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _uid(root, "study", study), _uid(root, "series", study)
     dataset.FrameOfReferenceUID = _uid(root, "frame", study)
     dataset.PatientName, dataset.PatientID = f"Phantom^{patient:04d}", f"PHANTOM-{patient:04d}"

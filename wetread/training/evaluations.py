@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from wetread.console import print_table, warn
+from wetread.formats import SEEN_SYNTHETIC, SYNTHETIC
 
 Table = tuple[str, Sequence[str], list[tuple[str, ...]]]
 """Title, columns, lines."""
@@ -25,6 +26,8 @@ def show(document: Any, *, in_full: bool = False) -> None:
         print_table(columns, lines, title=title)
     if comparison:
         click.echo(f"\n{comparison}")
+    if document["Candidate"]["Model"].get("Synthetic"):
+        warn(SEEN_SYNTHETIC)
 
 
 def figure(value: Mapping[str, Any]) -> str:
@@ -41,7 +44,7 @@ def _overall(document: Mapping[str, Any]) -> Table:
     models = {role: document[role] for role in ("Candidate", "Champion") if document.get(role)}
     calibrations = [model["Calibration"] for model in models.values()]
     lines = [
-        ("Model", *(f"{model['Model']['Name']} {model['Model']['Version']}" for model in models.values())),
+        ("Model", *(_called(model["Model"]) for model in models.values())),
         ("Balanced accuracy", *(figure(model["BalancedAccuracy"]) for model in models.values())),
         ("Accuracy", *(figure(model["Accuracy"]) for model in models.values())),
         ("Calibration error (ECE)", *(_number(one["ECE"]) for one in calibrations)),
@@ -51,6 +54,11 @@ def _overall(document: Mapping[str, Any]) -> Table:
     cases = document["Cases"]
     title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
     return title, ("", *models), lines
+
+
+def _called(model: Mapping[str, Any]) -> str:
+    """Return a model's name and version, with a mark if it has seen phantoms only."""
+    return " ".join([*([SYNTHETIC] if model.get("Synthetic") else []), model["Name"], model["Version"]])
 
 
 def _comparison(document: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from model_code.container import Container
 from model_code.errors import TrainingError
 from model_code.training.train import train
 from tests.model_code.conftest import LABELS, SIZE, SLICES_PER_PATIENT, chests, opt_ml
+from tests.snapshots import phantom_slices
 
 # The patterns of the training job's MetricDefinitions.
 METRICS = {
@@ -57,6 +58,21 @@ def test_the_metadata_says_how_the_model_came_to_be(container: Container) -> Non
     best = training["history"][training["best_epoch"] - 1]
     assert document["eval_metrics"].items() <= best.items()
     assert document["eval_metrics"]["val_balanced_accuracy"] == 1
+
+
+@pytest.mark.parametrize(("real", "expected"), [(None, (True, 6)), ("validation", (False, 5)), ("test", (True, 6))])
+def test_a_model_of_synthetic_slices_alone_is_marked_by_what_the_slices_say(
+    tmp_path: Path, real: str | None, expected: tuple[bool, int]
+) -> None:
+    slices = phantom_slices(patients=9, slices_per_patient=1, size=64)
+    exchanged = next((number for number, one in enumerate(slices) if one.split == real), None)
+    if exchanged is not None:
+        slices[exchanged] = dataclasses.replace(slices[exchanged], body=chests()[0].body)
+    made = opt_ml(tmp_path, slices, epochs=1, image_size=SIZE)
+    train(made)
+    document = metadata(made)
+    assert (document["synthetic"], document["training"]["synthetic_slices"]) == expected  # type: ignore[index]
+    assert describe(made.model_dir).synthetic is expected[0]
 
 
 def test_the_test_slices_are_never_opened(tmp_path: Path) -> None:
