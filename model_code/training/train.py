@@ -18,6 +18,7 @@ from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
 from model_code.backends import gpu, known_answer, networks
 from model_code.backends.torch_backend import TorchBackend
+from model_code.calibration import Calibration
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
 from model_code.snapshot import Case, Snapshot, Split
@@ -134,6 +135,8 @@ def _write(
 ) -> None:
     trained = networks.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
+    calibrated = _calibrated(best, taken)
+    networks.add_to_logits(trained, calibrated.of_logits)
     weights = packing.serialise(trained)
     metrics = best.metrics(taken.labels)
     about = Metadata(
@@ -142,13 +145,13 @@ def _write(
         labels=taken.labels,
         preprocessing=preprocessing,
         weights_sha256=sha256(weights),
-        temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
+        temperature=calibrated.temperature,
         network=settings.network,
         known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
         pictures=read,
         synthetic=synthetic == sum(len(taken.of(split)) for split in SEEN),
     )
-    record = _record(settings, taken) | {"synthetic_slices": synthetic}
+    record = _record(settings, taken) | {"synthetic_slices": synthetic, "calibration": calibrated.as_dict()}
     record |= {"epochs": len(history), "best_epoch": best.epoch, "history": history}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record)
     log.info(
@@ -159,6 +162,17 @@ def _write(
         about.temperature,
     )
     log.info("%s", seal.line(seal.seal_of(container.model_dir)))
+
+
+def _calibrated(best: Best, taken: Snapshot) -> Calibration:
+    """Return how the best epoch's logits become probabilities.
+
+    The loss gives every class the same weight, so the classes' frequencies come back here. The epoch was chosen before,
+    with each class alike.
+    """
+    counted = Counter(case.label for case in taken.of(Split.TRAIN))
+    patients = len({case.patient for case in taken.of(Split.VALIDATION)})
+    return calibration.calibrate(best.logits, best.targets, [counted[label] for label in taken.labels], patients)
 
 
 def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:
