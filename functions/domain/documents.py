@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import reprlib
 from collections.abc import Mapping
 from typing import Any
@@ -46,6 +47,10 @@ class Fields:
         self._document = document
         self._where = where
 
+    def has(self, name: str) -> bool:
+        """Return whether a field is there that older documents lack."""
+        return name in self._document
+
     def text(self, name: str) -> str:
         """Return a text."""
         value = self._get(name)
@@ -76,6 +81,13 @@ class Fields:
             raise self.wrong(name, "not a number")
         if not low <= value <= 1:
             raise self.wrong(name, f"not between {low:g} and 1")
+        return float(value)
+
+    def number(self, name: str) -> float:
+        """Return a finite number from 0."""
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise self.wrong(name, "not a number from 0")
         return float(value)
 
     def fields(self, name: str) -> Fields:

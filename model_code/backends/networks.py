@@ -39,7 +39,7 @@ def add_to_logits(network: nn.Module, shift: Sequence[float]) -> None:
     """Add a number to the logit of each class, in the bias of the network's last linear layer."""
     *_, last = (one for one in network.modules() if isinstance(one, nn.Linear))
     with torch.no_grad():
-        last.bias += torch.tensor(shift, dtype=last.bias.dtype)
+        last.bias.add_(torch.tensor(shift, dtype=last.bias.dtype))
 
 
 def build(classes: int, name: str = DEFAULT) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model_code.evaluation import intervals, statistics
+from model_code.evaluation import calibration_error, intervals, statistics
 from model_code.evaluation.bootstrap import (
     DECIMALS,
     Figure,
@@ -115,7 +115,7 @@ def _measured(predictions: Predictions, cases: TestSet, resamples: Resamples, se
         "Accuracy": figure(statistics.accuracy(confusion)).as_dict(),
         "Classes": _classes(predictions, cases),
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
-        "Calibration": _calibration(predictions, cases),
+        "Calibration": calibrated(predictions, cases),
         "Subgroups": _subgroups(predictions, cases, seed),
     }
 
@@ -170,7 +170,8 @@ def _confusion(predictions: Predictions, cases: TestSet, resamples: Resamples) -
     return statistics.confusion_matrices(predictions.predicted, cases.targets, len(cases.labels), resamples)
 
 
-def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+def calibrated(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return how far a model's probabilities are from frequencies: the document's Calibration."""
     error, bins = statistics.calibration(predictions.probabilities, cases.targets)
     before, _ = statistics.calibration(predictions.uncalibrated, cases.targets)
     return {
@@ -185,6 +186,22 @@ def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
             }
             for one in bins
         ],
+        **_by_class(predictions, cases),
+    }
+
+
+def _by_class(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return the calibration error as a whole and of each class, and the odds that the model is too sure of itself."""
+    given = predictions.probabilities, cases.targets, cases.patients
+    errors, error = calibration_error.errors(*given)
+    offsets = calibration_error.offsets(*given)
+    return {
+        "Error": error.as_dict(),
+        "Classes": {
+            label: {"Error": of_class.as_dict(), "Offset": offset.as_dict()}
+            for label, of_class, offset in zip(cases.labels, errors, offsets, strict=True)
+        },
+        "OddsTooSure": round(calibration_error.odds_too_sure(*given), DECIMALS),
     }
 
 

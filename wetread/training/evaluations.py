@@ -47,6 +47,7 @@ def _overall(document: Mapping[str, Any]) -> Table:
         ("Model", *(_called(model["Model"]) for model in models.values())),
         ("Balanced accuracy", *(figure(model["BalancedAccuracy"]) for model in models.values())),
         ("Accuracy", *(figure(model["Accuracy"]) for model in models.values())),
+        *_calibration(calibrations),
         ("Calibration error (ECE)", *(_number(one["ECE"]) for one in calibrations)),
         ("the same, uncalibrated", *(_number(one["ECEUncalibrated"]) for one in calibrations)),
         ("Temperature", *(_number(one["Temperature"]) for one in calibrations)),
@@ -54,6 +55,16 @@ def _overall(document: Mapping[str, Any]) -> Table:
     cases = document["Cases"]
     title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
     return title, ("", *models), lines
+
+
+def _calibration(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return lines on the calibration by class; none for an evaluation of an older container."""
+    if not all("Error" in one for one in found):
+        return []
+    return [
+        ("Calibration error, chance removed", *(figure(one["Error"]) for one in found)),
+        ("Odds that it is too sure", *(f"{one['OddsTooSure']:.2g} : 1" for one in found)),
+    ]
 
 
 def _called(model: Mapping[str, Any]) -> str:
