@@ -89,7 +89,7 @@ def test_few_validation_patients_give_no_temperature_and_the_classes_frequencies
     assert document["calibration"] == {"temperature": 1.0}
     assert record["log_prior"] == pytest.approx([math.log(1.5), math.log(0.75), math.log(0.75)], abs=1e-5)
     (left,) = (made.base / "checkpoints").glob("*.pt")
-    before = torch.load(left, weights_only=True)["progress"]["best"]["weights"]
+    before = torch.load(left, weights_only=True)["state"]["progress"]["best"]["weights"]
     after = torch.load(made.model_dir / "model.pth", weights_only=True)
     changed = {name for name in after if not torch.equal(after[name], before[name])}
     assert changed == {"class_layers.out.bias"}
