@@ -41,7 +41,10 @@ Prediction = dict[str, Any]
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to predict, its preprocessing, its classes, and its identity for the answer."""
+    """A network ready to predict, its preprocessing, its classes, and its identity for the answer.
+
+    ``synthetic``: it has seen nothing but artificial slices, and every answer says so.
+    """
 
     backend: Backend
     preprocessing: Preprocessing
@@ -51,6 +54,7 @@ class Model:
     body_parts: frozenset[str] = body_part.CHEST
     pictures: Pictures = PLAIN
     typicality: Typicality | None = None
+    synthetic: bool = False
 
     def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
         """Return the network's input, 1 x size x size, for one slice."""
@@ -124,6 +128,7 @@ def model_fn(model_dir: str) -> Model:
         about.body_parts,
         about.pictures,
         artifact.load_typicality(Path(model_dir), about),
+        about.synthetic,
     )
 
 
@@ -155,6 +160,8 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
         "ContentSHA256": instance.content_sha256,
         "Model": model.identity,
     }
+    if model.synthetic:  # absent otherwise, as in the answers of older containers
+        document["Synthetic"] = True
     try:
         ct_slice, notes = _read_by(model, instance)
     except InstanceError as error:

@@ -22,6 +22,7 @@ IDENTITY: dict[str, int] = {
 }
 PICTURE: dict[str, int] = {
     "ImageType": 0x00080008,
+    "SyntheticData": 0x0008001C,
     "PatientOrientation": 0x00200020,
     "ImageOrientationPatient": 0x00200037,
     "NumberOfFrames": 0x00280008,

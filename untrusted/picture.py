@@ -158,6 +158,7 @@ class Picture:
     ``image_type`` as `image_type` names it; ``plane`` one of ALL_PLANES, ``tilt`` in degrees from the nearest of the
     patient's planes. ``is_oriented``: by a valid ImageOrientationPatient; else ``by_letters`` of PatientOrientation, or
     the plane is that which ImageType names, or axial. ``rows`` and ``columns`` in pixels, 0 if absent.
+    ``is_synthetic``: SyntheticData says that it was made artificially; most objects do not have that attribute.
     """
 
     image_type: str = ORIGINAL
@@ -168,6 +169,7 @@ class Picture:
     rows: int
     columns: int
     has_text: bool = False
+    is_synthetic: bool = False
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -194,6 +196,7 @@ def described(header: Header) -> Picture:
         rows=max(header.number("Rows") or 0, 0),
         columns=max(header.number("Columns") or 0, 0),
         has_text=header.code("BurnedInAnnotation") == "YES",
+        is_synthetic=header.code("SyntheticData") == "YES",
     )
 
 

@@ -54,11 +54,18 @@ CSV_COLUMNS = (
     "PredictionNotes",
     "Typicality",
     "Unsure",
+    "Synthetic",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes")
 ELASTIC_COLUMNS = ("Key", "Result")
 ABSTAINED = "abstained: unlike its training"
+SYNTHETIC = "SYNTHETIC"
+"""Marks what a model answered that was trained on synthetic slices alone."""
+SEEN_SYNTHETIC = (
+    f"{SYNTHETIC}: this model has seen phantoms only, artificial slices without a patient. Its answers show that the "
+    "service works; about a person they say nothing."
+)
 
 
 def short(text: str | None, room: int = 6) -> str:
@@ -106,15 +113,17 @@ def result(row: Row) -> str:
     """Return the predicted class with its probability in percent; for a row without one, its code.
 
     A model that abstained, or was unsure which of two classes it is, says that instead. A result whose model version
-    was withdrawn says so first.
+    was withdrawn says so first, then one whose model has seen phantoms only.
     """
     if row.abstained:
         said = ABSTAINED
     elif row.predicted_class is None:
-        return row.code or "-"
+        said = row.code or "-"
     else:
         said = read_as(row.predicted_class, row.probabilities, unsure=bool(row.unsure))
-    return f"WITHDRAWN {said}" if row.withdrawn_at else said
+    answered = row.abstained or row.predicted_class is not None
+    marks = (("WITHDRAWN", row.withdrawn_at and answered), (SYNTHETIC, row.synthetic))
+    return " ".join([*(mark for mark, applies in marks if applies), said])
 
 
 def read_as(predicted: str, probabilities: Mapping[str, float], *, unsure: bool) -> str:

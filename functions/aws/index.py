@@ -39,6 +39,7 @@ RESULT_ATTRIBUTES = (
     NAMES["unsure"],
     NAMES["timings_ms"],
     NAMES["prediction_notes"],
+    NAMES["synthetic"],
     NAMES["prediction_key"],
     NAMES["completed_at"],
     NAMES["withdrawn_at"],

@@ -43,7 +43,8 @@ class ModelVersion:
     """One ModelPackage: ``model_package`` is "<group>/<version>", ``approval`` SageMaker's ModelApprovalStatus.
 
     ``weights_sha256`` is "" for a version from before it was recorded. The fields after it are the training workflow's
-    evidence; they are empty for a version that a person registered by hand.
+    evidence; they are empty for a version that a person registered by hand. ``synthetic``: its artifact says that it
+    has seen nothing but artificial slices.
     """
 
     model_package: str
@@ -60,6 +61,7 @@ class ModelVersion:
     balanced_accuracy: float | None = None
     evaluated_against: str = ""
     evaluation_uri: str = ""
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +198,7 @@ class Registry:
             balanced_accuracy=float(accuracy) if accuracy else None,
             evaluated_against=properties.get("EvaluatedAgainst", ""),
             evaluation_uri=quality.get("S3Uri", ""),
+            synthetic=properties.get("Synthetic") == "true",
         )
 
     def _summaries(self) -> list[Any]:
@@ -215,6 +218,7 @@ class Registry:
             "Version": artifact.version,
             "ArtifactSHA256": artifact.sha256,
             "WeightsSHA256": artifact.weights_sha256,
+            **({"Synthetic": "true"} if artifact.synthetic else {}),
         }
         named = f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}"
         request: dict[str, Any] = {

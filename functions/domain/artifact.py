@@ -26,7 +26,10 @@ NAME_RULE = f"1 to {LONGEST_TEXT} letters, digits, spaces and the signs _.:/=+-@
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A model artifact's name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights."""
+    """A model artifact's name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights.
+
+    ``synthetic``: it says that it has seen nothing but artificial slices.
+    """
 
     path: Path
     sha256: str
@@ -34,6 +37,7 @@ class Artifact:
     name: str
     version: str
     labels: tuple[str, ...]
+    synthetic: bool = False
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -58,6 +62,7 @@ def read_artifact(path: Path) -> Artifact:
             name=name,
             version=version,
             labels=labels,
+            synthetic=metadata.get("synthetic") is True,
         )
     except archive.HostileArchive as error:
         raise InvalidArtifact(f"{path.name} {error}.") from error

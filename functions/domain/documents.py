@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,10 @@ class Fields:
         self._document = document
         self._where = where
 
+    def has(self, name: str) -> bool:
+        """Return whether a field is there that older documents lack."""
+        return name in self._document
+
     def text(self, name: str) -> str:
         """Return a text."""
         value = self._get(name)
@@ -78,12 +83,19 @@ class Fields:
             raise self.wrong(name, f"not between {low:g} and 1")
         return float(value)
 
+    def number(self, name: str) -> float:
+        """Return a finite number from 0."""
+        value = self.number_or_none(name)
+        if value is None:
+            raise self.wrong(name, "not a number from 0")
+        return value
+
     def number_or_none(self, name: str) -> float | None:
-        """Return a number from 0 to MOST, or None if the document has null: undefined."""
+        """Return a finite number from 0, or None if the document has null: undefined."""
         value = self._get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
             raise self.wrong(name, "not a number from 0")
         return float(value)
 
@@ -93,10 +105,6 @@ class Fields:
         if not isinstance(value, bool):
             raise self.wrong(name, "neither true nor false")
         return value
-
-    def has(self, name: str) -> bool:
-        """Return whether there is a field, which earlier releases did not write."""
-        return name in self._document
 
     def fields(self, name: str) -> Fields:
         """Return an object."""

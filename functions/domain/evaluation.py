@@ -44,8 +44,23 @@ class Subgroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How far the probabilities are from frequencies: ``error`` with the lower end of its interval (None: undefined).
+
+    ``odds_too_sure``: how many times better softer probabilities predict the labels than the model's own.
+    """
+
+    error: float | None
+    error_low: float | None
+    odds_too_sure: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One model on the test part; an undefined figure is None."""
+    """One model on the test part; an undefined figure is None.
+
+    ``calibration`` is None in the evaluations of older containers, which have the ``calibration_error`` (ECE) alone.
+    """
 
     weights_sha256: str
     balanced_accuracy: Figure
@@ -53,6 +68,7 @@ class Measured:
     classes: Mapping[str, ClassFigures]
     subgroups: tuple[Subgroup, ...]
     coverage: float = 1.0  # the share of cases that the model does not abstain on; older images abstain on none
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +127,19 @@ def _measured(fields: Fields, labels: tuple[str, ...]) -> Measured:
         classes={label: _class_figures(classes.fields(label)) for label in labels},
         subgroups=tuple(_subgroup(one) for one in fields.list_of_fields("Subgroups")),
         coverage=fields.fields("Abstention").fraction("Coverage") if fields.has("Abstention") else 1.0,
+        calibration=calibration_of(fields.fields("Calibration")),
+    )
+
+
+def calibration_of(fields: Fields) -> Calibration | None:
+    """Return the calibration of an evaluation's Calibration object; None if it is of an older container."""
+    if not fields.has("Error"):
+        return None
+    error = fields.fields("Error")
+    return Calibration(
+        error=error.fraction_or_none("Value"),
+        error_low=error.fraction_or_none("Low"),
+        odds_too_sure=fields.number("OddsTooSure"),
     )
 
 

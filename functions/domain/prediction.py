@@ -56,6 +56,7 @@ class Prediction:
     ``notes`` are sentences: what was assumed of the object, or changed before it was predicted.
 
     ``backend`` computed the network ("" if the model does not say); the document's name for it is Form.
+    ``synthetic``: its model says that it has seen nothing but artificial slices.
 
     ``predicted_class`` is None where the model abstained, which ``typicality`` says. ``typicality`` is None for a model
     that abstains on nothing. ``unsure`` says that the two highest probabilities are nearly tied.
@@ -70,19 +71,21 @@ class Prediction:
     notes: tuple[str, ...] = ()
     typicality: Typicality | None = None
     unsure: bool = False
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionError:
     """The container cannot read these bytes. That is final: the same bytes always fail alike.
 
-    ``weights_sha256`` is "" if the container does not name its model.
+    ``weights_sha256`` is "" if the container does not name its model. ``synthetic`` as that of a Prediction.
     """
 
     content_sha256: str
     code: str
     message: str
     weights_sha256: str = ""
+    synthetic: bool = False
 
 
 def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
@@ -107,6 +110,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
                 code=_words(error, "Code"),
                 message=_words(error, "Message"),
                 weights_sha256=_digest(document["Model"], "WeightsSHA256") if "Model" in document else "",
+                synthetic=_synthetic(document),
             )
         probabilities = _numbers(document, "Probabilities", most=1)
         return Prediction(
@@ -119,6 +123,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
             probabilities=probabilities,
             timings_ms=_numbers(document, "TimingsMs", most=1e9) if "TimingsMs" in document else {},
             notes=_notes(document),
+            synthetic=_synthetic(document),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise _malformed(f"it fails with {type(error).__name__}") from error
@@ -131,6 +136,7 @@ def check_result(document: Any) -> Any:
         _class_of(document, _numbers(document, "Probabilities", most=1))
         _unsure(document)
         _notes(document)
+        _synthetic(document)
     except (KeyError, TypeError) as error:
         raise _malformed(f"the result that is there already fails with {type(error).__name__}") from error
     return document
@@ -223,6 +229,14 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
     if not all(isinstance(note, str) and _is_short(note, LONGEST["Notes"]) for note in notes):
         raise _malformed(f"its Notes have one that is not a text of 1 to {LONGEST['Notes']} characters")
     return tuple(notes)
+
+
+def _synthetic(document: Mapping[str, Any]) -> bool:
+    """Return the document's Synthetic, False without one; raise MalformedPrediction unless it is true or false."""
+    value = document.get("Synthetic", False)
+    if not isinstance(value, bool):
+        raise _malformed("its Synthetic is neither true nor false")
+    return value
 
 
 def _is_short(text: str, longest: int) -> bool:

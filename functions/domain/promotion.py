@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from functions.domain.evaluation import ClassFigures, Evaluation, Figure, Measured, Paired, Subgroup
+from functions.domain.evaluation import Calibration, ClassFigures, Evaluation, Figure, Measured, Paired, Subgroup
 from functions.domain.ranges import FRACTION, Range
 from functions.domain.small_samples import FEWEST_PATIENTS, comparison_needs, first_model_needs
 from functions.domain.split import HELD_OUT
@@ -30,10 +30,14 @@ class Thresholds:
     min_auc: Annotated[float, FRACTION] = 0.75
     # A first model, which is compared with none, reaches these with the lower ends of its intervals, not by chance.
     lower_bound: bool = True
-    max_calibration_error: Annotated[float, FRACTION] = 0.25
+    max_calibration_error: Annotated[float, FRACTION] = 0.1  # for the lower end of its interval
     champion_margin: Annotated[float, FRACTION] = 0.05  # how much worse than the champion it may seem, by chance
     max_subgroup_drop: Annotated[float, FRACTION] = 0.25
     subgroup_min_patients: Annotated[int, Range(1, 1_000_000)] = 5  # a smaller subgroup's figures say nothing
+
+
+MOST_ODDS_TOO_SURE = 20.0
+"""More would come by chance in 1 of 20 runs at most, if the model's probabilities held."""
 
 
 def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Reason]:
@@ -122,6 +126,8 @@ def _at_least(code: ModelProblem, what: str, figure: Figure, threshold: float, *
 
 
 def _calibration(candidate: Measured, most: float) -> list[Reason]:
+    if candidate.calibration:
+        return too_poor(candidate.calibration, most)
     error = candidate.calibration_error
     if error is None:
         return [_undefined("calibration error (ECE)")]
@@ -129,6 +135,24 @@ def _calibration(candidate: Measured, most: float) -> list[Reason]:
         return []
     message = f"The calibration error (ECE) is {error:.3f}; this stage takes {most:g} at most."
     return [Reason(code=ModelProblem.CALIBRATION_TOO_POOR, message=message)]
+
+
+def too_poor(calibration: Calibration, most: float) -> list[Reason]:
+    """Return the reasons against a model's probabilities, each only where the test part shows it beyond chance."""
+    found: list[str] = []
+    if calibration.odds_too_sure >= MOST_ODDS_TOO_SURE:
+        found.append(
+            f"Softer probabilities predict the test labels {calibration.odds_too_sure:,.0f} times better than the "
+            f"model's own; {MOST_ODDS_TOO_SURE:g} times come by chance in 1 of 20 runs at most. The model is too sure "
+            "of itself, or a label is wrong: look at the worst cases in the report. More validation patients set the "
+            "temperature better."
+        )
+    if calibration.error_low is not None and calibration.error_low > most:
+        found.append(
+            f"The calibration error is {calibration.error:.3f}, and at least {calibration.error_low:.3f} (95 %); this "
+            f"stage takes {most:g} at most."
+        )
+    return [Reason(code=ModelProblem.CALIBRATION_TOO_POOR, message=message) for message in found]
 
 
 def _coverage(candidate: Measured) -> list[Reason]:

@@ -44,7 +44,8 @@ class Row:
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
     ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture,
-    ``prediction_notes`` what its model assumed of it or changed.
+    ``prediction_notes`` what its model assumed of it or changed. ``synthetic`` is True if that model says that it has
+    seen nothing but artificial slices.
     ``typicality`` says how unlike its model's training the object is; where the model abstained on it, the row has
     neither class nor probabilities. ``unsure`` is True where the two highest probabilities are nearly tied.
     ``withdrawn_at`` marks a result of a withdrawn model version, ``requeued_at`` an Upload that is read again.
@@ -88,6 +89,7 @@ class Row:
     unsure: bool | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     prediction_notes: tuple[str, ...] = ()
+    synthetic: bool | None = None
     prediction_key: str | None = None
     completed_at: str | None = None
     withdrawn_at: str | None = None

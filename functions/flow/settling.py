@@ -79,7 +79,7 @@ class Settling:
             size, reason = len(ended.manifest), ended.job.failure_reason
             return self.again(row, position, size, batch, answer, reason, stopped=ended.stopped)
         if isinstance(answer, PredictionError):
-            return self.fail(row, batch, answer.code, answer.message)
+            return self.fail(row, batch, answer.code, answer.message, synthetic=answer.synthetic)
         return self._complete(row, batch, answer)
 
     def again(
@@ -115,13 +115,17 @@ class Settling:
         """Fail a row that could not be settled in any of its tries alone; None if its tries have changed meanwhile."""
         return self.fail(row, batch, NOT_COLLECTED.code, NOT_COLLECTED.reason, tried=row)
 
-    def fail(self, row: Row, batch: Batch, code: str, reason: str, *, tried: Row | None = None) -> Status | None:
+    def fail(
+        self, row: Row, batch: Batch, code: str, reason: str, *, synthetic: bool = False, tried: Row | None = None
+    ) -> Status | None:
         """End a row as Failed, with ``tried`` only if it has the same tries; None if it was not."""
-        changes = {
+        changes: dict[str, Any] = {
             NAMES["code"]: code,
             NAMES["reason"]: reason,
             NAMES["model_package"]: batch.model_package,
         }
+        if synthetic:
+            changes[NAMES["synthetic"]] = True
         # A row that was given up keeps its tries: they are the reason.
         remove = [RETRY] if code == FailureCode.NOT_COLLECTED else [RETRY, *TRY_ATTRIBUTES]
         return self._end(row, batch, Status.FAILED, changes, remove, tried)
@@ -167,6 +171,8 @@ class Settling:
         changes |= {NAMES[name.lower()]: document[name] for name in ("Typicality", "Unsure") if document.get(name)}
         if document.get("Notes"):  # results from before there were notes have none
             changes[NAMES["prediction_notes"]] = document["Notes"]
+        if document.get("Synthetic"):
+            changes[NAMES["synthetic"]] = True
         return self._end(row, batch, Status.COMPLETED, changes, [RETRY, *TRY_ATTRIBUTES])
 
     def _end(
@@ -220,6 +226,7 @@ def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
         "Probabilities": dict(answer.probabilities),
         "TimingsMs": dict(answer.timings_ms),
         "Notes": list(answer.notes),
+        **({"Synthetic": True} if answer.synthetic else {}),
     }
     if answer.typicality:
         document["Typicality"] = answer.typicality.as_dict()

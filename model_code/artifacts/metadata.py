@@ -40,6 +40,7 @@ class Metadata:
 
     ``pictures`` are the planes and image types that it reads: those of the slices that it was trained on.
     ``body_parts`` are the terms of BodyPartExamined of slices like those that it was trained on.
+    ``synthetic``: every slice of its training and validation was artificial by its SyntheticData, such as a phantom.
 
     Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is torch until ``optimise``
     writes another. ``typicality`` is None for a model that abstains on nothing.
@@ -57,6 +58,7 @@ class Metadata:
     body_parts: frozenset[str] = CHEST
     pictures: Pictures = PLAIN
     typicality: typicality.Record | None = None
+    synthetic: bool = False
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -105,6 +107,7 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
         },
         "body_parts": sorted(metadata.body_parts),
         "pictures": {"planes": metadata.pictures.planes, "image_types": metadata.pictures.image_types},
+        "synthetic": metadata.synthetic,
         "weights": {"sha256": metadata.weights_sha256},
         "calibration": {"temperature": metadata.temperature},
         "probe": {"logits": list(metadata.known_answer)},
@@ -145,6 +148,7 @@ def parse(text: str) -> Metadata:
             network=_network(document.get("network", DEFAULT)),
             body_parts=_body_parts(document.get("body_parts", CHEST)),
             pictures=_pictures(document["pictures"]) if "pictures" in document else PLAIN,
+            synthetic=_flag(document.get("synthetic", False)),
             serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
             typicality=typicality.parse(document["typicality"]) if "typicality" in document else None,
         )
@@ -177,6 +181,12 @@ def _pictures(document: Mapping[str, Sequence[str]]) -> Pictures:
     if not (set(planes) <= set(ALL_PLANES) and set(image_types) <= set(IMAGE_TYPES)):
         raise ValueError("the pictures have planes or image types that this image does not know")
     return Pictures(planes=planes, image_types=image_types)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"synthetic is {value!r}, neither true nor false")
+    return value
 
 
 def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -36,6 +36,13 @@ NETWORKS: Mapping[str, Callable[[int], nn.Module]] = {
     "densenet201": partial(_densenet, "DenseNet201"),
 }
 """What can be trained and served: by name in hyperparameters and metadata.json, from number of classes to network."""
+
+
+def add_to_logits(network: nn.Module, shift: Sequence[float]) -> None:
+    """Add a number to the logit of each class, in the bias of the network's last linear layer."""
+    *_, last = (one for one in network.modules() if isinstance(one, nn.Linear))
+    with torch.no_grad():
+        last.bias.add_(torch.tensor(shift, dtype=last.bias.dtype))
 
 
 def build(classes: int, name: str = DEFAULT) -> nn.Module:

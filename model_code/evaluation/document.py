@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model_code.evaluation import abstention, intervals, statistics
+from model_code.evaluation import abstention, calibration_error, intervals, statistics
 from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples
 from model_code.evaluation.intervals import FEWEST_PATIENTS, TOO_FEW, UNDEFINED, Clusters, Difference, Rows
 
@@ -21,13 +21,15 @@ class TestSet:
     """The held-out slices, the same for every model.
 
     ``targets``: N indices into ``labels``. ``patients``: each slice's patient, numbered from 0 without gaps.
-    ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups.
+    ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups. ``synthetic``: how many slices
+    are artificial by their SyntheticData.
     """
 
     labels: tuple[str, ...]
     targets: Ints
     patients: Ints
     attributes: Mapping[str, Sequence[str]]
+    synthetic: int = 0
 
     @property
     def clusters(self) -> Clusters:
@@ -41,6 +43,7 @@ class TestSet:
 class Predictions:
     """One model on the test set: N x classes probabilities, with and without the ``temperature``.
 
+    ``synthetic``: the model has seen nothing but artificial slices.
     ``abstained``: on which slices it would give no class; None for a model that abstains on nothing.
     """
 
@@ -49,6 +52,7 @@ class Predictions:
     probabilities: Floats
     uncalibrated: Floats
     abstained: abstention.Mask | None = None
+    synthetic: bool = False
 
     @property
     def predicted(self) -> Ints:
@@ -77,7 +81,8 @@ def _counts(cases: TestSet) -> dict[str, Any]:
 
     everything = np.ones(len(cases.targets), bool)
     by_class = {label: counted(cases.targets == index) for index, label in enumerate(cases.labels)}
-    return counted(everything) | {"ByClass": by_class}
+    synthetic = {"Synthetic": cases.synthetic} if cases.synthetic else {}
+    return counted(everything) | {"ByClass": by_class} | synthetic
 
 
 def _measured(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
@@ -88,12 +93,12 @@ def _measured(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
     clusters = cases.clusters
     accuracy = _share(right, clusters, intervals.design_effect(right, clusters), clusters)
     return {
-        "Model": dict(predictions.identity),
+        "Model": dict(predictions.identity) | ({"Synthetic": True} if predictions.synthetic else {}),
         "BalancedAccuracy": _balanced(right, cases).as_dict(),
         "Accuracy": accuracy.as_dict(),
         "Classes": _classes(predictions, cases),
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
-        "Calibration": _calibration(predictions, cases),
+        "Calibration": calibrated(predictions, cases),
         "Subgroups": _subgroups(predictions, cases),
         "Abstention": abstention.counts(
             predictions.probabilities, predictions.abstained, cases.targets, cases.labels, cases.attributes
@@ -165,7 +170,8 @@ def _area(scores: Floats, positive: Rows, clusters: Clusters) -> Figure:
     return Figure.of(value, intervals.area(value, scores, positive, clusters))
 
 
-def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+def calibrated(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return how far a model's probabilities are from frequencies: the document's Calibration."""
     error, bins = statistics.calibration(predictions.probabilities, cases.targets)
     before, _ = statistics.calibration(predictions.uncalibrated, cases.targets)
     return {
@@ -180,6 +186,22 @@ def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
             }
             for one in bins
         ],
+        **_by_class(predictions, cases),
+    }
+
+
+def _by_class(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return the calibration error as a whole and of each class, and the odds that the model is too sure of itself."""
+    given = predictions.probabilities, cases.targets, cases.patients
+    errors, error = calibration_error.errors(*given)
+    offsets = calibration_error.offsets(*given)
+    return {
+        "Error": error.as_dict(),
+        "Classes": {
+            label: {"Error": of_class.as_dict(), "Offset": offset.as_dict()}
+            for label, of_class, offset in zip(cases.labels, errors, offsets, strict=True)
+        },
+        "OddsTooSure": round(calibration_error.odds_too_sure(*given), DECIMALS),
     }
 
 

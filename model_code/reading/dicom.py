@@ -35,6 +35,7 @@ KEYWORDS = (
     "RescaleIntercept",
     "RescaleType",
     "ImageType",
+    "SyntheticData",
     "PatientOrientation",
     "ImageOrientationPatient",
     "PixelSpacing",

@@ -20,6 +20,7 @@ from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
 from model_code.backends import gpu, known_answer, networks
 from model_code.backends.torch_backend import TorchBackend
+from model_code.calibration import Calibration
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
 from model_code.snapshot import Case, Snapshot, Split
@@ -66,14 +67,15 @@ def _train(container: Container, worker: Worker) -> None:
         if not taken.of(Split.VALIDATION):
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
-    training, validation = _load(container, worker, taken.labels, preprocessing, *shares)
+    training, validation, synthetic = _load(container, worker, taken.labels, preprocessing, *shares)
     checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
     of_validation = [case.patient for share in worker.gather(shares[1]) for case in share]
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        _write(container, settings, preprocessing, taken, read, best, history, _typicality(seen, of_validation))
+        typical = _typicality(seen, of_validation)
+        _write(container, settings, preprocessing, taken, read, synthetic, best, history, typical)
 
 
 def _check(taken: Snapshot, worker: Worker) -> None:
@@ -99,8 +101,11 @@ def _load(
     preprocessing: Preprocessing,
     training: list[Case],
     validation: list[Case],
-) -> tuple[Samples, Samples]:
-    """Prepare this worker's slices; every worker raises the problems of all, so that none waits for a failed one."""
+) -> tuple[Samples, Samples, int]:
+    """Prepare this worker's slices, training and validation; return them with the number of all synthetic slices.
+
+    Every worker raises the problems of all, so that none waits for a failed one.
+    """
     samples: Samples | None = None
     problems: list[str] = []
     try:
@@ -114,8 +119,9 @@ def _load(
         raise TrainingError(f"{len(problems)} of the snapshot's slices cannot be trained on: {shown}{more}.")
     gathered = worker.gather(sorted(samples.kinds))
     kinds = frozenset((plane, image_type) for of_worker in gathered for plane, image_type in of_worker)
+    synthetic = sum(worker.gather(samples.synthetic))
     samples = Samples(samples.images, samples.targets, kinds)
-    return samples.part(slice(len(training))), samples.part(slice(len(training), None))
+    return samples.part(slice(len(training))), samples.part(slice(len(training), None)), synthetic
 
 
 def _typicality(seen: Sequence[torch.Tensor | None], patients: Sequence[str]) -> Typicality | None:
@@ -141,12 +147,15 @@ def _write(
     preprocessing: Preprocessing,
     taken: Snapshot,
     read: Pictures,
+    synthetic: int,
     best: Best,
     history: list[dict[str, float]],
     typical: Typicality | None,
 ) -> None:
     trained = networks.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
+    calibrated = _calibrated(best, taken)
+    networks.add_to_logits(trained, calibrated.of_logits)
     weights = packing.serialise(trained)
     metrics = best.metrics(taken.labels)
     about = Metadata(
@@ -155,13 +164,15 @@ def _write(
         labels=taken.labels,
         preprocessing=preprocessing,
         weights_sha256=sha256(weights),
-        temperature=calibration.fit_temperature(best.logits, best.targets) if metrics else 1.0,
+        temperature=calibrated.temperature,
         network=settings.network,
         known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
         pictures=read,
         typicality=typical.record if typical else None,
+        synthetic=synthetic == sum(len(taken.of(split)) for split in SEEN),
     )
-    record = _record(settings, taken) | {"epochs": len(history), "best_epoch": best.epoch, "history": history}
+    record = _record(settings, taken) | {"synthetic_slices": synthetic, "calibration": calibrated.as_dict()}
+    record |= {"epochs": len(history), "best_epoch": best.epoch, "history": history}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record, typical)
     log.info(
         "model=%s/%s weights_sha256=%s temperature=%.4f",
@@ -171,6 +182,17 @@ def _write(
         about.temperature,
     )
     log.info("%s", seal.line(seal.seal_of(container.model_dir)))
+
+
+def _calibrated(best: Best, taken: Snapshot) -> Calibration:
+    """Return how the best epoch's logits become probabilities.
+
+    The loss gives every class the same weight, so the classes' frequencies come back here. The epoch was chosen before,
+    with each class alike.
+    """
+    counted = Counter(case.label for case in taken.of(Split.TRAIN))
+    patients = len({case.patient for case in taken.of(Split.VALIDATION)})
+    return calibration.calibrate(best.logits, best.targets, [counted[label] for label in taken.labels], patients)
 
 
 def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:

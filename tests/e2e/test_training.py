@@ -19,13 +19,14 @@ from localcloud import cloud
 from tests.e2e.clinic import Clinic
 from tests.e2e.conftest import Service
 from wetread.connection import Choice, connect
+from wetread.demo import training
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 from wetread.project import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 QUICK = {"epochs": "1", "image_size": "64", "batch_size": "8"}
-GOOD = {"epochs": "8", "image_size": "96", "batch_size": "8", "learning_rate": "5e-4"}  # as the demo trains
+GOOD = {name: value for name, value in training.HYPERPARAMETERS.items() if name != "model_name"}
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +49,9 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 phantom patients, as the demo has: enough for every gate."""
+    """As many phantom patients as the demo has: enough for every gate."""
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, patients=120, slices_per_patient=1, size=160)
+    write_cohort(folder, training.PATIENTS, training.SLICES, training.SIZE)
     return folder
 
 

@@ -64,7 +64,13 @@ def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: 
         answered = predict(replace(model, temperature=temperature), body)["Probabilities"]
         expected = torch.softmax(logits[0] / temperature, dim=0).tolist()
         assert list(answered.values()) == pytest.approx(expected, abs=1e-9)
-    assert model.temperature != 1.0
+
+
+def test_a_model_of_phantoms_says_so_on_every_answer_and_no_other_does(model: Model, body: bytes) -> None:
+    phantoms = replace(model, synthetic=True)
+    for content in (body, b"no DICOM"):
+        assert predict(phantoms, content)["Synthetic"] is True
+        assert "Synthetic" not in predict(model, content)
 
 
 class Overflowing(Backend):

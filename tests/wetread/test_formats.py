@@ -81,6 +81,16 @@ def test_a_completed_row_for_people_and_for_programs(completed) -> None:
     assert {"UploadId", "Key", "Status", "PredictedClass"} <= set(document) & set(CSV_COLUMNS)
 
 
+def test_a_result_says_first_that_it_was_withdrawn_then_that_its_model_has_seen_phantoms_only(completed) -> None:
+    assert result(completed(synthetic=True)) == "SYNTHETIC covid 62.5 %"
+    marked = completed(synthetic=True, withdrawn_at="2026-11-23T09:00:00.000Z")
+    assert result(marked) == "WITHDRAWN SYNTHETIC covid 62.5 %"
+    failed = completed(synthetic=True, predicted_class=None, status=Status.FAILED, code="UndecodablePixelData")
+    assert result(failed) == "SYNTHETIC UndecodablePixelData"
+    assert csv_line(marked)["Synthetic"] is True
+    assert "Synthetic" in CSV_COLUMNS
+
+
 def test_a_refused_row_shows_its_code_in_place_of_a_class(pending) -> None:
     row = pending(status=Status.REFUSED, code="NotDicom", reason="The object is not a DICOM file.")
     line = dict(zip(TABLE_COLUMNS, table_line(row, NOW), strict=True))

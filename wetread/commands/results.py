@@ -12,7 +12,7 @@ from wetread.console import note, print_csv, print_json, print_table, warn
 from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
 from wetread.problems import ConfigProblem
 from wetread.uploads.queries import Answer, Query, run_query
-from wetread.uploads.submission import name_sentences, name_unhappy
+from wetread.uploads.submission import name_sentences, name_unhappy, warn_of_synthetic
 
 
 @click.command()
@@ -90,12 +90,13 @@ def results(
 
 
 def _remark(connection: Connection, answer: Answer, predicted_class: str | None) -> None:
-    """Print notes on the rows: unknown classes, hidden keys, withdrawn results."""
+    """Print notes on the rows: unknown classes, hidden keys, phantoms' models, withdrawn results."""
     labels = connection.deployment.labels
     if not answer.rows and predicted_class and predicted_class not in labels:
         note(f"Known classes: {', '.join(labels)}.")
     if any(row.key.startswith(HIDDEN) for row in answer.rows):
         note(f"Keys are hidden: to read them needs dynamodb:BatchGetItem on {connection.deployment.keys_table_name}.")
+    warn_of_synthetic(answer.rows)
     withdrawn = sorted({row.model_package or "" for row in answer.rows if row.withdrawn_at})
     if withdrawn:
         warn(f"Results of {', '.join(withdrawn)} are among these: withdrawn since, they count no more.")

@@ -29,6 +29,7 @@ from wetread.uploads.submission import (
     name_unhappy,
     name_unsent,
     sent_before,
+    warn_of_synthetic,
 )
 
 
@@ -181,6 +182,7 @@ def _wait(
     name_unhappy(ended)
     if not as_json:
         name_sentences(ended)
+    warn_of_synthetic(ended)
     if waited.open:
         keys = [one.key for one in done if one.upload_id in waited.open]
         more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,39 @@ class PhantomSlice:
     transfer_syntax_uid: str
 
 
+@dataclass(frozen=True)
+class Dealt:
+    """One slice of a cohort: its patient, the patient's class, and the number of the slice (0..POSITIONS - 1)."""
+
+    patient: int
+    label: str
+    slice: int
+
+    @property
+    def level(self) -> float:
+        """Where the slice lies: 0 is the apex of the lung, 1 the dome of the liver."""
+        return level_of(self.slice)
+
+
+def deal(patients: int, slices_per_patient: int, seed: int, labels: Sequence[str] = LABELS) -> list[Dealt]:
+    """Return a cohort's slices, patient by patient: classes in an order that the seed shuffles, levels in turn.
+
+    Each patient of a class continues where the one before ended, so every class has slices of all levels of the chest,
+    the same in each class. A cohort in which every patient began with slice 0 would teach the apex alone. Raises
+    ValueError for more slices than a patient has.
+    """
+    if slices_per_patient > POSITIONS:
+        raise ValueError(f"a patient has {POSITIONS} slices, fewer than {slices_per_patient}")
+    shuffled = np.random.default_rng([seed, 1]).permutation([labels[i % len(labels)] for i in range(patients)])
+    given: Counter[str] = Counter()
+    dealt: list[Dealt] = []
+    for patient, label in enumerate(shuffled.tolist()):
+        first = given[label]
+        given[label] += slices_per_patient
+        dealt += [Dealt(patient, label, number % POSITIONS) for number in range(first, given[label])]
+    return dealt
+
+
 def write_cohort(
     folder: Path,
     patients: int = 30,
@@ -55,29 +89,28 @@ def write_cohort(
     """Write a cohort and its ``manifest.json`` into ``folder``.
 
     Patients are dealt the ``labels`` evenly, in an order that the seed shuffles, and each has one class. A patient's
-    slices share one transfer syntax, whatever the class.
+    slices share one transfer syntax, whatever the class; their levels are those that ``deal`` gives.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    dealt = np.random.default_rng([seed, 1]).permutation([labels[i % len(labels)] for i in range(patients)])
-    syntaxes = np.random.default_rng([seed, 2]).integers(len(TRANSFER_SYNTAXES), size=patients)
+    syntaxes = np.random.default_rng([seed, 2]).integers(len(TRANSFER_SYNTAXES), size=patients).tolist()
     written: list[PhantomSlice] = []
-    for patient, (label, syntax) in enumerate(zip(dealt.tolist(), syntaxes.tolist(), strict=True)):
-        for number in range(slices_per_patient):
-            dataset = phantom(label, patient, number, size=size, seed=seed, transfer_syntax=TRANSFER_SYNTAXES[syntax])
-            path = folder / f"phantom-{patient:04d}-{number:03d}.dcm"
-            path.write_bytes(_encoded(dataset))
-            written.append(
-                PhantomSlice(
-                    path=path,
-                    label=label,
-                    patient=patient,
-                    slice=number,
-                    study_instance_uid=str(dataset.StudyInstanceUID),
-                    series_instance_uid=str(dataset.SeriesInstanceUID),
-                    sop_instance_uid=str(dataset.SOPInstanceUID),
-                    transfer_syntax_uid=str(TRANSFER_SYNTAXES[syntax]),
-                )
+    for number, one in enumerate(deal(patients, slices_per_patient, seed, labels)):
+        syntax = TRANSFER_SYNTAXES[syntaxes[one.patient]]
+        dataset = phantom(one.label, one.patient, one.slice, size=size, seed=seed, transfer_syntax=syntax)
+        path = folder / f"phantom-{one.patient:04d}-{number % slices_per_patient:03d}.dcm"
+        path.write_bytes(_encoded(dataset))
+        written.append(
+            PhantomSlice(
+                path=path,
+                label=one.label,
+                patient=one.patient,
+                slice=one.slice,
+                study_instance_uid=str(dataset.StudyInstanceUID),
+                series_instance_uid=str(dataset.SeriesInstanceUID),
+                sop_instance_uid=str(dataset.SOPInstanceUID),
+                transfer_syntax_uid=str(syntax),
             )
+        )
     (folder / "manifest.json").write_text(json.dumps([_manifest_entry(one) for one in written], indent=2) + "\n")
     return written
 
@@ -118,10 +151,10 @@ def phantom(
     acquisition = Acquisition.drawn(body, physique.width)
     disease = lesions.foci(label, np.random.default_rng([seed, 4, patient]))
 
-    position = int(f"{slice:08b}"[::-1], 2)
+    position = _position(slice)
     rng = np.random.default_rng([seed, 5, patient, slice])
     grid = Grid.of(size, acquisition.field_of_view / size, acquisition.centre)
-    chest = draw(physique, 0.08 + 0.86 * position / POSITIONS, grid, rng)
+    chest = draw(physique, level_of(slice), grid, rng)
     lesions.apply(chest, disease, label, np.random.default_rng([seed, 6, patient, slice]))
     stored = reconstruct(chest.hu, acquisition, rng)
 
@@ -132,6 +165,16 @@ def phantom(
     dataset["PixelData"].VR = "OW"
     dataset["PixelData"].is_undefined_length = UID(transfer_syntax).is_encapsulated
     return dataset
+
+
+def level_of(number: int) -> float:
+    """Return the level of a patient's slice by its number: 0 is the apex of the lung, 1 the dome of the liver."""
+    return 0.08 + 0.86 * _position(number) / POSITIONS
+
+
+def _position(number: int) -> int:
+    """Return the axial position of a slice, from the apex down: its number's 8 bits in reverse, so few lie apart."""
+    return int(f"{number:08b}"[::-1], 2)
 
 
 def _uid(*parts: object) -> UID:
@@ -151,6 +194,7 @@ def _described(acquisition: Acquisition, root: str, patient: int, number: int, p
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    dataset.SyntheticData = "YES"  # what is trained on this says so, on every answer
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _uid(root, "study", study), _uid(root, "series", study)
     dataset.FrameOfReferenceUID = _uid(root, "frame", study)
     dataset.PatientName, dataset.PatientID = f"Phantom^{patient:04d}", f"PHANTOM-{patient:04d}"

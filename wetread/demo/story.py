@@ -17,7 +17,7 @@ from wetread.formats import ELASTIC_COLUMNS, result, short, short_key
 from wetread.problems import ConfigProblem, Problem
 from wetread.uploads.planning import plan
 from wetread.uploads.sending import Submitted, Uploader, send, send_all
-from wetread.uploads.submission import counted, follow, name_unhappy, name_unsent
+from wetread.uploads.submission import counted, follow, name_unhappy, name_unsent, warn_of_synthetic
 from wetread.uploads.waiting import wait
 
 UPLOAD_SEED = 1
@@ -186,6 +186,7 @@ def _show(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
     if len(shown) < len(rows):
         note(f"{len(shown)} of {len(rows)} are shown.")
     name_unhappy([row for _, row in rows])
+    warn_of_synthetic([row for _, row in rows])
 
 
 def _fresh(folder: Path) -> Path:

@@ -15,15 +15,16 @@ from wetread.training.runs import Run
 
 PURPOSE = "demo"
 """How the execution names of the demo's runs begin."""
-PATIENTS, SLICES, SIZE, SEED = 120, 1, 160, 0
+PATIENTS, SLICES, SIZE, SEED = 360, 1, 160, 0
 HYPERPARAMETERS = {
-    "epochs": "8",
-    "image_size": "96",
+    "epochs": "10",
+    "image_size": "64",
     "batch_size": "8",
     "learning_rate": "5e-4",
     "model_name": "phantom-ct",
 }
-"""Enough for the gates: many patients improve training and measurement more than many slices of a few."""
+"""Enough for the gates at every level of the chest: many patients improve training and measurement more than many
+slices of a few, and 64 pixels, which show these lesions, take less than half the time of 96."""
 
 
 def first_model(connection: Connection, workspace: Path, now: datetime) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wetread.console import note, print_json, print_table
-from wetread.formats import ABSTAINED, read_as
+from wetread.console import note, print_json, print_table, warn
+from wetread.formats import ABSTAINED, SEEN_SYNTHETIC, SYNTHETIC, read_as
 from wetread.problems import Problem
 
 COLUMNS = ("File", "Class", "Probability", "Others")
@@ -26,18 +26,21 @@ def show(files: Sequence[Path], found: Sequence[Mapping[str, Any]], *, as_json: 
         for file, answer in zip(files, found, strict=True):
             for sentence in answer.get("Notes", []):
                 note(f"{file}: {sentence}")
+    if any(answer.get("Synthetic") for answer in found):
+        warn(SEEN_SYNTHETIC)
     failed = sum("Error" in answer for answer in found)
     if failed:
         raise Problem(f"The model could not read {failed} of {len(files)} files.", "Their messages say why.")
 
 
 def _line(file: Path, answer: Mapping[str, Any]) -> tuple[str, ...]:
+    mark = f"{SYNTHETIC} " if answer.get("Synthetic") else ""
     if "Error" in answer:
-        return (str(file), answer["Error"]["Code"], "-", answer["Error"]["Message"])
+        return (str(file), mark + answer["Error"]["Code"], "-", answer["Error"]["Message"])
     if answer.get("Typicality", {}).get("Abstained"):
-        return (str(file), ABSTAINED, "-", "-")
+        return (str(file), mark + ABSTAINED, "-", "-")
     found = answer["Class"]
     if answer.get("Unsure"):
-        return (str(file), read_as(found, answer["Probabilities"], unsure=True), "-", "-")
+        return (str(file), mark + read_as(found, answer["Probabilities"], unsure=True), "-", "-")
     others = ", ".join(f"{name} {100 * p:.1f} %" for name, p in answer["Probabilities"].items() if name != found)
-    return (str(file), found, f"{100 * answer['Probabilities'][found]:.1f} %", others)
+    return (str(file), mark + found, f"{100 * answer['Probabilities'][found]:.1f} %", others)

@@ -11,7 +11,7 @@ from typing import Any
 from functions.aws.champion import Champions
 from functions.aws.registry import ModelVersion
 from functions.domain.champion import Champion, Promotion, Withdrawal
-from wetread.formats import ago
+from wetread.formats import SYNTHETIC, ago
 
 COLUMNS = ("", "Version", "Name", "Its version", "Balanced accuracy", "Approval", "Created", "Artifact", "By")
 READERS = 8
@@ -37,7 +37,7 @@ class Standing:
         return (
             "champion" if self.is_champion else "withdrawn" if self.withdrawal else "",
             version.model_package,
-            version.name,
+            f"{SYNTHETIC} {version.name}" if version.synthetic else version.name,
             version.version,
             _accuracy(version),
             version.approval,
@@ -56,6 +56,7 @@ class Standing:
         facts = {
             "ARN": version.arn,
             "Name": f"{version.name} {version.version}",
+            "Seen": "phantoms only, artificial slices without a patient" if version.synthetic else "",
             "Approval": version.approval,
             "Created": version.created_at,
             "Champion": f"since {self.champion.promoted_at}" if self.is_champion and self.champion else "no",
@@ -99,6 +100,7 @@ class Standing:
             "BalancedAccuracy": version.balanced_accuracy,
             "EvaluatedAgainst": version.evaluated_against or None,
             "EvaluationUri": version.evaluation_uri or None,
+            "Synthetic": version.synthetic,
         }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from wetread.console import print_table, warn
+from wetread.formats import SEEN_SYNTHETIC, SYNTHETIC
 
 TOO_FEW = "too few to say"
 Table = tuple[str, Sequence[str], list[tuple[str, ...]]]
@@ -26,6 +27,8 @@ def show(document: Any, *, in_full: bool = False) -> None:
         print_table(columns, lines, title=title)
     if comparison:
         click.echo(f"\n{comparison}")
+    if document["Candidate"]["Model"].get("Synthetic"):
+        warn(SEEN_SYNTHETIC)
 
 
 def figure(value: Mapping[str, Any]) -> str:
@@ -47,9 +50,10 @@ def _overall(document: Mapping[str, Any]) -> Table:
     models = {role: document[role] for role in ("Candidate", "Champion") if document.get(role)}
     calibrations = [model["Calibration"] for model in models.values()]
     lines = [
-        ("Model", *(f"{model['Model']['Name']} {model['Model']['Version']}" for model in models.values())),
+        ("Model", *(_called(model["Model"]) for model in models.values())),
         ("Balanced accuracy", *(figure(model["BalancedAccuracy"]) for model in models.values())),
         ("Accuracy", *(figure(model["Accuracy"]) for model in models.values())),
+        *_calibration(calibrations),
         ("Calibration error (ECE)", *(_number(one["ECE"]) for one in calibrations)),
         ("the same, uncalibrated", *(_number(one["ECEUncalibrated"]) for one in calibrations)),
         ("Temperature", *(_number(one["Temperature"]) for one in calibrations)),
@@ -59,6 +63,21 @@ def _overall(document: Mapping[str, Any]) -> Table:
     cases = document["Cases"]
     title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
     return title, ("", *models), lines
+
+
+def _calibration(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return lines on the calibration by class; none for an evaluation of an older container."""
+    if not all("Error" in one for one in found):
+        return []
+    return [
+        ("Calibration error, chance removed", *(figure(one["Error"]) for one in found)),
+        ("Odds that it is too sure", *(f"{one['OddsTooSure']:.2g} : 1" for one in found)),
+    ]
+
+
+def _called(model: Mapping[str, Any]) -> str:
+    """Return a model's name and version, with a mark if it has seen phantoms only."""
+    return " ".join([*([SYNTHETIC] if model.get("Synthetic") else []), model["Name"], model["Version"]])
 
 
 def _comparison(document: Mapping[str, Any]) -> str:

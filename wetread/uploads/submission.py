@@ -10,7 +10,7 @@ from untrusted.sop_classes import MODALITY_OF_SOP_CLASS
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, printable, warn
 from wetread.deployment import Deployment
-from wetread.formats import sentences, short_key
+from wetread.formats import SEEN_SYNTHETIC, sentences, short_key
 from wetread.uploads.sending import Submitted
 from wetread.uploads.sent import Sent, path_of
 from wetread.uploads.sorting import Group, Unsent, is_of_another_kind
@@ -87,6 +87,12 @@ def name_sentences(rows: Sequence[Row]) -> None:
         note("Repairs and notes (number of uploads):")
     for sentence, count in found.items():
         note(f"  {count:>5}  {printable(sentence)}")
+
+
+def warn_of_synthetic(rows: Sequence[Row]) -> None:
+    """Print a warning if a model that has seen phantoms only has answered one of the rows."""
+    if any(row.synthetic for row in rows):
+        warn(SEEN_SYNTHETIC)
 
 
 def is_for_others(row: Row) -> bool:

@@ -15,7 +15,7 @@ FEW_PATIENTS = 10
 
 def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> list[str]:
     """Return the caveats of this evaluation, the gravest first."""
-    found = [_shared_patients(snapshot), _split_by_slice(snapshot)]
+    found = [_synthetic(document["Cases"]), _shared_patients(snapshot), _split_by_slice(snapshot)]
     counts = document["Cases"]["ByClass"]
     none = [label for label in test.labels if counts[label]["Patients"] < FEWEST_PATIENTS]
     if none:
@@ -39,6 +39,15 @@ def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> lis
             "comparison; the candidate was not trained on them."
         )
     return [note for note in found if note]
+
+
+def _synthetic(cases: Mapping[str, Any]) -> str:
+    """Return a sentence on artificial test slices, "" without any."""
+    found = cases.get("Synthetic", 0)
+    if not found:
+        return ""
+    share = "All" if found == cases["Slices"] else f"{found} of the {cases['Slices']}"
+    return f"{share} test slices are artificial (SyntheticData is YES): on them no figure is about a person."
 
 
 def _shared_patients(snapshot: Snapshot) -> str:

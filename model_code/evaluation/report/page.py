@@ -42,7 +42,14 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "value": value, "span": span, "signed": signed, "png": _data_uri}
+    environment.filters |= {
+        "number": number,
+        "value": value,
+        "span": span,
+        "signed": signed,
+        "odds": odds,
+        "png": _data_uri,
+    }
     environment.globals |= {"interval": charts.interval}
     return environment.get_template(TEMPLATE).render(
         document=document,
@@ -73,6 +80,11 @@ def value(figure: Mapping[str, Any]) -> str:
 def signed(value: float | None) -> str:
     """Return a difference with two decimals and its sign."""
     return UNDEFINED if value is None else f"{value:+.2f}".replace("-", "\u2212")
+
+
+def odds(value: float) -> str:
+    """Return how many times better softer probabilities predict the labels."""
+    return f"{value:,.0f} : 1" if value >= 1 else "no sign of it"
 
 
 def span(figure: Mapping[str, float | None]) -> str:

@@ -77,6 +77,12 @@ def test_a_version_is_registered_once_and_promoted(registry: Registry, world: Wo
     assert len(world.queue.sent) == 1  # uploads that waited for a model start
 
 
+def test_a_version_of_a_model_that_has_seen_phantoms_only_says_so(registry: Registry, tmp_path: Path) -> None:
+    assert registry.register(artifact(tmp_path / "phantoms.tar.gz", METADATA | {"synthetic": True})).synthetic
+    assert [one.synthetic for one in registry.versions()] == [True]
+    assert not registry.register(artifact(tmp_path / "model.tar.gz")).synthetic
+
+
 def test_a_second_champion_names_the_first(registry: Registry, tmp_path: Path) -> None:
     registry.register(artifact(tmp_path / "one.tar.gz"))
     registry.register(artifact(tmp_path / "two.tar.gz", METADATA | {"version": "0.2.0"}))

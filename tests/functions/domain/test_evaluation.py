@@ -63,6 +63,16 @@ def test_a_figure_of_too_few_patients_says_so() -> None:
     assert found.candidate.balanced_accuracy == Figure(value=None, low=None, high=None, too_few=True)
 
 
+def calibration(**changes: Any) -> dict[str, Any]:
+    return {"ECE": 0.1, "Error": {"Value": 0.1, "Low": 0.0, "High": 0.2}, "OddsTooSure": 2.5} | changes
+
+
+def test_the_calibration_of_an_older_container_has_no_error_by_class() -> None:
+    assert read(evaluation(FIRST)).candidate.calibration is None
+    found = read(evaluation(FIRST, Candidate=measured(Calibration=calibration()))).candidate.calibration
+    assert (found.error, found.error_low, found.odds_too_sure) == (0.1, 0.0, 2.5)
+
+
 def test_a_first_model_has_no_champion() -> None:
     found = read(evaluation(FIRST))
     assert (found.champion, found.paired) == (None, None)
@@ -97,6 +107,10 @@ def test_undefined_figures_are_none() -> None:
         ({"Candidate": measured(BalancedAccuracy=0.9)}, "BalancedAccuracy is no object"),
         ({"Candidate": measured(Classes={})}, "has no field normal"),
         ({"Candidate": measured(Calibration={})}, "has no field ECE"),
+        ({"Candidate": measured(Calibration={"ECE": 0.1, "Error": {}})}, "has no field Value"),
+        ({"Candidate": measured(Calibration=calibration(OddsTooSure=-1))}, "not a number from 0"),
+        ({"Candidate": measured(Calibration=calibration(OddsTooSure=float("inf")))}, "not a number from 0"),
+        ({"Candidate": measured(Calibration=calibration(OddsTooSure=True))}, "not a number from 0"),
         ({"Candidate": measured(Subgroups={})}, "Subgroups is {}"),
         ({"Candidate": measured(Subgroups=[subgroup("PatientSex", "F", 0.9, patients=-1)])}, "Patients is -1"),
         ({"Candidate": measured(Model={})}, "has no field WeightsSHA256"),

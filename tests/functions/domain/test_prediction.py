@@ -71,6 +71,12 @@ def test_an_answer_that_disagrees_with_its_own_abstention_is_malformed(changes: 
         parse(answer(b"bytes", **changes), SHA)
 
 
+@pytest.mark.parametrize("more", [{}, {"Error": {"Code": "UndecodablePixelData", "Message": "They end early."}}])
+def test_an_answer_of_a_model_that_has_seen_phantoms_only_says_so(more: dict[str, Any]) -> None:
+    assert parse(answer(b"bytes", Synthetic=True, **more), SHA).synthetic
+    assert not parse(answer(b"bytes", **more), SHA).synthetic
+
+
 def test_a_model_need_not_name_its_backend() -> None:
     found = parse(answer(b"bytes", Model={"WeightsSHA256": "cd" * 32}), SHA)
     assert isinstance(found, Prediction)
@@ -93,6 +99,7 @@ def test_reads_the_containers_refusal() -> None:
         b"{}",
         answer(b"bytes", Schema="prediction/3"),
         answer(b"bytes", Notes="one"),
+        answer(b"bytes", Synthetic="yes"),
         answer(b"bytes", Notes=[1]),
         answer(b"bytes", Notes=[""]),
         answer(b"bytes", Notes=["n" * 201]),

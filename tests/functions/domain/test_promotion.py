@@ -28,6 +28,11 @@ def classes(**changes: Any) -> dict[str, Any]:
     return {label: rates | (changes if label == "cap" else {}) for label in LABELS}
 
 
+def calibration(low: float | None = 0.0, odds: float = 0.5) -> dict[str, Any]:
+    """As containers write it since the error is bias-corrected; the ECE is far too large, and not asked."""
+    return {"ECE": 0.9, "Error": {"Value": 0.3, "Low": low, "High": 0.4}, "OddsTooSure": odds}
+
+
 def test_a_good_candidate_passes_first_or_not() -> None:
     assert found() == []
     assert found(Candidate=measured(Abstention={"Coverage": 0.95})) == []
@@ -47,6 +52,8 @@ def test_a_good_candidate_passes_first_or_not() -> None:
         ({"Classes": classes(AUC=figure(0.5))}, "AUCTooLow", "AUC for cap is 0.500"),
         ({"Calibration": {"ECE": 0.3}}, "CalibrationTooPoor", "is 0.300; this stage takes 0.25"),
         ({"Abstention": {"Coverage": 0.74}}, "CoverageTooLow", "abstains on 26.0% of the test part"),
+        ({"Calibration": calibration(low=0.26)}, "CalibrationTooPoor", "is 0.300, and at least 0.260 (95 %)"),
+        ({"Calibration": calibration(odds=20.0)}, "CalibrationTooPoor", "20 times better than the model's own"),
         ({"Subgroups": [subgroup("PatientSex", "F", 0.6)]}, "SubgroupCollapse", "In PatientSex F (9 patients)"),
         ({"BalancedAccuracy": figure(None)}, "UndefinedMetric", "balanced accuracy is undefined"),
         ({"Classes": classes(AUC=figure(None))}, "UndefinedMetric", "AUC for cap is undefined"),
@@ -66,6 +73,8 @@ def test_a_shortcoming_is_named_with_its_figure(candidate: dict[str, Any], code:
     [
         {"BalancedAccuracy": figure(0.7), "Subgroups": []},
         {"Calibration": {"ECE": 0.25}},
+        {"Calibration": calibration(low=0.25, odds=19.9)},
+        {"Calibration": calibration(low=None)},
         {"Subgroups": [subgroup("PatientSex", "F", 0.65)]},
         {"Subgroups": [subgroup("Manufacturer", "X", 0.0, patients=4)]},
         {"Subgroups": [subgroup("Manufacturer", "X", None, patients=4)]},

@@ -89,6 +89,31 @@ def test_that_a_model_is_unsure_and_how_typical_an_object_is_are_on_the_row_and_
     assert (document["Typicality"], document["Unsure"]) == (like, True)
 
 
+def test_what_a_model_of_phantoms_answers_is_marked_on_the_row_and_in_its_result() -> None:
+    world, name = running(2)
+    error = {"Code": "UndecodablePixelData", "Message": "The pixels end early."}
+    bodies: list[bytes] = []
+
+    def of_phantoms(body: bytes) -> bytes:
+        bodies.append(body)
+        return answer(body, Synthetic=True, **({"Error": error} if len(bodies) == 2 else {}))
+
+    world.sagemaker.end(name, of_phantoms)
+    assert world.collecting.collect(name) == Collected(completed=1, failed=1)
+    assert [row.synthetic for row in world.rows()] == [True, True]
+    (key,) = [row.prediction_key for row in world.rows() if row.prediction_key]
+    assert Documents(world.s3, RESULTS).read(key)["Synthetic"] is True
+
+
+def test_a_model_of_real_slices_leaves_no_mark() -> None:
+    world, name = running(1)
+    world.sagemaker.end(name, answer)
+    world.collecting.collect(name)
+    (row,) = world.rows()
+    assert "Synthetic" not in row.to_json()
+    assert "Synthetic" not in Documents(world.s3, RESULTS).read(str(row.prediction_key))
+
+
 def test_an_answer_of_an_older_container_completes_its_row_without_notes() -> None:
     world, name = running(1)
 

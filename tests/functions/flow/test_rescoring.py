@@ -22,6 +22,7 @@ def test_a_rescored_upload_is_read_by_the_predecessor_from_a_separate_copy() -> 
     assert {getattr(waiting, name) for name in lost} == {None}
     assert (waiting.withdrawn_at, waiting.probabilities, waiting.timings_ms) == (None, {}, {})
     assert (old.prediction_notes, waiting.prediction_notes) == (("A note.",), ())
+    assert (old.synthetic, waiting.synthetic) == (True, None)
     assert (waiting.content_sha256, waiting.received_at) == (old.content_sha256, old.received_at)
     workflow.withdrawing.wake()
     (name,) = world.dispatching.run()

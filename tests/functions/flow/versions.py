@@ -34,7 +34,7 @@ def submit(world: World, *keys: str) -> str:
 def read(world: World, *keys: str) -> None:
     """Ingest uploads, and let the champion read them."""
     name = submit(world, *keys)
-    world.sagemaker.end(name, lambda body: answer(body, Notes=["A note."]))
+    world.sagemaker.end(name, lambda body: answer(body, Notes=["A note."], Synthetic=True))
     world.collecting.collect(name)
 
 

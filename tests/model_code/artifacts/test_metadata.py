@@ -46,6 +46,16 @@ def test_a_model_reads_the_pictures_that_its_metadata_names_and_axial_slices_wit
         metadata.parse(json.dumps(document() | {"pictures": {"planes": ["lateral"], "image_types": []}}))
 
 
+def test_a_model_of_phantoms_says_so_and_an_artifact_from_before_says_nothing() -> None:
+    phantoms = replace(ABOUT, synthetic=True)
+    assert metadata.parse(metadata.write(phantoms, {}, {})) == phantoms
+    old = document()
+    del old["synthetic"]
+    assert metadata.parse(json.dumps(old)) == ABOUT
+    with pytest.raises(ArtifactError, match="synthetic is 'no'"):
+        metadata.parse(json.dumps(document() | {"synthetic": "no"}))
+
+
 def test_the_words_of_a_monai_bundle() -> None:
     written = document()
     assert {"version", "monai_version", "pytorch_version", "numpy_version", "task", "intended_use"} <= set(written)

@@ -84,7 +84,15 @@ def test_the_document_follows_its_schema() -> None:
         ]
         assert list(model["Classes"]) == list(LABELS)
         assert all(list(one) == ["Sensitivity", "Specificity", "AUC"] for one in model["Classes"].values())
-        assert list(model["Calibration"]) == ["Temperature", "ECE", "ECEUncalibrated", "Bins"]
+        assert list(model["Calibration"]) == [
+            "Temperature",
+            "ECE",
+            "ECEUncalibrated",
+            "Bins",
+            "Error",
+            "Classes",
+            "OddsTooSure",
+        ]
         assert sum(one["Slices"] for one in model["Calibration"]["Bins"]) == 48
         assert np.sum(model["ConfusionMatrix"], axis=1).tolist() == [16, 16, 16]
         figures = [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from model_code.__main__ import main
 from model_code.artifacts.artifact import describe, load_network
@@ -16,6 +18,7 @@ from model_code.container import Container
 from model_code.errors import TrainingError
 from model_code.training.train import train
 from tests.model_code.conftest import LABELS, SIZE, SLICES_PER_PATIENT, chests, opt_ml
+from tests.snapshots import phantom_slices
 
 # The patterns of the training job's MetricDefinitions.
 METRICS = {
@@ -57,6 +60,41 @@ def test_the_metadata_says_how_the_model_came_to_be(container: Container) -> Non
     best = training["history"][training["best_epoch"] - 1]
     assert document["eval_metrics"].items() <= best.items()
     assert document["eval_metrics"]["val_balanced_accuracy"] == 1
+
+
+@pytest.mark.parametrize(("real", "expected"), [(None, (True, 6)), ("validation", (False, 5)), ("test", (True, 6))])
+def test_a_model_of_synthetic_slices_alone_is_marked_by_what_the_slices_say(
+    tmp_path: Path, real: str | None, expected: tuple[bool, int]
+) -> None:
+    slices = phantom_slices(patients=9, slices_per_patient=1, size=64)
+    exchanged = next((number for number, one in enumerate(slices) if one.split == real), None)
+    if exchanged is not None:
+        slices[exchanged] = dataclasses.replace(slices[exchanged], body=chests()[0].body)
+    made = opt_ml(tmp_path, slices, epochs=1, image_size=SIZE)
+    train(made)
+    document = metadata(made)
+    assert (document["synthetic"], document["training"]["synthetic_slices"]) == expected  # type: ignore[index]
+    assert describe(made.model_dir).synthetic is expected[0]
+
+
+def test_few_validation_patients_give_no_temperature_and_the_classes_frequencies_are_in_the_logits(
+    tmp_path: Path,
+) -> None:
+    rare = [one for one in chests() if one.split != "train" or one.label == "normal" or one.patient.endswith("0")]
+    made = opt_ml(tmp_path, rare, epochs=1, image_size=SIZE)
+    train(made)
+    document = metadata(made)
+    record = document["training"]["calibration"]  # type: ignore[index]
+    assert "has 3 patients: 12 are needed" in record["reason"]
+    assert document["calibration"] == {"temperature": 1.0}
+    assert record["log_prior"] == pytest.approx([math.log(1.5), math.log(0.75), math.log(0.75)], abs=1e-5)
+    (left,) = (made.base / "checkpoints").glob("*.pt")
+    before = torch.load(left, weights_only=True)["state"]["progress"]["best"]["weights"]
+    after = torch.load(made.model_dir / "model.pth", weights_only=True)
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {"class_layers.out.bias"}
+    shift = after["class_layers.out.bias"] - before["class_layers.out.bias"]
+    assert shift.tolist() == pytest.approx(record["log_prior"], abs=1e-5)
 
 
 def test_the_test_slices_are_never_opened(tmp_path: Path) -> None:
@@ -101,6 +139,7 @@ def test_without_validation_slices_it_trains_and_says_so(tmp_path: Path, caplog:
     assert "no validation slices: the last epoch's model is kept" in caplog.text
     document = metadata(container)
     assert (document["eval_metrics"], document["calibration"]) == ({}, {"temperature": 1.0})
+    assert "the validation part has 0 patients: 12 are needed" in document["training"]["calibration"]["reason"]  # type: ignore[index]
 
 
 def test_every_slice_that_cannot_be_read_is_named_by_its_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from wetread.demo.encode import TRANSFER_SYNTAXES
-from wetread.demo.phantoms import LABELS, phantom, phantom_bytes, write_cohort
+from wetread.demo.phantoms import LABELS, POSITIONS, deal, phantom, phantom_bytes, write_cohort
 
 SIZE = 96
 
@@ -135,11 +135,25 @@ def test_each_patient_has_one_class(tmp_path) -> None:
     assert len({(one.patient, one.label) for one in written}) == 6
 
 
+def test_every_class_of_a_cohort_has_slices_of_all_levels_however_few_a_patient_has(tmp_path) -> None:
+    for slices in (1, 2, 4):
+        dealt = deal(patients=48, slices_per_patient=slices, seed=5)
+        levels = {label: sorted(one.level for one in dealt if one.label == label) for label in LABELS}
+        assert levels["normal"] == levels["cap"] == levels["covid"], "the level must not give the class away"
+        assert {int(16 * level) for level in levels["normal"]} >= set(range(1, 15))
+        assert len({(one.patient, one.slice) for one in dealt}) == 48 * slices
+    written = write_cohort(tmp_path, patients=9, slices_per_patient=1, size=64)
+    positions = [float(read(one.path.read_bytes()).SliceLocation) for one in written if one.label == "covid"]
+    assert positions == [0, -POSITIONS / 2, -POSITIONS / 4], "from the apex down"
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="'flu' is unknown"):
         phantom_bytes("flu", 0, 0)
     with pytest.raises(ValueError, match="slice 256"):
         phantom_bytes("cap", 0, 256)
+    with pytest.raises(ValueError, match="256 slices, fewer than 257"):
+        deal(patients=1, slices_per_patient=257, seed=0)
     with pytest.raises(ValueError, match=r"1\.2\.3"):
         phantom_bytes("cap", 0, 0, size=64, transfer_syntax="1.2.3")
     assert ExplicitVRLittleEndian in TRANSFER_SYNTAXES

@@ -11,8 +11,8 @@ from functions.domain.request import parse
 from model_code.audit.acquisition import KEYWORDS, Unit, acquisition, read_tags
 from model_code.reading.elements import read_elements
 from tests.wetread.evaluation import evaluation
-from wetread.demo import training
-from wetread.demo.phantoms import LABELS, write_cohort
+from wetread.demo import story, training
+from wetread.demo.phantoms import LABELS, Dealt, deal, write_cohort
 from wetread.problems import Problem
 from wetread.training import following
 
@@ -78,6 +78,21 @@ def test_a_report_far_away_has_its_whole_path(tmp_path, monkeypatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert training._from_here(tmp_path / "there.html") == str(tmp_path / "there.html")
+
+
+def position(one: Dealt) -> int:
+    """Return the axial position of a slice, 0..255 from the apex down."""
+    return round(256 * (one.level - 0.08) / 0.86)
+
+
+def test_the_model_is_taught_and_shown_at_every_level_of_the_chest() -> None:
+    """A model that learned from the apex alone read the lower half of a normal chest as pneumonia."""
+    taught = deal(training.PATIENTS, training.SLICES, training.SEED)
+    for label in LABELS:
+        levels = [position(one) // 16 for one in taught if one.label == label]
+        assert min(map(levels.count, range(16))) >= 5
+    shown = deal(6, story.SLICES_PER_PATIENT, story.UPLOAD_SEED)  # of `wetread demo --count 24`
+    assert {position(one) // 32 for one in shown} == set(range(8))
 
 
 def test_the_cohort_has_subgroups_and_its_acquisition_does_not_give_the_class_away(tmp_path) -> None:

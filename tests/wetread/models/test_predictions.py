@@ -31,6 +31,19 @@ def test_a_model_that_abstained_or_is_unsure_shows_no_class_as_if_it_were_certai
     assert "unsure: covid 46.0 % or cap 44.0 %" in said
 
 
+def test_answers_of_a_model_that_has_seen_phantoms_only_are_marked_and_explained_once(capsys) -> None:
+    with pytest.raises(Problem):
+        predictions.show(FILES, [one | {"Synthetic": True} for one in (GOOD, BAD)], as_json=False)
+    shown = capsys.readouterr()
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert any(line[:3] == ["a.dcm", "SYNTHETIC", "covid"] for line in lines)
+    assert any(line[:3] == ["b.dcm", "SYNTHETIC", "UndecodablePixelData"] for line in lines)
+    assert shown.err.count("has seen phantoms only") == 1
+    predictions.show(FILES[:1], [GOOD], as_json=False)
+    shown = capsys.readouterr()
+    assert "SYNTHETIC" not in shown.out + shown.err
+
+
 def test_json_is_the_models_own_documents_with_the_file(capsys) -> None:
     predictions.show(FILES[:1], [GOOD], as_json=True)
     assert json.loads(capsys.readouterr().out) == [{"File": "a.dcm", **GOOD}]

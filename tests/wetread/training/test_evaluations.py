@@ -15,6 +15,16 @@ def test_a_first_model_as_a_whole(capsys) -> None:
     assert "Sensitivity" not in shown
 
 
+def test_a_model_that_has_seen_phantoms_only_is_marked_and_warned_of(capsys) -> None:
+    document = evaluation(champion=True)
+    document["Candidate"]["Model"]["Synthetic"] = True
+    evaluations.show(document)
+    shown = capsys.readouterr()
+    assert "SYNTHETIC candidate ab12" in shown.out
+    assert "SYNTHETIC champion" not in shown.out
+    assert "has seen phantoms only" in shown.err
+
+
 def test_beside_the_champion_with_the_difference(capsys) -> None:
     evaluations.show(evaluation(champion=True))
     shown = capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -83,6 +84,7 @@ def page(
     worst: int = 2,
     left_out: Sequence[WorstCase] = (),
     pictures: ReportPictures = ReportPictures.IF_NO,
+    synthetic: tuple[bool, int] = (False, 0),
     **given: Any,
 ) -> Page:
     snapshot = made_snapshot(patients, **given)
@@ -91,8 +93,8 @@ def page(
         "PatientSex": ["FM"[one % 2] for one in numbers],
         "Manufacturer": ["<b>ACME & SONS</b>"] * len(numbers),
     }
-    test = evaluating.TestSet(LABELS, numbers % 3, numbers, attributes)
-    candidate = made_predictions(test.targets, right, name)
+    test = evaluating.TestSet(LABELS, numbers % 3, numbers, attributes, synthetic[1])
+    candidate = replace(made_predictions(test.targets, right, name), synthetic=synthetic[0])
     other = made_predictions(test.targets, 0.6, "former") if champion else None
     document = build(snapshot.digest, test, candidate, other)
     mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, BurnedIn.NO, b"picture") for index in range(worst)]
@@ -152,6 +154,15 @@ def test_without_a_champion_it_speaks_of_none() -> None:
     assert "champion" not in alone.text.lower()
     assert alone.count("polyline", "curve champion") == 0
     assert alone.count("table", "matrix") == 1
+
+
+def test_a_model_that_has_seen_phantoms_only_and_artificial_test_slices_are_said_before_any_figure(whole: Page) -> None:
+    text = " ".join(page(synthetic=(True, 24)).text.split())
+    assert text.index("This model has seen phantoms only") < text.index("Balanced accuracy")
+    assert "All test slices are artificial (SyntheticData is YES)" in text
+    assert "5 of the 24 test slices are artificial" in page(synthetic=(False, 5)).text
+    assert "phantom" not in whole.text
+    assert "artificial" not in whole.text
 
 
 def test_every_text_is_escaped() -> None:
