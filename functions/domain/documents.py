@@ -18,8 +18,8 @@ _SHOWN = reprlib.Repr()  # for values of any depth and length: Python's own repr
 _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 80
 
 
-def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
-    """Return the fields of a document; raise MalformedDocument for another schema or another snapshot.
+def load(body: bytes, schemas: tuple[str, ...], snapshot_digest: str) -> Fields:
+    """Return the fields of a document; raise MalformedDocument for other schemas or another snapshot.
 
     The document is bounded before it is parsed: a function that ends at its memory limit gives no reason.
     """
@@ -29,9 +29,9 @@ def load(body: bytes, schema: str, snapshot_digest: str) -> Fields:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(f"The document is no JSON: {type(error).__name__}.") from error
-    fields = Fields(document, schema)
-    if fields.text("Schema") != schema:
-        raise fields.wrong("Schema", f"not {schema!r}")
+    fields = Fields(document, schemas[0])
+    if fields.text("Schema") not in schemas:
+        raise fields.wrong("Schema", f"not {' or '.join(map(repr, schemas))}")
     if fields.text("SnapshotDigest") != snapshot_digest:
         raise fields.wrong("SnapshotDigest", f"the run is about {snapshot_digest[:12]}…")
     return fields
@@ -77,6 +77,10 @@ class Fields:
         if not low <= value <= 1:
             raise self.wrong(name, f"not between {low:g} and 1")
         return float(value)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a field, which earlier releases did not write."""
+        return name in self._document
 
     def fields(self, name: str) -> Fields:
         """Return an object."""

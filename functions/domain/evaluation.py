@@ -53,7 +53,7 @@ class Evaluation:
 
 def parse(body: bytes, snapshot_digest: str) -> Evaluation:
     """Read an evaluation; raise MalformedDocument for anything but an evaluation on this snapshot."""
-    fields = load(body, SCHEMA, snapshot_digest)
+    fields = load(body, (SCHEMA,), snapshot_digest)
     labels = fields.texts("Labels")
     champion, paired = fields.fields_or_none("Champion"), fields.fields_or_none("Paired")
     if (champion is None) != (paired is None):
