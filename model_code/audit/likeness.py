@@ -21,16 +21,18 @@ SIDE = 64
 """Rows and columns of a likeness; for an adult's chest a pixel is about 6 mm."""
 # The channels, in HU: what separates fat from muscle, and what separates lung from air.
 SOFT, LUNG = (-160.0, 200.0), (-1000.0, -160.0)
-# The body is found at this resolution. Thin things, such as a table, are cut off by an erosion of one such pixel.
-MASK_SIDE = 64
+# The body is found at this resolution. Gaps of so many pixels are closed where the body grows by LEAK, and what is not
+# thicker than twice TABLE is cut off.
+MASK_SIDE, GAP, LEAK, TABLE = 64, 1, 1.15, 2
 TISSUE_HU = -300.0
 # In a slice without air the window cut it off. Air then has the lowest value to the last pixel, fat often has it too;
 # so less of a pixel of the mask needs to be tissue.
 NO_AIR_HU = -500.0
-TISSUE_SHARE, TISSUE_SHARE_WITHOUT_AIR = 0.5, 0.1
+TISSUE_SHARE, TISSUE_SHARE_WITHOUT_AIR = 0.3, 0.1
 # The frame's half width, in radii of a circle with the body's area: an ellipse twice as wide as high fits into it.
 HALF_WIDTH = 1.45
 SMALLEST_BODY = 0.02  # of the picture
+FINER = 4  # times SIDE: how finely the picture is sampled
 STEPS = 8  # of a flood fill between two looks at whether it has ended
 _MOST_COMMON = 0.5  # of the edge's pixels with one value: what lies around the picture, whatever the value is
 
@@ -40,11 +42,13 @@ class Likeness:
     """A body in its own frame.
 
     ``picture`` is 2 x SIDE x SIDE: the windows SOFT and LUNG, 0 outside the body. ``frame`` (2 x 3) leads from the
-    frame's coordinates to the picture's, both from -1 to 1.
+    frame's coordinates to the picture's, both from -1 to 1. ``limits`` (2 x 2) are the lowest and the highest value
+    of the slice in each window, from 0 to 1: an export in a narrower window has cut off what lies beyond.
     """
 
     picture: npt.NDArray[np.uint8]
     frame: npt.NDArray[np.float32]
+    limits: npt.NDArray[np.float32]
 
 
 def likeness(hounsfield: HounsfieldArray) -> Likeness | None:
@@ -65,16 +69,21 @@ def framed(hounsfield: HounsfieldArray, body: torch.Tensor) -> Likeness:
     """Return the likeness of a slice whose body is known."""
     units = _without_surround(hounsfield)
     frame = _frame(body)
-    inside = functional.interpolate(body[None, None], size=units.shape, mode="bilinear", align_corners=False) > 0.5
+    # With a margin of a pixel of the mask, so that the skin is where the picture has it, not where the mask ends.
+    around = _dilated(body[None, None], 1)
+    inside = functional.interpolate(around, size=units.shape, mode="bilinear", align_corners=False) > 0.5
     hu = torch.from_numpy(units)
     windows = torch.cat([(hu.clip(low, high) - low) / (high - low) * inside for low, high in (SOFT, LUNG)], 1)
-    # Sampled at twice the resolution from a picture of about that resolution, so that no pixel is left out.
-    shrink = max(1, round(max(units.shape) * float(frame[:, 0].norm()) / (2 * SIDE)))
+    # Sampled finely, and then averaged: so no pixel is left out, and the frame's exact place matters little.
+    side = SIDE * FINER
+    shrink = max(1, round(max(units.shape) * float(frame[:, 0].norm()) / side))
     if shrink > 1:
         windows = functional.avg_pool2d(windows, shrink)
-    grid = functional.affine_grid(frame[None], [1, 2, 2 * SIDE, 2 * SIDE], align_corners=False)
-    sampled = functional.avg_pool2d(functional.grid_sample(windows, grid, align_corners=False), 2)[0]
-    return Likeness((sampled * 255).round().to(torch.uint8).numpy(), frame.numpy())
+    grid = functional.affine_grid(frame[None], [1, 2, side, side], align_corners=False)
+    sampled = functional.avg_pool2d(functional.grid_sample(windows, grid, align_corners=False), FINER)[0]
+    ends = np.array([units.min(), units.max()], np.float32)
+    limits = np.stack([(ends.clip(low, high) - low) / (high - low) for low, high in (SOFT, LUNG)])
+    return Likeness((sampled * 255).round().to(torch.uint8).numpy(), frame.numpy(), limits.astype(np.float32))
 
 
 def _without_surround(hounsfield: HounsfieldArray) -> HounsfieldArray:
@@ -93,14 +102,34 @@ def _body(units: HounsfieldArray) -> torch.Tensor | None:
     threshold, least = (TISSUE_HU, TISSUE_SHARE) if lowest < NO_AIR_HU else (lowest, TISSUE_SHARE_WITHOUT_AIR)
     tissue = torch.from_numpy((units > threshold).astype(np.float32))[None, None]
     tissue = (functional.adaptive_avg_pool2d(tissue, MASK_SIDE) > least).float()
-    core = _largest(-functional.max_pool2d(-tissue, 3, 1, 1))
-    if core is None:
+    body = _filled(tissue)
+    # A thin chest wall may have gaps, through which the lungs are not filled. Closing them everywhere would join the
+    # table to the back.
+    closed = _filled(_eroded(_dilated(tissue, GAP), GAP))
+    if body is None or (closed is not None and float(closed.sum()) > LEAK * float(body.sum())):
+        body = closed
+    return body if body is not None and float(body.mean()) >= SMALLEST_BODY else None
+
+
+def _filled(tissue: torch.Tensor) -> torch.Tensor | None:
+    """Return the largest piece of tissue with its holes filled and without thin things, such as a table."""
+    wall = _largest(tissue)
+    if wall is None:
         return None
-    body = functional.max_pool2d(core, 3, 1, 1) * tissue
-    outside = functional.pad(torch.zeros_like(body), (1, 1, 1, 1), value=1.0)
-    outside = _flooded(outside, functional.pad(1 - body, (1, 1, 1, 1), value=1.0))
-    filled = (1 - outside)[0, 0, 1:-1, 1:-1]
-    return filled if float(filled.mean()) >= SMALLEST_BODY else None
+    outside = functional.pad(torch.zeros_like(wall), (1, 1, 1, 1), value=1.0)
+    outside = _flooded(outside, functional.pad(1 - wall, (1, 1, 1, 1), value=1.0))
+    filled = 1 - outside[..., 1:-1, 1:-1]
+    core = _largest(_eroded(filled, TABLE))
+    return None if core is None else (_dilated(core, TABLE) * filled)[0, 0]
+
+
+def _dilated(mask: torch.Tensor, pixels: int) -> torch.Tensor:
+    return functional.max_pool2d(mask, 2 * pixels + 1, 1, pixels)
+
+
+def _eroded(mask: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Return the mask without its edge; what the picture's edge cuts has none there."""
+    return -_dilated(-mask, pixels)
 
 
 def _largest(pieces: torch.Tensor) -> torch.Tensor | None:

@@ -22,12 +22,14 @@ from model_code.audit.registration import MARGIN, alike, registered
 
 # On Fisher's scale. Measured by ``python -m assurance.data_gate``: pairs of different real patients reach 0.61 in a
 # window and 0.58 in the mean of both.
-COPY, SAME_PATIENT = 0.9, 0.65
+COPY, SAME_PATIENT = 1.25, 0.65
 # A cohort whose strangers are more alike than real patients are (phantoms of one template) needs more: what the most
-# alike of so many strangers would reach if all were spread as their lower nine tenths are.
-FEWEST_STRANGERS, LOWER = 20, 0.9
+# alike of so many strangers would reach, in one of ten cohorts, if all were spread as their lower nine tenths are.
+FEWEST_STRANGERS, LOWER, SELDOM = 20, 0.9, 0.1
 # Pairs that are compared closely, for all queries together and for one.
 MOST_COMPARED, FEWEST_EACH, MOST_EACH = 60_000, 4, 64
+# Of a window, that two slices must both have: an export in another window has nothing of it to compare.
+NARROWEST = 0.2
 FREQUENCIES = 12  # per axis, in the index
 QUERIES, BATCH = 256, 256  # at once: they bound the memory and do not change the result
 TURNS = tuple((mirrored, upside_down, swapped) for swapped in (0, 1) for mirrored in (0, 1) for upside_down in (0, 1))
@@ -105,7 +107,7 @@ def _threshold(lowest: float, strangers: Sequence[float]) -> float:
         return lowest
     middle, upper = np.quantile(finite, (0.5, LOWER)).tolist()
     normal = NormalDist()
-    most = normal.inv_cdf(1 - 1 / len(finite)) / normal.inv_cdf(LOWER)
+    most = normal.inv_cdf(1 - SELDOM / len(finite)) / normal.inv_cdf(LOWER)
     return max(lowest, float(middle + (upper - middle) * most))
 
 
@@ -116,6 +118,7 @@ class _Bodies:
         shape = (0, 2, SIDE, SIDE)
         self._pictures = np.stack([one.picture for one in likenesses]) if likenesses else np.zeros(shape, np.uint8)
         self._frames = np.stack([one.frame for one in likenesses]) if likenesses else np.zeros((0, 2, 3), np.float32)
+        self._limits = np.stack([one.limits for one in likenesses]) if likenesses else np.zeros((0, 2, 2), np.float32)
 
     def candidates(self, parts: Sequence[str]) -> Iterator[tuple[int, int, int]]:
         """Yield pairs of slices in different parts that may be alike, and by which of TURNS the second lies so."""
@@ -150,15 +153,24 @@ class _Bodies:
         if not pairs:
             return np.zeros((0, 2), np.float32)
         first, second, turns = (list(column) for column in zip(*pairs, strict=True))
-        ours, theirs = (torch.from_numpy(self._pictures[side]).float() / 255 for side in (first, second))
+        limits = (
+            np.maximum(self._limits[first, :, 0], self._limits[second, :, 0]),
+            np.minimum(self._limits[first, :, 1], self._limits[second, :, 1]),
+        )
+        floor, ceiling = (torch.from_numpy(one)[:, :, None, None] for one in limits)
+        ours, theirs = (
+            (torch.from_numpy(self._pictures[side]).float() / 255).clamp(floor, ceiling) for side in (first, second)
+        )
         covers = [_covers(torch.from_numpy(self._frames[side])) for side in (first, second)]
         for number in set(turns) - {0}:
             at = [row for row, turn in enumerate(turns) if turn == number]
             theirs[at], covers[1][at] = (_laid(one[at], TURNS[number]) for one in (theirs, covers[1]))
         both = covers[0], covers[1]
         pose = registered(ours[:, :1], theirs[:, :1], both)
-        scores: _Floats = alike(ours, theirs, both, pose).numpy()
-        return scores
+        scores = alike(ours, theirs, both, pose)
+        scores[(ceiling - floor)[..., 0, 0] < NARROWEST] = 0
+        found: _Floats = scores.numpy()
+        return found
 
 
 def _batches(pairs: Iterator[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
