@@ -24,10 +24,11 @@ from model_code.audit.registration import MARGIN, alike, registered
 # window and 0.58 in the mean of both.
 COPY, SAME_PATIENT = 1.25, 0.65
 # A cohort whose strangers are more alike than real patients are (phantoms of one template) needs more: what the most
-# alike of so many strangers would reach, in one of ten cohorts, if all were spread as their lower nine tenths are.
+# alike of so many strangers would reach (for copies: in one of ten cohorts) if all were spread as the lower 0.9 are.
 FEWEST_STRANGERS, LOWER, SELDOM = 20, 0.9, 0.1
 # Pairs that are compared closely, for all queries together and for one.
-MOST_COMPARED, FEWEST_EACH, MOST_EACH = 60_000, 4, 64
+MOST_COMPARED, FEWEST_EACH, MOST_EACH = 60_000, 5, 40
+TURNED = 5  # one of so many candidates is a turned one: a copy is the nearest, a neighbour need not be
 # Of a window, that two slices must both have: an export in another window has nothing of it to compare.
 NARROWEST = 0.2
 FREQUENCIES = 12  # per axis, in the index
@@ -75,8 +76,8 @@ def lookalikes(
         scores = bodies.compared(kept)
         found += [(*pair, float(score.max()), float(score.mean())) for pair, score in zip(kept, scores, strict=True)]
     strangers = [one for one in found if people[one[0]] != people[one[1]] and not one[2]]
-    copy = _threshold(COPY, [one[3] for one in strangers])
-    same = _threshold(SAME_PATIENT, [one[4] for one in strangers])
+    copy = _threshold(COPY, SELDOM, [one[3] for one in strangers])
+    same = _threshold(SAME_PATIENT, 1.0, [one[4] for one in strangers])
     copies = [(one[0], one[1], one[3]) for one in found if one[3] >= copy]
     neighbours = [(one[0], one[1], one[4]) for one in strangers if one[3] < copy and one[4] >= same]
     return Lookalikes(
@@ -97,7 +98,7 @@ def _closest(found: Iterable[tuple[int, int, float]], seen: Sequence[int], of: S
     return list(best.values())
 
 
-def _threshold(lowest: float, strangers: Sequence[float]) -> float:
+def _threshold(lowest: float, seldom: float, strangers: Sequence[float]) -> float:
     """Return ``lowest``, or what the most alike of so many strangers would reach, if that is more.
 
     The tenth that are most alike are not looked at: one patient under two names is among them.
@@ -107,7 +108,7 @@ def _threshold(lowest: float, strangers: Sequence[float]) -> float:
         return lowest
     middle, upper = np.quantile(finite, (0.5, LOWER)).tolist()
     normal = NormalDist()
-    most = normal.inv_cdf(1 - SELDOM / len(finite)) / normal.inv_cdf(LOWER)
+    most = normal.inv_cdf(1 - seldom / len(finite)) / normal.inv_cdf(LOWER)
     return max(lowest, float(middle + (upper - middle) * most))
 
 
@@ -133,7 +134,7 @@ class _Bodies:
                 yield from self._nearest(index, few, others, each)
 
     def _nearest(self, index: _Floats, queries: _Ints, others: _Ints, each: int) -> Iterator[tuple[int, int, int]]:
-        """Yield the nearest of ``others`` to each query: half of them as they are, half turned."""
+        """Yield the nearest of ``others`` to each query: most of them as they are, and some turned."""
         ours, theirs = _flat(index[queries]), index[others]
         upright = ours @ _flat(theirs).T
         turned, turns = np.full_like(upright, -np.inf), np.zeros(upright.shape, np.int8)
@@ -141,7 +142,7 @@ class _Bodies:
             closeness = ours @ _flat(_turned(theirs, turn)).T
             turns[closeness > turned] = number
             np.maximum(turned, closeness, out=turned)
-        for table, wanted in ((upright, (each + 1) // 2), (turned, each // 2)):
+        for table, wanted in ((upright, each - each // TURNED), (turned, each // TURNED)):
             nearest = np.argsort(-table, axis=1, kind="stable")[:, :wanted]
             for row, columns in enumerate(nearest.tolist()):
                 for column in columns:
