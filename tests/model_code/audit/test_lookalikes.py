@@ -75,6 +75,8 @@ def test_turning_the_index_is_turning_the_picture(before: list[Likeness]) -> Non
         expected = module._spectra(np.ascontiguousarray(turned))
         found = module._turned(module._spectra(pictures), (mirrored, upside_down, swapped))
         assert np.allclose(found, expected, atol=1e-4)
+        back = module._turned(found, module._inverse((mirrored, upside_down, swapped)))
+        assert np.allclose(back, module._spectra(pictures), atol=1e-4)
 
 
 def test_strangers_that_are_all_alike_raise_the_threshold() -> None:
