@@ -23,8 +23,8 @@ def elements_of(**changes: object) -> Elements:
 
 
 def test_age_and_sex_are_read_where_they_are_valid() -> None:
-    assert person.read_person(elements_of(PatientSex="f", PatientAge="048Y")) == {"PatientSex": "F", "PatientAge": 48}
-    born = elements_of(PatientSex="Jane", PatientAge=None, PatientBirthDate="19500301", StudyDate="20200229")
+    assert person.read_person(elements_of(PatientSex="F", PatientAge="048Y")) == {"PatientSex": "F", "PatientAge": 48}
+    born = elements_of(PatientSex="JANE", PatientAge=None, PatientBirthDate="19500301", StudyDate="20200229")
     assert person.read_person(born) == {"PatientAge": 69}
     nothing = elements_of(PatientSex=None, PatientAge=None, PatientBirthDate=None, StudyDate=None)
     assert person.read_person(nothing) == {}
