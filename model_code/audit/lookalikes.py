@@ -21,11 +21,11 @@ from model_code.audit.likeness import SIDE, Likeness
 from model_code.audit.registration import MARGIN, alike, registered
 
 # On Fisher's scale. Of 202 pairs of slices of three different real patients none is above 0.60 in a window, or 0.56 in
-# the mean of both. Phantoms of one template reach 1.3.
-COPY, SAME_PATIENT = 1.25, 0.6
+# the mean of both. Phantoms of one template reach 1.3. What is CERTAIN is a copy in any cohort.
+COPY, SAME_PATIENT, CERTAIN = 1.3, 0.6, 1.8
 # A cohort whose strangers are more alike than real patients are (phantoms of one template) needs more: what the most
-# alike of so many strangers would reach (for copies: in one of ten cohorts) if all were spread as the lower 0.9 are.
-FEWEST_STRANGERS, LOWER, SELDOM = 20, 0.9, 0.1
+# alike of so many strangers would reach, in one of a hundred cohorts, if all were spread as their lower part is.
+FEWEST_STRANGERS, LOWER, SELDOM, LIKE_PEOPLE = 20, 0.75, 0.01, 0.2
 # Pairs that are compared closely, for all queries together and for one.
 MOST_COMPARED, FEWEST_EACH, MOST_EACH = 60_000, 5, 40
 TURNED = 5  # one of so many candidates is a turned one: a copy is the nearest, a neighbour need not be
@@ -76,8 +76,8 @@ def lookalikes(
         scores = bodies.compared(kept)
         found += [(*pair, float(score.max()), float(score.mean())) for pair, score in zip(kept, scores, strict=True)]
     strangers = [one for one in found if people[one[0]] != people[one[1]] and not one[2]]
-    copy = _threshold(COPY, SELDOM, [one[3] for one in strangers])
-    same = _threshold(SAME_PATIENT, 1.0, [one[4] for one in strangers])
+    copy = min(CERTAIN, _threshold(COPY, [one[3] for one in strangers]))
+    same = _threshold(SAME_PATIENT, [one[4] for one in strangers])
     copies = [(one[0], one[1], one[3]) for one in found if one[3] >= copy]
     neighbours = [(one[0], one[1], one[4]) for one in strangers if one[3] < copy and one[4] >= same]
     return Lookalikes(
@@ -98,17 +98,19 @@ def _closest(found: Iterable[tuple[int, int, float]], seen: Sequence[int], of: S
     return list(best.values())
 
 
-def _threshold(lowest: float, seldom: float, strangers: Sequence[float]) -> float:
-    """Return ``lowest``, or what the most alike of so many strangers would reach, if that is more.
+def _threshold(lowest: float, strangers: Sequence[float]) -> float:
+    """Return ``lowest``, or what the most alike of strangers would reach if half of them are above LIKE_PEOPLE.
 
-    The tenth that are most alike are not looked at: one patient under two names is among them.
+    The quarter that are most alike are not looked at: copies and one patient under two ids are among them.
     """
     finite = np.array([one for one in strangers if math.isfinite(one)])
     if len(finite) < FEWEST_STRANGERS:
         return lowest
     middle, upper = np.quantile(finite, (0.5, LOWER)).tolist()
+    if middle <= LIKE_PEOPLE:
+        return lowest
     normal = NormalDist()
-    most = normal.inv_cdf(1 - seldom / len(finite)) / normal.inv_cdf(LOWER)
+    most = normal.inv_cdf(1 - SELDOM / len(finite)) / normal.inv_cdf(LOWER)
     return max(lowest, float(middle + (upper - middle) * most))
 
 

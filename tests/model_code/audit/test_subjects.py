@@ -74,7 +74,7 @@ def test_a_class_that_is_told_from_it_is_found(subject: str, telling: dict[str, 
         units.append(Unit({"InstanceNumber": float(rng.integers(150)), **told}, LABELS[label]))
         patients.append(str(patient))
     document = confounding(units, patients, LABELS, 0, SUBJECTS[subject])
-    assert (document["BalancedAccuracy"] > 0.9, document["PValue"]) == (True, 0.001)
+    assert (document["BalancedAccuracy"] > 0.7, document["PValue"]) == (True, 0.001)
     assert document["Tags"][0]["Keyword"] in telling
     other = "Position" if subject != "Position" else "Person"
     assert confounding(units, patients, LABELS, 0, SUBJECTS[other])["PValue"] > 0.01
