@@ -50,7 +50,7 @@ class Processing:
 
     @property
     def audit(self) -> Path:
-        """The audit/1 document that ``audit`` writes."""
+        """The audit/2 document that ``audit`` writes."""
         return self.base / "output" / "audit" / "audit.json"
 
     @property

@@ -46,6 +46,7 @@ IN_EVERY_OBJECT = (
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
     *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation", "BodyPartExamined", "PatientOrientation"),
     *("PixelAspectRatio", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("SyntheticData", "ImagePositionPatient", "SliceLocation", "InstanceNumber"),
 )
 """Elements that may hold any text without a refusal of the object."""
 

@@ -18,7 +18,13 @@ import torch
 from functions.domain import header
 from functions.domain.header import WANTED, read_header
 from model_code.audit.acquisition import KEYWORDS as ACQUISITION
-from model_code.audit.acquisition import Unit, acquisition, read_tags
+from model_code.audit.acquisition import read_tags
+from model_code.audit.confounding import Unit, confounding
+from model_code.audit.document import SUBJECTS
+from model_code.audit.person import read_person
+from model_code.audit.position import KEYWORDS as POSITION
+from model_code.audit.position import read_position
+from model_code.backends.backend import Outputs
 from model_code.evaluation.attributes import KEYWORDS as SUBGROUPS
 from model_code.evaluation.attributes import read_attributes
 from model_code.evaluation.pictures import KEYWORD, burned_in
@@ -118,6 +124,8 @@ class StubModel:
     identity: dict[str, str] = {"Name": "stub", "Version": "1", "WeightsSHA256": "0" * 64}  # noqa: RUF012
     labels = ("covid", "normal")
     pictures = PLAIN
+    synthetic = False
+    typicality = None
 
     def prepare(self, _ct_slice: CTSlice) -> torch.Tensor:
         return torch.zeros(1, 1, 1)
@@ -125,7 +133,13 @@ class StubModel:
     def notes(self, _ct_slice: CTSlice) -> tuple[Note, ...]:
         return ()
 
-    def probabilities(self, _images: torch.Tensor) -> torch.Tensor:
+    def outputs(self, _images: torch.Tensor) -> Outputs:
+        return Outputs(torch.zeros(1, 2))
+
+    def scores(self, _outputs: Outputs) -> None:
+        return None
+
+    def probabilities(self, _logits: torch.Tensor) -> torch.Tensor:
         return torch.tensor([[0.5, 0.5]])
 
 
@@ -140,9 +154,11 @@ def test_no_row_no_answer_and_no_subgroup_repeats_a_text_of_an_object(name: str)
     answer = output_fn(predict_fn(input_fn(body, "application/dicom"), StubModel()), "")  # type: ignore[arg-type]
     subgroups: Any = {}
     if name == "sound":
-        read = read_elements(body, {*SUBGROUPS, *ACQUISITION, KEYWORD})
-        units = [Unit(read_tags(read), label) for label in ("a", "a", "b", "b")]
-        subgroups = [dict(read_attributes(read)), acquisition(units, list("1234"), ["a", "b"], 0), burned_in(read)]
+        read = read_elements(body, {*SUBGROUPS, *ACQUISITION, *POSITION, KEYWORD})
+        tags = {**read_tags(read), **read_person(read), **read_position(read)}
+        units = [Unit(tags, label) for label in ("a", "a", "b", "b")]
+        found = [confounding(units, list("1234"), ["a", "b"], 0, keywords) for keywords in SUBJECTS.values()]
+        subgroups = [dict(read_attributes(read)), *found, burned_in(read)]
     for document in (json.dumps(asdict(row), default=str).encode(), answer, json.dumps(subgroups).encode()):
         assert SEARCH.traces(document) == set(), document[:300]
         assert len(document) < 4000

@@ -1,14 +1,16 @@
-"""Reads the ``audit/1`` document strictly: what the processing job found in pixels and acquisition tags."""
+"""Reads the ``audit/2`` document strictly: what the audit job found in pixels and tags; and ``audit/1``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from functions.domain.documents import Fields, load
 from functions.domain.slices import Split
 
-SCHEMA = "audit/1"
+SCHEMA, OLDER = "audit/2", "audit/1"
+FIGURES = ("BalancedAccuracy", "Chance", "PValue", "AttainablePValue")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,17 +21,30 @@ class Occurrences:
     examples: Sequence[tuple[int, ...]]
 
 
+class Subject(enum.StrEnum):
+    """What must not predict the class, by its field in the document."""
+
+    ACQUISITION = "Acquisition"
+    PERSON = "Person"
+    POSITION = "Position"
+    BACKGROUND = "Background"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Predictability:
-    """How well acquisition tags alone predict the class; ``chance`` is the accuracy of guessing."""
+    """How well tags alone predict the class; ``chance`` is the accuracy of guessing.
+
+    ``attainable`` is the p-value if one more tag separated the classes completely; None in ``audit/1``.
+    """
 
     balanced_accuracy: float
     chance: float
     p_value: float
+    attainable: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Acquisition:
+class Confounding:
     """``unit`` is the unit of the permutation test, ``tags`` are keywords, most predictive first.
 
     ``found`` is None if there was too little data to measure.
@@ -42,24 +57,30 @@ class Acquisition:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """All findings about one snapshot's slices."""
+    """All findings about one snapshot's slices. ``audit/1`` knew one subject, and nothing of one patient's two ids."""
 
     slices: int
     unreadable: Occurrences
     identical: Occurrences
     near_identical: Occurrences
-    acquisition: Acquisition
+    same_patient: Occurrences
+    subjects: Mapping[Subject, Confounding]
 
 
 def parse(body: bytes, snapshot_digest: str) -> Audit:
     """Read an audit; raise MalformedDocument for anything but an audit of this snapshot."""
-    fields = load(body, (SCHEMA,), snapshot_digest)
+    fields = load(body, (SCHEMA, OLDER), snapshot_digest)
+    older = fields.text("Schema") == OLDER
     return Audit(
         slices=fields.count("Slices"),
         unreadable=_unreadable(fields.fields("Unreadable")),
         identical=_across(fields.fields("Identical")),
         near_identical=_across(fields.fields("NearIdentical")),
-        acquisition=_acquisition(fields.fields("Acquisition")),
+        same_patient=Occurrences(count=0, examples=()) if older else _across(fields.fields("SamePatient")),
+        subjects={
+            subject: _confounding(fields.fields(subject), older)
+            for subject in ([Subject.ACQUISITION] if older else Subject)
+        },
     )
 
 
@@ -82,16 +103,18 @@ def _finding(fields: Fields, examples: list[tuple[int, ...]]) -> Occurrences:
     return Occurrences(count=count, examples=examples)
 
 
-def _acquisition(fields: Fields) -> Acquisition:
+def _confounding(fields: Fields, older: bool) -> Confounding:
     unit = fields.text("Unit")
     if unit not in {"Patient", "Slice"}:
         raise fields.wrong("Unit", "neither Patient nor Slice")
-    figures = [fields.fraction_or_none(name) for name in ("BalancedAccuracy", "Chance", "PValue")]
+    names = ("BalancedAccuracy", "Chance", "PValue") if older else FIGURES
+    figures = [fields.fraction_or_none(name) for name in names]
     defined = [figure for figure in figures if figure is not None]
     if defined and len(defined) < len(figures):
         raise fields.wrong("BalancedAccuracy", "although Chance and PValue are defined with it, or none is")
-    return Acquisition(
+    found = dict(zip(("balanced_accuracy", "chance", "p_value", "attainable"), defined, strict=False))
+    return Confounding(
         unit=unit,
-        found=Predictability(balanced_accuracy=defined[0], chance=defined[1], p_value=defined[2]) if defined else None,
+        found=Predictability(**found) if defined else None,
         tags=tuple(tag.text("Keyword") for tag in fields.list_of_fields("Tags")),
     )

@@ -129,7 +129,7 @@ def training_prefix(run: str) -> str:
 
 
 def audit_key(run: str) -> str:
-    """Return a training bucket key: the audit/1 document of a run."""
+    """Return a training bucket key: the audit/2 document of a run."""
     return f"{RUNS}{run}/{AUDIT}"
 
 

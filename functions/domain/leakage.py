@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from functions.domain.audit import Acquisition, Audit, Occurrences
+from functions.domain.audit import Audit, Confounding, Occurrences, Subject
 from functions.domain.ranges import FRACTION
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import Snapshot, SplitBy
@@ -15,6 +16,8 @@ from functions.domain.verdict import DataProblem, Places, Reason, Risk
 
 FEWEST_PATIENTS = 2  # of a class in each part: with one patient the patient is the class
 TAGS_SHOWN = 3
+# With so many tags, of which each may separate few patients by chance, about so many more labellings do as well.
+TRIES, MOST_ASKED = 8, 30
 WHOLE_PATIENTS = (
     "label slices of at least three patients of each class, so that whole patients can be divided (patients that share "
     "a study or a series count as one)."
@@ -42,7 +45,9 @@ def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> lis
         *_unreadable(audit.unreadable, snapshot.places),
         *_pixels(audit.identical, Risk.IDENTICAL_PIXELS_ACROSS_SPLIT, "identical", snapshot.places),
         *_pixels(audit.near_identical, Risk.NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT, "nearly identical", snapshot.places),
-        *_predictable(audit.acquisition, limits),
+        *_two_ids(audit.same_patient, snapshot.places),
+        *(reason for subject, one in audit.subjects.items() for reason in _predictable(subject, one, limits)),
+        *_underpowered(snapshot, audit.subjects, limits),
     ]
 
 
@@ -102,9 +107,48 @@ def _pixels(finding: Occurrences, code: Risk, what: str, places: Places) -> list
     return [Reason(code=code, message=message)]
 
 
-def _predictable(acquisition: Acquisition, limits: AcquisitionLimits) -> list[Reason]:
-    found, code = acquisition.found, Risk.CLASS_PREDICTABLE_FROM_ACQUISITION
+def _two_ids(finding: Occurrences, places: Places) -> list[Reason]:
+    if not finding.count:
+        return []
+    lines = places.named(line for example in finding.examples for line in example)
+    message = (
+        f"{finding.count} pair(s) of patients in different parts look like one patient under two ids ({lines}); give "
+        "both one PatientID, or keep both in one part."
+    )
+    return [Reason(code=Risk.SAME_PATIENT_ACROSS_SPLIT, message=message)]
+
+
+_SUBJECTS = {
+    Subject.ACQUISITION: (
+        Risk.CLASS_PREDICTABLE_FROM_ACQUISITION,
+        "Acquisition tags alone predict",
+        "a model could learn the scanner. Add slices of every class from each scanner and protocol.",
+    ),
+    Subject.PERSON: (
+        Risk.CLASS_PREDICTABLE_FROM_PERSON,
+        "Age and sex alone predict",
+        "a model could learn who is ill instead of what illness looks like. Add patients of every class of each sex "
+        "and of all ages.",
+    ),
+    Subject.POSITION: (
+        Risk.CLASS_PREDICTABLE_FROM_POSITION,
+        "The slices' positions in the scan alone predict",
+        "a model could learn the level of the chest. Label slices of every class at the same levels.",
+    ),
+    Subject.BACKGROUND: (
+        Risk.CLASS_PREDICTABLE_FROM_BACKGROUND,
+        "What surrounds the body in the picture alone predicts",
+        "a model could learn table, mask or crop. Export the slices of every class in the same way.",
+    ),
+}
+
+
+def _predictable(subject: Subject, confounding: Confounding, limits: AcquisitionLimits) -> list[Reason]:
+    found = confounding.found
+    code, says, because = _SUBJECTS[subject]
     if found is None:
+        if subject != Subject.ACQUISITION:  # the same data were too little for each subject: one reason says so
+            return []
         message = (
             "There is too little data to see whether acquisition tags alone predict the class; label more patients."
         )
@@ -114,10 +158,38 @@ def _predictable(acquisition: Acquisition, limits: AcquisitionLimits) -> list[Re
         return []
     figures = (
         f"{found.balanced_accuracy:.2f} (chance {found.chance:.2f}, p = {found.p_value:.3f}, by "
-        f"{acquisition.unit.lower()}; most by {', '.join(acquisition.tags[:TAGS_SHOWN])})"
+        f"{confounding.unit.lower()}; most by {', '.join(confounding.tags[:TAGS_SHOWN])})"
     )
-    message = (
-        f"Acquisition tags alone predict the class with a balanced accuracy of {figures}: a model could learn the "
-        "scanner. Add slices of every class from each scanner and protocol."
-    )
+    message = f"{says} the class with a balanced accuracy of {figures}: {because}"
     return [Reason(code=code, message=message)]
+
+
+def _underpowered(
+    snapshot: Snapshot, subjects: Mapping[Subject, Confounding], limits: AcquisitionLimits
+) -> list[Reason]:
+    """Return a reason if the audit could not have refused a cohort of this size, whatever is wrong with it."""
+    attainable = [one.found.attainable for one in subjects.values() if one.found and one.found.attainable is not None]
+    lowest = limits.max_acquisition_p_value
+    blind = [one for one in attainable if one > lowest]
+    if not blind:
+        return []
+    patients = {label: {one.patient for one in snapshot.slices if one.label == label} for label in snapshot.labels}
+    fewest = min(patients, key=lambda label: len(patients[label]))
+    message = (
+        f"With {len(patients[fewest])} patient(s) with {fewest} the audit cannot see whether scanner, person, position "
+        f"or background predict the class: even what separates the classes completely would have p = {max(blind):.2f}, "
+        f"and {lowest:g} is needed. {_enough(len(snapshot.labels), lowest)} patients of each class are enough."
+    )
+    return [Reason(code=Risk.AUDIT_UNDERPOWERED, message=message)]
+
+
+def _enough(classes: int, p_value: float) -> int:
+    """Return how many patients of each class let a complete separation have this p-value.
+
+    Of all ways to give the labels to the patients, those separate completely that only rename the classes.
+    """
+    for patients in range(2, MOST_ASKED):
+        labellings = math.factorial(classes * patients) // math.factorial(patients) ** classes
+        if TRIES * math.factorial(classes) <= p_value * labellings:
+            return patients
+    return MOST_ASKED

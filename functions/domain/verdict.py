@@ -29,7 +29,12 @@ class Risk(enum.StrEnum):
     TOO_FEW_TO_COMPARE = "TooFewToCompare"
     IDENTICAL_PIXELS_ACROSS_SPLIT = "IdenticalPixelsAcrossSplit"
     NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT = "NearIdenticalPixelsAcrossSplit"
+    SAME_PATIENT_ACROSS_SPLIT = "SamePatientAcrossSplit"
     CLASS_PREDICTABLE_FROM_ACQUISITION = "ClassPredictableFromAcquisition"
+    CLASS_PREDICTABLE_FROM_PERSON = "ClassPredictableFromPerson"
+    CLASS_PREDICTABLE_FROM_POSITION = "ClassPredictableFromPosition"
+    CLASS_PREDICTABLE_FROM_BACKGROUND = "ClassPredictableFromBackground"
+    AUDIT_UNDERPOWERED = "AuditUnderpowered"
 
 
 class LabelProblem(enum.StrEnum):

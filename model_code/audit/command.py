@@ -1,4 +1,4 @@
-"""The command ``audit``: reads every slice of a snapshot once and writes audit/1 for the data gate."""
+"""The command ``audit``: reads every slice of a snapshot once and writes audit/2 for the data gate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from model_code import snapshot
+from model_code.audit import person, position
 from model_code.audit.acquisition import KEYWORDS, read_tags
-from model_code.audit.document import Reading, Unreadable, build
+from model_code.audit.background import read_background
+from model_code.audit.document import SUBJECTS, Reading, Unreadable, build
+from model_code.audit.likeness import body_of, framed
 from model_code.audit.perceptual_hash import fingerprint, pixel_digest
 from model_code.container import Processing
 from model_code.errors import InstanceError
@@ -30,19 +33,20 @@ log = logging.getLogger("model_code.audit")
 
 
 def audit(paths: Processing) -> None:
-    """Audit the snapshot and write audit/1; raises SnapshotError if the slices are not the snapshot's."""
+    """Audit the snapshot and write audit/2; raises SnapshotError if the slices are not the snapshot's."""
     taken = snapshot.read(paths.snapshot)
     document = build(taken, readings(taken.cases, paths.slices))
     paths.audit.parent.mkdir(parents=True, exist_ok=True)
     paths.audit.write_text(json.dumps(document, allow_nan=False, indent=1) + "\n", encoding="utf-8")
-    acquisition = document["Acquisition"]
+    counts = ("Unreadable", "Identical", "NearIdentical", "SamePatient")
     log.info(
-        "audited_slices=%s unreadable=%s identical=%s near_identical=%s acquisition_balanced_accuracy=%s p_value=%s",
+        "audited_slices=%s unreadable=%s identical=%s near_identical=%s same_patient=%s",
         document["Slices"],
-        *(document[name]["Count"] for name in ("Unreadable", "Identical", "NearIdentical")),
-        acquisition["BalancedAccuracy"],
-        acquisition["PValue"],
+        *(document[name]["Count"] for name in counts),
     )
+    for subject in SUBJECTS:
+        found = document[subject]
+        log.info("subject=%s balanced_accuracy=%s p_value=%s", subject, found["BalancedAccuracy"], found["PValue"])
 
 
 def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Unreadable]:
@@ -58,8 +62,18 @@ def readings(cases: Sequence[Case], folder: Path) -> Iterator[Reading | Unreadab
 def _read(case: Case, folder: Path) -> Reading | Unreadable:
     body = case.read(folder)
     try:
-        elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS})
+        elements = read_elements(body, {*PIXEL_KEYWORDS, *KEYWORDS, *person.KEYWORDS, *position.KEYWORDS})
         ct_slice = read_slice(elements)
     except InstanceError as error:
         return Unreadable(str(error.code), error.message)
-    return Reading(pixel_digest(ct_slice.hounsfield), fingerprint(ct_slice.upright()), read_tags(elements))
+    tags = {**read_tags(elements), **person.read_person(elements), **position.read_position(elements)}
+    upright = ct_slice.upright()
+    shown = body_of(upright)
+    if shown is not None:
+        tags |= read_background(upright, shown)
+    return Reading(
+        pixel_digest(ct_slice.hounsfield),
+        fingerprint(upright),
+        tags,
+        None if shown is None else framed(upright, shown),
+    )

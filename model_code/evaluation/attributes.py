@@ -44,15 +44,15 @@ def _maker(text: str) -> str:
 
 
 def _age_band(elements: Elements) -> str:
-    years = _age_in_years(elements)
+    years = age_in_years(elements)
     if years is None:
         return UNKNOWN
     decade = years // 10 * 10
     return f"{OLDEST_BAND}+" if decade >= OLDEST_BAND else f"{decade:02d}-{decade + 9:02d}"
 
 
-def _age_in_years(elements: Elements) -> int | None:
-    """Return PatientAge, else the years between birth and study; None if neither is valid."""
+def age_in_years(elements: Elements) -> int | None:
+    """Return PatientAge in whole years, else the years between birth and study; None if neither is valid."""
     stated = AGE.fullmatch(elements.text("PatientAge"))
     if stated:
         return int(stated[1]) // {"D": 365, "W": 52, "M": 12, "Y": 1}[stated[2]]

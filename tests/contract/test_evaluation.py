@@ -1,4 +1,4 @@
-"""audit/1 and evaluation/2: what the container's builders write is what the gates read, and judge rightly."""
+"""audit/2 and evaluation/2: what the container's builders write is what the gates read, and judge rightly."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def test_an_audit_that_could_not_measure_predictability_is_read() -> None:
     found = snapshot.parse(workflow.snapshot(taken["Run"]))
     nothing = [Unreadable("UndecodablePixelData", "The pixel data end early.")] * len(found.cases)
     read = audits.parse(as_written(build_audit(found, nothing)), taken["SnapshotDigest"])
-    assert read.acquisition.found is None
+    assert all(one.found is None for one in read.subjects.values())
+    assert set(read.subjects) == set(audits.Subject)
     assert read.unreadable.count == len(found.cases)
 
 
@@ -105,8 +106,8 @@ def test_an_audit_of_equal_tags_is_read() -> None:
     found = snapshot.parse(workflow.snapshot(taken["Run"]))
     seen = [Reading(hashlib.sha256(case.name.encode()).hexdigest(), None, {}) for case in found.cases]
     read = audits.parse(as_written(build_audit(found, seen)), taken["SnapshotDigest"])
-    assert read.acquisition.found
-    assert read.acquisition.found.p_value == 1.0
+    found_of = [one.found for one in read.subjects.values()]
+    assert [one.p_value for one in found_of if one] == [1.0] * len(audits.Subject)
 
 
 def cases(patients: int = 36) -> evaluating.TestSet:

@@ -173,28 +173,39 @@ def artifact(weights: bytes = WEIGHTS, version: str = "1", labels: tuple[str, ..
 
 
 def audit(taken: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-    """Return the audit/1 of a run with sound data."""
+    """Return the audit/2 of a run with sound data."""
     nothing: dict[str, Any] = {"Count": 0, "Examples": []}
     return {
-        "Schema": "audit/1",
+        "Schema": "audit/2",
         "SnapshotDigest": taken["SnapshotDigest"],
         "Slices": taken["Slices"],
         "Unreadable": nothing,
         "Identical": nothing,
         "NearIdentical": nothing | {"Threshold": 4},
-        "Acquisition": acquisition(),
+        "SamePatient": nothing,
+        **{name: acquisition() for name in ("Acquisition", "Person", "Position", "Background")},
         **changes,
     }
 
 
+def audit_before(taken: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the same as audit/1, which releases before audit/2 wrote."""
+    document = audit(taken) | {"Schema": "audit/1"}
+    for later in ("SamePatient", "Person", "Position", "Background"):
+        del document[later]
+    del document["Acquisition"]["AttainablePValue"]
+    return {**document, **changes}
+
+
 def acquisition(balanced_accuracy: float | None = 0.4, p_value: float | None = 0.3, **changes: Any) -> dict[str, Any]:
-    """Return the part of an audit about acquisition tags."""
+    """Return the part of an audit about acquisition tags, or another subject."""
     return {
         "Unit": "Patient",
         "Units": 18,
         "BalancedAccuracy": balanced_accuracy,
         "Chance": None if balanced_accuracy is None else 0.3333,
         "PValue": p_value,
+        "AttainablePValue": None if balanced_accuracy is None else 0.001,
         "Permutations": 999,
         "Tags": [{"Keyword": "KVP", "BalancedAccuracy": 0.4}],
         **changes,

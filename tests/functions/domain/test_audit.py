@@ -1,15 +1,16 @@
-"""audit/1 is read strictly: any other document is malformed."""
+"""audit/2 and audit/1 are read strictly: any other document is malformed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from functions.domain.audit import Occurrences, Predictability, parse
+from functions.domain.audit import Occurrences, Predictability, Subject, parse
 from functions.domain.errors import MalformedDocument
-from tests.fakes.workflow import acquisition, audit
+from tests.fakes.workflow import acquisition, audit, audit_before
 
 TAKEN = {"SnapshotDigest": "ab" * 32, "Slices": 36}
 
@@ -26,18 +27,36 @@ def test_everything_is_read() -> None:
     assert found.unreadable == Occurrences(count=1, examples=[(4,)])
     assert found.identical == Occurrences(count=2, examples=[(3, 17)])
     assert found.near_identical.count == 0
-    assert found.acquisition.found == Predictability(balanced_accuracy=0.4, chance=0.3333, p_value=0.3)
-    assert (found.acquisition.unit, found.acquisition.tags) == ("Patient", ("KVP",))
+    figures = Predictability(balanced_accuracy=0.4, chance=0.3333, p_value=0.3, attainable=0.001)
+    assert {subject: one.found for subject, one in found.subjects.items()} == dict.fromkeys(Subject, figures)
+    acquired = found.subjects[Subject.ACQUISITION]
+    assert (acquired.unit, acquired.tags) == ("Patient", ("KVP",))
+
+
+def test_an_audit_of_the_release_before_is_read_with_what_it_knew() -> None:
+    found = read(audit_before(TAKEN, Identical={"Count": 1, "Examples": [{"Lines": [3, 17], "Splits": ["test"]}]}))
+    assert (found.slices, found.identical.count, found.same_patient.count) == (36, 1, 0)
+    figures = Predictability(balanced_accuracy=0.4, chance=0.3333, p_value=0.3)
+    assert {subject: one.found for subject, one in found.subjects.items()} == {Subject.ACQUISITION: figures}
+
+
+def test_two_ids_of_one_patient_are_read_with_their_lines() -> None:
+    found = read(audit(TAKEN, SamePatient={"Count": 4, "Examples": [{"Lines": [3, 17], "Splits": ["train", "test"]}]}))
+    assert found.same_patient == Occurrences(count=4, examples=[(3, 17)])
 
 
 def test_undefined_predictability_is_none() -> None:
-    assert read(audit(TAKEN, Acquisition=acquisition(None, None))).acquisition.found is None
+    found = read(audit(TAKEN, Person=acquisition(None, None)))
+    assert (found.subjects[Subject.PERSON].found, found.subjects[Subject.ACQUISITION].found is None) == (None, False)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"Schema": "audit/2"}, "Schema is 'audit/2'"),
+        ({"Schema": "audit/3"}, "Schema is 'audit/3', not 'audit/2' or 'audit/1'"),
+        ({"SamePatient": {"Count": 1, "Examples": []}}, "there are 0 examples"),
+        ({"Position": acquisition(AttainablePValue=None)}, "although Chance and PValue"),
+        ({"Background": acquisition(AttainablePValue=2)}, "AttainablePValue is 2"),
         ({"SnapshotDigest": "cd" * 32}, "the run is about abababababab"),
         ({"Slices": -1}, "Slices is -1"),
         ({"Slices": 3.0}, "Slices is 3.0"),
@@ -82,9 +101,12 @@ def test_a_value_is_malformed_however_deep_it_is(depth: int) -> None:
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("name", list(audit(TAKEN)))
-def test_a_missing_field_is_named(name: str) -> None:
-    document = audit(TAKEN)
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [(name, whole) for whole in (audit, audit_before) for name in whole(TAKEN)],
+)
+def test_a_missing_field_is_named(name: str, whole: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    document = whole(TAKEN)
     del document[name]
     with pytest.raises(MalformedDocument, match=name):
         read(document)

@@ -13,7 +13,7 @@ from functions.domain.leakage import AcquisitionLimits, findings
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import Snapshot, SplitBy
 from functions.domain.verdict import Places, Reason
-from tests.fakes.workflow import LABELS, acquisition, audit
+from tests.fakes.workflow import LABELS, acquisition, audit, audit_before
 
 DIGEST = "ab" * 32
 LIMITS = AcquisitionLimits(max_acquisition_p_value=0.01, min_acquisition_gain=0.1)
@@ -141,6 +141,45 @@ def test_predictive_tags_are_reported_only_if_significant_and_above_chance(
 def test_tags_that_could_not_be_judged_are_a_finding_too() -> None:
     (reason,) = found(sound(), Acquisition=acquisition(None, None))
     assert reason.code == "ClassPredictableFromAcquisition"
+
+
+@pytest.mark.parametrize(
+    ("subject", "says"),
+    [
+        ("Person", "Age and sex alone predict"),
+        ("Position", "The slices' positions in the scan alone predict"),
+        ("Background", "What surrounds the body in the picture alone predicts"),
+    ],
+)
+def test_whatever_tells_the_classes_apart_without_the_lungs_is_a_finding(subject: str, says: str) -> None:
+    (reason,) = found(sound(), **{subject: acquisition(0.9, 0.001)})
+    assert reason.code == f"ClassPredictableFrom{subject}"
+    assert reason.message.startswith(says)
+    assert found(sound(), **{subject: acquisition(0.9, 0.02)}) == []
+
+
+def test_one_patient_under_two_ids_is_named_with_lines() -> None:
+    (reason,) = found(sound(), SamePatient={"Count": 2, "Examples": [{"Lines": [3, 17], "Splits": ["train", "test"]}]})
+    assert reason.code == "SamePatientAcrossSplit"
+    assert (
+        "2 pair(s) of patients in different parts look like one patient under two ids (lines 3 and 17)"
+        in reason.message
+    )
+
+
+def test_an_audit_that_could_refuse_nothing_says_so_and_what_would_be_enough() -> None:
+    blind = acquisition(0.4, 0.3, AttainablePValue=0.104)
+    (reason,) = found(sound(), Acquisition=blind, Person=blind)
+    assert reason.code == "AuditUnderpowered"
+    assert "With 6 patient(s) with normal" in reason.message
+    assert "p = 0.10, and 0.01 is needed. 4 patients of each class are enough." in reason.message
+
+
+def test_an_audit_of_the_release_before_is_judged_by_what_it_knew() -> None:
+    slices = sound()
+    snapshot = Snapshot(digest=DIGEST, places=LINES, labels=LABELS, split_by=SplitBy.PATIENT, slices=tuple(slices))
+    document = audit_before({"SnapshotDigest": DIGEST, "Slices": len(slices)})
+    assert findings(snapshot, parse(json.dumps(document).encode(), DIGEST), LIMITS) == []
 
 
 def test_an_audit_of_other_slices_is_malformed() -> None:

@@ -30,16 +30,20 @@ def audited(base: Path, slices: Sequence[Labelled], **changes: Any) -> dict[str,
 def test_a_sound_cohort_has_no_findings(tmp_path: Path) -> None:
     slices = phantom_slices(patients=18)
     document = audited(tmp_path, slices)
-    assert document["Schema"] == "audit/1"
+    assert document["Schema"] == "audit/2"
     assert document["Slices"] == len(slices) == 36
     assert len(slices) > WINDOW
     snapshot = json.loads((tmp_path / "processing/input/snapshot/snapshot.json").read_text())
     assert document["SnapshotDigest"] == snapshot["Digest"]
     nothing = {"Count": 0, "Examples": []}
     assert (document["Unreadable"], document["Identical"]) == (nothing, nothing)
-    assert document["NearIdentical"] == nothing | {"Threshold": 140}
-    assert document["Acquisition"]["Unit"] == "Patient"
-    assert document["Acquisition"]["Units"] == 18
+    near = document["NearIdentical"]
+    assert near == nothing | {"Threshold": 140, "SimilarityThreshold": near["SimilarityThreshold"]}
+    assert (document["SamePatient"]["Count"], document["SamePatient"]["Examples"]) == (0, [])
+    for subject in ("Acquisition", "Person", "Position", "Background"):
+        found = document[subject]
+        assert (found["Unit"], found["Units"]) == ("Patient", 18)
+        assert found["AttainablePValue"] <= 0.01 < found["PValue"]
 
 
 def test_the_same_snapshot_gives_the_same_bytes(tmp_path: Path) -> None:

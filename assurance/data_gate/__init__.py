@@ -1,0 +1,1 @@
+"""What the data gate finds and what it does not: copies in another form, two ids of one patient, telling properties."""
