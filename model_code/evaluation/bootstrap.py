@@ -37,7 +37,7 @@ class Figure:
 class Resamples:
     """``weights``: (1 + resamples) x units, how often each unit is drawn; the first row is the sample, all 1.
 
-    ``unit_of`` gives each slice's unit: its patient or, where ``drawn_by_patient`` says so, the slice itself.
+    ``unit_of`` gives each slice's unit: its patient or, unless ``drawn_by_patient``, the slice itself.
     """
 
     weights: Floats
@@ -49,15 +49,20 @@ class Resamples:
 
         Equal arguments give equal resamples.
         """
-        by_patient = drawn_by_patient(targets, patients)
-        units = patients if by_patient else np.arange(len(targets))
-        strata = _class_of(patients, targets) if by_patient else targets
+        units, strata = units_of(targets, patients)
         rng = np.random.default_rng(seed)
         weights = np.ones((1 + RESAMPLES, len(strata)))
         for one in np.unique(strata):
             members = np.flatnonzero(strata == one)
             weights[1:, members] = rng.multinomial(len(members), [1 / len(members)] * len(members), RESAMPLES)
         return cls(weights, units)
+
+
+def units_of(targets: Ints, patients: Ints) -> tuple[Ints, Ints]:
+    """Return the unit of each slice (its patient, or itself unless ``drawn_by_patient``), and each unit's class."""
+    if drawn_by_patient(targets, patients):
+        return patients, _class_of(patients, targets)
+    return np.arange(len(targets)), targets
 
 
 def drawn_by_patient(targets: Ints, patients: Ints) -> bool:
@@ -79,9 +84,9 @@ def figure(values: Floats) -> Figure:
     if np.isnan(value):
         return Figure(None, None, None)
     if not len(resampled):
-        return Figure(_rounded(value), None, None)
+        return Figure(rounded(value), None, None)
     low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return Figure(_rounded(value), _rounded(low), _rounded(high))
+    return Figure(rounded(value), rounded(low), rounded(high))
 
 
 def _class_of(patients: Ints, targets: Ints) -> Ints:
@@ -92,5 +97,6 @@ def _class_of(patients: Ints, targets: Ints) -> Ints:
     return classes
 
 
-def _rounded(value: Any) -> float:
+def rounded(value: Any) -> float:
+    """Return a figure as documents have it."""
     return round(float(value), DECIMALS)

@@ -8,8 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from model_code.evaluation import statistics
-from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples, drawn_by_patient, figure
+from model_code.evaluation import intervals, statistics
+from model_code.evaluation.bootstrap import (
+    DECIMALS,
+    Figure,
+    Floats,
+    Ints,
+    Resamples,
+    drawn_by_patient,
+    figure,
+    rounded,
+    units_of,
+)
+from model_code.evaluation.intervals import Clusters
 
 SCHEMA = "evaluation/1"
 PAIRED_METRIC = "BalancedAccuracy"
@@ -32,6 +43,11 @@ class TestSet:
     def by_patient(self) -> bool:
         """Whether the intervals resample patients; otherwise slices, because a class has a single patient."""
         return drawn_by_patient(self.targets, self.patients)
+
+    @property
+    def clusters(self) -> Clusters:
+        """The units of evidence for the intervals."""
+        return Clusters(*units_of(self.targets, self.patients))
 
     def resamples(self, seed: int) -> Resamples:
         """Return the bootstrap's resamples of these slices, the same for every model, for paired comparisons."""
@@ -66,7 +82,7 @@ def build(
         "Cases": _counts(cases),
         "Candidate": _measured(candidate, cases, resamples, seed),
         "Champion": _measured(champion, cases, resamples, seed) if champion else None,
-        "Paired": _paired(candidate, champion, cases, resamples) if champion else None,
+        "Paired": _paired(candidate, champion, cases) if champion else None,
     }
 
 
@@ -81,26 +97,66 @@ def _counts(cases: TestSet) -> dict[str, Any]:
 
 def _measured(predictions: Predictions, cases: TestSet, resamples: Resamples, seed: int) -> dict[str, Any]:
     confusion = _confusion(predictions, cases, resamples)
-    sensitivity, specificity = statistics.sensitivities(confusion), statistics.specificities(confusion)
-    classes = {
-        label: {
-            "Sensitivity": figure(sensitivity[:, index]).as_dict(),
-            "Specificity": figure(specificity[:, index]).as_dict(),
-            "AUC": figure(
-                statistics.areas_under_curve(predictions.probabilities[:, index], cases.targets == index, resamples)
-            ).as_dict(),
-        }
-        for index, label in enumerate(cases.labels)
-    }
+    clusters = cases.clusters
+    balanced = figure(statistics.balanced_accuracy(confusion))
+    if balanced.value is not None and not clusters.few:
+        right = (predictions.predicted == cases.targets).astype(float)
+        balanced = intervals.figure(balanced.value, intervals.mean_of_strata(right, clusters))
     return {
         "Model": dict(predictions.identity),
-        "BalancedAccuracy": figure(statistics.balanced_accuracy(confusion)).as_dict(),
+        "BalancedAccuracy": balanced.as_dict(),
         "Accuracy": figure(statistics.accuracy(confusion)).as_dict(),
-        "Classes": classes,
+        "Classes": _classes(predictions, cases),
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
         "Calibration": _calibration(predictions, cases),
         "Subgroups": _subgroups(predictions, cases, seed),
     }
+
+
+def _classes(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return each class's sensitivity, specificity and AUC; their design effects are those of all classes."""
+    clusters = cases.clusters
+    sample = Resamples(np.ones((1, len(clusters.strata))), clusters.unit_of)
+    right = (predictions.predicted == cases.targets).astype(float)
+    of_hits = intervals.design_effect(right, clusters)
+    rejections = [(predictions.predicted != index).astype(float) for index in range(len(cases.labels))]
+    negatives = [cases.targets != index for index in range(len(cases.labels))]
+    of_rejections = float(
+        np.mean(
+            [
+                intervals.design_effect(rejected[negative], clusters.only(negative))
+                for rejected, negative in zip(rejections, negatives, strict=True)
+                if negative.any()
+            ]
+        )
+    )
+    found: dict[str, Any] = {}
+    for index, label in enumerate(cases.labels):
+        positive, scores = cases.targets == index, predictions.probabilities[:, index]
+        rejected, negative = rejections[index], negatives[index]
+        area = statistics.areas_under_curve(scores, positive, sample)[0]
+        found[label] = {
+            "Sensitivity": _share(right[positive], clusters.only(positive), of_hits, clusters).as_dict(),
+            "Specificity": _share(rejected[negative], clusters.only(negative), of_rejections, clusters).as_dict(),
+            "AUC": _area(area, scores, positive, clusters).as_dict(),
+        }
+    return found
+
+
+def _share(right: Floats, part: Clusters, effect: float, whole: Clusters) -> Figure:
+    if not len(right):
+        return Figure(None, None, None)
+    if whole.few:
+        return Figure(rounded(right.mean()), None, None)
+    return intervals.figure(float(right.mean()), intervals.proportion(right, part, effect, whole.spare))
+
+
+def _area(value: float, scores: Floats, positive: Any, clusters: Clusters) -> Figure:
+    if np.isnan(value):
+        return Figure(None, None, None)
+    if clusters.few or min(len(clusters.only(rows).strata) for rows in (positive, ~positive)) < 2:
+        return Figure(rounded(value), None, None)
+    return intervals.figure(float(value), intervals.area(float(value), scores, positive, clusters))
 
 
 def _confusion(predictions: Predictions, cases: TestSet, resamples: Resamples) -> Floats:
@@ -125,12 +181,13 @@ def _calibration(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
     }
 
 
-def _paired(candidate: Predictions, champion: Predictions, cases: TestSet, resamples: Resamples) -> dict[str, Any]:
-    """Return candidate minus champion, both on the same patients in each resample."""
-    ours, theirs = (
-        statistics.balanced_accuracy(_confusion(predictions, cases, resamples)) for predictions in (candidate, champion)
-    )
-    found = figure(ours - theirs)
+def _paired(candidate: Predictions, champion: Predictions, cases: TestSet) -> dict[str, Any]:
+    """Return candidate minus champion, both on the same patients."""
+    clusters = cases.clusters
+    ours, theirs = ((one.predicted == cases.targets).astype(float) for one in (candidate, champion))
+    found = Figure(None, None, None)
+    if set(cases.targets.tolist()) == set(range(len(cases.labels))) and not clusters.few:
+        found = intervals.difference(ours, theirs, clusters)
     return {"Metric": PAIRED_METRIC, "Difference": found.value, "Low": found.low, "High": found.high}
 
 

@@ -1,0 +1,106 @@
+"""Makes test sets and predictions of models whose true figures are known.
+
+Each slice of a patient has a latent score per class: ``shift`` for the true class, a part that all slices of the
+patient share, and a part of its own. Scores are normal with variance 1, so the softmax of ``shift`` x score is the true
+probability of each class where the classes are equally frequent: the models are perfectly calibrated. Two models share
+a part of the variance, because they err on the same hard patients.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model_code.evaluation.document import Predictions, TestSet
+
+LABELS = ("normal", "cap", "covid")
+SLICES = 10  # of each patient
+SHARED = 0.6  # of the variance, between two models
+TRUTH_DRAWS = 400_000
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A population: the champion's true balanced accuracy, and the correlation of the slices of one patient."""
+
+    name: str
+    balanced_accuracy: float
+    intra_patient: float
+
+
+BASE = Setting("base", 0.85, 0.5)
+HIGH = Setting("high", 0.95, 0.7)
+SETTINGS = (BASE, HIGH)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the figures of a model would be on endlessly many patients; the classes are alike."""
+
+    sensitivity: float
+    specificity: float
+    auc: float
+
+
+@functools.cache
+def shift_for(balanced_accuracy: float) -> float:
+    """Return the shift of the true class's score that gives a model this balanced accuracy."""
+    others = np.random.default_rng(0).normal(size=(TRUTH_DRAWS, len(LABELS)))
+    most = others[:, 1:].max(axis=1) - others[:, 0]
+    return float(np.quantile(most, balanced_accuracy))
+
+
+@functools.cache
+def truth_of(balanced_accuracy: float) -> Truth:
+    """Return a model's true figures, from one large draw of independent slices."""
+    shift, rng = shift_for(balanced_accuracy), np.random.default_rng(1)
+    scores = rng.normal(size=(2, TRUTH_DRAWS, len(LABELS)))
+    scores[0, :, 0] += shift
+    scores[1, :, 1] += shift
+    own, other = (_softmax(shift * one)[:, 0] for one in scores)
+    ranks = np.searchsorted(np.sort(other), own)
+    wrong = 1 - balanced_accuracy
+    return Truth(balanced_accuracy, 1 - wrong / (len(LABELS) - 1), float(ranks.mean() / TRUTH_DRAWS))
+
+
+def test_set(patients: int) -> TestSet:
+    """Return a test part with as many patients of each class, up to one."""
+    numbers = np.repeat(np.arange(patients), SLICES)
+    return TestSet(labels=LABELS, targets=numbers % len(LABELS), patients=numbers, attributes={})
+
+
+class Population:
+    """Draws models' predictions on one test set; models of one draw share what is hard about its patients."""
+
+    def __init__(self, setting: Setting, cases: TestSet, rng: np.random.Generator) -> None:
+        self._cases = cases
+        self._rng = rng
+        self._intra = setting.intra_patient
+        self._common = self._noise()
+
+    def model(self, balanced_accuracy: float, name: str = "candidate", sharpness: float = 1.0) -> Predictions:
+        """Return predictions of a model with this true balanced accuracy; ``sharpness`` multiplies its logits."""
+        shift = shift_for(balanced_accuracy)
+        scores = np.sqrt(SHARED) * self._common + np.sqrt(1 - SHARED) * self._noise()
+        scores[np.arange(len(scores)), self._cases.targets] += shift
+        probabilities = _softmax(sharpness * shift * scores)
+        identity = {"Name": "simulated", "Version": name, "WeightsSHA256": hashlib.sha256(name.encode()).hexdigest()}
+        return Predictions(identity, 1.0, probabilities, probabilities)
+
+    def _noise(self) -> Floats:
+        patients = self._rng.normal(size=(int(self._cases.patients.max()) + 1, len(LABELS)))[self._cases.patients]
+        slices = self._rng.normal(size=(len(self._cases.targets), len(LABELS)))
+        noise: Floats = np.sqrt(self._intra) * patients + np.sqrt(1 - self._intra) * slices
+        return noise
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    softmax: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return softmax
