@@ -59,6 +59,30 @@ class ModelVersion:
     evaluation_uri: str = ""
 
 
+def describe(sagemaker: SageMakerClient, arn: str) -> ModelVersion:
+    """Return one version by its ARN."""
+    answer = sagemaker.describe_model_package(ModelPackageName=arn)
+    properties = answer.get("CustomerMetadataProperties", {})
+    quality = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    accuracy = properties.get("BalancedAccuracy")
+    return ModelVersion(
+        model_package=f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}",
+        arn=arn,
+        approval=answer.get("ModelApprovalStatus", ""),
+        created_at=timestamp(answer["CreationTime"]),
+        name=properties.get("Name", ""),
+        version=properties.get("Version", ""),
+        artifact_sha256=properties.get("ArtifactSHA256", ""),
+        weights_sha256=properties.get("WeightsSHA256", ""),
+        run=properties.get("Run", ""),
+        snapshot_digest=properties.get("SnapshotDigest", ""),
+        accepted_risks=tuple(properties.get("AcceptedRisks", "").split()),
+        balanced_accuracy=float(accuracy) if accuracy else None,
+        evaluated_against=properties.get("EvaluatedAgainst", ""),
+        evaluation_uri=quality.get("S3Uri", ""),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Registry:
     """The versions of one ModelPackageGroup. It needs no deployment."""
@@ -174,26 +198,7 @@ class Registry:
 
     def describe(self, arn: str) -> ModelVersion:
         """Return one version by its ARN."""
-        answer = self.sagemaker.describe_model_package(ModelPackageName=arn)
-        properties = answer.get("CustomerMetadataProperties", {})
-        quality = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
-        accuracy = properties.get("BalancedAccuracy")
-        return ModelVersion(
-            model_package=f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}",
-            arn=arn,
-            approval=answer.get("ModelApprovalStatus", ""),
-            created_at=timestamp(answer["CreationTime"]),
-            name=properties.get("Name", ""),
-            version=properties.get("Version", ""),
-            artifact_sha256=properties.get("ArtifactSHA256", ""),
-            weights_sha256=properties.get("WeightsSHA256", ""),
-            run=properties.get("Run", ""),
-            snapshot_digest=properties.get("SnapshotDigest", ""),
-            accepted_risks=tuple(properties.get("AcceptedRisks", "").split()),
-            balanced_accuracy=float(accuracy) if accuracy else None,
-            evaluated_against=properties.get("EvaluatedAgainst", ""),
-            evaluation_uri=quality.get("S3Uri", ""),
-        )
+        return describe(self.sagemaker, arn)
 
     def _summaries(self) -> list[Any]:
         """Return what ListModelPackages says of each version, newest first."""

@@ -202,7 +202,7 @@ def _lacking(taken: Taken, wish: Wish) -> int:
 
 @dataclass(frozen=True)
 class _Filling:
-    """Adds to ``counts`` what no part has yet, to one of ``parts``; the test part gets ``new_tests`` of a kind at most."""
+    """Adds to ``counts`` what no part has yet, to ``parts``: to the test part at most ``new_tests`` of each kind."""
 
     counts: Taken
     sizes: Mapping[Kind, int]

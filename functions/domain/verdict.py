@@ -22,6 +22,7 @@ class Risk(enum.StrEnum):
     PATIENT_ACROSS_SPLIT = "PatientAcrossSplit"
     STUDY_ACROSS_SPLIT = "StudyAcrossSplit"
     SERIES_ACROSS_SPLIT = "SeriesAcrossSplit"
+    TESTED_PATIENT_IN_TRAINING = "TestedPatientInTraining"
     TOO_FEW_PATIENTS = "TooFewPatients"
     IDENTICAL_PIXELS_ACROSS_SPLIT = "IdenticalPixelsAcrossSplit"
     NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT = "NearIdenticalPixelsAcrossSplit"
