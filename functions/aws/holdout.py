@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from functions.aws.items import from_item, to_item, unprocessed_keys
+from functions.names import PATIENT
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -55,7 +56,7 @@ class Holdout:
         while keys:
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
             items = map(from_item, answer["Responses"].get(self._table, []))
-            found += [item["Id"].removeprefix("PATIENT#") for item in items if item.get("Tested")]
+            found += [item["Id"].removeprefix(PATIENT) for item in items if item.get("Tested")]
             keys = unprocessed_keys(answer, self._table)
         return found
 
@@ -72,4 +73,4 @@ class Holdout:
 
 
 def _key(patient: str) -> Any:
-    return to_item({"Id": f"PATIENT#{patient}"})
+    return to_item({"Id": f"{PATIENT}{patient}"})

@@ -78,6 +78,10 @@ class Fields:
             raise self.wrong(name, f"not between {low:g} and 1")
         return float(value)
 
+    def optional_fields(self, name: str) -> Fields | None:
+        """Return an object, or None where an earlier release wrote none."""
+        return self.fields(name) if name in self._document else None
+
     def fields(self, name: str) -> Fields:
         """Return an object."""
         return Fields(self._get(name), f"{self._where} {name}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from functions.domain.documents import Fields, load
 
@@ -42,6 +43,19 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Against:
+    """The candidate and another model on ``patients`` patients; ``seen`` others are left out: it was trained on them.
+
+    The candidate's balanced accuracy is not lower by more than -``bound``, at the level of the attempt (None: the
+    patients do not suffice).
+    """
+
+    bound: float | None
+    patients: int
+    seen: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """``difference_low`` is the paired interval's lower end, candidate minus champion (None: undefined)."""
 
@@ -49,6 +63,8 @@ class Evaluation:
     candidate: Measured
     champion: Measured | None
     difference_low: float | None
+    attempt: int = 1
+    against: Mapping[str, Against] = field(default_factory=dict)
 
 
 def parse(body: bytes, snapshot_digest: str) -> Evaluation:
@@ -65,7 +81,26 @@ def parse(body: bytes, snapshot_digest: str) -> Evaluation:
         candidate=_measured(fields.fields("Candidate"), labels),
         champion=_measured(champion, labels) if champion else None,
         difference_low=paired.fraction_or_none("Low", low=-1.0) if paired else None,
+        **_of_attempt(fields),
     )
+
+
+def _of_attempt(fields: Fields) -> dict[str, Any]:
+    """Return which attempt it is, and the comparisons at its level; earlier releases wrote neither."""
+    found = fields.optional_fields("Attempt")
+    if found is None:
+        return {}
+    against = {role: found.fields_or_none(role) for role in ("Champion", "Reference")}
+    return {
+        "attempt": found.count("Number"),
+        "against": {
+            role: Against(
+                bound=one.fraction_or_none("Bound", low=-1.0), patients=one.count("Patients"), seen=one.count("Seen")
+            )
+            for role, one in against.items()
+            if one
+        },
+    }
 
 
 def _measured(fields: Fields, labels: tuple[str, ...]) -> Measured:

@@ -61,6 +61,7 @@ class ModelProblem(enum.StrEnum):
     AUC_TOO_LOW = "AUCTooLow"
     CALIBRATION_TOO_POOR = "CalibrationTooPoor"
     WORSE_THAN_CHAMPION = "WorseThanChampion"
+    WORSE_THAN_REFERENCE = "WorseThanReference"
     SUBGROUP_COLLAPSE = "SubgroupCollapse"
     UNDEFINED_METRIC = "UndefinedMetric"
     MALFORMED_EVALUATION = "MalformedEvaluation"

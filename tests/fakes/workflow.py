@@ -134,9 +134,9 @@ class Workflow:
         """Return the Attempt state's answer: which attempt a run is."""
         return self.attempting.count(TrainingRun.from_json(taken))
 
-    def judge(self, subject: Subject, taken: Mapping[str, Any]) -> Verdict:
+    def judge(self, subject: Subject, taken: Mapping[str, Any], attempt: int = 1) -> Verdict:
         """Return a gate's verdict on a run, given as the state machine carries it."""
-        return self.gating.judge(subject, TrainingRun.from_json(taken))
+        return self.gating.judge(subject, TrainingRun.from_json(taken), attempt)
 
     def snapshot(self, run: str) -> Any:
         """Return the snapshot/1 document of a run."""
@@ -238,6 +238,14 @@ def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patien
     return {"Attribute": attribute, "Value": value, "Patients": patients, "Slices": 20, "BalancedAccuracy": found}
 
 
+def attempt_of(taken: Mapping[str, Any], *bounds: float | None, number: int = 1) -> dict[str, Any]:
+    """Return the part of an evaluation about champion and reference, as far as the run has them, with these bounds."""
+    roles = [role for role in ("Champion", "Reference") if taken.get(role)]
+    bounds = (*bounds, *bounds[-1:])
+    against = {role: {"Bound": bound, "Patients": 9, "Seen": 0} for role, bound in zip(roles, bounds, strict=False)}
+    return {"Number": number, "Champion": None, "Reference": None} | against
+
+
 def evaluation(
     taken: Mapping[str, Any], weights: bytes = WEIGHTS, low: float | None = -0.01, **changes: Any
 ) -> dict[str, Any]:
@@ -251,5 +259,6 @@ def evaluation(
         "Candidate": measured(weights),
         "Champion": measured(b"champion") if taken["Champion"] else None,
         "Paired": paired if taken["Champion"] else None,
+        "Attempt": attempt_of(taken, low),
         **changes,
     }
