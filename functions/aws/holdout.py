@@ -29,10 +29,11 @@ class Holdout:
 
     def tested(self, patients: Iterable[str]) -> frozenset[str]:
         """Return those of the patients who stay in the test part; strongly consistent."""
-        distinct = sorted(set(patients))
-        pieces = [distinct[start : start + MOST_KEYS] for start in range(0, len(distinct), MOST_KEYS)]
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return frozenset(patient for found in pool.map(self._tested, pieces) for patient in found)
+        return frozenset(patient for patient, item in self._records(patients).items() if item.get("Tested"))
+
+    def recorded(self, patients: Iterable[str]) -> frozenset[str]:
+        """Return those of the patients who have a record; strongly consistent."""
+        return frozenset(self._records(patients))
 
     def note(self, run: str, patients: Collection[str], mixed: Collection[str]) -> int:
         """Record that a run's models are about to be measured on patients; return how many runs have been so far.
@@ -50,13 +51,18 @@ class Holdout:
         """Delete the record of a patient."""
         self._client.delete_item(TableName=self._table, Key=_key(patient))
 
-    def _tested(self, patients: list[str]) -> list[str]:
+    def _records(self, patients: Iterable[str]) -> dict[str, Any]:
+        distinct = sorted(set(patients))
+        pieces = [distinct[start : start + MOST_KEYS] for start in range(0, len(distinct), MOST_KEYS)]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return {item["Id"].removeprefix(PATIENT): item for few in pool.map(self._piece, pieces) for item in few}
+
+    def _piece(self, patients: list[str]) -> list[Any]:
         keys: Any = [_key(patient) for patient in patients]
-        found: list[str] = []
+        found: list[Any] = []
         while keys:
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
-            items = map(from_item, answer["Responses"].get(self._table, []))
-            found += [item["Id"].removeprefix(PATIENT) for item in items if item.get("Tested")]
+            found += map(from_item, answer["Responses"].get(self._table, []))
             keys = unprocessed_keys(answer, self._table)
         return found
 

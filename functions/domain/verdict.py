@@ -30,7 +30,7 @@ class Risk(enum.StrEnum):
 
 
 class LabelProblem(enum.StrEnum):
-    """Why no snapshot is taken: the execution's input, the manifest, one of its entries, or all of them together."""
+    """Why no snapshot is taken: the execution's input, the manifest, an entry or all of them, or the champion."""
 
     INVALID_INPUT = "InvalidInput"
     MISSING_MANIFEST = "MissingManifest"
@@ -42,6 +42,7 @@ class LabelProblem(enum.StrEnum):
     UNREADABLE_HEADER = "UnreadableHeader"
     DUPLICATE = "Duplicate"
     MISSING_CLASS = "MissingClass"
+    CHAMPION_GONE = "ChampionGone"
 
 
 class DataProblem(enum.StrEnum):

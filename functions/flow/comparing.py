@@ -22,10 +22,11 @@ from functions.aws.registry import ModelVersion
 from functions.domain import layout
 from functions.domain import snapshot as snapshots
 from functions.domain.champion import Champion
-from functions.domain.errors import MalformedDocument
+from functions.domain.errors import MalformedDocument, SnapshotRefused
 from functions.domain.snapshot import PatientsByPart, patients_by_part, patients_of
 from functions.domain.split import Earlier
 from functions.domain.training_run import ComparedChampion, TrainingRun
+from functions.domain.verdict import LabelProblem, Reason
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,18 @@ class Comparing:
     artifacts: Artifacts
 
     def rivals(self, champion: Champion | None) -> Rivals:
-        """Return what a candidate is compared with while ``champion`` is the champion."""
+        """Return what a candidate is compared with while ``champion`` is the champion.
+
+        Raises SnapshotRefused if its artifact is gone: nothing could be compared with it after the training.
+        """
         if champion is None:
             return Rivals()
+        if not self.artifacts.is_intact(champion.artifact_sha256):
+            message = (
+                f"The artifact of the champion {champion.model_package} is gone, or not the one that was promoted, so "
+                "no candidate can be compared with it. Roll back or promote another version, then start the run again."
+            )
+            raise SnapshotRefused([Reason(code=LabelProblem.CHAMPION_GONE, message=message)])
         ours = ComparedChampion(
             model_package=champion.model_package,
             model_package_arn=champion.model_package_arn,

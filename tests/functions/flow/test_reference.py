@@ -94,6 +94,15 @@ def test_where_the_reference_is_gone_what_the_champion_may_be_behind_it_is_taken
     assert standing(workflow) == ("wetread/1", 0.05)
 
 
+def test_a_champion_whose_artifact_is_gone_ends_the_run_before_anything_is_trained() -> None:
+    workflow = Workflow()
+    promoted(workflow, 1)
+    del workflow.world.s3.objects[MODELS, layout.artifact_key(champion(workflow).artifact_sha256)]
+    taken = run(workflow, 2)
+    assert not taken["Taken"]
+    assert [reason["Code"] for reason in taken["Reasons"]] == ["ChampionGone"]
+
+
 def test_a_promotion_by_hand_and_a_champion_from_before_are_their_own_reference() -> None:
     workflow = Workflow()
     workflow.world.set_champion("wetread/9")
