@@ -39,17 +39,6 @@ def promoted(setting: Setting, patients: int, better: float, draws: int, seed: i
     return sum(_passes(setting, patients, better, seed, draw) for draw in range(draws)) / draws
 
 
-def promoted_within(setting: Setting, patients: int, better: float, tries: int, draws: int, seed: int) -> float:
-    """Return how often one of several candidates passes, all measured on the same test set and champion."""
-    passed = 0
-    for draw in range(draws):
-        population = _population(setting, patients, seed, draw)
-        champion = population.model(setting.balanced_accuracy, "champion")
-        candidates = (population.model(setting.balanced_accuracy + better) for _ in range(tries))
-        passed += any(_accepted(patients, champion, one, draw) for one in candidates)
-    return passed / draws
-
-
 def _passes(setting: Setting, patients: int, better: float, seed: int, draw: int) -> bool:
     population = _population(setting, patients, seed, draw)
     champion = population.model(setting.balanced_accuracy, "champion")

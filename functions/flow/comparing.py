@@ -141,7 +141,9 @@ class Attempting:
 
         Repeatable. Raises MalformedDocument if the run's snapshot is gone or was changed.
         """
-        document = self.documents.read(layout.snapshot_key(run.run_id))
-        taken = snapshots.parse(document, run.snapshot_digest)
+        body = self.documents.find(layout.snapshot_key(run.run_id))
+        if body is None:
+            raise MalformedDocument("The run's snapshot is gone; start the run again.")
+        taken = snapshots.parse(json.loads(body), run.snapshot_digest)
         parts = patients_by_part((one.patient, one.split) for one in taken.slices)
         return self.holdout.note(run.run_id, parts.tested, parts.mixed)

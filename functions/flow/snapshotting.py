@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,6 +38,9 @@ from functions.names import SLICES
 from untrusted.header import Header
 
 logger = logging.getLogger(__name__)
+
+Names = Mapping[str, set[str]]
+"""The keyed hashes under which other cohorts may have recorded a patient, by the hash in this one."""
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
 
@@ -82,9 +86,9 @@ class Snapshotting:
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
-        slices = self._slices(asked.manifest_key, manifest)
-        tested = self.holdout.tested(one.patient for one in slices) | known.tested
-        split_by, slices = _divided(slices, asked.seed, replace(known, tested=tested))
+        slices, names = self._slices(asked.manifest_key, manifest)
+        tested = self.holdout.tested(name for one in names.values() for name in one) | known.tested
+        split_by, slices = _divided(slices, asked.seed, _in_todays_names(replace(known, tested=tested), names))
         document = snapshots.document_of(
             slices,
             labels=self.labels,
@@ -108,8 +112,11 @@ class Snapshotting:
         names = [entry["Slice"] for entry in snapshot["Slices"]]
         self.documents.write(layout.slices_manifest_key(run), [{"prefix": prefix}, *names])
 
-    def _slices(self, manifest_key: str, manifest: ManifestVersion) -> list[LabelledSlice]:
-        """Return every labelled slice, read and pinned; raise SnapshotRefused with every reason against any of them."""
+    def _slices(self, manifest_key: str, manifest: ManifestVersion) -> tuple[list[LabelledSlice], Names]:
+        """Return every labelled slice, read and pinned, and what its patient may be recorded as.
+
+        Raises SnapshotRefused with every reason against any of them.
+        """
         try:
             labelled = labelling.parse(manifest.body, is_csv=manifest_key.lower().endswith(".csv"), labels=self.labels)
         except MalformedManifest as error:
@@ -171,13 +178,24 @@ class Snapshotting:
             issuer_of_patient_id=instance.issuer_of_patient_id,
         )
 
-    def _with_patients(self, slices: list[LabelledSlice]) -> list[LabelledSlice]:
-        """Return the slices with their patients' keyed hashes, one request for each patient."""
+    def _with_patients(self, slices: list[LabelledSlice]) -> tuple[list[LabelledSlice], Names]:
+        """Return the slices with their patients' keyed hashes, and all hashes of each patient.
+
+        Another cohort may have said an issuer that this one lacks, or the other way round. One request for each hash.
+        """
         ids = _patients(slices)
-        distinct = sorted(set(ids))
+        variants = [
+            {known, (known[0], ""), (known[0], one.issuer_of_patient_id if one.patient_id else "")}
+            for one, known in zip(slices, ids, strict=True)
+        ]
+        distinct = sorted(set().union(*variants))
         with ThreadPoolExecutor(WORKERS) as pool:
-            hashes = dict(zip(distinct, pool.map(lambda one: self.patients.hash_of(*one), distinct), strict=True))
-        return [replace(one, patient=hashes[known] or "") for one, known in zip(slices, ids, strict=True)]
+            found = (one or "" for one in pool.map(lambda one: self.patients.hash_of(*one), distinct))
+            hashes = dict(zip(distinct, found, strict=True))
+        names: dict[str, set[str]] = defaultdict(set)
+        for known, some in zip(ids, variants, strict=True):
+            names[hashes[known]] |= {hashes[one] for one in some}
+        return [replace(one, patient=hashes[known]) for one, known in zip(slices, ids, strict=True)], names
 
     def _answer(self, run: str, asked: TrainingRequest, snapshot: Any, rivals: Rivals) -> TrainingRun:
         bucket = self.cohorts.bucket
@@ -220,6 +238,14 @@ def _why(error: Exception) -> str:
         return f"S3 does not give the object ({name_of(error)}); upload it again."
     logger.error("object not read", extra=loggable(error))
     return f"The service fails to read the object ({name_of(error)}); leave it out, and report it."
+
+
+def _in_todays_names(earlier: Earlier, names: Names) -> Earlier:
+    """Return what earlier runs did with the patients of this cohort, by the hashes that they have in it."""
+    return Earlier(
+        tested=frozenset(patient for patient, some in names.items() if some & earlier.tested),
+        trained=frozenset(patient for patient, some in names.items() if some & earlier.trained),
+    )
 
 
 def _divided(slices: list[LabelledSlice], seed: int, earlier: Earlier) -> tuple[SplitBy, list[LabelledSlice]]:

@@ -11,7 +11,8 @@ import pytest
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument
 from functions.flow.gating import Subject
-from tests.fakes.workflow import LABELS, TRAINING, Workflow, audit
+from tests.fakes.dicom import ct
+from tests.fakes.workflow import LABELS, TRAINING, Workflow, audit, entry
 
 
 def patients(workflow: Workflow, run: dict[str, Any], *parts: str) -> set[str]:
@@ -107,6 +108,32 @@ def test_a_manifest_that_trains_on_tested_patients_is_refused_unless_the_risk_is
     assert codes(workflow, workflow.take(workflow.put_manifest(same, "m3"), execution="fourth")) == []
 
 
+@pytest.mark.parametrize(("before", "after"), [("", "Hospital A"), ("Hospital A", ""), ("Hospital A", "Hospital A")])
+def test_a_tested_patient_stays_so_where_another_cohort_says_or_lacks_the_issuer(before: str, after: str) -> None:
+    workflow = Workflow()
+    first = cohort_of_an_issuer(workflow, before, "first")
+    workflow.count_attempt(first)
+    second = cohort_of_an_issuer(workflow, after, "second", Seed=4)
+    lines = [
+        {one["Line"] for one in workflow.snapshot(run["Run"])["Slices"] if one["Split"] == "test"}
+        for run in (first, second)
+    ]
+    assert lines[0] == lines[1]
+
+
+def cohort_of_an_issuer(workflow: Workflow, issuer: str, execution: str, **changes: Any) -> dict[str, Any]:
+    """Take a snapshot of eight patients of each class, with ids that an issuer gave."""
+    entries = []
+    for label in LABELS:
+        for patient in range(8):
+            name, study = f"{label}-{patient}.dcm", f"1.2.{LABELS.index(label)}.{patient}"
+            ids = {"PatientID": f"P-{label}-{patient}", "IssuerOfPatientID": issuer or None}
+            uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.1", "SOPInstanceUID": f"{study}.1.1"}
+            workflow.put(name, ct(**ids, **uids), execution)
+            entries.append(entry(name, label))
+    return workflow.take(workflow.put_manifest(entries, execution), execution=execution, **changes)
+
+
 def test_attempts_are_counted_for_each_run_once() -> None:
     workflow = Workflow()
     runs = [workflow.take(workflow.put_cohort(8), execution=str(number), Seed=number) for number in range(3)]
@@ -152,6 +179,9 @@ def test_a_run_whose_snapshot_was_changed_is_not_counted() -> None:
     document["Slices"].pop()
     workflow.write(layout.snapshot_key(run["Run"]), document)
     with pytest.raises(MalformedDocument, match="changed"):
+        workflow.count_attempt(run)
+    workflow.documents.delete([layout.snapshot_key(run["Run"])])
+    with pytest.raises(MalformedDocument, match="gone"):
         workflow.count_attempt(run)
 
 
