@@ -49,6 +49,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if event["Document"] == ATTEMPT:
         attempt = _attempting().count(run)
         logger.info("attempt", extra={"run": run.run_id, "attempt": attempt})
+        count({Metric.CANDIDATES_REJECTED: 0})
         return {"Attempt": attempt, "Reasons": []}
     subject = Subject(event["Document"])
     # An execution that began before attempts were counted has none.

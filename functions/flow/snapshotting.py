@@ -181,7 +181,7 @@ class Snapshotting:
     def _with_patients(self, slices: list[LabelledSlice]) -> tuple[list[LabelledSlice], Names]:
         """Return the slices with their patients' keyed hashes, and all hashes of each patient.
 
-        Another cohort may have said an issuer that this one lacks, or the other way round. One request for each hash.
+        An earlier cohort may have lacked the issuer that this one says. One request for each hash.
         """
         ids = _patients(slices)
         variants = [

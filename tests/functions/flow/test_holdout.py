@@ -108,8 +108,8 @@ def test_a_manifest_that_trains_on_tested_patients_is_refused_unless_the_risk_is
     assert codes(workflow, workflow.take(workflow.put_manifest(same, "m3"), execution="fourth")) == []
 
 
-@pytest.mark.parametrize(("before", "after"), [("", "Hospital A"), ("Hospital A", ""), ("Hospital A", "Hospital A")])
-def test_a_tested_patient_stays_so_where_another_cohort_says_or_lacks_the_issuer(before: str, after: str) -> None:
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("", "Hospital A"), ("Hospital A", "Hospital A")])
+def test_a_tested_patient_stays_so_where_a_later_cohort_says_the_issuer(before: str, after: str) -> None:
     workflow = Workflow()
     first = cohort_of_an_issuer(workflow, before, "first")
     workflow.count_attempt(first)
