@@ -40,7 +40,7 @@ def _comparisons(attempt: Mapping[str, Any]) -> list[str]:
         found.append(
             f"Attempt {attempt['Number']}: {attempt['Number'] - 1} other run(s) measured models on patients of this "
             "test part. One of many seems good by chance, so the gate decides at a level of "
-            f"{attempt['Level']:.2g} instead of 0.025."
+            f"{attempt['Level']:.2g} instead of 0.02."
         )
     for role in ("Champion", "Reference"):
         one = attempt[role]

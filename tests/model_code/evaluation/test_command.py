@@ -98,7 +98,7 @@ def test_a_candidate_is_compared_with_the_reference_on_the_attempt_that_the_run_
     for seed, role in enumerate(("candidate", "champion", "reference")):
         put(make_archive(seed=seed), getattr(container.processing, role))
     found = evaluated(container)["Attempt"]
-    assert (found["Number"], found["Level"]) == (1, 0.025)
+    assert (found["Number"], found["Level"]) == (1, 0.02)
     assert [found[role]["Model"]["Version"] for role in ("Champion", "Reference")] == ["1", "2"]
     digests = ["--candidate-sha256", sha256_of(container.processing.candidate)]
     digests += ["--champion-sha256", sha256_of(container.processing.champion)]

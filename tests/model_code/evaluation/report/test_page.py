@@ -225,7 +225,7 @@ def test_the_report_says_how_often_models_were_measured_on_these_patients() -> N
     assert "Attempt" not in page().text
     text = page(attempt=4).text
     assert "Attempt 4: 3 other run(s) measured models" in text
-    assert "at a level of 0.0025 instead of 0.025" in text
+    assert "at a level of 0.002 instead of 0.02" in text
 
 
 def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
