@@ -25,6 +25,9 @@ AUDIT = "audit/audit.json"
 EVALUATION = "evaluation/evaluation.json"
 REPORT = "evaluation/report.html"
 
+# Batches table.
+PATIENT = "PATIENT#"  # and the keyed hash: the runs that measured models on a patient
+
 # A run id is this many leading hex digits of the SHA-256 of the execution's name: `layout.run_id` in Python, and
 # `workflow_states.RUN` in the state machine.
 RUN_ID_DIGITS = 12

@@ -136,6 +136,7 @@ class GateSettings:
     """Settings of ``functions.gate``: the thresholds of both gates."""
 
     training_bucket: str
+    batches_table: str
     thresholds: Thresholds
     acquisition: AcquisitionLimits
 

@@ -8,10 +8,14 @@ import os
 from typing import Any
 
 from functions import wiring
+from functions.aws.artifacts import Artifacts
 from functions.aws.champion import Champions
 from functions.aws.cohorts import Cohorts
+from functions.aws.holdout import Holdout
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.aws.patients import Patients
+from functions.aws.registry import describe
+from functions.flow.comparing import Comparing
 from functions.flow.snapshotting import Snapshotting
 from functions.settings import SnapshotSettings, from_environment
 from functions.telemetry import traced, without_error_text
@@ -22,15 +26,21 @@ logger = logging.getLogger(__name__)
 @functools.cache
 def _snapshotting() -> Snapshotting:
     settings = from_environment(SnapshotSettings, os.environ)
-    s3 = wiring.client("s3")
+    s3, dynamodb = wiring.client("s3"), wiring.client("dynamodb")
+    documents = Documents(s3, settings.training_bucket, MOST_RUN_DOCUMENT_BYTES)
     return Snapshotting(
         cohorts=Cohorts(s3, settings.training_bucket, settings.data_key_arn),
-        documents=Documents(s3, settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
-        champions=Champions(wiring.client("dynamodb"), settings.batches_table),
+        documents=documents,
+        champions=Champions(dynamodb, settings.batches_table),
+        comparing=Comparing(
+            describe=functools.partial(describe, wiring.client("sagemaker")),
+            documents=documents,
+            artifacts=Artifacts(s3, settings.models_bucket),
+        ),
+        holdout=Holdout(dynamodb, settings.batches_table),
         patients=Patients(wiring.client("kms"), settings.patient_key_id),
         served=settings.served,
         labels=settings.labels,
-        models_bucket=settings.models_bucket,
         clock=wiring.now,
     )
 

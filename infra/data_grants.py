@@ -17,6 +17,7 @@ from functions.names import (
     COHORTS,
     INSTANCES,
     OUTPUTS,
+    PATIENT,
     PREDICTIONS,
     RUNS,
     SLICES,
@@ -25,6 +26,7 @@ from functions.names import (
 from infra.grants import KEEP, READ, READ_TABLE, WRITE, allow, allow_key, allow_volumes
 
 READ_ITEMS = ("dynamodb:GetItem", "dynamodb:BatchGetItem")
+OF_PATIENTS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{PATIENT}*"]}}
 KEYS_ARE_MANY = "Only the prefix of the keys of uploads, batches, runs and models is known at deployment."
 
 
@@ -120,6 +122,15 @@ class DataGrants(Construct):
         """Let the grantee update the champion conditionally, and record promotion history: never Scan or Query."""
         writes = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
         allow(grantee, "dynamodb:GetItem", *writes, on=[self.batches.table_arn])
+        allow_key(grantee, self.key, KEEP)
+
+    def grant_read_holdout(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee read which patients models were measured on, and no other item."""
+        allow(grantee, "dynamodb:BatchGetItem", on=[self.batches.table_arn], when=OF_PATIENTS)
+
+    def grant_count_attempts(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee record which run measures models on a patient, and change no other item."""
+        allow(grantee, "dynamodb:UpdateItem", on=[self.batches.table_arn], when=OF_PATIENTS)
         allow_key(grantee, self.key, KEEP)
 
     def grant_freeze_cohorts(self, grantee: iam.IGrantable) -> None:

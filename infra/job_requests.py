@@ -3,7 +3,8 @@
 Values that only a run knows are JSONata expressions on the workflow's variables: ``$run``, ``$snapshot`` (the answer of
 the function ``snapshot``), ``$training`` (the training job, its artifact, and the digest of its files as the job
 reported it), ``$candidateUri`` (the artifact with its faster backends, which is evaluated and promoted) and
-``$candidateSHA256`` (its digest, as the job that wrote it reported it).
+``$candidateSHA256`` (its digest, as the job that wrote it reported it), ``$attempt`` (how many runs have measured
+models on the same patients).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ METRICS = {
 DIGEST = "model:digest_"
 DIGESTS = {f"{DIGEST}{number}": f"model_digest_{number}" for number in range(1, 7)}
 NUMBER = "([0-9.]+(?:e[-+]?[0-9]+)?)"
+# What a candidate is compared with, as the snapshot's answer calls it: its artifact, and what it was trained on.
+RIVALS = ("Champion", "Reference")
 # More than the workflow's retries of one request.
 RETRIES = 10
 
@@ -108,17 +111,26 @@ class JobRequests:
         return self._processing("optimise", "optimised", [_SNAPSHOT, _SLICES, trained], *trained_digest, *arguments)
 
     def evaluation(self) -> dict[str, Any]:
-        """Return CreateProcessingJob: evaluate candidate and champion, if any, on the snapshot's held-out slices.
+        """Return CreateProcessingJob: evaluate candidate, champion and reference, if any, on the held-out slices.
 
-        The job gets their digests too, since the object at a URI may have been replaced.
+        The job gets their digests too, since the object at a URI may have been replaced, and the snapshots that
+        champion and reference were trained on, so that they are compared on other patients alone.
         """
         candidate = "$input('candidate', 'S3Prefix', $candidateUri)"
-        champion = "$snapshot.Champion.ArtifactUri ? $input('champion', 'S3Prefix', $snapshot.Champion.ArtifactUri)"
-        request = self._processing("evaluate", "evaluation", [_SNAPSHOT, _SLICES, candidate, champion])
+        rivals = [
+            f"$snapshot.{role}.{uri} ? $input('{role.lower()}{kind}', 'S3Prefix', $snapshot.{role}.{uri})"
+            for role in RIVALS
+            for uri, kind in (("ArtifactUri", ""), ("SnapshotUri", "-snapshot"))
+        ]
+        request = self._processing("evaluate", "evaluation", [_SNAPSHOT, _SLICES, candidate, *rivals])
+        digests = [
+            f"$snapshot.{role}.ArtifactUri ? ['--{role.lower()}-sha256', $snapshot.{role}.ArtifactSHA256] : []"
+            for role in RIVALS
+        ]
         request["AppSpecification"]["ContainerArguments"] = jsonata(
-            f"$append(['evaluate', '--report-pictures', '{self._config.report_pictures}', "
-            "'--candidate-sha256', $candidateSHA256], "
-            "$snapshot.Champion.ArtifactUri ? ['--champion-sha256', $snapshot.Champion.ArtifactSHA256] : [])"
+            f"$reduce([['evaluate', '--report-pictures', '{self._config.report_pictures}', "
+            "'--candidate-sha256', $candidateSHA256, '--attempt', $string($attempt)], "
+            f"{', '.join(digests)}], $append)"
         )
         return request
 

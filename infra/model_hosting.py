@@ -87,6 +87,10 @@ class ModelHosting(Construct):
         allow(grantee, "sagemaker:CreateModelPackage", on=[self._group_arn])
         self._allow_versions(grantee, "CreateModelPackage")
 
+    def grant_describe_versions(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee see what a version of the group was trained on."""
+        self._allow_versions(grantee, "DescribeModelPackage")
+
     def grant_promote(self, grantee: iam.IGrantable) -> None:
         """Let the grantee approve or reject versions of the group, and create the Models that transform jobs use.
 

@@ -215,7 +215,11 @@ class Service(Stack):
         self.storage.grant_freeze_cohorts(snapshot)
         self.storage.grant_read_champion(snapshot)
         self.ingest.patient_key.grant_generate_mac(snapshot)
+        self.storage.grant_read_holdout(snapshot)
+        self.storage.grant_artifacts(snapshot)
+        self.hosting.grant_describe_versions(snapshot)
         self.storage.grant_judge_runs(gate)
+        self.storage.grant_count_attempts(gate)
 
     def _grant_promotion(self) -> None:
         promote, approve = self.training.promote, self.training.approve

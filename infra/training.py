@@ -139,6 +139,7 @@ def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.I
 def _gate_settings(config: StageConfig, storage: Storage) -> GateSettings:
     return GateSettings(
         training_bucket=storage.training.bucket_name,
+        batches_table=storage.batches.table_name,
         thresholds=config.thresholds,
         acquisition=config.acquisition,
     )

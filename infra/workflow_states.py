@@ -1,4 +1,4 @@
-"""The states of a retraining: snapshot, audit, gate, train, optimise, evaluate, gate, promote, and a last notice.
+"""The states of a retraining: snapshot, audit, gate, train, optimise, count, evaluate, gate, promote, and a notice.
 
 A job that AWS had no room for, or that SageMaker's own error ended, is started again under another name: ``TryAgain?``
 decides by the words of the failure. A quota that the job alone exceeds never has room, so that ends the run at once.
@@ -93,13 +93,15 @@ class States(Construct):
         }
         optimise = self._run_job("Optimise", "Processing", requests.optimisation(), optimised)
         evaluate = self._run_job("Evaluate", "Processing", requests.evaluation(), evaluated)
-        gate_model = self._call("GateModel", gate, _to_gate("Evaluation"), judged)
+        counted = {"attempt": jsonata(f"{ANSWER}.Attempt")}
+        count_attempt = self._call("CountAttempt", gate, _to_gate("Attempt"), counted)
+        gate_model = self._call("GateModel", gate, _to_gate("Evaluation") | {"Attempt": jsonata("$attempt")}, judged)
         decided = self._promote(promote)
 
         self.start = self._begin()
         self.start.next(taken).next(self._choose("SnapshotTaken?", {"$snapshot.Taken = true": audit}, rejected))
         audit.next(gate_data).next(self._choose("DataSound?", {"$verdict.Passed = true": train}, rejected))
-        train.next(optimise).next(evaluate).next(gate_model)
+        train.next(optimise).next(count_attempt).next(evaluate).next(gate_model)
         gate_model.next(self._choose("GoodEnough?", {"$verdict.Passed = true": decided}, rejected))
         outcomes = {"$promotion.Outcome = 'Promoted'": promoted, "$promotion.Outcome = 'AwaitingApproval'": awaiting}
         decided.next(self._choose("Promoted?", outcomes, rejected))

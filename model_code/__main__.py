@@ -126,6 +126,8 @@ def _evaluate(container: Container, options: argparse.Namespace) -> None:
         container.processing,
         candidate_sha256=options.candidate_sha256,
         champion_sha256=options.champion_sha256,
+        reference_sha256=options.reference_sha256,
+        attempt=options.attempt,
         pictures=ReportPictures(options.report_pictures),
     )
 
@@ -156,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     measuring = commands.add_parser("evaluate", help="measure candidate and champion on the snapshot's test slices")
     measuring.add_argument("--candidate-sha256", required=True, help="the digest of the candidate's model.tar.gz")
     measuring.add_argument("--champion-sha256", default="", help="the digest of the champion's, if there is one")
+    measuring.add_argument("--reference-sha256", default="", help="the digest of the best champion's, if another")
+    measuring.add_argument("--attempt", type=int, default=1, help="how many runs measured models on these patients")
     measuring.add_argument(
         "--report-pictures",
         choices=("if_no", "unless_yes", "never"),

@@ -44,6 +44,21 @@ class Processing:
         return self.base / "input" / "champion" / "model.tar.gz"
 
     @property
+    def champion_snapshot(self) -> Path:
+        """The snapshot that the champion was trained on; absent where that is not known."""
+        return self.base / "input" / "champion-snapshot" / "snapshot.json"
+
+    @property
+    def reference(self) -> Path:
+        """The model.tar.gz of the best champion so far; absent where the champion is that."""
+        return self.base / "input" / "reference" / "model.tar.gz"
+
+    @property
+    def reference_snapshot(self) -> Path:
+        """The snapshot that the reference was trained on; absent where that is not known."""
+        return self.base / "input" / "reference-snapshot" / "snapshot.json"
+
+    @property
     def optimised(self) -> Path:
         """The candidate that ``optimise`` writes again, with the backends that may serve."""
         return self.base / "output" / "optimised" / "model.tar.gz"

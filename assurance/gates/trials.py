@@ -60,17 +60,6 @@ def promoted_first(setting: Setting, patients: int, balanced_accuracy: float, dr
     return passed / draws
 
 
-def promoted_within(setting: Setting, patients: int, better: float, tries: int, draws: int, seed: int) -> float:
-    """Return how often one of several candidates passes, all measured on the same test set and champion."""
-    passed = 0
-    for draw in range(draws):
-        population = _population(setting, patients, seed, draw)
-        champion = population.model(setting.balanced_accuracy, "champion")
-        candidates = (population.model(setting.balanced_accuracy + better) for _ in range(tries))
-        passed += any(not _against(setting, patients, one, champion) for one in candidates)
-    return passed / draws
-
-
 def predicted(setting: Setting, patients: int, better: float) -> float:
     """Return the power that ``wetread train`` prints for a test part of this size."""
     cases = test_set(setting, patients)

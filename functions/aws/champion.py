@@ -39,6 +39,8 @@ class Champions:
             previous=item.get("Previous", ""),
             weights_sha256=item.get("WeightsSHA256", ""),
             promoted_by=item.get("PromotedBy", ""),
+            reference=item.get("Reference", ""),
+            behind=item.get("Behind", 0.0),
         )
 
     def promotion(self, model_package: str) -> Promotion | None:
@@ -49,6 +51,8 @@ class Champions:
             promoted_at=item["PromotedAt"],
             previous=item.get("Previous", ""),
             promoted_by=item.get("PromotedBy", ""),
+            reference=item.get("Reference", ""),
+            behind=item.get("Behind", 0.0),
         )
 
     def withdrawal(self, model_package: str) -> Withdrawal | None:
@@ -107,6 +111,8 @@ class Champions:
             "PromotedAt": to.promoted_at,
             "PromotedBy": to.promoted_by,
             "Previous": to.previous,
+            "Reference": to.reference,
+            "Behind": to.behind,
         }
         actions: list[Any] = [
             {"Put": pointer},
@@ -149,7 +155,7 @@ class Champions:
         return from_item(answer["Item"]) if "Item" in answer else None
 
 
-def _document(champion: Champion) -> dict[str, str]:
+def _document(champion: Champion) -> dict[str, Any]:
     return {
         "Id": "CHAMPION",
         "ModelName": champion.model_name,
@@ -160,6 +166,8 @@ def _document(champion: Champion) -> dict[str, str]:
         "PromotedAt": champion.promoted_at,
         "PromotedBy": champion.promoted_by,
         "Previous": champion.previous,
+        "Reference": champion.reference,
+        "Behind": champion.behind,
     }
 
 

@@ -19,6 +19,7 @@ from functions.aws.caller import Caller
 from functions.aws.champion import Champions
 from functions.aws.items import error_code
 from functions.aws.ticks import Ticks
+from functions.domain.against import Standing
 from functions.domain.artifact import Artifact, read_artifact
 from functions.domain.champion import Champion
 from functions.domain.errors import PromotionRefused
@@ -62,6 +63,33 @@ class ModelVersion:
     evaluated_against: str = ""
     evaluation_uri: str = ""
     synthetic: bool = False
+    standing: Standing = Standing()  # noqa: RUF009 - frozen
+
+
+def describe(sagemaker: SageMakerClient, arn: str) -> ModelVersion:
+    """Return one version by its ARN."""
+    answer = sagemaker.describe_model_package(ModelPackageName=arn)
+    properties = answer.get("CustomerMetadataProperties", {})
+    quality = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    accuracy = properties.get("BalancedAccuracy")
+    return ModelVersion(
+        model_package=f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}",
+        arn=arn,
+        approval=answer.get("ModelApprovalStatus", ""),
+        created_at=timestamp(answer["CreationTime"]),
+        name=properties.get("Name", ""),
+        version=properties.get("Version", ""),
+        artifact_sha256=properties.get("ArtifactSHA256", ""),
+        weights_sha256=properties.get("WeightsSHA256", ""),
+        run=properties.get("Run", ""),
+        snapshot_digest=properties.get("SnapshotDigest", ""),
+        accepted_risks=tuple(properties.get("AcceptedRisks", "").split()),
+        balanced_accuracy=float(accuracy) if accuracy else None,
+        evaluated_against=properties.get("EvaluatedAgainst", ""),
+        evaluation_uri=quality.get("S3Uri", ""),
+        synthetic=properties.get("Synthetic") == "true",
+        standing=Standing(reference=properties.get("Reference", ""), behind=float(properties.get("Behind", 0))),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,26 +163,27 @@ class Registry:
     def promote(self, model_package: str) -> Champion:
         """Make a version ("<group>/<version>" or "<version>") the champion and wake the uploads that wait for one.
 
-        Ignores approval status; clears the withdrawn mark. Raises PromotionRefused for an unknown version, a changed
-        artifact, or if another promotion came between.
+        Ignores approval status; clears the withdrawn mark. Later candidates are compared with this version alone,
+        whatever it was compared with. Raises PromotionRefused for an unknown version, a changed artifact, or if another
+        promotion came between.
         """
-        champion = self.set_champion(self.version(model_package), self.champions.get())
+        champion = self.set_champion(self.version(model_package), self.champions.get(), Standing())
         if champion is None:
             raise PromotionRefused("Another promotion came between; look at `wetread model list` and promote again.")
         return champion
 
-    def set_champion(self, version: ModelVersion, current: Champion | None) -> Champion | None:
+    def set_champion(self, version: ModelVersion, current: Champion | None, standing: Standing) -> Champion | None:
         """Make ``version`` the champion after ``current``; return None if another was promoted meanwhile.
 
         The Model comes first, then the pointer, then the approval: readers of the approval event find the champion.
         """
-        champion = self.candidate(version, _before(version, current))
+        champion = self.candidate(version, _before(version, current), standing)
         if not self.champions.move(champion, current):
             return None
         self.after_promotion(version)
         return champion
 
-    def candidate(self, version: ModelVersion, previous: str) -> Champion:
+    def candidate(self, version: ModelVersion, previous: str, standing: Standing) -> Champion:
         """Check a version's artifact and create its Model; return it as a champion. Raises PromotionRefused."""
         return Champion(
             model_name=self._create_model(version, self.artifact_uri(version)),
@@ -165,6 +194,8 @@ class Registry:
             promoted_at=timestamp(self.clock()),
             promoted_by=self.caller(),
             previous=previous,
+            reference=standing.reference,
+            behind=standing.behind,
         )
 
     def after_promotion(self, version: ModelVersion) -> None:
@@ -179,27 +210,7 @@ class Registry:
 
     def describe(self, arn: str) -> ModelVersion:
         """Return one version by its ARN."""
-        answer = self.sagemaker.describe_model_package(ModelPackageName=arn)
-        properties = answer.get("CustomerMetadataProperties", {})
-        quality = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
-        accuracy = properties.get("BalancedAccuracy")
-        return ModelVersion(
-            model_package=f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}",
-            arn=arn,
-            approval=answer.get("ModelApprovalStatus", ""),
-            created_at=timestamp(answer["CreationTime"]),
-            name=properties.get("Name", ""),
-            version=properties.get("Version", ""),
-            artifact_sha256=properties.get("ArtifactSHA256", ""),
-            weights_sha256=properties.get("WeightsSHA256", ""),
-            run=properties.get("Run", ""),
-            snapshot_digest=properties.get("SnapshotDigest", ""),
-            accepted_risks=tuple(properties.get("AcceptedRisks", "").split()),
-            balanced_accuracy=float(accuracy) if accuracy else None,
-            evaluated_against=properties.get("EvaluatedAgainst", ""),
-            evaluation_uri=quality.get("S3Uri", ""),
-            synthetic=properties.get("Synthetic") == "true",
-        )
+        return describe(self.sagemaker, arn)
 
     def _summaries(self) -> list[Any]:
         """Return what ListModelPackages says of each version, newest first."""

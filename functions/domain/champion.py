@@ -12,6 +12,8 @@ class Champion:
     """``model_name`` is SageMaker's Model, ``model_package`` "<group>/<version>", ``previous`` its predecessor.
 
     ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for versions promoted before they were recorded.
+    ``reference`` is the version that later candidates are compared with, too ("" for the champion itself), and
+    ``behind`` how far the champion's balanced accuracy may be below that one's.
     """
 
     model_name: str
@@ -22,19 +24,24 @@ class Champion:
     previous: str = ""
     weights_sha256: str = ""
     promoted_by: str = ""
+    reference: str = ""
+    behind: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
     """A version became champion: when it last did (ISO 8601), by whom (an ARN), and its predecessor.
 
-    ``previous`` is "" for the first champion, ``promoted_by`` where it was not recorded.
+    ``previous`` is "" for the first champion, ``promoted_by`` where it was not recorded. ``reference`` and ``behind``
+    are those of the Champion.
     """
 
     model_package: str
     promoted_at: str
     previous: str
     promoted_by: str = ""
+    reference: str = ""
+    behind: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ Of evaluation/1, which an earlier image writes, the intervals are narrower than 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from functions.domain.documents import Fields, load
 
@@ -84,6 +85,19 @@ class Paired:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Against:
+    """The candidate and another model on ``patients`` patients; ``seen`` others are left out: it was trained on them.
+
+    The candidate's balanced accuracy is not lower by more than -``bound``, at the level of the attempt (None: the
+    patients do not suffice).
+    """
+
+    bound: float | None
+    patients: int
+    seen: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What a run's evaluation says; ``champion`` and ``paired`` are None for a stage's first model."""
 
@@ -91,6 +105,8 @@ class Evaluation:
     candidate: Measured
     champion: Measured | None
     paired: Paired | None
+    attempt: int = 1
+    against: Mapping[str, Against] = field(default_factory=dict)
 
 
 def parse(body: bytes, snapshot_digest: str) -> Evaluation:
@@ -107,6 +123,7 @@ def parse(body: bytes, snapshot_digest: str) -> Evaluation:
         candidate=_measured(fields.fields("Candidate"), labels),
         champion=_measured(champion, labels) if champion else None,
         paired=_paired(paired) if paired else None,
+        **_of_attempt(fields),
     )
 
 
@@ -116,6 +133,24 @@ def _paired(fields: Fields) -> Paired:
         standard_error=fields.fraction_or_none("StandardError") if fields.has("StandardError") else None,
         degrees_of_freedom=fields.number_or_none("DegreesOfFreedom") if fields.has("DegreesOfFreedom") else None,
     )
+
+
+def _of_attempt(fields: Fields) -> dict[str, Any]:
+    """Return which attempt it is, and the comparisons at its level; earlier releases wrote neither."""
+    if not fields.has("Attempt"):
+        return {}
+    found = fields.fields("Attempt")
+    against = {role: found.fields_or_none(role) for role in ("Champion", "Reference")}
+    return {
+        "attempt": found.count("Number"),
+        "against": {
+            role: Against(
+                bound=one.fraction_or_none("Bound", low=-1.0), patients=one.count("Patients"), seen=one.count("Seen")
+            )
+            for role, one in against.items()
+            if one
+        },
+    }
 
 
 def _measured(fields: Fields, labels: tuple[str, ...]) -> Measured:

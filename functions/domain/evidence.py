@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from functions.domain.against import Standing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The origin and figures of a version; ``evaluated_against`` is "" for a first model."""
+    """The origin and figures of a version; ``evaluated_against`` is "" for a first model.
+
+    ``standing`` says what later candidates are compared with, too, once it is champion.
+    """
 
     run: str
     snapshot_digest: str
@@ -17,6 +22,7 @@ class Evidence:
     evaluated_against: str
     balanced_accuracy: float
     training_job_name: str
+    standing: Standing = field(default_factory=Standing)
 
     def properties(self) -> dict[str, str]:
         """Return CustomerMetadataProperties, which must be non-empty and contain no commas."""
@@ -28,5 +34,7 @@ class Evidence:
             "EvaluatedAgainst": self.evaluated_against,
             "BalancedAccuracy": f"{self.balanced_accuracy:.4f}",
             "TrainingJobName": self.training_job_name,
+            "Reference": self.standing.reference,
+            "Behind": f"{self.standing.behind:.4f}" if self.standing.reference else "",
         }
         return {name: value for name, value in values.items() if value}

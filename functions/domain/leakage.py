@@ -41,6 +41,7 @@ def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> lis
         *_across(snapshot, Risk.PATIENT_ACROSS_SPLIT, "patient", lambda one: one.patient),
         *_across(snapshot, Risk.STUDY_ACROSS_SPLIT, "study", lambda one: one.study_instance_uid),
         *_across(snapshot, Risk.SERIES_ACROSS_SPLIT, "series", lambda one: one.series_instance_uid),
+        *_retrained(snapshot),
         *_too_few(snapshot),
         *_unreadable(audit.unreadable, snapshot.places),
         *_pixels(audit.identical, Risk.IDENTICAL_PIXELS_ACROSS_SPLIT, "identical", snapshot.places),
@@ -70,6 +71,22 @@ def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[Label
 
 def _parts(group: Iterable[LabelledSlice]) -> list[Split]:
     return sorted({one.split for one in group if one.split})
+
+
+def _retrained(snapshot: Snapshot) -> list[Reason]:
+    """Return a reason for all patients of earlier test parts that the manifest puts into another part."""
+    first: dict[str, int] = {}
+    for one in snapshot.slices:
+        if one.retrained:
+            first[one.patient] = min(one.line, first.get(one.patient, one.line))
+    if not first:
+        return []
+    count = "1 patient was" if len(first) == 1 else f"{len(first)} patients were"
+    message = (
+        f"{count} in the test part of earlier runs, for example {snapshot.places.named(first.values())}; patients who "
+        "were tested stay in the test part: leave split out, or give them the test part."
+    )
+    return [Reason(code=Risk.TESTED_PATIENT_IN_TRAINING, message=message)]
 
 
 def _too_few(snapshot: Snapshot) -> list[Reason]:

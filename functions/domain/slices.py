@@ -24,6 +24,7 @@ class LabelledSlice:
     - The object gives the UIDs of its header, ``name`` (of its pinned copy) and ``content_sha256`` (hex).
       ``patient_id`` and its issuer are only ever hashed, never stored or logged.
     - ``patient`` is the keyed hash of the PatientID, or of the StudyInstanceUID if that is empty.
+    - ``retrained``: the manifest puts it into training or validation, although models were measured on its patient.
     """
 
     line: int
@@ -43,3 +44,4 @@ class LabelledSlice:
     patient_id: str = field(default="", repr=False)
     issuer_of_patient_id: str = field(default="", repr=False)
     patient: str = ""
+    retrained: bool = False

@@ -6,7 +6,7 @@ import enum
 import hashlib
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,36 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
         ) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class PatientsByPart:
+    """Patients, by keyed hash: with all their slices in the test part, with some of them, and with some elsewhere."""
+
+    tested: frozenset[str] = frozenset()
+    mixed: frozenset[str] = frozenset()
+    trained: frozenset[str] = frozenset()
+
+
+def patients_by_part(parts: Iterable[tuple[str, Split | None]]) -> PatientsByPart:
+    """Return the patients by part, from the patient and the part of each slice."""
+    tested: set[str] = set()
+    trained: set[str] = set()
+    for patient, part in parts:
+        (tested if part is Split.TEST else trained).add(patient)
+    return PatientsByPart(
+        tested=frozenset(tested - trained), mixed=frozenset(tested & trained), trained=frozenset(trained)
+    )
+
+
+def patients_of(document: Any) -> PatientsByPart:
+    """Return the patients of an earlier run's snapshot, as far as they were not erased; raise MalformedDocument."""
+    try:
+        return patients_by_part((str(entry["Patient"]), Split(entry["Split"])) for entry in document["Slices"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedDocument(
+            f"The snapshot is no {SCHEMA} document: it fails with {type(error).__name__}."
+        ) from error
+
+
 def _entry(one: LabelledSlice) -> dict[str, Any]:
     return {
         "Line": one.line,
@@ -119,7 +149,7 @@ def _entry(one: LabelledSlice) -> dict[str, Any]:
         "Patient": one.patient,
         "StudyInstanceUID": one.study_instance_uid,
         "SeriesInstanceUID": one.series_instance_uid,
-    }
+    } | ({"Retrained": True} if one.retrained else {})
 
 
 def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
@@ -133,4 +163,5 @@ def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
         patient=entry["Patient"],
         study_instance_uid=entry["StudyInstanceUID"],
         series_instance_uid=entry["SeriesInstanceUID"],
+        retrained=bool(entry.get("Retrained", False)),
     )

@@ -9,33 +9,44 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedChampion:
-    """The champion when the snapshot was taken, which the candidate is compared with."""
+    """A model that the candidate is compared with: the champion when the snapshot was taken, or its reference.
+
+    ``snapshot_uri`` is the snapshot that it was trained on, "" where that is not known. Of the champion, ``reference``
+    is the version that it was compared with ("" for itself), and ``behind`` how far it may be below that.
+    """
 
     model_package: str
     model_package_arn: str
     artifact_uri: str
     artifact_sha256: str
     promoted_at: str
+    snapshot_uri: str = ""
+    reference: str = ""
+    behind: float = 0.0
 
-    def to_json(self) -> dict[str, str]:
-        """Return the champion as the state machine carries it."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the model as the state machine carries it."""
+        more = {"SnapshotUri": self.snapshot_uri, "Reference": self.reference, "Behind": self.behind}
         return {
             "ModelPackage": self.model_package,
             "ModelPackageArn": self.model_package_arn,
             "ArtifactUri": self.artifact_uri,
             "ArtifactSHA256": self.artifact_sha256,
             "PromotedAt": self.promoted_at,
-        }
+        } | {name: value for name, value in more.items() if value}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, str]) -> ComparedChampion:
-        """Read back what ``to_json`` wrote."""
+    def from_json(cls, document: Mapping[str, Any]) -> ComparedChampion:
+        """Read back what ``to_json`` wrote, also in an earlier release."""
         return cls(
             model_package=document["ModelPackage"],
             model_package_arn=document["ModelPackageArn"],
             artifact_uri=document["ArtifactUri"],
             artifact_sha256=document["ArtifactSHA256"],
             promoted_at=document["PromotedAt"],
+            snapshot_uri=document.get("SnapshotUri", ""),
+            reference=document.get("Reference", ""),
+            behind=float(document.get("Behind", 0)),
         )
 
 
@@ -44,7 +55,8 @@ class TrainingRun:
     """One run of the workflow, once its snapshot is taken or refused.
 
     ``taken`` is False for a refused run, and ``reasons`` (``verdict.trimmed``) say why; then all below is empty.
-    ``slices`` counts them, ``champion`` is None for a stage's first model.
+    ``slices`` counts them, ``champion`` is None for a stage's first model, and ``reference`` is the best champion so
+    far: None if that is the champion, or if its version or artifact is gone.
     """
 
     run_id: str
@@ -58,6 +70,7 @@ class TrainingRun:
     snapshot_digest: str = ""
     slices: int = 0
     champion: ComparedChampion | None = None
+    reference: ComparedChampion | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return ``$snapshot``. The seed is text, as hyperparameters are."""
@@ -73,7 +86,7 @@ class TrainingRun:
             "SnapshotDigest": self.snapshot_digest,
             "Slices": self.slices,
             "Champion": self.champion.to_json() if self.champion else {},
-        }
+        } | ({"Reference": self.reference.to_json()} if self.reference else {})
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrainingRun:
@@ -90,4 +103,5 @@ class TrainingRun:
             snapshot_digest=document["SnapshotDigest"],
             slices=document["Slices"],
             champion=ComparedChampion.from_json(document["Champion"]) if document["Champion"] else None,
+            reference=ComparedChampion.from_json(document["Reference"]) if document.get("Reference") else None,
         )

@@ -25,6 +25,7 @@ class Risk(enum.StrEnum):
     PATIENT_ACROSS_SPLIT = "PatientAcrossSplit"
     STUDY_ACROSS_SPLIT = "StudyAcrossSplit"
     SERIES_ACROSS_SPLIT = "SeriesAcrossSplit"
+    TESTED_PATIENT_IN_TRAINING = "TestedPatientInTraining"
     TOO_FEW_PATIENTS = "TooFewPatients"
     TOO_FEW_TO_COMPARE = "TooFewToCompare"
     IDENTICAL_PIXELS_ACROSS_SPLIT = "IdenticalPixelsAcrossSplit"
@@ -38,7 +39,7 @@ class Risk(enum.StrEnum):
 
 
 class LabelProblem(enum.StrEnum):
-    """Why no snapshot is taken: the execution's input, the manifest, one of its entries, or all of them together."""
+    """Why no snapshot is taken: the execution's input, the manifest, an entry or all of them, or the champion."""
 
     INVALID_INPUT = "InvalidInput"
     MISSING_MANIFEST = "MissingManifest"
@@ -50,6 +51,7 @@ class LabelProblem(enum.StrEnum):
     UNREADABLE_HEADER = "UnreadableHeader"
     DUPLICATE = "Duplicate"
     MISSING_CLASS = "MissingClass"
+    CHAMPION_GONE = "ChampionGone"
 
 
 class DataProblem(enum.StrEnum):
@@ -70,6 +72,7 @@ class ModelProblem(enum.StrEnum):
     CALIBRATION_TOO_POOR = "CalibrationTooPoor"
     COVERAGE_TOO_LOW = "CoverageTooLow"
     WORSE_THAN_CHAMPION = "WorseThanChampion"
+    WORSE_THAN_REFERENCE = "WorseThanReference"
     SUBGROUP_COLLAPSE = "SubgroupCollapse"
     UNDEFINED_METRIC = "UndefinedMetric"
     MALFORMED_EVALUATION = "MalformedEvaluation"

@@ -43,7 +43,7 @@ class Approving:
             reason = champion_changed(version.model_package, version.evaluated_against)
             self.registry.reject(arn, reason.message)  # so that people do not take it for a version that serves
             return self._refuse(version, reason.message)
-        if self.registry.set_champion(version, current) is None:
+        if self.registry.set_champion(version, current, version.standing) is None:
             raise Overtaken(version.model_package)
         return Approved.PROMOTED
 

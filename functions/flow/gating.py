@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.aws.objects import Documents
-from functions.domain import audit, evaluation, layout, leakage, promotion
+from functions.domain import against, audit, evaluation, layout, leakage, promotion
 from functions.domain import snapshot as snapshots
 from functions.domain.errors import MalformedDocument
 from functions.domain.leakage import AcquisitionLimits
@@ -33,14 +33,17 @@ class Gating:
     limits: AcquisitionLimits
     thresholds: Thresholds
 
-    def judge(self, subject: Subject, run: TrainingRun) -> Verdict:
-        """Judge a run by its audit or its evaluation, and write the verdict."""
+    def judge(self, subject: Subject, run: TrainingRun, attempt: int = 1) -> Verdict:
+        """Judge a run by its audit or its evaluation, and write the verdict.
+
+        ``attempt`` counts the runs that measured models on the same patients, this one included.
+        """
         try:
             snapshot = self._snapshot(run)
         except MalformedDocument as error:
             verdict = Verdict((Reason(code=DataProblem.MALFORMED_SNAPSHOT, message=str(error)),))
         else:
-            judged = self._data(snapshot, run) if subject == Subject.AUDIT else self._model(snapshot, run)
+            judged = self._data(snapshot, run) if subject == Subject.AUDIT else self._model(snapshot, run, attempt)
             verdict = Verdict(tuple(judged)).accepting(run.accepted_risks)
         key = layout.data_gate_key(run.run_id) if subject == Subject.AUDIT else layout.model_gate_key(run.run_id)
         self.documents.write(key, verdict.to_json())
@@ -65,7 +68,7 @@ class Gating:
         few = promotion.too_few_patients(patients, self.thresholds, against_champion=run.champion is not None)
         return [*leakage.findings(snapshot, found, self.limits), *few]
 
-    def _model(self, snapshot: Snapshot, run: TrainingRun) -> list[Reason]:
+    def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int) -> list[Reason]:
         try:
             measured = evaluation.parse(self._written(layout.evaluation_key(run.run_id), "evaluation"), snapshot.digest)
             if measured.labels != snapshot.labels:
@@ -74,7 +77,8 @@ class Gating:
                 )
         except MalformedDocument as error:
             return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=str(error))]
-        return promotion.shortcomings(measured, self.thresholds, against_champion=run.champion is not None)
+        reasons = promotion.shortcomings(measured, self.thresholds, against_champion=run.champion is not None)
+        return reasons + against.shortcomings(measured, run, self.thresholds.champion_margin, attempt, reasons)
 
     def _written(self, key: str, what: str) -> bytes:
         body = self.documents.find(key)

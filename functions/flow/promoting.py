@@ -12,7 +12,7 @@ from typing import Any
 
 from functions.aws.objects import Documents
 from functions.aws.registry import ModelVersion, Registry
-from functions.domain import evaluation, layout
+from functions.domain import against, evaluation, layout
 from functions.domain.artifact import Artifact, read_artifact, sha256_of
 from functions.domain.champion import champion_changed, is_champion
 from functions.domain.errors import InvalidArtifact, MalformedDocument
@@ -94,7 +94,9 @@ class Promoting:
             if is_champion(current, version.model_package):
                 self.registry.after_promotion(version)
             return Promoted(outcome=RunOutcome.PROMOTED, version=version)
-        if is_champion(current, version.evaluated_against) and self.registry.set_champion(version, current):
+        if is_champion(current, version.evaluated_against) and self.registry.set_champion(
+            version, current, version.standing
+        ):
             return Promoted(outcome=RunOutcome.PROMOTED, version=version)
         reason = champion_changed(version.model_package, version.evaluated_against)
         self.registry.reject(version.arn, reason.message)
@@ -123,6 +125,7 @@ class Promoting:
             evaluated_against=run.champion.model_package if run.champion else "",
             balanced_accuracy=measured.candidate.balanced_accuracy.value,
             training_job_name=training_job_name,
+            standing=against.standing(measured, run),
         )
 
     def _key_of(self, artifact_uri: str) -> str:

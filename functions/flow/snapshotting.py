@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,27 +15,32 @@ from botocore.exceptions import ClientError
 
 from functions.aws.champion import Champions
 from functions.aws.cohorts import Cohorts, ManifestVersion
+from functions.aws.holdout import Holdout
 from functions.aws.objects import Documents
 from functions.aws.patients import Patients
 from functions.aws.trouble import is_trouble, loggable, name_of
 from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
-from functions.domain.champion import Champion
 from functions.domain.cohort import Cohort, ObjectVersion, duplicates, misplaced
 from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
 from functions.domain.header import header_of
 from functions.domain.instance import Served
 from functions.domain.request import TrainingRequest
 from functions.domain.row import timestamp
-from functions.domain.slices import LabelledSlice
+from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import Source, SplitBy
-from functions.domain.training_run import ComparedChampion, TrainingRun
+from functions.domain.split import Earlier
+from functions.domain.training_run import TrainingRun
 from functions.domain.verdict import LabelProblem, Places, Reason, Verdict, trimmed
+from functions.flow.comparing import Comparing, Rivals
 from functions.names import SLICES
 from untrusted.header import Header
 
 logger = logging.getLogger(__name__)
+
+Names = Mapping[str, set[str]]
+"""The keyed hashes under which other cohorts may have recorded a patient, by the hash in this one."""
 
 WORKERS = 32  # objects read and copied at once; S3 waits far longer than it works
 
@@ -46,10 +52,11 @@ class Snapshotting:
     cohorts: Cohorts
     documents: Documents
     champions: Champions
+    comparing: Comparing
+    holdout: Holdout
     patients: Patients
     served: Served
     labels: tuple[str, ...]
-    models_bucket: str
     clock: Callable[[], datetime]
 
     def take(self, execution: str, document: Any) -> TrainingRun:
@@ -61,14 +68,15 @@ class Snapshotting:
         run = layout.run_id(execution)
         try:
             asked = request.parse(document, self.cohorts.bucket)
+            rivals = self.comparing.rivals(self.champions.get())
             known = self.documents.find(layout.snapshot_key(run))
-            taken = json.loads(known) if known else self._freeze(run, asked)
+            taken = json.loads(known) if known else self._freeze(run, asked, rivals.known)
         except (InvalidRequest, SnapshotRefused) as error:
             self.documents.write(layout.refusal_key(run), Verdict(error.reasons).to_json())
             return TrainingRun(run_id=run, taken=False, reasons=trimmed(error.reasons))
-        return self._answer(run, asked, taken)
+        return self._answer(run, asked, taken, rivals)
 
-    def _freeze(self, run: str, asked: TrainingRequest) -> Any:
+    def _freeze(self, run: str, asked: TrainingRequest, known: Earlier) -> Any:
         """Pin the slices, write the jobs' manifest, and last the snapshot: when it exists, so do the others."""
         try:
             manifest = self.cohorts.manifest(asked.manifest_key)
@@ -78,7 +86,9 @@ class Snapshotting:
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
-        split_by, slices = _divided(self._slices(asked.manifest_key, manifest), asked.seed)
+        slices, names = self._slices(asked.manifest_key, manifest)
+        tested = self.holdout.tested(name for one in names.values() for name in one) | known.tested
+        split_by, slices = _divided(slices, asked.seed, _in_todays_names(replace(known, tested=tested), names))
         document = snapshots.document_of(
             slices,
             labels=self.labels,
@@ -102,8 +112,11 @@ class Snapshotting:
         names = [entry["Slice"] for entry in snapshot["Slices"]]
         self.documents.write(layout.slices_manifest_key(run), [{"prefix": prefix}, *names])
 
-    def _slices(self, manifest_key: str, manifest: ManifestVersion) -> list[LabelledSlice]:
-        """Return every labelled slice, read and pinned; raise SnapshotRefused with every reason against any of them."""
+    def _slices(self, manifest_key: str, manifest: ManifestVersion) -> tuple[list[LabelledSlice], Names]:
+        """Return every labelled slice, read and pinned, and what its patient may be recorded as.
+
+        Raises SnapshotRefused with every reason against any of them.
+        """
         try:
             labelled = labelling.parse(manifest.body, is_csv=manifest_key.lower().endswith(".csv"), labels=self.labels)
         except MalformedManifest as error:
@@ -165,16 +178,27 @@ class Snapshotting:
             issuer_of_patient_id=instance.issuer_of_patient_id,
         )
 
-    def _with_patients(self, slices: list[LabelledSlice]) -> list[LabelledSlice]:
-        """Return the slices with their patients' keyed hashes, one request for each patient."""
-        ids = _patients(slices)
-        distinct = sorted(set(ids))
-        with ThreadPoolExecutor(WORKERS) as pool:
-            hashes = dict(zip(distinct, pool.map(lambda one: self.patients.hash_of(*one), distinct), strict=True))
-        return [replace(one, patient=hashes[known] or "") for one, known in zip(slices, ids, strict=True)]
+    def _with_patients(self, slices: list[LabelledSlice]) -> tuple[list[LabelledSlice], Names]:
+        """Return the slices with their patients' keyed hashes, and all hashes of each patient.
 
-    def _answer(self, run: str, asked: TrainingRequest, snapshot: Any) -> TrainingRun:
-        bucket, champion = self.cohorts.bucket, self.champions.get()
+        An earlier cohort may have lacked the issuer that this one says. One request for each hash.
+        """
+        ids = _patients(slices)
+        variants = [
+            {known, (known[0], ""), (known[0], one.issuer_of_patient_id if one.patient_id else "")}
+            for one, known in zip(slices, ids, strict=True)
+        ]
+        distinct = sorted(set().union(*variants))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            found = (one or "" for one in pool.map(lambda one: self.patients.hash_of(*one), distinct))
+            hashes = dict(zip(distinct, found, strict=True))
+        names: dict[str, set[str]] = defaultdict(set)
+        for known, some in zip(ids, variants, strict=True):
+            names[hashes[known]] |= {hashes[one] for one in some}
+        return [replace(one, patient=hashes[known]) for one, known in zip(slices, ids, strict=True)], names
+
+    def _answer(self, run: str, asked: TrainingRequest, snapshot: Any, rivals: Rivals) -> TrainingRun:
+        bucket = self.cohorts.bucket
         return TrainingRun(
             run_id=run,
             taken=True,
@@ -185,7 +209,8 @@ class Snapshotting:
             slices_manifest_uri=layout.uri(bucket, layout.slices_manifest_key(run)),
             snapshot_digest=snapshot["Digest"],
             slices=len(snapshot["Slices"]),
-            champion=_compared(champion, self.models_bucket) if champion else None,
+            champion=rivals.champion,
+            reference=rivals.reference,
         )
 
 
@@ -215,17 +240,18 @@ def _why(error: Exception) -> str:
     return f"The service fails to read the object ({name_of(error)}); leave it out, and report it."
 
 
-def _divided(slices: list[LabelledSlice], seed: int) -> tuple[SplitBy, list[LabelledSlice]]:
-    """Return how the slices were divided, and the slices, each with its part."""
-    given = any(one.split for one in slices)  # the manifest gives every slice a part or none
-    return (SplitBy.MANIFEST, slices) if given else split.divide(slices, seed)
-
-
-def _compared(champion: Champion, models_bucket: str) -> ComparedChampion:
-    return ComparedChampion(
-        model_package=champion.model_package,
-        model_package_arn=champion.model_package_arn,
-        artifact_uri=layout.uri(models_bucket, layout.artifact_key(champion.artifact_sha256)),
-        artifact_sha256=champion.artifact_sha256,
-        promoted_at=champion.promoted_at,
+def _in_todays_names(earlier: Earlier, names: Names) -> Earlier:
+    """Return what earlier runs did with the patients of this cohort, by the hashes that they have in it."""
+    return Earlier(
+        tested=frozenset(patient for patient, some in names.items() if some & earlier.tested),
+        trained=frozenset(patient for patient, some in names.items() if some & earlier.trained),
     )
+
+
+def _divided(slices: list[LabelledSlice], seed: int, earlier: Earlier) -> tuple[SplitBy, list[LabelledSlice]]:
+    """Return how the slices were divided, and the slices, each with its part."""
+    if not any(one.split for one in slices):  # the manifest gives every slice a part or none
+        return split.divide(slices, seed, earlier)
+    return SplitBy.MANIFEST, [
+        replace(one, retrained=one.split is not Split.TEST and one.patient in earlier.tested) for one in slices
+    ]

@@ -15,6 +15,7 @@ from functions.aws.objects import Uploads
 from functions.aws.registry import Registry
 from functions.aws.ticks import Ticks
 from functions.domain import layout
+from functions.domain.against import Standing
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.champion import Champion, Withdrawal
 from functions.domain.errors import PromotionRefused, Refusal
@@ -54,7 +55,8 @@ class Withdrawing:
             state = f"{current.model_package} is the first champion" if current else "There is no champion"
             raise PromotionRefused(f"{state}, so there is none to go back to. `wetread model promote` takes any.")
         version = self.registry.version(current.previous)
-        champion = self.registry.candidate(version, self._before(version.model_package, current.model_package))
+        before = self._before(version.model_package, current.model_package)
+        champion = self.registry.candidate(version, before, self._standing(version.model_package))
         # The rejection moves no traffic. It is recorded first, so it exists whenever the pointer has moved.
         self.registry.reject(current.model_package_arn, reason)
         withdrawal = Withdrawal(
@@ -124,6 +126,11 @@ class Withdrawing:
     @property
     def _marking(self) -> Marking:
         return Marking(index=self.index, champions=self.champions)
+
+    def _standing(self, model_package: str) -> Standing:
+        """Return what a version was compared with when it last became champion."""
+        promotion = self.champions.promotion(model_package)
+        return Standing(reference=promotion.reference, behind=promotion.behind) if promotion else Standing()
 
     def _before(self, model_package: str, withdrawn: str) -> str:
         """Return the last champion before ``model_package`` that is not withdrawn, from the history; "" if none is."""

@@ -7,12 +7,13 @@ import logging
 
 from model_code import snapshot
 from model_code.container import Processing
-from model_code.errors import EvaluationError
-from model_code.evaluation.document import build
+from model_code.errors import ArtifactError, EvaluationError
+from model_code.evaluation.against import Rival, build_compared, unseen_by
 from model_code.evaluation.pictures import ReportPictures
 from model_code.evaluation.predictions import load_model, predict
 from model_code.evaluation.report.page import render
 from model_code.evaluation.worst import worst_cases
+from model_code.inference import Model
 from model_code.snapshot import Split
 
 DOCUMENT, REPORT = "evaluation.json", "report.html"
@@ -25,24 +26,35 @@ def evaluate(
     *,
     candidate_sha256: str,
     champion_sha256: str = "",
+    reference_sha256: str = "",
+    attempt: int = 1,
     pictures: ReportPictures = ReportPictures.IF_NO,
 ) -> None:
     """Write evaluation.json and report.html; the digests (hex) are those of the expected model.tar.gz files.
 
-    Raises SnapshotError, and EvaluationError if a model is another file or cannot be loaded or measured. A failing
-    champion ends the command: the comparison is required.
+    ``attempt`` counts the runs that measured models on these patients. Raises SnapshotError, and EvaluationError if a
+    model is another file or cannot be loaded or measured. A failing champion ends the command: the comparison is
+    required. A reference that this image cannot load is left out: the gate then allows less.
     """
     taken = snapshot.read(paths.snapshot)
     cases = taken.of(Split.TEST)
     if not cases:
         raise EvaluationError("The snapshot has no test slices, so nothing can be measured; label more patients.")
-    models = [load_model(paths.candidate, "candidate", taken.labels, candidate_sha256)]
+    models = {"Candidate": load_model(paths.candidate, "candidate", taken.labels, candidate_sha256)}
     if champion_sha256 or paths.champion.parent.exists():
-        models.append(load_model(paths.champion, "champion", taken.labels, champion_sha256))
-    log.info("test_slices=%s models=%s", len(cases), len(models))
-    test, (candidate, *others) = predict(models, taken.labels, cases, paths.slices)
-    champion = others[0] if others else None
-    document = build(taken.digest, test, candidate, champion)
+        models["Champion"] = load_model(paths.champion, "champion", taken.labels, champion_sha256)
+    if reference_sha256:
+        models |= _reference(paths, taken.labels, reference_sha256)
+    log.info("test_slices=%s models=%s attempt=%s", len(cases), len(models), attempt)
+    test, predicted = predict(list(models.values()), taken.labels, cases, paths.slices)
+    candidate, *others = predicted
+    snapshots = {"Champion": paths.champion_snapshot, "Reference": paths.reference_snapshot}
+    rivals = {
+        role: Rival(predictions, *unseen_by(snapshots[role], cases))
+        for role, predictions in zip(list(models)[1:], others, strict=True)
+    }
+    champion = rivals.get("Champion")
+    document = build_compared(taken.digest, test, candidate, rivals, attempt)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)
     page = render(document, taken, test, candidate, champion, worst, pictures)
     paths.evaluation.mkdir(parents=True, exist_ok=True)
@@ -52,6 +64,17 @@ def evaluate(
     _log("candidate", document["Candidate"])
     if champion:
         _log("champion", document["Champion"])
+
+
+def _reference(paths: Processing, labels: tuple[str, ...], digest: str) -> dict[str, Model]:
+    """Return the reference by its role, or nothing if this image cannot load it; raise EvaluationError for others."""
+    try:
+        return {"Reference": load_model(paths.reference, "reference", labels, digest)}
+    except EvaluationError as error:
+        if not isinstance(error.__cause__, ArtifactError):
+            raise
+        log.warning("reference_left_out=%s", error)
+        return {}
 
 
 def _log(role: str, measured: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assurance.gates.generator import BASE, HIGH, SETTINGS, Setting, truth_of
+from assurance.gates.reuse import after_training_on_some, chained, retrained, service_of
 from assurance.gates.trials import METRICS, PROMOTED, coverage, judged, predicted, promoted_first
 from functions.domain.verdict import Risk
 
@@ -50,6 +51,39 @@ def test_a_first_model_at_the_threshold_rarely_passes_and_a_good_one_does(patien
     assert promoted_first(BASE, patients, 0.7, DRAWS, SEED) <= MOST_PASSED
     assert promoted_first(BASE, patients, 0.65, DRAWS, SEED) <= MOST_PASSED
     assert promoted_first(BASE, 200, 0.9, 20, SEED) == 1
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("patients", [24, 60])
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda one: one.name)
+def test_of_ten_retrainings_of_a_worse_model_rarely_one_passes(setting: Setting, patients: int) -> None:
+    assert retrained(setting, patients, -0.05, 10, DRAWS, SEED) <= MOST_PASSED
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda one: one.name)
+def test_a_chain_of_ever_worse_models_stops_within_the_margin(setting: Setting) -> None:
+    chain = chained(setting, 60, -0.03, DRAWS, SEED)
+    assert chain.lost_more_than_the_margin <= MOST_PASSED
+    assert chain.promotions < 1
+
+
+def test_an_equal_that_passes_is_compared_with_the_first_champion_from_then_on() -> None:
+    """At 200 patients an equal passes as a rule, and is not shown to be better."""
+    for draw in range(20):
+        population, service = service_of(BASE, 200, SEED, draw)
+        if service.try_one(population.model(0.85)) and service.champion.reference:
+            break
+    assert (service.champion.model_package, service.champion.reference) == ("2", "1")
+    assert 0 < service.champion.behind <= 0.05
+    assert not service.try_one(population.model(0.7))
+    assert service.attempts == 2
+
+
+@pytest.mark.check
+def test_a_champion_that_was_trained_on_test_patients_blocks_no_equal_where_these_are_left_out() -> None:
+    left_out, counted = after_training_on_some(BASE, 200, 0.0, 40, SEED)
+    assert left_out > 0.5 > counted
 
 
 def test_the_settings_are_those_of_the_measurements() -> None:

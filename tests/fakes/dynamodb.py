@@ -32,6 +32,8 @@ class FakeDynamoDB:
 
     def update_item(self, **request: Any) -> Any:
         self._write([("Update", request)], "ConditionalCheckFailedException")
+        rows = self.tables[request["TableName"]]
+        return {"Attributes": dict(rows[self._key(request)])} if request.get("ReturnValues") == "ALL_NEW" else {}
 
     def delete_item(self, **request: Any) -> Any:
         self._write([("Delete", request)], "ConditionalCheckFailedException")

@@ -119,7 +119,11 @@ class FakeSageMaker:
         return {"ModelPackageSummaryList": self.packages}
 
     def describe_model_package(self, **request: Any) -> Any:
-        return next(one for one in self.packages if one["ModelPackageArn"] == request["ModelPackageName"])
+        arn = request["ModelPackageName"]
+        for one in self.packages:
+            if one["ModelPackageArn"] == arn:
+                return one
+        raise client_error("ValidationException", f"ModelPackage {arn} does not exist.")
 
     def update_model_package(self, **request: Any) -> Any:
         self.describe_model_package(ModelPackageName=request["ModelPackageArn"]).update(request)

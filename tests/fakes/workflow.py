@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from functions.aws.artifacts import Artifacts
 from functions.aws.cohorts import Cohorts
+from functions.aws.holdout import Holdout
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents
 from functions.aws.registry import Registry
 from functions.domain import layout
@@ -20,6 +22,7 @@ from functions.domain.promotion import Thresholds
 from functions.domain.training_run import TrainingRun
 from functions.domain.verdict import Verdict
 from functions.flow.approving import Approving
+from functions.flow.comparing import Attempting, Comparing
 from functions.flow.gating import Gating, Subject
 from functions.flow.promoting import Approval, Promoted, Promoting
 from functions.flow.snapshotting import Snapshotting
@@ -54,6 +57,8 @@ class Workflow:
         self.world = world = world or World()
         s3, sagemaker = world.clients["s3"], world.clients["sagemaker"]
         self.documents = Documents(s3, TRAINING, MOST_RUN_DOCUMENT_BYTES)
+        self.holdout = Holdout(world.clients["dynamodb"], "batches")
+        self.attempting = Attempting(documents=self.documents, holdout=self.holdout)
         self.registry = Registry(
             s3=s3,
             sagemaker=sagemaker,
@@ -71,10 +76,13 @@ class Workflow:
             cohorts=Cohorts(s3, TRAINING),
             documents=self.documents,
             champions=world.champions,
+            comparing=Comparing(
+                describe=self.registry.describe, documents=self.documents, artifacts=Artifacts(s3, MODELS)
+            ),
+            holdout=self.holdout,
             patients=world.ingesting.patients,
             served=ADMITTED,
             labels=LABELS,
-            models_bucket=MODELS,
             clock=world.clock,
         )
         self.gating = Gating(documents=self.documents, limits=LIMITS, thresholds=THRESHOLDS)
@@ -122,9 +130,13 @@ class Workflow:
         """Return the Snapshot state's answer to an execution's input."""
         return self.snapshotting.take(execution, {"LabelsUri": labels_uri, **changes}).to_json()
 
-    def judge(self, subject: Subject, taken: Mapping[str, Any]) -> Verdict:
+    def count_attempt(self, taken: Mapping[str, Any]) -> int:
+        """Return the Attempt state's answer: which attempt a run is."""
+        return self.attempting.count(TrainingRun.from_json(taken))
+
+    def judge(self, subject: Subject, taken: Mapping[str, Any], attempt: int = 1) -> Verdict:
         """Return a gate's verdict on a run, given as the state machine carries it."""
-        return self.gating.judge(subject, TrainingRun.from_json(taken))
+        return self.gating.judge(subject, TrainingRun.from_json(taken), attempt)
 
     def snapshot(self, run: str) -> Any:
         """Return the snapshot/1 document of a run."""
@@ -238,6 +250,14 @@ def subgroup(attribute: str, value: str, balanced_accuracy: float | None, patien
     return {"Attribute": attribute, "Value": value, "Patients": patients, "Slices": 20, "BalancedAccuracy": found}
 
 
+def attempt_of(taken: Mapping[str, Any], *bounds: float | None, number: int = 1) -> dict[str, Any]:
+    """Return the part of an evaluation about champion and reference, as far as the run has them, with these bounds."""
+    roles = [role for role in ("Champion", "Reference") if taken.get(role)]
+    bounds = (*bounds, *bounds[-1:])
+    against = {role: {"Bound": bound, "Patients": 9, "Seen": 0} for role, bound in zip(roles, bounds, strict=False)}
+    return {"Number": number, "Champion": None, "Reference": None} | against
+
+
 def evaluation(
     taken: Mapping[str, Any], weights: bytes = WEIGHTS, low: float | None = -0.01, **changes: Any
 ) -> dict[str, Any]:
@@ -252,5 +272,6 @@ def evaluation(
         "Candidate": measured(weights),
         "Champion": measured(b"champion") if taken["Champion"] else None,
         "Paired": paired if taken["Champion"] else None,
+        "Attempt": attempt_of(taken, low),
         **changes,
     }

@@ -51,6 +51,7 @@ def test_one_error_names_everything_that_is_wrong() -> None:
 
 GATE = GateSettings(
     training_bucket="training",
+    batches_table="batches",
     thresholds=Thresholds(min_specificity=1e-05, lower_bound=False, subgroup_min_patients=7),
     acquisition=AcquisitionLimits(min_acquisition_gain=0.2),
 )

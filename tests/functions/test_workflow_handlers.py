@@ -23,6 +23,7 @@ from tests.functions.test_settings import GATE, INGEST
 def deployed(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> Workflow:
     monkeypatch.setattr(snapshot, "_snapshotting", lambda: workflow.snapshotting)
     monkeypatch.setattr(gate, "_gating", lambda: workflow.gating)
+    monkeypatch.setattr(gate, "_attempting", lambda: workflow.attempting)
     monkeypatch.setattr(promote, "_promoting", lambda: workflow.promoting)
     monkeypatch.setattr(approve, "_approving", lambda: workflow.approving)
     return workflow
@@ -53,7 +54,14 @@ def test_a_run_from_labels_to_champion(workflow: Workflow) -> None:
     verdict = as_carried(gate.handler({"Document": "Audit", "Snapshot": taken}, None))
     assert verdict == {"Passed": True, "Reasons": []}
     artifact = workflow.train(taken)
-    assert as_carried(gate.handler({"Document": "Evaluation", "Snapshot": taken}, None))["Passed"]
+    counted = as_carried(gate.handler({"Document": "Attempt", "Snapshot": taken}, None))
+    assert counted == {"Attempt": 1, "Reasons": []}
+    judged = {"Document": "Evaluation", "Snapshot": taken, "Attempt": counted["Attempt"]}
+    assert as_carried(gate.handler(judged, None))["Passed"]
+    late = {"Document": "Evaluation", "Snapshot": taken, "Attempt": 2}
+    assert [one["Code"] for one in gate.handler(late, None)["Reasons"]] == ["MalformedEvaluation"]
+    begun_before_the_count = {"Document": "Evaluation", "Snapshot": taken}
+    assert gate.handler(begun_before_the_count, None)["Passed"]
     payload = promotion(workflow, taken, artifact)
     assert as_carried(promote.handler(payload, None))["Outcome"] == "Promoted"
     champion = workflow.registry.champion()

@@ -47,9 +47,10 @@ OPTIMISED = f"s3://{BUCKET}/runs/{RUN}/optimised/model.tar.gz"
 OPTIMISED_SHA256 = "0" * 63 + "1"
 PROMOTED = {"Outcome": "Promoted", "Reasons": [], "ModelPackage": "wetread/4"}
 PASSED = {"Passed": True, "Reasons": []}
+COUNTED = {"Attempt": 3, "Reasons": []}
 WHOLE_WAY = [
     *("Begin", "Snapshot", "SnapshotTaken?", "Audit", "GateData", "DataSound?"),
-    *("Train", "Optimise", "Evaluate", "GateModel", "GoodEnough?", "Promote", "Promoted?"),
+    *("Train", "Optimise", "CountAttempt", "Evaluate", "GateModel", "GoodEnough?", "Promote", "Promoted?"),
 ]
 
 
@@ -58,7 +59,8 @@ def walk(machine: dict[str, Any], answers: dict[str, Any] | None = None, *, retr
 
     An iterator has one of them for each try; the job is good once it ends.
     """
-    called = {"Snapshot": SNAPSHOT, "GateData": PASSED, "GateModel": PASSED, "Promote": PROMOTED} | (answers or {})
+    called = {"Snapshot": SNAPSHOT, "GateData": PASSED, "CountAttempt": COUNTED, "GateModel": PASSED}
+    called |= {"Promote": PROMOTED} | (answers or {})
 
     jobs = {"Train": TRAINED, "Optimise": {"ExitMessage": OPTIMISED_SHA256}}
 

@@ -17,10 +17,26 @@ def test_the_snapshot_reads_every_version_of_cohorts_and_writes_slices_and_runs(
         ("s3:PutObject", "<StorageTraining>/runs/*"),
         ("s3:ListBucketVersions", "<StorageTraining>"),
         ("s3:ListBucket", "<StorageTraining>"),
+        ("s3:GetObject", "<StorageModels>/artifacts/*"),
+        ("s3:ListBucket", "<StorageModels>"),
     }
     (versions,) = (one for one in default.statements("TrainingSnapshot") if one["Action"] == "s3:ListBucketVersions")
     assert versions["Condition"] == {"StringLike": {"s3:prefix": ["cohorts/*"]}}
-    assert on(default.permissions("TrainingSnapshot"), "<StorageBatches>") == {"dynamodb:GetItem"}
+    assert on(default.permissions("TrainingSnapshot"), "<StorageBatches>") == {
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+    }
+    versions_of_the_group = ("sagemaker:DescribeModelPackage", f"{SAGEMAKER}:model-package/wetread/*")
+    assert to(default.permissions("TrainingSnapshot"), "sagemaker") == {versions_of_the_group}
+
+
+def test_of_the_batches_table_gate_and_snapshot_reach_the_record_of_tested_patients_and_no_pointer(
+    default: Any,
+) -> None:
+    assert on(default.permissions("TrainingGate"), "<StorageBatches>") == {"dynamodb:UpdateItem"}
+    for role, action in (("TrainingGate", "dynamodb:UpdateItem"), ("TrainingSnapshot", "dynamodb:BatchGetItem")):
+        (statement,) = (one for one in default.statements(role) if one["Action"] == action)
+        assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["PATIENT#*"]}}
 
 
 def test_no_role_writes_labelled_objects(default: Any) -> None:
@@ -40,10 +56,10 @@ def test_no_role_writes_labelled_objects(default: Any) -> None:
     }
 
 
-def test_the_gate_sees_the_documents_of_runs_and_nothing_else(default: Any) -> None:
+def test_the_gate_sees_the_documents_of_runs_and_counts_attempts_and_nothing_else(default: Any) -> None:
     permissions = default.permissions("TrainingGate")
     assert {resource for _, resource in to(permissions, "s3")} == {"<StorageTraining>", "<StorageTraining>/runs/*"}
-    assert {action.split(":")[0] for action, _ in permissions} == {"s3", "kms", "logs", "xray"}
+    assert {action.split(":")[0] for action, _ in permissions} == {"s3", "dynamodb", "kms", "logs", "xray"}
 
 
 def test_artifacts_are_written_by_promote_and_read_to_serve_or_compare_them(default: Any) -> None:
@@ -56,6 +72,7 @@ def test_artifacts_are_written_by_promote_and_read_to_serve_or_compare_them(defa
         "ModelJob",
         "ModelEndpoint",
         "TrainingJob",
+        "TrainingSnapshot",
     }
 
 

@@ -16,7 +16,7 @@ from infra.workflow import longest_run
 from tests.infra.asl import expressions, parse
 
 JOBS = {"Audit", "Train", "Optimise", "Evaluate"}
-CALLS = {"Snapshot", "GateData", "GateModel", "Promote"}
+CALLS = {"Snapshot", "GateData", "CountAttempt", "GateModel", "Promote"}
 AGAIN = {"TryAgain?", "AwaitRoom", "AwaitRestart", "WhichJob?"}
 NOTICES = {"Rejected", "Promoted", "AwaitingApproval", "NotifyFailed"}
 

@@ -65,15 +65,30 @@ def test_hyperparameters_may_be_left_out(machine: dict[str, Any]) -> None:
     assert request["HyperParameters"] == {"model_version": RUN, "seed": "7"}
 
 
-@pytest.mark.parametrize(("champion", "compared"), [({}, []), (CHAMPION, ["champion"])])
-def test_a_candidate_is_compared_with_the_champion_if_there_is_one(
-    machine: dict[str, Any], champion: dict[str, Any], compared: list[str]
+TRAINED_ON = {"SnapshotUri": f"s3://{BUCKET}/runs/ba9876543210/snapshot.json"}
+REFERENCE = {"ArtifactUri": "s3://wetread-models/artifacts/1/model.tar.gz", "ArtifactSHA256": "e" * 64}
+RIVALS = {"Champion": CHAMPION | TRAINED_ON, "Reference": REFERENCE | TRAINED_ON}
+
+
+@pytest.mark.parametrize(
+    ("rivals", "compared"),
+    [
+        ({"Champion": {}}, []),
+        ({"Champion": CHAMPION}, ["champion"]),
+        (RIVALS, ["champion", "champion-snapshot", "reference", "reference-snapshot"]),
+    ],
+)
+def test_a_candidate_is_compared_with_champion_and_reference_if_there_are_any(
+    machine: dict[str, Any], rivals: dict[str, Any], compared: list[str]
 ) -> None:
-    arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
+    arguments = walk(machine, {"Snapshot": SNAPSHOT | rivals}).arguments
     inputs = {one["InputName"]: one["S3Input"] for one in arguments["Evaluate"]["ProcessingInputs"]}
     assert list(inputs) == ["snapshot", "slices", "candidate", *compared]
     assert inputs["candidate"]["S3Uri"] == OPTIMISED
-    assert [inputs[name]["S3Uri"] for name in compared] == [CHAMPION["ArtifactUri"] for _ in compared]
+    uris = {"champion": CHAMPION["ArtifactUri"], "reference": REFERENCE["ArtifactUri"]}
+    assert [inputs[name]["S3Uri"] for name in compared] == [
+        uris.get(one, TRAINED_ON["SnapshotUri"]) for one in compared
+    ]
     assert {one["LocalPath"] for one in inputs.values()} == {f"/opt/ml/processing/input/{name}" for name in inputs}
     assert [one["InputName"] for one in arguments["Audit"]["ProcessingInputs"]] == ["snapshot", "slices"]
 
@@ -90,14 +105,20 @@ def test_the_trained_artifact_is_optimised_and_the_result_evaluated_and_promoted
 
 
 @pytest.mark.parametrize(
-    ("champion", "more"), [({}, []), (CHAMPION, ["--champion-sha256", CHAMPION["ArtifactSHA256"]])]
+    ("rivals", "more"),
+    [
+        ({"Champion": {}}, []),
+        ({"Champion": CHAMPION}, ["--champion-sha256", "c" * 64]),
+        (RIVALS, ["--champion-sha256", "c" * 64, "--reference-sha256", "e" * 64]),
+    ],
 )
 def test_an_evaluated_artifact_is_known_by_its_digest_and_not_by_its_uri_alone(
-    machine: dict[str, Any], champion: dict[str, Any], more: list[str]
+    machine: dict[str, Any], rivals: dict[str, Any], more: list[str]
 ) -> None:
-    arguments = walk(machine, {"Snapshot": SNAPSHOT | {"Champion": champion}}).arguments
-    command = arguments["Evaluate"]["AppSpecification"]["ContainerArguments"]
-    assert command == ["evaluate", "--report-pictures", "if_no", "--candidate-sha256", OPTIMISED_SHA256, *more]
+    arguments = walk(machine, {"Snapshot": SNAPSHOT | rivals}).arguments
+    command, *options = arguments["Evaluate"]["AppSpecification"]["ContainerArguments"]
+    given = ["--report-pictures", "if_no", "--candidate-sha256", OPTIMISED_SHA256, "--attempt", "3"]
+    assert (command, options) == ("evaluate", [*given, *more])
 
 
 def test_the_optimised_artifact_is_known_by_the_digest_that_the_training_job_reported(machine: dict[str, Any]) -> None:

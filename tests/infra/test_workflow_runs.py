@@ -49,10 +49,14 @@ def test_the_functions_get_the_events_that_they_expect(machine: dict[str, Any]) 
         "FunctionName": "<TrainingSnapshot>",
         "Payload": {"Execution": NAME, "Input": given},
     }
-    for state, document in (("GateData", "Audit"), ("GateModel", "Evaluation")):
+    for state, document, more in (
+        ("GateData", "Audit", {}),
+        ("CountAttempt", "Attempt", {}),
+        ("GateModel", "Evaluation", {"Attempt": 3}),
+    ):
         assert arguments[state] == {
             "FunctionName": "<TrainingGate>",
-            "Payload": {"Document": document, "Snapshot": SNAPSHOT},
+            "Payload": {"Document": document, "Snapshot": SNAPSHOT, **more},
         }
     assert arguments["Promote"]["Payload"] == {
         "Snapshot": SNAPSHOT,
@@ -111,6 +115,14 @@ def test_a_gate_that_says_nothing_clear_stays_shut(machine: dict[str, Any], answ
     assert "Promote" not in walk(machine, {"GateModel": answer}).entered
     taken = {"Snapshot": {"Run": RUN, "SnapshotUri": "", "Taken": answer.get("Passed", "")}}
     assert "Audit" not in walk(machine, taken).entered
+
+
+def test_an_attempt_is_counted_once_however_often_its_job_is_started(machine: dict[str, Any]) -> None:
+    no_room = TaskError(
+        "SageMaker.ResourceLimitExceededException", "The limit is 4 Instances, a request delta of 1 Instances"
+    )
+    entered = walk(machine, {"Evaluate": iter([no_room, no_room])}).entered
+    assert (entered.count("CountAttempt"), entered.count("Evaluate")) == (1, 3)
 
 
 def test_one_notice_says_how_a_run_ended(machine: dict[str, Any]) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from functions.aws.holdout import Holdout
 from functions.aws.objects import MOST_RUN_DOCUMENT_BYTES, Documents, refusals
 from functions.domain import layout
 from functions.domain.cohort import ObjectVersion
@@ -56,6 +57,7 @@ class SubjectRun:
 class FoundTraining:
     """The training data of a subject. ``unclear`` are entries of snapshots with an unknown subject.
 
+    ``records`` are the patients (keyed hashes) with a record of the runs that measured models on them, and nobody else.
     ``undecided`` are keys of objects without a subject, and of unreadable documents of runs. ``under_way`` are runs
     that have not ended, and may still write data of the subject that they read before.
     """
@@ -63,6 +65,7 @@ class FoundTraining:
     objects: dict[str, list[Version]] = field(default_factory=dict)
     labels: list[Labels] = field(default_factory=list)
     runs: list[SubjectRun] = field(default_factory=list)
+    records: frozenset[str] = frozenset()
     unclear: int = 0
     undecided: set[str] = field(default_factory=set)
     under_way: set[str] = field(default_factory=set)
@@ -73,6 +76,7 @@ class FoundTraining:
         counts["lines of labels"] = sum(one.lines for one in self.labels)
         counts["entries of snapshots"] = sum(len(one.entries) for one in self.runs)
         counts["pictures in reports"] = sum(len(one.lines) for one in self.runs)
+        counts["records of tests"] = len(self.records)
         counts["older reports"] = sum(len(one.older) for one in self.runs)
         return +counts
 
@@ -85,6 +89,7 @@ class ErasingTraining:
         self._s3 = connection.s3
         self._bucket = connection.deployment.training_bucket_name
         self._documents = Documents(self._s3, self._bucket, MOST_RUN_DOCUMENT_BYTES)
+        self._holdout = Holdout(connection.dynamodb, connection.deployment.batches_table_name)
         self._connection = connection
         self._identities: dict[str, Identity | None] = {}
 
@@ -111,6 +116,7 @@ class ErasingTraining:
             one = self._run(run, document, theirs, found)
             if one.entries or one.lines or one.older:
                 found.runs.append(one)
+        found.records = self._records(snapshots.values(), theirs)
         found.under_way = {run for run in running if run not in snapshots or _is_of_erased(snapshots[run], theirs)}
         objects = [one for one in cohort if not one.is_marker and _name(one) in theirs]
         found.objects["labelled objects"] = objects + _markers_of(objects, cohort)
@@ -197,8 +203,16 @@ class ErasingTraining:
             identities = pool.map(lambda key: self._identity(newest[key]), keys)
             return {key: (seen.study, "") for key, seen in zip(keys, identities, strict=True) if seen}
 
+    def _records(self, snapshots: Iterable[Any], theirs: set[str]) -> frozenset[str]:
+        """Return the patients of the subject's entries who have no other entry, and have a record."""
+        entries = [entry for document in snapshots for entry in document["Slices"]]
+        others = {entry["Patient"] for entry in entries if entry["Slice"] not in theirs}
+        return self._holdout.recorded({entry["Patient"] for entry in entries} - others)
+
     def erase(self, found: FoundTraining, now: datetime | None = None) -> None:
         """Erase all that was found; repeatable."""
+        for patient in found.records:  # first: the snapshots lead to them
+            self._holdout.forget(patient)
         for one in found.runs:
             self._erase_run(one, timestamp(now or datetime.now(UTC)))
         for labels in found.labels:

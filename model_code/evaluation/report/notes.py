@@ -33,11 +33,7 @@ def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> lis
             f"Few test patients: {', '.join(few)}. One patient more or less would move these figures; look at the "
             "intervals, not at the values."
         )
-    if document["Champion"]:
-        found.append(
-            "The champion was trained in another run and may have seen some of these slices, which flatters it in the "
-            "comparison; the candidate was not trained on them."
-        )
+    found += _comparisons(document["Attempt"])
     return [note for note in found if note]
 
 
@@ -48,6 +44,40 @@ def _synthetic(cases: Mapping[str, Any]) -> str:
         return ""
     share = "All" if found == cases["Slices"] else f"{found} of the {cases['Slices']}"
     return f"{share} test slices are artificial (SyntheticData is YES): on them no figure is about a person."
+
+
+def _comparisons(attempt: Mapping[str, Any]) -> list[str]:
+    """Return what limits the comparisons: earlier attempts, patients that a model was trained on, unknown training."""
+    found = []
+    if attempt["Number"] > 1:
+        found.append(
+            f"Attempt {attempt['Number']}: {attempt['Number'] - 1} other run(s) measured models on patients of this "
+            "test part. One of many seems good by chance, so the gate decides at a level of "
+            f"{attempt['Level']:.2g} instead of 0.02."
+        )
+    for role in ("Champion", "Reference"):
+        one = attempt[role]
+        if one and one["Seen"]:
+            found.append(
+                f"The {role.lower()} was trained on {one['Seen']} of the test patients; it is compared with the "
+                f"candidate, and measured, on the {one['Patients']} others alone."
+            )
+        elif one and not one["TrainingKnown"]:
+            found.append(
+                f"It is not known what the {role.lower()} was trained on. It may have seen some of these patients, "
+                "which flatters it in the comparison; the candidate was not trained on them."
+            )
+        if one and role == "Reference":
+            found.append(
+                f"The candidate was compared with the best champion so far, too ({one['Model']['Name']} "
+                f"{one['Model']['Version']}), so that what every promotion may lose does not add up. Difference "
+                f"{_signed(one['Difference'])}, at least {_signed(one['Bound'])} at the gate's level."
+            )
+    return found
+
+
+def _signed(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:+.3f}"
 
 
 def _shared_patients(snapshot: Snapshot) -> str:

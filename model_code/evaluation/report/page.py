@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model_code.calibration import TIE
 from model_code.evaluation import statistics
+from model_code.evaluation.against import Rival
 from model_code.evaluation.bootstrap import COVERAGE
 from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.intervals import FEWEST_PATIENTS
@@ -30,7 +31,7 @@ def render(
     snapshot: Snapshot,
     test: TestSet,
     candidate: Predictions,
-    champion: Predictions | None,
+    champion: Rival | None,
     worst: Sequence[WorstCase],
     pictures: ReportPictures,
 ) -> str:
@@ -95,7 +96,7 @@ def span(figure: Mapping[str, float | None]) -> str:
 
 
 def _roc(
-    label: str, document: Mapping[str, Any], test: TestSet, candidate: Predictions, champion: Predictions | None
+    label: str, document: Mapping[str, Any], test: TestSet, candidate: Predictions, champion: Rival | None
 ) -> dict[str, Any]:
     """Return one class's ROC plot; None as its SVG if the class, or every other class, has no slices."""
     index = test.labels.index(label)
@@ -106,20 +107,30 @@ def _roc(
     def curve(predictions: Predictions) -> charts.Curve:
         return statistics.roc_curve(predictions.probabilities[:, index], positive)
 
+    def champions() -> charts.Curve | None:
+        """Return the champion's curve, on the patients that its figures are of."""
+        if champion is None:
+            return None
+        rows = champion.unseen if champion.unseen.any() else ~champion.unseen
+        if positive[rows].all() or not positive[rows].any():
+            return None
+        return statistics.roc_curve(champion.predictions.probabilities[rows, index], positive[rows])
+
     called = document["Candidate"]["ConfusionMatrix"]
     alarms = sum(row[index] for other, row in enumerate(called) if other != index)
     at = alarms / int((~positive).sum()), called[index][index] / int(positive.sum())
-    svg = charts.roc(f"ROC curve for {label}", curve(candidate), curve(champion) if champion else None, at)
+    svg = charts.roc(f"ROC curve for {label}", curve(candidate), champions(), at)
     return {"label": label, "svg": svg}
 
 
 def _subgroups(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the candidate's subgroups with the champion's figures on the same slices, None without a champion."""
-    champion = document["Champion"]
-    theirs = [one["BalancedAccuracy"] for one in champion["Subgroups"]] if champion else None
+    champion, nothing = document["Champion"], {"Value": None, "Low": None, "High": None}
+    subgroups = champion["Subgroups"] if champion else []
+    theirs = {(one["Attribute"], one["Value"]): one["BalancedAccuracy"] for one in subgroups}
     return [
-        subgroup | {"Champion": theirs[index] if theirs else None}
-        for index, subgroup in enumerate(document["Candidate"]["Subgroups"])
+        subgroup | {"Champion": theirs.get((subgroup["Attribute"], subgroup["Value"]), nothing) if champion else None}
+        for subgroup in document["Candidate"]["Subgroups"]
     ]
 
 

@@ -16,6 +16,7 @@ import pytest
 from functions.aws.artifacts import Artifacts
 from functions.aws.models import Models
 from functions.aws.registry import Registry
+from functions.domain.against import Standing
 from functions.domain.artifact import read_artifact
 from functions.domain.errors import InvalidArtifact, PromotionRefused
 from functions.domain.placement import Placement
@@ -154,7 +155,7 @@ def test_an_artifact_that_changed_later_is_never_served_again(registry: Registry
     with pytest.raises(PromotionRefused, match="not the one that was registered"):
         registry.artifact_uri(version)
     with pytest.raises(PromotionRefused, match="not the one that was registered"):
-        registry.candidate(version, "")
+        registry.candidate(version, "", Standing())
     assert registry.champion() == champion
 
 

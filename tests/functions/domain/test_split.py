@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from functions.domain import seats
 from functions.domain.slices import LabelledSlice, Split
 from functions.domain.snapshot import SplitBy
-from functions.domain.split import divide
+from functions.domain.split import Earlier, divide
 
 LABELS = ("normal", "cap", "covid")
 
@@ -103,18 +103,97 @@ def test_too_few_patients_are_divided_by_slice(few: int) -> None:
     assert [counts["cap", part] for part in Split] == [few * 6, few * 2, few * 2]
 
 
-@pytest.mark.parametrize(
-    ("counts", "seed", "parts"),
-    [
-        ({"normal": 7, "cap": 6, "covid": 3}, 0, "vvttttvv......vv..ttvvtt..ttvv.."),
-        ({"normal": 7, "cap": 6, "covid": 3}, 7, "vvtt..vv..tt....vvtttt..vv..vvtt"),
-        ({"normal": 4, "cap": 2, "covid": 3}, 0, "..t.tv.vv.t.vt.tv."),  # by slice
-    ],
+def in_test(divided: Iterable[LabelledSlice]) -> set[str]:
+    return {one.patient for one in divided if one.split is Split.TEST}
+
+
+def not_in_test(divided: Iterable[LabelledSlice]) -> set[str]:
+    return {one.patient for one in divided if one.split is not Split.TEST}
+
+
+def test_the_test_part_is_the_same_whatever_the_seed_and_only_the_others_are_divided_by_it() -> None:
+    slices = cohort({"normal": 20, "cap": 9, "covid": 6})
+    divided = [divide(slices, seed)[1] for seed in range(10)]
+    assert len({frozenset(in_test(one)) for one in divided}) == 1
+    assert len({frozenset(one.patient for one in few if one.split is Split.VALIDATION) for few in divided}) == 10
+
+
+def test_the_same_slices_are_tested_whatever_the_seed_where_slices_are_divided() -> None:
+    slices = cohort({"normal": 4, "cap": 2, "covid": 4}, slices=10)
+    tested = [{one.content_sha256 for one in divide(slices, seed)[1] if one.split is Split.TEST} for seed in range(5)]
+    assert all(one == tested[0] for one in tested)
+
+
+cohort_sizes = st.lists(st.integers(6, 30), min_size=3, max_size=3)
+
+
+@settings(deadline=None)
+@given(
+    before=cohort_sizes,
+    more=st.lists(st.integers(0, 40), min_size=3, max_size=3),
+    seeds=st.tuples(st.integers(0, 99), st.integers(0, 99)),
 )
-def test_patients_of_one_class_each_are_divided_as_ever(counts: dict[str, int], seed: int, parts: str) -> None:
-    """Another split of the same cohort and seed would move test cases into trainings."""
-    letters = {Split.TRAIN: ".", Split.VALIDATION: "v", Split.TEST: "t"}
-    assert "".join(letters[one.split] for one in divide(cohort(counts), seed)[1] if one.split) == parts
+def test_a_tested_patient_stays_tested_and_a_trained_one_trained_however_the_cohort_grows(
+    before: list[int], more: list[int], seeds: tuple[int, int]
+) -> None:
+    first = divide(cohort(dict(zip(LABELS, before, strict=True))), seeds[0])[1]
+    earlier = Earlier(tested=frozenset(in_test(first)), trained=frozenset(not_in_test(first)))
+    sizes = {label: one + added for label, one, added in zip(LABELS, before, more, strict=True)}
+    grown = divide(cohort(sizes), seeds[1], earlier)[1]
+    assert in_test(first) <= in_test(grown)
+    assert not in_test(grown) & not_in_test(first)
+    found = patients_of(grown)
+    for label, count in sizes.items():
+        assert abs(found[label, Split.TEST] - count * 0.2) <= 1.5
+        assert found[label, Split.VALIDATION] >= 2
+        assert found[label, Split.TRAIN] >= 2
+
+
+@settings(deadline=None)
+@given(patients=st.lists(st.sets(st.sampled_from(LABELS), min_size=1), min_size=20, max_size=50), data=st.data())
+def test_of_patients_of_several_classes_those_who_were_tested_stay_so_in_any_other_cohort(
+    patients: list[set[str]], data: st.DataObject
+) -> None:
+    slices = mixed(patients)
+    everyone = sorted({one.patient for one in slices})
+    tested = data.draw(st.sets(st.sampled_from(everyone), max_size=5))
+    some = data.draw(st.sets(st.sampled_from(everyone), min_size=10))
+    split_by, divided = divide([one for one in slices if one.patient in some], 0, Earlier(tested=frozenset(tested)))
+    assert not not_in_test(divided) & tested, split_by
+
+
+def test_trained_patients_are_tested_only_where_a_class_lacks_its_fewest() -> None:
+    slices = cohort(dict.fromkeys(LABELS, 10))
+    trained = {one.patient for one in slices} - {"normal-0", "cap-0", "cap-1", "cap-2", "cap-3", "cap-4", "covid-0"}
+    divided = divide(slices, 0, Earlier(trained=frozenset(trained), tested=frozenset({"covid-0"})))[1]
+    assert not lacking(divided, dict.fromkeys(LABELS, 2))
+    tested = in_test(divided)
+    assert {"normal-0", "covid-0"} < tested
+    assert Counter(patient.partition("-")[0] for patient in tested & trained) == {"normal": 1, "covid": 1}
+    assert len([patient for patient in tested if patient.startswith("cap")]) == 2
+
+
+def test_a_patient_of_a_shared_study_is_tested_with_the_tested_one() -> None:
+    slices = [
+        replace(one, study_instance_uid="shared" if one.patient in {"cap-0", "cap-1"} else one.patient)
+        for one in cohort(dict.fromkeys(LABELS, 6))
+    ]
+    divided = divide(slices, 0, Earlier(tested=frozenset({"cap-1"}), trained=frozenset({"cap-0"})))[1]
+    assert {"cap-0", "cap-1"} <= in_test(divided)
+
+
+@pytest.mark.parametrize("few", [1, 2])
+def test_no_slice_of_a_tested_patient_is_trained_where_slices_are_divided(few: int) -> None:
+    slices = cohort({"normal": 9, "cap": few, "covid": 9}, slices=10)
+    split_by, divided = divide(slices, 0, Earlier(tested=frozenset({"cap-0", "normal-3"})))
+    assert split_by is SplitBy.SLICE
+    assert {one.split for one in divided if one.patient in {"cap-0", "normal-3"}} == {Split.TEST}
+
+
+def test_a_cohort_of_tested_patients_alone_has_nobody_to_train_on() -> None:
+    slices = cohort(dict.fromkeys(LABELS, 6))
+    divided = divide(slices, 0, Earlier(tested=frozenset(one.patient for one in slices)))[1]
+    assert {one.split for one in divided} == {Split.TEST}
 
 
 def mixed(patients: Sequence[Collection[str]]) -> list[LabelledSlice]:

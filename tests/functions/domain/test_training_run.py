@@ -45,7 +45,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("document", [TAKEN, TAKEN | {"Champion": CHAMPION}, REFUSED])
+# Of which this release knows what they were trained on, and what the champion was compared with.
+LATER = CHAMPION | {"SnapshotUri": "s3://training/runs/ba9876543210/snapshot.json"}
+COMPARED = TAKEN | {"Champion": LATER | {"Reference": "wetread/1", "Behind": 0.0312}, "Reference": LATER}
+
+
+@pytest.mark.parametrize("document", [TAKEN, TAKEN | {"Champion": CHAMPION}, COMPARED, REFUSED])
 def test_a_run_is_written_as_it_was_read(document: dict[str, Any]) -> None:
     run = TrainingRun.from_json(document)
     assert json.loads(json.dumps(run.to_json())) == document

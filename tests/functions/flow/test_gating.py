@@ -68,8 +68,8 @@ def test_a_snapshot_that_is_gone_or_was_changed_is_a_refusal(subject: Subject) -
     workflow.write(layout.audit_key(run["Run"]), audit(run))
     workflow.write(layout.evaluation_key(run["Run"]), evaluation(run))
     changed = workflow.snapshot(run["Run"])
-    changed["Slices"][0]["Split"] = "train"
-    changed["Slices"][-1]["Split"] = "validation"
+    first = changed["Slices"][0]
+    first["Split"] = "validation" if first["Split"] == "train" else "train"
     workflow.write(layout.snapshot_key(run["Run"]), changed)
     assert codes(workflow, subject, run) == ["MalformedSnapshot"]
     workflow.world.s3.objects[TRAINING, layout.snapshot_key(run["Run"])] = b"{"

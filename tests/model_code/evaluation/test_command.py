@@ -32,7 +32,7 @@ def put(archive: Path, place: Path) -> None:
 def evaluate(container: Container) -> int:
     """Run the command with the digests of the files in the channels, as a run knows them."""
     arguments = ["evaluate"]
-    for role in ("candidate", "champion"):
+    for role in ("candidate", "champion", "reference"):
         archive = getattr(container.processing, role)
         arguments += [f"--{role}-sha256", sha256_of(archive)] if archive.is_file() else []
     return main(arguments)
@@ -90,6 +90,55 @@ def test_a_champion_that_was_taken_away_is_missed(container: Container, make_arc
     digests = ["--candidate-sha256", sha256_of(container.processing.candidate), "--champion-sha256", "ab" * 32]
     assert main(["evaluate", *digests]) == 1
     assert "no model.tar.gz in the input named champion" in container.message.read_text()
+
+
+def test_a_candidate_is_compared_with_the_reference_on_the_attempt_that_the_run_counted(
+    container: Container, make_archive: MakeArchive
+) -> None:
+    for seed, role in enumerate(("candidate", "champion", "reference")):
+        put(make_archive(seed=seed), getattr(container.processing, role))
+    found = evaluated(container)["Attempt"]
+    assert (found["Number"], found["Level"]) == (1, 0.02)
+    assert [found[role]["Model"]["Version"] for role in ("Champion", "Reference")] == ["1", "2"]
+    digests = ["--candidate-sha256", sha256_of(container.processing.candidate)]
+    digests += ["--champion-sha256", sha256_of(container.processing.champion)]
+    assert main(["evaluate", *digests, "--attempt", "4"]) == 0
+    again = json.loads((container.processing.evaluation / "evaluation.json").read_text())["Attempt"]
+    assert (again["Number"], again["Reference"]) == (4, None)
+    assert again["Champion"]["Bound"] < found["Champion"]["Bound"]
+
+
+def test_a_reference_that_this_image_cannot_load_is_left_out_and_another_file_fails_the_job(
+    container: Container, make_archive: MakeArchive
+) -> None:
+    put(make_archive(), container.processing.candidate)
+    put(make_archive(seed=1), container.processing.champion)
+    container.processing.reference.parent.mkdir()
+    container.processing.reference.write_bytes(make_archive(seed=2).read_bytes()[:-1000])
+    assert evaluated(container)["Attempt"]["Reference"] is None
+    digests = ["--candidate-sha256", sha256_of(container.processing.candidate)]
+    digests += ["--champion-sha256", sha256_of(container.processing.champion), "--reference-sha256", "ab" * 32]
+    assert main(["evaluate", *digests]) == 1
+    assert "input named reference has the SHA-256" in container.message.read_text()
+
+
+def test_patients_that_the_champion_was_trained_on_are_left_out(
+    container: Container, make_archive: MakeArchive
+) -> None:
+    put(make_archive(), container.processing.candidate)
+    put(make_archive(seed=1), container.processing.champion)
+    whole = evaluated(container)
+    document = json.loads(container.processing.snapshot.read_text())
+    tested = sorted({one["Patient"] for one in document["Slices"] if one["Split"] == "test"})
+    for one in document["Slices"]:
+        one["Split"] = "train" if one["Patient"] in tested[:3] else "test"
+    container.processing.champion_snapshot.parent.mkdir()
+    container.processing.champion_snapshot.write_text(json.dumps(document))
+    found = evaluated(container)
+    assert found["Candidate"] == whole["Candidate"]
+    assert (found["Attempt"]["Champion"]["Seen"], found["Attempt"]["Champion"]["Patients"]) == (3, len(tested) - 3)
+    assert sum(map(sum, found["Champion"]["ConfusionMatrix"])) < whole["Cases"]["Slices"]
+    assert "was trained on 3 of the test patients" in (container.processing.evaluation / "report.html").read_text()
 
 
 @pytest.mark.parametrize("damage", ["absent", "damaged", "other classes"])

@@ -25,6 +25,7 @@ from tests.wetread.erasure.clinic import (
     two_patients,
 )
 from wetread.erasure import training as erasing_training
+from wetread.erasure.subjects import Study
 
 
 def test_a_report_in_a_cohort_is_erased_with_the_slices() -> None:
@@ -234,3 +235,30 @@ def test_earlier_versions_of_a_report_are_erased_with_the_pictures() -> None:
     report_with_pictures(clinic, run, [])  # the evaluation ran again, and others are its worst cases
     assert clinic.erase().counts["older reports"] == 1
     assert not [where for where, body in clinic.world.s3.versions.items() if b"<figure>" in body]
+
+
+def test_the_record_of_the_runs_that_measured_models_on_a_patient_is_erased_and_that_of_others_stays() -> None:
+    clinic = Clinic()
+    taken = put_cohort_of_both(clinic)
+    ids = {one: clinic.patients.hash_of(one) or "" for one in ("P-1", "P-2")}
+    clinic.workflow.holdout.note(taken["Run"], [ids["P-1"]], [ids["P-2"]])
+    assert clinic.erasing().find().counts()["records of tests"] == 1
+    for writes in (1, 2, 3):
+        clinic.erase_until(writes)
+    clinic.erase()
+    assert clinic.workflow.holdout.recorded(ids.values()) == {ids["P-2"]}
+    assert clinic.erasing().find().counts()["records of tests"] == 0
+
+
+def test_the_erasure_of_one_of_a_patients_studies_leaves_the_record_that_the_others_are_in() -> None:
+    clinic = Clinic()
+    taken = put_cohort_of_both(clinic)
+    patient = next(one for one in clinic.workflow.snapshot(taken["Run"])["Slices"])["Patient"]
+    studies = {
+        one["StudyInstanceUID"] for one in clinic.workflow.snapshot(taken["Run"])["Slices"] if one["Patient"] == patient
+    }
+    clinic.workflow.holdout.note(taken["Run"], [patient], [])
+    for study in sorted(studies):
+        assert clinic.workflow.holdout.recorded([patient])
+        clinic.erase(Study(study, clinic.patients))
+    assert not clinic.workflow.holdout.recorded([patient])

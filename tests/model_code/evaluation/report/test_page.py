@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from model_code.evaluation import document as evaluating
-from model_code.evaluation.document import Predictions, build
+from model_code.evaluation.against import Rival, build_compared
+from model_code.evaluation.document import Predictions
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report.page import number, render, signed, span
 from model_code.evaluation.worst import WorstCase
@@ -85,6 +86,9 @@ def page(
     left_out: Sequence[WorstCase] = (),
     pictures: ReportPictures = ReportPictures.IF_NO,
     synthetic: tuple[bool, int] = (False, 0),
+    unseen: Any = None,
+    known: bool = True,
+    attempt: int = 1,
     **given: Any,
 ) -> Page:
     snapshot = made_snapshot(patients, **given)
@@ -95,10 +99,12 @@ def page(
     }
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, attributes, synthetic[1])
     candidate = replace(made_predictions(test.targets, right, name), synthetic=synthetic[0])
-    other = made_predictions(test.targets, 0.6, "former") if champion else None
-    document = build(snapshot.digest, test, candidate, other)
+    other = made_predictions(test.targets, 0.6, "former")
+    rivals = {"Champion": Rival(other, np.ones(len(numbers), bool) if unseen is None else unseen, known=known)}
+    rivals = rivals if champion else {}
+    document = build_compared(snapshot.digest, test, candidate, rivals, attempt)
     mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, BurnedIn.NO, b"picture") for index in range(worst)]
-    return Page(render(document, snapshot, test, candidate, other, [*mistakes, *left_out], pictures))
+    return Page(render(document, snapshot, test, candidate, rivals.get("Champion"), [*mistakes, *left_out], pictures))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,9 @@ def test_nothing_in_its_style_is_fetched() -> None:
     snapshot, numbers = made_snapshot(6), np.repeat(np.arange(6), 2)
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, {})
     predictions = made_predictions(test.targets, 0.8)
-    html = render(build("d", test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
+    html = render(
+        build_compared("d", test, predictions, {}, 1), snapshot, test, predictions, None, [], ReportPictures.IF_NO
+    )
     assert not re.search(r"url\(|@import|https?://|@font-face", html)
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
@@ -214,12 +222,38 @@ def test_patients_on_both_sides_are_the_first_caveat() -> None:
     assert text.index("also have slices") < text.index("Few test patients")
 
 
+def test_a_champion_that_was_trained_on_test_patients_is_shown_on_the_others_and_the_report_says_on_how_many() -> None:
+    numbers = np.repeat(np.arange(12), 2)
+    text = page(unseen=numbers >= 3).text
+    assert "The champion was trained on 3 of the test patients;" in text
+    assert "on the 9 others alone" in text
+    seen = page(unseen=numbers < 0)
+    assert "The champion was trained on 12 of the test patients;" in seen.text
+    assert "trained on" not in page().text
+    assert "It is not known what the champion was trained on." in page(known=False).text
+
+
+def test_the_report_says_how_often_models_were_measured_on_these_patients() -> None:
+    assert "Attempt" not in page().text
+    text = page(attempt=4).text
+    assert "Attempt 4: 3 other run(s) measured models" in text
+    assert "at a level of 0.002 instead of 0.02" in text
+
+
 def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
     snapshot, numbers = made_snapshot(12), np.repeat(np.arange(8), 2)
     test = evaluating.TestSet(LABELS, numbers % 2, numbers, {})
     predictions = made_predictions(test.targets, 1.0)
     found = Page(
-        render(build("d", test, predictions, None), snapshot, test, predictions, None, [], ReportPictures.IF_NO)
+        render(
+            build_compared("d", test, predictions, {}, 1),
+            snapshot,
+            test,
+            predictions,
+            None,
+            [],
+            ReportPictures.IF_NO,
+        )
     )
     assert found.count("svg", "plot") == 3
     assert "no curve" in found.text

@@ -1,0 +1,93 @@
+"""How far a candidate may be below champion and reference, by the count of attempts; and what it is then a champion of.
+
+The more runs were measured on the same patients, the more likely one of them seems good by chance. So attempt k may be
+wrong with LEVEL / (k (k + 1)): these add up to LEVEL over any number of attempts, however they depend on each other.
+
+The margin is allowed once, not at every promotion: a new champion is compared with the reference, too, and becomes the
+reference itself only where it is shown to be better. Where the reference is gone, what the champion may be behind it
+has used up a part of the margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from functions.domain.evaluation import Evaluation
+from functions.domain.training_run import ComparedChampion, TrainingRun
+from functions.domain.verdict import ModelProblem, Reason
+
+LEVEL = 0.04  # not 0.05: Student's t passes somewhat more than its level at 60 patients (assurance.gates)
+JUDGED = frozenset({"WorseThanChampion", "TooFewToCompare"})  # codes with which the comparison is judged already
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A version's place among the champions: its ``reference`` ("" for itself), and how far it may be ``behind``."""
+
+    reference: str = ""
+    behind: float = 0.0
+
+
+def level_of(attempt: int) -> float:
+    """Return how likely attempt ``attempt`` (from 1) on the same patients may pass a candidate that it should not."""
+    return LEVEL / (attempt * (attempt + 1))
+
+
+def shortcomings(
+    evaluation: Evaluation, run: TrainingRun, margin: float, attempt: int, judged: Sequence[Reason]
+) -> list[Reason]:
+    """Return why a candidate may be too far below champion or reference; ``judged`` are the reasons that are known."""
+    if evaluation.attempt != attempt:
+        message = (
+            f"The evaluation is of attempt {evaluation.attempt}, the run is attempt {attempt}; start the run again, "
+            "with the image of this release."
+        )
+        return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=message)]
+    if run.champion is None or any(str(reason.code) in JUDGED for reason in judged):
+        return []
+    if run.champion.reference and "Champion" not in evaluation.against:
+        message = "The evaluation has no comparison at the level of the attempt; start the run again."
+        return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=message)]
+    allowed = {"Champion": margin - _behind(evaluation, run.champion), "Reference": margin}
+    codes = {"Champion": ModelProblem.WORSE_THAN_CHAMPION, "Reference": ModelProblem.WORSE_THAN_REFERENCE}
+    found = []
+    for role, measured in evaluation.against.items():
+        if measured.bound is None:
+            found.append(_not_comparable(role, measured.patients, measured.seen))
+        elif measured.bound < -allowed[role]:
+            message = (
+                f"At the level of attempt {attempt} on these patients ({level_of(attempt):.2g}) the candidate's "
+                f"balanced accuracy may be {-measured.bound:.3f} below the {role.lower()}'s; {allowed[role]:.3g} at "
+                "most is allowed. More test patients make the interval narrower; new ones alone start a new count."
+            )
+            found.append(Reason(code=codes[role], message=message))
+    return found
+
+
+def standing(evaluation: Evaluation, run: TrainingRun) -> Standing:
+    """Return what the candidate is measured by, and how far it may be behind that, once it is champion."""
+    if run.champion is None or not evaluation.against:
+        return Standing()
+    measured = evaluation.against.get("Reference") or evaluation.against["Champion"]
+    name = run.champion.reference or run.champion.model_package
+    if measured.bound is None:  # a person promotes it all the same
+        return Standing(reference=name, behind=1.0)
+    bound = measured.bound - _behind(evaluation, run.champion)
+    return Standing() if bound >= 0 else Standing(reference=name, behind=round(-bound, 4))
+
+
+def _behind(evaluation: Evaluation, champion: ComparedChampion) -> float:
+    """Return how far the champion may be behind a reference that the candidate could not be compared with."""
+    return 0.0 if "Reference" in evaluation.against else champion.behind
+
+
+def _not_comparable(role: str, patients: int, seen: int) -> Reason:
+    which = f"The {patients} test patients"
+    if seen:
+        which = f"The {role.lower()} was trained on {seen} of the test patients, and the {patients} others"
+    message = (
+        f"{which} are too few to compare the candidate with the {role.lower()}. Label new patients; or promote a "
+        "version by hand, on your own responsibility."
+    )
+    return Reason(code=ModelProblem.UNDEFINED_METRIC, message=message)

@@ -1,0 +1,119 @@
+"""A candidate may not be too far below champion and reference: at the level of its attempt, and once for all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from functions.domain import against
+from functions.domain.against import Standing
+from functions.domain.evaluation import Against, Evaluation, Measured
+from functions.domain.training_run import ComparedChampion, TrainingRun
+from functions.domain.verdict import ModelProblem, Reason
+
+MEASURED = Measured(weights_sha256="", balanced_accuracy=0.9, calibration_error=0.1, classes={}, subgroups=())
+CHAMPION = ComparedChampion(
+    model_package="wetread/2", model_package_arn="", artifact_uri="", artifact_sha256="", promoted_at=""
+)
+REFERENCE = replace(CHAMPION, model_package="wetread/1")
+FIRST = TrainingRun(run_id="r", taken=True)
+SECOND = replace(FIRST, champion=CHAMPION)
+LATER = replace(SECOND, champion=replace(CHAMPION, reference="wetread/1", behind=0.03), reference=REFERENCE)
+GONE = replace(LATER, reference=None)
+
+
+def evaluated(attempt: int = 1, **bounds: float | None) -> Evaluation:
+    found = {role: Against(bound=bound, patients=60, seen=4) for role, bound in bounds.items()}
+    return Evaluation(
+        labels=(), candidate=MEASURED, champion=MEASURED, difference_low=0.0, attempt=attempt, against=found
+    )
+
+
+def codes(run: TrainingRun, evaluation: Evaluation, attempt: int = 1, judged: Any = ()) -> list[str]:
+    return [str(one.code) for one in against.shortcomings(evaluation, run, 0.05, attempt, judged)]
+
+
+@pytest.mark.parametrize(
+    ("run", "bounds", "expected"),
+    [
+        (FIRST, {}, []),
+        (SECOND, {"Champion": -0.05}, []),
+        (SECOND, {"Champion": -0.051}, ["WorseThanChampion"]),
+        (SECOND, {"Champion": None}, ["UndefinedMetric"]),
+        (LATER, {"Champion": -0.05, "Reference": -0.05}, []),
+        (LATER, {"Champion": -0.02, "Reference": -0.051}, ["WorseThanReference"]),
+        (LATER, {"Champion": -0.06, "Reference": -0.06}, ["WorseThanChampion", "WorseThanReference"]),
+        (LATER, {"Champion": 0.0, "Reference": None}, ["UndefinedMetric"]),
+        # The reference is gone, or this image cannot load it: 0.03 of the margin are used up.
+        (GONE, {"Champion": -0.02}, []),
+        (GONE, {"Champion": -0.021}, ["WorseThanChampion"]),
+        (LATER, {"Champion": -0.021}, ["WorseThanChampion"]),
+        (LATER, {}, ["MalformedEvaluation"]),
+    ],
+)
+def test_a_candidate_may_be_behind_by_the_margin_once(
+    run: TrainingRun, bounds: dict[str, float | None], expected: list[str]
+) -> None:
+    assert codes(run, evaluated(**bounds)) == expected
+
+
+def test_an_evaluation_at_another_level_than_the_runs_is_refused() -> None:
+    assert codes(SECOND, evaluated(1, Champion=0.0), attempt=2) == ["MalformedEvaluation"]
+    assert codes(SECOND, evaluated(2, Champion=0.0), attempt=2) == []
+    assert codes(FIRST, evaluated(1), attempt=2) == ["MalformedEvaluation"]
+
+
+def test_what_an_earlier_image_measured_is_judged_as_it_was() -> None:
+    assert codes(SECOND, evaluated()) == []
+    assert against.standing(evaluated(), SECOND) == Standing()
+
+
+def test_a_comparison_is_refused_once() -> None:
+    worse = Reason(code=ModelProblem.WORSE_THAN_CHAMPION, message="")
+    assert codes(SECOND, evaluated(Champion=-0.2), judged=[worse]) == []
+
+
+def test_the_reason_says_attempt_level_and_what_would_help() -> None:
+    (reason,) = against.shortcomings(evaluated(4, Champion=-0.08), SECOND, 0.05, 4, ())
+    assert "attempt 4" in reason.message
+    assert "(0.002)" in reason.message
+    assert "0.080 below the champion's" in reason.message
+    assert "new ones alone start a new count" in reason.message
+    (reason,) = against.shortcomings(evaluated(Champion=None), SECOND, 0.05, 1, ())
+    assert "trained on 4 of the test patients, and the 60 others" in reason.message
+
+
+@pytest.mark.parametrize(
+    ("run", "bounds", "expected"),
+    [
+        (FIRST, {}, Standing()),
+        (SECOND, {"Champion": 0.0}, Standing()),
+        (SECOND, {"Champion": -0.0312}, Standing(reference="wetread/2", behind=0.0312)),
+        (LATER, {"Champion": -0.04, "Reference": 0.01}, Standing()),
+        (LATER, {"Champion": 0.04, "Reference": -0.01}, Standing(reference="wetread/1", behind=0.01)),
+        (GONE, {"Champion": -0.01}, Standing(reference="wetread/1", behind=0.04)),
+        (GONE, {"Champion": 0.02}, Standing(reference="wetread/1", behind=0.01)),
+        (GONE, {"Champion": 0.03}, Standing()),
+        (SECOND, {"Champion": None}, Standing(reference="wetread/2", behind=1.0)),
+    ],
+)
+def test_a_new_champion_is_a_reference_only_if_it_is_shown_to_be_better(
+    run: TrainingRun, bounds: dict[str, float | None], expected: Standing
+) -> None:
+    assert against.standing(evaluated(**bounds), run) == expected
+
+
+def test_without_the_reference_the_margins_of_a_chain_do_not_add_up_either() -> None:
+    """Each candidate is as far below the champion as the gate allows, and the reference can never be loaded."""
+    run = SECOND
+    behind = 0.0
+    for _ in range(20):
+        champion = run.champion or CHAMPION
+        bound = -(0.05 - champion.behind)
+        assert codes(run, evaluated(Champion=bound)) == []
+        standing = against.standing(evaluated(Champion=bound), run)
+        behind = max(behind, standing.behind)
+        run = replace(run, champion=replace(champion, reference=standing.reference, behind=standing.behind))
+    assert behind == pytest.approx(0.05)
