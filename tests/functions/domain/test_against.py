@@ -26,9 +26,7 @@ GONE = replace(LATER, reference=None)
 
 def evaluated(attempt: int = 1, **bounds: float | None) -> Evaluation:
     found = {role: Against(bound=bound, patients=60, seen=4) for role, bound in bounds.items()}
-    return Evaluation(
-        labels=(), candidate=MEASURED, champion=MEASURED, difference_low=0.0, attempt=attempt, against=found
-    )
+    return Evaluation(labels=(), candidate=MEASURED, champion=MEASURED, paired=None, attempt=attempt, against=found)
 
 
 def codes(run: TrainingRun, evaluation: Evaluation, attempt: int = 1, judged: Any = ()) -> list[str]:
