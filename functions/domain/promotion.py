@@ -156,7 +156,7 @@ def too_poor(calibration: Calibration, most: float) -> list[Reason]:
 
 
 def _coverage(candidate: Measured) -> list[Reason]:
-    """Return a reason if the candidate abstains on too many cases of its own cohort: its figures are of all cases."""
+    """Return a reason if the candidate abstains on too many test cases: its figures are of all cases."""
     if candidate.coverage >= LEAST_COVERAGE:
         return []
     message = (

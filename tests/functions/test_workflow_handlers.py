@@ -47,7 +47,7 @@ def promotion(workflow: Workflow, taken: dict[str, Any], uri: str) -> dict[str, 
 
 
 def test_a_run_from_labels_to_champion(workflow: Workflow) -> None:
-    uri = workflow.put_cohort()
+    uri = workflow.put_cohort(45, slices_per_patient=1)
     taken = as_carried(snapshot.handler({"Execution": "run-1", "Input": {"LabelsUri": uri}}, None))
     assert taken["Taken"]
     workflow.write(layout.audit_key(taken["Run"]), audit(taken))

@@ -90,7 +90,7 @@ def test_a_run_that_measured_nothing_holds_nobody_out() -> None:
 
 def test_a_manifest_that_trains_on_tested_patients_is_refused_unless_the_risk_is_accepted() -> None:
     workflow = Workflow()
-    first = workflow.take(workflow.put_cohort(8))
+    first = workflow.take(workflow.put_cohort(45, slices_per_patient=1))
     assert codes(workflow, first) == []
     workflow.count_attempt(first)
     entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
@@ -101,7 +101,7 @@ def test_a_manifest_that_trains_on_tested_patients_is_refused_unless_the_risk_is
     second = workflow.take(uri, execution="second")
     assert codes(workflow, second) == ["TestedPatientInTraining"]
     (reason,) = workflow.judge(Subject.AUDIT, second).reasons
-    assert reason.message.startswith("6 patients were in the test part of earlier runs, for example entries ")
+    assert reason.message.startswith("27 patients were in the test part of earlier runs, for example entries ")
     accepted = workflow.take(uri, execution="third", AcceptedRisks=["TestedPatientInTraining"])
     assert workflow.judge(Subject.AUDIT, accepted | {"Run": second["Run"]}).passed
     same = [one | {"split": now[line]} for line, one in enumerate(entries, 1)]
