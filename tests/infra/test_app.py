@@ -30,7 +30,7 @@ def test_the_command_synthesises_silently_into_the_folder_of_the_cli(tmp_path: P
     [
         (
             {"stage": "prod"},
-            "Stage 'prod' is not among the stages of cdk.json (default, local): use -c stage=<name>.\n",
+            "Stage 'prod' is not among the stages of cdk.json (default, local). Name one of these, or add it there.\n",
         ),
         ({"stages": {"default": {"slots": 0}}}, "Stage 'default' in cdk.json: slots is 0: 1 to 100 is expected.\n"),
     ],
