@@ -177,7 +177,9 @@ def load_stage(stages: object, name: str) -> StageConfig:
     """
     if not isinstance(stages, Mapping) or name not in stages:
         known = ", ".join(stages) if isinstance(stages, Mapping) else "none"
-        raise ConfigError(f"Stage {name!r} is not among the stages of cdk.json ({known}). Name one of these, or add it there.")
+        raise ConfigError(
+            f"Stage {name!r} is not among the stages of cdk.json ({known}). Name one of these, or add it there."
+        )
     overrides = stages[name]
     types = {key: bare(hint) for key, hint in hints_of(StageConfig).items()}
     if not isinstance(overrides, Mapping):

@@ -78,3 +78,32 @@ def test_a_key_of_yours_needs_what_the_stacks_own_has(default: Assembly) -> None
 def test_an_unknown_stage_ends_in_one_sentence() -> None:
     with pytest.raises(SystemExit, match="'prod' is not among the stages"):
         rights.main(["key", "prod", ACCOUNT, REGION])
+
+
+def test_in_govcloud_arns_are_of_its_partition(default: Assembly) -> None:
+    region, config = "us-gov-west-1", StageConfig(permissions_boundary="hospital")
+    deploys = json.dumps(rights.deployer(default.template, config, ACCOUNT, region))
+    assert "arn:aws-us-gov:iam::" in deploys
+    assert "arn:aws:" not in deploys
+    root = json.dumps(rights.key(default.template, ACCOUNT, region))
+    assert f"arn:aws-us-gov:iam::{ACCOUNT}:root" in root
+    assert "arn:aws:" not in root
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "sagemaker:GetModelPackageGroupPolicy",
+        "lambda:GetFunctionRecursionConfig",
+        "dynamodb:DescribeContributorInsights",
+        "dynamodb:DescribeKinesisStreamingDestination",
+        "dynamodb:GetResourcePolicy",
+        "logs:GetDataProtectionPolicy",
+        "logs:DescribeIndexPolicies",
+        "sns:GetDataProtectionPolicy",
+    ],
+)
+def test_who_deploys_may_read_what_cloudformation_reads_after_it_made_a_resource(
+    default: Assembly, action: str
+) -> None:
+    assert [one for one in deployer(default) if action in one["Action"]]
