@@ -7,6 +7,7 @@ types in its template; ``key`` is what the policy of an existing data key must h
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -206,6 +207,18 @@ def _resolved(value: Any, known: Mapping[str, str]) -> Any:
     return {name: _resolved(one, known) for name, one in value.items()}
 
 
+def _misplaced(config: StageConfig, account: str, region: str) -> str:
+    """Return what is wrong with an account and a region, or ''; a stage with a key lies where its key lies."""
+    if not re.fullmatch(r"\d{12}", account):
+        return f"ACCOUNT is {account!r}: 12 digits are expected."
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", region):
+        return f"REGION is {region!r}: the name of a region is expected, 'eu-west-1' for example."
+    place = config.data_key_arn.split(":")[3:5]
+    if place and place != [region, account]:
+        return f"data_key_arn is {config.data_key_arn!r}: a key in {region} and the account {account} is expected."
+    return ""
+
+
 def main(arguments: list[str]) -> None:
     """Print the policy that the arguments name."""
     if len(arguments) != 4 or arguments[0] not in {"deployer", "key"}:
@@ -216,6 +229,8 @@ def main(arguments: list[str]) -> None:
         config = load_stage(stages, stage)
     except ConfigError as error:
         sys.exit(str(error))
+    if problem := _misplaced(config, account, region):
+        sys.exit(problem)
     if what == "key":
         config = replace(config, data_key_arn="")
     with tempfile.TemporaryDirectory() as folder:

@@ -40,5 +40,17 @@ def test_a_wrong_stage_ends_in_one_sentence(tmp_path: Path, context: dict[str, A
     assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["infra.rights", "key", "nowhere", "111122223333", "eu-west-1"], ["infra.state_checks", "made", "nowhere"]],
+)
+def test_the_other_commands_find_node_too_and_end_in_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
+    environment = {"PATH": "", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Stage 'nowhere' is not among the stages of cdk.json"), result.stderr
+
+
 def test_the_cli_is_given_the_same_command() -> None:
     assert json.loads((ROOT / "cdk.json").read_text())["app"].endswith("python -m infra.app")
