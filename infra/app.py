@@ -7,10 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-# jsii runs the first `node` on PATH. `make setup` puts one beside this interpreter, so Node need not be installed. It
-# must be found even when the environment is not activated, and before aws_cdk starts jsii.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-
 import aws_cdk as cdk
 
 from infra.compliance import review

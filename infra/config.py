@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -177,15 +178,15 @@ def load_stage(stages: object, name: str) -> StageConfig:
     """
     if not isinstance(stages, Mapping) or name not in stages:
         known = ", ".join(stages) if isinstance(stages, Mapping) else "none"
-        raise ConfigError(f"Stage {name!r} is not among the stages of cdk.json ({known}): use -c stage=<name>.")
+        raise ConfigError(
+            f"Stage {name!r} is not among the stages of cdk.json ({known}). Name one of these, or add it there."
+        )
     overrides = stages[name]
     types = {key: bare(hint) for key, hint in hints_of(StageConfig).items()}
     if not isinstance(overrides, Mapping):
         raise ConfigError(f"Stage {name!r} in cdk.json is {overrides!r}: an object of settings is expected.")
     problems = [
-        f"{key} is no setting (there are: {', '.join(types)})"
-        if key not in types
-        else f"{key} is {value!r}: {_EXPECTED[types[key]]} is expected"
+        _unknown(key, types) if key not in types else f"{key} is {value!r}: {_EXPECTED[types[key]]} is expected"
         for key, value in overrides.items()
         if key not in types or not _fits(value, types[key])
     ]
@@ -201,13 +202,19 @@ def load_stage(stages: object, name: str) -> StageConfig:
         raise ConfigError(f"Stage {name!r} in cdk.json: {error}.") from None
 
 
+def _unknown(key: str, types: Mapping[str, Any]) -> str:
+    """Return what to say of a key that is no setting: the settings that look like it, or else all of them."""
+    near = difflib.get_close_matches(key, types)
+    return f"{key} is no setting ({'did you mean' if near else 'there are:'} {', '.join(near or types)})"
+
+
 _EXPECTED: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     str: "a text",
     tuple[str, ...]: "a list of texts",
-    dict[str, str]: "an object of texts",
+    dict[str, str]: 'an object of texts, {"KEY": "VALUE"},',
 }
 
 

@@ -7,6 +7,7 @@ types in its template; ``key`` is what the policy of an existing data key must h
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -14,23 +15,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aws_cdk.region_info import RegionInfo
+
 from infra.app import ROOT, synthesise_config
 from infra.config import ConfigError, StageConfig, load_stage
 
 TAGS = ("ListTagsForResource", "TagResource", "UntagResource")
 # Type -> service, the actions that make, read, change, tag and delete it, and the last part of its ARN. {stack} is in
-# every generated name, in lower case in names of buckets.
+# every generated name, in lower case in names of buckets. CloudFormation reads a resource after it has made it, with
+# policies and features that the stack does not use, as the permissions in the schema of its type say.
 TYPES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "AWS::CloudTrail::Trail": (
         "cloudtrail",
-        ("*Trail", "*TrailStatus", "*Logging", "*EventSelectors", "*Tags"),
+        ("*Trail", "*TrailStatus", "*Logging", "*EventSelectors", "GetInsightSelectors", "*Tags"),
         "trail/{service}-audit",
     ),
     "AWS::CloudWatch::Alarm": ("cloudwatch", ("*Alarms", "PutMetricAlarm", *TAGS), "alarm:{stack}-*"),
     "AWS::CloudWatch::Dashboard": ("cloudwatch", ("*Dashboard", "*Dashboards"), "dashboard/*"),
     "AWS::DynamoDB::Table": (
         "dynamodb",
-        ("*Table", "*ContinuousBackups", "*TimeToLive", "ListTagsOfResource", "TagResource", "UntagResource"),
+        (
+            *("*Table", "*ContinuousBackups", "*TimeToLive", "ListTagsOfResource", "TagResource", "UntagResource"),
+            *("DescribeContributorInsights", "DescribeKinesisStreamingDestination", "GetResourcePolicy"),
+        ),
         "table/{stack}-*",
     ),
     "AWS::Events::Rule": ("events", ("*Rule", "*Targets", "ListTargetsByRule", *TAGS), "rule/{stack}-*"),
@@ -68,6 +75,7 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
         (
             *("CreateFunction", "DeleteFunction", "GetFunction", "GetFunctionConfiguration", "UpdateFunction*"),
             *("GetFunctionCodeSigningConfig", "GetRuntimeManagementConfig", "ListTags", "TagResource", "UntagResource"),
+            "GetFunctionRecursionConfig",
         ),
         "function:{stack}-*",
     ),
@@ -75,7 +83,10 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "AWS::Lambda::Permission": ("lambda", ("AddPermission", "RemovePermission", "GetPolicy"), "function:{stack}-*"),
     "AWS::Logs::LogGroup": (
         "logs",
-        ("CreateLogGroup", "DeleteLogGroup", "*RetentionPolicy", "*KmsKey", *TAGS),
+        (
+            *("CreateLogGroup", "DeleteLogGroup", "*RetentionPolicy", "*KmsKey", *TAGS),
+            *("GetDataProtectionPolicy", "DescribeIndexPolicies"),
+        ),
         "log-group:{stack}-*",
     ),
     "AWS::S3::Bucket": (
@@ -94,7 +105,10 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "AWS::SNS::Subscription": ("sns", ("Subscribe", "Unsubscribe", "*SubscriptionAttributes"), "{stack}-*"),
     "AWS::SNS::Topic": (
         "sns",
-        ("CreateTopic", "DeleteTopic", "*TopicAttributes", "ListSubscriptionsByTopic", *TAGS),
+        (
+            *("CreateTopic", "DeleteTopic", "*TopicAttributes", "ListSubscriptionsByTopic", *TAGS),
+            "GetDataProtectionPolicy",
+        ),
         "{stack}-*",
     ),
     "AWS::SNS::TopicPolicy": ("sns", ("*TopicAttributes",), "{stack}-*"),
@@ -106,7 +120,7 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "AWS::SQS::QueuePolicy": ("sqs", ("*QueueAttributes",), "{stack}-*"),
     "AWS::SageMaker::ModelPackageGroup": (
         "sagemaker",
-        ("*ModelPackageGroup", "AddTags", "DeleteTags", "ListTags"),
+        ("*ModelPackageGroup", "GetModelPackageGroupPolicy", "AddTags", "DeleteTags", "ListTags"),
         "model-package-group/{service}",
     ),
     "AWS::StepFunctions::StateMachine": ("states", ("*StateMachine", *TAGS), "stateMachine:{service}-training"),
@@ -122,25 +136,26 @@ GLOBAL = {"iam": ("", "{account}"), "s3": ("", ""), "cloudwatch:dashboard": ("",
 
 def deployer(template: Mapping[str, Any], config: StageConfig, account: str, region: str) -> dict[str, Any]:
     """Return the policy; raise KeyError for a type of resource that has no row in TYPES."""
+    partition = _partition(region)
     statements: dict[tuple[str, ...], set[str]] = {}
     names = {"stack": config.stack_name, "lower": config.stack_name.lower(), "service": config.service_name}
     for kind in sorted({one["Type"] for one in template["Resources"].values()} - {"AWS::CDK::Metadata"}):
         service, actions, last = TYPES[kind]
         place = GLOBAL.get(f"{service}:{last.partition('/')[0]}") or GLOBAL.get(service) or ("{region}", "{account}")
         where = ":".join(one.format(region=region, account=account) for one in place)
-        arn = f"arn:aws:{service}:{where}:{last.format(**names)}"
+        arn = f"arn:{partition}:{service}:{where}:{last.format(**names)}"
         statements.setdefault((arn,), set()).update(f"{service}:{action}" for action in actions)
     document = [_allow(sorted(actions), *arns) for arns, actions in sorted(statements.items())]
     document.append(_allow(list(ON_THE_WAY), "*"))
-    document.append(_allow(["s3:GetObject"], f"arn:aws:s3:::cdk-*-assets-{account}-{region}/*"))
-    roles = f"arn:aws:iam::{account}:role/{config.stack_name}-*"
+    document.append(_allow(["s3:GetObject"], f"arn:{partition}:s3:::cdk-*-assets-{account}-{region}/*"))
+    roles = f"arn:{partition}:iam::{account}:role/{config.stack_name}-*"
     document.append(
         _allow(["iam:PassRole"], roles)
         | {"Condition": {"StringLike": {"iam:PassedToService": ["lambda.*", "states.*", "sagemaker.*"]}}}
     )
     if config.permissions_boundary:
         boundary = config.permissions_boundary
-        arn = boundary if boundary.startswith("arn:") else f"arn:aws:iam::{account}:policy/{boundary}"
+        arn = boundary if boundary.startswith("arn:") else f"arn:{partition}:iam::{account}:policy/{boundary}"
         document.append(
             {
                 "Effect": "Deny",
@@ -161,12 +176,17 @@ def key(template: Mapping[str, Any], account: str, region: str) -> dict[str, Any
         if one["Type"] == "AWS::KMS::Key" and name.startswith("StorageKey")
     )
     known = {
-        "AWS::Partition": "aws",
+        "AWS::Partition": _partition(region),
         "AWS::AccountId": account,
         "AWS::Region": region,
         "AWS::URLSuffix": "amazonaws.com",
     }
     return dict(_resolved(policy, known))
+
+
+def _partition(region: str) -> str:
+    """Return the first part of ARNs after "arn" in a region: "aws-us-gov" in GovCloud."""
+    return RegionInfo.get(region).partition or "aws"
 
 
 def _allow(actions: list[str], *resources: str) -> dict[str, Any]:
@@ -187,6 +207,18 @@ def _resolved(value: Any, known: Mapping[str, str]) -> Any:
     return {name: _resolved(one, known) for name, one in value.items()}
 
 
+def _misplaced(config: StageConfig, account: str, region: str) -> str:
+    """Return what is wrong with an account and a region, or ''; a stage with a key lies where its key lies."""
+    if not re.fullmatch(r"\d{12}", account):
+        return f"ACCOUNT is {account!r}: 12 digits are expected."
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", region):
+        return f"REGION is {region!r}: the name of a region is expected, 'eu-west-1' for example."
+    place = config.data_key_arn.split(":")[3:5]
+    if place and place != [region, account]:
+        return f"data_key_arn is {config.data_key_arn!r}: a key in {region} and the account {account} is expected."
+    return ""
+
+
 def main(arguments: list[str]) -> None:
     """Print the policy that the arguments name."""
     if len(arguments) != 4 or arguments[0] not in {"deployer", "key"}:
@@ -197,6 +229,8 @@ def main(arguments: list[str]) -> None:
         config = load_stage(stages, stage)
     except ConfigError as error:
         sys.exit(str(error))
+    if problem := _misplaced(config, account, region):
+        sys.exit(problem)
     if what == "key":
         config = replace(config, data_key_arn="")
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.app import synthesise
+from infra.config import ConfigError
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 PSEUDO = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::URLSuffix": "amazonaws.com"}
@@ -110,7 +111,10 @@ def main() -> None:
     if len(sys.argv) not in {2, 3}:
         sys.exit("Usage: python -m infra.state_checks FOLDER [STAGE]")
     folder, stage = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else "default"
-    (template,) = synthesise(folder / "cdk.out", stage).glob("*.template.json")
+    try:
+        (template,) = synthesise(folder / "cdk.out", stage).glob("*.template.json")
+    except ConfigError as error:
+        sys.exit(str(error))
     for path in write(folder, json.loads(template.read_text())):
         sys.stdout.write(f"{path}\n")
 

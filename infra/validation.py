@@ -85,6 +85,7 @@ LOG_RETENTIONS: Mapping[int, str] = {
 }
 MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayloadInMB
 START_SECONDS = 1200  # for a host to start and a job to store its outputs
+RESERVED_IN_S3 = ("sthree-", "amzn-s3-demo-")  # buckets' names start with the stack's in lower case
 JOB_NAME_ROOM = 22  # of a job name's 63 characters; the rest is purpose, batch or run, and hyphens
 LATEST_EVENT_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
 SLICE_RENEWED_DAYS = 7  # a run reuses an earlier run's copy of a slice up to this age (aws/cohorts.py)
@@ -126,10 +127,19 @@ def _malformed(config: StageConfig) -> Iterator[str]:
                 f"{name} has {', '.join(map(_named, unread))}, which the container does not read: at most "
                 f"{', '.join(map(_named, read))} is expected, since every such upload would cost a job and fail there"
             )
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", config.service_name) or len(config.service_name) > JOB_NAME_ROOM:
+    if (
+        not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", config.service_name)
+        or len(config.service_name) > JOB_NAME_ROOM
+    ):
         yield (
-            f"service_name is {config.service_name!r}: at most {JOB_NAME_ROOM} lower case letters, digits and single "
-            "hyphens are expected, because job names start with it and SageMaker lower-cases names in ARNs"
+            f"service_name is {config.service_name!r}: a letter and then at most {JOB_NAME_ROOM - 1} lower case "
+            "letters, digits and single hyphens are expected, because the names of stack and jobs start with it and "
+            "SageMaker lower-cases names in ARNs"
+        )
+    if config.service_name.startswith(RESERVED_IN_S3):
+        yield (
+            f"service_name is {config.service_name!r}: S3 makes no buckets whose names start with "
+            f"{' or '.join(RESERVED_IN_S3)}. Choose another"
         )
     if config.alarm_email and not re.fullmatch(r"[^@\s]+@[^@\s]+", config.alarm_email):
         yield f"alarm_email is {config.alarm_email!r}: an e-mail address is expected, or '' for none"

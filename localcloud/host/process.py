@@ -108,8 +108,8 @@ def start(home: Home, key: Key, endpoint: str, *, tether: bool) -> int:
         if time.monotonic() > deadline:
             stop(home)
             raise CloudError(
-                f"The local cloud did not answer within {_START_SECONDS:g} seconds. "
-                f"The end of {home.log_file}:\n{_last_lines(home)}"
+                f"The local cloud did not answer within {_START_SECONDS:g} seconds and was stopped. "
+                f"On a busy machine, start it again. The end of {home.log_file}:\n{_last_lines(home)}"
             )
         time.sleep(_POLL_SECONDS)
     return launcher.pid

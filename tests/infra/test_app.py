@@ -30,7 +30,7 @@ def test_the_command_synthesises_silently_into_the_folder_of_the_cli(tmp_path: P
     [
         (
             {"stage": "prod"},
-            "Stage 'prod' is not among the stages of cdk.json (default, local): use -c stage=<name>.\n",
+            "Stage 'prod' is not among the stages of cdk.json (default, local). Name one of these, or add it there.\n",
         ),
         ({"stages": {"default": {"slots": 0}}}, "Stage 'default' in cdk.json: slots is 0: 1 to 100 is expected.\n"),
     ],
@@ -38,6 +38,18 @@ def test_the_command_synthesises_silently_into_the_folder_of_the_cli(tmp_path: P
 def test_a_wrong_stage_ends_in_one_sentence(tmp_path: Path, context: dict[str, Any], message: str) -> None:
     result = synthesise_as_the_cli_does(tmp_path, context)
     assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["infra.rights", "key", "nowhere", "111122223333", "eu-west-1"], ["infra.state_checks", "made", "nowhere"]],
+)
+def test_the_other_commands_find_node_too_and_end_in_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
+    environment = {"PATH": "", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Stage 'nowhere' is not among the stages of cdk.json"), result.stderr
 
 
 def test_the_cli_is_given_the_same_command() -> None:

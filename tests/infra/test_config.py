@@ -37,6 +37,13 @@ def test_one_error_lists_every_unknown_setting_and_wrong_type() -> None:
     assert "modalities is 'CT': a list of texts is expected" in message
 
 
+def test_a_misspelt_setting_is_answered_with_those_that_look_like_it() -> None:
+    with pytest.raises(ConfigError, match=r"permission_boundary is no setting \(did you mean permissions_boundary\)"):
+        load_stage({"bad": {"permission_boundary": "b"}}, "bad")
+    with pytest.raises(ConfigError, match=r"colour is no setting \(there are: service_name, modalities, .*"):
+        load_stage({"bad": {"colour": "b"}}, "bad")
+
+
 def test_true_is_not_a_number() -> None:
     with pytest.raises(ConfigError, match="slots is True"):
         load_stage({"bad": {"slots": True}}, "bad")
@@ -57,7 +64,9 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
         ({"instance_type": "ml.p3.2xlarge"}, "with a family that batch transform offers"),
         ({"instance_type": "m5.xlarge"}, "'ml.<family>.<size>' is expected"),
         ({"service_name": "Wetread"}, "lower case"),
-        ({"service_name": "w" * 23}, "at most 22"),
+        ({"service_name": "w" * 23}, "at most 21"),
+        ({"service_name": "3t-ct"}, "a letter"),
+        ({"service_name": "sthree-ct"}, "S3 makes no buckets"),
         ({"slots": 0}, "slots is 0: 1 to 100 is expected"),
         ({"conformance": "lax"}, "one of strict, repair is expected"),
         ({"planes": ["lateral"]}, "one of sagittal, coronal, axial, oblique is expected"),

@@ -78,3 +78,56 @@ def test_a_key_of_yours_needs_what_the_stacks_own_has(default: Assembly) -> None
 def test_an_unknown_stage_ends_in_one_sentence() -> None:
     with pytest.raises(SystemExit, match="'prod' is not among the stages"):
         rights.main(["key", "prod", ACCOUNT, REGION])
+
+
+def test_in_govcloud_arns_are_of_its_partition(default: Assembly) -> None:
+    region, config = "us-gov-west-1", StageConfig(permissions_boundary="hospital")
+    deploys = json.dumps(rights.deployer(default.template, config, ACCOUNT, region))
+    assert "arn:aws-us-gov:iam::" in deploys
+    assert "arn:aws:" not in deploys
+    root = json.dumps(rights.key(default.template, ACCOUNT, region))
+    assert f"arn:aws-us-gov:iam::{ACCOUNT}:root" in root
+    assert "arn:aws:" not in root
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "sagemaker:GetModelPackageGroupPolicy",
+        "lambda:GetFunctionRecursionConfig",
+        "dynamodb:DescribeContributorInsights",
+        "dynamodb:DescribeKinesisStreamingDestination",
+        "dynamodb:GetResourcePolicy",
+        "logs:GetDataProtectionPolicy",
+        "logs:DescribeIndexPolicies",
+        "sns:GetDataProtectionPolicy",
+    ],
+)
+def test_who_deploys_may_read_what_cloudformation_reads_after_it_made_a_resource(
+    default: Assembly, action: str
+) -> None:
+    assert [one for one in deployer(default) if action in one["Action"]]
+
+
+@pytest.mark.parametrize(
+    ("account", "region", "problem"),
+    [
+        (ACCOUNT, REGION, ""),
+        (ACCOUNT, "us-gov-west-1", "data_key_arn is "),
+        ("999988887777", REGION, "data_key_arn is "),
+        (REGION, ACCOUNT, f"ACCOUNT is '{REGION}'"),
+        (ACCOUNT, "eu-west", "REGION is 'eu-west'"),
+    ],
+)
+def test_a_policy_is_printed_only_for_the_account_and_region_of_the_stages_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], account: str, region: str, problem: str
+) -> None:
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    monkeypatch.setattr(rights, "load_stage", lambda *_: StageConfig(data_key_arn=key))
+    if not problem:
+        rights.main(["key", "any", account, region])
+        assert f"arn:aws:iam::{ACCOUNT}:root" in capsys.readouterr().out
+        return
+    with pytest.raises(SystemExit) as caught:
+        rights.main(["key", "any", account, region])
+    assert str(caught.value.code).startswith(problem)

@@ -109,8 +109,14 @@ def _principals(statement: Statement, kind: str) -> set[str]:
 
 
 def _allows(statements: Sequence[Statement], action: str) -> bool:
-    patterns = [pattern for one in statements for pattern in _list(one.get("Action", ()))]
-    return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+    return any(
+        _matches(action, one["Action"]) if "Action" in one else not _matches(action, one.get("NotAction", "*"))
+        for one in statements
+    )
+
+
+def _matches(action: str, patterns: Any) -> bool:
+    return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in _list(patterns))
 
 
 def _list(value: Any) -> list[Any]:

@@ -131,9 +131,9 @@ class Quotas:
             answer = self._client.get_service_quota(ServiceCode=SERVICE, QuotaCode=CODES[name])
         except ClientError:
             return
-        quota = _quota(answer["Quota"])
-        if quota.name == name:
-            self._known[name] = quota
+        one = answer["Quota"]
+        if "Value" in one and one.get("QuotaName") == name:
+            self._known[name] = _quota(one)
 
     def _listed(self) -> Iterator[list[Quota]]:
         """Return the pages of the account's quotas, then of AWS's defaults."""

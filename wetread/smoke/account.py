@@ -80,7 +80,7 @@ def alarm(connection: Connection) -> Iterator[Line]:
         return
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="wetread smoke: only a test")
     (state,) = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    seen = f"{name} is {state['StateValue']}. Did a mail arrive? Look"
+    seen = f"{name} is {state['StateValue']}. Look whether each subscriber of the topic gets a mail"
     # CloudWatch takes it back to its measured state at its next evaluation.
     verdict = Verdict.LOOK if state["StateValue"] == "ALARM" else Verdict.FAILED
     yield Line("mail", "an alarm that was set by hand", "ALARM, and a mail", seen, verdict)

@@ -79,6 +79,16 @@ def test_a_policy_may_be_one_statement_and_name_the_account_in_each_form(keyed, 
     assert results(keyed)["Uploads key"].well
 
 
+def test_a_policy_may_name_what_it_does_not_allow(keyed, policy) -> None:
+    """IAM's NotAction allows all others."""
+    root = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Resource": "*"}
+    others = policy["Statement"][1:]
+    keyed.account.key_policies[DATA] = {"Statement": [root | {"NotAction": "kms:ScheduleKeyDeletion"}, *others]}
+    assert results(keyed)["Data key"].remedy == ""
+    keyed.account.key_policies[DATA] = {"Statement": [root | {"NotAction": ["kms:Decrypt"]}, *others]}
+    assert "the account's root" in results(keyed)["Data key"].found
+
+
 @pytest.mark.parametrize(
     ("state", "command"),
     [("Disabled", "enable-key"), ("PendingDeletion", "cancel-key-deletion"), ("Creating", "Wait")],

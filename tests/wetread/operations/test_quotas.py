@@ -106,6 +106,21 @@ def test_a_code_that_names_another_quota_or_nothing_is_looked_up_by_name(stubbed
     assert "'Number of instances across all transform jobs' is 3" in shortage.what
 
 
+def test_a_known_code_without_a_value_is_looked_up_by_name(stubbed) -> None:
+    bare = quota("ml.m5.xlarge for transform job usage", 0, "L-7939E4EC")
+    del bare["Value"]
+    bare["ErrorReason"] = {"ErrorCode": "DEPENDENCY_THROTTLING_ERROR", "ErrorMessage": "Try again."}
+    stubbed.add_response("get_service_quota", {"Quota": bare})
+    listed(
+        stubbed,
+        [
+            quota("ml.m5.xlarge for transform job usage", 4),
+            quota("Number of instances across all transform jobs", 20, "L-2"),
+        ],
+    )
+    assert stubbed.quotas.shortage(TRANSFORM) is None
+
+
 def test_a_quota_over_all_types_is_a_bound_too(stubbed) -> None:
     listed(stubbed, [quota(BY_TYPE, 8)])
     over_all(stubbed, 1)

@@ -38,6 +38,21 @@ def test_a_cell_breaks_no_markdown_table() -> None:
     assert text.splitlines()[2] == "| R1 | a\\|b | x y | z | FAILED |"
 
 
+@pytest.mark.parametrize(
+    "caller",
+    [
+        "arn:aws:sts::111122223333:assumed-role/Reader/jane.doe@hospital.example",
+        "arn:aws-us-gov:iam::111122223333:user/jane.doe@hospital.example",
+        "arn:aws:sts::111122223333:federated-user/jane.doe@hospital.example",
+    ],
+)
+def test_what_is_pasted_into_an_issue_does_not_name_the_person_that_aws_denied(caller: str) -> None:
+    denied = f"User: {caller} is not authorized to perform: s3:ListBucket"
+    text = markdown([Line.judged("W1", "rights", "allowed", denied, well=False)])
+    assert "User: (the caller) is not authorized to perform: s3:ListBucket" in text
+    assert "jane.doe" not in text
+
+
 def test_the_estimate_names_hosts_whose_price_is_not_known() -> None:
     assert cost.estimate(cost.uses("ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.xlarge")).startswith("about $0.18 ")
     assert "25 minutes" not in cost.estimate(cost.uses("ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.xlarge"))

@@ -174,6 +174,7 @@ def test_an_alarm_that_rings_asks_a_person_to_look() -> None:
     )
     (seen,) = account.alarm(smoked(cloudwatch=cloudwatch))
     assert seen.verdict == Verdict.LOOK
+    assert seen.seen == "Wetread-UploadsFailed is ALARM. Look whether each subscriber of the topic gets a mail"
     assert [one["AlarmName"] for one in rung] == ["Wetread-UploadsFailed"]
 
 
