@@ -34,6 +34,10 @@ def level_of(attempt: int) -> float:
     return LEVEL / (attempt * (attempt + 1))
 
 
+FIRST_INTERVAL = 1 - 2 * level_of(1)
+"""The level of the two-sided interval whose lower end decides about the first attempt."""
+
+
 def shortcomings(
     evaluation: Evaluation, run: TrainingRun, margin: float, attempt: int, judged: Sequence[Reason]
 ) -> list[Reason]:

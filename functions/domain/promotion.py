@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from functions.domain.against import FIRST_INTERVAL
 from functions.domain.evaluation import Calibration, ClassFigures, Evaluation, Figure, Measured, Paired, Subgroup
 from functions.domain.ranges import FRACTION, Range
 from functions.domain.small_samples import FEWEST_PATIENTS, comparison_needs, first_model_needs
@@ -70,14 +71,15 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
 def too_few_patients(patients: Mapping[str, int], thresholds: Thresholds, *, against_champion: bool) -> list[Reason]:
     """Return a reason if the test part's ``patients`` of a class are too few for any candidate to pass.
 
-    That is, for one without a mistake where there is no champion, and else for one that reads every slice as it does.
+    That is, for one without a mistake where there is no champion, and else for one that reads every slice as it does:
+    on the first attempt on these patients, none of whom the champion was trained on.
     """
     classes, code = len(patients), Risk.TOO_FEW_PATIENTS
     needed: int | None = FEWEST_PATIENTS
     what = "a figure is given at all"
     if against_champion:
         code = Risk.TOO_FEW_TO_COMPARE
-        needed = comparison_needs(thresholds.champion_margin, classes)
+        needed = comparison_needs(thresholds.champion_margin, classes, FIRST_INTERVAL)
         what = (
             "a model that reads every slice as the champion does is shown to be worse by no more than "
             f"{thresholds.champion_margin:g}"
