@@ -108,6 +108,11 @@ def slice_key(name: str) -> str:
     return SLICES + name
 
 
+def weights_prefix(run: str, version: str) -> str:
+    """Return a training bucket prefix: the pinned copy of a version (its ``upload_id``) of a run's initial weights."""
+    return f"{RUNS}{run}/initial-weights/{version}/"
+
+
 def snapshot_key(run: str) -> str:
     """Return a training bucket key: the snapshot/1 document of a run."""
     return f"{RUNS}{run}/snapshot.json"
