@@ -15,7 +15,7 @@ from typing import Any
 from model_code.artifacts.artifact import METADATA
 from model_code.artifacts.metadata import LONGEST_TEXT
 from model_code.snapshot import Case, Snapshot, Split
-from untrusted.archive import opened
+from untrusted.archive import checked, opened
 
 # Of more epochs every so manieth is kept, with the last.
 MOST_EPOCHS = 500
@@ -33,7 +33,7 @@ OF_VALIDATION = {"BalancedAccuracy": "val_balanced_accuracy", "Accuracy": "val_a
 def read_training(archive: Path) -> dict[str, Any]:
     """Return the field Training of evaluation/2 from a model.tar.gz that has been loaded before."""
     with opened(archive) as tar:
-        stream = tar.extractfile(METADATA)
+        stream = tar.extractfile(next(member for member in checked(tar) if member.name == METADATA))
         document = json.loads(stream.read()) if stream else {}
     return training_of(document)
 
@@ -44,8 +44,7 @@ def training_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     What metadata.json lacks is empty, or None.
     """
     record = _mapping(metadata.get("training"))
-    history = record.get("history")
-    epochs = [_numbers(one, BY_EPOCH) for one in history if isinstance(one, Mapping)] if _is_list(history) else []
+    epochs = [_numbers(one, BY_EPOCH) for one in _list(record.get("history")) if isinstance(one, Mapping)]
     epochs = [one for one in epochs if one["Epoch"] is not None]
     return {
         "Hyperparameters": _settings(record.get("hyperparameters")),
@@ -102,5 +101,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
