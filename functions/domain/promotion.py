@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from functions.domain.evaluation import Calibration, ClassFigures, Evaluation, Figure, Measured, Paired, Subgroup
+from functions.domain.evaluation import (
+    Calibration,
+    ClassFigures,
+    Evaluation,
+    Figure,
+    Measured,
+    OutOfFold,
+    Paired,
+    Subgroup,
+)
 from functions.domain.ranges import FRACTION, Range
 from functions.domain.small_samples import FEWEST_PATIENTS, comparison_needs, first_model_needs
 from functions.domain.split import HELD_OUT
@@ -63,14 +72,18 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
         *_calibration(candidate, thresholds.max_calibration_error),
         *_coverage(candidate),
         *(_against_champion(evaluation.paired, thresholds.champion_margin) if evaluation.paired else ()),
+        *(_whole(evaluation.out_of_fold, candidate.balanced_accuracy) if evaluation.out_of_fold else ()),
         *(one for subgroup in candidate.subgroups for one in _subgroup(subgroup, candidate, thresholds)),
     ]
 
 
-def too_few_patients(patients: Mapping[str, int], thresholds: Thresholds, *, against_champion: bool) -> list[Reason]:
-    """Return a reason if the test part's ``patients`` of a class are too few for any candidate to pass.
+def too_few_patients(
+    patients: Mapping[str, int], thresholds: Thresholds, *, against_champion: bool, in_folds: bool = False
+) -> list[Reason]:
+    """Return a reason if the tested ``patients`` of a class are too few for any candidate to pass.
 
     That is, for one without a mistake where there is no champion, and else for one that reads every slice as it does.
+    ``in_folds``: every labelled patient is tested, not the test part alone.
     """
     classes, code = len(patients), Risk.TOO_FEW_PATIENTS
     needed: int | None = FEWEST_PATIENTS
@@ -93,9 +106,11 @@ def too_few_patients(patients: Mapping[str, int], thresholds: Thresholds, *, aga
     enough = (
         "No number of patients is enough for that: change the thresholds."
         if needed is None
-        else f"It takes {needed} patients of each class, about {math.ceil(needed / HELD_OUT)} labelled ones of each."
+        else f"It takes {needed} patients of each class"
+        + ("." if in_folds else f", about {math.ceil(needed / HELD_OUT)} labelled ones of each.")
     )
-    message = f"The test part is too small ({has} patients) for this: {what}. {enough}"
+    tested = "cohort" if in_folds else "test part"
+    message = f"The {tested} is too small ({has} patients) for this: {what}. {enough}"
     return [Reason(code=code, message=message)]
 
 
@@ -164,6 +179,24 @@ def _coverage(candidate: Measured) -> list[Reason]:
         f"{1 - LEAST_COVERAGE:.0%} is taken. Are the parts alike: the same scanners, the same levels of the body?"
     )
     return [Reason(code=ModelProblem.COVERAGE_TOO_LOW, message=message)]
+
+
+def _whole(found: OutOfFold, by_folds: Figure) -> list[Reason]:
+    """Return a reason if the model of all patients is worse, on what it was trained on, than the folds' on unseen.
+
+    Then something befell its training, and the folds' figures are not what it would give.
+    """
+    if found.whole is None:
+        return [_undefined("balanced accuracy of the model of all patients")]
+    low = by_folds.low if by_folds.low is not None else by_folds.value
+    if low is None or found.whole >= low:
+        return []
+    message = (
+        f"The model that was trained on all patients has a balanced accuracy of {found.whole:.3f} on the very slices "
+        f"that it was trained on; the {found.folds} folds' models have {by_folds.value:.3f} (at least {low:.3f}) on "
+        "slices that they never saw. Its training went wrong: start the run again, with another seed."
+    )
+    return [Reason(code=ModelProblem.WHOLE_WORSE_THAN_FOLDS, message=message)]
 
 
 def _against_champion(paired: Paired, margin: float) -> list[Reason]:
