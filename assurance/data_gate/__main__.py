@@ -7,7 +7,7 @@
 - ids: one patient under two ids in two parts, with 5 slices each (or half of what there is); 0.9 should be found.
 - strangers: whether any two phantoms are taken for one patient, with each patient once alone in the test part; none
   should be, although all are of one template.
-- cohorts: how often cohorts are refused because something other than the lungs tells the classes apart, and how often
+- cohorts: how often cohorts are refused because something other than the lungs separates the classes, and how often
   the audit says that it could not have refused them.
 
 Slices are of real patients where ``--slices`` names a folder of DICOM files, and of phantoms.

@@ -45,7 +45,7 @@ def test_a_good_candidate_passes_first_or_not() -> None:
         (
             {"BalancedAccuracy": figure(0.699)},
             "BalancedAccuracyTooLow",
-            "is 0.699, and may be 0.699 (95 %); this stage asks for 0.7",
+            "is 0.699, and may be 0.699 by its interval; this stage asks for 0.7",
         ),
         ({"Classes": classes(Sensitivity=figure(0.5))}, "SensitivityTooLow", "sensitivity for cap is 0.500"),
         ({"Classes": classes(Specificity=figure(0.5))}, "SpecificityTooLow", "specificity for cap is 0.500"),
@@ -108,7 +108,7 @@ def test_a_first_model_reaches_the_thresholds_with_the_lower_ends() -> None:
     reachable = {"BalancedAccuracy": figure(0.9, 0.69), "Classes": classes(Sensitivity=figure(0.9, 0.59))}
     first, second = (found(taken, Candidate=measured(**reachable)) for taken in (FIRST, SECOND))
     assert [str(one.code) for one in first] == ["BalancedAccuracyTooLow", "SensitivityTooLow"]
-    assert "is 0.900, and may be 0.690 (95 %); this stage asks for 0.7" in first[0].message
+    assert "is 0.900, and may be 0.690 by its interval; this stage asks for 0.7" in first[0].message
     assert second == [], "the comparison with the champion is what counts then"
     document = evaluation(FIRST, Candidate=measured(**reachable))
     lenient = replace(THRESHOLDS, lower_bound=False)
