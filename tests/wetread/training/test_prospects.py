@@ -41,7 +41,7 @@ def test_with_a_split_of_their_own_its_test_part_counts(tmp_path: Path) -> None:
     assert "cap 10, covid 10, normal 10" in said_of(tmp_path, patients=10, slices=1, split="test")
 
 
-@pytest.mark.parametrize(("patients", "expected"), [(6, "too few to say anything"), (25, "at least 6 test patients")])
+@pytest.mark.parametrize(("patients", "expected"), [(6, "too few to say anything"), (25, "at least 7 test patients")])
 def test_a_cohort_on_which_nothing_can_pass_is_named_as_such(tmp_path: Path, patients: int, expected: str) -> None:
     said = said_of(tmp_path, patients, slices=1)
     assert expected in said
