@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-from functions.domain.against import FIRST_INTERVAL
+from functions.domain.against import FIRST_INTERVAL, first_level_of
 from functions.domain.checks import Asks, Check, End, reasons_of
 from functions.domain.evaluation import (
     Calibration,
@@ -23,7 +23,13 @@ from functions.domain.evaluation import (
     Subgroup,
 )
 from functions.domain.ranges import FRACTION, Range
-from functions.domain.small_samples import FEWEST_PATIENTS, comparison_needs, first_model_needs
+from functions.domain.small_samples import (
+    AUC_CONTINUOUS,
+    FEWEST_PATIENTS,
+    comparison_needs,
+    first_model_needs,
+    lower_end,
+)
 from functions.domain.split import HELD_OUT
 from functions.domain.verdict import ModelProblem, Reason, Risk
 
@@ -62,7 +68,8 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
 
 def checks(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Check]:
     """Return every threshold with the candidate's figure; those that do not hold have their reason."""
-    candidate, by_low = evaluation.candidate, thresholds.lower_bound and not against_champion
+    by_low = thresholds.lower_bound and not against_champion
+    candidate = _at_attempt(evaluation.candidate, evaluation.attempt) if by_low else evaluation.candidate
     return [
         _at_least(
             ModelProblem.BALANCED_ACCURACY_TOO_LOW,
@@ -82,6 +89,28 @@ def checks(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: 
         *([_whole(evaluation.out_of_fold, candidate.balanced_accuracy)] if evaluation.out_of_fold else ()),
         *(one for subgroup in candidate.subgroups for one in _subgroup(subgroup, candidate, thresholds)),
     ]
+
+
+def _at_attempt(measured: Measured, attempt: int) -> Measured:
+    """Return a first model's figures with the lower ends at the level of an attempt; those of the first are of 95 %."""
+    if attempt == 1:
+        return measured
+
+    def lowered(figure: Figure, continuous: float = 0.0) -> Figure:
+        if figure.value is None or figure.low is None:
+            return figure
+        return replace(figure, low=lower_end(figure.value, figure.low, first_level_of(attempt), continuous))
+
+    classes = {
+        label: replace(
+            one,
+            sensitivity=lowered(one.sensitivity),
+            specificity=lowered(one.specificity),
+            auc=lowered(one.auc, AUC_CONTINUOUS),
+        )
+        for label, one in measured.classes.items()
+    }
+    return replace(measured, balanced_accuracy=lowered(measured.balanced_accuracy), classes=classes)
 
 
 def too_few_patients(
@@ -148,7 +177,7 @@ def _below(code: ModelProblem, what: str, figure: Figure, threshold: float, *, b
     reached = figure.low if by_low else figure.value
     if reached is not None and reached >= threshold:
         return None
-    said = f"is {figure.value:.3f}" + (f", and may be {figure.low:.3f} (95 %)" if by_low else "")
+    said = f"is {figure.value:.3f}" + (f", and may be {figure.low:.3f} by its interval" if by_low else "")
     asks = f"{threshold:g} at least{' for the lower of the two' if by_low else ''}"
     more = " More test patients make the interval narrower." if figure.value >= threshold else ""
     return Reason(code=code, message=f"The {what} {said}; this stage asks for {asks}.{more}")

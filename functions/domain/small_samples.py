@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 LEVEL = 0.95
 NORMAL = 1.959964  # the quantile of the normal distribution for LEVEL
 FEWEST_PATIENTS = 4  # of a class, for any figure
+AUC_CONTINUOUS = 0.4  # how far its interval is from Clopper and Pearson's to Jeffreys', which has 0.5
 MOST_PATIENTS = 10_000  # of a class, looked at
 
 
@@ -61,6 +62,30 @@ def first_model_needs(balanced_accuracy: float, sensitivity: float, specificity:
     """
     wanted = ((sensitivity, 1), (specificity, classes - 1), (balanced_accuracy, classes))
     return next((n for n in _counts() if all(_faultless(n, share, classes) >= least for least, share in wanted)), None)
+
+
+def lower_end(value: float, low: float, tail: float, continuous: float) -> float:
+    """Return the lower end of a share's interval at another level; ``tail`` is the probability that it is too high.
+
+    ``low`` is that of the 95 % interval. The effective number of cases follows from it. ``continuous`` is that of the
+    interval: 0 of a share, and ``AUC_CONTINUOUS`` of an AUC.
+    """
+    if not 0 < low < value:
+        return low
+
+    def above(size: float, at: float) -> float:
+        return _incomplete_beta(value * size + continuous, (1 - value) * size + 1 - continuous, at)
+
+    size = math.exp(_where(lambda log: above(math.exp(log), low), (1 - LEVEL) / 2, 16.0, -4.0))
+    return _where(lambda at: above(size, at), tail, 0.0, low)
+
+
+def _where(rising: Callable[[float], float], wanted: float, low: float, high: float) -> float:
+    """Return where a function, which rises from ``low`` to ``high``, has a value."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
+    return (low + high) / 2
 
 
 def _counts() -> Iterator[int]:

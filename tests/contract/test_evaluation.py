@@ -186,6 +186,18 @@ def test_the_functions_compute_the_interval_of_a_difference_as_the_container_doe
     assert small_samples.FEWEST_PATIENTS == intervals.FEWEST_PATIENTS
 
 
+@pytest.mark.parametrize(("value", "size", "spare"), [(0.8, 40, 57), (0.95, 27, 24), (1.0, 27, 24), (0.7, 200, 197)])
+@pytest.mark.parametrize("continuous", [0, intervals.CONTINUOUS])
+def test_the_gate_finds_the_lower_end_at_another_level_from_the_one_that_the_container_wrote(
+    value: float, size: float, spare: float, continuous: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low, _ = intervals.clopper_pearson(value, size, spare, continuous)
+    monkeypatch.setattr(intervals, "TAIL", 0.05 / 6)
+    lower, _ = intervals.clopper_pearson(value, size, spare, continuous)
+    assert small_samples.lower_end(value, low, 0.05 / 6, continuous) == pytest.approx(lower, abs=0.01)
+    assert small_samples.AUC_CONTINUOUS == intervals.CONTINUOUS
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_what_is_said_to_be_enough_is_enough_and_a_patient_less_is_not(classes: int) -> None:
     labels = LABELS[:classes]

@@ -59,7 +59,7 @@ def test_a_price_that_is_not_known_is_not_said() -> None:
     assert "USD" not in said
 
 
-@pytest.mark.parametrize(("patients", "expected"), [(6, "too few to say anything"), (25, "at least 6 test patients")])
+@pytest.mark.parametrize(("patients", "expected"), [(6, "too few to say anything"), (25, "at least 7 test patients")])
 def test_a_cohort_on_which_nothing_can_pass_is_named_as_such(tmp_path: Path, patients: int, expected: str) -> None:
     said = said_of(tmp_path, patients, slices=1)
     assert expected in said
