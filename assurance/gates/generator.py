@@ -1,9 +1,9 @@
 """Makes test sets and predictions of models whose true figures are known.
 
 Each slice of a patient has a latent score per class: ``shift`` for the true class, a part that all slices of the
-patient share, and a part of its own. Scores are normal with variance 1, so the softmax of ``shift`` x score is the true
-probability of each class where the classes are equally frequent: the models are perfectly calibrated. Two models share
-a part of the variance, because they err on the same hard patients.
+patient share, and one that differs from slice to slice. Scores are normal with variance 1, so the softmax of
+``shift`` x score is the true probability of each class where the classes are equally frequent: the models are perfectly
+calibrated. Two models share a part of the variance, because they err on the same hard patients.
 """
 
 from __future__ import annotations

@@ -79,7 +79,8 @@ def _train(container: Container, worker: Worker) -> None:
     checkpoints = Checkpoints(container.checkpoints, run)
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
-    of_validation = [one for share in worker.gather([case.patient for case in shares[1]]) for one in share]
+    gathered = worker.gather([case.patient for case in shares[1]])
+    of_validation = [patient for of_worker in gathered for patient in of_worker]
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
         typical = folded.typicality(seen[0]) if folded else _typicality(seen, of_validation)

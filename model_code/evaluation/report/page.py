@@ -125,7 +125,7 @@ def _roc(
 
 def _subgroups(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the candidate's subgroups with the champion's figures on the same slices, None without a champion."""
-    champion, nothing = document["Champion"], {"Value": None, "Low": None, "High": None}
+    champion, nothing = document["Champion"], {"Value": None, "Low": None, "High": None, "TooFew": False}
     subgroups = champion["Subgroups"] if champion else []
     theirs = {(one["Attribute"], one["Value"]): one["BalancedAccuracy"] for one in subgroups}
     return [

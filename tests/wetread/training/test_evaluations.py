@@ -46,7 +46,7 @@ def test_beside_the_champion_with_the_difference(capsys) -> None:
 def test_in_full_by_class_and_subgroup(capsys) -> None:
     evaluations.show(evaluation(), in_full=True)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["covid", "12", "3", "0.900", "(0.800", "to", "1.000)", "0.950", "undefined"] in lines
+    assert ["covid", "12", "3", "-", "0.900", "(0.800", "to", "1.000)", "0.950", "undefined"] in lines
     assert ["covid", "2", "0", "10"] in lines
     assert ["PatientSex", "F", "20", "5", "0.880", "(0.700", "to", "1.000)"] in lines
 
