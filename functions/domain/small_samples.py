@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 LEVEL = 0.95
 NORMAL = 1.959964  # the quantile of the normal distribution for LEVEL
 FEWEST_PATIENTS = 4  # of a class, for any figure
+FOLD_SPREAD = 0.03  # of the balanced accuracies of folds' models
 MOST_PATIENTS = 10_000  # of a class, looked at
 
 
@@ -29,10 +30,11 @@ def student_quantile(level: float, degrees_of_freedom: float) -> float:
     return high
 
 
-def lowest_difference(classes: Sequence[Sequence[float]]) -> float:
+def lowest_difference(classes: Sequence[Sequence[float]], folds: int = 0) -> float:
     """Return the lower end of the 95 % interval of a difference in balanced accuracy.
 
-    ``classes`` has for each class the differences of its patients: two or more, of equally many slices.
+    ``classes`` has for each class the differences of its patients: two or more, of equally many slices. By ``folds``
+    each of the two is so many models; 0 if it is one.
     """
     counts = [len(one) for one in classes]
     means = [sum(one) / len(one) for one in classes]
@@ -41,15 +43,15 @@ def lowest_difference(classes: Sequence[Sequence[float]]) -> float:
     ]
     variance = sum(square / count for square, count in zip(squares, counts, strict=True)) / len(classes) ** 2
     apart = sum(abs(each) for one in classes for each in one)
-    return sum(means) / len(means) - _reach(variance, apart, counts)
+    return sum(means) / len(means) - _reach(variance, apart, counts, folds)
 
 
-def comparison_needs(margin: float, classes: int) -> int | None:
+def comparison_needs(margin: float, classes: int, folds: int = 0) -> int | None:
     """Return the fewest test patients of each class with which two models that never differ are shown to be so.
 
     None if no number of patients is enough, as for a margin of 0.
     """
-    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes) <= margin), None)
+    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes, folds) <= margin), None)
 
 
 def first_model_needs(balanced_accuracy: float, sensitivity: float, specificity: float, classes: int) -> int | None:
@@ -76,13 +78,14 @@ def _faultless(count: int, share: int, classes: int) -> float:
     return float(((1 - LEVEL) / 2) ** (1 / size))
 
 
-def _reach(variance: float, apart: float, counts: Sequence[int]) -> float:
+def _reach(variance: float, apart: float, counts: Sequence[int], folds: int) -> float:
     """Return half the width of the interval; one more patient differs wholly, and the variance is stabilised."""
     classes, total = len(counts), sum(counts)
     spare = total - classes
     greatest = (apart + 1) / (total + 1) * sum(1 / count for count in counts) / classes**2
     stabilised = (variance * spare + greatest * classes) / (spare + classes)
-    return student_quantile(LEVEL, spare) * math.sqrt(stabilised)
+    of_folds = 2 * FOLD_SPREAD**2 / folds if folds else 0.0
+    return student_quantile(LEVEL, spare) * math.sqrt(stabilised + of_folds)
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
