@@ -73,7 +73,7 @@ class StageConfig:
     labels: tuple[str, ...] = ("normal", "cap", "covid")
     thresholds: Thresholds = field(default_factory=Thresholds)
     acquisition: AcquisitionLimits = field(default_factory=AcquisitionLimits)
-    # 0: a test part. 2 to 10: every patient is tested once, by a model of the others; for few patients.
+    # 0: a test part. 3 to 10: every patient is tested once, by a model of the others; for few patients.
     folds: Annotated[int, Range(0, MOST_FOLDS)] = 0
     approval: Annotated[str, OneOf("auto", "manual")] = "auto"  # manual: a person approves what passed the gate
     # The pictures of a report, by the attribute BurnedInAnnotation; unless_yes: also where it is absent.

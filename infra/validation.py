@@ -196,7 +196,7 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
             "since CloudWatch has no other times"
         )
     if 0 < config.folds < FEWEST_FOLDS:
-        yield f"folds is {config.folds}: 0 for a test part, or {FEWEST_FOLDS} at least, since one fold trains on nobody"
+        yield f"folds is {config.folds}: 0 for a test part, or {FEWEST_FOLDS} at least, since few models say too little"
     yield from _kept_too_short(config)
     if not (config.image_uri or config.torch_index_url):
         for name in INSTANCE_TYPES:

@@ -24,7 +24,7 @@ UNDIGESTED = frozenset({"Digest", "CreatedAt"})
 SLICE_NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SHOWN_PROBLEMS = 20
-FOLDS = range(2, 11)  # how many there may be
+FOLDS = range(3, 11)  # how many there may be
 
 
 class Split(enum.StrEnum):

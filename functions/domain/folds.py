@@ -18,8 +18,9 @@ from functions.domain.snapshot import Snapshot
 from functions.domain.split import HELD_OUT, connected, order_of
 from functions.domain.verdict import Reason, Risk
 
-FEWEST_FOLDS, MOST_FOLDS = 2, 10
+FEWEST_FOLDS, MOST_FOLDS = 3, 10  # two models are too few to say how good a training is
 FEWEST_IN_TRAINING = 2  # patients of a class that each fold's model is trained on: with one the patient is the class
+ENOUGH = 5  # patients of a class, for any number of folds up to that
 FOR_TWO_IN_VALIDATION = 4  # patients of a class; so one is left where the other is tested
 
 
@@ -59,7 +60,7 @@ def divide(slices: Sequence[LabelledSlice], folds: int, seed: int, recorded: Map
 
 def too_few(snapshot: Snapshot) -> list[Reason]:
     """Return a reason for each class with fewer patients than folds, or too few for the model of some fold."""
-    enough = max(snapshot.folds, 6 if snapshot.folds == FEWEST_FOLDS else 5)
+    enough = max(snapshot.folds, ENOUGH)
     found = []
     for label in snapshot.labels:
         ones = [one for one in snapshot.slices if one.label == label]

@@ -114,20 +114,20 @@ def _at_attempt(measured: Measured, attempt: int) -> Measured:
 
 
 def too_few_patients(
-    patients: Mapping[str, int], thresholds: Thresholds, *, against_champion: bool, in_folds: bool = False
+    patients: Mapping[str, int], thresholds: Thresholds, *, against_champion: bool, folds: int = 0
 ) -> list[Reason]:
     """Return a reason if the tested ``patients`` of a class are too few for any candidate to pass.
 
     That is, for one without a mistake where there is no champion, and else for one that reads every slice as it does:
-    on the first attempt on these patients, none of whom the champion was trained on.
-    ``in_folds``: every labelled patient is tested, not the test part alone.
+    on the first attempt on these patients, none of whom the champion was trained on. By ``folds`` every labelled
+    patient is tested, and not the test part alone.
     """
     classes, code = len(patients), Risk.TOO_FEW_PATIENTS
     needed: int | None = FEWEST_PATIENTS
     what = "a figure is given at all"
     if against_champion:
         code = Risk.TOO_FEW_TO_COMPARE
-        needed = comparison_needs(thresholds.champion_margin, classes, FIRST_INTERVAL)
+        needed = comparison_needs(thresholds.champion_margin, classes, FIRST_INTERVAL, folds)
         what = (
             "a model that reads every slice as the champion does is shown to be worse by no more than "
             f"{thresholds.champion_margin:g}"
@@ -144,9 +144,9 @@ def too_few_patients(
         "No number of patients is enough for that: change the thresholds."
         if needed is None
         else f"It takes {needed} patients of each class"
-        + ("." if in_folds else f", about {math.ceil(needed / HELD_OUT)} labelled ones of each.")
+        + ("." if folds else f", about {math.ceil(needed / HELD_OUT)} labelled ones of each.")
     )
-    tested = "cohort" if in_folds else "test part"
+    tested = "cohort" if folds else "test part"
     message = f"The {tested} is too small ({has} patients) for this: {what}. {enough}"
     return [Reason(code=code, message=message)]
 

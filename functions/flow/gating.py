@@ -67,7 +67,7 @@ class Gating:
             return Verdict((Reason(code=DataProblem.MALFORMED_AUDIT, message=str(error)),))
         patients = {label: len(ids) for label, ids in snapshot.test_patients().items()}
         few = promotion.too_few_patients(
-            patients, self.thresholds, against_champion=run.champion is not None, in_folds=bool(snapshot.folds)
+            patients, self.thresholds, against_champion=run.champion is not None, folds=snapshot.folds
         )
         return Verdict((*leakage.findings(snapshot, found, self.limits), *few))
 

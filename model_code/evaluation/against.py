@@ -99,7 +99,7 @@ def cases_of(cases: TestSet, rows: Rows) -> TestSet:
     """Return some of the slices, their patients numbered without gaps."""
     attributes = {name: list(np.array(values)[rows]) for name, values in cases.attributes.items()}
     patients = np.unique(cases.patients[rows], return_inverse=True)[1]
-    return TestSet(cases.labels, cases.targets[rows], patients, attributes)
+    return TestSet(cases.labels, cases.targets[rows], patients, attributes, folds=cases.folds)
 
 
 def predictions_of(predictions: Predictions, rows: Rows) -> Predictions:
@@ -124,7 +124,7 @@ def _against(candidate: Predictions, rival: Rival, cases: TestSet, attempt: int)
     found, bound = Figure(None, None, None), None
     if set(some.targets.tolist()) == set(range(len(cases.labels))) and some.clusters.fewest >= FEWEST_PATIENTS:
         ours, theirs = ((one.predicted == some.targets).astype(float) for one in _both(candidate, rival, rows))
-        found = intervals.difference(ours, theirs, some.clusters).figure
+        found = intervals.difference(ours, theirs, some.clusters, some.folds).figure
         bound = _bound(found, some.clusters.spare, level_of(attempt))
     return {
         "Model": dict(rival.predictions.identity),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 from model_code import snapshot
 from model_code.container import Processing
@@ -63,7 +64,7 @@ def evaluate(
             for role, rival in rivals.items()
         }
         folded = by_folds(paths.candidate, taken, test, candidate)
-        candidate = folded.predictions
+        candidate, test = folded.predictions, replace(test, folds=taken.folds)
     champion = rivals.get("Champion")
     document = build_compared(taken.digest, test, candidate, rivals, attempt)
     document |= {"Training": read_training(paths.candidate), "Parts": parts_of(taken)}

@@ -64,11 +64,11 @@ def prospects(labelled: LabelledFiles, folds: int = 0) -> list[str]:
     first = first_model_needs(*least, classes=classes)
     found.append(f"A first model passes the default thresholds only with at least {first} test patients of each class.")
     margin = default.champion_margin
-    later = comparison_needs(margin, classes, FIRST_INTERVAL)
+    later = comparison_needs(margin, classes, FIRST_INTERVAL, folds)
     if later is not None and fewest < later:
         return [*found, f"No model passes against a champion: that takes at least {later} test patients of each class."]
     rates = {
-        name: power(list(patients.values()), slices, accuracy=CHAMPION, better=better, margin=margin)
+        name: power(list(patients.values()), slices, accuracy=CHAMPION, better=better, margin=margin, folds=folds)
         for name, better in BETTER.items()
     }
     said = ", ".join(f"{name} {100 * rate:.0f} %" for name, rate in rates.items())

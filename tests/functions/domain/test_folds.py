@@ -51,7 +51,7 @@ def snapshot(slices: list[LabelledSlice], folds: int) -> Snapshot:
     )
 
 
-@pytest.mark.parametrize("folds", range(2, 11))
+@pytest.mark.parametrize("folds", range(3, 11))
 def test_every_patient_is_in_one_fold_and_every_class_is_dealt_evenly(folds: int) -> None:
     for per_class in (max(folds, 6), 12, 23):
         divided = folding.divide(cohort(per_class), folds, 3, {})
@@ -67,9 +67,9 @@ def test_every_patient_is_in_one_fold_and_every_class_is_dealt_evenly(folds: int
         assert not folding.too_few(snapshot(divided, folds))
 
 
-@pytest.mark.parametrize("folds", range(2, 11))
+@pytest.mark.parametrize("folds", range(3, 11))
 def test_the_number_that_a_refusal_calls_enough_is_enough_whatever_the_seed_and_the_order(folds: int) -> None:
-    enough = max(folds, 6 if folds == 2 else 5)
+    enough = max(folds, 5)
     for seed in range(20):
         slices = cohort(enough)
         random.Random(seed).shuffle(slices)

@@ -245,7 +245,7 @@ def test_a_snapshot_whose_folds_contradict_it_is_refused(tmp_path: Path) -> None
             train.train(container)
     container = opt_ml(tmp_path / "last", in_folds(FOLDS), **QUICK)
     _rewrite(container, json.loads(container.snapshot_channel.read_text()) | {"Folds": 11})
-    with pytest.raises(SnapshotError, match="Folds is 11, not a whole number from 2 to 10"):
+    with pytest.raises(SnapshotError, match="Folds is 11, not a whole number from 3 to 10"):
         train.train(container)
 
 
