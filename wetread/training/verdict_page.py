@@ -16,6 +16,7 @@ OUTCOMES = {
     "Promoted": "Promoted: it is the champion since this run.",
     "AwaitingApproval": "It passed, and awaits a person's approval.",
     "Rejected": "Rejected: the champion is what it was.",
+    "Refused": "Rejected for its data: nothing was trained, and the champion is what it was.",
     "Running": "The run has not ended: there is no verdict yet.",
 }
 ENDS = {"Low": ", for the lower end of the interval", "Value": ""}
@@ -24,12 +25,13 @@ ENDS = {"Low": ", for the lower end of the interval", "Value": ""}
 def section(run: Run, checks: Sequence[Mapping[str, Any]], reasons: Sequence[Reason], called: str) -> str:
     """Return the verdict's HTML, every text in it escaped; ``called`` is the command line's name with its options."""
     kind = {"Promoted": "good", "AwaitingApproval": "good"}.get(run.outcome, "bad")
-    said = OUTCOMES.get(run.outcome, f"The run ended as {run.outcome}: nothing was promoted.")
+    refused = run.outcome == "Rejected" and not run.output.get("EvaluationUri")
+    said = OUTCOMES.get("Refused" if refused else run.outcome, f"The run ended as {run.outcome}: nothing was promoted.")
     version = f" Version {run.model_package}." if run.model_package else ""
     accepted = {one.code for one in reasons if one.accepted}
     parts = [f'<section class="verdict {kind}">', "<h2>Verdict</h2>", f"<p>{escape(said + version)}</p>"]
     if checks:
-        parts.append(_table([_line(one, accepted) for one in checks]))
+        parts.append(_table([_line(one, accepted) for one in sorted(checks, key=lambda one: bool(one["Passed"]))]))
     elif run.output.get("EvaluationUri"):
         parts.append("<p>The gate of this run wrote down no thresholds, only what it has against the candidate.</p>")
     named = {str(one["Code"]) for one in checks if one["Code"]}
@@ -51,7 +53,7 @@ def _line(check: Mapping[str, Any], accepted: set[str]) -> str:
     result, kind = ("holds", "held") if check["Passed"] else ("does not hold", "failed")
     if code and code in accepted:
         result, kind = "does not hold; the risk was accepted", "accepted"
-    cells = [f"<td>{_measured(check)}</td>", f"<td>{escape(asks)}</td>", f"<td>{escape(result)}</td>"]
+    cells = [f'<td class="measured">{_measured(check)}</td>', f"<td>{escape(asks)}</td>", f"<td>{escape(result)}</td>"]
     return f'<tr class="{kind}"><th scope="row">{escape(str(check["What"]))}</th>{"".join(cells)}</tr>'
 
 
