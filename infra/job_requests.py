@@ -98,7 +98,8 @@ class JobRequests:
 
     def audit(self) -> dict[str, Any]:
         """Return CreateProcessingJob: check the pixels of the snapshot's slices."""
-        return self._processing("audit", "audit", [_SNAPSHOT, _SLICES])
+        pictures = ("--report-pictures", self._config.report_pictures)
+        return self._processing("audit", "audit", [_SNAPSHOT, _SLICES], *pictures)
 
     def optimisation(self) -> dict[str, Any]:
         """Return CreateProcessingJob: add faster backends, validated on the held-out slices, to the candidate."""
