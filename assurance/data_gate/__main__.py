@@ -4,7 +4,7 @@
 
 - copies: of slices that were mirrored, rotated, cropped, windowed or masked; 0.95 should be found, and no stranger.
 - ids: one patient under two ids in two parts, with 5 slices each (or half of what there is); 0.9 should be found.
-- cohorts: how often cohorts are refused because something other than the lungs tells the classes apart, and how often
+- cohorts: how often cohorts are refused because something other than the lungs separates the classes, and how often
   the audit says that it could not have refused them.
 
 Slices are of real patients where ``--slices`` names a folder of DICOM files, and of phantoms.

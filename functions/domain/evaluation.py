@@ -54,6 +54,7 @@ class Calibration:
     error: float | None
     error_low: float | None
     odds_too_sure: float
+    error_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +96,26 @@ class Against:
     bound: float | None
     patients: int
     seen: int
+    difference: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfFold:
+    """That the candidate's figures are of the models of so many folds, and not its own.
+
+    ``whole`` is its own balanced accuracy, on the slices that it was trained on.
+    """
+
+    folds: int
+    whole: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a run's evaluation says; ``champion`` and ``paired`` are None for a stage's first model."""
+    """What a run's evaluation says; ``champion`` and ``paired`` are None for a stage's first model.
+
+    ``out_of_fold`` is None where there is a test part.
+    """
 
     labels: tuple[str, ...]
     candidate: Measured
@@ -107,6 +123,7 @@ class Evaluation:
     paired: Paired | None
     attempt: int = 1
     against: Mapping[str, Against] = field(default_factory=dict)
+    out_of_fold: OutOfFold | None = None
 
 
 def parse(body: bytes, snapshot_digest: str) -> Evaluation:
@@ -124,7 +141,13 @@ def parse(body: bytes, snapshot_digest: str) -> Evaluation:
         champion=_measured(champion, labels) if champion else None,
         paired=_paired(paired) if paired else None,
         **_of_attempt(fields),
+        out_of_fold=_out_of_fold(fields.fields("OutOfFold")) if fields.has("OutOfFold") else None,
     )
+
+
+def _out_of_fold(fields: Fields) -> OutOfFold:
+    whole = fields.fields("Whole").fraction_or_none("BalancedAccuracy")
+    return OutOfFold(folds=len(fields.list_of_fields("Folds")), whole=whole)
 
 
 def _paired(fields: Fields) -> Paired:
@@ -145,7 +168,10 @@ def _of_attempt(fields: Fields) -> dict[str, Any]:
         "attempt": found.count("Number"),
         "against": {
             role: Against(
-                bound=one.fraction_or_none("Bound", low=-1.0), patients=one.count("Patients"), seen=one.count("Seen")
+                bound=one.fraction_or_none("Bound", low=-1.0),
+                patients=one.count("Patients"),
+                seen=one.count("Seen"),
+                difference=one.fraction_or_none("Difference", low=-1.0) if one.has("Difference") else None,
             )
             for role, one in against.items()
             if one
@@ -174,6 +200,7 @@ def calibration_of(fields: Fields) -> Calibration | None:
     return Calibration(
         error=error.fraction_or_none("Value"),
         error_low=error.fraction_or_none("Low"),
+        error_high=error.fraction_or_none("High") if error.has("High") else None,
         odds_too_sure=fields.number("OddsTooSure"),
     )
 

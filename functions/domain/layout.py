@@ -73,9 +73,9 @@ def upload_of_output(key: str) -> str | None:
     return upload_of_instance(name.removesuffix(".out")) if name.endswith(".dcm.out") else None
 
 
-def prediction_id(content_sha256: str, model_package: str, configuration: str) -> str:
-    """Return the identity of a result: the same bytes, model and configuration always give the same id."""
-    return hashlib.sha256(f"{content_sha256}\0{model_package}\0{configuration}".encode()).hexdigest()[:40]
+def prediction_id(content_sha256: str, model_package: str, weights_sha256: str) -> str:
+    """Return the identity of a result: the same bytes, model and weights always give the same id."""
+    return hashlib.sha256(f"{content_sha256}\0{model_package}\0{weights_sha256}".encode()).hexdigest()[:40]
 
 
 def prediction_key(prediction: str) -> str:

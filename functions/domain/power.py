@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from functions.domain.against import FIRST_INTERVAL
 from functions.domain.small_samples import lowest_difference
 
 SHARED = 0.6  # of a score's variance, between two models
@@ -28,6 +29,8 @@ def power(
 ) -> float:
     """Return the share of runs in which a candidate is shown to be no worse than the champion by more than ``margin``.
 
+    At the level of the first attempt on these patients, with a champion that was trained on none of them.
+
     ``patients``: of each class in the test part, two at least, with so many ``slices`` each. ``accuracy`` is the
     champion's balanced accuracy, and the candidate's is greater by ``better``.
     """
@@ -36,7 +39,8 @@ def power(
     draws = max(20, min(DRAWS, MOST_DRAWN // sum(patients)))
     passed = 0
     for _ in range(draws):
-        passed += lowest_difference([draw.choices(pool, k=count) for count in patients]) >= -margin
+        drawn = [draw.choices(pool, k=count) for count in patients]
+        passed += lowest_difference(drawn, FIRST_INTERVAL) >= -margin
     return passed / draws
 
 

@@ -29,8 +29,8 @@ def student_quantile(level: float, degrees_of_freedom: float) -> float:
     return high
 
 
-def lowest_difference(classes: Sequence[Sequence[float]]) -> float:
-    """Return the lower end of the 95 % interval of a difference in balanced accuracy.
+def lowest_difference(classes: Sequence[Sequence[float]], level: float = LEVEL) -> float:
+    """Return the lower end of the interval of a difference in balanced accuracy.
 
     ``classes`` has for each class the differences of its patients: two or more, of equally many slices.
     """
@@ -41,15 +41,17 @@ def lowest_difference(classes: Sequence[Sequence[float]]) -> float:
     ]
     variance = sum(square / count for square, count in zip(squares, counts, strict=True)) / len(classes) ** 2
     apart = sum(abs(each) for one in classes for each in one)
-    return sum(means) / len(means) - _reach(variance, apart, counts)
+    return sum(means) / len(means) - _reach(variance, apart, counts, level)
 
 
-def comparison_needs(margin: float, classes: int) -> int | None:
+def comparison_needs(margin: float, classes: int, level: float = LEVEL) -> int | None:
     """Return the fewest test patients of each class with which two models that never differ are shown to be so.
+
+    The interval of their difference, which is of this ``level``, then reaches no further down than the margin.
 
     None if no number of patients is enough, as for a margin of 0.
     """
-    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes) <= margin), None)
+    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes, level) <= margin), None)
 
 
 def first_model_needs(balanced_accuracy: float, sensitivity: float, specificity: float, classes: int) -> int | None:
@@ -76,13 +78,13 @@ def _faultless(count: int, share: int, classes: int) -> float:
     return float(((1 - LEVEL) / 2) ** (1 / size))
 
 
-def _reach(variance: float, apart: float, counts: Sequence[int]) -> float:
+def _reach(variance: float, apart: float, counts: Sequence[int], level: float) -> float:
     """Return half the width of the interval; one more patient differs wholly, and the variance is stabilised."""
     classes, total = len(counts), sum(counts)
     spare = total - classes
     greatest = (apart + 1) / (total + 1) * sum(1 / count for count in counts) / classes**2
     stabilised = (variance * spare + greatest * classes) / (spare + classes)
-    return student_quantile(LEVEL, spare) * math.sqrt(stabilised)
+    return student_quantile(level, spare) * math.sqrt(stabilised)
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:

@@ -76,6 +76,7 @@ class ModelProblem(enum.StrEnum):
     WORSE_THAN_REFERENCE = "WorseThanReference"
     SUBGROUP_COLLAPSE = "SubgroupCollapse"
     UNDEFINED_METRIC = "UndefinedMetric"
+    WHOLE_WORSE_THAN_FOLDS = "WholeWorseThanFolds"
     MALFORMED_EVALUATION = "MalformedEvaluation"
 
 
@@ -113,9 +114,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All reasons of one gate; it passes if a person has accepted each."""
+    """All reasons of one gate; it passes if a person has accepted each.
+
+    ``checks`` are the thresholds that were asked, as the document holds them; empty where none was reached.
+    """
 
     reasons: tuple[Reason, ...] = ()
+    checks: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -126,12 +131,14 @@ class Verdict:
         """Return the verdict with the reasons of the named risks accepted. Only a Risk can be accepted."""
         named = set(risks)
         return Verdict(
-            tuple(replace(one, accepted=isinstance(one.code, Risk) and one.code in named) for one in self.reasons)
+            tuple(replace(one, accepted=isinstance(one.code, Risk) and one.code in named) for one in self.reasons),
+            self.checks,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the verdict/1 document, with every reason in full."""
-        return {"Schema": SCHEMA, "Passed": self.passed, "Reasons": [reason.to_json() for reason in self.reasons]}
+        """Return the verdict/1 document, with every reason in full, and the thresholds if any was reached."""
+        document = {"Schema": SCHEMA, "Passed": self.passed, "Reasons": [reason.to_json() for reason in self.reasons]}
+        return document | ({"Checks": [dict(one) for one in self.checks]} if self.checks else {})
 
 
 def trimmed(reasons: Sequence[Reason]) -> list[dict[str, Any]]:

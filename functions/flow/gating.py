@@ -11,6 +11,7 @@ from functions.aws.objects import Documents
 from functions.domain import against, audit, evaluation, layout, leakage, promotion
 from functions.domain import snapshot as snapshots
 from functions.domain.errors import MalformedDocument
+from functions.domain.evaluation import Evaluation
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
 from functions.domain.snapshot import Snapshot
@@ -44,7 +45,7 @@ class Gating:
             verdict = Verdict((Reason(code=DataProblem.MALFORMED_SNAPSHOT, message=str(error)),))
         else:
             judged = self._data(snapshot, run) if subject == Subject.AUDIT else self._model(snapshot, run, attempt)
-            verdict = Verdict(tuple(judged)).accepting(run.accepted_risks)
+            verdict = judged.accepting(run.accepted_risks)
         key = layout.data_gate_key(run.run_id) if subject == Subject.AUDIT else layout.model_gate_key(run.run_id)
         self.documents.write(key, verdict.to_json())
         return verdict
@@ -59,32 +60,50 @@ class Gating:
             raise MalformedDocument("The run's snapshot is not JSON; start the run again.") from error
         return snapshots.parse(document, run.snapshot_digest)
 
-    def _data(self, snapshot: Snapshot, run: TrainingRun) -> list[Reason]:
+    def _data(self, snapshot: Snapshot, run: TrainingRun) -> Verdict:
         try:
             found = audit.parse(self._written(layout.audit_key(run.run_id), "audit"), snapshot.digest)
         except MalformedDocument as error:
-            return [Reason(code=DataProblem.MALFORMED_AUDIT, message=str(error))]
+            return Verdict((Reason(code=DataProblem.MALFORMED_AUDIT, message=str(error)),))
         patients = {label: len(ids) for label, ids in snapshot.test_patients().items()}
-        few = promotion.too_few_patients(patients, self.thresholds, against_champion=run.champion is not None)
-        return [*leakage.findings(snapshot, found, self.limits), *few]
+        few = promotion.too_few_patients(
+            patients, self.thresholds, against_champion=run.champion is not None, in_folds=bool(snapshot.folds)
+        )
+        return Verdict((*leakage.findings(snapshot, found, self.limits), *few))
 
-    def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int) -> list[Reason]:
+    def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int) -> Verdict:
         try:
             measured = evaluation.parse(self._written(layout.evaluation_key(run.run_id), "evaluation"), snapshot.digest)
             if measured.labels != snapshot.labels:
                 raise MalformedDocument(
                     f"The evaluation's classes are {', '.join(measured.labels)}, not the snapshot's."
                 )
+            _check_folds(snapshot, measured)
         except MalformedDocument as error:
-            return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=str(error))]
-        reasons = promotion.shortcomings(measured, self.thresholds, against_champion=run.champion is not None)
-        return reasons + against.shortcomings(measured, run, self.thresholds.champion_margin, attempt, reasons)
+            return Verdict((Reason(code=ModelProblem.MALFORMED_EVALUATION, message=str(error)),))
+        against_champion, margin = run.champion is not None, self.thresholds.champion_margin
+        reasons = promotion.shortcomings(measured, self.thresholds, against_champion=against_champion)
+        reasons += against.shortcomings(measured, run, margin, attempt, reasons)
+        checks = promotion.checks(measured, self.thresholds, against_champion=against_champion)
+        checks += against.checks(measured, run, margin)
+        return Verdict(tuple(reasons), tuple(one.to_json() for one in checks))
 
     def _written(self, key: str, what: str) -> bytes:
         body = self.documents.find(key)
         if body is None:
             raise MalformedDocument(f"The job wrote no {what}; its log says why.")
         return body
+
+
+def _check_folds(snapshot: Snapshot, measured: Evaluation) -> None:
+    """Raise MalformedDocument unless a run that tests by folds was measured by all of them, and another by none."""
+    folds = measured.out_of_fold.folds if measured.out_of_fold else 0
+    expected = len({one.fold for one in snapshot.slices}) if snapshot.folds else 0
+    if folds != expected:
+        raise MalformedDocument(
+            f"The evaluation is by {folds} fold(s), the snapshot has {expected}; start the run again, with the image "
+            "of this release."
+        )
 
 
 def answer(verdict: Verdict) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Brings the body of a slice into a frame of its own, as a small picture that another export of the slice gives too.
+"""Brings the body of a slice into a common frame, as a small picture that another export of the slice gives too.
 
 The frame follows the body: its centre, its longer axis and its area. So neither the table, the field of view, the
 matrix, a rotation nor what lies outside the body changes the picture much. Two windows are kept apart, because an

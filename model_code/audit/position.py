@@ -1,4 +1,4 @@
-"""Reads where in the scan a slice lies: whoever labels one class at the base of the lungs teaches the level."""
+"""Reads where in the scan a slice lies: a class of which all slices lie at the base of the lungs teaches the level."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Counts the test slices on which a model abstains or is unsure, beside the figures, which are of all slices.
 
-The figures do not leave out what a model abstains on: else one that answers nothing hard would have the best. So each
-stands beside the number of slices that serving would have answered.
+The figures include what a model abstains on: else one that answers nothing hard would have the best. The number of
+slices that serving would have answered is shown with each.
 """
 
 from __future__ import annotations

@@ -37,12 +37,14 @@ NOT_COMPARABLE = {
 class Rival:
     """A model that the candidate is compared with; ``unseen`` are the slices of patients that it was not trained on.
 
-    ``known`` is whether its training is known; if not, all slices count as unseen.
+    ``known`` is whether its training is known; if not, all slices count as unseen. Of ``out_of_fold`` patients the
+    predictions are those of its folds' models.
     """
 
     predictions: Predictions
     unseen: Rows
     known: bool
+    out_of_fold: int = 0
 
 
 def level_of(attempt: int) -> float:
@@ -131,7 +133,7 @@ def _against(candidate: Predictions, rival: Rival, cases: TestSet, attempt: int)
         "TrainingKnown": rival.known,
         "Difference": found.value,
         "Bound": bound,
-    }
+    } | ({"OutOfFold": rival.out_of_fold} if rival.out_of_fold else {})
 
 
 def _bound(found: Figure, spare: float, level: float) -> float | None:

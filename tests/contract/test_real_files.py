@@ -11,6 +11,7 @@ import torch
 
 from functions.domain.row import Status
 from infra.config import StageConfig
+from model_code.backends.backend import Outputs
 from model_code.inference import Model, input_fn, predict_fn
 from model_code.reading.body_part import CHEST
 from model_code.transforms import Preparation, Preprocessing
@@ -24,9 +25,9 @@ PREPROCESSING = Preprocessing(image_size=64, preparation=Preparation.PATIENT_AXE
 class Means(Model):
     """A model of two classes whose probabilities are the means of the picture's halves: any turn changes them."""
 
-    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+    def outputs(self, images: torch.Tensor) -> Outputs:
         top, left = images[:, 0, :32].mean(), images[:, 0, :, :32].mean()
-        return torch.stack([top / (top + left), left / (top + left)])[None]
+        return Outputs(torch.stack([top / (top + left), left / (top + left)])[None].log(), None)
 
 
 MODEL = Means(cast("Any", SimpleNamespace()), PREPROCESSING, ("a", "b"), 1.0, {"Name": "m"}, CHEST, PLAIN)

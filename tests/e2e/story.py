@@ -19,7 +19,7 @@ from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 
 QUICK = ("--set", "epochs=1", "--set", "image_size=64", "--set", "batch_size=8")
-# For a cohort on which no candidate can pass: the run goes on to its end all the same.
+# For a cohort on which no candidate can pass: the run is carried to its end all the same.
 SMALL = ("--accept-risk", "TooFewPatients", "--accept-risk", "TooFewToCompare")
 
 

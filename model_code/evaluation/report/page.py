@@ -16,8 +16,10 @@ from model_code.evaluation.bootstrap import COVERAGE
 from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.intervals import FEWEST_PATIENTS
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
-from model_code.evaluation.report import charts
+from model_code.evaluation.report import charts, learning
+from model_code.evaluation.report.lesson import lesson_of
 from model_code.evaluation.report.notes import notes
+from model_code.evaluation.report.slices import ShownPatient
 from model_code.evaluation.worst import WorstCase
 from model_code.snapshot import Snapshot
 
@@ -34,6 +36,7 @@ def render(
     champion: Rival | None,
     worst: Sequence[WorstCase],
     pictures: ReportPictures,
+    patients: Sequence[ShownPatient],
 ) -> str:
     """Return the report as one HTML text that loads nothing; every text in it is escaped."""
     environment = Environment(
@@ -52,6 +55,10 @@ def render(
         "png": _data_uri,
     }
     environment.globals |= {"interval": charts.interval}
+    training = document["Training"]
+    drawn = [
+        draw(training["History"], training["BestEpoch"]) for draw in (learning.losses, learning.balanced_accuracies)
+    ]
     return environment.get_template(TEMPLATE).render(
         document=document,
         snapshot=snapshot,
@@ -59,6 +66,12 @@ def render(
         curves=[_roc(label, document, test, candidate, champion) for label in test.labels],
         reliability=charts.reliability("Confidence and accuracy", document["Candidate"]["Calibration"]["Bins"]),
         subgroups=_subgroups(document),
+        lesson=lesson_of(document),
+        parts=document["Parts"],
+        training=training,
+        curves_of_training=[one for one in drawn if one],
+        patients=patients,
+        shown=sum(len(one.slices) for one in patients),
         worst=worst,
         withheld=_withheld(worst, pictures),
         chance=1 / len(test.labels),
@@ -125,7 +138,7 @@ def _roc(
 
 def _subgroups(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the candidate's subgroups with the champion's figures on the same slices, None without a champion."""
-    champion, nothing = document["Champion"], {"Value": None, "Low": None, "High": None}
+    champion, nothing = document["Champion"], {"Value": None, "Low": None, "High": None, "TooFew": False}
     subgroups = champion["Subgroups"] if champion else []
     theirs = {(one["Attribute"], one["Value"]): one["BalancedAccuracy"] for one in subgroups}
     return [

@@ -1,4 +1,4 @@
-"""Age, sex, position and background: what is read of a slice, and that a class that can be told from it is found."""
+"""Age, sex, position and background: what is read of a slice, and that a class that it gives away is found."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ def test_the_background_is_what_lies_around_the_body() -> None:
         ("Background", {"CornerHU": (-1000.0, -1024.0, -2000.0)}),
     ],
 )
-def test_a_class_that_is_told_from_it_is_found(subject: str, telling: dict[str, tuple[str | float, ...]]) -> None:
+def test_a_class_that_it_gives_away_is_found(subject: str, telling: dict[str, tuple[str | float, ...]]) -> None:
     rng = np.random.default_rng(0)
     units, patients = [], []
     for patient in range(24):
         label = patient % 3
-        told: dict[str, str | float] = {}
+        header: dict[str, str | float] = {}
         for keyword, values in telling.items():
             value = values[label]
-            told[keyword] = value if isinstance(value, str) else value + float(rng.integers(5))
-        units.append(Unit({"InstanceNumber": float(rng.integers(150)), **told}, LABELS[label]))
+            header[keyword] = value if isinstance(value, str) else value + float(rng.integers(5))
+        units.append(Unit({"InstanceNumber": float(rng.integers(150)), **header}, LABELS[label]))
         patients.append(str(patient))
     document = confounding(units, patients, LABELS, 0, SUBJECTS[subject])
     assert (document["BalancedAccuracy"] > 0.7, document["PValue"]) == (True, 0.001)

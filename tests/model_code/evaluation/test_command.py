@@ -95,6 +95,8 @@ def test_a_champion_that_was_taken_away_is_missed(container: Container, make_arc
 def test_a_candidate_is_compared_with_the_reference_on_the_attempt_that_the_run_counted(
     container: Container, make_archive: MakeArchive
 ) -> None:
+    shutil.rmtree(container.base / "processing")
+    write_snapshot(container.base / "processing/input", phantom_slices(patients=36))
     for seed, role in enumerate(("candidate", "champion", "reference")):
         put(make_archive(seed=seed), getattr(container.processing, role))
     found = evaluated(container)["Attempt"]

@@ -25,6 +25,15 @@ def test_a_model_that_has_seen_phantoms_only_is_marked_and_warned_of(capsys) -> 
     assert "has seen phantoms only" in shown.err
 
 
+def test_figures_by_folds_are_said_to_be_of_other_models(capsys) -> None:
+    folded = {"Folds": [{}] * 5, "Whole": {"BalancedAccuracy": 0.97, "SameClass": 0.9}}
+    evaluations.show(evaluation() | {"OutOfFold": folded})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Out of fold, on 36 slices of 9 patients" in shown
+    assert "figures of 5 models, trained alike on 4/5 of the patients and tested on the others" in shown
+    assert "not of the model that is promoted" in shown
+
+
 def test_beside_the_champion_with_the_difference(capsys) -> None:
     evaluations.show(evaluation(champion=True))
     shown = capsys.readouterr().out
@@ -37,7 +46,7 @@ def test_beside_the_champion_with_the_difference(capsys) -> None:
 def test_in_full_by_class_and_subgroup(capsys) -> None:
     evaluations.show(evaluation(), in_full=True)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["covid", "12", "3", "0.900", "(0.800", "to", "1.000)", "0.950", "undefined"] in lines
+    assert ["covid", "12", "3", "-", "0.900", "(0.800", "to", "1.000)", "0.950", "undefined"] in lines
     assert ["covid", "2", "0", "10"] in lines
     assert ["PatientSex", "F", "20", "5", "0.880", "(0.700", "to", "1.000)"] in lines
 
