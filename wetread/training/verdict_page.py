@@ -82,6 +82,6 @@ def _reason(one: Reason, *, described: bool) -> str:
 
 
 def _with_code(line: str) -> str:
-    """Return a line with what stands between backquotes as code."""
+    """Return a line with what is between backquotes as code."""
     parts = line.split("`")
     return "".join(f"<code>{escape(one)}</code>" if at % 2 else escape(one) for at, one in enumerate(parts))
