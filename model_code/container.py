@@ -111,6 +111,11 @@ class Container:
         return self.base / "input" / "data" / "snapshot" / "snapshot.json"
 
     @property
+    def initial_weights(self) -> Path:
+        """The file of the channel named ``initial-weights``, which only a training has that starts from weights."""
+        return self.base / "input" / "data" / "initial-weights" / "weights.pth"
+
+    @property
     def code_channel(self) -> Path:
         """The changed model_code of the channel named ``code``, which only an experiment has."""
         return self.base / "input" / "data" / "code"

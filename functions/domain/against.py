@@ -18,7 +18,8 @@ from functions.domain.evaluation import Against, Evaluation, Figure
 from functions.domain.training_run import ComparedChampion, TrainingRun
 from functions.domain.verdict import ModelProblem, Reason
 
-LEVEL = 0.04  # not 0.05: Student's t passes somewhat more than its level at 60 patients (assurance.gates)
+LEVEL = 0.025  # not 0.05: Student's t passes up to twice its level where errors are few (assurance.gates reuse)
+FIRST_LEVEL = 0.05  # of a first model's thresholds, whose intervals hold their level
 CODES = {"Champion": ModelProblem.WORSE_THAN_CHAMPION, "Reference": ModelProblem.WORSE_THAN_REFERENCE}
 JUDGED = frozenset({"WorseThanChampion", "TooFewToCompare"})  # codes with which the comparison is judged already
 
@@ -34,6 +35,15 @@ class Standing:
 def level_of(attempt: int) -> float:
     """Return how likely attempt ``attempt`` (from 1) on the same patients may pass a candidate that it should not."""
     return LEVEL / (attempt * (attempt + 1))
+
+
+def first_level_of(attempt: int) -> float:
+    """Return how likely the interval of a first model's figure may lie above the truth on attempt ``attempt``."""
+    return FIRST_LEVEL / (attempt * (attempt + 1))
+
+
+FIRST_INTERVAL = 1 - 2 * level_of(1)
+"""The level of the two-sided interval whose lower end decides about the first attempt."""
 
 
 def shortcomings(

@@ -22,10 +22,13 @@ any of them  five tries to advance it      Collected    sweep            no job 
 ===========  ============================  ===========  ===============  ============================================
 of a row     event                         next         by               condition
 ===========  ============================  ===========  ===============  ============================================
-none         ingested, or not served       Pending,     ingest           there is no row yet, or it is Received
-                                           Refused
+none         tried, and not yet taken in   Received     ingest           there is no row yet
+none         ingested, or not served       Pending,     ingest           there is no row yet, or it is Received or
+                                           Refused                       HeldUp
+Received     nothing tries it any more     Refused      sweep            as HeldUp: tried ten minutes ago
 Pending      claimed                       Batched      dispatch, sweep  Pending, and the batch is Claiming
-Batched      an answer to its own bytes    Completed    collect, sweep   the batch holds it
+Batched      a prediction for its bytes    Completed    collect, sweep   the batch holds it
+Batched      an error about its bytes      Failed       collect, sweep   the batch holds it
 Batched      no answer                     Pending      collect, sweep   the batch holds it, and tries are left
 Batched      its tries are used            Failed       collect, sweep   the batch holds it
 Batched      its batch is Collected        Pending      sweep            the batch holds it

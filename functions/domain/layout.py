@@ -75,9 +75,9 @@ def upload_of_output(key: str) -> str | None:
     return upload_of_instance(name.removesuffix(".out")) if name.endswith(".dcm.out") else None
 
 
-def prediction_id(content_sha256: str, model_package: str, configuration: str) -> str:
-    """Return the identity of a result: the same bytes, model and configuration always give the same id."""
-    return hashlib.sha256(f"{content_sha256}\0{model_package}\0{configuration}".encode()).hexdigest()[:40]
+def prediction_id(content_sha256: str, model_package: str, weights_sha256: str) -> str:
+    """Return the identity of a result: the same bytes, model and weights always give the same id."""
+    return hashlib.sha256(f"{content_sha256}\0{model_package}\0{weights_sha256}".encode()).hexdigest()[:40]
 
 
 def prediction_key(prediction: str) -> str:
@@ -108,6 +108,11 @@ def run_id(execution_name: str) -> str:
 def slice_key(name: str) -> str:
     """Return a training bucket key: one pinned slice, by the ``instance_name`` of its object's key and version."""
     return SLICES + name
+
+
+def weights_prefix(run: str, version: str) -> str:
+    """Return a training bucket prefix: the pinned copy of a version (its ``upload_id``) of a run's initial weights."""
+    return f"{RUNS}{run}/initial-weights/{version}/"
 
 
 def snapshot_key(run: str) -> str:

@@ -31,7 +31,7 @@ class Status(enum.StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the row no longer changes."""
+        """Whether no batch changes the row any further."""
         return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED, Status.ERASED}
 
 

@@ -39,7 +39,7 @@ class Risk(enum.StrEnum):
 
 
 class LabelProblem(enum.StrEnum):
-    """Why no snapshot is taken: the execution's input, the manifest, an entry or all of them, or the champion."""
+    """Why no snapshot is taken: the execution's input, the manifest, an entry or all, weights, or the champion."""
 
     INVALID_INPUT = "InvalidInput"
     MISSING_MANIFEST = "MissingManifest"
@@ -51,6 +51,7 @@ class LabelProblem(enum.StrEnum):
     UNREADABLE_HEADER = "UnreadableHeader"
     DUPLICATE = "Duplicate"
     MISSING_CLASS = "MissingClass"
+    UNUSABLE_WEIGHTS = "UnusableWeights"
     CHAMPION_GONE = "ChampionGone"
 
 
@@ -75,6 +76,7 @@ class ModelProblem(enum.StrEnum):
     WORSE_THAN_REFERENCE = "WorseThanReference"
     SUBGROUP_COLLAPSE = "SubgroupCollapse"
     UNDEFINED_METRIC = "UndefinedMetric"
+    WHOLE_WORSE_THAN_FOLDS = "WholeWorseThanFolds"
     MALFORMED_EVALUATION = "MalformedEvaluation"
 
 

@@ -19,6 +19,7 @@ from functions.aws.holdout import Holdout
 from functions.aws.objects import Documents
 from functions.aws.patients import Patients
 from functions.aws.trouble import is_trouble, loggable, name_of
+from functions.domain import folds as folding
 from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
@@ -26,10 +27,10 @@ from functions.domain.cohort import Cohort, ObjectVersion, duplicates, misplaced
 from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
 from functions.domain.header import header_of
 from functions.domain.instance import Served
-from functions.domain.request import TrainingRequest
+from functions.domain.request import AskedWeights, TrainingRequest
 from functions.domain.row import timestamp
 from functions.domain.slices import LabelledSlice, Split
-from functions.domain.snapshot import Source, SplitBy
+from functions.domain.snapshot import PinnedWeights, Source, SplitBy
 from functions.domain.split import Earlier
 from functions.domain.training_run import TrainingRun
 from functions.domain.verdict import LabelProblem, Places, Reason, Verdict, trimmed
@@ -57,6 +58,7 @@ class Snapshotting:
     patients: Patients
     served: Served
     labels: tuple[str, ...]
+    folds: int  # 0: a test part instead
     clock: Callable[[], datetime]
 
     def take(self, execution: str, document: Any) -> TrainingRun:
@@ -86,9 +88,9 @@ class Snapshotting:
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
+        weights = self._weights(run, asked.initial_weights)
         slices, names = self._slices(asked.manifest_key, manifest)
-        tested = self.holdout.tested(name for one in names.values() for name in one) | known.tested
-        split_by, slices = _divided(slices, asked.seed, _in_todays_names(replace(known, tested=tested), names))
+        split_by, slices = self._divide(slices, asked.seed, names, known)
         document = snapshots.document_of(
             slices,
             labels=self.labels,
@@ -100,12 +102,50 @@ class Snapshotting:
                 sha256=manifest.sha256,
             ),
             created_at=timestamp(self.clock()),
+            initial_weights=weights,
+            folds=self.folds,
         )
         self._write_manifest(run, document)
         if not self.documents.write_once(layout.snapshot_key(run), document):
             document = self.documents.read(layout.snapshot_key(run))  # another invocation of this run was faster
             self._write_manifest(run, document)
         return document
+
+    def _weights(self, run: str, asked: AskedWeights | None) -> PinnedWeights | None:
+        """Return the pinned weights that the training is to start from; raise SnapshotRefused if S3 gives none."""
+        if asked is None:
+            return None
+        try:
+            version, prefix, sha256 = self.cohorts.pin_weights(asked.key, run)
+        except Exception as error:
+            message = f"The weights at InitialWeights.Uri cannot be used: {_why(error)}"
+            raise SnapshotRefused([Reason(code=LabelProblem.UNUSABLE_WEIGHTS, message=message)]) from error
+        bucket = self.cohorts.bucket
+        return PinnedWeights(
+            source_uri=layout.uri(bucket, asked.key),
+            version_id=version,
+            uri=layout.uri(bucket, prefix),
+            sha256=sha256,
+            licence=asked.licence,
+        )
+
+    def _divide(
+        self, slices: list[LabelledSlice], seed: int, names: Names, known: Earlier
+    ) -> tuple[SplitBy, list[LabelledSlice]]:
+        """Return how the slices were divided, and the slices, each with its part; by the records of their patients."""
+        recorded = {name for some in names.values() for name in some}
+        if not self.folds:
+            tested = self.holdout.tested(recorded) | known.tested
+            return _divided(slices, seed, _in_todays_names(replace(known, tested=tested), names))
+        if any(one.split for one in slices):
+            message = (
+                f"The labels name a split, but this stage tests every patient once, in {self.folds} folds. Leave split "
+                "out; or set folds to 0 in the stage, which then has a test part."
+            )
+            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)])
+        had = self.holdout.folds(recorded, self.folds)
+        today = {patient: had[name] for patient, some in names.items() for name in sorted(some) if name in had}
+        return SplitBy.PATIENT, folding.divide(slices, self.folds, seed, today)
 
     def _write_manifest(self, run: str, snapshot: Any) -> None:
         prefix = layout.uri(self.cohorts.bucket, SLICES)
@@ -211,6 +251,7 @@ class Snapshotting:
             slices=len(snapshot["Slices"]),
             champion=rivals.champion,
             reference=rivals.reference,
+            initial_weights_uri=snapshot.get("InitialWeights", {}).get("Uri", ""),
         )
 
 

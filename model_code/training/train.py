@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from model_code import calibration, snapshot, stopping, typicality
+from model_code import calibration, out_of_fold, snapshot, stopping, typicality
 from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
@@ -24,11 +24,13 @@ from model_code.calibration import Calibration
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
 from model_code.snapshot import Case, Snapshot, Split
+from model_code.training import folds, initial_weights
 from model_code.training.checkpoint import Checkpoints
 from model_code.training.cluster import Cluster
 from model_code.training.dataset import Samples, load
 from model_code.training.distributed import RANK, Worker, joined
 from model_code.training.fit import Best, features, fit
+from model_code.training.folds import Folded
 from model_code.training.hyperparameters import Hyperparameters, read_hyperparameters
 from model_code.transforms import Preprocessing
 from model_code.typicality import Typicality
@@ -60,6 +62,7 @@ def _train(container: Container, worker: Worker) -> None:
     preprocessing = Preprocessing(image_size=settings.image_size)
     taken = snapshot.read(container.snapshot_channel)
     _check(taken, worker)
+    initial = _initial(container, settings, taken)
     if worker.leads:
         slices = [len(taken.of(split)) for split in SEEN]
         log.info("training_slices=%s validation_slices=%s workers=%s", *slices, worker.count)
@@ -68,15 +71,21 @@ def _train(container: Container, worker: Worker) -> None:
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
     training, validation, synthetic = _load(container, worker, taken.labels, preprocessing, *shares)
-    checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
-    best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
+    run = _run(settings, taken, worker)
+    folded = None
+    if taken.folds:
+        parts = list(zip(shares, (training, validation), strict=True))
+        folded = folds.train_folds(parts, taken, settings, worker, initial, lambda fold: _of_fold(container, run, fold))
+        log.info("the model of all patients")
+    checkpoints = Checkpoints(container.checkpoints, run)
+    best, history = fit(training, validation, taken.labels, settings, worker, checkpoints, initial)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
     gathered = worker.gather([case.patient for case in shares[1]])
     of_validation = [patient for of_worker in gathered for patient in of_worker]
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        typical = _typicality(seen, of_validation)
-        _write(container, settings, preprocessing, taken, read, synthetic, best, history, typical)
+        typical = folded.typicality(seen[0]) if folded else _typicality(seen, of_validation)
+        _write(container, settings, preprocessing, taken, read, synthetic, best, history, typical, folded)
 
 
 def _check(taken: Snapshot, worker: Worker) -> None:
@@ -88,6 +97,15 @@ def _check(taken: Snapshot, worker: Worker) -> None:
         raise TrainingError(
             f"The snapshot's split train has {len(training)} slices for {worker.count} workers; each needs two."
         )
+
+
+def _initial(container: Container, settings: Hyperparameters, taken: Snapshot) -> dict[str, torch.Tensor]:
+    """Return the weights that the snapshot pins to start from; none if it pins none."""
+    network = networks.build(len(taken.labels), settings.network)
+    found = initial_weights.read(container.initial_weights, taken.initial_weights, network)
+    if taken.initial_weights:
+        log.info("training starts from %s tensors of the initial weights %s", len(found), taken.initial_weights.sha256)
+    return found
 
 
 def _share(taken: Snapshot, split: Split, worker: Worker) -> list[Case]:
@@ -137,6 +155,10 @@ def _typicality(seen: Sequence[torch.Tensor | None], patients: Sequence[str]) ->
     return learnt
 
 
+def _of_fold(container: Container, run: dict[str, str | int | float], fold: int) -> Checkpoints:
+    return Checkpoints(container.checkpoints / f"fold-{fold}", run | {"fold": fold})
+
+
 def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str, str | int | float]:
     """Return what a checkpoint must have been made with for training to continue from it."""
     return {"snapshot_digest": taken.digest, "workers": worker.count, **dataclasses.asdict(settings)}
@@ -152,10 +174,11 @@ def _write(
     best: Best,
     history: list[dict[str, float]],
     typical: Typicality | None,
+    folded: Folded | None,
 ) -> None:
     trained = networks.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
-    calibrated = _calibrated(best, taken)
+    calibrated = _calibrated(best, taken, folded)
     networks.add_to_logits(trained, calibrated.of_logits)
     weights = packing.serialise(trained)
     metrics = best.metrics(taken.labels)
@@ -174,7 +197,11 @@ def _write(
     )
     record = _record(settings, taken) | {"synthetic_slices": synthetic, "calibration": calibrated.as_dict()}
     record |= {"epochs": len(history), "best_epoch": best.epoch, "history": history}
+    if folded:
+        record["folds"] = {"epochs": folded.epochs, "predictions": out_of_fold.FILE}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record, typical)
+    if folded:
+        (container.model_dir / out_of_fold.FILE).write_text(folded.document(taken).write(), encoding="utf-8")
     log.info(
         "model=%s/%s weights_sha256=%s temperature=%.4f",
         about.name,
@@ -185,26 +212,28 @@ def _write(
     log.info("%s", seal.line(seal.seal_of(container.model_dir)))
 
 
-def _calibrated(best: Best, taken: Snapshot) -> Calibration:
-    """Return how the best epoch's logits become probabilities.
+def _calibrated(best: Best, taken: Snapshot, folded: Folded | None) -> Calibration:
+    """Return how the best epoch's logits become probabilities: by the validation part, or by all folds.
 
     The loss gives every class the same weight, so the classes' frequencies come back here. The epoch was chosen before,
     with each class alike.
     """
     counted = Counter(case.label for case in taken.of(Split.TRAIN))
+    if folded:
+        return folded.calibrated(calibration.log_prior_of([counted[label] for label in taken.labels]))
     patients = len({case.patient for case in taken.of(Split.VALIDATION)})
     return calibration.calibrate(best.logits, best.targets, [counted[label] for label in taken.labels], patients)
 
 
 def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:
-    """Return how the model was trained: counts only, no identity of a patient or an object."""
+    """Return how the model was trained: counts and digests, no identity of a patient or an object."""
     return {
         "snapshot_digest": taken.digest,
         "split_by": taken.split_by,
         "hyperparameters": dataclasses.asdict(settings),
         "slices": {split: dict(Counter(case.label for case in taken.of(split))) for split in SEEN},
         "patients": {split: len({case.patient for case in taken.of(split)}) for split in SEEN},
-    }
+    } | ({"initial_weights": taken.initial_weights.as_dict()} if taken.initial_weights else {})
 
 
 @contextmanager

@@ -11,14 +11,15 @@ from functions.aws.items import error_code
 from functions.domain.verdict import Risk
 from wetread.commands.runs import show
 from wetread.commands.session import Session, pass_session
-from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
+from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option, weights_options
 from wetread.connection import Connection
 from wetread.console import note, program
 from wetread.operations import quotas
 from wetread.problems import ConfigProblem
 from wetread.training import cohorts, run_report, starting
+from wetread.training import initial_weights as weights_files
 from wetread.training.following import follow
-from wetread.training.prospects import prospects
+from wetread.training.prospects import cost_of_folds, prospects
 from wetread.training.runs import GOOD
 
 
@@ -45,6 +46,7 @@ from wetread.training.runs import GOOD
 )
 @seed_option
 @settings_option
+@weights_options
 @pass_session
 def train(
     session: Session,
@@ -55,29 +57,42 @@ def train(
     despite_quota: bool,
     seed: int,
     settings: tuple[str, ...],
+    initial_weights: Path | None,
+    weights_licence: str | None,
 ) -> None:
     """Train a model on labelled slices; the workflow evaluates it and makes it champion if it is good enough.
 
     Files that the labels name are looked for below the folder that the labels lie in. What the training bucket holds
     already is not sent again. Prints the run's id, and before it how often the gates would pass a candidate on so many
-    patients.
+    patients, and how much more a training by folds costs.
 
     Nothing is sent or started where a quota of the account is too small for a job of the run.
 
     With --wait it exits with 1 when the run is rejected or fails.
     """
     hyperparameters = hyperparameters_of(settings)
+    weights = weights_files.read(initial_weights, weights_licence)
     source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
     connection = session.connection
     document = starting.request(
-        connection, source, accepted_risks=accepted_risks, seed=seed, hyperparameters=hyperparameters
+        connection,
+        source,
+        accepted_risks=accepted_risks,
+        seed=seed,
+        hyperparameters=hyperparameters,
+        weights=weights,
     )
     if not despite_quota:
         _check_quotas(connection)
+    folds = connection.deployment.folds
+    if folds:
+        note(cost_of_folds(folds, connection.deployment.job_hosts))
     if not isinstance(source, str):
-        for sentence in prospects(source):
+        for sentence in prospects(source, folds):
             note(sentence)
         starting.send(connection, source)
+    if weights:
+        weights_files.send(connection, weights)
     run = starting.start(connection, document, session.now())
     click.echo(run.run_id)
     if not waits:

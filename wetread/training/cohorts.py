@@ -115,7 +115,7 @@ def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Calla
         """Send a file if needed; return whether it was sent."""
         with opened(source) as body:
             checksum = base64.b64encode(hashlib.file_digest(body, "sha256").digest()).decode()
-            if sizes.get(source.key) == body.tell() and _checksum(client, bucket, source.key) == checksum:
+            if sizes.get(source.key) == body.tell() and checksum_of(client, bucket, source.key) == checksum:
                 return False
             body.seek(0)
             content_type = CONTENT_TYPES.get(source.path.suffix.lower(), "application/dicom")
@@ -192,7 +192,7 @@ def _sizes(client: S3Client, bucket: str, prefix: str) -> dict[str, int]:
     return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
 
 
-def _checksum(client: S3Client, bucket: str, key: str) -> str:
+def checksum_of(client: S3Client, bucket: str, key: str) -> str:
     """Return the SHA-256 (base64) that S3 has of an object, or ""."""
     try:
         return client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256", "")

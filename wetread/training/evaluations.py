@@ -19,12 +19,14 @@ def show(document: Any, *, in_full: bool = False) -> None:
     """Print an evaluation: as a whole, and ``in_full`` by class and subgroup too."""
     try:
         tables = [_overall(document), *(_details(document) if in_full else ())]
-        comparison = _comparison(document)
+        comparison, by_folds = _comparison(document), _by_folds(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         warn(f"Its evaluation is not of the form evaluation/2 or evaluation/1 ({type(error).__name__}: {error}).")
         return
     for title, columns, lines in tables:
         print_table(columns, lines, title=title)
+    if by_folds:
+        click.echo(f"\n{by_folds}")
     if comparison:
         click.echo(f"\n{comparison}")
     if in_short(document)["Attempt"]:
@@ -75,6 +77,8 @@ def _overall(document: Mapping[str, Any]) -> Table:
     ]
     cases = document["Cases"]
     title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
+    if document.get("OutOfFold"):
+        title = f"Out of fold, on {cases['Slices']} slices of {cases['Patients']} patients"
     return title, ("", *models), lines
 
 
@@ -94,6 +98,19 @@ def _calibration(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         ("Calibration error, chance removed", *(figure(one["Error"]) for one in found)),
         ("Odds that it is too sure", *(f"{one['OddsTooSure']:.2g} : 1" for one in found)),
     ]
+
+
+def _by_folds(document: Mapping[str, Any]) -> str:
+    """Return whose figures these are where they are by folds; "" otherwise."""
+    found = document.get("OutOfFold")
+    if not found:
+        return ""
+    folds, whole = len(found["Folds"]), found["Whole"]
+    return (
+        f"These are figures of {folds} models, trained alike on {folds - 1}/{folds} of the patients and tested on the "
+        "others; they are not of the model that is promoted, which was trained on all. On these same slices it has a "
+        f"balanced accuracy of {_number(whole['BalancedAccuracy'])}, which says only that its training went well."
+    )
 
 
 def _called(model: Mapping[str, Any]) -> str:

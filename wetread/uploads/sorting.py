@@ -73,7 +73,6 @@ def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, 
         header = header_of(head, size)
         if served:
             instances.check(instances.describe(header), served)
-            instances.check_size(size, served)
     except Refusal as refusal:
         if not is_dicom:
             if ARCHIVES.search(name):
@@ -81,8 +80,11 @@ def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, 
             return Group.NOT_DICOM, refusal.reason
         if served and _is_of_another_kind(refusal, served):
             return Group.NOT_SERVED, f"{refusal.code}: {refusal.reason}"
-        if refusal.code == RefusalCode.TOO_LARGE:
-            return Group.FAILED, f"{refusal.code}: {refusal.reason}"
+    try:
+        if served:
+            instances.check_size(size, served)
+    except Refusal as refusal:
+        return Group.FAILED, f"{refusal.code}: {refusal.reason}"
     return None
 
 

@@ -90,8 +90,11 @@ def test_a_map_of_an_examination_is_left_out_as_its_localizer_is() -> None:
         assert group(ct(ImageType=image_type)) == Group.NOT_SERVED
 
 
-def test_an_image_that_is_too_large_is_named_and_not_sent() -> None:
-    found = obstacle(io.BytesIO(ct() + bytes(SERVED.max_object_bytes)), "x.dcm", SERVED)
+@pytest.mark.parametrize(
+    "body", [ct(), ct(NumberOfFrames=2), ct(StudyInstanceUID="")], ids=["sound", "frames", "no UID"]
+)
+def test_an_image_that_is_too_large_is_named_and_not_sent(body) -> None:
+    found = obstacle(io.BytesIO(body + bytes(SERVED.max_object_bytes)), "x.dcm", SERVED)
     assert found is not None
     assert found[0] == Group.FAILED
     assert found[1].startswith("TooLarge")
