@@ -140,6 +140,7 @@ def test_one_notice_says_how_a_run_ended(machine: dict[str, Any]) -> None:
         f"Training run {RUN} was rejected, and the champion is what it was.",
         "- PatientAcrossSplit: Lines 1 and 2.",
         "- TooFewPatients (accepted): One patient of class cap in test.",
+        f"Report: {layout.uri(BUCKET, layout.audit_report_key(RUN))}",
     ]
     notice = walk(machine).arguments["Promoted"]
     assert notice["Message"].splitlines() == [

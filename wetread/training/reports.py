@@ -38,8 +38,8 @@ def save(connection: Connection, run: Run, reasons: Sequence[Reason], path: Path
     text = body.decode(errors="surrogateescape")
     names, missing = _names(connection, run)
     places = Places.of(str(run.input.get("LabelsUri", "")), names)
-    named = [Reason(one.code, places.naming(one.message), one.accepted) for one in reasons]
-    text = with_verdict(text, verdict_page.section(run, checks_of(connection, run), named, called))
+    shown = [Reason(one.code, places.naming(one.message), one.accepted) for one in reasons]
+    text = with_verdict(text, verdict_page.section(run, checks_of(connection, run), shown, called))
     documents.write(path, with_names(text, names).encode(errors="surrogateescape"))
     return missing
 
