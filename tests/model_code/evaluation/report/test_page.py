@@ -16,6 +16,7 @@ from model_code.evaluation.against import Rival, build_compared
 from model_code.evaluation.document import Predictions
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import slices
+from model_code.evaluation.report.lesson import lesson_of
 from model_code.evaluation.report.page import number, render, signed, span
 from model_code.evaluation.report.slices import shown_slices
 from model_code.evaluation.training_record import parts_of, training_of
@@ -384,3 +385,13 @@ def test_patients_are_named_by_as_many_digits_as_distinguish_them() -> None:
     found = shown_slices(cases, test, made_predictions(test.targets, 0.5))
     assert [one.patient for one in found] == [f"{'a' * 20}p{number}" for number in range(6)]
     assert [len(one.slices) for one in found] == [2] * 6
+
+
+def test_by_folds_the_lesson_is_that_of_the_model_of_all_beside_the_models_of_the_folds() -> None:
+    document = {
+        "Candidate": {"ConfusionMatrix": [[3, 1], [0, 4]], "BalancedAccuracy": {"Value": 0.875}},
+        "OutOfFold": {"Whole": {"BalancedAccuracy": 1.0}},
+    }
+    found = lesson_of(document)
+    assert (found.validation, found.trained_on, found.right, found.slices) == (1.0, True, 7, 8)
+    assert "on the slices that it was trained on, so it is no evidence" in found.sentence
