@@ -199,6 +199,6 @@ _CHANNEL = (
 _CHANNELS = (
     "$channel('slices', 'ManifestFile', $snapshot.SlicesManifestUri)",
     "$channel('snapshot', 'S3Prefix', $snapshot.SnapshotUri)",
-    # Below the folder of the run, of which the job's role may read everything: no grant of its own.
+    # Below the folder of the run, of which the job's role may read everything: it needs no further grant.
     "$snapshot.InitialWeightsUri ? $channel('initial-weights', 'S3Prefix', $snapshot.InitialWeightsUri)",
 )

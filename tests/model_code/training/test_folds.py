@@ -125,6 +125,7 @@ def test_an_interrupted_training_continues_in_its_fold(
     with pytest.raises(Interrupted):
         train.train(container)
     monkeypatch.setattr(folds, "fit", fit)
+    caplog.clear()
     with caplog.at_level(logging.INFO, "model_code"):
         train.train(container)
     assert "a checkpoint was found: training continues after epoch" in caplog.text
