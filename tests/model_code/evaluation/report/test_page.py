@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from model_code.evaluation import document as evaluating
-from model_code.evaluation.against import Rival, build_compared
+from model_code.evaluation.against import Rival, build_compared, level_of
 from model_code.evaluation.document import Predictions
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import slices
@@ -265,7 +265,7 @@ def test_the_report_says_how_often_models_were_measured_on_these_patients() -> N
     text = " ".join(page(attempt=4).text.split())
     assert "This is attempt 4: models were measured on patients of this test part in 3 earlier runs." in text
     assert "Attempt 4: 3 other run(s) measured models" in text
-    assert "at a level of 0.002 instead of 0.02" in text
+    assert f"at a level of {level_of(4):.2g} instead of {level_of(1):.2g}" in text
 
 
 def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
