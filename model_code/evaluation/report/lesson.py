@@ -41,12 +41,13 @@ def lesson_of(document: Mapping[str, Any]) -> Lesson:
     if validation is None:
         sentence = "The model's artifact says nothing of its validation part, so there is nothing to compare with."
         return Lesson(None, right, slices, sentence, alarming=False)
-    alarming = validation - here > CLEAR
+    beyond_chance = found.get("High") is None or validation > found["High"]
+    alarming = validation - here > CLEAR and beyond_chance
     if alarming:
         shown = f"read {right} of {slices} slices right" if found["Value"] is None else f"it is {found['Value']:.2f}"
         sentence = (
             f"Do not believe the first figure. It is {validation:.2f} on the patients that the model was chosen on, "
-            f"and on others {shown}. Such a model has learnt its patients, not the disease."
+            f"and on others {shown}. Such a model has learnt its patients more than the disease."
         )
     else:
         sentence = (

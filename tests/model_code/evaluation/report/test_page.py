@@ -302,6 +302,15 @@ def test_the_figure_of_the_patients_it_was_chosen_on_is_beside_that_of_others_an
     assert "Do not believe the first figure. It is 1.00 on the patients that the model was chosen on" in lesson(learnt)
 
 
+def test_a_difference_that_the_interval_of_the_test_part_holds_is_no_contradiction() -> None:
+    def alarming(high: float) -> bool:
+        found = {"ConfusionMatrix": [[2, 2], [2, 2]], "BalancedAccuracy": {"Value": 0.5, "High": high}}
+        return lesson_of({"Candidate": found, "Training": training_of(METADATA)}).alarming
+
+    assert alarming(0.8)
+    assert not alarming(0.9)
+
+
 def test_of_too_few_patients_the_lesson_counts_slices_instead_of_a_figure() -> None:
     best = METADATA | {"eval_metrics": {"val_balanced_accuracy": 1.0}}
     found = lesson(page(patients=6, right=0.0, metadata=best))
