@@ -14,6 +14,7 @@ CLEAR = 0.1
 class Lesson:
     """``validation``: the balanced accuracy on the patients that the model was chosen on; None where unknown.
 
+    By folds it is that of the model of all, on the slices that it was ``trained_on``.
     ``right`` of ``slices`` test slices are read right. ``sentence`` says what to make of both; ``alarming`` is whether
     the test part contradicts the validation part.
     """
@@ -23,6 +24,7 @@ class Lesson:
     slices: int
     sentence: str
     alarming: bool
+    trained_on: bool = False
 
 
 def lesson_of(document: Mapping[str, Any]) -> Lesson:
@@ -32,16 +34,20 @@ def lesson_of(document: Mapping[str, Any]) -> Lesson:
     slices, right = sum(map(sum, matrix)), sum(row[index] for index, row in enumerate(matrix))
     recalls = [row[index] / sum(row) for index, row in enumerate(matrix) if sum(row)]
     here = sum(recalls) / len(recalls)
+    by_folds = document.get("OutOfFold")
+    if by_folds:
+        return _by_folds(by_folds["Whole"]["BalancedAccuracy"], right, slices)
     validation = document["Training"]["Validation"]["BalancedAccuracy"]
     if validation is None:
         sentence = "The model's artifact says nothing of its validation part, so there is nothing to compare with."
         return Lesson(None, right, slices, sentence, alarming=False)
-    alarming = validation - here > CLEAR
+    beyond_chance = found.get("High") is None or validation > found["High"]
+    alarming = validation - here > CLEAR and beyond_chance
     if alarming:
         shown = f"read {right} of {slices} slices right" if found["Value"] is None else f"it is {found['Value']:.2f}"
         sentence = (
             f"Do not believe the first figure. It is {validation:.2f} on the patients that the model was chosen on, "
-            f"and on others {shown}. Such a model has learnt its patients, not the disease."
+            f"and on others {shown}. Such a model has learnt its patients more than the disease."
         )
     else:
         sentence = (
@@ -49,3 +55,11 @@ def lesson_of(document: Mapping[str, Any]) -> Lesson:
             "says how the model does on patients that it has not seen."
         )
     return Lesson(validation, right, slices, sentence, alarming)
+
+
+def _by_folds(whole: float | None, right: int, slices: int) -> Lesson:
+    sentence = (
+        "The first figure is of the model that is promoted, on the slices that it was trained on, so it is no "
+        "evidence. The second is of the folds' models, each on patients that it has not seen."
+    )
+    return Lesson(whole, right, slices, sentence, alarming=False, trained_on=True)

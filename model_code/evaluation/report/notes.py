@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from model_code.evaluation.against import level_of
 from model_code.evaluation.document import TestSet
 from model_code.evaluation.intervals import FEWEST_PATIENTS
 from model_code.snapshot import Snapshot, Split, SplitBy
@@ -69,7 +70,7 @@ def _comparisons(attempt: Mapping[str, Any]) -> list[str]:
         found.append(
             f"Attempt {attempt['Number']}: {attempt['Number'] - 1} other run(s) measured models on patients of this "
             "test part. One of many seems good by chance, so the gate decides at a level of "
-            f"{attempt['Level']:.2g} instead of 0.02."
+            f"{attempt['Level']:.2g} instead of {level_of(1):.2g}."
         )
     for role in ("Champion", "Reference"):
         one = attempt[role]

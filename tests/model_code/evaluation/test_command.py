@@ -12,6 +12,7 @@ import pytest
 from model_code.__main__ import main
 from model_code.artifacts.artifact import sha256_of
 from model_code.container import Container
+from model_code.evaluation.against import level_of
 from tests.model_code.evaluation.conftest import LABELS, MakeArchive
 from tests.snapshots import phantom_slices, write_snapshot
 
@@ -100,7 +101,7 @@ def test_a_candidate_is_compared_with_the_reference_on_the_attempt_that_the_run_
     for seed, role in enumerate(("candidate", "champion", "reference")):
         put(make_archive(seed=seed), getattr(container.processing, role))
     found = evaluated(container)["Attempt"]
-    assert (found["Number"], found["Level"]) == (1, 0.02)
+    assert (found["Number"], found["Level"]) == (1, level_of(1))
     assert [found[role]["Model"]["Version"] for role in ("Champion", "Reference")] == ["1", "2"]
     digests = ["--candidate-sha256", sha256_of(container.processing.candidate)]
     digests += ["--champion-sha256", sha256_of(container.processing.champion)]

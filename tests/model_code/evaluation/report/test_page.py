@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from model_code.evaluation import document as evaluating
-from model_code.evaluation.against import Rival, build_compared
+from model_code.evaluation.against import Rival, build_compared, level_of
 from model_code.evaluation.document import Predictions
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import slices
+from model_code.evaluation.report.lesson import lesson_of
 from model_code.evaluation.report.page import number, render, signed, span
 from model_code.evaluation.report.slices import shown_slices
 from model_code.evaluation.training_record import parts_of, training_of
@@ -264,7 +265,7 @@ def test_the_report_says_how_often_models_were_measured_on_these_patients() -> N
     text = " ".join(page(attempt=4).text.split())
     assert "This is attempt 4: models were measured on patients of this test part in 3 earlier runs." in text
     assert "Attempt 4: 3 other run(s) measured models" in text
-    assert "at a level of 0.002 instead of 0.02" in text
+    assert f"at a level of {level_of(4):.2g} instead of {level_of(1):.2g}" in text
 
 
 def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
@@ -299,6 +300,15 @@ def test_the_figure_of_the_patients_it_was_chosen_on_is_beside_that_of_others_an
     learnt = page(patients=36, right=0.1, metadata=best)
     assert learnt.count("section", "lesson alarming") == 1
     assert "Do not believe the first figure. It is 1.00 on the patients that the model was chosen on" in lesson(learnt)
+
+
+def test_a_difference_that_the_interval_of_the_test_part_holds_is_no_contradiction() -> None:
+    def alarming(high: float) -> bool:
+        found = {"ConfusionMatrix": [[2, 2], [2, 2]], "BalancedAccuracy": {"Value": 0.5, "High": high}}
+        return lesson_of({"Candidate": found, "Training": training_of(METADATA)}).alarming
+
+    assert alarming(0.8)
+    assert not alarming(0.9)
 
 
 def test_of_too_few_patients_the_lesson_counts_slices_instead_of_a_figure() -> None:
@@ -384,3 +394,13 @@ def test_patients_are_named_by_as_many_digits_as_distinguish_them() -> None:
     found = shown_slices(cases, test, made_predictions(test.targets, 0.5))
     assert [one.patient for one in found] == [f"{'a' * 20}p{number}" for number in range(6)]
     assert [len(one.slices) for one in found] == [2] * 6
+
+
+def test_by_folds_the_lesson_is_that_of_the_model_of_all_beside_the_models_of_the_folds() -> None:
+    document = {
+        "Candidate": {"ConfusionMatrix": [[3, 1], [0, 4]], "BalancedAccuracy": {"Value": 0.875}},
+        "OutOfFold": {"Whole": {"BalancedAccuracy": 1.0}},
+    }
+    found = lesson_of(document)
+    assert (found.validation, found.trained_on, found.right, found.slices) == (1.0, True, 7, 8)
+    assert "on the slices that it was trained on, so it is no evidence" in found.sentence
