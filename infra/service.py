@@ -125,6 +125,7 @@ class Service(Stack):
             "JobRoleArn": self.hosting.job_role.role_arn,
             "EndpointRoleArn": self.hosting.endpoint_role.role_arn,
             "Labels": ",".join(config.labels),
+            "Folds": str(config.folds),
             "JobNamePrefix": config.service_name,
             "ImageUri": self.hosting.image_uri,
             "InstanceType": config.instance_type,
@@ -147,8 +148,6 @@ class Service(Stack):
         }
         if any(values_of(config.placement).values()):
             outputs["Placement"] = json.dumps(to_environment(config.placement))
-        if config.folds:
-            outputs["Folds"] = str(config.folds)
         if config.uploads_key_arn:
             outputs["UploadsKeyArn"] = config.uploads_key_arn
         for name, value in outputs.items():

@@ -103,7 +103,7 @@ class Snapshotting:
             ),
             created_at=timestamp(self.clock()),
             initial_weights=weights,
-            folds=self.folds,
+            folds=self.folds if any(one.fold for one in slices) else 0,
         )
         self._write_manifest(run, document)
         if not self.documents.write_once(layout.snapshot_key(run), document):
@@ -132,17 +132,14 @@ class Snapshotting:
     def _divide(
         self, slices: list[LabelledSlice], seed: int, names: Names, known: Earlier
     ) -> tuple[SplitBy, list[LabelledSlice]]:
-        """Return how the slices were divided, and the slices, each with its part; by the records of their patients."""
+        """Return how the slices were divided, and the slices, each with its part; by the records of their patients.
+
+        A split of the labels' own has a test part, also where the stage tests by folds.
+        """
         recorded = {name for some in names.values() for name in some}
-        if not self.folds:
+        if not self.folds or any(one.split for one in slices):
             tested = self.holdout.tested(recorded) | known.tested
             return _divided(slices, seed, _in_todays_names(replace(known, tested=tested), names))
-        if any(one.split for one in slices):
-            message = (
-                f"The labels name a split, but this stage tests every patient once, in {self.folds} folds. Leave split "
-                "out; or set folds to 0 in the stage, which then has a test part."
-            )
-            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)])
         had = self.holdout.folds(recorded, self.folds)
         today = {patient: had[name] for patient, some in names.items() for name in sorted(some) if name in had}
         return SplitBy.PATIENT, folding.divide(slices, self.folds, seed, today)

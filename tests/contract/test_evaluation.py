@@ -110,6 +110,25 @@ def test_an_audit_of_equal_tags_is_read() -> None:
     assert [one.p_value for one in found_of if one] == [1.0] * len(audits.Subject)
 
 
+def test_an_audit_by_folds_names_a_picture_that_two_folds_have() -> None:
+    workflow = Workflow(folds=3)
+    taken = workflow.take(workflow.put_cohort())
+    found = snapshot.parse(workflow.snapshot(taken["Run"]))
+    assert (found.folds, found.tested) == (3, found.cases)
+    first = found.cases[0]
+    other = next(case for case in found.cases if case.fold != first.fold)
+    seen = [
+        Reading(hashlib.sha256((first if case is other else case).name.encode()).hexdigest(), None, {})
+        for case in found.cases
+    ]
+    document = build_audit(found, seen)
+    assert document["Identical"]["Examples"][0]["Splits"] == [f"fold {first.fold}", f"fold {other.fold}"]
+    workflow.world.s3.objects[TRAINING, layout.audit_key(taken["Run"])] = as_written(document)
+    codes = {str(reason.code) for reason in workflow.judge(Subject.AUDIT, taken).reasons}
+    assert "IdenticalPixelsAcrossSplit" in codes
+    assert "MalformedAudit" not in codes
+
+
 def cases(patients: int = 36) -> evaluating.TestSet:
     """So many patients with two slices each, the classes in turn."""
     of_slice = np.repeat(np.arange(patients), 2)

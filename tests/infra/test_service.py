@@ -47,6 +47,7 @@ OUTPUTS = {
     "ModelPackageGroupName",
     "JobRoleArn",
     "EndpointRoleArn",
+    "Folds",
     "Labels",
     "ImageUri",
     "PatientKeyId",

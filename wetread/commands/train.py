@@ -84,7 +84,8 @@ def train(
     )
     if not despite_quota:
         _check_quotas(connection)
-    folds = connection.deployment.folds
+    named = not isinstance(source, str) and any(one.split for one in source.entries)
+    folds = 0 if named else connection.deployment.folds
     if folds:
         note(cost_of_folds(folds, connection.deployment.job_hosts))
     if not isinstance(source, str):

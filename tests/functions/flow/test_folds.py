@@ -74,16 +74,19 @@ def test_each_number_of_folds_has_a_record_besides_the_others() -> None:
     assert folds_of(workflow, again) == folds_of(workflow, first)
 
 
-def test_a_split_of_the_labels_own_is_refused_by_name() -> None:
+def test_a_split_of_the_labels_own_has_a_test_part_in_a_stage_with_folds_too() -> None:
     workflow = Workflow(folds=5)
-    uri = workflow.put_cohort(7)
+    workflow.put_cohort(7)
     entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
-    run = workflow.take(workflow.put_manifest([one | {"split": "train"} for one in entries], "m2"))
-    assert not run["Taken"]
-    assert [reason["Code"] for reason in run["Reasons"]] == ["MalformedManifest"]
-    assert "in 5 folds. Leave split out" in run["Reasons"][0]["Message"]
-    workflow.put_manifest(entries, "m3")
-    assert workflow.take(uri, execution="again")["Taken"]
+    parts = ["train", "validation", "test"]
+    split = [one | {"split": parts[number // 2 % 3]} for number, one in enumerate(entries)]
+    run = workflow.take(workflow.put_manifest(split, "m2"))
+    document = workflow.snapshot(run["Run"])
+    assert ("Folds" in document, document["SplitBy"]) == (False, "Manifest")
+    assert [one["Split"] for one in document["Slices"]] == [one["split"] for one in split]
+    workflow.count_attempt(run)
+    records = [item for key, item in workflow.world.dynamodb.tables["batches"].items() if "PATIENT#" in key]
+    assert {name for item in records for name in item} == {"Id", "Runs", "Tested"}
 
 
 @pytest.mark.parametrize(("per_class", "expected"), [(3, 4), (5, 1), (9, 0)])

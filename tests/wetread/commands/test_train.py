@@ -260,3 +260,13 @@ def test_what_a_training_by_folds_costs_is_said_before_anything_is_sent(wetread,
     assert "trains 6 models" in " ".join(plain.stderr.split())
     connection.deployment = dataclasses.replace(connection.deployment, folds=0)
     assert "folds" not in wetread("train", "--labels", folder).stderr
+
+
+def test_labels_with_a_split_of_their_own_have_a_test_part_and_no_folds(wetread, connection, folder) -> None:
+    connection.deployment = dataclasses.replace(connection.deployment, folds=5)
+    entries = [entry("a.dcm", "cap") | {"split": "test"}, entry("b.dcm", "covid") | {"split": "test"}]
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 0, result.output
+    assert "Patients in the test part: cap 1, covid 1" in result.stderr
+    assert "folds" not in result.stderr
