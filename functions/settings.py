@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from functions.domain.batch import JobShape
+from functions.domain.folds import FEWEST_FOLDS, MOST_FOLDS
 from functions.domain.instance import Served
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.placement import Placement
@@ -25,7 +26,9 @@ from untrusted.picture import ALL_PLANES
 # infra imports these names from here, and nothing else of functions but functions.names.
 __all__ = [
     "ALL_PLANES",
+    "FEWEST_FOLDS",
     "IMAGE_TYPES",
+    "MOST_FOLDS",
     "NUMBERS",
     "AcquisitionLimits",
     "ApproveSettings",
@@ -127,6 +130,7 @@ class SnapshotSettings:
     batches_table: str
     patient_key_id: str
     labels: tuple[str, ...]
+    folds: int  # 0: a test part instead
     served: Served
     data_key_arn: str
 

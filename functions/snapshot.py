@@ -41,6 +41,7 @@ def _snapshotting() -> Snapshotting:
         patients=Patients(wiring.client("kms"), settings.patient_key_id),
         served=settings.served,
         labels=settings.labels,
+        folds=settings.folds,
         clock=wiring.now,
     )
 

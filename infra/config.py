@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from functions.settings import (
     ALL_PLANES,
     IMAGE_TYPES,
+    MOST_FOLDS,
     AcquisitionLimits,
     OneOf,
     Placement,
@@ -72,6 +73,8 @@ class StageConfig:
     labels: tuple[str, ...] = ("normal", "cap", "covid")
     thresholds: Thresholds = field(default_factory=Thresholds)
     acquisition: AcquisitionLimits = field(default_factory=AcquisitionLimits)
+    # 0: a test part. 3 to 10: every patient is tested once, by a model of the others; for few patients.
+    folds: Annotated[int, Range(0, MOST_FOLDS)] = 0
     approval: Annotated[str, OneOf("auto", "manual")] = "auto"  # manual: a person approves what passed the gate
     # The pictures of a report, by the attribute BurnedInAnnotation; unless_yes: also where it is absent.
     report_pictures: Annotated[str, OneOf("if_no", "unless_yes", "never")] = "if_no"

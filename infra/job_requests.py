@@ -98,7 +98,8 @@ class JobRequests:
 
     def audit(self) -> dict[str, Any]:
         """Return CreateProcessingJob: check the pixels of the snapshot's slices."""
-        return self._processing("audit", "audit", [_SNAPSHOT, _SLICES])
+        pictures = ("--report-pictures", self._config.report_pictures)
+        return self._processing("audit", "audit", [_SNAPSHOT, _SLICES], *pictures)
 
     def optimisation(self) -> dict[str, Any]:
         """Return CreateProcessingJob: add faster backends, validated on the held-out slices, to the candidate."""
@@ -198,6 +199,6 @@ _CHANNEL = (
 _CHANNELS = (
     "$channel('slices', 'ManifestFile', $snapshot.SlicesManifestUri)",
     "$channel('snapshot', 'S3Prefix', $snapshot.SnapshotUri)",
-    # Below the folder of the run, of which the job's role may read everything: no grant of its own.
+    # Below the folder of the run, of which the job's role may read everything: it needs no further grant.
     "$snapshot.InitialWeightsUri ? $channel('initial-weights', 'S3Prefix', $snapshot.InitialWeightsUri)",
 )

@@ -22,6 +22,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "JobRoleArn": "Role of the transform jobs.",
     "EndpointRoleArn": "Role of the endpoints that `wetread endpoint up` makes.",
     "Labels": "Classes that a model of this stage distinguishes, separated by commas.",
+    "Folds": "Number of folds in which every labelled patient is tested once; absent where there is a test part.",
     "JobNamePrefix": "First part of the names of all jobs.",
     "ImageUri": "Container image of all jobs and endpoints, in ECR.",
     "InstanceType": "Host type of the transform jobs.",

@@ -147,6 +147,8 @@ class Service(Stack):
         }
         if any(values_of(config.placement).values()):
             outputs["Placement"] = json.dumps(to_environment(config.placement))
+        if config.folds:
+            outputs["Folds"] = str(config.folds)
         if config.uploads_key_arn:
             outputs["UploadsKeyArn"] = config.uploads_key_arn
         for name, value in outputs.items():

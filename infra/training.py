@@ -131,6 +131,7 @@ def _snapshot_settings(config: StageConfig, storage: Storage, patient_key: kms.I
         batches_table=storage.batches.table_name,
         patient_key_id=patient_key.key_id,
         labels=config.labels,
+        folds=config.folds,
         served=config.served,
         data_key_arn=storage.key.key_arn,
     )

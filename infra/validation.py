@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom import config as pydicom_config
 from pydicom import uid
 
-from functions.settings import OneOf, Range, hints_of, values_of
+from functions.settings import FEWEST_FOLDS, OneOf, Range, hints_of, values_of
 from infra import account_rules
 
 if TYPE_CHECKING:
@@ -195,6 +195,8 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
             f"logs_kept_days is {config.logs_kept_days}: one of {', '.join(map(str, LOG_RETENTIONS))} is expected, "
             "since CloudWatch has no other times"
         )
+    if 0 < config.folds < FEWEST_FOLDS:
+        yield f"folds is {config.folds}: 0 for a test part, or {FEWEST_FOLDS} at least, since few models say too little"
     yield from _kept_too_short(config)
     if not (config.image_uri or config.torch_index_url):
         for name in INSTANCE_TYPES:

@@ -81,10 +81,12 @@ def is_tie(probabilities: Sequence[float]) -> bool:
     return len(highest) == 2 and highest[1] - highest[0] < TIE
 
 
-def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, log_prior: Sequence[float] = ()) -> float:
+def fit_temperature(
+    logits: torch.Tensor, targets: torch.Tensor, log_prior: Sequence[float] | torch.Tensor = ()
+) -> float:
     """Return the temperature with the least cross-entropy on N x classes ``logits`` against N class indices.
 
-    ``log_prior`` is added to the logits after they are divided; () adds nothing.
+    ``log_prior``, of all or N x classes, is added to the logits after they are divided; () adds nothing.
 
     The targets are smoothed by the rule of succession, as in Platt scaling: N slices, all right, are evidence for one
     error in N + 2. Without it, a network without errors on them would become certain of everything. Cross-entropy is
@@ -92,7 +94,7 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, log_prior: Sequ
     """
     slices, classes = logits.shape
     logits = logits.double()
-    shift = torch.tensor(log_prior or [0.0] * classes, dtype=torch.double)
+    shift = torch.as_tensor(log_prior if len(log_prior) else [0.0] * classes, dtype=torch.double)
     doubt = 1 / (slices + 2)
     smoothed = torch.full_like(logits, doubt / (classes - 1)).scatter_(1, targets[:, None], 1 - doubt)
     aimed = (smoothed * logits).sum()

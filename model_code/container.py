@@ -65,7 +65,7 @@ class Processing:
 
     @property
     def audit(self) -> Path:
-        """The audit/2 document that ``audit`` writes."""
+        """The audit/2 document that ``audit`` writes, with report.html beside it."""
         return self.base / "output" / "audit" / "audit.json"
 
     @property

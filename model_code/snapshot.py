@@ -24,6 +24,7 @@ UNDIGESTED = frozenset({"Digest", "CreatedAt"})
 SLICE_NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SHOWN_PROBLEMS = 20
+FOLDS = range(3, 11)  # how many there may be
 
 
 class Split(enum.StrEnum):
@@ -44,7 +45,10 @@ class SplitBy(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One labelled slice. ``line``: its line in the manifest; ``patient``: a keyed hash."""
+    """One labelled slice. ``line``: its line in the manifest; ``patient``: a keyed hash.
+
+    ``fold``: in which it is tested, from 1; 0 where there is a test part instead.
+    """
 
     line: int
     name: str
@@ -52,6 +56,12 @@ class Case:
     label: str
     split: Split
     patient: str
+    fold: int = 0
+
+    @property
+    def part(self) -> str:
+        """The part that shares no patient with another: the fold, or else training, validation or test."""
+        return f"fold {self.fold}" if self.fold else str(self.split)
 
     def read(self, folder: Path) -> bytes:
         """Return the slice's bytes from ``folder``; raises SnapshotError if they are absent or not the snapshot's."""
@@ -88,6 +98,7 @@ class Snapshot:
     """The checked document: ``labels`` in the order of the model's outputs, ``cases`` in the manifest's order.
 
     ``initial_weights`` is None for a training that starts from nothing.
+    With ``folds`` every case is tested once and there is no test part; else 0.
     """
 
     digest: str
@@ -96,10 +107,16 @@ class Snapshot:
     split_by: SplitBy
     cases: tuple[Case, ...]
     initial_weights: InitialWeights | None = None
+    folds: int = 0
 
     def of(self, split: Split) -> tuple[Case, ...]:
         """Return the cases of one split, in the manifest's order."""
         return tuple(case for case in self.cases if case.split is split)
+
+    @property
+    def tested(self) -> tuple[Case, ...]:
+        """The cases that models are measured on: the test part, or with folds all."""
+        return self.cases if self.folds else self.of(Split.TEST)
 
 
 def read(path: Path) -> Snapshot:
@@ -132,8 +149,9 @@ def parse(document: Any) -> Snapshot:
     split_by = document.get("SplitBy")
     if split_by not in list(SplitBy):
         problems.append(f"SplitBy is {split_by!r}, not one of {', '.join(SplitBy)}")
-    cases = _cases(document, labels, problems)
     initial_weights = _initial_weights(document, problems)
+    folds = _folds(document, problems)
+    cases = _cases(document, labels, folds, problems)
     if problems:
         more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
         raise SnapshotError(f"The snapshot is malformed: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}.")
@@ -144,6 +162,7 @@ def parse(document: Any) -> Snapshot:
         split_by=SplitBy(str(split_by)),
         cases=cases,
         initial_weights=initial_weights,
+        folds=folds,
     )
 
 
@@ -176,7 +195,15 @@ def _initial_weights(document: Mapping[str, Any], problems: list[str]) -> Initia
         return None
 
 
-def _cases(document: Mapping[str, Any], labels: tuple[str, ...], problems: list[str]) -> tuple[Case, ...]:
+def _folds(document: Mapping[str, Any], problems: list[str]) -> int:
+    folds = document.get("Folds", 0)
+    if type(folds) is not int or folds not in (0, *FOLDS):
+        problems.append(f"Folds is {folds!r}, not a whole number from {FOLDS[0]} to {FOLDS[-1]}")
+        return 0
+    return folds
+
+
+def _cases(document: Mapping[str, Any], labels: tuple[str, ...], folds: int, problems: list[str]) -> tuple[Case, ...]:
     entries = document.get("Slices")
     if not isinstance(entries, list) or not entries:
         problems.append("Slices is not a list of one entry per slice")
@@ -184,7 +211,7 @@ def _cases(document: Mapping[str, Any], labels: tuple[str, ...], problems: list[
     cases: list[Case] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            cases.append(_case(entry, labels))
+            cases.append(_case(entry, labels, folds))
         except ValueError as error:
             line = entry.get("Line") if isinstance(entry, dict) else None
             problems.append(f"{f'line {line}' if line is not None else f'slice number {number}'}: {error}")
@@ -195,7 +222,7 @@ def _cases(document: Mapping[str, Any], labels: tuple[str, ...], problems: list[
     return tuple(cases)
 
 
-def _case(entry: Any, labels: tuple[str, ...]) -> Case:
+def _case(entry: Any, labels: tuple[str, ...], folds: int) -> Case:
     """Return one entry of Slices; raises ValueError with what is wrong with it."""
     if not isinstance(entry, dict):
         raise ValueError(f"it is a {type(entry).__name__}, not an object")
@@ -208,6 +235,11 @@ def _case(entry: Any, labels: tuple[str, ...]) -> Case:
     split = _text(entry, "Split")
     if split not in list(Split):
         raise ValueError(f"Split {split!r} is not one of {', '.join(Split)}")
+    fold = entry.get("Fold", 0)
+    if type(fold) is not int or not (1 <= fold <= folds if folds else fold == 0):
+        raise ValueError(f"Fold is {fold!r}, not a whole number from 1 to {folds}" if folds else "it has a Fold")
+    if folds and split == Split.TEST:
+        raise ValueError("Split is test, although every slice is tested in its fold")
     return Case(
         line=line,
         name=_matching(entry, "Slice", SLICE_NAME, "32 hexadecimal digits and .dcm"),
@@ -215,6 +247,7 @@ def _case(entry: Any, labels: tuple[str, ...]) -> Case:
         label=label,
         split=Split(split),
         patient=_text(entry, "Patient"),
+        fold=fold,
     )
 
 

@@ -76,6 +76,12 @@ class Typicality:
         """Return whether a slice with this score gets no class; so does one whose score is no number."""
         return not score <= self.record.threshold
 
+    def with_threshold(self, threshold: float, patients: Sequence[str]) -> Typicality:
+        """Return this with a threshold, and of how many patients and slices it is; ``patients``: of each slice."""
+        of = len(set(patients)), len(patients)
+        record = Record(sha256=self.record.sha256, threshold=threshold, patients=of[0], slices=of[1])
+        return Typicality(self.space, record)
+
     def file(self) -> bytes:
         """Return the bytes of FILE, which numpy reads without unpickling."""
         return _npy(self.space)
@@ -116,18 +122,21 @@ def learn(training: torch.Tensor, validation: torch.Tensor, patients: Sequence[s
 
     Returns None below FEWEST_PATIENTS: without a threshold that means something, a model abstains on nothing.
     """
-    known = len(set(patients))
-    if known < FEWEST_PATIENTS:
+    if len(set(patients)) < FEWEST_PATIENTS:
         return None
+    found = space_of(training)
+    return found.with_threshold(threshold_of(found.scores(validation).numpy(), patients), patients)
+
+
+def space_of(training: torch.Tensor) -> Typicality:
+    """Return the typicality by N x features of the training part, without a threshold yet."""
     mean = training.double().mean(dim=0)
     apart = training.double() - mean
     _, directions = torch.linalg.eigh(apart.T @ apart)  # in the order of growing variance
     kept = directions[:, -min(COMPONENTS, max(1, len(training) // 2)) :].T
     space = torch.cat([mean[None], kept]).float().numpy()
     sha256 = hashlib.sha256(_npy(space)).hexdigest()
-    found = Typicality(space, Record(sha256=sha256, threshold=math.inf, patients=known, slices=len(patients)))
-    threshold = threshold_of(found.scores(validation).numpy(), patients)
-    return Typicality(space, Record(sha256=sha256, threshold=threshold, patients=known, slices=len(patients)))
+    return Typicality(space, Record(sha256=sha256, threshold=math.inf, patients=0, slices=0))
 
 
 def threshold_of(scores: npt.NDArray[np.float64], patients: Sequence[str]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Labelled:
-    """One slice of a snapshot: the DICOM file's bytes and its entry in the snapshot."""
+    """One slice of a snapshot: the DICOM file's bytes and its entry in the snapshot; ``fold`` is 0 without folds."""
 
     body: bytes
     label: str
     patient: str
     split: str
+    fold: int = 0
 
 
-def write_snapshot(folder: Path, slices: Iterable[Labelled], labels: Sequence[str] = LABELS, **changes: Any) -> Path:
+def write_snapshot(folder: Path, slices: Sequence[Labelled], labels: Sequence[str] = LABELS, **changes: Any) -> Path:
     """Write ``folder``/slices/<32 hex>.dcm and ``folder``/snapshot/snapshot.json; return the latter's path.
 
     ``folder`` is ``input/data`` below a training job's base folder, ``processing/input`` below a processing job's.
@@ -49,6 +50,7 @@ def write_snapshot(folder: Path, slices: Iterable[Labelled], labels: Sequence[st
                 "StudyInstanceUID": f"2.25.{one.patient.encode().hex()}",
                 "SeriesInstanceUID": f"2.25.{one.patient.encode().hex()}.1",
             }
+            | ({"Fold": one.fold} if one.fold else {})
         )
     document = {
         "Schema": "snapshot/1",
@@ -57,6 +59,7 @@ def write_snapshot(folder: Path, slices: Iterable[Labelled], labels: Sequence[st
         "SplitBy": "Patient",
         "Source": {"Uri": "s3://training/cohorts/made/manifest.json", "VersionId": "v0", "SHA256": "0" * 64},
         "Slices": entries,
+        **({"Folds": max(one.fold for one in slices)} if any(one.fold for one in slices) else {}),
     } | changes
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     path = folder / "snapshot" / "snapshot.json"

@@ -80,6 +80,8 @@ class Deployment:
     """Where alarms go."""
     uploads_key_arn: str = ""
     """The key of a given uploads bucket; "" where it has none that a stage was given."""
+    folds: int = 0
+    """In how many folds every labelled patient is tested once; 0 where there is a test part."""
 
     @classmethod
     def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
@@ -125,6 +127,7 @@ class Deployment:
             stack_id=found[0].get("StackId", ""),
             alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
             uploads_key_arn=outputs.get("UploadsKeyArn", ""),
+            folds=int(outputs.get("Folds", "0")),
         )
 
 

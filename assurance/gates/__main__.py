@@ -1,7 +1,7 @@
 """Measure intervals and model gate on simulated test sets with known truth, and print a table for each question.
 
-    python -m assurance.gates [coverage] [promotion] [first] [reuse] [--draws 400] [--seed 7] [--patients 6,24]
-                           [--settings base,high]
+    python -m assurance.gates [coverage] [promotion] [first] [reuse] [folds] [--draws 400] [--seed 7]
+                           [--patients 6,24] [--settings base,high]
 
 - coverage: of the 95 % intervals; it should be 0.93 at least, and from 60 patients on 0.98 at most.
 - promotion: how often a candidate passes, by how much better than the champion it truly is. One that is 5 points worse,
@@ -10,14 +10,20 @@
 - first: how often a first model passes the default thresholds, by its true balanced accuracy; they ask for 0.7.
 - reuse: of one test part: how often one of ten candidates passes that are all 5 points worse; how a chain of candidates
   ends, each 3 points worse than the champion of its time; and an equal one against a champion that saw the patients.
+- folds: of so many labelled patients, all tested: how often a candidate is promoted whose training is better by so
+  much, and how often one of ten retrainings that are 5 points worse; for folds whose models differ by so much (the
+  standard deviation of their balanced accuracy). Beside it, how often of two models of equal training one is worse than
+  the other by more than the margin, which no figure by folds can show.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Sequence
 
+from assurance.gates import folds
 from assurance.gates.generator import BASE, HIGH, SETTINGS, Setting
 from assurance.gates.reuse import GENERATIONS, after_training_on_some, chained, first_retrained, retrained
 from assurance.gates.trials import METRICS, coverage, left_to_a_person, predicted, promoted
@@ -28,7 +34,9 @@ FEWER = 10
 BETTER = (-0.10, WORSE, -0.02, 0.0, 0.02, 0.05, 0.10)
 FIRST = (0.60, 0.65, 0.70, 0.75, 0.85, 0.95)
 RETRIED = (0.65, 0.70)
+BY_FOLDS = (-0.05, 0.0, 0.05, 0.10)
 TRIES = 10
+OF_FOLDS = (*(f"{100 * one:+.0f}" for one in BY_FOLDS), f"-5: one of {TRIES}", "0: worse as models")
 REUSE = (
     f"-5: one of {TRIES} passes",
     f"-3, {GENERATIONS} generations: promotions",
@@ -44,7 +52,9 @@ Lines = Callable[[Setting, int], Sequence[float] | None]
 def main() -> int:
     """Print the tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", metavar="TABLE", default=["coverage", "promotion", "first", "reuse"])
+    parser.add_argument(
+        "tables", nargs="*", metavar="TABLE", default=["coverage", "promotion", "first", "reuse", "folds"]
+    )
     parser.add_argument("--draws", type=int, default=400, help="test sets for each cell")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--patients", default="6,12,24,60,200")
@@ -87,8 +97,13 @@ def main() -> int:
             first,
         ),
         "reuse": ((BASE, HIGH), REUSE, reused),
+    } | {
+        _spread(one): ((BASE, HIGH), OF_FOLDS, functools.partial(_by_folds, spread=one, draws=draws, seed=seed))
+        for one in folds.SPREADS
     }
-    for name in options.tables:
+    for name in (
+        table for one in options.tables for table in (map(_spread, folds.SPREADS) if one == "folds" else [one])
+    ):
         settings, columns, lines = known[name]
         print(f"\n{name}, {draws} draws, seed {seed}\n\n| setting | patients | {' | '.join(columns)} |")
         print("|---" * (2 + len(columns)) + "|")
@@ -98,6 +113,20 @@ def main() -> int:
                 cells = " | ".join(f"{one:.3f}" for one in found) if found else "too few to say"
                 print(f"| {setting.name} | {patients} | {cells} |", flush=True)
     return 0
+
+
+def _by_folds(setting: Setting, patients: int, *, spread: float, draws: int, seed: int) -> Sequence[float] | None:
+    if patients // sum(setting.shares) < FEWEST_PATIENTS:
+        return None
+    return [
+        *(folds.promoted(setting, patients, better, spread, draws, seed) for better in BY_FOLDS),
+        folds.retrained(setting, patients, -0.05, spread, TRIES, draws // 4, seed),
+        folds.unseen_loss(spread),
+    ]
+
+
+def _spread(one: float) -> str:
+    return f"folds that differ by {one:g}"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from model_code.evaluation.document import Predictions, TestSet
 LABELS = ("normal", "cap", "covid")
 SHARED = 0.6  # of the variance, between two models
 TRUTH_DRAWS = 400_000
+BEST = 0.99  # the greatest balanced accuracy of the models of folds
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,12 +62,18 @@ class Truth:
     auc: float
 
 
-@functools.cache
 def shift_for(balanced_accuracy: float, classes: int) -> float:
     """Return the shift of the true class's score that gives a model this balanced accuracy."""
+    leads = _leads(classes)
+    return float(np.interp(balanced_accuracy * (len(leads) - 1), np.arange(len(leads)), leads))
+
+
+@functools.cache
+def _leads(classes: int) -> Floats:
+    """Return by how much the best of the other classes' scores leads the true one's without a shift, sorted."""
     others = np.random.default_rng(0).normal(size=(TRUTH_DRAWS, classes))
-    most = others[:, 1:].max(axis=1) - others[:, 0]
-    return float(np.quantile(most, balanced_accuracy))
+    leads: Floats = np.sort(others[:, 1:].max(axis=1) - others[:, 0])
+    return leads
 
 
 @functools.cache
@@ -106,10 +113,25 @@ class Population:
 
     def model(self, balanced_accuracy: float, name: str = "candidate", sharpness: float = 1.0) -> Predictions:
         """Return predictions of a model with this true balanced accuracy; ``sharpness`` multiplies its logits."""
-        shift = shift_for(balanced_accuracy, self._classes)
+        return self._model(
+            np.full(len(self._cases.targets), shift_for(balanced_accuracy, self._classes)), name, sharpness
+        )
+
+    def by_folds(self, balanced_accuracy: float, folds: int, spread: float, name: str = "candidate") -> Predictions:
+        """Return out-of-fold predictions: each fold's are of another model, and these differ in how good they are.
+
+        Their true balanced accuracies are normal around this one with the standard deviation ``spread``, and 0.99 at
+        most; where that cuts above, it cuts as much below.
+        """
+        most = BEST - balanced_accuracy
+        found = balanced_accuracy + np.clip(spread * self._rng.normal(size=folds), -most, most)
+        shifts = np.array([shift_for(one, self._classes) for one in found])
+        return self._model(shifts[fold_of(self._cases, folds)], name, 1.0)
+
+    def _model(self, shifts: Floats, name: str, sharpness: float) -> Predictions:
         scores = np.sqrt(SHARED) * self._common + np.sqrt(1 - SHARED) * self._noise()
-        scores[np.arange(len(scores)), self._cases.targets] += shift
-        probabilities = _softmax(sharpness * shift * scores)
+        scores[np.arange(len(scores)), self._cases.targets] += shifts
+        probabilities = _softmax(sharpness * shifts[:, None] * scores)
         identity = {"Name": "simulated", "Version": name, "WeightsSHA256": hashlib.sha256(name.encode()).hexdigest()}
         return Predictions(identity, 1.0, probabilities, probabilities)
 
@@ -118,6 +140,18 @@ class Population:
         slices = self._rng.normal(size=(len(self._cases.targets), self._classes))
         noise: Floats = np.sqrt(self._intra) * patients + np.sqrt(1 - self._intra) * slices
         return noise
+
+
+def fold_of(cases: TestSet, folds: int) -> npt.NDArray[np.intp]:
+    """Return the fold of each slice, from 0: each class's patients are dealt to them in turn."""
+    classes = np.zeros(int(cases.patients.max()) + 1, np.intp)
+    classes[cases.patients] = cases.targets
+    dealt = np.zeros_like(classes)
+    for label in range(len(cases.labels)):
+        ones = np.flatnonzero(classes == label)
+        dealt[ones] = np.arange(len(ones)) % folds
+    found: npt.NDArray[np.intp] = dealt[cases.patients]
+    return found
 
 
 def _softmax(logits: Floats) -> Floats:

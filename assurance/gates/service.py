@@ -68,7 +68,7 @@ class Service:
             low, least = intervals.mean_of_classes(right, self._cases.clusters).low, limits.min_balanced_accuracy
         else:
             champion = _right(self._models[self.champion.model_package], self._cases)
-            low = intervals.difference(right, champion, self._cases.clusters).figure.low
+            low = intervals.difference(right, champion, self._cases.clusters, self._cases.folds).figure.low
             least = -limits.champion_margin
         return low is not None and low < least
 

@@ -1,12 +1,13 @@
 """Which patients models were measured on, and by which runs: in the batches table.
 
 Items ``PATIENT#<keyed hash>``: ``Runs`` (a set of run ids); ``Tested`` is there for good once a run had all of the
-patient's slices in its test part. An erasure of the patient deletes the item.
+patient's slices in its test part; ``Fold5`` is the patient's fold (from 1) wherever there are five. An erasure of the
+patient deletes the item.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,21 @@ class Holdout:
         """Return those of the patients who have a record; strongly consistent."""
         return frozenset(self._records(patients))
 
+    def folds(self, patients: Iterable[str], folds: int) -> dict[str, int]:
+        """Return the fold, of so many, of each of the patients who have one; strongly consistent."""
+        records = self._records(patients)
+        return {patient: int(item[_fold(folds)]) for patient, item in records.items() if _fold(folds) in item}
+
+    def note_folds(self, run: str, fold_of: Mapping[str, int], folds: int) -> int:
+        """Record that every patient is about to be tested in a fold; return how many runs have been, as ``note``.
+
+        They are not held out: all of them train the model that is promoted. Repeatable.
+        """
+        change = f"SET {_fold(folds)} = :fold ADD Runs :run"
+        with ThreadPoolExecutor(WORKERS) as pool:
+            counts = pool.map(lambda one: self._note(run, one[0], change, {":fold": one[1]}), fold_of.items())
+            return max(counts, default=1)
+
     def note(self, run: str, patients: Collection[str], mixed: Collection[str]) -> int:
         """Record that a run's models are about to be measured on patients; return how many runs have been so far.
 
@@ -43,7 +59,8 @@ class Holdout:
         overlap and runs coincide. Repeatable.
         """
         with ThreadPoolExecutor(WORKERS) as pool:
-            held = list(pool.map(lambda patient: self._note(run, patient, "SET Tested = :yes ADD Runs :run"), patients))
+            held_out = "SET Tested = :yes ADD Runs :run"
+            held = list(pool.map(lambda patient: self._note(run, patient, held_out, {":yes": True}), patients))
             others = list(pool.map(lambda patient: self._note(run, patient, "ADD Runs :run"), mixed))
         return max([*held, *others], default=1)
 
@@ -66,8 +83,8 @@ class Holdout:
             keys = unprocessed_keys(answer, self._table)
         return found
 
-    def _note(self, run: str, patient: str, change: str) -> int:
-        values: dict[str, Any] = {":run": {run}} | ({":yes": True} if ":yes" in change else {})
+    def _note(self, run: str, patient: str, change: str, more: Mapping[str, Any] | None = None) -> int:
+        values: dict[str, Any] = {":run": {run}, **(more or {})}
         answer = self._client.update_item(
             TableName=self._table,
             Key=_key(patient),
@@ -76,6 +93,10 @@ class Holdout:
             ReturnValues="ALL_NEW",
         )
         return len(from_item(answer["Attributes"])["Runs"])
+
+
+def _fold(folds: int) -> str:
+    return f"Fold{folds}"
 
 
 def _key(patient: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from functions.domain.documents import Fields, load
 from functions.domain.slices import Split
 
 SCHEMA, OLDER = "audit/2", "audit/1"
+FOLD = re.compile(r"fold \d+")
 FIGURES = ("BalancedAccuracy", "Chance", "PValue", "AttainablePValue")
 
 
@@ -91,9 +93,13 @@ def _unreadable(fields: Fields) -> Occurrences:
 def _across(fields: Fields) -> Occurrences:
     examples = fields.list_of_fields("Examples")
     for example in examples:
-        if not set(example.texts("Splits")) <= set(Split):
-            raise example.wrong("Splits", f"not among {', '.join(Split)}")
+        if not all(_is_part(one) for one in example.texts("Splits")):
+            raise example.wrong("Splits", f"not among {', '.join(Split)} and the folds")
     return _finding(fields, [example.counts("Lines") for example in examples])
+
+
+def _is_part(text: str) -> bool:
+    return text in set(Split) or FOLD.fullmatch(text) is not None
 
 
 def _finding(fields: Fields, examples: list[tuple[int, ...]]) -> Occurrences:

@@ -100,8 +100,22 @@ class Against:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutOfFold:
+    """That the candidate's figures are of the models of so many folds, and not its own.
+
+    ``whole`` is its own balanced accuracy, on the slices that it was trained on.
+    """
+
+    folds: int
+    whole: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a run's evaluation says; ``champion`` and ``paired`` are None for a stage's first model."""
+    """What a run's evaluation says; ``champion`` and ``paired`` are None for a stage's first model.
+
+    ``out_of_fold`` is None where there is a test part.
+    """
 
     labels: tuple[str, ...]
     candidate: Measured
@@ -109,6 +123,7 @@ class Evaluation:
     paired: Paired | None
     attempt: int = 1
     against: Mapping[str, Against] = field(default_factory=dict)
+    out_of_fold: OutOfFold | None = None
 
 
 def parse(body: bytes, snapshot_digest: str) -> Evaluation:
@@ -126,7 +141,13 @@ def parse(body: bytes, snapshot_digest: str) -> Evaluation:
         champion=_measured(champion, labels) if champion else None,
         paired=_paired(paired) if paired else None,
         **_of_attempt(fields),
+        out_of_fold=_out_of_fold(fields.fields("OutOfFold")) if fields.has("OutOfFold") else None,
     )
+
+
+def _out_of_fold(fields: Fields) -> OutOfFold:
+    whole = fields.fields("Whole").fraction_or_none("BalancedAccuracy")
+    return OutOfFold(folds=len(fields.list_of_fields("Folds")), whole=whole)
 
 
 def _paired(fields: Fields) -> Paired:

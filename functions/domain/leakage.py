@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from functions.domain import folds
 from functions.domain.audit import Audit, Confounding, Occurrences, Subject
 from functions.domain.ranges import FRACTION
 from functions.domain.slices import LabelledSlice, Split
@@ -42,7 +43,7 @@ def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> lis
         *_across(snapshot, Risk.STUDY_ACROSS_SPLIT, "study", lambda one: one.study_instance_uid),
         *_across(snapshot, Risk.SERIES_ACROSS_SPLIT, "series", lambda one: one.series_instance_uid),
         *_retrained(snapshot),
-        *_too_few(snapshot),
+        *(folds.too_few(snapshot) if snapshot.folds else _too_few(snapshot)),
         *_unreadable(audit.unreadable, snapshot.places),
         *_pixels(audit.identical, Risk.IDENTICAL_PIXELS_ACROSS_SPLIT, "identical", snapshot.places),
         *_pixels(audit.near_identical, Risk.NEAR_IDENTICAL_PIXELS_ACROSS_SPLIT, "nearly identical", snapshot.places),
@@ -57,11 +58,11 @@ def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[Label
     members: dict[str, list[LabelledSlice]] = defaultdict(list)
     for one in snapshot.slices:
         members[identity(one)].append(one)
-    spread = [group for group in members.values() if len({one.split for one in group}) > 1]
+    spread = [group for group in members.values() if len({one.part for one in group}) > 1]
     if not spread:
         return []
     # The first slice in each part, so that a person can compare two lines.
-    lines = [min(one.line for one in group if one.split == part) for group in spread for part in _parts(group)]
+    lines = [min(one.line for one in group if one.part == part) for group in spread for part in _parts(group)]
     plural = {"study": "studies", "series": "series"}.get(what, f"{what}s")
     count = f"1 {what} has" if len(spread) == 1 else f"{len(spread)} {plural} have"
     advice = WHOLE_PATIENTS if snapshot.split_by == SplitBy.SLICE else "keep each in one part."
@@ -69,8 +70,8 @@ def _across(snapshot: Snapshot, code: Risk, what: str, identity: Callable[[Label
     return [Reason(code=code, message=message)]
 
 
-def _parts(group: Iterable[LabelledSlice]) -> list[Split]:
-    return sorted({one.split for one in group if one.split})
+def _parts(group: Iterable[LabelledSlice]) -> list[str]:
+    return sorted({one.part for one in group})
 
 
 def _retrained(snapshot: Snapshot) -> list[Reason]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from functions.domain.against import FIRST_INTERVAL
-from functions.domain.small_samples import lowest_difference
+from functions.domain.small_samples import FOLD_SPREAD, lowest_difference
 
 SHARED = 0.6  # of a score's variance, between two models
 INTRA_PATIENT = 0.6  # of a score's variance, between the slices of one patient
@@ -25,22 +25,31 @@ BEST = 0.99  # the greatest balanced accuracy that is looked at
 
 
 def power(
-    patients: Sequence[int], slices: int, *, accuracy: float, better: float, margin: float, seed: int = 0
+    patients: Sequence[int],
+    slices: int,
+    *,
+    accuracy: float,
+    better: float,
+    margin: float,
+    folds: int = 0,
+    seed: int = 0,
 ) -> float:
     """Return the share of runs in which a candidate is shown to be no worse than the champion by more than ``margin``.
 
     At the level of the first attempt on these patients, with a champion that was trained on none of them.
 
     ``patients``: of each class in the test part, two at least, with so many ``slices`` each. ``accuracy`` is the
-    champion's balanced accuracy, and the candidate's is greater by ``better``.
+    champion's balanced accuracy, and the candidate's is greater by ``better``. By ``folds`` it is that of their
+    training, around which the models of the folds differ; 0: each is one model.
     """
     draw = random.Random(seed)  # noqa: S311  (a simulation, no secret)
     pool = _differences(len(patients), min(slices, SLICES), accuracy, min(accuracy + better, BEST), draw)
     draws = max(20, min(DRAWS, MOST_DRAWN // sum(patients)))
     passed = 0
     for _ in range(draws):
+        apart = draw.gauss(0, FOLD_SPREAD * math.sqrt(2 / folds)) if folds else 0.0
         drawn = [draw.choices(pool, k=count) for count in patients]
-        passed += lowest_difference(drawn, FIRST_INTERVAL) >= -margin
+        passed += lowest_difference(drawn, FIRST_INTERVAL, folds) + apart >= -margin
     return passed / draws
 
 

@@ -12,7 +12,16 @@ from typing import Annotated
 
 from functions.domain.against import FIRST_INTERVAL, first_level_of
 from functions.domain.checks import Asks, Check, End, reasons_of
-from functions.domain.evaluation import Calibration, ClassFigures, Evaluation, Figure, Measured, Paired, Subgroup
+from functions.domain.evaluation import (
+    Calibration,
+    ClassFigures,
+    Evaluation,
+    Figure,
+    Measured,
+    OutOfFold,
+    Paired,
+    Subgroup,
+)
 from functions.domain.ranges import FRACTION, Range
 from functions.domain.small_samples import (
     AUC_CONTINUOUS,
@@ -77,6 +86,7 @@ def checks(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: 
         *_calibration(candidate, thresholds.max_calibration_error),
         _coverage(candidate),
         *([_against_champion(evaluation.paired, thresholds.champion_margin)] if evaluation.paired else ()),
+        *([_whole(evaluation.out_of_fold, candidate.balanced_accuracy)] if evaluation.out_of_fold else ()),
         *(one for subgroup in candidate.subgroups for one in _subgroup(subgroup, candidate, thresholds)),
     ]
 
@@ -103,18 +113,21 @@ def _at_attempt(measured: Measured, attempt: int) -> Measured:
     return replace(measured, balanced_accuracy=lowered(measured.balanced_accuracy), classes=classes)
 
 
-def too_few_patients(patients: Mapping[str, int], thresholds: Thresholds, *, against_champion: bool) -> list[Reason]:
-    """Return a reason if the test part's ``patients`` of a class are too few for any candidate to pass.
+def too_few_patients(
+    patients: Mapping[str, int], thresholds: Thresholds, *, against_champion: bool, folds: int = 0
+) -> list[Reason]:
+    """Return a reason if the tested ``patients`` of a class are too few for any candidate to pass.
 
     That is, for one without a mistake where there is no champion, and else for one that reads every slice as it does:
-    on the first attempt on these patients, none of whom the champion was trained on.
+    on the first attempt on these patients, none of whom the champion was trained on. By ``folds`` every labelled
+    patient is tested, and not the test part alone.
     """
     classes, code = len(patients), Risk.TOO_FEW_PATIENTS
     needed: int | None = FEWEST_PATIENTS
     what = "a figure is given at all"
     if against_champion:
         code = Risk.TOO_FEW_TO_COMPARE
-        needed = comparison_needs(thresholds.champion_margin, classes, FIRST_INTERVAL)
+        needed = comparison_needs(thresholds.champion_margin, classes, FIRST_INTERVAL, folds)
         what = (
             "a model that reads every slice as the champion does is shown to be worse by no more than "
             f"{thresholds.champion_margin:g}"
@@ -130,9 +143,11 @@ def too_few_patients(patients: Mapping[str, int], thresholds: Thresholds, *, aga
     enough = (
         "No number of patients is enough for that: change the thresholds."
         if needed is None
-        else f"It takes {needed} patients of each class, about {math.ceil(needed / HELD_OUT)} labelled ones of each."
+        else f"It takes {needed} patients of each class"
+        + ("." if folds else f", about {math.ceil(needed / HELD_OUT)} labelled ones of each.")
     )
-    message = f"The test part is too small ({has} patients) for this: {what}. {enough}"
+    tested = "cohort" if folds else "test part"
+    message = f"The {tested} is too small ({has} patients) for this: {what}. {enough}"
     return [Reason(code=code, message=message)]
 
 
@@ -234,6 +249,28 @@ def _coverage(candidate: Measured) -> Check:
     )
     reason = Reason(code=ModelProblem.COVERAGE_TOO_LOW, message=message)
     return Check(what=what, figure=figure, asks=asks, bound=LEAST_COVERAGE, reason=reason)
+
+
+def _whole(found: OutOfFold, by_folds: Figure) -> Check:
+    """Return the check whether the model of all patients reads what it was trained on as well as the folds' the unseen.
+
+    If not, something befell its training, and the folds' figures are not what it would give.
+    """
+    what = "balanced accuracy of the model of all patients, on what it was trained on"
+    low = by_folds.low if by_folds.low is not None else by_folds.value
+    reason = None
+    if found.whole is None:
+        reason = _undefined("balanced accuracy of the model of all patients")
+    elif low is not None and found.whole < low:
+        message = (
+            f"The model that was trained on all patients has a balanced accuracy of {found.whole:.3f} on the very "
+            f"slices that it was trained on; the {found.folds} folds' models have {by_folds.value:.3f} (at least "
+            f"{low:.3f}) on slices that they never saw. Its training went wrong: start the run again, with another "
+            "seed."
+        )
+        reason = Reason(code=ModelProblem.WHOLE_WORSE_THAN_FOLDS, message=message)
+    figure = Figure(value=found.whole, low=None, high=None)
+    return Check(what=what, figure=figure, asks=Asks.AT_LEAST, bound=low or 0.0, reason=reason)
 
 
 def _against_champion(paired: Paired, margin: float) -> Check:

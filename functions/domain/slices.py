@@ -25,6 +25,7 @@ class LabelledSlice:
       ``patient_id`` and its issuer are only ever hashed, never stored or logged.
     - ``patient`` is the keyed hash of the PatientID, or of the StudyInstanceUID if that is empty.
     - ``retrained``: the manifest puts it into training or validation, although models were measured on its patient.
+    - ``fold`` is the fold in which it is tested, from 1; 0 where there is a test part instead.
     """
 
     line: int
@@ -45,3 +46,9 @@ class LabelledSlice:
     issuer_of_patient_id: str = field(default="", repr=False)
     patient: str = ""
     retrained: bool = False
+    fold: int = 0
+
+    @property
+    def part(self) -> str:
+        """Return the part that no patient may share with another: the fold, or else training, validation or test."""
+        return f"fold {self.fold}" if self.fold else str(self.split or "")

@@ -14,6 +14,7 @@ LEVEL = 0.95
 NORMAL = 1.959964  # the quantile of the normal distribution for LEVEL
 FEWEST_PATIENTS = 4  # of a class, for any figure
 AUC_CONTINUOUS = 0.4  # how far its interval is from Clopper and Pearson's to Jeffreys', which has 0.5
+FOLD_SPREAD = 0.03  # of the balanced accuracies of folds' models
 MOST_PATIENTS = 10_000  # of a class, looked at
 
 
@@ -30,10 +31,11 @@ def student_quantile(level: float, degrees_of_freedom: float) -> float:
     return high
 
 
-def lowest_difference(classes: Sequence[Sequence[float]], level: float = LEVEL) -> float:
-    """Return the lower end of the interval of a difference in balanced accuracy.
+def lowest_difference(classes: Sequence[Sequence[float]], level: float = LEVEL, folds: int = 0) -> float:
+    """Return the lower end of the interval of a difference in balanced accuracy, of this ``level``.
 
-    ``classes`` has for each class the differences of its patients: two or more, of equally many slices.
+    ``classes`` has for each class the differences of its patients: two or more, of equally many slices. By ``folds``
+    each of the two is so many models; 0 if it is one.
     """
     counts = [len(one) for one in classes]
     means = [sum(one) / len(one) for one in classes]
@@ -42,17 +44,17 @@ def lowest_difference(classes: Sequence[Sequence[float]], level: float = LEVEL) 
     ]
     variance = sum(square / count for square, count in zip(squares, counts, strict=True)) / len(classes) ** 2
     apart = sum(abs(each) for one in classes for each in one)
-    return sum(means) / len(means) - _reach(variance, apart, counts, level)
+    return sum(means) / len(means) - _reach(variance, apart, counts, level, folds)
 
 
-def comparison_needs(margin: float, classes: int, level: float = LEVEL) -> int | None:
+def comparison_needs(margin: float, classes: int, level: float = LEVEL, folds: int = 0) -> int | None:
     """Return the fewest test patients of each class with which two models that never differ are shown to be so.
 
     The interval of their difference, which is of this ``level``, then reaches no further down than the margin.
 
     None if no number of patients is enough, as for a margin of 0.
     """
-    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes, level) <= margin), None)
+    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes, level, folds) <= margin), None)
 
 
 def first_model_needs(balanced_accuracy: float, sensitivity: float, specificity: float, classes: int) -> int | None:
@@ -103,13 +105,14 @@ def _faultless(count: int, share: int, classes: int) -> float:
     return float(((1 - LEVEL) / 2) ** (1 / size))
 
 
-def _reach(variance: float, apart: float, counts: Sequence[int], level: float) -> float:
+def _reach(variance: float, apart: float, counts: Sequence[int], level: float, folds: int) -> float:
     """Return half the width of the interval; one more patient differs wholly, and the variance is stabilised."""
     classes, total = len(counts), sum(counts)
     spare = total - classes
     greatest = (apart + 1) / (total + 1) * sum(1 / count for count in counts) / classes**2
     stabilised = (variance * spare + greatest * classes) / (spare + classes)
-    return student_quantile(level, spare) * math.sqrt(stabilised)
+    of_folds = 2 * FOLD_SPREAD**2 / folds if folds else 0.0
+    return student_quantile(level, spare) * math.sqrt(stabilised + of_folds)
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:

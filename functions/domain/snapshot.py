@@ -69,10 +69,11 @@ class Snapshot:
     labels: tuple[str, ...]
     split_by: SplitBy
     slices: tuple[LabelledSlice, ...]
+    folds: int = 0  # 0: a test part instead
 
     def test_patients(self) -> dict[str, set[str]]:
-        """Return the patients with slices of each class in the test part."""
-        tested = [one for one in self.slices if one.split is Split.TEST]
+        """Return the patients of each class on whom models are tested: the test part's, or with folds all."""
+        tested = [one for one in self.slices if one.fold or one.split is Split.TEST]
         return {label: {one.patient for one in tested if one.label == label} for label in self.labels}
 
 
@@ -85,16 +86,21 @@ def document_of(
     source: Source,
     created_at: str,
     initial_weights: PinnedWeights | None = None,
+    folds: int = 0,
 ) -> dict[str, Any]:
-    """Return the snapshot/1 document with its digest."""
-    document = {
-        "Schema": SCHEMA,
-        "Labels": list(labels),
-        "Seed": seed,
-        "SplitBy": split_by,
-        "Source": {"Uri": source.uri, "VersionId": source.version_id, "SHA256": source.sha256},
-        "Slices": [_entry(one) for one in slices],
-    } | ({"InitialWeights": initial_weights.as_dict()} if initial_weights else {})
+    """Return the snapshot/1 document with its digest; ``folds`` is 0 where there is a test part."""
+    document = (
+        {
+            "Schema": SCHEMA,
+            "Labels": list(labels),
+            "Seed": seed,
+            "SplitBy": split_by,
+            "Source": {"Uri": source.uri, "VersionId": source.version_id, "SHA256": source.sha256},
+            "Slices": [_entry(one) for one in slices],
+        }
+        | ({"InitialWeights": initial_weights.as_dict()} if initial_weights else {})
+        | ({"Folds": folds} if folds else {})
+    )
     return document | {"Digest": digest_of(document), "CreatedAt": created_at}
 
 
@@ -126,6 +132,7 @@ def parse(document: Any, expected_digest: str) -> Snapshot:
             labels=tuple(map(str, document["Labels"])),
             split_by=SplitBy(document["SplitBy"]),
             slices=tuple(_slice(entry) for entry in document["Slices"]),
+            folds=int(document.get("Folds", 0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise MalformedDocument(
@@ -174,7 +181,7 @@ def _entry(one: LabelledSlice) -> dict[str, Any]:
         "Patient": one.patient,
         "StudyInstanceUID": one.study_instance_uid,
         "SeriesInstanceUID": one.series_instance_uid,
-    } | ({"Retrained": True} if one.retrained else {})
+    } | {name: value for name, value in (("Retrained", one.retrained), ("Fold", one.fold)) if value}
 
 
 def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
@@ -189,4 +196,5 @@ def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
         study_instance_uid=entry["StudyInstanceUID"],
         series_instance_uid=entry["SeriesInstanceUID"],
         retrained=bool(entry.get("Retrained", False)),
+        fold=int(entry.get("Fold", 0)),
     )

@@ -60,9 +60,9 @@ def divide(
     that a person who accepts that risk can train. ``earlier`` decides about the test part first.
     """
     earlier = earlier or Earlier()
-    connected = _connected(slices)
-    groups_of = Counter(label for group in connected for label in {slices[index].label for index in group})
-    groups = [_by_patient(slices, group, earlier) for group in connected]
+    together = connected(slices)
+    groups_of = Counter(label for group in together for label in {slices[index].label for index in group})
+    groups = [_by_patient(slices, group, earlier) for group in together]
     if min(groups_of.values(), default=0) >= GROUPS_FOR_ONE:
         return SplitBy.PATIENT, _assign(slices, groups, seed)
     whole = [group for group in groups if group.standing is Standing.TESTED]
@@ -80,12 +80,18 @@ def _by_patient(slices: Sequence[LabelledSlice], indices: Sequence[int], earlier
         standing = Standing.TESTED
     elif patients & earlier.trained:
         standing = Standing.TRAINED
-    # Hashed once more: what else is ordered by patients' hashes has nothing to do with who is tested.
-    order = min(hashlib.sha256(f"test part {patient}".encode()).hexdigest() for patient in patients)
-    return _Group(standing, order, tuple(indices))
+    return _Group(standing, order_of(patients), tuple(indices))
 
 
-def _connected(slices: Sequence[LabelledSlice]) -> list[list[int]]:
+def order_of(patients: Iterable[str]) -> str:
+    """Return the place of a group in the order in which patients are tested.
+
+    Hashed once more: what else is ordered by patients' hashes has nothing to do with who is tested.
+    """
+    return min(hashlib.sha256(f"test part {patient}".encode()).hexdigest() for patient in patients)
+
+
+def connected(slices: Sequence[LabelledSlice]) -> list[list[int]]:
     """Return groups of slice indices that are connected by a patient, a study or a series."""
     parent = list(range(len(slices)))
 

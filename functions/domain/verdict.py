@@ -76,6 +76,7 @@ class ModelProblem(enum.StrEnum):
     WORSE_THAN_REFERENCE = "WorseThanReference"
     SUBGROUP_COLLAPSE = "SubgroupCollapse"
     UNDEFINED_METRIC = "UndefinedMetric"
+    WHOLE_WORSE_THAN_FOLDS = "WholeWorseThanFolds"
     MALFORMED_EVALUATION = "MalformedEvaluation"
 
 

@@ -137,7 +137,7 @@ class Attempting:
     holdout: Holdout
 
     def count(self, run: TrainingRun) -> int:
-        """Record that a run is about to measure its models on its test part; return which attempt it is, from 1.
+        """Record that a run is about to measure its models on its patients; return which attempt it is, from 1.
 
         Repeatable. Raises MalformedDocument if the run's snapshot is gone or was changed.
         """
@@ -145,5 +145,7 @@ class Attempting:
         if body is None:
             raise MalformedDocument("The run's snapshot is gone; start the run again.")
         taken = snapshots.parse(json.loads(body), run.snapshot_digest)
+        if taken.folds:
+            return self.holdout.note_folds(run.run_id, {one.patient: one.fold for one in taken.slices}, taken.folds)
         parts = patients_by_part((one.patient, one.split) for one in taken.slices)
         return self.holdout.note(run.run_id, parts.tested, parts.mixed)

@@ -11,6 +11,7 @@ from functions.aws.objects import Documents
 from functions.domain import against, audit, evaluation, layout, leakage, promotion
 from functions.domain import snapshot as snapshots
 from functions.domain.errors import MalformedDocument
+from functions.domain.evaluation import Evaluation
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.promotion import Thresholds
 from functions.domain.snapshot import Snapshot
@@ -65,7 +66,9 @@ class Gating:
         except MalformedDocument as error:
             return Verdict((Reason(code=DataProblem.MALFORMED_AUDIT, message=str(error)),))
         patients = {label: len(ids) for label, ids in snapshot.test_patients().items()}
-        few = promotion.too_few_patients(patients, self.thresholds, against_champion=run.champion is not None)
+        few = promotion.too_few_patients(
+            patients, self.thresholds, against_champion=run.champion is not None, folds=snapshot.folds
+        )
         return Verdict((*leakage.findings(snapshot, found, self.limits), *few))
 
     def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int) -> Verdict:
@@ -75,6 +78,7 @@ class Gating:
                 raise MalformedDocument(
                     f"The evaluation's classes are {', '.join(measured.labels)}, not the snapshot's."
                 )
+            _check_folds(snapshot, measured)
         except MalformedDocument as error:
             return Verdict((Reason(code=ModelProblem.MALFORMED_EVALUATION, message=str(error)),))
         against_champion, margin = run.champion is not None, self.thresholds.champion_margin
@@ -89,6 +93,17 @@ class Gating:
         if body is None:
             raise MalformedDocument(f"The job wrote no {what}; its log says why.")
         return body
+
+
+def _check_folds(snapshot: Snapshot, measured: Evaluation) -> None:
+    """Raise MalformedDocument unless a run that tests by folds was measured by all of them, and another by none."""
+    folds = measured.out_of_fold.folds if measured.out_of_fold else 0
+    expected = len({one.fold for one in snapshot.slices}) if snapshot.folds else 0
+    if folds != expected:
+        raise MalformedDocument(
+            f"The evaluation is by {folds} fold(s), the snapshot has {expected}; start the run again, with the image "
+            "of this release."
+        )
 
 
 def answer(verdict: Verdict) -> dict[str, Any]:

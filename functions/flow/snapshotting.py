@@ -19,6 +19,7 @@ from functions.aws.holdout import Holdout
 from functions.aws.objects import Documents
 from functions.aws.patients import Patients
 from functions.aws.trouble import is_trouble, loggable, name_of
+from functions.domain import folds as folding
 from functions.domain import instance as instances
 from functions.domain import labelling, layout, request, split
 from functions.domain import snapshot as snapshots
@@ -57,6 +58,7 @@ class Snapshotting:
     patients: Patients
     served: Served
     labels: tuple[str, ...]
+    folds: int  # 0: a test part instead
     clock: Callable[[], datetime]
 
     def take(self, execution: str, document: Any) -> TrainingRun:
@@ -88,8 +90,7 @@ class Snapshotting:
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
         weights = self._weights(run, asked.initial_weights)
         slices, names = self._slices(asked.manifest_key, manifest)
-        tested = self.holdout.tested(name for one in names.values() for name in one) | known.tested
-        split_by, slices = _divided(slices, asked.seed, _in_todays_names(replace(known, tested=tested), names))
+        split_by, slices = self._divide(slices, asked.seed, names, known)
         document = snapshots.document_of(
             slices,
             labels=self.labels,
@@ -102,6 +103,7 @@ class Snapshotting:
             ),
             created_at=timestamp(self.clock()),
             initial_weights=weights,
+            folds=self.folds,
         )
         self._write_manifest(run, document)
         if not self.documents.write_once(layout.snapshot_key(run), document):
@@ -126,6 +128,24 @@ class Snapshotting:
             sha256=sha256,
             licence=asked.licence,
         )
+
+    def _divide(
+        self, slices: list[LabelledSlice], seed: int, names: Names, known: Earlier
+    ) -> tuple[SplitBy, list[LabelledSlice]]:
+        """Return how the slices were divided, and the slices, each with its part; by the records of their patients."""
+        recorded = {name for some in names.values() for name in some}
+        if not self.folds:
+            tested = self.holdout.tested(recorded) | known.tested
+            return _divided(slices, seed, _in_todays_names(replace(known, tested=tested), names))
+        if any(one.split for one in slices):
+            message = (
+                f"The labels name a split, but this stage tests every patient once, in {self.folds} folds. Leave split "
+                "out; or set folds to 0 in the stage, which then has a test part."
+            )
+            raise SnapshotRefused([Reason(code=LabelProblem.MALFORMED_MANIFEST, message=message)])
+        had = self.holdout.folds(recorded, self.folds)
+        today = {patient: had[name] for patient, some in names.items() for name in sorted(some) if name in had}
+        return SplitBy.PATIENT, folding.divide(slices, self.folds, seed, today)
 
     def _write_manifest(self, run: str, snapshot: Any) -> None:
         prefix = layout.uri(self.cohorts.bucket, SLICES)

@@ -52,7 +52,7 @@ def build(snapshot: Snapshot, readings: Iterable[Reading | Unreadable]) -> dict[
     unreadable = [(case, one) for case, one in pairs if isinstance(one, Unreadable)]
     seen = [(case, one) for case, one in pairs if isinstance(one, Reading)]
     cases = [case for case, _ in seen]
-    digests, splits = [one.pixel_digest for _, one in seen], [str(case.split) for case in cases]
+    digests, splits = [one.pixel_digest for _, one in seen], [case.part for case in cases]
     identical = identical_groups(digests, splits)
     prints, patients = [one.fingerprint for _, one in seen], [case.patient for case in cases]
     near, closest = near_pairs(prints, digests, splits, MOST_EXAMPLES)
@@ -98,6 +98,6 @@ def _counted(count: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _across(cases: list[Case]) -> dict[str, Any]:
     """Return the lines and splits of slices with the same picture; if there are many, the first of each split."""
-    first = [next(case for case in cases if case.split is split) for split in dict.fromkeys(c.split for c in cases)]
+    first = [next(case for case in cases if case.part == part) for part in dict.fromkeys(one.part for one in cases)]
     shown = cases if len(cases) <= MOST_EXAMPLES else first
-    return {"Lines": [case.line for case in shown], "Splits": [str(case.split) for case in shown]}
+    return {"Lines": [case.line for case in shown], "Splits": [case.part for case in shown]}

@@ -37,12 +37,14 @@ NOT_COMPARABLE = {
 class Rival:
     """A model that the candidate is compared with; ``unseen`` are the slices of patients that it was not trained on.
 
-    ``known`` is whether its training is known; if not, all slices count as unseen.
+    ``known`` is whether its training is known; if not, all slices count as unseen. Of ``out_of_fold`` patients the
+    predictions are those of its folds' models.
     """
 
     predictions: Predictions
     unseen: Rows
     known: bool
+    out_of_fold: int = 0
 
 
 def level_of(attempt: int) -> float:
@@ -97,7 +99,7 @@ def cases_of(cases: TestSet, rows: Rows) -> TestSet:
     """Return some of the slices, their patients numbered without gaps."""
     attributes = {name: list(np.array(values)[rows]) for name, values in cases.attributes.items()}
     patients = np.unique(cases.patients[rows], return_inverse=True)[1]
-    return TestSet(cases.labels, cases.targets[rows], patients, attributes)
+    return TestSet(cases.labels, cases.targets[rows], patients, attributes, folds=cases.folds)
 
 
 def predictions_of(predictions: Predictions, rows: Rows) -> Predictions:
@@ -122,7 +124,7 @@ def _against(candidate: Predictions, rival: Rival, cases: TestSet, attempt: int)
     found, bound = Figure(None, None, None), None
     if set(some.targets.tolist()) == set(range(len(cases.labels))) and some.clusters.fewest >= FEWEST_PATIENTS:
         ours, theirs = ((one.predicted == some.targets).astype(float) for one in _both(candidate, rival, rows))
-        found = intervals.difference(ours, theirs, some.clusters).figure
+        found = intervals.difference(ours, theirs, some.clusters, some.folds).figure
         bound = _bound(found, some.clusters.spare, level_of(attempt))
     return {
         "Model": dict(rival.predictions.identity),
@@ -131,7 +133,7 @@ def _against(candidate: Predictions, rival: Rival, cases: TestSet, attempt: int)
         "TrainingKnown": rival.known,
         "Difference": found.value,
         "Bound": bound,
-    }
+    } | ({"OutOfFold": rival.out_of_fold} if rival.out_of_fold else {})
 
 
 def _bound(found: Figure, spare: float, level: float) -> float | None:

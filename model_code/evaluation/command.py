@@ -1,14 +1,16 @@
-"""The command ``evaluate``: measures the candidate, and any champion, on the snapshot's test slices."""
+"""The command ``evaluate``: measures the candidate, and any champion, on the snapshot's test slices, or by folds."""
 
 from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 from model_code import snapshot
 from model_code.container import Processing
 from model_code.errors import ArtifactError, EvaluationError
 from model_code.evaluation.against import Rival, build_compared, unseen_by
+from model_code.evaluation.folds import by_folds, rival_by_folds
 from model_code.evaluation.pictures import ReportPictures
 from model_code.evaluation.predictions import load_model, predict
 from model_code.evaluation.report.page import render
@@ -16,7 +18,6 @@ from model_code.evaluation.report.slices import shown_slices
 from model_code.evaluation.training_record import parts_of, read_training
 from model_code.evaluation.worst import worst_cases
 from model_code.inference import Model
-from model_code.snapshot import Split
 
 DOCUMENT, REPORT = "evaluation.json", "report.html"
 
@@ -39,7 +40,7 @@ def evaluate(
     required. A reference that this image cannot load is left out: the gate then allows less.
     """
     taken = snapshot.read(paths.snapshot)
-    cases = taken.of(Split.TEST)
+    cases = taken.tested
     if not cases:
         raise EvaluationError("The snapshot has no test slices, so nothing can be measured; label more patients.")
     models = {"Candidate": load_model(paths.candidate, "candidate", taken.labels, candidate_sha256)}
@@ -55,9 +56,20 @@ def evaluate(
         role: Rival(predictions, *unseen_by(snapshots[role], cases))
         for role, predictions in zip(list(models)[1:], others, strict=True)
     }
+    folded = None
+    if taken.folds:
+        archives = {"Champion": paths.champion, "Reference": paths.reference}
+        rivals = {
+            role: rival_by_folds(archives[role], snapshots[role], role.lower(), taken, rival)
+            for role, rival in rivals.items()
+        }
+        folded = by_folds(paths.candidate, taken, test, candidate)
+        candidate, test = folded.predictions, replace(test, folds=taken.folds)
     champion = rivals.get("Champion")
     document = build_compared(taken.digest, test, candidate, rivals, attempt)
     document |= {"Training": read_training(paths.candidate), "Parts": parts_of(taken)}
+    if folded:
+        document["OutOfFold"] = dict(folded.document)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)
     patients = shown_slices(cases, test, candidate)
     page = render(document, taken, test, candidate, champion, worst, pictures, patients)

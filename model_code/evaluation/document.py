@@ -22,7 +22,8 @@ class TestSet:
 
     ``targets``: N indices into ``labels``. ``patients``: each slice's patient, numbered from 0 without gaps.
     ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups. ``synthetic``: how many slices
-    are artificial by their SyntheticData.
+    are artificial by their SyntheticData. ``folds``: by how many models of each candidate and champion they were read,
+    0 if by each itself.
     """
 
     labels: tuple[str, ...]
@@ -30,6 +31,7 @@ class TestSet:
     patients: Ints
     attributes: Mapping[str, Sequence[str]]
     synthetic: int = 0
+    folds: int = 0
 
     @property
     def clusters(self) -> Clusters:
@@ -213,7 +215,7 @@ def _paired(candidate: Predictions, champion: Predictions, cases: TestSet) -> di
     elif _few(cases.clusters, len(cases.labels)):
         found = Difference(TOO_FEW)
     else:
-        found = intervals.difference(ours, theirs, cases.clusters)
+        found = intervals.difference(ours, theirs, cases.clusters, cases.folds)
     return {
         "Metric": PAIRED_METRIC,
         "Difference": found.figure.value,

@@ -32,6 +32,8 @@ Ends = tuple[float, float]
 TAIL = (1 - COVERAGE) / 2
 # Patients of a class below which no figure is given: one patient more or less moves it by a quarter or more.
 FEWEST_PATIENTS = 4
+# The standard deviation of the true balanced accuracies of models that are trained alike on other patients: assumed.
+FOLD_SPREAD = 0.03
 # The variance of a patient's placement, as a share of the greatest possible one, for the imaginary patients.
 PLACEMENT_SPREAD = 0.5
 # Of an AUC, which is no count: with 0 its interval would cover more than 99 %, with 0.5 less than 93 %.
@@ -151,8 +153,11 @@ def area(value: float, scores: Floats, positive: Rows, clusters: Clusters) -> En
     return clopper_pearson(value, size, clusters.spare, CONTINUOUS)
 
 
-def difference(candidate: Floats, champion: Floats, clusters: Clusters) -> Difference:
-    """Return the difference of two models' balanced accuracies, from whether each slice is right."""
+def difference(candidate: Floats, champion: Floats, clusters: Clusters, folds: int = 0) -> Difference:
+    """Return the difference of two models' balanced accuracies, from whether each slice is right.
+
+    By ``folds`` each of the two is so many models, and the patients of a fold share one: the variance has FOLD_SPREAD.
+    """
     value, variances = clusters.moments(candidate - champion)
     apart, _ = clusters.moments(np.abs(clusters.means(candidate - champion))[clusters.unit_of])
     effective = np.array(clusters.effective)
@@ -160,6 +165,7 @@ def difference(candidate: Floats, champion: Floats, clusters: Clusters) -> Diffe
     # the models differ wholly, keeps the interval of two models that never differed from having no width.
     greatest = float((effective @ apart + 1) / (effective.sum() + 1)) * _of_mean(1 / effective)
     variance = _stabilised(_of_mean(variances), greatest, clusters.spare, len(effective))
+    variance += 2 * FOLD_SPREAD**2 / folds if folds else 0.0
     middle, error = float(value.mean()), float(np.sqrt(variance))
     reach = -float(stdtrit(clusters.spare, TAIL)) * error
     found = Figure.of(middle, (max(middle - reach, -1.0), min(middle + reach, 1.0)))

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from model_code import calibration, snapshot, stopping, typicality
+from model_code import calibration, out_of_fold, snapshot, stopping, typicality
 from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
@@ -24,12 +24,13 @@ from model_code.calibration import Calibration
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
 from model_code.snapshot import Case, Snapshot, Split
-from model_code.training import initial_weights
+from model_code.training import folds, initial_weights
 from model_code.training.checkpoint import Checkpoints
 from model_code.training.cluster import Cluster
 from model_code.training.dataset import Samples, load
 from model_code.training.distributed import RANK, Worker, joined
 from model_code.training.fit import Best, features, fit
+from model_code.training.folds import Folded
 from model_code.training.hyperparameters import Hyperparameters, read_hyperparameters
 from model_code.transforms import Preprocessing
 from model_code.typicality import Typicality
@@ -70,15 +71,21 @@ def _train(container: Container, worker: Worker) -> None:
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
     training, validation, synthetic = _load(container, worker, taken.labels, preprocessing, *shares)
-    checkpoints = Checkpoints(container.checkpoints, _run(settings, taken, worker))
+    run = _run(settings, taken, worker)
+    folded = None
+    if taken.folds:
+        parts = list(zip(shares, (training, validation), strict=True))
+        folded = folds.train_folds(parts, taken, settings, worker, initial, lambda fold: _of_fold(container, run, fold))
+        log.info("the model of all patients")
+    checkpoints = Checkpoints(container.checkpoints, run)
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints, initial)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
     gathered = worker.gather([case.patient for case in shares[1]])
     of_validation = [patient for of_worker in gathered for patient in of_worker]
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        typical = _typicality(seen, of_validation)
-        _write(container, settings, preprocessing, taken, read, synthetic, best, history, typical)
+        typical = folded.typicality(seen[0]) if folded else _typicality(seen, of_validation)
+        _write(container, settings, preprocessing, taken, read, synthetic, best, history, typical, folded)
 
 
 def _check(taken: Snapshot, worker: Worker) -> None:
@@ -148,6 +155,10 @@ def _typicality(seen: Sequence[torch.Tensor | None], patients: Sequence[str]) ->
     return learnt
 
 
+def _of_fold(container: Container, run: dict[str, str | int | float], fold: int) -> Checkpoints:
+    return Checkpoints(container.checkpoints / f"fold-{fold}", run | {"fold": fold})
+
+
 def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str, str | int | float]:
     """Return what a checkpoint must have been made with for training to continue from it."""
     return {"snapshot_digest": taken.digest, "workers": worker.count, **dataclasses.asdict(settings)}
@@ -163,10 +174,11 @@ def _write(
     best: Best,
     history: list[dict[str, float]],
     typical: Typicality | None,
+    folded: Folded | None,
 ) -> None:
     trained = networks.build(len(taken.labels), settings.network)
     trained.load_state_dict(best.weights)
-    calibrated = _calibrated(best, taken)
+    calibrated = _calibrated(best, taken, folded)
     networks.add_to_logits(trained, calibrated.of_logits)
     weights = packing.serialise(trained)
     metrics = best.metrics(taken.labels)
@@ -185,7 +197,11 @@ def _write(
     )
     record = _record(settings, taken) | {"synthetic_slices": synthetic, "calibration": calibrated.as_dict()}
     record |= {"epochs": len(history), "best_epoch": best.epoch, "history": history}
+    if folded:
+        record["folds"] = {"epochs": folded.epochs, "predictions": out_of_fold.FILE}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record, typical)
+    if folded:
+        (container.model_dir / out_of_fold.FILE).write_text(folded.document(taken).write(), encoding="utf-8")
     log.info(
         "model=%s/%s weights_sha256=%s temperature=%.4f",
         about.name,
@@ -196,13 +212,15 @@ def _write(
     log.info("%s", seal.line(seal.seal_of(container.model_dir)))
 
 
-def _calibrated(best: Best, taken: Snapshot) -> Calibration:
-    """Return how the best epoch's logits become probabilities.
+def _calibrated(best: Best, taken: Snapshot, folded: Folded | None) -> Calibration:
+    """Return how the best epoch's logits become probabilities: by the validation part, or by all folds.
 
     The loss gives every class the same weight, so the classes' frequencies come back here. The epoch was chosen before,
     with each class alike.
     """
     counted = Counter(case.label for case in taken.of(Split.TRAIN))
+    if folded:
+        return folded.calibrated(calibration.log_prior_of([counted[label] for label in taken.labels]))
     patients = len({case.patient for case in taken.of(Split.VALIDATION)})
     return calibration.calibrate(best.logits, best.targets, [counted[label] for label in taken.labels], patients)
 

@@ -176,14 +176,16 @@ def test_the_gate_and_the_command_line_read_too_few_to_say(capsys: pytest.Captur
     assert "too few to say" in capsys.readouterr().out
 
 
-def test_the_functions_compute_the_interval_of_a_difference_as_the_container_does() -> None:
+@pytest.mark.parametrize("folds", [0, 5])
+def test_the_functions_compute_the_interval_of_a_difference_as_the_container_does(folds: int) -> None:
     test, rng = cases(), np.random.default_rng(0)
     right = rng.random((2, len(test.targets))) < 0.8
-    found = intervals.difference(right[0].astype(float), right[1].astype(float), test.clusters)
+    found = intervals.difference(right[0].astype(float), right[1].astype(float), test.clusters, folds)
     apart = test.clusters.means(right[0].astype(float) - right[1])
     of_class = [apart[test.clusters.strata == one].tolist() for one in range(3)]
-    assert small_samples.lowest_difference(of_class) == pytest.approx(found.figure.low, abs=1e-4)
+    assert small_samples.lowest_difference(of_class, folds=folds) == pytest.approx(found.figure.low, abs=1e-4)
     assert small_samples.FEWEST_PATIENTS == intervals.FEWEST_PATIENTS
+    assert small_samples.FOLD_SPREAD == intervals.FOLD_SPREAD
 
 
 @pytest.mark.parametrize(("value", "size", "spare"), [(0.8, 40, 57), (0.95, 27, 24), (1.0, 27, 24), (0.7, 200, 197)])
@@ -198,21 +200,22 @@ def test_the_gate_finds_the_lower_end_at_another_level_from_the_one_that_the_con
     assert small_samples.AUC_CONTINUOUS == intervals.CONTINUOUS
 
 
+@pytest.mark.parametrize("folds", [0, 5])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_what_is_said_to_be_enough_is_enough_and_a_patient_less_is_not(classes: int) -> None:
+def test_what_is_said_to_be_enough_is_enough_and_a_patient_less_is_not(classes: int, folds: int) -> None:
     labels = LABELS[:classes]
 
     def lows(patients: int) -> tuple[float, float]:
         """The lower ends of a faultless model's sensitivity, and of its difference to itself."""
         numbers = np.arange(patients * classes)
-        test = evaluating.TestSet(labels, numbers % classes, numbers, {})
+        test = evaluating.TestSet(labels, numbers % classes, numbers, {}, folds=folds)
         probabilities = np.eye(classes)[test.targets]
         model = evaluating.Predictions({}, 1.0, probabilities, probabilities)
         found = build_evaluation(DIGEST, test, model, model)
         return found["Candidate"]["Classes"][labels[0]]["Sensitivity"]["Low"], found["Paired"]["Low"]
 
     first = small_samples.first_model_needs(0.7, 0.6, 0.6, classes)
-    later = small_samples.comparison_needs(0.05, classes)
+    later = small_samples.comparison_needs(0.05, classes, folds=folds)
     assert first is not None
     assert later is not None
     assert lows(first)[0] >= 0.6 > lows(first - 1)[0]

@@ -53,7 +53,7 @@ LIMITS = AcquisitionLimits(max_acquisition_p_value=0.01, min_acquisition_gain=0.
 class Workflow:
     """The functions of one stage's training workflow, in ``world``'s time and tables."""
 
-    def __init__(self, world: World | None = None, approval: Approval = Approval.AUTO) -> None:
+    def __init__(self, world: World | None = None, approval: Approval = Approval.AUTO, folds: int = 0) -> None:
         self.world = world = world or World()
         s3, sagemaker = world.clients["s3"], world.clients["sagemaker"]
         self.documents = Documents(s3, TRAINING, MOST_RUN_DOCUMENT_BYTES)
@@ -83,6 +83,7 @@ class Workflow:
             patients=world.ingesting.patients,
             served=ADMITTED,
             labels=LABELS,
+            folds=folds,
             clock=world.clock,
         )
         self.gating = Gating(documents=self.documents, limits=LIMITS, thresholds=THRESHOLDS)

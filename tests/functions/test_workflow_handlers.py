@@ -148,6 +148,7 @@ def test_every_handler_is_built_from_its_settings(monkeypatch: pytest.MonkeyPatc
         batches_table="batches",
         patient_key_id="key",
         labels=("normal", "cap", "covid"),
+        folds=0,
         served=INGEST.served,
         data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
     )

@@ -207,3 +207,12 @@ def test_a_stage_may_change_one_threshold_and_keeps_the_others() -> None:
 def test_not_a_number_is_in_no_range() -> None:
     with pytest.raises(ConfigError, match=r"min_auc is nan: 0\.0 to 1\.0 is expected"):
         load_stage({"bad": {"min_auc": float("nan")}}, "bad")
+
+
+@pytest.mark.parametrize(
+    ("folds", "expected"), [(1, "folds is 1"), (2, "folds is 2"), (11, "folds is 11"), (-1, "folds is -1")]
+)
+def test_folds_are_a_few_or_none(folds: int, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        StageConfig(folds=folds)
+    assert [StageConfig(folds=one).folds for one in (0, 3, 10)] == [0, 3, 10]

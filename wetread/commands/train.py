@@ -19,7 +19,7 @@ from wetread.problems import ConfigProblem
 from wetread.training import cohorts, run_report, starting
 from wetread.training import initial_weights as weights_files
 from wetread.training.following import follow
-from wetread.training.prospects import prospects
+from wetread.training.prospects import cost_of_folds, prospects
 from wetread.training.runs import GOOD
 
 
@@ -64,7 +64,7 @@ def train(
 
     Files that the labels name are looked for below the folder that the labels lie in. What the training bucket holds
     already is not sent again. Prints the run's id, and before it how often the gates would pass a candidate on so many
-    patients.
+    patients, and how much more a training by folds costs.
 
     Nothing is sent or started where a quota of the account is too small for a job of the run.
 
@@ -84,8 +84,11 @@ def train(
     )
     if not despite_quota:
         _check_quotas(connection)
+    folds = connection.deployment.folds
+    if folds:
+        note(cost_of_folds(folds, connection.deployment.job_hosts))
     if not isinstance(source, str):
-        for sentence in prospects(source):
+        for sentence in prospects(source, folds):
             note(sentence)
         starting.send(connection, source)
     if weights:

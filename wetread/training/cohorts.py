@@ -96,6 +96,14 @@ def read(path: Path) -> LabelledFiles:
     return LabelledFiles(source, files, labelled.places, tuple(found))
 
 
+def names_in(body: bytes, *, is_csv: bool) -> dict[int, str]:
+    """Return the file that each entry of a labels file names, by the entry's line or number; {} if it is none."""
+    try:
+        return {one.line: one.filename for one in labelling.parse(body, is_csv=is_csv, labels=_AnyLabel()).entries}
+    except MalformedManifest:
+        return {}
+
+
 def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Callable[[], None]) -> Stored:
     """Send files that the bucket lacks or holds with other bytes, the labels last; ``advance`` after each.
 

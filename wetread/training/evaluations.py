@@ -19,16 +19,30 @@ def show(document: Any, *, in_full: bool = False) -> None:
     """Print an evaluation: as a whole, and ``in_full`` by class and subgroup too."""
     try:
         tables = [_overall(document), *(_details(document) if in_full else ())]
-        comparison = _comparison(document)
+        comparison, by_folds = _comparison(document), _by_folds(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         warn(f"Its evaluation is not of the form evaluation/2 or evaluation/1 ({type(error).__name__}: {error}).")
         return
     for title, columns, lines in tables:
         print_table(columns, lines, title=title)
+    if by_folds:
+        click.echo(f"\n{by_folds}")
     if comparison:
         click.echo(f"\n{comparison}")
+    if in_short(document)["Attempt"]:
+        click.echo(f"Attempt {in_short(document)['Attempt']} on patients of this test part.")
     if document["Candidate"]["Model"].get("Synthetic"):
         warn(SEEN_SYNTHETIC)
+
+
+def in_short(document: Any) -> dict[str, Any]:
+    """Return the BalancedAccuracy and the Attempt of an evaluation; None where it does not have them."""
+    try:
+        found = document["Candidate"]["BalancedAccuracy"]
+        figure(found)
+        return {"BalancedAccuracy": found, "Attempt": document.get("Attempt", {}).get("Number")}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {"BalancedAccuracy": None, "Attempt": None}
 
 
 def figure(value: Mapping[str, Any]) -> str:
@@ -52,6 +66,7 @@ def _overall(document: Mapping[str, Any]) -> Table:
     lines = [
         ("Model", *(_called(model["Model"]) for model in models.values())),
         ("Balanced accuracy", *(figure(model["BalancedAccuracy"]) for model in models.values())),
+        *_validation(document, len(models)),
         ("Accuracy", *(figure(model["Accuracy"]) for model in models.values())),
         *_calibration(calibrations),
         ("Calibration error (ECE)", *(_number(one["ECE"]) for one in calibrations)),
@@ -62,7 +77,17 @@ def _overall(document: Mapping[str, Any]) -> Table:
     ]
     cases = document["Cases"]
     title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
+    if document.get("OutOfFold"):
+        title = f"Out of fold, on {cases['Slices']} slices of {cases['Patients']} patients"
     return title, ("", *models), lines
+
+
+def _validation(document: Mapping[str, Any], models: int) -> list[tuple[str, ...]]:
+    """Return a line on the patients that the candidate was chosen on; none where its artifact does not say."""
+    found = document.get("Training", {}).get("Validation", {}).get("BalancedAccuracy")
+    if found is None:
+        return []
+    return [("the same on its validation part, which chose it", _number(found), *["-"] * (models - 1))]
 
 
 def _calibration(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -73,6 +98,19 @@ def _calibration(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         ("Calibration error, chance removed", *(figure(one["Error"]) for one in found)),
         ("Odds that it is too sure", *(f"{one['OddsTooSure']:.2g} : 1" for one in found)),
     ]
+
+
+def _by_folds(document: Mapping[str, Any]) -> str:
+    """Return whose figures these are where they are by folds; "" otherwise."""
+    found = document.get("OutOfFold")
+    if not found:
+        return ""
+    folds, whole = len(found["Folds"]), found["Whole"]
+    return (
+        f"These are figures of {folds} models, trained alike on {folds - 1}/{folds} of the patients and tested on the "
+        "others; they are not of the model that is promoted, which was trained on all. On these same slices it has a "
+        f"balanced accuracy of {_number(whole['BalancedAccuracy'])}, which says only that its training went well."
+    )
 
 
 def _called(model: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ FEW_PATIENTS = 10
 
 def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> list[str]:
     """Return the caveats of this evaluation, the gravest first."""
-    found = [_synthetic(document["Cases"]), _shared_patients(snapshot), _split_by_slice(snapshot)]
+    found = [_by_folds(document), _synthetic(document["Cases"]), _shared_patients(snapshot), _split_by_slice(snapshot)]
     counts = document["Cases"]["ByClass"]
     none = [label for label in test.labels if counts[label]["Patients"] < FEWEST_PATIENTS]
     if none:
@@ -35,6 +35,22 @@ def notes(document: Mapping[str, Any], snapshot: Snapshot, test: TestSet) -> lis
         )
     found += _comparisons(document["Attempt"])
     return [note for note in found if note]
+
+
+def _by_folds(document: Mapping[str, Any]) -> str:
+    """Return whose figures these are, where they are by folds; else ""."""
+    found = document.get("OutOfFold")
+    if not found:
+        return ""
+    folds, whole = found["Folds"], found["Whole"]
+    accuracies = [one["BalancedAccuracy"] for one in folds if one["BalancedAccuracy"] is not None]
+    return (
+        f"Every figure is of {len(folds)} models, and not of the model that is promoted. Each was trained alike on "
+        f"about {len(folds) - 1}/{len(folds)} of the patients and read the others, so every patient is tested once; "
+        f"their balanced accuracies are {min(accuracies):.2f} to {max(accuracies):.2f}. The model that is promoted "
+        f"was trained on all. It reads these same slices with {whole['BalancedAccuracy']:.2f}, which says only that "
+        f"its training went well, and gives the same class in {whole['SameClass']:.0%}."
+    )
 
 
 def _synthetic(cases: Mapping[str, Any]) -> str:
@@ -62,7 +78,12 @@ def _comparisons(attempt: Mapping[str, Any]) -> list[str]:
                 f"The {role.lower()} was trained on {one['Seen']} of the test patients; it is compared with the "
                 f"candidate, and measured, on the {one['Patients']} others alone."
             )
-        elif one and not one["TrainingKnown"]:
+        if one and one.get("OutOfFold"):
+            found.append(
+                f"The {role.lower()} is compared out of fold, too, on the {one['OutOfFold']} patients that both were "
+                "trained on; on others it is compared as it is."
+            )
+        if one and not one["Seen"] and not one["TrainingKnown"]:
             found.append(
                 f"It is not known what the {role.lower()} was trained on. It may have seen some of these patients, "
                 "which flatters it in the comparison; the candidate was not trained on them."

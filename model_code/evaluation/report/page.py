@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from model_code.evaluation.pictures import BurnedIn, ReportPictures
 from model_code.evaluation.report import charts, learning
 from model_code.evaluation.report.lesson import lesson_of
 from model_code.evaluation.report.notes import notes
+from model_code.evaluation.report.png import data_uri
 from model_code.evaluation.report.slices import ShownPatient
 from model_code.evaluation.worst import WorstCase
 from model_code.snapshot import Snapshot
@@ -52,7 +52,7 @@ def render(
         "span": span,
         "signed": signed,
         "odds": odds,
-        "png": _data_uri,
+        "png": data_uri,
     }
     environment.globals |= {"interval": charts.interval}
     training = document["Training"]
@@ -157,7 +157,3 @@ def _withheld(worst: Sequence[WorstCase], pictures: ReportPictures) -> str:
         return f"{start}."
     causes = ", ".join(f"{value} in {left_out.count(value)}" for value in BurnedIn if value in left_out)
     return f"{start}: BurnedInAnnotation {causes}."
-
-
-def _data_uri(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"

@@ -345,7 +345,10 @@ def test_a_missing_or_malformed_manifest_is_reported() -> None:
 
 def test_a_wrong_input_is_reported() -> None:
     assert problems_of(Workflow().take("elsewhere", Epochs=3)) == [
-        ("InvalidInput", "The field 'Epochs' is unknown; known: LabelsUri, AcceptedRisks, Seed, HyperParameters."),
+        (
+            "InvalidInput",
+            "The field 'Epochs' is unknown; known: LabelsUri, AcceptedRisks, Seed, HyperParameters, InitialWeights.",
+        ),
         (
             "InvalidInput",
             f"LabelsUri is 'elsewhere', not s3://{TRAINING}/cohorts/<folder>/manifest.json (or labels.csv).",

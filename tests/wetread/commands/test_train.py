@@ -244,3 +244,19 @@ def test_training_on_spot_hosts_goes_by_the_quota_of_spot_hosts(wetread, connect
     result = wetread("train", "--labels", folder)
     assert result.exit_code == 2
     assert "'ml.g5.xlarge for spot training job usage' is 1: one spot training job needs 2" in result.stderr
+
+
+def test_what_a_training_by_folds_costs_is_said_before_anything_is_sent(wetread, connection, folder) -> None:
+    connection.deployment = dataclasses.replace(connection.deployment, folds=5)
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 0, result.output
+    said, _, sent = result.stderr.partition("Uploaded 2 files")
+    assert sent
+    assert "on 1 ml.m5.2xlarge trains 6 models one after another" in " ".join(said.split())
+    assert "about 5 times as much as one model of all patients, and at most 6 times" in " ".join(said.split())
+    assert "An hour of it costs 0.46 USD" in " ".join(said.split())
+    assert "Fewer than 5 of a class are refused" in " ".join(said.split())
+    plain = wetread("train", "--labels", "s3://training/cohorts/mine/labels.csv")
+    assert "trains 6 models" in " ".join(plain.stderr.split())
+    connection.deployment = dataclasses.replace(connection.deployment, folds=0)
+    assert "folds" not in wetread("train", "--labels", folder).stderr

@@ -25,6 +25,15 @@ def test_a_model_that_has_seen_phantoms_only_is_marked_and_warned_of(capsys) -> 
     assert "has seen phantoms only" in shown.err
 
 
+def test_figures_by_folds_are_said_to_be_of_other_models(capsys) -> None:
+    folded = {"Folds": [{}] * 5, "Whole": {"BalancedAccuracy": 0.97, "SameClass": 0.9}}
+    evaluations.show(evaluation() | {"OutOfFold": folded})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Out of fold, on 36 slices of 9 patients" in shown
+    assert "figures of 5 models, trained alike on 4/5 of the patients and tested on the others" in shown
+    assert "not of the model that is promoted" in shown
+
+
 def test_beside_the_champion_with_the_difference(capsys) -> None:
     evaluations.show(evaluation(champion=True))
     shown = capsys.readouterr().out

@@ -9,11 +9,12 @@ import pytest
 
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import LABELS, entry
+from wetread.deployment import Hosts
 from wetread.training import cohorts
-from wetread.training.prospects import prospects
+from wetread.training.prospects import cost_of_folds, prospects
 
 
-def said_of(folder: Path, patients: int, slices: int = 2, **more: str) -> str:
+def said_of(folder: Path, patients: int, slices: int = 2, folds: int = 0, **more: str) -> str:
     """What is said of a cohort with so many patients of each class."""
     entries = []
     for label in LABELS:
@@ -23,7 +24,7 @@ def said_of(folder: Path, patients: int, slices: int = 2, **more: str) -> str:
                 (folder / name).write_bytes(ct(PatientID=f"{label}-{patient}", SOPInstanceUID=f"1.2.{len(entries)}"))
                 entries.append(entry(name, label, **more))
     (folder / "manifest.json").write_text(json.dumps(entries))
-    return " ".join(prospects(cohorts.read(folder)))
+    return " ".join(prospects(cohorts.read(folder), folds))
 
 
 def test_patients_are_counted_not_slices_and_a_fifth_of_them_is_tested(tmp_path: Path) -> None:
@@ -39,6 +40,23 @@ def test_the_power_is_said_for_the_size_of_this_run(tmp_path: Path) -> None:
 
 def test_with_a_split_of_their_own_its_test_part_counts(tmp_path: Path) -> None:
     assert "cap 10, covid 10, normal 10" in said_of(tmp_path, patients=10, slices=1, split="test")
+
+
+def test_by_folds_every_patient_is_tested_and_a_cohort_of_a_few_tells_something(tmp_path: Path) -> None:
+    said = said_of(tmp_path, patients=12, slices=1, folds=5)
+    assert "each tested once in one of 5 folds: cap 12, covid 12, normal 12." in said
+    assert "the gate passes a candidate that is: as good" in said
+
+
+def test_fewer_patients_than_folds_are_named_as_too_few(tmp_path: Path) -> None:
+    assert said_of(tmp_path, patients=4, slices=1, folds=5).endswith("some fold would have none of it.")
+
+
+def test_a_price_that_is_not_known_is_not_said() -> None:
+    hosts = [Hosts(usage="spot training job", instance_type="ml.g5.xlarge", of_one=2, jobs=1)]
+    said = cost_of_folds(3, hosts)
+    assert "the training job on 2 ml.g5.xlarge trains 4 models" in said
+    assert "USD" not in said
 
 
 @pytest.mark.parametrize(("patients", "expected"), [(6, "too few to say anything"), (25, "at least 7 test patients")])

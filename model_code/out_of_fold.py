@@ -1,0 +1,144 @@
+"""What the models of the folds said of the slices that they were not trained on: ``out-of-fold/1``, in the artifact.
+
+A slice is named by its line in the run's snapshot alone, which says whose it is. An erasure takes that away, and what
+is left here is of nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_code.errors import ArtifactError
+from untrusted import archive
+
+SCHEMA = "out-of-fold/1"
+FILE = "out_of_fold.json"
+MOST_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """The model of one fold: its epoch, its temperature, and on how much it was trained and tested.
+
+    Slices whose score is above ``threshold`` are none that it answers; None if it answers all.
+    """
+
+    number: int
+    epoch: int
+    temperature: float
+    threshold: float | None
+    patients: Mapping[str, int]
+    slices: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One slice, by its ``line`` in the snapshot; ``score`` is None where the network has no features."""
+
+    fold: int
+    logits: tuple[float, ...]
+    score: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfFold:
+    """The models of all folds, by number, and the rows by line; logits are in the order of ``labels``."""
+
+    digest: str
+    labels: tuple[str, ...]
+    folds: Mapping[int, Fold]
+    rows: Mapping[int, Row]
+
+    def write(self) -> str:
+        """Return the document."""
+        document = {
+            "Schema": SCHEMA,
+            "SnapshotDigest": self.digest,
+            "Labels": list(self.labels),
+            "Folds": [
+                {
+                    "Fold": one.number,
+                    "Epoch": one.epoch,
+                    "Temperature": one.temperature,
+                    "Threshold": one.threshold,
+                    "Patients": dict(one.patients),
+                    "Slices": dict(one.slices),
+                }
+                for one in self.folds.values()
+            ],
+            "Slices": [
+                {
+                    "Line": line,
+                    "Fold": one.fold,
+                    "Logits": list(one.logits),
+                    "Score": one.score,
+                }
+                for line, one in self.rows.items()
+            ],
+        }
+        return json.dumps(document, allow_nan=False) + "\n"
+
+
+def find(packed: Path) -> OutOfFold | None:
+    """Return what a model.tar.gz says, None if it was not trained by folds; raises ArtifactError for a malformed one.
+
+    The archive is one whose digest is verified.
+    """
+    try:
+        with archive.opened(packed) as tar:
+            members = {member.name: member for member in archive.checked(tar)}
+            if FILE not in members:
+                return None
+            if members[FILE].size > MOST_BYTES:
+                raise ArtifactError(f"{FILE} has more than {MOST_BYTES:,} bytes.")
+            stream = tar.extractfile(members[FILE])
+            content = stream.read() if stream else b""
+    except archive.HostileArchive as error:
+        raise ArtifactError(f"{packed.name} {error}.") from error
+    except archive.DAMAGED as error:
+        raise ArtifactError(f"{packed.name} cannot be unpacked: {type(error).__name__} {error}.") from error
+    return parse(content)
+
+
+def parse(content: bytes) -> OutOfFold:
+    """Return the content of FILE; raises ArtifactError when it is malformed."""
+    try:
+        document = json.loads(content)
+        if document["Schema"] != SCHEMA:
+            raise ValueError(f"its Schema is not {SCHEMA}")
+        labels = tuple(map(str, document["Labels"]))
+        folds = {one.number: one for one in map(_fold, document["Folds"])}
+        rows = {int(one["Line"]): _row(one, folds, len(labels)) for one in document["Slices"]}
+        if len(rows) < len(document["Slices"]):
+            raise ValueError("a line is there twice")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArtifactError(f"{FILE} cannot be read: {type(error).__name__} {error}.") from error
+    return OutOfFold(digest=str(document["SnapshotDigest"]), labels=labels, folds=folds, rows=rows)
+
+
+def _fold(one: Mapping[str, Any]) -> Fold:
+    temperature, threshold = float(one["Temperature"]), one["Threshold"]
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"a temperature is {temperature}")
+    return Fold(
+        number=int(one["Fold"]),
+        epoch=int(one["Epoch"]),
+        temperature=temperature,
+        threshold=None if threshold is None else float(threshold),
+        patients={str(part): int(count) for part, count in one["Patients"].items()},
+        slices={str(part): int(count) for part, count in one["Slices"].items()},
+    )
+
+
+def _row(one: Mapping[str, Any], folds: Mapping[int, Fold], classes: int) -> Row:
+    logits, score = tuple(map(float, one["Logits"])), one["Score"]
+    if len(logits) != classes or not all(map(math.isfinite, logits)):
+        raise ValueError(f"line {one['Line']} has not {classes} finite logits")
+    if one["Fold"] not in folds:
+        raise ValueError(f"line {one['Line']} is of no fold")
+    return Row(fold=int(one["Fold"]), logits=logits, score=None if score is None else float(score))
