@@ -18,7 +18,7 @@ SEED = 0
 SMALL = Size(patients=90, slices=2, pictures=40, image_size=64, epochs=6)
 MOST_FALSE, LEAST_FOUND = 0.10, 0.95
 
-pytestmark = pytest.mark.check
+pytestmark = [pytest.mark.check, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
