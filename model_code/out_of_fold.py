@@ -19,6 +19,8 @@ from untrusted import archive
 SCHEMA = "out-of-fold/1"
 FILE = "out_of_fold.json"
 MOST_BYTES = 64 * 1024**2
+# Of a temperature, as metadata.json has them: logits that are divided by less can become infinite.
+SHARPEST, SOFTEST = 1e-3, 1e3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,34 +113,51 @@ def parse(content: bytes) -> OutOfFold:
         document = json.loads(content)
         if document["Schema"] != SCHEMA:
             raise ValueError(f"its Schema is not {SCHEMA}")
-        labels = tuple(map(str, document["Labels"]))
+        digest, labels = str(document["SnapshotDigest"]), tuple(map(str, document["Labels"]))
+        if len(set(labels)) < len(labels):
+            raise ValueError("a class is there twice")
         folds = {one.number: one for one in map(_fold, document["Folds"])}
-        rows = {int(one["Line"]): _row(one, folds, len(labels)) for one in document["Slices"]}
+        if len(folds) < len(document["Folds"]):
+            raise ValueError("a fold is there twice")
+        rows = {_count(one["Line"]): _row(one, folds, len(labels)) for one in document["Slices"]}
         if len(rows) < len(document["Slices"]):
             raise ValueError("a line is there twice")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtifactError(f"{FILE} cannot be read: {type(error).__name__} {error}.") from error
-    return OutOfFold(digest=str(document["SnapshotDigest"]), labels=labels, folds=folds, rows=rows)
+    return OutOfFold(digest=digest, labels=labels, folds=folds, rows=rows)
 
 
 def _fold(one: Mapping[str, Any]) -> Fold:
-    temperature, threshold = float(one["Temperature"]), one["Threshold"]
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"a temperature is {temperature}")
+    temperature, threshold = _number(one["Temperature"]), one["Threshold"]
+    if not SHARPEST <= temperature <= SOFTEST:
+        raise ValueError(f"a temperature is {temperature}, not from {SHARPEST} to {SOFTEST}")
     return Fold(
-        number=int(one["Fold"]),
-        epoch=int(one["Epoch"]),
+        number=_count(one["Fold"]),
+        epoch=_count(one["Epoch"]),
         temperature=temperature,
-        threshold=None if threshold is None else float(threshold),
-        patients={str(part): int(count) for part, count in one["Patients"].items()},
-        slices={str(part): int(count) for part, count in one["Slices"].items()},
+        threshold=None if threshold is None else _number(threshold),
+        patients={str(part): _count(count) for part, count in one["Patients"].items()},
+        slices={str(part): _count(count) for part, count in one["Slices"].items()},
     )
 
 
 def _row(one: Mapping[str, Any], folds: Mapping[int, Fold], classes: int) -> Row:
-    logits, score = tuple(map(float, one["Logits"])), one["Score"]
-    if len(logits) != classes or not all(map(math.isfinite, logits)):
-        raise ValueError(f"line {one['Line']} has not {classes} finite logits")
-    if one["Fold"] not in folds:
+    logits, score, fold = tuple(map(_number, one["Logits"])), one["Score"], _count(one["Fold"])
+    if len(logits) != classes:
+        raise ValueError(f"line {one['Line']} has not {classes} logits")
+    if fold not in folds:
         raise ValueError(f"line {one['Line']} is of no fold")
-    return Row(fold=int(one["Fold"]), logits=logits, score=None if score is None else float(score))
+    return Row(fold=fold, logits=logits, score=None if score is None else _number(score))
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r:.80} is no whole number from 0")
+    return value
+
+
+def _number(value: object) -> float:
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r:.80} is no finite number")
+    return number

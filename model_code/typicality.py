@@ -15,6 +15,8 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import tokenize
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -34,6 +36,11 @@ FEWEST_PATIENTS = 6  # of the validation part: two of each of three classes, as 
 MOST_BYTES = 64 * 1024**2  # of the file; a DenseNet201's has 130 KB
 DECIMALS = 6  # of scores and thresholds, which are about 0.1 to 10
 SMALLEST = 10.0**-DECIMALS  # a score of 0 has no logarithm
+# What numpy raises for bytes that it does not write.
+UNREADABLE = (
+    *(ValueError, EOFError, OSError, MemoryError, OverflowError, SyntaxError, RecursionError),
+    *(tokenize.TokenError, zipfile.BadZipFile),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +115,12 @@ def read(content: bytes, record: Record) -> Typicality:
         if len(content) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
         space = np.load(io.BytesIO(content), allow_pickle=False)
-        if not isinstance(space, np.ndarray) or space.dtype != np.float32 or space.ndim != 2 or len(space) < 2:
+        is_table = isinstance(space, np.ndarray) and space.dtype == np.float32 and space.ndim == 2
+        if not is_table or len(space) < 2 or not space.size:
             raise ValueError("it is not a table of a mean and components in float32")
         if not np.isfinite(space).all():
             raise ValueError("it has values that are no numbers")
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"{FILE} cannot be read: {error}.") from error
     return Typicality(space, record)
 

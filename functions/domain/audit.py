@@ -95,6 +95,8 @@ def _across(fields: Fields) -> Occurrences:
     for example in examples:
         if not all(_is_part(one) for one in example.texts("Splits")):
             raise example.wrong("Splits", f"not among {', '.join(Split)} and the folds")
+        if len(example.counts("Lines")) < 2:  # a gate names them
+            raise example.wrong("Lines", "not two lines or more")
     return _finding(fields, [example.counts("Lines") for example in examples])
 
 

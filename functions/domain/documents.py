@@ -27,7 +27,7 @@ def load(body: bytes, schemas: tuple[str, ...], snapshot_digest: str) -> Fields:
     if len(body) > MOST_BYTES or sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise MalformedDocument(f"The document has more than {MOST_BYTES:,} bytes or {MOST_VALUES:,} values.")
     try:
-        document = json.loads(body)
+        document = json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(f"The document is no JSON: {type(error).__name__}.") from error
     fields = Fields(document, schemas[0])
@@ -146,6 +146,14 @@ class Fields:
         if not isinstance(value, list):
             raise self.wrong(name, "not a list")
         return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; raise ValueError for a field that is there twice, of which readers take different ones."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field is there twice")
+    return found
 
 
 def _is_count(value: Any) -> bool:

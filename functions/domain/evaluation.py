@@ -163,6 +163,8 @@ def _of_attempt(fields: Fields) -> dict[str, Any]:
     if not fields.has("Attempt"):
         return {}
     found = fields.fields("Attempt")
+    if found.fields_or_none("Champion") is None and fields.fields_or_none("Champion") is not None:
+        raise found.wrong("Champion", "although there is a champion")
     against = {role: found.fields_or_none(role) for role in ("Champion", "Reference")}
     return {
         "attempt": found.count("Number"),
@@ -197,10 +199,16 @@ def calibration_of(fields: Fields) -> Calibration | None:
     if not fields.has("Error"):
         return None
     error = fields.fields("Error")
+    found = Figure(
+        value=error.fraction_or_none("Value"),
+        low=error.fraction_or_none("Low"),
+        high=error.fraction_or_none("High") if error.has("High") else None,
+    )
+    _check_order(error, "Value", found)
     return Calibration(
-        error=error.fraction_or_none("Value"),
-        error_low=error.fraction_or_none("Low"),
-        error_high=error.fraction_or_none("High") if error.has("High") else None,
+        error=found.value,
+        error_low=found.low,
+        error_high=found.high,
         odds_too_sure=fields.number("OddsTooSure"),
     )
 
@@ -227,9 +235,22 @@ def _figure(fields: Fields, name: str) -> Figure:
 
 
 def _interval(fields: Fields, value: str, low: float = 0.0) -> Figure:
-    return Figure(
+    found = Figure(
         value=fields.fraction_or_none(value, low),
         low=fields.fraction_or_none("Low", low),
         high=fields.fraction_or_none("High", low),
         too_few=fields.has("TooFew") and fields.flag("TooFew"),
     )
+    _check_order(fields, value, found)
+    return found
+
+
+def _check_order(fields: Fields, name: str, figure: Figure) -> None:
+    """Raise MalformedDocument for an interval without its value, or one that does not hold it."""
+    value, low, high = figure.value, figure.low, figure.high
+    if value is None and (low is not None or high is not None):
+        raise fields.wrong(name, "although its interval is defined")
+    if figure.too_few and value is not None:
+        raise fields.wrong(name, "although too few patients are behind it")
+    if value is not None and not (value if low is None else low) <= value <= (value if high is None else high):
+        raise fields.wrong(name, "not in its interval")

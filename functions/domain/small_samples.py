@@ -42,9 +42,8 @@ def lowest_difference(classes: Sequence[Sequence[float]], level: float = LEVEL, 
     squares = [
         sum((each - mean) ** 2 for each in one) / (len(one) - 1) for one, mean in zip(classes, means, strict=True)
     ]
-    variance = sum(square / count for square, count in zip(squares, counts, strict=True)) / len(classes) ** 2
-    apart = sum(abs(each) for one in classes for each in one)
-    return sum(means) / len(means) - _reach(variance, apart, counts, level, folds)
+    apart = [sum(map(abs, one)) for one in classes]
+    return sum(means) / len(means) - _reach(squares, apart, counts, level, folds)
 
 
 def comparison_needs(margin: float, classes: int, level: float = LEVEL, folds: int = 0) -> int | None:
@@ -54,7 +53,7 @@ def comparison_needs(margin: float, classes: int, level: float = LEVEL, folds: i
 
     None if no number of patients is enough, as for a margin of 0.
     """
-    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes, level, folds) <= margin), None)
+    return next((count for count in _counts() if _reach_alike(count, classes, level, folds) <= margin), None)
 
 
 def first_model_needs(balanced_accuracy: float, sensitivity: float, specificity: float, classes: int) -> int | None:
@@ -105,14 +104,26 @@ def _faultless(count: int, share: int, classes: int) -> float:
     return float(((1 - LEVEL) / 2) ** (1 / size))
 
 
-def _reach(variance: float, apart: float, counts: Sequence[int], level: float, folds: int) -> float:
-    """Return half the width of the interval; one more patient differs wholly, and the variance is stabilised."""
-    classes, total = len(counts), sum(counts)
-    spare = total - classes
-    greatest = (apart + 1) / (total + 1) * sum(1 / count for count in counts) / classes**2
-    stabilised = (variance * spare + greatest * classes) / (spare + classes)
+def _reach(squares: Sequence[float], apart: Sequence[float], counts: Sequence[int], level: float, folds: int) -> float:
+    """Return half the width of the interval.
+
+    ``squares``: the variance of each class's patients; ``apart``: the sum of how far the models are apart on them. One
+    more patient, a part of each class, differs wholly, and each class's variance is stabilised.
+    """
+    part = 1 / len(counts)
+    variance = 0.0
+    for square, sum_of_class, count in zip(squares, apart, counts, strict=True):
+        greatest = (sum_of_class + part) / (count + part)
+        variance += (square * (count - 1) + greatest) / count**2
+    spare = sum(1 / count for count in counts) ** 2 / sum(1 / (count**2 * (count - 1)) for count in counts)
     of_folds = 2 * FOLD_SPREAD**2 / folds if folds else 0.0
-    return student_quantile(level, spare) * math.sqrt(stabilised + of_folds)
+    return student_quantile(level, spare) * math.sqrt(variance / len(counts) ** 2 + of_folds)
+
+
+def _reach_alike(count: int, classes: int, level: float, folds: int) -> float:
+    """Return half the width of the interval of two models that never differ, on so many patients of each class."""
+    never = [0.0] * classes
+    return _reach(never, never, [count] * classes, level, folds)
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:

@@ -144,7 +144,11 @@ class Attempting:
         body = self.documents.find(layout.snapshot_key(run.run_id))
         if body is None:
             raise MalformedDocument("The run's snapshot is gone; start the run again.")
-        taken = snapshots.parse(json.loads(body), run.snapshot_digest)
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise MalformedDocument("The run's snapshot is not JSON; start the run again.") from error
+        taken = snapshots.parse(document, run.snapshot_digest)
         if taken.folds:
             return self.holdout.note_folds(run.run_id, {one.patient: one.fold for one in taken.slices}, taken.folds)
         parts = patients_by_part((one.patient, one.split) for one in taken.slices)

@@ -125,7 +125,7 @@ def _against(candidate: Predictions, rival: Rival, cases: TestSet, attempt: int)
     if set(some.targets.tolist()) == set(range(len(cases.labels))) and some.clusters.fewest >= FEWEST_PATIENTS:
         ours, theirs = ((one.predicted == some.targets).astype(float) for one in _both(candidate, rival, rows))
         found = intervals.difference(ours, theirs, some.clusters, some.folds).figure
-        bound = _bound(found, some.clusters.spare, level_of(attempt))
+        bound = _bound(found, some.clusters.spare_of_mean, level_of(attempt))
     return {
         "Model": dict(rival.predictions.identity),
         "Patients": len(np.unique(some.patients)),

@@ -38,7 +38,7 @@ class TestSet:
         """The units of evidence for the intervals: the patients, each in the class of most of their slices."""
         counts = np.zeros((int(self.patients.max(initial=-1)) + 1, len(self.labels)))
         np.add.at(counts, (self.patients, self.targets), 1)
-        return Clusters(self.patients, counts.argmax(axis=1))
+        return Clusters(self.patients, counts.argmax(axis=1), self.targets)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def by_folds(packed: Path, taken: Snapshot, test: TestSet, own: Predictions) -> 
 
     Raises EvaluationError unless its archive has predictions of each of these slices once, each in its fold.
     """
-    found = _find(packed, "candidate")
+    found = _find(packed, "candidate", test.labels)
     if found is None:
         raise EvaluationError(
             f"The candidate has no {FILE}, although the run tests by folds; start the run again, with the image of "
@@ -56,7 +56,7 @@ def rival_by_folds(packed: Path, snapshot: Path, role: str, taken: Snapshot, riv
     folds, or if its snapshot is gone, without which nobody knows whose predictions they are. Raises EvaluationError
     or SnapshotError for one that is malformed.
     """
-    found = _find(packed, role)
+    found = _find(packed, role, taken.labels)
     if found is None or not snapshot.is_file():
         return rival
     lines = _lines(snapshot, found)
@@ -77,9 +77,12 @@ def rival_by_folds(packed: Path, snapshot: Path, role: str, taken: Snapshot, riv
     return replace(rival, predictions=merged, unseen=rival.unseen | had, out_of_fold=patients)
 
 
-def _find(packed: Path, role: str) -> OutOfFold | None:
+def _find(packed: Path, role: str, labels: Sequence[str]) -> OutOfFold | None:
     try:
-        return find(packed)
+        found = find(packed)
+        if found and sorted(found.labels) != sorted(labels):
+            raise ArtifactError(f"{FILE} has the classes {', '.join(found.labels)}, not {', '.join(labels)}.")
+        return found
     except ArtifactError as error:
         raise EvaluationError(f"The {role} cannot be measured: {error} Train it again.") from error
 
@@ -91,7 +94,7 @@ def _lines(snapshot: Path, found: OutOfFold) -> dict[str, int]:
         if document["Digest"] != found.digest:
             raise ValueError("it is of another run")
         return {str(entry["ContentSHA256"]): int(entry["Line"]) for entry in document["Slices"]}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise SnapshotError(
             f"The {snapshot.name} in the input named {snapshot.parent.name} does not fit the model's {FILE} "
             f"({type(error).__name__}): it was replaced. Find out by whom, then start the run again."

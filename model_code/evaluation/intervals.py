@@ -4,6 +4,7 @@ The unit is the patient, drawn within its class. Variances are linearised, since
 (Korn and Graubard 1998), and many slices of one patient count as one: a class of patients with unequal numbers has as
 many ``effective`` patients as equal ones with the same variance would be (Kish 1965). A variance that few patients give
 is unstable, and 0 where all are alike, so each is stabilised by a few imaginary patients, as many as there are classes.
+In a mean of classes each class is stabilised by its own: a rare class moves it most, and its few patients say least.
 
 - Shares (sensitivity, specificity, accuracy, balanced accuracy): Clopper and Pearson's interval with the effective
   sample size, which Korn and Graubard (Survey Methodology 24, 1998) propose for clustered data.
@@ -16,6 +17,7 @@ is unstable, and 0 where all are alike, so each is stabilised by a few imaginary
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,10 +57,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Clusters:
-    """The patient of each slice, numbered from 0 without gaps, and the class (stratum) of each patient."""
+    """The patient of each slice, numbered from 0 without gaps, and the class (stratum) of each patient.
+
+    ``targets``: the class of each slice, which need not be its patient's; None where it is.
+    """
 
     unit_of: Ints
     strata: Ints
+    targets: Ints | None = None
 
     @cached_property
     def classes(self) -> list[Rows]:
@@ -82,6 +88,11 @@ class Clusters:
         return max(1.0, sum(self.effective) - len(self.effective))
 
     @property
+    def spare_of_mean(self) -> float:
+        """The degrees of freedom of a mean of classes: ``spare``, if these are equal, and near the rarest's if not."""
+        return _spare_of_sum(self.effective)
+
+    @property
     def fewest(self) -> int:
         """The number of patients of the rarest class."""
         return int(min(units.sum() for units in self.classes))
@@ -97,23 +108,37 @@ class Clusters:
         found = [_moments(means[units], slices[units]) for units in self.classes]
         return np.array([mean for mean, _ in found]), np.array([variance for _, variance in found])
 
+    def mean_of_classes(self, values: Floats) -> tuple[float, Floats]:
+        """Return the mean of the classes' means of slices, and what each stratum's patients add to its variance."""
+        targets = self.strata[self.unit_of] if self.targets is None else self.targets
+        class_of = np.unique(targets, return_inverse=True)[1]
+        slices = np.bincount(class_of)
+        means = np.bincount(class_of, values) / slices
+        # What a patient adds to the mean, whose slices may be of several classes.
+        added = np.bincount(self.unit_of, ((values - means[class_of]) / slices[class_of]), len(self.strata)) / len(
+            means
+        )
+        parts = [added[units] for units in self.classes]
+        return float(means.mean()), np.array([len(one) * one.var(ddof=1) if len(one) > 1 else 0.0 for one in parts])
+
     def only(self, rows: Rows) -> Clusters:
         """Return the clusters of some of the slices."""
         units, unit_of = np.unique(self.unit_of[rows], return_inverse=True)
-        return Clusters(unit_of, self.strata[units])
+        return Clusters(unit_of, self.strata[units], None if self.targets is None else self.targets[rows])
 
 
 def design_effect(right: Floats, clusters: Clusters) -> float:
     """Return how the slices of a patient repeat each other: from 0.1 or so (not at all) to 1 (they are one slice).
 
     It is the variance of the share over patients, as a share of that of patients who are wholly right or wrong, and
-    stabilised by one such patient.
+    stabilised by one such patient. Both are within the classes, whose shares may differ.
     """
-    greatest = float(right.mean() * (1 - right.mean()))
+    shares, variances = clusters.moments(right)
+    greatest = _of_all(shares * (1 - shares) / clusters.effective, clusters)
     if not greatest:
         return 1.0
-    effective = sum(clusters.effective)
-    effect = float(np.clip(_of_all(right, clusters) * effective / greatest, effective / len(right), 1))
+    least = sum(clusters.effective) / len(right)
+    effect = float(np.clip(_of_all(variances, clusters) / greatest, least, 1))
     return _stabilised(effect, 1.0, clusters.spare, 1)
 
 
@@ -124,14 +149,18 @@ def proportion(right: Floats, clusters: Clusters, effect: float, spare: float) -
 
 def mean_of_classes(right: Floats, clusters: Clusters) -> Figure:
     """Return the mean of the classes' shares of right slices, the balanced accuracy, with its interval."""
-    shares, variances = clusters.moments(right)
-    value = float(shares.mean())
-    greatest = value * (1 - value) * _of_mean([1 / one for one in clusters.effective])
-    if not greatest:
-        return Figure.of(value, clopper_pearson(value, sum(clusters.effective), clusters.spare))
-    variance = _stabilised(_of_mean(variances), greatest, clusters.spare, len(shares))
-    size = min(value * (1 - value) / variance, len(right))
-    return Figure.of(value, clopper_pearson(value, size, clusters.spare))
+    value, variances = clusters.mean_of_classes(right)
+    effective, spare = np.array(clusters.effective), clusters.spare_of_mean
+    size = 1 / _of_mean(1 / effective)
+    if value * (1 - value):
+        variance = _of_mean_stabilised(variances, value * (1 - value) / effective, effective)
+        size = min(value * (1 - value) / variance, len(right))
+    low, high = clopper_pearson(value, size, spare)
+    # How far a single class alone could move it: of few patients who were all right no variance says so.
+    shares, _ = clusters.moments(right)
+    ends = [clopper_pearson(share, one, math.inf) for share, one in zip(shares.tolist(), effective, strict=True)]
+    below, above = (max(abs(shares - np.array(one))) / len(shares) for one in zip(*ends, strict=True))
+    return Figure.of(value, (max(min(low, value - below), 0.0), min(max(high, value + above), 1.0)))
 
 
 def area(value: float, scores: Floats, positive: Rows, clusters: Clusters) -> Ends:
@@ -143,14 +172,14 @@ def area(value: float, scores: Floats, positive: Rows, clusters: Clusters) -> En
         part = clusters.only(rows)
         if part.fewest < 2:  # a patient with slices of several classes may be alone in its class here
             part = Clusters(part.unit_of, np.zeros_like(part.strata))
-        variance += _of_all((low + high) / (2 * len(others)), part)
+        variance += _of_all(part.moments((low + high) / (2 * len(others)))[1], part)
         effective.append(sum(part.effective))
-    size, greatest = sum(clusters.effective), value * (1 - value)
+    size, greatest, spare = sum(clusters.effective), value * (1 - value), _spare_of_sum(effective)
     if greatest:
         imaginary = PLACEMENT_SPREAD * greatest / min(effective)
-        variance = _stabilised(variance, imaginary, clusters.spare, len(clusters.effective))
+        variance = _stabilised(variance, imaginary, spare, len(clusters.effective))
         size = min(greatest / variance, len(scores))
-    return clopper_pearson(value, size, clusters.spare, CONTINUOUS)
+    return clopper_pearson(value, size, spare, CONTINUOUS)
 
 
 def difference(candidate: Floats, champion: Floats, clusters: Clusters, folds: int = 0) -> Difference:
@@ -158,18 +187,18 @@ def difference(candidate: Floats, champion: Floats, clusters: Clusters, folds: i
 
     By ``folds`` each of the two is so many models, and the patients of a fold share one: the variance has FOLD_SPREAD.
     """
-    value, variances = clusters.moments(candidate - champion)
+    middle, variances = clusters.mean_of_classes(candidate - champion)
     apart, _ = clusters.moments(np.abs(clusters.means(candidate - champion))[clusters.unit_of])
-    effective = np.array(clusters.effective)
-    # A patient's difference is between -1 and 1, so its square is not greater than itself. One more patient, on whom
-    # the models differ wholly, keeps the interval of two models that never differed from having no width.
-    greatest = float((effective @ apart + 1) / (effective.sum() + 1)) * _of_mean(1 / effective)
-    variance = _stabilised(_of_mean(variances), greatest, clusters.spare, len(effective))
-    variance += 2 * FOLD_SPREAD**2 / folds if folds else 0.0
-    middle, error = float(value.mean()), float(np.sqrt(variance))
-    reach = -float(stdtrit(clusters.spare, TAIL)) * error
+    effective, spare = np.array(clusters.effective), clusters.spare_of_mean
+    # A patient's difference is between -1 and 1, so its square is not greater than itself. One more patient, a part of
+    # each class, on whom the models differ wholly, keeps the interval of two that never differed from having no width.
+    part = 1 / len(effective)
+    greatest = (effective * apart + part) / (effective + part) / effective
+    of_folds = 2 * FOLD_SPREAD**2 / folds if folds else 0.0
+    error = float(np.sqrt(_of_mean_stabilised(variances, greatest, effective) + of_folds))
+    reach = -float(stdtrit(spare, TAIL)) * error
     found = Figure.of(middle, (max(middle - reach, -1.0), min(middle + reach, 1.0)))
-    return Difference(found, rounded(error), rounded(clusters.spare))
+    return Difference(found, rounded(error), rounded(spare))
 
 
 def clopper_pearson(value: float, size: float, spare: float, continuous: float = 0.0) -> Ends:
@@ -178,7 +207,7 @@ def clopper_pearson(value: float, size: float, spare: float, continuous: float =
     The size is reduced as Student's interval is wider than that of a known variance. With ``continuous`` 0.5 it is
     Jeffreys' interval, which has no allowance for the steps of a count.
     """
-    size *= float((stdtrit(1e9, TAIL) / stdtrit(spare, TAIL)) ** 2)
+    size *= float((stdtrit(1e9, TAIL) / stdtrit(min(spare, 1e9), TAIL)) ** 2)
     hits, misses = value * size, (1 - value) * size
     low = float(betaincinv(hits + continuous, misses + 1 - continuous, TAIL)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1 - continuous, misses + continuous, 1 - TAIL)) if misses > 0 else 1.0
@@ -194,9 +223,8 @@ def _moments(means: Floats, slices: Ints) -> tuple[float, float]:
     return mean, float(deviations @ deviations) * len(means) / (len(means) - 1)
 
 
-def _of_all(values: Floats, clusters: Clusters) -> float:
-    """Return the variance of the mean of all slices."""
-    _, variances = clusters.moments(values)
+def _of_all(variances: Floats, clusters: Clusters) -> float:
+    """Return the variance of the mean of all slices, from those of the classes' means."""
     slices = clusters.slices
     shares = np.array([slices[units].sum() for units in clusters.classes]) / slices.sum()
     return float(variances @ shares**2)
@@ -205,6 +233,24 @@ def _of_all(values: Floats, clusters: Clusters) -> float:
 def _of_mean(variances: Sequence[float] | Floats) -> float:
     """Return the variance of the mean of classes."""
     return float(np.sum(variances)) / len(variances) ** 2
+
+
+def _spare_of_sum(effective: Sequence[float]) -> float:
+    """Return the degrees of freedom of a sum of means of so many patients each, who vary alike; 1 at least.
+
+    (Satterthwaite 1946.)
+    """
+    parts = 1 / np.array(effective)
+    return max(1.0, float(parts.sum() ** 2 / (parts**2 / np.maximum(1 / parts - 1, 1e-9)).sum()))
+
+
+def _of_mean_stabilised(variances: Floats, greatest: Floats, effective: Floats) -> float:
+    """Return the variance of the mean of classes from what each adds, each with an imaginary patient of its own.
+
+    ``greatest``: the variance of each class's mean, if its patients varied as the imaginary one.
+    """
+    stabilised = (variances * (effective - 1) + greatest / len(effective) ** 2) / effective
+    return float(stabilised.sum())
 
 
 def _stabilised(variance: float, greatest: float, spare: float, imaginary: int) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from untrusted.archive import checked, opened
 
 # Of more epochs every so manieth is kept, with the last.
 MOST_EPOCHS = 500
+LAST_EPOCH = 1_000_000
 MOST_SETTINGS = 100
 # As evaluation/2 calls them, and as training does.
 BY_EPOCH = {
@@ -45,7 +47,7 @@ def training_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """
     record = _mapping(metadata.get("training"))
     epochs = [_numbers(one, BY_EPOCH) for one in _list(record.get("history")) if isinstance(one, Mapping)]
-    epochs = [one for one in epochs if one["Epoch"] is not None]
+    epochs = [one for one in epochs if one["Epoch"] is not None and 0 <= one["Epoch"] <= LAST_EPOCH]
     return {
         "Hyperparameters": _settings(record.get("hyperparameters")),
         "Epochs": len(epochs),
@@ -93,7 +95,9 @@ def _numbers(found: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, fl
 
 def _number(value: Any) -> float | None:
     """Return a finite number, None for anything else."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, since math.isfinite fails at whole numbers beyond those of a float. A NaN compares with nothing.
+    most = sys.float_info.max
+    known = isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
     return value if known else None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from model_code.snapshot import InitialWeights
 # DenseNet201 has 80 MB in fp32. torch reads a file whole, and each array that its directory promises.
 MOST_BYTES = 256 * 1024**2
 SHOWN = 5
+# What zipfile raises for bytes that no archiver writes.
+DAMAGED = (zipfile.BadZipFile, struct.error, OSError, NotImplementedError, ValueError, LookupError)
 # The last layer, which is of other classes, by torchvision's and MONAI's name.
 CLASSIFIERS = ("classifier.", "class_layers.out.")
 FIRST_CONVOLUTION = "features.conv0.weight"
@@ -69,7 +72,7 @@ def fitted(given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
             continue
         ours = _OF_LAYER.sub(r"\1.layers.\2\3.", name)
         if ours in renamed:
-            problems.append(f"{ours} is there twice")
+            problems.append(f"{ours!r:.100} is there twice")
         renamed[ours] = tensor
     expected = {name for name in wanted if not name.startswith(CLASSIFIERS)}
     problems += [f"{name!r:.100} is not of this network" for name in renamed if name not in expected]
@@ -77,18 +80,31 @@ def fitted(given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
     found: dict[str, torch.Tensor] = {}
     for name in sorted(expected & renamed.keys()):
         tensor, like = renamed[name], wanted[name]
-        if name == FIRST_CONVOLUTION and tensor.dim() == like.dim() and tensor.shape[1] == 3:
-            tensor = tensor.float().sum(1, keepdim=True)
-        if tensor.shape != like.shape:
+        if _is_unusual(tensor):
+            problems.append(f"{name} is no plain tensor")
+        # Compared before anything is computed: a shape takes no room in the file, its numbers do in memory.
+        elif tensor.shape not in (like.shape, _coloured(like.shape) if name == FIRST_CONVOLUTION else like.shape):
             problems.append(f"{name} has the shape {tuple(tensor.shape)}, not {tuple(like.shape)}")
         elif tensor.is_floating_point() != like.is_floating_point() or tensor.is_complex():
             problems.append(f"{name} has the type {tensor.dtype}")
-        elif not torch.isfinite(tensor).all():
-            problems.append(f"{name} has numbers that are infinite or none")
         else:
-            found[name] = tensor.to(like.dtype)
+            # A number of more bits can be finite, and infinite in the network's type.
+            converted = tensor.to(like.dtype)
+            found[name] = converted if converted.shape == like.shape else converted.sum(1, keepdim=True)
+            if not torch.isfinite(found[name]).all():
+                problems.append(f"{name} has numbers that are infinite or none")
     _refuse(problems)
     return found
+
+
+def _is_unusual(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor is sparse, nested, quantised or without numbers: much of torch does not compute these."""
+    return tensor.is_nested or tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu"
+
+
+def _coloured(shape: torch.Size) -> torch.Size:
+    """Return the shape of a first convolution over three channels."""
+    return torch.Size([shape[0], 3, *shape[2:]])
 
 
 def _refuse(problems: Iterable[str]) -> None:
@@ -104,8 +120,14 @@ def _refuse(problems: Iterable[str]) -> None:
 def _loaded(path: Path) -> dict[str, torch.Tensor]:
     """Return the file's state dict; raises TrainingError for everything else, before anything of it could run."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(one.file_size for one in archive.infolist())
+        try:
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(one.file_size for one in archive.infolist())
+        except DAMAGED as error:
+            raise TrainingError(
+                f"The initial weights are a damaged zip file ({type(error).__name__}). Save them with "
+                "torch.save(network.state_dict(), ...)."
+            ) from error
         if unpacked > MOST_BYTES:
             raise TrainingError(f"The initial weights unpack to {unpacked:,} bytes; at most {MOST_BYTES:,} are read.")
     try:

@@ -196,8 +196,13 @@ def test_the_gate_and_the_command_line_read_too_few_to_say(capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("folds", [0, 5])
-def test_the_functions_compute_the_interval_of_a_difference_as_the_container_does(folds: int) -> None:
-    test, rng = cases(), np.random.default_rng(0)
+@pytest.mark.parametrize("shares", [(12, 12, 12), (4, 9, 23)])
+def test_the_functions_compute_the_interval_of_a_difference_as_the_container_does(
+    shares: tuple[int, ...], folds: int
+) -> None:
+    of_slice, rng = np.repeat(np.arange(36), 2), np.random.default_rng(0)
+    targets = np.repeat(np.arange(3), shares)[of_slice]
+    test = evaluating.TestSet(LABELS, targets, of_slice, {})
     right = rng.random((2, len(test.targets))) < 0.8
     found = intervals.difference(right[0].astype(float), right[1].astype(float), test.clusters, folds)
     apart = test.clusters.means(right[0].astype(float) - right[1])

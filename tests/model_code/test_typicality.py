@@ -113,6 +113,9 @@ def bytes_of(space: object) -> bytes:
         bytes_of(np.array([[object()]])),
         bytes_of(np.zeros((3, 4), np.float32))[:-4],
         bytes_of(np.zeros((3, 4), np.float32)).replace(b"(3, 4)", b"(30000000000000, 4)"),
+        bytes_of(np.zeros((3, 4), np.float32)).replace(b"(3, 4)", b"(((((("),
+        bytes_of(np.zeros((3, 0), np.float32)),
+        b"PK\x03\x04" + bytes(100),
     ],
 )
 def test_any_other_file_is_an_error_of_the_artifact(content: bytes) -> None:

@@ -71,6 +71,7 @@ def test_undefined_predictability_is_none() -> None:
         ({"Identical": {"Count": 0, "Examples": [{"Lines": [1, 2], "Splits": ["train"]}]}}, "there are 1 examples"),
         ({"Identical": {"Count": 1, "Examples": [{"Lines": [1, 2], "Splits": ["dev"]}]}}, "Splits is ['dev']"),
         ({"Identical": {"Count": 1, "Examples": [{"Lines": "1", "Splits": []}]}}, "Lines is '1'"),
+        ({"Identical": {"Count": 1, "Examples": [{"Lines": [], "Splits": []}]}}, "Lines is [], not two lines"),
         ({"Unreadable": {"Count": 1, "Examples": [{"Line": "4"}]}}, "Line is '4'"),
         ({"Acquisition": acquisition(1.4)}, "BalancedAccuracy is 1.4"),
         ({"Acquisition": acquisition(float("nan"))}, "BalancedAccuracy is nan"),

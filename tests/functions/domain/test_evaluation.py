@@ -115,9 +115,22 @@ def test_undefined_figures_are_none() -> None:
         ({"Candidate": measured(Subgroups=[subgroup("PatientSex", "F", 0.9, patients=-1)])}, "Patients is -1"),
         ({"Candidate": measured(Model={})}, "has no field WeightsSHA256"),
         ({"Candidate": None}, "Candidate is no object"),
+        ({"Candidate": measured(BalancedAccuracy=figure(None, 0.5))}, "although its interval is defined"),
+        ({"Candidate": measured(BalancedAccuracy=figure(0.5, 0.9))}, "Value is 0.5, not in its interval"),
+        ({"Candidate": measured(BalancedAccuracy=figure(0.9, too_few=True))}, "although too few patients"),
+        ({"Paired": PAIRED | {"Low": 0.9, "High": 1}}, "not in its interval"),
+        ({"Candidate": measured(Calibration=calibration(Error={"Value": None, "Low": 0.5}))}, "interval is defined"),
+        ({"Candidate": measured(Calibration=calibration(Error={"Value": 0.1, "Low": 0.5}))}, "not in its interval"),
+        ({"Attempt": {"Number": 7, "Champion": None, "Reference": None}}, "although there is a champion"),
     ],
 )
 def test_anything_else_is_malformed(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(MalformedDocument) as caught:
         read(evaluation(SECOND) | changes)
     assert said in str(caught.value)
+
+
+def test_a_field_that_is_there_twice_is_malformed() -> None:
+    twice = json.dumps(evaluation(SECOND)).replace('"TooFew": false', '"TooFew": false, "TooFew": false', 1)
+    with pytest.raises(MalformedDocument, match="no JSON"):
+        parse(twice.encode(), "ab" * 32)

@@ -85,7 +85,8 @@ def test_at_the_threshold_is_enough_and_a_small_subgroup_is_not_judged(candidate
 
 
 def compared(difference: float | None, low: float | None, *, too_few: bool = False) -> list[str]:
-    changes = {"Difference": difference, "Low": low, "TooFew": too_few}
+    high = None if difference is None else 1.0
+    changes = {"Difference": difference, "Low": low, "High": high, "TooFew": too_few}
     return [str(reason.code) for reason in found(SECOND, Paired=evaluation(SECOND)["Paired"] | changes)]
 
 

@@ -232,6 +232,16 @@ def test_a_candidate_without_predictions_or_with_those_of_another_run_fails_the_
         assert not container.processing.evaluation.exists()
 
 
+def test_predictions_of_other_classes_fail_the_job(first: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = out_of_fold.find(first.archive)
+    assert found
+    renamed = dataclasses.replace(found, labels=("flu", *found.labels[1:]))
+    monkeypatch.setattr("model_code.evaluation.folds.find", lambda _: renamed)
+    status, container = evaluated(tmp_path, first, monkeypatch)
+    assert status == 1
+    assert "out_of_fold.json has the classes flu, " in container.message.read_text()
+
+
 def test_a_model_of_all_patients_whose_training_went_wrong_is_seen_in_the_document(
     first: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

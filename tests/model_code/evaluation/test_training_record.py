@@ -6,7 +6,8 @@ from pathlib import Path
 
 from model_code.artifacts.packing import pack
 from model_code.container import Container
-from model_code.evaluation.training_record import parts_of, read_training
+from model_code.evaluation.report import learning
+from model_code.evaluation.training_record import parts_of, read_training, training_of
 from model_code.snapshot import read
 
 
@@ -18,6 +19,14 @@ def test_what_training_wrote_is_in_the_evaluation(container: Container, tmp_path
     kept = next(one for one in found["History"] if one["Epoch"] == found["BestEpoch"])
     assert kept["ValidationBalancedAccuracy"] == found["Validation"]["BalancedAccuracy"]
     assert all(value is not None for one in found["History"] for value in one.values())
+
+
+def test_numbers_beyond_all_measure_are_left_out_and_what_remains_is_drawn() -> None:
+    epochs = [{"epoch": epoch, "train_loss": 1.0} for epoch in (-1e308, 1, 1e300, 10**400)]
+    found = training_of({"training": {"best_epoch": 10**400, "history": epochs}})
+    assert [one["Epoch"] for one in found["History"]] == [1]
+    assert found["BestEpoch"] is None
+    assert learning.losses(found["History"], found["BestEpoch"])
 
 
 def test_the_parts_are_counted_by_patients_and_class(container: Container) -> None:

@@ -260,6 +260,31 @@ def test_a_class_that_only_one_fold_has_ends_the_job_before_it_trains(tmp_path: 
         trained(tmp_path, slices)
 
 
+HUGE = 10**400
+DAMAGES = {
+    "a line beyond all numbers": lambda document: document["Slices"][0].update(Line=float("inf")),
+    "a line that is a text": lambda document: document["Slices"][0].update(Line="1"),
+    "an endless epoch": lambda document: document["Folds"][0].update(Epoch=float("inf")),
+    "a count beyond all numbers": lambda document: document["Folds"][0].update(Patients={"train": float("inf")}),
+    "a temperature that makes logits infinite": lambda document: document["Folds"][0].update(Temperature=1e-320),
+    "a temperature beyond all numbers": lambda document: document["Folds"][0].update(Temperature=HUGE),
+    "a threshold that is no number": lambda document: document["Folds"][0].update(Threshold=float("nan")),
+    "a score beyond all numbers": lambda document: document["Slices"][0].update(Score=HUGE),
+    "a logit beyond all numbers": lambda document: document["Slices"][0]["Logits"].__setitem__(0, HUGE),
+    "a fold twice": lambda document: document["Folds"].append(document["Folds"][0] | {"Temperature": 5.0}),
+    "a class twice": lambda document: document["Labels"].__setitem__(0, document["Labels"][1]),
+    "of no snapshot": lambda document: document.pop("SnapshotDigest"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_predictions_with_what_no_training_writes_are_refused(tmp_path: Path, damage: str) -> None:
+    document = json.loads(folded(patients=6).document(snapshot_of(folded(patients=6).cases)).write())
+    DAMAGES[damage](document)
+    with pytest.raises(ArtifactError, match=r"out_of_fold.json cannot be read"):
+        out_of_fold.parse(json.dumps(document).encode())
+
+
 @pytest.mark.parametrize("damage", ["no JSON", "schema", "logits", "fold", "twice", "temperature"])
 def test_malformed_predictions_are_refused(tmp_path: Path, damage: str) -> None:
     found = folded(patients=6).document(snapshot_of(folded(patients=6).cases))

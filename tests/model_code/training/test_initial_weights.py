@@ -112,12 +112,19 @@ NORM = "features.norm0.weight"
         (with_(NORM, torch.ones(65)), f"{NORM} has the shape (65,), not (64,)"),
         (with_(NORM, torch.ones(1).expand(2**40)), f"{NORM} has the shape (1099511627776,)"),
         (with_(NORM, torch.full((64,), float("nan"))), f"{NORM} has numbers that are infinite or none"),
+        (with_(NORM, torch.full((64,), 1e300, dtype=torch.float64)), f"{NORM} has numbers that are infinite or none"),
+        (with_(NORM, torch.ones(64).to_sparse()), f"{NORM} is no plain tensor"),
+        (with_(NORM, torch.ones(64, device="meta")), f"{NORM} is no plain tensor"),
+        (
+            with_(FIRST_CONVOLUTION, torch.ones(1).expand(2**20, 3, 2**14, 2**14)),
+            f"{FIRST_CONVOLUTION} has the shape (1048576, 3, 16384, 16384)",
+        ),
         (with_(NORM, torch.ones(64, dtype=torch.int64)), f"{NORM} has the type torch.int64"),
         (with_(NORM, torch.ones(64, dtype=torch.complex64)), f"{NORM} has the type torch.complex64"),
         (with_(FIRST_CONVOLUTION, torch.ones(64, 2, 7, 7)), f"{FIRST_CONVOLUTION} has the shape (64, 2, 7, 7)"),
         (
             lambda state: state | {"features.denseblock1.denselayer1.norm1.weight": torch.ones(64)},
-            "features.denseblock1.denselayer1.layers.norm1.weight is there twice",
+            "'features.denseblock1.denselayer1.layers.norm1.weight' is there twice",
         ),
         (lambda _: {}, "; and 599 more"),
     ],
@@ -188,6 +195,13 @@ def test_a_file_that_is_none_of_torch_is_refused(tmp_path: Path, ours: nn.Module
     path = tmp_path / "weights.pth"
     path.write_bytes(body)
     assert "cannot be loaded" in refused(path, ours)
+
+
+def test_a_damaged_zip_file_is_refused(tmp_path: Path, ours: nn.Module) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({NORM: torch.ones(64)}, path)
+    path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"PK??"))
+    assert refused(path, ours).startswith("The initial weights are a damaged zip file (BadZipFile)")
 
 
 @pytest.mark.parametrize("document", [[torch.ones(1)], {"state_dict": {}}, {1: torch.ones(1)}, torch.ones(1)])
