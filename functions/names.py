@@ -24,6 +24,8 @@ CHECKPOINTS = "checkpoints/"  # and the run id; before 2026-11-29 below the fold
 AUDIT = "audit/audit.json"
 EVALUATION = "evaluation/evaluation.json"
 REPORT = "evaluation/report.html"
+AUDIT_REPORT = "audit/report.html"
+CANDIDATE = "optimised/model.tar.gz"
 
 # Batches table.
 PATIENT = "PATIENT#"  # and the keyed hash: the runs that measured models on a patient

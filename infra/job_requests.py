@@ -85,10 +85,7 @@ class JobRequests:
             "HyperParameters": jsonata(
                 "$merge([$snapshot.HyperParameters, {'model_version': $run, 'seed': $snapshot.Seed}])"
             ),
-            "InputDataConfig": [
-                _channel("slices", "ManifestFile", jsonata("$snapshot.SlicesManifestUri")),
-                _channel("snapshot", "S3Prefix", jsonata("$snapshot.SnapshotUri")),
-            ],
+            "InputDataConfig": jsonata(f"({_CHANNEL}; [{', '.join(_CHANNELS)}])"),
             "OutputDataConfig": {"S3OutputPath": self.uri("training"), "KmsKeyId": self._key_arn},
             "CheckpointConfig": {"S3Uri": jsonata(f"'{self._checkpoints}' & $run"), "LocalPath": "/opt/ml/checkpoints"},
             "ResourceConfig": self._cluster(config.training_instance_type, config.training_instance_count),
@@ -101,7 +98,8 @@ class JobRequests:
 
     def audit(self) -> dict[str, Any]:
         """Return CreateProcessingJob: check the pixels of the snapshot's slices."""
-        return self._processing("audit", "audit", [_SNAPSHOT, _SLICES])
+        pictures = ("--report-pictures", self._config.report_pictures)
+        return self._processing("audit", "audit", [_SNAPSHOT, _SLICES], *pictures)
 
     def optimisation(self) -> dict[str, Any]:
         """Return CreateProcessingJob: add faster backends, validated on the held-out slices, to the candidate."""
@@ -194,7 +192,13 @@ _INPUT = (
 )
 _SNAPSHOT = "$input('snapshot', 'S3Prefix', $snapshot.SnapshotUri)"
 _SLICES = "$input('slices', 'ManifestFile', $snapshot.SlicesManifestUri)"
-
-
-def _channel(name: str, data_type: str, uri: str) -> dict[str, Any]:
-    return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": data_type, "S3Uri": uri}}}
+_CHANNEL = (
+    "$channel := function($name, $type, $uri) {{'ChannelName': $name, "
+    "'DataSource': {'S3DataSource': {'S3DataType': $type, 'S3Uri': $uri}}}}"
+)
+_CHANNELS = (
+    "$channel('slices', 'ManifestFile', $snapshot.SlicesManifestUri)",
+    "$channel('snapshot', 'S3Prefix', $snapshot.SnapshotUri)",
+    # Below the folder of the run, of which the job's role may read everything: it needs no further grant.
+    "$snapshot.InitialWeightsUri ? $channel('initial-weights', 'S3Prefix', $snapshot.InitialWeightsUri)",
+)

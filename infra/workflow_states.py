@@ -15,7 +15,16 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from functions.names import AUDIT, EVALUATION, INTERNAL_ERROR, NO_CAPACITY, REPORT, RUN_ID_DIGITS
+from functions.names import (
+    AUDIT,
+    AUDIT_REPORT,
+    CANDIDATE,
+    EVALUATION,
+    INTERNAL_ERROR,
+    NO_CAPACITY,
+    REPORT,
+    RUN_ID_DIGITS,
+)
 from infra.function import Function
 from infra.job_requests import DIGEST, JobRequests, jsonata
 
@@ -77,7 +86,8 @@ class States(Construct):
         awaiting = self._end("AwaitingApproval", "made a model that awaits approval")
 
         judged = {"verdict": jsonata(ANSWER)}
-        audited = {"auditUri": requests.uri(AUDIT)}
+        # A run that is refused for its data has this report; the evaluation's takes its place.
+        audited = {"auditUri": requests.uri(AUDIT), "reportUri": requests.uri(AUDIT_REPORT)}
         evaluated = {
             "evaluationUri": requests.uri(EVALUATION),
             "reportUri": requests.uri(REPORT),
@@ -87,7 +97,7 @@ class States(Construct):
         gate_data = self._call("GateData", gate, _to_gate("Audit"), judged)
         train = self._run_job("Train", "Training", requests.training(), _TRAINED)
         optimised = {
-            "candidateUri": requests.uri("optimised/model.tar.gz"),
+            "candidateUri": requests.uri(CANDIDATE),
             # As the job reported it to SageMaker: from here on the object at the URI is compared with it.
             "candidateSHA256": jsonata("$states.result.ExitMessage"),
         }

@@ -68,8 +68,10 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> None:
         _with_failure(lambda: train(container), container.failure)
     elif options.command == "audit":
         from model_code.audit.command import audit
+        from model_code.evaluation.pictures import ReportPictures
 
-        _with_failure(lambda: audit(container.processing), container.message)
+        pictures = ReportPictures(options.report_pictures)
+        _with_failure(lambda: audit(container.processing, pictures), container.message)
     elif options.command == "optimise":
         from model_code.optimisation.command import optimise
 
@@ -149,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     answering = commands.add_parser("answer", help="answer the requests of serve, which starts this")
     answering.add_argument("descriptor", type=int, help="of the socket by which they come")
     commands.add_parser("train", help="train on the snapshot's slices")
-    commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
+    auditing = commands.add_parser("audit", help="audit the snapshot's pixels and acquisition tags")
     optimising = commands.add_parser(
         "optimise", help="give the candidate faster backends, validated on held-out slices"
     )
@@ -160,12 +162,13 @@ def _parser() -> argparse.ArgumentParser:
     measuring.add_argument("--champion-sha256", default="", help="the digest of the champion's, if there is one")
     measuring.add_argument("--reference-sha256", default="", help="the digest of the best champion's, if another")
     measuring.add_argument("--attempt", type=int, default=1, help="how many runs measured models on these patients")
-    measuring.add_argument(
-        "--report-pictures",
-        choices=("if_no", "unless_yes", "never"),
-        default="if_no",
-        help="show worst cases only if BurnedInAnnotation is NO, unless it is YES, or never",
-    )
+    for writing in (auditing, measuring):
+        writing.add_argument(
+            "--report-pictures",
+            choices=("if_no", "unless_yes", "never"),
+            default="if_no",
+            help="show slices in the report only if BurnedInAnnotation is NO, unless it is YES, or never",
+        )
     pack = commands.add_parser("pack", help="pack a model folder as model.tar.gz")
     pack.add_argument("folder", type=Path)
     pack.add_argument("archive", type=Path)

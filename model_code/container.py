@@ -65,7 +65,7 @@ class Processing:
 
     @property
     def audit(self) -> Path:
-        """The audit/2 document that ``audit`` writes."""
+        """The audit/2 document that ``audit`` writes, with report.html beside it."""
         return self.base / "output" / "audit" / "audit.json"
 
     @property
@@ -109,6 +109,11 @@ class Container:
     def snapshot_channel(self) -> Path:
         """The snapshot/1 document of the channel named ``snapshot``."""
         return self.base / "input" / "data" / "snapshot" / "snapshot.json"
+
+    @property
+    def initial_weights(self) -> Path:
+        """The file of the channel named ``initial-weights``, which only a training has that starts from weights."""
+        return self.base / "input" / "data" / "initial-weights" / "weights.pth"
 
     @property
     def code_channel(self) -> Path:

@@ -82,9 +82,22 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InitialWeights:
+    """The file that the training starts from: the SHA-256 (hex) of its bytes, and under what licence it is used."""
+
+    sha256: str
+    licence: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the record for metadata.json."""
+        return {"sha256": self.sha256, "licence": self.licence}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """The checked document: ``labels`` in the order of the model's outputs, ``cases`` in the manifest's order.
 
+    ``initial_weights`` is None for a training that starts from nothing.
     With ``folds`` every case is tested once and there is no test part; else 0.
     """
 
@@ -93,6 +106,7 @@ class Snapshot:
     seed: int
     split_by: SplitBy
     cases: tuple[Case, ...]
+    initial_weights: InitialWeights | None = None
     folds: int = 0
 
     def of(self, split: Split) -> tuple[Case, ...]:
@@ -135,13 +149,20 @@ def parse(document: Any) -> Snapshot:
     split_by = document.get("SplitBy")
     if split_by not in list(SplitBy):
         problems.append(f"SplitBy is {split_by!r}, not one of {', '.join(SplitBy)}")
+    initial_weights = _initial_weights(document, problems)
     folds = _folds(document, problems)
     cases = _cases(document, labels, folds, problems)
     if problems:
         more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
         raise SnapshotError(f"The snapshot is malformed: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}.")
     return Snapshot(
-        digest=digest, labels=labels, seed=int(seed or 0), split_by=SplitBy(str(split_by)), cases=cases, folds=folds
+        digest=digest,
+        labels=labels,
+        seed=int(seed or 0),
+        split_by=SplitBy(str(split_by)),
+        cases=cases,
+        initial_weights=initial_weights,
+        folds=folds,
     )
 
 
@@ -158,6 +179,20 @@ def _labels(document: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]
         problems.append(f"Labels is {labels!r}, not a list of two or more different classes")
         return ()
     return tuple(labels)
+
+
+def _initial_weights(document: Mapping[str, Any], problems: list[str]) -> InitialWeights | None:
+    record = document.get("InitialWeights")
+    if record is None:
+        return None
+    try:
+        if not isinstance(record, dict):
+            raise ValueError(f"it is a {type(record).__name__}, not an object")
+        sha256 = _matching(record, "SHA256", SHA256, "64 hexadecimal digits")
+        return InitialWeights(sha256=sha256, licence=_text(record, "Licence"))
+    except ValueError as error:
+        problems.append(f"InitialWeights: {error}")
+        return None
 
 
 def _folds(document: Mapping[str, Any], problems: list[str]) -> int:

@@ -1,9 +1,12 @@
 """Measure what the data gate's audit finds, through the product's own code, and print a table for each question.
 
-    python -m assurance.data_gate [copies] [ids] [cohorts] [--slices FOLDER] [--seed 7] [--deals 40] [--cohorts 20]
+    python -m assurance.data_gate [copies] [ids] [strangers] [cohorts] [--slices FOLDER] [--seed 7] [--deals 40]
+                                  [--cohorts 20] [--sizes 2,4,6,12,20]
 
 - copies: of slices that were mirrored, rotated, cropped, windowed or masked; 0.95 should be found, and no stranger.
 - ids: one patient under two ids in two parts, with 5 slices each (or half of what there is); 0.9 should be found.
+- strangers: whether any two phantoms are taken for one patient, with each patient once alone in the test part; none
+  should be, although all are of one template.
 - cohorts: how often cohorts are refused because something other than the lungs separates the classes, and how often
   the audit says that it could not have refused them.
 
@@ -23,29 +26,37 @@ from assurance.data_gate.cohorts import COHORTS, refused
 from assurance.data_gate.pictures import Shown, copies_found, phantoms, real, second_ids_found, strangers_accused
 from model_code.audit.likeness import likeness
 
-SIZES = (2, 4, 6, 12, 20)
 EACH = 5
+STRANGERS = ((8, 2), (12, 1), (12, 2), (12, 3), (20, 2), (30, 1))  # patients, and slices of each
 
 
 def main() -> int:
     """Print the tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", metavar="TABLE", default=["copies", "ids", "cohorts"])
+    parser.add_argument("tables", nargs="*", metavar="TABLE", default=["copies", "ids", "strangers", "cohorts"])
     parser.add_argument("--slices", type=Path, help="a folder of DICOM slices of real patients")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--deals", type=int, default=40, help="of a patient's slices to two ids")
     parser.add_argument("--cohorts", type=int, default=20, help="for each cell")
     parser.add_argument("--patients", type=int, default=20, help="phantoms, of two slices each")
+    parser.add_argument("--sizes", default="2,4,6,12,20", help="patients a class, of the cohorts")
     options = parser.parse_args()
     pictures = {"phantoms": phantoms(options.patients, 2, 160, options.seed)} if _wants(options.tables) else {}
     if options.slices and _wants(options.tables):
         pictures = {"real": real(options.slices), **pictures}
     for name, shown in pictures.items():
         _pictures(name, shown, options)
+    if "strangers" in options.tables:
+        for patients, slices in STRANGERS:
+            shown = phantoms(patients, slices, 160, options.seed)
+            accused, compared = strangers_accused(shown, [likeness(one.hounsfield) for one in shown])
+            name = f"{patients} phantoms, {slices} slices each"
+            print(f"{name:40} {accused} accused in {compared} comparisons", flush=True)
     if "cohorts" in options.tables:
-        print(f"{'refused / underpowered, patients a class':40}", *(f"{size:>12}" for size in SIZES))
+        sizes = [int(one) for one in options.sizes.split(",")]
+        print(f"{'refused / underpowered, patients a class':40}", *(f"{size:>12}" for size in sizes))
         for cohort in COHORTS:
-            cells = [refused(cohort, size, options.cohorts, options.seed) for size in SIZES]
+            cells = [refused(cohort, size, options.cohorts, options.seed) for size in sizes]
             print(f"{cohort:40}", *(f"{one:6.2f} {blind:5.2f}" for one, blind in cells), flush=True)
     return 0
 

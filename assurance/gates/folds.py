@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from assurance.gates.generator import Population, Setting, test_set
-from assurance.gates.reuse import Service
+from assurance.gates.service import Service
 from functions.domain.folds import FEWEST_FOLDS
 from functions.domain.promotion import Thresholds
 

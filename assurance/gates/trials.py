@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 
-import numpy as np
-
-from assurance.gates.generator import Population, Setting, test_set, truth_of
-from functions.domain import evaluation, promotion
+from assurance.gates.generator import Setting, test_set, truth_of
+from assurance.gates.service import DIGEST, population_of, service_of
 from functions.domain.power import BEST, power
 from functions.domain.promotion import Thresholds
 from functions.domain.verdict import Risk
-from model_code.evaluation.document import Predictions, build
+from model_code.evaluation.document import build
 
-DIGEST = "ab" * 32
-PROMOTED = "Promoted"
 METRICS = ("BalancedAccuracy", "Sensitivity", "Specificity", "AUC")
 
 
@@ -26,7 +21,8 @@ def coverage(setting: Setting, patients: int, draws: int, seed: int) -> Mapping[
     true = (truth.sensitivity, truth.sensitivity, truth.specificity, truth.auc)
     found: Counter[str] = Counter()
     for draw in range(draws):
-        model = _population(setting, patients, seed, draw).model(setting.balanced_accuracy)
+        population, _ = population_of(setting, patients, seed, draw)
+        model = population.model(setting.balanced_accuracy)
         measured = build(DIGEST, cases, model, None)["Candidate"]
         first = next(iter(measured["Classes"].values()))
         figures = (measured["BalancedAccuracy"], first["Sensitivity"], first["Specificity"], first["AUC"])
@@ -36,28 +32,23 @@ def coverage(setting: Setting, patients: int, draws: int, seed: int) -> Mapping[
     return {name: found[name] / draws for name in (*METRICS, "Width0")}
 
 
-def judged(setting: Setting, patients: int, better: float, draws: int, seed: int) -> Mapping[str, float]:
-    """Return how often the gate passes a candidate that is ``better`` than the champion (below 0: worse).
-
-    ``TooFewToCompare`` is how often a person may decide instead, because nothing else is said against it.
-    """
-    found: Counter[str] = Counter()
-    for draw in range(draws):
-        population = _population(setting, patients, seed, draw)
-        champion = population.model(setting.balanced_accuracy, "champion")
-        codes = _against(setting, patients, population.model(min(setting.balanced_accuracy + better, BEST)), champion)
-        found[PROMOTED] += not codes
-        found[Risk.TOO_FEW_TO_COMPARE] += codes == {Risk.TOO_FEW_TO_COMPARE}
-    return {name: found[name] / draws for name in (PROMOTED, Risk.TOO_FEW_TO_COMPARE)}
-
-
-def promoted_first(setting: Setting, patients: int, balanced_accuracy: float, draws: int, seed: int) -> float:
-    """Return how often the gate passes a first model with this true balanced accuracy."""
+def promoted(setting: Setting, patients: int, better: float, draws: int, seed: int) -> float:
+    """Return how often the gate passes a candidate that is ``better`` than the champion (below 0: worse)."""
     passed = 0
     for draw in range(draws):
-        candidate = _population(setting, patients, seed, draw).model(balanced_accuracy)
-        passed += not _against(setting, patients, candidate, None)
+        population, service = service_of(setting, patients, seed, draw)
+        passed += service.try_one(population.model(min(setting.balanced_accuracy + better, BEST)))
     return passed / draws
+
+
+def left_to_a_person(setting: Setting, patients: int, draws: int, seed: int) -> float:
+    """Return how often a person may decide about an equal candidate: TooFewToCompare, and nothing else against it."""
+    found = 0
+    for draw in range(draws):
+        population, service = service_of(setting, patients, seed, draw)
+        reasons = service.judge(population.model(setting.balanced_accuracy))
+        found += {str(reason.code) for reason in reasons} == {Risk.TOO_FEW_TO_COMPARE}
+    return found / draws
 
 
 def predicted(setting: Setting, patients: int, better: float) -> float:
@@ -67,18 +58,6 @@ def predicted(setting: Setting, patients: int, better: float) -> float:
     slices = round(len(cases.targets) / patients)
     margin = Thresholds().champion_margin
     return power(by_class, slices, accuracy=setting.balanced_accuracy, better=better, margin=margin)
-
-
-def _against(setting: Setting, patients: int, candidate: Predictions, champion: Predictions | None) -> set[str]:
-    """Return the reasons against a candidate: its document is written, read and judged as in a run."""
-    document = build(DIGEST, test_set(setting, patients), candidate, champion)
-    read = evaluation.parse(json.dumps(document).encode(), DIGEST)
-    found = promotion.shortcomings(read, Thresholds(), against_champion=champion is not None)
-    return {str(reason.code) for reason in found}
-
-
-def _population(setting: Setting, patients: int, seed: int, draw: int) -> Population:
-    return Population(setting, test_set(setting, patients), np.random.default_rng([seed, patients, draw]))
 
 
 def _holds(figure: Mapping[str, float | None], value: float) -> bool:

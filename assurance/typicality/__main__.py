@@ -4,7 +4,7 @@ Unseen phantoms of every level, from another seed, should be answered; foreign p
 the network without the checks that refuse many of them before (model_code/reading/hounsfield.py), so that typicality is
 measured alone.
 
-    python -m assurance.typicality [--seeds 1] [--patients 60] [--slices 4] [--real FOLDER]
+    python -m assurance.typicality [--seeds 0,1] [--patients 120] [--slices 2] [--pictures 60]
 """
 
 from __future__ import annotations
@@ -126,14 +126,16 @@ def holds(found: dict[str, Counted]) -> bool:
 
 def main() -> int:
     """Measure, print, and return 1 if a goal is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     for name in ("patients", "slices", "pictures"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Size, name))
-    parser.add_argument("--seeds", type=int, default=1, help="so many models, each of another cohort")
+    parser.add_argument("--seeds", default="0", help="one model for each, each of another cohort")
     options = parser.parse_args()
     size = Size(patients=options.patients, slices=options.slices, pictures=options.pictures)
     held = True
-    for seed in range(options.seeds):
+    for seed in (int(one) for one in options.seeds.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             found = measure(size, seed, Path(folder))
         for name, one in found.items():

@@ -20,6 +20,9 @@ from functions.domain.labelling import MOST_BYTES as MOST_MANIFEST_BYTES
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# As the training reads at most (model_code/training/initial_weights.py).
+MOST_WEIGHTS_BYTES = 256 * 1024**2
+WEIGHTS = "weights.pth"
 RENEWED = timedelta(days=7)  # with infra/validation.py's SLICE_RENEWED_DAYS
 
 
@@ -85,6 +88,28 @@ class Cohorts:
         to = self.bucket, layout.slice_key(name)
         with refusals(self._client, self.bucket, key, version_id, self._data_key_arn):
             return copy_version(self._client, self.bucket, key, version_id, to=to)
+
+    def pin_weights(self, key: str, run: str) -> tuple[str, str, str]:
+        """Copy the newest version of the weights at ``key`` below the folder of ``run``.
+
+        Returns the version, the copy's prefix, and the SHA-256 of its bytes (hex), computed by S3. A copy's prefix
+        identifies its version, so another try of the run never replaces it. Raises Refusal if S3 refuses the object,
+        or if it is too large.
+        """
+        with refusals(self._client, self.bucket, key, "null", self._data_key_arn):
+            head = self._client.head_object(Bucket=self.bucket, Key=key)
+        if head["ContentLength"] > MOST_WEIGHTS_BYTES:
+            raise Refusal(
+                RefusalCode.TOO_LARGE,
+                f"It has {head['ContentLength']:,} bytes; at most {MOST_WEIGHTS_BYTES:,} are taken.",
+            )
+        version = head.get("VersionId", "null")
+        prefix = layout.weights_prefix(run, layout.upload_id(key, version))
+        with refusals(self._client, self.bucket, key, version, self._data_key_arn):
+            to = self.bucket, f"{prefix}{WEIGHTS}"
+            binary = "application/octet-stream"
+            sha256 = copy_version(self._client, self.bucket, key, version, to=to, content_type=binary)
+        return version, prefix, sha256
 
     def _pinned(self, name: str) -> str | None:
         """Return the SHA-256 (hex) of a copy that an earlier run made; None if there is no usable copy.

@@ -97,15 +97,23 @@ def read_head(client: S3Client, bucket: str, key: str, version_id: str, length: 
     return answer["Body"].read()
 
 
-def copy_version(client: S3Client, bucket: str, key: str, version_id: str, *, to: tuple[str, str]) -> str:
-    """Copy a DICOM object version to another bucket and key; return the SHA-256 of its bytes (hex)."""
+def copy_version(
+    client: S3Client,
+    bucket: str,
+    key: str,
+    version_id: str,
+    *,
+    to: tuple[str, str],
+    content_type: str = "application/dicom",
+) -> str:
+    """Copy an object version to another bucket and key; return the SHA-256 of its bytes (hex)."""
     source: Any = {"Bucket": bucket, "Key": key, **_version(version_id)}
     answer = client.copy_object(
         Bucket=to[0],
         Key=to[1],
         CopySource=source,
         ChecksumAlgorithm="SHA256",
-        ContentType="application/dicom",
+        ContentType=content_type,
         MetadataDirective="REPLACE",  # a person's metadata stays with the person's object
         TaggingDirective="REPLACE",
     )

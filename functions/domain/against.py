@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from functions.domain.evaluation import Evaluation
+from functions.domain.checks import Asks, Check, End, reasons_of
+from functions.domain.evaluation import Against, Evaluation, Figure
 from functions.domain.training_run import ComparedChampion, TrainingRun
 from functions.domain.verdict import ModelProblem, Reason
 
-LEVEL = 0.04  # not 0.05: Student's t passes somewhat more than its level at 60 patients (assurance.gates)
+LEVEL = 0.025  # not 0.05: Student's t passes up to twice its level where errors are few (assurance.gates reuse)
+FIRST_LEVEL = 0.05  # of a first model's thresholds, whose intervals hold their level
+CODES = {"Champion": ModelProblem.WORSE_THAN_CHAMPION, "Reference": ModelProblem.WORSE_THAN_REFERENCE}
 JUDGED = frozenset({"WorseThanChampion", "TooFewToCompare"})  # codes with which the comparison is judged already
 
 
@@ -32,6 +35,15 @@ class Standing:
 def level_of(attempt: int) -> float:
     """Return how likely attempt ``attempt`` (from 1) on the same patients may pass a candidate that it should not."""
     return LEVEL / (attempt * (attempt + 1))
+
+
+def first_level_of(attempt: int) -> float:
+    """Return how likely the interval of a first model's figure may lie above the truth on attempt ``attempt``."""
+    return FIRST_LEVEL / (attempt * (attempt + 1))
+
+
+FIRST_INTERVAL = 1 - 2 * level_of(1)
+"""The level of the two-sided interval whose lower end decides about the first attempt."""
 
 
 def shortcomings(
@@ -49,20 +61,36 @@ def shortcomings(
     if run.champion.reference and "Champion" not in evaluation.against:
         message = "The evaluation has no comparison at the level of the attempt; start the run again."
         return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=message)]
+    return reasons_of(checks(evaluation, run, margin))
+
+
+def checks(evaluation: Evaluation, run: TrainingRun, margin: float) -> list[Check]:
+    """Return the comparison with champion and reference, each at the level of the attempt; none for a first model."""
+    if run.champion is None:
+        return []
     allowed = {"Champion": margin - _behind(evaluation, run.champion), "Reference": margin}
-    codes = {"Champion": ModelProblem.WORSE_THAN_CHAMPION, "Reference": ModelProblem.WORSE_THAN_REFERENCE}
-    found = []
-    for role, measured in evaluation.against.items():
-        if measured.bound is None:
-            found.append(_not_comparable(role, measured.patients, measured.seen))
-        elif measured.bound < -allowed[role]:
-            message = (
-                f"At the level of attempt {attempt} on these patients ({level_of(attempt):.2g}) the candidate's "
-                f"balanced accuracy may be {-measured.bound:.3f} below the {role.lower()}'s; {allowed[role]:.3g} at "
-                "most is allowed. More test patients make the interval narrower; new ones alone start a new count."
-            )
-            found.append(Reason(code=codes[role], message=message))
-    return found
+    return [_check(role, one, allowed[role], evaluation.attempt) for role, one in evaluation.against.items()]
+
+
+def _check(role: str, measured: Against, allowed: float, attempt: int) -> Check:
+    reason = None
+    if measured.bound is None:
+        reason = _not_comparable(role, measured.patients, measured.seen)
+    elif measured.bound < -allowed:
+        message = (
+            f"At the level of attempt {attempt} on these patients ({level_of(attempt):.2g}) the candidate's "
+            f"balanced accuracy may be {-measured.bound:.3f} below the {role.lower()}'s; {allowed:.3g} at "
+            "most is allowed. More test patients make the interval narrower; new ones alone start a new count."
+        )
+        reason = Reason(code=CODES[role], message=message)
+    return Check(
+        what=f"balanced accuracy less the {role.lower()}'s, at the level of attempt {attempt}",
+        figure=Figure(value=measured.difference, low=measured.bound, high=None),
+        asks=Asks.AT_LEAST,
+        bound=-allowed,
+        end=End.LOW,
+        reason=reason,
+    )
 
 
 def standing(evaluation: Evaluation, run: TrainingRun) -> Standing:

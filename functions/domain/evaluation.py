@@ -54,6 +54,7 @@ class Calibration:
     error: float | None
     error_low: float | None
     odds_too_sure: float
+    error_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,7 @@ class Against:
     bound: float | None
     patients: int
     seen: int
+    difference: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +168,10 @@ def _of_attempt(fields: Fields) -> dict[str, Any]:
         "attempt": found.count("Number"),
         "against": {
             role: Against(
-                bound=one.fraction_or_none("Bound", low=-1.0), patients=one.count("Patients"), seen=one.count("Seen")
+                bound=one.fraction_or_none("Bound", low=-1.0),
+                patients=one.count("Patients"),
+                seen=one.count("Seen"),
+                difference=one.fraction_or_none("Difference", low=-1.0) if one.has("Difference") else None,
             )
             for role, one in against.items()
             if one
@@ -195,6 +200,7 @@ def calibration_of(fields: Fields) -> Calibration | None:
     return Calibration(
         error=error.fraction_or_none("Value"),
         error_low=error.fraction_or_none("Low"),
+        error_high=error.fraction_or_none("High") if error.has("High") else None,
         odds_too_sure=fields.number("OddsTooSure"),
     )
 

@@ -8,7 +8,9 @@ import re
 from functions.names import (
     ARTIFACTS,
     AUDIT,
+    AUDIT_REPORT,
     BATCHES,
+    CANDIDATE,
     EVALUATION,
     INSTANCES,
     OUTPUTS,
@@ -108,6 +110,11 @@ def slice_key(name: str) -> str:
     return SLICES + name
 
 
+def weights_prefix(run: str, version: str) -> str:
+    """Return a training bucket prefix: the pinned copy of a version (its ``upload_id``) of a run's initial weights."""
+    return f"{RUNS}{run}/initial-weights/{version}/"
+
+
 def snapshot_key(run: str) -> str:
     """Return a training bucket key: the snapshot/1 document of a run."""
     return f"{RUNS}{run}/snapshot.json"
@@ -141,6 +148,16 @@ def evaluation_key(run: str) -> str:
 def report_key(run: str) -> str:
     """Return a training bucket key: the report that people read, beside the evaluation."""
     return f"{RUNS}{run}/{REPORT}"
+
+
+def audit_report_key(run: str) -> str:
+    """Return a training bucket key: the report on a run's data that people read, beside the audit."""
+    return f"{RUNS}{run}/{AUDIT_REPORT}"
+
+
+def candidate_key(run: str) -> str:
+    """Return a training bucket key: the artifact that a run measures, promoted or not."""
+    return f"{RUNS}{run}/{CANDIDATE}"
 
 
 def refusal_key(run: str) -> str:

@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from functions.domain.against import FIRST_INTERVAL
 from functions.domain.small_samples import FOLD_SPREAD, lowest_difference
 
 SHARED = 0.6  # of a score's variance, between two models
@@ -35,6 +36,8 @@ def power(
 ) -> float:
     """Return the share of runs in which a candidate is shown to be no worse than the champion by more than ``margin``.
 
+    At the level of the first attempt on these patients, with a champion that was trained on none of them.
+
     ``patients``: of each class in the test part, two at least, with so many ``slices`` each. ``accuracy`` is the
     champion's balanced accuracy, and the candidate's is greater by ``better``. By ``folds`` it is that of their
     training, around which the models of the folds differ; 0: each is one model.
@@ -46,7 +49,7 @@ def power(
     for _ in range(draws):
         apart = draw.gauss(0, FOLD_SPREAD * math.sqrt(2 / folds)) if folds else 0.0
         drawn = [draw.choices(pool, k=count) for count in patients]
-        passed += lowest_difference(drawn, folds) + apart >= -margin
+        passed += lowest_difference(drawn, FIRST_INTERVAL, folds) + apart >= -margin
     return passed / draws
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
+from functions.domain.against import FIRST_INTERVAL, first_level_of
+from functions.domain.checks import Asks, Check, End, reasons_of
 from functions.domain.evaluation import (
     Calibration,
     ClassFigures,
@@ -21,7 +23,13 @@ from functions.domain.evaluation import (
     Subgroup,
 )
 from functions.domain.ranges import FRACTION, Range
-from functions.domain.small_samples import FEWEST_PATIENTS, comparison_needs, first_model_needs
+from functions.domain.small_samples import (
+    AUC_CONTINUOUS,
+    FEWEST_PATIENTS,
+    comparison_needs,
+    first_model_needs,
+    lower_end,
+)
 from functions.domain.split import HELD_OUT
 from functions.domain.verdict import ModelProblem, Reason, Risk
 
@@ -55,9 +63,15 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
         measured = "has" if evaluation.champion else "lacks"
         message = f"The evaluation {measured} a champion, unlike the run; start the run again."
         return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=message)]
-    candidate, by_low = evaluation.candidate, thresholds.lower_bound and not against_champion
+    return reasons_of(checks(evaluation, thresholds, against_champion=against_champion))
+
+
+def checks(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Check]:
+    """Return every threshold with the candidate's figure; those that do not hold have their reason."""
+    by_low = thresholds.lower_bound and not against_champion
+    candidate = _at_attempt(evaluation.candidate, evaluation.attempt) if by_low else evaluation.candidate
     return [
-        *_at_least(
+        _at_least(
             ModelProblem.BALANCED_ACCURACY_TOO_LOW,
             "balanced accuracy",
             candidate.balanced_accuracy,
@@ -70,11 +84,33 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
             for one in _class(label, candidate.classes[label], thresholds, by_low=by_low)
         ),
         *_calibration(candidate, thresholds.max_calibration_error),
-        *_coverage(candidate),
-        *(_against_champion(evaluation.paired, thresholds.champion_margin) if evaluation.paired else ()),
-        *(_whole(evaluation.out_of_fold, candidate.balanced_accuracy) if evaluation.out_of_fold else ()),
+        _coverage(candidate),
+        *([_against_champion(evaluation.paired, thresholds.champion_margin)] if evaluation.paired else ()),
+        *([_whole(evaluation.out_of_fold, candidate.balanced_accuracy)] if evaluation.out_of_fold else ()),
         *(one for subgroup in candidate.subgroups for one in _subgroup(subgroup, candidate, thresholds)),
     ]
+
+
+def _at_attempt(measured: Measured, attempt: int) -> Measured:
+    """Return a first model's figures with the lower ends at the level of an attempt; those of the first are of 95 %."""
+    if attempt == 1:
+        return measured
+
+    def lowered(figure: Figure, continuous: float = 0.0) -> Figure:
+        if figure.value is None or figure.low is None:
+            return figure
+        return replace(figure, low=lower_end(figure.value, figure.low, first_level_of(attempt), continuous))
+
+    classes = {
+        label: replace(
+            one,
+            sensitivity=lowered(one.sensitivity),
+            specificity=lowered(one.specificity),
+            auc=lowered(one.auc, AUC_CONTINUOUS),
+        )
+        for label, one in measured.classes.items()
+    }
+    return replace(measured, balanced_accuracy=lowered(measured.balanced_accuracy), classes=classes)
 
 
 def too_few_patients(
@@ -82,15 +118,16 @@ def too_few_patients(
 ) -> list[Reason]:
     """Return a reason if the tested ``patients`` of a class are too few for any candidate to pass.
 
-    That is, for one without a mistake where there is no champion, and else for one that reads every slice as it does.
-    By ``folds`` every labelled patient is tested, and not the test part alone.
+    That is, for one without a mistake where there is no champion, and else for one that reads every slice as it does:
+    on the first attempt on these patients, none of whom the champion was trained on. By ``folds`` every labelled
+    patient is tested, and not the test part alone.
     """
     classes, code = len(patients), Risk.TOO_FEW_PATIENTS
     needed: int | None = FEWEST_PATIENTS
     what = "a figure is given at all"
     if against_champion:
         code = Risk.TOO_FEW_TO_COMPARE
-        needed = comparison_needs(thresholds.champion_margin, classes, folds)
+        needed = comparison_needs(thresholds.champion_margin, classes, FIRST_INTERVAL, folds)
         what = (
             "a model that reads every slice as the champion does is shown to be worse by no more than "
             f"{thresholds.champion_margin:g}"
@@ -114,92 +151,141 @@ def too_few_patients(
     return [Reason(code=code, message=message)]
 
 
-def _class(label: str, figures: ClassFigures, thresholds: Thresholds, *, by_low: bool) -> list[Reason]:
+def _class(label: str, figures: ClassFigures, thresholds: Thresholds, *, by_low: bool) -> list[Check]:
     asked = (
         (ModelProblem.SENSITIVITY_TOO_LOW, "sensitivity", figures.sensitivity, thresholds.min_sensitivity),
         (ModelProblem.SPECIFICITY_TOO_LOW, "specificity", figures.specificity, thresholds.min_specificity),
         (ModelProblem.AUC_TOO_LOW, "AUC", figures.auc, thresholds.min_auc),
     )
     return [
-        one
+        _at_least(code, f"{what} for {label}", figure, threshold, by_low=by_low)
         for code, what, figure, threshold in asked
-        for one in _at_least(code, f"{what} for {label}", figure, threshold, by_low=by_low)
     ]
 
 
-def _at_least(code: ModelProblem, what: str, figure: Figure, threshold: float, *, by_low: bool) -> list[Reason]:
+def _at_least(code: ModelProblem, what: str, figure: Figure, threshold: float, *, by_low: bool) -> Check:
+    """Return the check whether a figure, or the lower end of its interval, reaches the threshold."""
+    reason = _below(code, what, figure, threshold, by_low=by_low)
+    end = End.LOW if by_low else End.VALUE
+    return Check(what=what, figure=figure, asks=Asks.AT_LEAST, bound=threshold, end=end, reason=reason)
+
+
+def _below(code: ModelProblem, what: str, figure: Figure, threshold: float, *, by_low: bool) -> Reason | None:
     """Return a reason unless a figure, or the lower end of its interval, reaches the threshold."""
     if figure.value is None or (by_low and figure.low is None):
-        return [_undefined(what, too_few=figure.too_few)]
+        return _undefined(what, too_few=figure.too_few)
     reached = figure.low if by_low else figure.value
     if reached is not None and reached >= threshold:
-        return []
-    said = f"is {figure.value:.3f}" + (f", and may be {figure.low:.3f} (95 %)" if by_low else "")
+        return None
+    said = f"is {figure.value:.3f}" + (f", and may be {figure.low:.3f} by its interval" if by_low else "")
     asks = f"{threshold:g} at least{' for the lower of the two' if by_low else ''}"
     more = " More test patients make the interval narrower." if figure.value >= threshold else ""
-    return [Reason(code=code, message=f"The {what} {said}; this stage asks for {asks}.{more}")]
+    return Reason(code=code, message=f"The {what} {said}; this stage asks for {asks}.{more}")
 
 
-def _calibration(candidate: Measured, most: float) -> list[Reason]:
+def _calibration(candidate: Measured, most: float) -> list[Check]:
     if candidate.calibration:
-        return too_poor(candidate.calibration, most)
-    error = candidate.calibration_error
+        return _probabilities(candidate.calibration, most)
+    error, reason = candidate.calibration_error, None
     if error is None:
-        return [_undefined("calibration error (ECE)")]
-    if error <= most:
-        return []
-    message = f"The calibration error (ECE) is {error:.3f}; this stage takes {most:g} at most."
-    return [Reason(code=ModelProblem.CALIBRATION_TOO_POOR, message=message)]
+        reason = _undefined("calibration error (ECE)")
+    elif error > most:
+        message = f"The calibration error (ECE) is {error:.3f}; this stage takes {most:g} at most."
+        reason = Reason(code=ModelProblem.CALIBRATION_TOO_POOR, message=message)
+    figure = Figure(value=error, low=None, high=None)
+    return [Check(what="calibration error (ECE)", figure=figure, asks=Asks.AT_MOST, bound=most, reason=reason)]
 
 
 def too_poor(calibration: Calibration, most: float) -> list[Reason]:
     """Return the reasons against a model's probabilities, each only where the test part shows it beyond chance."""
-    found: list[str] = []
+    return reasons_of(_probabilities(calibration, most))
+
+
+def _probabilities(calibration: Calibration, most: float) -> list[Check]:
+    too_sure = too_wrong = ""
     if calibration.odds_too_sure >= MOST_ODDS_TOO_SURE:
-        found.append(
+        too_sure = (
             f"Softer probabilities predict the test labels {calibration.odds_too_sure:,.0f} times better than the "
             f"model's own; {MOST_ODDS_TOO_SURE:g} times come by chance in 1 of 20 runs at most. The model is too sure "
             "of itself, or a label is wrong: look at the worst cases in the report. More validation patients set the "
             "temperature better."
         )
     if calibration.error_low is not None and calibration.error_low > most:
-        found.append(
+        too_wrong = (
             f"The calibration error is {calibration.error:.3f}, and at least {calibration.error_low:.3f} (95 %); this "
             f"stage takes {most:g} at most."
         )
-    return [Reason(code=ModelProblem.CALIBRATION_TOO_POOR, message=message) for message in found]
+    odds = Figure(value=calibration.odds_too_sure, low=None, high=None)
+    error = Figure(value=calibration.error, low=calibration.error_low, high=calibration.error_high)
+    code = ModelProblem.CALIBRATION_TOO_POOR
+    return [
+        Check(
+            what="odds that the model is too sure of itself",
+            figure=odds,
+            asks=Asks.BELOW,
+            bound=MOST_ODDS_TOO_SURE,
+            reason=Reason(code=code, message=too_sure) if too_sure else None,
+        ),
+        Check(
+            what="calibration error",
+            figure=error,
+            asks=Asks.AT_MOST,
+            bound=most,
+            end=End.LOW,
+            reason=Reason(code=code, message=too_wrong) if too_wrong else None,
+        ),
+    ]
 
 
-def _coverage(candidate: Measured) -> list[Reason]:
-    """Return a reason if the candidate abstains on too many test cases: its figures are of all cases."""
+def _coverage(candidate: Measured) -> Check:
+    """Return the check whether the candidate abstains on few test cases: its figures are of all cases."""
+    figure = Figure(value=candidate.coverage, low=None, high=None)
+    what, asks = "share of the test part that is answered", Asks.AT_LEAST
     if candidate.coverage >= LEAST_COVERAGE:
-        return []
+        return Check(what=what, figure=figure, asks=asks, bound=LEAST_COVERAGE)
     message = (
         f"The candidate abstains on {1 - candidate.coverage:.1%} of the test part as unlike its training; at most "
         f"{1 - LEAST_COVERAGE:.0%} is taken. Are the parts alike: the same scanners, the same levels of the body?"
     )
-    return [Reason(code=ModelProblem.COVERAGE_TOO_LOW, message=message)]
+    reason = Reason(code=ModelProblem.COVERAGE_TOO_LOW, message=message)
+    return Check(what=what, figure=figure, asks=asks, bound=LEAST_COVERAGE, reason=reason)
 
 
-def _whole(found: OutOfFold, by_folds: Figure) -> list[Reason]:
-    """Return a reason if the model of all patients is worse, on what it was trained on, than the folds' on unseen.
+def _whole(found: OutOfFold, by_folds: Figure) -> Check:
+    """Return the check whether the model of all patients reads what it was trained on as well as the folds' the unseen.
 
-    Then something befell its training, and the folds' figures are not what it would give.
+    If not, something befell its training, and the folds' figures are not what it would give.
     """
-    if found.whole is None:
-        return [_undefined("balanced accuracy of the model of all patients")]
+    what = "balanced accuracy of the model of all patients, on what it was trained on"
     low = by_folds.low if by_folds.low is not None else by_folds.value
-    if low is None or found.whole >= low:
-        return []
-    message = (
-        f"The model that was trained on all patients has a balanced accuracy of {found.whole:.3f} on the very slices "
-        f"that it was trained on; the {found.folds} folds' models have {by_folds.value:.3f} (at least {low:.3f}) on "
-        "slices that they never saw. Its training went wrong: start the run again, with another seed."
+    reason = None
+    if found.whole is None:
+        reason = _undefined("balanced accuracy of the model of all patients")
+    elif low is not None and found.whole < low:
+        message = (
+            f"The model that was trained on all patients has a balanced accuracy of {found.whole:.3f} on the very "
+            f"slices that it was trained on; the {found.folds} folds' models have {by_folds.value:.3f} (at least "
+            f"{low:.3f}) on slices that they never saw. Its training went wrong: start the run again, with another "
+            "seed."
+        )
+        reason = Reason(code=ModelProblem.WHOLE_WORSE_THAN_FOLDS, message=message)
+    figure = Figure(value=found.whole, low=None, high=None)
+    return Check(what=what, figure=figure, asks=Asks.AT_LEAST, bound=low or 0.0, reason=reason)
+
+
+def _against_champion(paired: Paired, margin: float) -> Check:
+    """Return the check whether the candidate is shown to be no worse than the champion by more than the margin."""
+    return Check(
+        what="balanced accuracy less the champion's, on the same cases",
+        figure=paired.difference,
+        asks=Asks.AT_LEAST,
+        bound=-margin,
+        end=End.LOW,
+        reason=_worse(paired, margin),
     )
-    return [Reason(code=ModelProblem.WHOLE_WORSE_THAN_FOLDS, message=message)]
 
 
-def _against_champion(paired: Paired, margin: float) -> list[Reason]:
+def _worse(paired: Paired, margin: float) -> Reason | None:
     """Return a reason unless the candidate is shown to be no worse than the champion by more than the margin.
 
     It is another reason where the patients are too few to tell, though the candidate does not seem worse by so much.
@@ -210,41 +296,41 @@ def _against_champion(paired: Paired, margin: float) -> list[Reason]:
             "The test part has too few patients of a class to compare the candidate with the champion. Label more "
             "patients; or accept this risk, and a person decides by the report."
         )
-        return [Reason(code=Risk.TOO_FEW_TO_COMPARE, message=message)]
+        return Reason(code=Risk.TOO_FEW_TO_COMPARE, message=message)
     if found.value is None or found.low is None:
-        return [_undefined("difference in balanced accuracy to the champion")]
+        return _undefined("difference in balanced accuracy to the champion")
     if found.low >= -margin:
-        return []
+        return None
     if found.value >= -margin and found.value - found.low > margin:
         message = (
             f"The candidate's balanced accuracy differs from the champion's by {found.value:+.3f} on the same cases, "
             f"and may be {-found.low:.3f} below it (95 %); this stage takes {margin:g} at most. Too few patients "
             "to tell. Label more; or accept this risk, and a person decides by the report."
         )
-        return [Reason(code=Risk.TOO_FEW_TO_COMPARE, message=message)]
+        return Reason(code=Risk.TOO_FEW_TO_COMPARE, message=message)
     message = (
         f"The candidate's balanced accuracy may be up to {-found.low:.3f} below the champion's on the same cases "
         f"(95 %); this stage takes {margin:g} at most. More test patients make the interval narrower."
     )
-    return [Reason(code=ModelProblem.WORSE_THAN_CHAMPION, message=message)]
+    return Reason(code=ModelProblem.WORSE_THAN_CHAMPION, message=message)
 
 
-def _subgroup(subgroup: Subgroup, candidate: Measured, thresholds: Thresholds) -> list[Reason]:
-    """Return a reason if a subgroup is large enough to judge, and far below the whole."""
+def _subgroup(subgroup: Subgroup, candidate: Measured, thresholds: Thresholds) -> list[Check]:
+    """Return the check whether a subgroup is far below the whole; none of one that is too small to judge."""
     whole, part = candidate.balanced_accuracy.value, subgroup.balanced_accuracy
     if subgroup.patients < thresholds.subgroup_min_patients or part.too_few or whole is None:
         return []
-    name = f"{subgroup.attribute} {subgroup.value}"
+    name, drop, reason = f"{subgroup.attribute} {subgroup.value}", thresholds.max_subgroup_drop, None
     if part.value is None:
-        return [_undefined(f"balanced accuracy of {name}")]
-    drop = whole - part.value
-    if drop <= thresholds.max_subgroup_drop:
-        return []
-    message = (
-        f"In {name} ({subgroup.patients} patients) the balanced accuracy is {part.value:.3f}, "
-        f"{drop:.3f} below that of all; this stage takes {thresholds.max_subgroup_drop:g} at most."
-    )
-    return [Reason(code=ModelProblem.SUBGROUP_COLLAPSE, message=message)]
+        reason = _undefined(f"balanced accuracy of {name}")
+    elif whole - part.value > drop:
+        message = (
+            f"In {name} ({subgroup.patients} patients) the balanced accuracy is {part.value:.3f}, "
+            f"{whole - part.value:.3f} below that of all; this stage takes {drop:g} at most."
+        )
+        reason = Reason(code=ModelProblem.SUBGROUP_COLLAPSE, message=message)
+    what = f"balanced accuracy of {name}"
+    return [Check(what=what, figure=part, asks=Asks.AT_LEAST, bound=whole - drop, reason=reason)]
 
 
 def _undefined(what: str, *, too_few: bool = False) -> Reason:

@@ -12,22 +12,33 @@ from functions.domain.errors import InvalidRequest
 from functions.domain.verdict import Risk
 from functions.names import COHORTS
 
-FIELDS = ("LabelsUri", "AcceptedRisks", "Seed", "HyperParameters")
+FIELDS = ("LabelsUri", "AcceptedRisks", "Seed", "HyperParameters", "InitialWeights")
+WEIGHTS_FIELDS = ("Uri", "Licence")
 MANIFEST_ENDINGS = (".json", ".csv")
 MOST_SEED = 2**32 - 1  # numpy takes no larger one
 WORKFLOWS_OWN = ("seed", "model_version")  # hyperparameters that the workflow sets
 MOST_HYPERPARAMETERS = 80  # SageMaker takes 100
 LONGEST_NAME, LONGEST_VALUE = 256, 2500  # characters, SageMaker's own limits
+LONGEST_LICENCE = 1000  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedWeights:
+    """The weights that a training is to start from: their key in the training bucket, and their licence as a text."""
+
+    key: str
+    licence: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """A requested run; ``manifest_key`` is in the training bucket."""
+    """A requested run; ``manifest_key`` is in the training bucket. Without initial weights it starts from nothing."""
 
     manifest_key: str
     accepted_risks: tuple[Risk, ...]
     seed: int
     hyperparameters: Mapping[str, str]
+    initial_weights: AskedWeights | None = None
 
 
 def parse(document: Any, training_bucket: str) -> TrainingRequest:
@@ -41,6 +52,7 @@ def parse(document: Any, training_bucket: str) -> TrainingRequest:
         accepted_risks=_risks(document.get("AcceptedRisks", []), problems),
         seed=_seed(document.get("Seed", 0), problems),
         hyperparameters=_hyperparameters(document.get("HyperParameters", {}), problems),
+        initial_weights=_initial_weights(document.get("InitialWeights"), training_bucket, problems),
     )
     if problems:
         raise InvalidRequest(problems)
@@ -61,6 +73,28 @@ def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:
     elif not key.lower().endswith(MANIFEST_ENDINGS):
         problems.append(f"LabelsUri ends neither in .json nor in .csv; it is of the form {expected}.")
     return key
+
+
+def _initial_weights(value: Any, training_bucket: str, problems: list[str]) -> AskedWeights | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or value.keys() != set(WEIGHTS_FIELDS):
+        problems.append(f"InitialWeights is {_kind(value)}, not an object with exactly {' and '.join(WEIGHTS_FIELDS)}.")
+        return None
+    uri, licence = value["Uri"], value["Licence"]
+    try:
+        bucket, key = layout.parse_uri(uri if isinstance(uri, str) else "")
+    except ValueError:
+        bucket, key = "", ""
+    if bucket != training_bucket or not key.startswith(COHORTS) or key == COHORTS:
+        problems.append(f"InitialWeights.Uri is {uri!r:.300}, not s3://{training_bucket}/{COHORTS}<name>.")
+    if not isinstance(licence, str) or not licence.strip() or len(licence) > LONGEST_LICENCE:
+        problems.append(
+            f"InitialWeights.Licence is {licence!r:.80}, not a text of 1 to {LONGEST_LICENCE} characters that says "
+            "under what licence the weights are used."
+        )
+        return None
+    return AskedWeights(key=key, licence=licence)
 
 
 def _risks(value: Any, problems: list[str]) -> tuple[Risk, ...]:

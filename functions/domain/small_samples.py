@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 LEVEL = 0.95
 NORMAL = 1.959964  # the quantile of the normal distribution for LEVEL
 FEWEST_PATIENTS = 4  # of a class, for any figure
+AUC_CONTINUOUS = 0.4  # how far its interval is from Clopper and Pearson's to Jeffreys', which has 0.5
 FOLD_SPREAD = 0.03  # of the balanced accuracies of folds' models
 MOST_PATIENTS = 10_000  # of a class, looked at
 
@@ -30,8 +31,8 @@ def student_quantile(level: float, degrees_of_freedom: float) -> float:
     return high
 
 
-def lowest_difference(classes: Sequence[Sequence[float]], folds: int = 0) -> float:
-    """Return the lower end of the 95 % interval of a difference in balanced accuracy.
+def lowest_difference(classes: Sequence[Sequence[float]], level: float = LEVEL, folds: int = 0) -> float:
+    """Return the lower end of the interval of a difference in balanced accuracy, of this ``level``.
 
     ``classes`` has for each class the differences of its patients: two or more, of equally many slices. By ``folds``
     each of the two is so many models; 0 if it is one.
@@ -43,15 +44,17 @@ def lowest_difference(classes: Sequence[Sequence[float]], folds: int = 0) -> flo
     ]
     variance = sum(square / count for square, count in zip(squares, counts, strict=True)) / len(classes) ** 2
     apart = sum(abs(each) for one in classes for each in one)
-    return sum(means) / len(means) - _reach(variance, apart, counts, folds)
+    return sum(means) / len(means) - _reach(variance, apart, counts, level, folds)
 
 
-def comparison_needs(margin: float, classes: int, folds: int = 0) -> int | None:
+def comparison_needs(margin: float, classes: int, level: float = LEVEL, folds: int = 0) -> int | None:
     """Return the fewest test patients of each class with which two models that never differ are shown to be so.
+
+    The interval of their difference, which is of this ``level``, then reaches no further down than the margin.
 
     None if no number of patients is enough, as for a margin of 0.
     """
-    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes, folds) <= margin), None)
+    return next((count for count in _counts() if _reach(0.0, 0.0, [count] * classes, level, folds) <= margin), None)
 
 
 def first_model_needs(balanced_accuracy: float, sensitivity: float, specificity: float, classes: int) -> int | None:
@@ -61,6 +64,30 @@ def first_model_needs(balanced_accuracy: float, sensitivity: float, specificity:
     """
     wanted = ((sensitivity, 1), (specificity, classes - 1), (balanced_accuracy, classes))
     return next((n for n in _counts() if all(_faultless(n, share, classes) >= least for least, share in wanted)), None)
+
+
+def lower_end(value: float, low: float, tail: float, continuous: float) -> float:
+    """Return the lower end of a share's interval at another level; ``tail`` is the probability that it is too high.
+
+    ``low`` is that of the 95 % interval. The effective number of cases follows from it. ``continuous`` is that of the
+    interval: 0 of a share, and ``AUC_CONTINUOUS`` of an AUC.
+    """
+    if not 0 < low < value:
+        return low
+
+    def above(size: float, at: float) -> float:
+        return _incomplete_beta(value * size + continuous, (1 - value) * size + 1 - continuous, at)
+
+    size = math.exp(_where(lambda log: above(math.exp(log), low), (1 - LEVEL) / 2, 16.0, -4.0))
+    return _where(lambda at: above(size, at), tail, 0.0, low)
+
+
+def _where(rising: Callable[[float], float], wanted: float, low: float, high: float) -> float:
+    """Return where a function, which rises from ``low`` to ``high``, has a value."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
+    return (low + high) / 2
 
 
 def _counts() -> Iterator[int]:
@@ -78,14 +105,14 @@ def _faultless(count: int, share: int, classes: int) -> float:
     return float(((1 - LEVEL) / 2) ** (1 / size))
 
 
-def _reach(variance: float, apart: float, counts: Sequence[int], folds: int) -> float:
+def _reach(variance: float, apart: float, counts: Sequence[int], level: float, folds: int) -> float:
     """Return half the width of the interval; one more patient differs wholly, and the variance is stabilised."""
     classes, total = len(counts), sum(counts)
     spare = total - classes
     greatest = (apart + 1) / (total + 1) * sum(1 / count for count in counts) / classes**2
     stabilised = (variance * spare + greatest * classes) / (spare + classes)
     of_folds = 2 * FOLD_SPREAD**2 / folds if folds else 0.0
-    return student_quantile(LEVEL, spare) * math.sqrt(stabilised + of_folds)
+    return student_quantile(level, spare) * math.sqrt(stabilised + of_folds)
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:

@@ -37,6 +37,30 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PinnedWeights:
+    """The weights that the training starts from: where a person put them, which version, and the copy that it reads.
+
+    ``sha256`` is of their bytes (hex), ``licence`` the text that the person gave.
+    """
+
+    source_uri: str
+    version_id: str
+    uri: str
+    sha256: str
+    licence: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the document's record."""
+        return {
+            "SourceUri": self.source_uri,
+            "VersionId": self.version_id,
+            "Uri": self.uri,
+            "SHA256": self.sha256,
+            "Licence": self.licence,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A run's data, as the gates need them; ``places`` is what the entries of its labels file are called."""
 
@@ -61,17 +85,22 @@ def document_of(
     split_by: SplitBy,
     source: Source,
     created_at: str,
+    initial_weights: PinnedWeights | None = None,
     folds: int = 0,
 ) -> dict[str, Any]:
     """Return the snapshot/1 document with its digest; ``folds`` is 0 where there is a test part."""
-    document = {
-        "Schema": SCHEMA,
-        "Labels": list(labels),
-        "Seed": seed,
-        "SplitBy": split_by,
-        "Source": {"Uri": source.uri, "VersionId": source.version_id, "SHA256": source.sha256},
-        "Slices": [_entry(one) for one in slices],
-    } | ({"Folds": folds} if folds else {})
+    document = (
+        {
+            "Schema": SCHEMA,
+            "Labels": list(labels),
+            "Seed": seed,
+            "SplitBy": split_by,
+            "Source": {"Uri": source.uri, "VersionId": source.version_id, "SHA256": source.sha256},
+            "Slices": [_entry(one) for one in slices],
+        }
+        | ({"InitialWeights": initial_weights.as_dict()} if initial_weights else {})
+        | ({"Folds": folds} if folds else {})
+    )
     return document | {"Digest": digest_of(document), "CreatedAt": created_at}
 
 

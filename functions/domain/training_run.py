@@ -56,7 +56,8 @@ class TrainingRun:
 
     ``taken`` is False for a refused run, and ``reasons`` (``verdict.trimmed``) say why; then all below is empty.
     ``slices`` counts them, ``champion`` is None for a stage's first model, and ``reference`` is the best champion so
-    far: None if that is the champion, or if its version or artifact is gone.
+    far: None if that is the champion, or if its version or artifact is gone. ``initial_weights_uri`` is the prefix of
+    the weights that the training starts from, "" without any.
     """
 
     run_id: str
@@ -71,9 +72,12 @@ class TrainingRun:
     slices: int = 0
     champion: ComparedChampion | None = None
     reference: ComparedChampion | None = None
+    initial_weights_uri: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return ``$snapshot``. The seed is text, as hyperparameters are."""
+        weights = {"InitialWeightsUri": self.initial_weights_uri} if self.initial_weights_uri else {}
+        reference = {"Reference": self.reference.to_json()} if self.reference else {}
         return {
             "Taken": self.taken,
             "Run": self.run_id,
@@ -86,7 +90,9 @@ class TrainingRun:
             "SnapshotDigest": self.snapshot_digest,
             "Slices": self.slices,
             "Champion": self.champion.to_json() if self.champion else {},
-        } | ({"Reference": self.reference.to_json()} if self.reference else {})
+            **reference,
+            **weights,
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrainingRun:
@@ -104,4 +110,5 @@ class TrainingRun:
             slices=document["Slices"],
             champion=ComparedChampion.from_json(document["Champion"]) if document["Champion"] else None,
             reference=ComparedChampion.from_json(document["Reference"]) if document.get("Reference") else None,
+            initial_weights_uri=document.get("InitialWeightsUri", ""),
         )

@@ -39,7 +39,7 @@ class Risk(enum.StrEnum):
 
 
 class LabelProblem(enum.StrEnum):
-    """Why no snapshot is taken: the execution's input, the manifest, an entry or all of them, or the champion."""
+    """Why no snapshot is taken: the execution's input, the manifest, an entry or all, weights, or the champion."""
 
     INVALID_INPUT = "InvalidInput"
     MISSING_MANIFEST = "MissingManifest"
@@ -51,6 +51,7 @@ class LabelProblem(enum.StrEnum):
     UNREADABLE_HEADER = "UnreadableHeader"
     DUPLICATE = "Duplicate"
     MISSING_CLASS = "MissingClass"
+    UNUSABLE_WEIGHTS = "UnusableWeights"
     CHAMPION_GONE = "ChampionGone"
 
 
@@ -113,9 +114,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All reasons of one gate; it passes if a person has accepted each."""
+    """All reasons of one gate; it passes if a person has accepted each.
+
+    ``checks`` are the thresholds that were asked, as the document holds them; empty where none was reached.
+    """
 
     reasons: tuple[Reason, ...] = ()
+    checks: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -126,12 +131,14 @@ class Verdict:
         """Return the verdict with the reasons of the named risks accepted. Only a Risk can be accepted."""
         named = set(risks)
         return Verdict(
-            tuple(replace(one, accepted=isinstance(one.code, Risk) and one.code in named) for one in self.reasons)
+            tuple(replace(one, accepted=isinstance(one.code, Risk) and one.code in named) for one in self.reasons),
+            self.checks,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the verdict/1 document, with every reason in full."""
-        return {"Schema": SCHEMA, "Passed": self.passed, "Reasons": [reason.to_json() for reason in self.reasons]}
+        """Return the verdict/1 document, with every reason in full, and the thresholds if any was reached."""
+        document = {"Schema": SCHEMA, "Passed": self.passed, "Reasons": [reason.to_json() for reason in self.reasons]}
+        return document | ({"Checks": [dict(one) for one in self.checks]} if self.checks else {})
 
 
 def trimmed(reasons: Sequence[Reason]) -> list[dict[str, Any]]:

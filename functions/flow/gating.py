@@ -45,7 +45,7 @@ class Gating:
             verdict = Verdict((Reason(code=DataProblem.MALFORMED_SNAPSHOT, message=str(error)),))
         else:
             judged = self._data(snapshot, run) if subject == Subject.AUDIT else self._model(snapshot, run, attempt)
-            verdict = Verdict(tuple(judged)).accepting(run.accepted_risks)
+            verdict = judged.accepting(run.accepted_risks)
         key = layout.data_gate_key(run.run_id) if subject == Subject.AUDIT else layout.model_gate_key(run.run_id)
         self.documents.write(key, verdict.to_json())
         return verdict
@@ -60,18 +60,18 @@ class Gating:
             raise MalformedDocument("The run's snapshot is not JSON; start the run again.") from error
         return snapshots.parse(document, run.snapshot_digest)
 
-    def _data(self, snapshot: Snapshot, run: TrainingRun) -> list[Reason]:
+    def _data(self, snapshot: Snapshot, run: TrainingRun) -> Verdict:
         try:
             found = audit.parse(self._written(layout.audit_key(run.run_id), "audit"), snapshot.digest)
         except MalformedDocument as error:
-            return [Reason(code=DataProblem.MALFORMED_AUDIT, message=str(error))]
+            return Verdict((Reason(code=DataProblem.MALFORMED_AUDIT, message=str(error)),))
         patients = {label: len(ids) for label, ids in snapshot.test_patients().items()}
         few = promotion.too_few_patients(
             patients, self.thresholds, against_champion=run.champion is not None, folds=snapshot.folds
         )
-        return [*leakage.findings(snapshot, found, self.limits), *few]
+        return Verdict((*leakage.findings(snapshot, found, self.limits), *few))
 
-    def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int) -> list[Reason]:
+    def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int) -> Verdict:
         try:
             measured = evaluation.parse(self._written(layout.evaluation_key(run.run_id), "evaluation"), snapshot.digest)
             if measured.labels != snapshot.labels:
@@ -80,9 +80,13 @@ class Gating:
                 )
             _check_folds(snapshot, measured)
         except MalformedDocument as error:
-            return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=str(error))]
-        reasons = promotion.shortcomings(measured, self.thresholds, against_champion=run.champion is not None)
-        return reasons + against.shortcomings(measured, run, self.thresholds.champion_margin, attempt, reasons)
+            return Verdict((Reason(code=ModelProblem.MALFORMED_EVALUATION, message=str(error)),))
+        against_champion, margin = run.champion is not None, self.thresholds.champion_margin
+        reasons = promotion.shortcomings(measured, self.thresholds, against_champion=against_champion)
+        reasons += against.shortcomings(measured, run, margin, attempt, reasons)
+        checks = promotion.checks(measured, self.thresholds, against_champion=against_champion)
+        checks += against.checks(measured, run, margin)
+        return Verdict(tuple(reasons), tuple(one.to_json() for one in checks))
 
     def _written(self, key: str, what: str) -> bytes:
         body = self.documents.find(key)

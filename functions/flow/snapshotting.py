@@ -27,10 +27,10 @@ from functions.domain.cohort import Cohort, ObjectVersion, duplicates, misplaced
 from functions.domain.errors import InvalidRequest, MalformedManifest, Refusal, SnapshotRefused
 from functions.domain.header import header_of
 from functions.domain.instance import Served
-from functions.domain.request import TrainingRequest
+from functions.domain.request import AskedWeights, TrainingRequest
 from functions.domain.row import timestamp
 from functions.domain.slices import LabelledSlice, Split
-from functions.domain.snapshot import Source, SplitBy
+from functions.domain.snapshot import PinnedWeights, Source, SplitBy
 from functions.domain.split import Earlier
 from functions.domain.training_run import TrainingRun
 from functions.domain.verdict import LabelProblem, Places, Reason, Verdict, trimmed
@@ -88,6 +88,7 @@ class Snapshotting:
         if manifest is None:
             message = "There is no object at LabelsUri; upload the manifest with its slices first."
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
+        weights = self._weights(run, asked.initial_weights)
         slices, names = self._slices(asked.manifest_key, manifest)
         split_by, slices = self._divide(slices, asked.seed, names, known)
         document = snapshots.document_of(
@@ -101,6 +102,7 @@ class Snapshotting:
                 sha256=manifest.sha256,
             ),
             created_at=timestamp(self.clock()),
+            initial_weights=weights,
             folds=self.folds if any(one.fold for one in slices) else 0,
         )
         self._write_manifest(run, document)
@@ -108,6 +110,24 @@ class Snapshotting:
             document = self.documents.read(layout.snapshot_key(run))  # another invocation of this run was faster
             self._write_manifest(run, document)
         return document
+
+    def _weights(self, run: str, asked: AskedWeights | None) -> PinnedWeights | None:
+        """Return the pinned weights that the training is to start from; raise SnapshotRefused if S3 gives none."""
+        if asked is None:
+            return None
+        try:
+            version, prefix, sha256 = self.cohorts.pin_weights(asked.key, run)
+        except Exception as error:
+            message = f"The weights at InitialWeights.Uri cannot be used: {_why(error)}"
+            raise SnapshotRefused([Reason(code=LabelProblem.UNUSABLE_WEIGHTS, message=message)]) from error
+        bucket = self.cohorts.bucket
+        return PinnedWeights(
+            source_uri=layout.uri(bucket, asked.key),
+            version_id=version,
+            uri=layout.uri(bucket, prefix),
+            sha256=sha256,
+            licence=asked.licence,
+        )
 
     def _divide(
         self, slices: list[LabelledSlice], seed: int, names: Names, known: Earlier
@@ -228,6 +248,7 @@ class Snapshotting:
             slices=len(snapshot["Slices"]),
             champion=rivals.champion,
             reference=rivals.reference,
+            initial_weights_uri=snapshot.get("InitialWeights", {}).get("Uri", ""),
         )
 
 

@@ -15,8 +15,10 @@ from model_code.audit.background import read_background
 from model_code.audit.document import SUBJECTS, Reading, Unreadable, build
 from model_code.audit.likeness import body_of, framed
 from model_code.audit.perceptual_hash import fingerprint, pixel_digest
+from model_code.audit.report.page import render
 from model_code.container import Processing
 from model_code.errors import InstanceError
+from model_code.evaluation.pictures import ReportPictures
 from model_code.reading import decoder_process
 from model_code.reading.ct_slice import read_slice
 from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
@@ -28,16 +30,22 @@ THREADS = 2
 # Slices that are in memory at once, with their pixels.
 WINDOW = 32
 SLICES_PER_LINE = 500
+REPORT = "report.html"
 
 log = logging.getLogger("model_code.audit")
 
 
-def audit(paths: Processing) -> None:
-    """Audit the snapshot and write audit/2; raises SnapshotError if the slices are not the snapshot's."""
+def audit(paths: Processing, pictures: ReportPictures = ReportPictures.IF_NO) -> None:
+    """Audit the snapshot and write audit/2, and the report on the data beside it.
+
+    Raises SnapshotError if the slices are not the snapshot's.
+    """
     taken = snapshot.read(paths.snapshot)
     document = build(taken, readings(taken.cases, paths.slices))
     paths.audit.parent.mkdir(parents=True, exist_ok=True)
     paths.audit.write_text(json.dumps(document, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+    page = render(document, taken, paths.slices, pictures)
+    paths.audit.with_name(REPORT).write_text(page, encoding="utf-8")
     counts = ("Unreadable", "Identical", "NearIdentical", "SamePatient")
     log.info(
         "audited_slices=%s unreadable=%s identical=%s near_identical=%s same_patient=%s",

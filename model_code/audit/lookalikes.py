@@ -26,6 +26,8 @@ COPY, SAME_PATIENT, CERTAIN = 1.3, 0.6, 1.8
 # A cohort whose strangers are more alike than real patients are (phantoms of one template) needs more: what the most
 # alike of so many strangers would reach, in one of a hundred cohorts, if all were spread as their lower part is.
 FEWEST_STRANGERS, LOWER, SELDOM, LIKE_PEOPLE = 20, 0.75, 0.01, 0.2
+# So many pairs tell how alike strangers are. A small part has fewer with the others, so the largest part's are added.
+ENOUGH_STRANGERS = 400
 # Pairs that are compared closely, for all queries together and for one.
 MOST_COMPARED, FEWEST_EACH, MOST_EACH = 60_000, 5, 40
 TURNED = 5  # one of so many candidates is a turned one: a copy is the nearest, a neighbour need not be
@@ -76,8 +78,12 @@ def lookalikes(
         scores = bodies.compared(kept)
         found += [(*pair, float(score.max()), float(score.mean())) for pair, score in zip(kept, scores, strict=True)]
     strangers = [one for one in found if people[one[0]] != people[one[1]] and not one[2]]
-    copy = min(CERTAIN, _threshold(COPY, [one[3] for one in strangers]))
-    same = _threshold(SAME_PATIENT, [one[4] for one in strangers])
+    scored = np.array([one[3:] for one in strangers], np.float32).reshape(-1, 2)
+    if len(strangers) < ENOUGH_STRANGERS:
+        scores = bodies.compared(bodies.strangers(parts, people, ENOUGH_STRANGERS - len(strangers)))
+        scored = np.concatenate([scored, np.stack([scores.max(axis=1), scores.mean(axis=1)], axis=1)])
+    copy = min(CERTAIN, _threshold(COPY, scored[:, 0]))
+    same = _threshold(SAME_PATIENT, scored[:, 1])
     copies = [(one[0], one[1], one[3]) for one in found if one[3] >= copy]
     neighbours = [(one[0], one[1], one[4]) for one in strangers if one[3] < copy and one[4] >= same]
     return Lookalikes(
@@ -98,12 +104,12 @@ def _closest(found: Iterable[tuple[int, int, float]], seen: Sequence[int], of: S
     return list(best.values())
 
 
-def _threshold(lowest: float, strangers: Sequence[float]) -> float:
+def _threshold(lowest: float, strangers: _Floats) -> float:
     """Return ``lowest``, or what the most alike of strangers would reach if half of them are above LIKE_PEOPLE.
 
     The quarter that are most alike are not looked at: copies and one patient under two ids are among them.
     """
-    finite = np.array([one for one in strangers if math.isfinite(one)])
+    finite = strangers[np.isfinite(strangers)]
     if len(finite) < FEWEST_STRANGERS:
         return lowest
     middle, upper = np.quantile(finite, (0.5, LOWER)).tolist()
@@ -134,6 +140,22 @@ class _Bodies:
             for start in range(0, len(queries), QUERIES):
                 few = queries[start : start + QUERIES]
                 yield from self._nearest(index, few, others, each)
+
+    def strangers(self, parts: Sequence[str], people: Sequence[str], most: int) -> list[tuple[int, int, int]]:
+        """Return pairs of different patients' slices in the largest part: the nearest of slices spread over it."""
+        if not parts:
+            return []
+        named, patients = np.array(parts), np.array(people)
+        largest = max((np.flatnonzero(named == part) for part in sorted(set(parts))), key=len)
+        index = _flat(_spectra(self._pictures[largest]))
+        pairs: dict[tuple[int, int], None] = {}
+        for row in np.linspace(0, len(largest) - 1, min(len(largest), -(-2 * most // MOST_EACH))).astype(int).tolist():
+            closeness = index @ index[row]
+            closeness[patients[largest] == patients[largest[row]]] = -np.inf
+            nearest = np.argsort(-closeness, kind="stable")[: MOST_EACH - MOST_EACH // TURNED]
+            for column in nearest[np.isfinite(closeness[nearest])].tolist():
+                pairs[(int(largest[min(row, column)]), int(largest[max(row, column)]))] = None
+        return [(first, second, 0) for first, second in pairs][:most]
 
     def _nearest(self, index: _Floats, queries: _Ints, others: _Ints, each: int) -> Iterator[tuple[int, int, int]]:
         """Yield the nearest of ``others`` to each query: most of them as they are, and some turned."""

@@ -14,6 +14,8 @@ from model_code.evaluation.folds import by_folds, rival_by_folds
 from model_code.evaluation.pictures import ReportPictures
 from model_code.evaluation.predictions import load_model, predict
 from model_code.evaluation.report.page import render
+from model_code.evaluation.report.slices import shown_slices
+from model_code.evaluation.training_record import parts_of, read_training
 from model_code.evaluation.worst import worst_cases
 from model_code.inference import Model
 
@@ -65,10 +67,12 @@ def evaluate(
         candidate, test = folded.predictions, replace(test, folds=taken.folds)
     champion = rivals.get("Champion")
     document = build_compared(taken.digest, test, candidate, rivals, attempt)
+    document |= {"Training": read_training(paths.candidate), "Parts": parts_of(taken)}
     if folded:
         document["OutOfFold"] = dict(folded.document)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)
-    page = render(document, taken, test, candidate, champion, worst, pictures)
+    patients = shown_slices(cases, test, candidate)
+    page = render(document, taken, test, candidate, champion, worst, pictures, patients)
     paths.evaluation.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, allow_nan=False, indent=1) + "\n"
     (paths.evaluation / DOCUMENT).write_text(text, encoding="utf-8")

@@ -34,7 +34,7 @@ class ByFolds:
 def by_folds(packed: Path, taken: Snapshot, test: TestSet, own: Predictions) -> ByFolds:
     """Return how a candidate is measured; ``own`` are its own predictions of all of the snapshot's slices.
 
-    Raises EvaluationError unless its archive has predictions of each of these slices once, each in its fold.
+    Raises EvaluationError unless its archive has predictions of each of these slices once, of its fold.
     """
     found = _find(packed, "candidate")
     if found is None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -59,17 +60,17 @@ class Clusters:
     unit_of: Ints
     strata: Ints
 
-    @property
+    @cached_property
     def classes(self) -> list[Rows]:
         """For each class that occurs, which patients are of it."""
         return [self.strata == one for one in np.unique(self.strata)]
 
-    @property
+    @cached_property
     def slices(self) -> Ints:
         """The number of each patient's slices."""
         return np.bincount(self.unit_of, minlength=len(self.strata))
 
-    @property
+    @cached_property
     def effective(self) -> list[float]:
         """The number of each class's patients, as if all had equally many slices."""
         parts = [self.slices[units] for units in self.classes]

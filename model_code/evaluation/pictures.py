@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 
-from model_code.reading.elements import Elements
+from model_code.evaluation.report.png import encode
+from model_code.reading.ct_slice import read_slice
+from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
+from model_code.reading.elements import Elements, read_elements
+from model_code.snapshot import Case
+from model_code.transforms import Preprocessing
 
 KEYWORD = "BurnedInAnnotation"
+# Rows and columns of a picture, in the lung window of the default preprocessing.
+PICTURE_SIZE = 224
 
 
 class BurnedIn(enum.StrEnum):
@@ -41,3 +49,16 @@ def burned_in(elements: Elements) -> BurnedIn:
     """Return one of four statements about the elements, never the value itself, which may be any text."""
     text = elements.text(KEYWORD)
     return {"NO": BurnedIn.NO, "YES": BurnedIn.YES, "": BurnedIn.ABSENT}.get(text, BurnedIn.OTHER)
+
+
+def picture_of(case: Case, folder: Path, pictures: ReportPictures) -> tuple[BurnedIn, bytes]:
+    """Return what a slice states of text in its pixels, and its picture as a PNG: b"" if it may not be shown.
+
+    The slice has been decoded before.
+    """
+    elements = read_elements(case.read(folder), {*PIXEL_KEYWORDS, KEYWORD})
+    stated = burned_in(elements)
+    if not pictures.allows(stated):
+        return stated, b""
+    image = Preprocessing(image_size=PICTURE_SIZE).prepare(read_slice(elements))[0]
+    return stated, encode((image * 255).round().byte().numpy())

@@ -9,17 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from model_code.evaluation.document import Predictions, TestSet
-from model_code.evaluation.pictures import KEYWORD, BurnedIn, ReportPictures, burned_in
-from model_code.evaluation.report.png import encode
-from model_code.reading.ct_slice import read_slice
-from model_code.reading.dicom import KEYWORDS as PIXEL_KEYWORDS
-from model_code.reading.elements import Elements, read_elements
+from model_code.evaluation.pictures import BurnedIn, ReportPictures, picture_of
 from model_code.snapshot import Case
-from model_code.transforms import Preprocessing
 
 MOST = 12
-# Rows and columns of a picture, in the lung window of the default preprocessing.
-PICTURE_SIZE = 224
 
 
 @dataclass(frozen=True)
@@ -52,8 +45,7 @@ def worst_cases(
     worst = mistakes[np.argsort(of_truth[mistakes], kind="stable")][:MOST]
     shown: list[WorstCase] = []
     for index in worst.tolist():
-        elements = read_elements(cases[index].read(folder), {*PIXEL_KEYWORDS, KEYWORD})
-        stated = burned_in(elements)
+        stated, picture = picture_of(cases[index], folder, pictures)
         shown.append(
             WorstCase(
                 line=cases[index].line,
@@ -62,12 +54,7 @@ def worst_cases(
                 truth_probability=float(of_truth[index]),
                 predicted_probability=float(of_predicted[index]),
                 burned_in=stated,
-                picture=_picture(elements) if pictures.allows(stated) else b"",
+                picture=picture,
             )
         )
     return shown
-
-
-def _picture(elements: Elements) -> bytes:
-    image = Preprocessing(image_size=PICTURE_SIZE).prepare(read_slice(elements))[0]
-    return encode((image * 255).round().byte().numpy())

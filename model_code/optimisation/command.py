@@ -19,6 +19,7 @@ from model_code.backends.processor import adds_bytes_exactly
 from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Processing
 from model_code.errors import BackendError, OptimisationError
+from model_code.optimisation import stability
 from model_code.optimisation.choice import choose, images_per_second
 from model_code.optimisation.export import export
 from model_code.optimisation.slices import prepare, spread
@@ -106,6 +107,8 @@ def _validate(
             trials += [try_half(network, about.preprocessing.image_size, reference)]
         except BackendError as error:
             problems[BackendName.TORCH_HALF] = [str(error)]
+    # Where a backend of fewer bits is tried, its deviation is shown beside the network's own.
+    moved = stability.measure(trained, slices, cases, about.preprocessing, reference) if quantise and trials else {}
     last = {trial.name: trial for trial in trials}
     held = {name: trial for name, trial in last.items() if not trial.problems}
     speeds = images_per_second(
@@ -117,7 +120,8 @@ def _validate(
     validated = {other: _add(model_dir, trial, about.preprocessing) for other, trial in kept.items()}
     serving = Serving(chosen=name, validated=validated)
     return serving, {
-        "reason": reason,
+        "reason": reason + stability.sentence(moved),
+        "stability": moved,
         "calibration_slices": len(calibration),
         "images_per_second": {str(name): round(speed, 2) for name, speed in speeds.items()},
         "trials": [trial.as_dict() for trial in trials],

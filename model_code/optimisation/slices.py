@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from model_code.errors import InstanceError, OptimisationError
-from model_code.reading.ct_slice import read_slice
+from model_code.reading.ct_slice import CTSlice, read_slice
 from model_code.reading.dicom import read_instance
 from model_code.snapshot import Case
 from model_code.training.dataset import read_cases
@@ -24,15 +24,26 @@ def spread(cases: Sequence[Case], count: int) -> list[Case]:
     return [ordered[number * len(ordered) // count] for number in range(count)]
 
 
-def prepare(folder: Path, cases: Sequence[Case], preprocessing: Preprocessing) -> list[torch.Tensor]:
+def prepare(
+    folder: Path,
+    cases: Sequence[Case],
+    preprocessing: Preprocessing,
+    change: Callable[[CTSlice], CTSlice] = lambda unchanged: unchanged,
+) -> list[torch.Tensor]:
     """Return the prepared slices of the cases, in order: float32, 1 x size x size in 0..1 each.
+
+    ``change`` is made to each slice before it is prepared, on several threads at once.
 
     Raises SnapshotError for a slice with other bytes than the snapshot's, OptimisationError with every slice that
     cannot be decoded.
     """
+
+    def prepared(body: bytes) -> torch.Tensor:
+        return preprocessing.prepare(change(read_slice(read_instance(body))))
+
     images: list[torch.Tensor] = []
     problems: list[str] = []
-    for case, one in read_cases(folder, cases, lambda body: preprocessing.prepare(read_slice(read_instance(body)))):
+    for case, one in read_cases(folder, cases, prepared):
         if isinstance(one, InstanceError):
             problems.append(f"line {case.line}: {one}")
         else:

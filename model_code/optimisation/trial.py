@@ -27,7 +27,7 @@ BATCH = 16
 # The share of layers, counted from the input, that int8 leaves in fp32: if one fails, the next is tried. The first
 # layer always stays: a slice itself in 8 bits is the coarsest step, and every later layer inherits its error.
 FP32_SHARE_STEPS = (0.01, 0.32, 0.73)
-# Stop if a probability differs by more than so many times the bound: a further step never recovered from that.
+# Stop if a probability differs by more than so many times what any may: a further step never recovered from that.
 GIVE_UP_FACTOR = 3
 # A backend may change whether a slice is abstained on only where its score lies within this share of the threshold.
 SCORE_BAND = 0.1
@@ -65,7 +65,7 @@ class HeldOut:
 
     def compare(self, answered: Outputs, bounds: Bounds) -> Comparison:
         """Compare a backend's probabilities with the reference."""
-        return compare(self.reference, probabilities(answered, self.temperature), self.targets, bounds.tie_band)
+        return compare(self.reference, probabilities(answered, self.temperature), self.targets, bounds)
 
     def abstention_problems(self, answered: Outputs) -> list[str]:
         """Return a sentence if a backend abstains on other slices than the trained network, beyond SCORE_BAND."""
@@ -116,7 +116,7 @@ def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_o
         quantised = quantise(model, calibration_images, names[:kept], exact_bytes=adds_bytes_exactly())
         trial = _try_openvino(BackendName.OPENVINO_INT8, quantised, held_out, INT8, kept)
         yield trial
-        if not trial.problems or not trial.comparison.probability_difference <= GIVE_UP_FACTOR * INT8.probability:
+        if not trial.problems or not trial.comparison.largest_difference <= GIVE_UP_FACTOR * INT8.most:
             return
 
 

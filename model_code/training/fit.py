@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -75,8 +77,11 @@ def fit(
     settings: Hyperparameters,
     worker: Worker,
     checkpoints: Checkpoints,
+    initial: Mapping[str, torch.Tensor] = MappingProxyType({}),
 ) -> tuple[Best, list[dict[str, float]]]:
     """Train a network on the workers' shares of slices, continuing from the checkpoint if there is one.
+
+    A new network begins with the ``initial`` weights where there are any, and with random ones elsewhere.
 
     Returns the epoch that validated best and the figures of all epochs; each is logged as one line of ``name=value``
     pairs. Without validation slices every epoch counts as better than the last. Raises TrainingError if the loss
@@ -85,7 +90,7 @@ def fit(
     counts = torch.stack(worker.gather(torch.bincount(training.targets, minlength=len(labels)))).sum(dim=0)
     per_epoch = min(worker.gather(len(training)))
     batches = Batches(training, settings.batch_size, per_epoch, settings.seed, worker)
-    learner = Learner(class_weights(counts), settings.epochs * len(batches), settings, worker)
+    learner = Learner(class_weights(counts), settings.epochs * len(batches), settings, worker, initial)
     progress = _resume(learner, worker, checkpoints)
     while progress.best is None or not progress.ended(settings.epochs):
         progress.epoch += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,11 +111,13 @@ def train_folds(
     taken: Snapshot,
     settings: Hyperparameters,
     worker: Worker,
+    initial: Mapping[str, torch.Tensor],
     checkpoints: Callable[[int], Checkpoints],
 ) -> Folded:
     """Train the folds' models one after another, continuing from their checkpoints, and test each on its fold.
 
-    ``parts`` are this worker's cases and slices of training and validation. Raises TrainingError as ``fit`` does, and
+    ``parts`` are this worker's cases and slices of training and validation. Each starts from the ``initial`` weights,
+    as the model of all does. Raises TrainingError as ``fit`` does, and
     for fewer training slices than each worker needs.
     """
     by_line = {case.line: case for case in taken.cases}
@@ -125,7 +127,7 @@ def train_folds(
     for fold in sorted({case.fold for case in taken.cases}):
         training, validation = (_without(fold, *one) for one in parts)
         _check(taken, fold, worker, training)
-        best, _ = fit(training, validation, taken.labels, settings, worker, checkpoints(fold))
+        best, _ = fit(training, validation, taken.labels, settings, worker, checkpoints(fold), initial)
         theirs = [(case, one) for of, samples in parts for case, one in _those(of, samples, fold)]
         tested = _stacked([one for _, one in theirs], training)
         said = _outputs(best.weights, settings, taken, tested, worker)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -23,11 +25,23 @@ NEWEST_SHARE = 0.3
 class Learner:
     """A new network, the same on every worker, with its optimiser, learning-rate schedule and loss scaling."""
 
-    def __init__(self, class_weights: torch.Tensor, steps: int, settings: Hyperparameters, worker: Worker) -> None:
-        """Build the network; ``class_weights``: of the loss; ``steps``: of the learning rate's schedule."""
+    def __init__(
+        self,
+        class_weights: torch.Tensor,
+        steps: int,
+        settings: Hyperparameters,
+        worker: Worker,
+        initial: Mapping[str, torch.Tensor] = MappingProxyType({}),
+    ) -> None:
+        """Build the network, with ``initial`` in place of random weights where it has any.
+
+        ``class_weights``: of the loss; ``steps``: of the learning rate's schedule.
+        """
         make_repeatable()
         torch.manual_seed(settings.seed)
-        self.network = networks.build(len(class_weights), settings.network).to(worker.device)
+        self.network = networks.build(len(class_weights), settings.network)
+        self.network.load_state_dict(initial, strict=False)
+        self.network.to(worker.device)
         if worker.device.type == "cpu":
             convolution.quicken(self.network)
         self._worker = worker

@@ -24,7 +24,7 @@ from model_code.calibration import Calibration
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
 from model_code.snapshot import Case, Snapshot, Split
-from model_code.training import folds
+from model_code.training import folds, initial_weights
 from model_code.training.checkpoint import Checkpoints
 from model_code.training.cluster import Cluster
 from model_code.training.dataset import Samples, load
@@ -62,6 +62,7 @@ def _train(container: Container, worker: Worker) -> None:
     preprocessing = Preprocessing(image_size=settings.image_size)
     taken = snapshot.read(container.snapshot_channel)
     _check(taken, worker)
+    initial = _initial(container, settings, taken)
     if worker.leads:
         slices = [len(taken.of(split)) for split in SEEN]
         log.info("training_slices=%s validation_slices=%s workers=%s", *slices, worker.count)
@@ -74,10 +75,10 @@ def _train(container: Container, worker: Worker) -> None:
     folded = None
     if taken.folds:
         parts = list(zip(shares, (training, validation), strict=True))
-        folded = folds.train_folds(parts, taken, settings, worker, lambda fold: _of_fold(container, run, fold))
+        folded = folds.train_folds(parts, taken, settings, worker, initial, lambda fold: _of_fold(container, run, fold))
         log.info("the model of all patients")
     checkpoints = Checkpoints(container.checkpoints, run)
-    best, history = fit(training, validation, taken.labels, settings, worker, checkpoints)
+    best, history = fit(training, validation, taken.labels, settings, worker, checkpoints, initial)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
     gathered = worker.gather([case.patient for case in shares[1]])
     of_validation = [patient for of_worker in gathered for patient in of_worker]
@@ -96,6 +97,15 @@ def _check(taken: Snapshot, worker: Worker) -> None:
         raise TrainingError(
             f"The snapshot's split train has {len(training)} slices for {worker.count} workers; each needs two."
         )
+
+
+def _initial(container: Container, settings: Hyperparameters, taken: Snapshot) -> dict[str, torch.Tensor]:
+    """Return the weights that the snapshot pins to start from; none if it pins none."""
+    network = networks.build(len(taken.labels), settings.network)
+    found = initial_weights.read(container.initial_weights, taken.initial_weights, network)
+    if taken.initial_weights:
+        log.info("training starts from %s tensors of the initial weights %s", len(found), taken.initial_weights.sha256)
+    return found
 
 
 def _share(taken: Snapshot, split: Split, worker: Worker) -> list[Case]:
@@ -216,14 +226,14 @@ def _calibrated(best: Best, taken: Snapshot, folded: Folded | None) -> Calibrati
 
 
 def _record(settings: Hyperparameters, taken: Snapshot) -> dict[str, Any]:
-    """Return how the model was trained: counts only, no identity of a patient or an object."""
+    """Return how the model was trained: counts and digests, no identity of a patient or an object."""
     return {
         "snapshot_digest": taken.digest,
         "split_by": taken.split_by,
         "hyperparameters": dataclasses.asdict(settings),
         "slices": {split: dict(Counter(case.label for case in taken.of(split))) for split in SEEN},
         "patients": {split: len({case.patient for case in taken.of(split)}) for split in SEEN},
-    }
+    } | ({"initial_weights": taken.initial_weights.as_dict()} if taken.initial_weights else {})
 
 
 @contextmanager

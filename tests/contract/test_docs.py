@@ -20,7 +20,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 READMES = [ROOT / "CHANGELOG.md", *sorted(path for room in ROOMS for path in (ROOT / room).rglob("README.md"))]
-PLACEHOLDERS = {"FILE...": "file", "PATH...": "path", "FOLDER": ".", "VERSION": "1"}
+PLACEHOLDERS = {"FILE...": "file", "FILE": "file", "PATH...": "path", "FOLDER": ".", "VERSION": "1"}
 
 
 def commands(pattern: str) -> Iterator[str]:

@@ -202,9 +202,21 @@ def test_the_functions_compute_the_interval_of_a_difference_as_the_container_doe
     found = intervals.difference(right[0].astype(float), right[1].astype(float), test.clusters, folds)
     apart = test.clusters.means(right[0].astype(float) - right[1])
     of_class = [apart[test.clusters.strata == one].tolist() for one in range(3)]
-    assert small_samples.lowest_difference(of_class, folds) == pytest.approx(found.figure.low, abs=1e-4)
+    assert small_samples.lowest_difference(of_class, folds=folds) == pytest.approx(found.figure.low, abs=1e-4)
     assert small_samples.FEWEST_PATIENTS == intervals.FEWEST_PATIENTS
     assert small_samples.FOLD_SPREAD == intervals.FOLD_SPREAD
+
+
+@pytest.mark.parametrize(("value", "size", "spare"), [(0.8, 40, 57), (0.95, 27, 24), (1.0, 27, 24), (0.7, 200, 197)])
+@pytest.mark.parametrize("continuous", [0, intervals.CONTINUOUS])
+def test_the_gate_finds_the_lower_end_at_another_level_from_the_one_that_the_container_wrote(
+    value: float, size: float, spare: float, continuous: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low, _ = intervals.clopper_pearson(value, size, spare, continuous)
+    monkeypatch.setattr(intervals, "TAIL", 0.05 / 6)
+    lower, _ = intervals.clopper_pearson(value, size, spare, continuous)
+    assert small_samples.lower_end(value, low, 0.05 / 6, continuous) == pytest.approx(lower, abs=0.01)
+    assert small_samples.AUC_CONTINUOUS == intervals.CONTINUOUS
 
 
 @pytest.mark.parametrize("folds", [0, 5])
@@ -222,7 +234,7 @@ def test_what_is_said_to_be_enough_is_enough_and_a_patient_less_is_not(classes: 
         return found["Candidate"]["Classes"][labels[0]]["Sensitivity"]["Low"], found["Paired"]["Low"]
 
     first = small_samples.first_model_needs(0.7, 0.6, 0.6, classes)
-    later = small_samples.comparison_needs(0.05, classes, folds)
+    later = small_samples.comparison_needs(0.05, classes, folds=folds)
     assert first is not None
     assert later is not None
     assert lows(first)[0] >= 0.6 > lows(first - 1)[0]

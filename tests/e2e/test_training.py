@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +98,14 @@ def test_the_first_model_is_promoted_and_reads_what_waited(clinic: Clinic) -> No
     assert backends <= {"openvino-fp32", "openvino-int8"}, "what was optimised serves"
 
 
-def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, noisy: str) -> None:
+def report_of(clinic: Clinic, run: str, file: Path) -> str:
+    """Save a run's report from the command line; return the page."""
+    shown = clinic.service.command("runs", run, "--report", str(file))
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    return file.read_text()
+
+
+def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, noisy: str, tmp_path: Path) -> None:
     before = clinic.champion()
     # Random labels give some class few test patients; that is not what this is about.
     outcome = clinic.outcome(noisy, QUICK, "TooFewToCompare")
@@ -109,6 +117,25 @@ def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, noisy: s
     assert clinic.champion() == before
     rows = read_now(clinic, "after-rejection", seed=6)
     assert {(row.status, row.model_package) for row in rows.values()} == {(Status.COMPLETED, before)}
+
+    page = report_of(clinic, outcome["Run"], tmp_path / "report.html")
+    assert "Rejected: the champion is what it was." in page
+    assert "does not hold" in page
+    assert 'class="learning validation"' in page
+    assert re.search(r'<td class="file" data-line="\d+">[^<]+\.dcm</td>', page), "the names of the person's files"
+    found = re.search(r"wetread model register (s3://[^<]+)</code>", page.replace("wetread --local", "wetread"))
+    assert found, "the artifact is named with its command"
+    registered = clinic.service.command("model", "register", found[1])
+    assert registered.returncode == 0, registered.stderr
+    assert registered.stdout.startswith("wetread/")
+    assert clinic.champion() == before
+    compared = clinic.service.command("runs", "compare", outcome["Run"], first_run(clinic))
+    assert "epochs" in compared.stdout, compared.stderr
+
+
+def first_run(clinic: Clinic) -> str:
+    """Return the id of the demo's run."""
+    return str(json.loads(clinic.service.command("runs", "--json").stdout)[-1]["Run"])
 
 
 def training_process(home: str) -> int | None:
@@ -205,13 +232,17 @@ def test_a_model_that_awaits_approval_is_promoted_by_it(clinic: Clinic, folder: 
 
 
 def test_the_public_sample_is_refused_and_runs_through_when_its_risks_are_accepted(
-    clinic: Clinic, real_slices: list[Path]
+    clinic: Clinic, real_slices: list[Path], tmp_path: Path
 ) -> None:
     labels = clinic.store("sample", real_slices[0].parent)
     refused = clinic.outcome(labels, QUICK)
     assert refused["Outcome"] == "Rejected"
     codes = sorted({reason["Code"] for reason in refused["Reasons"]})
     assert len(codes) >= 3, refused["Reasons"]
+    page = report_of(clinic, refused["Run"], tmp_path / "report.html")
+    assert "Rejected for its data" in page
+    assert "Nearly the same picture in two parts" in page
+    assert re.search(r'<span class="file" data-line="\d+">[^<]+</span>', page), "the names of the person's files"
 
     outcome = clinic.outcome(labels, QUICK, *codes)
     assert outcome["EvaluationUri"], outcome

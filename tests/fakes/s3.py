@@ -97,7 +97,13 @@ class FakeS3:
             raise client_error("404", "Not Found")
         body = self._body(request["Bucket"], request["Key"], None)
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        return {"ChecksumSHA256": checksum, "LastModified": self.modified.get((request["Bucket"], request["Key"]), NOW)}
+        where = request["Bucket"], request["Key"]
+        return {
+            "ChecksumSHA256": checksum,
+            "LastModified": self.modified.get(where, NOW),
+            "ContentLength": len(body),
+            "VersionId": self.newest.get(where, "null"),
+        }
 
     def list_objects_v2(self, **request: Any) -> Any:
         keys = [key for bucket, key in self.objects if bucket == request["Bucket"]]

@@ -28,14 +28,14 @@ def recipe(machine: dict[str, Any]) -> Recipe:
     return Recipe.read(client, "arn")
 
 
-def sent(recipe: Recipe, code_uri: str | None = None) -> tuple[str, dict[str, Any]]:
+def sent(recipe: Recipe, code_uri: str | None = None, **changes: str) -> tuple[str, dict[str, Any]]:
     """Return the job's name as reported, and the request on the wire."""
     described = {"TrainingJobName": "n", "TrainingJobArn": "arn:aws:sagemaker:us-east-1:111122223333:training-job/n"}
     aws = Aws({"CreateTrainingJob": described, "DescribeTrainingJob": described})
     sdk.require()
     deployment = SimpleNamespace(job_name_prefix="wetread", training_bucket_name=BUCKET)
     connection: Any = SimpleNamespace(session=aws.session(), deployment=deployment)
-    job = experiments.start(connection, recipe, TrainingRun.from_json(SNAPSHOT), code_uri)
+    job = experiments.start(connection, recipe, TrainingRun.from_json(SNAPSHOT | changes), code_uri)
     assert {operation for operation, _ in aws.sent} == {"CreateTrainingJob", "DescribeTrainingJob"}
     return job, next(body for operation, body in aws.sent if operation == "CreateTrainingJob")
 
@@ -61,6 +61,13 @@ def test_custom_code_is_a_separate_channel(recipe: Recipe) -> None:
     _, request = sent(recipe, CODE)
     (code,) = [one for one in request["InputDataConfig"] if one["ChannelName"] == "code"]
     assert code["DataSource"]["S3DataSource"] == {"S3DataType": "S3Prefix", "S3Uri": CODE}
+
+
+def test_weights_to_start_from_are_the_channel_that_the_workflow_gives(recipe: Recipe) -> None:
+    uri = layout.uri(BUCKET, layout.weights_prefix(RUN, "ab"))
+    _, request = sent(recipe, InitialWeightsUri=uri)
+    (weights,) = [one for one in request["InputDataConfig"] if one["ChannelName"] == "initial-weights"]
+    assert weights["DataSource"]["S3DataSource"]["S3Uri"] == uri
 
 
 def test_the_sdk_reports_no_usage() -> None:

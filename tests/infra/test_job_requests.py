@@ -77,6 +77,8 @@ def test_a_stage_chooses_the_pictures_of_a_report_and_the_container_knows_each_c
         assert f"['evaluate', '--report-pictures', '{choice}', " in arguments
         words = ["evaluate", "--candidate-sha256", "ab", "--report-pictures", choice]
         assert ReportPictures(_parser().parse_args(words).report_pictures) == choice
+        audited = requests(report_pictures=choice).audit()["AppSpecification"]["ContainerArguments"]
+        assert ReportPictures(_parser().parse_args(audited).report_pictures) == choice
     assert StageConfig().report_pictures == _parser().parse_args(words[:3]).report_pictures == "if_no"
     assert set(choices) == set(ReportPictures)
 

@@ -60,6 +60,13 @@ def test_training_gets_the_snapshot_and_the_values_of_the_run_win(machine: dict[
     assert request["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/checkpoints/{RUN}"
 
 
+def test_training_gets_the_weights_that_it_is_to_start_from(machine: dict[str, Any]) -> None:
+    uri = f"s3://{BUCKET}/runs/{RUN}/initial-weights/{'a' * 32}/"
+    request = walk(machine, {"Snapshot": SNAPSHOT | {"InitialWeightsUri": uri}}).arguments["Train"]
+    assert [one["ChannelName"] for one in request["InputDataConfig"]] == ["slices", "snapshot", "initial-weights"]
+    assert request["InputDataConfig"][2]["DataSource"] == {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}
+
+
 def test_hyperparameters_may_be_left_out(machine: dict[str, Any]) -> None:
     request = walk(machine, {"Snapshot": SNAPSHOT | {"HyperParameters": {}}}).arguments["Train"]
     assert request["HyperParameters"] == {"model_version": RUN, "seed": "7"}

@@ -89,9 +89,16 @@ def test_a_rejected_run_names_its_documents_and_nothing_more(machine: dict[str, 
     }
     assert made == {
         "Snapshot": set(),
-        "GateData": {"SnapshotUri", "AuditUri"},
+        "GateData": {"SnapshotUri", "AuditUri", "ReportUri"},
         "GateModel": {"SnapshotUri", "AuditUri", "EvaluationUri", "ReportUri"},
     }
+    reports = {state: walk(machine, {state: refused}).output["ReportUri"] for state in ("GateData", "GateModel")}
+    assert reports["GateData"] == layout.uri(BUCKET, layout.audit_report_key(RUN))
+    assert reports["GateModel"] == layout.uri(BUCKET, layout.report_key(RUN))
+
+
+def test_the_artifact_that_the_command_line_names_is_the_one_that_the_run_measured() -> None:
+    assert layout.uri(BUCKET, layout.candidate_key(RUN)) == OPTIMISED
 
 
 def test_reasons_of_every_gate_are_collected(machine: dict[str, Any]) -> None:
@@ -133,6 +140,7 @@ def test_one_notice_says_how_a_run_ended(machine: dict[str, Any]) -> None:
         f"Training run {RUN} was rejected, and the champion is what it was.",
         "- PatientAcrossSplit: Lines 1 and 2.",
         "- TooFewPatients (accepted): One patient of class cap in test.",
+        f"Report: {layout.uri(BUCKET, layout.audit_report_key(RUN))}",
     ]
     notice = walk(machine).arguments["Promoted"]
     assert notice["Message"].splitlines() == [

@@ -6,9 +6,10 @@ import io
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -104,9 +105,11 @@ def chests(patients_per_class: int = PATIENTS_PER_CLASS) -> list[Labelled]:
     ]
 
 
-def opt_ml(base: Path, slices: list[Labelled], **hyperparameters: object) -> Container:
-    """Return a training job's /opt/ml, ready for ``train``."""
-    write_snapshot(base / "input/data", slices, LABELS)
+def opt_ml(
+    base: Path, slices: list[Labelled], changes: Mapping[str, Any] = MappingProxyType({}), **hyperparameters: object
+) -> Container:
+    """Return a training job's /opt/ml, ready for ``train``; ``changes`` are made to its snapshot."""
+    write_snapshot(base / "input/data", slices, LABELS, **changes)
     made = Container(base)
     made.hyperparameters.parent.mkdir(parents=True)
     made.hyperparameters.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))
@@ -164,7 +167,7 @@ def processing(container: Container, tmp_path_factory: pytest.TempPathFactory) -
 def optimised(processing: Processing, container: Container) -> Optimised:
     """The trained model with both OpenVINO backends; int8 is accepted as it is, and counts as the fastest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "INT8", Bounds(probability=1.0, tie_band=1.0, auc=1.0))
+        patch.setattr(trial, "INT8", Bounds(usual=1.0, most=1.0, tie_band=1.0, auc=1.0))
         patch.setattr(
             command, "images_per_second", lambda backends, _: {name: 2.0**n for n, name in enumerate(backends)}
         )

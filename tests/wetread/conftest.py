@@ -184,6 +184,8 @@ class MemoryBucket:
     def head_object(self, *, Bucket, Key, ChecksumMode) -> dict[str, str]:  # noqa: N803
         assert ChecksumMode == "ENABLED"
         self.heads += 1
+        if (Bucket, Key) not in self.objects:
+            raise client_error("404", "Not Found")
         return {"ChecksumSHA256": _checksum(self.objects[Bucket, Key])}
 
     def get_bucket_notification_configuration(self, *, Bucket: str) -> Any:  # noqa: N803

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from wetread.commands.session import Session, pass_session
-from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
+from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option, weights_options
 from wetread.console import note, program
 from wetread.problems import ConfigProblem
 from wetread.training import experiments
+from wetread.training import initial_weights as weights_files
 from wetread.training.job import follow
 
 
@@ -27,10 +28,19 @@ from wetread.training.job import follow
 )
 @seed_option
 @settings_option
+@weights_options
 @click.option("--attach", metavar="JOB", help="Follow an experiment that was started before, instead of a new one.")
 @pass_session
 def experiment(
-    session: Session, *, labels: str | None, code: Path | None, seed: int, settings: tuple[str, ...], attach: str | None
+    session: Session,
+    *,
+    labels: str | None,
+    code: Path | None,
+    seed: int,
+    settings: tuple[str, ...],
+    initial_weights: Path | None,
+    weights_licence: str | None,
+    attach: str | None,
 ) -> None:
     """Train on labelled slices in a separate SageMaker job, and print where its model.tar.gz is.
 
@@ -47,6 +57,7 @@ def experiment(
         hyperparameters=hyperparameters_of(settings),
         now=session.now(),
         code=code,
+        weights=weights_files.read(initial_weights, weights_licence),
     )
     trained = follow(connection, job, note)
     for name, value in trained.metrics.items():

@@ -11,12 +11,13 @@ from functions.aws.items import error_code
 from functions.domain.verdict import Risk
 from wetread.commands.runs import show
 from wetread.commands.session import Session, pass_session
-from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option
+from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option, weights_options
 from wetread.connection import Connection
 from wetread.console import note, program
 from wetread.operations import quotas
 from wetread.problems import ConfigProblem
 from wetread.training import cohorts, run_report, starting
+from wetread.training import initial_weights as weights_files
 from wetread.training.following import follow
 from wetread.training.prospects import cost_of_folds, prospects
 from wetread.training.runs import GOOD
@@ -45,6 +46,7 @@ from wetread.training.runs import GOOD
 )
 @seed_option
 @settings_option
+@weights_options
 @pass_session
 def train(
     session: Session,
@@ -55,6 +57,8 @@ def train(
     despite_quota: bool,
     seed: int,
     settings: tuple[str, ...],
+    initial_weights: Path | None,
+    weights_licence: str | None,
 ) -> None:
     """Train a model on labelled slices; the workflow evaluates it and makes it champion if it is good enough.
 
@@ -67,10 +71,16 @@ def train(
     With --wait it exits with 1 when the run is rejected or fails.
     """
     hyperparameters = hyperparameters_of(settings)
+    weights = weights_files.read(initial_weights, weights_licence)
     source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
     connection = session.connection
     document = starting.request(
-        connection, source, accepted_risks=accepted_risks, seed=seed, hyperparameters=hyperparameters
+        connection,
+        source,
+        accepted_risks=accepted_risks,
+        seed=seed,
+        hyperparameters=hyperparameters,
+        weights=weights,
     )
     if not despite_quota:
         _check_quotas(connection)
@@ -82,6 +92,8 @@ def train(
         for sentence in prospects(source, folds):
             note(sentence)
         starting.send(connection, source)
+    if weights:
+        weights_files.send(connection, weights)
     run = starting.start(connection, document, session.now())
     click.echo(run.run_id)
     if not waits:

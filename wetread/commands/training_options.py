@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import click
 
 from functions.domain.request import MOST_SEED
@@ -17,6 +21,22 @@ settings_option = click.option(
     multiple=True,
     help="A hyperparameter, such as epochs=40. May be given more than once.",
 )
+
+
+def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the weights to start from."""
+    file = click.option(
+        "--initial-weights",
+        metavar="FILE",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Start from the weights of this DenseNet, a state dict that torch has saved, instead of random ones.",
+    )
+    licence = click.option(
+        "--weights-licence",
+        metavar="TEXT",
+        help="Under what licence you use these weights; recorded in the model for good.",
+    )
+    return file(licence(command))
 
 
 def hyperparameters_of(settings: tuple[str, ...]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from wetread.connection import Connection
 from wetread.console import note
 from wetread.demo.phantoms import write_cohort
 from wetread.problems import Problem
-from wetread.training import cohorts, documents, evaluations, run_report, starting
+from wetread.training import cohorts, documents, evaluations, reports, run_report, starting
 from wetread.training.following import follow
 from wetread.training.runs import Run
 
@@ -42,7 +42,8 @@ def first_model(connection: Connection, workspace: Path, now: datetime) -> None:
     workspace.mkdir(parents=True, exist_ok=True)
     report = workspace / "report.html"
     note(f"Run {run.run_id} passed both gates: {run.model_package} is the champion, and what waits is read now.")
-    if documents.save(connection, str(run.output["ReportUri"]), report):
+    reasons = run_report.reasons(connection, run)
+    if reports.save(connection, run, reasons, report, "wetread --local") is not None:
         note(f"Its report, for a browser: {_from_here(report)}")
 
 

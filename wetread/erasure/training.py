@@ -26,25 +26,26 @@ from functions.domain.snapshot import ERASED
 from functions.names import COHORTS, RUNS, SLICES
 from wetread.connection import Connection
 from wetread.erasure.labels import LABELS_FILES, Labels, without
+from wetread.erasure.reports import Shown
 from wetread.erasure.store import Version, delete_for_good, versions_below, versions_of
 from wetread.erasure.subjects import Identity, Marks, Subject, Verdict, identity_of
 
 WORKERS = 32
 SNAPSHOT = re.compile(rf"{RUNS}([^/]+)/snapshot\.json")
-PICTURE = re.compile(r'<figure>\s*<img\b[^>]*alt="Slice of line (\d{1,9})"[^>]*>.*?</figure>', re.DOTALL)
+REPORTS = (layout.report_key, layout.audit_report_key)
 
 
 @dataclass(frozen=True)
 class SubjectRun:
     """A run that used slices of the subject: its snapshot, and the subject's entries in it.
 
-    ``lines`` are the lines of pictures to erase from its report, ``older`` are earlier versions of that report.
+    ``shown`` is what to erase from its reports, by key; ``older`` are earlier versions of these.
     """
 
     run: str
     snapshot: Mapping[str, Any]
     entries: Sequence[Mapping[str, Any]]
-    lines: Sequence[int] = ()
+    shown: Mapping[str, Shown] = field(default_factory=dict)
     older: Sequence[Version] = ()
 
     @property
@@ -75,7 +76,9 @@ class FoundTraining:
         counts = Counter({kind: len(versions) for kind, versions in self.objects.items()})
         counts["lines of labels"] = sum(one.lines for one in self.labels)
         counts["entries of snapshots"] = sum(len(one.entries) for one in self.runs)
-        counts["pictures in reports"] = sum(len(one.lines) for one in self.runs)
+        shown = [each for one in self.runs for each in one.shown.values()]
+        counts["pictures in reports"] = sum(len(each.pictures) for each in shown)
+        counts["lines in reports"] = sum(len(each.rows) for each in shown)
         counts["records of tests"] = len(self.records)
         counts["older reports"] = sum(len(one.older) for one in self.runs)
         return +counts
@@ -114,7 +117,7 @@ class ErasingTraining:
         found.undecided |= {copies[name].key for name in unclear - set(known)}
         for run, document in snapshots.items():
             one = self._run(run, document, theirs, found)
-            if one.entries or one.lines or one.older:
+            if one.entries or one.shown or one.older:
                 found.runs.append(one)
         found.records = self._records(snapshots.values(), theirs)
         found.under_way = {run for run in running if run not in snapshots or _is_of_erased(snapshots[run], theirs)}
@@ -163,17 +166,18 @@ class ErasingTraining:
     def _run(self, run: str, document: Any, theirs: set[str], found: FoundTraining) -> SubjectRun:
         """Return the subject's data in a run.
 
-        A picture of a line that is not in the snapshot is of an erased subject, this or another one: a job that had
-        read the slice before the erasure wrote it afterwards.
+        What a report shows of a line that is not in the snapshot is of an erased subject, this or another one: a job
+        that had read the slice before the erasure wrote it afterwards.
         """
         entries = [entry for entry in document["Slices"] if entry["Slice"] in theirs]
         if not _is_of_erased(document, theirs):
             return SubjectRun(run, document, entries)
         kept = {entry["Line"] for entry in document["Slices"]} - {entry["Line"] for entry in entries}
-        text = (self._readable(layout.report_key(run), found) or b"").decode(errors="surrogateescape")
-        lines = [int(line) for line in PICTURE.findall(text) if int(line) not in kept]
-        versions = versions_of(self._s3, self._bucket, layout.report_key(run))
-        return SubjectRun(run, document, entries, lines, [one for one in versions if not one.latest])
+        keys = [key_of(run) for key_of in REPORTS]
+        pages = {key: (self._readable(key, found) or b"").decode(errors="surrogateescape") for key in keys}
+        shown = {key: some for key, page in pages.items() if (some := Shown.of(page, kept))}
+        versions = [one for key in keys for one in versions_of(self._s3, self._bucket, key)]
+        return SubjectRun(run, document, entries, shown, [one for one in versions if not one.latest])
 
     def _labels(self, theirs: list[Version], cohort: list[Version]) -> Iterator[Labels]:
         """Yield the versions of labels files that name the subject's objects, each with the file without them."""
@@ -224,15 +228,11 @@ class ErasingTraining:
 
     def _erase_run(self, one: SubjectRun, at: str) -> None:
         """Remove the subject's slices from a run's documents; the snapshot last, since it leads to the others."""
-        report = self._documents.find(layout.report_key(one.run)) if one.lines else None
-        if report:
-
-            def without_it(picture: re.Match[str]) -> str:
-                line = int(picture[1])
-                return f"<p>The picture of line {line} was erased.</p>" if line in one.lines else picture[0]
-
-            text = PICTURE.sub(without_it, report.decode(errors="surrogateescape"))
-            self._replace(layout.report_key(one.run), text.encode(errors="surrogateescape"), "text/html")
+        for key, shown in one.shown.items():
+            page = self._documents.find(key)
+            if page is not None:
+                text = shown.erased_from(page.decode(errors="surrogateescape"))
+                self._replace(key, text.encode(errors="surrogateescape"), "text/html")
         delete_for_good(self._s3, one.older)
         if not one.entries:
             return

@@ -96,6 +96,14 @@ def read(path: Path) -> LabelledFiles:
     return LabelledFiles(source, files, labelled.places, tuple(found))
 
 
+def names_in(body: bytes, *, is_csv: bool) -> dict[int, str]:
+    """Return the file that each entry of a labels file names, by the entry's line or number; {} if it is none."""
+    try:
+        return {one.line: one.filename for one in labelling.parse(body, is_csv=is_csv, labels=_AnyLabel()).entries}
+    except MalformedManifest:
+        return {}
+
+
 def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Callable[[], None]) -> Stored:
     """Send files that the bucket lacks or holds with other bytes, the labels last; ``advance`` after each.
 
@@ -107,7 +115,7 @@ def store(client: S3Client, bucket: str, labelled: LabelledFiles, advance: Calla
         """Send a file if needed; return whether it was sent."""
         with opened(source) as body:
             checksum = base64.b64encode(hashlib.file_digest(body, "sha256").digest()).decode()
-            if sizes.get(source.key) == body.tell() and _checksum(client, bucket, source.key) == checksum:
+            if sizes.get(source.key) == body.tell() and checksum_of(client, bucket, source.key) == checksum:
                 return False
             body.seek(0)
             content_type = CONTENT_TYPES.get(source.path.suffix.lower(), "application/dicom")
@@ -184,7 +192,7 @@ def _sizes(client: S3Client, bucket: str, prefix: str) -> dict[str, int]:
     return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
 
 
-def _checksum(client: S3Client, bucket: str, key: str) -> str:
+def checksum_of(client: S3Client, bucket: str, key: str) -> str:
     """Return the SHA-256 (base64) that S3 has of an object, or ""."""
     try:
         return client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256", "")

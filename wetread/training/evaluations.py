@@ -29,8 +29,20 @@ def show(document: Any, *, in_full: bool = False) -> None:
         click.echo(f"\n{by_folds}")
     if comparison:
         click.echo(f"\n{comparison}")
+    if in_short(document)["Attempt"]:
+        click.echo(f"Attempt {in_short(document)['Attempt']} on patients of this test part.")
     if document["Candidate"]["Model"].get("Synthetic"):
         warn(SEEN_SYNTHETIC)
+
+
+def in_short(document: Any) -> dict[str, Any]:
+    """Return the BalancedAccuracy and the Attempt of an evaluation; None where it does not have them."""
+    try:
+        found = document["Candidate"]["BalancedAccuracy"]
+        figure(found)
+        return {"BalancedAccuracy": found, "Attempt": document.get("Attempt", {}).get("Number")}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {"BalancedAccuracy": None, "Attempt": None}
 
 
 def figure(value: Mapping[str, Any]) -> str:
@@ -54,6 +66,7 @@ def _overall(document: Mapping[str, Any]) -> Table:
     lines = [
         ("Model", *(_called(model["Model"]) for model in models.values())),
         ("Balanced accuracy", *(figure(model["BalancedAccuracy"]) for model in models.values())),
+        *_validation(document, len(models)),
         ("Accuracy", *(figure(model["Accuracy"]) for model in models.values())),
         *_calibration(calibrations),
         ("Calibration error (ECE)", *(_number(one["ECE"]) for one in calibrations)),
@@ -67,6 +80,14 @@ def _overall(document: Mapping[str, Any]) -> Table:
     if document.get("OutOfFold"):
         title = f"Out of fold, on {cases['Slices']} slices of {cases['Patients']} patients"
     return title, ("", *models), lines
+
+
+def _validation(document: Mapping[str, Any], models: int) -> list[tuple[str, ...]]:
+    """Return a line on the patients that the candidate was chosen on; none where its artifact does not say."""
+    found = document.get("Training", {}).get("Validation", {}).get("BalancedAccuracy")
+    if found is None:
+        return []
+    return [("the same on its validation part, which chose it", _number(found), *["-"] * (models - 1))]
 
 
 def _calibration(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

@@ -18,7 +18,8 @@ from wetread import sdk
 from wetread.connection import Connection
 from wetread.console import how_many, note
 from wetread.problems import ConfigProblem, Problem
-from wetread.training import cohorts, starting
+from wetread.training import cohorts, initial_weights, starting
+from wetread.training.initial_weights import WeightsFile
 from wetread.training.recipe import Recipe
 from wetread.training.run_report import Reason
 from wetread.training.runs import execution_name
@@ -40,19 +41,24 @@ def begin(
     hyperparameters: Mapping[str, str],
     now: datetime,
     code: Path | None = None,
+    weights: WeightsFile | None = None,
 ) -> str:
-    """Start an experiment on labels here or at an s3:// URI, with a changed model_code if given; return its job's name.
+    """Start an experiment on labels here or at an s3:// URI; return its job's name.
+
+    It has a changed model_code and weights to start from where they are given.
 
     Raises ConfigProblem before anything is uploaded, and Problem when the labels are not taken.
     """
     sdk.require()
     source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
-    document = starting.request(connection, source, seed=seed, hyperparameters=hyperparameters)
+    document = starting.request(connection, source, seed=seed, hyperparameters=hyperparameters, weights=weights)
     recipe = Recipe.read(connection.stepfunctions, connection.deployment.training_state_machine_arn)
     if code:
         check(code)
     if not isinstance(source, str):
         starting.send(connection, source)
+    if weights:
+        initial_weights.send(connection, weights)
     run = freeze(
         connection, recipe, execution_name(PURPOSE, now), document, None if isinstance(source, str) else source.places
     )
@@ -124,6 +130,7 @@ def _trainer(connection: Connection, recipe: Recipe, run: TrainingRun, code_uri:
     channels = [
         ("slices", "ManifestFile", run.slices_manifest_uri),
         ("snapshot", "S3Prefix", run.snapshot_uri),
+        *([("initial-weights", "S3Prefix", run.initial_weights_uri)] if run.initial_weights_uri else []),
         *([("code", "S3Prefix", code_uri)] if code_uri else []),
     ]
     trainer = ModelTrainer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from functions.domain.against import FIRST_INTERVAL
 from functions.domain.power import power
 from functions.domain.promotion import Thresholds
 from functions.domain.slices import Split
@@ -63,7 +64,7 @@ def prospects(labelled: LabelledFiles, folds: int = 0) -> list[str]:
     first = first_model_needs(*least, classes=classes)
     found.append(f"A first model passes the default thresholds only with at least {first} test patients of each class.")
     margin = default.champion_margin
-    later = comparison_needs(margin, classes, folds)
+    later = comparison_needs(margin, classes, FIRST_INTERVAL, folds)
     if later is not None and fewest < later:
         return [*found, f"No model passes against a champion: that takes at least {later} test patients of each class."]
     rates = {
@@ -75,6 +76,7 @@ def prospects(labelled: LabelledFiles, folds: int = 0) -> list[str]:
         *found,
         f"Against a champion with a balanced accuracy of {CHAMPION:g}, at a margin of {margin:g}, the gate passes a "
         f"candidate that is: {said}. Where it cannot tell, a person may: --accept-risk {Risk.TOO_FEW_TO_COMPARE}.",
+        "This is for the first run on these patients, none of whom the champion was trained on; later ones pass less.",
     ]
 
 

@@ -81,6 +81,21 @@ def advice(run: Run, found: Sequence[Reason], called: str) -> list[str]:
     return ["Nothing was promoted. Repair the cause and start the run again."]
 
 
+def artifact_lines(run: Run, called: str) -> list[str]:
+    """Return where a rejected candidate is, and the command that uses it all the same; [] for any other run."""
+    if run.outcome != "Rejected" or not run.output.get("EvaluationUri"):
+        return []
+    responsible = "No gate lets it pass; what it then answers is on your own responsibility."
+    if run.model_package:
+        return [f"To use the candidate all the same: `{called} model promote {run.model_package}`. {responsible}"]
+    bucket, _ = layout.parse_uri(str(run.output["EvaluationUri"]))
+    artifact = layout.uri(bucket, layout.candidate_key(run.run_id))
+    return [
+        f"The candidate's artifact is {artifact}. To use it all the same: `{called} model register {artifact}` makes "
+        f"it a version, and `{called} model promote VERSION` the champion. {responsible}"
+    ]
+
+
 def _after_rejection(run: Run, found: Sequence[Reason], called: str) -> list[str]:
     codes = [one.code for one in found if not one.accepted]
     if set(codes) & {*LabelProblem, DataProblem.UNDECODABLE_SLICE}:
@@ -92,9 +107,15 @@ def _after_rejection(run: Run, found: Sequence[Reason], called: str) -> list[str
             f"  {called} {_accepting(run, found)}",
         ]
     if PromotionProblem.CHAMPION_CHANGED in codes:
-        return ["Another version became champion meanwhile. Train again, to be compared with that one."]
+        return [
+            "Another version became champion meanwhile. Train again, to be compared with that one.",
+            *artifact_lines(run, called),
+        ]
     if set(codes) & set(ModelProblem):
-        return ["The champion is what it was. More patients, other labels or other hyperparameters may help."]
+        return [
+            "The champion is what it was. More patients, other labels or other hyperparameters may help.",
+            *artifact_lines(run, called),
+        ]
     return ["The champion is what it was."]
 
 

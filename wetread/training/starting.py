@@ -12,6 +12,7 @@ from wetread.connection import Connection
 from wetread.console import Bar, how_many, note
 from wetread.problems import ConfigProblem, Problem
 from wetread.training.cohorts import LabelledFiles, store
+from wetread.training.initial_weights import WeightsFile
 from wetread.training.runs import Run, execution_name
 
 
@@ -22,6 +23,7 @@ def request(
     accepted_risks: Sequence[str] = (),
     seed: int = 0,
     hyperparameters: Mapping[str, str],
+    weights: WeightsFile | None = None,
 ) -> dict[str, object]:
     """Return the execution input for labels here or at an s3:// URI.
 
@@ -33,7 +35,7 @@ def request(
         "AcceptedRisks": list(accepted_risks),
         "Seed": seed,
         "HyperParameters": dict(hyperparameters),
-    }
+    } | ({"InitialWeights": weights.request(bucket)} if weights else {})
     try:
         parse(document, bucket)
     except InvalidRequest as error:

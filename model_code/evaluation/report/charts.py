@@ -29,16 +29,16 @@ def interval(
 
     def x(value: float) -> str:
         fraction = (value - ends[0]) / (ends[1] - ends[0])
-        return _number(left + (right - left) * min(max(fraction, 0), 1))
+        return number(left + (right - left) * min(max(fraction, 0), 1))
 
-    parts = [_line("axis", left, middle, right, middle)]
+    parts = [line("axis", left, middle, right, middle)]
     if mark is not None:
-        parts.append(_line("mark", x(mark), 2, x(mark), GLYPH_HEIGHT - 2))
+        parts.append(line("mark", x(mark), 2, x(mark), GLYPH_HEIGHT - 2))
     if figure["Low"] is not None and figure["High"] is not None:
-        parts.append(_line("span", x(figure["Low"]), middle, x(figure["High"]), middle))
+        parts.append(line("span", x(figure["Low"]), middle, x(figure["High"]), middle))
     if figure["Value"] is not None:
         parts.append(_dot("value", x(figure["Value"]), middle, 4))
-    return _svg("glyph", GLYPH_WIDTH, GLYPH_HEIGHT, "the value and its 95 % interval", parts)
+    return svg("glyph", GLYPH_WIDTH, GLYPH_HEIGHT, "the value and its 95 % interval", parts)
 
 
 def roc(title: str, candidate: Curve, champion: Curve | None, at: tuple[float, float] | None) -> Markup:
@@ -59,20 +59,20 @@ def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Markup:
     for one in bins:
         x, y = _x(one["Confidence"]), _y(one["Accuracy"])
         radius = max(SMALLEST_DOT, LARGEST_DOT * (one["Slices"] / most) ** 0.5)
-        parts += [_line("gap", x, y, x, _y(one["Confidence"])), _dot("bin", x, y, radius)]
+        parts += [line("gap", x, y, x, _y(one["Confidence"])), _dot("bin", x, y, radius)]
     return _plot(title, parts)
 
 
 def _axes(across: str, up: str) -> list[Markup]:
-    parts = [_line("diagonal", _x(0), _y(0), _x(1), _y(1))]
+    parts = [line("diagonal", _x(0), _y(0), _x(1), _y(1))]
     for tick in TICKS:
         parts += [
-            _line("grid", _x(tick), _y(0), _x(tick), _y(1)),
-            _line("grid", _x(0), _y(tick), _x(1), _y(tick)),
-            _text("tick middle", _x(tick), EDGE + PLOT + 14, f"{tick:g}"),
-            _text("tick end", LEFT - 5, float(_y(tick)) + 3.5, f"{tick:g}"),
+            line("grid", _x(tick), _y(0), _x(tick), _y(1)),
+            line("grid", _x(0), _y(tick), _x(1), _y(tick)),
+            text("tick middle", _x(tick), EDGE + PLOT + 14, f"{tick:g}"),
+            text("tick end", LEFT - 5, float(_y(tick)) + 3.5, f"{tick:g}"),
         ]
-    parts.append(_text("label middle", _x(0.5), EDGE + PLOT + 29, across))
+    parts.append(text("label middle", _x(0.5), EDGE + PLOT + 29, across))
     turned = Markup('<text class="label middle" transform="translate(10 {}) rotate(-90)">{}</text>')
     return [*parts, turned.format(_y(0.5), up)]
 
@@ -83,33 +83,37 @@ def _curve(role: str, curve: Curve) -> Markup:
 
 
 def _x(fraction: float) -> str:
-    return _number(LEFT + PLOT * fraction)
+    return number(LEFT + PLOT * fraction)
 
 
 def _y(fraction: float) -> str:
-    return _number(EDGE + PLOT * (1 - fraction))
+    return number(EDGE + PLOT * (1 - fraction))
 
 
 def _plot(title: str, parts: Sequence[Markup]) -> Markup:
-    return _svg("plot", LEFT + PLOT + EDGE, EDGE + PLOT + BELOW, title, parts)
+    return svg("plot", LEFT + PLOT + EDGE, EDGE + PLOT + BELOW, title, parts)
 
 
-def _svg(kind: str, width: int, height: int, title: str, parts: Sequence[Markup]) -> Markup:
+def svg(kind: str, width: int, height: int, title: str, parts: Sequence[Markup]) -> Markup:
+    """Return an SVG element with a title for readers of the screen."""
     opening = Markup('<svg class="{0}" viewBox="0 0 {1} {2}" width="{1}" height="{2}" role="img" aria-label="{3}">')
     return opening.format(kind, width, height, title) + Markup("").join(parts) + Markup("</svg>")
 
 
-def _line(kind: str, x1: float | str, y1: float | str, x2: float | str, y2: float | str) -> Markup:
+def line(kind: str, x1: float | str, y1: float | str, x2: float | str, y2: float | str) -> Markup:
+    """Return a line."""
     return Markup('<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(kind, x1, y1, x2, y2)
 
 
 def _dot(kind: str, x: float | str, y: float | str, radius: float) -> Markup:
-    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"/>').format(kind, x, y, _number(radius))
+    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"/>').format(kind, x, y, number(radius))
 
 
-def _text(kind: str, x: float | str, y: float | str, text: str) -> Markup:
-    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(kind, x, y, text)
+def text(kind: str, x: float | str, y: float | str, words: str) -> Markup:
+    """Return a text."""
+    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(kind, x, y, words)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a coordinate with two decimals at most."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,11 @@ from model_code.evaluation.bootstrap import COVERAGE
 from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.intervals import FEWEST_PATIENTS
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
-from model_code.evaluation.report import charts
+from model_code.evaluation.report import charts, learning
+from model_code.evaluation.report.lesson import lesson_of
 from model_code.evaluation.report.notes import notes
+from model_code.evaluation.report.png import data_uri
+from model_code.evaluation.report.slices import ShownPatient
 from model_code.evaluation.worst import WorstCase
 from model_code.snapshot import Snapshot
 
@@ -34,6 +36,7 @@ def render(
     champion: Rival | None,
     worst: Sequence[WorstCase],
     pictures: ReportPictures,
+    patients: Sequence[ShownPatient],
 ) -> str:
     """Return the report as one HTML text that loads nothing; every text in it is escaped."""
     environment = Environment(
@@ -49,9 +52,13 @@ def render(
         "span": span,
         "signed": signed,
         "odds": odds,
-        "png": _data_uri,
+        "png": data_uri,
     }
     environment.globals |= {"interval": charts.interval}
+    training = document["Training"]
+    drawn = [
+        draw(training["History"], training["BestEpoch"]) for draw in (learning.losses, learning.balanced_accuracies)
+    ]
     return environment.get_template(TEMPLATE).render(
         document=document,
         snapshot=snapshot,
@@ -59,6 +66,12 @@ def render(
         curves=[_roc(label, document, test, candidate, champion) for label in test.labels],
         reliability=charts.reliability("Confidence and accuracy", document["Candidate"]["Calibration"]["Bins"]),
         subgroups=_subgroups(document),
+        lesson=lesson_of(document),
+        parts=document["Parts"],
+        training=training,
+        curves_of_training=[one for one in drawn if one],
+        patients=patients,
+        shown=sum(len(one.slices) for one in patients),
         worst=worst,
         withheld=_withheld(worst, pictures),
         chance=1 / len(test.labels),
@@ -144,7 +157,3 @@ def _withheld(worst: Sequence[WorstCase], pictures: ReportPictures) -> str:
         return f"{start}."
     causes = ", ".join(f"{value} in {left_out.count(value)}" for value in BurnedIn if value in left_out)
     return f"{start}: BurnedInAnnotation {causes}."
-
-
-def _data_uri(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"

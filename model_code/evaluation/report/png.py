@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 
@@ -22,6 +23,11 @@ def encode(grey: npt.NDArray[np.uint8]) -> bytes:
     return (
         SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)) + _chunk(b"IEND", b"")
     )
+
+
+def data_uri(picture: bytes) -> str:
+    """Return a PNG file as the address of a picture that a page holds itself."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -76,7 +76,7 @@ def test_a_comparison_is_refused_once() -> None:
 def test_the_reason_says_attempt_level_and_what_would_help() -> None:
     (reason,) = against.shortcomings(evaluated(4, Champion=-0.08), SECOND, 0.05, 4, ())
     assert "attempt 4" in reason.message
-    assert "(0.002)" in reason.message
+    assert "(0.0013)" in reason.message
     assert "0.080 below the champion's" in reason.message
     assert "new ones alone start a new count" in reason.message
     (reason,) = against.shortcomings(evaluated(Champion=None), SECOND, 0.05, 1, ())

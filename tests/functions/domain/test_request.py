@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from functions.domain.errors import InvalidRequest
-from functions.domain.request import TrainingRequest, parse
+from functions.domain.request import AskedWeights, TrainingRequest, parse
 from functions.domain.verdict import Risk
 
 URI = "s3://training/cohorts/mine/manifest.json"
+WEIGHTS = {"Uri": "s3://training/cohorts/weights.pth", "Licence": "BSD-3-Clause"}
 
 
 def refused(document: Any) -> str:
@@ -32,12 +33,14 @@ def test_everything_is_read() -> None:
             "AcceptedRisks": ["TooFewPatients", "PatientAcrossSplit", "TooFewPatients"],
             "Seed": 7,
             "HyperParameters": {"epochs": 40, "learning_rate": 0.001, "model_name": "m"},
+            "InitialWeights": WEIGHTS,
         },
         "training",
     )
     assert asked.manifest_key == "cohorts/a b/Labels.CSV"
     assert asked.accepted_risks == (Risk.PATIENT_ACROSS_SPLIT, Risk.TOO_FEW_PATIENTS)
     assert asked.seed == 7
+    assert asked.initial_weights == AskedWeights(key="cohorts/weights.pth", licence="BSD-3-Clause")
     assert asked.hyperparameters == {"epochs": "40", "learning_rate": "0.001", "model_name": "m"}
 
 
@@ -59,6 +62,17 @@ def test_everything_is_read() -> None:
         ({"Seed": "0"}, "Seed is '0'"),
         ({"Seed": True}, "Seed is True"),
         ({"Seed": 2**32}, "Seed is 4294967296"),
+        ({"InitialWeights": WEIGHTS["Uri"]}, "InitialWeights is a text, not an object with exactly Uri and Licence"),
+        ({"InitialWeights": {"Uri": WEIGHTS["Uri"]}}, "an object, not an object with exactly Uri and Licence"),
+        ({"InitialWeights": WEIGHTS | {"SHA256": "0"}}, "an object, not an object with exactly Uri and Licence"),
+        ({"InitialWeights": WEIGHTS | {"Uri": "weights.pth"}}, "InitialWeights.Uri is 'weights.pth', not s3://"),
+        ({"InitialWeights": WEIGHTS | {"Uri": None}}, "InitialWeights.Uri is None"),
+        ({"InitialWeights": WEIGHTS | {"Uri": "s3://other/cohorts/w.pth"}}, "Uri is 's3://other/cohorts/w.pth', not"),
+        ({"InitialWeights": WEIGHTS | {"Uri": "s3://training/runs/1/w.pth"}}, "not s3://training/cohorts/<name>"),
+        ({"InitialWeights": WEIGHTS | {"Uri": "s3://training/cohorts/"}}, "not s3://training/cohorts/<name>"),
+        ({"InitialWeights": WEIGHTS | {"Licence": " "}}, "InitialWeights.Licence is ' ', not a text of 1 to 1000"),
+        ({"InitialWeights": WEIGHTS | {"Licence": "x" * 1001}}, "not a text of 1 to 1000 characters"),
+        ({"InitialWeights": WEIGHTS | {"Licence": ["MIT"]}}, "InitialWeights.Licence is ['MIT']"),
         ({"HyperParameters": []}, "HyperParameters is a list"),
         ({"HyperParameters": {"epochs": True}}, "'epochs' is true or false"),
         ({"HyperParameters": {"epochs": None}}, "'epochs' is null"),

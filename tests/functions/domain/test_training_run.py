@@ -50,7 +50,10 @@ LATER = CHAMPION | {"SnapshotUri": "s3://training/runs/ba9876543210/snapshot.jso
 COMPARED = TAKEN | {"Champion": LATER | {"Reference": "wetread/1", "Behind": 0.0312}, "Reference": LATER}
 
 
-@pytest.mark.parametrize("document", [TAKEN, TAKEN | {"Champion": CHAMPION}, COMPARED, REFUSED])
+STARTED = TAKEN | {"InitialWeightsUri": "s3://training/runs/0123456789ab/initial-weights/ab/"}
+
+
+@pytest.mark.parametrize("document", [TAKEN, STARTED, TAKEN | {"Champion": CHAMPION}, COMPARED, REFUSED])
 def test_a_run_is_written_as_it_was_read(document: dict[str, Any]) -> None:
     run = TrainingRun.from_json(document)
     assert json.loads(json.dumps(run.to_json())) == document

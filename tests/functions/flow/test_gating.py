@@ -139,3 +139,42 @@ def test_the_public_sample_is_refused_by_name_unless_its_risks_are_accepted(
     verdict = workflow.judge(Subject.AUDIT, run)
     assert {str(reason.code) for reason in verdict.reasons} == set(SAMPLES_RISKS)
     assert verdict.passed == bool(accepted)
+
+
+def test_the_verdict_has_every_threshold_with_what_was_measured_and_whether_it_holds() -> None:
+    workflow = Workflow()
+    run = taken(workflow)
+    poor = measured(BalancedAccuracy=figure(0.8, 0.65), Abstention={"Coverage": 0.5})
+    workflow.write(layout.evaluation_key(run["Run"]), evaluation(run, Candidate=poor))
+    workflow.judge(Subject.EVALUATION, run)
+    written = json.loads(workflow.world.s3.objects[TRAINING, layout.model_gate_key(run["Run"])])
+    asked = {one["What"]: one for one in written["Checks"]}
+    assert asked["balanced accuracy"] == {
+        "What": "balanced accuracy",
+        "Value": 0.8,
+        "Low": 0.65,
+        "High": 0.8,
+        "TooFew": False,
+        "Asks": "at least",
+        "Bound": 0.7,
+        "Compared": "Low",
+        "Passed": False,
+        "Code": "BalancedAccuracyTooLow",
+    }
+    assert {f"{what} for {label}" for what in ("sensitivity", "specificity", "AUC") for label in LABELS} <= set(asked)
+    assert asked["sensitivity for cap"]["Passed"]
+    assert [one["Code"] for one in written["Reasons"]] == [one["Code"] for one in asked.values() if one["Code"]]
+
+
+def test_against_a_champion_the_comparison_at_the_level_of_the_attempt_is_a_threshold_of_the_verdict() -> None:
+    workflow = Workflow()
+    workflow.world.set_champion()
+    run = taken(workflow)
+    workflow.write(layout.evaluation_key(run["Run"]), evaluation(run, low=-0.2))
+    assert not workflow.judge(Subject.EVALUATION, run).passed
+    written = json.loads(workflow.world.s3.objects[TRAINING, layout.model_gate_key(run["Run"])])
+    asked = {one["What"]: one for one in written["Checks"]}
+    at_level = asked["balanced accuracy less the champion's, at the level of attempt 1"]
+    assert (at_level["Bound"], at_level["Low"], at_level["Passed"]) == (-0.05, -0.2, False)
+    assert asked["balanced accuracy less the champion's, on the same cases"]["Value"] == 0.02
+    assert asked["balanced accuracy"]["Compared"] == "Value", "the comparison guards a later model"

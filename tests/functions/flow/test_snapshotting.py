@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from functions.aws import cohorts
 from functions.domain import layout
+from functions.domain import snapshot as snapshots
 from functions.flow import snapshotting
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
@@ -52,6 +54,53 @@ def test_a_sound_cohort_is_taken_and_every_copy_is_the_labelled_bytes() -> None:
     for one in document["Slices"]:
         assert hashlib.sha256(objects[TRAINING, f"slices/{one['Slice']}"]).hexdigest() == one["ContentSHA256"]
     assert {one["VersionId"] for one in document["Slices"]} == {"v1"}
+
+
+WEIGHTS_URI = f"s3://{TRAINING}/cohorts/weights.pth"
+LICENCE = "RadImageNet: not for commercial use"
+
+
+def test_the_weights_to_start_from_are_pinned_as_the_slices_are() -> None:
+    workflow = Workflow()
+    cohort = workflow.put_cohort()
+    workflow.world.s3.add_version(TRAINING, "cohorts/weights.pth", "w1", b"tensors")
+    taken = workflow.take(cohort, InitialWeights={"Uri": WEIGHTS_URI, "Licence": LICENCE})
+    run = layout.run_id("run-1")
+    pinned = workflow.snapshot(run)["InitialWeights"]
+    assert pinned == {
+        "SourceUri": WEIGHTS_URI,
+        "VersionId": "w1",
+        "Uri": taken["InitialWeightsUri"],
+        "SHA256": hashlib.sha256(b"tensors").hexdigest(),
+        "Licence": LICENCE,
+    }
+    copy = layout.parse_uri(taken["InitialWeightsUri"] + "weights.pth")
+    assert copy[1].startswith(f"runs/{run}/initial-weights/")
+    workflow.world.s3.add_version(TRAINING, "cohorts/weights.pth", "w2", b"others")
+    again = workflow.take(cohort, InitialWeights={"Uri": WEIGHTS_URI, "Licence": LICENCE})
+    assert again == taken
+    assert workflow.world.s3.objects[copy] == b"tensors"
+    assert "InitialWeights" not in workflow.snapshot(workflow.take(cohort, "run-2")["Run"])
+    assert pinned_by(snapshots.digest_of(workflow.snapshot(run)), workflow.snapshot(run))
+
+
+def pinned_by(digest: str, document: dict[str, Any]) -> bool:
+    """Whether another licence, or other weights, would be another snapshot."""
+    others = [document["InitialWeights"] | {name: "another"} for name in ("Licence", "SHA256")]
+    return all(snapshots.digest_of(document | {"InitialWeights": one}) != digest for one in others)
+
+
+def test_weights_that_s3_does_not_give_are_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow = Workflow()
+    cohort = workflow.put_cohort()
+    asked = {"InitialWeights": {"Uri": WEIGHTS_URI, "Licence": LICENCE}}
+    ((code, message),) = problems_of(workflow.take(cohort, "run-1", **asked))
+    assert code == "UnusableWeights"
+    assert message.startswith("The weights at InitialWeights.Uri cannot be used: The object version was deleted")
+    workflow.world.s3.add_version(TRAINING, "cohorts/weights.pth", "w1", b"tensors")
+    monkeypatch.setattr(cohorts, "MOST_WEIGHTS_BYTES", 6)
+    ((code, message),) = problems_of(workflow.take(cohort, "run-2", **asked))
+    assert (code, message.partition(": ")[2]) == ("UnusableWeights", "It has 7 bytes; at most 6 are taken.")
 
 
 def test_no_patient_and_no_file_name_leaves_the_cohort() -> None:
@@ -296,7 +345,10 @@ def test_a_missing_or_malformed_manifest_is_reported() -> None:
 
 def test_a_wrong_input_is_reported() -> None:
     assert problems_of(Workflow().take("elsewhere", Epochs=3)) == [
-        ("InvalidInput", "The field 'Epochs' is unknown; known: LabelsUri, AcceptedRisks, Seed, HyperParameters."),
+        (
+            "InvalidInput",
+            "The field 'Epochs' is unknown; known: LabelsUri, AcceptedRisks, Seed, HyperParameters, InitialWeights.",
+        ),
         (
             "InvalidInput",
             f"LabelsUri is 'elsewhere', not s3://{TRAINING}/cohorts/<folder>/manifest.json (or labels.csv).",

@@ -81,11 +81,11 @@ def test_turning_the_index_is_turning_the_picture(before: list[Likeness]) -> Non
 
 def test_strangers_that_are_all_alike_raise_the_threshold() -> None:
     rng = np.random.default_rng(0)
-    alike = (0.5 + 0.2 * rng.standard_normal(500)).tolist()
+    alike = (0.5 + 0.2 * rng.standard_normal(500)).astype(np.float32)
     assert module._threshold(0.65, alike) == pytest.approx(0.5 + 0.2 * 4.2, abs=0.15)
     assert module._threshold(0.65, alike[:10]) == 0.65
-    assert module._threshold(0.65, [one - 0.5 for one in alike]) == 0.65
-    assert module._threshold(0.65, [-np.inf] * 100) == 0.65
+    assert module._threshold(0.65, alike - 0.5) == 0.65
+    assert module._threshold(0.65, np.full(100, -np.inf, np.float32)) == 0.65
 
 
 def disc(table: bool = False, around: float = AIR) -> np.ndarray:

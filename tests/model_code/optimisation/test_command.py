@@ -84,8 +84,20 @@ def test_the_record_says_what_was_tried_and_what_was_found(optimised: Optimised)
     assert fp32["layers_kept_in_fp32"] == 121
     assert serving["proof"]["calibration_slices"] == 24
     assert serving["proof"]["reason"].startswith("openvino-fp32 holds and is 2.00 x as fast as torch.")
+    assert fp32["p99_probability_difference"] == fp32["max_probability_difference"], "of 24 slices, each counts"
     weights = [(optimised.folder / "forms" / f"openvino-{bits}.bin").stat().st_size for bits in ("fp32", "int8")]
     assert weights[1] < 0.4 * weights[0]
+
+
+def test_what_the_network_itself_changes_by_stands_beside_the_backends(optimised: Optimised) -> None:
+    proof = serving_of(optimised.folder)["proof"]
+    assert list(proof["stability"]) == ["one_pixel_of_shift", "10_HU_of_noise"]
+    for name, moved in proof["stability"].items():
+        assert moved["slices"] == 24
+        assert moved["max_probability_difference"] > 0
+        said = f"with {name.replace('_', ' ')} by at most {moved['max_probability_difference']:.2g} ("
+        assert said in proof["reason"]
+    assert {*moved} <= {*proof["trials"][0]}, "the same figures, by the same code"
 
 
 def test_every_backend_answers_a_slice_alike(optimised: Optimised, container: Container, body: bytes) -> None:
@@ -103,7 +115,7 @@ def test_layers_are_kept_until_int8_holds(job: Container, monkeypatch: pytest.Mo
     def not_quantised(model: Any, images: Any, kept: Any, *, exact_bytes: bool) -> Any:
         """Holds from the second share on: the exported network; before that, one with a weaker classifier."""
         asked.append(len(kept))
-        return model if len(kept) > 1 else weakened(model, by=0.9)
+        return model if len(kept) > 1 else weakened(model, by=0.8)
 
     monkeypatch.setattr(trial, "quantise", not_quantised)
     assert run(job) == 0
@@ -147,6 +159,7 @@ def test_without_8_bit_integers_none_is_tried(job: Container, tmp_path: Path) ->
     serving = serving_of(tmp_path / "model")
     assert [one["form"] for one in serving["proof"]["trials"]] == ["openvino-fp32"]
     assert serving["proof"]["calibration_slices"] == 0
+    assert serving["proof"]["stability"] == {}, "measured only where a backend of fewer bits is tried"
 
 
 def test_backends_that_are_not_worth_it_are_not_in_the_artifact(

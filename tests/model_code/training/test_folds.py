@@ -116,7 +116,7 @@ def test_an_interrupted_training_continues_in_its_fold(
         pass
 
     def cut(samples: Samples, validation: Samples, *rest: Any) -> Any:
-        if rest[-1]._run["fold"] == 2:
+        if rest[3]._run["fold"] == 2:
             raise Interrupted
         return fit(samples, validation, *rest)
 
@@ -125,6 +125,7 @@ def test_an_interrupted_training_continues_in_its_fold(
     with pytest.raises(Interrupted):
         train.train(container)
     monkeypatch.setattr(folds, "fit", fit)
+    caplog.clear()
     with caplog.at_level(logging.INFO, "model_code"):
         train.train(container)
     assert "a checkpoint was found: training continues after epoch" in caplog.text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import math
 import re
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ import torch
 
 from model_code.__main__ import main
 from model_code.artifacts.artifact import describe, load_network
+from model_code.backends import networks
 from model_code.container import Container
-from model_code.errors import TrainingError
+from model_code.errors import SnapshotError, TrainingError
 from model_code.training.train import train
 from tests.model_code.conftest import LABELS, SIZE, SLICES_PER_PATIENT, chests, opt_ml
 from tests.snapshots import phantom_slices
@@ -129,6 +132,38 @@ def test_another_network_is_trained_named_and_loaded(tmp_path: Path) -> None:
     assert about.network == "densenet169"
     layers = sum(name.endswith("conv2.weight") for name in load_network(made.model_dir, about).state_dict())
     assert layers == 6 + 12 + 32 + 32
+
+
+def test_it_starts_from_the_weights_that_the_snapshot_pins_and_records_them(tmp_path: Path) -> None:
+    body = BytesIO()
+    torch.save(networks.build(7).state_dict(), body)
+    pinned = {"SHA256": hashlib.sha256(body.getvalue()).hexdigest(), "Licence": "as you like"}
+    slices = phantom_slices(patients=9, slices_per_patient=1, size=64)
+    started = opt_ml(tmp_path / "started", slices, changes={"InitialWeights": pinned}, epochs=1, image_size=SIZE)
+    started.initial_weights.parent.mkdir()
+    started.initial_weights.write_bytes(body.getvalue())
+    plain = opt_ml(tmp_path / "plain", slices, epochs=1, image_size=SIZE)
+    train(started)
+    train(plain)
+    expected = {"sha256": pinned["SHA256"], "licence": "as you like"}
+    assert metadata(started)["training"]["initial_weights"] == expected  # type: ignore[index]
+    assert "initial_weights" not in metadata(plain)["training"]  # type: ignore[operator]
+    assert describe(started.model_dir).weights_sha256 != describe(plain.model_dir).weights_sha256
+
+
+def test_weights_that_no_snapshot_pins_end_the_training_before_it_begins(tmp_path: Path) -> None:
+    made = opt_ml(tmp_path, phantom_slices(patients=9, slices_per_patient=1, size=64), epochs=1, image_size=SIZE)
+    made.initial_weights.parent.mkdir()
+    made.initial_weights.write_bytes(b"tensors")
+    with pytest.raises(TrainingError, match="its snapshot pins none"):
+        train(made)
+
+
+@pytest.mark.parametrize("record", [[], {"SHA256": "0"}, {"SHA256": "0" * 64}, {"SHA256": "0" * 64, "Licence": ""}])
+def test_a_snapshot_with_half_a_record_of_weights_is_malformed(tmp_path: Path, record: object) -> None:
+    made = opt_ml(tmp_path, phantom_slices(patients=3), changes={"InitialWeights": record}, epochs=1)
+    with pytest.raises(SnapshotError, match="InitialWeights: "):
+        train(made)
 
 
 def test_without_validation_slices_it_trains_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """Labels in, a run started, and, with --wait, how it ended."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -60,6 +61,43 @@ def test_every_option_reaches_the_execution(wetread, connection, folder) -> None
         "Seed": 7,
         "HyperParameters": {"epochs": "40", "learning_rate": "1e-4"},
     }
+
+
+def test_weights_to_start_from_are_uploaded_once_and_named_with_their_licence(
+    wetread, connection, folder, tmp_path
+) -> None:
+    weights = tmp_path / "radimagenet of Dr. X.pth"
+    weights.write_bytes(b"tensors")
+    options = ("--labels", folder, "--initial-weights", weights, "--weights-licence", "RadImageNet, not commercial")
+    result = wetread("train", *options)
+    assert result.exit_code == 0, result.output
+    key = f"cohorts/initial-weights/{hashlib.sha256(b'tensors').hexdigest()}.pth"
+    assert connection.s3.objects["training", key] == b"tensors"
+    expected = {"Uri": f"s3://training/{key}", "Licence": "RadImageNet, not commercial"}
+    assert started(connection)["InitialWeights"] == expected
+    assert "already" in wetread("train", *options).stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (b"t", ("--initial-weights", "w.pth"), "--initial-weights and --weights-licence go together."),
+        (b"t", ("--weights-licence", "MIT"), "--initial-weights and --weights-licence go together."),
+        (b"t", ("--initial-weights", "w.pth", "--weights-licence", " "), "go together."),
+        (b"t", ("--initial-weights", "w.pth", "--weights-licence", "x" * 1001), "not a text of 1 to 1000 characters"),
+        (b"", ("--initial-weights", "w.pth", "--weights-licence", "MIT"), "w.pth has 0 bytes; of weights 1 to"),
+        (b"t", ("--initial-weights", "absent.pth", "--weights-licence", "MIT"), "absent.pth"),
+    ],
+)
+def test_weights_that_are_not_taken_start_and_upload_nothing(
+    wetread, connection, folder, monkeypatch, content, options, expected
+) -> None:
+    (folder / "w.pth").write_bytes(content)
+    monkeypatch.chdir(folder)
+    result = wetread("train", "--labels", ".", *options)
+    assert result.exit_code == 2, result.output
+    assert expected in result.stderr.replace("\n", " ")
+    assert (connection.executions.executions, connection.s3.objects) == ({}, {})
 
 
 def test_labels_that_are_in_the_bucket_are_used_as_they_are(wetread, connection) -> None:

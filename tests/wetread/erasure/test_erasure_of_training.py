@@ -237,6 +237,16 @@ def test_earlier_versions_of_a_report_are_erased_with_the_pictures() -> None:
     assert not [where for where, body in clinic.world.s3.versions.items() if b"<figure>" in body]
 
 
+def test_the_report_on_the_data_is_erased_too() -> None:
+    clinic = Clinic()
+    run = put_cohort_of_both(clinic)["Run"]
+    lines = {one["Line"] for one in clinic.workflow.snapshot(run)["Slices"]}
+    rows = "".join(f'<tr data-line="{one}"><td>{one}</td></tr>' for one in lines)
+    clinic.world.s3.objects[TRAINING, layout.audit_report_key(run)] = rows.encode()
+    assert clinic.erase().counts["lines in reports"] == 2
+    assert clinic.world.s3.objects[TRAINING, layout.audit_report_key(run)].count(b"<tr") == 38
+
+
 def test_the_record_of_the_runs_that_measured_models_on_a_patient_is_erased_and_that_of_others_stays() -> None:
     clinic = Clinic()
     taken = put_cohort_of_both(clinic)

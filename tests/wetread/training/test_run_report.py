@@ -81,6 +81,17 @@ def test_after_each_other_outcome(ended) -> None:
     assert "Train again" in advice(ended("Rejected", **report), reason("ChampionChanged"))
 
 
+def test_a_rejected_candidate_is_named_with_the_command_that_uses_it_all_the_same(ended) -> None:
+    evaluated = {"EvaluationUri": f"s3://training/runs/{RUN}/evaluation/evaluation.json"}
+    shown = advice(ended("Rejected", **evaluated), reason("AUCTooLow"))
+    uri = f"s3://training/runs/{RUN}/optimised/model.tar.gz"
+    assert f"`wetread --local model register {uri}` makes it a version" in shown
+    changed = advice(ended("Rejected", ModelPackage="wetread/5", **evaluated), reason("ChampionChanged"))
+    assert "`wetread --local model promote wetread/5`" in changed
+    assert "artifact" not in advice(ended("Rejected"), reason("TooFewPatients")), "nothing was trained"
+    assert "artifact" not in advice(ended("Promoted", ModelPackage="wetread/4", **evaluated))
+
+
 def test_a_running_run_and_a_failed_one(connection) -> None:
     running = connection.runs.describe(connection.executions.add("one"))
     assert f"Look again with `wetread --local runs {RUN}`" in advice(running)

@@ -15,12 +15,23 @@ from model_code.evaluation import document as evaluating
 from model_code.evaluation.against import Rival, build_compared
 from model_code.evaluation.document import Predictions
 from model_code.evaluation.pictures import BurnedIn, ReportPictures
+from model_code.evaluation.report import slices
 from model_code.evaluation.report.page import number, render, signed, span
+from model_code.evaluation.report.slices import shown_slices
+from model_code.evaluation.training_record import parts_of, training_of
 from model_code.evaluation.worst import WorstCase
 from model_code.snapshot import Case, Snapshot, Split, SplitBy
 
 LABELS = ("normal", "cap", "covid")
-VOID = {"meta", "img", "circle", "line", "polyline"}
+VOID = {"meta", "img", "circle", "line", "polyline", "input"}
+HISTORY = [
+    {"epoch": one, "train_loss": 1 / one, "val_loss": 1.5 / one, "val_balanced_accuracy": 0.3 + one / 10}
+    for one in range(1, 6)
+]
+METADATA = {
+    "training": {"hyperparameters": {"epochs": 5, "network": "densenet121"}, "history": HISTORY, "best_epoch": 4},
+    "eval_metrics": {"val_balanced_accuracy": 0.85, "val_accuracy": 0.86, "val_loss": 0.4},
+}
 rng = np.random.default_rng(0)
 
 
@@ -32,6 +43,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.html = html
         self.feed(html)
         assert not self.open
 
@@ -89,6 +101,8 @@ def page(
     unseen: Any = None,
     known: bool = True,
     attempt: int = 1,
+    metadata: Any = METADATA,
+    abstained: Any = None,
     **given: Any,
 ) -> Page:
     snapshot = made_snapshot(patients, **given)
@@ -98,13 +112,26 @@ def page(
         "Manufacturer": ["<b>ACME & SONS</b>"] * len(numbers),
     }
     test = evaluating.TestSet(LABELS, numbers % 3, numbers, attributes, synthetic[1])
-    candidate = replace(made_predictions(test.targets, right, name), synthetic=synthetic[0])
+    candidate = replace(made_predictions(test.targets, right, name), synthetic=synthetic[0], abstained=abstained)
     other = made_predictions(test.targets, 0.6, "former")
     rivals = {"Champion": Rival(other, np.ones(len(numbers), bool) if unseen is None else unseen, known=known)}
     rivals = rivals if champion else {}
     document = build_compared(snapshot.digest, test, candidate, rivals, attempt)
     mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, BurnedIn.NO, b"picture") for index in range(worst)]
-    return Page(render(document, snapshot, test, candidate, rivals.get("Champion"), [*mistakes, *left_out], pictures))
+    document |= {"Training": training_of(metadata), "Parts": parts_of(snapshot)}
+    shown = shown_slices(snapshot.of(Split.TEST), test, candidate)
+    worst_ones = [*mistakes, *left_out]
+    return Page(render(document, snapshot, test, candidate, rivals.get("Champion"), worst_ones, pictures, shown))
+
+
+def alone(patients: int, of_class: Any, right: float) -> Page:
+    """The page of a first model on patients whose classes ``of_class`` gives."""
+    snapshot, numbers = made_snapshot(patients), np.repeat(np.arange(patients), 2)
+    test = evaluating.TestSet(LABELS, of_class(numbers), numbers, {})
+    predictions = made_predictions(test.targets, right)
+    document = build_compared("d", test, predictions, {}, 1)
+    document |= {"Training": training_of(METADATA), "Parts": parts_of(snapshot)}
+    return Page(render(document, snapshot, test, predictions, None, [], ReportPictures.IF_NO, []))
 
 
 @pytest.fixture(scope="module")
@@ -115,21 +142,19 @@ def whole() -> Page:
 def test_it_loads_nothing_and_runs_nothing(whole: Page) -> None:
     assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in whole.elements}
     linked = [values[name] for _, values in whole.elements for name in ("src", "href", "srcset") if values.get(name)]
-    assert len(linked) == 2
-    assert all(link and link.startswith("data:image/png;base64,") for link in linked)
+    pictures = [link for link in linked if link and link.startswith("data:image/png;base64,")]
+    within = {link[1:] for link in linked if link and link.startswith("#")}
+    assert len(pictures) == 2
+    assert len(linked) == len(pictures) + sum(bool(link and link.startswith("#")) for link in linked)
+    assert within <= {values.get("id") for _, values in whole.elements}
+    assert not {"form", "action"} & {name for tag, values in whole.elements for name in (tag, *values)}
     assert not [name for _, values in whole.elements for name in values if name.startswith("on")]
 
 
-def test_nothing_in_its_style_is_fetched() -> None:
-    snapshot, numbers = made_snapshot(6), np.repeat(np.arange(6), 2)
-    test = evaluating.TestSet(LABELS, numbers % 3, numbers, {})
-    predictions = made_predictions(test.targets, 0.8)
-    html = render(
-        build_compared("d", test, predictions, {}, 1), snapshot, test, predictions, None, [], ReportPictures.IF_NO
-    )
-    assert not re.search(r"url\(|@import|https?://|@font-face", html)
-    assert "prefers-color-scheme: dark" in html
-    assert "@media print" in html
+def test_nothing_in_its_style_is_fetched(whole: Page) -> None:
+    assert not re.search(r"url\(|@import|https?://|@font-face", whole.html)
+    assert "prefers-color-scheme: dark" in whole.html
+    assert "@media print" in whole.html
 
 
 def test_it_shows_every_part(whole: Page) -> None:
@@ -148,7 +173,7 @@ def test_it_shows_every_part(whole: Page) -> None:
     ):
         assert heading in whole.text
     assert "no medical device" in whole.text
-    assert whole.count("svg", "plot") == len(LABELS) + 1
+    assert whole.count("svg", "plot") == len(LABELS) + 3
     assert whole.count("polyline", "curve candidate") == whole.count("polyline", "curve champion") == len(LABELS)
     assert whole.count("table", "matrix") == 2
     assert sum(tag == "img" for tag, _ in whole.elements) == 2
@@ -234,28 +259,17 @@ def test_a_champion_that_was_trained_on_test_patients_is_shown_on_the_others_and
 
 
 def test_the_report_says_how_often_models_were_measured_on_these_patients() -> None:
-    assert "Attempt" not in page().text
-    text = page(attempt=4).text
+    assert "No earlier run measured models on these test patients." in page().text
+    assert "Attempt 1" not in page().text
+    text = " ".join(page(attempt=4).text.split())
+    assert "This is attempt 4: models were measured on patients of this test part in 3 earlier runs." in text
     assert "Attempt 4: 3 other run(s) measured models" in text
     assert "at a level of 0.002 instead of 0.02" in text
 
 
 def test_a_class_without_slices_is_undefined_and_has_no_curve() -> None:
-    snapshot, numbers = made_snapshot(12), np.repeat(np.arange(8), 2)
-    test = evaluating.TestSet(LABELS, numbers % 2, numbers, {})
-    predictions = made_predictions(test.targets, 1.0)
-    found = Page(
-        render(
-            build_compared("d", test, predictions, {}, 1),
-            snapshot,
-            test,
-            predictions,
-            None,
-            [],
-            ReportPictures.IF_NO,
-        )
-    )
-    assert found.count("svg", "plot") == 3
+    found = alone(8, lambda numbers: numbers % 2, 1.0)
+    assert found.count("svg", "plot") == 3 + 2
     assert "no curve" in found.text
     assert "undefined" in found.text
 
@@ -270,3 +284,103 @@ def test_figures_as_text() -> None:
     )
     assert span({"Value": 0.5, "Low": 0.25, "High": 0.756}) == "0.25 to 0.76"
     assert span({"Value": 0.5, "Low": None, "High": None}) == ""
+
+
+def lesson(found: Page) -> str:
+    return " ".join(found.text.split("On the patients it was chosen on")[1].split("Accuracy")[0].split())
+
+
+def test_the_figure_of_the_patients_it_was_chosen_on_is_beside_that_of_others_and_contradicts_it_in_words() -> None:
+    good = page(patients=36, right=0.85)
+    assert "0.85 balanced accuracy on the validation part" in lesson(good)
+    assert "slices of 36 patients are read right" in lesson(good)
+    assert not good.count("section", "lesson alarming")
+    best = METADATA | {"eval_metrics": {"val_balanced_accuracy": 1.0}}
+    learnt = page(patients=36, right=0.1, metadata=best)
+    assert learnt.count("section", "lesson alarming") == 1
+    assert "Do not believe the first figure. It is 1.00 on the patients that the model was chosen on" in lesson(learnt)
+
+
+def test_of_too_few_patients_the_lesson_counts_slices_instead_of_a_figure() -> None:
+    best = METADATA | {"eval_metrics": {"val_balanced_accuracy": 1.0}}
+    found = lesson(page(patients=6, right=0.0, metadata=best))
+    assert "too few to say" in found
+    assert "and on others read 0 of 12 slices right" in found
+
+
+def test_it_has_learning_curves_settings_and_the_patients_of_each_part(whole: Page) -> None:
+    text = " ".join(whole.text.split())
+    assert whole.count("polyline", "learning train") == 1
+    assert whole.count("polyline", "learning validation") == 2
+    assert "epoch 4 of 5 was kept" in text
+    assert '<th scope="row">network</th><td>densenet121</td>' in whole.html
+    (tested,) = re.findall(r'<th scope="row">test</th>.*?</tr>', whole.html, re.DOTALL)
+    assert re.findall(r"\d+", re.sub(r"<[^>]*>", " ", tested)) == ["12", "24", *["4", "8"] * 3]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"training": None, "eval_metrics": []},
+        {"training": {"history": "x", "hyperparameters": [1], "best_epoch": "two"}, "eval_metrics": {"val_loss": "x"}},
+        {"training": {"history": [{"epoch": float("nan")}, {"train_loss": 1}, 7], "best_epoch": True}},
+    ],
+)
+def test_an_artifact_without_a_record_of_its_training_is_reported_on_and_the_page_says_what_it_lacks(
+    metadata: Any,
+) -> None:
+    text = page(metadata=metadata).text
+    assert "has no figures by epoch, so there are no learning curves" in text
+    assert "does not say with which settings it was trained" in text
+    assert "says nothing of its validation part" in text
+    assert not training_of(metadata)["History"]
+
+
+def test_of_very_many_epochs_a_part_is_drawn_with_the_last() -> None:
+    history = [{"epoch": one, "train_loss": 1.0} for one in range(1, 1502)]
+    found = training_of({"training": {"history": history}})
+    assert found["Epochs"] == 1501
+    assert len(found["History"]) <= 500
+    assert found["History"][-1]["Epoch"] == 1501
+
+
+def rows_of(found: Page) -> list[str]:
+    return [str(values["class"]) for tag, values in found.elements if tag == "tr" and "data-line" in values]
+
+
+def test_every_test_slice_is_in_the_table_and_can_be_filtered_without_a_script() -> None:
+    abstained = np.arange(24) < 3
+    found = page(abstained=abstained)
+    rows = rows_of(found)
+    assert len(rows) == 24
+    assert sum("abstained" in one for one in rows) == 3
+    assert {word for one in rows for word in one.split()} >= {"t0", "t1", "t2", "right", "wrong"}
+    for at in range(3):
+        assert f".slices:has(#t-{at}:checked) tbody tr:not(.t{at})" in found.html
+    ids = {str(values["id"]) for tag, values in found.elements if tag == "input" and "id" in values}
+    assert ids == {f"kind-{one}" for one in ("all", "wrong", "right", "abstained", "unsure")} | {
+        f"{name}-{at}" for name in "tr" for at in range(3)
+    }
+    for one in ("wrong", "right", "abstained", "unsure"):
+        assert f".slices:has(#kind-{one}:checked)" in found.html
+    patients = {values["id"] for tag, values in found.elements if tag == "tbody" and "id" in values}
+    assert patients == {f"p-p{one}" for one in range(12)}
+    assert ".slices:has(tbody:target) tbody:not(:target)" in found.html
+
+
+def test_of_very_many_slices_those_that_a_person_looks_for_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "MOST_SHOWN", 10)
+    rows = rows_of(page(patients=36, right=0.95, abstained=np.arange(72) < 2))
+    assert len(rows) == 10
+    assert sum("abstained" in one for one in rows) == 2
+
+
+def test_patients_are_named_by_as_many_digits_as_distinguish_them() -> None:
+    snapshot = made_snapshot(6)
+    cases = [replace(one, patient=f"{'a' * 20}{one.patient}") for one in snapshot.of(Split.TEST)]
+    numbers = np.repeat(np.arange(6), 2)
+    test = evaluating.TestSet(LABELS, numbers % 3, numbers, {})
+    found = shown_slices(cases, test, made_predictions(test.targets, 0.5))
+    assert [one.patient for one in found] == [f"{'a' * 20}p{number}" for number in range(6)]
+    assert [len(one.slices) for one in found] == [2] * 6
