@@ -27,6 +27,7 @@ def _gating() -> Gating:
     settings = from_environment(GateSettings, os.environ)
     return Gating(
         documents=Documents(wiring.client("s3"), settings.training_bucket, MOST_RUN_DOCUMENT_BYTES),
+        holdout=Holdout(wiring.client("dynamodb"), settings.batches_table),
         limits=settings.acquisition,
         thresholds=settings.thresholds,
     )

@@ -221,6 +221,7 @@ class Service(Stack):
         self.hosting.grant_describe_versions(snapshot)
         self.storage.grant_judge_runs(gate)
         self.storage.grant_count_attempts(gate)
+        self.storage.grant_read_holdout(gate)
 
     def _grant_promotion(self) -> None:
         promote, approve = self.training.promote, self.training.approve

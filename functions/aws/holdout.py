@@ -55,8 +55,9 @@ class Holdout:
         """Record that a run's models are about to be measured on patients; return how many runs have been so far.
 
         ``mixed`` have slices in other parts, too, and are not held out. Of the patients the one counts that most runs
-        were measured on, this one included: so no patient serves two runs of the same number, however test parts
-        overlap and runs coincide. Repeatable.
+        were measured on, this one included. Runs that coincide may get the same number, if each comes first on a
+        patient and second on another. On any one patient the count of the k-th run is at least k, so the levels of
+        the runs on it still add up to no more than the whole. Repeatable.
         """
         with ThreadPoolExecutor(WORKERS) as pool:
             held_out = "SET Tested = :yes ADD Runs :run"

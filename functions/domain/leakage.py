@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -88,6 +88,33 @@ def _retrained(snapshot: Snapshot) -> list[Reason]:
         "were tested stay in the test part: leave split out, or give them the test part."
     )
     return [Reason(code=Risk.TESTED_PATIENT_IN_TRAINING, message=message)]
+
+
+def tested_since(snapshot: Snapshot, tested: Collection[str]) -> list[Reason]:
+    """Return a reason for all patients outside the test part who are ``tested`` by now and were not at the snapshot.
+
+    Another run that began earlier may be measured on them after this run's split was made.
+    """
+    first: dict[str, int] = {}
+    for one in snapshot.slices:
+        if one.patient in tested and one.split is not Split.TEST and not one.retrained:
+            first[one.patient] = min(one.line, first.get(one.patient, one.line))
+    if not first:
+        return []
+    count = "1 patient has" if len(first) == 1 else f"{len(first)} patients have"
+    advice = "start the run again"
+    if snapshot.split_by is SplitBy.MANIFEST:
+        advice += " with split left out, or give them the test part"
+    message = (
+        f"{count} been in the test part of another run since this run's snapshot was taken, for example "
+        f"{snapshot.places.named(first.values())}; patients who were tested stay in the test part: {advice}."
+    )
+    return [Reason(code=Risk.TESTED_PATIENT_IN_TRAINING, message=message)]
+
+
+def outside_test_part(snapshot: Snapshot) -> set[str]:
+    """Return the patients with slices in training or validation; none where all are tested in folds."""
+    return set() if snapshot.folds else {one.patient for one in snapshot.slices if one.split is not Split.TEST}
 
 
 def _too_few(snapshot: Snapshot) -> list[Reason]:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from functions.aws.holdout import Holdout
 from functions.aws.objects import Documents
 from functions.domain import against, audit, evaluation, layout, leakage, promotion
 from functions.domain import snapshot as snapshots
@@ -31,6 +32,7 @@ class Gating:
     """Fails closed: a document that is missing, malformed or about other data is a reason like any other."""
 
     documents: Documents
+    holdout: Holdout
     limits: AcquisitionLimits
     thresholds: Thresholds
 
@@ -84,6 +86,7 @@ class Gating:
         against_champion, margin = run.champion is not None, self.thresholds.champion_margin
         reasons = promotion.shortcomings(measured, self.thresholds, against_champion=against_champion)
         reasons += against.shortcomings(measured, run, margin, attempt, reasons)
+        reasons += leakage.tested_since(snapshot, self.holdout.tested(leakage.outside_test_part(snapshot)))
         checks = promotion.checks(measured, self.thresholds, against_champion=against_champion)
         checks += against.checks(measured, run, margin)
         return Verdict(tuple(reasons), tuple(one.to_json() for one in checks))

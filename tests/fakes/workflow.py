@@ -86,7 +86,7 @@ class Workflow:
             folds=folds,
             clock=world.clock,
         )
-        self.gating = Gating(documents=self.documents, limits=LIMITS, thresholds=THRESHOLDS)
+        self.gating = Gating(documents=self.documents, holdout=self.holdout, limits=LIMITS, thresholds=THRESHOLDS)
         self.promoting = Promoting(registry=self.registry, training=self.documents, approval=approval)
         self.approving = Approving(registry=self.registry)
         self.withdrawing = Withdrawing(

@@ -33,8 +33,14 @@ def test_the_snapshot_reads_every_version_of_cohorts_and_writes_slices_and_runs(
 def test_of_the_batches_table_gate_and_snapshot_reach_the_record_of_tested_patients_and_no_pointer(
     default: Any,
 ) -> None:
-    assert on(default.permissions("TrainingGate"), "<StorageBatches>") == {"dynamodb:UpdateItem"}
-    for role, action in (("TrainingGate", "dynamodb:UpdateItem"), ("TrainingSnapshot", "dynamodb:BatchGetItem")):
+    assert on(default.permissions("TrainingGate"), "<StorageBatches>") == {
+        "dynamodb:BatchGetItem",
+        "dynamodb:UpdateItem",
+    }
+    for role, action in (
+        ("TrainingGate", ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]),
+        ("TrainingSnapshot", "dynamodb:BatchGetItem"),
+    ):
         (statement,) = (one for one in default.statements(role) if one["Action"] == action)
         assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["PATIENT#*"]}}
 

@@ -12,7 +12,7 @@ from functions.domain import layout
 from functions.domain.errors import MalformedDocument
 from functions.flow.gating import Subject
 from tests.fakes.dicom import ct
-from tests.fakes.workflow import LABELS, TRAINING, Workflow, audit, entry
+from tests.fakes.workflow import LABELS, TRAINING, Workflow, audit, entry, evaluation
 
 
 def patients(workflow: Workflow, run: dict[str, Any], *parts: str) -> set[str]:
@@ -106,6 +106,61 @@ def test_a_manifest_that_trains_on_tested_patients_is_refused_unless_the_risk_is
     assert workflow.judge(Subject.AUDIT, accepted | {"Run": second["Run"]}).passed
     same = [one | {"split": now[line]} for line, one in enumerate(entries, 1)]
     assert codes(workflow, workflow.take(workflow.put_manifest(same, "m3"), execution="fourth")) == []
+
+
+def coinciding(workflow: Workflow, **changes: Any) -> dict[str, Any]:
+    """Return a run that trains on the test patients of another, whose count comes after both snapshots."""
+    first = workflow.take(workflow.put_cohort(8), execution="first")
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    now = {one["Line"]: one["Split"] for one in workflow.snapshot(first["Run"])["Slices"]}
+    turned = {"test": "train", "validation": "test", "train": "validation"}
+    split = [one | {"split": turned[now[line]]} for line, one in enumerate(entries, 1)]
+    second = workflow.take(workflow.put_manifest(split, "m2"), execution="second", **changes)
+    workflow.count_attempt(first)
+    assert not_in_test(workflow, second) & in_test(workflow, first)
+    workflow.count_attempt(second)
+    workflow.write(layout.evaluation_key(second["Run"]), evaluation(second))
+    return second
+
+
+def test_the_model_gate_refuses_training_on_patients_whom_another_run_tested_since_the_snapshot() -> None:
+    workflow = Workflow()
+    second = coinciding(workflow)
+    verdict = workflow.judge(Subject.EVALUATION, second)
+    assert [str(reason.code) for reason in verdict.reasons] == ["TestedPatientInTraining"]
+    assert not verdict.passed
+    (reason,) = verdict.reasons
+    assert reason.message.startswith("6 patients have been in the test part of another run since this run's snapshot")
+    assert reason.message.endswith("start the run again with split left out, or give them the test part.")
+
+
+def test_training_on_patients_tested_since_the_snapshot_passes_where_the_risk_is_accepted() -> None:
+    workflow = Workflow()
+    verdict = workflow.judge(Subject.EVALUATION, coinciding(workflow, AcceptedRisks=["TestedPatientInTraining"]))
+    assert verdict.passed
+    assert [reason.accepted for reason in verdict.reasons] == [True]
+
+
+def test_what_the_data_gate_said_of_tested_patients_the_model_gate_does_not_repeat() -> None:
+    workflow = Workflow()
+    coinciding(workflow)
+    entries = json.loads(workflow.world.s3.objects[TRAINING, "cohorts/c/manifest.json"])
+    turned = {"test": "validation", "validation": "train", "train": "test"}
+    split = [one | {"split": turned[one["split"]]} for one in entries]
+    third = workflow.take(workflow.put_manifest(split, "m3"), execution="third")
+    assert "TestedPatientInTraining" in codes(workflow, third)
+    workflow.write(layout.evaluation_key(third["Run"]), evaluation(third))
+    assert workflow.judge(Subject.EVALUATION, third).reasons == ()
+
+
+def test_folds_train_on_tested_patients_by_design() -> None:
+    workflow = Workflow()
+    workflow.count_attempt(workflow.take(workflow.put_cohort(8), execution="first"))
+    by_folds = Workflow(workflow.world, folds=5)
+    run = by_folds.take(by_folds.put_cohort(8), execution="folds")
+    folds = {"Folds": [{}] * 5, "Whole": {"BalancedAccuracy": 0.95}}
+    by_folds.write(layout.evaluation_key(run["Run"]), evaluation(run, OutOfFold=folds))
+    assert "TestedPatientInTraining" not in {str(one.code) for one in by_folds.judge(Subject.EVALUATION, run).reasons}
 
 
 @pytest.mark.parametrize(("before", "after"), [("", ""), ("", "Hospital A"), ("Hospital A", "Hospital A")])
