@@ -14,7 +14,9 @@ setup: .venv/.ready
 	@echo "Setting up .venv (about 3 GB, a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wetread needs Python 3.11 or newer; set PYTHON=...")'
 	@$(PYTHON) -m venv .venv
+	@echo "1 of 2: what the functions run with"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r infra/layer.lock
+	@echo "2 of 2: the command line, PyTorch, CDK and the tests' tools (most of the time and of the 3 GB)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 	@echo "Ready."

@@ -17,6 +17,9 @@ WEIGHTS_FIELDS = ("Uri", "Licence")
 MANIFEST_ENDINGS = (".json", ".csv")
 MOST_SEED = 2**32 - 1  # numpy takes no larger one
 WORKFLOWS_OWN = ("seed", "model_version")  # hyperparameters that the workflow sets
+HYPERPARAMETERS = ("epochs", "batch_size", "learning_rate", "image_size", "network", "model_name")
+"""What people may set of the hyperparameters of model_code; the others are the workflow's own."""
+FOREIGN_PREFIX = "sagemaker_"  # model_code leaves these hyperparameters to SageMaker
 MOST_HYPERPARAMETERS = 80  # SageMaker takes 100
 LONGEST_NAME, LONGEST_VALUE = 256, 2500  # characters, SageMaker's own limits
 LONGEST_LICENCE = 1000  # characters
@@ -57,6 +60,11 @@ def parse(document: Any, training_bucket: str) -> TrainingRequest:
     if problems:
         raise InvalidRequest(problems)
     return request
+
+
+def is_hyperparameter(name: str) -> bool:
+    """Return whether model_code knows a hyperparameter of this name, with either sign between its words."""
+    return name.replace("-", "_") in (*HYPERPARAMETERS, *WORKFLOWS_OWN) or name.startswith(FOREIGN_PREFIX)
 
 
 def _manifest_key(value: Any, training_bucket: str, problems: list[str]) -> str:

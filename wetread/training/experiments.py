@@ -51,7 +51,9 @@ def begin(
     """
     sdk.require()
     source = labels if labels.startswith("s3://") else cohorts.read(Path(labels))
-    document = starting.request(connection, source, seed=seed, hyperparameters=hyperparameters, weights=weights)
+    document = starting.request(
+        connection, source, seed=seed, hyperparameters=hyperparameters, weights=weights, own_code=code is not None
+    )
     recipe = Recipe.read(connection.stepfunctions, connection.deployment.training_state_machine_arn)
     if code:
         check(code)

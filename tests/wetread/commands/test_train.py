@@ -100,6 +100,42 @@ def test_weights_that_are_not_taken_start_and_upload_nothing(
     assert (connection.executions.executions, connection.s3.objects) == ({}, {})
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--set", "epoch=3"), "There is no hyperparameter 'epoch'; did you mean epochs?"),
+        (("--set", "learning-rat=3"), "did you mean learning_rate?"),
+        (("--set", "qqq=3"), "There is no hyperparameter 'qqq'. Known: epochs, batch_size,"),
+    ],
+)
+def test_a_hyperparameter_that_the_training_does_not_know_starts_and_uploads_nothing(
+    wetread, connection, folder, options, expected
+) -> None:
+    result = wetread("train", "--labels", folder, *options)
+    assert result.exit_code == 2, result.output
+    assert expected in result.stderr
+    assert (connection.executions.executions, connection.s3.objects) == ({}, {})
+
+
+@pytest.mark.parametrize("name", ["batch-size", "sagemaker_job_name"])
+def test_hyperparameters_are_taken_in_the_spellings_that_the_training_takes(wetread, folder, name: str) -> None:
+    assert wetread("train", "--labels", folder, "--set", f"{name}=8").exit_code == 0
+
+
+def test_each_class_that_the_stage_does_not_know_is_named_with_its_count_before_anything_is_uploaded(
+    wetread, connection, folder
+) -> None:
+    for name in ("c.dcm", "d.dcm"):
+        (folder / name).write_bytes(name.encode())
+    entries = [("a.dcm", "cap"), ("b.dcm", "covdi"), ("c.dcm", "covdi"), ("d.dcm", "Normal")]
+    (folder / "manifest.json").write_text(json.dumps([entry(*one) for one in entries]))
+    result = wetread("train", "--labels", folder)
+    assert result.exit_code == 2, result.output
+    assert "1 entry has the class 'Normal'; this stage knows: normal, cap, covid.\n" in result.stderr
+    assert "2 entries have the class 'covdi'; this stage knows: normal, cap, covid." in result.stderr
+    assert (connection.executions.executions, connection.s3.objects) == ({}, {})
+
+
 def test_labels_that_are_in_the_bucket_are_used_as_they_are(wetread, connection) -> None:
     uri = "s3://training/cohorts/mine/labels.csv"
     assert wetread("train", "--labels", uri).exit_code == 0
