@@ -245,7 +245,7 @@ def _spare_of_sum(effective: Sequence[float]) -> float:
 
 
 def _of_mean_stabilised(variances: Floats, greatest: Floats, effective: Floats) -> float:
-    """Return the variance of the mean of classes from what each adds, each with an imaginary patient of its own.
+    """Return the variance of the mean of classes from what each adds, with one imaginary patient for each.
 
     ``greatest``: the variance of each class's mean, if its patients varied as the imaginary one.
     """
