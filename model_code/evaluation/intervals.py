@@ -38,6 +38,8 @@ FEWEST_PATIENTS = 4
 FOLD_SPREAD = 0.03
 # The variance of a patient's placement, as a share of the greatest possible one, for the imaginary patients.
 PLACEMENT_SPREAD = 0.5
+# A class with fewer patients, as a share of the mean class's, widens the interval of the balanced accuracy alone.
+RARE = 0.5
 # Of an AUC, which is no count: with 0 its interval would cover more than 99 %, with 0.5 less than 93 %.
 CONTINUOUS = 0.4
 
@@ -156,11 +158,24 @@ def mean_of_classes(right: Floats, clusters: Clusters) -> Figure:
         variance = _of_mean_stabilised(variances, value * (1 - value) / effective, effective)
         size = min(value * (1 - value) / variance, len(right))
     low, high = clopper_pearson(value, size, spare)
-    # How far a single class alone could move it: of few patients who were all right no variance says so.
-    shares, _ = clusters.moments(right)
-    ends = [clopper_pearson(share, one, math.inf) for share, one in zip(shares.tolist(), effective, strict=True)]
-    below, above = (max(abs(shares - np.array(one))) / len(shares) for one in zip(*ends, strict=True))
+    below, above = _moved_by_a_rare_class(right, clusters)
     return Figure.of(value, (max(min(low, value - below), 0.0), min(max(high, value + above), 1.0)))
+
+
+def _moved_by_a_rare_class(right: Floats, clusters: Clusters) -> Ends:
+    """Return how far down and up one rare class alone could move the balanced accuracy; 0 where none is rare.
+
+    Of few patients who were all right no variance says so. A class is rare that has less than RARE of the mean class's
+    patients: where classes are alike, the variance of all of them knows enough, and this would only add width.
+    """
+    effective = np.array(clusters.effective)
+    shares, _ = clusters.moments(right)
+    ends = [(0.0, 0.0)]
+    for share, size in zip(shares.tolist(), effective, strict=True):
+        if size < RARE * effective.mean():
+            low, high = clopper_pearson(share, size, math.inf)
+            ends.append(((share - low) / len(shares), (high - share) / len(shares)))
+    return max(below for below, _ in ends), max(above for _, above in ends)
 
 
 def area(value: float, scores: Floats, positive: Rows, clusters: Clusters) -> Ends:

@@ -161,7 +161,8 @@ def test_thresholds_that_no_number_of_patients_shows_are_named_as_such() -> None
 def test_a_comparison_that_was_not_made_fails_closed() -> None:
     (reason,) = found(SECOND, Champion=None, Paired=None)
     assert reason.code == "MalformedEvaluation"
-    (reason,) = found(FIRST, Champion=measured(), Paired=evaluation(SECOND)["Paired"])
+    second = evaluation(SECOND)
+    (reason,) = found(FIRST, Champion=measured(), Paired=second["Paired"], Attempt=second["Attempt"])
     assert reason.code == "MalformedEvaluation"
 
 

@@ -58,6 +58,8 @@ def passed(connection: Connection) -> dict[str, Any]:
     evaluation = next(one for (_, name), one in written.items() if name == layout.evaluation_key(taken["Run"]))
     connection.s3.put_object(Bucket=bucket, Key=key, Body=body)
     connection.s3.put_object(Bucket=bucket, Key=layout.evaluation_key(taken["Run"]), Body=evaluation)
+    verdict = json.dumps({"Reasons": []})
+    connection.s3.put_object(Bucket=bucket, Key=layout.model_gate_key(taken["Run"]), Body=verdict)
     return {
         "Snapshot": taken,
         "TrainingJobName": "images-train-1",
