@@ -110,6 +110,17 @@ def digest_of(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(pinned, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def read(body: bytes | None, digest: str) -> Snapshot:
+    """Return the snapshot that a run left, raise MalformedDocument if it is gone (None) or another."""
+    if body is None:
+        raise MalformedDocument("The run's snapshot is gone; start the run again.")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedDocument("The run's snapshot is not JSON; start the run again.") from error
+    return parse(document, digest)
+
+
 def parse(document: Any, expected_digest: str) -> Snapshot:
     """Read a snapshot back; raise MalformedDocument if its digest is not the run's."""
     try:

@@ -141,14 +141,7 @@ class Attempting:
 
         Repeatable. Raises MalformedDocument if the run's snapshot is gone or was changed.
         """
-        body = self.documents.find(layout.snapshot_key(run.run_id))
-        if body is None:
-            raise MalformedDocument("The run's snapshot is gone; start the run again.")
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise MalformedDocument("The run's snapshot is not JSON; start the run again.") from error
-        taken = snapshots.parse(document, run.snapshot_digest)
+        taken = snapshots.read(self.documents.find(layout.snapshot_key(run.run_id)), run.snapshot_digest)
         if taken.folds:
             return self.holdout.note_folds(run.run_id, {one.patient: one.fold for one in taken.slices}, taken.folds)
         parts = patients_by_part((one.patient, one.split) for one in taken.slices)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +52,7 @@ class Gating:
         return verdict
 
     def _snapshot(self, run: TrainingRun) -> Snapshot:
-        body = self.documents.find(layout.snapshot_key(run.run_id))
-        if body is None:
-            raise MalformedDocument("The run's snapshot is gone; start the run again.")
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise MalformedDocument("The run's snapshot is not JSON; start the run again.") from error
-        return snapshots.parse(document, run.snapshot_digest)
+        return snapshots.read(self.documents.find(layout.snapshot_key(run.run_id)), run.snapshot_digest)
 
     def _data(self, snapshot: Snapshot, run: TrainingRun) -> Verdict:
         try:

@@ -26,7 +26,7 @@ COPY, SAME_PATIENT, CERTAIN = 1.3, 0.6, 1.8
 # A cohort whose strangers are more alike than real patients are (phantoms of one template) needs more: what the most
 # alike of so many strangers would reach, in one of a hundred cohorts, if all were spread as their lower part is.
 FEWEST_STRANGERS, LOWER, SELDOM, LIKE_PEOPLE = 20, 0.75, 0.01, 0.2
-# So many pairs tell how alike strangers are. A small part has fewer with the others, so the largest part's are added.
+# So many pairs show how alike strangers are. A small part has fewer with the others, so the largest part's are added.
 ENOUGH_STRANGERS = 400
 # Pairs that are compared closely, for all queries together and for one.
 MOST_COMPARED, FEWEST_EACH, MOST_EACH = 60_000, 5, 40
