@@ -55,9 +55,9 @@ def listening(pids):
     for pid in pids:
         # A process may end, and a file be closed, at any time.
         with suppress(FileNotFoundError, ProcessLookupError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
+            for file in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(FileNotFoundError):
-                    link = os.readlink(f"/proc/{pid}/fd/{name}")
+                    link = str(file.readlink())
                     if link.startswith("socket:["):
                         inodes.add(link[8:-1])
     found = set()
