@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from model_code import calibration
+from model_code import calibration, grid
 from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend, Outputs
 from model_code.errors import InstanceCode, InstanceError, NotAcceptable, UnsupportedMediaType
@@ -176,7 +176,14 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
         **_read_as(model, values, model.scores(outputs)),
         "Notes": [str(note) for note in (*notes, *model.notes(ct_slice))],
         "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
+        **_comes_from(outputs),
     }
+
+
+def _comes_from(outputs: Outputs) -> Prediction:
+    """Return the answer's field Grid, for one slice; none for a network without one."""
+    found = None if outputs.grid is None else grid.as_dict(outputs.grid[0])
+    return {"Grid": found} if found else {}
 
 
 def _read_as(model: Model, values: Sequence[float], scores: torch.Tensor | None) -> Prediction:
