@@ -47,18 +47,20 @@ FIRST_INTERVAL = 1 - 2 * level_of(1)
 
 
 def shortcomings(
-    evaluation: Evaluation, run: TrainingRun, margin: float, attempt: int, judged: Sequence[Reason]
+    evaluation: Evaluation, run: TrainingRun, margin: float, attempt: int | None, judged: Sequence[Reason]
 ) -> list[Reason]:
-    """Return why a candidate may be too far below champion or reference; ``judged`` are the reasons that are known."""
-    if evaluation.attempt != attempt:
-        message = (
-            f"The evaluation is of attempt {evaluation.attempt}, the run is attempt {attempt}; start the run again, "
-            "with the image of this release."
-        )
+    """Return why a candidate may be too far below champion or reference; ``judged`` are the reasons that are known.
+
+    ``attempt`` is None of an execution that began before attempts were counted; it is judged as the first.
+    """
+    if evaluation.attempt != attempt and not (attempt is None and evaluation.attempt == 1):
+        names = f"is of attempt {evaluation.attempt}" if evaluation.attempt else "names no attempt"
+        counted = f"is attempt {attempt}" if attempt else "counted none"
+        message = f"The evaluation {names}, the run {counted}; start the run again, with the image of this release."
         return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=message)]
     if run.champion is None or any(str(reason.code) in JUDGED for reason in judged):
         return []
-    if run.champion.reference and "Champion" not in evaluation.against:
+    if (attempt or run.champion.reference) and "Champion" not in evaluation.against:
         message = "The evaluation has no comparison at the level of the attempt; start the run again."
         return [Reason(code=ModelProblem.MALFORMED_EVALUATION, message=message)]
     return reasons_of(checks(evaluation, run, margin))
@@ -69,7 +71,7 @@ def checks(evaluation: Evaluation, run: TrainingRun, margin: float) -> list[Chec
     if run.champion is None:
         return []
     allowed = {"Champion": margin - _behind(evaluation, run.champion), "Reference": margin}
-    return [_check(role, one, allowed[role], evaluation.attempt) for role, one in evaluation.against.items()]
+    return [_check(role, one, allowed[role], evaluation.attempt or 1) for role, one in evaluation.against.items()]
 
 
 def _check(role: str, measured: Against, allowed: float, attempt: int) -> Check:

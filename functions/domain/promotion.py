@@ -69,7 +69,7 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
 def checks(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Check]:
     """Return every threshold with the candidate's figure; those that do not hold have their reason."""
     by_low = thresholds.lower_bound and not against_champion
-    candidate = _at_attempt(evaluation.candidate, evaluation.attempt) if by_low else evaluation.candidate
+    candidate = _at_attempt(evaluation.candidate, evaluation.attempt or 1) if by_low else evaluation.candidate
     return [
         _at_least(
             ModelProblem.BALANCED_ACCURACY_TOO_LOW,

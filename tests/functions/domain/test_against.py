@@ -24,12 +24,12 @@ LATER = replace(SECOND, champion=replace(CHAMPION, reference="wetread/1", behind
 GONE = replace(LATER, reference=None)
 
 
-def evaluated(attempt: int = 1, **bounds: float | None) -> Evaluation:
+def evaluated(attempt: int | None = 1, **bounds: float | None) -> Evaluation:
     found = {role: Against(bound=bound, patients=60, seen=4) for role, bound in bounds.items()}
     return Evaluation(labels=(), candidate=MEASURED, champion=MEASURED, paired=None, attempt=attempt, against=found)
 
 
-def codes(run: TrainingRun, evaluation: Evaluation, attempt: int = 1, judged: Any = ()) -> list[str]:
+def codes(run: TrainingRun, evaluation: Evaluation, attempt: int | None = 1, judged: Any = ()) -> list[str]:
     return [str(one.code) for one in against.shortcomings(evaluation, run, 0.05, attempt, judged)]
 
 
@@ -63,9 +63,21 @@ def test_an_evaluation_at_another_level_than_the_runs_is_refused() -> None:
     assert codes(FIRST, evaluated(1), attempt=2) == ["MalformedEvaluation"]
 
 
-def test_what_an_earlier_image_measured_is_judged_as_it_was() -> None:
-    assert codes(SECOND, evaluated()) == []
-    assert against.standing(evaluated(), SECOND) == Standing()
+@pytest.mark.parametrize("number", [None, 1])
+def test_an_execution_from_before_attempts_were_counted_is_judged_as_the_first(number: int | None) -> None:
+    assert codes(SECOND, evaluated(number), attempt=None) == []
+    assert against.standing(evaluated(number), SECOND) == Standing()
+
+
+@pytest.mark.parametrize("run", [FIRST, SECOND])
+def test_an_evaluation_without_the_attempt_that_the_run_counted_is_malformed(run: TrainingRun) -> None:
+    (reason,) = against.shortcomings(evaluated(None), run, 0.05, 1, ())
+    assert reason.code == ModelProblem.MALFORMED_EVALUATION
+    assert "The evaluation names no attempt, the run is attempt 1" in reason.message
+
+
+def test_a_counted_run_with_a_champion_needs_the_comparison_at_its_level() -> None:
+    assert codes(SECOND, evaluated(1)) == ["MalformedEvaluation"]
 
 
 def test_a_comparison_is_refused_once() -> None:
