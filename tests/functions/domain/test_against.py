@@ -11,7 +11,7 @@ from functions.domain import against
 from functions.domain.against import Standing
 from functions.domain.evaluation import Against, Evaluation, Measured
 from functions.domain.training_run import ComparedChampion, TrainingRun
-from functions.domain.verdict import ModelProblem, Reason
+from functions.domain.verdict import ModelProblem, Reason, Risk
 
 MEASURED = Measured(weights_sha256="", balanced_accuracy=0.9, calibration_error=0.1, classes={}, subgroups=())
 CHAMPION = ComparedChampion(
@@ -55,6 +55,42 @@ def test_a_candidate_may_be_behind_by_the_margin_once(
     run: TrainingRun, bounds: dict[str, float | None], expected: list[str]
 ) -> None:
     assert codes(run, evaluated(**bounds)) == expected
+
+
+def wide(difference: float | None, bound: float, role: str = "Champion") -> Evaluation:
+    found = {role: Against(bound=bound, patients=60, seen=0, difference=difference)}
+    return replace(evaluated(Champion=0.0), against={**evaluated(Champion=0.0).against, **found})
+
+
+@pytest.mark.parametrize(
+    ("run", "evaluation", "expected"),
+    [
+        # An equal one could not pass either: its interval is wider than the margin.
+        (SECOND, wide(0.0, -0.06), "TooFewToCompare"),
+        (SECOND, wide(-0.05, -0.11), "TooFewToCompare"),
+        (SECOND, wide(-0.051, -0.11), "WorseThanChampion"),
+        (SECOND, wide(-0.02, -0.06), "WorseThanChampion"),
+        (LATER, wide(0.0, -0.06, "Reference"), "TooFewToCompare"),
+        (LATER, wide(-0.02, -0.06, "Reference"), "WorseThanReference"),
+        (GONE, wide(0.0, -0.03), "TooFewToCompare"),
+        (GONE, wide(-0.03, -0.06), "WorseThanChampion"),
+        # An earlier image wrote no difference.
+        (SECOND, wide(None, -0.06), "WorseThanChampion"),
+    ],
+)
+def test_too_few_to_compare_is_what_too_few_patients_at_the_level_of_the_attempt_are_called(
+    run: TrainingRun, evaluation: Evaluation, expected: str
+) -> None:
+    (reason,) = against.shortcomings(evaluation, run, 0.05, 1, ())
+    assert str(reason.code) == expected
+    assert ("too few to tell" in reason.message) is (expected == "TooFewToCompare")
+
+
+@pytest.mark.parametrize("code", [ModelProblem.WORSE_THAN_CHAMPION, Risk.TOO_FEW_TO_COMPARE])
+def test_the_reference_is_judged_though_the_champion_was_judged_already(code: ModelProblem | Risk) -> None:
+    known = [Reason(code=code, message="")]
+    evaluation = evaluated(Champion=-0.2, Reference=-0.2)
+    assert codes(LATER, evaluation, judged=known) == ["WorseThanReference"]
 
 
 def test_an_evaluation_at_another_level_than_the_runs_is_refused() -> None:
