@@ -89,7 +89,7 @@ def train(
     if folds:
         note(cost_of_folds(folds, connection.deployment.job_hosts))
     if not isinstance(source, str):
-        for sentence in prospects(source, folds):
+        for sentence in prospects(source, folds, connection.deployment.thresholds):
             note(sentence)
         starting.send(connection, source)
     if weights:
