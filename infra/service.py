@@ -133,6 +133,7 @@ class Service(Stack):
             "MaxJobsPerDay": str(config.max_jobs_per_day),
             # So that a sender knows beforehand what will be refused.
             "Served": json.dumps(to_environment(config.served)),
+            "Thresholds": json.dumps(to_environment(config.thresholds)),
             "JobHosts": json.dumps(job_hosts(config)),
             "PatientKeyId": self.ingest.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,

@@ -111,23 +111,23 @@ def model_fn(model_dir: str) -> Model:
     about = artifact.describe(Path(model_dir))
     with ThreadPoolExecutor(1, "start") as beside:
         decoder = beside.submit(decoder_process.SHARED.start)
-        name, backend = loading.load(Path(model_dir), about)
+        loaded = loading.load(Path(model_dir), about)
         decoder.result()
     identity = {
         "Name": about.name,
         "Version": about.version,
         "WeightsSHA256": about.weights_sha256,
-        "Form": str(name),
+        "Form": str(loaded.name),
     }
     return Model(
-        backend,
+        loaded.backend,
         about.preprocessing,
         about.labels,
         about.temperature,
         identity,
         about.body_parts,
         about.pictures,
-        artifact.load_typicality(Path(model_dir), about),
+        loaded.typicality,
         about.synthetic,
     )
 

@@ -73,11 +73,23 @@ class Typicality:
     record: Record
 
     def scores(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the score of each of N x features, in double precision, rounded to DECIMALS."""
+        """Return the score of each of N x features, in double precision, rounded to DECIMALS.
+
+        Raises ArtifactError for features of another network.
+        """
+        self.check(features)
         mean, components = torch.from_numpy(self.space).double().tensor_split([1])
         apart = features.double() - mean
         scores: torch.Tensor = torch.linalg.vector_norm(apart - apart @ components.T @ components, dim=1)
         return scores.round(decimals=DECIMALS)
+
+    def check(self, features: torch.Tensor) -> None:
+        """Raise ArtifactError unless FILE is of as many features as the network has."""
+        if features.shape[1] != self.space.shape[1]:
+            raise ArtifactError(
+                f"{FILE} is of {self.space.shape[1]} features; the network has {features.shape[1]}: it is another "
+                "model's file. Train the model again."
+            )
 
     def abstains(self, score: float) -> bool:
         """Return whether a slice with this score gets no class; so does one whose score is no number."""

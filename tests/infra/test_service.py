@@ -56,6 +56,7 @@ OUTPUTS = {
     "Slots",
     "MaxJobsPerDay",
     "Served",
+    "Thresholds",
     "JobHosts",
     "JobNamePrefix",
     "InstanceType",

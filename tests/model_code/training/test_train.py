@@ -40,7 +40,7 @@ def metadata(container: Container) -> dict[str, object]:
 
 def test_the_log_shows_it_learning_where_sagemaker_looks(container: Container) -> None:
     lines = [line for line in (container.base / "training.log").read_text().splitlines() if line.startswith("epoch=")]
-    assert [line.split()[0] for line in lines] == [f"epoch={number}" for number in range(1, 6)]
+    assert [line.split(" train_loss")[0] for line in lines] == [f"epoch={number} of 5" for number in range(1, 6)]
     charts = {name: [float(value) for line in lines for value in re.findall(p, line)] for name, p in METRICS.items()}
     assert all(len(values) == 5 for values in charts.values())
     assert charts["train:loss"][-1] < charts["train:loss"][0] / 2

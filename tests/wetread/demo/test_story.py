@@ -22,6 +22,7 @@ def service(connection, completed, monkeypatch, tmp_path):
     put = connection.s3.put_object
     by_name = {f"spoilt-{defect.name}.dcm": defect for defect in DEFECTS}
     connection.wrong, connection.labels, connection.local, connection.home = set(), {}, True, tmp_path
+    connection.called = "wetread --local"
 
     def put_and_read(**request):
         answer = put(**request)
