@@ -13,10 +13,13 @@ from functions.aws.index import Index
 from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
+from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.errors import MalformedEvent, RefusalCode
+from functions.domain.marker import SUFFIX
 from functions.domain.row import Row, Status
+from functions.flow.completing import Completing
 from functions.flow.ingesting import Ingesting
 from functions.messages import Message, process_messages, seconds_left_of
 from functions.names import Metric
@@ -42,10 +45,21 @@ def _parts() -> tuple[Ingesting, Ticks]:
     kms, dynamodb = (wiring.client(service, OTHERS_SECONDS, OTHERS_RETRIES) for service in ("kms", "dynamodb"))
     patients = Patients(kms, settings.patient_key_id)
     hidden = settings.hidden_keys_table
+    uploads = Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn)
+    studies = Studies(dynamodb, settings.studies_table, settings.results_kept_days)
     ingesting = Ingesting(
-        uploads=Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
+        uploads=uploads,
         index=Index(dynamodb, settings.index_table),
         patients=patients,
+        studies=studies,
+        completing=Completing(
+            uploads=uploads,
+            studies=studies,
+            patients=patients,
+            study_quiet_seconds=settings.study_quiet_seconds,
+            clock=wiring.now,
+        ),
+        study_quiet_seconds=settings.study_quiet_seconds,
         served=settings.served,
         clock=wiring.now,
         keys=Keys(dynamodb, hidden, patients) if hidden else None,
@@ -69,6 +83,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
                 raise MalformedEvent("The event is about another bucket than the uploads bucket.")
             if layout.is_folder(created.key, created.size):
                 return
+            if created.key.endswith(SUFFIX):
+                refused = ingesting.take_marker(created)
+                rows.extend([refused] if refused else [])
+                return
             row = ingesting.take(created, delivery=message.delivery)
         except Exception as error:
             if isinstance(error, MalformedEvent) or message.delivery >= HELD_UP:
@@ -80,7 +98,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     response = process_messages(
         event, take, workers=WORKERS, seconds_left=seconds_left_of(context), seconds_needed=SECONDS_NEEDED
     )
-    # Also for rows that existed before: the first delivery may have died between its write and its tick.
+    # Also for rows that existed before: the first delivery may have died between its write and the next ones.
+    ingesting.touch(rows)
     if any(row.status == Status.PENDING for row in rows):
         ticks.send(wiring.now())
     refused = sum(row.status == Status.REFUSED for row in rows)

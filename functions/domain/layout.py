@@ -19,6 +19,7 @@ from functions.names import (
     RUN_ID_DIGITS,
     RUNS,
     SLICES,
+    STUDIES,
 )
 
 
@@ -83,6 +84,16 @@ def prediction_id(content_sha256: str, model_package: str, weights_sha256: str) 
 def prediction_key(prediction: str) -> str:
     """Return a results bucket key: one result document."""
     return f"{PREDICTIONS}{prediction}.json"
+
+
+def study_prefix(study_instance_uid: str) -> str:
+    """Return a results bucket prefix: the documents of one study's revisions. Keys are logged, so it is a hash."""
+    return f"{STUDIES}{hashlib.sha256(study_instance_uid.encode()).hexdigest()[:32]}/"
+
+
+def revision_key(study_instance_uid: str, revision: int, digest: str) -> str:
+    """Return a results bucket key: the study/1 document of a revision, by its number and its content."""
+    return f"{study_prefix(study_instance_uid)}{revision:06d}-{digest[:32]}.json"
 
 
 def artifact_key(sha256: str) -> str:

@@ -43,6 +43,8 @@ class Row:
     ``retry_group`` names the uploads that are retried together, apart from all others, after a failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
+    ``slice_position`` is in mm along the normal of the slice's plane. ``picture_type`` is what ImageType says where it
+    is not `original`; ``quality_control`` is True for a picture of a phantom or of material.
     ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture,
     ``prediction_notes`` what its model assumed of it or changed. ``synthetic`` is True if that model says that it has
     seen nothing but artificial slices.
@@ -72,6 +74,11 @@ class Row:
     transfer_syntax_uid: str | None = None
     rows: int | None = None
     columns: int | None = None
+    instance_number: int | None = None
+    acquisition_number: int | None = None
+    slice_position: float | None = None
+    picture_type: str | None = None
+    quality_control: bool | None = None
     patient_hash: str | None = None
     repairs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -9,7 +9,8 @@ object is not read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,13 +23,16 @@ from functions.aws.index import Index
 from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
+from functions.aws.studies import Studies
 from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
 from functions.domain import layout
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import header_of, start_of
 from functions.domain.instance import Instance, Served
+from functions.domain.member import is_member
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
+from functions.flow.completing import Completing
 from untrusted.header import Header
 
 LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
@@ -43,18 +47,42 @@ class Ingesting:
     uploads: Uploads
     index: Index
     patients: Patients
+    studies: Studies
+    completing: Completing
     served: Served
+    study_quiet_seconds: int
     clock: Callable[[], datetime]
     keys: Keys | None = None  # where the stage hides keys
     kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def take(self, event: ObjectCreated, *, delivery: int = 1) -> Row:
-        """Return the row of the event's object version, which exists already or is written now.
+        """Return the row of the event's object version, which exists already or is written now, and is in its study.
 
         ``delivery`` counts SQS's deliveries of the message. An error propagates, so that SQS delivers the message
         again, until the tries are used, or keeps it as a dead letter. A repeated event finds the row and changes
-        nothing, unless the row is HeldUp.
+        nothing of it, unless the row is HeldUp. It adds the row to its study again, since a function may have died
+        between these two writes. Call ``touch`` for the rows of an invocation.
         """
+        row = self._taken(event, delivery)
+        if is_member(row):
+            self.studies.add_member(row, self.clock())
+        return row
+
+    def take_marker(self, event: ObjectCreated) -> Row | None:
+        """Take in a sender's marker, which is no upload: return None, or its Refused row if it is not understood."""
+        try:
+            self.completing.take(event)
+        except Refusal as refusal:
+            base = self._base(event) | {"expires_at": expiry(self.clock(), self.kept_days)}
+            return self._written(Row(**base, status=Status.REFUSED, code=refusal.code, reason=refusal.reason))
+        return None
+
+    def touch(self, rows: Iterable[Row]) -> None:
+        """Open the studies of rows that were taken in: once for each study of an invocation, after its members."""
+        for study in sorted({row.study_instance_uid or "" for row in rows if is_member(row)}):
+            self.studies.arrived(study, self.clock(), self.study_quiet_seconds)
+
+    def _taken(self, event: ObjectCreated, delivery: int) -> Row:
         upload_id = layout.upload_id(event.key, event.version_id)
         known = self.index.get(upload_id)
         if known and not known.awaits_ingest:
@@ -184,5 +212,7 @@ def _attributes(instance: Instance) -> dict[str, Any]:
         "transfer_syntax_uid": instance.transfer_syntax_uid or None,
         "rows": instance.rows or None,
         "columns": instance.columns or None,
+        "picture_type": instance.picture.image_type if instance.picture else None,
+        **dataclasses.asdict(instance.place),
         "repairs": instance.repairs,
     }
