@@ -101,6 +101,11 @@ def artifact_key(sha256: str) -> str:
     return f"{ARTIFACTS}{sha256}/model.tar.gz"
 
 
+def study_rule_key(sha256: str) -> str:
+    """Return a models bucket key: how the model in an artifact reads studies, by the digest of the artifact's bytes."""
+    return f"{ARTIFACTS}{sha256}/study.json"
+
+
 def job_name(prefix: str, batch_id: str) -> str:
     """Return the TransformJobName of a batch: the idempotency key of CreateTransformJob."""
     return f"{prefix}-{batch_id}"
