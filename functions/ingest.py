@@ -17,9 +17,7 @@ from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.errors import MalformedEvent, RefusalCode
-from functions.domain.marker import SUFFIX
 from functions.domain.row import Row, Status
-from functions.flow.completing import Completing
 from functions.flow.ingesting import Ingesting
 from functions.messages import Message, process_messages, seconds_left_of
 from functions.names import Metric
@@ -45,20 +43,11 @@ def _parts() -> tuple[Ingesting, Ticks]:
     kms, dynamodb = (wiring.client(service, OTHERS_SECONDS, OTHERS_RETRIES) for service in ("kms", "dynamodb"))
     patients = Patients(kms, settings.patient_key_id)
     hidden = settings.hidden_keys_table
-    uploads = Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn)
-    studies = Studies(dynamodb, settings.studies_table, settings.results_kept_days)
     ingesting = Ingesting(
-        uploads=uploads,
+        uploads=Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
         index=Index(dynamodb, settings.index_table),
         patients=patients,
-        studies=studies,
-        completing=Completing(
-            uploads=uploads,
-            studies=studies,
-            patients=patients,
-            study_quiet_seconds=settings.study_quiet_seconds,
-            clock=wiring.now,
-        ),
+        studies=Studies(dynamodb, settings.studies_table, settings.results_kept_days),
         study_quiet_seconds=settings.study_quiet_seconds,
         served=settings.served,
         clock=wiring.now,
@@ -82,10 +71,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             if created.bucket != ingesting.uploads.bucket:
                 raise MalformedEvent("The event is about another bucket than the uploads bucket.")
             if layout.is_folder(created.key, created.size):
-                return
-            if created.key.endswith(SUFFIX):
-                refused = ingesting.take_marker(created)
-                rows.extend([refused] if refused else [])
                 return
             row = ingesting.take(created, delivery=message.delivery)
         except Exception as error:

@@ -132,7 +132,6 @@ class SweepSettings(CollectSettings, DispatchSettings):
     uploads_bucket: str
     uploads_queue_name: str
     hidden_keys_table: str  # empty where keys are plain
-    patient_key_id: str
     data_key_arn: str
 
 

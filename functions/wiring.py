@@ -15,10 +15,9 @@ from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
-from functions.aws.keys import Keys
+from functions.aws.keys import HiddenKeys
 from functions.aws.models import Models
 from functions.aws.objects import Documents, Uploads
-from functions.aws.patients import Patients
 from functions.aws.registry import Registry
 from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
@@ -138,7 +137,6 @@ def collecting(settings: CollectSettings) -> Collecting:
 def concluding(settings: SweepSettings, index: Index, champions: Champions) -> Concluding:
     """Return what closes studies, for ``functions.sweep``."""
     s3, dynamodb = client("s3"), client("dynamodb")
-    patients = Patients(client("kms"), settings.patient_key_id)
     hidden = settings.hidden_keys_table
     return Concluding(
         studies=Studies(dynamodb, settings.studies_table, settings.results_kept_days),
@@ -149,7 +147,7 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
             index=index,
             uploads=Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
             clock=now,
-            keys=Keys(dynamodb, hidden, patients) if hidden else None,
+            keys=HiddenKeys(dynamodb, hidden) if hidden else None,
         ),
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
         rule=settings.series,

@@ -1,6 +1,7 @@
 """The studies table: the state of each study, its members, its sender's marker, and its revisions.
 
-Partition key StudyInstanceUID, sort key Item: ``#study``, ``#marker``, ``member#<series>#<upload>``, ``revision#000001``.
+Partition key StudyInstanceUID; sort key Item: ``#study``, ``#marker``, ``member#<series>#<upload>``,
+``revision#000001``.
 The members beside the rows make the list of a study strongly consistent, which no index of the rows is.
 """
 
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.items import error_code, from_item, is_condition_failed, to_item
+from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
 from functions.aws.trouble import loggable
 from functions.domain import marker as markers
 from functions.domain.marker import Marker
-from functions.domain.row import Row, expiry, timestamp
+from functions.domain.row import Row, Status, expiry, timestamp
 from functions.domain.study import RETRY_SECONDS, Revision, State, Study
 from functions.names import StudyIndexName
 
@@ -32,6 +33,7 @@ MOST_MEMBERS_OF_A_PAGE = 500
 # Items stay this much longer than the rows they lead to: a row expires so many days after its end, which comes later
 # than its arrival (`functions.flow.ingesting.LONGEST_WAIT_DAYS`).
 LONGEST_WAIT_DAYS = 90
+FALSE_CONDITION = "ConditionalCheckFailed"
 OPEN = "open"  # of the index of open studies
 # Attributes by the fields of a Study.
 NAMES = {
@@ -69,45 +71,70 @@ class Studies:
         self._kept_days = kept_days
 
     def add_member(self, row: Row, now: datetime) -> None:
-        """Write the member of a row with a study; it is the same item each time."""
-        study = row.study_instance_uid or ""
-        key = {"StudyInstanceUID": study, "Item": f"{MEMBER}{row.series_instance_uid or ''}#{row.upload_id}"}
-        self._put(key | {"ReceivedAt": row.received_at}, now)
+        """Write the member of a row that was written just now."""
+        self._client.put_item(TableName=self.table, Item=to_item(self._member(row, now)))
+
+    def add_known(self, row: Row, index_table: str, now: datetime) -> None:
+        """Write the member of a row that has been there for a while, unless the row is erased by now."""
+        living = {f":{one}": one for one in Status if one not in {Status.ERASED, Status.RECEIVED}}
+        check = {
+            "TableName": index_table,
+            "Key": to_item({"UploadId": row.upload_id}),
+            "ConditionExpression": f"#Status IN ({', '.join(living)})",
+            "ExpressionAttributeNames": {"#Status": "Status"},
+            "ExpressionAttributeValues": to_item(living),
+        }
+        put = {"TableName": self.table, "Item": to_item(self._member(row, now))}
+        actions: Any = [{"ConditionCheck": check}, {"Put": put}]
+        try:
+            self._client.transact_write_items(TransactItems=actions)
+        except ClientError as error:
+            if FALSE_CONDITION not in cancellations(error):  # a conflict passes: the message comes again
+                raise
+
+    def _member(self, row: Row, now: datetime) -> dict[str, Any]:
+        item = f"{MEMBER}{row.series_instance_uid or ''}#{row.upload_id}"
+        key = {"StudyInstanceUID": row.study_instance_uid or "", "Item": item}
+        return key | {"ReceivedAt": row.received_at, **self._expiry(now)}
 
     def arrived(self, study: str, now: datetime, quiet_seconds: int) -> None:
         """Open a study, and note that something of it has arrived: it is quiet ``quiet_seconds`` later."""
         until = timestamp(now + timedelta(seconds=quiet_seconds))
-        self._touch(study, now, {"QuietUntil": until, "DueAt": until})
+        self._client.update_item(**self._touching(study, now, {"QuietUntil": until, "DueAt": until}))
 
     def touch(self, study: str, now: datetime) -> None:
         """Open a study, and note that a row of it which had ended has changed."""
-        self._touch(study, now, {"DueAt": _soon(now)})
+        self._client.update_item(**self._touching(study, now, {"DueAt": _soon(now)}))
 
     def mark(self, marker: Marker, received_at: str, now: datetime, quiet_seconds: int) -> None:
         """Keep a sender's marker, unless a later one is kept, and open its study, to be looked at now."""
-        key = {"StudyInstanceUID": marker.study_instance_uid, "Item": MARKER}
-        self._put(
-            key | {"ReceivedAt": received_at, "Series": marker.text()},
-            now,
-            ConditionExpression="attribute_not_exists(#at) OR #at < :at",
-            ExpressionAttributeNames={"#at": "ReceivedAt"},
-            ExpressionAttributeValues=to_item({":at": received_at}),
-        )
-        until = timestamp(now + timedelta(seconds=quiet_seconds))
+        study, until = marker.study_instance_uid, timestamp(now + timedelta(seconds=quiet_seconds))
         due = {"QuietUntil": until, "DueAt": timestamp(now), "MarkedAt": timestamp(now)}
-        self._touch(marker.study_instance_uid, now, due)
+        key = {"StudyInstanceUID": study, "Item": MARKER}
+        try:
+            self._client.put_item(
+                TableName=self.table,
+                Item=to_item(key | {"ReceivedAt": received_at, "Series": marker.text(), **self._expiry(now)}),
+                ConditionExpression="attribute_not_exists(#at) OR #at < :at",
+                ExpressionAttributeNames={"#at": "ReceivedAt"},
+                ExpressionAttributeValues=to_item({":at": received_at}),
+            )
+        except ClientError as error:
+            if not is_condition_failed(error):
+                raise
+        self._client.update_item(**self._touching(study, now, due))
 
     def reopen(self, study: str, now: datetime) -> bool:
         """Open a study that is closed; return False, and change nothing, if it is open or unknown."""
         try:
-            self._touch(study, now, {"DueAt": _soon(now)}, only_closed=True)
+            self._client.update_item(**self._touching(study, now, {"DueAt": _soon(now)}, only_closed=True))
         except ClientError as error:
             if is_condition_failed(error):
                 return False
             raise
         return True
 
-    def fence(self, study: str, now: datetime) -> Study:
+    def fence(self, study: str) -> Study:
         """Let no closing that has begun end; return the study. For an erasure, which touches it when it has ended."""
         answer = self._client.update_item(
             TableName=self.table,
@@ -206,20 +233,13 @@ class Studies:
         for items in self._items(study, ""):
             yield from (item["Item"] for item in items)
 
-    def _put(self, document: Mapping[str, Any], now: datetime, **condition: Any) -> None:
-        item = {**document, **self._expiry(now)}
-        try:
-            self._client.put_item(TableName=self.table, Item=to_item(item), **condition)
-        except ClientError as error:
-            if not (condition and is_condition_failed(error)):
-                raise
-
     def _expiry(self, now: datetime, more_days: int = LONGEST_WAIT_DAYS) -> dict[str, int]:
         """Return when an item expires that is written now; nothing where rows are kept until they are erased."""
         at = expiry(now, self._kept_days and self._kept_days + more_days)
         return {"ExpiresAt": at} if at else {}
 
-    def _touch(self, study: str, now: datetime, due: Mapping[str, str], *, only_closed: bool = False) -> None:
+    def _touching(self, study: str, now: datetime, due: Mapping[str, str], *, only_closed: bool = False) -> Any:
+        """Return the update that opens a study and counts a touch."""
         changes = {"State": State.OPEN, "Open": OPEN, **due, **self._expiry(now)}
         names = {f"#{name}": name for name in (*changes, "Touches", "OpenedAt")}
         values = {f":{name}": value for name, value in changes.items()} | {":one": 1, ":now": timestamp(now)}
@@ -228,13 +248,12 @@ class Studies:
         if only_closed:
             values[":closed"] = State.CLOSED
             request["ConditionExpression"] = "#State = :closed"
-        self._client.update_item(
-            TableName=self.table,
-            Key=to_item(_state_of(study)),
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=to_item(values),
-            **request,
-        )
+        return request | {
+            "TableName": self.table,
+            "Key": to_item(_state_of(study)),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": to_item(values),
+        }
 
     def _change(self, study: Study, changes: Mapping[str, Any]) -> bool:
         """Set attributes of an open study that has not changed since it was read."""
@@ -294,7 +313,7 @@ class Studies:
         try:
             self._client.transact_write_items(TransactItems=actions)
         except ClientError as error:
-            if _is_overtaken(error):
+            if cancellations(error) & {FALSE_CONDITION, "TransactionConflict"}:
                 return False
             raise
         return True
@@ -372,14 +391,6 @@ def _is_study(item: Mapping[str, Any]) -> bool:
 
 def _revision(item: Mapping[str, Any]) -> Revision:
     return Revision.from_json(dict(item))
-
-
-def _is_overtaken(error: ClientError) -> bool:
-    """Return whether a transaction was cancelled because another writer was first, or writes now."""
-    if error_code(error) != "TransactionCanceledException":
-        return False
-    codes = {one.get("Code") for one in error.response.get("CancellationReasons", [])}
-    return bool(codes & {"ConditionalCheckFailed", "TransactionConflict"})
 
 
 def _last(revision: Revision, now: str) -> dict[str, Any]:

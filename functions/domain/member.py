@@ -60,7 +60,7 @@ class Member:
 
 def is_member(row: Row) -> bool:
     """Return whether a row is of a study: its object was read as far as its study, and it is not erased."""
-    return bool(row.study_instance_uid) and row.status not in {Status.RECEIVED, Status.ERASED}
+    return bool(row.study_instance_uid) and row.status not in {Status.RECEIVED, Status.MARKER, Status.ERASED}
 
 
 def expired(upload_id: str) -> Member:

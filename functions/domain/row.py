@@ -16,9 +16,10 @@ CONTENT_DIGITS = 12  # of a content's SHA-256, in log lines
 
 
 class Status(enum.StrEnum):
-    """The state of an Upload. Completed, Failed, Refused and Erased are terminal.
+    """The state of an Upload. Completed, Failed, Refused, Marker and Erased are terminal.
 
-    Received: ingesting its object has failed so far and is retried. Most uploads never have this status.
+    Received: ingesting its object has failed so far and is retried. Most uploads never have this status. Marker: it is
+    no object to read, but says what its study has (`functions.domain.marker`).
     """
 
     RECEIVED = "Received"
@@ -27,12 +28,13 @@ class Status(enum.StrEnum):
     COMPLETED = "Completed"
     FAILED = "Failed"
     REFUSED = "Refused"
+    MARKER = "Marker"
     ERASED = "Erased"
 
     @property
     def terminal(self) -> bool:
         """Whether no batch changes the row any further."""
-        return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED, Status.ERASED}
+        return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED, Status.MARKER, Status.ERASED}
 
 
 @dataclass(frozen=True, kw_only=True)

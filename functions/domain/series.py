@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Annotated
 
+from functions.domain.ranges import OneOf, Range
 from functions.domain.row import Row
 
 
@@ -37,8 +39,8 @@ class SeriesRule:
     The excluded slices are read and have their answers, as all others.
     """
 
-    series_exclude: tuple[str, ...] = EXCLUDABLE
-    series_min_slices: int = 1
+    series_exclude: Annotated[tuple[str, ...], OneOf(*EXCLUDABLE)] = EXCLUDABLE
+    series_min_slices: Annotated[int, Range(1, 1000)] = 1
 
     def excludes(self, row: Row) -> Excluded | None:
         """Return why a row's picture does not count, by itself; None if it does."""

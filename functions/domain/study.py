@@ -27,8 +27,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
+from functions.domain.ranges import Range
 from functions.domain.row import moment_of, timestamp
 
 RETRY_SECONDS = 60  # until a study that cannot be closed yet is looked at again: the time between two sweeps
@@ -54,8 +55,8 @@ class CloseReason(enum.StrEnum):
 class Patience:
     """The stage's limits, in seconds: how long a study is quiet when it closes, and how long it may stay open."""
 
-    study_quiet_seconds: int
-    study_max_open_seconds: int
+    study_quiet_seconds: Annotated[int, Range(1, 86_400)] = 300
+    study_max_open_seconds: Annotated[int, Range(60, 604_800)] = 7200
 
 
 @dataclass(frozen=True, kw_only=True)

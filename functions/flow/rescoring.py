@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.aws.index import Index
-from functions.aws.keys import HIDDEN, Keys
+from functions.aws.keys import HIDDEN, HiddenKeys
 from functions.aws.objects import Uploads
 from functions.domain import layout
 from functions.domain.errors import Refusal
@@ -30,7 +30,7 @@ class Rescoring:
     index: Index
     uploads: Uploads
     clock: Callable[[], datetime]
-    keys: Keys | None = None  # where the stage hides keys
+    keys: HiddenKeys | None = None  # where the stage hides keys
 
     def rescore(self, row: Row) -> Rescored:
         """Requeue a completed upload for the present champion; its result document stays.

@@ -30,7 +30,6 @@ from functions.domain.row import Row, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import Patience
 from functions.flow.collecting import Collecting
-from functions.flow.completing import Completing
 from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
 from functions.flow.ingesting import Ingesting
@@ -126,19 +125,11 @@ class World:
         )
         self.uploads = Uploads(s3, UPLOADS, WORK)
         self.studies = Studies(dynamodb, "studies")
-        patients = Patients(kms, "key")
         self.ingesting = Ingesting(
             uploads=self.uploads,
             index=self.index,
-            patients=patients,
+            patients=Patients(kms, "key"),
             studies=self.studies,
-            completing=Completing(
-                uploads=self.uploads,
-                studies=self.studies,
-                patients=patients,
-                study_quiet_seconds=PATIENCE.study_quiet_seconds,
-                clock=self.clock,
-            ),
             served=served,
             study_quiet_seconds=PATIENCE.study_quiet_seconds,
             clock=self.clock,
