@@ -204,7 +204,7 @@ class Studies:
 
     def close(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Close a study, with a revision if there is a new one; return False if it has changed since it was read."""
-        return self._conclude(study, revision, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, "Touches")
+        return self._conclude(study, revision, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, fence="Touches")
 
     def cut(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Make a revision of a study that has been open for too long and stays open, as from now.
@@ -212,7 +212,7 @@ class Studies:
         Uploads may come meanwhile: they are of the next revision. Returns False if another closing was first.
         """
         changes = {"OpenedAt": timestamp(now)}
-        return self._conclude(study, revision, now, changes, ("MarkedAt", "Rounds"), "OpenedAt")
+        return self._conclude(study, revision, now, changes, ("MarkedAt", "Rounds"), fence="OpenedAt")
 
     def drop(self, study: Study) -> bool:
         """Delete a study without members and revisions; return False if it has changed since it was read."""
@@ -288,6 +288,7 @@ class Studies:
         now: datetime,
         changes: Mapping[str, Any],
         remove: Sequence[str],
+        *,
         fence: str,
     ) -> bool:
         """End a closing: change the study, and write its revision with it, if the study is as it was read."""
