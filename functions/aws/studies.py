@@ -147,7 +147,7 @@ class Studies:
         return _study(from_item(answer["Attributes"]))
 
     def read_anew(self, study: str, now: datetime) -> None:
-        """Open a study whose revisions were deleted: its next closing makes one, whatever its inputs."""
+        """Open a study whose revisions are deleted: its next closing makes one, whatever its inputs."""
         request = self._touching(study, now, {"DueAt": _soon(now)})
         names = {f"#{name}": name for name in ("Inputs", "ResultKey", "PredictedClass", "ClosedAt")}
         request["UpdateExpression"] += f" REMOVE {', '.join(names)}"
