@@ -140,8 +140,8 @@ GUARDS: dict[str, Guard] = {
     "marking opens the studies of rows that were marked before": Guard(
         f"{FLOW}/test_mixed_models.py",
         "functions/flow/marking.py",
-        '            studies.add(row.study_instance_uid or "")\n            if row.withdrawn_at:\n',
-        '            if not row.withdrawn_at:\n                studies.add(row.study_instance_uid or "")\n            else:\n',
+        '            studies.add(row.study_instance_uid or "")\n',
+        '            if not row.withdrawn_at:\n                studies.add(row.study_instance_uid or "")\n',
     ),
     "a row that ends opens its study if it is closed": Guard(
         f"{FLOW}/test_mixed_models.py",
