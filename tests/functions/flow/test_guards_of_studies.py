@@ -83,12 +83,6 @@ GUARDS: dict[str, Guard] = {
         '_CLOSED_ATTRIBUTES, fence="Touches")',
         '_CLOSED_ATTRIBUTES, fence="OpenedAt")',
     ),
-    "of two closings one makes the revision": Guard(
-        FENCES,
-        STUDIES,
-        '        "Revision": study.revision,\n    }\n    terms',
-        "    }\n    terms",
-    ),
     "a revision overwrites no other": Guard(
         FENCES,
         STUDIES,
