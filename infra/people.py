@@ -83,9 +83,11 @@ class People(Construct):
         self._allow_quotas(self.uploader)
 
     def _allow_rows(self) -> None:
-        """Let readers query every index but that by patient, read rows by upload id, and read result documents."""
+        """Let readers query rows by every index but that by patient, read rows by id, studies, and result documents."""
         index = self._storage.index.table_arn
-        allow(self.reader, "dynamodb:Query", on=[f"{index}/index/{one.title}" for one in IndexName])
+        studies = self._storage.studies.table_arn
+        queried = [f"{index}/index/{one.title}" for one in IndexName] + [studies, f"{studies}/index/*"]
+        allow(self.reader, "dynamodb:Query", on=queried, because="Each index of the studies is for readers, too.")
         allow(self.reader, "dynamodb:BatchGetItem", on=[index])
         everything = self._storage.results.arn_for_objects("*")
         allow(self.reader, "s3:GetObject", on=[everything], because="The key of a result is a hash.")
@@ -171,6 +173,7 @@ class People(Construct):
         index = storage.index.table_arn
         allow(approver, "dynamodb:Query", on=[f"{index}/index/{IndexName.BY_MODEL.title}"])
         allow(approver, "dynamodb:GetItem", "dynamodb:UpdateItem", on=[index])
+        allow(approver, "dynamodb:UpdateItem", on=[storage.studies.table_arn])
         if hides_keys:
             allow(approver, "dynamodb:BatchGetItem", on=[storage.keys.table_arn])
         versions = [storage.uploads.arn_for_objects("*")]

@@ -12,12 +12,16 @@ Item = dict[str, Any]
 
 
 class FakeDynamoDB:
-    """``keys`` names each table's partition key; ``lagging()`` decides whether a Query sees an older state."""
+    """``keys`` names each table's keys, as "Partition" or "Partition/Sort".
+
+    ``lagging()`` decides whether a Query of an index sees an older state. In ``tables`` an item is under its key, or
+    under both keys with a line between them.
+    """
 
     def __init__(
         self, keys: dict[str, str], indexes: dict[str, tuple[str, str]], lagging: Callable[[], bool] = lambda: False
     ) -> None:
-        self._keys = keys
+        self._keys = {table: tuple(names.split("/")) for table, names in keys.items()}
         self._indexes = indexes
         self._lagging = lagging
         self.tables: dict[str, dict[str, Item]] = {table: {} for table in keys}
@@ -53,14 +57,16 @@ class FakeDynamoDB:
         for table, wanted in request["RequestItems"].items():
             assert wanted["ConsistentRead"]
             assert len(wanted["Keys"]) <= 100
-            found = (self.tables[table].get(next(iter(key.values()))["S"]) for key in wanted["Keys"])
+            found = (self.tables[table].get(self._name(table, key)) for key in wanted["Keys"])
             responses[table] = [dict(item) for item in found if item]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def query(self, **request: Any) -> Any:
         table = request["TableName"]
-        rows = self._older[table] if self._lagging() else self.tables[table]
-        partition, sort = self._indexes[request["IndexName"]]
+        index = request.get("IndexName")
+        assert index or request.get("ConsistentRead"), "the product reads the base table strongly consistent"
+        rows = self._older[table] if index and self._lagging() else self.tables[table]
+        partition, sort = self._indexes[index] if index else self._keys[table]
         condition = Expression(
             request["KeyConditionExpression"],
             request.get("ExpressionAttributeNames"),
@@ -68,14 +74,18 @@ class FakeDynamoDB:
         )
         found = [item for item in rows.values() if partition in item and sort in item and condition.holds(item)]
         found.sort(key=lambda item: item[sort]["S"], reverse=not request.get("ScanIndexForward", True))
-        start = int(request.get("ExclusiveStartKey", {"at": {"N": "0"}})["at"]["N"])
+        last = request.get("ExclusiveStartKey")
+        start = 0 if last is None else int(last["at"]["N"])
+        if last and not index:  # a table's page begins after an item, wherever that is by now
+            start = next((n for n, item in enumerate(found) if item[sort]["S"] > last[sort]["S"]), len(found))
         end = start + request.get("Limit", len(found))
         answer: dict[str, Any] = {"Count": len(found)}
         if request.get("Select") != "COUNT":
             answer["Items"] = [dict(item) for item in found[start:end]]
             answer["Count"] = len(answer["Items"])
             if end < len(found):
-                answer["LastEvaluatedKey"] = {"at": {"N": str(end)}}
+                by_key = {} if index else {name: found[end - 1][name] for name in self._keys[table]}
+                answer["LastEvaluatedKey"] = {"at": {"N": str(end)}, **by_key}
         return answer
 
     def _write(self, actions: list[tuple[str, Any]], error: str) -> None:
@@ -101,13 +111,13 @@ class FakeDynamoDB:
         elif kind == "Delete":
             rows.pop(key, None)
         elif kind == "Update":
-            fresh = {self._keys[request["TableName"]]: {"S": key}}
-            rows[key] = self._expression(request["UpdateExpression"], request).apply(rows.get(key, fresh))
+            rows[key] = self._expression(request["UpdateExpression"], request).apply(rows.get(key, request["Key"]))
 
     def _key(self, request: Any) -> str:
-        name = self._keys[request["TableName"]]
-        key: str = (request.get("Key") or request["Item"])[name]["S"]
-        return key
+        return self._name(request["TableName"], request.get("Key") or request["Item"])
+
+    def _name(self, table: str, item: Any) -> str:
+        return "|".join(item[name]["S"] for name in self._keys[table])
 
     @staticmethod
     def _expression(text: str, request: Any) -> Expression:
