@@ -80,11 +80,10 @@ def _train(container: Container, worker: Worker) -> None:
     checkpoints = Checkpoints(container.checkpoints, run)
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints, initial)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
-    gathered = worker.gather([case.patient for case in shares[1]])
-    of_validation = [patient for of_worker in gathered for patient in of_worker]
+    whose = [_patients(share, worker) for share in shares]
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        typical = folded.typicality(seen[0]) if folded else _typicality(seen, of_validation)
+        typical = folded.typicality(seen[0], whose[0]) if folded else _typicality(seen, whose)
         _write(container, settings, preprocessing, taken, read, synthetic, best, history, typical, folded)
 
 
@@ -143,13 +142,18 @@ def _load(
     return samples.part(slice(len(training))), samples.part(slice(len(training), None)), synthetic
 
 
-def _typicality(seen: Sequence[torch.Tensor | None], patients: Sequence[str]) -> Typicality | None:
-    """Return what the artifact abstains by, by the features of the training and the validation part."""
+def _patients(share: Sequence[Case], worker: Worker) -> list[str]:
+    """Return the patients of every worker's cases, in the order in which their features are gathered."""
+    return [patient for of_worker in worker.gather([case.patient for case in share]) for patient in of_worker]
+
+
+def _typicality(seen: Sequence[torch.Tensor | None], whose: Sequence[Sequence[str]]) -> Typicality | None:
+    """Return what the artifact abstains by, by features and patients of the training and the validation part."""
     training, validation = seen
     if training is None or validation is None:
         log.info("the network has no %s: the model will abstain on nothing", networks.CLASSIFIER)
         return None
-    learnt = typicality.learn(training, validation, patients)
+    learnt = typicality.learn(training, validation, *whose)
     if learnt is None:
         log.info("fewer than %s validation patients: the model will abstain on nothing", typicality.FEWEST_PATIENTS)
     return learnt
