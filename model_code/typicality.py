@@ -1,9 +1,9 @@
 """Whether a slice is like those that a model was trained on, judged by the features that its classifier takes.
 
-The principal components of the training part's features, each feature in units of its own deviation, span what the
-network has seen. A slice's score is the length of what its features have outside of them: smallest for slices like the
-training's, larger for an abdomen, a localizer, or a chest with other units. Above the threshold the model abstains: it
-gives no class.
+The principal components of the training part's features (their square roots, each in units of its own deviation) span
+what the network has seen. A slice's score is the length of what its features have outside of them: smallest for slices
+like the training's, larger for an abdomen, a localizer, or a chest with other units. Above the threshold the model
+abstains: it gives no class.
 
 The threshold comes from the scores of all patients. Those of the training part are scored by the components of the
 others (cross-fitted), which gives what new patients have, but for what the network itself has learnt of them. The
@@ -33,8 +33,8 @@ import torch
 from model_code.errors import ArtifactError
 
 VERSION = 2
-READABLE = (1, VERSION)  # 1, until November 2026: a table without the scale
-FILE = "typicality.npy"  # float32: the mean of the training part's features, their scale, and the components
+READABLE = (1, VERSION)  # 1, until November 2026: features as they are, and a table without the scale
+FILE = "typicality.npy"  # float32: the mean of the roots of the training part's features, their scale, the components
 COMPONENTS = 32
 CROSS = 10  # groups of training patients, each scored by the components of the others
 SHARE, CONFIDENCE = 0.95, 0.9
@@ -81,8 +81,13 @@ class Typicality:
 
     def scores(self, features: torch.Tensor) -> torch.Tensor:
         """Return the score of each of N x features, in double precision, rounded to DECIMALS."""
-        mean, scale, components = self._rows()
-        apart = (features.double() - mean) / scale
+        space = torch.from_numpy(self.space).double()
+        if self.record.version == 1:
+            mean, components = space.tensor_split([1])
+            apart = features.double() - mean
+        else:
+            mean, scale, components = space.tensor_split([1, 2])
+            apart = (_roots(features) - mean) / scale
         scores: torch.Tensor = torch.linalg.vector_norm(apart - apart @ components.T @ components, dim=1)
         return scores.round(decimals=DECIMALS)
 
@@ -98,12 +103,6 @@ class Typicality:
     def file(self) -> bytes:
         """Return the bytes of FILE, which numpy reads without unpickling."""
         return _npy(self.space)
-
-    def _rows(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        space = torch.from_numpy(self.space).double()
-        if self.record.version == 1:
-            return space[:1], torch.ones(1, 1, dtype=torch.double), space[1:]
-        return space[:1], space[1:2], space[2:]
 
 
 def parse(document: Mapping[str, Any]) -> Record:
@@ -159,12 +158,12 @@ def learn(
 
 def space_of(training: torch.Tensor) -> Typicality:
     """Return the typicality by N x features of the training part, without a threshold yet."""
-    features = training.double()
-    mean, variance = features.mean(dim=0), features.var(dim=0, correction=0)
+    roots = _roots(training)
+    mean, variance = roots.mean(dim=0), roots.var(dim=0, correction=0)
     # A feature that hardly varies in the training part would otherwise outweigh all others where it does.
     scale = (variance + variance.mean()).sqrt().float().double()
     scale[scale == 0] = 1
-    apart = (features - mean) / scale
+    apart = (roots - mean) / scale
     _, directions = torch.linalg.eigh(apart.T @ apart)  # in the order of growing variance
     kept = directions[:, -min(COMPONENTS, max(1, len(training) // 2)) :].T
     space = torch.cat([mean[None], scale[None], kept]).float().numpy()
@@ -221,6 +220,11 @@ def tolerance_factor(patients: int) -> float:
     a = 1 - confidence**2 / (2 * (patients - 1))
     b = share**2 - confidence**2 / patients
     return (share + math.sqrt(share**2 - a * b)) / a
+
+
+def _roots(features: torch.Tensor) -> torch.Tensor:
+    """Return square roots, with the sign: a mean of activations varies the more, the larger it is."""
+    return features.double().sign() * features.double().abs().sqrt()
 
 
 @dataclass(frozen=True)
