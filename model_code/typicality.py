@@ -1,6 +1,6 @@
 """Whether a slice is like those that a model was trained on, judged by the features that its classifier takes.
 
-The principal components of the training part's features (their square roots, each in units of its own deviation) span
+The principal components of the training part's features (their square roots, each divided by its deviation) span
 what the network has seen. A slice's score is the length of what its features have outside of them: smallest for slices
 like the training's, larger for an abdomen, a localizer, or a chest with other units. Above the threshold the model
 abstains: it gives no class.
