@@ -98,10 +98,11 @@ def _train(container: Container, worker: Worker) -> None:
     checkpoints = Checkpoints(container.checkpoints, run)
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints, initial)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
+    whose = [_patients(share, worker) for share in shares]
     validated = _ordered(taken, worker.gather([case.line for case in shares[1]]))
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        typical = folded.typicality(seen[0]) if folded else _typicality(seen, [case.patient for case in validated])
+        typical = folded.typicality(seen[0], whose[0]) if folded else _typicality(seen, whose)
         calibrated = _calibrated(best, taken, folded)
         if folded:
             studies, of_folds = folded.study_rules(taken, positions, settings.study_sensitivity)
@@ -179,13 +180,18 @@ def _ordered(taken: Snapshot, lines: Sequence[Sequence[int]]) -> list[Case]:
     return [by_line[line] for of_worker in lines for line in of_worker]
 
 
-def _typicality(seen: Sequence[torch.Tensor | None], patients: Sequence[str]) -> Typicality | None:
-    """Return what the artifact abstains by, by the features of the training and the validation part."""
+def _patients(share: Sequence[Case], worker: Worker) -> list[str]:
+    """Return the patients of every worker's cases, in the order in which their features are gathered."""
+    return [patient for of_worker in worker.gather([case.patient for case in share]) for patient in of_worker]
+
+
+def _typicality(seen: Sequence[torch.Tensor | None], whose: Sequence[Sequence[str]]) -> Typicality | None:
+    """Return what the artifact abstains by, by features and patients of the training and the validation part."""
     training, validation = seen
     if training is None or validation is None:
         log.info("the network has no %s: the model will abstain on nothing", networks.CLASSIFIER)
         return None
-    learnt = typicality.learn(training, validation, patients)
+    learnt = typicality.learn(training, validation, *whose)
     if learnt is None:
         log.info("fewer than %s validation patients: the model will abstain on nothing", typicality.FEWEST_PATIENTS)
     return learnt
