@@ -13,6 +13,7 @@ from functions.aws.index import Index
 from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
+from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
 from functions.domain import layout
 from functions.domain.errors import MalformedEvent, RefusalCode
@@ -46,6 +47,8 @@ def _parts() -> tuple[Ingesting, Ticks]:
         uploads=Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
         index=Index(dynamodb, settings.index_table),
         patients=patients,
+        studies=Studies(dynamodb, settings.studies_table, settings.results_kept_days),
+        study_quiet_seconds=settings.study_quiet_seconds,
         served=settings.served,
         clock=wiring.now,
         keys=Keys(dynamodb, hidden, patients) if hidden else None,
@@ -80,7 +83,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     response = process_messages(
         event, take, workers=WORKERS, seconds_left=seconds_left_of(context), seconds_needed=SECONDS_NEEDED
     )
-    # Also for rows that existed before: the first delivery may have died between its write and its tick.
+    # Also for rows that existed before: the first delivery may have died between its write and the next ones.
+    ingesting.touch(rows)
     if any(row.status == Status.PENDING for row in rows):
         ticks.send(wiring.now())
     refused = sum(row.status == Status.REFUSED for row in rows)

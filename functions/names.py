@@ -13,6 +13,7 @@ BATCHES = "batches/"
 OUTPUTS = "outputs/"
 # Results bucket.
 PREDICTIONS = "predictions/"
+STUDIES = "studies/"  # and the hash of a StudyInstanceUID: the documents of a study's revisions
 # Models bucket.
 ARTIFACTS = "artifacts/"
 # Training bucket.
@@ -62,6 +63,23 @@ class IndexName(enum.Enum):
 BY_PATIENT = "ByPatient"
 PATIENT_HASH = "PatientHash"  # its partition key
 
+
+class StudyIndexName(enum.Enum):
+    """A global secondary index of the studies: its name, partition key and sort key. Sparse: only `#study` has these.
+
+    BY_DUE has the open studies, for the sweep. The others are for people: the studies that were read, by class and all.
+    """
+
+    BY_DUE = ("ByDue", "Open", "DueAt")
+    BY_CLASS = ("ByClass", "PredictedClass", "ClosedAt")
+    BY_STATE = ("ByState", "State", "ClosedAt")
+
+    def __init__(self, title: str, partition: str, sort: str) -> None:
+        self.title = title
+        self.partition = partition
+        self.sort = sort
+
+
 METRIC_NAMESPACE = "Wetread"
 
 
@@ -81,6 +99,8 @@ class Metric(enum.StrEnum):
     MODEL_MISSING = "ModelMissing"
     BUDGET_REACHED = "BudgetReached"
     SWEEP_REPAIRS = "SweepRepairs"
+    STUDIES_READ = "StudiesRead"
+    OLDEST_OPEN_STUDY_SECONDS = "OldestOpenStudySeconds"
     CANDIDATES_PROMOTED = "CandidatesPromoted"
     CANDIDATES_REJECTED = "CandidatesRejected"
     APPROVALS_REFUSED = "ApprovalsRefused"

@@ -20,12 +20,15 @@ from functions.domain.leakage import AcquisitionLimits
 from functions.domain.placement import Placement
 from functions.domain.promotion import Thresholds
 from functions.domain.ranges import OneOf, Range
+from functions.domain.series import EXCLUDABLE, SeriesRule
+from functions.domain.study import Patience
 from untrusted.image_type import IMAGE_TYPES
 from untrusted.picture import ALL_PLANES
 
 # infra imports these names from here, and nothing else of functions but functions.names.
 __all__ = [
     "ALL_PLANES",
+    "EXCLUDABLE",
     "FEWEST_FOLDS",
     "IMAGE_TYPES",
     "MOST_FOLDS",
@@ -38,9 +41,11 @@ __all__ = [
     "IngestSettings",
     "JobShape",
     "OneOf",
+    "Patience",
     "Placement",
     "PromoteSettings",
     "Range",
+    "SeriesRule",
     "Served",
     "SettingsError",
     "SnapshotSettings",
@@ -78,6 +83,8 @@ class IngestSettings:
     results_kept_days: int
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
+    studies_table: str
+    study_quiet_seconds: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +118,7 @@ class CollectSettings:
     job_name_prefix: str
     max_attempts: int
     results_kept_days: int
+    studies_table: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +127,12 @@ class SweepSettings(CollectSettings, DispatchSettings):
 
     stale_seconds: int
     max_job_seconds: int
+    patience: Patience
+    series: SeriesRule
+    uploads_bucket: str
+    uploads_queue_name: str
+    hidden_keys_table: str  # empty where keys are plain
+    data_key_arn: str
 
 
 @dataclass(frozen=True, kw_only=True)

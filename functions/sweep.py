@@ -32,6 +32,7 @@ def _sweeping() -> Sweeping:
         marking=collecting.marking,
         ticks=wiring.ticks(settings),
         trying=collecting.trying,
+        concluding=wiring.concluding(settings, dispatching.index, dispatching.champions),
         stalling=Stalling(index=dispatching.index, clock=wiring.now, kept_days=settings.results_kept_days),
         report=_report,
         stale_seconds=settings.stale_seconds,

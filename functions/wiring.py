@@ -9,25 +9,32 @@ import boto3
 from botocore.config import Config
 
 from functions.aws.artifacts import Artifacts
+from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
+from functions.aws.keys import HiddenKeys
 from functions.aws.models import Models
-from functions.aws.objects import Documents
+from functions.aws.objects import Documents, Uploads
 from functions.aws.registry import Registry
+from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
+from functions.domain import study_document
 from functions.domain.batch import DECODERS, Limits
 from functions.flow.collecting import Collecting
+from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
+from functions.flow.rescoring import Rescoring
 from functions.flow.settling import Settling
 from functions.flow.trying import Trying
-from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings
+from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings, SweepSettings
 
 POOL = 32  # connections: more than any function's threads
 CONNECT_SECONDS = 10
+METRICS_SECONDS = 5
 COLLECT_SECONDS = 20  # collect reads and writes no document of more than a MiB
 
 
@@ -104,13 +111,14 @@ def collecting(settings: CollectSettings) -> Collecting:
     dynamodb, s3 = client("dynamodb", COLLECT_SECONDS), client("s3", COLLECT_SECONDS)
     index = Index(dynamodb, settings.index_table)
     batches = Batches(dynamodb, settings.batches_table, settings.index_table)
+    studies = Studies(dynamodb, settings.studies_table, settings.results_kept_days)
     work = Documents(s3, settings.work_bucket)
     return Collecting(
         index=index,
         batches=batches,
         work=work,
         jobs=Jobs(client("sagemaker", COLLECT_SECONDS), settings.work_bucket),
-        marking=Marking(index=index, champions=Champions(dynamodb, settings.batches_table)),
+        marking=Marking(index=index, champions=Champions(dynamodb, settings.batches_table), studies=studies, clock=now),
         settling=Settling(
             index=index,
             work=work,
@@ -120,6 +128,29 @@ def collecting(settings: CollectSettings) -> Collecting:
             kept_days=settings.results_kept_days,
         ),
         trying=Trying(batches=batches, clock=now),
+        studies=studies,
         job_name_prefix=settings.job_name_prefix,
+        clock=now,
+    )
+
+
+def concluding(settings: SweepSettings, index: Index, champions: Champions) -> Concluding:
+    """Return what closes studies, for ``functions.sweep``."""
+    s3, dynamodb = client("s3"), client("dynamodb")
+    hidden = settings.hidden_keys_table
+    return Concluding(
+        studies=Studies(dynamodb, settings.studies_table, settings.results_kept_days),
+        index=index,
+        champions=champions,
+        results=Documents(s3, settings.results_bucket, study_document.MOST_BYTES),
+        rescoring=Rescoring(
+            index=index,
+            uploads=Uploads(s3, settings.uploads_bucket, settings.work_bucket, settings.data_key_arn),
+            clock=now,
+            keys=HiddenKeys(dynamodb, hidden) if hidden else None,
+        ),
+        backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
+        rule=settings.series,
+        patience=settings.patience,
         clock=now,
     )

@@ -13,8 +13,10 @@ from functions.settings import (
     MOST_FOLDS,
     AcquisitionLimits,
     OneOf,
+    Patience,
     Placement,
     Range,
+    SeriesRule,
     Served,
     Thresholds,
     assemble,
@@ -49,6 +51,10 @@ class StageConfig:
     # Of CT objects. A model reads only what it was trained on, whatever a stage serves.
     planes: Annotated[tuple[str, ...], OneOf(*ALL_PLANES)] = ("axial",)
     image_types: Annotated[tuple[str, ...], OneOf(*IMAGE_TYPES)] = ("original", "derived")
+
+    # Which slices count for the read of a study, and when a study is closed.
+    series: SeriesRule = field(default_factory=SeriesRule)
+    patience: Patience = field(default_factory=Patience)
 
     # Group commit: when a job starts, and how many run at once.
     tick_window_seconds: Annotated[int, Range(1, 300)] = 20  # SQS forgets a deduplication id after 5 minutes

@@ -21,7 +21,9 @@ from functions.names import (
     PREDICTIONS,
     RUNS,
     SLICES,
+    STUDIES,
     IndexName,
+    StudyIndexName,
 )
 from infra.grants import KEEP, READ, READ_TABLE, WRITE, allow, allow_key, allow_volumes
 
@@ -40,6 +42,7 @@ class DataGrants(Construct):
     training: s3.Bucket
     index: dynamodb.Table
     batches: dynamodb.Table
+    studies: dynamodb.Table
     keys: dynamodb.Table
     key: kms.IKey
     uploads_key: kms.IKey | None  # None where a given bucket is not encrypted with KMS
@@ -91,6 +94,35 @@ class DataGrants(Construct):
     def grant_hide_keys(self, grantee: iam.IGrantable) -> None:
         """Let the grantee store the key of a new Upload and delete that of an erased one: never read."""
         allow(grantee, "dynamodb:PutItem", "dynamodb:DeleteItem", on=[self.keys.table_arn])
+
+    def grant_reveal_keys(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee read the hidden keys of Uploads that it knows."""
+        allow(grantee, "dynamodb:BatchGetItem", on=[self.keys.table_arn])
+
+    def grant_add_members(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee add members and markers to studies, and open them: never read one."""
+        allow(grantee, "dynamodb:PutItem", "dynamodb:UpdateItem", on=[self.studies.table_arn])
+        allow(grantee, "dynamodb:ConditionCheckItem", on=[self.index.table_arn])
+
+    def grant_open_studies(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee open studies: never read one."""
+        allow(grantee, "dynamodb:UpdateItem", on=[self.studies.table_arn])
+
+    def grant_close_studies(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee find open studies, close them, write their documents, and learn that one is gone."""
+        writes = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+        allow(grantee, "dynamodb:GetItem", "dynamodb:Query", *writes, on=[self.studies.table_arn])
+        allow(grantee, "dynamodb:Query", on=[f"{self.studies.table_arn}/index/{StudyIndexName.BY_DUE.title}"])
+        self._allow_objects(grantee, self.results, STUDIES, "s3:GetObject", "s3:PutObject")
+        self._allow_to_miss(grantee, self.results)
+
+    def grant_read_again(self, grantee: iam.IGrantable, *, hides_keys: bool) -> None:
+        """Let the grantee copy uploads that were read for jobs to read them again."""
+        self.grant_read_uploads(grantee)
+        self.grant_pin_copies(grantee)
+        allow(grantee, "dynamodb:GetItem", on=[self.index.table_arn])
+        if hides_keys:
+            self.grant_reveal_keys(grantee)
 
     def grant_advance_rows(self, grantee: iam.IGrantable) -> None:
         """Let the grantee read and change rows: never Scan, create or delete."""

@@ -44,7 +44,9 @@ class FunctionDefaults(Construct):
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig, log_key: kms.IKey) -> None:
         super().__init__(scope, id_)
         # Only these packages, under their own names: a module is imported in Lambda as it is in the tests.
-        packages = [pattern for name in ("functions", "untrusted") for pattern in (f"!{name}", f"!{name}/**")]
+        packages = [
+            pattern for name in ("aggregation", "functions", "untrusted") for pattern in (f"!{name}", f"!{name}/**")
+        ]
         self.code = lambda_.Code.from_asset(
             str(ROOT), exclude=["*", *packages, "**/__pycache__"], ignore_mode=IgnoreMode.GIT
         )

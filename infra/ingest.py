@@ -88,6 +88,8 @@ class Ingest(Construct):
                 results_kept_days=config.results_kept_days,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
                 data_key_arn=storage.key.key_arn,
+                studies_table=storage.studies.table_name,
+                study_quiet_seconds=config.patience.study_quiet_seconds,
             ),
             defaults=defaults,
             timeout=TIMEOUT,

@@ -24,6 +24,7 @@ ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
 )
 # What pip takes by default holds gigabytes of CUDA, which every job would pull for nothing.
+IMAGE_ROOMS = ("aggregation", "model_code", "untrusted")
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"
@@ -126,7 +127,11 @@ class ModelHosting(Construct):
             directory=str(ROOT),
             file="model_code/Dockerfile",
             # What model_code/Dockerfile.dockerignore says to docker, which CDK does not read.
-            exclude=["*", "!model_code", "!model_code/**", "!untrusted", "!untrusted/**", "**/__pycache__"],
+            exclude=[
+                "*",
+                *(pattern for name in IMAGE_ROOMS for pattern in (f"!{name}", f"!{name}/**")),
+                "**/__pycache__",
+            ],
             ignore_mode=IgnoreMode.GIT,
             # A stage with GPUs names an index: the settings demand it.
             build_args={"TORCH_INDEX_URL": config.torch_index_url or CPU_TORCH},

@@ -81,6 +81,12 @@ class Monitoring(Construct):
             "A transform job failed, which means infrastructure and not its objects. Read the job's failure reason.",
         )
         self._alarm(
+            "OldestStudy",
+            self._metric(Name.OLDEST_OPEN_STUDY_SECONDS, "Maximum"),
+            "A study stays open: its uploads wait (see OldestPending), or closing it fails. The log of Sweep says why.",
+            threshold=2 * config.patience.study_max_open_seconds,
+        )
+        self._alarm(
             "SweepRepairs",
             self._metric(Name.SWEEP_REPAIRS, "Sum"),
             "The sweep has had to repair for a quarter of an hour: events are lost, or a function keeps failing.",

@@ -13,6 +13,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "TrainingBucketName": "Bucket for labelled slices (cohorts/) and training runs (runs/, checkpoints/).",
     "IndexTableName": "Table with one row for each upload: its state and its answer.",
     "BatchesTableName": "Table with the batches, the slots, and the model that is in use.",
+    "StudiesTableName": "Table with the studies: their members, and the revisions of their reads.",
     "KeysTableName": "Table with the keys of uploads, used where the setting `keys` is hashed.",
     "Keys": "Whether rows show the keys of uploads (plain) or hide them (hashed).",
     "TickQueueUrl": "Queue that wakes the function dispatch.",

@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName
+from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName, StudyIndexName
 from infra.data_grants import KEYS_ARE_MANY
 from infra.grants import KEEP, READ, WRITE, allow, arn_of
 from infra.model_hosting import ModelHosting
@@ -83,10 +83,13 @@ class People(Construct):
         self._allow_quotas(self.uploader)
 
     def _allow_rows(self) -> None:
-        """Let readers query every index but that by patient, read rows by upload id, and read result documents."""
+        """Let readers query rows by every index but that by patient, read rows by id, studies, and result documents."""
         index = self._storage.index.table_arn
         allow(self.reader, "dynamodb:Query", on=[f"{index}/index/{one.title}" for one in IndexName])
         allow(self.reader, "dynamodb:BatchGetItem", on=[index])
+        studies = self._storage.studies.table_arn
+        allow(self.reader, "dynamodb:Query", "dynamodb:GetItem", on=[studies])
+        allow(self.reader, "dynamodb:Query", on=[f"{studies}/index/{one.title}" for one in StudyIndexName])
         everything = self._storage.results.arn_for_objects("*")
         allow(self.reader, "s3:GetObject", on=[everything], because="The key of a result is a hash.")
         self._allow_key(self.reader, READ, "s3", "dynamodb", "states")
@@ -171,6 +174,7 @@ class People(Construct):
         index = storage.index.table_arn
         allow(approver, "dynamodb:Query", on=[f"{index}/index/{IndexName.BY_MODEL.title}"])
         allow(approver, "dynamodb:GetItem", "dynamodb:UpdateItem", on=[index])
+        allow(approver, "dynamodb:UpdateItem", on=[storage.studies.table_arn])
         if hides_keys:
             allow(approver, "dynamodb:BatchGetItem", on=[storage.keys.table_arn])
         versions = [storage.uploads.arn_for_objects("*")]

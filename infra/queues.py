@@ -88,6 +88,12 @@ class ReliableQueue(Construct):
         allow(grantee, "sqs:SendMessage", on=[self.queue.queue_arn])
         allow_key(grantee, self._key, WRITE)
 
+    def grant_measure(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee read how long messages have waited."""
+        allow(
+            grantee, "cloudwatch:GetMetricStatistics", on=["*"], because="The action takes no resources and conditions."
+        )
+
     def receive_events_of(self, rule: events.Rule) -> None:
         """Send the rule's events to the queue; an event that cannot be delivered becomes a dead letter."""
         # By its ARN: given a queue and its key, the target would grant EventBridge more than it needs.

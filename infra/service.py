@@ -44,6 +44,9 @@ class Service(Stack):
         self.ingest = Ingest(
             self, "Intake", config=config, storage=self.storage, tick=self.transform.tick.queue, defaults=defaults
         )
+        self.sweep = self.transform.add_sweep(
+            config=config, storage=self.storage, defaults=defaults, uploads=self.ingest.queue
+        )
         self.notices = Notices(self, "Notices", key=self.storage.key, email=config.alarm_email)
         self.training = Training(
             self,
@@ -59,7 +62,7 @@ class Service(Stack):
         self._grant_ingest(hides_keys=config.keys == "hashed")
         self._grant_dispatch()
         self._grant_collect()
-        self._grant_sweep()
+        self._grant_sweep(hides_keys=config.keys == "hashed")
         self._grant_retraining()
         self._grant_promotion()
         self.storage.grant_job_data(self.hosting.job_role)
@@ -75,7 +78,7 @@ class Service(Stack):
             "Ingest": self.ingest.function,
             "Dispatch": self.transform.dispatch,
             "Collect": self.transform.collect,
-            "Sweep": self.transform.sweep,
+            "Sweep": self.sweep,
             "Snapshot": self.training.snapshot,
             "Gate": self.training.gate,
             "Promote": self.training.promote,
@@ -116,6 +119,7 @@ class Service(Stack):
             "TrainingBucketName": self.storage.training.bucket_name,
             "IndexTableName": self.storage.index.table_name,
             "BatchesTableName": self.storage.batches.table_name,
+            "StudiesTableName": self.storage.studies.table_name,
             "KeysTableName": self.storage.keys.table_name,
             "Keys": config.keys,
             "TickQueueUrl": self.transform.tick.queue.queue_url,
@@ -161,7 +165,7 @@ class Service(Stack):
             "AuditTrail",
             config=config,
             buckets=[storage.uploads, storage.work, storage.results, storage.models, storage.training],
-            tables=[storage.index, storage.batches, storage.keys],
+            tables=[storage.index, storage.batches, storage.studies, storage.keys],
             access_logs=storage.access_logs,
         )
 
@@ -171,6 +175,7 @@ class Service(Stack):
         self.storage.grant_pin_copies(ingest)
         self.storage.grant_delete_copies(ingest)
         self.storage.grant_add_rows(ingest)
+        self.storage.grant_add_members(ingest)
         if hides_keys:
             self.storage.grant_hide_keys(ingest)
         self.ingest.patient_key.grant_generate_mac(ingest)
@@ -193,11 +198,12 @@ class Service(Stack):
         self.storage.grant_delete_copies(collect)
         self.storage.grant_delete_outputs(collect)
         self.storage.grant_keep_predictions(collect)
+        self.storage.grant_open_studies(collect)
         self.transform.grant_describe_jobs(collect)
         self.transform.tick.grant_send(collect)
 
-    def _grant_sweep(self) -> None:
-        sweep = self.transform.sweep
+    def _grant_sweep(self, *, hides_keys: bool) -> None:
+        sweep = self.sweep
         self.storage.grant_advance_rows(sweep)
         self.storage.grant_find_rows(sweep, IndexName.BY_STATUS, IndexName.BY_MODEL)
         self.storage.grant_advance_batches(sweep)
@@ -208,6 +214,9 @@ class Service(Stack):
         self.storage.grant_delete_outputs(sweep)
         self.storage.grant_keep_predictions(sweep)
         self.transform.grant_start_jobs(sweep)
+        self.storage.grant_close_studies(sweep)
+        self.storage.grant_read_again(sweep, hides_keys=hides_keys)
+        self.ingest.queue.grant_measure(sweep)
         self.transform.grant_stop_jobs(sweep)
         self.transform.tick.grant_send(sweep)
 

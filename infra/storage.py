@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from functions.names import ARTIFACTS, BY_PATIENT, CHECKPOINTS, COHORTS, PATIENT_HASH, SLICES, IndexName
+from functions.names import ARTIFACTS, BY_PATIENT, CHECKPOINTS, COHORTS, PATIENT_HASH, SLICES, IndexName, StudyIndexName
 from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.data_grants import DataGrants
@@ -31,7 +31,8 @@ LOGS_USE_KEY = (
 
 
 class Storage(DataGrants):
-    """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``, ``keys``.
+    """Buckets ``uploads``, ``work``, ``results``, ``models``, ``training``; tables ``index``, ``batches``, ``studies``,
+    ``keys``.
 
     ``key`` encrypts them all, but a given uploads bucket; ``access_logs`` has the access logs of the others.
     """
@@ -77,6 +78,11 @@ class Storage(DataGrants):
             projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         self.batches = self._table("Batches", "Id")
+        self.studies = self._table("Studies", "StudyInstanceUID", sort="Item", expires="ExpiresAt")
+        for each in StudyIndexName:
+            self.studies.add_global_secondary_index(
+                index_name=each.title, partition_key=_text(each.partition), sort_key=_text(each.sort)
+            )
         # Independent of the setting: keys that a stage hid can still be found after it stops hiding them.
         self.keys = self._table("Keys", "UploadId", expires="ExpiresAt")
 
@@ -244,11 +250,14 @@ class Storage(DataGrants):
             "BucketEncryption.ServerSideEncryptionConfiguration.0.BlockedEncryptionTypes", {"EncryptionType": ["SSE-C"]}
         )
 
-    def _table(self, name: str, partition: str, *, expires: str | None = None) -> dynamodb.Table:
+    def _table(
+        self, name: str, partition: str, *, sort: str | None = None, expires: str | None = None
+    ) -> dynamodb.Table:
         table = dynamodb.Table(
             self,
             name,
             partition_key=_text(partition),
+            sort_key=_text(sort) if sort else None,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
             encryption_key=self.key,

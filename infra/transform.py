@@ -67,6 +67,12 @@ class Transform(Construct):
         )
         self.job_events.feed(self.collect, batch_size=1)  # one message is one job of up to max_batch objects
         self._route_job_events()
+
+    def add_sweep(
+        self, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults, uploads: ReliableQueue
+    ) -> Function:
+        """Make ``sweep``, which runs once a minute; ``uploads`` is the queue of new uploads."""
+        dispatch, collect = self._dispatch_settings(config, storage), self._collect_settings(config, storage)
         self.sweep = Function(
             self,
             "Sweep",
@@ -75,12 +81,19 @@ class Transform(Construct):
                 **vars(collect) | vars(dispatch),
                 stale_seconds=config.stale_seconds,
                 max_job_seconds=config.max_job_seconds,
+                patience=config.patience,
+                series=config.series,
+                uploads_bucket=storage.uploads.bucket_name,
+                uploads_queue_name=uploads.queue.queue_name,
+                hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
+                data_key_arn=storage.key.key_arn,
             ),
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left unfinished
             memory_size=COLLECT_MEMORY_MB,
         )
         self._start_sweep_every_minute()
+        return self.sweep
 
     def grant_start_jobs(self, grantee: iam.IGrantable) -> None:
         """Let the grantee create, tag and describe the service's own transform jobs, and compare their Model.
@@ -141,6 +154,7 @@ class Transform(Construct):
             job_name_prefix=self._prefix,
             max_attempts=config.max_attempts,
             results_kept_days=config.results_kept_days,
+            studies_table=storage.studies.table_name,
         )
 
     def _route_job_events(self) -> None:

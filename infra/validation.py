@@ -198,6 +198,7 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
     if 0 < config.folds < FEWEST_FOLDS:
         yield f"folds is {config.folds}: 0 for a test part, or {FEWEST_FOLDS} at least, since few models say too little"
     yield from _kept_too_short(config)
+    yield from _impatient(config)
     if not (config.image_uri or config.torch_index_url):
         for name in INSTANCE_TYPES:
             value = getattr(config, name)
@@ -206,6 +207,15 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
                     f"{name} is {value!r} and torch_index_url is empty: PyTorch's index of builds for CUDA 12 is "
                     "expected, since the GPU hosts' driver does not run what pip takes by default"
                 )
+
+
+def _impatient(config: StageConfig) -> Iterator[str]:
+    quiet, longest = config.patience.study_quiet_seconds, config.patience.study_max_open_seconds
+    if longest < quiet:
+        yield (
+            f"study_max_open_seconds is {longest}: at least study_quiet_seconds ({quiet}) is expected, or every study "
+            "is closed by force"
+        )
 
 
 def _kept_too_short(config: StageConfig) -> Iterator[str]:

@@ -26,9 +26,13 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "path", [*(ROOT / "untrusted").glob("*.py"), ROOT / "functions/names.py"], ids=lambda p: p.stem
-)
+ALONE = [
+    *(path for room in ("aggregation", "untrusted") for path in (ROOT / room).glob("*.py")),
+    ROOT / "functions/names.py",
+]
+
+
+@pytest.mark.parametrize("path", ALONE, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_these_need_the_standard_library_alone(path: Path) -> None:
     assert imported(path) <= sys.stdlib_module_names | {path.parent.name}
 
@@ -53,7 +57,7 @@ def test_the_local_cloud_imports_no_module_by_a_name_of_ours() -> None:
 
 @pytest.mark.check
 def test_a_wheel_has_every_file_of_the_packages(tmp_path: Path) -> None:
-    packages = ("functions", "infra", "localcloud", "model_code", "untrusted", "wetread")
+    packages = ("aggregation", "functions", "infra", "localcloud", "model_code", "untrusted", "wetread")
     subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)
     subprocess.run(
         [

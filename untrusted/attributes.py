@@ -1,4 +1,4 @@
-"""The DICOM attributes that the service reads to decide whether an object is a picture that it serves.
+"""The DICOM attributes that the service reads: is an object a picture that it serves, and where is it in its series?
 
 Tags by keyword, as in DICOM PS3.6; a test compares them with a dictionary. The values of all other elements are
 skipped unread.
@@ -29,4 +29,10 @@ PICTURE: dict[str, int] = {
     "Rows": 0x00280010,
     "Columns": 0x00280011,
     "BurnedInAnnotation": 0x00280301,
+}
+PLACE: dict[str, int] = {
+    "AcquisitionNumber": 0x00200012,
+    "InstanceNumber": 0x00200013,
+    "ImagePositionPatient": 0x00200032,
+    "QualityControlImage": 0x00280300,
 }

@@ -19,7 +19,9 @@ from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
 from functions.aws.registry import Registry
+from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
+from functions.flow.rescoring import Rescoring
 from functions.flow.withdrawing import Withdrawing
 from localcloud import cloud
 from wetread.deployment import Deployment
@@ -122,6 +124,11 @@ class Connection:
         return Keys(self.dynamodb, self.deployment.keys_table_name, self.patients)
 
     @property
+    def studies(self) -> Studies:
+        """The studies: their members, and the revisions of their reads."""
+        return Studies(self.dynamodb, self.deployment.studies_table_name)
+
+    @property
     def batches(self) -> Batches:
         """The batches and their slots."""
         return Batches(self.dynamodb, self.deployment.batches_table_name, self.deployment.index_table_name)
@@ -158,10 +165,15 @@ class Connection:
             batches=self.batches,
             champions=self.champions,
             registry=self.registry,
-            uploads=Uploads(self.s3, deployment.uploads_bucket_name, deployment.work_bucket_name),
+            studies=self.studies,
+            rescoring=Rescoring(
+                index=self.index,
+                uploads=Uploads(self.s3, deployment.uploads_bucket_name, deployment.work_bucket_name),
+                clock=_now,
+                keys=self.keys,
+            ),
             ticks=self._ticks,
             clock=_now,
-            keys=self.keys,
         )
 
     @property

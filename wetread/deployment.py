@@ -50,6 +50,7 @@ class Deployment:
     index_table_name: str
     batches_table_name: str
     keys_table_name: str
+    studies_table_name: str
     keys: str
     patient_key_id: str
     tick_queue_url: str

@@ -55,6 +55,11 @@ CSV_COLUMNS = (
     "Typicality",
     "Unsure",
     "Synthetic",
+    "InstanceNumber",
+    "AcquisitionNumber",
+    "SlicePosition",
+    "PictureType",
+    "QualityControl",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes")

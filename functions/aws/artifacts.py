@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from aggregation.rule import MOST_BYTES
 from functions.aws.items import error_code
 from functions.aws.objects import GONE
 from functions.domain import layout
@@ -37,25 +40,25 @@ class Artifacts:
 
         S3 computes the digest of what arrives and refuses bytes that have another. Bytes that exist already stay.
         """
-        for last in (False, False, False, True):
-            try:
-                with path.open("rb") as body:
-                    self._client.put_object(
-                        Bucket=self._bucket,
-                        Key=layout.artifact_key(sha256),
-                        Body=body,
-                        ChecksumSHA256=_checksum(sha256),
-                        IfNoneMatch="*",  # the bucket's policy refuses a put without it
-                    )
-            except ClientError as error:
-                if error_code(error) == "PreconditionFailed":
-                    return self.is_intact(sha256)
-                # Two writers at once: S3 asks for another try, and does not say whether either has written.
-                if error_code(error) != "ConditionalRequestConflict" or last:
-                    raise
-            else:
-                break
-        return True
+        with path.open("rb") as body:
+            if self._put_once(layout.artifact_key(sha256), body, ChecksumSHA256=_checksum(sha256)):
+                return True
+        return self.is_intact(sha256)
+
+    def keep_study_rule(self, sha256: str, rule: str) -> None:
+        """Store how the model of an artifact reads studies, once; what is there already stays."""
+        self._put_once(layout.study_rule_key(sha256), io.BytesIO(rule.encode()))
+
+    def study_rule(self, sha256: str, expected_sha256: str) -> str | None:
+        """Return how the model of an artifact reads studies; None if that is gone, or has another digest (hex)."""
+        try:
+            body = self._client.get_object(Bucket=self._bucket, Key=layout.study_rule_key(sha256))["Body"]
+            rule = body.read(MOST_BYTES + 1)
+        except ClientError as error:
+            if error_code(error) in GONE:
+                return None
+            raise
+        return rule.decode() if hashlib.sha256(rule).hexdigest() == expected_sha256 else None
 
     def is_intact(self, sha256: str) -> bool:
         """Return whether the artifact is there, and S3 computed this digest of its bytes when they were put."""
@@ -69,6 +72,24 @@ class Artifacts:
             raise
         # Compared as text: the checksum of a multipart object is not base64.
         return head.get("ChecksumSHA256") == _checksum(sha256)
+
+    def _put_once(self, key: str, body: IO[bytes], **checksum: str) -> bool:
+        """Put an object unless the key has one already; return whether it was put."""
+        for last in (False, False, False, True):
+            body.seek(0)
+            try:
+                # The bucket's policy refuses a put without the condition.
+                asked: Any = {"Bucket": self._bucket, "Key": key, "Body": body, "IfNoneMatch": "*", **checksum}
+                self._client.put_object(**asked)
+            except ClientError as error:
+                if error_code(error) == "PreconditionFailed":
+                    return False
+                # Two writers at once: S3 asks for another try, and does not say whether either has written.
+                if error_code(error) != "ConditionalRequestConflict" or last:
+                    raise
+            else:
+                break
+        return True
 
 
 def _checksum(sha256: str) -> str:

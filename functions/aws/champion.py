@@ -53,6 +53,7 @@ class Champions:
             promoted_by=item.get("PromotedBy", ""),
             reference=item.get("Reference", ""),
             behind=item.get("Behind", 0.0),
+            study=item.get("Study", ""),
         )
 
     def withdrawal(self, model_package: str) -> Withdrawal | None:
@@ -113,7 +114,7 @@ class Champions:
             "Previous": to.previous,
             "Reference": to.reference,
             "Behind": to.behind,
-        }
+        } | ({"Study": to.study} if to.study else {})
         actions: list[Any] = [
             {"Put": pointer},
             {"Put": {"TableName": self._table, "Item": to_item(history)}},

@@ -44,6 +44,13 @@ def is_condition_failed(error: ClientError) -> bool:
     return error_code(error) == "ConditionalCheckFailedException"
 
 
+def cancellations(error: ClientError) -> set[str]:
+    """Return why a transaction was cancelled, in AWS's codes; empty for any other error."""
+    if error_code(error) != "TransactionCanceledException":
+        return set()
+    return {one["Code"] for one in error.response.get("CancellationReasons", []) if one.get("Code")} - {"None"}
+
+
 def _with_decimals(value: Any) -> Any:
     if isinstance(value, float):
         return Decimal(repr(value))

@@ -16,23 +16,12 @@ HIDDEN = "hmac:"
 MOST_KEYS = 100  # of one BatchGetItem
 
 
-class Keys:
+class HiddenKeys:
     """The map from Uploads to the keys that people chose. Permission to read it is permission to read keys."""
 
-    def __init__(self, client: DynamoDBClient, table: str, patients: Patients) -> None:
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
-        self._patients = patients
-
-    def hide(self, upload_id: str, key: str, expires_at: int | None = None) -> str:
-        """Keep a new Upload's key until ``expires_at`` (seconds since 1970); return its substitute in the row."""
-        document = {"UploadId": upload_id, "Key": key} | ({"ExpiresAt": expires_at} if expires_at else {})
-        self._client.put_item(TableName=self._table, Item=to_item(document))
-        return self.hidden(key)
-
-    def hidden(self, key: str) -> str:
-        """Return a key's substitute in rows: the same for each version of the object, so that it can be queried."""
-        return HIDDEN + self._patients.hash_of_key(key)
 
     def reveal(self, upload_ids: Iterable[str]) -> dict[str, str]:
         """Return the keys of Uploads by id, without Uploads that have no hidden key or a forgotten one."""
@@ -53,3 +42,21 @@ class Keys:
     def forget(self, upload_id: str) -> None:
         """Delete an Upload's key."""
         self._client.delete_item(TableName=self._table, Key=to_item({"UploadId": upload_id}))
+
+
+class Keys(HiddenKeys):
+    """The same, and the substitutes of new keys, which need the stage's key."""
+
+    def __init__(self, client: DynamoDBClient, table: str, patients: Patients) -> None:
+        super().__init__(client, table)
+        self._patients = patients
+
+    def hide(self, upload_id: str, key: str, expires_at: int | None = None) -> str:
+        """Keep a new Upload's key until ``expires_at`` (seconds since 1970); return its substitute in the row."""
+        document = {"UploadId": upload_id, "Key": key} | ({"ExpiresAt": expires_at} if expires_at else {})
+        self._client.put_item(TableName=self._table, Item=to_item(document))
+        return self.hidden(key)
+
+    def hidden(self, key: str) -> str:
+        """Return a key's substitute in rows: the same for each version of the object, so that it can be queried."""
+        return HIDDEN + self._patients.hash_of_key(key)

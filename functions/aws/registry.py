@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class ModelVersion:
 
     ``weights_sha256`` is "" for a version from before it was recorded. The fields after it are the training workflow's
     evidence; they are empty for a version that a person registered by hand. ``synthetic``: its artifact says that it
-    has seen nothing but artificial slices.
+    has seen nothing but artificial slices. ``study_sha256`` is the digest of the rule by which it reads studies, "" for
+    one whose artifact names none.
     """
 
     model_package: str
@@ -64,6 +66,7 @@ class ModelVersion:
     evaluation_uri: str = ""
     synthetic: bool = False
     standing: Standing = Standing()  # noqa: RUF009 - frozen
+    study_sha256: str = ""
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> ModelVersion:
@@ -89,6 +92,7 @@ def describe(sagemaker: SageMakerClient, arn: str) -> ModelVersion:
         evaluation_uri=quality.get("S3Uri", ""),
         synthetic=properties.get("Synthetic") == "true",
         standing=Standing(reference=properties.get("Reference", ""), behind=float(properties.get("Behind", 0))),
+        study_sha256=properties.get("StudySHA256", ""),
     )
 
 
@@ -124,8 +128,11 @@ class Registry:
     def store(self, artifact: Artifact) -> str:
         """Put an artifact into the models bucket under its digest; return the URI. This makes no version.
 
-        Raises PromotionRefused if the key has other bytes.
+        How it reads studies is put beside it, first: an artifact is there with all that a promotion reads. Raises
+        PromotionRefused if the key has other bytes.
         """
+        if artifact.study:
+            self._artifacts.keep_study_rule(artifact.sha256, artifact.study)
         if not self._artifacts.keep(artifact.path, artifact.sha256):
             raise PromotionRefused(
                 f"{self._artifacts.uri(artifact.sha256)} holds other bytes than those with its digest, and the bucket "
@@ -142,6 +149,19 @@ class Registry:
                 "Promote another version, or see Lift write-once in docs/operations.md."
             )
         return uri
+
+    def study_rule(self, version: ModelVersion) -> str:
+        """Return how a version reads studies, "" if its artifact does not say; raise PromotionRefused if it is lost."""
+        if not version.study_sha256:
+            return ""
+        rule = self._artifacts.study_rule(version.artifact_sha256, version.study_sha256)
+        if rule is None:
+            raise PromotionRefused(
+                f"The rule by which {version.model_package} reads studies, beside its artifact in "
+                f"{self._artifacts.uri(version.artifact_sha256)}, is gone, or not the one that was registered. Promote "
+                "another version, or see Lift write-once in docs/operations.md."
+            )
+        return rule
 
     def versions(self) -> list[ModelVersion]:
         """Return all versions, newest first."""
@@ -196,6 +216,7 @@ class Registry:
             previous=previous,
             reference=standing.reference,
             behind=standing.behind,
+            study=self.study_rule(version),
         )
 
     def after_promotion(self, version: ModelVersion) -> None:
@@ -230,6 +251,7 @@ class Registry:
             "ArtifactSHA256": artifact.sha256,
             "WeightsSHA256": artifact.weights_sha256,
             **({"Synthetic": "true"} if artifact.synthetic else {}),
+            **({"StudySHA256": hashlib.sha256(artifact.study.encode()).hexdigest()} if artifact.study else {}),
         }
         named = f"{artifact.name} {artifact.version}: {', '.join(artifact.labels)}"
         request: dict[str, Any] = {

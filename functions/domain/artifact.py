@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from aggregation.rule import MalformedRule, parse
 from functions.domain import weights
 from functions.domain.errors import CodeInWeights, InvalidArtifact
 from untrusted import archive
@@ -28,7 +29,8 @@ NAME_RULE = f"1 to {LONGEST_TEXT} letters, digits, spaces and the signs _.:/=+-@
 class Artifact:
     """A model artifact's name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights.
 
-    ``synthetic``: it says that it has seen nothing but artificial slices.
+    ``synthetic``: it says that it has seen nothing but artificial slices. ``study`` is the rule by which it reads
+    studies, as JSON; "" if it names none.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Artifact:
     version: str
     labels: tuple[str, ...]
     synthetic: bool = False
+    study: str = ""
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -63,6 +66,7 @@ def read_artifact(path: Path) -> Artifact:
             version=version,
             labels=labels,
             synthetic=metadata.get("synthetic") is True,
+            study=_study(path.name, metadata, labels),
         )
     except archive.HostileArchive as error:
         raise InvalidArtifact(f"{path.name} {error}.") from error
@@ -106,6 +110,17 @@ def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ..
     if not 0 < len(labels) <= MOST_LABELS or len(set(labels)) < len(labels):
         raise InvalidArtifact(f"metadata.json of {archive_name} has not 1 to {MOST_LABELS} different classes.")
     return name, version, labels
+
+
+def _study(archive_name: str, metadata: Any, labels: tuple[str, ...]) -> str:
+    if "study" not in metadata:
+        return ""
+    try:
+        rule = parse(metadata["study"])
+        rule.check_classes(labels)
+    except MalformedRule as error:
+        raise InvalidArtifact(f"metadata.json of {archive_name} cannot be read: {error}.") from error
+    return rule.dumps()
 
 
 def _is_short(text: str) -> bool:

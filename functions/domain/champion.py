@@ -13,7 +13,8 @@ class Champion:
 
     ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for versions promoted before they were recorded.
     ``reference`` is the version that later candidates are compared with, too ("" for the champion itself), and
-    ``behind`` how far the champion's balanced accuracy may be below that one's.
+    ``behind`` how far the champion's balanced accuracy may be below that one's. ``study`` is the rule by which studies
+    that it reads are read, as JSON, "" for the simple one; only the history keeps it.
     """
 
     model_name: str
@@ -26,14 +27,15 @@ class Champion:
     promoted_by: str = ""
     reference: str = ""
     behind: float = 0.0
+    study: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
     """A version became champion: when it last did (ISO 8601), by whom (an ARN), and its predecessor.
 
-    ``previous`` is "" for the first champion, ``promoted_by`` where it was not recorded. ``reference`` and ``behind``
-    are those of the Champion.
+    ``previous`` is "" for the first champion, ``promoted_by`` where it was not recorded. ``reference``, ``behind`` and
+    ``study`` are those of the Champion.
     """
 
     model_package: str
@@ -42,6 +44,7 @@ class Promotion:
     promoted_by: str = ""
     reference: str = ""
     behind: float = 0.0
+    study: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,7 @@ class RefusalCode(enum.StrEnum):
     SCREEN_SAVE_NOT_SERVED = "ScreenSaveNotServed"
     NOT_HOUNSFIELD = "NotHounsfield"
     TOO_FEW_PIXELS = "TooFewPixels"
+    MALFORMED_MARKER = "MalformedMarker"
 
 
 class FailureCode(enum.StrEnum):

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
 from untrusted import header as untrusted
-from untrusted.attributes import IDENTITY, PICTURE
+from untrusted.attributes import IDENTITY, PICTURE, PLACE
 from untrusted.encoding import Bounds
 from untrusted.header import Header, HeaderError
 
@@ -19,7 +19,7 @@ FIRST_READ = 64 * 1024  # holds the whole header of an ordinary object
 LONGEST_READ = 8 * 1024 * 1024
 # A deflate bomb ends as a refusal, not as a full memory. Bytes that inflate to nothing take 0.1 s for each MiB.
 BOUNDS = Bounds(deflated=1024 * 1024, inflated=8 * 1024 * 1024)
-WANTED = IDENTITY | PICTURE
+WANTED = IDENTITY | PICTURE | PLACE
 
 
 def read_header(prefix: bytes, object_bytes: int) -> Header:

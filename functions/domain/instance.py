@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.place import PLACELESS, Place, place_of
 from functions.domain.terms import MODALITIES
 from untrusted import picture as pictures
 from untrusted.header import NO_VALUE, Header
@@ -70,6 +71,7 @@ class Instance:
     issuer_of_patient_id: str = field(default="", repr=False)  # as the patient_id, which is unique within its issuer
     repairs: tuple[str, ...] = ()
     picture: Picture | None = None  # of a CT object
+    place: Place = PLACELESS
 
 
 def is_uid(text: str) -> bool:
@@ -144,6 +146,7 @@ def describe(header: Header, uuid_of: UuidOf | None = None) -> Instance:
         issuer_of_patient_id=issuer,
         repairs=(*repairs, *header.notes),
         picture=seen,
+        place=place_of(header),
     )
 
 

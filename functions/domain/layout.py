@@ -19,6 +19,7 @@ from functions.names import (
     RUN_ID_DIGITS,
     RUNS,
     SLICES,
+    STUDIES,
 )
 
 
@@ -85,9 +86,24 @@ def prediction_key(prediction: str) -> str:
     return f"{PREDICTIONS}{prediction}.json"
 
 
+def study_prefix(study_instance_uid: str) -> str:
+    """Return a results bucket prefix: the documents of one study's revisions. Keys are logged, so it is a hash."""
+    return f"{STUDIES}{hashlib.sha256(study_instance_uid.encode()).hexdigest()[:32]}/"
+
+
+def revision_key(study_instance_uid: str, revision: int, digest: str) -> str:
+    """Return a results bucket key: the study/1 document of a revision, by its number and its content."""
+    return f"{study_prefix(study_instance_uid)}{revision:06d}-{digest[:32]}.json"
+
+
 def artifact_key(sha256: str) -> str:
     """Return a models bucket key: one model artifact, by the digest of its bytes."""
     return f"{ARTIFACTS}{sha256}/model.tar.gz"
+
+
+def study_rule_key(sha256: str) -> str:
+    """Return a models bucket key: how the model in an artifact reads studies, by the digest of the artifact's bytes."""
+    return f"{ARTIFACTS}{sha256}/study.json"
 
 
 def job_name(prefix: str, batch_id: str) -> str:

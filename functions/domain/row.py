@@ -16,9 +16,10 @@ CONTENT_DIGITS = 12  # of a content's SHA-256, in log lines
 
 
 class Status(enum.StrEnum):
-    """The state of an Upload. Completed, Failed, Refused and Erased are terminal.
+    """The state of an Upload. Completed, Failed, Refused, Marker and Erased are terminal.
 
-    Received: ingesting its object has failed so far and is retried. Most uploads never have this status.
+    Received: ingesting its object has failed so far and is retried. Most uploads never have this status. Marker: it is
+    no object to read, but says what its study has (`functions.domain.marker`).
     """
 
     RECEIVED = "Received"
@@ -27,12 +28,13 @@ class Status(enum.StrEnum):
     COMPLETED = "Completed"
     FAILED = "Failed"
     REFUSED = "Refused"
+    MARKER = "Marker"
     ERASED = "Erased"
 
     @property
     def terminal(self) -> bool:
         """Whether no batch changes the row any further."""
-        return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED, Status.ERASED}
+        return self in {Status.COMPLETED, Status.FAILED, Status.REFUSED, Status.MARKER, Status.ERASED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class Row:
     ``retry_group`` names the uploads that are retried together, apart from all others, after a failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
+    ``slice_position`` is in mm along the normal of the slice's plane. ``picture_type`` is what ImageType says where it
+    is not `original`; ``quality_control`` is True for a picture of a phantom or of material.
     ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture,
     ``prediction_notes`` what its model assumed of it or changed. ``synthetic`` is True if that model says that it has
     seen nothing but artificial slices.
@@ -72,6 +76,11 @@ class Row:
     transfer_syntax_uid: str | None = None
     rows: int | None = None
     columns: int | None = None
+    instance_number: int | None = None
+    acquisition_number: int | None = None
+    slice_position: float | None = None
+    picture_type: str | None = None
+    quality_control: bool | None = None
     patient_hash: str | None = None
     repairs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

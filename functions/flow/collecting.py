@@ -21,6 +21,7 @@ from functions.aws.batches import Batches
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
+from functions.aws.studies import Studies
 from functions.aws.trouble import is_trouble, loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
@@ -66,7 +67,8 @@ class Collected:
 class _Tally:
     """The progress of collecting: statuses written, errors of rows, rows left to others, deleted keys.
 
-    ``answered`` is whether an earlier collector of the batch found an output.
+    ``answered`` is whether an earlier collector of the batch found an output. ``studies`` are those of the rows that
+    have ended, whichever collector ended them.
     """
 
     settled: Counter[Status | None] = field(default_factory=Counter)
@@ -75,6 +77,7 @@ class _Tally:
     deleted: set[str] = field(default_factory=set)
     answered: bool = False
     reached_rows: bool = False
+    studies: set[str] = field(default_factory=set)
 
     def outcome(self, job: TransformJob | None) -> Collected:
         """Return the rows by status. A job counts as failed once, when its batch is done."""
@@ -102,6 +105,7 @@ class Collecting:
     marking: Marking
     settling: Settling
     trying: Trying
+    studies: Studies
     job_name_prefix: str
     clock: Callable[[], datetime]
 
@@ -156,6 +160,7 @@ class Collecting:
                     raise
                 logger.error("row left behind", extra={"batch": batch.batch_id, **row.log_fields})
                 tally.errors.append(error)
+        self._reopen({row.study_instance_uid or "" for row in rows})
         if self.marking.champions.withdrawal(batch.model_package):
             self.marking.champions.mark_again(batch.model_package)  # some rows may have ended before
         self.batches.finish(batch, answered=0, now=timestamp(self.clock()))
@@ -185,6 +190,7 @@ class Collecting:
         if tally.left:
             self.trying.forgive(batch)
             return tally.outcome(None)
+        self._reopen(tally.studies)
         self._mark_if_withdrawn(ended)
         # The remaining outputs are of requeued rows, which get another job's answer: nothing reads these again.
         self.work.delete([key for key in keys if key not in tally.deleted])
@@ -258,6 +264,7 @@ class Collecting:
         tally.answered |= any(row.status.terminal and row.code not in UNANSWERED for _, row in held)
         over = [position for position, row in held if row.status.terminal]
         over += [position for (position, _), now in zip(waiting, settled, strict=True) if now and now.terminal]
+        tally.studies |= {row.study_instance_uid or "" for _, row in held}
         outputs = [ended.outputs[one] for one in map(ended.member, over) if one in ended.outputs]
         self.work.delete([layout.instance_key(ended.manifest[position]) for position in over] + outputs)
         tally.deleted.update(outputs)
@@ -285,6 +292,15 @@ class Collecting:
                 with suppress(ClientError, BotoCoreError):
                     self.index.forgive_try(row, batch.batch_id, timestamp(now))
             raise
+
+    def _reopen(self, studies: set[str]) -> None:
+        """Open the closed studies of rows that have ended.
+
+        A study is open while a row of it waits. But a function that sends a row to be read again may die before it
+        has opened the row's study.
+        """
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(lambda study: self.studies.reopen(study, self.clock()), sorted(studies - {""})))
 
     def _mark_if_withdrawn(self, ended: EndedJob) -> None:
         """Mark the batch's results if its version was withdrawn while the job ran.

@@ -9,7 +9,8 @@ object is not read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +23,14 @@ from functions.aws.index import Index
 from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
 from functions.aws.patients import Patients
+from functions.aws.studies import Studies
 from functions.aws.trouble import is_trouble, name_of
 from functions.domain import instance as instances
-from functions.domain import layout
+from functions.domain import layout, marker
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import header_of, start_of
 from functions.domain.instance import Instance, Served
+from functions.domain.member import is_member
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
 from untrusted.header import Header
 
@@ -43,22 +46,37 @@ class Ingesting:
     uploads: Uploads
     index: Index
     patients: Patients
+    studies: Studies
     served: Served
+    study_quiet_seconds: int
     clock: Callable[[], datetime]
     keys: Keys | None = None  # where the stage hides keys
     kept_days: int = 0  # how long a row stays after its end; 0: until it is erased
 
     def take(self, event: ObjectCreated, *, delivery: int = 1) -> Row:
-        """Return the row of the event's object version, which exists already or is written now.
+        """Return the row of the event's object version, which exists already or is written now, and is in its study.
 
         ``delivery`` counts SQS's deliveries of the message. An error propagates, so that SQS delivers the message
         again, until the tries are used, or keeps it as a dead letter. A repeated event finds the row and changes
-        nothing, unless the row is HeldUp.
+        nothing of it, unless the row is HeldUp. It adds the row to its study again, since a function may have died
+        between these two writes. Call ``touch`` for the rows of an invocation.
         """
-        upload_id = layout.upload_id(event.key, event.version_id)
-        known = self.index.get(upload_id)
+        known = self.index.get(layout.upload_id(event.key, event.version_id))
         if known and not known.awaits_ingest:
+            if is_member(known):
+                self.studies.add_known(known, self.index.table, self.clock())
             return known
+        row = self._taken(event, known, delivery)
+        if is_member(row):
+            self.studies.add_member(row, self.clock())
+        return row
+
+    def touch(self, rows: Iterable[Row]) -> None:
+        """Open the studies of rows that were taken in: once for each study of an invocation, after its members."""
+        for study in sorted({row.study_instance_uid or "" for row in rows if is_member(row)}):
+            self.studies.arrived(study, self.clock(), self.study_quiet_seconds)
+
+    def _taken(self, event: ObjectCreated, known: Row | None, delivery: int) -> Row:
         tries = known.attempt if known else 0
         if tries >= MOST_TRIES:
             return self._written(self._given_up(event, known.code if known else None))
@@ -137,6 +155,8 @@ class Ingesting:
             return self.uploads.head(event.key, event.version_id, length)
 
         try:
+            if event.key.endswith(marker.SUFFIX):
+                return self._marker(event, base)
             instances.check_size(event.size, self.served)
             header = header_of(head, event.size)
             instance = instances.describe(header, self.patients.uuid_of)
@@ -153,6 +173,17 @@ class Ingesting:
             base["expires_at"] = expiry(self.clock(), self.kept_days)
             return Row(**base, status=Status.REFUSED)
         return Row(**base, status=Status.PENDING)
+
+    def _marker(self, event: ObjectCreated, base: dict[str, Any]) -> Row:
+        """Keep a sender's marker and return its row; raise Refusal if the object is none.
+
+        Kept first: a repeated event finds the row, and does not read the object again.
+        """
+        body = self.uploads.head(event.key, event.version_id, marker.MOST_BYTES + 1) if event.size else b""
+        found = marker.parse(body, self.patients.uuid_of)
+        self.studies.mark(found, base["received_at"], self.clock(), self.study_quiet_seconds)
+        expires = expiry(self.clock(), self.kept_days)
+        return Row(**base, status=Status.MARKER, study_instance_uid=found.study_instance_uid, expires_at=expires)
 
     def _patient_of(self, header: Header | None) -> dict[str, Any]:
         """Return patient, study, series and class of a refused object, so that queries and erasures find its row."""
@@ -184,5 +215,7 @@ def _attributes(instance: Instance) -> dict[str, Any]:
         "transfer_syntax_uid": instance.transfer_syntax_uid or None,
         "rows": instance.rows or None,
         "columns": instance.columns or None,
+        "picture_type": instance.picture.image_type if instance.picture else None,
+        **dataclasses.asdict(instance.place),
         "repairs": instance.repairs,
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from functions.aws.champion import Champions
 from functions.aws.index import Index
+from functions.aws.studies import Studies
 from functions.domain.champion import Withdrawal
 from functions.domain.row import Row, Status, moment_of
 from functions.names import IndexName
@@ -25,6 +26,8 @@ class Marking:
 
     index: Index
     champions: Champions
+    studies: Studies
+    clock: Callable[[], datetime]
 
     def results(self, model_package: str) -> Iterator[Row]:
         """Return every row that a version completed, newest first."""
@@ -37,14 +40,24 @@ class Marking:
         return self.mark_rows(self.results(model_package), withdrawal) if withdrawal else 0
 
     def mark_rows(self, rows: Iterable[Row], withdrawal: Withdrawal) -> int:
-        """Mark those of ``rows`` that the withdrawn version completed; return how many were not marked before."""
+        """Mark those of ``rows`` that the withdrawn version completed; return how many were not marked before.
+
+        Then open the studies of all of them: a function may have died after it had marked some.
+        """
+        studies: set[str] = set()
 
         def mark(row: Row) -> bool:
+            studies.add(row.study_instance_uid or "")
+            if row.withdrawn_at:
+                return False
             return self.index.mark_withdrawn(row.upload_id, withdrawal.model_package, withdrawal.withdrawn_at)
 
-        unmarked = (row for row in rows if row.status == Status.COMPLETED and not row.withdrawn_at)
+        completed = (row for row in rows if row.status == Status.COMPLETED)
+        theirs = (row for row in completed if row.model_package == withdrawal.model_package)
         with ThreadPoolExecutor(WRITERS) as pool:
-            return sum(pool.map(mark, unmarked))
+            marked = sum(pool.map(mark, theirs))
+            list(pool.map(lambda study: self.studies.touch(study, self.clock()), sorted(studies - {""})))
+        return marked
 
     def finish(self, now: datetime) -> int:
         """Mark missed results of versions that were withdrawn a while ago; return how many rows.

@@ -18,6 +18,7 @@ from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.flow.collecting import Collected, Collecting
+from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.stalling import Stalling
@@ -65,6 +66,7 @@ class Sweeping:
     ticks: Ticks
     trying: Trying
     stalling: Stalling
+    concluding: Concluding
     report: Callable[[Mapping[Metric, float]], None]
     stale_seconds: int
     max_job_seconds: int
@@ -100,7 +102,12 @@ class Sweeping:
         self.report(counts)
         failures = sum(repair.failed for repair in repairs) + (gauges is None) + (started is None) + (stalled is None)
         failures += not self._try_to_mark()
-        return Swept(measured=(gauges or {}) | submitted | counts, failures=failures)
+        # Last: studies wait for the rows that all of this has moved.
+        concluded = self._try("no study closed", self.concluding.run)
+        failures += concluded.failures if concluded else 1
+        studies = concluded.metrics() if concluded else {}
+        self.report(studies)
+        return Swept(measured=(gauges or {}) | submitted | counts | studies, failures=failures)
 
     def _unfinished(self) -> list[Batch]:
         """Return the batches that hold slots, ordered by their failures."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,39 +9,30 @@ from datetime import datetime
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
 from functions.aws.index import Index
-from functions.aws.keys import HIDDEN, Keys
-from functions.aws.objects import Uploads
 from functions.aws.registry import Registry
+from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
-from functions.domain import layout
 from functions.domain.against import Standing
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.champion import Champion, Withdrawal
-from functions.domain.errors import PromotionRefused, Refusal
-from functions.domain.row import Row, Status, timestamp
+from functions.domain.errors import PromotionRefused
+from functions.domain.row import Row, timestamp
 from functions.flow.marking import Marking
-
-
-class Rescored(enum.StrEnum):
-    """The result of a request to read an upload again."""
-
-    REQUEUED = "Requeued"
-    GONE = "Gone"
-    CHANGED = "Changed"
+from functions.flow.rescoring import Rescored, Rescoring
 
 
 @dataclass(frozen=True, kw_only=True)
 class Withdrawing:
-    """Rolls back. Every step is safe to repeat; ``uploads`` pins the bytes of rescored uploads again."""
+    """Rolls back. Every step is safe to repeat."""
 
     index: Index
     batches: Batches
     champions: Champions
     registry: Registry
-    uploads: Uploads
+    studies: Studies
+    rescoring: Rescoring
     ticks: Ticks
     clock: Callable[[], datetime]
-    keys: Keys | None = None  # where the stage hides keys
 
     def roll_back(self, reason: str) -> Champion:
         """Withdraw the champion, make its predecessor champion, and return the predecessor.
@@ -88,32 +78,11 @@ class Withdrawing:
         ]
 
     def rescore(self, row: Row) -> Rescored:
-        """Requeue a completed upload for the present champion; its result document stays.
-
-        Returns CHANGED if the row has changed since ``row`` was read, GONE (and leaves the row) if the object version
-        was deleted. Call ``wake`` after the last one.
-        """
-        if row.status != Status.COMPLETED:
-            return Rescored.CHANGED
-        now = timestamp(self.clock())
-        # Bytes first: a pending row must have a copy for its job. And a separate copy, which no late collector of the
-        # row's earlier job deletes.
-        try:
-            self.uploads.pin(self._key(row), row.version_id, layout.instance_name(row.upload_id, now))
-        except Refusal:
-            return Rescored.GONE
-        if self.index.rescore(row, now):
-            return Rescored.REQUEUED
-        current = self.index.get(row.upload_id)
-        if current and current.status == Status.ERASED:  # meanwhile, and perhaps before the copy existed
-            self.uploads.unpin(layout.instance_name(row.upload_id, now))
-        return Rescored.CHANGED
-
-    def _key(self, row: Row) -> str:
-        """Return the key of a row's object, also if the row hides it."""
-        if self.keys is None or not row.key.startswith(HIDDEN):
-            return row.key
-        return self.keys.reveal([row.upload_id]).get(row.upload_id, row.key)
+        """Requeue a completed upload for the present champion, and open its study; call ``wake`` after the last one."""
+        rescored = self.rescoring.rescore(row)
+        if rescored == Rescored.REQUEUED and row.study_instance_uid:
+            self.studies.touch(row.study_instance_uid, self.clock())
+        return rescored
 
     def note_rescoring(self, model_package: str) -> None:
         """Record on the version's withdrawal who sends its uploads to be read again."""
@@ -125,7 +94,7 @@ class Withdrawing:
 
     @property
     def _marking(self) -> Marking:
-        return Marking(index=self.index, champions=self.champions)
+        return Marking(index=self.index, champions=self.champions, studies=self.studies, clock=self.clock)
 
     def _standing(self, model_package: str) -> Standing:
         """Return what a version was compared with when it last became champion."""

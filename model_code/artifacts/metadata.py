@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from aggregation.rule import SIMPLE, Rule
+from aggregation.rule import parse as parse_rule
 from model_code import typicality
 from model_code.backends.backend import Serving, finite, parse_serving
 from model_code.backends.networks import DEFAULT, NETWORKS
@@ -43,7 +45,8 @@ class Metadata:
     ``synthetic``: every slice of its training and validation was artificial by its SyntheticData, such as a phantom.
 
     Probabilities are the softmax of its logits divided by ``temperature``. ``serving`` is torch until ``optimise``
-    writes another. ``typicality`` is None for a model that abstains on nothing.
+    writes another. ``typicality`` is None for a model that abstains on nothing. ``study`` is how its answers for the
+    slices of a study become one.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Metadata:
     pictures: Pictures = PLAIN
     typicality: typicality.Record | None = None
     synthetic: bool = False
+    study: Rule = SIMPLE
 
 
 def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mapping[str, Any]) -> str:
@@ -115,6 +119,8 @@ def write(metadata: Metadata, eval_metrics: Mapping[str, float], training: Mappi
     }
     if metadata.typicality:
         document["typicality"] = metadata.typicality.as_dict()
+    if metadata.study != SIMPLE:
+        document["study"] = metadata.study.as_dict()
     return json.dumps(document, indent=2) + "\n"
 
 
@@ -151,6 +157,7 @@ def parse(text: str) -> Metadata:
             synthetic=_flag(document.get("synthetic", False)),
             serving=parse_serving(document["serving"], len(labels)) if "serving" in document else Serving(),
             typicality=typicality.parse(document["typicality"]) if "typicality" in document else None,
+            study=_study(document["study"], labels) if "study" in document else SIMPLE,
         )
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtifactError(f"metadata.json cannot be read: {type(error).__name__} {error}.") from error
@@ -162,6 +169,12 @@ def with_serving(text: str, serving: Serving, validation: Mapping[str, Any]) -> 
     validated = {str(name): record.as_dict() for name, record in serving.validated.items()}
     document["serving"] = {"form": str(serving.chosen), "forms": validated, "proof": dict(validation)}
     return json.dumps(document, indent=2) + "\n"
+
+
+def _study(document: Any, labels: Sequence[str]) -> Rule:
+    rule = parse_rule(document)
+    rule.check_classes(labels)
+    return rule
 
 
 def _network(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import aggregation
 import untrusted
 from model_code import typicality
 from model_code.artifacts import metadata
@@ -23,7 +24,8 @@ from model_code.typicality import Typicality
 from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
 SOURCE = Path(__file__).parents[1]
-UNTRUSTED = Path(untrusted.__file__).parent
+# What model_code imports of other rooms, whole.
+ROOMS = tuple(Path(str(room.__file__)).parent for room in (aggregation, untrusted))
 # Packed beside the script: what inference imports, and nothing of training or of the server.
 PACKED = (
     "__init__.py",
@@ -68,10 +70,11 @@ def write(
             copy = modules / path.relative_to(SOURCE)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
-    readers = model_dir / CODE / UNTRUSTED.name
-    readers.mkdir(exist_ok=True)
-    for path in UNTRUSTED.glob("*.py"):
-        shutil.copyfile(path, readers / path.name)
+    for room in ROOMS:
+        copies = model_dir / CODE / room.name
+        copies.mkdir(exist_ok=True)
+        for path in room.glob("*.py"):
+            shutil.copyfile(path, copies / path.name)
 
 
 def pack(model_dir: Path, archive: Path) -> None:

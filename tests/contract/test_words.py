@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("functions", "infra", "model_code", "untrusted", "localcloud", "wetread", "assurance", "benchmarks", "tests")
+ROOMS = (
+    "aggregation",
+    "functions",
+    "infra",
+    "model_code",
+    "untrusted",
+    "localcloud",
+    "wetread",
+    "assurance",
+    "benchmarks",
+    "tests",
+)
 RECORDS = frozenset({"CHANGELOG.md", "decisions.md", "licences.md"})
 """Pages that keep what was written, and one that a program writes."""
 BANNED = re.compile(

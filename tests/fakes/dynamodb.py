@@ -12,12 +12,16 @@ Item = dict[str, Any]
 
 
 class FakeDynamoDB:
-    """``keys`` names each table's partition key; ``lagging()`` decides whether a Query sees an older state."""
+    """``keys`` names each table's keys, as "Partition" or "Partition/Sort".
+
+    ``lagging()`` decides whether a Query of an index sees an older state. In ``tables`` an item is under its key, or
+    under both keys with a line between them.
+    """
 
     def __init__(
         self, keys: dict[str, str], indexes: dict[str, tuple[str, str]], lagging: Callable[[], bool] = lambda: False
     ) -> None:
-        self._keys = keys
+        self._keys = {table: tuple(names.split("/")) for table, names in keys.items()}
         self._indexes = indexes
         self._lagging = lagging
         self.tables: dict[str, dict[str, Item]] = {table: {} for table in keys}
@@ -53,14 +57,16 @@ class FakeDynamoDB:
         for table, wanted in request["RequestItems"].items():
             assert wanted["ConsistentRead"]
             assert len(wanted["Keys"]) <= 100
-            found = (self.tables[table].get(next(iter(key.values()))["S"]) for key in wanted["Keys"])
+            found = (self.tables[table].get(self._name(table, key)) for key in wanted["Keys"])
             responses[table] = [dict(item) for item in found if item]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def query(self, **request: Any) -> Any:
         table = request["TableName"]
-        rows = self._older[table] if self._lagging() else self.tables[table]
-        partition, sort = self._indexes[request["IndexName"]]
+        index = request.get("IndexName")
+        assert index or request.get("ConsistentRead"), "the product reads the base table strongly consistent"
+        rows = self._older[table] if index and self._lagging() else self.tables[table]
+        partition, sort = self._indexes[index] if index else self._keys[table]
         condition = Expression(
             request["KeyConditionExpression"],
             request.get("ExpressionAttributeNames"),
@@ -101,13 +107,13 @@ class FakeDynamoDB:
         elif kind == "Delete":
             rows.pop(key, None)
         elif kind == "Update":
-            fresh = {self._keys[request["TableName"]]: {"S": key}}
-            rows[key] = self._expression(request["UpdateExpression"], request).apply(rows.get(key, fresh))
+            rows[key] = self._expression(request["UpdateExpression"], request).apply(rows.get(key, request["Key"]))
 
     def _key(self, request: Any) -> str:
-        name = self._keys[request["TableName"]]
-        key: str = (request.get("Key") or request["Item"])[name]["S"]
-        return key
+        return self._name(request["TableName"], request.get("Key") or request["Item"])
+
+    def _name(self, table: str, item: Any) -> str:
+        return "|".join(item[name]["S"] for name in self._keys[table])
 
     @staticmethod
     def _expression(text: str, request: Any) -> Expression:

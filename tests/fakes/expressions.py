@@ -93,6 +93,21 @@ class Expression:
             name = self._next()
             assert self._next() == ")"
             return (self._names.get(name, name) in item) == (token == "attribute_exists")
+        if token == "begins_with":
+            return self._begins_with(item)
+        return self._comparison(item)
+
+    def _begins_with(self, item: Item) -> bool:
+        self._next()
+        assert self._next() == "("
+        name = self._next()
+        assert self._next() == ","
+        prefix = self._values[self._next()]["S"]
+        assert self._next() == ")"
+        value: str = item[self._names.get(name, name)]["S"]
+        return value.startswith(prefix)
+
+    def _comparison(self, item: Item) -> bool:
         left, operator = self._operand(item), self._next()
         if operator == "IN":
             assert self._next() == "("
@@ -113,6 +128,13 @@ class Expression:
 
     def _operand(self, item: Item) -> Any:
         token = self._next()
+        if token == "if_not_exists":
+            assert self._next() == "("
+            name = self._next()
+            assert self._next() == ","
+            other = self._operand(item)
+            assert self._next() == ")"
+            return item.get(self._names.get(name, name), other)
         return self._values[token] if token[0] == ":" else item.get(self._names.get(token, token))
 
     def _peek(self) -> str:

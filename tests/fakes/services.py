@@ -37,6 +37,19 @@ class FakeKMS:
         return {"Mac": hashlib.sha256(b"key" + request["Message"]).digest()}
 
 
+class FakeMetrics:
+    """CloudWatch: the age of the oldest message of the uploads queue, in seconds; None for none, an error to raise."""
+
+    def __init__(self) -> None:
+        self.oldest: float | None = None
+        self.error: Exception | None = None
+
+    def get_metric_statistics(self, **_request: Any) -> Any:
+        if self.error:
+            raise self.error
+        return {"Datapoints": [] if self.oldest is None else [{"Maximum": self.oldest}]}
+
+
 class FakeSageMaker:
     """Transform jobs that a test ends by hand with ``end``, with the outputs that ``answer`` returns."""
 

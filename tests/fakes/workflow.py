@@ -94,7 +94,8 @@ class Workflow:
             batches=world.batches,
             champions=world.champions,
             registry=self.registry,
-            uploads=world.uploads,
+            studies=world.studies,
+            rescoring=world.concluding.rescoring,
             ticks=world.ticks,
             clock=world.clock,
         )

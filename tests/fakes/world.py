@@ -11,6 +11,7 @@ from typing import Any
 
 from functions.aws import models
 from functions.aws.artifacts import Artifacts
+from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
 from functions.aws.events import ObjectCreated
@@ -19,24 +20,29 @@ from functions.aws.jobs import Jobs
 from functions.aws.models import Models
 from functions.aws.objects import Documents, Uploads
 from functions.aws.patients import Patients
+from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
-from functions.domain import layout
+from functions.domain import layout, study_document
 from functions.domain.batch import JobShape, Limits
 from functions.domain.champion import Champion
 from functions.domain.instance import Served
 from functions.domain.row import Row, timestamp
+from functions.domain.series import SeriesRule
+from functions.domain.study import Patience
 from functions.flow.collecting import Collecting
+from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
 from functions.flow.ingesting import Ingesting
 from functions.flow.marking import Marking
+from functions.flow.rescoring import Rescoring
 from functions.flow.settling import Settling
 from functions.flow.stalling import Stalling
 from functions.flow.sweeping import Sweeping
 from functions.flow.trying import Trying
-from functions.names import BY_PATIENT, IndexName, Metric
+from functions.names import BY_PATIENT, IndexName, Metric, StudyIndexName
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
-from tests.fakes.services import FakeKMS, FakeSageMaker, FakeTicks
+from tests.fakes.services import FakeKMS, FakeMetrics, FakeSageMaker, FakeTicks
 from tests.fakes.wire import Wire
 
 UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
@@ -51,6 +57,7 @@ SERVED = Served(
     max_object_bytes=16 * 1024 * 1024,
     conformance="repair",
 )
+PATIENCE = Patience(study_quiet_seconds=300, study_max_open_seconds=7200)
 SHAPE = JobShape(
     instance_type="ml.m5.xlarge",
     instance_count=1,
@@ -66,7 +73,9 @@ def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
     """Return all tables, without the local cloud."""
     indexes = {index.title: (index.partition, index.sort) for index in IndexName}
     indexes[BY_PATIENT] = "PatientHash", "UploadId"
-    return FakeDynamoDB({"index": "UploadId", "batches": "Id", "keys": "UploadId"}, indexes, lagging)
+    indexes |= {index.title: (index.partition, index.sort) for index in StudyIndexName}
+    keys = {"index": "UploadId", "batches": "Id", "keys": "UploadId", "studies": "StudyInstanceUID/Item"}
+    return FakeDynamoDB(keys, indexes, lagging)
 
 
 class World:
@@ -94,11 +103,13 @@ class World:
         self.sagemaker = FakeSageMaker(self.s3, self.clock)
         self.queue = FakeTicks(self.clock)
         self.kms = FakeKMS()
+        self.metrics = FakeMetrics()
         fakes = {"dynamodb": self.dynamodb, "s3": self.s3, "sagemaker": self.sagemaker, "sqs": self.queue}
         self.clients: dict[str, Any] = {
-            name: Wire(name, fake, interfere) for name, fake in {**fakes, "kms": self.kms}.items()
+            name: Wire(name, fake, interfere)
+            for name, fake in {**fakes, "kms": self.kms, "cloudwatch": self.metrics}.items()
         }
-        dynamodb, s3, sagemaker, sqs, kms = self.clients.values()
+        dynamodb, s3, sagemaker, sqs, kms, cloudwatch = self.clients.values()
         self.index = Index(dynamodb, "index")
         self.batches = Batches(dynamodb, "batches", "index")
         self.champions = Champions(dynamodb, "batches")
@@ -113,11 +124,14 @@ class World:
             worst_seconds=worst_seconds,
         )
         self.uploads = Uploads(s3, UPLOADS, WORK)
+        self.studies = Studies(dynamodb, "studies")
         self.ingesting = Ingesting(
             uploads=self.uploads,
             index=self.index,
             patients=Patients(kms, "key"),
+            studies=self.studies,
             served=served,
+            study_quiet_seconds=PATIENCE.study_quiet_seconds,
             clock=self.clock,
         )
         self.dispatching = Dispatching(
@@ -134,7 +148,7 @@ class World:
             job_name_prefix="wetread",
             clock=self.clock,
         )
-        self.marking = Marking(index=self.index, champions=self.champions)
+        self.marking = Marking(index=self.index, champions=self.champions, studies=self.studies, clock=self.clock)
         self.trying = Trying(batches=self.batches, clock=self.clock)
         self.reported: dict[Metric, float] = {}
         self.collecting = Collecting(
@@ -151,7 +165,19 @@ class World:
                 clock=self.clock,
             ),
             trying=self.trying,
+            studies=self.studies,
             job_name_prefix="wetread",
+            clock=self.clock,
+        )
+        self.concluding = Concluding(
+            studies=self.studies,
+            index=self.index,
+            champions=self.champions,
+            results=Documents(s3, RESULTS, study_document.MOST_BYTES),
+            rescoring=Rescoring(index=self.index, uploads=self.uploads, clock=self.clock),
+            backlog=Backlog(cloudwatch, "uploads", self.clock),
+            rule=SeriesRule(),
+            patience=PATIENCE,
             clock=self.clock,
         )
         self.sweeping = Sweeping(
@@ -165,6 +191,7 @@ class World:
             ticks=self.ticks,
             trying=self.trying,
             stalling=Stalling(index=self.index, clock=self.clock),
+            concluding=self.concluding,
             report=self.reported.update,
             stale_seconds=180,
             max_job_seconds=3600,

@@ -191,7 +191,7 @@ def test_a_handler_is_a_function_of_the_code_asset(default: Any, function: str) 
     code = default.named("AWS::Lambda::Function", function)["Code"]["S3Key"].removesuffix(".zip")
     asset = default.directory / f"asset.{code}"
     assert (asset / f"{module.replace('.', '/')}.py").is_file()
-    assert {path.name for path in asset.iterdir()} == {"functions", "untrusted"}
+    assert {path.name for path in asset.iterdir()} == {"aggregation", "functions", "untrusted"}
     assert not list(asset.rglob("*.pyc"))
 
 

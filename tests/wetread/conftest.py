@@ -231,6 +231,7 @@ DEPLOYMENT = Deployment(
     index_table_name="index",
     batches_table_name="batches",
     keys_table_name="keys",
+    studies_table_name="studies",
     keys="plain",
     patient_key_id="key",
     tick_queue_url="http://queue/tick.fifo",

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from functions.flow.withdrawing import Rescored
+from functions.flow.rescoring import Rescored
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from functions.domain.row import Row
-from functions.flow.withdrawing import Rescored, Withdrawing
+from functions.flow.rescoring import Rescored
+from functions.flow.withdrawing import Withdrawing
 from wetread.console import Bar, how_many
 from wetread.parallel import each
 from wetread.problems import Interruption, Problem

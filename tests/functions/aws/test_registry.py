@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aggregation.rule import Rule, loads
 from functions.aws.artifacts import Artifacts
 from functions.aws.models import Models
 from functions.aws.registry import Registry
@@ -308,3 +309,45 @@ def test_a_description_fits_sagemakers_pattern_and_length(registry: Registry, wo
     (package,) = world.sagemaker.packages
     assert len(package["ModelPackageDescription"]) == 1024
     assert "\n" not in package["ModelPackageDescription"]
+
+
+STUDY = {"version": 1, "rule": "top_mean", "reference": "normal", "k": 5, "thresholds": {"cap": 0.25}}
+
+
+def test_how_a_version_reads_studies_comes_with_its_promotion(registry: Registry, tmp_path: Path) -> None:
+    version = registry.register(artifact(tmp_path / "model.tar.gz", METADATA | {"study": STUDY}))
+    registry.promote("1")
+    promotion = registry.champions.promotion(version.model_package)
+    assert promotion is not None
+    assert loads(promotion.study) == Rule(reference="normal", k=5, thresholds={"cap": 0.25})
+
+
+def test_a_version_from_before_has_no_rule(registry: Registry, world: World, tmp_path: Path) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz"))
+    registry.promote("1")
+    promotion = registry.champions.promotion("wetread/1")
+    assert promotion is not None
+    assert promotion.study == ""
+    assert [key for _, key in world.s3.objects if key.endswith("study.json")] == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", None])
+def test_a_version_whose_rule_was_replaced_is_not_promoted(
+    registry: Registry, world: World, tmp_path: Path, body: bytes | None
+) -> None:
+    registry.register(artifact(tmp_path / "model.tar.gz", METADATA | {"study": STUDY}))
+    (where,) = (where for where in world.s3.objects if where[1].endswith("study.json"))
+    if body is None:
+        del world.s3.objects[where]
+    else:
+        world.s3.objects[where] = body
+    with pytest.raises(PromotionRefused, match="rule by which wetread/1 reads studies"):
+        registry.promote("1")
+
+
+def test_registering_again_keeps_the_rule_that_is_there(registry: Registry, world: World, tmp_path: Path) -> None:
+    found = read_artifact(artifact(tmp_path / "model.tar.gz", METADATA | {"study": STUDY}))
+    registry.store(found)
+    before = dict(world.s3.objects)
+    registry.store(found)
+    assert world.s3.objects == before

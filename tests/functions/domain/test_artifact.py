@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from aggregation.rule import Rule, loads
 from functions.domain.artifact import is_name, read_artifact
 from functions.domain.errors import InvalidArtifact
 from untrusted import archive as archives
@@ -45,11 +46,16 @@ def saved(state: object) -> bytes:
 SOUND = saved({"weight": torch.zeros(2), "count": torch.tensor(3), "half": torch.zeros(1, dtype=torch.bfloat16)})
 
 
-def written(path: Path, weights: bytes = SOUND, then: Callable[[tarfile.TarFile], None] = lambda _: None) -> Path:
-    """Write a sound artifact, changed by ``weights`` and ``then``, and return its path."""
+def written(
+    path: Path,
+    weights: bytes = SOUND,
+    then: Callable[[tarfile.TarFile], None] = lambda _: None,
+    metadata: object = METADATA,
+) -> Path:
+    """Write a sound artifact, changed by ``weights``, ``metadata`` and ``then``, and return its path."""
     with tarfile.open(path, "w:gz") as tar:
         add(tar, "model.pth", weights)
-        add(tar, "metadata.json", json.dumps(METADATA).encode())
+        add(tar, "metadata.json", json.dumps(metadata).encode())
         add(tar, "code/inference.py", b"")
         then(tar)
     return path
@@ -58,6 +64,28 @@ def written(path: Path, weights: bytes = SOUND, then: Callable[[tarfile.TarFile]
 def test_a_sound_artifact_is_read(tmp_path: Path) -> None:
     found = read_artifact(written(tmp_path / "model.tar.gz"))
     assert (found.name, found.labels) == ("ct", ("normal", "covid"))
+
+
+def test_how_a_model_reads_studies_is_read(tmp_path: Path) -> None:
+    rule = Rule(reference="normal", thresholds={"covid": 0.25})
+    path = written(tmp_path / "model.tar.gz", metadata=METADATA | {"study": rule.as_dict()})
+    assert loads(read_artifact(path).study) == rule
+    assert read_artifact(written(tmp_path / "older.tar.gz")).study == ""
+
+
+@pytest.mark.parametrize(
+    ("study", "problem"),
+    [
+        (None, "study is None, not an object"),
+        ({"version": 1, "rule": "top_mean", "k": 10**9}, "study.k is 1000000000"),
+        ({"version": 1, "rule": "top_mean", "thresholds": {"flu": 0.5}}, "'flu', which the model does not have"),
+        ({"version": 1, "rule": "top_mean", "code": "import os"}, "study has the field 'code'"),
+    ],
+)
+def test_a_hostile_rule_is_refused(tmp_path: Path, study: object, problem: str) -> None:
+    path = written(tmp_path / "model.tar.gz", metadata=METADATA | {"study": study})
+    with pytest.raises(InvalidArtifact, match=problem):
+        read_artifact(path)
 
 
 def test_the_containers_own_artifact_is_read(artifact: Path) -> None:

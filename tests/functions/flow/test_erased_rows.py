@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from functions.domain.row import Row, Status, timestamp
-from functions.flow.withdrawing import Rescored
+from functions.flow.rescoring import Rescored
 from functions.names import INSTANCES
 from tests.fakes.dicom import ct
 from tests.fakes.world import WORK, World

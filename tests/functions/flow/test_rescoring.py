@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functions.domain.row import Status
-from functions.flow.withdrawing import Rescored
+from functions.flow.rescoring import Rescored
 from tests.fakes.world import RESULTS, UPLOADS, WORK, answer
 from tests.functions.flow.versions import read, row, submit, two_versions
 

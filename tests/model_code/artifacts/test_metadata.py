@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aggregation.rule import SIMPLE, Rule
 from model_code.artifacts import metadata
 from model_code.artifacts.metadata import Metadata
 from model_code.backends.backend import BackendName, Serving, ValidatedBackend
@@ -54,6 +55,17 @@ def test_a_model_of_phantoms_says_so_and_an_artifact_from_before_says_nothing() 
     assert metadata.parse(json.dumps(old)) == ABOUT
     with pytest.raises(ArtifactError, match="synthetic is 'no'"):
         metadata.parse(json.dumps(document() | {"synthetic": "no"}))
+
+
+def test_how_slices_become_a_study_and_the_simple_rule_without() -> None:
+    rule = Rule(reference="a", k=5, thresholds={"b": 0.25})
+    assert metadata.parse(metadata.write(replace(ABOUT, study=rule), {}, {})).study == rule
+    assert "study" not in document()
+    assert metadata.parse(json.dumps(document())).study == SIMPLE
+    with pytest.raises(ArtifactError, match="study names the class 'c'"):
+        metadata.parse(json.dumps(document() | {"study": Rule(reference="c").as_dict()}))
+    with pytest.raises(ArtifactError, match="study.k is 0"):
+        metadata.parse(json.dumps(document() | {"study": Rule(k=3).as_dict() | {"k": 0}}))
 
 
 def test_the_words_of_a_monai_bundle() -> None:

@@ -37,7 +37,7 @@ def test_the_layout(archive: Path) -> None:
     assert set(LAYOUT) <= set(names)
     assert {name for name in names if name not in LAYOUT} == {
         f"code/{path.relative_to(packing.SOURCE.parent)}"
-        for path in [*packed_modules(), *packing.UNTRUSTED.glob("*.py")]
+        for path in [*packed_modules(), *(path for room in packing.ROOMS for path in room.glob("*.py"))]
     }
 
 

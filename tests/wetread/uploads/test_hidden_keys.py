@@ -8,7 +8,7 @@ import pytest
 
 from functions.aws.keys import Keys
 from functions.domain.row import Row
-from functions.flow.withdrawing import Rescored
+from functions.flow.rescoring import Rescored
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow

@@ -1,0 +1,426 @@
+"""The studies table: the state of each study, its members, its sender's marker, and its revisions.
+
+Partition key StudyInstanceUID; sort key Item: ``#study``, ``#marker``, ``member#<series>#<upload>``,
+``revision#000001``.
+The members beside the rows make the list of a study strongly consistent, which no index of the rows is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
+from functions.aws.trouble import loggable
+from functions.domain import marker as markers
+from functions.domain.marker import Marker
+from functions.domain.row import Row, Status, expiry, timestamp
+from functions.domain.study import RETRY_SECONDS, Revision, State, Study
+from functions.names import StudyIndexName
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+logger = logging.getLogger(__name__)
+
+STATE, MARKER, MEMBER, REVISION = "#study", "#marker", "member#", "revision#"
+MOST_MEMBERS_OF_A_PAGE = 500
+# Items stay this much longer than the rows they lead to: a row expires so many days after its end, which comes later
+# than its arrival (`functions.flow.ingesting.LONGEST_WAIT_DAYS`).
+LONGEST_WAIT_DAYS = 90
+FALSE_CONDITION = "ConditionalCheckFailed"
+OPEN = "open"  # of the index of open studies
+# Attributes by the fields of a Study.
+NAMES = {
+    "state": "State",
+    "due_at": "DueAt",
+    "quiet_until": "QuietUntil",
+    "opened_at": "OpenedAt",
+    "touches": "Touches",
+    "erasures": "Erasures",
+    "revision": "Revision",
+    "inputs": "Inputs",
+    "result_key": "ResultKey",
+    "marked_at": "MarkedAt",
+    "rounds": "Rounds",
+    "tried_at": "TriedAt",
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One member as the table lists it: an upload, and when it was received."""
+
+    item: str
+    upload_id: str
+    received_at: str
+
+
+class Studies:
+    """The studies. Each write is one item, but for a closing, which writes the state and the revision together."""
+
+    def __init__(self, client: DynamoDBClient, table: str, kept_days: int = 0) -> None:
+        """Use ``table``; items expire some time after their rows, which are kept ``kept_days`` (0: until erased)."""
+        self._client = client
+        self.table = table
+        self._kept_days = kept_days
+
+    def add_member(self, row: Row, now: datetime) -> None:
+        """Write the member of a row that was written just now."""
+        self._client.put_item(TableName=self.table, Item=to_item(self._member(row, now)))
+
+    def add_known(self, row: Row, index_table: str, now: datetime) -> None:
+        """Write the member of a row that has been there for a while, unless the row is erased by now."""
+        living = {f":{one}": one for one in Status if one not in {Status.ERASED, Status.RECEIVED}}
+        check = {
+            "TableName": index_table,
+            "Key": to_item({"UploadId": row.upload_id}),
+            "ConditionExpression": f"#Status IN ({', '.join(living)})",
+            "ExpressionAttributeNames": {"#Status": "Status"},
+            "ExpressionAttributeValues": to_item(living),
+        }
+        put = {"TableName": self.table, "Item": to_item(self._member(row, now))}
+        actions: Any = [{"ConditionCheck": check}, {"Put": put}]
+        try:
+            self._client.transact_write_items(TransactItems=actions)
+        except ClientError as error:
+            if FALSE_CONDITION not in cancellations(error):  # a conflict passes: the message comes again
+                raise
+
+    def _member(self, row: Row, now: datetime) -> dict[str, Any]:
+        item = f"{MEMBER}{row.series_instance_uid or ''}#{row.upload_id}"
+        key = {"StudyInstanceUID": row.study_instance_uid or "", "Item": item}
+        return key | {"ReceivedAt": row.received_at, **self._expiry(now)}
+
+    def arrived(self, study: str, now: datetime, quiet_seconds: int) -> None:
+        """Open a study, and note that something of it has arrived: it is quiet ``quiet_seconds`` later."""
+        until = timestamp(now + timedelta(seconds=quiet_seconds))
+        self._client.update_item(**self._touching(study, now, {"QuietUntil": until, "DueAt": until}))
+
+    def touch(self, study: str, now: datetime) -> None:
+        """Open a study, and note that a row of it which had ended has changed."""
+        self._client.update_item(**self._touching(study, now, {"DueAt": _soon(now)}))
+
+    def mark(self, marker: Marker, received_at: str, now: datetime, quiet_seconds: int) -> None:
+        """Keep a sender's marker, unless a later one is kept, and open its study, to be looked at now."""
+        study, until = marker.study_instance_uid, timestamp(now + timedelta(seconds=quiet_seconds))
+        due = {"QuietUntil": until, "DueAt": timestamp(now), "MarkedAt": timestamp(now)}
+        key = {"StudyInstanceUID": study, "Item": MARKER}
+        try:
+            self._client.put_item(
+                TableName=self.table,
+                Item=to_item(key | {"ReceivedAt": received_at, "Series": marker.text(), **self._expiry(now)}),
+                ConditionExpression="attribute_not_exists(#at) OR #at < :at",
+                ExpressionAttributeNames={"#at": "ReceivedAt"},
+                ExpressionAttributeValues=to_item({":at": received_at}),
+            )
+        except ClientError as error:
+            if not is_condition_failed(error):
+                raise
+        self._client.update_item(**self._touching(study, now, due))
+
+    def reopen(self, study: str, now: datetime) -> bool:
+        """Open a study that is closed; return False, and change nothing, if it is open or unknown."""
+        try:
+            self._client.update_item(**self._touching(study, now, {"DueAt": _soon(now)}, only_closed=True))
+        except ClientError as error:
+            if is_condition_failed(error):
+                return False
+            raise
+        return True
+
+    def fence(self, study: str) -> Study:
+        """Let no closing that has begun end; return the study. For an erasure, which touches it when it has ended."""
+        answer = self._client.update_item(
+            TableName=self.table,
+            Key=to_item(_state_of(study)),
+            UpdateExpression="ADD #Erasures :one",
+            ExpressionAttributeNames={"#Erasures": "Erasures"},
+            ExpressionAttributeValues=to_item({":one": 1}),
+            ReturnValues="ALL_NEW",
+        )
+        return _study(from_item(answer["Attributes"]))
+
+    def get(self, study: str) -> Study | None:
+        """Return a study, strongly consistent; None if it is not known."""
+        item = self._get(_state_of(study))
+        return _study(item) if item else None
+
+    def marker(self, study: str) -> Marker | None:
+        """Return what the study's sender says that it has; None if it has not said so."""
+        item = self._get({"StudyInstanceUID": study, "Item": MARKER})
+        return markers.kept(study, item["Series"]) if item else None
+
+    def open(self) -> Iterator[Study]:
+        """Yield the open studies, those that are due first; a hint, which may be out of date."""
+        for item in self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True):
+            yield _study(item)
+
+    def of_class(self, label: str, since: str = "") -> Iterator[Study]:
+        """Yield the studies whose last revision has a class, closed since a time, the newest first; for people."""
+        yield from map(_study, self._query(StudyIndexName.BY_CLASS, label, since))
+
+    def closed(self, since: str = "") -> Iterator[Study]:
+        """Yield the closed studies, closed since a time, the newest first; for people."""
+        yield from map(_study, self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
+
+    def members(self, study: str) -> Iterator[list[Listed]]:
+        """Yield the members by series and upload, in pages; strongly consistent."""
+        for items in self._items(study, MEMBER, MOST_MEMBERS_OF_A_PAGE):
+            yield [Listed(item["Item"], item["Item"].rpartition("#")[2], item.get("ReceivedAt", "")) for item in items]
+
+    def revisions(self, study: str) -> list[Revision]:
+        """Return the revisions of a study, the first first; strongly consistent."""
+        return [_revision(item) for items in self._items(study, REVISION) for item in items]
+
+    def revision(self, study: str, number: int) -> Revision | None:
+        """Return one revision of a study; None if there is none."""
+        item = self._get({"StudyInstanceUID": study, "Item": _revision_item(number)})
+        return _revision(item) if item else None
+
+    def begin(self, study: Study, now: datetime) -> bool:
+        """Note that a closing begins, and put the study off; return False if it has changed since it was read.
+
+        It is noted before the members are read: a study that ends the function is behind all others the next time.
+        """
+        return self._change(study, {"DueAt": study.later(now), "TriedAt": timestamp(now)})
+
+    def count_round(self, study: Study, now: datetime) -> bool:
+        """Count a round of reading again, before it begins; return False if the study has changed meanwhile."""
+        return self._change(study, {"Rounds": study.rounds + 1, "DueAt": study.later(now)})
+
+    def close(self, study: Study, revision: Revision | None, now: datetime) -> bool:
+        """Close a study, with a revision if there is a new one; return False if it has changed since it was read."""
+        return self._conclude(study, revision, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, "Touches")
+
+    def cut(self, study: Study, revision: Revision | None, now: datetime) -> bool:
+        """Make a revision of a study that has been open for too long and stays open, as from now.
+
+        Uploads may come meanwhile: they are of the next revision. Returns False if another closing was first.
+        """
+        changes = {"OpenedAt": timestamp(now)}
+        return self._conclude(study, revision, now, changes, ("MarkedAt", "Rounds"), "OpenedAt")
+
+    def drop(self, study: Study) -> bool:
+        """Delete a study without members and revisions; return False if it has changed since it was read."""
+        condition, names, values = _unchanged(study, "Touches")
+        try:
+            self._client.delete_item(
+                TableName=self.table,
+                Key=to_item(_state_of(study.study_instance_uid)),
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=to_item(values),
+            )
+        except ClientError as error:
+            if is_condition_failed(error):
+                return False
+            raise
+        self.forget(study.study_instance_uid, MARKER)
+        return True
+
+    def forget(self, study: str, item: str) -> None:
+        """Delete one item of a study."""
+        self._client.delete_item(TableName=self.table, Key=to_item({"StudyInstanceUID": study, "Item": item}))
+
+    def items(self, study: str) -> Iterator[str]:
+        """Yield the names of all items of a study."""
+        for items in self._items(study, ""):
+            yield from (item["Item"] for item in items)
+
+    def _expiry(self, now: datetime, more_days: int = LONGEST_WAIT_DAYS) -> dict[str, int]:
+        """Return when an item expires that is written now; nothing where rows are kept until they are erased."""
+        at = expiry(now, self._kept_days and self._kept_days + more_days)
+        return {"ExpiresAt": at} if at else {}
+
+    def _touching(self, study: str, now: datetime, due: Mapping[str, str], *, only_closed: bool = False) -> Any:
+        """Return the update that opens a study and counts a touch."""
+        changes = {"State": State.OPEN, "Open": OPEN, **due, **self._expiry(now)}
+        names = {f"#{name}": name for name in (*changes, "Touches", "OpenedAt")}
+        values = {f":{name}": value for name, value in changes.items()} | {":one": 1, ":now": timestamp(now)}
+        sets = [f"#{name} = :{name}" for name in changes] + ["#OpenedAt = if_not_exists(#OpenedAt, :now)"]
+        request: dict[str, Any] = {"UpdateExpression": f"SET {', '.join(sets)} ADD #Touches :one"}
+        if only_closed:
+            values[":closed"] = State.CLOSED
+            request["ConditionExpression"] = "#State = :closed"
+        return request | {
+            "TableName": self.table,
+            "Key": to_item(_state_of(study)),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": to_item(values),
+        }
+
+    def _change(self, study: Study, changes: Mapping[str, Any]) -> bool:
+        """Set attributes of an open study that has not changed since it was read."""
+        condition, names, values = _unchanged(study, "Touches")
+        try:
+            self._client.update_item(
+                TableName=self.table,
+                Key=to_item(_state_of(study.study_instance_uid)),
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names | {f"#{name}": name for name in changes},
+                ExpressionAttributeValues=to_item(values | {f":{name}": value for name, value in changes.items()}),
+            )
+        except ClientError as error:
+            if is_condition_failed(error):
+                return False
+            raise
+        return True
+
+    def _conclude(
+        self,
+        study: Study,
+        revision: Revision | None,
+        now: datetime,
+        changes: Mapping[str, Any],
+        remove: Sequence[str],
+        fence: str,
+    ) -> bool:
+        """End a closing: change the study, and write its revision with it, if the study is as it was read."""
+        condition, names, values = _unchanged(study, fence)
+        sets = {**changes, **(_last(revision, timestamp(now)) if revision else {})}
+        remove = (*remove, *(("PredictedClass",) if revision and not revision.predicted_class else ()))
+        values |= {f":{name}": value for name, value in sets.items()}
+        update = {
+            "TableName": self.table,
+            "Key": to_item(_state_of(study.study_instance_uid)),
+            "UpdateExpression": (
+                f"SET {', '.join(f'#{name} = :{name}' for name in sets)} "
+                f"REMOVE {', '.join(f'#{name}' for name in remove)}"
+            ),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names | {f"#{name}": name for name in (*sets, *remove)},
+            "ExpressionAttributeValues": to_item(values),
+        }
+        actions: list[Any] = [{"Update": update}]
+        if revision:
+            item = {"Item": _revision_item(revision.number), **revision.to_json(), **self._expiry(now, 0)}
+            actions.append(
+                {
+                    "Put": {
+                        "TableName": self.table,
+                        "Item": to_item(item),
+                        "ConditionExpression": "attribute_not_exists(StudyInstanceUID)",
+                    }
+                }
+            )
+        try:
+            self._client.transact_write_items(TransactItems=actions)
+        except ClientError as error:
+            if cancellations(error) & {FALSE_CONDITION, "TransactionConflict"}:
+                return False
+            raise
+        return True
+
+    def _get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
+        answer = self._client.get_item(TableName=self.table, Key=to_item(key), ConsistentRead=True)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def _items(self, study: str, prefix: str, most: int | None = None) -> Iterator[list[dict[str, Any]]]:
+        """Yield the items of a study whose names begin with ``prefix``, page by page; strongly consistent."""
+        condition = "#study = :study" + (" AND begins_with(#item, :prefix)" if prefix else "")
+        request: dict[str, Any] = {
+            "TableName": self.table,
+            "ConsistentRead": True,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": {"#study": "StudyInstanceUID"} | ({"#item": "Item"} if prefix else {}),
+            "ExpressionAttributeValues": to_item({":study": study} | ({":prefix": prefix} if prefix else {})),
+        }
+        yield from self._pages(request | ({"Limit": most} if most else {}))
+
+    def _query(
+        self, index: StudyIndexName, value: str, since: str = "", *, oldest_first: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        request: dict[str, Any] = {
+            "TableName": self.table,
+            "IndexName": index.title,
+            "KeyConditionExpression": "#p = :p" + (" AND #s BETWEEN :since AND :until" if since else ""),
+            "ExpressionAttributeNames": {"#p": index.partition} | ({"#s": index.sort} if since else {}),
+            "ExpressionAttributeValues": to_item({":p": value} | ({":since": since, ":until": "9"} if since else {})),
+            "ScanIndexForward": oldest_first,
+        }
+        for items in self._pages(request):
+            yield from (item for item in items if _is_study(item))
+
+    def _pages(self, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        start = None
+        while True:
+            answer = self._client.query(**(request | ({"ExclusiveStartKey": start} if start else {})))
+            yield [from_item(item) for item in answer["Items"]]
+            start = answer.get("LastEvaluatedKey")
+            if start is None:
+                return
+
+
+_CLOSED_ATTRIBUTES = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")
+
+
+def _soon(now: datetime) -> str:
+    return timestamp(now + timedelta(seconds=RETRY_SECONDS))
+
+
+def _state_of(study: str) -> dict[str, str]:
+    return {"StudyInstanceUID": study, "Item": STATE}
+
+
+def _revision_item(number: int) -> str:
+    return f"{REVISION}{number:06d}"
+
+
+def _study(item: Mapping[str, Any]) -> Study:
+    values: dict[str, Any] = {name: item[attribute] for name, attribute in NAMES.items() if attribute in item}
+    values["state"] = State(values.get("state", State.CLOSED))
+    return Study(study_instance_uid=item["StudyInstanceUID"], **values)
+
+
+def _is_study(item: Mapping[str, Any]) -> bool:
+    """Return whether an item is a study's state; one that a person may have put must not hide others."""
+    try:
+        _study(item)
+    except (KeyError, ValueError, TypeError) as error:
+        logger.error("an item is not a study", extra=loggable(error))
+        return False
+    return True
+
+
+def _revision(item: Mapping[str, Any]) -> Revision:
+    return Revision.from_json(dict(item))
+
+
+def _last(revision: Revision, now: str) -> dict[str, Any]:
+    """Return what a study says of its last revision."""
+    last = {
+        "Revision": revision.number,
+        "Inputs": revision.inputs,
+        "ResultKey": revision.result_key,
+        "ClosedAt": now,
+    }
+    return last | ({"PredictedClass": revision.predicted_class} if revision.predicted_class else {})
+
+
+def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Return the condition that a study is open and as it was read: its ``fence``, and what erasures and closings set.
+
+    A count that a study does not have yet must be absent still.
+    """
+    names, values = {"#State": "State"}, {":open": State.OPEN}
+    expected: dict[str, Any] = {
+        fence: study.touches if fence == "Touches" else study.opened_at,
+        "Erasures": study.erasures,
+        "Revision": study.revision,
+    }
+    terms = ["#State = :open"]
+    for name, value in expected.items():
+        names[f"#{name}"] = name
+        if value:
+            terms.append(f"#{name} = :was{name}")
+            values[f":was{name}"] = value
+        else:
+            terms.append(f"attribute_not_exists(#{name})")
+    return " AND ".join(terms), names, values

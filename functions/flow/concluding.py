@@ -1,0 +1,234 @@
+"""Closes studies: an answer of all members, once a study is quiet or its sender says that it is whole.
+
+`functions.domain.study` has the states and their conditions. Members and rows are read strongly consistent and page by
+page; the index of open studies only says where to look.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from aggregation.rule import Rule, loads
+from aggregation.slices import Slice
+from aggregation.study import StudyRead, read_study
+from functions.aws.backlog import Backlog
+from functions.aws.champion import Champions
+from functions.aws.index import Index
+from functions.aws.objects import Documents
+from functions.aws.studies import Listed, Studies
+from functions.aws.trouble import loggable
+from functions.domain import layout, study_document
+from functions.domain.marker import Marker
+from functions.domain.member import Member, expired, member_of, packages, selected
+from functions.domain.row import Row, Status, moment_of, timestamp
+from functions.domain.series import SeriesRule
+from functions.domain.study import MOST_ROUNDS, CloseReason, Patience, State, Study
+from functions.domain.study_document import MOST_MEMBERS, Closed, Inputs
+from functions.flow.rescoring import Rescoring
+from functions.names import Metric
+
+logger = logging.getLogger(__name__)
+
+CONCLUDE_SECONDS = 120  # of a sweep, after which no further study is begun
+WRITERS = 16  # rows requeued at once
+MOST_AT_ONCE = 100  # rows that are requeued before the next ones are read
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """The result of one round: revisions made, studies that failed, and how long the oldest has been open, in s."""
+
+    revisions: int = 0
+    failures: int = 0
+    oldest_open_seconds: float = 0.0
+
+    def metrics(self) -> dict[Metric, float]:
+        """Return the same, as metrics."""
+        return {Metric.STUDIES_READ: self.revisions, Metric.OLDEST_OPEN_STUDY_SECONDS: self.oldest_open_seconds}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The members of a study that have ended; ``overfull`` if there are more than are read."""
+
+    members: Sequence[Member]
+    overfull: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concluding:
+    """Closes the studies of one stage. Safe when it runs twice at once, or dies anywhere."""
+
+    studies: Studies
+    index: Index
+    champions: Champions
+    results: Documents
+    rescoring: Rescoring
+    backlog: Backlog
+    rule: SeriesRule
+    patience: Patience
+    clock: Callable[[], datetime]
+
+    def run(self) -> Concluded:
+        """Look at each open study once, those that are due longest first."""
+        began = self.clock()
+        until = began + timedelta(seconds=CONCLUDE_SECONDS)
+        behind = functools.cache(lambda: self.backlog.is_behind(self.patience.study_quiet_seconds))
+        waiting = list(self.studies.open())
+        revisions = failures = 0
+        for hint in waiting:
+            if self.clock() > until:
+                break
+            try:
+                revisions += self._look_at(hint, behind)
+            except Exception as error:  # one study must not keep the others open
+                logger.error("study not closed", extra=loggable(error))
+                failures += 1
+        opened = [moment_of(one.opened_at) for one in waiting if one.opened_at]
+        oldest = (began - min(opened)).total_seconds() if opened else 0.0
+        return Concluded(revisions, failures, oldest)
+
+    def _look_at(self, hint: Study, behind: Callable[[], bool]) -> bool:
+        """Close a study if it can be closed now; return whether that made a revision."""
+        now = self.clock()
+        if not (hint.is_due(now) or hint.marked_at or hint.cut_off(now, self.patience)):
+            return False
+        study = self.studies.get(hint.study_instance_uid)
+        if study is None or study.state != State.OPEN:
+            return False
+        cut_off = study.cut_off(now, self.patience)
+        if not (study.is_due(now) or cut_off or study.marked_at) or not self.studies.begin(study, now):
+            return False
+        found = self._ended(study, cut_off)
+        if found is None:
+            return False
+        marker = self.studies.marker(study.study_instance_uid)
+        if cut_off:
+            reason = CloseReason.FORCED
+        elif study.marked_at and marker and not marker.missing(found.members):
+            reason = CloseReason.MARKER
+        elif study.is_quiet(now) and not behind():  # what waits in our own queue is not late
+            reason = CloseReason.QUIET
+        else:
+            return False
+        return self._close(study, found, marker, reason, now)
+
+    def _ended(self, study: Study, cut_off: str | None) -> Found | None:
+        """Return the members, of those that were received by ``cut_off``; None if one has not ended."""
+        members: list[Member] = []
+        for page in self.studies.members(study.study_instance_uid):
+            listed = [one for one in page if cut_off is None or one.received_at <= cut_off]
+            rows = self.index.get_many(one.upload_id for one in listed)
+            if any(not row.status.terminal for row in rows.values()):
+                return None
+            members += self._members_of(study, listed, rows)
+            if len(members) > MOST_MEMBERS:
+                return Found(members=members[:MOST_MEMBERS], overfull=True)
+        return Found(members=members)
+
+    def _members_of(self, study: Study, listed: Iterable[Listed], rows: dict[str, Row]) -> Iterator[Member]:
+        """Yield the members of a page. Those of erased uploads are deleted: one may have been written too late."""
+        for one in listed:
+            row = rows.get(one.upload_id)
+            if row is None:
+                yield expired(one.upload_id)
+            elif row.status == Status.ERASED:
+                self.studies.forget(study.study_instance_uid, one.item)
+            else:
+                yield member_of(row, self.rule)
+
+    def _close(self, study: Study, found: Found, marker: Marker | None, reason: CloseReason, now: datetime) -> bool:
+        if not found.members and not study.revision and reason != CloseReason.FORCED:
+            self.studies.drop(study)
+            return False
+        members, conflicts = selected(found.members, self.rule)
+        if self._read_again(study, members, now):
+            return False
+        model = packages(members)
+        inputs = Inputs(
+            members=members,
+            conflicts=conflicts,
+            marker=marker,
+            rule=self._aggregation(model),
+            series_rule=self.rule,
+            overfull=found.overfull,
+        )
+        end = self.studies.cut if reason == CloseReason.FORCED else self.studies.close
+        if not members or inputs.digest() == study.inputs:
+            end(study, None, now)
+            return False
+        content = self._document(study, inputs, reason, now)
+        key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
+        if not self.results.write_once(key, content):
+            content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
+        return end(study, study_document.revision_of(content, key), now)
+
+    def _document(self, study: Study, inputs: Inputs, reason: CloseReason, now: datetime) -> dict[str, Any]:
+        read = None if inputs.mixed or inputs.overfull else self._read(inputs)
+        closed = Closed(
+            study=study,
+            closed_at=timestamp(now),
+            reason=reason,
+            model=self._model(inputs.members) if read else {},
+            previous=self._previous(study),
+        )
+        return study_document.document(closed, inputs, read)
+
+    def _read(self, inputs: Inputs) -> StudyRead:
+        slices = (
+            Slice(
+                upload_id=one.upload_id,
+                series=one.series,
+                probabilities=one.probabilities or {},
+                position=one.position,
+                abstained=one.abstained,
+            )
+            for one in inputs.members
+            if one.counts
+        )
+        return read_study(slices, inputs.rule)
+
+    def _read_again(self, study: Study, members: Sequence[Member], now: datetime) -> bool:
+        """Requeue what another version than the champion has read, if several have; return whether anything waits."""
+        if len(packages(members)) < 2 or study.rounds >= MOST_ROUNDS:
+            return False
+        champion = self.champions.get()
+        if champion is None:
+            return False
+        others = [one for one in members if one.counts and one.model_package != champion.model_package]
+        if not self.studies.count_round(study, now):  # before it begins, so that no study is read again for ever
+            return True
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for start in range(0, len(others), MOST_AT_ONCE):
+                rows = self.index.get_many(one.upload_id for one in others[start : start + MOST_AT_ONCE])
+                stale = [row for row in rows.values() if row.model_package != champion.model_package]
+                list(pool.map(self.rescoring.rescore, stale))
+        self.studies.touch(study.study_instance_uid, self.clock())
+        return True
+
+    def _aggregation(self, model: Sequence[str]) -> Rule:
+        """Return the rule of the version that read the study, as it was promoted."""
+        promotion = self.champions.promotion(model[0]) if len(model) == 1 else None
+        return loads(promotion.study if promotion else "")
+
+    def _model(self, members: Sequence[Member]) -> dict[str, str]:
+        """Return what is known of the version that read the study: its package, and what one of its results says."""
+        one = next((one for one in members if one.counts), None)
+        if one is None:
+            return {}
+        body = self.results.find(one.prediction_key) if one.prediction_key else None
+        result = json.loads(body) if body else {}
+        known = {"Package": one.model_package, "WeightsSHA256": result.get("WeightsSHA256"), "Form": result.get("Form")}
+        return {name: str(value) for name, value in known.items() if value}
+
+    def _previous(self, study: Study) -> dict[str, Any]:
+        """Return the document of the last revision; {} if there is none, or it has expired."""
+        body = self.results.find(study.result_key) if study.result_key else None
+        return json.loads(body) if body else {}
