@@ -36,6 +36,7 @@ __all__ = [
     "AcquisitionLimits",
     "ApproveSettings",
     "CollectSettings",
+    "DeliverSettings",
     "DispatchSettings",
     "GateSettings",
     "IngestSettings",
@@ -133,6 +134,25 @@ class SweepSettings(CollectSettings, DispatchSettings):
     uploads_queue_name: str
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
+    deliveries_queue_url: str  # empty where no DICOM results are made
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverSettings:
+    """Settings of ``functions.deliver``, which makes DICOM results. ``software`` is the version of wetread."""
+
+    index_table: str
+    studies_table: str
+    results_bucket: str
+    uploads_bucket: str
+    results_kept_days: int
+    hidden_keys_table: str  # empty where keys are plain
+    data_key_arn: str
+    software: str
+    dicom_results: tuple[str, ...]
+    dicom_manufacturer: str
+    series_number_base: int
+    label_codes: tuple[str, ...]  # LABEL=VALUE SCHEME MEANING
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 from functions.dicom_results.refused import NoResults, NoResultsCode
 from functions.dicom_results.study import Finding, Model, Series, Slice, StudyRead
 from functions.domain.instance import identity_was_repaired
-from functions.domain.row import Row, moment_of
+from functions.domain.row import Row, Status, moment_of
 
 FORCED = "Forced"
 UNKNOWN = "unknown"
@@ -33,7 +33,8 @@ def check(document: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
     """Raise NoResults for a revision that no archive may get results of, before any header is read."""
     if not document["Model"] or not document["Scores"]:
         raise NoResults(NoResultsCode.NO_SCORES)
-    if not rows.keys() >= set(read_uploads(document)):
+    erased = any(row.status == Status.ERASED for row in rows.values())
+    if erased or not rows.keys() >= set(read_uploads(document)):
         raise NoResults(NoResultsCode.ROWS_GONE)
     if any(identity_was_repaired(row.repairs) for row in rows.values()):
         raise NoResults(NoResultsCode.REPAIRED_IDENTITY)

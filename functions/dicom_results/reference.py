@@ -52,7 +52,8 @@ OPTIONAL = (
 """Attributes that are copied where the reference has a usable value."""
 NAMES = frozenset({"PatientName", "ReferringPhysicianName"})
 WANTED: Mapping[str, int] = IDENTITY | {
-    keyword: int(tag_for_keyword(keyword) or 0) for keyword in ("SpecificCharacterSet", *REQUIRED, *OPTIONAL)
+    keyword: int(tag_for_keyword(keyword) or 0)
+    for keyword in ("SpecificCharacterSet", "SeriesNumber", *REQUIRED, *OPTIONAL)
 }
 """The tags that the reader of headers is asked for, by keyword."""
 
