@@ -192,6 +192,13 @@ class Monitoring(Construct):
                 ],
             ),
         )
+        dashboard.add_widgets(
+            _graph(
+                "Studies",
+                self._metric(Name.STUDIES_READ, "Sum"),
+                right=[self._metric(Name.OLDEST_OPEN_STUDY_SECONDS, "Maximum")],
+            ),
+        )
         candidates = (Name.CANDIDATES_PROMOTED, Name.CANDIDATES_REJECTED, Name.APPROVALS_REFUSED)
         workflow = self._workflow
         dashboard.add_widgets(

@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName, StudyIndexName
+from functions.names import ARTIFACTS, COHORTS, INSTANCES, RUNS, IndexName
 from infra.data_grants import KEYS_ARE_MANY
 from infra.grants import KEEP, READ, WRITE, allow, arn_of
 from infra.model_hosting import ModelHosting
@@ -85,19 +85,19 @@ class People(Construct):
     def _allow_rows(self) -> None:
         """Let readers query rows by every index but that by patient, read rows by id, studies, and result documents."""
         index = self._storage.index.table_arn
-        allow(self.reader, "dynamodb:Query", on=[f"{index}/index/{one.title}" for one in IndexName])
-        allow(self.reader, "dynamodb:BatchGetItem", on=[index])
         studies = self._storage.studies.table_arn
-        allow(self.reader, "dynamodb:Query", "dynamodb:GetItem", on=[studies])
-        allow(self.reader, "dynamodb:Query", on=[f"{studies}/index/{one.title}" for one in StudyIndexName])
+        queried = [f"{index}/index/{one.title}" for one in IndexName] + [studies, f"{studies}/index/*"]
+        allow(self.reader, "dynamodb:Query", on=queried, because="Each index of the studies is for readers, too.")
+        allow(self.reader, "dynamodb:BatchGetItem", on=[index])
         everything = self._storage.results.arn_for_objects("*")
         allow(self.reader, "s3:GetObject", on=[everything], because="The key of a result is a hash.")
         self._allow_key(self.reader, READ, "s3", "dynamodb", "states")
 
     def _allow_survey(self, dead_letters: list[str]) -> None:
-        """Let readers see slots, champion, training runs, dead letters and the endpoint."""
+        """Let readers see slots, champion, single studies, training runs, dead letters and the endpoint."""
         reader = self.reader
-        allow(reader, "dynamodb:GetItem", "dynamodb:BatchGetItem", on=[self._storage.batches.table_arn])
+        tables = [self._storage.batches.table_arn, self._storage.studies.table_arn]
+        allow(reader, "dynamodb:GetItem", "dynamodb:BatchGetItem", on=tables)
         allow(reader, "sqs:GetQueueAttributes", on=dead_letters)
         name = f"{self._service}-endpoint"
         endpoint = [arn_of(self, "sagemaker", kind, name) for kind in ("endpoint", "endpoint-config")]

@@ -146,6 +146,14 @@ class Studies:
         )
         return _study(from_item(answer["Attributes"]))
 
+    def read_anew(self, study: str, now: datetime) -> None:
+        """Open a study whose revisions were deleted: its next closing makes one, whatever its inputs."""
+        request = self._touching(study, now, {"DueAt": _soon(now)})
+        names = {f"#{name}": name for name in ("Inputs", "ResultKey", "PredictedClass", "ClosedAt")}
+        request["UpdateExpression"] += f" REMOVE {', '.join(names)}"
+        request["ExpressionAttributeNames"] |= names
+        self._client.update_item(**request)
+
     def get(self, study: str) -> Study | None:
         """Return a study, strongly consistent; None if it is not known."""
         item = self._get(_state_of(study))

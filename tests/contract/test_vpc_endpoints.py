@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ENDPOINTS = {"sagemaker": "sagemaker.api"}  # a client's name where the endpoint has another
+ENDPOINTS = {"sagemaker": "sagemaker.api", "cloudwatch": "monitoring"}  # a client's name where the endpoint has another
 
 
 def test_the_page_lists_the_endpoints_of_the_functions_clients_and_no_others() -> None:

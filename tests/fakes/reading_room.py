@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from functions.aws.events import ObjectCreated
-from functions.domain.row import Row
+from functions.domain.champion import Withdrawal
+from functions.domain.row import Row, timestamp
 from functions.domain.study import Revision, Study
 from tests.fakes.dicom import STUDY, ct
+from tests.fakes.workflow import Workflow
 from tests.fakes.world import PATIENCE, RESULTS, World, answer
 
 QUIET = PATIENCE.study_quiet_seconds
@@ -59,6 +62,16 @@ class ReadingRoom(World):
     def _answer(self, body: bytes) -> bytes:
         probabilities = self.answers[hashlib.sha256(body).hexdigest()]
         return answer(body, Probabilities=probabilities, Class=max(probabilities, key=probabilities.__getitem__))
+
+    def withdraw(self, workflow: Workflow) -> None:
+        """Take the champion back, make the first version champion again, and mark the results."""
+        current = self.champions.get()
+        assert current
+        now = timestamp(self.time)
+        back = replace(current, model_package="wetread/1", promoted_at=now, previous="")
+        withdrawal = Withdrawal(model_package=current.model_package, withdrawn_at=now, reason="")
+        assert self.champions.move(back, current, withdrawal)
+        workflow.withdrawing.mark(current.model_package)
 
     def sweep(self, seconds: float = QUIET) -> None:
         """Wait, then close what is due."""

@@ -47,6 +47,7 @@ def test_the_metrics_that_need_an_action_are_watched(default: Any) -> None:
         Metric.UPLOADS_NOT_TAKEN,
         Metric.JOBS_FAILED,
         Metric.SWEEP_REPAIRS,
+        Metric.OLDEST_OPEN_STUDY_SECONDS,
         Metric.APPROVALS_REFUSED,
     }
     service = default.environment("BatchSweep")["POWERTOOLS_SERVICE_NAME"]

@@ -30,6 +30,8 @@ def test_only_actions_without_resources_are_allowed_on_all_resources(default: An
         assert everywhere == traces | of_a_workflow
     elif role in PROMOTERS:
         assert everywhere <= traces | {"sagemaker:ListModelPackages", "ecr:GetAuthorizationToken"}
+    elif role == "BatchSweep":
+        assert everywhere == traces | {"cloudwatch:GetMetricStatistics"}
     else:
         assert everywhere <= traces | {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"}
 
@@ -92,10 +94,21 @@ def test_only_roles_that_open_batches_or_promote_may_put_items_into_the_batches_
     assert writers == {"BatchDispatch", "BatchSweep", *PROMOTERS}
 
 
-def test_only_ingest_may_read_uploads(default: Any) -> None:
+def test_only_ingest_may_read_uploads_and_the_sweep_to_have_them_read_again(default: Any) -> None:
     readers = {role for role in ROLES if on(default.permissions(role), "<StorageUploads>")}
-    assert readers == {"IntakeIngest"}
-    assert "s3:PutObject" not in on(default.permissions("IntakeIngest"), "<StorageUploads>")
+    assert readers == {"IntakeIngest", "BatchSweep"}
+    for reader in readers:
+        assert "s3:PutObject" not in on(default.permissions(reader), "<StorageUploads>")
+
+
+def test_studies_are_opened_by_ingest_and_collect_and_closed_by_the_sweep(default: Any) -> None:
+    allowed = {role: on(default.permissions(role), "<StorageStudies>") for role in ROLES}
+    writes = {"dynamodb:PutItem", "dynamodb:UpdateItem"}
+    assert {role: actions for role, actions in allowed.items() if actions} == {
+        "IntakeIngest": writes,
+        "BatchCollect": {"dynamodb:UpdateItem"},
+        "BatchSweep": writes | {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:DeleteItem"},
+    }
 
 
 def test_ingest_pins_uploads_and_writes_nothing_else_into_the_work_bucket(default: Any) -> None:
@@ -117,9 +130,11 @@ def test_rows_are_written_by_ingest_and_changed_by_the_others(default: Any) -> N
         "dynamodb:GetItem",
         "dynamodb:BatchGetItem",
         "dynamodb:PutItem",
+        "dynamodb:ConditionCheckItem",
     }
     for function in ("BatchDispatch", "BatchCollect", "BatchSweep"):
-        assert on(default.permissions(function), "<StorageIndex>") - {"dynamodb:Query"} == {
+        of_one = {"dynamodb:GetItem"} if function == "BatchSweep" else set()
+        assert on(default.permissions(function), "<StorageIndex>") - {"dynamodb:Query"} == of_one | {
             "dynamodb:BatchGetItem",
             "dynamodb:UpdateItem",
         }
@@ -132,7 +147,12 @@ def test_a_function_may_query_its_own_indexes_and_no_others(default: Any) -> Non
     }
     assert {role: resources for role, resources in queried.items() if resources} == {
         "BatchDispatch": {"<StorageIndex>/index/ByStatus"},
-        "BatchSweep": {"<StorageIndex>/index/ByStatus", "<StorageIndex>/index/ByModel"},
+        "BatchSweep": {
+            "<StorageIndex>/index/ByStatus",
+            "<StorageIndex>/index/ByModel",
+            "<StorageStudies>",
+            "<StorageStudies>/index/ByDue",
+        },
     }
 
 

@@ -43,6 +43,7 @@ OUTPUTS = {
     "BatchesTableName",
     "Keys",
     "KeysTableName",
+    "StudiesTableName",
     "TickQueueUrl",
     "ModelPackageGroupName",
     "JobRoleArn",

@@ -83,10 +83,14 @@ def in_turns(rng: random.Random) -> Iterator[None]:
     with ExitStack() as changed:
         for name, value in (
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
+            ("functions.flow.concluding.ThreadPoolExecutor", SerialPool),
             ("functions.flow.marking.ThreadPoolExecutor", SerialPool),
+            ("wetread.erasure.studies.ThreadPoolExecutor", SerialPool),
             ("wetread.erasure.uploads.ThreadPoolExecutor", SerialPool),
             ("functions.aws.batches.time.sleep", lambda _seconds: None),
             ("functions.flow.collecting.CHUNK", 3),
+            ("functions.aws.studies.MOST_MEMBERS_OF_A_PAGE", 3),
+            ("functions.flow.concluding.MOST_AT_ONCE", 2),
             ("functions.flow.ingesting.LAST_DELIVERY", rng.choice([1, 2, 50])),
             ("functions.flow.stalling.STALLED_SECONDS", 120),
             ("functions.aws.batches.CLAIM_CHUNK", 2),

@@ -24,14 +24,17 @@ from functions.flow.marking import SETTLED_SECONDS
 from functions.names import INSTANCES, OUTPUTS
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import Workflow
-from tests.fakes.world import RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World
+from tests.fakes.world import PATIENCE, RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World
 from tests.simulation.actors import Actor, Crash, acting, skew
+from tests.simulation.studies import WatchedStudies
 from wetread.erasure.subjects import Patient
 from wetread.erasure.uploads import ErasingUploads, is_free
 
 ERASED = "P-ERASED"
 WEIGHTS = WEIGHTS_SHA256
 ZOMBIE_SECONDS = 6000  # Lambda ends an invocation after minutes; a schedule's may sleep ten minutes again and again
+STUDIES = 3  # one of them of the erased patient's uploads and others, as all
+CLOSING_SWEEPS = 1 + 2 + PATIENCE.study_quiet_seconds // 60  # a study is closed two minutes after it is quiet
 ACTORS = 8  # invocations at once
 # What an object may do: kill every job that it is in, have a malformed answer, or an answer that raises an error in its
 # reader or kills the function.
@@ -71,6 +74,7 @@ class Schedule:
         self.world.s3.deleting = self._delete
         self.final: dict[str, Mapping[str, Any]] = {}
         self.withdrawing = Workflow(self.world).withdrawing
+        self.studies = WatchedStudies(self.world)
         self.withdrawn = False
         self.calls = 0
         self.written_at = self.world.time
@@ -93,7 +97,12 @@ class Schedule:
 
     def upload(self, number: int, *, harm: str = "", times: int) -> None:
         """Put one object, which does ``harm`` (one of ``HARMS``), and deliver its event ``times`` times."""
-        body = ct(SOPInstanceUID=f"1.2.{number}", PatientID=ERASED if number % 4 == 3 else "P-7")
+        body = ct(
+            SOPInstanceUID=f"1.2.{number}",
+            StudyInstanceUID=f"1.2.840.99.{number % STUDIES}",
+            InstanceNumber=number,
+            PatientID=ERASED if number % 4 == 3 else "P-7",
+        )
         event = self.world.upload(f"{number}.dcm", body)
         upload_id = layout.upload_id(event.key, event.version_id)
         self.bodies[upload_id] = body
@@ -141,6 +150,7 @@ class Schedule:
         event = message.event
         try:
             row = self.world.ingesting.take(event, delivery=message.number)
+            self.world.ingesting.touch([row])
             if row.status == Status.PENDING:
                 self.world.ticks.send(self.world.time)
         except BaseException as error:
@@ -175,14 +185,15 @@ class Schedule:
         connection: Any = SimpleNamespace(
             deployment=deployment,
             index=world.index,
+            studies=world.studies,
             keys=Keys(clients["dynamodb"], "keys", patients),
             s3=clients["s3"],
             registry=SimpleNamespace(versions=lambda: versions),
         )
         uploads = ErasingUploads(connection, Patient(ERASED, "", patients))
         uploads._weights = dict.fromkeys((FIRST, SECOND), WEIGHTS)
-        found = uploads.find(lambda row: is_free(row, world.clock(), ZOMBIE_SECONDS))
-        if uploads.begin(found, world.clock()):
+        found = uploads.find(lambda row: is_free(row, world.clock(), ZOMBIE_SECONDS, ZOMBIE_SECONDS))
+        if uploads.begin(found, world.clock()) and uploads.is_settled(found, world.clock(), ZOMBIE_SECONDS):
             uploads.erase(found, world.clock())
 
     def step(self, actor: Actor) -> None:
@@ -217,6 +228,7 @@ class Schedule:
         for upload_id, item in rows.items():
             if item["Status"]["S"] in TERMINAL:
                 self.final.setdefault(upload_id, item)
+        self.studies.check()
 
     def jobs_by_day(self) -> Counter[str]:
         """Return how many jobs were started for the batches that were opened on each day."""
@@ -229,6 +241,14 @@ class Schedule:
         opened = self.world.batches.jobs_on(today)
         return opened >= self.max_jobs_per_day and not self.world.batches.holders()
 
+    def _close_studies(self) -> None:
+        """Sweep until the studies are closed that the last steps have opened."""
+        for _ in range(CLOSING_SWEEPS):
+            if not self.studies.open:
+                return
+            self.world.wait(60)
+            self.world.sweeping.run()
+
     def _settle_erasure(self) -> None:
         """Run the last pass, when no batch holds anything; it leaves nothing of the one patient."""
         self.world.wait(ZOMBIE_SECONDS)
@@ -240,7 +260,9 @@ class Schedule:
         assert not left, "a copy or an output of an erased upload is left"
         contents = {hashlib.sha256(body).hexdigest() for body in theirs.values()}
         results = [body for (bucket, _), body in self.world.s3.objects.items() if bucket == RESULTS]
-        assert not [one for one in results if json.loads(one)["ContentSHA256"] in contents], "a result is left"
+        kept = [json.loads(one).get("ContentSHA256") for one in results]
+        assert not [one for one in kept if one in contents], "a result is left"
+        self.studies.check_erased(set(theirs))
 
     def _failed_as_a_whole(self, output: str) -> bool:
         """Return whether the job that wrote an output failed, or its batch had to be tried again."""
@@ -253,7 +275,8 @@ class Schedule:
     def quiescent(self) -> bool:
         """Whether nothing moves any more, and every upload has ended."""
         done = len(self.final) == len(self.bodies)
-        return done and not self.queue and not self.actors and not self.world.sagemaker.live()
+        moving = self.queue or self.actors or self.world.sagemaker.live() or self.studies.open
+        return done and not moving
 
     def settle(self) -> None:
         """Check the end: nothing is held, the poison failed, each other upload has its answer, marked if withdrawn."""
@@ -262,6 +285,8 @@ class Schedule:
         self.world.sweeping.run()
         assert self.world.batches.holders() == {}
         self._settle_erasure()
+        self._close_studies()
+        self.studies.check_end()
         for row in self.world.rows():
             body = self.bodies[row.upload_id]
             if row.status == Status.ERASED:
@@ -303,8 +328,9 @@ def _was_held_up(before: Mapping[str, Any]) -> bool:
 
 
 def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether a terminal row changed as results of the second model may: marked, or rescored."""
-    if before["ModelPackage"]["S"] != SECOND or before["Status"]["S"] != Status.COMPLETED:
+    """Return whether a terminal row changed as a result may: read again, or marked as the second model's."""
+    if before["Status"]["S"] != Status.COMPLETED:
         return False
-    requeued = now.get("RequeuedAt") != before.get("RequeuedAt") and now["Status"]["S"] == Status.PENDING
-    return requeued or now == {**before, "WithdrawnAt": now["WithdrawnAt"]}
+    if now.get("RequeuedAt") != before.get("RequeuedAt") and now["Status"]["S"] == Status.PENDING:
+        return True
+    return before["ModelPackage"]["S"] == SECOND and now == {**before, "WithdrawnAt": now.get("WithdrawnAt")}

@@ -101,10 +101,9 @@ class Erasing:
                 if not done.under_way:
                     self._erasures.note(record.finished(timestamp(datetime.now(UTC)), done.counts, sorted(done.runs)))
                 return done
-            looks += bool(found.counts())  # waiting for a job does not count
             done.runs |= set(found.runs)
             self._erase_training(found.training, done)
-            self._erase_uploads(found.uploads, done, waiting)
+            looks += self._erase_uploads(found.uploads, done, waiting)  # waiting does not count
             self._erasures.note(record.so_far(done.counts, sorted(done.runs)))
         raise Problem("Uploads of them keep coming.", "Stop their sender, then run the command again.")
 
@@ -129,12 +128,15 @@ class Erasing:
     def _is_free(self, row: Row) -> bool:
         return is_free(row, datetime.now(UTC), self._settled_seconds)
 
-    def _erase_uploads(self, found: FoundUploads, done: Erased, waiting: Callable[[list[Row]], None]) -> None:
-        """Erase the uploads that no job reads; if jobs read all of them, wait a while."""
-        counts = found.counts()
-        if not counts:
+    def _erase_uploads(self, found: FoundUploads, done: Erased, waiting: Callable[[list[Row]], None]) -> bool:
+        """Erase the uploads that no function works on; if there are none, wait a while and return False."""
+        counts, now = found.counts(), datetime.now(UTC)
+        if counts and not self._uploads.begin(found, now):
+            return True
+        if not counts or not self._uploads.is_settled(found, now, self._settled_seconds):
             waiting(found.held)
             self._sleep(POLL_SECONDS)
-        elif self._uploads.begin(found, datetime.now(UTC)):
-            self._uploads.erase(found, datetime.now(UTC))
-            done.counts += counts
+            return False
+        self._uploads.erase(found, datetime.now(UTC))
+        done.counts += counts
+        return True

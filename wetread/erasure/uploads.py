@@ -26,11 +26,14 @@ from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import INSTANCES, OUTPUTS, IndexName
 from wetread.connection import Connection
 from wetread.erasure.store import Version, delete_for_good, uploads_in_parts, versions_below, versions_of
+from wetread.erasure.studies import ErasingStudies, FoundStudy
 from wetread.erasure.subjects import SAYING_NOTHING, Identity, Marks, Subject, Verdict, identity_of
 
 WORKERS = 16
 # No function runs longer than five minutes, so a function that held a row at its batch's end has finished by then.
 SETTLED_SECONDS = 600
+# No ingest runs longer than this (twice its timeout): until then it may add a member to the study of a new row.
+FRESH_SECONDS = 40
 PEEKED_SECONDS = 30  # how long a dead letter is hidden from others after it was read
 
 
@@ -64,6 +67,7 @@ class FoundUploads:
     in_parts: list[tuple[str, str]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     hidden_keys: int = 0
+    studies: list[FoundStudy] = field(default_factory=list)
 
     def counts(self) -> Counter[str]:
         """Return how many of each kind."""
@@ -73,6 +77,8 @@ class FoundUploads:
         counts["dead letters"] = len(self.dead_letters)
         counts["rows"] = len(self.rows)
         counts["hidden keys"] = self.hidden_keys
+        counts["items of studies"] = sum(len(one.items) for one in self.studies)
+        counts["study documents"] = sum(len(one.documents) for one in self.studies)
         return +counts
 
 
@@ -84,6 +90,7 @@ class ErasingUploads:
         self._subject = subject
         self._index = connection.index
         self._s3 = connection.s3
+        self._studies = ErasingStudies(connection)
         self._uploads = connection.deployment.uploads_bucket_name
         self._identities: dict[tuple[str, str], Identity | None] = {}
         self._letters: list[DeadLetter] | None = None
@@ -109,6 +116,10 @@ class ErasingUploads:
                     found.unclear.append(row)
                 elif verdict == Verdict.THEIRS:
                     (found.rows if free(row) else found.held).append(row)
+            if not found.held:
+                known = {row.upload_id for row in found.rows}
+                found.rows += [row for row in self._studies.markers(found.rows) if row.upload_id not in known]
+            found.studies = self._studies.find(found.rows)
             found.hidden_keys = sum(row.upload_id in keys for row in found.rows)
             self._find_objects(found, pool)
         return found
@@ -264,6 +275,10 @@ class ErasingUploads:
         marks = self._subject.marks_lacking(row)
         return self._index.begin_erasure(row, now, marks) if marks else self._index.begin_erasure(row, now)
 
+    def is_settled(self, found: FoundUploads, now: datetime, settled_seconds: float) -> bool:
+        """Return whether no closing of a study can still write what is erased; ``begin`` comes before."""
+        return self._studies.fence(found.studies, now, settled_seconds)
+
     def erase(self, found: FoundUploads, now: datetime) -> None:
         """Erase all that was found of rows that ``begin`` has taken out; repeatable."""
         for stray in found.strays:  # ingest writes the hidden key before the row
@@ -275,6 +290,7 @@ class ErasingUploads:
         for letter in found.dead_letters:
             self._connection.sqs.delete_message(QueueUrl=letter.queue, ReceiptHandle=letter.receipt)
         self._letters = [one for one in self._letters or [] if one not in found.dead_letters]
+        self._studies.erase(found.studies, now)
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(lambda row: self._bury(row.upload_id, now), found.rows))
 
@@ -291,11 +307,19 @@ def _with_key(row: Row, key: str) -> Row:
     return Row(**{**vars(row), "key": key})
 
 
-def is_free(row: Row, now: datetime, settled_seconds: float = SETTLED_SECONDS) -> bool:
-    """Return whether no batch holds the row, or did so recently that a collector may still write its result."""
-    if row.status in {Status.REFUSED, Status.RECEIVED, Status.ERASED}:  # ingest never overwrites an Erased row
+def is_free(
+    row: Row, now: datetime, settled_seconds: float = SETTLED_SECONDS, fresh_seconds: float = FRESH_SECONDS
+) -> bool:
+    """Return whether no function writes anything of the row any more, and no batch holds it.
+
+    A collector that had the row may still write its result, and ingest the member of a row that it has just written.
+    """
+    unchanged = (now - moment_of(row.updated_at)).total_seconds()
+    if row.status in {Status.RECEIVED, Status.ERASED}:  # ingest never overwrites an Erased row
         return True
     if row.status == Status.BATCHED:
         return False
     untouched = row.status == Status.PENDING and not row.attempt and not row.requeued_at
-    return untouched or (now - moment_of(row.updated_at)).total_seconds() >= settled_seconds
+    if untouched or row.status in {Status.REFUSED, Status.MARKER}:
+        return not row.study_instance_uid or unchanged >= min(fresh_seconds, settled_seconds)
+    return unchanged >= settled_seconds

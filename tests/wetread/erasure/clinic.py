@@ -58,6 +58,7 @@ class Clinic:
         self.connection: Any = SimpleNamespace(
             deployment=deployment,
             index=self.world.index,
+            studies=self.world.studies,
             keys=Keys(clients["dynamodb"], "keys", self.patients),
             s3=clients["s3"],
             sqs=self.letters,

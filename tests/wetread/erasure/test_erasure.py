@@ -62,6 +62,7 @@ def test_finding_changes_nothing_and_counts_each_kind() -> None:
         "pinned copies": 1,
         "result documents": 3,
         "rows": 5,
+        "items of studies": 5,
     }
 
 
