@@ -19,7 +19,7 @@ from functions.domain.instance import Served
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.placement import Placement
 from functions.domain.promotion import Thresholds
-from functions.domain.ranges import OneOf, Range
+from functions.domain.ranges import OneOf, Range, SomeOf
 from functions.domain.series import EXCLUDABLE, SeriesRule
 from functions.domain.study import Patience
 from untrusted.image_type import IMAGE_TYPES
@@ -50,6 +50,7 @@ __all__ = [
     "Served",
     "SettingsError",
     "SnapshotSettings",
+    "SomeOf",
     "SweepSettings",
     "Thresholds",
     "assemble",
