@@ -68,6 +68,8 @@ class Delivering:
         except NoResults as refused:
             self._forget(study_uid, number)
             delivery = Delivery(revision=number, keys={}, code=refused.code, reason=refused.reason)
+            if refused.code == NoResultsCode.ROWS_GONE:  # nothing is kept of what was erased
+                return delivery
         self.deliveries.keep(study_uid, delivery, self.clock())
         return delivery
 

@@ -203,6 +203,7 @@ def test_a_study_that_is_erased_while_it_is_delivered_keeps_no_results(
     assert delivery is not None
     assert (delivery.code, delivery.keys) == (NoResultsCode.ROWS_GONE, {})
     assert not clinic.stored()
+    assert not clinic.deliveries.of_study(STUDY)
 
 
 def test_aws_trouble_is_tried_again(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
