@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DELIVERY = "delivery#"
 # A revision is announced before it is written, so that it is announced for sure.
-DELAY_SECONDS = 30
+DELAY_SECONDS = 10
 
 
 class Announcements:

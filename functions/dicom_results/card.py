@@ -31,7 +31,7 @@ Line = tuple[str, int, tuple[int, int, int]]
 def card(subject: Subject) -> SOPClass:
     """Return the card of a study read."""
     made = SCImage.from_ref_dataset(
-        subject.references[0],
+        subject.first,
         pixels(subject.read),
         photometric_interpretation="RGB",
         bits_allocated=8,

@@ -49,9 +49,14 @@ class Subject:
     @property
     def references(self) -> list[Dataset]:
         """All slices as highdicom takes them: it copies the patient and the study from the first."""
-        first, *others = map(self.dataset_of, self.read.members)
+        return [self.first, *map(self.dataset_of, self.read.members[1:])]
+
+    @property
+    def first(self) -> Dataset:
+        """The first slice, with the patient and the study."""
+        first = self.dataset_of(self.read.members[0])
         first.update(self.reference)
-        return [first, *others]
+        return first
 
     def dataset_of(self, one: Slice) -> Dataset:
         """Return a slice as far as a reference to it needs."""
@@ -113,7 +118,7 @@ class Subject:
         highdicom copies only the required ones to some classes, and writes the time of its run. A retry must write the
         same bytes, and attributes that differ make another patient or study for an archive.
         """
-        made.copy_patient_and_study_information(self.references[0])
+        made.copy_patient_and_study_information(self.first)
         if "TimezoneOffsetFromUTC" in self.reference:
             made.TimezoneOffsetFromUTC = self.reference.TimezoneOffsetFromUTC
         date, time = self.moment.strftime("%Y%m%d"), self.moment.strftime("%H%M%S")

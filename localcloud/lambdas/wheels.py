@@ -1,7 +1,7 @@
 """Compiled packages of a layer, in the builds of this machine.
 
 A layer for another processor or Python holds wheels that this machine cannot load. In their place an environment sees
-the same versions of its own virtual environment; another version than the layer's is an error, as it is on AWS.
+the same versions of this virtual environment; another version than the layer's is an error, as it is on AWS.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ WORKERS = 16
 
 @dataclass(frozen=True)
 class FoundStudy:
-    """What a study keeps of a subject: the names of its items, its documents and DICOM results; ``whole`` if it is all the subject's.
+    """What a study keeps of a subject: names of items, documents and DICOM results; ``whole`` if it is all theirs.
 
     ``uploads`` are the subject's.
     """
