@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from functions.dicom_results.reference import OPTIONAL, REQUIRED, WANTED, refere
 from functions.dicom_results.refused import NoResults, NoResultsCode
 from functions.domain.header import BOUNDS
 from tests.functions.dicom_results.studies import PATIENT, dataset, image, images, made, read
-from tests.phi_leak import with_elements
+from tests.phi_leak import AS, number_of, with_elements
+from untrusted.attributes import IDENTITY
 from untrusted.header import read_header
 
 
@@ -122,3 +124,21 @@ def test_a_label_that_the_character_set_lacks_is_written_in_utf_8() -> None:
     found = dataset(made(findings=tuple(replace(one, label="肺炎") for one in read().findings))["sr"])
     assert found.SpecificCharacterSet == "ISO_IR 192"
     assert str(found.PatientName) == "Müller^Jörg"
+
+
+@pytest.mark.parametrize("form", AS)
+@pytest.mark.parametrize("keyword", sorted(WANTED.keys() - IDENTITY.keys() | {"PatientID", "IssuerOfPatientID"}))
+def test_no_text_of_a_header_is_anywhere_but_in_the_results(
+    keyword: str, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = number_of(keyword)
+    body = with_elements(images()[0], {keyword: AS[form](number)})
+    caplog.set_level("DEBUG")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            said = repr(copied(body)[1])
+            made(body)
+        except NoResults as refused:
+            said = f"{refused} {refused.reason} {refused.__context__}"
+    assert number not in said + caplog.text + "".join(str(one.message) for one in caught)
