@@ -147,7 +147,7 @@ class Studies:
         return _study(from_item(answer["Attributes"]))
 
     def read_anew(self, study: str, now: datetime) -> None:
-        """Open a study whose revisions were deleted: its next closing makes one, whatever its inputs."""
+        """Open a study whose revisions are deleted: its next closing makes one, whatever its inputs."""
         request = self._touching(study, now, {"DueAt": _soon(now)})
         names = {f"#{name}": name for name in ("Inputs", "ResultKey", "PredictedClass", "ClosedAt")}
         request["UpdateExpression"] += f" REMOVE {', '.join(names)}"
@@ -414,7 +414,7 @@ def _last(revision: Revision, now: str) -> dict[str, Any]:
 
 
 def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Return the condition that a study is open and as it was read: its ``fence``, and what erasures and closings set.
+    """Return the condition that a study is open, its ``fence`` as it was read, and no erasure has begun since.
 
     A count that a study does not have yet must be absent still.
     """
@@ -422,7 +422,6 @@ def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str,
     expected: dict[str, Any] = {
         fence: study.touches if fence == "Touches" else study.opened_at,
         "Erasures": study.erasures,
-        "Revision": study.revision,
     }
     terms = ["#State = :open"]
     for name, value in expected.items():

@@ -83,12 +83,6 @@ GUARDS: dict[str, Guard] = {
         '_CLOSED_ATTRIBUTES, fence="Touches")',
         '_CLOSED_ATTRIBUTES, fence="OpenedAt")',
     ),
-    "of two closings one makes the revision": Guard(
-        FENCES,
-        STUDIES,
-        '        "Revision": study.revision,\n    }\n    terms',
-        "    }\n    terms",
-    ),
     "a revision overwrites no other": Guard(
         FENCES,
         STUDIES,
@@ -140,8 +134,8 @@ GUARDS: dict[str, Guard] = {
     "marking opens the studies of rows that were marked before": Guard(
         f"{FLOW}/test_mixed_models.py",
         "functions/flow/marking.py",
-        '            studies.add(row.study_instance_uid or "")\n            if row.withdrawn_at:\n',
-        '            if not row.withdrawn_at:\n                studies.add(row.study_instance_uid or "")\n            else:\n',
+        '            studies.add(row.study_instance_uid or "")\n',
+        '            if not row.withdrawn_at:\n                studies.add(row.study_instance_uid or "")\n',
     ),
     "a row that ends opens its study if it is closed": Guard(
         f"{FLOW}/test_mixed_models.py",
