@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from functions import wiring
+from functions.aws.champion import Champions
 from functions.aws.deliveries import Deliveries, announced
 from functions.aws.index import Index
 from functions.aws.keys import HiddenKeys
@@ -16,6 +17,7 @@ from functions.aws.studies import Studies
 from functions.dicom_results.stage import Kind, Stage, codes_of
 from functions.domain import study_document
 from functions.flow.delivering import Delivering
+from functions.flow.rejecting import Rejecting
 from functions.messages import Message, process_messages
 from functions.settings import DeliverSettings, from_environment
 from functions.telemetry import traced
@@ -30,13 +32,22 @@ def _delivering() -> Delivering:
     settings = from_environment(DeliverSettings, os.environ)
     dynamodb, s3 = wiring.client("dynamodb", ANSWERS_WITHIN), wiring.client("s3", ANSWERS_WITHIN)
     hidden = settings.hidden_keys_table
+    studies = Studies(dynamodb, settings.studies_table, settings.results_kept_days)
+    deliveries = Deliveries(dynamodb, settings.studies_table, settings.results_kept_days)
+    results = Documents(s3, settings.results_bucket, study_document.MOST_BYTES)
     return Delivering(
-        studies=Studies(dynamodb, settings.studies_table, settings.results_kept_days),
+        studies=studies,
         index=Index(dynamodb, settings.index_table),
-        deliveries=Deliveries(dynamodb, settings.studies_table, settings.results_kept_days),
-        results=Documents(s3, settings.results_bucket, study_document.MOST_BYTES),
+        deliveries=deliveries,
+        results=results,
         uploads=Uploads(s3, settings.uploads_bucket, "", settings.data_key_arn),
         keys=HiddenKeys(dynamodb, hidden) if hidden else None,
+        rejecting=Rejecting(
+            studies=studies,
+            deliveries=deliveries,
+            champions=Champions(dynamodb, settings.batches_table),
+            results=results,
+        ),
         stage=Stage(
             identity=settings.results_bucket,
             manufacturer=settings.dicom_manufacturer,

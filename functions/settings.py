@@ -143,6 +143,7 @@ class DeliverSettings:
     """Settings of ``functions.deliver``, which makes DICOM results. ``software`` is the version of wetread."""
 
     index_table: str
+    batches_table: str
     studies_table: str
     results_bucket: str
     uploads_bucket: str

@@ -36,6 +36,7 @@ class Delivery(Construct):
             module="deliver",
             settings=DeliverSettings(
                 index_table=storage.index.table_name,
+                batches_table=storage.batches.table_name,
                 studies_table=storage.studies.table_name,
                 results_bucket=storage.results.bucket_name,
                 uploads_bucket=storage.uploads.bucket_name,
@@ -55,3 +56,4 @@ class Delivery(Construct):
         )
         self.announcements.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
         storage.grant_deliver(self.deliver, hides_keys=config.keys == "hashed")
+        storage.grant_read_champion(self.deliver)

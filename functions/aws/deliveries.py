@@ -51,7 +51,8 @@ def announced(body: str) -> tuple[str, int]:
 class Delivery:
     """The DICOM results of one revision: their keys by kind, or why there are none (a code and a sentence).
 
-    ``notes`` are keywords of attributes that the reference object has and that could not be copied.
+    ``notes`` are keywords of attributes that the reference object has and that could not be copied. ``rejects`` are
+    the earlier revisions that the note among the keys withdraws.
     """
 
     revision: int
@@ -59,6 +60,7 @@ class Delivery:
     code: str = ""
     reason: str = ""
     notes: Sequence[str] = ()
+    rejects: Sequence[int] = ()
 
 
 class Deliveries:
@@ -81,6 +83,7 @@ class Deliveries:
             "Code": delivery.code,
             "Reason": delivery.reason,
             "Notes": list(delivery.notes),
+            "Rejects": list(delivery.rejects),
             "ExpiresAt": expiry(now, self._kept_days and self._kept_days + LONGEST_WAIT_DAYS),
         }
         kept = {name: value for name, value in values.items() if value not in ("", None, {}, [])}
@@ -115,4 +118,5 @@ def _delivery(item: Mapping[str, Any]) -> Delivery:
         code=item.get("Code", ""),
         reason=item.get("Reason", ""),
         notes=item.get("Notes", ()),
+        rejects=item.get("Rejects", ()),
     )

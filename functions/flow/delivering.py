@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from functions.aws.objects import Documents, Uploads
 from functions.aws.studies import Studies
 from functions.dicom_results import documents, making
 from functions.dicom_results.instances import Subject
+from functions.dicom_results.making import Result
 from functions.dicom_results.reference import WANTED, reference_of
 from functions.dicom_results.refused import NoResults, NoResultsCode
 from functions.dicom_results.stage import Kind, Stage
@@ -28,6 +29,7 @@ from functions.domain import layout
 from functions.domain.errors import NotClosedYet, Refusal, RefusalCode
 from functions.domain.header import header_of
 from functions.domain.row import Row
+from functions.flow.rejecting import Rejecting
 from untrusted.header import Header
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class Delivering:
     results: Documents
     uploads: Uploads
     keys: HiddenKeys | None
+    rejecting: Rejecting
     stage: Stage
     kinds: tuple[Kind, ...]
     clock: Callable[[], datetime]
@@ -70,10 +73,33 @@ class Delivering:
             delivery = Delivery(revision=number, keys={}, code=refused.code, reason=refused.reason)
             if refused.code == NoResultsCode.ROWS_GONE:  # nothing is kept of what was erased
                 return delivery
+        delivery = self._with_rejection(study_uid, delivery)
         self.deliveries.keep(study_uid, delivery, self.clock())
         return delivery
 
     def _make(self, document: Mapping[str, Any]) -> Delivery:
+        study_uid, number = document["StudyInstanceUID"], document["Revision"]
+        subject, notes = self._subject(document)
+        made = making.results_of(subject, self.kinds)
+        keys = {one.kind: self._write(study_uid, number, one) for one in made}
+        # Rows that were erased meanwhile: the erasure may have looked for results before they were written.
+        documents.check(document, self.index.get_many(documents.read_uploads(document)))
+        return Delivery(revision=number, keys=keys, notes=notes)
+
+    def _with_rejection(self, study_uid: str, delivery: Delivery) -> Delivery:
+        """Return a delivery with the note that withdraws earlier results, if some are void by now."""
+        try:
+            note, rejects = self.rejecting.reject(study_uid, delivery.revision, lambda one: self._subject(one)[0])
+        except NoResults as refused:
+            logger.error("no rejection note was made", extra={"code": refused.code, "revision": delivery.revision})
+            return delivery
+        if note is None:
+            return delivery
+        keys = {**delivery.keys, note.kind: self._write(study_uid, delivery.revision, note)}
+        return replace(delivery, keys=keys, rejects=rejects)
+
+    def _subject(self, document: Mapping[str, Any]) -> tuple[Subject, tuple[str, ...]]:
+        """Return the input of a document's results, and the keywords of what could not be copied of the patient."""
         study_uid, number = document["StudyInstanceUID"], document["Revision"]
         rows = self.index.get_many(documents.read_uploads(document))
         documents.check(document, rows)
@@ -81,13 +107,13 @@ class Delivering:
         earlier = [one.revision for one in self.deliveries.of_study(study_uid) if Kind.SR in one.keys]
         predecessor = max((one for one in earlier if one < number), default=None)
         read = documents.read_of(document, rows, self._series_numbers(rows), predecessor)
-        keys = {}
-        for one in making.results_of(Subject(read=read, reference=reference, stage=self.stage), self.kinds):
-            keys[one.kind] = layout.dicom_key(study_uid, number, one.kind)
-            self.results.write_bytes_once(keys[one.kind], one.body, CONTENT_TYPE)
-        # Rows that were erased meanwhile: the erasure may have looked for results before they were written.
-        documents.check(document, self.index.get_many(documents.read_uploads(document)))
-        return Delivery(revision=number, keys=keys, notes=notes)
+        return Subject(read=read, reference=reference, stage=self.stage), notes
+
+    def _write(self, study_uid: str, number: int, result: Result) -> str:
+        """Write a result unless it is there; return its key."""
+        key = layout.dicom_key(study_uid, number, result.kind)
+        self.results.write_bytes_once(key, result.body, CONTENT_TYPE)
+        return key
 
     def _reference(self, rows: Mapping[str, Row]) -> tuple[Dataset, tuple[str, ...]]:
         row = documents.reference_row(rows)

@@ -20,9 +20,11 @@ from functions.domain.errors import MalformedEvent, NotClosedYet
 from functions.domain.row import Status
 from functions.flow import delivering as flow
 from functions.flow.delivering import PATIENT_TRIES, Delivering
+from functions.flow.rejecting import Rejecting
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
 from tests.fakes.wire import client_error
+from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
 from tests.functions.dicom_results.studies import PATIENT, STAGE
 
@@ -46,13 +48,17 @@ class Clinic(ReadingRoom):
         queue: Any = self.announcements
         self.concluding = replace(self.concluding, announcements=Announcements(queue, "https://sqs/deliveries"))
         self.deliveries = Deliveries(self.clients["dynamodb"], "studies")
+        results = Documents(self.clients["s3"], RESULTS)
         self.delivering = Delivering(
             studies=self.studies,
             index=self.index,
             deliveries=self.deliveries,
-            results=Documents(self.clients["s3"], RESULTS),
+            results=results,
             uploads=self.uploads,
             keys=None,
+            rejecting=Rejecting(
+                studies=self.studies, deliveries=self.deliveries, champions=self.champions, results=results
+            ),
             stage=STAGE,
             kinds=tuple(Kind),
             clock=self.clock,
@@ -204,6 +210,38 @@ def test_a_study_that_is_erased_while_it_is_delivered_keeps_no_results(
     assert (delivery.code, delivery.keys) == (NoResultsCode.ROWS_GONE, {})
     assert not clinic.stored()
     assert not clinic.deliveries.of_study(STUDY)
+
+
+def test_a_withdrawn_version_s_results_are_rejected_once(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.take(2)
+    clinic.results()
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    (withdrawn,) = clinic.results()
+    assert withdrawn is not None
+    assert withdrawn.keys.keys() == {"rejection"}
+    assert (withdrawn.code, list(withdrawn.rejects)) == (NoResultsCode.NO_SCORES, [1, 2])
+    stored = clinic.stored()
+    note = stored.pop("000003-rejection.dcm")
+    assert note.ConceptNameCodeSequence[0].CodeValue == "113001"
+    named = [one.ReferencedSOPSequence[0] for one in note.ContentSequence if "ReferencedSOPSequence" in one]
+    assert {one.ReferencedSOPInstanceUID for one in named} == {one.SOPInstanceUID for one in stored.values()}
+    assert note.PatientID == PATIENT["PatientID"]
+    clinic.take(3)
+    (after,) = clinic.results()
+    assert after is not None
+    assert (list(after.rejects), "rejection" in after.keys) == ([], False)
+
+
+def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.take(2)
+    (second,) = clinic.results()
+    assert second is not None
+    assert not second.rejects
 
 
 def test_aws_trouble_is_tried_again(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
