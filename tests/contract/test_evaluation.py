@@ -20,10 +20,12 @@ from model_code.audit.document import Reading, Unreadable
 from model_code.audit.document import build as build_audit
 from model_code.evaluation import document as evaluating
 from model_code.evaluation import intervals
+from model_code.evaluation import studies as studies_of_cases
 from model_code.evaluation.against import Rival, build_compared
 from model_code.evaluation.document import build as build_evaluation
 from model_code.snapshot import Split
 from tests.fakes.workflow import LABELS, TRAINING, Workflow
+from tests.studies import made_studies
 from wetread.demo.phantoms import phantom_bytes
 from wetread.training import evaluations as shown_evaluations
 
@@ -182,6 +184,27 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
     assert judged(taken, workflow, good) == []
     poor = first_attempt(taken, test, predictions(test, 0.1, "poor"), None)
     assert {"BalancedAccuracyTooLow", "SensitivityTooLow", "AUCTooLow"} <= set(judged(taken, workflow, poor))
+
+
+def test_the_figures_of_whole_studies_are_read_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    workflow, test = Workflow(), cases()
+    taken = workflow.take(workflow.put_cohort())
+    document = build_evaluation(taken["SnapshotDigest"], test, predictions(test, 0.9, "good"), None)
+    assert evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study is None
+    studies = made_studies(60)
+    document["Cases"]["Studies"] = studies_of_cases.counts(studies)
+    document["Candidate"]["Study"] = studies_of_cases.measured(studies, predictions(test, 0.9, "good"), LABELS)
+    found = evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study
+    assert found is not None
+    assert (found.studies, found.patients, found.abstained) == (60, 60, 0)
+    assert (found.reference, found.fitted) == ("normal", False)
+    written = document["Candidate"]["Study"]["Classes"]["cap"]["Sensitivity"]["Value"]
+    assert found.classes["cap"].sensitivity.value == written
+    assert judged(taken, workflow, document) == []
+    shown_evaluations.show(document)
+    assert "Studies: balanced accuracy" in capsys.readouterr().out
+    document["Candidate"]["Study"] = None
+    assert evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study is None
 
 
 def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
