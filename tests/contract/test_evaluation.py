@@ -189,7 +189,7 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
 def test_the_figures_of_whole_studies_are_read_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     workflow, test = Workflow(), cases()
     taken = workflow.take(workflow.put_cohort())
-    document = build_evaluation(taken["SnapshotDigest"], test, predictions(test, 0.9, "good"), None)
+    document = first_attempt(taken, test, predictions(test, 0.9, "good"), None)
     assert evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study is None
     studies = made_studies(60)
     document["Cases"]["Studies"] = studies_of_cases.counts(studies)
