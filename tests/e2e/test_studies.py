@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import time
@@ -115,13 +116,16 @@ def test_a_marker_closes_its_study_at_once_and_an_erasure_leaves_nothing_of_it(s
     assert revision.result_key not in {one["Key"] for one in listed.get("Versions", [])}
 
 
-def test_what_two_versions_have_read_is_read_again_by_the_champion(service: Service) -> None:
+def test_what_two_versions_have_read_is_read_again_by_the_champion(service: Service, tmp_path: Path) -> None:
     bodies = slices(803)
     half = dict(list(bodies.items())[: SLICES // 2])
     rows = service.rows(service.put_all(half))
     study = study_of(rows)
     registry = service.connection.registry
-    version = registry.register(service.artifact).model_package
+    packed_again = tmp_path / "model.tar.gz"
+    packed_again.write_bytes(gzip.compress(gzip.decompress(service.artifact.read_bytes())))
+    version = registry.register(packed_again).model_package
+    assert {row.model_package for row in rows.values()} != {version}
     registry.promote(version)
     service.rows(service.put_all({key: body for key, body in bodies.items() if key not in half}))
     last = _until(lambda: _read_by(service, study, version), service)
