@@ -9,7 +9,7 @@ from typing import Any
 
 from functions import wiring
 from functions.aws.champion import Champions
-from functions.aws.deliveries import Deliveries, announced
+from functions.aws.deliveries import Announcements, Deliveries, announced
 from functions.aws.index import Index
 from functions.aws.keys import HiddenKeys
 from functions.aws.objects import Documents, Uploads
@@ -18,7 +18,7 @@ from functions.dicom_results.stage import Kind, Stage, codes_of
 from functions.domain import study_document
 from functions.flow.delivering import Delivering
 from functions.flow.rejecting import Rejecting
-from functions.messages import Message, process_messages
+from functions.messages import process
 from functions.settings import DeliverSettings, from_environment
 from functions.telemetry import traced
 
@@ -38,6 +38,7 @@ def _delivering() -> Delivering:
     return Delivering(
         studies=studies,
         index=Index(dynamodb, settings.index_table),
+        announcements=Announcements(wiring.client("sqs", ANSWERS_WITHIN), settings.deliveries_queue_url),
         deliveries=deliveries,
         results=results,
         uploads=Uploads(s3, settings.uploads_bucket, "", settings.data_key_arn),
@@ -65,17 +66,17 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Deliver each revision."""
     delivering = _delivering()
 
-    def deliver(message: Message) -> None:
-        study_uid, number = announced(message.body)
-        delivery = delivering.deliver(study_uid, number, message.delivery)
+    def deliver(body: str) -> None:
+        announcement = announced(body)
+        delivery = delivering.deliver(announcement)
         logger.info(
             "delivered",
             extra={
-                "revision": number,
+                "revision": announcement.revision,
                 "kinds": list(delivery.keys) if delivery else [],
                 "code": delivery.code if delivery else "NoSuchRevision",
                 "notes": list(delivery.notes) if delivery else [],
             },
         )
 
-    return process_messages(event, deliver, workers=1)
+    return process(event, deliver)

@@ -145,6 +145,7 @@ class DeliverSettings:
     index_table: str
     batches_table: str
     studies_table: str
+    deliveries_queue_url: str
     results_bucket: str
     uploads_bucket: str
     results_kept_days: int

@@ -38,6 +38,7 @@ class Delivery(Construct):
                 index_table=storage.index.table_name,
                 batches_table=storage.batches.table_name,
                 studies_table=storage.studies.table_name,
+                deliveries_queue_url=self.announcements.queue.queue_url,
                 results_bucket=storage.results.bucket_name,
                 uploads_bucket=storage.uploads.bucket_name,
                 results_kept_days=config.results_kept_days,
@@ -56,4 +57,5 @@ class Delivery(Construct):
         )
         self.announcements.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
         storage.grant_deliver(self.deliver, hides_keys=config.keys == "hashed")
+        self.announcements.grant_send(self.deliver)
         storage.grant_read_champion(self.deliver)

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
 DELIVERY = "delivery#"
 # A revision is announced before it is written, so that it is announced for sure.
-DELAY_SECONDS = 10
+FIRST_SECONDS, NEXT_SECONDS = 10, 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement:
+    """A revision of a study that gets DICOM results; ``tries`` counts its announcements, this one included."""
+
+    study_instance_uid: str
+    revision: int
+    tries: int = 1
 
 
 class Announcements:
@@ -29,22 +38,23 @@ class Announcements:
         self._client = client
         self._queue_url = queue_url
 
-    def send(self, study_instance_uid: str, revision: int) -> None:
+    def send(self, one: Announcement) -> None:
         """Announce a revision that is about to be written. A revision may be announced more than once, or in vain."""
-        body = json.dumps({"StudyInstanceUID": study_instance_uid, "Revision": revision})
-        self._client.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=DELAY_SECONDS)
+        body = {"StudyInstanceUID": one.study_instance_uid, "Revision": one.revision, "Tries": one.tries}
+        delay = FIRST_SECONDS if one.tries == 1 else NEXT_SECONDS
+        self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(body), DelaySeconds=delay)
 
 
-def announced(body: str) -> tuple[str, int]:
-    """Return the study and the revision that a message names; raise MalformedEvent if it names none."""
+def announced(body: str) -> Announcement:
+    """Return what a message announces; raise MalformedEvent if that is nothing."""
     try:
         message = json.loads(body)
-        study, revision = message["StudyInstanceUID"], message["Revision"]
+        study, revision, tries = message["StudyInstanceUID"], message["Revision"], message["Tries"]
     except (ValueError, KeyError, TypeError) as error:
-        raise MalformedEvent("The message has no StudyInstanceUID and Revision.") from error
-    if not isinstance(study, str) or type(revision) is not int:
-        raise MalformedEvent("The message's StudyInstanceUID or Revision is of another type.")
-    return study, revision
+        raise MalformedEvent("The message lacks StudyInstanceUID, Revision or Tries.") from error
+    if not isinstance(study, str) or type(revision) is not int or type(tries) is not int:
+        raise MalformedEvent("The message's StudyInstanceUID, Revision or Tries is of another type.")
+    return Announcement(study_instance_uid=study, revision=revision, tries=tries)
 
 
 @dataclass(frozen=True, kw_only=True)

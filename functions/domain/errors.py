@@ -16,7 +16,6 @@ Exception
 │   ├── PromotionRefused        a version that cannot become champion
 │   ├── ArtifactChanged         a champion whose artifact is not the promoted one
 │   ├── ModelChanged            a champion whose SageMaker Model is gone, or another one
-│   ├── NotClosedYet            a revision that was announced and is not written yet: try again
 │   ├── Overtaken               a champion that changed between two reads: try again
 │   └── HandlerFailed           any other error of a function, without its text
 └── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
@@ -163,10 +162,6 @@ class ModelChanged(WetreadError):
 
 class Overtaken(WetreadError):
     """The champion changed between two reads. SQS delivers the message again, and the next try finds the new state."""
-
-
-class NotClosedYet(WetreadError):
-    """A revision was announced, and the closing that writes it has not ended. SQS delivers the message again."""
 
 
 class HandlerFailed(WetreadError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydicom import Dataset
 
-from functions.aws.deliveries import Deliveries, Delivery
+from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery
 from functions.aws.index import Index
 from functions.aws.keys import HIDDEN, HiddenKeys
 from functions.aws.objects import Documents, Uploads
@@ -26,7 +26,7 @@ from functions.dicom_results.reference import WANTED, reference_of
 from functions.dicom_results.refused import NoResults, NoResultsCode
 from functions.dicom_results.stage import Kind, Stage
 from functions.domain import layout
-from functions.domain.errors import NotClosedYet, Refusal, RefusalCode
+from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import header_of
 from functions.domain.row import Row
 from functions.flow.rejecting import Rejecting
@@ -34,7 +34,7 @@ from untrusted.header import Header
 
 logger = logging.getLogger(__name__)
 
-PATIENT_TRIES = 3  # deliveries of a message after which its revision was not written: the closing had died
+MOST_TRIES = 8  # after so many, a minute apart, the sweep that announced the revision has ended without writing it
 MOST_NUMBERS = 20  # series whose SeriesNumber is looked up, one header each
 CONTENT_TYPE = "application/dicom"
 
@@ -45,6 +45,7 @@ class Delivering:
 
     studies: Studies
     index: Index
+    announcements: Announcements
     deliveries: Deliveries
     results: Documents
     uploads: Uploads
@@ -54,15 +55,16 @@ class Delivering:
     kinds: tuple[Kind, ...]
     clock: Callable[[], datetime]
 
-    def deliver(self, study_uid: str, number: int, tries: int = 1) -> Delivery | None:
+    def deliver(self, one: Announcement) -> Delivery | None:
         """Make the results of a revision; return what became of them, None if there is no such revision.
 
-        ``tries`` counts the deliveries of the message. Raise NotClosedYet while the revision may still be written.
+        A revision that may still be written is announced again.
         """
+        study_uid, number = one.study_instance_uid, one.revision
         revision = self.studies.revision(study_uid, number)
         body = self.results.find(revision.result_key) if revision else None
-        if revision is None and tries < PATIENT_TRIES:
-            raise NotClosedYet
+        if revision is None and one.tries < MOST_TRIES:
+            self.announcements.send(replace(one, tries=one.tries + 1))
         if body is None:  # never written, or erased since
             return None
         document = json.loads(body)

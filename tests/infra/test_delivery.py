@@ -56,7 +56,8 @@ def test_the_function_has_the_stage_s_settings_and_a_second_layer(asked: Assembl
 
 
 def test_the_sweep_announces_and_the_function_is_bounded(asked: Assembly) -> None:
-    assert asked.environment("BatchSweep")["DELIVERIES_QUEUE_URL"] == "<DeliveryAnnouncementsQueue>"
+    for function in ("BatchSweep", "DeliveryDeliver"):
+        assert asked.environment(function)["DELIVERIES_QUEUE_URL"] == "<DeliveryAnnouncementsQueue>"
     (mapping,) = [
         one
         for name, one in asked.of_type("AWS::Lambda::EventSourceMapping").items()

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
-from functions.aws.deliveries import Announcements, Deliveries, Delivery, announced
+from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery, announced
 from functions.aws.events import ObjectCreated
 from functions.aws.objects import Documents
 from functions.dicom_results.refused import NoResultsCode
 from functions.dicom_results.stage import Kind
-from functions.domain.errors import MalformedEvent, NotClosedYet
+from functions.domain.errors import MalformedEvent
 from functions.domain.row import Status
 from functions.flow import delivering as flow
-from functions.flow.delivering import PATIENT_TRIES, Delivering
+from functions.flow.delivering import MOST_TRIES, Delivering
 from functions.flow.rejecting import Rejecting
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
@@ -27,6 +27,8 @@ from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
 from tests.functions.dicom_results.studies import PATIENT, STAGE
+
+FIRST = Announcement(study_instance_uid=STUDY, revision=1)
 
 
 class Sent:
@@ -46,12 +48,14 @@ class Clinic(ReadingRoom):
         super().__init__(**world)
         self.announcements = Sent()
         queue: Any = self.announcements
-        self.concluding = replace(self.concluding, announcements=Announcements(queue, "https://sqs/deliveries"))
+        announcements = Announcements(queue, "https://sqs/deliveries")
+        self.concluding = replace(self.concluding, announcements=announcements)
         self.deliveries = Deliveries(self.clients["dynamodb"], "studies")
         results = Documents(self.clients["s3"], RESULTS)
         self.delivering = Delivering(
             studies=self.studies,
             index=self.index,
+            announcements=announcements,
             deliveries=self.deliveries,
             results=results,
             uploads=self.uploads,
@@ -72,11 +76,11 @@ class Clinic(ReadingRoom):
         self.sweep()
         return events
 
-    def results(self, tries: int = 1) -> list[Delivery | None]:
+    def results(self) -> list[Delivery | None]:
         """Handle every announcement."""
         found = []
         while self.announcements.bodies:
-            found.append(self.delivering.deliver(*announced(self.announcements.bodies.pop(0)), tries))
+            found.append(self.delivering.deliver(announced(self.announcements.bodies.pop(0))))
         return found
 
     def stored(self) -> dict[str, Dataset]:
@@ -121,7 +125,7 @@ def test_a_repeated_announcement_changes_nothing(clinic: Clinic) -> None:
     message = clinic.announcements.bodies[0]
     clinic.results()
     before = dict(clinic.s3.versions)
-    clinic.delivering.deliver(*announced(message))
+    clinic.delivering.deliver(announced(message))
     assert clinic.s3.versions == before
     assert len(clinic.deliveries.of_study(STUDY)) == 1
 
@@ -139,12 +143,18 @@ def test_the_next_revision_names_the_last_that_was_delivered(clinic: Clinic) -> 
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == stored["000001-sr.dcm"].SOPInstanceUID
 
 
-def test_a_revision_is_announced_before_it_is_written_and_waited_for(clinic: Clinic) -> None:
-    with pytest.raises(NotClosedYet):
-        clinic.delivering.deliver(STUDY, 1, tries=1)
-    assert clinic.delivering.deliver(STUDY, 1, tries=PATIENT_TRIES) is None, "its closing died, or was overtaken"
+def test_a_revision_that_is_not_written_yet_is_announced_again(clinic: Clinic) -> None:
+    assert clinic.delivering.deliver(FIRST) is None
+    assert [announced(one) for one in clinic.announcements.bodies] == [replace(FIRST, tries=2)]
     clinic.take(1)
-    assert [announced(one) for one in clinic.announcements.bodies] == [(STUDY, 1)]
+    assert clinic.announcements.bodies
+    assert all(one and one.keys for one in clinic.results())
+
+
+def test_a_revision_that_is_never_written_is_forgotten(clinic: Clinic) -> None:
+    clinic.delivering.deliver(FIRST)
+    assert clinic.results() == [None] * (MOST_TRIES - 1)
+    assert not clinic.announcements.bodies
 
 
 def test_a_closing_that_fails_has_announced_its_revision(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +163,7 @@ def test_a_closing_that_fails_has_announced_its_revision(clinic: Clinic, monkeyp
     clinic.wait(3600)
     monkeypatch.setattr(clinic.dynamodb, "transact_write_items", _fail)
     assert clinic.concluding.run().failures == 1
-    assert [announced(one) for one in clinic.announcements.bodies] == [(STUDY, 1)]
+    assert [announced(one) for one in clinic.announcements.bodies] == [FIRST]
 
 
 @pytest.mark.parametrize(
@@ -249,13 +259,16 @@ def test_aws_trouble_is_tried_again(clinic: Clinic, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr(clinic.s3, "get_object", _fail)
         with pytest.raises(Exception, match="SlowDown"):
-            clinic.delivering.deliver(STUDY, 1)
+            clinic.delivering.deliver(FIRST)
     (delivery,) = clinic.results()
     assert delivery is not None
     assert delivery.keys
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"StudyInstanceUID": 7, "Revision": 1}', '{"StudyInstanceUID": "1.2"}'])
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", '{"StudyInstanceUID": 7, "Revision": 1, "Tries": 1}', '{"StudyInstanceUID": "1.2", "Revision": 1}'],
+)
 def test_a_message_that_names_no_revision_is_refused(body: str) -> None:
     with pytest.raises(MalformedEvent):
         announced(body)
