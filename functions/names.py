@@ -14,6 +14,7 @@ OUTPUTS = "outputs/"
 # Results bucket.
 PREDICTIONS = "predictions/"
 STUDIES = "studies/"  # and the hash of a StudyInstanceUID: the documents of a study's revisions
+DICOM_RESULTS = "dicom/"  # and the same hash: objects with a patient's name, which no other prefix has
 # Models bucket.
 ARTIFACTS = "artifacts/"
 # Training bucket.

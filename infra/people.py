@@ -89,8 +89,12 @@ class People(Construct):
         queried = [f"{index}/index/{one.title}" for one in IndexName] + [studies, f"{studies}/index/*"]
         allow(self.reader, "dynamodb:Query", on=queried, because="Each index of the studies is for readers, too.")
         allow(self.reader, "dynamodb:BatchGetItem", on=[index])
-        everything = self._storage.results.arn_for_objects("*")
-        allow(self.reader, "s3:GetObject", on=[everything], because="The key of a result is a hash.")
+        results = self._storage.results
+        allow(
+            self.reader, "s3:GetObject", on=[results.arn_for_objects("*")], because="The key of a result is a hash."
+        )
+        # A study's DICOM results have any names. And without it S3 answers "access denied" for what has expired.
+        allow(self.reader, "s3:ListBucket", on=[results.bucket_arn])
         self._allow_key(self.reader, READ, "s3", "dynamodb", "states")
 
     def _allow_survey(self, dead_letters: list[str]) -> None:

@@ -11,6 +11,7 @@ from functions.names import (
     AUDIT_REPORT,
     BATCHES,
     CANDIDATE,
+    DICOM_RESULTS,
     EVALUATION,
     INSTANCES,
     OUTPUTS,
@@ -94,6 +95,16 @@ def study_prefix(study_instance_uid: str) -> str:
 def revision_key(study_instance_uid: str, revision: int, digest: str) -> str:
     """Return a results bucket key: the study/1 document of a revision, by its number and its content."""
     return f"{study_prefix(study_instance_uid)}{revision:06d}-{digest[:32]}.json"
+
+
+def dicom_prefix(study_instance_uid: str) -> str:
+    """Return a results bucket prefix: the DICOM results of one study."""
+    return DICOM_RESULTS + study_prefix(study_instance_uid).removeprefix(STUDIES)
+
+
+def dicom_key(study_instance_uid: str, revision: int, kind: str) -> str:
+    """Return a results bucket key: the DICOM result of one kind of a revision."""
+    return f"{dicom_prefix(study_instance_uid)}{revision:06d}-{kind}.dcm"
 
 
 def artifact_key(sha256: str) -> str:

@@ -39,7 +39,9 @@ def service(connection, completed, pending, monkeypatch):
         answer = put(**request)
         key, version = request["Key"], answer["VersionId"]
         identity = {"upload_id": upload_id(key, version), "key": key, "version_id": version}
-        if key.endswith("bad.dcm"):
+        if key.endswith(".complete.json"):
+            connection.index.rows.append(pending(**identity, status=Status.MARKER))
+        elif key.endswith("bad.dcm"):
             refusal = {"status": Status.REFUSED, "code": "TruncatedHeader", "reason": "The object ends early."}
             connection.index.rows.append(pending(**identity, **refusal))
         elif not key.endswith("slow.dcm"):
