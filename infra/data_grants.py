@@ -111,7 +111,7 @@ class DataGrants(Construct):
     def grant_close_studies(self, grantee: iam.IGrantable) -> None:
         """Let the grantee find open studies, close them, write their documents, and learn that one is gone."""
         writes = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
-        allow(grantee, "dynamodb:GetItem", "dynamodb:Query", *writes, on=[self.studies.table_arn])
+        allow(grantee, "dynamodb:Query", *writes, on=[self.studies.table_arn])
         allow(grantee, "dynamodb:Query", on=[f"{self.studies.table_arn}/index/{StudyIndexName.BY_DUE.title}"])
         self._allow_objects(grantee, self.results, STUDIES, "s3:GetObject", "s3:PutObject")
         self._allow_to_miss(grantee, self.results)

@@ -98,10 +98,9 @@ class People(Construct):
         self._allow_key(self.reader, READ, "s3", "dynamodb", "states")
 
     def _allow_survey(self, dead_letters: list[str]) -> None:
-        """Let readers see slots, champion, single studies, training runs, dead letters and the endpoint."""
+        """Let readers see slots, champion, training runs, dead letters and the endpoint."""
         reader = self.reader
-        tables = [self._storage.batches.table_arn, self._storage.studies.table_arn]
-        allow(reader, "dynamodb:GetItem", "dynamodb:BatchGetItem", on=tables)
+        allow(reader, "dynamodb:GetItem", "dynamodb:BatchGetItem", on=[self._storage.batches.table_arn])
         allow(reader, "sqs:GetQueueAttributes", on=dead_letters)
         name = f"{self._service}-endpoint"
         endpoint = [arn_of(self, "sagemaker", kind, name) for kind in ("endpoint", "endpoint-config")]

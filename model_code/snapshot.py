@@ -47,7 +47,8 @@ class SplitBy(enum.StrEnum):
 class Case:
     """One labelled slice. ``line``: its line in the manifest; ``patient``: a keyed hash.
 
-    ``fold``: in which it is tested, from 1; 0 where there is a test part instead.
+    ``fold``: in which it is tested, from 1; 0 where there is a test part instead. ``study`` and ``series`` are UIDs,
+    "" if the header has none. ``study_label`` is what its study shows, "" if nobody said it.
     """
 
     line: int
@@ -57,6 +58,9 @@ class Case:
     split: Split
     patient: str
     fold: int = 0
+    study: str = ""
+    series: str = ""
+    study_label: str = ""
 
     @property
     def part(self) -> str:
@@ -248,6 +252,8 @@ def _case(entry: Any, labels: tuple[str, ...], folds: int) -> Case:
         split=Split(split),
         patient=_text(entry, "Patient"),
         fold=fold,
+        study=_text_or_none(entry, "StudyInstanceUID"),
+        series=_text_or_none(entry, "SeriesInstanceUID"),
     )
 
 
@@ -256,6 +262,11 @@ def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is {value!r}, not a text")
     return value
+
+
+def _text_or_none(entry: Mapping[str, Any], name: str) -> str:
+    """Return a text that may be absent or empty; raises ValueError for anything else."""
+    return _text(entry, name) if entry.get(name) else ""
 
 
 def _matching(entry: Mapping[str, Any], name: str, pattern: re.Pattern[str], expected: str) -> str:

@@ -46,7 +46,14 @@ IN_EVERY_OBJECT = (
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
     *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation", "BodyPartExamined", "PatientOrientation"),
     *("PixelAspectRatio", "PixelPaddingValue", "PixelPaddingRangeLimit"),
-    *("SyntheticData", "ImagePositionPatient", "SliceLocation", "InstanceNumber"),
+    *(
+        "SyntheticData",
+        "ImagePositionPatient",
+        "SliceLocation",
+        "InstanceNumber",
+        "AcquisitionNumber",
+        "QualityControlImage",
+    ),
 )
 """Elements that may hold any text without a refusal of the object."""
 

@@ -149,7 +149,7 @@ class Studies:
         return _study(from_item(answer["Attributes"]))
 
     def read_anew(self, study: str, now: datetime) -> None:
-        """Open a study whose revisions were deleted: its next closing makes one, whatever its inputs."""
+        """Open a study whose revisions are deleted: its next closing makes one, whatever its inputs."""
         request = self._touching(study, now, {"DueAt": _soon(now)})
         names = {f"#{name}": name for name in ("Inputs", "ResultKey", "PredictedClass", "ClosedAt")}
         request["UpdateExpression"] += f" REMOVE {', '.join(names)}"
@@ -158,7 +158,7 @@ class Studies:
 
     def get(self, study: str) -> Study | None:
         """Return a study, strongly consistent; None if it is not known."""
-        item = self._get(_state_of(study))
+        item = self._get(study, STATE)
         return _study(item) if item else None
 
     def get_many(self, studies: Iterable[str]) -> list[Study]:
@@ -180,7 +180,7 @@ class Studies:
 
     def marker(self, study: str) -> Marker | None:
         """Return what the study's sender says that it has; None if it has not said so."""
-        item = self._get({"StudyInstanceUID": study, "Item": MARKER})
+        item = self._get(study, MARKER)
         return markers.kept(study, item["Series"]) if item else None
 
     def open(self) -> Iterator[Study]:
@@ -207,7 +207,7 @@ class Studies:
 
     def revision(self, study: str, number: int) -> Revision | None:
         """Return one revision of a study; None if there is none."""
-        item = self._get({"StudyInstanceUID": study, "Item": _revision_item(number)})
+        item = self._get(study, _revision_item(number))
         return _revision(item) if item else None
 
     def begin(self, study: Study, now: datetime) -> bool:
@@ -223,7 +223,7 @@ class Studies:
 
     def close(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Close a study, with a revision if there is a new one; return False if it has changed since it was read."""
-        return self._conclude(study, revision, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, "Touches")
+        return self._conclude(study, revision, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, fence="Touches")
 
     def cut(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Make a revision of a study that has been open for too long and stays open, as from now.
@@ -231,7 +231,7 @@ class Studies:
         Uploads may come meanwhile: they are of the next revision. Returns False if another closing was first.
         """
         changes = {"OpenedAt": timestamp(now)}
-        return self._conclude(study, revision, now, changes, ("MarkedAt", "Rounds"), "OpenedAt")
+        return self._conclude(study, revision, now, changes, ("MarkedAt", "Rounds"), fence="OpenedAt")
 
     def drop(self, study: Study) -> bool:
         """Delete a study without members and revisions; return False if it has changed since it was read."""
@@ -307,6 +307,7 @@ class Studies:
         now: datetime,
         changes: Mapping[str, Any],
         remove: Sequence[str],
+        *,
         fence: str,
     ) -> bool:
         """End a closing: change the study, and write its revision with it, if the study is as it was read."""
@@ -345,9 +346,9 @@ class Studies:
             raise
         return True
 
-    def _get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
-        answer = self._client.get_item(TableName=self.table, Key=to_item(key), ConsistentRead=True)
-        return from_item(answer["Item"]) if "Item" in answer else None
+    def _get(self, study: str, item: str) -> dict[str, Any] | None:
+        """Return one item, strongly consistent. By a Query, so that who may read a study needs one permission."""
+        return next((found for items in self._items(study, item, 1) for found in items), None)
 
     def _items(self, study: str, prefix: str, most: int | None = None) -> Iterator[list[dict[str, Any]]]:
         """Yield the items of a study whose names begin with ``prefix``, page by page; strongly consistent."""
@@ -432,7 +433,7 @@ def _last(revision: Revision, now: str) -> dict[str, Any]:
 
 
 def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Return the condition that a study is open and as it was read: its ``fence``, and what erasures and closings set.
+    """Return the condition that a study is open, its ``fence`` as it was read, and no erasure has begun since.
 
     A count that a study does not have yet must be absent still.
     """
@@ -440,7 +441,6 @@ def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str,
     expected: dict[str, Any] = {
         fence: study.touches if fence == "Touches" else study.opened_at,
         "Erasures": study.erasures,
-        "Revision": study.revision,
     }
     terms = ["#State = :open"]
     for name, value in expected.items():

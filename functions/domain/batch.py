@@ -25,6 +25,7 @@ of a row     event                         next         by               conditi
 none         tried, and not yet taken in   Received     ingest           there is no row yet
 none         ingested, or not served       Pending,     ingest           there is no row yet, or it is Received or
                                            Refused                       HeldUp
+none         a sender's marker             Marker       ingest           the same
 Received     nothing tries it any more     Refused      sweep            as HeldUp: tried ten minutes ago
 Pending      claimed                       Batched      dispatch, sweep  Pending, and the batch is Claiming
 Batched      a prediction for its bytes    Completed    collect, sweep   the batch holds it
@@ -33,6 +34,7 @@ Batched      no answer                     Pending      collect, sweep   the bat
 Batched      its tries are used            Failed       collect, sweep   the batch holds it
 Batched      its batch is Collected        Pending      sweep            the batch holds it
 Completed    its version was withdrawn     Pending      rescore          by that version, and seen unchanged
+Completed    its study was read by two     Pending      sweep            by that version, and seen unchanged
 all but      erased                        Erased       wetread erase    no batch holds it, and seen unchanged
 Batched
 ===========  ============================  ===========  ===============  ============================================

@@ -13,9 +13,9 @@ any          a row that had ended changes    Open    rescore, sweep,     none; T
 Closed       a row of it ended               Open    collect, sweep      Closed
 Open         due, and a row has not ended    Open    sweep               put off: Open, Touches as read
 Open         due, and read by two versions   Open    sweep               rows requeued first, then as a change
-Open         due, and the inputs are new     Closed  sweep               Open; Touches and Revision as read
-Open         due, and the inputs are known   Closed  sweep               Open; Touches and Revision as read
-Open         open for too long               Open    sweep               Open; OpenedAt and Revision as read
+Open         due, and the inputs are new     Closed  sweep               Open, Touches as read; the revision is new
+Open         due, and the inputs are known   Closed  sweep               Open, Touches as read
+Open         open for too long               Open    sweep               Open, OpenedAt as read; the revision is new
 ===========  ==============================  ======  ==================  ========================================
 
 Every change of a row comes first and the touch last. So a closing in between has either seen the change, or fails by

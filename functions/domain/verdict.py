@@ -69,6 +69,7 @@ class ModelProblem(enum.StrEnum):
     BALANCED_ACCURACY_TOO_LOW = "BalancedAccuracyTooLow"
     SENSITIVITY_TOO_LOW = "SensitivityTooLow"
     SPECIFICITY_TOO_LOW = "SpecificityTooLow"
+    STUDY_SENSITIVITY_TOO_LOW = "StudySensitivityTooLow"
     AUC_TOO_LOW = "AUCTooLow"
     CALIBRATION_TOO_POOR = "CalibrationTooPoor"
     COVERAGE_TOO_LOW = "CoverageTooLow"

@@ -33,6 +33,7 @@ from functions.domain.instance import Instance, Served
 from functions.domain.member import is_member
 from functions.domain.row import Row, Status, expiry, moment_of, timestamp
 from untrusted.header import Header
+from untrusted.image_type import ORIGINAL
 
 LONGEST_WAIT_DAYS = 90  # the pinned copy of an upload expires then, read or not
 MOST_TRIES = 3  # to read one object; AWS trouble does not count
@@ -215,7 +216,13 @@ def _attributes(instance: Instance) -> dict[str, Any]:
         "transfer_syntax_uid": instance.transfer_syntax_uid or None,
         "rows": instance.rows or None,
         "columns": instance.columns or None,
-        "picture_type": instance.picture.image_type if instance.picture else None,
+        "picture_type": _picture_type(instance),
         **dataclasses.asdict(instance.place),
         "repairs": instance.repairs,
     }
+
+
+def _picture_type(instance: Instance) -> str | None:
+    """Return what ImageType says of a CT object's picture; None for an original one, as most are."""
+    kind = instance.picture.image_type if instance.picture else ORIGINAL
+    return None if kind == ORIGINAL else kind

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from model_code import snapshot
 from model_code.container import Processing
 from model_code.errors import ArtifactError, EvaluationError
-from model_code.evaluation.against import Rival, build_compared, unseen_by
+from model_code.evaluation import studies
+from model_code.evaluation.against import Rival, build_compared, cases_of, predictions_of, unseen_by
+from model_code.evaluation.document import Predictions, TestSet
 from model_code.evaluation.folds import by_folds, rival_by_folds
 from model_code.evaluation.pictures import ReportPictures
 from model_code.evaluation.predictions import load_model, predict
@@ -18,6 +22,7 @@ from model_code.evaluation.report.slices import shown_slices
 from model_code.evaluation.training_record import parts_of, read_training
 from model_code.evaluation.worst import worst_cases
 from model_code.inference import Model
+from model_code.snapshot import Case
 
 DOCUMENT, REPORT = "evaluation.json", "report.html"
 
@@ -68,6 +73,7 @@ def evaluate(
     champion = rivals.get("Champion")
     document = build_compared(taken.digest, test, candidate, rivals, attempt)
     document |= {"Training": read_training(paths.candidate), "Parts": parts_of(taken)}
+    _add_studies(document, cases, test, candidate, champion)
     if folded:
         document["OutOfFold"] = dict(folded.document)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)
@@ -80,6 +86,21 @@ def evaluate(
     _log("candidate", document["Candidate"])
     if champion:
         _log("champion", document["Champion"])
+
+
+def _add_studies(
+    document: dict[str, Any], cases: Sequence[Case], test: TestSet, candidate: Predictions, champion: Rival | None
+) -> None:
+    """Add how candidate and champion read whole studies; the champion's are of patients that it was not trained on."""
+    found = studies.find_studies(cases, test, candidate)
+    document["Cases"]["Studies"] = studies.counts(found)
+    document["Candidate"]["Study"] = studies.measured(found, candidate, test.labels)
+    if champion:
+        rows = champion.unseen if champion.unseen.any() else ~champion.unseen
+        unseen = [case for case, kept in zip(cases, rows, strict=True) if kept]
+        predictions = predictions_of(champion.predictions, rows)
+        theirs = studies.find_studies(unseen, cases_of(test, rows), predictions)
+        document["Champion"]["Study"] = studies.measured(theirs, predictions, test.labels)
 
 
 def _reference(paths: Processing, labels: tuple[str, ...], digest: str) -> dict[str, Model]:

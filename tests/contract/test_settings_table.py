@@ -31,7 +31,7 @@ def written(value: Any) -> str:
     if value in ({}, ()):
         return "empty"
     if isinstance(value, tuple):
-        return ", ".join(value) if len(value) < 4 else f"{len(value)} UIDs"
+        return ", ".join(value) if len(value) < 4 else f"{len(value)} {'UIDs' if value[0][0].isdigit() else 'kinds'}"
     if isinstance(value, str):
         return f"`{value}`" if value else "empty"
     return str(value)

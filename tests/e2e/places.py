@@ -58,7 +58,7 @@ def tables(connection: Connection) -> Iterator[Place]:
     """Yield every attribute of every item; only a row's ``Key``, and the table of hidden ones, may have the key."""
     deployment = connection.deployment
     with_keys = {deployment.index_table_name, deployment.keys_table_name}
-    for table in (*sorted(with_keys), deployment.batches_table_name):
+    for table in (*sorted(with_keys), deployment.batches_table_name, deployment.studies_table_name):
         for page in connection.dynamodb.get_paginator("scan").paginate(TableName=table):
             for item in page["Items"]:
                 for attribute, value in item.items():

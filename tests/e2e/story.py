@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,8 +70,18 @@ def upload(story: Story) -> None:
     uploads |= {f"{fleeting} {n}": put(service, fleeting, marked(40 + n)) for n in range(2)}
     bucket = service.connection.deployment.uploads_bucket_name
     service.connection.s3.delete_object(Bucket=bucket, Key=fleeting)
+    uploads |= {key: put(service, key, body) for key, body in markers_of_studies()}
     uploads["gone"] = announce_what_is_gone(service, f"{MARKERS[KEY]}/gone.dcm")
     story.rows = service.rows(uploads)
+
+
+def markers_of_studies() -> Iterator[tuple[str, bytes]]:
+    """Yield senders' markers, with the patient's texts where nothing is read, and where a UID is expected."""
+    named = {"SeriesInstanceUID": "1.2.840.99.1", "NumberOfInstances": 1, "SeriesDescription": MARKERS["PatientName"]}
+    good = {"Schema": "complete/1", "StudyInstanceUID": "1.2.840.99", "Series": [named], "Patient": dict(MARKERS)}
+    bad = good | {"StudyInstanceUID": MARKERS["PatientName"]}
+    for name, document in (("good", good), ("bad", bad)):
+        yield f"{MARKERS[KEY]}/{name}.complete.json", json.dumps(document).encode()
 
 
 def marked(patient: int) -> bytes:

@@ -68,6 +68,10 @@ def test_the_markers_went_through_every_path(story: Story) -> None:
     assert {one.name: by_name[one.name] for one in DEFECTS} == {one.name: (one.status, one.code) for one in DEFECTS}
     assert by_name["gone"] == (Status.REFUSED, "ObjectGone")
     assert [by_name[f"good-{n}"][0] for n in range(3)] == [Status.COMPLETED] * 3
+    assert by_name["good.complete"][0] == Status.MARKER
+    assert by_name["bad.complete"] == (Status.REFUSED, "MalformedMarker")
+    studies = story.service.connection.studies
+    assert [one for one in studies.closed() if one.revision], "studies were closed, so documents were looked at"
     outcomes = Counter(run.outcome for run in story.service.connection.runs.newest(10))
     assert outcomes == {"Rejected": 5}, "one by the model gate, two for their slices, two for their labels"
 

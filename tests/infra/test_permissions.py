@@ -107,7 +107,7 @@ def test_studies_are_opened_by_ingest_and_collect_and_closed_by_the_sweep(defaul
     assert {role: actions for role, actions in allowed.items() if actions} == {
         "IntakeIngest": writes,
         "BatchCollect": {"dynamodb:UpdateItem"},
-        "BatchSweep": writes | {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:DeleteItem"},
+        "BatchSweep": writes | {"dynamodb:Query", "dynamodb:DeleteItem"},
     }
 
 

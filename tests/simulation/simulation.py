@@ -81,7 +81,8 @@ class Simulation(Schedule):
 
     def _pass_time(self) -> None:
         awake = any(actor.wakes_at <= self.world.time for actor in self.actors)
-        slowly = 1 if awake else 3600 if self.used_up else 60
+        waits = (self.calm or not awake) and self.used_up  # for the next day
+        slowly = (60 if waits else 1) if awake else (3600 if waits else 60)
         self.world.wait(self.rng.random() * slowly * (10 if self.rng.random() < 0.05 else 1))
 
     def _deliver(self) -> None:

@@ -65,11 +65,14 @@ def erase(session: Session, *, patient: str | None, issuer: str, study: str | No
 def _erase(erasing: Erasing) -> Erased:
     try:
         with Bar("Erasing", None) as bar:
-            return erasing.erase(
-                lambda rows: bar.show(f"Waiting for the job of {how_many(len(rows), 'upload')} to be over")
-            )
+            return erasing.erase(lambda rows: bar.show(_waiting_for(len(rows))))
     except KeyboardInterrupt:
         raise Interruption("What was erased is erased; the same command continues with the rest.") from None
+
+
+def _waiting_for(uploads: int) -> str:
+    """Return what an erasure waits for: the job of so many uploads, or a study that is being closed."""
+    return f"Waiting for the job of {how_many(uploads, 'upload')} to be over" if uploads else "Waiting for a study"
 
 
 def _say_found(found: Found, subject: Subject, *, as_json: bool) -> None:

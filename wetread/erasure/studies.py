@@ -87,11 +87,11 @@ class ErasingStudies:
         """Erase what the studies keep by now; the rest of a study is read anew."""
         for known in found:
             one = self._find(known.study_instance_uid, known.uploads)  # the fence is an item, too
+            if not one.whole:  # first: an interrupted erasure finds nothing of a study without its items
+                self._studies.read_anew(one.study_instance_uid, now)
             delete_for_good(self._connection.s3, list(one.documents))
             for item in one.items:
                 self._studies.forget(one.study_instance_uid, item)
-            if not one.whole:
-                self._studies.read_anew(one.study_instance_uid, now)
 
 
 def _upload_of(item: str) -> str:

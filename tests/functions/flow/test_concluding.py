@@ -232,3 +232,13 @@ def test_the_read_of_a_frozen_index_is_the_same(room: ReadingRoom) -> None:
     room.studies.open = lambda: iter(hints)  # type: ignore[method-assign]
     room.concluding.run()
     assert room.document()["Counts"] == {"Members": 5, "Read": 5}
+
+
+def test_a_change_of_a_row_does_not_shorten_the_quiet(room: ReadingRoom) -> None:
+    room.deliver(room.send(1))
+    room.read()
+    room.studies.touch(STUDY, room.time)
+    room.sweep(60)
+    assert not room.revisions()
+    room.sweep()
+    assert room.revisions()

@@ -1,0 +1,143 @@
+"""Studies in a running service: closed by quiet and by marker, revised by a late slice, read again, and erased."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from functions.domain.row import Row, Status
+from functions.domain.study import Revision
+from tests.e2e.conftest import Service, running
+from tests.e2e.controls import function
+from wetread.demo.phantoms import phantom_bytes
+from wetread.erasure.erasure import Erasing
+from wetread.erasure.subjects import Study
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+SLICES = 6
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("home"), artifact) as service:
+        yield service
+
+
+def changed(body: bytes, **attributes: Any) -> bytes:
+    """Return a DICOM file with some attributes changed."""
+    dataset = dcmread(io.BytesIO(body))
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
+def slices(patient: int) -> dict[str, bytes]:
+    return {f"study-{patient}/{n}.dcm": phantom_bytes("covid", patient, n, size=128, seed=5) for n in range(SLICES)}
+
+
+def sweep(service: Service) -> None:
+    answer = service.connection.client("lambda").invoke(FunctionName=function(service, "Sweep"))
+    assert "FunctionError" not in answer, answer["Payload"].read()
+
+
+def wait_for(service: Service, study: str, number: int, seconds: float = 240) -> Revision:
+    """Sweep until the study has so many revisions; return the last one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        revisions = service.connection.studies.revisions(study)
+        if len(revisions) >= number:
+            return revisions[number - 1]
+        assert time.monotonic() < deadline, service.connection.studies.get(study)
+        sweep(service)
+        time.sleep(2)
+
+
+def document(service: Service, revision: Revision) -> dict[str, Any]:
+    bucket = service.connection.deployment.results_bucket_name
+    body = service.connection.s3.get_object(Bucket=bucket, Key=revision.result_key)["Body"].read()
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def study_of(rows: dict[str, Row]) -> str:
+    (study,) = {row.study_instance_uid for row in rows.values()}
+    assert study
+    return study
+
+
+def test_a_study_is_read_when_it_is_quiet_and_again_with_a_late_slice(service: Service) -> None:
+    bodies = slices(801)
+    first = next(iter(bodies.values()))
+    bodies["study-801/scout.dcm"] = changed(
+        first,
+        ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
+        SOPInstanceUID="1.2.840.801.1",
+        SeriesInstanceUID="1.2.8.2",
+    )
+    late = {"study-801/late.dcm": phantom_bytes("covid", 801, SLICES, size=128, seed=5)}
+    study = study_of(service.rows(service.put_all(bodies)))
+    found = document(service, wait_for(service, study, 1))
+    assert (found["CloseReason"], found["Counts"]) == ("Quiet", {"Members": SLICES + 1, "Read": SLICES, "Refused": 1})
+    assert found["Class"] in {"covid", "cap", "normal"}
+    assert {one["SOPClassUID"] for several in found["Evidence"].values() for one in several}
+    (row,) = service.rows(service.put_all(late)).values()
+    second = document(service, wait_for(service, study, 2))
+    assert second["Changes"] == {"Added": [row.upload_id]}
+    assert second["Previous"]
+
+
+def test_a_marker_closes_its_study_at_once_and_an_erasure_leaves_nothing_of_it(service: Service) -> None:
+    bodies = slices(802)
+    rows = service.rows(service.put_all(bodies))
+    study = study_of(rows)
+    (series,) = {row.series_instance_uid for row in rows.values()}
+    named = {"SeriesInstanceUID": series, "NumberOfInstances": SLICES}
+    marker = {"Schema": "complete/1", "StudyInstanceUID": study, "Series": [named]}
+    (row,) = service.rows(service.put_all({"study-802/done.complete.json": json.dumps(marker).encode()})).values()
+    assert row.status == Status.MARKER
+    revision = wait_for(service, study, 1)
+    found = document(service, revision)
+    assert (found["CloseReason"], found["Coverage"]) in {("Marker", "Complete"), ("Quiet", "Unknown")}
+    connection = service.connection
+    erasing = Erasing(connection, Study(study, connection.patients), settled_seconds=0)
+    assert erasing.erase(lambda _rows: None).whole
+    assert not list(connection.studies.items(study))
+    listed = connection.s3.list_object_versions(Bucket=connection.deployment.results_bucket_name, Prefix="studies/")
+    assert revision.result_key not in {one["Key"] for one in listed.get("Versions", [])}
+
+
+def test_what_two_versions_have_read_is_read_again_by_the_champion(service: Service) -> None:
+    bodies = slices(803)
+    half = dict(list(bodies.items())[: SLICES // 2])
+    rows = service.rows(service.put_all(half))
+    study = study_of(rows)
+    registry = service.connection.registry
+    version = registry.register(service.artifact).model_package
+    registry.promote(version)
+    service.rows(service.put_all({key: body for key, body in bodies.items() if key not in half}))
+    last = _until(lambda: _read_by(service, study, version), service)
+    assert document(service, last)["Counts"] == {"Members": SLICES, "Read": SLICES}
+
+
+def _read_by(service: Service, study: str, version: str) -> Revision | None:
+    revisions = service.connection.studies.revisions(study)
+    whole = [one for one in revisions if one.model_package == version and one.counts["Read"] == SLICES]
+    return whole[-1] if whole else None
+
+
+def _until(look: Callable[[], Revision | None], service: Service, seconds: float = 300) -> Revision:
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        sweep(service)
+        time.sleep(2)
+    return found

@@ -1,0 +1,199 @@
+"""Removes the guards of studies one at a time and checks that their tests fail: each guard is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.functions.flow.test_guards import FLOW, Guard, copied, watched, without
+
+pytestmark = [pytest.mark.check, pytest.mark.timeout(900)]
+
+CONCLUDING, STUDIES, STUDY = "functions/flow/concluding.py", "functions/aws/studies.py", "functions/domain/study.py"
+FENCES = f"{FLOW}/test_fences_of_studies.py"
+GUARDS: dict[str, Guard] = {
+    "a repeated event adds the member that was not written": Guard(
+        f"{FLOW}/test_studies_of_ingest.py",
+        "functions/flow/ingesting.py",
+        "            if is_member(known):\n",
+        "            if False:\n",
+    ),
+    "a member of a row that is erased by now is not written": Guard(
+        f"{FLOW}/test_studies_of_ingest.py",
+        STUDIES,
+        '[{"ConditionCheck": check}, {"Put": put}]',
+        '[{"Put": put}]',
+    ),
+    "what is not served is a member": Guard(
+        f"{FLOW}/test_concluding.py",
+        "functions/domain/member.py",
+        "not in {Status.RECEIVED, Status.MARKER, Status.ERASED}",
+        "not in {Status.RECEIVED, Status.REFUSED, Status.MARKER, Status.ERASED}",
+    ),
+    "a study waits until each member has ended": Guard(
+        f"{FLOW}/test_concluding.py",
+        CONCLUDING,
+        "if any(not row.status.terminal for row in rows.values()):",
+        "if False:",
+    ),
+    "a study waits until it is quiet": Guard(
+        f"{FLOW}/test_concluding.py",
+        CONCLUDING,
+        "elif study.is_quiet(now) and not behind():",
+        "elif not behind():",
+    ),
+    "what waits in our own queue is not late": Guard(
+        f"{FLOW}/test_concluding.py",
+        CONCLUDING,
+        "elif study.is_quiet(now) and not behind():",
+        "elif study.is_quiet(now):",
+    ),
+    "a study that never is quiet is closed by force": Guard(
+        f"{FLOW}/test_concluding.py",
+        STUDY,
+        "return timestamp(latest) if latest <= now else None",
+        "return None",
+    ),
+    "a closing by force waits for nothing that came later": Guard(
+        f"{FLOW}/test_concluding.py",
+        CONCLUDING,
+        "if cut_off is None or one.received_at <= cut_off]",
+        "]",
+    ),
+    "a study that was closed by force stays open": Guard(
+        f"{FLOW}/test_concluding.py",
+        CONCLUDING,
+        "self.studies.cut if reason == CloseReason.FORCED else self.studies.close",
+        "self.studies.close",
+    ),
+    "the same inputs make no revision": Guard(
+        f"{FLOW}/test_concluding.py",
+        CONCLUDING,
+        "if not members or inputs.digest() == study.inputs:",
+        "if not members:",
+    ),
+    "a study that has changed while it was read is not closed": Guard(
+        FENCES,
+        STUDIES,
+        '_CLOSED_ATTRIBUTES, fence="Touches")',
+        '_CLOSED_ATTRIBUTES, fence="OpenedAt")',
+    ),
+    "a revision overwrites no other": Guard(
+        FENCES,
+        STUDIES,
+        '"ConditionExpression": "attribute_not_exists(StudyInstanceUID)"',
+        '"ConditionExpression": "attribute_not_exists(Nothing)"',
+    ),
+    "a closing that an erasure has overtaken makes no revision": Guard(
+        FENCES,
+        STUDIES,
+        '        "Erasures": study.erasures,\n',
+        "",
+    ),
+    "a study without members is dropped only as it was read": Guard(
+        FENCES,
+        STUDIES,
+        'condition, names, values = _unchanged(study, "Touches")\n        try:\n            self._client.delete_item(',
+        'condition, names, values = _unchanged(study, "OpenedAt")\n        try:\n            self._client.delete_item(',
+    ),
+    "a study is put off before its members are read": Guard(
+        FENCES,
+        CONCLUDING,
+        "or not self.studies.begin(study, now):",
+        "or False:",
+    ),
+    "a study that fails keeps no other open": Guard(
+        FENCES,
+        CONCLUDING,
+        "            except Exception as error:  # one study",
+        "            except ZeroDivisionError as error:  # one study",
+    ),
+    "a study that two versions read is read again": Guard(
+        f"{FLOW}/test_mixed_models.py",
+        CONCLUDING,
+        "        if self._read_again(study, members, now):\n            return False\n",
+        "",
+    ),
+    "a study is not read again for ever": Guard(
+        f"{FLOW}/test_mixed_models.py",
+        CONCLUDING,
+        "if len(packages(members)) < 2 or study.rounds >= MOST_ROUNDS:",
+        "if len(packages(members)) < 2:",
+    ),
+    "results of a withdrawn version do not count": Guard(
+        f"{FLOW}/test_mixed_models.py",
+        "functions/domain/member.py",
+        "    if row.withdrawn_at:\n",
+        "    if False:\n",
+    ),
+    "marking opens the studies of rows that were marked before": Guard(
+        f"{FLOW}/test_mixed_models.py",
+        "functions/flow/marking.py",
+        '            studies.add(row.study_instance_uid or "")\n',
+        '            if not row.withdrawn_at:\n                studies.add(row.study_instance_uid or "")\n',
+    ),
+    "a row that ends opens its study if it is closed": Guard(
+        f"{FLOW}/test_mixed_models.py",
+        "functions/flow/collecting.py",
+        "        self._reopen(tally.studies)\n",
+        "",
+    ),
+    "a marker is used once": Guard(
+        f"{FLOW}/test_markers.py",
+        STUDIES,
+        '_CLOSED_ATTRIBUTES = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")',
+        '_CLOSED_ATTRIBUTES = ("Open", "DueAt", "QuietUntil", "OpenedAt", "Rounds")',
+    ),
+    "a marker that promises more does not close a study": Guard(
+        f"{FLOW}/test_markers.py",
+        CONCLUDING,
+        "elif study.marked_at and marker and not marker.missing(found.members):",
+        "elif study.marked_at and marker:",
+    ),
+    "an earlier marker replaces no later one": Guard(
+        f"{FLOW}/test_markers.py",
+        STUDIES,
+        'ConditionExpression="attribute_not_exists(#at) OR #at < :at"',
+        'ConditionExpression="attribute_not_exists(#at) OR #at < :at OR attribute_exists(#at)"',
+    ),
+    "a closing deletes the members of erased uploads": Guard(
+        FENCES,
+        CONCLUDING,
+        "self.studies.forget(study.study_instance_uid, one.item)",
+        "pass",
+    ),
+    "the largest study that is read is bounded": Guard(
+        f"{FLOW}/test_large_studies.py",
+        CONCLUDING,
+        "if len(members) > MOST_MEMBERS:",
+        "if False:",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def verdicts(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[CompletedProcess[str]]]]:
+    """Yield the test runs without each selected guard, two at once."""
+    callspecs = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = [one.params["guard"] for one in callspecs if one and one.params.get("guard") in GUARDS]
+    with ThreadPoolExecutor(2) as pool:
+        yield {guard: pool.submit(without, GUARDS[guard], tmp_path_factory.mktemp("guard")) for guard in asked}
+
+
+def test_with_every_guard_of_studies_in_its_place_the_same_tests_pass(tmp_path: Path) -> None:
+    done = watched(copied(tmp_path), *sorted({guard.watched_by for guard in GUARDS.values()}))
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_studies_without_this_guard_fail(guard: str, verdicts: dict[str, Future[CompletedProcess[str]]]) -> None:
+    done = verdicts[guard].result()
+    assert done.returncode == 1, f"no test misses the guard: {guard}\n{done.stdout[-2000:]}"
+    assert re.search(r"(^|, )1 failed\b", done.stdout.splitlines()[-1]), f"not a failure:\n{done.stdout[-2000:]}"
