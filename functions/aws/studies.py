@@ -8,15 +8,14 @@ The members beside the rows make the list of a study strongly consistent, which 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.aws.items import cancellations, from_item, is_condition_failed, to_item, unprocessed_keys
+from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
 from functions.aws.trouble import loggable
 from functions.domain import marker as markers
 from functions.domain.marker import Marker
@@ -31,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 STATE, MARKER, MEMBER, REVISION = "#study", "#marker", "member#", "revision#"
 MOST_MEMBERS_OF_A_PAGE = 500
-BATCH_GET = 100  # most keys of a BatchGetItem
 # Items stay this much longer than the rows they lead to: a row expires so many days after its end, which comes later
 # than its arrival (`functions.flow.ingesting.LONGEST_WAIT_DAYS`).
 LONGEST_WAIT_DAYS = 90
@@ -161,22 +159,10 @@ class Studies:
         item = self._get(study, STATE)
         return _study(item) if item else None
 
-    def get_many(self, studies: Iterable[str]) -> list[Study]:
-        """Return studies in this order, strongly consistent; those that are not known are left out."""
-        wanted = list(dict.fromkeys(studies))
-        found: dict[str, Study] = {}
-        for start in range(0, len(wanted), BATCH_GET):
-            keys: Any = [to_item(_state_of(one)) for one in wanted[start : start + BATCH_GET]]
-            pause = 0.05
-            while keys:
-                answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
-                items = map(from_item, answer["Responses"].get(self.table, []))
-                found |= {item["StudyInstanceUID"]: _study(item) for item in items if _is_study(item)}
-                keys = unprocessed_keys(answer, self.table)
-                if keys:  # throttled: botocore does not retry keys that a successful answer leaves out
-                    time.sleep(pause)
-                    pause = min(2 * pause, 2.0)
-        return [found[one] for one in wanted if one in found]
+    def seen(self, study: str) -> Study | None:
+        """Return a study, strongly consistent, for people: by a Query, since readers may not get items."""
+        items = (item for page in self._items(study, STATE) for item in page if _is_study(item))
+        return next(map(_study, items), None)
 
     def marker(self, study: str) -> Marker | None:
         """Return what the study's sender says that it has; None if it has not said so."""

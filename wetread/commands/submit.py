@@ -19,7 +19,7 @@ from wetread.formats import ELASTIC_COLUMNS, TABLE_COLUMNS, short_key, table_lin
 from wetread.operations import quotas
 from wetread.problems import ConfigProblem, Interruption, Problem, in_words
 from wetread.studies.following import follow_studies, marked_studies
-from wetread.uploads.markers import Sent, send_markers, whole_studies
+from wetread.uploads.markers import Marked, Sent, send_markers, whole_studies
 from wetread.uploads.planning import Candidate, Plan, plan
 from wetread.uploads.sending import Outcome, Submitted, Uploader, send
 from wetread.uploads.sorting import Group, Unsent
@@ -84,12 +84,13 @@ def submit(
     connection = session.connection
     if planned.candidates:
         _warn_of_quotas(connection)
-    outcome, markers = _send(session, planned, prefix, again=again)
+    outcome, marked = _send(session, planned, prefix, again=again)
     unsent = [*planned.unsent, *outcome.unsent]
     name_unsent(unsent)
     _count(outcome.done, f"s3://{connection.deployment.uploads_bucket_name}")
+    _say_marked(outcome, marked)
     if waits and outcome.done:
-        rows = _wait(session, connection, outcome.done, markers, timeout, as_json=as_json)
+        rows = _wait(session, connection, outcome.done, marked.sent, timeout, as_json=as_json)
         unread = [row for row in rows if row.status != Status.COMPLETED and not is_for_others(row)]
         if unread or len(rows) < len(outcome.done):
             raise click.exceptions.Exit(1)
@@ -129,7 +130,7 @@ def _looked_at(candidates: Sequence[Candidate], served: Served | None) -> Outcom
         return send(candidates, served, None, bar.advance)
 
 
-def _send(session: Session, planned: Plan, prefix: str, *, again: bool) -> tuple[Outcome, list[Sent]]:
+def _send(session: Session, planned: Plan, prefix: str, *, again: bool) -> tuple[Outcome, Marked]:
     """Send with a progress bar, then the markers of whole studies.
 
     Raises Interruption for Ctrl-C, once what is on its way has arrived.
@@ -143,28 +144,30 @@ def _send(session: Session, planned: Plan, prefix: str, *, again: bool) -> tuple
             outcome = send(planned.candidates, deployment.served, uploader, bar.advance)
         if any(one.group.fails for one in planned.unsent):  # of which study is not known
             outcome = dataclasses.replace(outcome, unfinished=outcome.unfinished | {""})
-        return outcome, _mark(uploader, outcome, prefix)
+        whole = whole_studies(outcome)
+        with Bar("Marking", len(whole)) as bar:
+            return outcome, send_markers(uploader, whole, prefix, bar.advance)
     except KeyboardInterrupt:
         raise Interruption("What was sent stays sent; the same command sends what is left.") from None
     finally:
         if sent:
             sent.close()
             if sent.unwritten:
-                warn(f"{how_many(sent.unwritten, 'file')} sent but not recorded: a repeated command sends them again.")
+                warn(
+                    f"{how_many(sent.unwritten, 'object')} sent but not recorded: a repeated command sends them again."
+                )
 
 
-def _mark(uploader: Uploader, outcome: Outcome, prefix: str) -> list[Sent]:
-    """Send the markers of the studies of which all files are sent, and say what of the others."""
-    whole = whole_studies(outcome)
-    with Bar("Marking", len(whole)) as bar:
-        sent, failed = send_markers(uploader, whole, prefix, bar.advance)
-    if sent:
-        note(f"{how_many(len(sent), 'study', 'studies')} marked as whole: read as soon as all uploads have ended.")
+def _say_marked(outcome: Outcome, marked: Marked) -> None:
+    """Say which studies are read at once, and which when they are quiet."""
+    if marked.sent:
+        number = how_many(len(marked.sent), "study", "studies")
+        note(f"{number} marked as whole: read as soon as all uploads have ended.")
     if outcome.unfinished:
         note("A study with a file that was not sent is read when nothing more has come for a while.")
-    for reason in failed[:1]:
-        warn(f"{how_many(len(failed), 'marker')} not sent; these studies are read when they are quiet. {reason}")
-    return sent
+    for reason in marked.failed[:1]:
+        number = how_many(len(marked.failed), "marker")
+        warn(f"{number} not sent; these studies are read when they are quiet. {reason}")
 
 
 def _count(done: Sequence[Submitted], bucket: str) -> None:

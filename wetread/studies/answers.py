@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.aws.objects import Documents
+from functions.aws.studies import Studies
 from functions.domain.instance import as_uid, is_hashed
 from functions.domain.study import State, Study
 from functions.domain.study_document import MOST_BYTES
@@ -64,12 +65,18 @@ def newest(connection: Connection, label: str | None, since: str, *, only_open: 
     else:
         hints = itertools.chain(studies.open(), studies.closed(since))
     uids = itertools.islice(dict.fromkeys(one.study_instance_uid for one in hints), limit + 1)
-    found = studies.get_many(uids)
+    found = seen(studies, uids)
     fitting = [one for one in found if not only_open or _opened_since(one, since)]
     answers = answers_of(connection, fitting)
     if label:
         answers = [one for one in answers if one.document.get("Class") == label]
     return Found(answers[:limit], len(answers) > limit)
+
+
+def seen(studies: Studies, uids: Iterable[str]) -> list[Study]:
+    """Return studies as they are now, in this order; those that are not known are left out."""
+    with ThreadPoolExecutor(READERS) as pool:
+        return [one for one in pool.map(studies.seen, uids) if one]
 
 
 def answers_of(connection: Connection, studies: Sequence[Study]) -> list[Answer]:
@@ -82,7 +89,7 @@ def answers_of(connection: Connection, studies: Sequence[Study]) -> list[Answer]
 def study_of(connection: Connection, text: str) -> Study | None:
     """Return a study by its UID as a row or a file says it; None if it is not known."""
     for uid in _uids(connection, text):
-        if study := connection.studies.get(uid):
+        if study := connection.studies.seen(uid):
             return study
     return None
 
@@ -93,7 +100,7 @@ def revision_of(connection: Connection, study: Study, number: int | None) -> dic
     if not study.revision:
         raise Problem(f"Study {uid} has not been read yet.", "See `wetread studies --open`, or wait.")
     number = study.revision if number is None else number
-    revision = connection.studies.revision(uid, number)
+    revision = next((one for one in connection.studies.revisions(uid) if one.number == number), None)
     if revision is None:
         raise Problem(f"Study {uid} has no revision {number}.", f"It has {study.revision}, or they have expired.")
     document = _document(documents_of(connection), revision.result_key)

@@ -25,7 +25,7 @@ def close_now(connection: Connection, study: Study) -> int:
     series = ((uid, len(names), ()) for uid, names in sorted(by_series.items()))
     whole = Whole(study.study_instance_uid, complete(study.study_instance_uid, series), is_new=True)
     uploader = Uploader(connection.s3, connection.deployment.uploads_bucket_name, again=True)
-    _, failed = send_markers(uploader, [whole], "", lambda: None)
-    if failed:
-        raise Problem(f"The marker of study {study.study_instance_uid} was not sent.", failed[0])
+    marked = send_markers(uploader, [whole], "", lambda: None)
+    if marked.failed:
+        raise Problem(f"The marker of study {study.study_instance_uid} was not sent.", marked.failed[0])
     return sum(map(len, by_series.values()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from functions.aws.studies import Studies
 from functions.domain.study import State, Study
+from wetread.studies.answers import seen
 
 POLL_SECONDS = 2.0
 
@@ -32,7 +33,7 @@ def wait(
     """Poll until every study is closed or ``timeout_seconds`` have passed; ``show`` is called after each poll."""
     deadline = clock() + timeout_seconds
     while True:
-        closed = [one for one in studies.get_many(uids) if one.state == State.CLOSED and one.revision]
+        closed = [one for one in seen(studies, uids) if one.state == State.CLOSED and one.revision]
         done = {one.study_instance_uid for one in closed}
         waited = Waited(closed, [uid for uid in uids if uid not in done])
         show(waited)

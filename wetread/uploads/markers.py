@@ -35,6 +35,14 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Marked:
+    """The markers that are sent, and the reasons why others are not."""
+
+    sent: list[Sent]
+    failed: list[str]
+
+
+@dataclass(frozen=True)
 class Whole:
     """A study of which all files are sent; ``is_new`` if this command sent any of them."""
 
@@ -67,10 +75,8 @@ def whole_studies(outcome: Outcome) -> list[Whole]:
     return [Whole(study, document, is_new=study in new) for study, document in documents if document]
 
 
-def send_markers(
-    uploader: Uploader, studies: Sequence[Whole], prefix: str, advance: Callable[[], None]
-) -> tuple[list[Sent], list[str]]:
-    """Send the markers; return those that are sent, and the reasons why others are not.
+def send_markers(uploader: Uploader, studies: Sequence[Whole], prefix: str, advance: Callable[[], None]) -> Marked:
+    """Send the markers.
 
     What was sent before is not sent again, unless a file of its study was: a study that is opened again is closed by a
     new marker only.
@@ -82,7 +88,7 @@ def send_markers(
         return layout.upload_id(one.key(prefix), version)
 
     done, failed = each(put, studies, advance)
-    return [Sent(one.study, upload_id) for one, upload_id in done], [reason for _, reason in failed]
+    return Marked([Sent(one.study, upload_id) for one, upload_id in done], [reason for _, reason in failed])
 
 
 def complete(study: str, series: Iterable[tuple[str, int, Sequence[str]]]) -> dict[str, Any]:

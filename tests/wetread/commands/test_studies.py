@@ -39,7 +39,10 @@ def hospital(connection: SimpleNamespace, room: ReadingRoom, monkeypatch: pytest
 def lesion(room: ReadingRoom, study: str = STUDY, slices: int = 12) -> None:
     """Have a study read whose slices 5 to 7 have a lesion, without waiting for it to be quiet."""
     room.deliver(
-        *(room.send(one, LESION if one in {5, 6, 7} else None, study=study, series=f"{study}.1") for one in range(slices))
+        *(
+            room.send(one, LESION if one in {5, 6, 7} else None, study=study, series=f"{study}.1")
+            for one in range(slices)
+        )
     )
     room.read()
 
