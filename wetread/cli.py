@@ -28,6 +28,10 @@ COMMANDS = {
     "results": Entry(
         "results", "Show uploads and their results, newest first: preliminary words of a model, never a diagnosis."
     ),
+    "studies": Entry(
+        "studies",
+        "Show the reads of studies, newest first; or UID in full: preliminary words of a model, never a diagnosis.",
+    ),
     "status": Entry(
         "status",
         "Show uploads by status, slots and their jobs, training runs, the champion, the endpoint and dead letters.",

@@ -142,6 +142,11 @@ class Studies:
         item = self._get(study, STATE)
         return study_in(item) if item else None
 
+    def seen(self, study: str) -> Study | None:
+        """Return a study, strongly consistent, for people: by a Query, since readers may not get items."""
+        items = (item for page in self._items(study, STATE) for item in page if _is_study(item))
+        return next(map(_study, items), None)
+
     def marker(self, study: str) -> Marker | None:
         """Return what the study's sender says that it has; None if it has not said so."""
         item = self._get(study, MARKER)

@@ -46,6 +46,7 @@ class Member:
     prediction_key: str = ""
     probabilities: Mapping[str, float] | None = None
     abstained: bool = False
+    synthetic: bool = False  # its model has seen phantoms only
 
     @property
     def counts(self) -> bool:
@@ -88,6 +89,7 @@ def member_of(row: Row, rule: SeriesRule) -> Member:
         prediction_key=row.prediction_key or "",
         probabilities={sys.intern(name): p for name, p in row.probabilities.items()} or None,
         abstained=row.abstained,
+        synthetic=bool(row.synthetic),
     )
 
 

@@ -46,6 +46,7 @@ class StudyCaution(enum.StrEnum):
     MISSING = "Missing"
     CONFLICTS = "Conflicts"
     SEVERAL_PATIENTS = "SeveralPatients"
+    SYNTHETIC = "Synthetic"
 
 
 class Coverage(enum.StrEnum):
@@ -199,6 +200,7 @@ def _cautions(
         StudyCaution.MISSING: bool(missing),
         StudyCaution.CONFLICTS: bool(inputs.conflicts),
         StudyCaution.SEVERAL_PATIENTS: len(patients) > 1,
+        StudyCaution.SYNTHETIC: any(one.counts and one.synthetic for one in inputs.members),
     }
     return [*(one for one, is_so in applies.items() if is_so), *(read.cautions if read else ())]
 

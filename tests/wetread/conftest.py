@@ -16,12 +16,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from functions.aws.index import Page
+from functions.aws.studies import Studies
 from functions.domain.batch import Batch
 from functions.domain.champion import Champion
 from functions.domain.row import NAMES, Row, Status
 from functions.names import IndexName
 from infra.config import StageConfig
 from tests.fakes.wire import Wire, client_error
+from tests.fakes.world import in_memory
 from tests.wetread.account import Account, Session
 from tests.wetread.executions import MACHINE, Executions
 from tests.wetread.hosting import Hosting
@@ -291,6 +293,7 @@ def connection() -> SimpleNamespace:
         client=account.client,
         deployment=DEPLOYMENT,
         index=index,
+        studies=Studies(in_memory(lambda: False), "studies"),
         batches=MemoryBatches(),
         dynamodb=CountingTable(index),
         sqs=Queues(),

@@ -37,7 +37,7 @@ def test_every_command_and_option_has_help(wetread, path, command) -> None:
 
 
 def test_the_commands_are_these() -> None:
-    of_service = {"up", "down", "submit", "results", "status", "doctor", "smoke", "demo", "erase"}
+    of_service = {"up", "down", "submit", "results", "studies", "status", "doctor", "smoke", "demo", "erase"}
     assert names(main) == of_service | {"train", "runs", "model", "predict", "experiment", "endpoint"}
     of_models = {"list", "show", "register", "promote", "rollback", "rescore"}
     assert names(main.get_command(click.Context(main), "model")) == of_models

@@ -9,8 +9,10 @@ from functions.domain.row import Status
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
 from wetread.console import note, print_csv, print_json, print_table, warn
-from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, since, table_line
+from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, table_line
 from wetread.problems import ConfigProblem
+from wetread.studies.answers import answers_of, study_of
+from wetread.studies.table import print_answers
 from wetread.uploads.queries import Answer, Query, run_query
 from wetread.uploads.submission import name_sentences, name_unhappy, warn_of_synthetic
 
@@ -55,12 +57,6 @@ def results(
         raise ConfigProblem("--json and --csv exclude each other.", "Choose one.")
     if raw and not as_csv:
         raise ConfigProblem("--raw belongs to --csv.", "Add --csv, or leave it out.")
-    try:
-        moment = since(earliest, session.now()) if earliest else None
-    except ValueError:
-        raise ConfigProblem(
-            f"--since is no time: {earliest!r}.", "Write 90m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00."
-        ) from None
     query = Query(
         key=key,
         series=series,
@@ -69,7 +65,7 @@ def results(
         model=model,
         predicted_class=predicted_class,
         status=status,
-        since=moment,
+        since=session.since(earliest),
     )
     connection = session.connection
     keys = connection.keys if connection.deployment.keys == "hashed" else None
@@ -84,9 +80,18 @@ def results(
         name_sentences(answer.rows)
     else:
         note("No row fits.")
+    if study and not (as_json or as_csv):
+        _show_study(session, study)
     _remark(connection, answer, predicted_class)
     if answer.more:
         note(f"There are more than these {limit}: raise --limit, or narrow the query.")
+
+
+def _show_study(session: Session, text: str) -> None:
+    """Print the read of a study below its rows."""
+    study = study_of(session.connection, text)
+    if study:
+        print_answers(answers_of(session.connection, [study]), session.now(), title="The study")
 
 
 def _remark(connection: Connection, answer: Answer, predicted_class: str | None) -> None:

@@ -10,6 +10,8 @@ import click
 
 from wetread.connection import Choice, Connection, connect
 from wetread.console import note, speak_locally
+from wetread.formats import since
+from wetread.problems import ConfigProblem
 
 
 class Session:
@@ -31,6 +33,15 @@ class Session:
         """Choose the local cloud, for a command that works with no other."""
         self.choice = dataclasses.replace(self.choice, local=True)
         speak_locally()
+
+    def since(self, text: str | None) -> str | None:
+        """Return the row timestamp of a person's ``--since``; raise ConfigProblem if it is no time."""
+        try:
+            return since(text, self.now()) if text else None
+        except ValueError:
+            raise ConfigProblem(
+                f"--since is no time: {text!r}.", "Write 90m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00."
+            ) from None
 
     @staticmethod
     def now() -> datetime:

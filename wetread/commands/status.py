@@ -58,6 +58,9 @@ def _print(connection: Connection, service: ServiceStatus, now: datetime) -> Non
 def _say_what_waits(service: ServiceStatus, now: datetime) -> None:
     if service.oldest_pending:
         note(f"The oldest pending upload has waited for {ago(service.oldest_pending, now)}.")
+    if service.open_studies.number:
+        oldest = f", the oldest for {ago(service.oldest_study, now)}" if service.oldest_study else ""
+        note(f"Studies that are open: {service.open_studies}{oldest}. See `wetread studies --open`.")
     if service.oldest_received:
         row = service.oldest_received
         how = f"ended with {row.code}" if row.code else "was cut off"

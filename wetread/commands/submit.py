@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from wetread.console import Bar, how_many, note, print_json, print_table, printa
 from wetread.formats import ELASTIC_COLUMNS, TABLE_COLUMNS, short_key, table_line
 from wetread.operations import quotas
 from wetread.problems import ConfigProblem, Interruption, Problem, in_words
-from wetread.uploads.planning import Candidate, plan
+from wetread.studies.following import follow_studies, marked_studies
+from wetread.uploads.markers import Marked, Sent, send_markers, whole_studies
+from wetread.uploads.planning import Candidate, Plan, plan
 from wetread.uploads.sending import Outcome, Submitted, Uploader, send
 from wetread.uploads.sorting import Group, Unsent
 from wetread.uploads.submission import (
@@ -64,7 +67,8 @@ def submit(
     What is not DICOM is never sent. In folders and archives, hidden files, links that lead out, pipes, manifest.json,
     DICOMDIR, and objects that are not for this service are left out.
 
-    What this machine has sent before is not sent again. Exit codes: 0 all that is for this service was sent (with
+    After the last file of a study a marker is sent that names its objects: then the study is read without waiting for
+    more. What this machine has sent before is not sent again. Exit codes: 0 all that is for this service was sent (with
     --wait: and read); 1 something could not be sent, or was refused or failed; 2 there was nothing to send.
     """
     planned = plan(paths, prefix)
@@ -80,19 +84,20 @@ def submit(
     connection = session.connection
     if planned.candidates:
         _warn_of_quotas(connection)
-    outcome = _send(session, planned.candidates, again=again)
+    outcome, marked = _send(session, planned, prefix, again=again)
     unsent = [*planned.unsent, *outcome.unsent]
     name_unsent(unsent)
     _count(outcome.done, f"s3://{connection.deployment.uploads_bucket_name}")
+    _say_marked(outcome, marked)
     if waits and outcome.done:
-        rows = _wait(session, connection, outcome.done, timeout, as_json=as_json)
+        rows = _wait(session, connection, outcome.done, marked.sent, timeout, as_json=as_json)
         unread = [row for row in rows if row.status != Status.COMPLETED and not is_for_others(row)]
         if unread or len(rows) < len(outcome.done):
             raise click.exceptions.Exit(1)
     elif as_json:
         print_json([{"UploadId": one.upload_id, "Key": one.key, "VersionId": one.version_id} for one in outcome.done])
     elif outcome.done:
-        note("Follow them with `wetread status` and `wetread results`.")
+        note("Follow them with `wetread status`, `wetread results` and `wetread studies`.")
     _check(unsent, len(outcome.done))
 
 
@@ -125,22 +130,44 @@ def _looked_at(candidates: Sequence[Candidate], served: Served | None) -> Outcom
         return send(candidates, served, None, bar.advance)
 
 
-def _send(session: Session, candidates: Sequence[Candidate], *, again: bool) -> Outcome:
-    """Send with a progress bar. Raises Interruption for Ctrl-C, once what is on its way has arrived."""
+def _send(session: Session, planned: Plan, prefix: str, *, again: bool) -> tuple[Outcome, Marked]:
+    """Send with a progress bar, then the markers of whole studies.
+
+    Raises Interruption for Ctrl-C, once what is on its way has arrived.
+    """
     connection = session.connection
     deployment = connection.deployment
     sent = sent_before(deployment, session.now().timestamp())
     uploader = Uploader(connection.s3, deployment.uploads_bucket_name, sent, again=again)
     try:
-        with Bar("Uploading", len(candidates)) as bar:
-            return send(candidates, deployment.served, uploader, bar.advance)
+        with Bar("Uploading", len(planned.candidates)) as bar:
+            outcome = send(planned.candidates, deployment.served, uploader, bar.advance)
+        if any(one.group.fails for one in planned.unsent):  # of which study is not known
+            outcome = dataclasses.replace(outcome, unfinished=outcome.unfinished | {""})
+        whole = whole_studies(outcome)
+        with Bar("Marking", len(whole)) as bar:
+            return outcome, send_markers(uploader, whole, prefix, bar.advance)
     except KeyboardInterrupt:
         raise Interruption("What was sent stays sent; the same command sends what is left.") from None
     finally:
         if sent:
             sent.close()
             if sent.unwritten:
-                warn(f"{how_many(sent.unwritten, 'file')} sent but not recorded: a repeated command sends them again.")
+                warn(
+                    f"{how_many(sent.unwritten, 'object')} sent but not recorded: a repeated command sends them again."
+                )
+
+
+def _say_marked(outcome: Outcome, marked: Marked) -> None:
+    """Say which studies are read at once, and which when they are quiet."""
+    if marked.sent:
+        number = how_many(len(marked.sent), "study", "studies")
+        note(f"{number} marked as whole: read as soon as all uploads have ended.")
+    if outcome.unfinished:
+        note("A study with a file that was not sent is read when nothing more has come for a while.")
+    for reason in marked.failed[:1]:
+        number = how_many(len(marked.failed), "marker")
+        warn(f"{number} not sent; these studies are read when they are quiet. {reason}")
 
 
 def _count(done: Sequence[Submitted], bucket: str) -> None:
@@ -162,9 +189,16 @@ def _check(unsent: Sequence[Unsent], sent: int) -> None:
 
 
 def _wait(
-    session: Session, connection: Connection, done: Sequence[Submitted], timeout: float, *, as_json: bool
+    session: Session,
+    connection: Connection,
+    done: Sequence[Submitted],
+    markers: Sequence[Sent],
+    timeout: float,
+    *,
+    as_json: bool,
 ) -> list[Row]:
-    """Wait, print the outcome, name uploads that failed; return the rows that ended."""
+    """Wait, print the outcome, name uploads that failed, show the studies; return the rows that ended."""
+    deadline = time.monotonic() + timeout
     waited = follow(connection, done, timeout)
     # With the keys that were submitted: rows may hide them, and a person who submits may lack the right to read them.
     rows = {
@@ -188,4 +222,6 @@ def _wait(
         more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
         names = ", ".join(printable(short_key(key)) for key in keys[:NAMED])
         warn(f"After {timeout:g} s {len(keys)} have not ended: {names}{more}. Look at `wetread status`, wait longer.")
+    elif not as_json and (studies := marked_studies(done, waited.rows, markers)):
+        follow_studies(connection, studies, markers, lambda: max(0.0, deadline - time.monotonic()), session.now)
     return ended

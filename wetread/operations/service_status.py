@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,7 @@ class ServiceStatus:
 
     ``oldest_received`` is the row of the oldest upload that ingest has not yet been able to take in, and tries again.
     ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None if no endpoint exists.
+    ``open_studies`` await more, the oldest of them since ``oldest_study``.
     ``jobs_today`` were started since midnight UTC, of ``max_jobs_per_day``.
     """
 
@@ -60,6 +62,8 @@ class ServiceStatus:
     training: tuple[Run, ...]
     dead_letters: Mapping[str, int]
     endpoint: Endpoint | None
+    open_studies: Count
+    oldest_study: str | None
 
     def job_name(self, batch: Batch) -> str:
         """Return the TransformJobName of a batch."""
@@ -91,6 +95,11 @@ class ServiceStatus:
             "TrainingRuns": [run.to_json() for run in self.training],
             "DeadLetters": dict(self.dead_letters),
             "Endpoint": self.endpoint.to_json() if self.endpoint else None,
+            "OpenStudies": {
+                "Count": self.open_studies.number,
+                "Bounded": self.open_studies.bounded,
+                "OldestSeconds": _seconds_since(self.oldest_study, now),
+            },
         }
 
 
@@ -99,6 +108,7 @@ def read_status(connection: Connection, now: datetime) -> ServiceStatus:
     deployment = connection.deployment
     holders = connection.batches.holders()
     oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=OLDEST).rows
+    opened = list(itertools.islice(connection.studies.open(), COUNT_BOUND))
     received = connection.index.query(IndexName.BY_STATUS, Status.RECEIVED, newest_first=False, limit=1).rows
     return ServiceStatus(
         uploads={status: _count(connection, status) for status in Status},
@@ -115,6 +125,8 @@ def read_status(connection: Connection, now: datetime) -> ServiceStatus:
         training=tuple(connection.runs.running()),
         dead_letters=dead_letters(connection),
         endpoint=endpoints.find(connection),
+        open_studies=Count(len(opened), bounded=len(opened) == COUNT_BOUND),
+        oldest_study=min((one.opened_at for one in opened if one.opened_at), default=None),
     )
 
 

@@ -83,7 +83,7 @@ def run_query(
     """
     queries = [query.by_rows()]
     if patients and query.needs_key:
-        queries.append(query.by_rows(_allowed(patients)))
+        queries.append(query.by_rows(allowed(patients)))
     if keys:
         queries += [dataclasses.replace(one, key=keys.hidden(one.key)) for one in queries if one.key]
     answers = [_newest(index, one, limit) for one in queries]
@@ -94,7 +94,7 @@ def run_query(
     return Answer(revealed(rows[:limit], keys) if keys else rows[:limit], more)
 
 
-def _allowed(patients: Patients) -> UuidOf:
+def allowed(patients: Patients) -> UuidOf:
     """Return the stage's hash function of identifiers. It raises ConfigProblem if the caller may not use the key."""
 
     def uuid_of(identifier: str) -> uuid.UUID:

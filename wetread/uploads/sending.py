@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
@@ -19,7 +19,7 @@ from wetread.uploads.archives import unpacked
 from wetread.uploads.files import opened
 from wetread.uploads.planning import Candidate
 from wetread.uploads.sent import Sent
-from wetread.uploads.sorting import Group, Unsent, obstacle
+from wetread.uploads.sorting import Group, Identifiers, Unsent, look
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,11 +33,15 @@ UNVERSIONED = "null"  # S3's version id of objects in an unversioned bucket
 
 @dataclass(frozen=True)
 class Submitted:
-    """A file that is in the bucket now, as the Upload ``upload_id``; ``again``: an earlier command sent it."""
+    """A file that is in the bucket now, as the Upload ``upload_id``; ``again``: an earlier command sent it.
+
+    ``identifiers`` are those that the file has; None where none can be read.
+    """
 
     candidate: Candidate
     version_id: str
     again: bool = False
+    identifiers: Identifiers | None = None
 
     @property
     def key(self) -> str:
@@ -66,7 +70,7 @@ class Uploader:
     sent: Sent | None = None
     again: bool = False
 
-    def put(self, key: str, body: IO[bytes]) -> tuple[str, bool]:
+    def put(self, key: str, body: IO[bytes], content_type: str = CONTENT_TYPE) -> tuple[str, bool]:
         """Send one file, and return the id of the object version that it became, and whether it was there before.
 
         What was sent before is sent only if no object has its key any more, erased for instance: S3 says so to a
@@ -81,7 +85,7 @@ class Uploader:
         body.seek(0)
         if known and size <= LARGEST_PUT_BYTES:
             try:
-                version = self._put(key, body, checksum, IfNoneMatch="*")
+                version = self._put(key, body, checksum, content_type, IfNoneMatch="*")
             except ClientError as error:
                 if error_code(error) != "PreconditionFailed":
                     raise
@@ -89,18 +93,18 @@ class Uploader:
         elif size > SINGLE_PUT_BYTES:
             version = _put_in_parts(self.client, self.bucket, key, body)
         else:
-            version = self._put(key, body, checksum)
+            version = self._put(key, body, checksum, content_type)
         if self.sent:
             self.sent.add(key, size, digest.hexdigest(), version)
         return version, False
 
-    def _put(self, key: str, body: IO[bytes], checksum: str, **condition: str) -> str:
+    def _put(self, key: str, body: IO[bytes], checksum: str, content_type: str, **condition: str) -> str:
         """Send a file whose bytes S3 compares with ``checksum``."""
         answer = self.client.put_object(
             Bucket=self.bucket,
             Key=key,
             Body=body,
-            ContentType=CONTENT_TYPE,
+            ContentType=content_type,
             ChecksumSHA256=checksum,
             **condition,  # type: ignore[arg-type]
         )
@@ -109,11 +113,15 @@ class Uploader:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of candidates, each in their order; ``fitting`` in a dry run alone."""
+    """What became of candidates, each in their order; ``fitting`` in a dry run alone.
+
+    ``unfinished`` are the studies of files that could not be sent, as the files say them; "" for one that says none.
+    """
 
     done: list[Submitted]
     fitting: list[Fitting]
     unsent: list[Unsent]
+    unfinished: frozenset[str] = frozenset()
 
 
 def send(
@@ -124,17 +132,20 @@ def send(
     ``advance`` is called after each file. A file that fails does not stop the others. What is sent are the bytes that
     were looked at, also if another file takes the place of one. Without ``served`` all DICOM objects are sent.
     """
+    studies: dict[Candidate, str] = {}
 
     def take(candidate: Candidate) -> Submitted | Fitting | Unsent:
         with content(candidate) as body:
-            reason = obstacle(body, candidate.content_name, None if candidate.is_named else served)
-            if reason:
-                return Unsent(candidate.name, *reason)
+            seen = look(body, candidate.content_name, None if candidate.is_named else served)
+            studies[candidate] = seen.identifiers.study if seen.identifiers else ""
+            if seen.obstacle:
+                return Unsent(candidate.name, *seen.obstacle)
             if uploader is None:
                 return Fitting(candidate)
-            return Submitted(candidate, *uploader.put(candidate.source.key, body))
+            version, again = uploader.put(candidate.source.key, body)
+            return Submitted(candidate, version, again, seen.identifiers)
 
-    return _outcome(each(take, candidates, advance))
+    return _outcome(each(take, candidates, advance), studies)
 
 
 def send_all(uploader: Uploader, candidates: Sequence[Candidate], advance: Callable[[], None]) -> Outcome:
@@ -144,18 +155,22 @@ def send_all(uploader: Uploader, candidates: Sequence[Candidate], advance: Calla
         with content(candidate) as body:
             return Submitted(candidate, *uploader.put(candidate.source.key, body))
 
-    return _outcome(each(take, candidates, advance))
+    return _outcome(each(take, candidates, advance), {})
 
 
 def _outcome(
     taken: tuple[Sequence[tuple[Candidate, Submitted | Fitting | Unsent]], Sequence[tuple[Candidate, str]]],
+    studies: Mapping[Candidate, str],
 ) -> Outcome:
     answers, failed = [answer for _, answer in taken[0]], taken[1]
+    lost = [one for one, answer in taken[0] if isinstance(answer, Unsent) and answer.group.fails]
+    lost += [one for one, _ in failed]
     return Outcome(
         done=[one for one in answers if isinstance(one, Submitted)],
         fitting=[one for one in answers if isinstance(one, Fitting)],
         unsent=[one for one in answers if isinstance(one, Unsent)]
         + [Unsent(candidate.name, Group.FAILED, reason) for candidate, reason in failed],
+        unfinished=frozenset(studies.get(one, "") for one in lost),
     )
 
 

@@ -11,7 +11,7 @@ from functions.domain import instance as instances
 from functions.domain.errors import Refusal, RefusalCode
 from functions.domain.header import header_of
 from functions.domain.instance import Served
-from untrusted.header import PREFIX, START
+from untrusted.header import PREFIX, START, Header
 from wetread.uploads.archives import ARCHIVES
 
 REPAIRABLE = frozenset({RefusalCode.TRANSFER_SYNTAX_NOT_SERVED, RefusalCode.MULTI_FRAME_NOT_SERVED})
@@ -45,6 +45,23 @@ class Group(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Identifiers:
+    """What a file says of its place: study, series and object, as they are in it; "" where it says nothing."""
+
+    study: str
+    series: str
+    instance: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of a file: why it is not sent, None if it is; and its identifiers, None where none can be read."""
+
+    obstacle: tuple[Group, str] | None
+    identifiers: Identifiers | None = None
+
+
+@dataclass(frozen=True)
 class Unsent:
     """Something that is not sent: its name, and why; ``reason`` is a sentence, or "" where the group says all."""
 
@@ -53,12 +70,12 @@ class Unsent:
     reason: str = ""
 
 
-def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, str] | None:
-    """Return why a file is not sent, None if it is; ``name`` is that of the bytes in ``body``, unpacked if they are.
+def look(body: IO[bytes], name: str, served: Served | None) -> Look:
+    """Look at a file: whether it is sent, and what it says of its study.
 
-    What is not DICOM is never sent: folders hold spreadsheets of patients. By the rules of ingest, ``served``, an
-    object of another kind is not sent either, nor one that is too large; a damaged one is, so that it gets a row.
-    Without ``served`` all DICOM is sent.
+    ``name`` is that of the bytes in ``body``, unpacked if they are. What is not DICOM is never sent: folders hold
+    spreadsheets of patients. By the rules of ingest, ``served``, an object of another kind is not sent either, nor one
+    that is too large; a damaged one is, so that it gets a row. Without ``served`` all DICOM is sent.
     """
     size = body.seek(0, os.SEEK_END)
 
@@ -67,25 +84,33 @@ def obstacle(body: IO[bytes], name: str, served: Served | None) -> tuple[Group, 
         return body.read(length)
 
     if size == 0:
-        return Group.NOT_DICOM, "It has no bytes."
+        return Look((Group.NOT_DICOM, "It has no bytes."))
     is_dicom = head(START).endswith(PREFIX)
+    header: Header | None = None
     try:
         header = header_of(head, size)
         if served:
             instances.check(instances.describe(header), served)
     except Refusal as refusal:
+        header = header or refusal.header
         if not is_dicom:
-            if ARCHIVES.search(name):
-                return Group.ARCHIVE, ""
-            return Group.NOT_DICOM, refusal.reason
+            is_archive = ARCHIVES.search(name)
+            return Look((Group.ARCHIVE, "") if is_archive else (Group.NOT_DICOM, refusal.reason))
         if served and _is_of_another_kind(refusal, served):
-            return Group.NOT_SERVED, f"{refusal.code}: {refusal.reason}"
+            return Look((Group.NOT_SERVED, f"{refusal.code}: {refusal.reason}"))
+    identifiers = _identifiers(header)
     try:
         if served:
             instances.check_size(size, served)
     except Refusal as refusal:
-        return Group.FAILED, f"{refusal.code}: {refusal.reason}"
-    return None
+        return Look((Group.FAILED, f"{refusal.code}: {refusal.reason}"), identifiers)
+    return Look(None, identifiers)
+
+
+def _identifiers(header: Header | None) -> Identifiers | None:
+    if header is None:
+        return None
+    return Identifiers(*(header.uid(f"{level}InstanceUID") for level in ("Study", "Series", "SOP")))
 
 
 def is_of_another_kind(code: str | None) -> bool:

@@ -118,6 +118,7 @@ def test_json(wetread) -> None:
         "TrainingRuns",
         "DeadLetters",
         "Endpoint",
+        "OpenStudies",
     }
 
 

@@ -3,21 +3,60 @@
 import dataclasses
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from pydicom.uid import MRImageStorage
 
 from functions.domain.layout import upload_id
-from functions.domain.row import Status
+from functions.domain.marker import SUFFIX
+from functions.domain.row import Status, timestamp
+from functions.domain.study import CloseReason, Revision
 from tests.fakes.dicom import ct
 from wetread.commands import session
 from wetread.problems import ConfigProblem
 from wetread.uploads import submission, waiting
 from wetread.uploads.sent import Sent
 
+STUDY_OF_ROWS = "2.25.111111111111"  # of conftest's completed rows
 GOOD = ct()
 BAD = GOOD[:300]
+
+
+def scans_in(connection) -> list[str]:
+    """Return the keys of all versions of what was sent, without the markers."""
+    return [key for key, _ in connection.s3.versions if not key.endswith(SUFFIX)]
+
+
+def markers_in(connection) -> list[dict]:
+    """Return the markers that were sent."""
+    return [json.loads(body) for (key, _), body in connection.s3.versions.items() if key.endswith(SUFFIX)]
+
+
+def closes(connection, study: str) -> None:
+    """Close a study with a revision and its document, as the sweep does."""
+    now, number = datetime.now(UTC), 1
+    connection.studies.arrived(study, now, 1)
+    content = {"Class": "covid", "Code": None, "Scores": {"covid": 0.75}, "Counts": {"Members": 9, "Read": 8}}
+    content |= {"ClosedAt": timestamp(now), "Cautions": ["FewSlices"], "Evidence": {}}
+    connection.s3.objects["results", "studies/a.json"] = json.dumps(content).encode()
+    revision = Revision(
+        study_instance_uid=study,
+        number=number,
+        created_at=timestamp(now),
+        close_reason=CloseReason.MARKER,
+        coverage="Complete",
+        code="",
+        model_package="wetread/3",
+        predicted_class="covid",
+        scores={},
+        counts={},
+        inputs="",
+        result_key="studies/a.json",
+    )
+    assert connection.studies.close(connection.studies.get(study), revision, now)
 
 
 @pytest.fixture
@@ -39,7 +78,10 @@ def service(connection, completed, pending, monkeypatch):
         answer = put(**request)
         key, version = request["Key"], answer["VersionId"]
         identity = {"upload_id": upload_id(key, version), "key": key, "version_id": version}
-        if key.endswith("bad.dcm"):
+        if key.endswith(SUFFIX):
+            connection.index.rows.append(pending(**identity, status=Status.MARKER))
+            closes(connection, STUDY_OF_ROWS)
+        elif key.endswith("bad.dcm"):
             refusal = {"status": Status.REFUSED, "code": "TruncatedHeader", "reason": "The object ends early."}
             connection.index.rows.append(pending(**identity, **refusal))
         elif not key.endswith("slow.dcm"):
@@ -54,7 +96,7 @@ def service(connection, completed, pending, monkeypatch):
 def test_submits_and_says_what_was_left_out(wetread, connection, scans) -> None:
     result = wetread("submit", scans, "--prefix", "today")
     assert result.exit_code == 0
-    assert {key for key, _ in connection.s3.versions} == {"today/scans/good.dcm", "today/scans/bad.dcm"}
+    assert set(scans_in(connection)) == {"today/scans/good.dcm", "today/scans/bad.dcm"}
     assert "Submitted 2 files to s3://uploads" in result.stderr
     assert "manifest.json" in result.stderr
     assert result.stdout == ""
@@ -66,7 +108,7 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_exit_is_1(wetread, connec
     result = wetread("submit", scans)
     assert result.exit_code == 1
     assert f"{scans}/locked  The folder cannot be read: Permission denied." in result.stderr
-    assert len(connection.s3.versions) == 2
+    assert len(scans_in(connection)) == 2
 
 
 def test_a_name_with_a_line_break_makes_no_line(wetread, scans) -> None:
@@ -129,7 +171,7 @@ def test_what_is_not_dicom_is_named_and_no_failure(wetread, connection, scans) -
     assert result.exit_code == 0
     assert "1 file left out, not DICOM:" in result.stderr
     assert "patients.xlsx" in result.stderr
-    assert len(connection.s3.versions) == 2
+    assert len(scans_in(connection)) == 2
 
 
 def test_what_is_not_for_this_service_is_listed_apart_and_no_failure(wetread, service, scans) -> None:
@@ -139,7 +181,7 @@ def test_what_is_not_for_this_service_is_listed_apart_and_no_failure(wetread, se
     assert result.exit_code == 0
     assert "1 DICOM object not for this service, not sent:" in result.stderr
     assert "mr.dcm  SOPClassNotServed: " in result.stderr
-    assert [key for key, _ in service.s3.versions] == ["scans/good.dcm"]
+    assert scans_in(service) == ["scans/good.dcm"]
 
 
 def test_a_folder_of_objects_for_others_alone_is_no_failure(wetread, connection, scans) -> None:
@@ -166,7 +208,7 @@ def test_where_the_stack_does_not_say_what_it_serves_all_dicom_is_sent(wetread, 
     connection.deployment = dataclasses.replace(connection.deployment, served=None)
     (scans / "mr.dcm").write_bytes(ct(SOPClassUID=MRImageStorage, Modality="MR"))
     assert wetread("submit", scans).exit_code == 0
-    assert len(connection.s3.versions) == 3
+    assert len(scans_in(connection)) == 3
 
 
 def test_without_any_dicom_there_is_nothing_to_submit(wetread, connection, tmp_path) -> None:
@@ -183,7 +225,7 @@ def test_one_bad_name_stops_no_other_and_fails(wetread, connection, scans) -> No
     result = wetread("submit", scans)
     assert result.exit_code == 1
     assert "scans/caf\N{REPLACEMENT CHARACTER}.dcm  Its name is not valid Unicode: rename it." in result.stderr
-    assert len(connection.s3.versions) == 2
+    assert len(scans_in(connection)) == 2
 
 
 def test_a_dry_run_sends_nothing_and_lists_the_same(wetread, connection, scans) -> None:
@@ -214,16 +256,16 @@ def test_a_repeated_command_sends_nothing_and_follows_what_was_sent(wetread, ser
     assert result.exit_code == 0
     assert [row["UploadId"] for row in json.loads(result.stdout)] == [one["UploadId"] for one in first]
     assert "1 file sent before, byte for byte, and not again" in result.stderr
-    assert len(service.s3.versions) == 1
+    assert len(scans_in(service)) == 1
     wetread("submit", scans, "--again")
-    assert len(service.s3.versions) == 2
+    assert len(scans_in(service)) == 2
 
 
 def test_another_deployment_gets_what_this_one_has(wetread, connection, scans) -> None:
     wetread("submit", scans)
     connection.deployment = dataclasses.replace(connection.deployment, stack_id="arn:another")
     wetread("submit", scans)
-    assert len(connection.s3.versions) == 4
+    assert len(scans_in(connection)) == 4
 
 
 def test_where_nothing_can_be_recorded_everything_is_sent_with_a_warning(
@@ -234,7 +276,7 @@ def test_where_nothing_can_be_recorded_everything_is_sent_with_a_warning(
     result = wetread("submit", scans)
     assert result.exit_code == 0
     assert "a repeated command will send everything again" in result.stderr
-    assert len(connection.s3.versions) == 2
+    assert len(scans_in(connection)) == 2
 
 
 def test_an_interrupted_submission_continues_when_it_is_repeated(wetread, connection, scans, monkeypatch) -> None:
@@ -251,7 +293,7 @@ def test_an_interrupted_submission_continues_when_it_is_repeated(wetread, connec
     assert "the same command sends what is left" in result.stderr
     monkeypatch.setattr(connection.s3, "put_object", put)
     assert wetread("submit", scans).exit_code == 0
-    assert sorted(key for key, _ in connection.s3.versions) == ["scans/bad.dcm", "scans/good.dcm"]
+    assert sorted(scans_in(connection)) == ["scans/bad.dcm", "scans/good.dcm"]
 
 
 def test_a_named_file_that_cannot_be_read_stops_no_other(wetread, connection, scans, monkeypatch) -> None:
@@ -270,7 +312,7 @@ def test_a_named_file_that_cannot_be_read_stops_no_other(wetread, connection, sc
     result = wetread("submit", scans / "bad.dcm", scans / "good.dcm")
     assert result.exit_code == 1
     assert "bad.dcm  The file cannot be read: Permission denied." in result.stderr
-    assert [key for key, _ in connection.s3.versions] == ["good.dcm"]
+    assert scans_in(connection) == ["good.dcm"]
 
 
 def test_what_was_sent_and_could_not_be_recorded_is_counted(wetread, connection, scans, monkeypatch) -> None:
@@ -280,7 +322,7 @@ def test_what_was_sent_and_could_not_be_recorded_is_counted(wetread, connection,
     monkeypatch.setattr(Sent, "add", full)
     result = wetread("submit", scans)
     assert result.exit_code == 0
-    assert "2 files sent but not recorded: a repeated command sends them again." in result.stderr
+    assert "3 objects sent but not recorded: a repeated command sends them again." in result.stderr
 
 
 def test_a_quota_of_0_is_warned_of_before_anything_is_sent_and_stops_nothing(wetread, connection, scans) -> None:
@@ -310,3 +352,96 @@ def test_a_dry_run_asks_for_no_quota(wetread, connection, scans) -> None:
     connection.account.quotas["ml.m5.xlarge for transform job usage"] = 0
     wetread("submit", scans, "--dry-run")
     assert not connection.account.asked
+
+
+def test_a_study_of_which_every_file_is_sent_gets_a_marker_that_names_its_objects(wetread, connection, scans) -> None:
+    (scans / "second.dcm").write_bytes(ct(SOPInstanceUID="1.2.840.99.1.2.4"))
+    result = wetread("submit", scans, "--prefix", "today")
+    assert markers_in(connection) == [
+        {
+            "Schema": "complete/1",
+            "StudyInstanceUID": "1.2.840.99.1",
+            "Series": [
+                {"SeriesInstanceUID": "1.2.840.99.1.2", "SOPInstanceUIDs": ["1.2.840.99.1.2.3", "1.2.840.99.1.2.4"]}
+            ],
+        }
+    ]
+    (key,) = {key for key, _ in connection.s3.versions if key.endswith(SUFFIX)}
+    assert key.startswith("today/complete/")
+    assert "1 study marked as whole" in result.stderr
+
+
+def test_a_study_with_a_file_that_was_not_sent_gets_no_marker_and_others_do(
+    wetread, connection, scans, monkeypatch
+) -> None:
+    (scans / "other.dcm").write_bytes(ct(StudyInstanceUID="1.2.3.4"))
+    (scans / "lost.dcm").write_bytes(ct(SOPInstanceUID="1.2.840.99.1.2.4"))
+    put = connection.s3.put_object
+
+    def deny(**request):
+        if request["Key"].endswith("lost.dcm"):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
+        return put(**request)
+
+    monkeypatch.setattr(connection.s3, "put_object", deny)
+    result = wetread("submit", scans)
+    assert result.exit_code == 1
+    assert [one["StudyInstanceUID"] for one in markers_in(connection)] == ["1.2.3.4"]
+    assert "A study with a file that was not sent is read when nothing more has come" in result.stderr
+
+
+def test_while_the_study_of_a_file_that_was_not_sent_is_unknown_no_study_gets_a_marker(
+    wetread, connection, scans, unreadable
+) -> None:
+    (scans / "locked").mkdir()
+    unreadable("locked")
+    assert wetread("submit", scans).exit_code == 1
+    assert markers_in(connection) == []
+
+
+def test_a_marker_that_cannot_be_sent_fails_nothing(wetread, connection, scans, monkeypatch) -> None:
+    put = connection.s3.put_object
+
+    def deny(**request):
+        if request["Key"].endswith(SUFFIX):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
+        return put(**request)
+
+    monkeypatch.setattr(connection.s3, "put_object", deny)
+    result = wetread("submit", scans)
+    assert result.exit_code == 0
+    assert "1 marker not sent; these studies are read when they are quiet." in result.stderr
+
+
+def test_a_marker_is_sent_again_with_a_new_file_of_its_study_and_else_not(wetread, connection, scans) -> None:
+    wetread("submit", scans)
+    wetread("submit", scans)
+    assert len(markers_in(connection)) == 1
+    (scans / "good.dcm").write_bytes(ct(InstanceNumber=7))  # other bytes, same UID
+    wetread("submit", scans)
+    assert len(markers_in(connection)) == 2
+
+
+def test_a_file_without_an_instance_uid_is_counted_and_one_without_a_study_is_no_ones(
+    wetread, connection, tmp_path
+) -> None:
+    (tmp_path / "nameless.dcm").write_bytes(ct(SOPInstanceUID=None))
+    (tmp_path / "named.dcm").write_bytes(GOOD)
+    (tmp_path / "studyless.dcm").write_bytes(ct(StudyInstanceUID=None))
+    wetread("submit", tmp_path)
+    (marker,) = markers_in(connection)
+    assert marker["Series"] == [{"SeriesInstanceUID": "1.2.840.99.1.2", "NumberOfInstances": 2}]
+
+
+def test_waiting_ends_with_the_studies(wetread, service, scans) -> None:
+    result = wetread("submit", scans / "good.dcm", "--wait")
+    assert result.exit_code == 0
+    assert result.stdout.index("Completed") < result.stdout.index("Studies") < result.stdout.index("8 of 9")
+    assert "1  FewSlices: no series has 10 slices that count." in result.stderr
+
+
+def test_a_study_that_is_not_closed_in_time_is_named(wetread, service, scans, monkeypatch) -> None:
+    monkeypatch.setattr(service.studies, "close", lambda *_: True, raising=False)
+    result = wetread("submit", scans / "good.dcm", "--wait", "--timeout", "1")
+    assert result.exit_code == 0
+    assert "1 study not read yet: see `wetread studies --open`." in result.stderr

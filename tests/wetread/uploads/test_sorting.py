@@ -8,14 +8,14 @@ from pydicom.uid import MRImageStorage
 from functions.domain.errors import RefusalCode
 from infra.config import StageConfig
 from tests.fakes.dicom import ct
-from wetread.uploads.sorting import Group, is_of_another_kind, obstacle
+from wetread.uploads.sorting import Group, is_of_another_kind, look
 
 SERVED = StageConfig().served
 BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
 
 
 def group(body: bytes, name: str = "x.dcm", served=SERVED) -> Group | None:
-    found = obstacle(io.BytesIO(body), name, served)
+    found = look(io.BytesIO(body), name, served).obstacle
     return found[0] if found else None
 
 
@@ -39,12 +39,12 @@ def test_what_is_not_dicom_is_left_out_with_and_without_the_rules(body) -> None:
 
 
 def test_a_file_without_bytes_is_called_so() -> None:
-    assert obstacle(io.BytesIO(b""), "x.dcm", SERVED) == (Group.NOT_DICOM, "It has no bytes.")
+    assert look(io.BytesIO(b""), "x.dcm", SERVED).obstacle == (Group.NOT_DICOM, "It has no bytes.")
 
 
 @pytest.mark.parametrize("start", [0, 128, 132, 132 + 12])
 def test_dicom_without_its_preamble_is_called_so(start) -> None:
-    found = obstacle(io.BytesIO(ct()[start:]), "x.dcm", SERVED)
+    found = look(io.BytesIO(ct()[start:]), "x.dcm", SERVED).obstacle
     assert (found is None) == (start == 0)
     assert found is None or "without the 128 bytes and the letters DICM" in found[1]
 
@@ -94,7 +94,7 @@ def test_a_map_of_an_examination_is_left_out_as_its_localizer_is() -> None:
     "body", [ct(), ct(NumberOfFrames=2), ct(StudyInstanceUID="")], ids=["sound", "frames", "no UID"]
 )
 def test_an_image_that_is_too_large_is_named_and_not_sent(body) -> None:
-    found = obstacle(io.BytesIO(body + bytes(SERVED.max_object_bytes)), "x.dcm", SERVED)
+    found = look(io.BytesIO(body + bytes(SERVED.max_object_bytes)), "x.dcm", SERVED).obstacle
     assert found is not None
     assert found[0] == Group.FAILED
     assert found[1].startswith("TooLarge")

@@ -1,0 +1,1 @@
+"""The reads of studies: asked for, shown, saved, waited for."""
