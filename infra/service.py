@@ -217,6 +217,7 @@ class Service(Stack):
         self.storage.grant_close_studies(sweep)
         self.storage.grant_read_again(sweep, hides_keys=hides_keys)
         self.ingest.queue.grant_measure(sweep)
+        self.transform.grant_announce(sweep)
         self.transform.grant_stop_jobs(sweep)
         self.transform.tick.grant_send(sweep)
 
