@@ -146,8 +146,8 @@ GUARDS: dict[str, Guard] = {
     "a marker is used once": Guard(
         f"{FLOW}/test_markers.py",
         "functions/aws/study_items.py",
-        'WHILE_OPEN = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")',
-        'WHILE_OPEN = ("Open", "DueAt", "QuietUntil", "OpenedAt", "Rounds")',
+        'WHILE_OPEN = ("QuietUntil", "OpenedAt", "MarkedAt", "Rounds")',
+        'WHILE_OPEN = ("QuietUntil", "OpenedAt", "Rounds")',
     ),
     "a marker that promises more does not close a study": Guard(
         f"{FLOW}/test_markers.py",
