@@ -21,14 +21,14 @@ AT_ONCE = 2  # the least that SQS can bound it to; a message is one revision
 
 
 class Delivery(Construct):
-    """The queue ``announcements`` of revisions, and the function ``deliver``."""
+    """The queue ``requests`` of revisions, and the function ``deliver``."""
 
     def __init__(
         self, scope: Construct, id_: str, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults
     ) -> None:
         super().__init__(scope, id_)
-        self.announcements = ReliableQueue(
-            self, "Announcements", key=storage.key, consumer_timeout=TIMEOUT, removal=removal_policy(config)
+        self.requests = ReliableQueue(
+            self, "Requests", key=storage.key, consumer_timeout=TIMEOUT, removal=removal_policy(config)
         )
         self.deliver = Function(
             self,
@@ -38,7 +38,7 @@ class Delivery(Construct):
                 index_table=storage.index.table_name,
                 batches_table=storage.batches.table_name,
                 studies_table=storage.studies.table_name,
-                deliveries_queue_url=self.announcements.queue.queue_url,
+                deliveries_queue_url=self.requests.queue.queue_url,
                 results_bucket=storage.results.bucket_name,
                 uploads_bucket=storage.uploads.bucket_name,
                 results_kept_days=config.results_kept_days,
@@ -55,7 +55,7 @@ class Delivery(Construct):
             memory_size=MEMORY_MB,
             layers=[DicomLayer(self, "Highdicom", runtime=RUNTIME)],
         )
-        self.announcements.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
+        self.requests.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
         storage.grant_deliver(self.deliver, hides_keys=config.keys == "hashed")
-        self.announcements.grant_send(self.deliver)
+        self.requests.grant_send(self.deliver)
         storage.grant_read_champion(self.deliver)

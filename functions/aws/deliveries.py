@@ -1,4 +1,4 @@
-"""What became of the DICOM results of each revision, and the queue by which revisions are announced."""
+"""What became of the DICOM results of each revision, and the queue by which revisions are requested."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 DELIVERY = "delivery#"
-# A revision is announced before it is written, so that it is announced for sure.
+# A revision is requested before it is written, so that it is requested for sure.
 FIRST_SECONDS, NEXT_SECONDS = 10, 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class Announcement:
-    """A revision of a study that gets DICOM results; ``tries`` counts its announcements, this one included."""
+class DeliveryRequest:
+    """A revision of a study that gets DICOM results; ``tries`` counts its requests, this one included."""
 
     study_instance_uid: str
     revision: int
     tries: int = 1
 
 
-class Announcements:
+class DeliveryRequests:
     """The queue of revisions that get DICOM results."""
 
     def __init__(self, client: SQSClient, queue_url: str) -> None:
         self._client = client
         self._queue_url = queue_url
 
-    def send(self, one: Announcement) -> None:
-        """Announce a revision that is about to be written. A revision may be announced more than once, or in vain."""
+    def send(self, one: DeliveryRequest) -> None:
+        """Announce a revision that is about to be written. A revision may be requested more than once, or in vain."""
         body = {"StudyInstanceUID": one.study_instance_uid, "Revision": one.revision, "Tries": one.tries}
         delay = FIRST_SECONDS if one.tries == 1 else NEXT_SECONDS
         self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(body), DelaySeconds=delay)
 
 
-def announced(body: str) -> Announcement:
+def requested(body: str) -> DeliveryRequest:
     """Return what a message announces; raise MalformedEvent if that is nothing."""
     try:
         message = json.loads(body)
@@ -54,7 +54,7 @@ def announced(body: str) -> Announcement:
         raise MalformedEvent("The message lacks StudyInstanceUID, Revision or Tries.") from error
     if not isinstance(study, str) or type(revision) is not int or type(tries) is not int:
         raise MalformedEvent("The message's StudyInstanceUID, Revision or Tries is of another type.")
-    return Announcement(study_instance_uid=study, revision=revision, tries=tries)
+    return DeliveryRequest(study_instance_uid=study, revision=revision, tries=tries)
 
 
 @dataclass(frozen=True, kw_only=True)

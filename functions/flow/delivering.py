@@ -14,7 +14,7 @@ from typing import Any
 
 from pydicom import Dataset
 
-from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery
+from functions.aws.deliveries import Deliveries, Delivery, DeliveryRequest, DeliveryRequests
 from functions.aws.index import Index
 from functions.aws.keys import HIDDEN, HiddenKeys
 from functions.aws.objects import Documents, Uploads
@@ -34,7 +34,7 @@ from untrusted.header import Header
 
 logger = logging.getLogger(__name__)
 
-MOST_TRIES = 8  # after so many, a minute apart, the sweep that announced the revision has ended without writing it
+MOST_TRIES = 8  # after so many, a minute apart, the sweep that requested the revision has ended without writing it
 MOST_NUMBERS = 20  # series whose SeriesNumber is looked up, one header each
 CONTENT_TYPE = "application/dicom"
 
@@ -45,7 +45,7 @@ class Delivering:
 
     studies: Studies
     index: Index
-    announcements: Announcements
+    requests: DeliveryRequests
     deliveries: Deliveries
     results: Documents
     uploads: Uploads
@@ -55,16 +55,16 @@ class Delivering:
     kinds: tuple[Kind, ...]
     clock: Callable[[], datetime]
 
-    def deliver(self, one: Announcement) -> Delivery | None:
+    def deliver(self, one: DeliveryRequest) -> Delivery | None:
         """Make the results of a revision; return what became of them, None if there is no such revision.
 
-        A revision that may still be written is announced again.
+        A revision that may still be written is requested again.
         """
         study_uid, number = one.study_instance_uid, one.revision
         revision = self.studies.revision(study_uid, number)
         body = self.results.find(revision.result_key) if revision else None
         if revision is None and one.tries < MOST_TRIES:
-            self.announcements.send(replace(one, tries=one.tries + 1))
+            self.requests.send(replace(one, tries=one.tries + 1))
         if body is None:  # never written, or erased since
             return None
         document = json.loads(body)

@@ -1,4 +1,4 @@
-"""The handler ``deliver``: announcements in, partial batch responses out, and its parts from its environment."""
+"""The handler ``deliver``: requests in, partial batch responses out, and its parts from its environment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_announcements_become_results_and_a_malformed_one_fails_alone(
     clinic.take(1)
     monkeypatch.setattr(deliver, "_delivering", lambda: clinic.delivering)
     bodies = [
-        *clinic.announcements.bodies,
+        *clinic.requests.bodies,
         "not JSON",
         json.dumps({"StudyInstanceUID": "1.2", "Revision": 9, "Tries": 9}),
     ]

@@ -57,7 +57,7 @@ def test_the_function_has_the_stage_s_settings_and_a_second_layer(asked: Assembl
 
 def test_the_sweep_announces_and_the_function_is_bounded(asked: Assembly) -> None:
     for function in ("BatchSweep", "DeliveryDeliver"):
-        assert asked.environment(function)["DELIVERIES_QUEUE_URL"] == "<DeliveryAnnouncementsQueue>"
+        assert asked.environment(function)["DELIVERIES_QUEUE_URL"] == "<DeliveryRequestsQueue>"
     (mapping,) = [
         one
         for name, one in asked.of_type("AWS::Lambda::EventSourceMapping").items()
@@ -86,7 +86,7 @@ def test_the_function_writes_results_and_reads_none_back(asked: Assembly) -> Non
 
 def test_its_dead_letters_ring(asked: Assembly) -> None:
     alarms = json.dumps(list(asked.of_type("AWS::CloudWatch::Alarm").values()))
-    assert "DeliveryAnnouncementsDeadLetters" in alarms
+    assert "DeliveryRequestsDeadLetters" in alarms
 
 
 def test_the_template_is_sound(asked: Assembly) -> None:

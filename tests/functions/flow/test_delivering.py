@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
-from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery, announced
+from functions.aws.deliveries import Deliveries, Delivery, DeliveryRequest, DeliveryRequests, requested
 from functions.aws.events import ObjectCreated
 from functions.aws.objects import Documents
 from functions.dicom_results.refused import NoResultsCode
@@ -28,7 +28,7 @@ from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
 from tests.functions.dicom_results.studies import PATIENT, STAGE
 
-FIRST = Announcement(study_instance_uid=STUDY, revision=1)
+FIRST = DeliveryRequest(study_instance_uid=STUDY, revision=1)
 
 
 class Sent:
@@ -46,16 +46,16 @@ class Clinic(ReadingRoom):
 
     def __init__(self, **world: Any) -> None:
         super().__init__(**world)
-        self.announcements = Sent()
-        queue: Any = self.announcements
-        announcements = Announcements(queue, "https://sqs/deliveries")
-        self.concluding = replace(self.concluding, announcements=announcements)
+        self.requests = Sent()
+        queue: Any = self.requests
+        requests = DeliveryRequests(queue, "https://sqs/deliveries")
+        self.concluding = replace(self.concluding, requests=requests)
         self.deliveries = Deliveries(self.clients["dynamodb"], "studies")
         results = Documents(self.clients["s3"], RESULTS)
         self.delivering = Delivering(
             studies=self.studies,
             index=self.index,
-            announcements=announcements,
+            requests=requests,
             deliveries=self.deliveries,
             results=results,
             uploads=self.uploads,
@@ -77,10 +77,10 @@ class Clinic(ReadingRoom):
         return events
 
     def results(self) -> list[Delivery | None]:
-        """Handle every announcement."""
+        """Handle every request."""
         found = []
-        while self.announcements.bodies:
-            found.append(self.delivering.deliver(announced(self.announcements.bodies.pop(0))))
+        while self.requests.bodies:
+            found.append(self.delivering.deliver(requested(self.requests.bodies.pop(0))))
         return found
 
     def stored(self) -> dict[str, Dataset]:
@@ -122,10 +122,10 @@ def test_a_series_is_named_by_its_number_in_the_archive(clinic: Clinic) -> None:
 
 def test_a_repeated_announcement_changes_nothing(clinic: Clinic) -> None:
     clinic.take(1)
-    message = clinic.announcements.bodies[0]
+    message = clinic.requests.bodies[0]
     clinic.results()
     before = dict(clinic.s3.versions)
-    clinic.delivering.deliver(announced(message))
+    clinic.delivering.deliver(requested(message))
     assert clinic.s3.versions == before
     assert len(clinic.deliveries.of_study(STUDY)) == 1
 
@@ -134,7 +134,7 @@ def test_the_next_revision_names_the_last_that_was_delivered(clinic: Clinic) -> 
     clinic.take(1)
     clinic.results()
     clinic.take(2)
-    clinic.announcements.bodies.clear()  # never delivered
+    clinic.requests.bodies.clear()  # never delivered
     clinic.take(3)
     clinic.results()
     stored = clinic.stored()
@@ -145,16 +145,16 @@ def test_the_next_revision_names_the_last_that_was_delivered(clinic: Clinic) -> 
 
 def test_a_revision_that_is_not_written_yet_is_announced_again(clinic: Clinic) -> None:
     assert clinic.delivering.deliver(FIRST) is None
-    assert [announced(one) for one in clinic.announcements.bodies] == [replace(FIRST, tries=2)]
+    assert [requested(one) for one in clinic.requests.bodies] == [replace(FIRST, tries=2)]
     clinic.take(1)
-    assert clinic.announcements.bodies
+    assert clinic.requests.bodies
     assert all(one and one.keys for one in clinic.results())
 
 
 def test_a_revision_that_is_never_written_is_forgotten(clinic: Clinic) -> None:
     clinic.delivering.deliver(FIRST)
     assert clinic.results() == [None] * (MOST_TRIES - 1)
-    assert not clinic.announcements.bodies
+    assert not clinic.requests.bodies
 
 
 def test_a_closing_that_fails_has_announced_its_revision(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_closing_that_fails_has_announced_its_revision(clinic: Clinic, monkeyp
     clinic.wait(3600)
     monkeypatch.setattr(clinic.dynamodb, "transact_write_items", _fail)
     assert clinic.concluding.run().failures == 1
-    assert [announced(one) for one in clinic.announcements.bodies] == [FIRST]
+    assert [requested(one) for one in clinic.requests.bodies] == [FIRST]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_aws_trouble_is_tried_again(clinic: Clinic, monkeypatch: pytest.MonkeyPa
 )
 def test_a_message_that_names_no_revision_is_refused(body: str) -> None:
     with pytest.raises(MalformedEvent):
-        announced(body)
+        requested(body)
 
 
 def test_nothing_of_the_patient_is_in_the_table_or_the_log(clinic: Clinic, caplog: pytest.LogCaptureFixture) -> None:
