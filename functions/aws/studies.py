@@ -7,16 +7,29 @@ The members beside the rows make the list of a study strongly consistent, which 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
-from functions.aws.trouble import loggable
+from functions.aws.study_items import (
+    MARKER,
+    MEMBER,
+    OPEN,
+    REVISION,
+    STATE,
+    WHILE_OPEN,
+    Listed,
+    is_study,
+    last_of,
+    listed_in,
+    member_of,
+    revision_name,
+    state_of,
+    study_in,
+)
 from functions.domain import marker as markers
 from functions.domain.marker import Marker
 from functions.domain.row import Row, Status, expiry, timestamp
@@ -26,39 +39,11 @@ from functions.names import StudyIndexName
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-logger = logging.getLogger(__name__)
-
-STATE, MARKER, MEMBER, REVISION = "#study", "#marker", "member#", "revision#"
 MOST_MEMBERS_OF_A_PAGE = 500
 # Items stay this much longer than the rows they lead to: a row expires so many days after its end, which comes later
 # than its arrival (`functions.flow.ingesting.LONGEST_WAIT_DAYS`).
 LONGEST_WAIT_DAYS = 90
 FALSE_CONDITION = "ConditionalCheckFailed"
-OPEN = "open"  # of the index of open studies
-# Attributes by the fields of a Study.
-NAMES = {
-    "state": "State",
-    "due_at": "DueAt",
-    "quiet_until": "QuietUntil",
-    "opened_at": "OpenedAt",
-    "touches": "Touches",
-    "erasures": "Erasures",
-    "revision": "Revision",
-    "inputs": "Inputs",
-    "result_key": "ResultKey",
-    "marked_at": "MarkedAt",
-    "rounds": "Rounds",
-    "tried_at": "TriedAt",
-}
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One member as the table lists it: an upload, and when it was received."""
-
-    item: str
-    upload_id: str
-    received_at: str
 
 
 class Studies:
@@ -93,9 +78,7 @@ class Studies:
                 raise
 
     def _member(self, row: Row, now: datetime) -> dict[str, Any]:
-        item = f"{MEMBER}{row.series_instance_uid or ''}#{row.upload_id}"
-        key = {"StudyInstanceUID": row.study_instance_uid or "", "Item": item}
-        return key | {"ReceivedAt": row.received_at, **self._expiry(now)}
+        return member_of(row) | self._expiry(now)
 
     def arrived(self, study: str, now: datetime, quiet_seconds: int) -> None:
         """Open a study, and note that something of it has arrived: it is quiet ``quiet_seconds`` later."""
@@ -138,13 +121,13 @@ class Studies:
         """Let no closing that has begun end; return the study. For an erasure, which touches it when it has ended."""
         answer = self._client.update_item(
             TableName=self.table,
-            Key=to_item(_state_of(study)),
+            Key=to_item(state_of(study)),
             UpdateExpression="ADD #Erasures :one",
             ExpressionAttributeNames={"#Erasures": "Erasures"},
             ExpressionAttributeValues=to_item({":one": 1}),
             ReturnValues="ALL_NEW",
         )
-        return _study(from_item(answer["Attributes"]))
+        return study_in(from_item(answer["Attributes"]))
 
     def read_anew(self, study: str, now: datetime) -> None:
         """Open a study whose revisions are deleted: its next closing makes one, whatever its inputs."""
@@ -157,7 +140,7 @@ class Studies:
     def get(self, study: str) -> Study | None:
         """Return a study, strongly consistent; None if it is not known."""
         item = self._get(study, STATE)
-        return _study(item) if item else None
+        return study_in(item) if item else None
 
     def seen(self, study: str) -> Study | None:
         """Return a study, strongly consistent, for people: by a Query, since readers may not get items."""
@@ -172,29 +155,29 @@ class Studies:
     def open(self) -> Iterator[Study]:
         """Yield the open studies, those that are due first; a hint, which may be out of date."""
         for item in self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True):
-            yield _study(item)
+            yield study_in(item)
 
     def of_class(self, label: str, since: str = "") -> Iterator[Study]:
         """Yield the studies whose last revision has a class, closed since a time, the newest first; for people."""
-        yield from map(_study, self._query(StudyIndexName.BY_CLASS, label, since))
+        yield from map(study_in, self._query(StudyIndexName.BY_CLASS, label, since))
 
     def closed(self, since: str = "") -> Iterator[Study]:
         """Yield the closed studies, closed since a time, the newest first; for people."""
-        yield from map(_study, self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
+        yield from map(study_in, self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
 
     def members(self, study: str) -> Iterator[list[Listed]]:
         """Yield the members by series and upload, in pages; strongly consistent."""
         for items in self._items(study, MEMBER, MOST_MEMBERS_OF_A_PAGE):
-            yield [Listed(item["Item"], item["Item"].rpartition("#")[2], item.get("ReceivedAt", "")) for item in items]
+            yield [listed_in(item) for item in items]
 
     def revisions(self, study: str) -> list[Revision]:
         """Return the revisions of a study, the first first; strongly consistent."""
-        return [_revision(item) for items in self._items(study, REVISION) for item in items]
+        return [Revision.from_json(item) for items in self._items(study, REVISION) for item in items]
 
     def revision(self, study: str, number: int) -> Revision | None:
         """Return one revision of a study; None if there is none."""
-        item = self._get(study, _revision_item(number))
-        return _revision(item) if item else None
+        item = self._get(study, revision_name(number))
+        return Revision.from_json(item) if item else None
 
     def begin(self, study: Study, now: datetime) -> bool:
         """Note that a closing begins, and put the study off; return False if it has changed since it was read.
@@ -209,7 +192,7 @@ class Studies:
 
     def close(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Close a study, with a revision if there is a new one; return False if it has changed since it was read."""
-        return self._conclude(study, revision, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, fence="Touches")
+        return self._conclude(study, revision, now, {"State": State.CLOSED}, WHILE_OPEN, fence="Touches")
 
     def cut(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Make a revision of a study that has been open for too long and stays open, as from now.
@@ -225,7 +208,7 @@ class Studies:
         try:
             self._client.delete_item(
                 TableName=self.table,
-                Key=to_item(_state_of(study.study_instance_uid)),
+                Key=to_item(state_of(study.study_instance_uid)),
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=to_item(values),
@@ -263,7 +246,7 @@ class Studies:
             request["ConditionExpression"] = "#State = :closed"
         return request | {
             "TableName": self.table,
-            "Key": to_item(_state_of(study)),
+            "Key": to_item(state_of(study)),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": to_item(values),
         }
@@ -274,7 +257,7 @@ class Studies:
         try:
             self._client.update_item(
                 TableName=self.table,
-                Key=to_item(_state_of(study.study_instance_uid)),
+                Key=to_item(state_of(study.study_instance_uid)),
                 UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names | {f"#{name}": name for name in changes},
@@ -298,12 +281,12 @@ class Studies:
     ) -> bool:
         """End a closing: change the study, and write its revision with it, if the study is as it was read."""
         condition, names, values = _unchanged(study, fence)
-        sets = {**changes, **(_last(revision, timestamp(now)) if revision else {})}
+        sets = {**changes, **(last_of(revision, timestamp(now)) if revision else {})}
         remove = (*remove, *(("PredictedClass",) if revision and not revision.predicted_class else ()))
         values |= {f":{name}": value for name, value in sets.items()}
         update = {
             "TableName": self.table,
-            "Key": to_item(_state_of(study.study_instance_uid)),
+            "Key": to_item(state_of(study.study_instance_uid)),
             "UpdateExpression": (
                 f"SET {', '.join(f'#{name} = :{name}' for name in sets)} "
                 f"REMOVE {', '.join(f'#{name}' for name in remove)}"
@@ -314,7 +297,7 @@ class Studies:
         }
         actions: list[Any] = [{"Update": update}]
         if revision:
-            item = {"Item": _revision_item(revision.number), **revision.to_json(), **self._expiry(now, 0)}
+            item = {"Item": revision_name(revision.number), **revision.to_json(), **self._expiry(now, 0)}
             actions.append(
                 {
                     "Put": {
@@ -360,7 +343,7 @@ class Studies:
             "ScanIndexForward": oldest_first,
         }
         for items in self._pages(request):
-            yield from (item for item in items if _is_study(item))
+            yield from (item for item in items if is_study(item))
 
     def _pages(self, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         start = None
@@ -372,50 +355,8 @@ class Studies:
                 return
 
 
-_CLOSED_ATTRIBUTES = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")
-
-
 def _soon(now: datetime) -> str:
     return timestamp(now + timedelta(seconds=RETRY_SECONDS))
-
-
-def _state_of(study: str) -> dict[str, str]:
-    return {"StudyInstanceUID": study, "Item": STATE}
-
-
-def _revision_item(number: int) -> str:
-    return f"{REVISION}{number:06d}"
-
-
-def _study(item: Mapping[str, Any]) -> Study:
-    values: dict[str, Any] = {name: item[attribute] for name, attribute in NAMES.items() if attribute in item}
-    values["state"] = State(values.get("state", State.CLOSED))
-    return Study(study_instance_uid=item["StudyInstanceUID"], **values)
-
-
-def _is_study(item: Mapping[str, Any]) -> bool:
-    """Return whether an item is a study's state; one that a person may have put must not hide others."""
-    try:
-        _study(item)
-    except (KeyError, ValueError, TypeError) as error:
-        logger.error("an item is not a study", extra=loggable(error))
-        return False
-    return True
-
-
-def _revision(item: Mapping[str, Any]) -> Revision:
-    return Revision.from_json(dict(item))
-
-
-def _last(revision: Revision, now: str) -> dict[str, Any]:
-    """Return what a study says of its last revision."""
-    last = {
-        "Revision": revision.number,
-        "Inputs": revision.inputs,
-        "ResultKey": revision.result_key,
-        "ClosedAt": now,
-    }
-    return last | ({"PredictedClass": revision.predicted_class} if revision.predicted_class else {})
 
 
 def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, Any]]:

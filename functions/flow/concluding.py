@@ -22,7 +22,8 @@ from functions.aws.backlog import Backlog
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.objects import Documents
-from functions.aws.studies import Listed, Studies
+from functions.aws.studies import Studies
+from functions.aws.study_items import Listed
 from functions.aws.trouble import loggable
 from functions.domain import layout, study_document
 from functions.domain.marker import Marker
@@ -89,7 +90,8 @@ class Concluding:
             try:
                 revisions += self._look_at(hint, behind)
             except Exception as error:  # one study must not keep the others open
-                logger.error("study not closed", extra=loggable(error))
+                name = layout.study_prefix(hint.study_instance_uid)
+                logger.error("study not closed", extra={"study": name, **loggable(error)})
                 failures += 1
         opened = [moment_of(one.opened_at) for one in waiting if one.opened_at]
         oldest = (began - min(opened)).total_seconds() if opened else 0.0

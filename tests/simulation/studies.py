@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from functions.aws.studies import MEMBER, REVISION
+from functions.aws.study_items import MEMBER, REVISION
 from functions.domain.member import Member, is_member, member_of, packages, selected
 from functions.domain.row import Row
 from functions.domain.study import State

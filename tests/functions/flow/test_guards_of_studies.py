@@ -80,8 +80,8 @@ GUARDS: dict[str, Guard] = {
     "a study that has changed while it was read is not closed": Guard(
         FENCES,
         STUDIES,
-        '_CLOSED_ATTRIBUTES, fence="Touches")',
-        '_CLOSED_ATTRIBUTES, fence="OpenedAt")',
+        'WHILE_OPEN, fence="Touches")',
+        'WHILE_OPEN, fence="OpenedAt")',
     ),
     "a revision overwrites no other": Guard(
         FENCES,
@@ -145,9 +145,9 @@ GUARDS: dict[str, Guard] = {
     ),
     "a marker is used once": Guard(
         f"{FLOW}/test_markers.py",
-        STUDIES,
-        '_CLOSED_ATTRIBUTES = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")',
-        '_CLOSED_ATTRIBUTES = ("Open", "DueAt", "QuietUntil", "OpenedAt", "Rounds")',
+        "functions/aws/study_items.py",
+        'WHILE_OPEN = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")',
+        'WHILE_OPEN = ("Open", "DueAt", "QuietUntil", "OpenedAt", "Rounds")',
     ),
     "a marker that promises more does not close a study": Guard(
         f"{FLOW}/test_markers.py",
