@@ -144,8 +144,8 @@ class Studies:
 
     def seen(self, study: str) -> Study | None:
         """Return a study, strongly consistent, for people: by a Query, since readers may not get items."""
-        items = (item for page in self._items(study, STATE) for item in page if _is_study(item))
-        return next(map(_study, items), None)
+        items = (item for page in self._items(study, STATE) for item in page if is_study(item))
+        return next(map(study_in, items), None)
 
     def marker(self, study: str) -> Marker | None:
         """Return what the study's sender says that it has; None if it has not said so."""
