@@ -45,7 +45,7 @@ def _loaded(artifact: Path) -> Model:
         return model_fn(folder)
 
 
-def _model(named: str | None) -> Model:
+def model_of(named: str | None) -> Model:
     """Return the named artifact's model, or that of the local cloud's champion."""
     if named:
         return _loaded(Path(named))
@@ -65,7 +65,7 @@ def main() -> int:
     parser.add_argument("--patients", type=int, default=5, help="patients for each class and level, one slice of each")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, total = _model(options.model), Counter[str]()
+    model, total = model_of(options.model), Counter[str]()
     print(f"Of {options.patients} slices each, read as labelled\n\n| level | {' | '.join(LABELS)} |\n{'|---' * 4}|")
     for number in NUMBERS:
         found = {label: right(model, label, number, options.patients) for label in LABELS}

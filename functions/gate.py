@@ -54,7 +54,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return {"Attempt": attempt, "Reasons": []}
     subject = Subject(event["Document"])
     # An execution that began before attempts were counted has none.
-    verdict = _gating().judge(subject, run, event.get("Attempt", 1))
+    verdict = _gating().judge(subject, run, event.get("Attempt"))
     codes = sorted({str(reason.code) for reason in verdict.reasons})
     logger.info("judged", extra={"run": run.run_id, "by": subject, "passed": verdict.passed, "codes": codes})
     count({Metric.CANDIDATES_REJECTED: int(subject == Subject.EVALUATION and not verdict.passed)})

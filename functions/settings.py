@@ -19,7 +19,7 @@ from functions.domain.instance import Served
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.placement import Placement
 from functions.domain.promotion import Thresholds
-from functions.domain.ranges import OneOf, Range
+from functions.domain.ranges import OneOf, Range, SomeOf
 from functions.domain.series import EXCLUDABLE, SeriesRule
 from functions.domain.study import Patience
 from untrusted.image_type import IMAGE_TYPES
@@ -36,6 +36,7 @@ __all__ = [
     "AcquisitionLimits",
     "ApproveSettings",
     "CollectSettings",
+    "DeliverSettings",
     "DispatchSettings",
     "GateSettings",
     "IngestSettings",
@@ -49,6 +50,7 @@ __all__ = [
     "Served",
     "SettingsError",
     "SnapshotSettings",
+    "SomeOf",
     "SweepSettings",
     "Thresholds",
     "assemble",
@@ -133,6 +135,27 @@ class SweepSettings(CollectSettings, DispatchSettings):
     uploads_queue_name: str
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
+    deliveries_queue_url: str  # empty where no DICOM results are made
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverSettings:
+    """Settings of ``functions.deliver``, which makes DICOM results. ``software`` is the version of wetread."""
+
+    index_table: str
+    batches_table: str
+    studies_table: str
+    deliveries_queue_url: str
+    results_bucket: str
+    uploads_bucket: str
+    results_kept_days: int
+    hidden_keys_table: str  # empty where keys are plain
+    data_key_arn: str
+    software: str
+    dicom_results: tuple[str, ...]
+    dicom_manufacturer: str
+    series_number_base: int
+    label_codes: tuple[str, ...]  # LABEL=VALUE SCHEME MEANING
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
+from functions.aws.deliveries import Announcements
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.keys import HiddenKeys
@@ -150,6 +151,9 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
             keys=HiddenKeys(dynamodb, hidden) if hidden else None,
         ),
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
+        announcements=Announcements(client("sqs"), settings.deliveries_queue_url)
+        if settings.deliveries_queue_url
+        else None,
         rule=settings.series,
         patience=settings.patience,
         clock=now,

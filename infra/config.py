@@ -18,6 +18,7 @@ from functions.settings import (
     Range,
     SeriesRule,
     Served,
+    SomeOf,
     Thresholds,
     assemble,
     bare,
@@ -104,6 +105,14 @@ class StageConfig:
     results_kept_days: Annotated[int, Range(0, LONGEST_KEPT_DAYS)] = 0  # result documents, and rows after their end
     # hashed: rows hide the keys of objects, which a separate table with its own grants keeps.
     keys: Annotated[str, OneOf("plain", "hashed")] = "plain"
+
+    # DICOM results of studies, which have the patient's name, in the results bucket: which (empty: none), how long they
+    # stay, who made them, the SeriesNumber of the first kind, and codes of classes ("VALUE SCHEME MEANING" by label).
+    dicom_results: Annotated[tuple[str, ...], SomeOf("sr", "card", "keys")] = ()
+    dicom_results_days: Annotated[int, Range(1, LONGEST_KEPT_DAYS)] = 30
+    dicom_manufacturer: str = "wetread"
+    series_number_base: Annotated[int, Range(1, 999_000)] = 9901
+    label_codes: dict[str, str] = field(default_factory=dict)
 
     # The record of reads and changes.
     audit_trail: bool = False

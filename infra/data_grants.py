@@ -15,6 +15,7 @@ from functions.names import (
     BATCHES,
     CHECKPOINTS,
     COHORTS,
+    DICOM_RESULTS,
     INSTANCES,
     OUTPUTS,
     PATIENT,
@@ -115,6 +116,19 @@ class DataGrants(Construct):
         allow(grantee, "dynamodb:Query", on=[f"{self.studies.table_arn}/index/{StudyIndexName.BY_DUE.title}"])
         self._allow_objects(grantee, self.results, STUDIES, "s3:GetObject", "s3:PutObject")
         self._allow_to_miss(grantee, self.results)
+
+    def grant_deliver(self, grantee: iam.IGrantable, *, hides_keys: bool) -> None:
+        """Let the grantee read revisions with their rows and uploads, and keep DICOM results: never read one back."""
+        self.grant_read_uploads(grantee)
+        allow(grantee, "dynamodb:BatchGetItem", on=[self.index.table_arn])
+        allow(grantee, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", on=[self.studies.table_arn])
+        self._allow_objects(grantee, self.results, STUDIES, "s3:GetObject")
+        self._allow_objects(grantee, self.results, DICOM_RESULTS, "s3:PutObject", "s3:DeleteObjectVersion")
+        allow(grantee, "s3:ListBucketVersions", on=[self.results.bucket_arn], when=_below(DICOM_RESULTS))
+        self._allow_to_miss(grantee, self.results)
+        allow_key(grantee, self.key, KEEP)
+        if hides_keys:
+            self.grant_reveal_keys(grantee)
 
     def grant_read_again(self, grantee: iam.IGrantable, *, hides_keys: bool) -> None:
         """Let the grantee copy uploads that were read for jobs to read them again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from infra.network import allow_function_interfaces
 
 ROOT = Path(__file__).parent.parent
 RUNTIME = lambda_.Runtime.PYTHON_3_13
+ARCHITECTURE = lambda_.Architecture.ARM_64
 ACKNOWLEDGED = {
     "AwsSolutions-L1": "Python 3.13 has security updates until 2029; a newer one is taken once pydicom declares it.",
     "HIPAA.Security-LambdaConcurrency": (
@@ -61,7 +63,7 @@ class FunctionDefaults(Construct):
 class Function(lambda_.Function):
     """The handler of ``functions.<module>`` with its settings; it may write its own log and traces, nothing else.
 
-    ``scratch_size`` is the room in /tmp (512 MiB unless given).
+    ``scratch_size`` is the room in /tmp (512 MiB unless given), ``layers`` are those besides the one of all functions.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Function(lambda_.Function):
         timeout: Duration,
         memory_size: int,
         scratch_size: Size | None = None,
+        layers: Sequence[lambda_.ILayerVersion] = (),
     ) -> None:
         log_group = logs.LogGroup(
             scope,
@@ -93,9 +96,9 @@ class Function(lambda_.Function):
             scope,
             id_,
             runtime=RUNTIME,
-            architecture=lambda_.Architecture.ARM_64,
+            architecture=ARCHITECTURE,
             code=defaults.code,
-            layers=[defaults.layer],
+            layers=[defaults.layer, *layers],
             handler=f"functions.{module}.handler",
             environment=defaults.environment | to_environment(settings),
             role=role,

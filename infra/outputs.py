@@ -31,6 +31,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "Slots": "Number of transform jobs that may run at once.",
     "MaxJobsPerDay": "Number of transform jobs that may start in a day, in UTC.",
     "Served": "What uploads must be to be read, in JSON; `wetread submit` refuses others beforehand.",
+    "Thresholds": "What the model gate asks, in JSON; `wetread train` says by it what so many patients can show.",
     "PatientKeyId": "KMS key by which identifiers that may be a patient's are replaced.",
     "DataKeyArn": "KMS key that encrypts buckets, tables, queues and logs.",
     "UploadsKeyArn": "KMS key of the given uploads bucket; absent where the stage was given none.",

@@ -13,6 +13,7 @@ from infra import layer
 from infra.account_rules import obey
 from infra.audit_trail import AuditTrail
 from infra.config import StageConfig
+from infra.delivery import Delivery
 from infra.function import FunctionDefaults
 from infra.ingest import Ingest
 from infra.job_hosts import job_hosts
@@ -44,8 +45,17 @@ class Service(Stack):
         self.ingest = Ingest(
             self, "Intake", config=config, storage=self.storage, tick=self.transform.tick.queue, defaults=defaults
         )
+        self.delivery = (
+            Delivery(self, "Delivery", config=config, storage=self.storage, defaults=defaults)
+            if config.dicom_results
+            else None
+        )
         self.sweep = self.transform.add_sweep(
-            config=config, storage=self.storage, defaults=defaults, uploads=self.ingest.queue
+            config=config,
+            storage=self.storage,
+            defaults=defaults,
+            uploads=self.ingest.queue,
+            announcements=self.delivery.announcements if self.delivery else None,
         )
         self.notices = Notices(self, "Notices", key=self.storage.key, email=config.alarm_email)
         self.training = Training(
@@ -84,6 +94,9 @@ class Service(Stack):
             "Promote": self.training.promote,
             "Approve": self.training.approve,
         }
+        if self.delivery:
+            queues["Announcements"] = self.delivery.announcements
+            functions["Deliver"] = self.delivery.deliver
         self.monitoring = Monitoring(
             self,
             "Monitoring",
@@ -137,6 +150,7 @@ class Service(Stack):
             "MaxJobsPerDay": str(config.max_jobs_per_day),
             # So that a sender knows beforehand what will be refused.
             "Served": json.dumps(to_environment(config.served)),
+            "Thresholds": json.dumps(to_environment(config.thresholds)),
             "JobHosts": json.dumps(job_hosts(config)),
             "PatientKeyId": self.ingest.patient_key.key_id,
             "DataKeyArn": self.storage.key.key_arn,

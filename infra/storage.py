@@ -11,7 +11,17 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from functions.names import ARTIFACTS, BY_PATIENT, CHECKPOINTS, COHORTS, PATIENT_HASH, SLICES, IndexName, StudyIndexName
+from functions.names import (
+    ARTIFACTS,
+    BY_PATIENT,
+    CHECKPOINTS,
+    COHORTS,
+    DICOM_RESULTS,
+    PATIENT_HASH,
+    SLICES,
+    IndexName,
+    StudyIndexName,
+)
 from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.data_grants import DataGrants
@@ -55,6 +65,14 @@ class Storage(DataGrants):
         self.work.add_lifecycle_rule(id="ExpireAll", expiration=WORK_KEPT)
         self.results = self._bucket("Results", versioned=True)
         _keep(self.results, "ExpireResults", config.results_kept_days)
+        if config.dicom_results:
+            # They have patients' names, and can be made again.
+            self.results.add_lifecycle_rule(
+                id="ExpireDicomResults",
+                prefix=DICOM_RESULTS,
+                expiration=Duration.days(config.dicom_results_days),
+                noncurrent_version_expiration=Duration.days(1),
+            )
         self.models = self._bucket("Models", versioned=True)
         self._write_once(self.models, ARTIFACTS)
         self.training = self._bucket("Training", versioned=True)

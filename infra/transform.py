@@ -69,9 +69,18 @@ class Transform(Construct):
         self._route_job_events()
 
     def add_sweep(
-        self, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults, uploads: ReliableQueue
+        self,
+        *,
+        config: StageConfig,
+        storage: Storage,
+        defaults: FunctionDefaults,
+        uploads: ReliableQueue,
+        announcements: ReliableQueue | None,
     ) -> Function:
-        """Make ``sweep``, which runs once a minute; ``uploads`` is the queue of new uploads."""
+        """Make ``sweep``, which runs once a minute.
+
+        ``uploads`` is the queue of new uploads, ``announcements`` that of revisions which get DICOM results, if any do.
+        """
         dispatch, collect = self._dispatch_settings(config, storage), self._collect_settings(config, storage)
         self.sweep = Function(
             self,
@@ -87,11 +96,14 @@ class Transform(Construct):
                 uploads_queue_name=uploads.queue.queue_name,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
                 data_key_arn=storage.key.key_arn,
+                deliveries_queue_url=announcements.queue.queue_url if announcements else "",
             ),
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left unfinished
             memory_size=COLLECT_MEMORY_MB,
         )
+        if announcements:
+            announcements.grant_send(self.sweep)
         self._start_sweep_every_minute()
         return self.sweep
 

@@ -87,6 +87,8 @@ MAX_MB_IN_FLIGHT = 100  # SageMaker's limit on MaxConcurrentTransforms x MaxPayl
 START_SECONDS = 1200  # for a host to start and a job to store its outputs
 RESERVED_IN_S3 = ("sthree-", "amzn-s3-demo-")  # buckets' names start with the stack's in lower case
 JOB_NAME_ROOM = 22  # of a job name's 63 characters; the rest is purpose, batch or run, and hyphens
+DICOM_TEXT = r"[ -\[\]-~]{1,64}"  # a LO of ASCII
+LABEL_CODE = re.compile(r"[!-+\--\[\]-~]{1,16} [!-+\--\[\]-~]{1,16} [ -+\--\[\]-~]{1,64}")
 LATEST_EVENT_DAYS = 30  # an event waits 14 days in a queue and 14 among the dead letters at most
 SLICE_RENEWED_DAYS = 7  # a run reuses an earlier run's copy of a slice up to this age (aws/cohorts.py)
 
@@ -199,6 +201,7 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
         yield f"folds is {config.folds}: 0 for a test part, or {FEWEST_FOLDS} at least, since few models say too little"
     yield from _kept_too_short(config)
     yield from _impatient(config)
+    yield from _uncoded(config)
     if not (config.image_uri or config.torch_index_url):
         for name in INSTANCE_TYPES:
             value = getattr(config, name)
@@ -216,6 +219,23 @@ def _impatient(config: StageConfig) -> Iterator[str]:
             f"study_max_open_seconds is {longest}: at least study_quiet_seconds ({quiet}) is expected, or every study "
             "is closed by force"
         )
+
+
+def _uncoded(config: StageConfig) -> Iterator[str]:
+    """Yield what DICOM results could not be labelled with."""
+    if not re.fullmatch(DICOM_TEXT, config.dicom_manufacturer):
+        yield (
+            f"dicom_manufacturer is {config.dicom_manufacturer!r}: 1 to 64 ASCII characters are expected, without "
+            "backslashes, since it is the Manufacturer of DICOM results"
+        )
+    for label, code in config.label_codes.items():
+        if label not in config.labels:
+            yield f"label_codes has {label!r}: one of labels is expected ({', '.join(config.labels)})"
+        if not LABEL_CODE.fullmatch(code):
+            yield (
+                f"label_codes has {code!r} for {label!r}: '840539006 SCT COVID-19' is such a code: a value and a "
+                "scheme of at most 16 characters each, and a meaning of at most 64, without backslashes and commas"
+            )
 
 
 def _kept_too_short(config: StageConfig) -> Iterator[str]:

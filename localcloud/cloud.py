@@ -23,7 +23,7 @@ from localcloud.host import process
 from localcloud.host.session import LocalSession, write_aws_config
 from localcloud.project import Project
 
-__all__ = ["Cloud", "CloudError", "current", "down", "up"]
+__all__ = ["Cloud", "CloudError", "current", "down", "up", "why_none"]
 
 Progress = Callable[[str], None]
 
@@ -134,10 +134,16 @@ def current(project: Project) -> Cloud | None:
     return Cloud(state.endpoint, home, key, state.stack)
 
 
+def why_none(project: Project) -> str:
+    """Return a sentence: why there is no current cloud."""
+    running = process.running(home_of(project)) is not None
+    return "The local cloud runs, but does not answer." if running else "The local cloud does not run."
+
+
 def _running(home: Home, say: Progress, tether: bool) -> tuple[Cloud, State]:
     state, key = State.load(home), ensure_key(home)
     if process.running(home) is not None and (state is None or not process.healthy(key, state.endpoint)):
-        say("The local cloud does not answer; starting it anew.")
+        say("The local cloud runs, but does not answer; starting it anew.")
         process.stop(home)
     if process.running(home) is None:
         port = process.choose_port(home.project, state.port if state else None)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from aggregation.rule import SIMPLE, Rule
-from model_code import calibration
+from model_code import calibration, grid
 from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend, Outputs
 from model_code.errors import InstanceCode, InstanceError, NotAcceptable, UnsupportedMediaType
@@ -114,23 +114,23 @@ def model_fn(model_dir: str) -> Model:
     about = artifact.describe(Path(model_dir))
     with ThreadPoolExecutor(1, "start") as beside:
         decoder = beside.submit(decoder_process.SHARED.start)
-        name, backend = loading.load(Path(model_dir), about)
+        loaded = loading.load(Path(model_dir), about)
         decoder.result()
     identity = {
         "Name": about.name,
         "Version": about.version,
         "WeightsSHA256": about.weights_sha256,
-        "Form": str(name),
+        "Form": str(loaded.name),
     }
     return Model(
-        backend,
+        loaded.backend,
         about.preprocessing,
         about.labels,
         about.temperature,
         identity,
         about.body_parts,
         about.pictures,
-        artifact.load_typicality(Path(model_dir), about),
+        loaded.typicality,
         about.synthetic,
         about.study,
     )
@@ -180,7 +180,14 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
         **_read_as(model, values, model.scores(outputs)),
         "Notes": [str(note) for note in (*notes, *model.notes(ct_slice))],
         "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
+        **_comes_from(outputs),
     }
+
+
+def _comes_from(outputs: Outputs) -> Prediction:
+    """Return the answer's field Grid, for one slice; none for a network without one."""
+    found = None if outputs.grid is None else grid.as_dict(outputs.grid[0])
+    return {"Grid": found} if found else {}
 
 
 def _read_as(model: Model, values: Sequence[float], scores: torch.Tensor | None) -> Prediction:

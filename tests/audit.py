@@ -23,9 +23,9 @@ from pip_audit._service.osv import OsvService
 
 from tests import advisories
 from tests.advisories import Record
-from tests.locks import CONSTRAINTS, LAYER_LOCK, REQUIREMENTS, ROOT, locked, pins
+from tests.locks import CONSTRAINTS, DICOM_LOCK, LAYER_LOCK, REQUIREMENTS, ROOT, locked, pins
 
-PINNED = (CONSTRAINTS, REQUIREMENTS, LAYER_LOCK)
+PINNED = (CONSTRAINTS, REQUIREMENTS, LAYER_LOCK, DICOM_LOCK)
 OSV = OsvService.DEFAULT_OSV_URL
 KEPT = ("schema_version", "id", "aliases", "published", "modified", "withdrawn", "summary", "affected", "references")
 
@@ -159,7 +159,7 @@ def refresh(url: str, file: Path = advisories.FILE) -> int:
     Records that ``url`` does not know stay: they are about libraries inside wheels.
     """
     records: dict[str, Record] = {one["id"]: one for one in advisories.read(file)} if file.exists() else {}
-    names = {*pins(CONSTRAINTS), *pins(REQUIREMENTS), *locked(LAYER_LOCK)}
+    names = {*pins(CONSTRAINTS), *pins(REQUIREMENTS), *locked(LAYER_LOCK), *locked(DICOM_LOCK)}
     for name in sorted(names):
         records |= {one["id"]: {key: one[key] for key in KEPT if key in one} for one in _known(url, name)}
     kept = sorted(records.values(), key=lambda one: (one["affected"][0]["package"]["name"], one["id"]))

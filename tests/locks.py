@@ -1,13 +1,14 @@
-"""The hashes of deployed packages; `python -m tests.locks` queries the package index and writes two locks.
+"""The hashes of deployed packages; `python -m tests.locks` queries the package index and writes three locks.
 
 `python -m tests.locks torch INDEX` writes model_code/torch-cpu.lock, from PyTorch's index of builds for CPUs.
 
 Which index that is, pip knows (PIP_INDEX_URL, `pip config`); it must answer in JSON, as PyPI does.
 
 model_code/requirements.lock is what the image installs, infra/layer.lock what `make setup` installs first, since the
-functions' layer is copied from there. Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed,
-whatever its Python, and no source distribution: nothing is built, and so no setup script run. torch is not in it, since
-the stage names the index of its build: the builds for CPUs have a lock of their own, those for CUDA none.
+functions' layer is copied from there, and infra/dicom_layer.lock what the layer of DICOM results is installed from.
+Every wheel of a pinned version that Linux on x86-64 or Arm could take is listed, whatever its Python, and no source
+distribution: nothing is built, and so no setup script run. torch is not in it, since the stage names the index of its
+build: the builds for CPUs have a lock of their own, those for CUDA none.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ REQUIREMENTS = ROOT / "model_code/requirements.txt"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOCK = ROOT / "model_code/requirements.lock"
 LAYER_LOCK = ROOT / "infra/layer.lock"
+DICOM_LOCK = ROOT / "infra/dicom_layer.lock"
 TORCH_LOCK = ROOT / "model_code/torch-cpu.lock"
 AS_JSON = "application/vnd.pypi.simple.v1+json"  # PEP 691
 FITS = re.compile(r"-(any|manylinux\w*_(x86_64|aarch64)[.\w]*)\.whl$")
@@ -38,6 +40,9 @@ HEAD = """\
 """
 LAYER_HEAD = """\
 # What the functions' layer is copied from, with the SHA-256 of every wheel: `python -m tests.locks` writes it.
+"""
+DICOM_HEAD = """\
+# What the layer of DICOM results is installed from, with the SHA-256 of every wheel: `python -m tests.locks` writes it.
 """
 
 
@@ -57,6 +62,14 @@ def pins(path: Path) -> dict[str, str]:
 def of_layer() -> dict[str, str]:
     """Return the exact versions of the functions' layer, by normal name."""
     from infra.layer import DISTRIBUTIONS  # which starts the CDK
+
+    tested = pins(CONSTRAINTS)
+    return {name: tested[name] for name in map(normal, DISTRIBUTIONS)}
+
+
+def of_dicom_layer() -> dict[str, str]:
+    """Return the exact versions of the layer of DICOM results, by normal name."""
+    from infra.dicom_layer import DISTRIBUTIONS  # which starts the CDK
 
     tested = pins(CONSTRAINTS)
     return {name: tested[name] for name in map(normal, DISTRIBUTIONS)}
@@ -124,12 +137,13 @@ def write_torch(lock: Path, index: str, version: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Write two locks, or torch's."""
+    """Write three locks, or torch's."""
     if arguments[:1] == ["torch"] and len(arguments) == 2:
         write_torch(TORCH_LOCK, arguments[1], pins(REQUIREMENTS)[UNLOCKED])
         return
     write(LOCK, HEAD, of_image())
     write(LAYER_LOCK, LAYER_HEAD, of_layer())
+    write(DICOM_LOCK, DICOM_HEAD, of_dicom_layer())
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ MARKERS: Mapping[str, str] = {
 
 IN_EVERY_OBJECT = (
     *("Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "FilterType", "PatientPosition", "ImageType"),
+    *("StudyTime", "StudyID", "SeriesNumber", "PatientSize", "PatientWeight", "TimezoneOffsetFromUTC"),
     *("PatientSex", "PatientAge", "StudyDate", "IssuerOfPatientID", "InstitutionName", "WindowCenter"),
     *("KVP", "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ReconstructionDiameter", "XRayTubeCurrent"),
     *("ExposureTime", "Exposure", "GantryDetectorTilt", "BurnedInAnnotation", "BodyPartExamined", "PatientOrientation"),

@@ -1,9 +1,9 @@
-"""The deployed packages as two CycloneDX bills of materials: `make sbom` writes them into build/sbom/.
+"""The deployed packages as CycloneDX bills of materials: `make sbom` writes them into build/sbom/.
 
-image.cdx.json has the image's base and Python packages, layer.cdx.json the packages of the functions' layer; each with
-the SHA-256 of every wheel that may be installed; of torch, those of the builds for CPUs, which are the default. The
-same locks give the same bytes. Not in it: the Debian packages and the Python of the base image, and libraries inside
-wheels.
+image.cdx.json has the image's base and Python packages, layer.cdx.json the packages of the functions' layer, and
+dicom_layer.cdx.json those of the layer of DICOM results; each with the SHA-256 of every wheel that may be installed; of
+torch, those of the builds for CPUs, which are the default. The same locks give the same bytes. Not in it: the Debian
+packages and the Python of the base image, and libraries inside wheels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.licences import licence_of
-from tests.locks import LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, TORCH_LOCK, UNLOCKED, locked, pins
+from tests.locks import DICOM_LOCK, LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, TORCH_LOCK, UNLOCKED, locked, pins
 
 FOLDER = ROOT / "build/sbom"
 DOCKERFILE = ROOT / "model_code/Dockerfile"
@@ -39,6 +39,11 @@ def image() -> dict[str, Any]:
 def layer() -> dict[str, Any]:
     """Return the bill of the functions' layer."""
     return _bill("wetread-layer", "application", _packages(LAYER_LOCK))
+
+
+def dicom_layer() -> dict[str, Any]:
+    """Return the bill of the layer of DICOM results."""
+    return _bill("wetread-dicom-layer", "application", _packages(DICOM_LOCK))
 
 
 def _bill(name: str, kind: str, components: list[Component]) -> dict[str, Any]:
@@ -87,9 +92,9 @@ def _package(name: str, version: str, wheels: list[str]) -> Component:
 
 
 def main() -> None:
-    """Write both and say where."""
+    """Write all and say where."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, bill in (("image", image()), ("layer", layer())):
+    for name, bill in (("image", image()), ("layer", layer()), ("dicom_layer", dicom_layer())):
         file = FOLDER / f"{name}.cdx.json"
         file.write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         sys.stdout.write(f"{file.relative_to(ROOT)} has {len(bill['components'])} components.\n")

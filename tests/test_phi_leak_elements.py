@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from functions.dicom_results import reference
 from functions.domain import header
 from functions.domain.header import WANTED, read_header
 from model_code.audit.acquisition import KEYWORDS as ACQUISITION
@@ -67,7 +68,7 @@ def asked_for() -> set[str]:
 
 def read() -> set[str]:
     """Return every element that any reader reads."""
-    return {*META, *header.WANTED, *asked_for()}
+    return {*META, *header.WANTED, *reference.WANTED, *asked_for()}
 
 
 def test_the_leak_test_knows_every_element_that_a_reader_reads() -> None:
@@ -76,9 +77,9 @@ def test_the_leak_test_knows_every_element_that_a_reader_reads() -> None:
 
 def test_the_readers_are_found_by_their_own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"TransferSyntaxUID", "SOPInstanceUID", "PatientBirthDate", "KVP", "HighBit", KEYWORD} <= read()
-    monkeypatch.setattr(header, "WANTED", {**WANTED, "StudyID": 0x00200010})
+    monkeypatch.setattr(header, "WANTED", {**WANTED, "AdmissionID": 0x00380010})
     monkeypatch.setattr("model_code.evaluation.predictions.KEYWORDS", (*SUBGROUPS, "ProtocolName"))
-    assert read() - KNOWN == {"StudyID", "ProtocolName"}
+    assert read() - KNOWN == {"AdmissionID", "ProtocolName"}
 
 
 def test_nothing_but_the_one_reader_takes_elements_out_of_bytes() -> None:

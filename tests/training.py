@@ -56,7 +56,7 @@ import sys
 from model_code.__main__ import main
 from model_code.optimisation import trial
 from model_code.optimisation.parity import Bounds
-trial.INT8 = Bounds(usual=1, most=1, tie_band=1, auc=1)
+trial.INT8 = Bounds(usual=1, most=1, tie_band=1, auc=1, grid=1)
 sys.exit(main(["optimise", "--trained", sys.argv[1]]))
 """
 

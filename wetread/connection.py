@@ -24,6 +24,7 @@ from functions.aws.ticks import Ticks
 from functions.flow.rescoring import Rescoring
 from functions.flow.withdrawing import Withdrawing
 from localcloud import cloud
+from wetread.console import called
 from wetread.deployment import Deployment
 from wetread.problems import ConfigProblem
 from wetread.project import PROJECT
@@ -61,6 +62,11 @@ class Connection:
     def where(self) -> str:
         """The cloud in words, for the first line that a person sees."""
         return self._where()
+
+    @property
+    def called(self) -> str:
+        """How a person calls the command line for this cloud."""
+        return called(local=self.local)
 
     @functools.cached_property
     def deployment(self) -> Deployment:
@@ -199,7 +205,7 @@ def connect(choice: Choice) -> Connection:
 def _local(choice: Choice) -> Connection:
     running = cloud.current(PROJECT)
     if running is None:
-        raise ConfigProblem("The local cloud does not run.", "Start it with `wetread --local up`.")
+        raise ConfigProblem(cloud.why_none(PROJECT), "Start it with `wetread --local up`.")
     return Connection(running.session(), lambda: f"local cloud at {running.endpoint}", choice.stack, local=True)
 
 

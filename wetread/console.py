@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
+import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,12 +23,17 @@ from rich.text import Text
 
 UNCUT = 500
 """Columns of a table that is written to a file or a pipe."""
+BESIDE = 60
+"""Columns of a terminal that a bar, its counter, its clock and the spaces between take."""
 LINE_SECONDS = 5.0
 """Seconds between lines of progress in a file or a pipe."""
 FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 """First characters of a cell that a spreadsheet computes (OWASP)."""
 SEPARATORS = frozenset(";,|\t\r\n")
 """Cell separators of spreadsheets, by language and setting."""
+_LOCAL = f"{__name__}.local"
+"""Where a run of the command line keeps that it speaks to the local cloud."""
+_NAMED = re.compile(r"`wetread (?!--local )")
 STATUS_STYLE = {
     "Pending": "yellow",
     "Batched": "cyan",
@@ -45,12 +52,12 @@ STATUS_STYLE = {
 
 def note(text: str) -> None:
     """Print lines for a person."""
-    click.echo(printable_lines(text), err=True)
+    click.echo(printable_lines(as_called(text)), err=True)
 
 
 def warn(text: str) -> None:
     """Print one line that a person should act on."""
-    click.secho(f"Warning: {printable_lines(text)}", err=True, fg="yellow")
+    click.secho(f"Warning: {printable_lines(as_called(text))}", err=True, fg="yellow")
 
 
 class Bar:
@@ -86,7 +93,8 @@ class Bar:
     def show(self, description: str, completed: int | None = None) -> None:
         """Show the current work and, if known, how many steps are done."""
         description = printable(description)
-        self._progress.update(self._task, description=description[:100], completed=completed)
+        room = self._progress.console.width - BESIDE
+        self._progress.update(self._task, description=shortened(description, room), completed=completed)
         if self._progress.disable and description != self._said and time.monotonic() - self._said_at > LINE_SECONDS:
             note(description)
             self._said, self._said_at = description, time.monotonic()
@@ -166,6 +174,12 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
+def shortened(text: str, room: int) -> str:
+    """Return ``text`` in ``room`` columns, 20 at least: cut between words, with an ellipsis where something is lost."""
+    room = max(20, room)
+    return textwrap.shorten(text, room, placeholder=" …") if len(text) > room else text
+
+
 def how_many(number: int, noun: str, plural: str = "") -> str:
     """Return ``1 file``, ``2 files``; ``plural`` for irregular ones."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
@@ -175,3 +189,20 @@ def program() -> str:
     """Return the name of this command line: its bare name if on the PATH, otherwise the path as typed."""
     typed = sys.argv[0]
     return typed if Path(typed).name == "wetread" and not shutil.which("wetread") else "wetread"
+
+
+def called(*, local: bool) -> str:
+    """Return how a person calls this command line for AWS, or for the local cloud."""
+    return f"{program()} --local" if local else program()
+
+
+def speak_locally() -> None:
+    """Name every command of this run of the command line as one for the local cloud."""
+    click.get_current_context().meta[_LOCAL] = True
+
+
+def as_called(text: str) -> str:
+    """Return ``text`` with each command that it names (`wetread ...`) as a person can copy it."""
+    context = click.get_current_context(silent=True)
+    local = context is not None and bool(context.meta.get(_LOCAL))
+    return _NAMED.sub(f"`{called(local=local)} ", text)

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from functions.aws.items import error_code
 from functions.domain.instance import Served
 from functions.domain.placement import Placement
+from functions.domain.promotion import Thresholds
 from functions.settings import SettingsError, from_environment
 from wetread.problems import ConfigProblem
 
@@ -83,6 +84,8 @@ class Deployment:
     """The key of a given uploads bucket; "" where it has none that a stage was given."""
     folds: int = 0
     """In how many folds every labelled patient is tested once; 0 where there is a test part."""
+    thresholds: Thresholds | None = None
+    """What the model gate asks; None where the stack is older than this command."""
 
     @classmethod
     def read(cls, client: CloudFormationClient, stack: str) -> Deployment:
@@ -129,6 +132,7 @@ class Deployment:
             alarm_topic_arn=outputs.get("AlarmTopicArn", ""),
             uploads_key_arn=outputs.get("UploadsKeyArn", ""),
             folds=int(outputs.get("Folds", "0")),
+            thresholds=_thresholds(outputs.get("Thresholds", "{}")),
         )
 
 
@@ -136,6 +140,14 @@ def _served(output: str) -> Served | None:
     """Return what a stack serves by its output; None if it does not say all that this version asks."""
     try:
         return from_environment(Served, json.loads(output))
+    except (SettingsError, ValueError):
+        return None
+
+
+def _thresholds(output: str) -> Thresholds | None:
+    """Return what a stack's model gate asks by its output; None if it does not say all that this version knows."""
+    try:
+        return from_environment(Thresholds, json.loads(output))
     except (SettingsError, ValueError):
         return None
 

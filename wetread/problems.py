@@ -30,7 +30,7 @@ from functions.domain.errors import WetreadError
 from localcloud.deploy.deploy import DeployError
 from localcloud.deploy.synthesis import SynthesisError
 from localcloud.home import CloudError
-from wetread.console import printable_lines
+from wetread.console import as_called, printable_lines
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
 FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"})
@@ -52,6 +52,7 @@ class Problem(click.ClickException):
 
     def __init__(self, what: str, remedy: str = "") -> None:
         """``what`` went wrong, with the wrong value, and the ``remedy``, each a whole sentence."""
+        what, remedy = as_called(what), as_called(remedy)
         super().__init__(f"{what} {remedy}".rstrip())
         self.what = what
         self.remedy = remedy

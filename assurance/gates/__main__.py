@@ -1,6 +1,6 @@
 """Measure intervals and model gate on simulated test sets with known truth, and print a table for each question.
 
-    python -m assurance.gates [coverage] [promotion] [first] [reuse] [folds] [--draws 400] [--seed 7]
+    python -m assurance.gates [coverage] [promotion] [first] [reuse] [hard] [folds] [--draws 400] [--seed 7]
                            [--patients 6,24] [--settings base,high]
 
 - coverage: of the 95 % intervals; it should be 0.93 at least, and from 60 patients on 0.98 at most.
@@ -10,6 +10,8 @@
 - first: how often a first model passes the default thresholds, by its true balanced accuracy; they ask for 0.7.
 - reuse: of one test part: how often one of ten candidates passes that are all 5 points worse; how a chain of candidates
   ends, each 3 points worse than the champion of its time; and an equal one against a champion that saw the patients.
+- hard: how often a candidate passes that is worse by so much through patients of one class alone, on whom it fails
+  wholly; and how often one of ten that all fail on the same patients. Beside it, one that is 5 points worse everywhere.
 - folds: of so many labelled patients, all tested: how often a candidate is promoted whose training is better by so
   much, and how often one of ten retrainings that are 5 points worse; for folds whose models differ by so much (the
   standard deviation of their balanced accuracy). Beside it, how often of two models of equal training one is worse than
@@ -23,7 +25,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 
-from assurance.gates import folds
+from assurance.gates import folds, hard
 from assurance.gates.generator import BASE, HIGH, SETTINGS, Setting
 from assurance.gates.reuse import GENERATIONS, after_training_on_some, chained, first_retrained, retrained
 from assurance.gates.trials import METRICS, coverage, left_to_a_person, predicted, promoted
@@ -46,6 +48,14 @@ REUSE = (
     "not left out",
 )
 
+IN_ONE_CLASS = (0.05, 0.10)
+HARD = (
+    "-5 everywhere",
+    *(f"{-100 * one:.0f} in one class" for one in IN_ONE_CLASS),
+    f"-5 in one class: one of {TRIES}",
+    "share of its patients",
+)
+
 Lines = Callable[[Setting, int], Sequence[float] | None]
 
 
@@ -53,7 +63,7 @@ def main() -> int:
     """Print the tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "tables", nargs="*", metavar="TABLE", default=["coverage", "promotion", "first", "reuse", "folds"]
+        "tables", nargs="*", metavar="TABLE", default=["coverage", "promotion", "first", "reuse", "hard", "folds"]
     )
     parser.add_argument("--draws", type=int, default=400, help="test sets for each cell")
     parser.add_argument("--seed", type=int, default=7)
@@ -87,6 +97,14 @@ def main() -> int:
             *after_training_on_some(setting, patients, 0.0, max(1, draws // FEWER), seed),
         ]
 
+    def failing(setting: Setting, patients: int) -> Sequence[float] | None:
+        return [
+            promoted(setting, patients, WORSE, draws, seed),
+            *(hard.promoted(setting, patients, one, 1, draws, seed) for one in IN_ONE_CLASS),
+            hard.promoted(setting, patients, -WORSE, TRIES, draws, seed),
+            hard.share_of(setting, -WORSE),
+        ]
+
     points = [f"{100 * better:+.0f}" for better in BETTER]
     known: dict[str, tuple[Sequence[Setting], Sequence[str], Lines]] = {
         "coverage": (SETTINGS, (*METRICS, "Width0"), covered),
@@ -97,6 +115,7 @@ def main() -> int:
             first,
         ),
         "reuse": ((BASE, HIGH), REUSE, reused),
+        "hard": ((BASE, HIGH), HARD, failing),
     } | {
         _spread(one): ((BASE, HIGH), OF_FOLDS, functools.partial(_by_folds, spread=one, draws=draws, seed=seed))
         for one in folds.SPREADS

@@ -117,6 +117,21 @@ class Population:
             np.full(len(self._cases.targets), shift_for(balanced_accuracy, self._classes)), name, sharpness
         )
 
+    def patients_of(self, label: int) -> npt.NDArray[np.intp]:
+        """Return the patients of a class."""
+        found: npt.NDArray[np.intp] = np.unique(self._cases.patients[self._cases.targets == label])
+        return found
+
+    def failing_on(self, patients: frozenset[int], balanced_accuracy: float) -> Predictions:
+        """Return predictions of a model that has this balanced accuracy on all but some patients.
+
+        Their slices are read as if they were of the next class.
+        """
+        hard = np.isin(self._cases.patients, list(patients))
+        read_as = np.where(hard, (self._cases.targets + 1) % self._classes, self._cases.targets)
+        shifts = np.full(len(read_as), shift_for(balanced_accuracy, self._classes))
+        return self._model(shifts, "candidate", 1.0, read_as)
+
     def by_folds(self, balanced_accuracy: float, folds: int, spread: float, name: str = "candidate") -> Predictions:
         """Return out-of-fold predictions: each fold's are of another model, and these differ in how good they are.
 
@@ -128,9 +143,11 @@ class Population:
         shifts = np.array([shift_for(one, self._classes) for one in found])
         return self._model(shifts[fold_of(self._cases, folds)], name, 1.0)
 
-    def _model(self, shifts: Floats, name: str, sharpness: float) -> Predictions:
+    def _model(
+        self, shifts: Floats, name: str, sharpness: float, read_as: npt.NDArray[np.intp] | None = None
+    ) -> Predictions:
         scores = np.sqrt(SHARED) * self._common + np.sqrt(1 - SHARED) * self._noise()
-        scores[np.arange(len(scores)), self._cases.targets] += shifts
+        scores[np.arange(len(scores)), self._cases.targets if read_as is None else read_as] += shifts
         probabilities = _softmax(sharpness * shifts[:, None] * scores)
         identity = {"Name": "simulated", "Version": name, "WeightsSHA256": hashlib.sha256(name.encode()).hexdigest()}
         return Predictions(identity, 1.0, probabilities, probabilities)

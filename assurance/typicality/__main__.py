@@ -4,7 +4,8 @@ Unseen phantoms of every level, from another seed, should be answered; foreign p
 the network without the checks that refuse many of them before (model_code/reading/hounsfield.py), so that typicality is
 measured alone.
 
-    python -m assurance.typicality [--seeds 0,1] [--patients 120] [--slices 2] [--pictures 60]
+    python -m assurance.typicality [--seeds 0,1] [--patients 120] [--slices 2] [--pictures 60] [--image-size 96]
+                                   [--epochs 8]
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -129,11 +130,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    for name in ("patients", "slices", "pictures"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Size, name))
+    for one in fields(Size):
+        parser.add_argument(f"--{one.name.replace('_', '-')}", type=int, default=one.default)
     parser.add_argument("--seeds", default="0", help="one model for each, each of another cohort")
     options = parser.parse_args()
-    size = Size(patients=options.patients, slices=options.slices, pictures=options.pictures)
+    size = Size(**{one.name: getattr(options, one.name) for one in fields(Size)})
     held = True
     for seed in (int(one) for one in options.seeds.split(",")):
         with tempfile.TemporaryDirectory() as folder:

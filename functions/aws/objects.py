@@ -255,11 +255,14 @@ class Documents:
 
     def write_once(self, key: str, document: Any) -> bool:
         """Write a JSON document unless the key has one; return False if it has, and leave that one."""
-        body = json.dumps(document, separators=(",", ":")).encode()
+        return self.write_bytes_once(key, json.dumps(document, separators=(",", ":")).encode(), "application/json")
+
+    def write_bytes_once(self, key: str, body: bytes, content_type: str) -> bool:
+        """Write an object unless the key has one; return False if it has, and leave that one."""
         for last in (False, False, False, True):
             try:
                 self._client.put_object(
-                    Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*"
+                    Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
                 )
             except ClientError as error:
                 if error_code(error) == "PreconditionFailed":
@@ -279,6 +282,16 @@ class Documents:
             kept = [one.get("Code", "") for one in answer.get("Errors", [])]
             if kept:  # S3 reports each object's error in an answer that is a success
                 logger.error("objects not deleted", extra={"objects": len(kept), "codes": sorted(set(kept))})
+
+    def purge(self, prefix: str) -> None:
+        """Delete every version of all objects below a prefix; raise OSError if S3 keeps one."""
+        for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            objects: Any = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
+            if objects:
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+                if answer.get("Errors"):
+                    raise OSError(f"S3 keeps {len(answer['Errors'])} of {len(objects)} object versions.")
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys below a prefix."""

@@ -133,14 +133,15 @@ class OutOfFold:
 class Evaluation:
     """What a run's evaluation says; ``champion`` and ``paired`` are None for a stage's first model.
 
-    ``out_of_fold`` is None where there is a test part.
+    ``attempt`` is None in the documents of images from before attempts were counted; ``out_of_fold`` is None where
+    there is a test part.
     """
 
     labels: tuple[str, ...]
     candidate: Measured
     champion: Measured | None
     paired: Paired | None
-    attempt: int = 1
+    attempt: int | None = None
     against: Mapping[str, Against] = field(default_factory=dict)
     out_of_fold: OutOfFold | None = None
 

@@ -6,7 +6,7 @@ errors become refusals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from functions.domain.errors import HeaderIncomplete, Refusal, RefusalCode
@@ -22,14 +22,16 @@ BOUNDS = Bounds(deflated=1024 * 1024, inflated=8 * 1024 * 1024)
 WANTED = IDENTITY | PICTURE | PLACE
 
 
-def read_header(prefix: bytes, object_bytes: int) -> Header:
+def read_header(prefix: bytes, object_bytes: int, wanted: Mapping[str, int] = WANTED) -> Header:
     """Return the header in ``prefix``, the first bytes of an object of ``object_bytes`` bytes.
+
+    ``wanted`` has the tags by keyword.
 
     Raises HeaderIncomplete if the header continues after the prefix, Refusal if the object is not DICOM or has no pixel
     data; both have the part of the header that was read.
     """
     try:
-        return untrusted.read_header(prefix, object_bytes, WANTED, BOUNDS)
+        return untrusted.read_header(prefix, object_bytes, wanted, BOUNDS)
     except untrusted.Incomplete as error:
         incomplete = HeaderIncomplete()
         incomplete.header = error.header
@@ -38,7 +40,7 @@ def read_header(prefix: bytes, object_bytes: int) -> Header:
         raise _refusal(RefusalCode(error.code), error.reason, error.header) from error
 
 
-def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
+def header_of(head: Callable[[int], bytes], object_bytes: int, wanted: Mapping[str, int] = WANTED) -> Header:
     """Return the header of an object of ``object_bytes`` bytes; ``head(n)`` returns its first n bytes.
 
     A header that is longer than FIRST_READ is read once more, up to LONGEST_READ. Each reading starts from the
@@ -46,9 +48,9 @@ def header_of(head: Callable[[int], bytes], object_bytes: int) -> Header:
     readable DICOM, and whatever ``head`` raises.
     """
     with suppress(HeaderIncomplete):
-        return read_header(head(FIRST_READ), object_bytes)
+        return read_header(head(FIRST_READ), object_bytes, wanted)
     try:
-        return read_header(head(LONGEST_READ), object_bytes)
+        return read_header(head(LONGEST_READ), object_bytes, wanted)
     except HeaderIncomplete as error:
         if error.header and error.header.has_passed_pixels:
             no_pixels = error.header.no_pixel_data()

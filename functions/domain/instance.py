@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from functions.domain.errors import Refusal, RefusalCode
@@ -24,6 +24,9 @@ NO_CODE = "(absent or no valid value)"
 IDENTIFIER = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9._:/+-]{1,128}={0,2}")
 CT = "CT"
 UUID_ROOT = "2.25."  # DICOM PS3.5 annex B.2: a UUID as a decimal number under this root is a UID
+
+REPAIRED_UIDS = tuple(f"{level}InstanceUID was " for level in ("Study", "Series", "SOP"))
+"""How the repairs of identifiers begin."""
 
 UuidOf = Callable[[str], uuid.UUID]
 """Hashes an identifier with the stage's key."""
@@ -244,6 +247,11 @@ def identified(instance: Instance, content_sha256: str) -> Instance:
         sop_instance_uid=f"{UUID_ROOT}{_uuid_of(content_sha256).int}",
         repairs=(*instance.repairs, note),
     )
+
+
+def identity_was_repaired(repairs: Iterable[str]) -> bool:
+    """Return whether one of an Instance's ``repairs`` gave it another UID, so that others know it by its own."""
+    return any(one.startswith(REPAIRED_UIDS) for one in repairs)
 
 
 def _uuid_of(text: str) -> uuid.UUID:

@@ -118,20 +118,23 @@ def outside_test_part(snapshot: Snapshot) -> set[str]:
 
 
 def _too_few(snapshot: Snapshot) -> list[Reason]:
-    """Return a reason for each class and part with fewer than two patients."""
+    """Return one reason with each class and part that has fewer than two patients."""
     patients: dict[tuple[str, Split | None], set[str]] = defaultdict(set)
     for one in snapshot.slices:
         patients[one.label, one.split].add(one.patient)
-    return [
-        Reason(
-            code=Risk.TOO_FEW_PATIENTS,
-            message=f"The {part} part has {len(patients[label, part])} patient(s) with {label}, at least "
-            f"{FEWEST_PATIENTS} are needed; label slices of more patients.",
-        )
+    short = [
+        f"the {part} part has {len(patients[label, part])} with {label}"
         for label in snapshot.labels
         for part in Split
         if len(patients[label, part]) < FEWEST_PATIENTS
     ]
+    if not short:
+        return []
+    message = (
+        f"There are too few patients: {', '.join(short)}. Each part needs {FEWEST_PATIENTS} of each class at least; "
+        "label slices of more patients."
+    )
+    return [Reason(code=Risk.TOO_FEW_PATIENTS, message=message)]
 
 
 def _unreadable(finding: Occurrences, places: Places) -> list[Reason]:

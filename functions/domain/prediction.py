@@ -1,6 +1,7 @@
 """Reads the ``prediction/2`` document, the container's answer for one object, strictly.
 
-``prediction/1``, of older containers, is the same without ``Notes``; its answers and results stay readable.
+``prediction/1``, of older containers, is the same without ``Notes``; its answers and results stay readable. Typicality,
+Unsure, Synthetic and Grid may be missing.
 
 The answer's model has read bytes of unknown origin. So the answer's size is bounded before it is read, the number of
 its values before it is parsed, and each value before it is kept. What passes fits a DynamoDB row of 400 KB.
@@ -15,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from functions.domain import grid
 from functions.domain.errors import FailureCode, MalformedPrediction
+from functions.domain.grid import Grid
 
 SCHEMA = "prediction/2"
 SCHEMAS = frozenset({"prediction/1", SCHEMA})
@@ -59,7 +62,8 @@ class Prediction:
     ``synthetic``: its model says that it has seen nothing but artificial slices.
 
     ``predicted_class`` is None where the model abstained, which ``typicality`` says. ``typicality`` is None for a model
-    that abstains on nothing. ``unsure`` says that the two highest probabilities are nearly tied.
+    that abstains on nothing. ``unsure`` says that the two highest probabilities are nearly tied. ``grid`` says where
+    the logits come from; None of a network without one.
     """
 
     content_sha256: str
@@ -72,6 +76,7 @@ class Prediction:
     typicality: Typicality | None = None
     unsure: bool = False
     synthetic: bool = False
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +129,7 @@ def parse(body: bytes, expected_sha256: str) -> Prediction | PredictionError:
             timings_ms=_numbers(document, "TimingsMs", most=1e9) if "TimingsMs" in document else {},
             notes=_notes(document),
             synthetic=_synthetic(document),
+            grid=_grid(document, len(probabilities)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise _malformed(f"it fails with {type(error).__name__}") from error
@@ -237,6 +243,16 @@ def _synthetic(document: Mapping[str, Any]) -> bool:
     if not isinstance(value, bool):
         raise _malformed("its Synthetic is neither true nor false")
     return value
+
+
+def _grid(document: Mapping[str, Any], classes: int) -> Grid | None:
+    """Return the document's Grid, None without one; raise MalformedPrediction unless it has so many classes."""
+    if "Grid" not in document:
+        return None
+    try:
+        return grid.parse(document["Grid"], classes)
+    except ValueError as error:
+        raise _malformed(str(error)) from error
 
 
 def _is_short(text: str, longest: int) -> bool:

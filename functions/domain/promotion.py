@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from functions.domain.against import FIRST_INTERVAL, first_level_of
+from functions.domain.against import FIRST_INTERVAL, first_level_of, is_too_wide
 from functions.domain.checks import Asks, Check, End, reasons_of
 from functions.domain.evaluation import (
     Calibration,
@@ -73,7 +73,7 @@ def shortcomings(evaluation: Evaluation, thresholds: Thresholds, *, against_cham
 def checks(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: bool) -> list[Check]:
     """Return every threshold with the candidate's figure; those that do not hold have their reason."""
     by_low = thresholds.lower_bound and not against_champion
-    candidate = _at_attempt(evaluation.candidate, evaluation.attempt) if by_low else evaluation.candidate
+    candidate = _at_attempt(evaluation.candidate, evaluation.attempt or 1) if by_low else evaluation.candidate
     return [
         _at_least(
             ModelProblem.BALANCED_ACCURACY_TOO_LOW,
@@ -330,7 +330,7 @@ def _worse(paired: Paired, margin: float) -> Reason | None:
         return _undefined("difference in balanced accuracy to the champion")
     if found.low >= -margin:
         return None
-    if found.value >= -margin and found.value - found.low > margin:
+    if is_too_wide(found.value, found.low, margin):
         message = (
             f"The candidate's balanced accuracy differs from the champion's by {found.value:+.3f} on the same cases, "
             f"and may be {-found.low:.3f} below it (95 %); this stage takes {margin:g} at most. Too few patients "

@@ -35,4 +35,15 @@ class OneOf:
         return f"one of {', '.join(self.choices)}"
 
 
+class SomeOf(OneOf):
+    """The allowed words of a setting that is a list, each of them once or not at all."""
+
+    def admits(self, value: object) -> bool:
+        """Return whether ``value`` is a list of some of the words, or empty."""
+        return value == () or super().admits(value)
+
+    def __str__(self) -> str:
+        return f"a list of {', '.join(self.choices)}, or []"
+
+
 FRACTION = Range(0.0, 1.0)

@@ -32,7 +32,7 @@ class Earlier:
     trained: frozenset[str] = frozenset()
 
 
-class Standing(enum.IntEnum):
+class Suitability(enum.IntEnum):
     """How suitable a group is for the test part: the lower, the more."""
 
     TESTED = 0
@@ -42,9 +42,9 @@ class Standing(enum.IntEnum):
 
 @dataclass(frozen=True)
 class _Group:
-    """Slices (their indices) that stay together; groups of one standing enter the test part by ``order``."""
+    """Slices (their indices) that stay together; groups of one suitability enter the test part by ``order``."""
 
-    standing: Standing
+    suitability: Suitability
     order: str
     indices: tuple[int, ...]
 
@@ -65,22 +65,22 @@ def divide(
     groups = [_by_patient(slices, group, earlier) for group in together]
     if min(groups_of.values(), default=0) >= GROUPS_FOR_ONE:
         return SplitBy.PATIENT, _assign(slices, groups, seed)
-    whole = [group for group in groups if group.standing is Standing.TESTED]
+    whole = [group for group in groups if group.suitability is Suitability.TESTED]
     held = {index for group in whole for index in group.indices}
     single = [
-        _Group(Standing.NEW, one.content_sha256, (index,)) for index, one in enumerate(slices) if index not in held
+        _Group(Suitability.NEW, one.content_sha256, (index,)) for index, one in enumerate(slices) if index not in held
     ]
     return SplitBy.SLICE, _assign(slices, [*whole, *single], seed)
 
 
 def _by_patient(slices: Sequence[LabelledSlice], indices: Sequence[int], earlier: Earlier) -> _Group:
     patients = {slices[index].patient for index in indices}
-    standing = Standing.NEW
+    suitability = Suitability.NEW
     if patients & earlier.tested:
-        standing = Standing.TESTED
+        suitability = Suitability.TESTED
     elif patients & earlier.trained:
-        standing = Standing.TRAINED
-    return _Group(standing, order_of(patients), tuple(indices))
+        suitability = Suitability.TRAINED
+    return _Group(suitability, order_of(patients), tuple(indices))
 
 
 def order_of(patients: Iterable[str]) -> str:
@@ -135,7 +135,7 @@ def _assign(slices: Sequence[LabelledSlice], groups: Iterable[_Group], seed: int
 def _by_kind(slices: Sequence[LabelledSlice], groups: Iterable[_Group]) -> dict[Kind, list[_Group]]:
     """Return the groups that have the same classes, by these classes; both in an order that no manifest changes."""
     by_kind: dict[Kind, list[_Group]] = defaultdict(list)
-    for group in sorted(groups, key=lambda group: (group.standing, group.order)):
+    for group in sorted(groups, key=lambda group: (group.suitability, group.order)):
         by_kind[tuple(sorted({slices[index].label for index in group.indices}))].append(group)
     return dict(sorted(by_kind.items()))
 
@@ -146,10 +146,10 @@ def _tests(by_kind: Mapping[Kind, Sequence[_Group]]) -> dict[Kind, int]:
     No division of the others may lack a class in training or validation for it, so all parts are counted.
     """
     sizes = {kind: len(alike) for kind, alike in by_kind.items()}
-    standing = Counter((kind, group.standing) for kind, alike in by_kind.items() for group in alike)
-    held: Taken = Counter({(kind, Split.TEST): standing[kind, Standing.TESTED] for kind in sizes})
+    suitability = Counter((kind, group.suitability) for kind, alike in by_kind.items() for group in alike)
+    held: Taken = Counter({(kind, Split.TEST): suitability[kind, Suitability.TESTED] for kind in sizes})
     free = {kind: size - held[kind, Split.TEST] for kind, size in sizes.items()}
-    new = {kind: standing[kind, Standing.NEW] for kind in sizes}
+    new = {kind: suitability[kind, Suitability.NEW] for kind in sizes}
     wishes = _wishes(_totals(sizes), PARTS, held)
     found = seats(free, wishes, new)
     if _lacking(found, wishes[0]):

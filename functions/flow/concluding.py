@@ -20,6 +20,7 @@ from aggregation.slices import Slice
 from aggregation.study import StudyRead, read_study
 from functions.aws.backlog import Backlog
 from functions.aws.champion import Champions
+from functions.aws.deliveries import Announcement, Announcements
 from functions.aws.index import Index
 from functions.aws.objects import Documents
 from functions.aws.studies import Studies
@@ -76,6 +77,7 @@ class Concluding:
     rule: SeriesRule
     patience: Patience
     clock: Callable[[], datetime]
+    announcements: Announcements | None = None  # None where no DICOM results are made
 
     def run(self) -> Concluded:
         """Look at each open study once, those that are due longest first."""
@@ -170,6 +172,10 @@ class Concluding:
         key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
         if not self.results.write_once(key, content):
             content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
+        if self.announcements:  # before the revision is there, or a closing that dies now would leave it unannounced
+            self.announcements.send(
+                Announcement(study_instance_uid=study.study_instance_uid, revision=content["Revision"])
+            )
         return end(study, study_document.revision_of(content, key), now)
 
     def _document(self, study: Study, inputs: Inputs, reason: CloseReason, now: datetime) -> dict[str, Any]:

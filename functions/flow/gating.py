@@ -35,10 +35,11 @@ class Gating:
     limits: AcquisitionLimits
     thresholds: Thresholds
 
-    def judge(self, subject: Subject, run: TrainingRun, attempt: int = 1) -> Verdict:
+    def judge(self, subject: Subject, run: TrainingRun, attempt: int | None = None) -> Verdict:
         """Judge a run by its audit or its evaluation, and write the verdict.
 
-        ``attempt`` counts the runs that measured models on the same patients, this one included.
+        ``attempt`` counts the runs that measured models on the same patients, this one included; None of an
+        execution that began before these were counted.
         """
         try:
             snapshot = self._snapshot(run)
@@ -65,7 +66,7 @@ class Gating:
         )
         return Verdict((*leakage.findings(snapshot, found, self.limits), *few))
 
-    def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int) -> Verdict:
+    def _model(self, snapshot: Snapshot, run: TrainingRun, attempt: int | None) -> Verdict:
         try:
             measured = evaluation.parse(self._written(layout.evaluation_key(run.run_id), "evaluation"), snapshot.digest)
             if measured.labels != snapshot.labels:

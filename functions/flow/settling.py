@@ -232,4 +232,6 @@ def _result(answer: Prediction, batch: Batch) -> dict[str, Any]:
         document["Typicality"] = answer.typicality.as_dict()
     if answer.unsure:
         document["Unsure"] = True
+    if answer.grid:
+        document["Grid"] = answer.grid.as_dict()
     return document

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localcloud.lambdas.wheels import exchange_compiled
 from localcloud.patches.patching import emulator
 
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -61,7 +62,8 @@ class FunctionVersion:
 
     def extract(self, scratch: Path) -> tuple[Path, list[Path]]:
         """Extract the code and the layers below `scratch`, once for each content; return their folders."""
-        return _extract(self.code, scratch / "code"), [_extract(layer, scratch / "layers") for layer in self.layers]
+        layers = [_extract(layer, scratch / "layers", exchange=True) for layer in self.layers]
+        return _extract(self.code, scratch / "code"), layers
 
     def environment(self, *, task_root: Path, search: list[Path], endpoint: str, log_stream: str) -> dict[str, str]:
         """Every environment variable of the process, and no other: AWS's, then the function's own."""
@@ -95,7 +97,8 @@ class FunctionVersion:
         }
 
 
-def _extract(archive: bytes, folder: Path) -> Path:
+def _extract(archive: bytes, folder: Path, *, exchange: bool = False) -> Path:
+    """Extract an archive; with ``exchange`` its compiled packages become those of this machine."""
     target = folder / hashlib.sha256(archive).hexdigest()[:24]
     with _extracting:
         if not target.exists():
@@ -103,5 +106,7 @@ def _extract(archive: bytes, folder: Path) -> Path:
             shutil.rmtree(partial, ignore_errors=True)
             with zipfile.ZipFile(io.BytesIO(archive)) as content:
                 content.extractall(partial)
+            if exchange:
+                exchange_compiled(partial / "python")
             partial.rename(target)
     return target

@@ -41,31 +41,40 @@ class BackendName(enum.StrEnum):
 
 
 class Outputs(NamedTuple):
-    """What a network computes for N slices, on the CPU in double precision: N x classes and N x features.
+    """What a network computes for N slices, on the CPU in double precision.
 
-    The features are what the classifier takes. A network without them, and an OpenVINO file from before there were
-    any, has None.
+    ``logits`` are N x classes. ``features``, N x features, are what the classifier takes. ``grid``, N x classes x rows
+    x columns, says where the logits come from: each class's mean over the grid is its logit. Features and grid are
+    None of a network without them, and of an OpenVINO file from before there were any.
     """
 
     logits: torch.Tensor
     features: torch.Tensor | None = None
+    grid: torch.Tensor | None = None
 
     @classmethod
     def of(cls, computed: torch.Tensor | Sequence[torch.Tensor]) -> Self:
-        """Return a network's answer, logits alone or logits and features, moved to the CPU."""
-        both = [computed] if isinstance(computed, torch.Tensor) else computed
-        return cls(*(one.double().cpu() for one in both))
+        """Return a network's answer, logits alone or with what follows them, moved to the CPU."""
+        each = [computed] if isinstance(computed, torch.Tensor) else computed
+        return cls(*(one.double().cpu() for one in each))
 
     @classmethod
     def joined(cls, parts: Sequence[Outputs]) -> Self:
         """Return the outputs of several batches as one."""
-        features = [one.features for one in parts if one.features is not None]
-        return cls(torch.cat([one.logits for one in parts]), torch.cat(features) if features else None)
+        _, *others = zip(*parts, strict=True)
+        return cls(torch.cat([one.logits for one in parts]), *map(_joined, others))
 
     def single(self) -> Iterable[Outputs]:
         """Yield the outputs of each slice, as a batch of one."""
+        _, *others = self
         for at in range(len(self.logits)):
-            yield Outputs(self.logits[at : at + 1], None if self.features is None else self.features[at : at + 1])
+            some = slice(at, at + 1)
+            yield Outputs(self.logits[some], *(one if one is None else one[some] for one in others))
+
+
+def _joined(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    there = [one for one in parts if one is not None]
+    return torch.cat(there) if len(there) == len(parts) else None
 
 
 class Backend(Protocol):

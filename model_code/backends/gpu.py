@@ -15,7 +15,7 @@ from torch import nn
 
 from model_code.backends.backend import Backend, Outputs
 from model_code.backends.dynamic_batching import SLICES, DynamicBatcher
-from model_code.backends.networks import with_features
+from model_code.backends.networks import with_outputs
 from model_code.backends.processor import CORES
 from model_code.backends.torch_backend import TorchBackend, device_of, make_repeatable
 
@@ -90,7 +90,7 @@ class CudaGraphBackend(Backend):
     def __init__(self, network: nn.Module, image_size: int) -> None:
         """Run and record ``network``, which takes half precision."""
         device = device_of(network)
-        network = with_features(network)
+        network = with_outputs(network)
         self._images = torch.zeros(SLICES, 1, image_size, image_size, device=device, dtype=torch.half)
         self._graph = torch.cuda.CUDAGraph()
         with torch.inference_mode():

@@ -9,10 +9,13 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 DEFAULT = "densenet121"
 CLASSIFIER = "class_layers.out"
 """Where a network of NETWORKS has the linear layer that gives its logits; what this layer takes are the features."""
+POOL = "pool"
+"""The layer beside the classifier that takes the mean of each map."""
 UNNEEDED_IMPORTS = ("mlflow", "pandas", "matplotlib", "sklearn", "scipy", "PIL")
 """Optional packages of MONAI that its networks do not need; importing them would take most of the time."""
 
@@ -53,36 +56,50 @@ def build(classes: int, name: str = DEFAULT) -> nn.Module:
     return NETWORKS[name](classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-class _WithItsInput(nn.Module):
-    """A classifier that returns beside the logits what it was given."""
+class _Head(nn.Module):
+    """The last layers of a network, which return beside the logits what the classifier takes, and a grid.
 
-    def __init__(self, classifier: nn.Module) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.classifier(features), features
-
-
-def with_features(network: nn.Module) -> nn.Module:
-    """Return a network with the same parameters that returns logits and features; ``network`` stays as it is.
-
-    A network without CLASSIFIER is returned itself and gives logits alone.
+    The grid is the classifier at each position of the maps, where the others return the mean over these: the classifier
+    is linear, so each class's mean over the grid is its logit. It says where a logit comes from.
     """
-    *parents, last = CLASSIFIER.split(".")
-    changed = parent = _shallow(network)
-    for name in (*parents, last):
-        child = parent._modules.get(name)
-        if child is None:
-            return network
-        replaced = _shallow(child) if name in parents else _WithItsInput(child)
-        parent._modules[name] = replaced
-        parent = replaced
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        before: dict[str, torch.Tensor] = {}
+        for name, layer in self.layers.named_children():
+            before[name] = maps
+            maps = layer(maps)
+        classifier = CLASSIFIER.rpartition(".")[2]
+        if not _is_mean(self.layers):
+            return maps, before[classifier]
+        last: nn.Linear = getattr(self.layers, classifier)
+        return maps, before[classifier], functional.conv2d(before[POOL], last.weight[:, :, None, None], last.bias)
+
+
+def _is_mean(layers: nn.Sequential) -> bool:
+    """Return whether the last layers are the mean of each map and the classifier."""
+    pool, *others = list(layers.children())[-3:]
+    return (
+        pool is getattr(layers, POOL, None)
+        and isinstance(pool, nn.AdaptiveAvgPool2d)
+        and pool.output_size in {1, (1, 1)}
+        and [type(one) for one in others] == [nn.Flatten, nn.Linear]
+    )
+
+
+def with_outputs(network: nn.Module) -> nn.Module:
+    """Return a network with the same parameters that returns all that ``Outputs`` has; ``network`` stays as it is.
+
+    Logits and features, and a grid if the classifier takes the mean of each map. A network without CLASSIFIER is
+    returned itself and gives logits alone.
+    """
+    head, last = CLASSIFIER.split(".")
+    layers = network._modules.get(head)
+    if not isinstance(layers, nn.Sequential) or last not in layers._modules:
+        return network
+    changed = copy.copy(network)
+    changed._modules = dict(network._modules) | {head: _Head(layers)}
     return changed
-
-
-def _shallow(module: nn.Module) -> nn.Module:
-    """Return a copy with the same parameters and submodules, of which another may take one's place."""
-    copied = copy.copy(module)
-    copied._modules = dict(module._modules)
-    return copied

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from model_code.backends.backend import Backend, Outputs
-from model_code.backends.networks import with_features
+from model_code.backends.networks import with_outputs
 
 
 def device_of(network: nn.Module) -> torch.device:
@@ -29,7 +29,7 @@ class TorchBackend(Backend):
 
     def __init__(self, network: nn.Module) -> None:
         """Wrap ``network``, which is in evaluation mode."""
-        self._network = with_features(network)
+        self._network = with_outputs(network)
 
     def outputs(self, images: torch.Tensor) -> Outputs:
         """Return logits and features for N x 1 x size x size images."""

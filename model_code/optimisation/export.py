@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model_code.backends.networks import with_features
+from model_code.backends.networks import with_outputs
 from model_code.backends.openvino_backend import ov
 
 # The side of the traced example: the graph does not depend on it, and is reshaped afterwards.
@@ -19,13 +19,13 @@ TRACED_SIZE = 64
 def export(network: nn.Module, image_size: int) -> ov.Model:
     """Return the graph of ``network`` (in evaluation mode) for one slice, 1 x 1 x image_size x image_size.
 
-    It has the outputs of ``with_features``: logits, then features.
+    It has the outputs of ``with_outputs``: logits, then features.
     """
     example = torch.zeros(1, 1, TRACED_SIZE, TRACED_SIZE)
     with warnings.catch_warnings(), torch.inference_mode():
         # OpenVINO reads a network by tracing, which torch calls deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.trace(with_features(network), example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(with_outputs(network), example, check_trace=False)  # type: ignore[no-untyped-call]
         model = ov.convert_model(traced, example_input=example)
     model.reshape([1, 1, image_size, image_size])
     return model

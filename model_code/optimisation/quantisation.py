@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 import torch
 
 from model_code.backends.openvino_backend import ov
 
 LAYERS = ("Convolution", "MatMul")
+MEANS = ("Reshape", "ReduceMean", "AvgPool")  # between maps and classifier
 
 
 def layers(model: ov.Model) -> list[str]:
-    """Return the names of the layers that can be quantised, from the input to the classifier."""
-    return [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in LAYERS]
+    """Return the names of the layers that can be quantised, from the input to the last one before the classifier."""
+    last = _classifiers(model)
+    found = [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in LAYERS]
+    return [name for name in found if name not in last]
+
+
+def _classifiers(model: ov.Model) -> set[str]:
+    """Return the names of what gives logits and grid from the network's maps: the last layers, and the mean of maps.
+
+    They stay in fp32: they take next to no time, and a grid whose mean is not the logit would explain another answer.
+    """
+    found: set[str] = set()
+    for output in (model.outputs[at] for at in (0, 2) if at < len(model.outputs)):
+        layer = next(node for node in _back(output.get_node()) if node.get_type_name() in LAYERS)
+        means = takewhile(lambda node: node.get_type_name() in MEANS, _back(layer))
+        found.update(node.get_friendly_name() for node in (layer, *means))
+    return found
+
+
+def _back(node: ov.Node) -> Iterator[ov.Node]:
+    """Yield what a node takes first, what that takes first, and so on to the input."""
+    while node.get_input_size():
+        node = node.input_value(0).get_node()
+        yield node
 
 
 def quantise(model: ov.Model, images: Sequence[torch.Tensor], kept: Sequence[str], *, exact_bytes: bool) -> ov.Model:
-    """Return a copy of ``model``, quantised but for the ``kept`` layers, calibrated on ``images``, 1 x size x size.
+    """Return a copy of ``model``, quantised but for the classifier and the ``kept`` layers.
+
+    It is calibrated on ``images``, 1 x size x size.
 
     With ``exact_bytes`` the weights use all 8 bits, for processors that ``adds_bytes_exactly``. Otherwise they use 7:
     coarser, and the same on every processor.
@@ -35,7 +61,7 @@ def quantise(model: ov.Model, images: Sequence[torch.Tensor], kept: Sequence[str
         nncf.Dataset([image[None].numpy() for image in images]),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(images),
-        ignored_scope=nncf.IgnoredScope(names=list(kept)) if kept else None,
+        ignored_scope=nncf.IgnoredScope(names=[*kept, *sorted(_classifiers(model))]),
         advanced_parameters=AdvancedQuantizationParameters(
             overflow_fix=OverflowFix.DISABLE if exact_bytes else OverflowFix.ENABLE
         ),

@@ -103,6 +103,16 @@ class Trial:
         }
 
 
+def grid_problems(answered: Outputs, bounds: Bounds) -> list[str]:
+    """Return a sentence if the mean of a backend's grid is not its logit: the grid would explain another answer."""
+    if answered.grid is None:
+        return []
+    apart = float((answered.grid.mean(dim=(2, 3)) - answered.logits).abs().max())
+    if apart <= bounds.grid:
+        return []
+    return [f"a logit and the mean of its grid differ by {apart:.2g}, at most {bounds.grid:g} is allowed"]
+
+
 def try_fp32(model: ov.Model, held_out: HeldOut) -> Trial:
     """Try the exported network in fp32."""
     return _try_openvino(BackendName.OPENVINO_FP32, model, held_out, FP32, kept=len(layers(model)))
@@ -159,7 +169,11 @@ def _try(
         files=files,
         backend=backend,
         comparison=comparison,
-        problems=[*comparison.problems(bounds), *held_out.abstention_problems(answered)],
+        problems=[
+            *comparison.problems(bounds),
+            *held_out.abstention_problems(answered),
+            *grid_problems(answered, bounds),
+        ],
         kept=kept,
     )
     log.info("tried %s", " ".join(f"{name}={value}" for name, value in trial.as_dict().items()))

@@ -108,7 +108,8 @@ def fit(
         progress.history.append(figures | {name: round(seconds, 3) for name, seconds in took.items()})
         if worker.leads:
             checkpoints.write({"learner": learner.state(), "progress": progress.state()})
-            log.info("%s", " ".join(f"{name}={value}" for name, value in progress.history[-1].items()))
+            shown = " ".join(f"{name}={value}" for name, value in progress.history[-1].items() if name != "epoch")
+            log.info("epoch=%s of %s %s", progress.epoch, settings.epochs, shown)
     return progress.best, progress.history
 
 

@@ -65,15 +65,17 @@ class Folded:
             reason = f"The temperature was fitted on {len(self.cases)} slices of {patients} patients, out of fold."
         return Calibration(self._temperature(self.of_others(0)), tuple(log_prior), reason)
 
-    def typicality(self, training: torch.Tensor | None) -> Typicality | None:
-        """Return what the model of all patients abstains by; ``training``: the features of its training part."""
+    def typicality(self, training: torch.Tensor | None, patients: Sequence[str]) -> Typicality | None:
+        """Return what the model of all patients abstains by.
+
+        ``training``: the features of its training part; ``patients``: of each of these slices.
+        """
         threshold = self._threshold(self.of_others(0))
         if training is None or threshold is None:
             log.info("no features, or fewer than %s patients: no abstention", typicality.FEWEST_PATIENTS)
             return None
         found = typicality.space_of(training)
-        unit = _unit(found, training)
-        scaled = max(round(threshold * unit, DECIMALS), typicality.SMALLEST)
+        scaled = max(round(threshold * _unit(training, patients), DECIMALS), typicality.SMALLEST)
         return found.with_threshold(scaled, [case.patient for case in self.cases])
 
     def study_rules(
@@ -160,10 +162,12 @@ def train_folds(
         best, _ = fit(training, validation, taken.labels, settings, worker, checkpoints(fold), initial)
         theirs = [(case, one) for of, samples in parts for case, one in _those(of, samples, fold)]
         tested = _stacked([one for _, one in theirs], training)
-        said = _outputs(best.weights, settings, taken, tested, worker)
-        seen = _outputs(best.weights, settings, taken, training, worker)
+        said = outputs(best.weights, settings, taken, tested, worker)
+        seen = outputs(best.weights, settings, taken, training, worker)
         counts = Counter(case.label for case in taken.of(Split.TRAIN) if case.fold != fold)
         prior = torch.tensor(calibration.log_prior_of([counts[label] for label in taken.labels]), dtype=torch.double)
+        trained = worker.gather([case.patient for case in parts[0][0] if case.fold != fold])
+        whose = [patient for of_worker in trained for patient in of_worker]
         lines = worker.gather([case.line for case, _ in theirs])
         cases += [by_line[line] for of_worker in lines for line in of_worker]
         targets.append(torch.cat(worker.gather(tested.targets)))
@@ -171,7 +175,7 @@ def train_folds(
         log_priors.append(prior.expand_as(said.logits))
         if said.features is not None and seen.features is not None:
             space = typicality.space_of(seen.features)
-            scores.append(space.scores(said.features) / _unit(space, seen.features))
+            scores.append(space.scores(said.features) / _unit(seen.features, whose))
         epochs[fold] = best.epoch
     return Folded(
         tuple(cases),
@@ -213,7 +217,7 @@ def _stacked(ones: Sequence[Samples], like: Samples) -> Samples:
     return Samples(torch.cat([one.images for one in some]), torch.cat([one.targets for one in some]))
 
 
-def _outputs(
+def outputs(
     weights: dict[str, torch.Tensor], settings: Hyperparameters, taken: Snapshot, share: Samples, worker: Worker
 ) -> Outputs:
     """Return logits and features of every worker's share of slices under ``weights``, as they are served."""
@@ -226,9 +230,9 @@ def _outputs(
     return Outputs.joined([Outputs(torch.as_tensor(logits), features) for logits, features in gathered])
 
 
-def _unit(space: Typicality, training: torch.Tensor) -> float:
-    """Return the geometric mean of the training part's own scores."""
-    own = np.maximum(space.scores(training).numpy(), typicality.SMALLEST)
+def _unit(training: torch.Tensor, patients: Sequence[str]) -> float:
+    """Return the geometric mean of the training part's own scores, each by the components of other patients."""
+    own = np.maximum(typicality.own_scores(training, patients), typicality.SMALLEST)
     return float(np.exp(np.log(own).mean()))
 
 

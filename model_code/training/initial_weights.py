@@ -30,6 +30,7 @@ CLASSIFIERS = ("classifier.", "class_layers.out.")
 FIRST_CONVOLUTION = "features.conv0.weight"
 # A count that nothing here uses, and that files of before 2018 do not have.
 COUNT = ".num_batches_tracked"
+VARIANCE = ".running_var"
 # torchvision: features.denseblock1.denselayer1.norm1.weight, in its oldest files norm.1; MONAI: layers.norm1.
 _OF_LAYER = re.compile(r"^(features\.denseblock\d+\.denselayer\d+)\.(norm|conv)\.?([12])\.")
 
@@ -91,10 +92,20 @@ def fitted(given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
             # A number of more bits can be finite, and infinite in the network's type.
             converted = tensor.to(like.dtype)
             found[name] = converted if converted.shape == like.shape else converted.sum(1, keepdim=True)
-            if not torch.isfinite(found[name]).all():
-                problems.append(f"{name} has numbers that are infinite or none")
+            problems += _wrong_numbers(name, found[name])
     _refuse(problems)
     return found
+
+
+def _wrong_numbers(name: str, tensor: torch.Tensor) -> list[str]:
+    """Return what is wrong with a tensor's numbers: some give NaN only where the trained model is first used."""
+    if not torch.isfinite(tensor).all():
+        return [f"{name} has numbers that are infinite or none"]
+    if name.endswith(VARIANCE) and (tensor < 0).any():
+        return [f"{name} has a negative variance"]
+    if name.endswith(COUNT) and tensor < 0:
+        return [f"{name} is below 0"]
+    return []
 
 
 def _is_unusual(tensor: torch.Tensor) -> bool:

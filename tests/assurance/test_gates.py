@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assurance.gates import folds
+from assurance.gates import folds, hard
 from assurance.gates.generator import BASE, HIGH, SETTINGS, Setting, fold_of, truth_of
 from assurance.gates.generator import test_set as made_test_set
 from assurance.gates.reuse import after_training_on_some, chained, first_retrained, retrained
@@ -98,6 +98,25 @@ def test_an_equal_that_passes_is_compared_with_the_first_champion_from_then_on()
 def test_a_champion_that_was_trained_on_test_patients_blocks_fewer_equals_where_these_are_left_out() -> None:
     left_out, counted = after_training_on_some(BASE, 200, 0.0, 20, SEED)
     assert left_out > counted == 0
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("setting", [BASE, HIGH], ids=lambda one: one.name)
+def test_a_candidate_that_fails_on_some_patients_of_one_class_passes_rarely_only_where_many_were_tested(
+    setting: Setting,
+) -> None:
+    """By ten points: by five it is near the level only where more were tested."""
+    assert hard.promoted(setting, 60, 0.10, 1, DRAWS, SEED) <= MOST_PASSED
+
+
+def test_a_candidate_that_fails_on_a_share_of_a_class_is_worse_by_as_much_as_said() -> None:
+    population, cases = population_of(BASE, 30_000, SEED, 0)
+    share = hard.share_of(BASE, 0.05)
+    of_class = population.patients_of(0)
+    failing = population.failing_on(frozenset(of_class[: round(share * len(of_class))].tolist()), 0.85)
+    right = failing.predicted == cases.targets
+    sensitivities = [right[cases.targets == one].mean() for one in range(3)]
+    assert sensitivities == pytest.approx([0.70, 0.85, 0.85], abs=0.01)
 
 
 def test_the_settings_are_those_of_the_measurements() -> None:

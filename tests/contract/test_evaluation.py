@@ -20,9 +20,12 @@ from model_code.audit.document import Reading, Unreadable
 from model_code.audit.document import build as build_audit
 from model_code.evaluation import document as evaluating
 from model_code.evaluation import intervals
+from model_code.evaluation import studies as studies_of_cases
+from model_code.evaluation.against import Rival, build_compared
 from model_code.evaluation.document import build as build_evaluation
 from model_code.snapshot import Split
 from tests.fakes.workflow import LABELS, TRAINING, Workflow
+from tests.studies import made_studies
 from wetread.demo.phantoms import phantom_bytes
 from wetread.training import evaluations as shown_evaluations
 
@@ -149,6 +152,17 @@ def predictions(test: evaluating.TestSet, right: float, name: str) -> evaluating
     )
 
 
+def first_attempt(
+    taken: dict[str, Any],
+    test: evaluating.TestSet,
+    candidate: evaluating.Predictions,
+    champion: evaluating.Predictions | None,
+) -> dict[str, Any]:
+    """The evaluation of a run that is the first on its test patients, none of whom the champion was trained on."""
+    rival = Rival(champion, np.ones(len(test.targets), bool), known=True) if champion else None
+    return build_compared(taken["SnapshotDigest"], test, candidate, {"Champion": rival} if rival else {}, 1)
+
+
 def judged(taken: dict[str, Any], workflow: Workflow, document: dict[str, Any]) -> list[str]:
     workflow.world.s3.objects[TRAINING, layout.evaluation_key(taken["Run"])] = as_written(document)
     return [str(reason.code) for reason in workflow.judge(Subject.EVALUATION, taken).reasons]
@@ -158,7 +172,7 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
     workflow, test = Workflow(), cases()
     taken = workflow.take(workflow.put_cohort())
     digest = taken["SnapshotDigest"]
-    good = build_evaluation(digest, test, predictions(test, 0.9, "good"), None)
+    good = first_attempt(taken, test, predictions(test, 0.9, "good"), None)
     read = evaluations.parse(as_written(good), digest)
     assert (read.candidate.balanced_accuracy.value, read.champion) == (1.0, None)
     assert read.candidate.weights_sha256 == hashlib.sha256(b"good").hexdigest()
@@ -168,8 +182,29 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
         ("Manufacturer", "unknown"),
     }
     assert judged(taken, workflow, good) == []
-    poor = build_evaluation(digest, test, predictions(test, 0.1, "poor"), None)
+    poor = first_attempt(taken, test, predictions(test, 0.1, "poor"), None)
     assert {"BalancedAccuracyTooLow", "SensitivityTooLow", "AUCTooLow"} <= set(judged(taken, workflow, poor))
+
+
+def test_the_figures_of_whole_studies_are_read_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    workflow, test = Workflow(), cases()
+    taken = workflow.take(workflow.put_cohort())
+    document = first_attempt(taken, test, predictions(test, 0.9, "good"), None)
+    assert evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study is None
+    studies = made_studies(60)
+    document["Cases"]["Studies"] = studies_of_cases.counts(studies)
+    document["Candidate"]["Study"] = studies_of_cases.measured(studies, predictions(test, 0.9, "good"), LABELS)
+    found = evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study
+    assert found is not None
+    assert (found.studies, found.patients, found.abstained) == (60, 60, 0)
+    assert (found.reference, found.fitted) == ("normal", False)
+    written = document["Candidate"]["Study"]["Classes"]["cap"]["Sensitivity"]["Value"]
+    assert found.classes["cap"].sensitivity.value == written
+    assert judged(taken, workflow, document) == []
+    shown_evaluations.show(document)
+    assert "Studies: balanced accuracy" in capsys.readouterr().out
+    document["Candidate"]["Study"] = None
+    assert evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study is None
 
 
 def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
@@ -177,8 +212,8 @@ def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:
     workflow.world.set_champion()
     taken = workflow.take(workflow.put_cohort())
     good, poor = predictions(test, 0.9, "good"), predictions(test, 0.1, "poor")
-    assert judged(taken, workflow, build_evaluation(taken["SnapshotDigest"], test, good, poor)) == []
-    worse = build_evaluation(taken["SnapshotDigest"], test, poor, good)
+    assert judged(taken, workflow, first_attempt(taken, test, good, poor)) == []
+    worse = first_attempt(taken, test, poor, good)
     assert "WorseThanChampion" in judged(taken, workflow, worse)
 
 
@@ -187,7 +222,7 @@ def test_the_gate_and_the_command_line_read_too_few_to_say(capsys: pytest.Captur
     workflow.world.set_champion()
     taken = workflow.take(workflow.put_cohort())
     model = predictions(test, 0.9, "good")
-    document = build_evaluation(taken["SnapshotDigest"], test, model, model)
+    document = first_attempt(taken, test, model, model)
     read = evaluations.parse(as_written(document), taken["SnapshotDigest"])
     assert read.candidate.balanced_accuracy.too_few
     assert {"UndefinedMetric", "TooFewToCompare"} == set(judged(taken, workflow, document))
@@ -257,7 +292,7 @@ def test_figures_that_are_undefined_are_read_and_fail_closed() -> None:
         patients=np.unique(everything.patients[some], return_inverse=True)[1],
         attributes={},
     )
-    document = build_evaluation(taken["SnapshotDigest"], test, predictions(test, 0.9, "good"), None)
+    document = first_attempt(taken, test, predictions(test, 0.9, "good"), None)
     assert "UndefinedMetric" in judged(taken, workflow, document)
 
 

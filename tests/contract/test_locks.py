@@ -23,6 +23,7 @@ import pytest
 from assurance.cdk_cli import CLI, INSTALL
 from tests.locks import (
     CONSTRAINTS,
+    DICOM_LOCK,
     LAYER_LOCK,
     LOCK,
     REQUIREMENTS,
@@ -30,6 +31,7 @@ from tests.locks import (
     TORCH_LOCK,
     index_of_pip,
     locked,
+    of_dicom_layer,
     of_image,
     of_layer,
     pins,
@@ -38,7 +40,9 @@ from tests.locks import (
 )
 
 
-@pytest.mark.parametrize(("lock", "wanted"), [(LOCK, of_image()), (LAYER_LOCK, of_layer())])
+@pytest.mark.parametrize(
+    ("lock", "wanted"), [(LOCK, of_image()), (LAYER_LOCK, of_layer()), (DICOM_LOCK, of_dicom_layer())]
+)
 def test_a_lock_has_all_that_is_deployed_in_its_version_and_nothing_else(lock: Path, wanted: dict[str, str]) -> None:
     assert {name: version for name, (version, _) in locked(lock).items()} == wanted
     assert all(hashes for _, hashes in locked(lock).values())

@@ -13,10 +13,14 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from tests import sbom
-from tests.locks import LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, TORCH_LOCK, locked, pins
+from tests.locks import DICOM_LOCK, LAYER_LOCK, LOCK, REQUIREMENTS, ROOT, TORCH_LOCK, locked, pins
 
 TORCH = {"torch": (pins(REQUIREMENTS)["torch"], locked(TORCH_LOCK)["torch"][1])}
-BILLS = {"image": (sbom.image(), locked(LOCK) | TORCH), "layer": (sbom.layer(), locked(LAYER_LOCK))}
+BILLS = {
+    "image": (sbom.image(), locked(LOCK) | TORCH),
+    "layer": (sbom.layer(), locked(LAYER_LOCK)),
+    "dicom_layer": (sbom.dicom_layer(), locked(DICOM_LOCK)),
+}
 
 
 def invalid(bill: dict[str, Any]) -> str:
@@ -75,7 +79,7 @@ def test_the_same_locks_give_the_same_bytes_and_others_another_serial_number(
     first = {file.name: file.read_bytes() for file in (tmp_path / "sbom").iterdir()}
     sbom.main()
     assert {file.name: file.read_bytes() for file in (tmp_path / "sbom").iterdir()} == first
-    assert set(first) == {"image.cdx.json", "layer.cdx.json"}
+    assert set(first) == {"image.cdx.json", "layer.cdx.json", "dicom_layer.cdx.json"}
     assert "sbom/image.cdx.json has" in capsys.readouterr().out
     assert not [file for file in first.values() if re.search(rb"20\d\d-\d\d-\d\dT", file)]
     changed = tmp_path / "layer.lock"

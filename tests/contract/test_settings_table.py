@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.settings import OneOf, Range, bare, hints_of, values_of
+from functions.settings import OneOf, Range, SomeOf, bare, hints_of, values_of
 from infra.config import StageConfig
 from infra.validation import bound_of
 
@@ -50,6 +50,8 @@ def test_a_setting_has_its_default_its_range_and_what_it_does(setting: str) -> N
     match bound_of(HINTS[setting]):
         case Range() as bound:
             assert bounds == str(bound)
+        case SomeOf(choices=choices):
+            assert bounds == "any of " + ", ".join(f"`{one}`" for one in choices)
         case OneOf(choices=choices):
             assert bounds == ", ".join(f"`{one}`" for one in choices)
         case None if bare(HINTS[setting]) is bool:

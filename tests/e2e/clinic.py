@@ -59,15 +59,20 @@ class Clinic:
 
     def set_approval(self, approval: str) -> None:
         """Change how the stage approves models, as another deployment would."""
+        self._set("Promote", APPROVAL=approval)
+
+    def set_folds(self, folds: int) -> None:
+        """Change in how many folds the stage tests every patient, as another deployment would; 0: a test part."""
+        self._set("Snapshot", FOLDS=str(folds))
+
+    def _set(self, part: str, **variables: str) -> None:
+        """Change variables of the function with ``part`` in its name."""
         functions = self.service.connection.client("lambda")
         pages = functions.get_paginator("list_functions").paginate()
-        (name,) = [
-            one["FunctionName"] for page in pages for one in page["Functions"] if "Promote" in one["FunctionName"]
-        ]
-        variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        functions.update_function_configuration(
-            FunctionName=name, Environment={"Variables": variables | {"APPROVAL": approval}}
-        )
+        (name,) = [one["FunctionName"] for page in pages for one in page["Functions"] if part in one["FunctionName"]]
+        before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        assert variables.keys() <= before.keys(), before.keys()
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": before | variables})
 
     def champion(self) -> str:
         """Return the champion's version, or ""."""

@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from functions.domain import layout
 from functions.domain.row import Row
 from localcloud import cloud
+from localcloud.deploy import synthesis
 from wetread.connection import Choice, Connection, connect
 from wetread.project import PROJECT
 
@@ -73,9 +75,18 @@ class Service:
 
 
 @contextmanager
-def running(home: Path, artifact: Path, *, champion: bool = True, **environment: str) -> Iterator[Service]:
-    """Deploy the service into a separate local cloud with its data in ``home``, with or without a champion."""
+def running(
+    home: Path, artifact: Path, *, champion: bool = True, settings: Mapping[str, Any] | None = None, **environment: str
+) -> Iterator[Service]:
+    """Deploy the service into a separate local cloud with its data in ``home``, with or without a champion.
+
+    ``settings`` are what the stage has besides those of the stage ``local``.
+    """
     patch = pytest.MonkeyPatch()
+    context = synthesis._context(PROJECT.folder)
+    stages: Any = context["stages"]
+    changed = context | {"stages": stages | {"local": stages["local"] | dict(settings or {})}}
+    patch.setattr(synthesis, "_context", lambda _folder: changed)
     state = {"WETREAD_HOME": str(home), "XDG_STATE_HOME": str(home / ".state")}
     for name, value in (state | environment).items():
         patch.setenv(name, value)

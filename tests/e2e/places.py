@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions.names import COHORTS, INSTANCES, SLICES
+from functions.names import COHORTS, DICOM_RESULTS, INSTANCES, SLICES
 from tests.phi_leak import KEY
 from wetread.connection import Connection
 
@@ -79,7 +79,7 @@ def buckets(connection: Connection) -> Iterator[Place]:
 
 
 def _object(connection: Connection, bucket: str, entry: Any) -> Iterator[Place]:
-    """Yield an object version's name, metadata and tags, and its body unless it is a copy of a DICOM object."""
+    """Yield an object version's name, metadata and tags, and its body unless it is a DICOM object of the patient."""
     key, version = entry["Key"], entry["VersionId"]
     where: Any = {"Bucket": bucket, "Key": key} | ({} if version == "null" else {"VersionId": version})
     answer = connection.s3.get_object(**where)
@@ -88,7 +88,7 @@ def _object(connection: Connection, bucket: str, entry: Any) -> Iterator[Place]:
     tags = connection.s3.get_object_tagging(**where)["TagSet"] if entry["IsLatest"] else []
     yield _document(f"object's name, metadata and tags/{bucket}/{key}", [key, about, tags])
     with answer["Body"] as body:
-        if not key.startswith((INSTANCES, SLICES)):  # copies of whole DICOM objects
+        if not key.startswith((INSTANCES, SLICES, DICOM_RESULTS)):  # DICOM objects of the patient
             yield Place(f"object/{bucket}/{key}", body.read())
 
 

@@ -71,15 +71,25 @@ def test_nothing_of_an_experiment_is_a_version_or_a_run_until_a_person_registers
     assert service.connection.registry.champion() == champion
 
 
-def test_a_class_that_the_service_does_not_know_trains_nothing(service: Service, folder: Path, tmp_path: Path) -> None:
+def test_a_class_that_the_service_does_not_know_uploads_and_trains_nothing(
+    service: Service, folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path / "other")
     manifest = tmp_path / "other" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"covid"', '"flu"'))
+    before = keys(service)
     done = service.command("experiment", "--labels", str(tmp_path / "other"), *QUICK)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "UnknownLabel: Entry " in done.stderr
-    assert "flu" not in done.stderr, "text of a labels file may be a patient's"
-    assert "Nothing was trained." in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the class 'flu'; this stage knows: " in done.stderr
+    assert "Nothing was uploaded or started." in done.stderr
+    assert keys(service) == before
+
+
+def keys(service: Service) -> list[str]:
+    """Return the keys of the training bucket."""
+    bucket = service.connection.deployment.training_bucket_name
+    pages = service.connection.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [stored["Key"] for page in pages for stored in page.get("Contents", ())]
 
 
 @pytest.fixture(scope="module")

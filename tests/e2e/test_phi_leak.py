@@ -5,6 +5,7 @@ The rule that the product keeps (docs/reliability.md describes it):
 - An object's key is in its row's ``Key``, for queries, in answers to them, and in S3's own events.
 - UIDs are in rows and snapshots, invalid ones mapped; the PatientID only as a keyed hash.
 - What a person put stays with the person's own object: the upload, the cohort's file, and pinned copies of the bytes.
+- DICOM results below ``dicom/`` of the results bucket have the patient's attributes, and their keys have none.
 - Of an object's texts, answers, rows and documents repeat a valid UID or a value that DICOM defines.
 - Nothing else of an object, its key, its metadata, or a file of labels is anywhere: not in other attributes
   of rows, in results, reports, logs, metrics, histories or notices, in the names and tags of what the service makes, or
@@ -22,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from functions.domain.row import Status
+from functions.names import DICOM_RESULTS
 from localcloud.home import Home
 from tests.e2e import places
 from tests.e2e.conftest import running
@@ -50,7 +52,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Story]:
     """The whole story, in a separate local cloud with a separate folder for temporary files."""
     scratch, home = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("home")
-    with running(home, artifact, TMPDIR=str(scratch)) as service:
+    settings = {"dicom_results": ["sr", "card", "keys"]}
+    with running(home, artifact, settings=settings, TMPDIR=str(scratch)) as service:
         story = Story(service, scratch, listening_queue(service))
         upload(story)
         submit(story, tmp_path_factory.mktemp("leak"))
@@ -74,6 +77,17 @@ def test_the_markers_went_through_every_path(story: Story) -> None:
     assert [one for one in studies.closed() if one.revision], "studies were closed, so documents were looked at"
     outcomes = Counter(run.outcome for run in story.service.connection.runs.newest(10))
     assert outcomes == {"Rejected": 5}, "one by the model gate, two for their slices, two for their labels"
+
+
+def test_dicom_results_were_made_of_the_markers(story: Story) -> None:
+    """They are the one place besides the person's own objects that may have them, so they are seen to be there."""
+    s3, bucket = story.service.connection.s3, story.service.connection.deployment.results_bucket_name
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=DICOM_RESULTS).get("Contents", [])]
+    assert {key.rpartition("-")[2] for key in keys} == {"sr.dcm", "card.dcm", "keys.dcm"}
+    found = {
+        trace.value for key in keys for trace in Search().traces(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    }
+    assert {"PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyDescription"} <= found
 
 
 def everything(story: Story) -> Iterator[Place]:

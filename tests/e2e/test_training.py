@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import random
 import re
 import signal
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from functions.aws.objects import Documents
 from functions.domain import layout
 from functions.domain.row import Row, Status
 from functions.names import COHORTS, IndexName
 from localcloud import cloud
+from model_code.backends import networks
 from tests.e2e.clinic import Clinic
 from tests.e2e.conftest import Service
 from wetread.connection import Choice, connect
 from wetread.demo import training
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 from wetread.project import PROJECT
+from wetread.training import documents
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 QUICK = {"epochs": "1", "image_size": "64", "batch_size": "8"}
 GOOD = {name: value for name, value in training.HYPERPARAMETERS.items() if name != "model_name"}
+LICENCE = "none: random numbers"
+FOLDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +69,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cohort(clinic: Clinic, folder: Path) -> str:
     """The cohort in the training bucket."""
     return clinic.store("good", folder)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights to start from, of a network that has seen nothing."""
+    path = tmp_path_factory.mktemp("weights") / "densenet121.pth"
+    torch.manual_seed(0)
+    torch.save(networks.build(len(LABELS)).state_dict(), path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +149,16 @@ def test_a_worse_candidate_is_rejected_with_its_reasons(clinic: Clinic, noisy: s
     assert clinic.champion() == before
     compared = clinic.service.command("runs", "compare", outcome["Run"], first_run(clinic))
     assert "epochs" in compared.stdout, compared.stderr
+
+
+def metadata_of(clinic: Clinic, run: str) -> Any:
+    """Return the metadata.json of the artifact that a run measured."""
+    bucket = clinic.service.connection.deployment.training_bucket_name
+    packed = clinic.service.connection.s3.get_object(Bucket=bucket, Key=layout.candidate_key(run))["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        member = archive.extractfile("metadata.json")
+        assert member
+        return json.loads(member.read())
 
 
 def first_run(clinic: Clinic) -> str:
@@ -209,11 +237,14 @@ def test_of_two_runs_at_once_one_is_promoted_and_a_rollback_restores(
     assert (versions[better], versions[late["ModelPackage"]]) == ("Rejected", "Rejected")
 
 
-def test_a_model_that_awaits_approval_is_promoted_by_it(clinic: Clinic, folder: Path, artifact: Path) -> None:
+def test_a_model_from_given_weights_that_awaits_approval_is_promoted_by_it(
+    clinic: Clinic, folder: Path, weights: Path
+) -> None:
     """From the command line, in a stage with approval by a person."""
     clinic.set_approval("manual")
     poor = clinic.champion()
     options = [option for name, value in GOOD.items() for option in ("--set", f"{name}={value}")]
+    options += ["--initial-weights", str(weights), "--weights-licence", LICENCE]
     trained = clinic.service.command("train", "--labels", str(folder), "--wait", *options)
     assert trained.returncode == 0, trained.stdout + trained.stderr
     assert "AwaitingApproval" in trained.stdout + trained.stderr
@@ -229,6 +260,29 @@ def test_a_model_that_awaits_approval_is_promoted_by_it(clinic: Clinic, folder: 
     shown = clinic.service.command("model", "show", newest.model_package)
     assert shown.returncode == 0, shown.stderr
     assert newest.snapshot_digest[:12] in shown.stdout
+    pinned = metadata_of(clinic, newest.run)["training"]["initial_weights"]
+    assert (pinned["sha256"], pinned["licence"]) == (hashlib.sha256(weights.read_bytes()).hexdigest(), LICENCE)
+
+
+def test_by_folds_every_patient_is_tested_once(clinic: Clinic, cohort: str, tmp_path: Path) -> None:
+    """One epoch for each model is too few to be promoted, and enough to be measured."""
+    champion = clinic.champion()
+    clinic.set_folds(FOLDS)
+    try:
+        outcome = clinic.outcome(cohort, QUICK)
+    finally:
+        clinic.set_folds(0)
+    assert outcome["Outcome"] == "Rejected", outcome
+    assert clinic.champion() == champion
+    measured = documents.read(clinic.service.connection, outcome["EvaluationUri"])
+    assert measured, outcome
+    assert measured["Cases"]["Patients"] == training.PATIENTS
+    folds = measured["OutOfFold"]["Folds"]
+    assert [one["Fold"] for one in folds] == [1, 2, 3]
+    assert sum(one["Patients"]["test"] for one in folds) == training.PATIENTS
+    assert metadata_of(clinic, outcome["Run"])["training"]["folds"]["predictions"] == "out_of_fold.json"
+    page = report_of(clinic, outcome["Run"], tmp_path / "report.html")
+    assert f"{FOLDS} models" in page
 
 
 def test_the_public_sample_is_refused_and_runs_through_when_its_risks_are_accepted(

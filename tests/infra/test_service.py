@@ -57,6 +57,7 @@ OUTPUTS = {
     "Slots",
     "MaxJobsPerDay",
     "Served",
+    "Thresholds",
     "JobHosts",
     "JobNamePrefix",
     "InstanceType",

@@ -172,7 +172,7 @@ def test_a_launcher_that_hangs_is_replaced(home, monkeypatch):
         if process.running(home) == pid:
             os.kill(pid, signal.SIGCONT)
     assert process.running(home) not in (None, pid)
-    assert said[0].startswith("The local cloud does not answer")
+    assert said[0].startswith("The local cloud runs, but does not answer")
 
 
 def test_a_tethered_cloud_goes_down_with_its_starter(home, until):

@@ -167,7 +167,7 @@ def processing(container: Container, tmp_path_factory: pytest.TempPathFactory) -
 def optimised(processing: Processing, container: Container) -> Optimised:
     """The trained model with both OpenVINO backends; int8 is accepted as it is, and counts as the fastest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "INT8", Bounds(usual=1.0, most=1.0, tie_band=1.0, auc=1.0))
+        patch.setattr(trial, "INT8", Bounds(usual=1.0, most=1.0, tie_band=1.0, auc=1.0, grid=1.0))
         patch.setattr(
             command, "images_per_second", lambda backends, _: {name: 2.0**n for n, name in enumerate(backends)}
         )

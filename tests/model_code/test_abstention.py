@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model_code import typicality
+from model_code.artifacts.artifact import sha256_of
 from model_code.container import Container
 from model_code.errors import ArtifactError
 from model_code.inference import Model, input_fn, model_fn, output_fn, predict_fn
@@ -80,6 +82,18 @@ def test_a_model_without_its_file_or_with_another_does_not_start(trained: Contai
     (folder / "typicality.npy").write_bytes(b"another")
     with pytest.raises(ArtifactError, match=r"typicality\.npy has the sha256"):
         model_fn(str(folder))
+
+
+def test_a_file_of_other_features_than_the_networks_does_not_start(trained: Container, tmp_path: Path) -> None:
+    def narrower(folder: Path) -> None:
+        space = np.load(folder / typicality.FILE)[:, :1000]
+        np.save(folder / typicality.FILE, space, allow_pickle=False)
+        document = json.loads((folder / "metadata.json").read_text())
+        document["typicality"]["sha256"] = sha256_of(folder / typicality.FILE)
+        (folder / "metadata.json").write_text(json.dumps(document))
+
+    with pytest.raises(ArtifactError, match=r"typicality\.npy is of 1000 features; the network has 1024"):
+        model_fn(str(spoilt(trained, tmp_path, narrower)))
 
 
 def test_an_artifact_from_before_typicality_answers_without_it(trained: Container, tmp_path: Path) -> None:

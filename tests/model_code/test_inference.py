@@ -17,7 +17,7 @@ from model_code.backends.backend import Backend, Outputs
 from model_code.container import Container
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.inference import Model, input_fn, model_fn, output_fn, predict_fn
-from tests.model_code.conftest import LABELS, SOP_INSTANCE_UID, MakeSlice
+from tests.model_code.conftest import LABELS, SIZE, SOP_INSTANCE_UID, MakeSlice
 
 DICOM = "application/dicom"
 
@@ -43,6 +43,7 @@ def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
         "Probabilities",
         "Notes",
         "TimingsMs",
+        "Grid",
     ]
     assert document["Schema"] == "prediction/2"
     assert document["SOPInstanceUID"] == SOP_INSTANCE_UID
@@ -54,6 +55,11 @@ def test_a_good_slice(model: Model, container: Container, body: bytes) -> None:
     assert sum(document["Probabilities"].values()) == pytest.approx(1, abs=1e-12)
     assert document["Class"] == max(document["Probabilities"], key=document["Probabilities"].get)
     assert set(document["TimingsMs"]) == {"Decode", "Predict"}
+    assert {name: document["Grid"][name] for name in ("Classes", "Rows", "Columns")} == {
+        "Classes": 3,
+        "Rows": SIZE // 32,
+        "Columns": SIZE // 32,
+    }
 
 
 def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: Model, body: bytes) -> None:

@@ -286,6 +286,7 @@ def connection() -> SimpleNamespace:
     return SimpleNamespace(
         where="AWS account 123456789012, region eu-west-1, stack Wetread",
         local=False,
+        called="wetread",
         stack="Wetread",
         session=Session(),
         account=account,

@@ -22,11 +22,14 @@ def test_aws_names_account_region_and_stack(monkeypatch) -> None:
         assert connect(choice()).where == "AWS account 123456789012, region eu-west-1, stack Wetread"
 
 
-def test_a_local_cloud_that_does_not_run_is_a_wrong_setup(monkeypatch) -> None:
+@pytest.mark.parametrize(("pid", "said"), [(None, "does not run"), (1234, "runs, but does not answer")])
+def test_a_local_cloud_that_cannot_be_spoken_to_is_a_wrong_setup_and_it_is_said_which(monkeypatch, pid, said) -> None:
     from localcloud import cloud
+    from localcloud.host import process
 
     monkeypatch.setattr(cloud, "current", lambda _project: None)
-    with pytest.raises(ConfigProblem, match="wetread --local up"):
+    monkeypatch.setattr(process, "running", lambda _home: pid)
+    with pytest.raises(ConfigProblem, match=f"The local cloud {said}. Start it with `wetread --local up`"):
         connect(choice(local=True))
 
 

@@ -6,10 +6,14 @@ import json
 import re
 import unicodedata
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from wetread import console
-from wetread.console import Bar, how_many, print_table, printable, program
+from wetread.commands.session import Session
+from wetread.connection import Choice
+from wetread.console import Bar, how_many, print_table, printable, program, shortened
 from wetread.problems import Problem
 
 
@@ -28,6 +32,39 @@ def test_in_a_terminal_the_elastic_column_gives_way(capsys, monkeypatch) -> None
     assert "Completed" in shown
     assert "NotDicom" in shown
     assert shown.count("k") == 80
+
+
+REMEDY = "See `wetread runs R`; start it with `wetread --local up`."
+
+
+@click.command()
+@click.option("--local", is_flag=True)
+@click.pass_context
+def named(context: click.Context, *, local: bool) -> None:
+    """Print a remedy in each way that there is."""
+    context.obj = Session(Choice(local=local, profile=None, region=None, stack="Wetread"))
+    console.note(REMEDY)
+    console.warn(REMEDY)
+    raise Problem("It failed.", REMEDY)
+
+
+@pytest.mark.parametrize(("option", "expected"), [([], "`wetread runs R`"), (["--local"], "`wetread --local runs R`")])
+def test_a_command_that_a_remedy_names_is_one_of_the_cloud_that_was_chosen(option: list[str], expected: str) -> None:
+    said = CliRunner().invoke(named, option).stderr
+    assert said.count(expected) == 3
+    assert said.count("`wetread --local up`") == 3
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (100, "Train: epoch=4 of 10 training_loss=0.52"),
+        (30, "Train: epoch=4 of 10 …"),
+        (3, "Train: epoch=4 of …"),
+    ],
+)
+def test_progress_is_cut_between_words_where_the_terminal_ends(room: int, expected: str) -> None:
+    assert shortened("Train: epoch=4 of 10 training_loss=0.52", room) == expected
 
 
 def test_control_characters_never_reach_the_terminal() -> None:

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from functions.domain.promotion import Thresholds
 from functions.settings import to_environment
 from infra.config import StageConfig
 from infra.job_hosts import job_hosts
@@ -61,6 +62,15 @@ def test_a_stack_of_another_version_may_not_say_what_it_serves(cloudformation, o
     values = VALUES if output is None else VALUES | {SERVED: output}
     stubber.add_response("describe_stacks", answer(values), {"StackName": "Wetread"})
     assert Deployment.read(client, "Wetread").served is None
+
+
+def test_a_stack_says_what_its_model_gate_asks(cloudformation) -> None:
+    client, stubber = cloudformation
+    asked = Thresholds(champion_margin=0.1, lower_bound=False)
+    for output in (json.dumps(to_environment(asked)), "{}"):
+        stubber.add_response("describe_stacks", answer(VALUES | {"Thresholds": output}), {"StackName": "Wetread"})
+    found = [Deployment.read(client, "Wetread").thresholds for _ in range(2)]
+    assert found == [asked, None], "an older stack says nothing"
 
 
 @pytest.mark.parametrize(("spot", "usage"), [(False, "training job"), (True, "spot training job")])

@@ -25,7 +25,7 @@ def up() -> None:
 def down(*, wipe: bool) -> None:
     """Stop the local cloud. What it holds stays for the next `up`, unless wiped."""
     running = cloud.current(PROJECT)
-    note(f"local cloud at {running.endpoint}" if running else "The local cloud does not run.")
+    note(f"local cloud at {running.endpoint}" if running else cloud.why_none(PROJECT))
     if wipe:
         home = home_of(PROJECT)
         home.check_ours()

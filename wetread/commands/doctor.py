@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from wetread.commands.session import Session, pass_session
-from wetread.console import Bar, how_many, note, print_json, print_table
+from wetread.console import Bar, as_called, how_many, note, print_json, print_table
 from wetread.operations.check import CheckResult
 from wetread.operations.diagnosis import examine
 from wetread.operations.reconciliation import STILL_ARRIVING, Reconciliation
@@ -36,12 +36,17 @@ def doctor(session: Session, *, as_json: bool, reconcile: bool, send: bool) -> N
     if as_json:
         print_json(
             [
-                {"Name": f.name, "Well": f.well if f.is_known else None, "Found": f.found, "Remedy": f.remedy or None}
+                {
+                    "Name": f.name,
+                    "Well": f.well if f.is_known else None,
+                    "Found": f.found,
+                    "Remedy": as_called(f.remedy) or None,
+                }
                 for f in findings
             ]
         )
     else:
-        lines = [(_mark(f), f.name, f.found, f.remedy) for f in findings]
+        lines = [(_mark(f), f.name, f.found, as_called(f.remedy)) for f in findings]
         print_table(("", "Check", "Found", "Remedy"), lines, elastic=("Found", "Remedy"))
     faults = sum(not finding.well for finding in findings)
     unknown = sum(not finding.is_known for finding in findings)

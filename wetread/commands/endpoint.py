@@ -11,7 +11,7 @@ from functions.domain.artifact import read_artifact
 from wetread import sdk
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
-from wetread.console import Bar, note, program, warn
+from wetread.console import Bar, note, warn
 from wetread.models import artifacts, predictions
 from wetread.models import endpoint as endpoints
 from wetread.models.endpoint import Hosting, Served
@@ -58,7 +58,7 @@ def up(
     endpoints.create(connection, served, hosting)
     _wait(connection)
     click.echo(endpoints.name_of(connection))
-    called = _called(connection)
+    called = connection.called
     note(f"Ask it: `{called} endpoint invoke FILE`. It costs money until you end it: `{called} endpoint down`.")
 
 
@@ -92,7 +92,7 @@ def _check_none(connection: Connection) -> None:
     if found:
         raise ConfigProblem(
             f"{found.name} is {found.status} already, with {found.serves} ({found.hosting}).",
-            f"End it first: `{_called(connection)} endpoint down`.",
+            f"End it first: `{connection.called} endpoint down`.",
         )
 
 
@@ -136,7 +136,3 @@ def _wait(connection: Connection) -> None:
                 problem.what, f"It was ended again. Its log is {endpoints.log_group(connection)} in CloudWatch."
             ) from problem
         raise
-
-
-def _called(connection: Connection) -> str:
-    return f"{program()} --local" if connection.local else program()

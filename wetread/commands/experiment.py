@@ -8,7 +8,7 @@ import click
 
 from wetread.commands.session import Session, pass_session
 from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option, weights_options
-from wetread.console import note, program
+from wetread.console import note
 from wetread.problems import ConfigProblem
 from wetread.training import experiments
 from wetread.training import initial_weights as weights_files
@@ -63,6 +63,5 @@ def experiment(
     for name, value in trained.metrics.items():
         note(f"  {name} = {value:.4g}")
     click.echo(trained.artifact_uri)
-    called = f"{program()} --local" if connection.local else program()
     note("Not audited, not evaluated on patients that it has not seen, and no version of anything. If you want it:")
-    note(f"  {called} model register {trained.artifact_uri}")
+    note(f"  {connection.called} model register {trained.artifact_uri}")

@@ -12,7 +12,7 @@ import click
 
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
-from wetread.console import note, print_json, print_table, program
+from wetread.console import note, print_json, print_table
 from wetread.formats import span
 from wetread.parallel import each
 from wetread.problems import ConfigProblem
@@ -74,12 +74,8 @@ def show(session: Session, connection: Connection, run: Run, reasons: Sequence[R
         ordered = sorted(reasons, key=lambda one: one.accepted)
         rows = [(one.code, "accepted" if one.accepted else "", one.message) for one in ordered]
         print_table(("Reason", "", "Message"), rows, elastic=("Message",), title="Reasons")
-    for line in run_report.advice(run, reasons, _called(connection)):
+    for line in run_report.advice(run, reasons, connection.called):
         note(line)
-
-
-def _called(connection: Connection) -> str:
-    return f"{program()} --local" if connection.local else program()
 
 
 def _list(connection: Connection, newest: Sequence[Run], now: datetime, *, as_json: bool) -> None:
@@ -147,7 +143,7 @@ def _facts(connection: Connection, run: Run, now: datetime) -> list[tuple[str, s
 
 def _save_report(connection: Connection, run: Run, reasons: Sequence[Reason], path: Path) -> None:
     try:
-        missing = reports.save(connection, run, reasons, path, _called(connection))
+        missing = reports.save(connection, run, reasons, path, connection.called)
     except OSError as error:
         raise ConfigProblem(f"{path} cannot be written: {error.strerror}.", "Choose another file.") from error
     if missing is None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from wetread.connection import Choice, Connection, connect
-from wetread.console import note
+from wetread.console import note, speak_locally
 from wetread.formats import since
 from wetread.problems import ConfigProblem
 
@@ -19,6 +19,8 @@ class Session:
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
+        if choice.local:
+            speak_locally()
 
     @functools.cached_property
     def connection(self) -> Connection:
@@ -30,6 +32,7 @@ class Session:
     def speak_locally(self) -> None:
         """Choose the local cloud, for a command that works with no other."""
         self.choice = dataclasses.replace(self.choice, local=True)
+        speak_locally()
 
     def since(self, text: str | None) -> str | None:
         """Return the row timestamp of a person's ``--since``; raise ConfigProblem if it is no time."""

@@ -13,7 +13,7 @@ import click
 from wetread.commands.rollback import on_a_terminal
 from wetread.commands.session import Session, pass_session
 from wetread.connection import Connection
-from wetread.console import note, program
+from wetread.console import note
 from wetread.problems import ConfigProblem, Interruption, Problem
 from wetread.smoke import account, cost
 from wetread.smoke.table import Line, Probe, Verdict, ask, markdown
@@ -100,7 +100,6 @@ def hosts(connection: Connection) -> list[cost.Use]:
 
 
 def _say_left(connection: Connection, study: str) -> None:
-    called = f"{program()} --local" if connection.local else program()
     note("What stays: the phantoms' uploads, rows and results, the cohort, and the documents of the run. Erase them:")
-    note(f"  {called} erase --study {study} --yes")
+    note(f"  {connection.called} erase --study {study} --yes")
     note("The run's artifact stays, and without a champion its copy below artifacts/ of the models bucket.")

@@ -13,7 +13,7 @@ from wetread.commands.runs import show
 from wetread.commands.session import Session, pass_session
 from wetread.commands.training_options import hyperparameters_of, seed_option, settings_option, weights_options
 from wetread.connection import Connection
-from wetread.console import note, program
+from wetread.console import note
 from wetread.operations import quotas
 from wetread.problems import ConfigProblem
 from wetread.training import cohorts, run_report, starting
@@ -89,7 +89,7 @@ def train(
     if folds:
         note(cost_of_folds(folds, connection.deployment.job_hosts))
     if not isinstance(source, str):
-        for sentence in prospects(source, folds):
+        for sentence in prospects(source, folds, connection.deployment.thresholds):
             note(sentence)
         starting.send(connection, source)
     if weights:
@@ -97,8 +97,7 @@ def train(
     run = starting.start(connection, document, session.now())
     click.echo(run.run_id)
     if not waits:
-        option = "--local " if connection.local else ""
-        note(f"Follow it with `{program()} {option}runs {run.run_id}`.")
+        note(f"Follow it with `{connection.called} runs {run.run_id}`.")
         return
     run = follow(connection, run)
     places = None if isinstance(source, str) else source.places

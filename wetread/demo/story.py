@@ -11,7 +11,7 @@ from pathlib import Path
 
 from functions.domain.row import Row, Status
 from wetread.connection import Connection
-from wetread.console import Bar, how_many, note, print_table, program
+from wetread.console import Bar, how_many, note, print_table
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import phantom_bytes, write_cohort
 from wetread.demo.studies import PhantomStudy, write_studies
@@ -153,7 +153,7 @@ def show_studies(connection: Connection, uploads: Uploads, sent: Sent, now: Call
         note(
             f"{agreeing} of {how_many(len(read_by), 'study', 'studies')} were read as they were made: "
             f"{', '.join(made.values())}. Each has two series with lesions on some of their slices, a localizer and a "
-            "dose report; these two are members that do not count. `wetread --local studies UID` shows one in full."
+            "dose report; these two are members that do not count. `wetread studies UID` shows one in full."
         )
 
 
@@ -189,22 +189,21 @@ def surprises(rows: list[tuple[str, Row]], uploads: Uploads) -> list[str]:
 
 def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
     """Return commands to try next."""
-    option = "--local " if connection.local else ""
     study = next((row.study_instance_uid for _, row in rows if row.study_instance_uid), None)
     version = next((row.model_package for _, row in rows if row.model_package), "VERSION")
     note("\nTry next:")
-    called = program()
+    called = connection.called
     commands = (
-        (f"{called} {option}results --study {study}", "all results of one study"),
-        (f"{called} {option}studies --since 1h", "studies, each read as a whole"),
-        (f"{called} {option}results --class covid --since 1h --csv", "one class, for a spreadsheet"),
-        (f"{called} {option}results --status Refused", "what was refused, and why"),
-        (f"{called} {option}submit FOLDER --wait", "your own DICOM objects"),
-        (f"{called} {option}runs", "training runs; RUN for one of them in full"),
-        (f"{called} {option}model show {version}", "the model: its figures, and where it comes from"),
-        (f"{called} {option}train --labels FOLDER --wait", "a model on labelled slices of your own"),
-        (f"{called} {option}status", "the whole service at a glance"),
-        (f"{called} {option}down", "stop (add --wipe to delete everything)"),
+        (f"{called} results --study {study}", "all results of one study"),
+        (f"{called} studies --since 1h", "studies, each read as a whole"),
+        (f"{called} results --class covid --since 1h --csv", "one class, for a spreadsheet"),
+        (f"{called} results --status Refused", "what was refused, and why"),
+        (f"{called} submit FOLDER --wait", "your own DICOM objects"),
+        (f"{called} runs", "training runs; RUN for one of them in full"),
+        (f"{called} model show {version}", "the model: its figures, and where it comes from"),
+        (f"{called} train --labels FOLDER --wait", "a model on labelled slices of your own"),
+        (f"{called} status", "the whole service at a glance"),
+        (f"{called} down", "stop (add --wipe to delete everything)"),
     )
     width = max(len(command) for command, _ in commands)
     for command, what in commands:

@@ -1,4 +1,4 @@
-"""The studies of erased uploads: their members, revisions and documents.
+"""The studies of erased uploads: their members, revisions, documents and DICOM results.
 
 A document names the uploads that it was made of. So where one of them is erased, every revision of the study goes, and
 what is left of the study is read anew: its next revision is of the others alone.
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from functions.aws.deliveries import DELIVERY
 from functions.aws.study_items import MEMBER, REVISION, upload_of
 from functions.domain import layout
 from functions.domain.row import Row, Status, moment_of
@@ -23,7 +24,7 @@ WORKERS = 16
 
 @dataclass(frozen=True)
 class FoundStudy:
-    """What a study keeps of a subject: the names of its items, and its documents; ``whole`` if it is all the subject's.
+    """What a study keeps of a subject: names of items, documents and DICOM results; ``whole`` if it is all theirs.
 
     ``uploads`` are the subject's.
     """
@@ -67,9 +68,13 @@ class ErasingStudies:
     def _find(self, study: str, ours: frozenset[str]) -> FoundStudy:
         names = list(self._studies.items(study))
         whole = all(upload_of(name) in ours for name in names if name.startswith(MEMBER))
-        theirs = (name for name in names if whole or name.startswith(REVISION) or upload_of(name) in ours)
+        theirs = (name for name in names if whole or name.startswith((REVISION, DELIVERY)) or upload_of(name) in ours)
         bucket = self._connection.deployment.results_bucket_name
-        documents = versions_below(self._connection.s3, bucket, layout.study_prefix(study))
+        documents = [
+            version
+            for prefix in (layout.study_prefix(study), layout.dicom_prefix(study))
+            for version in versions_below(self._connection.s3, bucket, prefix)
+        ]
         return FoundStudy(study, ours, tuple(theirs), tuple(documents), whole)
 
     def fence(self, found: Iterable[FoundStudy], now: datetime, settled_seconds: float) -> bool:

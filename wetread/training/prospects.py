@@ -40,8 +40,10 @@ def cost_of_folds(folds: int, hosts: Sequence[Hosts]) -> str:
     )
 
 
-def prospects(labelled: LabelledFiles, folds: int = 0) -> list[str]:
-    """Return sentences: the patients who are tested, and how often a candidate passes with the default thresholds.
+def prospects(labelled: LabelledFiles, folds: int = 0, thresholds: Thresholds | None = None) -> list[str]:
+    """Return sentences: the patients who are tested, and how often a candidate passes the stage's ``thresholds``.
+
+    Without them they are the default ones, and called so.
 
     The division is the workflow's, so without a ``split`` in the labels the numbers of patients are about right only;
     by ``folds`` all are tested.
@@ -59,25 +61,41 @@ def prospects(labelled: LabelledFiles, folds: int = 0) -> list[str]:
             *found,
             f"Fewer than {FEWEST_PATIENTS} of a class are too few to say anything, and are refused.",
         ]
-    default = Thresholds()
-    least = (default.min_balanced_accuracy, default.min_sensitivity, default.min_specificity)
-    first = first_model_needs(*least, classes=classes)
-    found.append(f"A first model passes the default thresholds only with at least {first} test patients of each class.")
-    margin = default.champion_margin
+    found.append(_first(thresholds, classes))
+    margin = (thresholds or Thresholds()).champion_margin
     later = comparison_needs(margin, classes, FIRST_INTERVAL, folds)
-    if later is not None and fewest < later:
+    if later is None:
+        return [*found, f"No number of patients lets a model pass against a champion at a margin of {margin:g}."]
+    if fewest < later:
         return [*found, f"No model passes against a champion: that takes at least {later} test patients of each class."]
     rates = {
         name: power(list(patients.values()), slices, accuracy=CHAMPION, better=better, margin=margin, folds=folds)
         for name, better in BETTER.items()
     }
+    margin_of = "this stage's" if thresholds else "the default"
     said = ", ".join(f"{name} {100 * rate:.0f} %" for name, rate in rates.items())
     return [
         *found,
-        f"Against a champion with a balanced accuracy of {CHAMPION:g}, at a margin of {margin:g}, the gate passes a "
-        f"candidate that is: {said}. Where it cannot tell, a person may: --accept-risk {Risk.TOO_FEW_TO_COMPARE}.",
+        f"Against a champion with a balanced accuracy of {CHAMPION:g}, at {margin_of} margin of {margin:g}, the gate "
+        f"passes a candidate that is: {said}. Where it cannot tell, a person may: "
+        f"--accept-risk {Risk.TOO_FEW_TO_COMPARE}.",
         "This is for the first run on these patients, none of whom the champion was trained on; later ones pass less.",
     ]
+
+
+def _first(thresholds: Thresholds | None, classes: int) -> str:
+    """Return a sentence: the fewest test patients with which a first model passes."""
+    asked, whose = thresholds or Thresholds(), "this stage's thresholds" if thresholds else "the default thresholds"
+    if not asked.lower_bound:
+        return (
+            f"A first model passes {whose} by its figures alone, on {FEWEST_PATIENTS} test patients of each class too."
+        )
+    needs = first_model_needs(
+        asked.min_balanced_accuracy, asked.min_sensitivity, asked.min_specificity, classes=classes
+    )
+    if needs is None:
+        return f"No number of patients lets a first model pass {whose} with the lower ends of its intervals."
+    return f"A first model passes {whose} only with at least {needs} test patients of each class, without a mistake."
 
 
 def _tested(labelled: LabelledFiles, folds: int) -> tuple[Mapping[str, int], int]:
@@ -87,7 +105,7 @@ def _tested(labelled: LabelledFiles, folds: int) -> tuple[Mapping[str, int], int
     given = any(one.split for one in labelled.entries)
     patients: dict[str, set[str]] = defaultdict(set)
     for source, one in zip(labelled.files, labelled.entries, strict=True):
-        if not given or one.split is Split.TEST:
+        if one.label and (not given or one.split is Split.TEST):
             patients[one.label].add(names.get(source.key, source.key))
     share = 1 if given or folds else HELD_OUT
     counts = {label: round(len(ids) * share) for label, ids in sorted(patients.items())}

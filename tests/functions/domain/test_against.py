@@ -11,7 +11,7 @@ from functions.domain import against
 from functions.domain.against import Standing
 from functions.domain.evaluation import Against, Evaluation, Measured
 from functions.domain.training_run import ComparedChampion, TrainingRun
-from functions.domain.verdict import ModelProblem, Reason
+from functions.domain.verdict import ModelProblem, Reason, Risk
 
 MEASURED = Measured(weights_sha256="", balanced_accuracy=0.9, calibration_error=0.1, classes={}, subgroups=())
 CHAMPION = ComparedChampion(
@@ -24,12 +24,12 @@ LATER = replace(SECOND, champion=replace(CHAMPION, reference="wetread/1", behind
 GONE = replace(LATER, reference=None)
 
 
-def evaluated(attempt: int = 1, **bounds: float | None) -> Evaluation:
+def evaluated(attempt: int | None = 1, **bounds: float | None) -> Evaluation:
     found = {role: Against(bound=bound, patients=60, seen=4) for role, bound in bounds.items()}
     return Evaluation(labels=(), candidate=MEASURED, champion=MEASURED, paired=None, attempt=attempt, against=found)
 
 
-def codes(run: TrainingRun, evaluation: Evaluation, attempt: int = 1, judged: Any = ()) -> list[str]:
+def codes(run: TrainingRun, evaluation: Evaluation, attempt: int | None = 1, judged: Any = ()) -> list[str]:
     return [str(one.code) for one in against.shortcomings(evaluation, run, 0.05, attempt, judged)]
 
 
@@ -57,15 +57,63 @@ def test_a_candidate_may_be_behind_by_the_margin_once(
     assert codes(run, evaluated(**bounds)) == expected
 
 
+def wide(difference: float | None, bound: float, role: str = "Champion") -> Evaluation:
+    found = {role: Against(bound=bound, patients=60, seen=0, difference=difference)}
+    return replace(evaluated(Champion=0.0), against={**evaluated(Champion=0.0).against, **found})
+
+
+@pytest.mark.parametrize(
+    ("run", "evaluation", "expected"),
+    [
+        # An equal one could not pass either: its interval is wider than the margin.
+        (SECOND, wide(0.0, -0.06), "TooFewToCompare"),
+        (SECOND, wide(-0.05, -0.11), "TooFewToCompare"),
+        (SECOND, wide(-0.051, -0.11), "WorseThanChampion"),
+        (SECOND, wide(-0.02, -0.06), "WorseThanChampion"),
+        (LATER, wide(0.0, -0.06, "Reference"), "TooFewToCompare"),
+        (LATER, wide(-0.02, -0.06, "Reference"), "WorseThanReference"),
+        (GONE, wide(0.0, -0.03), "TooFewToCompare"),
+        (GONE, wide(-0.03, -0.06), "WorseThanChampion"),
+        # An earlier image wrote no difference.
+        (SECOND, wide(None, -0.06), "WorseThanChampion"),
+    ],
+)
+def test_too_few_to_compare_is_what_too_few_patients_at_the_level_of_the_attempt_are_called(
+    run: TrainingRun, evaluation: Evaluation, expected: str
+) -> None:
+    (reason,) = against.shortcomings(evaluation, run, 0.05, 1, ())
+    assert str(reason.code) == expected
+    assert ("too few to tell" in reason.message) is (expected == "TooFewToCompare")
+
+
+@pytest.mark.parametrize("code", [ModelProblem.WORSE_THAN_CHAMPION, Risk.TOO_FEW_TO_COMPARE])
+def test_the_reference_is_judged_though_the_champion_was_judged_already(code: ModelProblem | Risk) -> None:
+    known = [Reason(code=code, message="")]
+    evaluation = evaluated(Champion=-0.2, Reference=-0.2)
+    assert codes(LATER, evaluation, judged=known) == ["WorseThanReference"]
+
+
 def test_an_evaluation_at_another_level_than_the_runs_is_refused() -> None:
     assert codes(SECOND, evaluated(1, Champion=0.0), attempt=2) == ["MalformedEvaluation"]
     assert codes(SECOND, evaluated(2, Champion=0.0), attempt=2) == []
     assert codes(FIRST, evaluated(1), attempt=2) == ["MalformedEvaluation"]
 
 
-def test_what_an_earlier_image_measured_is_judged_as_it_was() -> None:
-    assert codes(SECOND, evaluated()) == []
-    assert against.standing(evaluated(), SECOND) == Standing()
+@pytest.mark.parametrize("number", [None, 1])
+def test_an_execution_from_before_attempts_were_counted_is_judged_as_the_first(number: int | None) -> None:
+    assert codes(SECOND, evaluated(number), attempt=None) == []
+    assert against.standing(evaluated(number), SECOND) == Standing()
+
+
+@pytest.mark.parametrize("run", [FIRST, SECOND])
+def test_an_evaluation_without_the_attempt_that_the_run_counted_is_malformed(run: TrainingRun) -> None:
+    (reason,) = against.shortcomings(evaluated(None), run, 0.05, 1, ())
+    assert reason.code == ModelProblem.MALFORMED_EVALUATION
+    assert "The evaluation names no attempt, the run is attempt 1" in reason.message
+
+
+def test_a_counted_run_with_a_champion_needs_the_comparison_at_its_level() -> None:
+    assert codes(SECOND, evaluated(1)) == ["MalformedEvaluation"]
 
 
 def test_a_comparison_is_refused_once() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,13 @@ def listening(pids):
     """Return (address, port) of every IP socket on which one of the processes listens; addresses as in /proc."""
     inodes = set()
     for pid in pids:
-        for file in Path(f"/proc/{pid}/fd").iterdir():
-            link = str(file.readlink()) if file.is_symlink() else ""
-            if link.startswith("socket:["):
-                inodes.add(link[8:-1])
+        # A process may end, and a file be closed, at any time.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for file in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    link = str(file.readlink())
+                    if link.startswith("socket:["):
+                        inodes.add(link[8:-1])
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

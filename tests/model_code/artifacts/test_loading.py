@@ -95,6 +95,7 @@ assert int(model.backend._compiled.get_property("NUM_STREAMS")) == torch.get_num
 """
 
 
+@pytest.mark.skipif(torch.get_num_threads() < 2, reason="one core: there are no others that could compute")
 def test_every_core_computes_though_the_thread_that_loads_has_one(optimised: Optimised) -> None:
     command = [sys.executable, "-c", STREAMS, str(optimised.folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}

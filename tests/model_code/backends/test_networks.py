@@ -30,16 +30,18 @@ def test_building_a_network_imports_no_package_that_it_does_not_need() -> None:
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
-def test_a_network_gives_what_its_classifier_takes_beside_the_same_logits_and_keeps_its_own_form() -> None:
+def test_a_network_gives_features_and_a_grid_beside_the_same_logits_and_keeps_its_own_form() -> None:
     network = networks.build(3).eval()
     names = list(network.state_dict())
     images = torch.rand(2, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = network(images)
-        logits, features = networks.with_features(network)(images)
+        logits, features, grid = networks.with_outputs(network)(images)
         assert torch.equal(logits, expected)
         assert torch.equal(network.get_submodule(networks.CLASSIFIER)(features), expected)
         assert torch.equal(network(images), expected)
+        torch.testing.assert_close(grid.mean(dim=(2, 3)), expected, atol=1e-5, rtol=0)
+    assert grid.shape == (2, 3, SIZE // 32, SIZE // 32)
     assert list(network.state_dict()) == names
 
 

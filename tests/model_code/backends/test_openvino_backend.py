@@ -58,7 +58,7 @@ def test_it_returns_the_features_that_torch_does_for_one_slice_and_for_many(
 def test_a_graph_from_before_there_were_features_gives_logits_alone(
     container: Container, trained: TorchBackend, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "with_features", lambda network: network)
+    monkeypatch.setattr(exporting, "with_outputs", lambda network: network)
     network = artifact.load_network(container.model_dir, artifact.describe(container.model_dir))
     old = OpenVinoBackend.read(*serialised(export(network, SIZE)))
     for some in (images, images[:1]):

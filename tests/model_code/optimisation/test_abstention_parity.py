@@ -10,8 +10,8 @@ from model_code.backends.backend import Backend, Outputs
 from model_code.optimisation.trial import SCORE_BAND, HeldOut
 from model_code.typicality import Record, Typicality
 
-# The features are one number and its score: the mean is 0, and the component another axis.
-SPACE = np.array([[0, 0], [0, 1]], np.float32)
+# The features are one number and its score: the mean is 0, the scale 1, and the component another axis.
+SPACE = np.array([[0, 0], [1, 1], [0, 1]], np.float32)
 TYPICALITY = Typicality(SPACE, Record(sha256="", threshold=1.0, patients=6, slices=6))
 IMAGES = [torch.zeros(1, 2, 2)] * 3
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from model_code import calibration, out_of_fold
+from model_code import calibration, out_of_fold, typicality
 from model_code.artifacts.artifact import describe, load_typicality
 from model_code.container import Container
 from model_code.errors import ArtifactError, SnapshotError, TrainingError
@@ -218,12 +218,14 @@ def test_the_model_abstains_by_what_is_usual_out_of_fold_in_units_of_its_own_tra
     assert (typical.record.patients, typical.record.slices) == (18, 72)
     found = folded()
     training = torch.randn(200, 40, generator=torch.Generator().manual_seed(0))
-    one, ten = (found.typicality(scale * training) for scale in (1, 10))
-    assert one is not None
-    assert ten is not None
-    assert ten.record.threshold == pytest.approx(10 * one.record.threshold, rel=1e-4)
-    assert folded(patients=5).typicality(training) is None
-    assert dataclasses.replace(found, scores=None).typicality(training) is None
+    patients = [f"T{number // 2}" for number in range(len(training))]
+    mine = found.typicality(training, patients)
+    assert mine is not None
+    unit = typicality.own_scores(training, patients).prod() ** (1 / len(training))
+    usual = typicality.threshold_of(found.scores.numpy(), [case.patient for case in found.cases])  # type: ignore[union-attr]
+    assert mine.record.threshold == pytest.approx(unit * usual, rel=1e-4)
+    assert folded(patients=5).typicality(training, patients) is None
+    assert dataclasses.replace(found, scores=None).typicality(training, patients) is None
     threshold = found.document(snapshot_of(found.cases)).folds[1].threshold
     assert threshold is not None
     assert float((found.scores <= threshold).double().mean()) > 0.94  # type: ignore[operator]

@@ -100,7 +100,8 @@ def with_(name: str, tensor: torch.Tensor) -> Callable[[State], State]:
     return lambda state: state | {name: tensor}
 
 
-NORM = "features.norm0.weight"
+NORM, VARIANCE = "features.norm0.weight", "features.norm0.running_var"
+BATCHES = "features.norm0.num_batches_tracked"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,11 @@ NORM = "features.norm0.weight"
             lambda state: state | {"features.denseblock1.denselayer1.norm1.weight": torch.ones(64)},
             "'features.denseblock1.denselayer1.layers.norm1.weight' is there twice",
         ),
+        (with_(VARIANCE, torch.full((64,), -0.5)), f"{VARIANCE} has a negative variance"),
+        (with_(VARIANCE, torch.full((64,), float("inf"))), f"{VARIANCE} has numbers that are infinite or none"),
+        (with_(BATCHES, torch.tensor(-1)), f"{BATCHES} is below 0"),
+        (with_(BATCHES, torch.tensor([1, 2])), f"{BATCHES} has the shape (2,), not ()"),
+        (with_(BATCHES, torch.tensor(1.5)), f"{BATCHES} has the type torch.float32"),
         (lambda _: {}, "; and 599 more"),
     ],
 )

@@ -27,6 +27,7 @@ def service(connection, completed, monkeypatch, tmp_path):
     by_name = {f"spoilt-{defect.name}.dcm": defect for defect in DEFECTS}
     connection.wrong, connection.labels, connection.local, connection.home = set(), {}, True, tmp_path
     connection.read_as = "covid"
+    connection.called = "wetread --local"
 
     def put_and_read(**request):
         answer = put(**request)

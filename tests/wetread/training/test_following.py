@@ -28,6 +28,11 @@ def test_the_newest_job_of_the_state_is_shown(connection, run) -> None:
     assert connection.jobs.groups == ["/aws/sagemaker/TrainingJobs"]
 
 
+def test_of_a_training_the_epoch_is_shown_and_of_how_many(connection, run) -> None:
+    connection.jobs.lines = ["epoch=4 of 10 train_loss=0.5"]
+    assert following.progress(connection, run) == "Train: epoch=4 of 10 train_loss=0.5"
+
+
 def test_a_processing_job_is_shown_too(connection, run) -> None:
     connection.executions.executions[run.arn]["at"] = 2
     assert following.progress(connection, run) == "Audit: epoch=2 train_loss=0.5"

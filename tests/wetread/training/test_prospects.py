@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.domain.promotion import Thresholds
 from tests.fakes.dicom import ct
 from tests.fakes.workflow import LABELS, entry
 from wetread.deployment import Hosts
@@ -14,7 +15,9 @@ from wetread.training import cohorts
 from wetread.training.prospects import cost_of_folds, prospects
 
 
-def said_of(folder: Path, patients: int, slices: int = 2, folds: int = 0, **more: str) -> str:
+def said_of(
+    folder: Path, patients: int, slices: int = 2, folds: int = 0, asks: Thresholds | None = None, **more: str
+) -> str:
     """What is said of a cohort with so many patients of each class."""
     entries = []
     for label in LABELS:
@@ -24,7 +27,7 @@ def said_of(folder: Path, patients: int, slices: int = 2, folds: int = 0, **more
                 (folder / name).write_bytes(ct(PatientID=f"{label}-{patient}", SOPInstanceUID=f"1.2.{len(entries)}"))
                 entries.append(entry(name, label, **more))
     (folder / "manifest.json").write_text(json.dumps(entries))
-    return " ".join(prospects(cohorts.read(folder), folds))
+    return " ".join(prospects(cohorts.read(folder), folds, asks))
 
 
 def test_patients_are_counted_not_slices_and_a_fifth_of_them_is_tested(tmp_path: Path) -> None:
@@ -36,6 +39,30 @@ def test_the_power_is_said_for_the_size_of_this_run(tmp_path: Path) -> None:
     assert "at least 9 test patients of each class" in said
     assert "the gate passes a candidate that is: as good" in said
     assert "--accept-risk TooFewToCompare" in said
+
+
+def test_the_stages_own_thresholds_are_those_that_are_spoken_of(tmp_path: Path) -> None:
+    said = said_of(tmp_path, patients=50, slices=1, asks=Thresholds(champion_margin=0.2, min_sensitivity=0.7))
+    assert "passes this stage's thresholds only with at least 12 test patients of each class" in said
+    assert "at this stage's margin of 0.2" in said
+    assert "default" not in said
+    said = said_of(tmp_path, patients=50, slices=1)
+    assert "passes the default thresholds only with at least 9" in said
+    assert "at the default margin of 0.05" in said
+
+
+@pytest.mark.parametrize(
+    ("asks", "expected"),
+    [
+        (Thresholds(min_sensitivity=1.0), "No number of patients lets a first model pass this stage's thresholds"),
+        (Thresholds(lower_bound=False), "passes this stage's thresholds by its figures alone"),
+        (Thresholds(champion_margin=0.0), "No number of patients lets a model pass against a champion"),
+    ],
+)
+def test_thresholds_that_no_number_of_patients_or_any_number_reaches_are_said_to_be_so(
+    tmp_path: Path, asks: Thresholds, expected: str
+) -> None:
+    assert expected in said_of(tmp_path, patients=20, slices=1, asks=asks)
 
 
 def test_with_a_split_of_their_own_its_test_part_counts(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""What became of the DICOM results of each revision, and the queue by which revisions are announced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from functions.aws.items import from_item, to_item
+from functions.aws.studies import LONGEST_WAIT_DAYS
+from functions.domain.errors import MalformedEvent
+from functions.domain.row import expiry, timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+DELIVERY = "delivery#"
+# A revision is announced before it is written, so that it is announced for sure.
+FIRST_SECONDS, NEXT_SECONDS = 10, 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement:
+    """A revision of a study that gets DICOM results; ``tries`` counts its announcements, this one included."""
+
+    study_instance_uid: str
+    revision: int
+    tries: int = 1
+
+
+class Announcements:
+    """The queue of revisions that get DICOM results."""
+
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def send(self, one: Announcement) -> None:
+        """Announce a revision that is about to be written. A revision may be announced more than once, or in vain."""
+        body = {"StudyInstanceUID": one.study_instance_uid, "Revision": one.revision, "Tries": one.tries}
+        delay = FIRST_SECONDS if one.tries == 1 else NEXT_SECONDS
+        self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(body), DelaySeconds=delay)
+
+
+def announced(body: str) -> Announcement:
+    """Return what a message announces; raise MalformedEvent if that is nothing."""
+    try:
+        message = json.loads(body)
+        study, revision, tries = message["StudyInstanceUID"], message["Revision"], message["Tries"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedEvent("The message lacks StudyInstanceUID, Revision or Tries.") from error
+    if not isinstance(study, str) or type(revision) is not int or type(tries) is not int:
+        raise MalformedEvent("The message's StudyInstanceUID, Revision or Tries is of another type.")
+    return Announcement(study_instance_uid=study, revision=revision, tries=tries)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The DICOM results of one revision: their keys by kind, or why there are none (a code and a sentence).
+
+    ``notes`` are keywords of attributes that the reference object has and that could not be copied. ``rejects`` are
+    the earlier revisions that the note among the keys withdraws.
+    """
+
+    revision: int
+    keys: Mapping[str, str]
+    code: str = ""
+    reason: str = ""
+    notes: Sequence[str] = ()
+    rejects: Sequence[int] = ()
+
+
+class Deliveries:
+    """The items ``delivery#000001`` of the studies table, beside those of the revisions."""
+
+    def __init__(self, client: DynamoDBClient, table: str, kept_days: int = 0) -> None:
+        """Use ``table``; items expire with those of the study, whose rows are kept ``kept_days`` (0: until erased)."""
+        self._client = client
+        self._table = table
+        self._kept_days = kept_days
+
+    def keep(self, study_instance_uid: str, delivery: Delivery, now: datetime) -> None:
+        """Keep what became of a revision's results; a repeated delivery replaces it by the same."""
+        values = {
+            "StudyInstanceUID": study_instance_uid,
+            "Item": _item(delivery.revision),
+            "Revision": delivery.revision,
+            "DeliveredAt": timestamp(now),
+            "Keys": dict(delivery.keys),
+            "Code": delivery.code,
+            "Reason": delivery.reason,
+            "Notes": list(delivery.notes),
+            "Rejects": list(delivery.rejects),
+            "ExpiresAt": expiry(now, self._kept_days and self._kept_days + LONGEST_WAIT_DAYS),
+        }
+        kept = {name: value for name, value in values.items() if value not in ("", None, {}, [])}
+        self._client.put_item(TableName=self._table, Item=to_item(kept))
+
+    def of_study(self, study_instance_uid: str) -> list[Delivery]:
+        """Return what became of each revision so far, the first first; strongly consistent."""
+        found: list[Delivery] = []
+        request: Any = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#study = :study AND begins_with(#item, :prefix)",
+            "ExpressionAttributeNames": {"#study": "StudyInstanceUID", "#item": "Item"},
+            "ExpressionAttributeValues": to_item({":study": study_instance_uid, ":prefix": DELIVERY}),
+            "ConsistentRead": True,
+        }
+        while True:
+            answer = self._client.query(**request)
+            found += [_delivery(from_item(item)) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return found
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _item(revision: int) -> str:
+    return f"{DELIVERY}{revision:06d}"
+
+
+def _delivery(item: Mapping[str, Any]) -> Delivery:
+    return Delivery(
+        revision=item["Revision"],
+        keys=item.get("Keys", {}),
+        code=item.get("Code", ""),
+        reason=item.get("Reason", ""),
+        notes=item.get("Notes", ()),
+        rejects=item.get("Rejects", ()),
+    )

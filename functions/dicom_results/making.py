@@ -1,0 +1,78 @@
+"""From a study read to the bytes of its DICOM results."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from highdicom.base import SOPClass
+from pydicom.dataset import Dataset
+
+from functions.aws.trouble import loggable
+from functions.dicom_results.card import card
+from functions.dicom_results.instances import Subject
+from functions.dicom_results.notes import key_note, rejection_note
+from functions.dicom_results.quiet import quietly
+from functions.dicom_results.reference import speaking
+from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.report import PROCEDURES, report
+from functions.dicom_results.stage import REJECTION, Kind
+
+logger = logging.getLogger(__name__)
+
+_MAKERS: Mapping[Kind, Callable[[Subject], SOPClass]] = {Kind.SR: report, Kind.CARD: card, Kind.KEYS: key_note}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One DICOM object: its kind, its UIDs, and its file's bytes."""
+
+    kind: str
+    series_uid: str
+    sop_uid: str
+    body: bytes
+
+
+def results_of(subject: Subject, kinds: Sequence[Kind]) -> list[Result]:
+    """Return the results of a study read, of these kinds in their order.
+
+    Raise NoResults where there is nothing to say, or where an object cannot be made; its text has no value of a header.
+    """
+    read = subject.read
+    if not read.of_study:
+        raise NoResults(NoResultsCode.NO_SCORES)
+    if not all(one.evidence for one in read.findings):
+        raise NoResults(NoResultsCode.NO_EVIDENCE)
+    if not PROCEDURES.keys() >= {one.sop_class_uid for one in read.members}:
+        raise NoResults(NoResultsCode.SOP_CLASS_UNKNOWN)
+    return [_result(subject, kind, _MAKERS[kind]) for kind in Kind if kind in kinds]
+
+
+def withdrawal_of(subject: Subject, delivered: Mapping[Kind, Sequence[int]]) -> Result:
+    """Return the note that rejects delivered results: revisions by kind."""
+    chosen = {kind: tuple(revisions) for kind, revisions in delivered.items()}
+    return _result(subject, REJECTION, lambda one: rejection_note(one, chosen))
+
+
+def _result(subject: Subject, kind: str, make: Callable[[Subject], SOPClass]) -> Result:
+    read = subject.read
+    own = [read.model.name, read.model.version, *(one.label for one in read.findings)]
+    subject = replace(subject, reference=speaking(subject.reference, own))
+    failed: dict[str, object] = {}
+    try:
+        with quietly():
+            made = make(subject)
+            return Result(kind, str(made.SeriesInstanceUID), str(made.SOPInstanceUID), _bytes_of(made))
+    except Exception as error:
+        failed = loggable(error)
+    logger.error("a DICOM result was not made", extra={"kind": kind, **failed})
+    # Raised outside of `except`, so that __context__ does not carry the original text.
+    raise NoResults(NoResultsCode.NOT_MADE)
+
+
+def _bytes_of(made: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    made.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

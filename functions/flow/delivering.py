@@ -1,0 +1,156 @@
+"""Makes the DICOM results of a study's revision: from its document, its rows, and one object's header.
+
+A repeated delivery makes the same bytes under the same keys, and the first written stay.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydicom import Dataset
+
+from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery
+from functions.aws.index import Index
+from functions.aws.keys import HIDDEN, HiddenKeys
+from functions.aws.objects import Documents, Uploads
+from functions.aws.studies import Studies
+from functions.dicom_results import documents, making
+from functions.dicom_results.instances import Subject
+from functions.dicom_results.making import Result
+from functions.dicom_results.reference import WANTED, reference_of
+from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.stage import Kind, Stage
+from functions.domain import layout
+from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.header import header_of
+from functions.domain.row import Row
+from functions.flow.rejecting import Rejecting
+from untrusted.header import Header
+
+logger = logging.getLogger(__name__)
+
+MOST_TRIES = 8  # after so many, a minute apart, the sweep that announced the revision has ended without writing it
+MOST_NUMBERS = 20  # series whose SeriesNumber is looked up, one header each
+CONTENT_TYPE = "application/dicom"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivering:
+    """Delivers the revisions of one stage. ``keys`` is None where object keys are not hidden."""
+
+    studies: Studies
+    index: Index
+    announcements: Announcements
+    deliveries: Deliveries
+    results: Documents
+    uploads: Uploads
+    keys: HiddenKeys | None
+    rejecting: Rejecting
+    stage: Stage
+    kinds: tuple[Kind, ...]
+    clock: Callable[[], datetime]
+
+    def deliver(self, one: Announcement) -> Delivery | None:
+        """Make the results of a revision; return what became of them, None if there is no such revision.
+
+        A revision that may still be written is announced again.
+        """
+        study_uid, number = one.study_instance_uid, one.revision
+        revision = self.studies.revision(study_uid, number)
+        body = self.results.find(revision.result_key) if revision else None
+        if revision is None and one.tries < MOST_TRIES:
+            self.announcements.send(replace(one, tries=one.tries + 1))
+        if body is None:  # never written, or erased since
+            return None
+        document = json.loads(body)
+        try:
+            delivery = self._make(document)
+        except NoResults as refused:
+            self._forget(study_uid, number)
+            delivery = Delivery(revision=number, keys={}, code=refused.code, reason=refused.reason)
+            if refused.code == NoResultsCode.ROWS_GONE:  # nothing is kept of what was erased
+                return delivery
+        delivery = self._with_rejection(study_uid, delivery)
+        self.deliveries.keep(study_uid, delivery, self.clock())
+        return delivery
+
+    def _make(self, document: Mapping[str, Any]) -> Delivery:
+        study_uid, number = document["StudyInstanceUID"], document["Revision"]
+        subject, notes = self._subject(document)
+        made = making.results_of(subject, self.kinds)
+        keys = {one.kind: self._write(study_uid, number, one) for one in made}
+        # Rows that were erased meanwhile: the erasure may have looked for results before they were written.
+        documents.check(document, self.index.get_many(documents.read_uploads(document)))
+        return Delivery(revision=number, keys=keys, notes=notes)
+
+    def _with_rejection(self, study_uid: str, delivery: Delivery) -> Delivery:
+        """Return a delivery with the note that withdraws earlier results, if some are void by now."""
+        try:
+            note, rejects = self.rejecting.reject(study_uid, delivery.revision, lambda one: self._subject(one)[0])
+        except NoResults as refused:
+            logger.error("no rejection note was made", extra={"code": refused.code, "revision": delivery.revision})
+            return delivery
+        if note is None:
+            return delivery
+        keys = {**delivery.keys, note.kind: self._write(study_uid, delivery.revision, note)}
+        return replace(delivery, keys=keys, rejects=rejects)
+
+    def _subject(self, document: Mapping[str, Any]) -> tuple[Subject, tuple[str, ...]]:
+        """Return the input of a document's results, and the keywords of what could not be copied of the patient."""
+        study_uid, number = document["StudyInstanceUID"], document["Revision"]
+        rows = self.index.get_many(documents.read_uploads(document))
+        documents.check(document, rows)
+        reference, notes = self._reference(rows)
+        earlier = [one.revision for one in self.deliveries.of_study(study_uid) if Kind.SR in one.keys]
+        predecessor = max((one for one in earlier if one < number), default=None)
+        read = documents.read_of(document, rows, self._series_numbers(rows), predecessor)
+        return Subject(read=read, reference=reference, stage=self.stage), notes
+
+    def _write(self, study_uid: str, number: int, result: Result) -> str:
+        """Write a result unless it is there; return its key."""
+        key = layout.dicom_key(study_uid, number, result.kind)
+        self.results.write_bytes_once(key, result.body, CONTENT_TYPE)
+        return key
+
+    def _reference(self, rows: Mapping[str, Row]) -> tuple[Dataset, tuple[str, ...]]:
+        row = documents.reference_row(rows)
+        try:
+            header = self._header(row)
+        except Refusal as refused:
+            gone = refused.code == RefusalCode.OBJECT_GONE
+            raise NoResults(NoResultsCode.HEADER_GONE if gone else NoResultsCode.HEADER_UNREADABLE) from None
+        if header.uid("SOPInstanceUID") != row.sop_instance_uid:  # replaced, in a bucket without versions
+            raise NoResults(NoResultsCode.HEADER_GONE)
+        return reference_of(header)
+
+    def _series_numbers(self, rows: Mapping[str, Row]) -> dict[str, int]:
+        """Return the SeriesNumber by series, by which archives list them, where a header says it."""
+        first = {row.series_instance_uid or "": row for row in rows.values()}
+        found: dict[str, int] = {}
+        for uid, row in sorted(first.items())[:MOST_NUMBERS]:
+            try:
+                number = self._header(row).number("SeriesNumber")
+            except Refusal:  # results name the series by its place then
+                continue
+            if number is not None:
+                found[uid] = number
+        return found
+
+    def _header(self, row: Row) -> Header:
+        """Return the header of a row's object; raise Refusal if S3 or the reader refuses it for good."""
+        key = row.key
+        if key.startswith(HIDDEN):
+            key = (self.keys.reveal([row.upload_id]) if self.keys else {}).get(row.upload_id, "")
+        if not key:
+            raise Refusal(RefusalCode.OBJECT_GONE, "The object's key was erased.")
+        return header_of(lambda length: self.uploads.head(key, row.version_id, length), row.size, WANTED)
+
+    def _forget(self, study_uid: str, number: int) -> None:
+        """Delete results of a revision that were written before it turned out that it may have none."""
+        for kind in self.kinds:
+            self.results.purge(layout.dicom_key(study_uid, number, kind))

@@ -1,0 +1,61 @@
+"""From closed revisions of studies to DICOM results: a queue and ``deliver``. Only a stage that asks has them."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from aws_cdk import Duration
+from constructs import Construct
+
+from functions.settings import DeliverSettings
+from infra.config import StageConfig
+from infra.dicom_layer import DicomLayer
+from infra.function import RUNTIME, Function, FunctionDefaults
+from infra.kept import removal_policy
+from infra.queues import ReliableQueue
+from infra.storage import Storage
+
+TIMEOUT = Duration.minutes(5)  # a study of 20,000 slices; most take a few seconds
+MEMORY_MB = 1024
+AT_ONCE = 2  # the least that SQS can bound it to; a message is one revision
+
+
+class Delivery(Construct):
+    """The queue ``announcements`` of revisions, and the function ``deliver``."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults
+    ) -> None:
+        super().__init__(scope, id_)
+        self.announcements = ReliableQueue(
+            self, "Announcements", key=storage.key, consumer_timeout=TIMEOUT, removal=removal_policy(config)
+        )
+        self.deliver = Function(
+            self,
+            "Deliver",
+            module="deliver",
+            settings=DeliverSettings(
+                index_table=storage.index.table_name,
+                batches_table=storage.batches.table_name,
+                studies_table=storage.studies.table_name,
+                deliveries_queue_url=self.announcements.queue.queue_url,
+                results_bucket=storage.results.bucket_name,
+                uploads_bucket=storage.uploads.bucket_name,
+                results_kept_days=config.results_kept_days,
+                hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
+                data_key_arn=storage.key.key_arn,
+                software=metadata.version("wetread"),
+                dicom_results=config.dicom_results,
+                dicom_manufacturer=config.dicom_manufacturer,
+                series_number_base=config.series_number_base,
+                label_codes=tuple(f"{label}={code}" for label, code in config.label_codes.items()),
+            ),
+            defaults=defaults,
+            timeout=TIMEOUT,
+            memory_size=MEMORY_MB,
+            layers=[DicomLayer(self, "Highdicom", runtime=RUNTIME)],
+        )
+        self.announcements.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
+        storage.grant_deliver(self.deliver, hides_keys=config.keys == "hashed")
+        self.announcements.grant_send(self.deliver)
+        storage.grant_read_champion(self.deliver)

@@ -1,0 +1,293 @@
+"""DICOM results of closed studies, over the AWS in memory: what is made, when, and why not."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery, announced
+from functions.aws.events import ObjectCreated
+from functions.aws.objects import Documents
+from functions.dicom_results.refused import NoResultsCode
+from functions.dicom_results.stage import Kind
+from functions.domain.errors import MalformedEvent
+from functions.domain.row import Status
+from functions.flow import delivering as flow
+from functions.flow.delivering import MOST_TRIES, Delivering
+from functions.flow.rejecting import Rejecting
+from tests.fakes.dicom import STUDY
+from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
+from tests.fakes.wire import client_error
+from tests.fakes.workflow import Workflow
+from tests.fakes.world import RESULTS, UPLOADS
+from tests.functions.dicom_results.studies import PATIENT, STAGE
+
+FIRST = Announcement(study_instance_uid=STUDY, revision=1)
+
+
+class Sent:
+    """A queue that keeps what is sent to it."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+
+    def send_message(self, **request: Any) -> None:
+        self.bodies.append(request["MessageBody"])
+
+
+class Clinic(ReadingRoom):
+    """A reading room that delivers DICOM results of what it closes."""
+
+    def __init__(self, **world: Any) -> None:
+        super().__init__(**world)
+        self.announcements = Sent()
+        queue: Any = self.announcements
+        announcements = Announcements(queue, "https://sqs/deliveries")
+        self.concluding = replace(self.concluding, announcements=announcements)
+        self.deliveries = Deliveries(self.clients["dynamodb"], "studies")
+        results = Documents(self.clients["s3"], RESULTS)
+        self.delivering = Delivering(
+            studies=self.studies,
+            index=self.index,
+            announcements=announcements,
+            deliveries=self.deliveries,
+            results=results,
+            uploads=self.uploads,
+            keys=None,
+            rejecting=Rejecting(
+                studies=self.studies, deliveries=self.deliveries, champions=self.champions, results=results
+            ),
+            stage=STAGE,
+            kinds=tuple(Kind),
+            clock=self.clock,
+        )
+
+    def take(self, *numbers: int, **attributes: Any) -> list[ObjectCreated]:
+        """Send slices of a patient, let them be read, and close the study."""
+        events = [self.send(n, LESION, **(PATIENT | attributes)) for n in numbers]
+        self.deliver(*events)
+        self.read()
+        self.sweep()
+        return events
+
+    def results(self) -> list[Delivery | None]:
+        """Handle every announcement."""
+        found = []
+        while self.announcements.bodies:
+            found.append(self.delivering.deliver(announced(self.announcements.bodies.pop(0))))
+        return found
+
+    def stored(self) -> dict[str, Dataset]:
+        """Return the DICOM results in the bucket, by the end of their keys."""
+        return {
+            key.rpartition("/")[2]: dcmread(io.BytesIO(body))
+            for (bucket, key), body in self.s3.objects.items()
+            if bucket == RESULTS and key.startswith("dicom/")
+        }
+
+
+@pytest.fixture
+def clinic() -> Clinic:
+    return Clinic()
+
+
+def test_a_closed_study_gets_its_results_below_one_prefix(clinic: Clinic) -> None:
+    clinic.take(1, 2, 3, SeriesNumber=301)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    stored = clinic.stored()
+    assert stored.keys() == {"000001-sr.dcm", "000001-card.dcm", "000001-keys.dcm"}
+    assert {str(one.PatientName) for one in stored.values()} == {PATIENT["PatientName"]}
+    assert {one.StudyInstanceUID for one in stored.values()} == {STUDY}
+    last = stored["000001-keys.dcm"].ContentSequence[-3:]
+    named = {one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in last}
+    assert named == {f"{SERIES}.{n}" for n in (1, 2, 3)}
+    (kept,) = clinic.deliveries.of_study(STUDY)
+    assert kept.keys.keys() == {"sr", "card", "keys"}
+    assert all((RESULTS, key) in clinic.s3.objects for key in kept.keys.values())
+
+
+def test_a_series_is_named_by_its_number_in_the_archive(clinic: Clinic) -> None:
+    clinic.take(1, 2, SeriesNumber=301)
+    clinic.results()
+    texts = [one.TextValue for one in _tree(clinic.stored()["000001-sr.dcm"]) if one.ValueType == "TEXT"]
+    assert "series 301: covid" in texts
+
+
+def test_a_repeated_announcement_changes_nothing(clinic: Clinic) -> None:
+    clinic.take(1)
+    message = clinic.announcements.bodies[0]
+    clinic.results()
+    before = dict(clinic.s3.versions)
+    clinic.delivering.deliver(announced(message))
+    assert clinic.s3.versions == before
+    assert len(clinic.deliveries.of_study(STUDY)) == 1
+
+
+def test_the_next_revision_names_the_last_that_was_delivered(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.take(2)
+    clinic.announcements.bodies.clear()  # never delivered
+    clinic.take(3)
+    clinic.results()
+    stored = clinic.stored()
+    assert stored.keys() >= {"000001-sr.dcm", "000003-sr.dcm"}
+    (series,) = stored["000003-sr.dcm"].PredecessorDocumentsSequence[0].ReferencedSeriesSequence
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == stored["000001-sr.dcm"].SOPInstanceUID
+
+
+def test_a_revision_that_is_not_written_yet_is_announced_again(clinic: Clinic) -> None:
+    assert clinic.delivering.deliver(FIRST) is None
+    assert [announced(one) for one in clinic.announcements.bodies] == [replace(FIRST, tries=2)]
+    clinic.take(1)
+    assert clinic.announcements.bodies
+    assert all(one and one.keys for one in clinic.results())
+
+
+def test_a_revision_that_is_never_written_is_forgotten(clinic: Clinic) -> None:
+    clinic.delivering.deliver(FIRST)
+    assert clinic.results() == [None] * (MOST_TRIES - 1)
+    assert not clinic.announcements.bodies
+
+
+def test_a_closing_that_fails_has_announced_its_revision(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic.deliver(clinic.send(1))
+    clinic.read()
+    clinic.wait(3600)
+    monkeypatch.setattr(clinic.dynamodb, "transact_write_items", _fail)
+    assert clinic.concluding.run().failures == 1
+    assert [announced(one) for one in clinic.announcements.bodies] == [FIRST]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "code"),
+    [
+        ({"SOPInstanceUID": None}, NoResultsCode.REPAIRED_IDENTITY),
+        ({"PatientID": ["1", "2"]}, NoResultsCode.UNUSABLE_IDENTITY),
+    ],
+)
+def test_an_identity_that_archives_do_not_know_ends_in_a_code(
+    clinic: Clinic, attributes: dict[str, Any], code: NoResultsCode
+) -> None:
+    clinic.take(1, **attributes)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert (delivery.code, delivery.keys) == (code, {})
+    (kept,) = clinic.deliveries.of_study(STUDY)
+    assert (kept.code, bool(kept.reason)) == (code, True)
+    assert not clinic.stored()
+
+
+def test_an_upload_that_is_gone_ends_in_a_code(clinic: Clinic) -> None:
+    (event,) = clinic.take(1)
+    del clinic.s3.versions[UPLOADS, event.key, event.version_id]
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert delivery.code == NoResultsCode.HEADER_GONE
+
+
+def test_another_object_under_the_key_is_not_taken_for_the_patient(clinic: Clinic) -> None:
+    (event,) = clinic.take(1)
+    another = clinic.send(2, PatientName="Other^One")
+    other = clinic.s3.versions[UPLOADS, another.key, another.version_id]
+    clinic.s3.versions[UPLOADS, event.key, event.version_id] = other
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert delivery.code == NoResultsCode.HEADER_GONE
+
+
+def test_a_study_that_is_erased_while_it_is_delivered_keeps_no_results(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.take(1)
+    made = flow.making.results_of
+
+    def erased_meanwhile(*arguments: Any) -> Any:
+        for row in clinic.rows():
+            clinic.dynamodb.tables["index"][row.upload_id]["Status"] = {"S": Status.ERASED}
+        return made(*arguments)
+
+    monkeypatch.setattr(flow.making, "results_of", erased_meanwhile)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert (delivery.code, delivery.keys) == (NoResultsCode.ROWS_GONE, {})
+    assert not clinic.stored()
+    assert not clinic.deliveries.of_study(STUDY)
+
+
+def test_a_withdrawn_version_s_results_are_rejected_once(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.take(2)
+    clinic.results()
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    (withdrawn,) = clinic.results()
+    assert withdrawn is not None
+    assert withdrawn.keys.keys() == {"rejection"}
+    assert (withdrawn.code, list(withdrawn.rejects)) == (NoResultsCode.NO_SCORES, [1, 2])
+    stored = clinic.stored()
+    note = stored.pop("000003-rejection.dcm")
+    assert note.ConceptNameCodeSequence[0].CodeValue == "113001"
+    named = [one.ReferencedSOPSequence[0] for one in note.ContentSequence if "ReferencedSOPSequence" in one]
+    assert {one.ReferencedSOPInstanceUID for one in named} == {one.SOPInstanceUID for one in stored.values()}
+    assert note.PatientID == PATIENT["PatientID"]
+    clinic.take(3)
+    (after,) = clinic.results()
+    assert after is not None
+    assert (list(after.rejects), "rejection" in after.keys) == ([], False)
+
+
+def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.take(2)
+    (second,) = clinic.results()
+    assert second is not None
+    assert not second.rejects
+
+
+def test_aws_trouble_is_tried_again(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic.take(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(clinic.s3, "get_object", _fail)
+        with pytest.raises(Exception, match="SlowDown"):
+            clinic.delivering.deliver(FIRST)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert delivery.keys
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", '{"StudyInstanceUID": 7, "Revision": 1, "Tries": 1}', '{"StudyInstanceUID": "1.2", "Revision": 1}'],
+)
+def test_a_message_that_names_no_revision_is_refused(body: str) -> None:
+    with pytest.raises(MalformedEvent):
+        announced(body)
+
+
+def test_nothing_of_the_patient_is_in_the_table_or_the_log(clinic: Clinic, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    clinic.take(1)
+    clinic.results()
+    tables = json.dumps(clinic.dynamodb.tables, default=str) + caplog.text
+    assert not [one for one in ("QWX-4711", "Jörg", "19600101", "Referrer") if one in tables]
+
+
+def _fail(**_request: Any) -> None:
+    raise client_error("SlowDown", 503)
+
+
+def _tree(dataset: Dataset) -> list[Dataset]:
+    found: list[Dataset] = []
+    for item in dataset.get("ContentSequence", []):
+        found += [item, *_tree(item)]
+    return found
