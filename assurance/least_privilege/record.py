@@ -22,6 +22,7 @@ from functions.names import (
     BATCHES,
     CHECKPOINTS,
     COHORTS,
+    DICOM_RESULTS,
     INSTANCES,
     OUTPUTS,
     PREDICTIONS,
@@ -46,7 +47,7 @@ OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
 CONDITIONS = ("s3:prefix", "iam:passedtoservice", "sagemaker:networkisolation", "events:source")
 PREFIXES = (
     *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
-    *(ARTIFACTS, CHECKPOINTS, COHORTS, SLICES, RUNS, STUDIES),
+    *(ARTIFACTS, CHECKPOINTS, COHORTS, SLICES, RUNS, STUDIES, DICOM_RESULTS),
 )
 
 

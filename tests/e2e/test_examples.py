@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,18 @@ def test_results_are_a_table_and_a_picture(service: Service, tmp_path: Path) -> 
         assert f"{row.predicted_class}" in shown
     assert picture.read_bytes().startswith(PNG)
     assert "No upload" in example(service, "results_in_pandas.py", "--since", "2099-01-01")
+
+
+def test_studies_are_tables(service: Service, tmp_path: Path) -> None:
+    bodies = {f"examples/study/{n}.dcm": phantom_bytes("covid", 850, n, size=128, seed=9) for n in range(3)}
+    rows = service.rows(service.put_all(bodies))
+    studies = {row.study_instance_uid for row in rows.values()}
+    deadline = time.monotonic() + 240
+    while not all(service.connection.studies.revisions(one or "") for one in studies):
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    shown = example(service, "studies_in_pandas.py", "--since", "1h", "--csv", str(tmp_path / "studies.csv"))
+    assert "slices are evidence" in shown
+    saved = (tmp_path / "studies.csv").read_text()
+    assert all(one and one in saved for one in studies)
+    assert "No study" in example(service, "studies_in_pandas.py", "--since", "2099-01-01")

@@ -166,6 +166,30 @@ def test_an_uploader_submits_and_a_reader_follows_and_reads(
     assert json.loads(document)["Class"] == row.predicted_class
 
 
+def test_a_reader_asks_for_studies_and_saves_one(
+    hospital: Hospital, submitted: list[dict[str, str]], tmp_path: Path
+) -> None:
+    reader, ids = hospital.person("Reader"), [one["UploadId"] for one in submitted]
+    index = Index(reader.client("dynamodb"), hospital.service.connection.deployment.index_table_name)
+    study = str(wait(index, ids, FOLLOWED_SECONDS, lambda _: None).rows[ids[0]].study_instance_uid)
+    deadline = time.monotonic() + FOLLOWED_SECONDS
+    while (read := reader.command("studies", study, "--json")).returncode:
+        assert time.monotonic() < deadline, read.stderr
+        reader.does("studies", "--open")
+        time.sleep(2)
+    label = str(json.loads(read.stdout)["Class"])
+    for options in (("--class", label), ()):
+        listed = json.loads(reader.does("studies", *options, "--json").stdout)
+        assert study in {one["StudyInstanceUID"] for one in listed}
+    saved = reader.does("studies", study, "--save", str(tmp_path))
+    assert "DICOM results were not looked for" not in saved.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [f"study-{study}-000001.json"]
+    assert (
+        "are all of study"
+        in hospital.person("Uploader", "Reader", session=IN_VAIN).does("studies", study, "--close").stderr
+    )
+
+
 def test_an_uploader_who_reads_nothing_sends_once_what_is_submitted_again(
     hospital: Hospital, submitted: list[dict[str, str]], slices: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from functions.domain.study import Revision, State
 from tests.e2e.conftest import Service, running
 from tests.e2e.controls import function
 from wetread.demo.phantoms import phantom_bytes
+from wetread.demo.studies import write_studies
 from wetread.erasure.erasure import Erasing
 from wetread.erasure.subjects import Study
 
@@ -164,3 +166,50 @@ def _read_by(service: Service, study: str, version: str) -> Revision | None:
     revisions = service.connection.studies.revisions(study)
     whole = [one for one in revisions if one.model_package == version and one.counts["Read"] == SLICES]
     return whole[-1] if whole else None
+
+
+def test_a_submission_is_read_at_once_and_a_late_slice_makes_a_revision_that_names_it(
+    service: Service, tmp_path: Path
+) -> None:
+    """At the command line; the study's own objects are sent in any order, a localizer apart from them."""
+    folder, size = tmp_path / "scans", 128
+    folder.mkdir()
+    written = write_studies(tmp_path / "all", size, seed=8)[-1]
+    slices_of_it = sorted((tmp_path / "all").glob(f"study-{written.label}-[12]-*.dcm"))
+    for path in slices_of_it[:-1]:
+        shutil.copy(path, folder)
+    done = service.command("submit", str(folder), "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "1 study marked as whole" in done.stderr
+    assert written.study_instance_uid in done.stdout.split("Studies")[1]
+    first = json.loads(service.command("studies", written.study_instance_uid, "--json").stdout)
+    assert (first["CloseReason"], first["Coverage"], first["Counts"]["Members"]) == ("Marker", "Complete", 15)
+    assert first["Counts"]["Read"] == 15
+    late = service.rows(
+        service.put_all(
+            {
+                f"late/{path.name}": path.read_bytes()
+                for path in (slices_of_it[-1], tmp_path / "all" / written.localizer)
+            }
+        )
+    )
+    wait_for(service, written.study_instance_uid, 2)
+    second = json.loads(service.command("studies", written.study_instance_uid, "--json").stdout)
+    assert second["Changes"] == {"Added": sorted(row.upload_id for row in late.values())}
+    assert second["Counts"] == {"Members": 17, "Read": 16, "Refused": 1}
+    (refused,) = [one for one in second["Series"] if one["Why"]]
+    assert (refused["Included"], refused["Why"]) == (False, {"LocalizerNotServed": 1})
+    listed = json.loads(service.command("studies", "--class", second["Class"], "--since", "1h", "--json").stdout)
+    assert written.study_instance_uid in {one["StudyInstanceUID"] for one in listed}
+    shown = service.command("studies", written.study_instance_uid, "--revision", "1", "--save", str(tmp_path / "kept"))
+    assert "1 of 2" in shown.stdout
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == [f"study-{written.study_instance_uid}-000001.json"]
+    assert "The study" in service.command("results", "--study", written.study_instance_uid).stdout
+
+
+def test_a_person_closes_a_study_and_status_says_which_are_open(service: Service) -> None:
+    rows = service.rows(service.put_all(slices(804)))
+    study = study_of(rows)
+    assert "Studies that are open" in service.command("status").stderr
+    assert "6 objects are all of study" in service.command("studies", study, "--close").stderr
+    assert document(service, wait_for(service, study, 1))["CloseReason"] in {"Marker", "Quiet"}

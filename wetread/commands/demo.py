@@ -29,7 +29,8 @@ from wetread.project import PROJECT, require_clone
 def demo(session: Session, *, data: Path | None, size: int, count: int) -> None:
     """Show the service at work: start the local cloud, upload, train a first model, show the results.
 
-    Without --data it uploads phantoms: synthetic chest CT slices, and a few spoilt ones that must be refused.
+    Without --data it uploads phantoms: synthetic chest CT slices, a few spoilt ones that must be refused, and studies
+    of several series.
     """
     require_clone()
     session.speak_locally()
@@ -41,15 +42,16 @@ def demo(session: Session, *, data: Path | None, size: int, count: int) -> None:
     connection = session.connection
     workspace = home_of(PROJECT).root / FOLDER
     uploads = story.folder_uploads(data) if data else story.phantom_uploads(workspace, count, size)
-    done = story.submit(connection, uploads)
+    sent = story.submit(connection, uploads)
     champion = connection.registry.champion()
     if champion:
         note(f"The champion is {champion.model_package}; no model needs to be made.")
     else:
-        story.show_waiting(connection, done)
+        story.show_waiting(connection, sent.done)
         first_model(connection, workspace, session.now())
-    rows = story.read(connection, uploads, done)
+    rows = story.read(connection, uploads, sent.done)
     story.compare(rows, uploads)
+    story.show_studies(connection, uploads, sent, session.now)
     surprises = story.surprises(rows, uploads)
     story.what_next(connection, rows)
     if surprises:

@@ -223,5 +223,5 @@ def _wait(
         names = ", ".join(printable(short_key(key)) for key in keys[:NAMED])
         warn(f"After {timeout:g} s {len(keys)} have not ended: {names}{more}. Look at `wetread status`, wait longer.")
     elif not as_json and (studies := marked_studies(done, waited.rows, markers)):
-        follow_studies(connection, studies, markers, lambda: max(0.0, deadline - time.monotonic()), session.now)
+        follow_studies(connection, studies, markers, lambda: deadline - time.monotonic(), session.now)
     return ended

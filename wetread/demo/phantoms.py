@@ -98,7 +98,7 @@ def write_cohort(
         syntax = TRANSFER_SYNTAXES[syntaxes[one.patient]]
         dataset = phantom(one.label, one.patient, one.slice, size=size, seed=seed, transfer_syntax=syntax)
         path = folder / f"phantom-{one.patient:04d}-{number % slices_per_patient:03d}.dcm"
-        path.write_bytes(_encoded(dataset))
+        path.write_bytes(encoded(dataset))
         written.append(
             PhantomSlice(
                 path=path,
@@ -125,7 +125,7 @@ def phantom_bytes(
     transfer_syntax: str = ExplicitVRLittleEndian,
 ) -> bytes:
     """Return the DICOM file (Part 10) of one slice; see ``phantom``."""
-    return _encoded(phantom(label, patient, slice, size=size, seed=seed, transfer_syntax=transfer_syntax))
+    return encoded(phantom(label, patient, slice, size=size, seed=seed, transfer_syntax=transfer_syntax))
 
 
 def phantom(
@@ -177,7 +177,12 @@ def _position(number: int) -> int:
     return int(f"{number:08b}"[::-1], 2)
 
 
-def _uid(*parts: object) -> UID:
+def number_at(position: int) -> int:
+    """Return the number of the slice at an axial position."""
+    return _position(position)  # to reverse the bits twice is to leave them
+
+
+def uid(*parts: object) -> UID:
     """Return a UID derived from the parts, under the root for UUIDs (DICOM PS3.5 B.2)."""
     return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(['wetread', *map(str, parts)])).int}")
 
@@ -187,7 +192,7 @@ def _described(acquisition: Acquisition, root: str, patient: int, number: int, p
     study = number % acquisition.studies
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = _uid(root, "instance", number)
+    meta.MediaStorageSOPInstanceUID = uid(root, "instance", number)
     meta.ImplementationClassUID = _IMPLEMENTATION
     meta.ImplementationVersionName = "WETREAD_PHANTOM"
     dataset = FileDataset("", Dataset(), file_meta=meta, preamble=bytes(128))
@@ -195,8 +200,8 @@ def _described(acquisition: Acquisition, root: str, patient: int, number: int, p
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
     dataset.SyntheticData = "YES"  # what is trained on this says so, on every answer
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _uid(root, "study", study), _uid(root, "series", study)
-    dataset.FrameOfReferenceUID = _uid(root, "frame", study)
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(root, "study", study), uid(root, "series", study)
+    dataset.FrameOfReferenceUID = uid(root, "frame", study)
     dataset.PatientName, dataset.PatientID = f"Phantom^{patient:04d}", f"PHANTOM-{patient:04d}"
     dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "", acquisition.sex, f"{acquisition.age:03d}Y"
     day = 1 + (patient * 7 + study * 13) % 28
@@ -226,7 +231,8 @@ def _described(acquisition: Acquisition, root: str, patient: int, number: int, p
     return dataset
 
 
-def _encoded(dataset: FileDataset) -> bytes:
+def encoded(dataset: FileDataset) -> bytes:
+    """Return the DICOM file (Part 10) of a dataset."""
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

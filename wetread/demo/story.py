@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from functions.domain.row import Row, Status
@@ -12,9 +14,13 @@ from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, print_table
 from wetread.demo.defects import DEFECTS
 from wetread.demo.phantoms import phantom_bytes, write_cohort
+from wetread.demo.studies import PhantomStudy, write_studies
 from wetread.demo.truth import ABSTAINED, Agreement, labels
 from wetread.formats import ELASTIC_COLUMNS, result, short, short_key
 from wetread.problems import ConfigProblem, Problem
+from wetread.studies.following import follow_studies, marked_studies
+from wetread.uploads.markers import Sent as Marker
+from wetread.uploads.markers import send_markers, whole_studies
 from wetread.uploads.planning import plan
 from wetread.uploads.sending import Submitted, Uploader, send, send_all
 from wetread.uploads.submission import counted, follow, name_unhappy, name_unsent, warn_of_synthetic
@@ -25,21 +31,36 @@ UPLOAD_SEED = 1
 SLICES_PER_PATIENT = 4
 SHOWN_DEFECTS = ("text", "truncated-header", "mr", "no-study-uid", "truncated-pixels", "no-instance-uid")
 SHOWN_ROWS = 15
-ROWS_SECONDS, WAIT_SECONDS = 120, 1800
+ROWS_SECONDS, WAIT_SECONDS, STUDIES_SECONDS = 120, 1800, 300
+SMALLEST_STUDY = 64
+"""Pixels of a side of the slices of studies: the fewest that are read."""
 COLUMNS = ("Key", "Study", "Status", "Result", "Label")
 
 
 @dataclass(frozen=True)
 class Uploads:
-    """The demo's submission: a folder, labels by file name, and the expected outcomes of spoilt files."""
+    """The demo's submission: a folder, labels by file name, and the expected outcomes of files that are not read.
+
+    ``spoilt`` are those that are shown one by one; ``studies`` the made ones that are shown at the end.
+    """
 
     folder: Path
-    labels: Mapping[str, str]
-    expected: Mapping[str, tuple[Status, str | None]]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, tuple[Status, str | None]] = field(default_factory=dict)
+    spoilt: frozenset[str] = frozenset()
+    studies: tuple[PhantomStudy, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was submitted, and the markers of its studies."""
+
+    done: list[Submitted]
+    markers: list[Marker]
 
 
 def phantom_uploads(workspace: Path, count: int, size: int) -> Uploads:
-    """Write ``count`` phantoms of patients that the first model has not seen, and a few spoilt ones."""
+    """Write ``count`` phantoms of patients that the first model has not seen, a few spoilt ones, and whole studies."""
     folder = _fresh(workspace / "uploads")
     patients = max(1, -(-count // SLICES_PER_PATIENT))
     for one in write_cohort(folder, patients, SLICES_PER_PATIENT, size, UPLOAD_SEED)[count:]:
@@ -51,24 +72,29 @@ def phantom_uploads(workspace: Path, count: int, size: int) -> Uploads:
             name = f"spoilt-{defect.name}.dcm"
             (folder / name).write_bytes(defect.spoil(good))
             expected[name] = (defect.status, defect.code)
-    return Uploads(folder, labels(folder), expected)
+    spoilt = frozenset(expected)
+    studies = write_studies(folder / "studies", max(SMALLEST_STUDY, size // 2), UPLOAD_SEED)
+    for study in studies:
+        expected[study.localizer] = (Status.REFUSED, "LocalizerNotServed")
+        expected[study.report] = (Status.REFUSED, "NoPixelData")
+    return Uploads(folder, labels(folder), expected, spoilt, tuple(studies))
 
 
 def folder_uploads(folder: Path) -> Uploads:
     """Return a person's own folder; its manifest.json, if any, holds labels."""
-    return Uploads(folder, labels(folder), {})
+    return Uploads(folder, labels(folder))
 
 
-def submit(connection: Connection, uploads: Uploads) -> list[Submitted]:
-    """Send the uploads, the spoilt ones whatever is in them; raises Problem if one cannot be sent."""
+def submit(connection: Connection, uploads: Uploads) -> Sent:
+    """Send the uploads, what is not read whatever is in it, and markers; raises Problem if one cannot be sent."""
     planned = plan([uploads.folder], "demo")
     uploader = Uploader(connection.s3, connection.deployment.uploads_bucket_name)
-    spoilt = [one for one in planned.candidates if one.source.path.name in uploads.expected]
-    others = [one for one in planned.candidates if one not in spoilt]
+    odd = [one for one in planned.candidates if one.source.path.name in uploads.expected]
+    others = [one for one in planned.candidates if one not in odd]
     note(f"Submitting {how_many(len(planned.candidates), 'file')}.")
     with Bar("Uploading", len(planned.candidates)) as bar:
         sent = send(others, connection.deployment.served, uploader, bar.advance)
-        meant = send_all(uploader, spoilt, bar.advance)
+        meant = send_all(uploader, odd, bar.advance)
     unsent = [*planned.unsent, *sent.unsent, *meant.unsent]
     name_unsent(unsent)
     failed = [one for one in unsent if one.group.fails]
@@ -77,7 +103,7 @@ def submit(connection: Connection, uploads: Uploads) -> list[Submitted]:
     done = [*sent.done, *meant.done]
     if not done:
         raise ConfigProblem("There is nothing to submit: no DICOM object for this service.", "Check the folder.")
-    return done
+    return Sent(done, send_markers(uploader, whole_studies(sent), "demo", lambda: None).sent)
 
 
 def show_waiting(connection: Connection, done: Sequence[Submitted]) -> None:
@@ -111,6 +137,24 @@ def read(connection: Connection, uploads: Uploads, done: Sequence[Submitted]) ->
     rows = [(one.key.rpartition("/")[2], waited.rows[one.upload_id]) for one in done]
     _show(rows, uploads)
     return rows
+
+
+def show_studies(connection: Connection, uploads: Uploads, sent: Sent, now: Callable[[], datetime]) -> None:
+    """Wait until the studies are read, and print them: the made ones, or all of a person's own folder."""
+    made = {one.study_instance_uid: one.label for one in uploads.studies}
+    rows = connection.index.get_many(one.upload_id for one in sent.done)
+    deadline = time.monotonic() + STUDIES_SECONDS
+    studies = list(made) or marked_studies(sent.done, rows, sent.markers)
+    if not studies:
+        return
+    read_by = follow_studies(connection, studies, sent.markers, lambda: deadline - time.monotonic(), now)
+    if made and read_by:
+        agreeing = sum(one.document.get("Class") == made[one.study.study_instance_uid] for one in read_by)
+        note(
+            f"{agreeing} of {how_many(len(read_by), 'study', 'studies')} were read as they were made: "
+            f"{', '.join(made.values())}. Each has two series with lesions on some of their slices, a localizer and a "
+            "dose report; these two are members that do not count. `wetread studies UID` shows one in full."
+        )
 
 
 def compare(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
@@ -151,6 +195,7 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
     called = connection.called
     commands = (
         (f"{called} results --study {study}", "all results of one study"),
+        (f"{called} studies --since 1h", "studies, each read as a whole"),
         (f"{called} results --class covid --since 1h --csv", "one class, for a spreadsheet"),
         (f"{called} results --status Refused", "what was refused, and why"),
         (f"{called} submit FOLDER --wait", "your own DICOM objects"),
@@ -166,11 +211,11 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
 
 
 def _show(rows: list[tuple[str, Row]], uploads: Uploads) -> None:
-    """Print every spoilt object, and some of the others, spread evenly."""
+    """Print every spoilt object, and some of those that are read, spread evenly."""
     others = [number for number, (name, _) in enumerate(rows) if name not in uploads.expected]
-    step = max(1, -(-len(others) // (SHOWN_ROWS - len(uploads.expected))))
+    step = max(1, -(-len(others) // (SHOWN_ROWS - len(uploads.spoilt))))
     sample = set(others[::step])
-    shown = [row for number, row in enumerate(rows) if number in sample or row[0] in uploads.expected]
+    shown = [row for number, row in enumerate(rows) if number in sample or row[0] in uploads.spoilt]
     lines = (
         (
             short_key(row.key),

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from functions.domain.row import Row
 from wetread.connection import Connection
-from wetread.console import Bar, how_many, note, warn
-from wetread.studies.answers import answers_of
+from wetread.console import Bar, how_many, warn
+from wetread.studies.answers import Answer, answers_of
 from wetread.studies.table import print_answers
 from wetread.studies.waiting import wait
 from wetread.uploads.markers import Sent
@@ -33,20 +33,20 @@ def follow_studies(
     markers: Sequence[Sent],
     left: Callable[[], float],
     now: Callable[[], datetime],
-) -> None:
-    """Wait for the reads of studies that have a marker, no longer than ``left()`` seconds, and print them."""
+) -> list[Answer]:
+    """Wait for the reads of studies, no longer than ``left()`` seconds; print and return them."""
     with Bar("Studies", len(uids)) as bar:
         # A study may be closed as of an earlier submission until its marker is taken in.
-        wait_for_rows(connection.index, [one.upload_id for one in markers], left(), lambda _: None)
+        wait_for_rows(connection.index, [one.upload_id for one in markers], max(0.0, left()), lambda _: None)
         waited = wait(
             connection.studies,
             uids,
-            left(),
+            max(0.0, left()),
             lambda so_far: bar.show(f"{len(so_far.closed)} of {len(uids)} studies read", len(so_far.closed)),
         )
-    if waited.closed:
-        print_answers(answers_of(connection, waited.closed), now(), title="Studies")
+    answers = answers_of(connection, waited.closed)
+    if answers:
+        print_answers(answers, now(), title="Studies")
     if waited.open:
         warn(f"{how_many(len(waited.open), 'study', 'studies')} not read yet: see `wetread studies --open`.")
-    elif not waited.closed:
-        note("No study was read.")
+    return answers

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,14 @@ from pydicom.uid import MRImageStorage
 
 from functions.domain.layout import upload_id
 from functions.domain.marker import SUFFIX
-from functions.domain.row import Status, timestamp
-from functions.domain.study import CloseReason, Revision
+from functions.domain.row import Status
 from tests.fakes.dicom import ct
+from tests.wetread.studies import STUDY_OF_ROWS, close
 from wetread.commands import session
 from wetread.problems import ConfigProblem
 from wetread.uploads import submission, waiting
 from wetread.uploads.sent import Sent
 
-STUDY_OF_ROWS = "2.25.111111111111"  # of conftest's completed rows
 GOOD = ct()
 BAD = GOOD[:300]
 
@@ -33,30 +31,6 @@ def scans_in(connection) -> list[str]:
 def markers_in(connection) -> list[dict]:
     """Return the markers that were sent."""
     return [json.loads(body) for (key, _), body in connection.s3.versions.items() if key.endswith(SUFFIX)]
-
-
-def closes(connection, study: str) -> None:
-    """Close a study with a revision and its document, as the sweep does."""
-    now, number = datetime.now(UTC), 1
-    connection.studies.arrived(study, now, 1)
-    content = {"Class": "covid", "Code": None, "Scores": {"covid": 0.75}, "Counts": {"Members": 9, "Read": 8}}
-    content |= {"ClosedAt": timestamp(now), "Cautions": ["FewSlices"], "Evidence": {}}
-    connection.s3.objects["results", "studies/a.json"] = json.dumps(content).encode()
-    revision = Revision(
-        study_instance_uid=study,
-        number=number,
-        created_at=timestamp(now),
-        close_reason=CloseReason.MARKER,
-        coverage="Complete",
-        code="",
-        model_package="wetread/3",
-        predicted_class="covid",
-        scores={},
-        counts={},
-        inputs="",
-        result_key="studies/a.json",
-    )
-    assert connection.studies.close(connection.studies.get(study), revision, now)
 
 
 @pytest.fixture
@@ -80,7 +54,7 @@ def service(connection, completed, pending, monkeypatch):
         identity = {"upload_id": upload_id(key, version), "key": key, "version_id": version}
         if key.endswith(SUFFIX):
             connection.index.rows.append(pending(**identity, status=Status.MARKER))
-            closes(connection, STUDY_OF_ROWS)
+            close(connection, STUDY_OF_ROWS)
         elif key.endswith("bad.dcm"):
             refusal = {"status": Status.REFUSED, "code": "TruncatedHeader", "reason": "The object ends early."}
             connection.index.rows.append(pending(**identity, **refusal))

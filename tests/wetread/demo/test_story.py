@@ -7,13 +7,17 @@ import pytest
 from click.testing import CliRunner
 
 from functions.domain.layout import upload_id
+from functions.domain.marker import SUFFIX
 from functions.domain.row import Status
 from tests.fakes.dicom import ct
+from tests.wetread.studies import STUDY_OF_ROWS, close
 from wetread import cli
 from wetread.commands import demo as command
 from wetread.commands import session
 from wetread.demo import story, training
 from wetread.demo.defects import DEFECTS
+from wetread.demo.phantoms import LABELS
+from wetread.demo.studies import FEWER, SLICES
 
 
 @pytest.fixture
@@ -22,6 +26,7 @@ def service(connection, completed, monkeypatch, tmp_path):
     put = connection.s3.put_object
     by_name = {f"spoilt-{defect.name}.dcm": defect for defect in DEFECTS}
     connection.wrong, connection.labels, connection.local, connection.home = set(), {}, True, tmp_path
+    connection.read_as = "covid"
     connection.called = "wetread --local"
 
     def put_and_read(**request):
@@ -29,6 +34,13 @@ def service(connection, completed, monkeypatch, tmp_path):
         key, version = request["Key"], answer["VersionId"]
         name = key.rsplit("/", 1)[-1]
         row = completed(upload_id=upload_id(key, version), key=key, version_id=version)
+        if key.endswith(SUFFIX):
+            row = dataclasses.replace(row, status=Status.MARKER)
+            for study in (json.loads(connection.s3.objects["uploads", key])["StudyInstanceUID"], STUDY_OF_ROWS):
+                close(connection, study, connection.read_as)
+        for ending, code in (("-localizer.dcm", "LocalizerNotServed"), ("-dose.dcm", "NoPixelData")):
+            if name.endswith(ending):
+                row = dataclasses.replace(row, status=Status.REFUSED, code=code)
         if name in connection.labels:
             row = dataclasses.replace(row, predicted_class=connection.labels[name])
         if name in by_name and name not in connection.wrong:
@@ -58,7 +70,8 @@ def run(*options):
 def test_phantoms_are_read_and_the_spoilt_ones_are_seen(service, tmp_path) -> None:
     result = run("--count", "6", "--size", "64")
     assert result.exit_code == 0, result.output
-    assert len(service.s3.versions) == 6 + len(story.SHOWN_DEFECTS)
+    sent = [key for key, _ in service.s3.versions if not key.endswith(SUFFIX) and "/studies/" not in key]
+    assert len(sent) == 6 + len(story.SHOWN_DEFECTS)
     assert "TruncatedHeader" in result.stderr
     assert "of 6 slices" in result.stderr
     assert "no medical device" in result.stderr
@@ -72,7 +85,24 @@ def test_the_table_has_every_spoilt_object_and_some_phantoms(service) -> None:
     lines = [line for line in table.splitlines() if ".dcm" in line]
     assert sum("spoilt-" in line for line in lines) == len(story.SHOWN_DEFECTS)
     assert len(story.SHOWN_DEFECTS) < len(lines) <= story.SHOWN_ROWS
-    assert f"{len(lines)} of {40 + len(story.SHOWN_DEFECTS)} are shown." in result.stderr
+    of_studies = len(LABELS) * (SLICES + FEWER + 2)
+    assert f"{len(lines)} of {40 + len(story.SHOWN_DEFECTS) + of_studies} are shown." in result.stderr
+
+
+def test_studies_of_several_series_end_the_demo_with_a_localizer_and_a_dose_report_among_them(service) -> None:
+    result = run("--count", "1", "--size", "64")
+    keys = [key for key, _ in service.s3.versions if "/studies/study-covid" in key]
+    assert len(keys) == SLICES + FEWER + 2
+    table = result.stdout.split("\nStudies\n")[1]
+    assert sum("8 of 9" in line for line in table.splitlines()) == len(LABELS)
+    assert "1 of 3 studies were read as they were made" in result.stderr
+
+
+def test_the_studies_of_a_persons_own_folder_are_shown(service) -> None:
+    result = run("--data", folder_of(service, "a.dcm"))
+    assert result.exit_code == 0, result.output
+    assert STUDY_OF_ROWS in result.stdout.split("\nStudies\n")[1]
+    assert "as they were made" not in result.stderr
 
 
 def test_a_folder_of_many_objects_is_shown_in_part(service) -> None:
