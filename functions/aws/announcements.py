@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.errors import NotAnnounced
 from functions.domain.member import Part
 from functions.domain.study import Revision
 from functions.names import EVENT_SOURCE
@@ -21,10 +22,6 @@ class Kind(enum.StrEnum):
     READ = "Study Read"
     REVISED = "Study Read Revised"
     WITHDRAWN = "Study Read Withdrawn"
-
-
-class NotAnnounced(Exception):
-    """EventBridge did not take some events; its message has EventBridge's codes. The next sweep tries again."""
 
 
 class Announcements:

@@ -23,10 +23,10 @@ from functions.dicom_results import documents, making
 from functions.dicom_results.instances import Subject
 from functions.dicom_results.making import Result
 from functions.dicom_results.reference import WANTED, reference_of
-from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.refused import NoResultsCode, no_results
 from functions.dicom_results.stage import Kind, Stage
 from functions.domain import layout
-from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.errors import NoResults, Refusal, RefusalCode
 from functions.domain.header import header_of
 from functions.domain.row import Row
 from functions.flow.rejecting import Rejecting
@@ -123,9 +123,9 @@ class Delivering:
             header = self._header(row)
         except Refusal as refused:
             gone = refused.code == RefusalCode.OBJECT_GONE
-            raise NoResults(NoResultsCode.HEADER_GONE if gone else NoResultsCode.HEADER_UNREADABLE) from None
+            raise no_results(NoResultsCode.HEADER_GONE if gone else NoResultsCode.HEADER_UNREADABLE) from None
         if header.uid("SOPInstanceUID") != row.sop_instance_uid:  # replaced, in a bucket without versions
-            raise NoResults(NoResultsCode.HEADER_GONE)
+            raise no_results(NoResultsCode.HEADER_GONE)
         return reference_of(header)
 
     def _series_numbers(self, rows: Mapping[str, Row]) -> dict[str, int]:

@@ -33,6 +33,8 @@ INGEST = IngestSettings(
     results_kept_days=0,
     hidden_keys_table="",
     data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
+    studies_table="studies",
+    study_quiet_seconds=300,
 )
 
 
