@@ -74,7 +74,7 @@ class Artifacts:
         return head.get("ChecksumSHA256") == _checksum(sha256)
 
     def _put_once(self, key: str, body: IO[bytes], sha256: str = "") -> bool:
-        """Put an object unless the key has one already; return whether it was put. ``sha256`` (base64): S3 checks it."""
+        """Put an object unless the key has one already; return whether it was put; S3 checks ``sha256`` (base64)."""
         checksum: Any = {"ChecksumSHA256": sha256} if sha256 else {}
         for last in (False, False, False, True):
             body.seek(0)
