@@ -1,4 +1,4 @@
-"""A fitted rule separates ill studies from healthy ones where the highest slice does not, with a slice model that errs."""
+"""A fitted rule separates ill studies from healthy ones where the highest slice does not, with a poor slice model."""
 
 from __future__ import annotations
 
