@@ -8,7 +8,6 @@ from aggregation.slices import Slice
 from model_code.studies import Study
 from wetread.demo.phantoms import LABELS
 
-
 BASE, ALARMS = 0.7, 0.5
 """From this level on so many slices without lesions alarm."""
 

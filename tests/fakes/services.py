@@ -50,6 +50,22 @@ class FakeMetrics:
         return {"Datapoints": [] if self.oldest is None else [{"Maximum": self.oldest}]}
 
 
+class FakeEvents:
+    """EventBridge: the events that were put; ``refusing`` is a code with which it takes none."""
+
+    def __init__(self) -> None:
+        self.put: list[dict[str, Any]] = []
+        self.refusing = ""
+
+    def put_events(self, **request: Any) -> Any:
+        assert len(request["Entries"]) <= 10
+        if self.refusing:
+            failed = [{"ErrorCode": self.refusing} for _ in request["Entries"]]
+            return {"FailedEntryCount": len(failed), "Entries": failed}
+        self.put += [one | {"Detail": json.loads(one["Detail"])} for one in request["Entries"]]
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in request["Entries"]]}
+
+
 class FakeSageMaker:
     """Transform jobs that a test ends by hand with ``end``, with the outputs that ``answer`` returns."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.fakes.wire import client_error
 from tests.fakes.world import answer
 from tests.simulation.actors import Crash, in_turns
-from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
+from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, STUDIES, Schedule
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
 CALM_AFTER = 10_000  # steps; without disturbances any schedule ends
@@ -55,6 +55,9 @@ class Simulation(Schedule):
                 self.world.wait(1)  # no two at once: an index may show such two in any order
                 harm = self.rng.choice(HARMS) if self.rng.random() < 0.15 else ""
                 self.upload(number, harm=harm, times=self.rng.choice([1, 2, 3, 4]))
+            for study in range(STUDIES):
+                if self.rng.random() < 0.5:
+                    self.mark(study, self.rng.randint(1, 6), times=self.rng.choice([1, 2]))
             self.rng.shuffle(self.queue)
             for step in range(MOST_STEPS):
                 self._advance(step)
