@@ -14,7 +14,6 @@ from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
-from functions.aws.deliveries import DeliveryRequests
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.keys import HiddenKeys
@@ -154,9 +153,6 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
             keys=HiddenKeys(dynamodb, hidden) if hidden else None,
         ),
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
-        requests=DeliveryRequests(client("sqs"), settings.deliveries_queue_url)
-        if settings.deliveries_queue_url
-        else None,
         announcing=Announcing(
             studies=studies,
             announcements=Announcements(client("events"), settings.job_name_prefix, settings.results_bucket),

@@ -51,11 +51,7 @@ class Service(Stack):
             else None
         )
         self.sweep = self.transform.add_sweep(
-            config=config,
-            storage=self.storage,
-            defaults=defaults,
-            uploads=self.ingest.queue,
-            requests=self.delivery.requests if self.delivery else None,
+            config=config, storage=self.storage, defaults=defaults, uploads=self.ingest.queue
         )
         self.notices = Notices(self, "Notices", key=self.storage.key, email=config.alarm_email)
         self.training = Training(
@@ -95,7 +91,7 @@ class Service(Stack):
             "Approve": self.training.approve,
         }
         if self.delivery:
-            queues["DeliveryRequests"] = self.delivery.requests
+            queues["Revisions"] = self.delivery.revisions
             functions["Deliver"] = self.delivery.deliver
         self.monitoring = Monitoring(
             self,

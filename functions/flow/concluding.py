@@ -20,7 +20,6 @@ from aggregation.slices import Slice
 from aggregation.study import StudyRead, read_study
 from functions.aws.backlog import Backlog
 from functions.aws.champion import Champions
-from functions.aws.deliveries import DeliveryRequest, DeliveryRequests
 from functions.aws.index import Index
 from functions.aws.objects import Documents
 from functions.aws.studies import Studies
@@ -79,7 +78,6 @@ class Concluding:
     rule: SeriesRule
     patience: Patience
     clock: Callable[[], datetime]
-    requests: DeliveryRequests | None = None  # None where no DICOM results are made
 
     def run(self) -> Concluded:
         """Look at each open study once, those that are due longest first."""
@@ -176,10 +174,6 @@ class Concluding:
         key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
         if not self.results.write_once(key, content):
             content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
-        if self.requests:  # before the revision is there, or a closing that dies now would leave it undelivered
-            self.requests.send(
-                DeliveryRequest(study_instance_uid=study.study_instance_uid, revision=content["Revision"])
-            )
         if not end(study, study_document.revision_of(content, key), now):
             return False
         self.announcing.announce(study.study_instance_uid)
