@@ -14,6 +14,7 @@ CAUTIONS: Mapping[str, str] = {
     "Gaps": "Slices of a series are missing, by their numbers.",
     "Missing": "Slices that the sender named are missing.",
     "Conflicts": "Different objects came with the same UID; the latest counts.",
+    "Synthetic": "The model has seen artificial slices only: about a person it says nothing.",
     "FewSlices": "There are few slices.",
     "OutOfDistribution": "Slices are unlike those that the model was trained on.",
     "AggregatorNotFitted": "The rule that makes one score of many slices was not fitted to data.",

@@ -67,7 +67,7 @@ def newest(connection: Connection, label: str | None, since: str, *, only_open: 
     uids = itertools.islice(dict.fromkeys(one.study_instance_uid for one in hints), limit + 1)
     found = seen(studies, uids)
     fitting = [one for one in found if not only_open or _opened_since(one, since)]
-    answers = answers_of(connection, fitting)
+    answers = [one for one in answers_of(connection, fitting) if only_open or _read_since(one, since)]
     if label:
         answers = [one for one in answers if one.document.get("Class") == label]
     return Found(answers[:limit], len(answers) > limit)
@@ -118,6 +118,11 @@ def _document(documents: Documents, key: str) -> dict[str, Any]:
     body = documents.find(key) if key else None
     document: dict[str, Any] = json.loads(body) if body else {}
     return document
+
+
+def _read_since(answer: Answer, since: str) -> bool:
+    """Return whether a study was closed since a time; an open one was by its last revision."""
+    return not (since and answer.is_open) or answer.document.get("ClosedAt", "") >= since
 
 
 def _opened_since(study: Study, since: str) -> bool:

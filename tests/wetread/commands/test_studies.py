@@ -83,6 +83,16 @@ def test_a_list_is_by_class_and_time(wetread, hospital, room) -> None:
     assert "Known classes: normal, cap, covid." in wetread("studies", "--class", "flu").stderr
 
 
+def test_an_open_study_is_listed_by_the_time_of_its_last_revision(wetread, hospital, room) -> None:
+    lesion(room)
+    room.sweep()
+    room.wait(3600)
+    room.deliver(room.send(40))
+    assert json.loads(wetread("studies", "--since", "30m", "--json").stdout) == []
+    (found,) = json.loads(wetread("studies", "--since", "2h", "--json").stdout)
+    assert (found["State"], found["Revision"]) == ("Open", 1)
+
+
 def test_what_the_index_says_late_is_not_shown(wetread, hospital, room, monkeypatch) -> None:
     """The index still has the class of the first revision."""
     lesion(room)

@@ -8,7 +8,7 @@ from pydicom.uid import MRImageStorage
 from functions.domain.errors import RefusalCode
 from infra.config import StageConfig
 from tests.fakes.dicom import ct
-from wetread.uploads.sorting import Group, is_of_another_kind, look
+from wetread.uploads.sorting import Group, Identifiers, is_of_another_kind, look
 
 SERVED = StageConfig().served
 BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -105,3 +105,12 @@ def test_every_code_of_an_object_of_another_kind_ends_alike() -> None:
     assert others >= {RefusalCode.SOP_CLASS_NOT_SERVED, RefusalCode.MODALITY_NOT_SERVED, RefusalCode.NOT_HOUNSFIELD}
     assert not others & {RefusalCode.TRANSFER_SYNTAX_NOT_SERVED, RefusalCode.MULTI_FRAME_NOT_SERVED}
     assert not is_of_another_kind(None)
+
+
+def test_a_file_says_what_study_it_is_of_also_one_that_is_not_sent() -> None:
+    body = ct(StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.4", SOPInstanceUID="1.2.5")
+    assert look(io.BytesIO(body), "x.dcm", SERVED).identifiers == Identifiers("1.2.3", "1.2.4", "1.2.5")
+    large = look(io.BytesIO(body + bytes(SERVED.max_object_bytes)), "x.dcm", SERVED)
+    assert (large.obstacle or ("",))[0] == Group.FAILED
+    assert large.identifiers == Identifiers("1.2.3", "1.2.4", "1.2.5")
+    assert look(io.BytesIO(b"no DICOM"), "x.dcm", SERVED).identifiers is None
