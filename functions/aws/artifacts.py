@@ -80,10 +80,8 @@ class Artifacts:
             body.seek(0)
             try:
                 # The bucket's policy refuses a put without the condition.
-                asked: Any = {"Bucket": self._bucket, "Key": key, "Body": body, "IfNoneMatch": "*"} | dict(
-                    checksum or {}
-                )
-                self._client.put_object(**asked)
+                asked: Any = {"Bucket": self._bucket, "Key": key, "Body": body, "IfNoneMatch": "*"}
+                self._client.put_object(**asked | dict(checksum or {}))
             except ClientError as error:
                 if error_code(error) == "PreconditionFailed":
                     return False
