@@ -102,7 +102,8 @@ class Snapshot:
     """The checked document: ``labels`` in the order of the model's outputs, ``cases`` in the manifest's order.
 
     ``initial_weights`` is None for a training that starts from nothing.
-    With ``folds`` every case is tested once and there is no test part; else 0.
+    With ``folds`` every case is tested once and there is no test part; else 0. ``unlabelled`` are slices without a
+    label of their own, in studies that have one: they are no cases, and only whole studies are made of them.
     """
 
     digest: str
@@ -112,6 +113,7 @@ class Snapshot:
     cases: tuple[Case, ...]
     initial_weights: InitialWeights | None = None
     folds: int = 0
+    unlabelled: tuple[Case, ...] = ()
 
     def of(self, split: Split) -> tuple[Case, ...]:
         """Return the cases of one split, in the manifest's order."""
@@ -164,7 +166,8 @@ def parse(document: Any) -> Snapshot:
         labels=labels,
         seed=int(seed or 0),
         split_by=SplitBy(str(split_by)),
-        cases=cases,
+        cases=tuple(case for case in cases if case.label),
+        unlabelled=tuple(case for case in cases if not case.label),
         initial_weights=initial_weights,
         folds=folds,
     )
@@ -233,9 +236,11 @@ def _case(entry: Any, labels: tuple[str, ...], folds: int) -> Case:
     line = entry.get("Line")
     if type(line) is not int or line < 1:
         raise ValueError(f"Line is {line!r}, not a whole number from 1")
-    label = _text(entry, "Label")
-    if labels and label not in labels:
-        raise ValueError(f"Label {label!r} is not one of {', '.join(labels)}")
+    study_label = _text_or_none(entry, "StudyLabel")
+    label = _text_or_none(entry, "Label") if study_label else _text(entry, "Label")
+    for name, given in (("Label", label), ("StudyLabel", study_label)):
+        if given and labels and given not in labels:
+            raise ValueError(f"{name} {given!r} is not one of {', '.join(labels)}")
     split = _text(entry, "Split")
     if split not in list(Split):
         raise ValueError(f"Split {split!r} is not one of {', '.join(Split)}")
@@ -254,6 +259,7 @@ def _case(entry: Any, labels: tuple[str, ...], folds: int) -> Case:
         fold=fold,
         study=_text_or_none(entry, "StudyInstanceUID"),
         series=_text_or_none(entry, "SeriesInstanceUID"),
+        study_label=study_label,
     )
 
 

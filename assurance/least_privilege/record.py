@@ -43,7 +43,7 @@ WORKFLOW = "wetread-training"
 OF_TEST = "/test"
 """The end of the session's ARN when a test assumes a role for requests that the service does not make."""
 OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
-CONDITIONS = ("s3:prefix", "iam:passedtoservice", "sagemaker:networkisolation", "events:source")
+CONDITIONS = ("s3:prefix", "iam:passedtoservice", "sagemaker:networkisolation")
 PREFIXES = (
     *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
     *(ARTIFACTS, CHECKPOINTS, COHORTS, SLICES, RUNS, STUDIES),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ class Artifacts:
         S3 computes the digest of what arrives and refuses bytes that have another. Bytes that exist already stay.
         """
         with path.open("rb") as body:
-            if self._put_once(layout.artifact_key(sha256), body, ChecksumSHA256=_checksum(sha256)):
+            if self._put_once(layout.artifact_key(sha256), body, {"ChecksumSHA256": _checksum(sha256)}):
                 return True
         return self.is_intact(sha256)
 
@@ -73,13 +74,15 @@ class Artifacts:
         # Compared as text: the checksum of a multipart object is not base64.
         return head.get("ChecksumSHA256") == _checksum(sha256)
 
-    def _put_once(self, key: str, body: IO[bytes], **checksum: str) -> bool:
+    def _put_once(self, key: str, body: IO[bytes], checksum: Mapping[str, str] | None = None) -> bool:
         """Put an object unless the key has one already; return whether it was put."""
         for last in (False, False, False, True):
             body.seek(0)
             try:
                 # The bucket's policy refuses a put without the condition.
-                asked: Any = {"Bucket": self._bucket, "Key": key, "Body": body, "IfNoneMatch": "*", **checksum}
+                asked: Any = {"Bucket": self._bucket, "Key": key, "Body": body, "IfNoneMatch": "*"} | dict(
+                    checksum or {}
+                )
                 self._client.put_object(**asked)
             except ClientError as error:
                 if error_code(error) == "PreconditionFailed":

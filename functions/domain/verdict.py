@@ -51,6 +51,7 @@ class LabelProblem(enum.StrEnum):
     UNREADABLE_HEADER = "UnreadableHeader"
     DUPLICATE = "Duplicate"
     MISSING_CLASS = "MissingClass"
+    CONTRADICTORY_LABELS = "ContradictoryLabels"
     UNUSABLE_WEIGHTS = "UnusableWeights"
     CHAMPION_GONE = "ChampionGone"
 

@@ -110,7 +110,7 @@ def predict(
             values += [one.attributes[name] for one in batch]
         synthetic += sum(one.ct_slice.picture is not None and one.ct_slice.picture.is_synthetic for one in batch)
     patients = np.unique([case.patient for case in cases], return_inverse=True)[1]
-    targets = np.array([labels.index(case.label) for case in cases], np.intp)
+    targets = np.array([labels.index(case.label or labels[0]) for case in cases], np.intp)
     return TestSet(labels, targets, patients, attributes, synthetic, positions=tuple(positions)), [
         _predictions(model, Outputs.joined(answered), labels) for model, answered in zip(models, outputs, strict=True)
     ]

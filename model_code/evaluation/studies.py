@@ -23,10 +23,18 @@ from model_code.studies import Said, Study, studies_of
 MOST_LINES = 20  # that are named
 
 
-def find_studies(cases: Sequence[Case], test: TestSet, predictions: Predictions) -> list[Study]:
-    """Return the studies of the cases, as a model reads their slices."""
-    said = Said(predictions.probabilities, test.positions or [None] * len(cases), predictions.abstained)
-    return studies_of(cases, said, test.labels, SIMPLE.reference_of(test.labels))
+Part = tuple[Sequence[Case], TestSet, Predictions]
+"""Slices that a model has read: those with a label of their own, or those without."""
+
+
+def find_studies(parts: Sequence[Part]) -> list[Study]:
+    """Return the studies of slices, as a model reads them."""
+    cases = [case for some, _, _ in parts for case in some]
+    labels = parts[0][1].labels
+    positions = [one for some, test, _ in parts for one in test.positions or [None] * len(some)]
+    answered = [np.zeros(len(some), np.bool_) if read.abstained is None else read.abstained for some, _, read in parts]
+    said = Said(np.concatenate([read.probabilities for _, _, read in parts]), positions, np.concatenate(answered))
+    return studies_of(cases, said, labels, SIMPLE.reference_of(labels))
 
 
 def counts(studies: Sequence[Study]) -> dict[str, Any]:

@@ -67,7 +67,8 @@ def load(
     """Return the cases of the channel ``folder``, decoded and prepared once, on one thread per core.
 
     Also returns one sentence for each unreadable slice, which begins with its line; such a slice stays black. Raises
-    SnapshotError for a slice that is absent or has other bytes than the snapshot pinned.
+    SnapshotError for a slice that is absent or has other bytes than the snapshot pinned. The target of a case without a
+    label means nothing.
     """
     size = preprocessing.image_size
     images = torch.zeros(len(cases), 1, size, size, dtype=torch.uint8)
@@ -91,7 +92,7 @@ def load(
             positions.append(position)
         if (number + 1) % SLICES_PER_LINE == 0:
             log.info("decoded=%s of %s", number + 1, len(cases))
-    targets = torch.tensor([labels.index(case.label) for case in cases], dtype=torch.long)
+    targets = torch.tensor([labels.index(case.label or labels[0]) for case in cases], dtype=torch.long)
     return Samples(images, targets, frozenset(found), sum(synthetic), tuple(positions)), problems
 
 

@@ -160,8 +160,8 @@ def train_folds(
         best, _ = fit(training, validation, taken.labels, settings, worker, checkpoints(fold), initial)
         theirs = [(case, one) for of, samples in parts for case, one in _those(of, samples, fold)]
         tested = _stacked([one for _, one in theirs], training)
-        said = _outputs(best.weights, settings, taken, tested, worker)
-        seen = _outputs(best.weights, settings, taken, training, worker)
+        said = outputs(best.weights, settings, taken, tested, worker)
+        seen = outputs(best.weights, settings, taken, training, worker)
         counts = Counter(case.label for case in taken.of(Split.TRAIN) if case.fold != fold)
         prior = torch.tensor(calibration.log_prior_of([counts[label] for label in taken.labels]), dtype=torch.double)
         lines = worker.gather([case.line for case, _ in theirs])
@@ -213,7 +213,7 @@ def _stacked(ones: Sequence[Samples], like: Samples) -> Samples:
     return Samples(torch.cat([one.images for one in some]), torch.cat([one.targets for one in some]))
 
 
-def _outputs(
+def outputs(
     weights: dict[str, torch.Tensor], settings: Hyperparameters, taken: Snapshot, share: Samples, worker: Worker
 ) -> Outputs:
     """Return logits and features of every worker's share of slices under ``weights``, as they are served."""

@@ -1,6 +1,7 @@
 """Decides how a model reads studies: by a rule fitted on patients that it has not learnt from, or by the simple rule.
 
-These are the validation part's, or with folds all, each read by the model that was trained without it.
+These are the validation part's, and those of the training part who have labels of studies alone; or with folds all,
+each read by the model that was trained without it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 import torch
 
 from aggregation.rule import MOST_CLASSES, REFERENCE, SIMPLE, Rule
+from model_code.backends.backend import Outputs
 from model_code.calibration import Calibration
-from model_code.snapshot import Case
+from model_code.snapshot import Case, Snapshot, Split
 from model_code.studies import Said, Study, studies_of
 from model_code.training.study_regression import fitted, series_of
 from model_code.typicality import Typicality
@@ -71,16 +73,24 @@ def fit_rule(studies: Sequence[Study], labels: Sequence[str], sensitivity: float
 def studies_read(
     cases: Sequence[Case],
     positions: Positions,
-    logits: torch.Tensor,
+    said: Outputs,
     calibrated: Calibration,
-    typical: tuple[Typicality, torch.Tensor] | None,
+    typical: Typicality | None,
     labels: Sequence[str],
 ) -> list[Study]:
-    """Return the studies of cases with N x classes ``logits``; ``typical`` is what abstains, with N x features."""
-    powers = logits.double() / calibrated.temperature + torch.tensor(calibrated.log_prior, dtype=torch.double)
+    """Return the studies of cases, of which the network says logits and features; ``typical`` is what abstains."""
+    powers = said.logits.double() / calibrated.temperature + torch.tensor(calibrated.log_prior, dtype=torch.double)
     abstained = None
-    if typical:
-        found, features = typical
-        abstained = np.array([found.abstains(score) for score in found.scores(features).tolist()], np.bool_)
-    said = Said(torch.softmax(powers, dim=1).numpy(), [positions.get(case.line) for case in cases], abstained)
-    return studies_of(cases, said, labels, SIMPLE.reference_of(labels))
+    if typical and said.features is not None:
+        abstained = np.array([typical.abstains(one) for one in typical.scores(said.features).tolist()], np.bool_)
+    read = Said(torch.softmax(powers, dim=1).numpy(), [positions.get(case.line) for case in cases], abstained)
+    return studies_of(cases, read, labels, SIMPLE.reference_of(labels))
+
+
+def unseen_slices(taken: Snapshot) -> list[Case]:
+    """Return the slices without a label of patients from whom the network does not learn.
+
+    These are the validation part's, and of the training part's patients those without any labelled slice.
+    """
+    learnt = {case.patient for case in taken.of(Split.TRAIN)}
+    return [case for case in taken.unlabelled if case.split is not Split.TEST and case.patient not in learnt]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
 from model_code.backends import gpu, known_answer, networks
+from model_code.backends.backend import Outputs
 from model_code.backends.torch_backend import TorchBackend
 from model_code.calibration import Calibration
 from model_code.container import Container
@@ -32,9 +34,9 @@ from model_code.training.cluster import Cluster
 from model_code.training.dataset import Samples, load
 from model_code.training.distributed import RANK, Worker, joined
 from model_code.training.fit import Best, features, fit
-from model_code.training.folds import Folded
+from model_code.training.folds import Folded, outputs
 from model_code.training.hyperparameters import Hyperparameters, read_hyperparameters
-from model_code.training.study_rule import Positions, StudyRule, fit_rule, studies_read
+from model_code.training.study_rule import Positions, StudyRule, fit_rule, studies_read, unseen_slices
 from model_code.transforms import Preprocessing
 from model_code.typicality import Typicality
 from untrusted import picture as pictures
@@ -88,7 +90,11 @@ def _train(container: Container, worker: Worker) -> None:
         if not taken.of(Split.VALIDATION):
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
-    training, validation, synthetic, positions = _load(container, worker, taken.labels, preprocessing, *shares)
+    # More slices by which the rule for studies is fitted: no network learns from them.
+    more = [] if taken.folds else worker.share(unseen_slices(taken))
+    training, validation, others, synthetic, positions = _load(
+        container, worker, taken.labels, preprocessing, shares[0], shares[1], more
+    )
     run = _run(settings, taken, worker)
     folded = None
     if taken.folds:
@@ -99,6 +105,8 @@ def _train(container: Container, worker: Worker) -> None:
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints, initial)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
     validated = _ordered(taken, worker.gather([case.line for case in shares[1]]))
+    others_said = outputs(best.weights, settings, taken, others, worker)
+    beside = _ordered(taken, worker.gather([case.line for case in more]))
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
         typical = folded.typicality(seen[0]) if folded else _typicality(seen, [case.patient for case in validated])
@@ -106,8 +114,8 @@ def _train(container: Container, worker: Worker) -> None:
         if folded:
             studies, of_folds = folded.study_rules(taken, positions, settings.study_sensitivity)
         else:
-            abstains = (typical, seen[1]) if typical and seen[1] is not None else None
-            found = studies_read(validated, positions, best.logits, calibrated, abstains, taken.labels)
+            said = Outputs.joined([Outputs(best.logits, seen[1]), others_said])
+            found = studies_read(validated + beside, positions, said, calibrated, typical, taken.labels)
             studies, of_folds = fit_rule(found, taken.labels, settings.study_sensitivity), {}
         log.info("studies: %s", studies.reason)
         trained = Trained(best, history, calibrated, typical, studies, folded, of_folds)
@@ -146,8 +154,9 @@ def _load(
     preprocessing: Preprocessing,
     training: list[Case],
     validation: list[Case],
-) -> tuple[Samples, Samples, int, Positions]:
-    """Prepare this worker's slices, training and validation.
+    others: list[Case],
+) -> tuple[Samples, Samples, Samples, int, Positions]:
+    """Prepare this worker's slices: training, validation, and others.
 
     Also returns the number of all synthetic slices, and where each slice of every worker lies. Every worker raises the
     problems of all, so that none waits for a failed one.
@@ -155,7 +164,7 @@ def _load(
     samples: Samples | None = None
     problems: list[str] = []
     try:
-        samples, problems = load(container.slices_channel, training + validation, labels, preprocessing)
+        samples, problems = load(container.slices_channel, training + validation + others, labels, preprocessing)
     except SnapshotError as error:
         problems = [str(error)]
     problems = [problem for of_worker in worker.gather(problems) for problem in of_worker]
@@ -166,16 +175,18 @@ def _load(
     gathered = worker.gather(sorted(samples.kinds))
     kinds = frozenset((plane, image_type) for of_worker in gathered for plane, image_type in of_worker)
     synthetic = sum(worker.gather(samples.synthetic))
-    lines = [case.line for case in training + validation]
+    lines = [case.line for case in training + validation + others]
     placed = worker.gather(dict(zip(lines, samples.positions, strict=True)))
     positions = {line: position for of_worker in placed for line, position in of_worker.items()}
     samples = Samples(samples.images, samples.targets, kinds)
-    return samples.part(slice(len(training))), samples.part(slice(len(training), None)), synthetic, positions
+    ends = (0, len(training), len(training) + len(validation), len(samples))
+    first, second, third = (samples.part(slice(*some)) for some in itertools.pairwise(ends))
+    return first, second, third, synthetic, positions
 
 
 def _ordered(taken: Snapshot, lines: Sequence[Sequence[int]]) -> list[Case]:
     """Return the cases of all workers' lines, in their order."""
-    by_line = {case.line: case for case in taken.cases}
+    by_line = {case.line: case for case in (*taken.cases, *taken.unlabelled)}
     return [by_line[line] for of_worker in lines for line in of_worker]
 
 
