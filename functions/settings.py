@@ -133,6 +133,8 @@ class SweepSettings(CollectSettings, DispatchSettings):
     uploads_queue_name: str
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
+    service_name: str  # the source of events
+    urgent_labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from botocore.config import Config
 from functions.aws.artifacts import Artifacts
 from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
+from functions.aws.bus import Bus
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
@@ -23,6 +24,8 @@ from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
 from functions.domain import study_document
 from functions.domain.batch import DECODERS, Limits
+from functions.domain.study_event import StudyEvents
+from functions.flow.announcing import Announcing
 from functions.flow.collecting import Collecting
 from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
@@ -150,7 +153,17 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
             keys=HiddenKeys(dynamodb, hidden) if hidden else None,
         ),
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
+        events=StudyEvents(results_bucket=settings.results_bucket, urgent_labels=settings.urgent_labels),
         rule=settings.series,
         patience=settings.patience,
+        clock=now,
+    )
+
+
+def announcing(settings: SweepSettings) -> Announcing:
+    """Return what publishes the events of studies, for ``functions.sweep``."""
+    return Announcing(
+        studies=Studies(client("dynamodb"), settings.studies_table),
+        bus=Bus(client("events"), settings.service_name),
         clock=now,
     )

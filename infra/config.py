@@ -55,6 +55,8 @@ class StageConfig:
     # Which slices count for the read of a study, and when a study is closed.
     series: SeriesRule = field(default_factory=SeriesRule)
     patience: Patience = field(default_factory=Patience)
+    # The classes whose events have the priority Urgent.
+    urgent_labels: tuple[str, ...] = ()
 
     # Group commit: when a job starts, and how many run at once.
     tick_window_seconds: Annotated[int, Range(1, 300)] = 20  # SQS forgets a deduplication id after 5 minutes

@@ -87,6 +87,8 @@ class Transform(Construct):
                 uploads_queue_name=uploads.queue.queue_name,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
                 data_key_arn=storage.key.key_arn,
+                service_name=config.service_name,
+                urgent_labels=config.urgent_labels,
             ),
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left unfinished
@@ -108,6 +110,11 @@ class Transform(Construct):
     def grant_describe_jobs(self, grantee: iam.IGrantable) -> None:
         """Let the grantee describe the service's own transform jobs."""
         self._allow_jobs(grantee, "DescribeTransformJob")
+
+    def grant_publish(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee publish events of the service, and of no other source, on the account's default bus."""
+        bus = arn_of(self, "events", "event-bus", "default")
+        allow(grantee, "events:PutEvents", on=[bus], when={"StringEquals": {"events:source": self._prefix}})
 
     def grant_stop_jobs(self, grantee: iam.IGrantable) -> None:
         """Let the grantee stop the service's own transform jobs."""

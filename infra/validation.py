@@ -153,6 +153,8 @@ def _malformed(config: StageConfig) -> Iterator[str]:
             f"labels is {list(labels)!r}: two or more different names are expected, each of at most 64 letters, "
             "digits, spaces and . + - _, because a model distinguishes classes and settings list them with commas"
         )
+    if unknown := [one for one in config.urgent_labels if one not in labels]:
+        yield f"urgent_labels has {', '.join(map(repr, unknown))}: some of labels ({', '.join(labels)}) are expected"
 
 
 def _named(value: str) -> str:

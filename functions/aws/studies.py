@@ -1,7 +1,8 @@
-"""The studies table: the state of each study, its members, its sender's marker, and its revisions.
+"""The studies table: the state of each study, its members, its sender's marker, its revisions and
+their events.
 
 Partition key StudyInstanceUID; sort key Item: ``#study``, ``#marker``, ``member#<series>#<upload>``,
-``revision#000001``.
+``revision#000001``, and ``event#000001`` until the revision's event is published.
 The members beside the rows make the list of a study strongly consistent, which no index of the rows is.
 """
 
@@ -21,6 +22,7 @@ from functions.domain import marker as markers
 from functions.domain.marker import Marker
 from functions.domain.row import Row, Status, expiry, timestamp
 from functions.domain.study import RETRY_SECONDS, Revision, State, Study
+from functions.domain.study_event import StudyEvent
 from functions.names import StudyIndexName
 
 if TYPE_CHECKING:
@@ -28,13 +30,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATE, MARKER, MEMBER, REVISION = "#study", "#marker", "member#", "revision#"
+STATE, MARKER, MEMBER, REVISION, EVENT = "#study", "#marker", "member#", "revision#", "event#"
 MOST_MEMBERS_OF_A_PAGE = 500
 # Items stay this much longer than the rows they lead to: a row expires so many days after its end, which comes later
 # than its arrival (`functions.flow.ingesting.LONGEST_WAIT_DAYS`).
 LONGEST_WAIT_DAYS = 90
 FALSE_CONDITION = "ConditionalCheckFailed"
-OPEN = "open"  # of the index of open studies
+OPEN, PUBLISH = "open", "publish"  # of the index of what is due: open studies, and events to publish
 # Attributes by the fields of a Study.
 NAMES = {
     "state": "State",
@@ -61,8 +63,25 @@ class Listed:
     received_at: str
 
 
+@dataclass(frozen=True)
+class Unannounced:
+    """The event of one revision that may not have been published, and its item."""
+
+    study_instance_uid: str
+    item: str
+    event: StudyEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a closing has made: a revision, and its event."""
+
+    revision: Revision
+    event: StudyEvent
+
+
 class Studies:
-    """The studies. Each write is one item, but for a closing, which writes the state and the revision together."""
+    """The studies. Each write is one item, but for a closing: the state, the revision and its event are written together."""
 
     def __init__(self, client: DynamoDBClient, table: str, kept_days: int = 0) -> None:
         """Use ``table``; items expire some time after their rows, which are kept ``kept_days`` (0: until erased)."""
@@ -166,16 +185,24 @@ class Studies:
 
     def open(self) -> Iterator[Study]:
         """Yield the open studies, those that are due first; a hint, which may be out of date."""
-        for item in self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True):
-            yield _study(item)
+        yield from self._studies(self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True))
+
+    def unannounced(self) -> Iterator[Unannounced]:
+        """Yield the events that may not have been published, the oldest first.
+
+        The index may show one that was published just now, and one that was written just now a little later.
+        """
+        for item in self._query(StudyIndexName.BY_DUE, PUBLISH, oldest_first=True):
+            event = StudyEvent(detail_type=item["DetailType"], detail=item["Detail"])
+            yield Unannounced(item["StudyInstanceUID"], item["Item"], event)
 
     def of_class(self, label: str, since: str = "") -> Iterator[Study]:
         """Yield the studies whose last revision has a class, closed since a time, the newest first; for people."""
-        yield from map(_study, self._query(StudyIndexName.BY_CLASS, label, since))
+        yield from self._studies(self._query(StudyIndexName.BY_CLASS, label, since))
 
     def closed(self, since: str = "") -> Iterator[Study]:
         """Yield the closed studies, closed since a time, the newest first; for people."""
-        yield from map(_study, self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
+        yield from self._studies(self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
 
     def members(self, study: str) -> Iterator[list[Listed]]:
         """Yield the members by series and upload, in pages; strongly consistent."""
@@ -202,17 +229,17 @@ class Studies:
         """Count a round of reading again, before it begins; return False if the study has changed meanwhile."""
         return self._change(study, {"Rounds": study.rounds + 1, "DueAt": study.later(now)})
 
-    def close(self, study: Study, revision: Revision | None, now: datetime) -> bool:
+    def close(self, study: Study, made: Made | None, now: datetime) -> bool:
         """Close a study, with a revision if there is a new one; return False if it has changed since it was read."""
-        return self._conclude(study, revision, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, fence="Touches")
+        return self._conclude(study, made, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, fence="Touches")
 
-    def cut(self, study: Study, revision: Revision | None, now: datetime) -> bool:
+    def cut(self, study: Study, made: Made | None, now: datetime) -> bool:
         """Make a revision of a study that has been open for too long and stays open, as from now.
 
         Uploads may come meanwhile: they are of the next revision. Returns False if another closing was first.
         """
         changes = {"OpenedAt": timestamp(now)}
-        return self._conclude(study, revision, now, changes, ("MarkedAt", "Rounds"), fence="OpenedAt")
+        return self._conclude(study, made, now, changes, ("MarkedAt", "Rounds"), fence="OpenedAt")
 
     def drop(self, study: Study) -> bool:
         """Delete a study without members and revisions; return False if it has changed since it was read."""
@@ -284,14 +311,15 @@ class Studies:
     def _conclude(
         self,
         study: Study,
-        revision: Revision | None,
+        made: Made | None,
         now: datetime,
         changes: Mapping[str, Any],
         remove: Sequence[str],
         *,
         fence: str,
     ) -> bool:
-        """End a closing: change the study, and write its revision with it, if the study is as it was read."""
+        """End a closing: change the study, and write its revision and event with it, if the study is as it was read."""
+        revision = made.revision if made else None
         condition, names, values = _unchanged(study, fence)
         sets = {**changes, **(_last(revision, timestamp(now)) if revision else {})}
         remove = (*remove, *(("PredictedClass",) if revision and not revision.predicted_class else ()))
@@ -308,17 +336,8 @@ class Studies:
             "ExpressionAttributeValues": to_item(values),
         }
         actions: list[Any] = [{"Update": update}]
-        if revision:
-            item = {"Item": _revision_item(revision.number), **revision.to_json(), **self._expiry(now, 0)}
-            actions.append(
-                {
-                    "Put": {
-                        "TableName": self.table,
-                        "Item": to_item(item),
-                        "ConditionExpression": "attribute_not_exists(StudyInstanceUID)",
-                    }
-                }
-            )
+        if made:
+            actions += self._puts(made, now)
         try:
             self._client.transact_write_items(TransactItems=actions)
         except ClientError as error:
@@ -326,6 +345,25 @@ class Studies:
                 return False
             raise
         return True
+
+    def _puts(self, made: Made, now: datetime) -> list[Any]:
+        """Return the writes of a new revision and of its event."""
+        revision, event = made.revision, made.event
+        item = {"Item": _revision_item(revision.number), **revision.to_json(), **self._expiry(now, 0)}
+        message = {
+            "StudyInstanceUID": revision.study_instance_uid,
+            "Item": f"{EVENT}{revision.number:06d}",
+            "Open": PUBLISH,
+            "DueAt": timestamp(now),
+            "DetailType": event.detail_type,
+            "Detail": event.detail,
+            **self._expiry(now, 0),
+        }
+        new = {"ConditionExpression": "attribute_not_exists(StudyInstanceUID)"}
+        return [
+            {"Put": {"TableName": self.table, "Item": to_item(item), **new}},
+            {"Put": {"TableName": self.table, "Item": to_item(message)}},
+        ]
 
     def _get(self, study: str, item: str) -> dict[str, Any] | None:
         """Return one item, strongly consistent. By a Query, so that who may read a study needs one permission."""
@@ -355,7 +393,10 @@ class Studies:
             "ScanIndexForward": oldest_first,
         }
         for items in self._pages(request):
-            yield from (item for item in items if _is_study(item))
+            yield from items
+
+    def _studies(self, items: Iterator[dict[str, Any]]) -> Iterator[Study]:
+        yield from (_study(item) for item in items if _is_study(item))
 
     def _pages(self, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         start = None

@@ -22,7 +22,7 @@ from functions.aws.backlog import Backlog
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.objects import Documents
-from functions.aws.studies import Listed, Studies
+from functions.aws.studies import Listed, Made, Studies
 from functions.aws.trouble import loggable
 from functions.domain import layout, study_document
 from functions.domain.marker import Marker
@@ -31,6 +31,7 @@ from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import MOST_ROUNDS, CloseReason, Patience, State, Study
 from functions.domain.study_document import MOST_MEMBERS, Closed, Inputs
+from functions.domain.study_event import StudyEvents
 from functions.flow.rescoring import Rescoring
 from functions.names import Metric
 
@@ -72,6 +73,7 @@ class Concluding:
     results: Documents
     rescoring: Rescoring
     backlog: Backlog
+    events: StudyEvents
     rule: SeriesRule
     patience: Patience
     clock: Callable[[], datetime]
@@ -168,7 +170,8 @@ class Concluding:
         key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
         if not self.results.write_once(key, content):
             content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
-        return end(study, study_document.revision_of(content, key), now)
+        made = Made(revision=study_document.revision_of(content, key), event=self.events.of(content, key))
+        return end(study, made, now)
 
     def _document(self, study: Study, inputs: Inputs, reason: CloseReason, now: datetime) -> dict[str, Any]:
         read = None if inputs.mixed or inputs.overfull else self._read(inputs)

@@ -50,6 +50,21 @@ class FakeMetrics:
         return {"Datapoints": [] if self.oldest is None else [{"Maximum": self.oldest}]}
 
 
+class FakeBus:
+    """EventBridge's default bus: the entries that it took; it refuses what a test says, for one call."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.refuses: Callable[[dict[str, Any]], bool] = lambda _entry: False
+
+    def put_events(self, **request: Any) -> Any:
+        refused = [self.refuses(entry) for entry in request["Entries"]]
+        taken = [entry for entry, is_refused in zip(request["Entries"], refused, strict=True) if not is_refused]
+        self.events += [{**entry, "Detail": json.loads(entry["Detail"])} for entry in taken]
+        answers = [{"ErrorCode": "ThrottlingException"} if one else {"EventId": "1"} for one in refused]
+        return {"FailedEntryCount": sum(refused), "Entries": answers}
+
+
 class FakeSageMaker:
     """Transform jobs that a test ends by hand with ``end``, with the outputs that ``answer`` returns."""
 

@@ -242,9 +242,9 @@ class Schedule:
         return opened >= self.max_jobs_per_day and not self.world.batches.holders()
 
     def _close_studies(self) -> None:
-        """Sweep until the studies are closed that the last steps have opened."""
+        """Sweep until the studies are closed that the last steps have opened, and announced."""
         for _ in range(CLOSING_SWEEPS):
-            if not self.studies.open:
+            if not self.studies.open and not self.studies.unannounced:
                 return
             self.world.wait(60)
             self.world.sweeping.run()
@@ -275,7 +275,9 @@ class Schedule:
     def quiescent(self) -> bool:
         """Whether nothing moves any more, and every upload has ended."""
         done = len(self.final) == len(self.bodies)
-        moving = self.queue or self.actors or self.world.sagemaker.live() or self.studies.open
+        moving = (
+            self.queue or self.actors or self.world.sagemaker.live() or self.studies.open or self.studies.unannounced
+        )
         return done and not moving
 
     def settle(self) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from functions.aws.studies import MEMBER, REVISION
+from functions.aws.studies import EVENT, MEMBER, REVISION
 from functions.domain.member import Member, is_member, member_of, packages, selected
 from functions.domain.row import Row
 from functions.domain.study import State
@@ -20,6 +20,7 @@ class WatchedStudies:
     def __init__(self, world: World) -> None:
         self.world = world
         self.written: dict[str, tuple[Mapping[str, Any], bytes]] = {}
+        self.published: dict[str, dict[str, Any]] = {}
 
     @property
     def _items(self) -> Mapping[str, Mapping[str, Any]]:
@@ -39,6 +40,17 @@ class WatchedStudies:
             self._check_new(name, item, json.loads(body))
             self.written[name] = item, body
 
+    def _check_events(self) -> None:
+        """Check that each revision's event is published, always the same one, and no other event."""
+        for event in self.world.bus.events:
+            name = f"{event['Detail']['StudyInstanceUID']}|{REVISION}{event['Detail']['Revision']:06d}"
+            assert self.published.setdefault(name, event) == event, "a revision has two events"
+        ids = [event["Detail"]["EventId"] for event in self.published.values()]
+        assert len(ids) == len(set(ids)), "two revisions have one event"
+        for name, (item, _) in self.written.items():
+            assert name in self.published, "a revision was not announced"
+            assert self.published[name]["Detail"]["Result"].endswith(item["ResultKey"]["S"])
+
     def _check_new(self, name: str, item: Mapping[str, Any], document: Mapping[str, Any]) -> None:
         study, _, number = name.rpartition("#")
         assert (document["Revision"], document["Inputs"]) == (int(number), item["Inputs"]["S"])
@@ -51,9 +63,16 @@ class WatchedStudies:
         """The names of the open studies."""
         return [name for name, item in self._items.items() if item.get("State", {}).get("S") == State.OPEN]
 
+    @property
+    def unannounced(self) -> list[str]:
+        """The names of the events that may not have been published."""
+        return [name for name in self._items if f"|{EVENT}" in name]
+
     def check_end(self) -> None:
         """Check that every study is closed, and that its last revision is what its rows say now."""
         assert not self.open, "a study is open for ever"
+        assert not self.unannounced, "an event waits for ever"
+        self._check_events()
         assert not [name for name, item in self._items.items() if "Open" in item], "a closed study is in the index"
         by_study: dict[str, list[Row]] = {}
         for row in self.world.rows():

@@ -149,6 +149,32 @@ GUARDS: dict[str, Guard] = {
         "        self._reopen(tally.studies)\n",
         "",
     ),
+    "a revision has an event": Guard(
+        f"{FLOW}/test_announcing.py",
+        STUDIES,
+        '            {"Put": {"TableName": self.table, "Item": to_item(message)}},\n',
+        "",
+    ),
+    "an event that the bus refuses is kept": Guard(
+        f"{FLOW}/test_announcing.py",
+        "functions/flow/announcing.py",
+        "zip(some, taken, strict=True) if is_taken]",
+        "zip(some, taken, strict=True)]",
+    ),
+    "an event is kept until the bus has taken it": Guard(
+        f"{FLOW}/test_announcing.py",
+        "functions/flow/announcing.py",
+        "                taken = self.bus.publish([one.event for one in some])\n",
+        "                for one in some:\n"
+        "                    self.studies.forget(one.study_instance_uid, one.item)\n"
+        "                taken = self.bus.publish([one.event for one in some])\n",
+    ),
+    "an event that the bus took is deleted": Guard(
+        f"{FLOW}/test_announcing.py",
+        "functions/flow/announcing.py",
+        "                list(pool.map(lambda one: self.studies.forget(one.study_instance_uid, one.item), done))\n",
+        "",
+    ),
     "a marker is used once": Guard(
         f"{FLOW}/test_markers.py",
         STUDIES,
