@@ -81,7 +81,7 @@ class Made:
 
 
 class Studies:
-    """The studies. Each write is one item, but for a closing: the state, the revision and its event are written together."""
+    """The studies. Each write is one item, but for a closing: state, revision and event are written together."""
 
     def __init__(self, client: DynamoDBClient, table: str, kept_days: int = 0) -> None:
         """Use ``table``; items expire some time after their rows, which are kept ``kept_days`` (0: until erased)."""

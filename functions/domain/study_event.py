@@ -24,6 +24,7 @@ class StudyEventType(enum.StrEnum):
 
     READ = "Study Read"
     REVISED = "Study Read Revised"
+    WITHDRAWN = "Study Read Withdrawn"  # and perhaps replaced, by the same revision
 
 
 class Priority(enum.StrEnum):
@@ -66,6 +67,7 @@ class StudyEvents:
             "Cautions": content["Cautions"],
             "Counts": content["Counts"],
             "Model": content["Model"],
+            "Withdraws": content["Withdraws"] and content["Withdraws"]["Revision"],
             "Priority": Priority.URGENT if urgent else Priority.ROUTINE,
             "Result": layout.uri(self.results_bucket, result_key),
         }
@@ -78,6 +80,8 @@ def event_id(result_key: str) -> str:
 
 
 def _type(content: Mapping[str, Any]) -> StudyEventType:
+    if content["Withdraws"]:
+        return StudyEventType.WITHDRAWN
     return StudyEventType.READ if content["Revision"] == 1 else StudyEventType.REVISED
 
 

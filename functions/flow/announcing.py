@@ -1,7 +1,7 @@
 """Publishes the events of revisions: each at least once.
 
-An event is written with its revision, in one transaction, as a separate item, which is deleted after the bus has taken the
-event. So a function that dies between the two publishes the event twice, and none is left out, also if the
+An event is written with its revision, in one transaction, as a separate item. The item is deleted after the bus has
+taken the event. So a function that dies between the two publishes the event twice, and none is left out, also if the
 study gets its next revision before.
 """
 

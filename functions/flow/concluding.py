@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -174,13 +174,15 @@ class Concluding:
         return end(study, made, now)
 
     def _document(self, study: Study, inputs: Inputs, reason: CloseReason, now: datetime) -> dict[str, Any]:
-        read = None if inputs.mixed or inputs.overfull else self._read(inputs)
+        read = self._read(inputs) if inputs.readable else None
+        previous = self._previous(study)
         closed = Closed(
             study=study,
             closed_at=timestamp(now),
             reason=reason,
             model=self._model(inputs.members) if read else {},
-            previous=self._previous(study),
+            previous=previous,
+            withdrawn_at=self._withdrawn_at(previous),
         )
         return study_document.document(closed, inputs, read)
 
@@ -235,3 +237,9 @@ class Concluding:
         """Return the document of the last revision; {} if there is none, or it has expired."""
         body = self.results.find(study.result_key) if study.result_key else None
         return json.loads(body) if body else {}
+
+    def _withdrawn_at(self, previous: Mapping[str, Any]) -> str:
+        """Return when the version was withdrawn that gave the answer of a document; "" if it was not."""
+        package = (previous.get("Model") or {}).get("Package")
+        withdrawal = self.champions.withdrawal(package) if package else None
+        return withdrawal.withdrawn_at if withdrawal else ""

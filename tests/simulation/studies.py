@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.aws.studies import EVENT, MEMBER, REVISION
-from functions.domain.member import Member, is_member, member_of, packages, selected
+from functions.domain.member import Member, Part, is_member, member_of, packages, selected
 from functions.domain.row import Row
 from functions.domain.study import State
 from functions.names import STUDIES
@@ -49,7 +49,17 @@ class WatchedStudies:
         assert len(ids) == len(set(ids)), "two revisions have one event"
         for name, (item, _) in self.written.items():
             assert name in self.published, "a revision was not announced"
+            self._check_recall(name)
             assert self.published[name]["Detail"]["Result"].endswith(item["ResultKey"]["S"])
+
+    def _check_recall(self, name: str) -> None:
+        """Check that a revision by a withdrawn version was recalled by the next one."""
+        study, _, number = name.rpartition("#")
+        following = self.written.get(f"{study}#{int(number) + 1:06d}")
+        package = self.written[name][0].get("ModelPackage", {}).get("S")
+        if package is None or self.world.champions.withdrawal(package) is None:
+            return
+        assert following, "the answer of a withdrawn version is the last revision"
 
     def _check_new(self, name: str, item: Mapping[str, Any], document: Mapping[str, Any]) -> None:
         study, _, number = name.rpartition("#")
@@ -93,8 +103,10 @@ class WatchedStudies:
         assert state.revision == revisions[-1].number
         document = json.loads(world.s3.objects[RESULTS, revisions[-1].result_key])
         assert document["Uploads"] == _parts(members), "the last revision is not of the rows as they are"
-        assert len(packages(members)) == 1 or document["Class"] is None
-        if len(packages(members)) == 1:
+        withdrawn = any(one.part == Part.WITHDRAWN for one in members)
+        if withdrawn or len(packages(members)) != 1:
+            assert document["Class"] is None, "a class is of a part of the slices, or of what was withdrawn"
+        else:
             assert document["Model"]["Package"] == packages(members)[0]
 
     def check_erased(self, theirs: set[str]) -> None:

@@ -20,6 +20,7 @@ DOCUMENT: dict[str, Any] = {
     "Cautions": [],
     "Counts": {"Members": 3, "Read": 3},
     "Model": {"Package": "wetread/1"},
+    "Withdraws": None,
 }
 
 

@@ -51,6 +51,7 @@ def test_a_revision_is_announced_with_its_answer_and_where_its_document_is(room:
         "Cautions": ["FewSlices", "AggregatorNotFitted"],
         "Counts": {"Members": 2, "Read": 2},
         "Model": document["Model"],
+        "Withdraws": None,
         "Priority": "Urgent",
         "Result": f"s3://{RESULTS}/{revision.result_key}",
     }
