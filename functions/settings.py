@@ -22,6 +22,7 @@ from functions.domain.promotion import Thresholds
 from functions.domain.ranges import OneOf, Range
 from functions.domain.series import EXCLUDABLE, SeriesRule
 from functions.domain.study import Patience
+from functions.domain.study_event import StudyEventType
 from untrusted.image_type import IMAGE_TYPES
 from untrusted.picture import ALL_PLANES
 
@@ -49,6 +50,7 @@ __all__ = [
     "Served",
     "SettingsError",
     "SnapshotSettings",
+    "StudyEventType",
     "SweepSettings",
     "Thresholds",
     "assemble",
@@ -135,6 +137,7 @@ class SweepSettings(CollectSettings, DispatchSettings):
     data_key_arn: str
     service_name: str  # the source of events
     urgent_labels: tuple[str, ...]
+    fhir_results: bool
 
 
 @dataclass(frozen=True, kw_only=True)

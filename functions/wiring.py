@@ -153,7 +153,12 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
             keys=HiddenKeys(dynamodb, hidden) if hidden else None,
         ),
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
-        events=StudyEvents(results_bucket=settings.results_bucket, urgent_labels=settings.urgent_labels),
+        events=StudyEvents(
+            results_bucket=settings.results_bucket,
+            urgent_labels=settings.urgent_labels,
+            fhir=settings.fhir_results,
+        ),
+        fhir=settings.fhir_results,
         rule=settings.series,
         patience=settings.patience,
         clock=now,

@@ -89,6 +89,7 @@ class Transform(Construct):
                 data_key_arn=storage.key.key_arn,
                 service_name=config.service_name,
                 urgent_labels=config.urgent_labels,
+                fhir_results=config.fhir_results,
             ),
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left unfinished

@@ -11,7 +11,7 @@ from pydicom import config as pydicom_config
 from pydicom import uid
 
 from functions.settings import FEWEST_FOLDS, OneOf, Range, hints_of, values_of
-from infra import account_rules
+from infra import account_rules, webhook_rules
 
 if TYPE_CHECKING:
     from infra.config import StageConfig
@@ -98,7 +98,14 @@ def family(instance_type: str) -> str:
 
 def problems(config: StageConfig) -> Iterator[str]:
     """Yield one clause for each wrong value of a StageConfig: the setting, its value, what is expected."""
-    for check in (_out_of_bounds, _malformed, _wrong_instance_types, _contradictory, account_rules.problems):
+    for check in (
+        _out_of_bounds,
+        _malformed,
+        _wrong_instance_types,
+        _contradictory,
+        account_rules.problems,
+        webhook_rules.problems,
+    ):
         yield from check(config)
 
 

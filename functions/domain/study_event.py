@@ -44,10 +44,14 @@ class StudyEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyEvents:
-    """Makes events. ``results_bucket`` has the documents; ``urgent_labels`` are the classes that cannot wait."""
+    """Makes events. ``results_bucket`` has the documents; ``urgent_labels`` are the classes that cannot wait.
+
+    ``fhir`` is whether each document has a bundle beside it.
+    """
 
     results_bucket: str
     urgent_labels: tuple[str, ...] = ()
+    fhir: bool = False
 
     def of(self, content: Mapping[str, Any], result_key: str) -> StudyEvent:
         """Return the event of a revision, from its document and the document's key."""
@@ -71,6 +75,8 @@ class StudyEvents:
             "Priority": Priority.URGENT if urgent else Priority.ROUTINE,
             "Result": layout.uri(self.results_bucket, result_key),
         }
+        if self.fhir:
+            detail["Fhir"] = layout.uri(self.results_bucket, layout.fhir_key(result_key))
         return StudyEvent(detail_type=_type(content), detail=json.dumps(detail))
 
 

@@ -24,7 +24,7 @@ from functions.aws.index import Index
 from functions.aws.objects import Documents
 from functions.aws.studies import Listed, Made, Studies
 from functions.aws.trouble import loggable
-from functions.domain import layout, study_document
+from functions.domain import fhir, layout, study_document
 from functions.domain.marker import Marker
 from functions.domain.member import Member, expired, member_of, packages, selected
 from functions.domain.row import Row, Status, moment_of, timestamp
@@ -77,6 +77,7 @@ class Concluding:
     rule: SeriesRule
     patience: Patience
     clock: Callable[[], datetime]
+    fhir: bool = False  # whether a bundle is written beside each document
 
     def run(self) -> Concluded:
         """Look at each open study once, those that are due longest first."""
@@ -170,6 +171,8 @@ class Concluding:
         key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
         if not self.results.write_once(key, content):
             content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
+        if self.fhir:  # before the revision is there, which has it then, and is announced with it
+            self.results.write_once(layout.fhir_key(key), fhir.bundle(content, layout.uri(self.results.bucket, key)))
         made = Made(revision=study_document.revision_of(content, key), event=self.events.of(content, key))
         return end(study, made, now)
 
