@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.names import IndexName
+from functions.names import IndexName, StudyIndexName
 from tests.fakes.world import World
 
 # Seconds a request takes, really slept; requests with many items take longer.
@@ -21,7 +21,10 @@ OF_MANY = frozenset({"batch_get_item", "transact_write_items", "query"})
 KEYS_OF_LIST = 1000
 WRITES = {"put_item": "Put", "update_item": "Update", "delete_item": "Delete"}
 PATIENT = "PatientHash"
-INDEXES = [(index.partition, index.sort) for index in IndexName]
+INDEXES = {
+    "index": [(index.partition, index.sort) for index in IndexName],
+    "studies": [(index.partition, index.sort) for index in StudyIndexName],
+}
 
 
 @dataclass
@@ -111,16 +114,16 @@ class _MeteredTables(_Metered):
             return call(**request)
         finally:  # a write with a false condition is charged too
             after = [self._fake.tables[table].get(key, {}) for table, key in places]
-            for old, new in zip(before, after, strict=True):
-                self._charge(old, new, 2 if "TransactItems" in request else 1)
+            for (table, _), old, new in zip(places, before, after, strict=True):
+                self._charge(table, old, new, 2 if "TransactItems" in request else 1)
 
     def _place(self, action: Any) -> tuple[str, str]:
         return action["TableName"], self._fake._key(action)
 
-    def _charge(self, old: Any, new: Any, times: int) -> None:
+    def _charge(self, table: str, old: Any, new: Any, times: int) -> None:
         self._meter.add("written, table", times * max(1, _kilobytes(old), _kilobytes(new)))
         # Index entries follow later: taken as ordinary writes, after transactions too. Each has all attributes.
-        for names in INDEXES:
+        for names in INDEXES.get(table, ()):
             was, now = ([item[name] for name in names if name in item] for item in (old, new))
             has_been, is_now = len(was) == 2, len(now) == 2
             if has_been and is_now and was == now:

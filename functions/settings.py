@@ -22,7 +22,6 @@ from functions.domain.promotion import Thresholds
 from functions.domain.ranges import OneOf, Range
 from functions.domain.series import EXCLUDABLE, SeriesRule
 from functions.domain.study import Patience
-from functions.domain.study_event import StudyEventType
 from untrusted.image_type import IMAGE_TYPES
 from untrusted.picture import ALL_PLANES
 
@@ -50,7 +49,6 @@ __all__ = [
     "Served",
     "SettingsError",
     "SnapshotSettings",
-    "StudyEventType",
     "SweepSettings",
     "Thresholds",
     "assemble",
@@ -135,7 +133,6 @@ class SweepSettings(CollectSettings, DispatchSettings):
     uploads_queue_name: str
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
-    service_name: str  # the source of events
     urgent_labels: tuple[str, ...]
     fhir_results: bool
 

@@ -33,7 +33,6 @@ def _sweeping() -> Sweeping:
         ticks=wiring.ticks(settings),
         trying=collecting.trying,
         concluding=wiring.concluding(settings, dispatching.index, dispatching.champions),
-        announcing=wiring.announcing(settings),
         stalling=Stalling(index=dispatching.index, clock=wiring.now, kept_days=settings.results_kept_days),
         report=_report,
         stale_seconds=settings.stale_seconds,

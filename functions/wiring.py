@@ -8,10 +8,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from functions.aws.announcements import Announcements
 from functions.aws.artifacts import Artifacts
 from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
-from functions.aws.bus import Bus
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
 from functions.aws.index import Index
@@ -24,7 +24,6 @@ from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
 from functions.domain import study_document
 from functions.domain.batch import DECODERS, Limits
-from functions.domain.study_event import StudyEvents
 from functions.flow.announcing import Announcing
 from functions.flow.collecting import Collecting
 from functions.flow.concluding import Concluding
@@ -141,8 +140,9 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
     """Return what closes studies, for ``functions.sweep``."""
     s3, dynamodb = client("s3"), client("dynamodb")
     hidden = settings.hidden_keys_table
+    studies = Studies(dynamodb, settings.studies_table, settings.results_kept_days)
     return Concluding(
-        studies=Studies(dynamodb, settings.studies_table, settings.results_kept_days),
+        studies=studies,
         index=index,
         champions=champions,
         results=Documents(s3, settings.results_bucket, study_document.MOST_BYTES),
@@ -153,22 +153,14 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
             keys=HiddenKeys(dynamodb, hidden) if hidden else None,
         ),
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
-        events=StudyEvents(
-            results_bucket=settings.results_bucket,
-            urgent_labels=settings.urgent_labels,
-            fhir=settings.fhir_results,
+        announcing=Announcing(
+            studies=studies,
+            announcements=Announcements(
+                client("events"), settings.job_name_prefix, settings.results_bucket, settings.urgent_labels
+            ),
         ),
-        fhir=settings.fhir_results,
         rule=settings.series,
         patience=settings.patience,
-        clock=now,
-    )
-
-
-def announcing(settings: SweepSettings) -> Announcing:
-    """Return what publishes the events of studies, for ``functions.sweep``."""
-    return Announcing(
-        studies=Studies(client("dynamodb"), settings.studies_table),
-        bus=Bus(client("events"), settings.service_name),
+        fhir_results=settings.fhir_results,
         clock=now,
     )

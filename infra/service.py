@@ -220,8 +220,8 @@ class Service(Stack):
         self.storage.grant_close_studies(sweep)
         self.storage.grant_read_again(sweep, hides_keys=hides_keys)
         self.ingest.queue.grant_measure(sweep)
+        self.transform.grant_announce(sweep)
         self.transform.grant_stop_jobs(sweep)
-        self.transform.grant_publish(sweep)
         self.transform.tick.grant_send(sweep)
 
     def _grant_retraining(self) -> None:

@@ -8,6 +8,7 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from functions.names import EVENT_SOURCE
 from functions.settings import CollectSettings, DispatchSettings, JobShape, SweepSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
@@ -87,7 +88,6 @@ class Transform(Construct):
                 uploads_queue_name=uploads.queue.queue_name,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
                 data_key_arn=storage.key.key_arn,
-                service_name=config.service_name,
                 urgent_labels=config.urgent_labels,
                 fhir_results=config.fhir_results,
             ),
@@ -112,14 +112,14 @@ class Transform(Construct):
         """Let the grantee describe the service's own transform jobs."""
         self._allow_jobs(grantee, "DescribeTransformJob")
 
-    def grant_publish(self, grantee: iam.IGrantable) -> None:
-        """Let the grantee publish events of the service, and of no other source, on the account's default bus."""
-        bus = arn_of(self, "events", "event-bus", "default")
-        allow(grantee, "events:PutEvents", on=[bus], when={"StringEquals": {"events:source": self._prefix}})
-
     def grant_stop_jobs(self, grantee: iam.IGrantable) -> None:
         """Let the grantee stop the service's own transform jobs."""
         self._allow_jobs(grantee, "StopTransformJob")
+
+    def grant_announce(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee put events of the service, and of no other source, onto the account's default bus."""
+        bus = arn_of(self, "events", "event-bus", "default")
+        allow(grantee, "events:PutEvents", on=[bus], when={"StringEquals": {"events:source": EVENT_SOURCE}})
 
     def _allow_jobs(self, grantee: iam.IGrantable, *verbs: str) -> None:
         jobs = arn_of(self, "sagemaker", "transform-job", f"{self._prefix}-*")

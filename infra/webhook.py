@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from functions.settings import StudyEventType
+from functions.names import EVENT_SOURCE, StudyEvent
 from infra.compliance import acknowledge
 from infra.config import StageConfig
 from infra.grants import acknowledge_inline_policy
@@ -60,7 +60,9 @@ class Webhook(Construct):
             "StudyRead",
             description="Every read of a study",
             event_pattern=events.EventPattern(
-                source=[config.service_name], detail_type=[one.value for one in StudyEventType]
+                source=[EVENT_SOURCE],
+                detail_type=[one.value for one in StudyEvent],
+                detail={"Service": [config.service_name]},
             ),
         )
         rule.add_target(targets.ApiDestination(destination, event_role=role, dead_letter_queue=self.dead_letters))

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from aggregation.rule import SIMPLE, Rule
 from model_code import calibration
 from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend, Outputs
@@ -43,7 +44,8 @@ Prediction = dict[str, Any]
 class Model:
     """A network ready to predict, its preprocessing, its classes, and its identity for the answer.
 
-    ``synthetic``: it has seen nothing but artificial slices, and every answer says so.
+    ``synthetic``: it has seen nothing but artificial slices, and every answer says so. ``study``: how its answers for
+    the slices of a study become one; an answer says nothing of it.
     """
 
     backend: Backend
@@ -55,6 +57,7 @@ class Model:
     pictures: Pictures = PLAIN
     typicality: Typicality | None = None
     synthetic: bool = False
+    study: Rule = SIMPLE
 
     def prepare(self, ct_slice: CTSlice) -> torch.Tensor:
         """Return the network's input, 1 x size x size, for one slice."""
@@ -129,6 +132,7 @@ def model_fn(model_dir: str) -> Model:
         about.pictures,
         artifact.load_typicality(Path(model_dir), about),
         about.synthetic,
+        about.study,
     )
 
 

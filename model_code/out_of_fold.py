@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aggregation.rule import SIMPLE, Rule
+from aggregation.rule import parse as parse_rule
 from model_code.errors import ArtifactError
 from untrusted import archive
 
@@ -27,7 +29,8 @@ SHARPEST, SOFTEST = 1e-3, 1e3
 class Fold:
     """The model of one fold: its epoch, its temperature, and on how much it was trained and tested.
 
-    Slices whose score is above ``threshold`` are none that it answers; None if it answers all.
+    Slices whose score is above ``threshold`` are none that it answers; None if it answers all. ``study`` is how it
+    reads studies.
     """
 
     number: int
@@ -36,6 +39,7 @@ class Fold:
     threshold: float | None
     patients: Mapping[str, int]
     slices: Mapping[str, int]
+    study: Rule = SIMPLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +74,7 @@ class OutOfFold:
                     "Threshold": one.threshold,
                     "Patients": dict(one.patients),
                     "Slices": dict(one.slices),
+                    **({"Study": one.study.as_dict()} if one.study != SIMPLE else {}),
                 }
                 for one in self.folds.values()
             ],
@@ -138,6 +143,7 @@ def _fold(one: Mapping[str, Any]) -> Fold:
         threshold=None if threshold is None else _number(threshold),
         patients={str(part): _count(count) for part, count in one["Patients"].items()},
         slices={str(part): _count(count) for part, count in one["Slices"].items()},
+        study=parse_rule(one["Study"]) if "Study" in one else SIMPLE,
     )
 
 

@@ -47,7 +47,8 @@ class SplitBy(enum.StrEnum):
 class Case:
     """One labelled slice. ``line``: its line in the manifest; ``patient``: a keyed hash.
 
-    ``fold``: in which it is tested, from 1; 0 where there is a test part instead.
+    ``fold``: in which it is tested, from 1; 0 where there is a test part instead. ``study`` and ``series`` are UIDs,
+    "" if the header has none. ``study_label`` is what its study shows, "" if nobody said it.
     """
 
     line: int
@@ -57,6 +58,9 @@ class Case:
     split: Split
     patient: str
     fold: int = 0
+    study: str = ""
+    series: str = ""
+    study_label: str = ""
 
     @property
     def part(self) -> str:
@@ -98,7 +102,8 @@ class Snapshot:
     """The checked document: ``labels`` in the order of the model's outputs, ``cases`` in the manifest's order.
 
     ``initial_weights`` is None for a training that starts from nothing.
-    With ``folds`` every case is tested once and there is no test part; else 0.
+    With ``folds`` every case is tested once and there is no test part; else 0. ``unlabelled`` are slices without a
+    label of their own, in studies that have one: they are no cases, and only whole studies are made of them.
     """
 
     digest: str
@@ -108,6 +113,7 @@ class Snapshot:
     cases: tuple[Case, ...]
     initial_weights: InitialWeights | None = None
     folds: int = 0
+    unlabelled: tuple[Case, ...] = ()
 
     def of(self, split: Split) -> tuple[Case, ...]:
         """Return the cases of one split, in the manifest's order."""
@@ -160,7 +166,8 @@ def parse(document: Any) -> Snapshot:
         labels=labels,
         seed=int(seed or 0),
         split_by=SplitBy(str(split_by)),
-        cases=cases,
+        cases=tuple(case for case in cases if case.label),
+        unlabelled=tuple(case for case in cases if not case.label),
         initial_weights=initial_weights,
         folds=folds,
     )
@@ -229,9 +236,11 @@ def _case(entry: Any, labels: tuple[str, ...], folds: int) -> Case:
     line = entry.get("Line")
     if type(line) is not int or line < 1:
         raise ValueError(f"Line is {line!r}, not a whole number from 1")
-    label = _text(entry, "Label")
-    if labels and label not in labels:
-        raise ValueError(f"Label {label!r} is not one of {', '.join(labels)}")
+    study_label = _text_or_none(entry, "StudyLabel")
+    label = _text_or_none(entry, "Label") if study_label else _text(entry, "Label")
+    for name, given in (("Label", label), ("StudyLabel", study_label)):
+        if given and labels and given not in labels:
+            raise ValueError(f"{name} {given!r} is not one of {', '.join(labels)}")
     split = _text(entry, "Split")
     if split not in list(Split):
         raise ValueError(f"Split {split!r} is not one of {', '.join(Split)}")
@@ -248,6 +257,9 @@ def _case(entry: Any, labels: tuple[str, ...], folds: int) -> Case:
         split=Split(split),
         patient=_text(entry, "Patient"),
         fold=fold,
+        study=_text_or_none(entry, "StudyInstanceUID"),
+        series=_text_or_none(entry, "SeriesInstanceUID"),
+        study_label=study_label,
     )
 
 
@@ -256,6 +268,11 @@ def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is {value!r}, not a text")
     return value
+
+
+def _text_or_none(entry: Mapping[str, Any], name: str) -> str:
+    """Return a text that may be absent or empty; raises ValueError for anything else."""
+    return _text(entry, name) if entry.get(name) else ""
 
 
 def _matching(entry: Mapping[str, Any], name: str, pattern: re.Pattern[str], expected: str) -> str:

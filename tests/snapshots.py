@@ -17,13 +17,17 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Labelled:
-    """One slice of a snapshot: the DICOM file's bytes and its entry in the snapshot; ``fold`` is 0 without folds."""
+    """One slice of a snapshot: the DICOM file's bytes and its entry in the snapshot; ``fold`` is 0 without folds.
+
+    ``label`` may be "" if its study has a label.
+    """
 
     body: bytes
     label: str
     patient: str
     split: str
     fold: int = 0
+    study_label: str = ""
 
 
 def write_snapshot(folder: Path, slices: Sequence[Labelled], labels: Sequence[str] = LABELS, **changes: Any) -> Path:
@@ -51,6 +55,7 @@ def write_snapshot(folder: Path, slices: Sequence[Labelled], labels: Sequence[st
                 "SeriesInstanceUID": f"2.25.{one.patient.encode().hex()}.1",
             }
             | ({"Fold": one.fold} if one.fold else {})
+            | ({"StudyLabel": one.study_label} if one.study_label else {})
         )
     document = {
         "Schema": "snapshot/1",

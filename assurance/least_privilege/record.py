@@ -17,12 +17,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from functions.names import ARTIFACTS, BATCHES, CHECKPOINTS, COHORTS, INSTANCES, OUTPUTS, PREDICTIONS, RUNS, SLICES
+from functions.names import (
+    ARTIFACTS,
+    BATCHES,
+    CHECKPOINTS,
+    COHORTS,
+    INSTANCES,
+    OUTPUTS,
+    PREDICTIONS,
+    RUNS,
+    SLICES,
+    STUDIES,
+)
 from tests.instruments import VARIABLE, iam_recorder, loaded_with
 
 ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "tests" / "infra" / "questions.json"
-STORY = ("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py")
+STORY = ("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py", "test_studies.py")
 LOGICAL_ID = re.compile(r"[0-9A-F]{8}$")
 # Names by the local cloud's CloudFormation: stack, logical id, a random end.
 NAME = re.compile(r"(?i)^wetread-(?P<id>[a-z0-9]+)-[0-9a-f]{13}(\.fifo)?$")
@@ -35,7 +46,7 @@ OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
 CONDITIONS = ("s3:prefix", "iam:passedtoservice", "sagemaker:networkisolation")
 PREFIXES = (
     *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
-    *(ARTIFACTS, CHECKPOINTS, COHORTS, SLICES, RUNS),
+    *(ARTIFACTS, CHECKPOINTS, COHORTS, SLICES, RUNS, STUDIES),
 )
 
 

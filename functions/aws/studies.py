@@ -1,87 +1,56 @@
-"""The studies table: the state of each study, its members, its sender's marker, its revisions and
-their events.
+"""The studies table: the state of each study, its members, its sender's marker, and its revisions.
 
 Partition key StudyInstanceUID; sort key Item: ``#study``, ``#marker``, ``member#<series>#<upload>``,
-``revision#000001``, and ``event#000001`` until the revision's event is published.
+``revision#000001``.
 The members beside the rows make the list of a study strongly consistent, which no index of the rows is.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
-from functions.aws.trouble import loggable
+from functions.aws.study_items import (
+    IN_INDEX,
+    MARKER,
+    MEMBER,
+    OPEN,
+    REVISION,
+    STATE,
+    UNANNOUNCED,
+    WHILE_OPEN,
+    Listed,
+    is_study,
+    last_of,
+    listed_in,
+    member_of,
+    revision_name,
+    state_of,
+    study_in,
+    unchanged,
+)
 from functions.domain import marker as markers
 from functions.domain.marker import Marker
 from functions.domain.row import Row, Status, expiry, timestamp
 from functions.domain.study import RETRY_SECONDS, Revision, State, Study
-from functions.domain.study_event import StudyEvent
 from functions.names import StudyIndexName
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-logger = logging.getLogger(__name__)
-
-STATE, MARKER, MEMBER, REVISION, EVENT = "#study", "#marker", "member#", "revision#", "event#"
 MOST_MEMBERS_OF_A_PAGE = 500
 # Items stay this much longer than the rows they lead to: a row expires so many days after its end, which comes later
 # than its arrival (`functions.flow.ingesting.LONGEST_WAIT_DAYS`).
 LONGEST_WAIT_DAYS = 90
 FALSE_CONDITION = "ConditionalCheckFailed"
-OPEN, PUBLISH = "open", "publish"  # of the index of what is due: open studies, and events to publish
-# Attributes by the fields of a Study.
-NAMES = {
-    "state": "State",
-    "due_at": "DueAt",
-    "quiet_until": "QuietUntil",
-    "opened_at": "OpenedAt",
-    "touches": "Touches",
-    "erasures": "Erasures",
-    "revision": "Revision",
-    "inputs": "Inputs",
-    "result_key": "ResultKey",
-    "marked_at": "MarkedAt",
-    "rounds": "Rounds",
-    "tried_at": "TriedAt",
-}
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One member as the table lists it: an upload, and when it was received."""
-
-    item: str
-    upload_id: str
-    received_at: str
-
-
-@dataclass(frozen=True)
-class Unannounced:
-    """The event of one revision that may not have been published, and its item."""
-
-    study_instance_uid: str
-    item: str
-    event: StudyEvent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What a closing has made: a revision, and its event."""
-
-    revision: Revision
-    event: StudyEvent
 
 
 class Studies:
-    """The studies. Each write is one item, but for a closing: state, revision and event are written together."""
+    """The studies. Each write is one item, but for a closing, which writes the state and the revision together."""
 
     def __init__(self, client: DynamoDBClient, table: str, kept_days: int = 0) -> None:
         """Use ``table``; items expire some time after their rows, which are kept ``kept_days`` (0: until erased)."""
@@ -112,9 +81,7 @@ class Studies:
                 raise
 
     def _member(self, row: Row, now: datetime) -> dict[str, Any]:
-        item = f"{MEMBER}{row.series_instance_uid or ''}#{row.upload_id}"
-        key = {"StudyInstanceUID": row.study_instance_uid or "", "Item": item}
-        return key | {"ReceivedAt": row.received_at, **self._expiry(now)}
+        return member_of(row) | self._expiry(now)
 
     def arrived(self, study: str, now: datetime, quiet_seconds: int) -> None:
         """Open a study, and note that something of it has arrived: it is quiet ``quiet_seconds`` later."""
@@ -157,13 +124,13 @@ class Studies:
         """Let no closing that has begun end; return the study. For an erasure, which touches it when it has ended."""
         answer = self._client.update_item(
             TableName=self.table,
-            Key=to_item(_state_of(study)),
+            Key=to_item(state_of(study)),
             UpdateExpression="ADD #Erasures :one",
             ExpressionAttributeNames={"#Erasures": "Erasures"},
             ExpressionAttributeValues=to_item({":one": 1}),
             ReturnValues="ALL_NEW",
         )
-        return _study(from_item(answer["Attributes"]))
+        return study_in(from_item(answer["Attributes"]))
 
     def read_anew(self, study: str, now: datetime) -> None:
         """Open a study whose revisions are deleted: its next closing makes one, whatever its inputs."""
@@ -176,7 +143,7 @@ class Studies:
     def get(self, study: str) -> Study | None:
         """Return a study, strongly consistent; None if it is not known."""
         item = self._get(study, STATE)
-        return _study(item) if item else None
+        return study_in(item) if item else None
 
     def marker(self, study: str) -> Marker | None:
         """Return what the study's sender says that it has; None if it has not said so."""
@@ -185,38 +152,45 @@ class Studies:
 
     def open(self) -> Iterator[Study]:
         """Yield the open studies, those that are due first; a hint, which may be out of date."""
-        yield from self._studies(self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True))
+        for item in self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True):
+            yield study_in(item)
 
-    def unannounced(self) -> Iterator[Unannounced]:
-        """Yield the events that may not have been published, the oldest first.
+    def unannounced(self) -> Iterator[Study]:
+        """Yield the closed studies with a revision to announce, the oldest first; a hint, as ``open``."""
+        yield from map(study_in, self._query(StudyIndexName.BY_DUE, UNANNOUNCED, oldest_first=True))
 
-        The index may show one that was published just now, and one that was written just now a little later.
-        """
-        for item in self._query(StudyIndexName.BY_DUE, PUBLISH, oldest_first=True):
-            event = StudyEvent(detail_type=item["DetailType"], detail=item["Detail"])
-            yield Unannounced(item["StudyInstanceUID"], item["Item"], event)
+    def note_announced(self, study: Study) -> None:
+        """Note that the revisions that a study had when it was read are announced; it may have changed since."""
+        uid, values = study.study_instance_uid, {":number": study.revision}
+        update, condition = "SET #Announced = :number", "#Open = :unannounced AND #Revision = :number"
+        names = {f"#{name}": name for name in ("Announced", *IN_INDEX, "Revision")}
+        done = values | {":unannounced": UNANNOUNCED}
+        if not self._update(uid, f"{update} REMOVE #Open, #DueAt", condition, names, done):
+            # It is open again, or has a further revision, or is erased.
+            names = {"#Announced": "Announced", "#State": "State"}
+            self._update(uid, update, "attribute_exists(#State)", names, values)
 
     def of_class(self, label: str, since: str = "") -> Iterator[Study]:
         """Yield the studies whose last revision has a class, closed since a time, the newest first; for people."""
-        yield from self._studies(self._query(StudyIndexName.BY_CLASS, label, since))
+        yield from map(study_in, self._query(StudyIndexName.BY_CLASS, label, since))
 
     def closed(self, since: str = "") -> Iterator[Study]:
         """Yield the closed studies, closed since a time, the newest first; for people."""
-        yield from self._studies(self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
+        yield from map(study_in, self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
 
     def members(self, study: str) -> Iterator[list[Listed]]:
         """Yield the members by series and upload, in pages; strongly consistent."""
         for items in self._items(study, MEMBER, MOST_MEMBERS_OF_A_PAGE):
-            yield [Listed(item["Item"], item["Item"].rpartition("#")[2], item.get("ReceivedAt", "")) for item in items]
+            yield [listed_in(item) for item in items]
 
     def revisions(self, study: str) -> list[Revision]:
         """Return the revisions of a study, the first first; strongly consistent."""
-        return [_revision(item) for items in self._items(study, REVISION) for item in items]
+        return [Revision.from_json(item) for items in self._items(study, REVISION) for item in items]
 
     def revision(self, study: str, number: int) -> Revision | None:
         """Return one revision of a study; None if there is none."""
-        item = self._get(study, _revision_item(number))
-        return _revision(item) if item else None
+        item = self._get(study, revision_name(number))
+        return Revision.from_json(item) if item else None
 
     def begin(self, study: Study, now: datetime) -> bool:
         """Note that a closing begins, and put the study off; return False if it has changed since it was read.
@@ -229,25 +203,29 @@ class Studies:
         """Count a round of reading again, before it begins; return False if the study has changed meanwhile."""
         return self._change(study, {"Rounds": study.rounds + 1, "DueAt": study.later(now)})
 
-    def close(self, study: Study, made: Made | None, now: datetime) -> bool:
+    def close(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Close a study, with a revision if there is a new one; return False if it has changed since it was read."""
-        return self._conclude(study, made, now, {"State": State.CLOSED}, _CLOSED_ATTRIBUTES, fence="Touches")
+        changes: dict[str, Any] = {"State": State.CLOSED}
+        if revision or study.announced < study.revision:
+            changes |= {"Open": UNANNOUNCED, "DueAt": timestamp(now)}
+            return self._conclude(study, revision, now, changes, WHILE_OPEN, fence="Touches")
+        return self._conclude(study, revision, now, changes, (*WHILE_OPEN, *IN_INDEX), fence="Touches")
 
-    def cut(self, study: Study, made: Made | None, now: datetime) -> bool:
+    def cut(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Make a revision of a study that has been open for too long and stays open, as from now.
 
         Uploads may come meanwhile: they are of the next revision. Returns False if another closing was first.
         """
         changes = {"OpenedAt": timestamp(now)}
-        return self._conclude(study, made, now, changes, ("MarkedAt", "Rounds"), fence="OpenedAt")
+        return self._conclude(study, revision, now, changes, ("MarkedAt", "Rounds"), fence="OpenedAt")
 
     def drop(self, study: Study) -> bool:
         """Delete a study without members and revisions; return False if it has changed since it was read."""
-        condition, names, values = _unchanged(study, "Touches")
+        condition, names, values = unchanged(study, "Touches")
         try:
             self._client.delete_item(
                 TableName=self.table,
-                Key=to_item(_state_of(study.study_instance_uid)),
+                Key=to_item(state_of(study.study_instance_uid)),
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=to_item(values),
@@ -285,22 +263,31 @@ class Studies:
             request["ConditionExpression"] = "#State = :closed"
         return request | {
             "TableName": self.table,
-            "Key": to_item(_state_of(study)),
+            "Key": to_item(state_of(study)),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": to_item(values),
         }
 
     def _change(self, study: Study, changes: Mapping[str, Any]) -> bool:
         """Set attributes of an open study that has not changed since it was read."""
-        condition, names, values = _unchanged(study, "Touches")
+        condition, names, values = unchanged(study, "Touches")
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
+        names |= {f"#{name}": name for name in changes}
+        values |= {f":{name}": value for name, value in changes.items()}
+        return self._update(study.study_instance_uid, update, condition, names, values)
+
+    def _update(
+        self, study: str, update: str, condition: str, names: Mapping[str, str], values: Mapping[str, Any]
+    ) -> bool:
+        """Update a study's state; return False, and change nothing, if the condition is false."""
         try:
             self._client.update_item(
                 TableName=self.table,
-                Key=to_item(_state_of(study.study_instance_uid)),
-                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+                Key=to_item(state_of(study)),
+                UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames=names | {f"#{name}": name for name in changes},
-                ExpressionAttributeValues=to_item(values | {f":{name}": value for name, value in changes.items()}),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=to_item(values),
             )
         except ClientError as error:
             if is_condition_failed(error):
@@ -311,22 +298,21 @@ class Studies:
     def _conclude(
         self,
         study: Study,
-        made: Made | None,
+        revision: Revision | None,
         now: datetime,
         changes: Mapping[str, Any],
         remove: Sequence[str],
         *,
         fence: str,
     ) -> bool:
-        """End a closing: change the study, and write its revision and event with it, if the study is as it was read."""
-        revision = made.revision if made else None
-        condition, names, values = _unchanged(study, fence)
-        sets = {**changes, **(_last(revision, timestamp(now)) if revision else {})}
+        """End a closing: change the study, and write its revision with it, if the study is as it was read."""
+        condition, names, values = unchanged(study, fence)
+        sets = {**changes, **(last_of(revision, timestamp(now)) if revision else {})}
         remove = (*remove, *(("PredictedClass",) if revision and not revision.predicted_class else ()))
         values |= {f":{name}": value for name, value in sets.items()}
         update = {
             "TableName": self.table,
-            "Key": to_item(_state_of(study.study_instance_uid)),
+            "Key": to_item(state_of(study.study_instance_uid)),
             "UpdateExpression": (
                 f"SET {', '.join(f'#{name} = :{name}' for name in sets)} "
                 f"REMOVE {', '.join(f'#{name}' for name in remove)}"
@@ -336,8 +322,17 @@ class Studies:
             "ExpressionAttributeValues": to_item(values),
         }
         actions: list[Any] = [{"Update": update}]
-        if made:
-            actions += self._puts(made, now)
+        if revision:
+            item = {"Item": revision_name(revision.number), **revision.to_json(), **self._expiry(now, 0)}
+            actions.append(
+                {
+                    "Put": {
+                        "TableName": self.table,
+                        "Item": to_item(item),
+                        "ConditionExpression": "attribute_not_exists(StudyInstanceUID)",
+                    }
+                }
+            )
         try:
             self._client.transact_write_items(TransactItems=actions)
         except ClientError as error:
@@ -345,25 +340,6 @@ class Studies:
                 return False
             raise
         return True
-
-    def _puts(self, made: Made, now: datetime) -> list[Any]:
-        """Return the writes of a new revision and of its event."""
-        revision, event = made.revision, made.event
-        item = {"Item": _revision_item(revision.number), **revision.to_json(), **self._expiry(now, 0)}
-        message = {
-            "StudyInstanceUID": revision.study_instance_uid,
-            "Item": f"{EVENT}{revision.number:06d}",
-            "Open": PUBLISH,
-            "DueAt": timestamp(now),
-            "DetailType": event.detail_type,
-            "Detail": event.detail,
-            **self._expiry(now, 0),
-        }
-        new = {"ConditionExpression": "attribute_not_exists(StudyInstanceUID)"}
-        return [
-            {"Put": {"TableName": self.table, "Item": to_item(item), **new}},
-            {"Put": {"TableName": self.table, "Item": to_item(message)}},
-        ]
 
     def _get(self, study: str, item: str) -> dict[str, Any] | None:
         """Return one item, strongly consistent. By a Query, so that who may read a study needs one permission."""
@@ -393,10 +369,7 @@ class Studies:
             "ScanIndexForward": oldest_first,
         }
         for items in self._pages(request):
-            yield from items
-
-    def _studies(self, items: Iterator[dict[str, Any]]) -> Iterator[Study]:
-        yield from (_study(item) for item in items if _is_study(item))
+            yield from (item for item in items if is_study(item))
 
     def _pages(self, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         start = None
@@ -408,69 +381,5 @@ class Studies:
                 return
 
 
-_CLOSED_ATTRIBUTES = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")
-
-
 def _soon(now: datetime) -> str:
     return timestamp(now + timedelta(seconds=RETRY_SECONDS))
-
-
-def _state_of(study: str) -> dict[str, str]:
-    return {"StudyInstanceUID": study, "Item": STATE}
-
-
-def _revision_item(number: int) -> str:
-    return f"{REVISION}{number:06d}"
-
-
-def _study(item: Mapping[str, Any]) -> Study:
-    values: dict[str, Any] = {name: item[attribute] for name, attribute in NAMES.items() if attribute in item}
-    values["state"] = State(values.get("state", State.CLOSED))
-    return Study(study_instance_uid=item["StudyInstanceUID"], **values)
-
-
-def _is_study(item: Mapping[str, Any]) -> bool:
-    """Return whether an item is a study's state; one that a person may have put must not hide others."""
-    try:
-        _study(item)
-    except (KeyError, ValueError, TypeError) as error:
-        logger.error("an item is not a study", extra=loggable(error))
-        return False
-    return True
-
-
-def _revision(item: Mapping[str, Any]) -> Revision:
-    return Revision.from_json(dict(item))
-
-
-def _last(revision: Revision, now: str) -> dict[str, Any]:
-    """Return what a study says of its last revision."""
-    last = {
-        "Revision": revision.number,
-        "Inputs": revision.inputs,
-        "ResultKey": revision.result_key,
-        "ClosedAt": now,
-    }
-    return last | ({"PredictedClass": revision.predicted_class} if revision.predicted_class else {})
-
-
-def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Return the condition that a study is open and as it was read: its ``fence``, and what erasures and closings set.
-
-    A count that a study does not have yet must be absent still.
-    """
-    names, values = {"#State": "State"}, {":open": State.OPEN}
-    expected: dict[str, Any] = {
-        fence: study.touches if fence == "Touches" else study.opened_at,
-        "Erasures": study.erasures,
-        "Revision": study.revision,
-    }
-    terms = ["#State = :open"]
-    for name, value in expected.items():
-        names[f"#{name}"] = name
-        if value:
-            terms.append(f"#{name} = :was{name}")
-            values[f":was{name}"] = value
-        else:
-            terms.append(f"attribute_not_exists(#{name})")
-    return " AND ".join(terms), names, values

@@ -58,6 +58,10 @@ class Fields:
             raise self.wrong(name, "not a text")
         return str(value)
 
+    def text_or_none(self, name: str) -> str | None:
+        """Return a text, or None if the document has null."""
+        return None if self._get(name) is None else self.text(name)
+
     def count(self, name: str) -> int:
         """Return a whole number from 0 to MOST."""
         value = self._get(name)

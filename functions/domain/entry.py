@@ -10,12 +10,12 @@ from typing import Any
 
 from functions.domain.errors import MalformedEntry, MalformedManifest
 from functions.domain.slices import LabelledSlice, Split
-from functions.domain.table import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from functions.domain.table import INSTEAD, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 
 NAMES = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
 IDS = ("studyId", "seriesId")
 OTHERS = frozenset({"studyuid", "seriesuid"})  # one letter from ours, and other things
-CONTENT, CONTENT_TYPE = "content", "classification"
+CONTENT, CONTENT_TYPE, STUDY_TYPE = "content", "classification", "study"
 LONGEST_NAME = 40  # characters of a name that may be one of ours
 LONGEST_TEXT = 1024  # characters of any value: what an S3 key may have
 
@@ -31,7 +31,7 @@ def composed(text: str) -> str:
 
 def check_columns(columns: Sequence[str]) -> None:
     """Raise MalformedManifest if columns of ours are absent, repeated or misspelt; other columns are ignored."""
-    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
+    missing = [name for name in REQUIRED_COLUMNS if name not in columns and INSTEAD.get(name) not in columns]
     near = [(number, ours) for number, name in enumerate(columns, start=1) if (ours := _nearly(name, NAMES))]
     repeated = [name for name in NAMES if columns.count(name) > 1]
     known = {number for number, _ in near}
@@ -60,12 +60,13 @@ def entry_of(line: int, record: Any, labels: Mapping[str, str]) -> LabelledSlice
     if isinstance(record, tuple):
         raise MalformedEntry(f"it has {record[0]} cells, the header {record[1]}")
     fields = _fields(record)
-    if "label" not in fields:
-        raise MalformedEntry(f"it has no content of the type {CONTENT_TYPE!r} with a label")
+    study_label = _text(fields, "studyLabel", optional=True)
+    if "label" not in fields and not study_label:
+        raise MalformedEntry(f"it has no content of the type {CONTENT_TYPE!r} or {STUDY_TYPE!r} with a label")
     split = _text(fields, "split", optional=True)
     if split and split not in set(Split):
         raise MalformedEntry(f"its split is not one of {', '.join(Split)}")
-    label = _text(fields, "label")
+    label = _text(fields, "label", optional=bool(study_label))
     return LabelledSlice(
         line=line,
         filename=_text(fields, "filename"),
@@ -73,6 +74,7 @@ def entry_of(line: int, record: Any, labels: Mapping[str, str]) -> LabelledSlice
         study_id=_text(fields, "studyId", optional=True),
         series_id=_text(fields, "seriesId", optional=True),
         split=Split(split) if split else None,
+        study_label=labels.get(composed(study_label), study_label),
     )
 
 
@@ -87,11 +89,29 @@ def _fields(record: Any) -> Mapping[str, Any]:
     fields = dict(record)
     if isinstance(content, Mapping) and content.get("type") == CONTENT_TYPE:
         fields["label"] = record.get("label") if content.get("label") is None else content["label"]
+    if isinstance(content, list):
+        said = [one["label"] for one in contents if one.get("type") == CONTENT_TYPE and one.get("label") is not None]
+        if said:
+            fields.setdefault("label", said[0])
     for one in contents:
-        if one.get("type", CONTENT_TYPE) == CONTENT_TYPE:
+        if one.get("type") == STUDY_TYPE:
+            _take_study(one, fields)
+        elif one.get("type", CONTENT_TYPE) == CONTENT_TYPE:
             _check_content(one, record, fields)
     _check_names(record, {**fields, CONTENT: content})
     return fields
+
+
+def _take_study(content: Mapping[str, Any], fields: dict[str, Any]) -> None:
+    """Add the label of a study's content to an entry's fields; raise MalformedEntry if two places differ."""
+    said = [one for one in (fields.get("studyLabel"), content.get("label")) if one is not None]
+    if len(said) > 1 and not _same(*said):
+        raise MalformedEntry("its studyLabel and the label of its study differ; keep the one that is right")
+    if misplaced := next((name for name in NAMES if name != "label" and content.get(name) is not None), ""):
+        raise MalformedEntry(f"its {misplaced} is in its content; put it beside filename")
+    _check_names(content, {"label": content.get("label")})
+    if said:
+        fields["studyLabel"] = said[0]
 
 
 def _check_content(content: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, Any]) -> None:

@@ -58,10 +58,28 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudyFigures:
+    """How a model reads whole studies of the test part, by the rule that serves.
+
+    ``reference`` is the class that means "none of the others", None without one. ``abstained`` of the studies have no
+    class.
+    """
+
+    studies: int
+    patients: int
+    abstained: int
+    reference: str | None
+    fitted: bool
+    balanced_accuracy: Figure
+    classes: Mapping[str, ClassFigures]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """One model on the test part; an undefined figure is None.
 
     ``calibration`` is None in the evaluations of older containers, which have the ``calibration_error`` (ECE) alone.
+    ``study`` is None there, too, and where the test part has no study that is a series.
     """
 
     weights_sha256: str
@@ -71,6 +89,7 @@ class Measured:
     subgroups: tuple[Subgroup, ...]
     coverage: float = 1.0  # the share of cases that the model does not abstain on; older images abstain on none
     calibration: Calibration | None = None
+    study: StudyFigures | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +210,23 @@ def _measured(fields: Fields, labels: tuple[str, ...]) -> Measured:
         subgroups=tuple(_subgroup(one) for one in fields.list_of_fields("Subgroups")),
         coverage=fields.fields("Abstention").fraction("Coverage") if fields.has("Abstention") else 1.0,
         calibration=calibration_of(fields.fields("Calibration")),
+        study=_study(found, labels) if fields.has("Study") and (found := fields.fields_or_none("Study")) else None,
+    )
+
+
+def _study(fields: Fields, labels: tuple[str, ...]) -> StudyFigures:
+    aggregation, classes = fields.fields("Aggregation"), fields.fields("Classes")
+    reference = aggregation.text_or_none("Reference")
+    if reference is not None and reference not in labels:
+        raise aggregation.wrong("Reference", "not one of the Labels")
+    return StudyFigures(
+        studies=fields.count("Studies"),
+        patients=fields.count("Patients"),
+        abstained=fields.count("Abstained"),
+        reference=reference,
+        fitted=aggregation.flag("Fitted"),
+        balanced_accuracy=_figure(fields, "BalancedAccuracy"),
+        classes={label: _class_figures(classes.fields(label)) for label in labels},
     )
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aggregation.rule import SIMPLE
 from functions.domain.entry import NAMES, Contradictory, check_columns, composed, entry_of
 from functions.domain.errors import MalformedEntry, MalformedManifest
 from functions.domain.slices import LabelledSlice
@@ -59,10 +61,10 @@ def parse(body: bytes, *, is_csv: bool, labels: Sequence[str], with_names: bool 
         except MalformedEntry as error:
             reasons.append(_reason(LabelProblem.MALFORMED_ENTRY, line, str(error), places))
             continue
-        if entry.label in labels:
+        unknown = [one for one in (entry.label, entry.study_label) if one and one not in labels]
+        reasons += [_reason(LabelProblem.UNKNOWN_LABEL, line, _unknown(one, labels), places) for one in unknown[:1]]
+        if not unknown:
             entries.append(entry)
-        else:
-            reasons.append(_reason(LabelProblem.UNKNOWN_LABEL, line, _unknown(entry.label, labels), places))
     reasons += _half_split(entries, places)
     return Labelling(tuple(entries), tuple(reasons), places)
 
@@ -79,11 +81,42 @@ def missing_classes(entries: Iterable[LabelledSlice], labels: Sequence[str]) -> 
     return [
         Reason(
             code=LabelProblem.MISSING_CLASS,
-            message=f"No entry has the label {label}; label slices of every class of this stage.",
+            message=f"No entry has the label {label}; label slices of every class of this stage. The label of a study "
+            "is not one of its slices.",
         )
         for label in labels
         if label not in present
     ]
+
+
+def contradictions(slices: Iterable[LabelledSlice], labels: Sequence[str], places: Places) -> list[Reason]:
+    """Return a reason for each study of two labels, or with a slice whose label its own contradicts.
+
+    A study of some class may have slices of the reference class: what is ill is seldom ill everywhere. All others are
+    mistakes.
+    """
+    reference = SIMPLE.reference_of(labels)
+    by_study: dict[str, list[LabelledSlice]] = defaultdict(list)
+    for one in slices:
+        by_study[one.study_instance_uid].append(one)
+    reasons: list[Reason] = []
+    for of_study in by_study.values():
+        of_label = {one.study_label: one.line for one in reversed(of_study) if one.study_label}
+        if len(of_label) > 1:
+            what = f"label one study differently: {' and '.join(sorted(of_label))}. Keep the label that is right."
+            reasons.append(_contradictory(list(of_label.values()), what, places))
+        for label in of_label if len(of_label) == 1 else ():
+            odd = [one for one in of_study if one.label and one.label not in {label, reference}]
+            if odd:
+                what = f"have slices labelled {odd[0].label} in a study labelled {label}. Correct one of the two."
+                reasons.append(_contradictory([one.line for one in odd], what, places))
+    return reasons
+
+
+def _contradictory(lines: Sequence[int], what: str, places: Places) -> Reason:
+    verb = what.replace("have ", "has ", 1) if len(lines) == 1 else what
+    message = f"{places.begin(lines)} {verb}"
+    return Reason(code=LabelProblem.CONTRADICTORY_LABELS, message=message, line=min(lines))
 
 
 def _json_records(text: str) -> Iterable[tuple[int, Any]]:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from untrusted import picture
 from untrusted.header import Header
-
-MOST_MM = 100_000.0  # a scanner's table is shorter
-DIGITS = 3  # of a position, in mm
+from untrusted.position import position
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +30,6 @@ def place_of(header: Header) -> Place:
     return Place(
         instance_number=header.number("InstanceNumber"),
         acquisition_number=header.number("AcquisitionNumber"),
-        slice_position=_position(header),
+        slice_position=position(header),
         quality_control=header.code("QualityControlImage") == "YES" or None,
     )
-
-
-def _position(header: Header) -> float | None:
-    """Return where the slice is along its normal, in mm; None unless position and orientation are valid."""
-    parts = [one.strip() for one in header.text("ImagePositionPatient").split("\\")]
-    directions = picture.orientation(header)
-    if directions is None or len(parts) != 3 or not all(picture.DECIMAL.fullmatch(one) for one in parts):
-        return None
-    (a, b, c), (d, e, f) = directions
-    normal = (b * f - c * e, c * d - a * f, a * e - b * d)
-    position = sum(float(part) * along for part, along in zip(parts, normal, strict=True))
-    return round(position, DIGITS) + 0.0 if abs(position) <= MOST_MM else None

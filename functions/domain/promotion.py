@@ -20,6 +20,7 @@ from functions.domain.evaluation import (
     Measured,
     OutOfFold,
     Paired,
+    StudyFigures,
     Subgroup,
 )
 from functions.domain.ranges import FRACTION, Range
@@ -50,6 +51,9 @@ class Thresholds:
     max_calibration_error: Annotated[float, FRACTION] = 0.1  # for the lower end of its interval
     champion_margin: Annotated[float, FRACTION] = 0.05  # how much worse than the champion it may seem, by chance
     max_subgroup_drop: Annotated[float, FRACTION] = 0.25
+    min_study_sensitivity: Annotated[float, FRACTION] = (
+        0.0  # of whole studies of every class but the reference; 0: none
+    )
     subgroup_min_patients: Annotated[int, Range(1, 1_000_000)] = 5  # a smaller subgroup's figures say nothing
 
 
@@ -83,6 +87,7 @@ def checks(evaluation: Evaluation, thresholds: Thresholds, *, against_champion: 
             for label in evaluation.labels
             for one in _class(label, candidate.classes[label], thresholds, by_low=by_low)
         ),
+        *_studies(candidate.study, thresholds.min_study_sensitivity, by_low=by_low),
         *_calibration(candidate, thresholds.max_calibration_error),
         _coverage(candidate),
         *([_against_champion(evaluation.paired, thresholds.champion_margin)] if evaluation.paired else ()),
@@ -101,16 +106,20 @@ def _at_attempt(measured: Measured, attempt: int) -> Measured:
             return figure
         return replace(figure, low=lower_end(figure.value, figure.low, first_level_of(attempt), continuous))
 
-    classes = {
-        label: replace(
-            one,
-            sensitivity=lowered(one.sensitivity),
-            specificity=lowered(one.specificity),
-            auc=lowered(one.auc, AUC_CONTINUOUS),
-        )
-        for label, one in measured.classes.items()
-    }
-    return replace(measured, balanced_accuracy=lowered(measured.balanced_accuracy), classes=classes)
+    def of_classes(classes: Mapping[str, ClassFigures]) -> dict[str, ClassFigures]:
+        return {
+            label: replace(
+                one,
+                sensitivity=lowered(one.sensitivity),
+                specificity=lowered(one.specificity),
+                auc=lowered(one.auc, AUC_CONTINUOUS),
+            )
+            for label, one in classes.items()
+        }
+
+    study = measured.study and replace(measured.study, classes=of_classes(measured.study.classes))
+    balanced = lowered(measured.balanced_accuracy)
+    return replace(measured, balanced_accuracy=balanced, classes=of_classes(measured.classes), study=study)
 
 
 def too_few_patients(
@@ -160,6 +169,26 @@ def _class(label: str, figures: ClassFigures, thresholds: Thresholds, *, by_low:
     return [
         _at_least(code, f"{what} for {label}", figure, threshold, by_low=by_low)
         for code, what, figure, threshold in asked
+    ]
+
+
+def _studies(study: StudyFigures | None, least: float, *, by_low: bool) -> list[Check]:
+    """Return the checks of the sensitivity for whole studies; none where the stage does not ask."""
+    if not least:
+        return []
+    code, what = ModelProblem.STUDY_SENSITIVITY_TOO_LOW, "sensitivity of studies"
+    if study is None:
+        message = (
+            f"The {what} is undefined: no study of the test part has the labelled slices of a series. Label whole "
+            "series, or do not ask for min_study_sensitivity."
+        )
+        undefined = Figure(value=None, low=None, high=None)
+        reason = Reason(code=ModelProblem.UNDEFINED_METRIC, message=message)
+        return [Check(what=what, figure=undefined, asks=Asks.AT_LEAST, bound=least, reason=reason)]
+    return [
+        _at_least(code, f"{what} for {label}", figures.sensitivity, least, by_low=by_low)
+        for label, figures in study.classes.items()
+        if label != study.reference
     ]
 
 

@@ -17,7 +17,7 @@ WEIGHTS_FIELDS = ("Uri", "Licence")
 MANIFEST_ENDINGS = (".json", ".csv")
 MOST_SEED = 2**32 - 1  # numpy takes no larger one
 WORKFLOWS_OWN = ("seed", "model_version")  # hyperparameters that the workflow sets
-HYPERPARAMETERS = ("epochs", "batch_size", "learning_rate", "image_size", "network", "model_name")
+HYPERPARAMETERS = ("epochs", "batch_size", "learning_rate", "image_size", "network", "study_sensitivity", "model_name")
 """What people may set of the hyperparameters of model_code; the others are the workflow's own."""
 FOREIGN_PREFIX = "sagemaker_"  # model_code leaves these hyperparameters to SageMaker
 MOST_HYPERPARAMETERS = 80  # SageMaker takes 100

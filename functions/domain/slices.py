@@ -25,6 +25,7 @@ class LabelledSlice:
       ``patient_id`` and its issuer are only ever hashed, never stored or logged.
     - ``patient`` is the keyed hash of the PatientID, or of the StudyInstanceUID if that is empty.
     - ``retrained``: the manifest puts it into training or validation, although models were measured on its patient.
+    - ``study_label`` is what its study shows; a slice that has it may have no ``label``: then it is not trained on.
     - ``fold`` is the fold in which it is tested, from 1; 0 where there is a test part instead.
     """
 
@@ -47,6 +48,7 @@ class LabelledSlice:
     patient: str = ""
     retrained: bool = False
     fold: int = 0
+    study_label: str = ""
 
     @property
     def part(self) -> str:

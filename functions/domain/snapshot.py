@@ -192,7 +192,11 @@ def _entry(one: LabelledSlice) -> dict[str, Any]:
         "Patient": one.patient,
         "StudyInstanceUID": one.study_instance_uid,
         "SeriesInstanceUID": one.series_instance_uid,
-    } | {name: value for name, value in (("Retrained", one.retrained), ("Fold", one.fold)) if value}
+    } | {name: value for name, value in _optional(one) if value}
+
+
+def _optional(one: LabelledSlice) -> tuple[tuple[str, Any], ...]:
+    return ("Retrained", one.retrained), ("Fold", one.fold), ("StudyLabel", one.study_label)
 
 
 def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
@@ -208,4 +212,5 @@ def _slice(entry: Mapping[str, Any]) -> LabelledSlice:
         series_instance_uid=entry["SeriesInstanceUID"],
         retrained=bool(entry.get("Retrained", False)),
         fold=int(entry.get("Fold", 0)),
+        study_label=entry.get("StudyLabel", ""),
     )

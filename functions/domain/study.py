@@ -13,9 +13,9 @@ any          a row that had ended changes    Open    rescore, sweep,     none; T
 Closed       a row of it ended               Open    collect, sweep      Closed
 Open         due, and a row has not ended    Open    sweep               put off: Open, Touches as read
 Open         due, and read by two versions   Open    sweep               rows requeued first, then as a change
-Open         due, and the inputs are new     Closed  sweep               Open; Touches and Revision as read
-Open         due, and the inputs are known   Closed  sweep               Open; Touches and Revision as read
-Open         open for too long               Open    sweep               Open; OpenedAt and Revision as read
+Open         due, and the inputs are new     Closed  sweep               Open, Touches as read; the revision is new
+Open         due, and the inputs are known   Closed  sweep               Open, Touches as read
+Open         open for too long               Open    sweep               Open, OpenedAt as read; the revision is new
 ===========  ==============================  ======  ==================  ========================================
 
 Every change of a row comes first and the touch last. So a closing in between has either seen the change, or fails by
@@ -65,7 +65,8 @@ class Study:
 
     ``due_at`` is when the study is looked at next, ``quiet_until`` when it is quiet if nothing more arrives.
     ``touches`` counts the changes (a fence, not a count of uploads), ``erasures`` those by erasures. ``inputs`` is the
-    digest of the last revision's inputs and ``result_key`` its document. ``marked_at`` is when a marker came that no
+    digest of the last revision's inputs and ``result_key`` its document; ``announced`` is the last revision that was
+    announced. ``marked_at`` is when a marker came that no
     closing has used. ``rounds`` counts how often uploads were read again so that one version reads all.
     ``tried_at`` is when the last closing began.
     """
@@ -80,6 +81,7 @@ class Study:
     revision: int = 0
     inputs: str = ""
     result_key: str = ""
+    announced: int = 0
     marked_at: str = ""
     rounds: int = 0
     tried_at: str = ""
@@ -106,7 +108,11 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """One answer for a study, as the table has it; ``document`` is at ``result_key`` of the results bucket."""
+    """One answer for a study, as the table has it; ``document`` is at ``result_key`` of the results bucket.
+
+    ``fhir_key`` is where its FHIR bundle is, "" if it has none. ``withdraws`` is the revision whose answer it recalls,
+    0 if it recalls none.
+    """
 
     study_instance_uid: str
     number: int
@@ -120,6 +126,8 @@ class Revision:
     counts: dict[str, int]
     inputs: str
     result_key: str
+    fhir_key: str = ""
+    withdraws: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the revision under the names of the table, without absent values."""
@@ -136,8 +144,10 @@ class Revision:
             "Counts": self.counts,
             "Inputs": self.inputs,
             "ResultKey": self.result_key,
+            "FhirKey": self.fhir_key,
+            "Withdraws": self.withdraws,
         }
-        return {name: value for name, value in document.items() if value not in ("", None, {})}
+        return {name: value for name, value in document.items() if value not in ("", None, {}, 0)}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Revision:
@@ -155,4 +165,6 @@ class Revision:
             counts=document.get("Counts", {}),
             inputs=document["Inputs"],
             result_key=document["ResultKey"],
+            fhir_key=document.get("FhirKey", ""),
+            withdraws=document.get("Withdraws", 0),
         )

@@ -159,8 +159,8 @@ def digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(timeless, sort_keys=True).encode()).hexdigest()[:40]
 
 
-def revision_of(content: Mapping[str, Any], result_key: str) -> Revision:
-    """Return what the table keeps of a document."""
+def revision_of(content: Mapping[str, Any], result_key: str, fhir_key: str = "") -> Revision:
+    """Return what the table keeps of a document, and where its FHIR bundle is."""
     return Revision(
         study_instance_uid=content["StudyInstanceUID"],
         number=content["Revision"],
@@ -174,6 +174,8 @@ def revision_of(content: Mapping[str, Any], result_key: str) -> Revision:
         counts=content["Counts"],
         inputs=content["Inputs"],
         result_key=result_key,
+        fhir_key=fhir_key,
+        withdraws=(content.get("Withdraws") or {}).get("Revision", 0),
     )
 
 

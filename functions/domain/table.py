@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functions.domain.errors import MalformedManifest
 
 REQUIRED_COLUMNS = ("filename", "label")
-OPTIONAL_COLUMNS = ("studyId", "seriesId", "split")
+OPTIONAL_COLUMNS = ("studyId", "seriesId", "split", "studyLabel")
+INSTEAD = {"label": "studyLabel"}  # a column that may be there in place of a required one
 DELIMITERS = (",", ";", "\t", "|")
 BYTE_ORDER_MARK = "\ufeff"
 # Excel writes the delimiter into an extra first line, with which it opens the file rightly.

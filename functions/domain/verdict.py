@@ -51,6 +51,7 @@ class LabelProblem(enum.StrEnum):
     UNREADABLE_HEADER = "UnreadableHeader"
     DUPLICATE = "Duplicate"
     MISSING_CLASS = "MissingClass"
+    CONTRADICTORY_LABELS = "ContradictoryLabels"
     UNUSABLE_WEIGHTS = "UnusableWeights"
     CHAMPION_GONE = "ChampionGone"
 
@@ -69,6 +70,7 @@ class ModelProblem(enum.StrEnum):
     BALANCED_ACCURACY_TOO_LOW = "BalancedAccuracyTooLow"
     SENSITIVITY_TOO_LOW = "SensitivityTooLow"
     SPECIFICITY_TOO_LOW = "SpecificityTooLow"
+    STUDY_SENSITIVITY_TOO_LOW = "StudySensitivityTooLow"
     AUC_TOO_LOW = "AUCTooLow"
     CALIBRATION_TOO_POOR = "CalibrationTooPoor"
     COVERAGE_TOO_LOW = "CoverageTooLow"

@@ -1,53 +1,48 @@
-"""Publishes the events of revisions: each at least once.
-
-An event is written with its revision, in one transaction, as a separate item. The item is deleted after the bus has
-taken the event. So a function that dies between the two publishes the event twice, and none is left out, also if the
-study gets its next revision before.
-"""
+"""Announces each revision of a study at least once, in their order, from what the study's state says."""
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from functions.aws.bus import MOST_ENTRIES, Bus
+from functions.aws.announcements import Announcements
 from functions.aws.studies import Studies
+from functions.aws.trouble import loggable
+from functions.domain import layout
+from functions.domain.study import Study
 
 logger = logging.getLogger(__name__)
-
-ANNOUNCE_SECONDS = 60  # of a sweep, after which the rest is left to the next one
-
-
-@dataclass(frozen=True)
-class Announced:
-    """The result of one round: how many events the bus took, and how many it refused."""
-
-    published: int = 0
-    failures: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Announcing:
-    """Publishes what waits in the studies table. Safe when it runs twice at once, or dies anywhere."""
+    """Announces the revisions of one stage's studies. A revision is written before: an event leads to its document."""
 
     studies: Studies
-    bus: Bus
-    clock: Callable[[], datetime]
+    announcements: Announcements
 
-    def run(self) -> Announced:
-        """Publish what waits, the oldest first; what the bus refuses waits for the next round."""
-        until = self.clock() + timedelta(seconds=ANNOUNCE_SECONDS)
-        published = failures = 0
-        waiting = self.studies.unannounced()
-        with ThreadPoolExecutor(MOST_ENTRIES) as pool:
-            while self.clock() <= until and (some := list(itertools.islice(waiting, MOST_ENTRIES))):
-                taken = self.bus.publish([one.event for one in some])
-                done = [one for one, is_taken in zip(some, taken, strict=True) if is_taken]
-                list(pool.map(lambda one: self.studies.forget(one.study_instance_uid, one.item), done))
-                published += len(done)
-                failures += len(some) - len(done)
-        return Announced(published, failures)
+    def run(self) -> int:
+        """Announce what is closed and not announced; return how many studies failed."""
+        failures = 0
+        for hint in list(self.studies.unannounced()):
+            try:
+                self.announce(hint.study_instance_uid)
+            except Exception as error:  # one study must not keep the others from being announced
+                name = layout.study_prefix(hint.study_instance_uid)
+                logger.error("study not announced", extra={"study": name, **loggable(error)})
+                failures += 1
+        return failures
+
+    def announce(self, study_instance_uid: str) -> None:
+        """Announce the revisions of a study that are not announced yet."""
+        study = self.studies.get(study_instance_uid)
+        if study is None:
+            return
+        if study.announced < study.revision:
+            revisions = [one for one in self.studies.revisions(study_instance_uid) if _is_due(one.number, study)]
+            self.announcements.send(revisions)
+        self.studies.note_announced(study)
+
+
+def _is_due(number: int, study: Study) -> bool:
+    return study.announced < number <= study.revision

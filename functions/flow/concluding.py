@@ -22,7 +22,8 @@ from functions.aws.backlog import Backlog
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.objects import Documents
-from functions.aws.studies import Listed, Made, Studies
+from functions.aws.studies import Studies
+from functions.aws.study_items import Listed
 from functions.aws.trouble import loggable
 from functions.domain import fhir, layout, study_document
 from functions.domain.marker import Marker
@@ -31,7 +32,7 @@ from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import MOST_ROUNDS, CloseReason, Patience, State, Study
 from functions.domain.study_document import MOST_MEMBERS, Closed, Inputs
-from functions.domain.study_event import StudyEvents
+from functions.flow.announcing import Announcing
 from functions.flow.rescoring import Rescoring
 from functions.names import Metric
 
@@ -73,11 +74,11 @@ class Concluding:
     results: Documents
     rescoring: Rescoring
     backlog: Backlog
-    events: StudyEvents
+    announcing: Announcing
     rule: SeriesRule
     patience: Patience
     clock: Callable[[], datetime]
-    fhir: bool = False  # whether a bundle is written beside each document
+    fhir_results: bool = False  # whether a FHIR bundle is written beside each document
 
     def run(self) -> Concluded:
         """Look at each open study once, those that are due longest first."""
@@ -85,14 +86,15 @@ class Concluding:
         until = began + timedelta(seconds=CONCLUDE_SECONDS)
         behind = functools.cache(lambda: self.backlog.is_behind(self.patience.study_quiet_seconds))
         waiting = list(self.studies.open())
-        revisions = failures = 0
+        revisions, failures = 0, self.announcing.run()
         for hint in waiting:
             if self.clock() > until:
                 break
             try:
                 revisions += self._look_at(hint, behind)
             except Exception as error:  # one study must not keep the others open
-                logger.error("study not closed", extra=loggable(error))
+                name = layout.study_prefix(hint.study_instance_uid)
+                logger.error("study not closed", extra={"study": name, **loggable(error)})
                 failures += 1
         opened = [moment_of(one.opened_at) for one in waiting if one.opened_at]
         oldest = (began - min(opened)).total_seconds() if opened else 0.0
@@ -106,6 +108,8 @@ class Concluding:
         study = self.studies.get(hint.study_instance_uid)
         if study is None or study.state != State.OPEN:
             return False
+        if study.announced < study.revision:  # it was opened again, or stayed open, before it was announced
+            self.announcing.announce(study.study_instance_uid)
         cut_off = study.cut_off(now, self.patience)
         if not (study.is_due(now) or cut_off or study.marked_at) or not self.studies.begin(study, now):
             return False
@@ -171,10 +175,17 @@ class Concluding:
         key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
         if not self.results.write_once(key, content):
             content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
-        if self.fhir:  # before the revision is there, which has it then, and is announced with it
-            self.results.write_once(layout.fhir_key(key), fhir.bundle(content, layout.uri(self.results.bucket, key)))
-        made = Made(revision=study_document.revision_of(content, key), event=self.events.of(content, key))
-        return end(study, made, now)
+        fhir_key = self._write_bundle(content, key) if self.fhir_results else ""
+        if not end(study, study_document.revision_of(content, key, fhir_key), now):
+            return False
+        self.announcing.announce(study.study_instance_uid)
+        return True
+
+    def _write_bundle(self, content: Mapping[str, Any], key: str) -> str:
+        """Write the FHIR bundle of a document, before its revision is there; return the bundle's key."""
+        fhir_key = layout.fhir_key(key)
+        self.results.write_once(fhir_key, fhir.bundle(content, layout.uri(self.results.bucket, key)))
+        return fhir_key
 
     def _document(self, study: Study, inputs: Inputs, reason: CloseReason, now: datetime) -> dict[str, Any]:
         read = self._read(inputs) if inputs.readable else None

@@ -90,7 +90,10 @@ class Snapshotting:
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
         weights = self._weights(run, asked.initial_weights)
         slices, names = self._slices(asked.manifest_key, manifest)
-        split_by, slices = self._divide(slices, asked.seed, names, known)
+        # A slice without a label counts as its study's, for the division alone.
+        classed = [replace(one, label=one.label or one.study_label) for one in slices]
+        split_by, divided = self._divide(classed, asked.seed, names, known)
+        slices = [replace(one, label=its.label) for one, its in zip(divided, slices, strict=True)]
         document = snapshots.document_of(
             slices,
             labels=self.labels,
@@ -168,6 +171,7 @@ class Snapshotting:
         reasons += [*labelled.reasons, *(one for one in read if isinstance(one, Reason))]
         reasons += duplicates(slices, places)
         reasons += misplaced(slices, folder, places)
+        reasons += labelling.contradictions(slices, self.labels, places)
         reasons += labelling.missing_classes(labelled.entries, self.labels)
         if reasons:
             raise SnapshotRefused(reasons)

@@ -17,7 +17,6 @@ from functions.aws.trouble import loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Row, Status, moment_of, timestamp
-from functions.flow.announcing import Announcing
 from functions.flow.collecting import Collected, Collecting
 from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
@@ -68,7 +67,6 @@ class Sweeping:
     trying: Trying
     stalling: Stalling
     concluding: Concluding
-    announcing: Announcing
     report: Callable[[Mapping[Metric, float]], None]
     stale_seconds: int
     max_job_seconds: int
@@ -109,8 +107,6 @@ class Sweeping:
         failures += concluded.failures if concluded else 1
         studies = concluded.metrics() if concluded else {}
         self.report(studies)
-        announced = self._try("no event published", self.announcing.run)
-        failures += announced.failures if announced else 1
         return Swept(measured=(gauges or {}) | submitted | counts | studies, failures=failures)
 
     def _unfinished(self) -> list[Batch]:

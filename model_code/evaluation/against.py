@@ -99,7 +99,8 @@ def cases_of(cases: TestSet, rows: Rows) -> TestSet:
     """Return some of the slices, their patients numbered without gaps."""
     attributes = {name: list(np.array(values)[rows]) for name, values in cases.attributes.items()}
     patients = np.unique(cases.patients[rows], return_inverse=True)[1]
-    return TestSet(cases.labels, cases.targets[rows], patients, attributes, folds=cases.folds)
+    positions = tuple(one for one, kept in zip(cases.positions, rows, strict=True) if kept) if cases.positions else ()
+    return TestSet(cases.labels, cases.targets[rows], patients, attributes, folds=cases.folds, positions=positions)
 
 
 def predictions_of(predictions: Predictions, rows: Rows) -> Predictions:

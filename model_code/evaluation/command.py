@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from model_code import snapshot
 from model_code.container import Processing
 from model_code.errors import ArtifactError, EvaluationError
-from model_code.evaluation.against import Rival, build_compared, unseen_by
+from model_code.evaluation import studies
+from model_code.evaluation.against import Rival, build_compared, cases_of, predictions_of, unseen_by
 from model_code.evaluation.folds import by_folds, rival_by_folds
 from model_code.evaluation.pictures import ReportPictures
 from model_code.evaluation.predictions import load_model, predict
 from model_code.evaluation.report.page import render
 from model_code.evaluation.report.slices import shown_slices
+from model_code.evaluation.studies import Part
 from model_code.evaluation.training_record import parts_of, read_training
 from model_code.evaluation.worst import worst_cases
 from model_code.inference import Model
+from model_code.snapshot import Snapshot, Split
 
 DOCUMENT, REPORT = "evaluation.json", "report.html"
 
@@ -68,6 +76,12 @@ def evaluate(
     champion = rivals.get("Champion")
     document = build_compared(taken.digest, test, candidate, rivals, attempt)
     document |= {"Training": read_training(paths.candidate), "Parts": parts_of(taken)}
+    read: dict[str, Part] = {"Candidate": (cases, test, candidate)}
+    if champion:
+        rows = champion.unseen if champion.unseen.any() else ~champion.unseen
+        unseen = [case for case, kept in zip(cases, rows, strict=True) if kept]
+        read["Champion"] = (unseen, cases_of(test, rows), predictions_of(champion.predictions, rows))
+    _add_studies(document, models, taken, paths.slices, read)
     if folded:
         document["OutOfFold"] = dict(folded.document)
     worst = worst_cases(cases, test, candidate, paths.slices, pictures)
@@ -80,6 +94,31 @@ def evaluate(
     _log("candidate", document["Candidate"])
     if champion:
         _log("champion", document["Champion"])
+
+
+def _add_studies(
+    document: dict[str, Any], models: Mapping[str, Model], taken: Snapshot, folder: Path, read: Mapping[str, Part]
+) -> None:
+    """Add how candidate and champion read whole studies; the champion's are of patients that it was not trained on.
+
+    ``read`` are the labelled slices that each has read; those without a label are read here.
+    """
+    parts = {role: [part] for role, part in read.items()}
+    unlabelled = [case for case in taken.unlabelled if case.split is Split.TEST and not taken.folds]
+    if unlabelled:
+        test, predicted = predict([models[role] for role in read], taken.labels, unlabelled, folder)
+        for role, predictions in zip(read, predicted, strict=True):
+            kept = {case.patient for case in read[role][0]} | {
+                case.patient for case in unlabelled if role == "Candidate"
+            }
+            rows = np.array([case.patient in kept for case in unlabelled], np.bool_)
+            some = [case for case in unlabelled if case.patient in kept]
+            parts[role].append((some, cases_of(test, rows), predictions_of(predictions, rows)))
+    for role, of_role in parts.items():
+        found = studies.find_studies(of_role)
+        document[role]["Study"] = studies.measured(found, read[role][2], taken.labels)
+        if role == "Candidate":
+            document["Cases"]["Studies"] = studies.counts(found)
 
 
 def _reference(paths: Processing, labels: tuple[str, ...], digest: str) -> dict[str, Model]:

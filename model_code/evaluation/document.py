@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from model_code.evaluation import abstention, calibration_error, intervals, statistics
-from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints, Resamples
+from aggregation.rule import SIMPLE, Rule
+from model_code.evaluation import abstention, calibration_error, figures, intervals, statistics
+from model_code.evaluation.bootstrap import DECIMALS, Figure, Floats, Ints
 from model_code.evaluation.intervals import FEWEST_PATIENTS, TOO_FEW, UNDEFINED, Clusters, Difference, Rows
 
 SCHEMA = "evaluation/2"
@@ -23,7 +24,7 @@ class TestSet:
     ``targets``: N indices into ``labels``. ``patients``: each slice's patient, numbered from 0 without gaps.
     ``attributes``: each slice's value by DICOM keyword (or AgeBand), for the subgroups. ``synthetic``: how many slices
     are artificial by their SyntheticData. ``folds``: by how many models of each candidate and champion they were read,
-    0 if by each itself.
+    0 if by each itself. ``positions``: where each slice lies in its series, None where that is not known.
     """
 
     labels: tuple[str, ...]
@@ -32,6 +33,7 @@ class TestSet:
     attributes: Mapping[str, Sequence[str]]
     synthetic: int = 0
     folds: int = 0
+    positions: tuple[float | None, ...] = ()
 
     @property
     def clusters(self) -> Clusters:
@@ -46,7 +48,8 @@ class Predictions:
     """One model on the test set: N x classes probabilities, with and without the ``temperature``.
 
     ``synthetic``: the model has seen nothing but artificial slices.
-    ``abstained``: on which slices it would give no class; None for a model that abstains on nothing.
+    ``abstained``: on which slices it would give no class; None for a model that abstains on nothing. ``study``: how it
+    reads studies, and ``studies``: how each fold's model does, in which a patient is tested.
     """
 
     identity: Mapping[str, str]
@@ -55,6 +58,8 @@ class Predictions:
     uncalibrated: Floats
     abstained: abstention.Mask | None = None
     synthetic: bool = False
+    study: Rule = SIMPLE
+    studies: Mapping[int, Rule] = field(default_factory=dict)
 
     @property
     def predicted(self) -> Ints:
@@ -89,16 +94,23 @@ def _counts(cases: TestSet) -> dict[str, Any]:
 
 def _measured(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
     confusion = statistics.confusion_matrices(
-        predictions.predicted, cases.targets, len(cases.labels), _once(cases.clusters)
+        predictions.predicted, cases.targets, len(cases.labels), figures.once(cases.clusters)
     )
     right = (predictions.predicted == cases.targets).astype(float)
     clusters = cases.clusters
-    accuracy = _share(right, clusters, intervals.design_effect(right, clusters), clusters)
+    accuracy = figures.share(right, clusters, intervals.design_effect(right, clusters), clusters)
     return {
         "Model": dict(predictions.identity) | ({"Synthetic": True} if predictions.synthetic else {}),
-        "BalancedAccuracy": _balanced(right, cases).as_dict(),
+        "BalancedAccuracy": figures.balanced(right, cases.targets, clusters, len(cases.labels)).as_dict(),
         "Accuracy": accuracy.as_dict(),
-        "Classes": _classes(predictions, cases),
+        "Classes": figures.of_classes(
+            cases.labels,
+            cases.targets,
+            predictions.predicted,
+            predictions.probabilities,
+            np.ones(len(cases.targets), np.bool_),
+            clusters,
+        ),
         "ConfusionMatrix": confusion[0].astype(int).tolist(),
         "Calibration": calibrated(predictions, cases),
         "Subgroups": _subgroups(predictions, cases),
@@ -106,70 +118,6 @@ def _measured(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
             predictions.probabilities, predictions.abstained, cases.targets, cases.labels, cases.attributes
         ),
     }
-
-
-def _once(clusters: Clusters) -> Resamples:
-    """Return the sample itself."""
-    return Resamples(np.ones((1, len(clusters.strata))), clusters.unit_of)
-
-
-def _balanced(right: Floats, cases: TestSet) -> Figure:
-    """Return the balanced accuracy; undefined unless every class has slices."""
-    if set(cases.targets.tolist()) != set(range(len(cases.labels))):
-        return UNDEFINED
-    if _few(cases.clusters, len(cases.labels)):
-        return TOO_FEW
-    return intervals.mean_of_classes(right, cases.clusters)
-
-
-def _few(clusters: Clusters, classes: int) -> bool:
-    """Return whether a class has too few patients for a figure that counts the classes equally."""
-    return len(clusters.classes) < classes or clusters.fewest < FEWEST_PATIENTS
-
-
-def _classes(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
-    """Return each class's sensitivity, specificity and AUC; their design effects are those of all classes."""
-    clusters = cases.clusters
-    right = (predictions.predicted == cases.targets).astype(float)
-    of_hits = intervals.design_effect(right, clusters)
-    rejections = [(predictions.predicted != index).astype(float) for index in range(len(cases.labels))]
-    negatives = [cases.targets != index for index in range(len(cases.labels))]
-    of_rejections = float(
-        np.mean(
-            [
-                intervals.design_effect(rejected[negative], clusters.only(negative))
-                for rejected, negative in zip(rejections, negatives, strict=True)
-                if negative.any()
-            ]
-        )
-    )
-    found: dict[str, Any] = {}
-    for index, label in enumerate(cases.labels):
-        positive, scores = cases.targets == index, predictions.probabilities[:, index]
-        rejected, negative = rejections[index], negatives[index]
-        found[label] = {
-            "Sensitivity": _share(right[positive], clusters.only(positive), of_hits, clusters).as_dict(),
-            "Specificity": _share(rejected[negative], clusters.only(negative), of_rejections, clusters).as_dict(),
-            "AUC": _area(scores, positive, clusters).as_dict(),
-        }
-    return found
-
-
-def _share(right: Floats, part: Clusters, effect: float, whole: Clusters) -> Figure:
-    if not len(right):
-        return UNDEFINED
-    if len(part.strata) < FEWEST_PATIENTS:
-        return TOO_FEW
-    return Figure.of(float(right.mean()), intervals.proportion(right, part, effect, whole.spare))
-
-
-def _area(scores: Floats, positive: Rows, clusters: Clusters) -> Figure:
-    if positive.all() or not positive.any():
-        return UNDEFINED
-    if min(len(clusters.only(rows).strata) for rows in (positive, ~positive)) < FEWEST_PATIENTS:
-        return TOO_FEW
-    value = float(statistics.areas_under_curve(scores, positive, _once(clusters))[0])
-    return Figure.of(value, intervals.area(value, scores, positive, clusters))
 
 
 def calibrated(predictions: Predictions, cases: TestSet) -> dict[str, Any]:
@@ -212,7 +160,7 @@ def _paired(candidate: Predictions, champion: Predictions, cases: TestSet) -> di
     ours, theirs = ((one.predicted == cases.targets).astype(float) for one in (candidate, champion))
     if set(cases.targets.tolist()) != set(range(len(cases.labels))):
         found = Difference(UNDEFINED)
-    elif _few(cases.clusters, len(cases.labels)):
+    elif figures.few(cases.clusters, len(cases.labels)):
         found = Difference(TOO_FEW)
     else:
         found = intervals.difference(ours, theirs, cases.clusters, cases.folds)

@@ -113,6 +113,7 @@ def _predictions(found: OutOfFold, rows: Sequence[Row], labels: Sequence[str], m
         model,
         probabilities=_softmax(logits / temperatures),
         uncalibrated=_softmax(logits),
+        studies={number: fold.study for number, fold in found.folds.items()},
         abstained=np.array(abstained, np.bool_) if knows else None,
     )
 

@@ -100,17 +100,18 @@ def predict(
     """
     outputs: list[list[Outputs]] = [[] for _ in models]
     attributes: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
-    synthetic = 0
+    synthetic, positions = 0, list[float | None]()
     for batch in read_slices(cases, folder):
         for model, answered in zip(models, outputs, strict=True):
             images = torch.stack([model.prepare(one.ct_slice) for one in batch])
             answered.append(model.outputs(images))
+        positions += [one.ct_slice.position for one in batch]
         for name, values in attributes.items():
             values += [one.attributes[name] for one in batch]
         synthetic += sum(one.ct_slice.picture is not None and one.ct_slice.picture.is_synthetic for one in batch)
     patients = np.unique([case.patient for case in cases], return_inverse=True)[1]
-    targets = np.array([labels.index(case.label) for case in cases], np.intp)
-    return TestSet(labels, targets, patients, attributes, synthetic), [
+    targets = np.array([labels.index(case.label or labels[0]) for case in cases], np.intp)
+    return TestSet(labels, targets, patients, attributes, synthetic, positions=tuple(positions)), [
         _predictions(model, Outputs.joined(answered), labels) for model, answered in zip(models, outputs, strict=True)
     ]
 
@@ -141,4 +142,5 @@ def _predictions(model: Model, outputs: Outputs, labels: tuple[str, ...]) -> Pre
         uncalibrated=calibration.probabilities(logits, 1.0)[:, columns].numpy(),
         abstained=None if scores is None else np.array([model.abstains(one) for one in scores.tolist()], np.bool_),
         synthetic=model.synthetic,
+        study=model.study,
     )

@@ -17,6 +17,7 @@ from model_code.reading.notes import Note
 from model_code.reading.padding import Mask, Padding
 from untrusted import picture as pictures
 from untrusted.picture import ANY, Picture, PictureError, Pictures
+from untrusted.position import position
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class CTSlice:
     ``pixel_height`` is in widths of the stored pixels. ``padding`` marks pixels that are not of the picture, None
     without any. ``body_part`` is BodyPartExamined as the header has it; it may be any text. ``picture`` is what the
     header says of it; None for one that was made. ``noted`` is what the reader of the header noted, ``assumed`` what
-    the header does not say.
+    the header does not say. ``position`` is in mm along its normal, None where the header does not say it.
     """
 
     hounsfield: HounsfieldArray
@@ -37,6 +38,7 @@ class CTSlice:
     picture: Picture | None = None
     noted: tuple[str, ...] = ()
     assumed: tuple[Note | FrameNote, ...] = ()
+    position: float | None = None
 
     @property
     def changes(self) -> tuple[Note, ...]:
@@ -79,6 +81,7 @@ def read_slice(elements: Elements) -> CTSlice:
         picture=picture,
         noted=tuple(elements.header.notes),
         assumed=(*frame_notes, *_assumed(picture, turn, pixel_height, found)),
+        position=position(elements.header),
     )
 
 

@@ -38,6 +38,7 @@ KEYWORDS = (
     "SyntheticData",
     "PatientOrientation",
     "ImageOrientationPatient",
+    "ImagePositionPatient",
     "PixelSpacing",
     "PixelAspectRatio",
     "PixelPaddingValue",

@@ -31,7 +31,8 @@ Read = TypeVar("Read")
 @dataclass(frozen=True)
 class Samples:
     """Prepared slices: ``images`` N x 1 x size x size, uint8; ``targets`` N class indices; ``kinds``: the
-    planes and image types that are among them; ``synthetic``: how many of them are artificial by their SyntheticData.
+    planes and image types that are among them; ``synthetic``: how many of them are artificial by their SyntheticData;
+    ``positions``: where each lies in its series, None where its header does not say it.
 
     One byte a pixel keeps 10,000 slices of 512 x 512 in 2.6 GB. It rounds the usual window of 1,500 HU to steps of
     5.9 HU, an error of 1.7 HU (root mean square), where the noise of a chest CT is 10 to 40 HU.
@@ -41,6 +42,7 @@ class Samples:
     targets: torch.Tensor
     kinds: frozenset[tuple[str, str]] = frozenset()
     synthetic: int = 0
+    positions: tuple[float | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -65,30 +67,33 @@ def load(
     """Return the cases of the channel ``folder``, decoded and prepared once, on one thread per core.
 
     Also returns one sentence for each unreadable slice, which begins with its line; such a slice stays black. Raises
-    SnapshotError for a slice that is absent or has other bytes than the snapshot pinned.
+    SnapshotError for a slice that is absent or has other bytes than the snapshot pinned. The target of a case without a
+    label means nothing.
     """
     size = preprocessing.image_size
     images = torch.zeros(len(cases), 1, size, size, dtype=torch.uint8)
     problems: list[str] = []
     found: set[tuple[str, str]] = set()
     synthetic: list[bool] = []
+    positions: list[float | None] = []
 
-    def prepare(body: bytes) -> torch.Tensor:
+    def prepare(body: bytes) -> tuple[torch.Tensor, float | None]:
         ct_slice = read_slice(read_instance(body))
         if ct_slice.picture:
             found.add((ct_slice.picture.plane, ct_slice.picture.image_type))
             synthetic.append(ct_slice.picture.is_synthetic)
-        return quantised(preprocessing.prepare(ct_slice))
+        return quantised(preprocessing.prepare(ct_slice)), ct_slice.position
 
     for number, (case, prepared) in enumerate(read_cases(folder, cases, prepare)):
         if isinstance(prepared, InstanceError):
             problems.append(f"line {case.line}: {prepared}")
         else:
-            images[number] = prepared
+            images[number], position = prepared
+            positions.append(position)
         if (number + 1) % SLICES_PER_LINE == 0:
             log.info("decoded=%s of %s", number + 1, len(cases))
-    targets = torch.tensor([labels.index(case.label) for case in cases], dtype=torch.long)
-    return Samples(images, targets, frozenset(found), sum(synthetic)), problems
+    targets = torch.tensor([labels.index(case.label or labels[0]) for case in cases], dtype=torch.long)
+    return Samples(images, targets, frozenset(found), sum(synthetic), tuple(positions)), problems
 
 
 def read_cases(

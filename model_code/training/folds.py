@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
+from aggregation.rule import SIMPLE, Rule
 from model_code import calibration, typicality
 from model_code.backends import networks
 from model_code.backends.backend import Outputs
@@ -23,11 +25,13 @@ from model_code.calibration import Calibration
 from model_code.errors import TrainingError
 from model_code.out_of_fold import Fold, OutOfFold, Row
 from model_code.snapshot import Case, Snapshot, Split
+from model_code.studies import Said, Study, studies_of
 from model_code.training.checkpoint import Checkpoints
 from model_code.training.dataset import Samples
 from model_code.training.distributed import Worker
 from model_code.training.fit import EVALUATION_BATCH, fit
 from model_code.training.hyperparameters import Hyperparameters
+from model_code.training.study_rule import Positions, StudyRule, fit_rule
 from model_code.typicality import Typicality
 
 # A score is said in units of the geometric mean of the training part's own, since each network has other features.
@@ -72,13 +76,39 @@ class Folded:
         scaled = max(round(threshold * unit, DECIMALS), typicality.SMALLEST)
         return found.with_threshold(scaled, [case.patient for case in self.cases])
 
-    def document(self, taken: Snapshot) -> OutOfFold:
-        """Return what the artifact keeps."""
+    def study_rules(
+        self, taken: Snapshot, positions: Positions, sensitivity: float
+    ) -> tuple[StudyRule, dict[int, Rule]]:
+        """Return how the model of all patients reads studies, by all, and each fold's rule, by the other folds'."""
+        found = self._studies(taken, positions)
+        rules = {
+            number: fit_rule([study for study in found if study.fold != number], taken.labels, sensitivity).rule
+            for number in self.epochs
+        }
+        return fit_rule(found, taken.labels, sensitivity), rules
+
+    def _studies(self, taken: Snapshot, positions: Positions) -> list[Study]:
+        """Return the studies, each read by the model of its fold with the other folds' temperature and threshold."""
+        probabilities = torch.zeros_like(self.logits, dtype=torch.double)
+        abstained = torch.zeros(len(self.cases), dtype=torch.bool)
+        for number in self.epochs:
+            others = self.of_others(number)
+            rows, threshold = ~others, self._threshold(others)
+            powers = self.logits[rows].double() / self._temperature(others) + self.log_priors[rows]
+            probabilities[rows] = torch.softmax(powers, dim=1)
+            if self.scores is not None and threshold is not None:
+                abstained[rows] = ~(self.scores[rows] <= threshold)
+        said = Said(probabilities.numpy(), [positions.get(case.line) for case in self.cases], abstained.numpy())
+        return studies_of(self.cases, said, taken.labels, SIMPLE.reference_of(taken.labels))
+
+    def document(self, taken: Snapshot, rules: Mapping[int, Rule] = MappingProxyType({})) -> OutOfFold:
+        """Return what the artifact keeps; ``rules`` are those of the folds' models for studies."""
         folds, rows = {}, {}
         for number, epoch in self.epochs.items():
             others = self.of_others(number)
             temperature = self._temperature(others)
-            folds[number] = _described(taken, number, epoch, temperature, self._threshold(others))
+            described = _described(taken, number, epoch, temperature, self._threshold(others))
+            folds[number] = replace(described, study=rules.get(number, SIMPLE))
             for at in (~others).nonzero().flatten().tolist():
                 logits = self.logits[at] + temperature * self.log_priors[at]
                 score = None if self.scores is None else round(float(self.scores[at]), DECIMALS)
@@ -130,8 +160,8 @@ def train_folds(
         best, _ = fit(training, validation, taken.labels, settings, worker, checkpoints(fold), initial)
         theirs = [(case, one) for of, samples in parts for case, one in _those(of, samples, fold)]
         tested = _stacked([one for _, one in theirs], training)
-        said = _outputs(best.weights, settings, taken, tested, worker)
-        seen = _outputs(best.weights, settings, taken, training, worker)
+        said = outputs(best.weights, settings, taken, tested, worker)
+        seen = outputs(best.weights, settings, taken, training, worker)
         counts = Counter(case.label for case in taken.of(Split.TRAIN) if case.fold != fold)
         prior = torch.tensor(calibration.log_prior_of([counts[label] for label in taken.labels]), dtype=torch.double)
         lines = worker.gather([case.line for case, _ in theirs])
@@ -183,7 +213,7 @@ def _stacked(ones: Sequence[Samples], like: Samples) -> Samples:
     return Samples(torch.cat([one.images for one in some]), torch.cat([one.targets for one in some]))
 
 
-def _outputs(
+def outputs(
     weights: dict[str, torch.Tensor], settings: Hyperparameters, taken: Snapshot, share: Samples, worker: Worker
 ) -> Outputs:
     """Return logits and features of every worker's share of slices under ``weights``, as they are served."""

@@ -26,6 +26,9 @@ class Hyperparameters:
 
     Memory grows with the batch; speed does so only on a GPU. Four slices of 512 x 512 take 4 GB, and without a GPU are
     trained on as fast as eight. On a GPU use 16 or more.
+
+    ``study_sensitivity`` is the least for which a class's threshold for studies is chosen; 0 for the best sum of
+    sensitivity and specificity.
     """
 
     epochs: int = 40
@@ -34,6 +37,7 @@ class Hyperparameters:
     image_size: int = 512
     network: str = DEFAULT
     seed: int = 0
+    study_sensitivity: float = 0.0
     model_name: str = "chest-ct"
     model_version: str = "0.1.0"
 
@@ -88,6 +92,8 @@ def _out_of_range(values: Hyperparameters) -> list[str]:
         problems.append(f"network is {values.network!r}, must be one of {', '.join(NETWORKS)}")
     if values.seed < 0:
         problems.append(f"seed is {values.seed}, must be at least 0")
+    if not 0 <= values.study_sensitivity < 1:
+        problems.append(f"study_sensitivity is {values.study_sensitivity}, must be from 0 to less than 1")
     problems += [
         f"{name} is {getattr(values, name)[: LONGEST_TEXT + 1]!r}, must have 1 to {LONGEST_TEXT} letters, digits, "
         f"spaces and signs of {NAME_SIGNS}, as the registry takes"

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
 import torch
 
+from aggregation.rule import Rule
 from model_code import calibration, out_of_fold, snapshot, stopping, typicality
 from model_code.artifacts import packing, seal
 from model_code.artifacts.artifact import sha256
 from model_code.artifacts.metadata import Metadata
 from model_code.backends import gpu, known_answer, networks
+from model_code.backends.backend import Outputs
 from model_code.backends.torch_backend import TorchBackend
 from model_code.calibration import Calibration
 from model_code.container import Container
@@ -30,8 +34,9 @@ from model_code.training.cluster import Cluster
 from model_code.training.dataset import Samples, load
 from model_code.training.distributed import RANK, Worker, joined
 from model_code.training.fit import Best, features, fit
-from model_code.training.folds import Folded
+from model_code.training.folds import Folded, outputs
 from model_code.training.hyperparameters import Hyperparameters, read_hyperparameters
+from model_code.training.study_rule import Positions, StudyRule, fit_rule, studies_read, unseen_slices
 from model_code.transforms import Preprocessing
 from model_code.typicality import Typicality
 from untrusted import picture as pictures
@@ -41,6 +46,21 @@ SHOWN_PROBLEMS = 20
 SEEN = (Split.TRAIN, Split.VALIDATION)
 
 log = logging.getLogger("model_code.training.train")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the artifact is written from: the best epoch, the figures of all, and how it is calibrated, abstains, and
+    reads studies. With folds also what their models say, and each one's rule for studies.
+    """
+
+    best: Best
+    history: list[dict[str, float]]
+    calibrated: Calibration
+    typical: Typicality | None
+    studies: StudyRule
+    folded: Folded | None
+    of_folds: Mapping[int, Rule]
 
 
 def train(container: Container) -> None:
@@ -70,7 +90,11 @@ def _train(container: Container, worker: Worker) -> None:
         if not taken.of(Split.VALIDATION):
             log.info("no validation slices: the last epoch's model is kept, and its quality is unknown")
     shares = [_share(taken, split, worker) for split in SEEN]
-    training, validation, synthetic = _load(container, worker, taken.labels, preprocessing, *shares)
+    # More slices by which the rule for studies is fitted: no network learns from them.
+    more = [] if taken.folds else worker.share(unseen_slices(taken))
+    training, validation, others, synthetic, positions = _load(
+        container, worker, taken.labels, preprocessing, shares[0], shares[1], more
+    )
     run = _run(settings, taken, worker)
     folded = None
     if taken.folds:
@@ -80,12 +104,22 @@ def _train(container: Container, worker: Worker) -> None:
     checkpoints = Checkpoints(container.checkpoints, run)
     best, history = fit(training, validation, taken.labels, settings, worker, checkpoints, initial)
     seen = [features(best.weights, settings, len(taken.labels), part, worker) for part in (training, validation)]
-    gathered = worker.gather([case.patient for case in shares[1]])
-    of_validation = [patient for of_worker in gathered for patient in of_worker]
+    validated = _ordered(taken, worker.gather([case.line for case in shares[1]]))
+    others_said = outputs(best.weights, settings, taken, others, worker)
+    beside = _ordered(taken, worker.gather([case.line for case in more]))
     if worker.leads:
         read = pictures.served_by(*zip(*training.kinds, strict=True))
-        typical = folded.typicality(seen[0]) if folded else _typicality(seen, of_validation)
-        _write(container, settings, preprocessing, taken, read, synthetic, best, history, typical, folded)
+        typical = folded.typicality(seen[0]) if folded else _typicality(seen, [case.patient for case in validated])
+        calibrated = _calibrated(best, taken, folded)
+        if folded:
+            studies, of_folds = folded.study_rules(taken, positions, settings.study_sensitivity)
+        else:
+            said = Outputs.joined([Outputs(best.logits, seen[1]), others_said])
+            found = studies_read(validated + beside, positions, said, calibrated, typical, taken.labels)
+            studies, of_folds = fit_rule(found, taken.labels, settings.study_sensitivity), {}
+        log.info("studies: %s", studies.reason)
+        trained = Trained(best, history, calibrated, typical, studies, folded, of_folds)
+        _write(container, settings, taken, read, synthetic, trained)
 
 
 def _check(taken: Snapshot, worker: Worker) -> None:
@@ -120,15 +154,17 @@ def _load(
     preprocessing: Preprocessing,
     training: list[Case],
     validation: list[Case],
-) -> tuple[Samples, Samples, int]:
-    """Prepare this worker's slices, training and validation; return them with the number of all synthetic slices.
+    others: list[Case],
+) -> tuple[Samples, Samples, Samples, int, Positions]:
+    """Prepare this worker's slices: training, validation, and others.
 
-    Every worker raises the problems of all, so that none waits for a failed one.
+    Also returns the number of all synthetic slices, and where each slice of every worker lies. Every worker raises the
+    problems of all, so that none waits for a failed one.
     """
     samples: Samples | None = None
     problems: list[str] = []
     try:
-        samples, problems = load(container.slices_channel, training + validation, labels, preprocessing)
+        samples, problems = load(container.slices_channel, training + validation + others, labels, preprocessing)
     except SnapshotError as error:
         problems = [str(error)]
     problems = [problem for of_worker in worker.gather(problems) for problem in of_worker]
@@ -139,8 +175,19 @@ def _load(
     gathered = worker.gather(sorted(samples.kinds))
     kinds = frozenset((plane, image_type) for of_worker in gathered for plane, image_type in of_worker)
     synthetic = sum(worker.gather(samples.synthetic))
+    lines = [case.line for case in training + validation + others]
+    placed = worker.gather(dict(zip(lines, samples.positions, strict=True)))
+    positions = {line: position for of_worker in placed for line, position in of_worker.items()}
     samples = Samples(samples.images, samples.targets, kinds)
-    return samples.part(slice(len(training))), samples.part(slice(len(training), None)), synthetic
+    ends = (0, len(training), len(training) + len(validation), len(samples))
+    first, second, third = (samples.part(slice(*some)) for some in itertools.pairwise(ends))
+    return first, second, third, synthetic, positions
+
+
+def _ordered(taken: Snapshot, lines: Sequence[Sequence[int]]) -> list[Case]:
+    """Return the cases of all workers' lines, in their order."""
+    by_line = {case.line: case for case in (*taken.cases, *taken.unlabelled)}
+    return [by_line[line] for of_worker in lines for line in of_worker]
 
 
 def _typicality(seen: Sequence[torch.Tensor | None], patients: Sequence[str]) -> Typicality | None:
@@ -165,43 +212,38 @@ def _run(settings: Hyperparameters, taken: Snapshot, worker: Worker) -> dict[str
 
 
 def _write(
-    container: Container,
-    settings: Hyperparameters,
-    preprocessing: Preprocessing,
-    taken: Snapshot,
-    read: Pictures,
-    synthetic: int,
-    best: Best,
-    history: list[dict[str, float]],
-    typical: Typicality | None,
-    folded: Folded | None,
+    container: Container, settings: Hyperparameters, taken: Snapshot, read: Pictures, synthetic: int, trained: Trained
 ) -> None:
-    trained = networks.build(len(taken.labels), settings.network)
-    trained.load_state_dict(best.weights)
-    calibrated = _calibrated(best, taken, folded)
-    networks.add_to_logits(trained, calibrated.of_logits)
-    weights = packing.serialise(trained)
+    best, typical, folded = trained.best, trained.typical, trained.folded
+    network = networks.build(len(taken.labels), settings.network)
+    network.load_state_dict(best.weights)
+    networks.add_to_logits(network, trained.calibrated.of_logits)
+    weights = packing.serialise(network)
     metrics = best.metrics(taken.labels)
+    preprocessing = Preprocessing(image_size=settings.image_size)
     about = Metadata(
         name=settings.model_name,
         version=settings.model_version,
         labels=taken.labels,
         preprocessing=preprocessing,
         weights_sha256=sha256(weights),
-        temperature=calibrated.temperature,
+        temperature=trained.calibrated.temperature,
         network=settings.network,
-        known_answer=known_answer.answer(TorchBackend(trained.eval()), preprocessing),
+        known_answer=known_answer.answer(TorchBackend(network.eval()), preprocessing),
         pictures=read,
         typicality=typical.record if typical else None,
         synthetic=synthetic == sum(len(taken.of(split)) for split in SEEN),
+        study=trained.studies.rule,
     )
-    record = _record(settings, taken) | {"synthetic_slices": synthetic, "calibration": calibrated.as_dict()}
-    record |= {"epochs": len(history), "best_epoch": best.epoch, "history": history}
+    record = _record(settings, taken) | {"synthetic_slices": synthetic, "calibration": trained.calibrated.as_dict()}
+    record |= {"epochs": len(trained.history), "best_epoch": best.epoch, "history": trained.history}
+    record["studies"] = trained.studies.as_dict()
     if folded:
         record["folds"] = {"epochs": folded.epochs, "predictions": out_of_fold.FILE}
     packing.write(container.model_dir, weights, about, metrics.as_dict() if metrics else {}, record, typical)
     if folded:
-        (container.model_dir / out_of_fold.FILE).write_text(folded.document(taken).write(), encoding="utf-8")
+        document = folded.document(taken, trained.of_folds)
+        (container.model_dir / out_of_fold.FILE).write_text(document.write(), encoding="utf-8")
     log.info(
         "model=%s/%s weights_sha256=%s temperature=%.4f",
         about.name,

@@ -14,15 +14,18 @@ from functions.domain import audit as audits
 from functions.domain import evaluation as evaluations
 from functions.domain import layout, small_samples
 from functions.flow.gating import Subject
+from functions.names import COHORTS
 from model_code import snapshot
 from model_code.audit.command import readings
 from model_code.audit.document import Reading, Unreadable
 from model_code.audit.document import build as build_audit
 from model_code.evaluation import document as evaluating
 from model_code.evaluation import intervals
+from model_code.evaluation import studies as studies_of_cases
 from model_code.evaluation.document import build as build_evaluation
 from model_code.snapshot import Split
 from tests.fakes.workflow import LABELS, TRAINING, Workflow
+from tests.studies import made_studies
 from wetread.demo.phantoms import phantom_bytes
 from wetread.training import evaluations as shown_evaluations
 
@@ -100,6 +103,20 @@ def test_an_audit_that_could_not_measure_predictability_is_read() -> None:
     assert read.unreadable.count == len(found.cases)
 
 
+def test_an_audit_is_of_the_labelled_slices_beside_those_of_labelled_studies() -> None:
+    workflow = Workflow()
+    workflow.put_cohort(slices_per_patient=3)
+    manifest = json.loads(workflow.world.s3.objects[TRAINING, f"{COHORTS}c/manifest.json"])
+    for record in manifest[2::3]:
+        record["content"] = {"type": "study", "label": record["content"]["label"]}
+    taken = workflow.take(workflow.put_manifest(manifest, "m2"))
+    found = snapshot.parse(workflow.snapshot(taken["Run"]))
+    assert (len(found.cases), len(found.unlabelled)) == (36, 18)
+    seen = [Reading(hashlib.sha256(case.name.encode()).hexdigest(), None, {}) for case in found.cases]
+    workflow.world.s3.objects[TRAINING, layout.audit_key(taken["Run"])] = as_written(build_audit(found, seen))
+    assert "MalformedAudit" not in {str(reason.code) for reason in workflow.judge(Subject.AUDIT, taken).reasons}
+
+
 def test_an_audit_of_equal_tags_is_read() -> None:
     workflow = Workflow()
     taken = workflow.take(workflow.put_cohort())
@@ -170,6 +187,27 @@ def test_an_evaluation_without_a_champion_is_read_and_judged() -> None:
     assert judged(taken, workflow, good) == []
     poor = build_evaluation(digest, test, predictions(test, 0.1, "poor"), None)
     assert {"BalancedAccuracyTooLow", "SensitivityTooLow", "AUCTooLow"} <= set(judged(taken, workflow, poor))
+
+
+def test_the_figures_of_whole_studies_are_read_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    workflow, test = Workflow(), cases()
+    taken = workflow.take(workflow.put_cohort())
+    document = build_evaluation(taken["SnapshotDigest"], test, predictions(test, 0.9, "good"), None)
+    assert evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study is None
+    studies = made_studies(60)
+    document["Cases"]["Studies"] = studies_of_cases.counts(studies)
+    document["Candidate"]["Study"] = studies_of_cases.measured(studies, predictions(test, 0.9, "good"), LABELS)
+    found = evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study
+    assert found is not None
+    assert (found.studies, found.patients, found.abstained) == (60, 60, 0)
+    assert (found.reference, found.fitted) == ("normal", False)
+    written = document["Candidate"]["Study"]["Classes"]["cap"]["Sensitivity"]["Value"]
+    assert found.classes["cap"].sensitivity.value == written
+    assert judged(taken, workflow, document) == []
+    shown_evaluations.show(document)
+    assert "Studies: balanced accuracy" in capsys.readouterr().out
+    document["Candidate"]["Study"] = None
+    assert evaluations.parse(as_written(document), taken["SnapshotDigest"]).candidate.study is None
 
 
 def test_an_evaluation_against_a_champion_is_read_and_judged() -> None:

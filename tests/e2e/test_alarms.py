@@ -303,3 +303,14 @@ def test_oldest_pending(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
         configure(service, "Sweep", **before)
         sweep(service)
         bell.ends("OldestPending")
+
+
+def test_oldest_study(bell: Bell) -> None:
+    """A study is open until it has been quiet for a while; each sweep says for how long."""
+    service = bell.service
+    with bell.hastened("OldestStudy", Threshold=5):
+        uploads = service.put_all({"open.dcm": good(12)})
+        bell.rings("OldestStudy", meanwhile=lambda: sweep(service))
+        assert completed(service, uploads)
+        until(lambda: sweep(service) or not list(service.connection.studies.open()))
+        bell.ends("OldestStudy")

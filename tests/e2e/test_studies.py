@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import time
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from functions.domain.row import Row, Status
-from functions.domain.study import Revision
+from functions.domain.row import Row, Status, timestamp
+from functions.domain.study import Revision, State
 from tests.e2e.conftest import Service, running
 from tests.e2e.controls import function
 from wetread.demo.phantoms import phantom_bytes
@@ -49,16 +50,40 @@ def sweep(service: Service) -> None:
     assert "FunctionError" not in answer, answer["Payload"].read()
 
 
+def announce_again(service: Service, key: str) -> None:
+    """Send S3's event of an object once more, as SQS may."""
+    bucket = service.connection.deployment.uploads_bucket_name
+    seen = service.connection.s3.head_object(Bucket=bucket, Key=key)
+    about = {"key": key, "size": seen["ContentLength"], "version-id": seen["VersionId"], "sequencer": "01"}
+    event = {"time": timestamp(seen["LastModified"]), "detail": {"bucket": {"name": bucket}, "object": about}}
+    service.connection.sqs.send_message(QueueUrl=service.queue_url("Uploads"), MessageBody=json.dumps(event))
+
+
 def wait_for(service: Service, study: str, number: int, seconds: float = 240) -> Revision:
     """Sweep until the study has so many revisions; return the last one."""
+    found: Revision = until(lambda: _numbered(service, study, number), service, seconds)
+    return found
+
+
+def _numbered(service: Service, study: str, number: int) -> Revision | None:
+    revisions = service.connection.studies.revisions(study)
+    return revisions[number - 1] if len(revisions) >= number else None
+
+
+def is_closed_after(service: Service, study: str, touches: int) -> bool:
+    """Return whether the study was touched since, and is closed again."""
+    found = service.connection.studies.get(study)
+    return found is not None and found.touches > touches and found.state == State.CLOSED
+
+
+def until(look: Callable[[], Any], service: Service, seconds: float = 300) -> Any:
+    """Sweep until ``look`` returns something true; return that."""
     deadline = time.monotonic() + seconds
-    while True:
-        revisions = service.connection.studies.revisions(study)
-        if len(revisions) >= number:
-            return revisions[number - 1]
-        assert time.monotonic() < deadline, service.connection.studies.get(study)
+    while not (found := look()):
+        assert time.monotonic() < deadline
         sweep(service)
         time.sleep(2)
+    return found
 
 
 def document(service: Service, revision: Revision) -> dict[str, Any]:
@@ -93,6 +118,10 @@ def test_a_study_is_read_when_it_is_quiet_and_again_with_a_late_slice(service: S
     second = document(service, wait_for(service, study, 2))
     assert second["Changes"] == {"Added": [row.upload_id]}
     assert second["Previous"]
+    touches = (service.connection.studies.get(study) or pytest.fail("not known")).touches
+    announce_again(service, next(iter(bodies)))
+    until(lambda: is_closed_after(service, study, touches), service)
+    assert len(service.connection.studies.revisions(study)) == 2, "an event that comes twice makes no revision"
 
 
 def test_a_marker_closes_its_study_at_once_and_an_erasure_leaves_nothing_of_it(service: Service) -> None:
@@ -115,16 +144,19 @@ def test_a_marker_closes_its_study_at_once_and_an_erasure_leaves_nothing_of_it(s
     assert revision.result_key not in {one["Key"] for one in listed.get("Versions", [])}
 
 
-def test_what_two_versions_have_read_is_read_again_by_the_champion(service: Service) -> None:
+def test_what_two_versions_have_read_is_read_again_by_the_champion(service: Service, tmp_path: Path) -> None:
     bodies = slices(803)
     half = dict(list(bodies.items())[: SLICES // 2])
     rows = service.rows(service.put_all(half))
     study = study_of(rows)
     registry = service.connection.registry
-    version = registry.register(service.artifact).model_package
+    packed_again = tmp_path / "model.tar.gz"
+    packed_again.write_bytes(gzip.compress(gzip.decompress(service.artifact.read_bytes())))
+    version = registry.register(packed_again).model_package
+    assert {row.model_package for row in rows.values()} != {version}
     registry.promote(version)
     service.rows(service.put_all({key: body for key, body in bodies.items() if key not in half}))
-    last = _until(lambda: _read_by(service, study, version), service)
+    last = until(lambda: _read_by(service, study, version), service)
     assert document(service, last)["Counts"] == {"Members": SLICES, "Read": SLICES}
 
 
@@ -132,12 +164,3 @@ def _read_by(service: Service, study: str, version: str) -> Revision | None:
     revisions = service.connection.studies.revisions(study)
     whole = [one for one in revisions if one.model_package == version and one.counts["Read"] == SLICES]
     return whole[-1] if whole else None
-
-
-def _until(look: Callable[[], Revision | None], service: Service, seconds: float = 300) -> Revision:
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        sweep(service)
-        time.sleep(2)
-    return found

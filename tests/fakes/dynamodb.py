@@ -74,14 +74,18 @@ class FakeDynamoDB:
         )
         found = [item for item in rows.values() if partition in item and sort in item and condition.holds(item)]
         found.sort(key=lambda item: item[sort]["S"], reverse=not request.get("ScanIndexForward", True))
-        start = int(request.get("ExclusiveStartKey", {"at": {"N": "0"}})["at"]["N"])
+        last = request.get("ExclusiveStartKey")
+        start = 0 if last is None else int(last["at"]["N"])
+        if last and not index:  # a table's page begins after an item, wherever that is by now
+            start = next((n for n, item in enumerate(found) if item[sort]["S"] > last[sort]["S"]), len(found))
         end = start + request.get("Limit", len(found))
         answer: dict[str, Any] = {"Count": len(found)}
         if request.get("Select") != "COUNT":
             answer["Items"] = [dict(item) for item in found[start:end]]
             answer["Count"] = len(answer["Items"])
             if end < len(found):
-                answer["LastEvaluatedKey"] = {"at": {"N": str(end)}}
+                by_key = {} if index else {name: found[end - 1][name] for name in self._keys[table]}
+                answer["LastEvaluatedKey"] = {"at": {"N": str(end)}, **by_key}
         return answer
 
     def _write(self, actions: list[tuple[str, Any]], error: str) -> None:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.aws import models
+from functions.aws.announcements import Announcements
 from functions.aws.artifacts import Artifacts
 from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
-from functions.aws.bus import Bus
 from functions.aws.champion import Champions
 from functions.aws.events import ObjectCreated
 from functions.aws.index import Index
@@ -30,7 +30,6 @@ from functions.domain.instance import Served
 from functions.domain.row import Row, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import Patience
-from functions.domain.study_event import StudyEvents
 from functions.flow.announcing import Announcing
 from functions.flow.collecting import Collecting
 from functions.flow.concluding import Concluding
@@ -45,7 +44,7 @@ from functions.flow.trying import Trying
 from functions.names import BY_PATIENT, IndexName, Metric, StudyIndexName
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
-from tests.fakes.services import FakeBus, FakeKMS, FakeMetrics, FakeSageMaker, FakeTicks
+from tests.fakes.services import FakeEvents, FakeKMS, FakeMetrics, FakeSageMaker, FakeTicks
 from tests.fakes.wire import Wire
 
 UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
@@ -107,11 +106,11 @@ class World:
         self.queue = FakeTicks(self.clock)
         self.kms = FakeKMS()
         self.metrics = FakeMetrics()
-        self.bus = FakeBus()
+        self.events = FakeEvents()
         fakes = {"dynamodb": self.dynamodb, "s3": self.s3, "sagemaker": self.sagemaker, "sqs": self.queue}
         self.clients: dict[str, Any] = {
             name: Wire(name, fake, interfere)
-            for name, fake in {**fakes, "kms": self.kms, "cloudwatch": self.metrics, "events": self.bus}.items()
+            for name, fake in {**fakes, "kms": self.kms, "cloudwatch": self.metrics, "events": self.events}.items()
         }
         dynamodb, s3, sagemaker, sqs, kms, cloudwatch, events = self.clients.values()
         self.index = Index(dynamodb, "index")
@@ -180,12 +179,13 @@ class World:
             results=Documents(s3, RESULTS, study_document.MOST_BYTES),
             rescoring=Rescoring(index=self.index, uploads=self.uploads, clock=self.clock),
             backlog=Backlog(cloudwatch, "uploads", self.clock),
-            events=StudyEvents(results_bucket=RESULTS, urgent_labels=("covid",)),
+            announcing=Announcing(
+                studies=self.studies, announcements=Announcements(events, "wetread", RESULTS, ("covid",))
+            ),
             rule=SeriesRule(),
             patience=PATIENCE,
             clock=self.clock,
         )
-        self.announcing = Announcing(studies=self.studies, bus=Bus(events, "wetread"), clock=self.clock)
         self.sweeping = Sweeping(
             dispatching=self.dispatching,
             collecting=self.collecting,
@@ -198,7 +198,6 @@ class World:
             trying=self.trying,
             stalling=Stalling(index=self.index, clock=self.clock),
             concluding=self.concluding,
-            announcing=self.announcing,
             report=self.reported.update,
             stale_seconds=180,
             max_job_seconds=3600,

@@ -41,6 +41,7 @@ def test_every_event_of_a_study_is_sent_to_the_address(stage: Assembly) -> None:
     assert rule["EventPattern"] == {
         "source": ["wetread"],
         "detail-type": ["Study Read", "Study Read Revised", "Study Read Withdrawn"],
+        "detail": {"Service": ["wetread"]},
     }
     (target,) = rule["Targets"]
     assert text(target["Arn"]) == "<WebhookDestinationApiDestination>"

@@ -82,7 +82,6 @@ def in_turns(rng: random.Random) -> Iterator[None]:
     """
     with ExitStack() as changed:
         for name, value in (
-            ("functions.flow.announcing.ThreadPoolExecutor", SerialPool),
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
             ("functions.flow.concluding.ThreadPoolExecutor", SerialPool),
             ("functions.flow.marking.ThreadPoolExecutor", SerialPool),

@@ -22,7 +22,7 @@ from functions.flow.collecting import ROW_TRIES
 from functions.flow.ingesting import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
 from functions.names import INSTANCES, OUTPUTS
-from tests.fakes.dicom import ct
+from tests.fakes.dicom import SERIES, ct
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import PATIENCE, RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World
 from tests.simulation.actors import Actor, Crash, acting, skew
@@ -108,6 +108,15 @@ class Schedule:
         self.bodies[upload_id] = body
         if harm:
             self.harms[upload_id] = harm
+        self.queue += [Delivery(event)] * times
+
+    def mark(self, study: int, objects: int, *, times: int) -> None:
+        """Put a sender's marker that names so many objects of one study, whether true or not."""
+        series = [{"SeriesInstanceUID": SERIES, "NumberOfInstances": objects}]
+        document = {"Schema": "complete/1", "StudyInstanceUID": f"1.2.840.99.{study}", "Series": series}
+        body = json.dumps(document).encode()
+        event = self.world.upload(f"{study}.complete.json", body)
+        self.bodies[layout.upload_id(event.key, event.version_id)] = body
         self.queue += [Delivery(event)] * times
 
     def harm(self, body: bytes) -> str:
@@ -242,9 +251,9 @@ class Schedule:
         return opened >= self.max_jobs_per_day and not self.world.batches.holders()
 
     def _close_studies(self) -> None:
-        """Sweep until the studies are closed that the last steps have opened, and announced."""
+        """Sweep until the studies are closed that the last steps have opened."""
         for _ in range(CLOSING_SWEEPS):
-            if not self.studies.open and not self.studies.unannounced:
+            if not self.studies.open:
                 return
             self.world.wait(60)
             self.world.sweeping.run()
@@ -275,9 +284,7 @@ class Schedule:
     def quiescent(self) -> bool:
         """Whether nothing moves any more, and every upload has ended."""
         done = len(self.final) == len(self.bodies)
-        moving = (
-            self.queue or self.actors or self.world.sagemaker.live() or self.studies.open or self.studies.unannounced
-        )
+        moving = self.queue or self.actors or self.world.sagemaker.live() or self.studies.open
         return done and not moving
 
     def settle(self) -> None:
@@ -291,7 +298,7 @@ class Schedule:
         self.studies.check_end()
         for row in self.world.rows():
             body = self.bodies[row.upload_id]
-            if row.status == Status.ERASED:
+            if row.status in {Status.ERASED, Status.MARKER}:
                 continue
             if row.status == Status.REFUSED:
                 assert row.code == RefusalCode.INGEST_FAILED

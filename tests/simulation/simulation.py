@@ -9,11 +9,11 @@ from typing import Any
 from tests.fakes.wire import client_error
 from tests.fakes.world import answer
 from tests.simulation.actors import Crash, in_turns
-from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, Schedule
+from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, STUDIES, Schedule
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
 CALM_AFTER = 10_000  # steps; without disturbances any schedule ends
-MOST_STEPS = 80_000  # most of them wait: a poison object earns a pause of half an hour for each job
+MOST_STEPS = 40_000  # most of them wait: a poison object earns a pause of half an hour for each job
 LAG = 0.2  # how many queries see an index as it was before the last write
 MOST_LAG_SECONDS = 300  # half of what the product allows an index; AWS's lags by fractions of a second
 
@@ -55,6 +55,9 @@ class Simulation(Schedule):
                 self.world.wait(1)  # no two at once: an index may show such two in any order
                 harm = self.rng.choice(HARMS) if self.rng.random() < 0.15 else ""
                 self.upload(number, harm=harm, times=self.rng.choice([1, 2, 3, 4]))
+            for study in range(STUDIES):
+                if self.rng.random() < 0.5:
+                    self.mark(study, self.rng.randint(1, 6), times=self.rng.choice([1, 2]))
             self.rng.shuffle(self.queue)
             for step in range(MOST_STEPS):
                 self._advance(step)
@@ -81,7 +84,8 @@ class Simulation(Schedule):
 
     def _pass_time(self) -> None:
         awake = any(actor.wakes_at <= self.world.time for actor in self.actors)
-        slowly = 1 if awake else 3600 if self.used_up else 60
+        waits = (self.calm or not awake) and self.used_up  # for the next day
+        slowly = (60 if waits else 1) if awake else (3600 if waits else 60)
         self.world.wait(self.rng.random() * slowly * (10 if self.rng.random() < 0.05 else 1))
 
     def _deliver(self) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.aws.studies import EVENT, MEMBER, REVISION
+from functions.aws.study_items import MEMBER, REVISION, upload_of
 from functions.domain import layout
 from functions.domain.row import Row, Status, moment_of
 from functions.names import IndexName
@@ -66,8 +66,8 @@ class ErasingStudies:
 
     def _find(self, study: str, ours: frozenset[str]) -> FoundStudy:
         names = list(self._studies.items(study))
-        whole = all(_upload_of(name) in ours for name in names if name.startswith(MEMBER))
-        theirs = (name for name in names if whole or name.startswith((REVISION, EVENT)) or _upload_of(name) in ours)
+        whole = all(upload_of(name) in ours for name in names if name.startswith(MEMBER))
+        theirs = (name for name in names if whole or name.startswith(REVISION) or upload_of(name) in ours)
         bucket = self._connection.deployment.results_bucket_name
         documents = versions_below(self._connection.s3, bucket, layout.study_prefix(study))
         return FoundStudy(study, ours, tuple(theirs), tuple(documents), whole)
@@ -92,7 +92,3 @@ class ErasingStudies:
             delete_for_good(self._connection.s3, list(one.documents))
             for item in one.items:
                 self._studies.forget(one.study_instance_uid, item)
-
-
-def _upload_of(item: str) -> str:
-    return item.rpartition("#")[2]

@@ -74,6 +74,7 @@ def _overall(document: Mapping[str, Any]) -> Table:
         ("Temperature", *(_number(one["Temperature"]) for one in calibrations)),
         ("Abstained on, of these slices", *(_counted(model, "Abstained") for model in models.values())),
         ("Unsure", *(_counted(model, "Unsure") for model in models.values())),
+        *_studies(list(models.values())),
     ]
     cases = document["Cases"]
     title = f"On {cases['Slices']} held-out slices of {cases['Patients']} patients"
@@ -97,6 +98,17 @@ def _calibration(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [
         ("Calibration error, chance removed", *(figure(one["Error"]) for one in found)),
         ("Odds that it is too sure", *(f"{one['OddsTooSure']:.2g} : 1" for one in found)),
+    ]
+
+
+def _studies(models: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return lines on whole studies; none where no model was measured on any."""
+    found = [model.get("Study") for model in models]
+    if not any(found):
+        return []
+    return [
+        ("Studies: balanced accuracy", *(figure(one["BalancedAccuracy"]) if one else "-" for one in found)),
+        ("of so many, abstained on", *(f"{one['Studies']}, {one['Abstained']}" if one else "-" for one in found)),
     ]
 
 

@@ -87,7 +87,7 @@ def _tested(labelled: LabelledFiles, folds: int) -> tuple[Mapping[str, int], int
     given = any(one.split for one in labelled.entries)
     patients: dict[str, set[str]] = defaultdict(set)
     for source, one in zip(labelled.files, labelled.entries, strict=True):
-        if not given or one.split is Split.TEST:
+        if one.label and (not given or one.split is Split.TEST):
             patients[one.label].add(names.get(source.key, source.key))
     share = 1 if given or folds else HELD_OUT
     counts = {label: round(len(ids) * share) for label, ids in sorted(patients.items())}

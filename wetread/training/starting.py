@@ -65,7 +65,8 @@ def _unknown_hyperparameters(names: Mapping[str, str]) -> Iterator[str]:
 
 def _unknown_classes(labelled: LabelledFiles, known: Sequence[str]) -> Iterator[str]:
     spelled = {composed(label) for label in known}
-    counts = Counter(one.label for one in labelled.entries if composed(one.label) not in spelled)
+    given = (label for one in labelled.entries for label in (one.label, one.study_label) if label)
+    counts = Counter(label for label in given if composed(label) not in spelled)
     for label, count in sorted(counts.items()):
         entries = "1 entry has" if count == 1 else f"{count:,} entries have"
         yield f"{entries} the class {label!r:.80}; this stage knows: {', '.join(known)}."

@@ -12,7 +12,8 @@ import pytest
 from functions.domain import labelling
 from functions.domain.errors import MalformedManifest
 from functions.domain.labelling import Labelling, missing_classes
-from functions.domain.slices import Split
+from functions.domain.slices import LabelledSlice, Split
+from functions.domain.verdict import Places
 from tests.fakes.workflow import LABELS, entry
 
 
@@ -391,3 +392,82 @@ def test_as_many_entries_as_a_run_takes_fit_the_bounds() -> None:
     longest = entry("s3-folder/" * 20 + "IM, 0001.dcm", "covid") | {"split": "validation"}
     body = json.dumps([longest] * labelling.MOST_ENTRIES).encode()
     assert len(labelling.parse(body, is_csv=False, labels=LABELS).entries) == labelling.MOST_ENTRIES
+
+
+STUDY = {"type": "study", "label": "covid"}
+
+
+@pytest.mark.parametrize(
+    ("record", "label", "of_study"),
+    [
+        ({"filename": "a.dcm", "content": STUDY}, "", "covid"),
+        ({"filename": "a.dcm", "label": "normal", "content": STUDY}, "normal", "covid"),
+        ({"filename": "a.dcm", "content": [STUDY, {"type": "classification", "label": "normal"}]}, "normal", "covid"),
+        ({"filename": "a.dcm", "studyLabel": "covid"}, "", "covid"),
+        ({"filename": "a.dcm", "studyLabel": "covid", "content": [STUDY]}, "", "covid"),
+        (entry("a.dcm", "covid"), "covid", ""),
+    ],
+)
+def test_a_slice_a_study_or_both_have_a_label(record: Any, label: str, of_study: str) -> None:
+    (one,) = from_json([record]).entries
+    assert (one.label, one.study_label) == (label, of_study)
+
+
+def test_csv_has_a_column_for_the_label_of_the_study() -> None:
+    found = from_csv("filename,label,studyLabel\na.dcm,normal,covid\nb.dcm,,covid\nc.dcm,cap,\n")
+    assert [(one.label, one.study_label) for one in found.entries] == [("normal", "covid"), ("", "covid"), ("cap", "")]
+    assert [one.study_label for one in from_csv("filename,studyLabel\na.dcm,covid\n").entries] == ["covid"]
+    assert problems_of(from_csv("filename,label,studyLabel\na.dcm,,\n"))[0][:2] == ("MalformedEntry", 2)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            {"filename": "a.dcm", "studyLabel": "cap", "content": STUDY},
+            "its studyLabel and the label of its study differ",
+        ),
+        ({"filename": "a.dcm", "content": [STUDY, STUDY | {"label": "cap"}]}, "the label of its study differ"),
+        ({"filename": "a.dcm", "content": STUDY | {"label": 7}}, "its studyLabel is not a text"),
+        ({"filename": "a.dcm", "content": {"type": "study"}}, "no content of the type 'classification' or 'study'"),
+        ({"filename": "a.dcm", "content": STUDY | {"split": "test"}}, "its split is in its content"),
+        ({"filename": "a.dcm", "label": "cap", "study_label": "cap"}, "a field that is nearly studyLabel"),
+        ({"filename": "a.dcm", "content": STUDY | {"label": "flu"}}, "its label is not one of"),
+    ],
+)
+def test_a_label_of_a_study_that_is_unclear_is_reported(record: Any, said: str) -> None:
+    found = from_json([record])
+    assert not found.entries
+    assert said in found.reasons[0].message
+
+
+def labelled(line: int, label: str, of_study: str = "", study: str = "1.2") -> LabelledSlice:
+    return LabelledSlice(line=line, label=label, study_label=of_study, study_instance_uid=study)
+
+
+@pytest.mark.parametrize(
+    ("slices", "said"),
+    [
+        ([labelled(1, "covid", "normal")], "Entry 1 has slices labelled covid in a study labelled normal"),
+        ([labelled(1, "cap"), labelled(2, "", "covid")], "Entry 1 has slices labelled cap in a study labelled covid"),
+        (
+            [labelled(1, "", "cap"), labelled(2, "", "covid")],
+            "Entries 1 and 2 label one study differently: cap and covid",
+        ),
+    ],
+)
+def test_labels_that_contradict_each_other_are_named(slices: list[LabelledSlice], said: str) -> None:
+    (reason,) = labelling.contradictions(slices, LABELS, Places(are_lines=False))
+    assert reason.code == "ContradictoryLabels"
+    assert said in reason.message
+
+
+def test_what_is_ill_may_be_normal_in_places() -> None:
+    sound = [labelled(1, "normal", "covid"), labelled(2, "covid"), labelled(3, "", "covid")]
+    apart = [labelled(4, "cap", study="1.3"), labelled(5, "covid", study="1.3")]
+    assert labelling.contradictions([*sound, *apart], LABELS, Places()) == []
+
+
+def test_the_label_of_a_study_is_none_of_a_slice() -> None:
+    (reason,) = missing_classes([labelled(1, "normal"), labelled(2, "cap"), labelled(3, "", "covid")], LABELS)
+    assert "No entry has the label covid" in reason.message

@@ -33,6 +33,43 @@ def calibration(low: float | None = 0.0, odds: float = 0.5) -> dict[str, Any]:
     return {"ECE": 0.9, "Error": {"Value": 0.3, "Low": low, "High": 0.4}, "OddsTooSure": odds}
 
 
+def study(**changes: Any) -> dict[str, Any]:
+    return {
+        "Studies": 30,
+        "Patients": 30,
+        "Abstained": 1,
+        "Aggregation": {"Reference": "normal", "Fitted": True},
+        "BalancedAccuracy": figure(0.9),
+        "Classes": classes(**changes),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "measurement", "said"),
+    [
+        (0.8, study(Sensitivity=figure(0.79)), "sensitivity of studies for cap is 0.790"),
+        (0.8, study(Sensitivity=figure(None)), "sensitivity of studies for cap is undefined"),
+        (0.8, None, "no study of the test part has the labelled slices of a series"),
+        (0.8, study(), ""),
+        (0.0, study(Sensitivity=figure(0.1)), ""),
+        (0.0, None, ""),
+    ],
+)
+def test_studies_are_judged_where_the_stage_asks(asked: float, measurement: Any, said: str) -> None:
+    read = parse(json.dumps(evaluation(FIRST, Candidate=measured(Study=measurement))).encode(), "ab" * 32)
+    reasons = shortcomings(read, replace(THRESHOLDS, min_study_sensitivity=asked), against_champion=False)
+    assert [reason.code for reason in reasons] == ([] if not said else [reasons[0].code])
+    assert said in "".join(reason.message for reason in reasons)
+    if "0.790" in said:
+        assert reasons[0].code == "StudySensitivityTooLow"
+
+
+def test_the_reference_class_has_no_sensitivity_of_studies_that_is_asked() -> None:
+    of_cap = study(Sensitivity=figure(0.1)) | {"Aggregation": {"Reference": "cap", "Fitted": False}}
+    read = parse(json.dumps(evaluation(FIRST, Candidate=measured(Study=of_cap))).encode(), "ab" * 32)
+    assert shortcomings(read, replace(THRESHOLDS, min_study_sensitivity=0.8), against_champion=False) == []
+
+
 def test_a_good_candidate_passes_first_or_not() -> None:
     assert found() == []
     assert found(Candidate=measured(Abstention={"Coverage": 0.95})) == []

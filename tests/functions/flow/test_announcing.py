@@ -1,17 +1,13 @@
-"""The events of revisions: each is published at least once, and is the same each time."""
+"""Each revision is announced at least once, in order, after it was written, and without a UID."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
-from functions.aws.bus import MOST_ENTRIES
-from functions.domain.study_event import StudyEventType
+from functions.domain.study import State
 from tests.fakes.dicom import STUDY
-from tests.fakes.reading_room import LESION, ReadingRoom
-from tests.fakes.wire import client_error
+from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
+from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS
 
 
@@ -20,132 +16,122 @@ def room() -> ReadingRoom:
     return ReadingRoom()
 
 
-def closed(room: ReadingRoom, *numbers: int, **attributes: Any) -> None:
-    """Send slices with a lesion, and close their study."""
-    room.deliver(*(room.send(n, LESION, **attributes) for n in numbers))
+def announced(room: ReadingRoom) -> list[tuple[str, int]]:
+    return [(one["DetailType"], one["Detail"]["Revision"]) for one in room.events.put]
+
+
+def closed(room: ReadingRoom, *numbers: int) -> None:
+    room.deliver(*(room.send(n, LESION) for n in numbers))
     room.read()
     room.sweep()
 
 
-def waiting(room: ReadingRoom) -> list[str]:
-    return [one.item for one in room.studies.unannounced()]
-
-
-def test_a_revision_is_announced_with_its_answer_and_where_its_document_is(room: ReadingRoom) -> None:
+def test_a_study_read_is_announced_with_what_leads_to_its_document(room: ReadingRoom) -> None:
     closed(room, 1, 2)
-    assert room.announcing.run().published == 1
-    (event,) = room.bus.events
-    (revision,), document = room.revisions(), room.document()
-    assert (event["Source"], event["DetailType"]) == ("wetread", StudyEventType.READ)
-    assert event["Detail"] == {
-        "EventId": event["Detail"]["EventId"],
-        "StudyInstanceUID": STUDY,
-        "Revision": 1,
-        "Previous": None,
-        "ClosedAt": revision.created_at,
-        "CloseReason": "Quiet",
-        "Coverage": "Unknown",
-        "Class": "covid",
-        "Code": None,
-        "Scores": document["Scores"],
-        "Cautions": ["FewSlices", "AggregatorNotFitted"],
-        "Counts": {"Members": 2, "Read": 2},
-        "Model": document["Model"],
-        "Withdraws": None,
-        "Priority": "Urgent",
-        "Result": f"s3://{RESULTS}/{revision.result_key}",
-    }
-    assert not waiting(room)
-
-
-def test_an_announced_revision_is_not_announced_again(room: ReadingRoom) -> None:
-    closed(room, 1)
-    room.announcing.run()
-    room.announcing.run()
-    assert len(room.bus.events) == 1
-
-
-def test_each_revision_is_announced_also_if_the_next_one_was_made_before(room: ReadingRoom) -> None:
-    closed(room, 1)
-    closed(room, 2)
-    room.announcing.run()
-    kinds = [
-        (event["DetailType"], event["Detail"]["Revision"], event["Detail"]["Previous"]) for event in room.bus.events
-    ]
-    assert kinds == [(StudyEventType.READ, 1, None), (StudyEventType.REVISED, 2, 1)]
-
-
-def test_a_function_that_dies_after_the_event_sends_the_same_event_again(room: ReadingRoom) -> None:
-    closed(room, 1)
-
-    class Killed(BaseException):
-        """The function is killed."""
-
-    def die(operation: str, when: str) -> None:
-        if (operation, when) == ("put_events", "after"):
-            raise Killed
-
-    room.clients["events"].interfere = die
-    with pytest.raises(Killed):
-        room.announcing.run()
-    room.clients["events"].interfere = lambda *_: None
-    room.announcing.run()
-    first, second = room.bus.events
-    assert first == second
-
-
-def test_an_event_that_the_bus_refuses_waits_and_keeps_no_other(room: ReadingRoom) -> None:
-    closed(room, 1)
-    closed(room, 1, study="1.2.840.99.2", series="1.2.840.99.2.1")
-    room.bus.refuses = lambda entry: json.loads(entry["Detail"])["StudyInstanceUID"] == STUDY
-    announced = room.announcing.run()
-    assert (announced.published, announced.failures) == (1, 1)
-    room.bus.refuses = lambda _: False
-    assert room.announcing.run().published == 1
-    assert {event["Detail"]["StudyInstanceUID"] for event in room.bus.events} == {STUDY, "1.2.840.99.2"}
-
-
-def test_a_bus_that_does_not_answer_fails_the_sweep_and_loses_nothing(room: ReadingRoom) -> None:
-    closed(room, 1)
-
-    def throttle(operation: str, when: str) -> None:
-        if operation == "put_events":
-            raise client_error("ThrottlingException")
-
-    room.clients["events"].interfere = throttle
-    assert room.sweeping.run().failures == 1
-    room.clients["events"].interfere = lambda *_: None
-    assert room.sweeping.run().failures == 0
-    assert len(room.bus.events) == 1
-
-
-def test_more_events_than_one_request_takes_are_all_published(room: ReadingRoom) -> None:
-    studies = [f"1.2.840.99.{n}" for n in range(MOST_ENTRIES + 3)]
-    room.deliver(*(room.send(1, study=study, series=f"{study}.1") for study in studies))
-    room.read()
-    room.sweep()
-    room.announcing.run()
-    assert {event["Detail"]["StudyInstanceUID"] for event in room.bus.events} == set(studies)
-
-
-def test_a_closing_that_fails_announces_nothing(room: ReadingRoom) -> None:
-    room.deliver(room.send(1))
-    room.read()
-    close = room.concluding._close
-
-    def overtaken(*arguments: object) -> bool:
-        room.deliver(room.send(2))
-        return close(*arguments)  # type: ignore[arg-type]
-
-    object.__setattr__(room.concluding, "_close", overtaken)
-    room.sweep()
-    room.announcing.run()
-    assert not room.bus.events
+    (event,) = room.events.put
+    detail = event["Detail"]
+    assert (event["Source"], event["DetailType"]) == ("wetread", "Study Read")
+    assert (detail["Class"], detail["Revision"], detail["Service"]) == ("covid", 1, "wetread")
+    assert (RESULTS, detail["ResultKey"]) in room.s3.objects
+    assert (detail["ResultsBucket"], detail["Priority"], detail["Withdraws"]) == (RESULTS, "Urgent", None)
+    assert not [uid for uid in (STUDY, SERIES) if uid in str(event)]
+    assert not list(room.studies.unannounced())
 
 
 def test_a_class_that_can_wait_is_routine(room: ReadingRoom) -> None:
     room.deliver(room.send(1))
     room.read()
     room.sweep()
-    room.announcing.run()
-    assert (room.bus.events[0]["Detail"]["Class"], room.bus.events[0]["Detail"]["Priority"]) == ("normal", "Routine")
+    (event,) = room.events.put
+    assert (event["Detail"]["Class"], event["Detail"]["Priority"]) == ("normal", "Routine")
+
+
+def test_a_late_slice_is_a_revised_read(room: ReadingRoom) -> None:
+    closed(room, 1)
+    closed(room, 2)
+    assert announced(room) == [("Study Read", 1), ("Study Read Revised", 2)]
+    assert len({one["Detail"]["Id"] for one in room.events.put}) == 2
+
+
+def test_a_read_whose_answers_are_withdrawn_is_announced_as_withdrawn(room: ReadingRoom) -> None:
+    room.set_champion("wetread/2")
+    closed(room, 1)
+    room.withdraw(Workflow(room))
+    room.sweep(60)
+    assert announced(room)[-1] == ("Study Read Withdrawn", 2)
+
+
+def test_what_eventbridge_does_not_take_is_announced_later_and_the_study_is_closed(room: ReadingRoom) -> None:
+    room.events.refusing = "ThrottlingException"
+    room.deliver(room.send(1))
+    room.read()
+    room.wait(300)
+    assert room.concluding.run().failures == 1
+    assert room.study().state == State.CLOSED
+    room.events.refusing = ""
+    room.sweep(60)
+    assert announced(room) == [("Study Read", 1)]
+    room.sweep(60)
+    assert len(room.events.put) == 1
+
+
+def test_a_revision_of_a_study_that_was_opened_again_before_it_was_announced_is_not_skipped(room: ReadingRoom) -> None:
+    room.events.refusing = "InternalFailure"
+    room.deliver(room.send(1))
+    room.read()
+    room.wait(300)
+    room.concluding.run()
+    room.events.refusing = ""
+    closed(room, 2)
+    assert announced(room) == [("Study Read", 1), ("Study Read Revised", 2)]
+    room.sweep(60)
+    assert len(room.events.put) == 2
+
+
+def test_a_study_that_is_closed_without_a_revision_is_announced_if_it_was_not(room: ReadingRoom) -> None:
+    event = room.send(1)
+    room.deliver(event)
+    room.read()
+    room.concluding.announcing.announcements.send = lambda _revisions: None  # type: ignore[method-assign]
+    room.studies.note_announced = lambda _study: None  # type: ignore[method-assign]
+    room.sweep()  # and the function dies before it has announced
+    del room.concluding.announcing.announcements.send, room.studies.note_announced
+    room.deliver(event)
+    room.sweep()
+    assert announced(room) == [("Study Read", 1)]
+
+
+def test_each_revision_of_a_study_that_stays_open_is_announced(room: ReadingRoom) -> None:
+    for n in range(160):
+        room.deliver(room.send(n))
+        room.read()
+        room.sweep(100)
+    numbers = [one.number for one in room.revisions()]
+    assert len(numbers) >= 2
+    assert [number for _, number in announced(room)] == numbers
+
+
+def test_an_erased_study_is_not_written_again_when_its_event_was_sent(room: ReadingRoom) -> None:
+    closed(room, 1)
+    study = room.study()
+    for item in list(room.studies.items(STUDY)):
+        room.studies.forget(STUDY, item)
+    room.studies.note_announced(study)
+    assert not room.dynamodb.tables["studies"]
+
+
+def test_a_revision_that_is_made_while_an_earlier_one_is_announced_is_announced_next(room: ReadingRoom) -> None:
+    room.events.refusing = "InternalFailure"
+    room.deliver(room.send(1))
+    room.read()
+    room.wait(300)
+    room.concluding.run()
+    first = room.study()
+    room.deliver(room.send(2))
+    room.read()
+    room.wait(300)
+    room.concluding.run()
+    room.studies.note_announced(first)  # another sweep has announced the first one, and is late
+    room.events.refusing = ""
+    room.sweep(60)
+    assert announced(room) == [("Study Read Revised", 2)]

@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.aws.studies import Made
 from functions.domain.study import State
-from functions.domain.study_event import StudyEvent
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, QUIET, ReadingRoom
 
@@ -67,8 +65,7 @@ def test_a_revision_is_never_written_over(room: ReadingRoom) -> None:
     (revision,) = room.revisions()
     room.studies.touch(STUDY, room.time)
     again = dataclasses.replace(revision, predicted_class="cap")
-    event = StudyEvent(detail_type="Study Read", detail="{}")
-    assert not room.studies.close(room.study(), Made(revision=again, event=event), room.time)
+    assert not room.studies.close(room.study(), again, room.time)
     name = f"{STUDY}|revision#000001"
     assert room.dynamodb.tables["studies"][name] == before[name]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from fhir.resources.R4B.bundle import Bundle
 
@@ -15,8 +14,7 @@ from tests.fakes.world import RESULTS
 
 def asking(room: ReadingRoom) -> None:
     """Let the stage ask for bundles."""
-    object.__setattr__(room.concluding, "fhir", True)
-    object.__setattr__(room.concluding, "events", replace(room.concluding.events, fhir=True))
+    object.__setattr__(room.concluding, "fhir_results", True)
 
 
 def bundles(room: ReadingRoom) -> list[str]:
@@ -30,10 +28,9 @@ def test_each_revision_has_a_bundle_beside_its_document() -> None:
         room.deliver(room.send(number, LESION))
         room.read()
         room.sweep()
-    room.announcing.run()
     keys = [fhir_key(one.result_key) for one in room.revisions()]
     assert bundles(room) == sorted(keys)
-    assert [event["Detail"]["Fhir"] for event in room.bus.events] == [f"s3://{RESULTS}/{key}" for key in keys]
+    assert [event["Detail"]["FhirKey"] for event in room.events.put] == keys
     for key in keys:
         Bundle.model_validate(json.loads(room.s3.objects[RESULTS, key]))
 

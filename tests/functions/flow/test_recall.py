@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.domain.study_event import StudyEventType
+from functions.names import StudyEvent
 from tests.fakes.reading_room import LESION, ReadingRoom
 from tests.fakes.workflow import Workflow
 
@@ -21,13 +21,11 @@ def room() -> ReadingRoom:
     room.deliver(*(room.send(n, LESION) for n in range(3)))
     room.read()
     room.sweep()
-    room.announcing.run()
     return room
 
 
 def last(room: ReadingRoom) -> dict[str, Any]:
-    room.announcing.run()
-    return room.bus.events[-1]
+    return room.events.put[-1]
 
 
 def rescore(room: ReadingRoom, workflow: Workflow) -> None:
@@ -47,7 +45,7 @@ def test_a_rollback_makes_a_revision_without_a_class_and_its_event(room: Reading
         "Package": SECOND,
         "WithdrawnAt": document["Withdraws"]["WithdrawnAt"],
     }
-    assert event["DetailType"] == StudyEventType.WITHDRAWN
+    assert event["DetailType"] == StudyEvent.WITHDRAWN
     detail = event["Detail"]
     assert (detail["Class"], detail["Code"], detail["Withdraws"], detail["Priority"]) == (
         None,
@@ -64,9 +62,9 @@ def test_a_study_that_is_read_again_at_once_is_recalled_and_answered_by_one_revi
     room.read()
     room.sweep(60)
     event = last(room)
-    assert event["DetailType"] == StudyEventType.WITHDRAWN
+    assert event["DetailType"] == StudyEvent.WITHDRAWN
     assert (event["Detail"]["Revision"], event["Detail"]["Withdraws"], event["Detail"]["Class"]) == (2, 1, "covid")
-    assert event["Detail"]["Model"]["Package"] == FIRST
+    assert event["Detail"]["ModelPackage"] == FIRST
 
 
 def test_a_study_that_is_read_again_later_is_recalled_once(room: ReadingRoom) -> None:
@@ -77,7 +75,7 @@ def test_a_study_that_is_read_again_later_is_recalled_once(room: ReadingRoom) ->
     room.read()
     room.sweep(60)
     event = last(room)
-    assert event["DetailType"] == StudyEventType.REVISED
+    assert event["DetailType"] == StudyEvent.REVISED
     assert (event["Detail"]["Revision"], event["Detail"]["Withdraws"], event["Detail"]["Class"]) == (3, None, "covid")
 
 
@@ -99,8 +97,7 @@ def test_a_study_of_another_version_is_not_recalled() -> None:
     room.set_champion(SECOND)
     room.withdraw(Workflow(room))
     room.sweep(60)
-    room.announcing.run()
-    assert [event["DetailType"] for event in room.bus.events] == [StudyEventType.READ]
+    assert [event["DetailType"] for event in room.events.put] == [StudyEvent.READ]
 
 
 def test_a_study_that_was_withdrawn_before_it_was_closed_has_nothing_to_recall() -> None:
@@ -111,4 +108,4 @@ def test_a_study_that_was_withdrawn_before_it_was_closed_has_nothing_to_recall()
     room.withdraw(Workflow(room))
     room.sweep()
     event = last(room)
-    assert (event["DetailType"], event["Detail"]["Code"]) == (StudyEventType.READ, "Withdrawn")
+    assert (event["DetailType"], event["Detail"]["Code"]) == (StudyEvent.READ, "Withdrawn")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,8 @@ from functions.aws import cohorts
 from functions.domain import layout
 from functions.domain import snapshot as snapshots
 from functions.flow import snapshotting
+from functions.names import COHORTS
+from model_code import snapshot
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import LABELS, TRAINING, Workflow, entry
@@ -409,3 +412,41 @@ def test_the_public_sample_is_taken_by_slice(real_slices: list[Path]) -> None:
     taken = workflow.take(workflow.put_sample(real_slices))
     document = workflow.snapshot(taken["Run"])
     assert (document["SplitBy"], len({one["Patient"] for one in document["Slices"]})) == ("Slice", 3)
+
+
+def test_slices_of_labelled_studies_are_pinned_and_divided_with_their_patients() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    manifest = json.loads(workflow.world.s3.objects[TRAINING, f"{COHORTS}c/manifest.json"])
+    for record in manifest[1::2]:  # the second slice of each patient
+        record["content"] = {"type": "study", "label": record["content"]["label"]}
+    taken = workflow.take(workflow.put_manifest(manifest, "m2"))
+    assert taken["Taken"], taken["Reasons"]
+    entries = workflow.snapshot(taken["Run"])["Slices"]
+    assert {(bool(one["Label"]), "StudyLabel" in one) for one in entries} == {(True, False), (False, True)}
+    for first, second in itertools.pairwise(entries):
+        if first["Patient"] == second["Patient"]:
+            assert first["Split"] == second["Split"]
+    read = snapshot.parse(workflow.snapshot(taken["Run"]))
+    assert (len(read.cases), len(read.unlabelled)) == (18, 18)
+    assert {one.study_label for one in read.unlabelled} == set(LABELS)
+    assert all(one.study and one.series for one in (*read.cases, *read.unlabelled))
+
+
+def test_a_cohort_with_labels_of_studies_alone_trains_nothing_and_says_so() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    manifest = json.loads(workflow.world.s3.objects[TRAINING, f"{COHORTS}c/manifest.json"])
+    for record in manifest:
+        record["content"] |= {"type": "study"}
+    taken = workflow.take(workflow.put_manifest(manifest, "m2"))
+    assert {reason["Code"] for reason in taken["Reasons"]} == {"MissingClass"}
+
+
+def test_a_study_that_is_labelled_twice_takes_no_snapshot() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    manifest = json.loads(workflow.world.s3.objects[TRAINING, f"{COHORTS}c/manifest.json"])
+    manifest[-1]["studyLabel"] = "normal"
+    taken = workflow.take(workflow.put_manifest(manifest, "m2"))
+    assert {reason["Code"] for reason in taken["Reasons"]} == {"ContradictoryLabels"}

@@ -64,7 +64,7 @@ def test_how_slices_become_a_study_and_the_simple_rule_without() -> None:
     assert metadata.parse(json.dumps(document())).study == SIMPLE
     with pytest.raises(ArtifactError, match="study names the class 'c'"):
         metadata.parse(json.dumps(document() | {"study": Rule(reference="c").as_dict()}))
-    with pytest.raises(ArtifactError, match="study.k is 0"):
+    with pytest.raises(ArtifactError, match=r"study\.k is 0"):
         metadata.parse(json.dumps(document() | {"study": Rule(k=3).as_dict() | {"k": 0}}))
 
 

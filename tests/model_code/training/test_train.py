@@ -10,6 +10,7 @@ import math
 import re
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,9 @@ from model_code.artifacts.artifact import describe, load_network
 from model_code.backends import networks
 from model_code.container import Container
 from model_code.errors import SnapshotError, TrainingError
+from model_code.studies import Study
+from model_code.training import train as training
+from model_code.training.study_rule import StudyRule, fit_rule
 from model_code.training.train import train
 from tests.model_code.conftest import LABELS, SIZE, SLICES_PER_PATIENT, chests, opt_ml
 from tests.snapshots import phantom_slices
@@ -227,3 +231,34 @@ def test_a_failure_is_written_where_sagemaker_reads_it(tmp_path: Path, monkeypat
     assert main(["train"]) == 1
     assert "no snapshot.json" in (tmp_path / "output" / "failure").read_text()
     assert not (tmp_path / "model").exists()
+
+
+def test_the_rule_for_studies_is_fitted_on_patients_from_whom_no_network_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice without a label is read, and no network learns from it."""
+    made = phantom_slices(patients=9, slices_per_patient=1, size=64)
+    of_study = [
+        dataclasses.replace(one, label="", study_label=one.label)
+        for one in made
+        if one.split in {"train", "validation"}
+    ]
+    alone = dataclasses.replace(of_study[0], patient="alone", split="train")
+    seen: list[Study] = []
+
+    def recording(studies: list[Study], *rest: Any) -> StudyRule:
+        seen.extend(studies)
+        return fit_rule(studies, *rest)
+
+    monkeypatch.setattr(training, "fit_rule", recording)
+    container = opt_ml(tmp_path, [*made, *of_study, alone], epochs=1, image_size=64)
+    train(container)
+    validated = {hashlib.sha256(one.patient.encode()).hexdigest()[:32] for one in made if one.split == "validation"}
+    by_patient = {one.patient: one for one in seen}
+    assert by_patient.keys() == validated | {hashlib.sha256(b"alone").hexdigest()[:32]}
+    assert [len(by_patient[patient].slices) for patient in validated] == [2, 2, 2]
+    assert all(one.label and one.slices[0].position is not None for one in seen)
+    document = metadata(container)
+    assert document["training"]["slices"]["train"] == dict.fromkeys(LABELS, 1)  # type: ignore[index]
+    assert document["study"]["reference"] == "normal"  # type: ignore[index]
+    assert document["training"]["studies"]["reason"].startswith("The simple rule: 0 validation patients")  # type: ignore[index]

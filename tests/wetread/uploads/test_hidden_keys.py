@@ -89,5 +89,5 @@ def test_an_upload_whose_key_is_hidden_is_read_again_from_its_object() -> None:
     world.sagemaker.end(name, answer)
     world.collecting.collect(name)
     withdrawing = Workflow(world).withdrawing
-    object.__setattr__(withdrawing, "keys", keys)
+    object.__setattr__(withdrawing.rescoring, "keys", keys)
     assert [withdrawing.rescore(row) for row in world.rows()] == [Rescored.REQUEUED] * 3

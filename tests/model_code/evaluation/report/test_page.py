@@ -19,9 +19,12 @@ from model_code.evaluation.report import slices
 from model_code.evaluation.report.lesson import lesson_of
 from model_code.evaluation.report.page import number, render, signed, span
 from model_code.evaluation.report.slices import shown_slices
+from model_code.evaluation.studies import counts, measured
 from model_code.evaluation.training_record import parts_of, training_of
 from model_code.evaluation.worst import WorstCase
 from model_code.snapshot import Case, Snapshot, Split, SplitBy
+from model_code.studies import Study
+from tests.studies import made_studies
 
 LABELS = ("normal", "cap", "covid")
 VOID = {"meta", "img", "circle", "line", "polyline", "input"}
@@ -104,6 +107,7 @@ def page(
     attempt: int = 1,
     metadata: Any = METADATA,
     abstained: Any = None,
+    studies: Sequence[Study] = (),
     **given: Any,
 ) -> Page:
     snapshot = made_snapshot(patients, **given)
@@ -120,6 +124,11 @@ def page(
     document = build_compared(snapshot.digest, test, candidate, rivals, attempt)
     mistakes = [WorstCase(17 + index, "covid", "cap", 0.1, 0.85, BurnedIn.NO, b"picture") for index in range(worst)]
     document |= {"Training": training_of(metadata), "Parts": parts_of(snapshot)}
+    if studies:
+        document["Cases"]["Studies"] = counts(studies)
+        for role in document.keys() & {"Candidate", "Champion"}:
+            if document[role]:
+                document[role]["Study"] = measured(studies, candidate, LABELS)
     shown = shown_slices(snapshot.of(Split.TEST), test, candidate)
     worst_ones = [*mistakes, *left_out]
     return Page(render(document, snapshot, test, candidate, rivals.get("Champion"), worst_ones, pictures, shown))
@@ -404,3 +413,22 @@ def test_by_folds_the_lesson_is_that_of_the_model_of_all_beside_the_models_of_th
     found = lesson_of(document)
     assert (found.validation, found.trained_on, found.right, found.slices) == (1.0, True, 7, 8)
     assert "on the slices that it was trained on, so it is no evidence" in found.sentence
+
+
+def test_whole_studies_are_reported_on_beside_those_that_are_no_series() -> None:
+    few, studies = made_studies(2, slices=9), made_studies(36)[2:]
+    contradictory = [replace(studies[0], label=None)]
+    text = page(studies=[*few, *contradictory, *studies[1:]]).text
+    assert "Whole studies" in text
+    assert "33 studies of 33 patients, read as in service" in " ".join(text.split())
+    assert "2 studies have fewer than 10 labelled slices and are no series; they begin at line 1, 2" in " ".join(
+        text.split()
+    )
+    assert "1 studies have labels that contradict each other" in text
+    assert "not fitted" in text
+
+
+def test_a_test_part_of_chosen_slices_says_that_no_study_is_measured() -> None:
+    text = page(studies=made_studies(9, slices=2), champion=False).text
+    assert "label complete series to have these figures" in text
+    assert "Whole studies" not in page().text
