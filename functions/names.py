@@ -85,6 +85,14 @@ METRIC_NAMESPACE = "Wetread"
 EVENT_SOURCE = "wetread"  # of the service's own events
 
 
+class StudyEvent(enum.StrEnum):
+    """The detail types of the service's own events."""
+
+    READ = "Study Read"
+    REVISED = "Study Read Revised"
+    WITHDRAWN = "Study Read Withdrawn"  # an earlier answer, and perhaps replaced at once
+
+
 class Metric(enum.StrEnum):
     """Every metric that the functions emit and the alarms watch. ``service`` is its only dimension."""
 

@@ -135,6 +135,8 @@ class SweepSettings(CollectSettings, DispatchSettings):
     uploads_queue_name: str
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
+    urgent_labels: tuple[str, ...]
+    fhir_results: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,9 +155,12 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
         announcing=Announcing(
             studies=studies,
-            announcements=Announcements(client("events"), settings.job_name_prefix, settings.results_bucket),
+            announcements=Announcements(
+                client("events"), settings.job_name_prefix, settings.results_bucket, settings.urgent_labels
+            ),
         ),
         rule=settings.series,
         patience=settings.patience,
+        fhir_results=settings.fhir_results,
         clock=now,
     )

@@ -57,6 +57,13 @@ class StageConfig:
     series: SeriesRule = field(default_factory=SeriesRule)
     patience: Patience = field(default_factory=Patience)
 
+    # The events of studies: the classes whose events have the priority Urgent.
+    urgent_labels: tuple[str, ...] = ()
+    # Where the events are sent, and the ARN of the secret that is the Authorization header; empty: nowhere.
+    webhook_url: str = ""
+    webhook_secret_arn: str = ""
+    fhir_results: bool = False  # a FHIR R4 bundle beside each document of a study
+
     # Group commit: when a job starts, and how many run at once.
     tick_window_seconds: Annotated[int, Range(1, 300)] = 20  # SQS forgets a deduplication id after 5 minutes
     tick_delay_seconds: Annotated[int, Range(0, 900)] = 25

@@ -8,6 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -22,7 +23,10 @@ OLDEST_MESSAGE = Duration.minutes(15)
 
 
 class Monitoring(Construct):
-    """``dashboard``, and alarms that publish to ``topic``; functions and queues are given by the names to show."""
+    """``dashboard``, and alarms that publish to ``topic``; functions and queues are given by the names to show.
+
+    ``undelivered`` is the queue of the events that a webhook did not take.
+    """
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Monitoring(Construct):
         workflow: sfn.IStateMachine,
         functions: Mapping[str, Function],
         queues: Mapping[str, ReliableQueue],
+        undelivered: sqs.IQueue | None,
     ) -> None:
         super().__init__(scope, id_)
         self._service = config.service_name
@@ -46,6 +51,8 @@ class Monitoring(Construct):
         self._watch_retraining()
         self._watch_functions()
         self._watch_queues()
+        if undelivered:
+            self._watch_webhook(undelivered)
         self.dashboard = self._dashboard()
 
     def _watch_uploads(self, config: StageConfig) -> None:
@@ -143,6 +150,13 @@ class Monitoring(Construct):
                 f"The queue {name} is not consumed in time.",
                 threshold=OLDEST_MESSAGE.to_seconds(),
             )
+
+    def _watch_webhook(self, undelivered: sqs.IQueue) -> None:
+        self._alarm(
+            "WebhookDeadLetters",
+            undelivered.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+            "Events of studies could not be delivered to webhook_url for a day. They are in the queue, for 14 days.",
+        )
 
     def _alarm(
         self, name: str, metric: cloudwatch.IMetric, description: str, *, threshold: float = 1, periods: int = 1

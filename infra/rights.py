@@ -40,6 +40,8 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
         ),
         "table/{stack}-*",
     ),
+    "AWS::Events::ApiDestination": ("events", ("*ApiDestination",), "api-destination/{stack}*"),
+    "AWS::Events::Connection": ("events", ("*Connection",), "connection/{stack}*"),
     "AWS::Events::Rule": ("events", ("*Rule", "*Targets", "ListTargetsByRule", *TAGS), "rule/{stack}-*"),
     "AWS::IAM::ManagedPolicy": (
         "iam",
@@ -153,6 +155,8 @@ def deployer(template: Mapping[str, Any], config: StageConfig, account: str, reg
         _allow(["iam:PassRole"], roles)
         | {"Condition": {"StringLike": {"iam:PassedToService": ["lambda.*", "states.*", "sagemaker.*"]}}}
     )
+    if config.webhook_url:
+        document += _webhook(config, partition, region, account)
     if config.permissions_boundary:
         boundary = config.permissions_boundary
         arn = boundary if boundary.startswith("arn:") else f"arn:{partition}:iam::{account}:policy/{boundary}"
@@ -166,6 +170,20 @@ def deployer(template: Mapping[str, Any], config: StageConfig, account: str, reg
         )
         document.append({"Effect": "Deny", "Action": "iam:DeleteRolePermissionsBoundary", "Resource": "*"})
     return {"Version": "2012-10-17", "Statement": document}
+
+
+def _webhook(config: StageConfig, partition: str, region: str, account: str) -> list[dict[str, Any]]:
+    """Return what a webhook needs beside its types: the stage's secret, and the copy that EventBridge makes of it."""
+    secrets = ("CreateSecret", "DeleteSecret", "DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecret")
+    copy = f"arn:{partition}:secretsmanager:{region}:{account}:secret:events!connection/*"
+    linked = f"arn:{partition}:iam::{account}:role/aws-service-role/apidestinations.events.amazonaws.com/*"
+    return [
+        _allow(["secretsmanager:GetSecretValue"], config.webhook_secret_arn),
+        _allow([f"secretsmanager:{one}" for one in secrets], copy),
+        _allow(["iam:CreateServiceLinkedRole"], linked),
+        _allow(["iam:PassRole"], f"arn:{partition}:iam::{account}:role/{config.stack_name}-*")
+        | {"Condition": {"StringLike": {"iam:PassedToService": "events.*"}}},
+    ]
 
 
 def key(template: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:

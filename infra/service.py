@@ -26,6 +26,7 @@ from infra.people import People
 from infra.storage import Storage
 from infra.training import Training
 from infra.transform import Transform
+from infra.webhook import Webhook
 
 
 class Service(Stack):
@@ -65,6 +66,7 @@ class Service(Stack):
             notices=self.notices,
             defaults=defaults,
         )
+        self.webhook = Webhook(self, "Webhook", config=config, key=self.storage.key) if config.webhook_url else None
         self._grant_ingest(hides_keys=config.keys == "hashed")
         self._grant_dispatch()
         self._grant_collect()
@@ -101,6 +103,7 @@ class Service(Stack):
             workflow=self.training.workflow.state_machine,
             functions=functions,
             queues=queues,
+            undelivered=self.webhook.dead_letters if self.webhook else None,
         )
         keys = [self.storage.key, self.ingest.patient_key]
         if config.audit_trail:

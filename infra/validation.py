@@ -11,7 +11,7 @@ from pydicom import config as pydicom_config
 from pydicom import uid
 
 from functions.settings import FEWEST_FOLDS, OneOf, Range, hints_of, values_of
-from infra import account_rules
+from infra import account_rules, webhook_rules
 
 if TYPE_CHECKING:
     from infra.config import StageConfig
@@ -100,7 +100,14 @@ def family(instance_type: str) -> str:
 
 def problems(config: StageConfig) -> Iterator[str]:
     """Yield one clause for each wrong value of a StageConfig: the setting, its value, what is expected."""
-    for check in (_out_of_bounds, _malformed, _wrong_instance_types, _contradictory, account_rules.problems):
+    for check in (
+        _out_of_bounds,
+        _malformed,
+        _wrong_instance_types,
+        _contradictory,
+        account_rules.problems,
+        webhook_rules.problems,
+    ):
         yield from check(config)
 
 
@@ -155,6 +162,8 @@ def _malformed(config: StageConfig) -> Iterator[str]:
             f"labels is {list(labels)!r}: two or more different names are expected, each of at most 64 letters, "
             "digits, spaces and . + - _, because a model distinguishes classes and settings list them with commas"
         )
+    if unknown := [one for one in config.urgent_labels if one not in labels]:
+        yield f"urgent_labels has {', '.join(map(repr, unknown))}: some of labels ({', '.join(labels)}) are expected"
 
 
 def _named(value: str) -> str:

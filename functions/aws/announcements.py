@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from functions.domain import layout
 from functions.domain.errors import NotAnnounced
-from functions.domain.member import Part
 from functions.domain.study import Revision
-from functions.names import EVENT_SOURCE
+from functions.names import EVENT_SOURCE, StudyEvent
 
 MOST_EVENTS = 10  # of one PutEvents
 
 
-class Kind(enum.StrEnum):
-    """The detail types of the events."""
+class Priority(enum.StrEnum):
+    """How soon a person should look at a study, by its class and the stage's setting `urgent_labels`."""
 
-    READ = "Study Read"
-    REVISED = "Study Read Revised"
-    WITHDRAWN = "Study Read Withdrawn"
+    URGENT = "Urgent"
+    ROUTINE = "Routine"
 
 
 class Announcements:
-    """The events of one stage, which ``service`` names."""
+    """The events of one stage, which ``service`` names; ``urgent_labels`` are the classes that cannot wait."""
 
-    def __init__(self, client: Any, service: str, results_bucket: str) -> None:
+    def __init__(self, client: Any, service: str, results_bucket: str, urgent_labels: Collection[str] = ()) -> None:
         self._client = client
         self._service = service
         self._results_bucket = results_bucket
+        self._urgent_labels = frozenset(urgent_labels)
 
     def send(self, revisions: Sequence[Revision]) -> None:
         """Announce revisions of a study in their order; raise NotAnnounced if EventBridge does not take them all."""
@@ -55,11 +54,14 @@ class Announcements:
             "ModelPackage": revision.model_package or None,
             "ResultsBucket": self._results_bucket,
             "ResultKey": revision.result_key,
+            "FhirKey": revision.fhir_key or None,
+            "Withdraws": revision.withdraws or None,
+            "Priority": Priority.URGENT if revision.predicted_class in self._urgent_labels else Priority.ROUTINE,
         }
         return {"Source": EVENT_SOURCE, "DetailType": _kind(revision), "Detail": json.dumps(detail)}
 
 
-def _kind(revision: Revision) -> Kind:
-    if revision.counts.get(Part.WITHDRAWN) and not revision.counts.get(Part.READ):
-        return Kind.WITHDRAWN
-    return Kind.READ if revision.number == 1 else Kind.REVISED
+def _kind(revision: Revision) -> StudyEvent:
+    if revision.withdraws:
+        return StudyEvent.WITHDRAWN
+    return StudyEvent.READ if revision.number == 1 else StudyEvent.REVISED

@@ -112,6 +112,11 @@ def dicom_key(study_instance_uid: str, revision: int, kind: str) -> str:
     return f"{dicom_prefix(study_instance_uid)}{revision:06d}-{kind}.dcm"
 
 
+def fhir_key(revision_key: str) -> str:
+    """Return a results bucket key: the FHIR bundle of a revision, beside its document."""
+    return f"{revision_key.removesuffix('.json')}.fhir.json"
+
+
 def artifact_key(sha256: str) -> str:
     """Return a models bucket key: one model artifact, by the digest of its bytes."""
     return f"{ARTIFACTS}{sha256}/model.tar.gz"

@@ -108,7 +108,11 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """One answer for a study, as the table has it; ``document`` is at ``result_key`` of the results bucket."""
+    """One answer for a study, as the table has it; ``document`` is at ``result_key`` of the results bucket.
+
+    ``fhir_key`` is where its FHIR bundle is, "" if it has none. ``withdraws`` is the revision whose answer it recalls,
+    0 if it recalls none.
+    """
 
     study_instance_uid: str
     number: int
@@ -122,6 +126,8 @@ class Revision:
     counts: dict[str, int]
     inputs: str
     result_key: str
+    fhir_key: str = ""
+    withdraws: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the revision under the names of the table, without absent values."""
@@ -138,8 +144,10 @@ class Revision:
             "Counts": self.counts,
             "Inputs": self.inputs,
             "ResultKey": self.result_key,
+            "FhirKey": self.fhir_key,
+            "Withdraws": self.withdraws,
         }
-        return {name: value for name, value in document.items() if value not in ("", None, {})}
+        return {name: value for name, value in document.items() if value not in ("", None, {}, 0)}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Revision:
@@ -157,4 +165,6 @@ class Revision:
             counts=document.get("Counts", {}),
             inputs=document["Inputs"],
             result_key=document["ResultKey"],
+            fhir_key=document.get("FhirKey", ""),
+            withdraws=document.get("Withdraws", 0),
         )

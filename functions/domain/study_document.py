@@ -32,6 +32,7 @@ class StudyCode(enum.StrEnum):
     """Why a study read has no class."""
 
     NOTHING_READ = "NothingRead"
+    WITHDRAWN = "Withdrawn"
     ABSTAINED = "Abstained"
     MIXED_MODELS = "MixedModels"
     TOO_MANY_MEMBERS = "TooManyMembers"
@@ -76,6 +77,16 @@ class Inputs:
         """Whether several model versions read the members that count."""
         return len(packages(self.members)) > 1
 
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the result of a member is withdrawn, and it was not read again: the others are not the study."""
+        return any(one.part == Part.WITHDRAWN for one in self.members)
+
+    @property
+    def readable(self) -> bool:
+        """Whether an answer may be made of the members."""
+        return not (self.overfull or self.mixed or self.withdrawn)
+
     def digest(self) -> str:
         """Return the identity of the inputs: a revision with the same ones is not made again."""
         digest = hashlib.sha256()
@@ -90,7 +101,8 @@ class Inputs:
 class Closed:
     """A closing: when, why, and what came before it. ``model`` is what is known of the version that read the study.
 
-    ``previous`` is the last revision's document, {} if there is none.
+    ``previous`` is the last revision's document, {} if there is none. ``withdrawn_at`` is when the version that gave
+    its answer was withdrawn, "" if it was not.
     """
 
     study: Study
@@ -98,6 +110,7 @@ class Closed:
     reason: CloseReason
     model: Mapping[str, str] = field(default_factory=dict)
     previous: Mapping[str, Any] = field(default_factory=dict)
+    withdrawn_at: str = ""
 
     @property
     def revision(self) -> int:
@@ -133,6 +146,7 @@ def document(closed: Closed, inputs: Inputs, read: StudyRead | None) -> dict[str
         "Gaps": _bounded("Gaps", gaps, MOST_LISTED, omitted),
         "Missing": _bounded("Missing", missing, MOST_LISTED, omitted),
         "Cautions": _cautions(closed, inputs, read, gaps, missing),
+        "Withdraws": _withdraws(closed),
         "Changes": _changes(closed.previous, members, closed.model) if closed.previous else None,
         "Uploads": _uploads(members),
         "Inputs": inputs.digest(),
@@ -146,8 +160,8 @@ def digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(timeless, sort_keys=True).encode()).hexdigest()[:40]
 
 
-def revision_of(content: Mapping[str, Any], result_key: str) -> Revision:
-    """Return what the table keeps of a document."""
+def revision_of(content: Mapping[str, Any], result_key: str, fhir_key: str = "") -> Revision:
+    """Return what the table keeps of a document, and where its FHIR bundle is."""
     return Revision(
         study_instance_uid=content["StudyInstanceUID"],
         number=content["Revision"],
@@ -161,6 +175,8 @@ def revision_of(content: Mapping[str, Any], result_key: str) -> Revision:
         counts=content["Counts"],
         inputs=content["Inputs"],
         result_key=result_key,
+        fhir_key=fhir_key,
+        withdraws=(content.get("Withdraws") or {}).get("Revision", 0),
     )
 
 
@@ -177,11 +193,25 @@ def _code(inputs: Inputs, read: StudyRead | None) -> StudyCode | None:
         return StudyCode.TOO_MANY_MEMBERS
     if inputs.mixed:
         return StudyCode.MIXED_MODELS
+    if inputs.withdrawn:
+        return StudyCode.WITHDRAWN
     if read is None or not any(one.counts for one in inputs.members):
         return StudyCode.NOTHING_READ
     if read.abstained:
         return StudyCode.ABSTAINED
     return None if read.predicted_class else StudyCode.NO_CLASS
+
+
+def _withdraws(closed: Closed) -> dict[str, Any] | None:
+    """Return the revision whose answer this one recalls: the last, if its version was withdrawn since."""
+    if not closed.withdrawn_at:
+        return None
+    return {
+        "Revision": closed.study.revision,
+        "ResultKey": closed.study.result_key,
+        "Package": closed.previous["Model"]["Package"],
+        "WithdrawnAt": closed.withdrawn_at,
+    }
 
 
 def _coverage(inputs: Inputs, missing: Sequence[Any], gaps: Sequence[Any]) -> Coverage:

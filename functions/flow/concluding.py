@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from functions.aws.objects import Documents
 from functions.aws.studies import Studies
 from functions.aws.study_items import Listed
 from functions.aws.trouble import loggable
-from functions.domain import layout, study_document
+from functions.domain import fhir, layout, study_document
 from functions.domain.marker import Marker
 from functions.domain.member import Member, expired, member_of, packages, selected
 from functions.domain.row import Row, Status, moment_of, timestamp
@@ -78,6 +78,7 @@ class Concluding:
     rule: SeriesRule
     patience: Patience
     clock: Callable[[], datetime]
+    fhir_results: bool = False  # whether a FHIR bundle is written beside each document
 
     def run(self) -> Concluded:
         """Look at each open study once, those that are due longest first."""
@@ -174,19 +175,28 @@ class Concluding:
         key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
         if not self.results.write_once(key, content):
             content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
-        if not end(study, study_document.revision_of(content, key), now):
+        fhir_key = self._write_bundle(content, key) if self.fhir_results else ""
+        if not end(study, study_document.revision_of(content, key, fhir_key), now):
             return False
         self.announcing.announce(study.study_instance_uid)
         return True
 
+    def _write_bundle(self, content: Mapping[str, Any], key: str) -> str:
+        """Write the FHIR bundle of a document, before its revision is there; return the bundle's key."""
+        fhir_key = layout.fhir_key(key)
+        self.results.write_once(fhir_key, fhir.bundle(content, layout.uri(self.results.bucket, key)))
+        return fhir_key
+
     def _document(self, study: Study, inputs: Inputs, reason: CloseReason, now: datetime) -> dict[str, Any]:
-        read = None if inputs.mixed or inputs.overfull else self._read(inputs)
+        read = self._read(inputs) if inputs.readable else None
+        previous = self._previous(study)
         closed = Closed(
             study=study,
             closed_at=timestamp(now),
             reason=reason,
             model=self._model(inputs.members) if read else {},
-            previous=self._previous(study),
+            previous=previous,
+            withdrawn_at=self._withdrawn_at(previous),
         )
         return study_document.document(closed, inputs, read)
 
@@ -241,3 +251,9 @@ class Concluding:
         """Return the document of the last revision; {} if there is none, or it has expired."""
         body = self.results.find(study.result_key) if study.result_key else None
         return json.loads(body) if body else {}
+
+    def _withdrawn_at(self, previous: Mapping[str, Any]) -> str:
+        """Return when the version was withdrawn that gave the answer of a document; "" if it was not."""
+        package = (previous.get("Model") or {}).get("Package")
+        withdrawal = self.champions.withdrawal(package) if package else None
+        return withdrawal.withdrawn_at if withdrawal else ""

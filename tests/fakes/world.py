@@ -179,7 +179,9 @@ class World:
             results=Documents(s3, RESULTS, study_document.MOST_BYTES),
             rescoring=Rescoring(index=self.index, uploads=self.uploads, clock=self.clock),
             backlog=Backlog(cloudwatch, "uploads", self.clock),
-            announcing=Announcing(studies=self.studies, announcements=Announcements(events, "wetread", RESULTS)),
+            announcing=Announcing(
+                studies=self.studies, announcements=Announcements(events, "wetread", RESULTS, ("covid",))
+            ),
             rule=SeriesRule(),
             patience=PATIENCE,
             clock=self.clock,

@@ -70,6 +70,10 @@ def test_an_unknown_stage_names_the_known_ones() -> None:
         ({"slots": 0}, "slots is 0: 1 to 100 is expected"),
         ({"conformance": "lax"}, "one of strict, repair is expected"),
         ({"planes": ["lateral"]}, "one of sagittal, coronal, axial, oblique is expected"),
+        (
+            {"urgent_labels": ["covid", "flu"]},
+            r"urgent_labels has 'flu': some of labels \(normal, cap, covid\) are expected",
+        ),
         ({"image_types": []}, "one of original, derived, localizer"),
         ({"modalities": []}, "every upload would be refused"),
         (

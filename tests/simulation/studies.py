@@ -8,10 +8,10 @@ from typing import Any
 
 from functions.aws.study_items import MEMBER, REVISION
 from functions.domain import layout
-from functions.domain.member import Member, is_member, member_of, packages, selected
+from functions.domain.member import Member, Part, is_member, member_of, packages, selected
 from functions.domain.row import Row
 from functions.domain.study import State
-from functions.names import STUDIES
+from functions.names import STUDIES, StudyEvent
 from tests.fakes.world import RESULTS, World
 
 
@@ -77,6 +77,25 @@ class WatchedStudies:
         for name in self.written:
             study, _, number = name.rpartition("#")
             assert int(number) in numbers[layout.study_hash(study.partition("|")[0])], "a revision was not announced"
+            self._check_recall(name)
+
+    def _check_recall(self, name: str) -> None:
+        """Check that a revision by a withdrawn version was recalled by the next one, and announced as that."""
+        study, _, number = name.rpartition("#")
+        package = self.written[name][0].get("ModelPackage", {}).get("S")
+        if package is None or self.world.champions.withdrawal(package) is None:
+            return
+        following = f"{study}#{int(number) + 1:06d}"
+        assert following in self.written, "the answer of a withdrawn version is the last revision"
+        recalled = self.written[following][0].get("Withdraws", {}).get("N")
+        kinds = {
+            event["DetailType"]
+            for event in self.world.events.put
+            if (event["Detail"]["Study"], event["Detail"]["Revision"])
+            == (layout.study_hash(study.partition("|")[0]), int(number) + 1)
+        }
+        if recalled:  # a closing that read the rows before the withdrawal may have come between
+            assert (recalled, kinds) == (str(int(number)), {StudyEvent.WITHDRAWN})
 
     def _check_study(self, study: str, rows: list[Row]) -> None:
         world = self.world
@@ -87,8 +106,10 @@ class WatchedStudies:
         assert state.revision == revisions[-1].number == state.announced
         document = json.loads(world.s3.objects[RESULTS, revisions[-1].result_key])
         assert document["Uploads"] == _parts(members), "the last revision is not of the rows as they are"
-        assert len(packages(members)) == 1 or document["Class"] is None
-        if len(packages(members)) == 1:
+        withdrawn = any(one.part == Part.WITHDRAWN for one in members)
+        if withdrawn or len(packages(members)) != 1:
+            assert document["Class"] is None, "a class is of a part of the slices, or of what was withdrawn"
+        else:
             assert document["Model"]["Package"] == packages(members)[0]
 
     def check_erased(self, theirs: set[str]) -> None:

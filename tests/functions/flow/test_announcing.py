@@ -33,9 +33,17 @@ def test_a_study_read_is_announced_with_what_leads_to_its_document(room: Reading
     assert (event["Source"], event["DetailType"]) == ("wetread", "Study Read")
     assert (detail["Class"], detail["Revision"], detail["Service"]) == ("covid", 1, "wetread")
     assert (RESULTS, detail["ResultKey"]) in room.s3.objects
-    assert detail["ResultsBucket"] == RESULTS
+    assert (detail["ResultsBucket"], detail["Priority"], detail["Withdraws"]) == (RESULTS, "Urgent", None)
     assert not [uid for uid in (STUDY, SERIES) if uid in str(event)]
     assert not list(room.studies.unannounced())
+
+
+def test_a_class_that_can_wait_is_routine(room: ReadingRoom) -> None:
+    room.deliver(room.send(1))
+    room.read()
+    room.sweep()
+    (event,) = room.events.put
+    assert (event["Detail"]["Class"], event["Detail"]["Priority"]) == ("normal", "Routine")
 
 
 def test_a_late_slice_is_a_revised_read(room: ReadingRoom) -> None:

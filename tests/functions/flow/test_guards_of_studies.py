@@ -143,6 +143,18 @@ GUARDS: dict[str, Guard] = {
         "        self._reopen(tally.studies)\n",
         "",
     ),
+    "the rest of a study is no answer for what was withdrawn": Guard(
+        f"{FLOW}/test_recall.py",
+        "functions/domain/study_document.py",
+        "return not (self.overfull or self.mixed or self.withdrawn)",
+        "return not (self.overfull or self.mixed)",
+    ),
+    "a revision recalls what a withdrawn version said": Guard(
+        f"{FLOW}/test_recall.py",
+        CONCLUDING,
+        "            withdrawn_at=self._withdrawn_at(previous),\n",
+        "",
+    ),
     "a marker is used once": Guard(
         f"{FLOW}/test_markers.py",
         "functions/aws/study_items.py",

@@ -77,7 +77,7 @@ def test_results_of_a_withdrawn_version_do_not_count_and_make_the_next_revision(
     room.withdraw(workflow)
     room.sweep(60)
     document = room.document()
-    assert (document["Revision"], document["Class"], document["Code"]) == (2, None, "NothingRead")
+    assert (document["Revision"], document["Class"], document["Code"]) == (2, None, "Withdrawn")
     assert document["Counts"] == {"Members": 3, "Read": 0, "Withdrawn": 3}
     assert len(document["Changes"]["Withdrawn"]) == 3
     for row in list(workflow.withdrawing.results(SECOND)):
