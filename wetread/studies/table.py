@@ -34,6 +34,7 @@ SENTENCES: dict[str, str] = {
     StudyCode.ABSTAINED: "no class: each series is unlike the model's training",
     StudyCode.MIXED_MODELS: "no class: several model versions have read it",
     StudyCode.TOO_MANY_MEMBERS: "no class: it has more members than are read",
+    StudyCode.WITHDRAWN: "no class: the version that read it was withdrawn, and not all is read again",
     StudyCode.NO_CLASS: "no class: no score reaches its threshold",
 }
 """What the codes of a study/1 document mean, for people."""
