@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.domain import layout
+from functions.domain.errors import NotAnnounced
 from functions.domain.member import Part
 from functions.domain.study import Revision
 from functions.names import EVENT_SOURCE
@@ -21,10 +22,6 @@ class Kind(enum.StrEnum):
     READ = "Study Read"
     REVISED = "Study Read Revised"
     WITHDRAWN = "Study Read Withdrawn"
-
-
-class NotAnnounced(Exception):
-    """EventBridge did not take some events; its message has EventBridge's codes. The next sweep tries again."""
 
 
 class Announcements:
@@ -41,7 +38,8 @@ class Announcements:
             entries: Any = [self._entry(one) for one in revisions[start : start + MOST_EVENTS]]
             answer = self._client.put_events(Entries=entries)
             if answer["FailedEntryCount"]:
-                raise NotAnnounced(", ".join(sorted({one.get("ErrorCode", "") for one in answer["Entries"]} - {""})))
+                codes = sorted({one["ErrorCode"] for one in answer["Entries"] if "ErrorCode" in one})
+                raise NotAnnounced(f"EventBridge did not take events of studies: {', '.join(codes)}.")
 
     def _entry(self, revision: Revision) -> dict[str, str]:
         study = layout.study_hash(revision.study_instance_uid)
