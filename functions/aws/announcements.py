@@ -37,7 +37,8 @@ class Announcements:
             entries: Any = [self._entry(one) for one in revisions[start : start + MOST_EVENTS]]
             answer = self._client.put_events(Entries=entries)
             if answer["FailedEntryCount"]:
-                raise NotAnnounced(", ".join(sorted({one.get("ErrorCode", "") for one in answer["Entries"]} - {""})))
+                codes = sorted({one["ErrorCode"] for one in answer["Entries"] if "ErrorCode" in one})
+                raise NotAnnounced(f"EventBridge did not take events of studies: {', '.join(codes)}.")
 
     def _entry(self, revision: Revision) -> dict[str, str]:
         study = layout.study_hash(revision.study_instance_uid)

@@ -16,6 +16,7 @@ Exception
 │   ├── PromotionRefused        a version that cannot become champion
 │   ├── ArtifactChanged         a champion whose artifact is not the promoted one
 │   ├── ModelChanged            a champion whose SageMaker Model is gone, or another one
+│   ├── NotAnnounced            events of a study that EventBridge did not take: the next sweep tries again
 │   ├── Overtaken               a champion that changed between two reads: try again
 │   ├── NoResults               a revision of a study that gets no DICOM results: a code and a sentence
 │   ├── NotAnnounced            an event that EventBridge did not take: try again
@@ -160,6 +161,10 @@ class ArtifactChanged(WetreadError):
 
 class ModelChanged(WetreadError):
     """The champion's SageMaker Model is gone or is another one, so nothing may be read with it."""
+
+
+class NotAnnounced(WetreadError):
+    """EventBridge did not take some events of a study; the message has its codes. The next sweep tries again."""
 
 
 class Overtaken(WetreadError):
