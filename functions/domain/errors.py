@@ -19,7 +19,6 @@ Exception
 │   ├── NotAnnounced            events of a study that EventBridge did not take: the next sweep tries again
 │   ├── Overtaken               a champion that changed between two reads: try again
 │   ├── NoResults               a revision of a study that gets no DICOM results: a code and a sentence
-│   ├── NotAnnounced            an event that EventBridge did not take: try again
 │   └── HandlerFailed           any other error of a function, without its text
 └── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
 """
@@ -178,10 +177,6 @@ class NoResults(WetreadError):
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
-
-
-class NotAnnounced(WetreadError):
-    """EventBridge did not take some events; its message has EventBridge's codes. The next sweep tries again."""
 
 
 class HandlerFailed(WetreadError):
