@@ -7,6 +7,7 @@ study abstains if each of its series did.
 from __future__ import annotations
 
 import enum
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ def read_study(slices: Iterable[Slice], rule: Rule) -> StudyRead:
     answered = [one for one in series if one.scores]
     scores = {label: max(one.scores[label] for one in answered) for label in classes} if answered else {}
     if reference is not None and answered:
-        scores[reference] = _of_reference(scores, reference)
+        scores[reference] = _of_reference(scores, reference, rule)
     best = {label: max(answered, key=lambda one: one.scores[label]) for label in scores if label != reference}
     return StudyRead(
         predicted_class=_class_of(scores, rule, reference),
@@ -123,7 +124,7 @@ def _read_series(slices: Sequence[Slice], rule: Rule, classes: Sequence[str], re
         for label in scores
     }
     if reference is not None:
-        scores[reference] = _of_reference(scores, reference)
+        scores[reference] = _of_reference(scores, reference, rule)
     return SeriesRead(
         series=read.series,
         counted=read.counted,
@@ -134,9 +135,15 @@ def _read_series(slices: Sequence[Slice], rule: Rule, classes: Sequence[str], re
     )
 
 
-def _of_reference(scores: Mapping[str, float], reference: str) -> float:
-    """Return the reference's score: 1 less the highest of the others."""
-    others = [score for label, score in scores.items() if label != reference]
+def _of_reference(scores: Mapping[str, float], reference: str, rule: Rule) -> float:
+    """Return the reference's score: 1 less the highest of the others.
+
+    By a fitted rule, whose scores are how probable each of the others is, it is the product of their complements: that
+    none is there.
+    """
+    others = [score for label, score in sorted(scores.items()) if label != reference]
+    if rule.fitted:
+        return round(math.prod(1 - score for score in others), DECIMALS)
     return round(1 - max(others, default=0.0), DECIMALS)
 
 

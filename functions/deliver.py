@@ -1,4 +1,4 @@
-"""Lambda: revisions of studies in, DICOM results out. The sweep's announcements trigger it through a queue."""
+"""Lambda: revisions of studies in, DICOM results out. Events of EventBridge trigger it through a queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from functions import wiring
 from functions.aws.champion import Champions
-from functions.aws.deliveries import Announcements, Deliveries, announced
+from functions.aws.deliveries import Deliveries, announced
 from functions.aws.index import Index
 from functions.aws.keys import HiddenKeys
 from functions.aws.objects import Documents, Uploads
@@ -38,7 +38,6 @@ def _delivering() -> Delivering:
     return Delivering(
         studies=studies,
         index=Index(dynamodb, settings.index_table),
-        announcements=Announcements(wiring.client("sqs", ANSWERS_WITHIN), settings.deliveries_queue_url),
         deliveries=deliveries,
         results=results,
         uploads=Uploads(s3, settings.uploads_bucket, "", settings.data_key_arn),
@@ -67,12 +66,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     delivering = _delivering()
 
     def deliver(body: str) -> None:
-        announcement = announced(body)
-        delivery = delivering.deliver(announcement)
+        delivery = delivering.deliver(announced(body))
         logger.info(
             "delivered",
             extra={
-                "revision": announcement.revision,
+                "revision": delivery.revision if delivery else None,
                 "kinds": list(delivery.keys) if delivery else [],
                 "code": delivery.code if delivery else "NoSuchRevision",
                 "notes": list(delivery.notes) if delivery else [],

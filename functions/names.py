@@ -82,6 +82,7 @@ class StudyIndexName(enum.Enum):
 
 
 METRIC_NAMESPACE = "Wetread"
+EVENT_SOURCE = "wetread"  # of the service's own events
 
 
 class Metric(enum.StrEnum):

@@ -135,7 +135,6 @@ class SweepSettings(CollectSettings, DispatchSettings):
     uploads_queue_name: str
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
-    deliveries_queue_url: str  # empty where no DICOM results are made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +144,6 @@ class DeliverSettings:
     index_table: str
     batches_table: str
     studies_table: str
-    deliveries_queue_url: str
     results_bucket: str
     uploads_bucket: str
     results_kept_days: int

@@ -8,12 +8,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from functions.aws.announcements import Announcements
 from functions.aws.artifacts import Artifacts
 from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
-from functions.aws.deliveries import Announcements
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.keys import HiddenKeys
@@ -24,6 +24,7 @@ from functions.aws.studies import Studies
 from functions.aws.ticks import Ticks
 from functions.domain import study_document
 from functions.domain.batch import DECODERS, Limits
+from functions.flow.announcing import Announcing
 from functions.flow.collecting import Collecting
 from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
@@ -139,8 +140,9 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
     """Return what closes studies, for ``functions.sweep``."""
     s3, dynamodb = client("s3"), client("dynamodb")
     hidden = settings.hidden_keys_table
+    studies = Studies(dynamodb, settings.studies_table, settings.results_kept_days)
     return Concluding(
-        studies=Studies(dynamodb, settings.studies_table, settings.results_kept_days),
+        studies=studies,
         index=index,
         champions=champions,
         results=Documents(s3, settings.results_bucket, study_document.MOST_BYTES),
@@ -151,9 +153,10 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
             keys=HiddenKeys(dynamodb, hidden) if hidden else None,
         ),
         backlog=Backlog(client("cloudwatch", METRICS_SECONDS, retries=2), settings.uploads_queue_name, now),
-        announcements=Announcements(client("sqs"), settings.deliveries_queue_url)
-        if settings.deliveries_queue_url
-        else None,
+        announcing=Announcing(
+            studies=studies,
+            announcements=Announcements(client("events"), settings.job_name_prefix, settings.results_bucket),
+        ),
         rule=settings.series,
         patience=settings.patience,
         clock=now,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from importlib import metadata
 
 from aws_cdk import Duration
+from aws_cdk import aws_events as events
 from constructs import Construct
 
+from functions.names import EVENT_SOURCE
 from functions.settings import DeliverSettings
 from infra.config import StageConfig
 from infra.dicom_layer import DicomLayer
@@ -21,14 +23,22 @@ AT_ONCE = 2  # the least that SQS can bound it to; a message is one revision
 
 
 class Delivery(Construct):
-    """The queue ``announcements`` of revisions, and the function ``deliver``."""
+    """The rule and the queue ``revisions`` for what the sweep announces, and the function ``deliver``."""
 
     def __init__(
         self, scope: Construct, id_: str, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults
     ) -> None:
         super().__init__(scope, id_)
-        self.announcements = ReliableQueue(
-            self, "Announcements", key=storage.key, consumer_timeout=TIMEOUT, removal=removal_policy(config)
+        self.revisions = ReliableQueue(
+            self, "Revisions", key=storage.key, consumer_timeout=TIMEOUT, removal=removal_policy(config)
+        )
+        self.revisions.receive_events_of(
+            events.Rule(
+                self,
+                "Announced",
+                description="Every revision of a study's read",
+                event_pattern=events.EventPattern(source=[EVENT_SOURCE], detail={"Service": [config.service_name]}),
+            )
         )
         self.deliver = Function(
             self,
@@ -38,7 +48,6 @@ class Delivery(Construct):
                 index_table=storage.index.table_name,
                 batches_table=storage.batches.table_name,
                 studies_table=storage.studies.table_name,
-                deliveries_queue_url=self.announcements.queue.queue_url,
                 results_bucket=storage.results.bucket_name,
                 uploads_bucket=storage.uploads.bucket_name,
                 results_kept_days=config.results_kept_days,
@@ -55,7 +64,6 @@ class Delivery(Construct):
             memory_size=MEMORY_MB,
             layers=[DicomLayer(self, "Highdicom", runtime=RUNTIME)],
         )
-        self.announcements.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
+        self.revisions.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
         storage.grant_deliver(self.deliver, hides_keys=config.keys == "hashed")
-        self.announcements.grant_send(self.deliver)
         storage.grant_read_champion(self.deliver)

@@ -22,7 +22,7 @@ from constructs import Construct
 
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
 DISTRIBUTIONS = ("pydicom", "aws-lambda-powertools", "typing_extensions", *SDK)
-SERVICES = frozenset({"cloudwatch", "dynamodb", "kms", "s3", "sagemaker", "sqs", "sts"})
+SERVICES = frozenset({"cloudwatch", "dynamodb", "events", "kms", "s3", "sagemaker", "sqs", "sts"})
 """The services that functions call, by their folders in boto3/data and botocore/data."""
 # Files of the installer: they differ between machines and would change the layer's hash.
 INSTALLER_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "WHEEL", "entry_points.txt"})

@@ -51,11 +51,7 @@ class Service(Stack):
             else None
         )
         self.sweep = self.transform.add_sweep(
-            config=config,
-            storage=self.storage,
-            defaults=defaults,
-            uploads=self.ingest.queue,
-            announcements=self.delivery.announcements if self.delivery else None,
+            config=config, storage=self.storage, defaults=defaults, uploads=self.ingest.queue
         )
         self.notices = Notices(self, "Notices", key=self.storage.key, email=config.alarm_email)
         self.training = Training(
@@ -95,7 +91,7 @@ class Service(Stack):
             "Approve": self.training.approve,
         }
         if self.delivery:
-            queues["Announcements"] = self.delivery.announcements
+            queues["Revisions"] = self.delivery.revisions
             functions["Deliver"] = self.delivery.deliver
         self.monitoring = Monitoring(
             self,
@@ -231,6 +227,7 @@ class Service(Stack):
         self.storage.grant_close_studies(sweep)
         self.storage.grant_read_again(sweep, hides_keys=hides_keys)
         self.ingest.queue.grant_measure(sweep)
+        self.transform.grant_announce(sweep)
         self.transform.grant_stop_jobs(sweep)
         self.transform.tick.grant_send(sweep)
 

@@ -8,6 +8,7 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from functions.names import EVENT_SOURCE
 from functions.settings import CollectSettings, DispatchSettings, JobShape, SweepSettings
 from infra.config import StageConfig
 from infra.function import Function, FunctionDefaults
@@ -69,18 +70,9 @@ class Transform(Construct):
         self._route_job_events()
 
     def add_sweep(
-        self,
-        *,
-        config: StageConfig,
-        storage: Storage,
-        defaults: FunctionDefaults,
-        uploads: ReliableQueue,
-        announcements: ReliableQueue | None,
+        self, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults, uploads: ReliableQueue
     ) -> Function:
-        """Make ``sweep``, which runs once a minute.
-
-        ``uploads`` is the queue of new uploads, ``announcements`` that of revisions which get DICOM results, if any do.
-        """
+        """Make ``sweep``, which runs once a minute; ``uploads`` is the queue of new uploads."""
         dispatch, collect = self._dispatch_settings(config, storage), self._collect_settings(config, storage)
         self.sweep = Function(
             self,
@@ -96,14 +88,11 @@ class Transform(Construct):
                 uploads_queue_name=uploads.queue.queue_name,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
                 data_key_arn=storage.key.key_arn,
-                deliveries_queue_url=announcements.queue.queue_url if announcements else "",
             ),
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,  # it finishes what dispatch and collect left unfinished
             memory_size=COLLECT_MEMORY_MB,
         )
-        if announcements:
-            announcements.grant_send(self.sweep)
         self._start_sweep_every_minute()
         return self.sweep
 
@@ -124,6 +113,11 @@ class Transform(Construct):
     def grant_stop_jobs(self, grantee: iam.IGrantable) -> None:
         """Let the grantee stop the service's own transform jobs."""
         self._allow_jobs(grantee, "StopTransformJob")
+
+    def grant_announce(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee put the service's own events onto the account's default bus."""
+        bus = arn_of(self, "events", "event-bus", "default")
+        allow(grantee, "events:PutEvents", on=[bus], when={"StringEquals": {"events:source": EVENT_SOURCE}})
 
     def _allow_jobs(self, grantee: iam.IGrantable, *verbs: str) -> None:
         jobs = arn_of(self, "sagemaker", "transform-job", f"{self._prefix}-*")

@@ -41,7 +41,7 @@ class Artifacts:
         S3 computes the digest of what arrives and refuses bytes that have another. Bytes that exist already stay.
         """
         with path.open("rb") as body:
-            if self._put_once(layout.artifact_key(sha256), body, ChecksumSHA256=_checksum(sha256)):
+            if self._put_once(layout.artifact_key(sha256), body, _checksum(sha256)):
                 return True
         return self.is_intact(sha256)
 
@@ -73,8 +73,9 @@ class Artifacts:
         # Compared as text: the checksum of a multipart object is not base64.
         return head.get("ChecksumSHA256") == _checksum(sha256)
 
-    def _put_once(self, key: str, body: IO[bytes], **checksum: str) -> bool:
-        """Put an object unless the key has one already; return whether it was put."""
+    def _put_once(self, key: str, body: IO[bytes], sha256: str = "") -> bool:
+        """Put an object unless the key has one already; return whether it was put; S3 checks ``sha256`` (base64)."""
+        checksum: Any = {"ChecksumSHA256": sha256} if sha256 else {}
         for last in (False, False, False, True):
             body.seek(0)
             try:

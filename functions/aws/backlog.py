@@ -29,9 +29,9 @@ class Backlog:
         self._clock = clock
 
     def is_behind(self, seconds: float) -> bool:
-        """Return whether a message waited longer than ``seconds`` lately; True if that cannot be read.
+        """Return whether a message waited longer than ``seconds`` at the last measurement; True if that cannot be read.
 
-        SQS measures nothing of a queue without messages.
+        SQS measures nothing of a queue that nothing has used for hours.
         """
         now = self._clock()
         try:
@@ -47,4 +47,5 @@ class Backlog:
         except (ClientError, BotoCoreError) as error:
             logger.error("the age of the uploads queue cannot be read", extra=loggable(error))
             return True
-        return any(point["Maximum"] > seconds for point in answer["Datapoints"])
+        last = max(answer["Datapoints"], key=lambda point: point["Timestamp"], default=None)
+        return last is not None and last["Maximum"] > seconds

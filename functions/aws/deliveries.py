@@ -1,4 +1,4 @@
-"""What became of the DICOM results of each revision, and the queue by which revisions are announced."""
+"""What became of the DICOM results of each revision, and the events that ask for them."""
 
 from __future__ import annotations
 
@@ -12,49 +12,23 @@ from functions.aws.items import from_item, to_item
 from functions.aws.studies import LONGEST_WAIT_DAYS
 from functions.domain.errors import MalformedEvent
 from functions.domain.row import expiry, timestamp
+from functions.names import STUDIES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_sqs import SQSClient
 
 DELIVERY = "delivery#"
-# A revision is announced before it is written, so that it is announced for sure.
-FIRST_SECONDS, NEXT_SECONDS = 10, 60
 
 
-@dataclass(frozen=True, kw_only=True)
-class Announcement:
-    """A revision of a study that gets DICOM results; ``tries`` counts its announcements, this one included."""
-
-    study_instance_uid: str
-    revision: int
-    tries: int = 1
-
-
-class Announcements:
-    """The queue of revisions that get DICOM results."""
-
-    def __init__(self, client: SQSClient, queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
-
-    def send(self, one: Announcement) -> None:
-        """Announce a revision that is about to be written. A revision may be announced more than once, or in vain."""
-        body = {"StudyInstanceUID": one.study_instance_uid, "Revision": one.revision, "Tries": one.tries}
-        delay = FIRST_SECONDS if one.tries == 1 else NEXT_SECONDS
-        self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(body), DelaySeconds=delay)
-
-
-def announced(body: str) -> Announcement:
-    """Return what a message announces; raise MalformedEvent if that is nothing."""
+def announced(body: str) -> str:
+    """Return the key of the document that an event announces; raise MalformedEvent if it is about none."""
     try:
-        message = json.loads(body)
-        study, revision, tries = message["StudyInstanceUID"], message["Revision"], message["Tries"]
+        key = json.loads(body)["detail"]["ResultKey"]
     except (ValueError, KeyError, TypeError) as error:
-        raise MalformedEvent("The message lacks StudyInstanceUID, Revision or Tries.") from error
-    if not isinstance(study, str) or type(revision) is not int or type(tries) is not int:
-        raise MalformedEvent("The message's StudyInstanceUID, Revision or Tries is of another type.")
-    return Announcement(study_instance_uid=study, revision=revision, tries=tries)
+        raise MalformedEvent("The event has no detail.ResultKey.") from error
+    if not isinstance(key, str) or not key.startswith(STUDIES):
+        raise MalformedEvent(f"The event's detail.ResultKey is no key below {STUDIES}.")
+    return key
 
 
 @dataclass(frozen=True, kw_only=True)

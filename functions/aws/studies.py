@@ -15,11 +15,13 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
 from functions.aws.study_items import (
+    IN_INDEX,
     MARKER,
     MEMBER,
     OPEN,
     REVISION,
     STATE,
+    UNANNOUNCED,
     WHILE_OPEN,
     Listed,
     is_study,
@@ -29,6 +31,7 @@ from functions.aws.study_items import (
     revision_name,
     state_of,
     study_in,
+    unchanged,
 )
 from functions.domain import marker as markers
 from functions.domain.marker import Marker
@@ -157,6 +160,21 @@ class Studies:
         for item in self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True):
             yield study_in(item)
 
+    def unannounced(self) -> Iterator[Study]:
+        """Yield the closed studies with a revision to announce, the oldest first; a hint, as ``open``."""
+        yield from map(study_in, self._query(StudyIndexName.BY_DUE, UNANNOUNCED, oldest_first=True))
+
+    def note_announced(self, study: Study) -> None:
+        """Note that the revisions that a study had when it was read are announced; it may have changed since."""
+        uid, values = study.study_instance_uid, {":number": study.revision}
+        update, condition = "SET #Announced = :number", "#Open = :unannounced AND #Revision = :number"
+        names = {f"#{name}": name for name in ("Announced", *IN_INDEX, "Revision")}
+        done = values | {":unannounced": UNANNOUNCED}
+        if not self._update(uid, f"{update} REMOVE #Open, #DueAt", condition, names, done):
+            # It is open again, or has a further revision, or is erased.
+            names = {"#Announced": "Announced", "#State": "State"}
+            self._update(uid, update, "attribute_exists(#State)", names, values)
+
     def of_class(self, label: str, since: str = "") -> Iterator[Study]:
         """Yield the studies whose last revision has a class, closed since a time, the newest first; for people."""
         yield from map(study_in, self._query(StudyIndexName.BY_CLASS, label, since))
@@ -192,7 +210,11 @@ class Studies:
 
     def close(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Close a study, with a revision if there is a new one; return False if it has changed since it was read."""
-        return self._conclude(study, revision, now, {"State": State.CLOSED}, WHILE_OPEN, fence="Touches")
+        changes: dict[str, Any] = {"State": State.CLOSED}
+        if revision or study.announced < study.revision:
+            changes |= {"Open": UNANNOUNCED, "DueAt": timestamp(now)}
+            return self._conclude(study, revision, now, changes, WHILE_OPEN, fence="Touches")
+        return self._conclude(study, revision, now, changes, (*WHILE_OPEN, *IN_INDEX), fence="Touches")
 
     def cut(self, study: Study, revision: Revision | None, now: datetime) -> bool:
         """Make a revision of a study that has been open for too long and stays open, as from now.
@@ -204,7 +226,7 @@ class Studies:
 
     def drop(self, study: Study) -> bool:
         """Delete a study without members and revisions; return False if it has changed since it was read."""
-        condition, names, values = _unchanged(study, "Touches")
+        condition, names, values = unchanged(study, "Touches")
         try:
             self._client.delete_item(
                 TableName=self.table,
@@ -253,15 +275,24 @@ class Studies:
 
     def _change(self, study: Study, changes: Mapping[str, Any]) -> bool:
         """Set attributes of an open study that has not changed since it was read."""
-        condition, names, values = _unchanged(study, "Touches")
+        condition, names, values = unchanged(study, "Touches")
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
+        names |= {f"#{name}": name for name in changes}
+        values |= {f":{name}": value for name, value in changes.items()}
+        return self._update(study.study_instance_uid, update, condition, names, values)
+
+    def _update(
+        self, study: str, update: str, condition: str, names: Mapping[str, str], values: Mapping[str, Any]
+    ) -> bool:
+        """Update a study's state; return False, and change nothing, if the condition is false."""
         try:
             self._client.update_item(
                 TableName=self.table,
-                Key=to_item(state_of(study.study_instance_uid)),
-                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+                Key=to_item(state_of(study)),
+                UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames=names | {f"#{name}": name for name in changes},
-                ExpressionAttributeValues=to_item(values | {f":{name}": value for name, value in changes.items()}),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=to_item(values),
             )
         except ClientError as error:
             if is_condition_failed(error):
@@ -280,7 +311,7 @@ class Studies:
         fence: str,
     ) -> bool:
         """End a closing: change the study, and write its revision with it, if the study is as it was read."""
-        condition, names, values = _unchanged(study, fence)
+        condition, names, values = unchanged(study, fence)
         sets = {**changes, **(last_of(revision, timestamp(now)) if revision else {})}
         remove = (*remove, *(("PredictedClass",) if revision and not revision.predicted_class else ()))
         values |= {f":{name}": value for name, value in sets.items()}
@@ -357,24 +388,3 @@ class Studies:
 
 def _soon(now: datetime) -> str:
     return timestamp(now + timedelta(seconds=RETRY_SECONDS))
-
-
-def _unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Return the condition that a study is open, its ``fence`` as it was read, and no erasure has begun since.
-
-    A count that a study does not have yet must be absent still.
-    """
-    names, values = {"#State": "State"}, {":open": State.OPEN}
-    expected: dict[str, Any] = {
-        fence: study.touches if fence == "Touches" else study.opened_at,
-        "Erasures": study.erasures,
-    }
-    terms = ["#State = :open"]
-    for name, value in expected.items():
-        names[f"#{name}"] = name
-        if value:
-            terms.append(f"#{name} = :was{name}")
-            values[f":was{name}"] = value
-        else:
-            terms.append(f"attribute_not_exists(#{name})")
-    return " AND ".join(terms), names, values

@@ -14,7 +14,8 @@ from functions.domain.study import Revision, State, Study
 logger = logging.getLogger(__name__)
 
 STATE, MARKER, MEMBER, REVISION = "#study", "#marker", "member#", "revision#"
-OPEN = "open"  # of the index of open studies
+# Of the index of studies that the sweep looks for: open ones, and closed ones with a revision to announce.
+OPEN, UNANNOUNCED = "open", "announce"
 # Attributes by the fields of a Study.
 NAMES = {
     "state": "State",
@@ -26,11 +27,13 @@ NAMES = {
     "revision": "Revision",
     "inputs": "Inputs",
     "result_key": "ResultKey",
+    "announced": "Announced",
     "marked_at": "MarkedAt",
     "rounds": "Rounds",
     "tried_at": "TriedAt",
 }
-WHILE_OPEN = ("Open", "DueAt", "QuietUntil", "OpenedAt", "MarkedAt", "Rounds")  # of an open study alone
+WHILE_OPEN = ("QuietUntil", "OpenedAt", "MarkedAt", "Rounds")  # of an open study alone
+IN_INDEX = ("Open", "DueAt")
 
 
 @dataclass(frozen=True)
@@ -94,3 +97,24 @@ def last_of(revision: Revision, closed_at: str) -> dict[str, Any]:
         "ClosedAt": closed_at,
     }
     return last | ({"PredictedClass": revision.predicted_class} if revision.predicted_class else {})
+
+
+def unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Return the condition that a study is open, its ``fence`` as it was read, and no erasure has begun since.
+
+    A count that a study does not have yet must be absent still.
+    """
+    names, values = {"#State": "State"}, {":open": State.OPEN}
+    expected: dict[str, Any] = {
+        fence: study.touches if fence == "Touches" else study.opened_at,
+        "Erasures": study.erasures,
+    }
+    terms = ["#State = :open"]
+    for name, value in expected.items():
+        names[f"#{name}"] = name
+        if value:
+            terms.append(f"#{name} = :was{name}")
+            values[f":was{name}"] = value
+        else:
+            terms.append(f"attribute_not_exists(#{name})")
+    return " AND ".join(terms), names, values

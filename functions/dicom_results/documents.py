@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.refused import NoResultsCode, no_results
 from functions.dicom_results.study import Finding, Model, Series, Slice, StudyRead
 from functions.domain.instance import identity_was_repaired
 from functions.domain.row import Row, Status, moment_of
@@ -32,14 +32,14 @@ def reference_row(rows: Mapping[str, Row]) -> Row:
 def check(document: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
     """Raise NoResults for a revision that no archive may get results of, before any header is read."""
     if not document["Model"] or not document["Scores"]:
-        raise NoResults(NoResultsCode.NO_SCORES)
+        raise no_results(NoResultsCode.NO_SCORES)
     erased = any(row.status == Status.ERASED for row in rows.values())
     if erased or not rows.keys() >= set(read_uploads(document)):
-        raise NoResults(NoResultsCode.ROWS_GONE)
+        raise no_results(NoResultsCode.ROWS_GONE)
     if any(identity_was_repaired(row.repairs) for row in rows.values()):
-        raise NoResults(NoResultsCode.REPAIRED_IDENTITY)
+        raise no_results(NoResultsCode.REPAIRED_IDENTITY)
     if len({row.patient_hash for row in rows.values()}) > 1:
-        raise NoResults(NoResultsCode.SEVERAL_PATIENTS)
+        raise no_results(NoResultsCode.SEVERAL_PATIENTS)
 
 
 def read_of(

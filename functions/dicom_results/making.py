@@ -16,7 +16,7 @@ from functions.dicom_results.instances import Subject
 from functions.dicom_results.notes import key_note, rejection_note
 from functions.dicom_results.quiet import quietly
 from functions.dicom_results.reference import speaking
-from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.refused import NoResultsCode, no_results
 from functions.dicom_results.report import PROCEDURES, report
 from functions.dicom_results.stage import REJECTION, Kind
 
@@ -42,11 +42,11 @@ def results_of(subject: Subject, kinds: Sequence[Kind]) -> list[Result]:
     """
     read = subject.read
     if not read.of_study:
-        raise NoResults(NoResultsCode.NO_SCORES)
+        raise no_results(NoResultsCode.NO_SCORES)
     if not all(one.evidence for one in read.findings):
-        raise NoResults(NoResultsCode.NO_EVIDENCE)
+        raise no_results(NoResultsCode.NO_EVIDENCE)
     if not PROCEDURES.keys() >= {one.sop_class_uid for one in read.members}:
-        raise NoResults(NoResultsCode.SOP_CLASS_UNKNOWN)
+        raise no_results(NoResultsCode.SOP_CLASS_UNKNOWN)
     return [_result(subject, kind, _MAKERS[kind]) for kind in Kind if kind in kinds]
 
 
@@ -69,7 +69,7 @@ def _result(subject: Subject, kind: str, make: Callable[[Subject], SOPClass]) ->
         failed = loggable(error)
     logger.error("a DICOM result was not made", extra={"kind": kind, **failed})
     # Raised outside of `except`, so that __context__ does not carry the original text.
-    raise NoResults(NoResultsCode.NOT_MADE)
+    raise no_results(NoResultsCode.NOT_MADE)
 
 
 def _bytes_of(made: Dataset) -> bytes:

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import TEXT_VR_DELIMS, PersonName
 
 from functions.dicom_results.quiet import quietly
-from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.refused import NoResultsCode, no_results
 from untrusted.attributes import IDENTITY
 from untrusted.header import NO_VALUE, Header
 
@@ -79,7 +79,7 @@ class _Copying:
     def run(self) -> tuple[Dataset, tuple[str, ...]]:
         patient = self._text("PatientID")
         if self._header.text("PatientID") and (not patient or VALUES_END in patient):
-            raise NoResults(NoResultsCode.UNUSABLE_IDENTITY)
+            raise no_results(NoResultsCode.UNUSABLE_IDENTITY)
         dataset = Dataset()
         if self._sets:
             dataset.SpecificCharacterSet = _writable(self._sets)

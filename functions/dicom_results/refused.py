@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from functions.domain.errors import WetreadError
+from functions.domain.errors import NoResults
 
 
 class NoResultsCode(enum.StrEnum):
@@ -49,10 +49,6 @@ SENTENCES = {
 }
 
 
-class NoResults(WetreadError):
-    """A revision gets no DICOM results: ``code`` is for programs, ``reason`` (a sentence, without PHI) for people."""
-
-    def __init__(self, code: NoResultsCode) -> None:
-        super().__init__(f"{code}: {SENTENCES[code]}")
-        self.code = code
-        self.reason = SENTENCES[code]
+def no_results(code: NoResultsCode) -> NoResults:
+    """Return the exception of a code, with its sentence."""
+    return NoResults(code, SENTENCES[code])

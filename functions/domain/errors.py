@@ -17,6 +17,8 @@ Exception
 │   ├── ArtifactChanged         a champion whose artifact is not the promoted one
 │   ├── ModelChanged            a champion whose SageMaker Model is gone, or another one
 │   ├── Overtaken               a champion that changed between two reads: try again
+│   ├── NoResults               a revision of a study that gets no DICOM results: a code and a sentence
+│   ├── NotAnnounced            an event that EventBridge did not take: try again
 │   └── HandlerFailed           any other error of a function, without its text
 └── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
 """
@@ -162,6 +164,19 @@ class ModelChanged(WetreadError):
 
 class Overtaken(WetreadError):
     """The champion changed between two reads. SQS delivers the message again, and the next try finds the new state."""
+
+
+class NoResults(WetreadError):
+    """A revision gets no DICOM results: ``code`` is for programs, ``reason`` (a sentence, without PHI) for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class NotAnnounced(WetreadError):
+    """EventBridge did not take some events; its message has EventBridge's codes. The next sweep tries again."""
 
 
 class HandlerFailed(WetreadError):

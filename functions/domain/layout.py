@@ -87,9 +87,14 @@ def prediction_key(prediction: str) -> str:
     return f"{PREDICTIONS}{prediction}.json"
 
 
+def study_hash(study_instance_uid: str) -> str:
+    """Return the name of a study where its UID must not be: in keys, logs and events."""
+    return hashlib.sha256(study_instance_uid.encode()).hexdigest()[:32]
+
+
 def study_prefix(study_instance_uid: str) -> str:
     """Return a results bucket prefix: the documents of one study's revisions. Keys are logged, so it is a hash."""
-    return f"{STUDIES}{hashlib.sha256(study_instance_uid.encode()).hexdigest()[:32]}/"
+    return f"{STUDIES}{study_hash(study_instance_uid)}/"
 
 
 def revision_key(study_instance_uid: str, revision: int, digest: str) -> str:

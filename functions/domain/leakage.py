@@ -35,8 +35,9 @@ class AcquisitionLimits:
 
 def findings(snapshot: Snapshot, audit: Audit, limits: AcquisitionLimits) -> list[Reason]:
     """Return every reason against a run's data, none of them accepted yet."""
-    if audit.slices != len(snapshot.slices):
-        counts = f"{audit.slices} slices, the snapshot {len(snapshot.slices)}"
+    labelled = sum(bool(one.label) for one in snapshot.slices)  # the others are of labelled studies, and not audited
+    if audit.slices != labelled:
+        counts = f"{audit.slices} slices, the snapshot {labelled}"
         return [Reason(code=DataProblem.MALFORMED_AUDIT, message=f"The audit is of {counts}; start the run again.")]
     return [
         *_across(snapshot, Risk.PATIENT_ACROSS_SPLIT, "patient", lambda one: one.patient),

@@ -65,7 +65,8 @@ class Study:
 
     ``due_at`` is when the study is looked at next, ``quiet_until`` when it is quiet if nothing more arrives.
     ``touches`` counts the changes (a fence, not a count of uploads), ``erasures`` those by erasures. ``inputs`` is the
-    digest of the last revision's inputs and ``result_key`` its document. ``marked_at`` is when a marker came that no
+    digest of the last revision's inputs and ``result_key`` its document; ``announced`` is the last revision that was
+    announced. ``marked_at`` is when a marker came that no
     closing has used. ``rounds`` counts how often uploads were read again so that one version reads all.
     ``tried_at`` is when the last closing began.
     """
@@ -80,6 +81,7 @@ class Study:
     revision: int = 0
     inputs: str = ""
     result_key: str = ""
+    announced: int = 0
     marked_at: str = ""
     rounds: int = 0
     tried_at: str = ""

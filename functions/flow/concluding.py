@@ -20,7 +20,6 @@ from aggregation.slices import Slice
 from aggregation.study import StudyRead, read_study
 from functions.aws.backlog import Backlog
 from functions.aws.champion import Champions
-from functions.aws.deliveries import Announcement, Announcements
 from functions.aws.index import Index
 from functions.aws.objects import Documents
 from functions.aws.studies import Studies
@@ -33,6 +32,7 @@ from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import MOST_ROUNDS, CloseReason, Patience, State, Study
 from functions.domain.study_document import MOST_MEMBERS, Closed, Inputs
+from functions.flow.announcing import Announcing
 from functions.flow.rescoring import Rescoring
 from functions.names import Metric
 
@@ -74,10 +74,10 @@ class Concluding:
     results: Documents
     rescoring: Rescoring
     backlog: Backlog
+    announcing: Announcing
     rule: SeriesRule
     patience: Patience
     clock: Callable[[], datetime]
-    announcements: Announcements | None = None  # None where no DICOM results are made
 
     def run(self) -> Concluded:
         """Look at each open study once, those that are due longest first."""
@@ -85,7 +85,7 @@ class Concluding:
         until = began + timedelta(seconds=CONCLUDE_SECONDS)
         behind = functools.cache(lambda: self.backlog.is_behind(self.patience.study_quiet_seconds))
         waiting = list(self.studies.open())
-        revisions = failures = 0
+        revisions, failures = 0, self.announcing.run()
         for hint in waiting:
             if self.clock() > until:
                 break
@@ -107,6 +107,8 @@ class Concluding:
         study = self.studies.get(hint.study_instance_uid)
         if study is None or study.state != State.OPEN:
             return False
+        if study.announced < study.revision:  # it was opened again, or stayed open, before it was announced
+            self.announcing.announce(study.study_instance_uid)
         cut_off = study.cut_off(now, self.patience)
         if not (study.is_due(now) or cut_off or study.marked_at) or not self.studies.begin(study, now):
             return False
@@ -172,11 +174,10 @@ class Concluding:
         key = layout.revision_key(study.study_instance_uid, content["Revision"], study_document.digest(content))
         if not self.results.write_once(key, content):
             content = self.results.read(key)  # of a closing that died before its last write: the same but for its time
-        if self.announcements:  # before the revision is there, or a closing that dies now would leave it unannounced
-            self.announcements.send(
-                Announcement(study_instance_uid=study.study_instance_uid, revision=content["Revision"])
-            )
-        return end(study, study_document.revision_of(content, key), now)
+        if not end(study, study_document.revision_of(content, key), now):
+            return False
+        self.announcing.announce(study.study_instance_uid)
+        return True
 
     def _document(self, study: Study, inputs: Inputs, reason: CloseReason, now: datetime) -> dict[str, Any]:
         read = None if inputs.mixed or inputs.overfull else self._read(inputs)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydicom import Dataset
 
-from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery
+from functions.aws.deliveries import Deliveries, Delivery
 from functions.aws.index import Index
 from functions.aws.keys import HIDDEN, HiddenKeys
 from functions.aws.objects import Documents, Uploads
@@ -23,10 +23,10 @@ from functions.dicom_results import documents, making
 from functions.dicom_results.instances import Subject
 from functions.dicom_results.making import Result
 from functions.dicom_results.reference import WANTED, reference_of
-from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.refused import NoResultsCode, no_results
 from functions.dicom_results.stage import Kind, Stage
 from functions.domain import layout
-from functions.domain.errors import Refusal, RefusalCode
+from functions.domain.errors import NoResults, Refusal, RefusalCode
 from functions.domain.header import header_of
 from functions.domain.row import Row
 from functions.flow.rejecting import Rejecting
@@ -34,7 +34,6 @@ from untrusted.header import Header
 
 logger = logging.getLogger(__name__)
 
-MOST_TRIES = 8  # after so many, a minute apart, the sweep that announced the revision has ended without writing it
 MOST_NUMBERS = 20  # series whose SeriesNumber is looked up, one header each
 CONTENT_TYPE = "application/dicom"
 
@@ -45,7 +44,6 @@ class Delivering:
 
     studies: Studies
     index: Index
-    announcements: Announcements
     deliveries: Deliveries
     results: Documents
     uploads: Uploads
@@ -55,19 +53,17 @@ class Delivering:
     kinds: tuple[Kind, ...]
     clock: Callable[[], datetime]
 
-    def deliver(self, one: Announcement) -> Delivery | None:
-        """Make the results of a revision; return what became of them, None if there is no such revision.
+    def deliver(self, result_key: str) -> Delivery | None:
+        """Make the results of the revision with this document; return what became of them.
 
-        A revision that may still be written is announced again.
+        Returns None if there is no such revision any more: the study was erased.
         """
-        study_uid, number = one.study_instance_uid, one.revision
-        revision = self.studies.revision(study_uid, number)
-        body = self.results.find(revision.result_key) if revision else None
-        if revision is None and one.tries < MOST_TRIES:
-            self.announcements.send(replace(one, tries=one.tries + 1))
-        if body is None:  # never written, or erased since
+        body = self.results.find(result_key)
+        document = json.loads(body) if body else {}
+        study_uid, number = document.get("StudyInstanceUID", ""), document.get("Revision", 0)
+        revision = self.studies.revision(study_uid, number) if body else None
+        if revision is None or revision.result_key != result_key:
             return None
-        document = json.loads(body)
         try:
             delivery = self._make(document)
         except NoResults as refused:
@@ -123,9 +119,9 @@ class Delivering:
             header = self._header(row)
         except Refusal as refused:
             gone = refused.code == RefusalCode.OBJECT_GONE
-            raise NoResults(NoResultsCode.HEADER_GONE if gone else NoResultsCode.HEADER_UNREADABLE) from None
+            raise no_results(NoResultsCode.HEADER_GONE if gone else NoResultsCode.HEADER_UNREADABLE) from None
         if header.uid("SOPInstanceUID") != row.sop_instance_uid:  # replaced, in a bucket without versions
-            raise NoResults(NoResultsCode.HEADER_GONE)
+            raise no_results(NoResultsCode.HEADER_GONE)
         return reference_of(header)
 
     def _series_numbers(self, rows: Mapping[str, Row]) -> dict[str, int]:

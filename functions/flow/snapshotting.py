@@ -90,7 +90,7 @@ class Snapshotting:
             raise SnapshotRefused([Reason(code=LabelProblem.MISSING_MANIFEST, message=message)])
         weights = self._weights(run, asked.initial_weights)
         slices, names = self._slices(asked.manifest_key, manifest)
-        # A slice that has no label itself counts as its study's, for the division alone.
+        # A slice without a label counts as its study's, for the division alone.
         classed = [replace(one, label=one.label or one.study_label) for one in slices]
         split_by, divided = self._divide(classed, asked.seed, names, known)
         slices = [replace(one, label=its.label) for one, its in zip(divided, slices, strict=True)]

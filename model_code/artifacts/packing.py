@@ -31,6 +31,7 @@ PACKED = (
     "__init__.py",
     "calibration.py",
     "errors.py",
+    "grid.py",
     "inference.py",
     "transforms.py",
     "typicality.py",

@@ -51,6 +51,13 @@ def test_a_fitted_rule_has_its_threshold_and_its_numbers() -> None:
     assert read.cautions == ()
 
 
+def test_by_a_fitted_rule_a_healthy_study_has_none_of_the_classes() -> None:
+    never = dict.fromkeys(("intercept", *NAMES), 0.0)
+    rule = Rule(reference="normal", coefficients={"cap": never, "covid": never | {"intercept": -1.0}})
+    slices = [replace(one, probabilities={**one.probabilities, "cap": 0.0}) for one in of(*[0.0] * 10)]
+    assert read_study(slices, rule).scores == {"cap": 0.5, "covid": 0.268941, "normal": 0.36553}
+
+
 def test_the_longest_run_counts_neighbours_alone() -> None:
     together, apart = of(0, 0.6, 0.6, 0.6, 0, 0, 0), of(0, 0.6, 0, 0.6, 0, 0.6, 0)
     assert read_study(together, FITTED).scores["covid"] > read_study(apart, FITTED).scores["covid"]

@@ -14,6 +14,7 @@ from functions.domain import audit as audits
 from functions.domain import evaluation as evaluations
 from functions.domain import layout, small_samples
 from functions.flow.gating import Subject
+from functions.names import COHORTS
 from model_code import snapshot
 from model_code.audit.command import readings
 from model_code.audit.document import Reading, Unreadable
@@ -101,6 +102,20 @@ def test_an_audit_that_could_not_measure_predictability_is_read() -> None:
     assert all(one.found is None for one in read.subjects.values())
     assert set(read.subjects) == set(audits.Subject)
     assert read.unreadable.count == len(found.cases)
+
+
+def test_an_audit_is_of_the_labelled_slices_beside_those_of_labelled_studies() -> None:
+    workflow = Workflow()
+    workflow.put_cohort(slices_per_patient=3)
+    manifest = json.loads(workflow.world.s3.objects[TRAINING, f"{COHORTS}c/manifest.json"])
+    for record in manifest[2::3]:
+        record["content"] = {"type": "study", "label": record["content"]["label"]}
+    taken = workflow.take(workflow.put_manifest(manifest, "m2"))
+    found = snapshot.parse(workflow.snapshot(taken["Run"]))
+    assert (len(found.cases), len(found.unlabelled)) == (36, 18)
+    seen = [Reading(hashlib.sha256(case.name.encode()).hexdigest(), None, {}) for case in found.cases]
+    workflow.world.s3.objects[TRAINING, layout.audit_key(taken["Run"])] = as_written(build_audit(found, seen))
+    assert "MalformedAudit" not in {str(reason.code) for reason in workflow.judge(Subject.AUDIT, taken).reasons}
 
 
 def test_an_audit_of_equal_tags_is_read() -> None:

@@ -19,7 +19,7 @@ from wetread.demo.phantoms import LABELS, phantom_bytes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SLICES = 3
-WAIT = 240  # seconds: a job, the quiet time, a sweep, and the announcement's delay
+WAIT = 240  # seconds: a job, the quiet time, a sweep, and the delay of the request
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fakes.s3 import FakeS3
@@ -38,16 +38,38 @@ class FakeKMS:
 
 
 class FakeMetrics:
-    """CloudWatch: the age of the oldest message of the uploads queue, in seconds; None for none, an error to raise."""
+    """CloudWatch: the age of the oldest message of the uploads queue, in seconds, a minute ago and now; None for none.
+
+    ``error`` is raised instead.
+    """
 
     def __init__(self) -> None:
         self.oldest: float | None = None
+        self.before: float | None = None
         self.error: Exception | None = None
 
     def get_metric_statistics(self, **_request: Any) -> Any:
         if self.error:
             raise self.error
-        return {"Datapoints": [] if self.oldest is None else [{"Maximum": self.oldest}]}
+        now, minute = datetime(2026, 11, 23, tzinfo=UTC), timedelta(minutes=1)
+        measured = ((now, self.oldest), (now - minute, self.before))  # CloudWatch gives them in any order
+        return {"Datapoints": [{"Timestamp": at, "Maximum": age} for at, age in measured if age is not None]}
+
+
+class FakeEvents:
+    """EventBridge: the events that were put; ``refusing`` is a code with which it takes none."""
+
+    def __init__(self) -> None:
+        self.put: list[dict[str, Any]] = []
+        self.refusing = ""
+
+    def put_events(self, **request: Any) -> Any:
+        assert len(request["Entries"]) <= 10
+        if self.refusing:
+            failed = [{"ErrorCode": self.refusing} for _ in request["Entries"]]
+            return {"FailedEntryCount": len(failed), "Entries": failed}
+        self.put += [one | {"Detail": json.loads(one["Detail"])} for one in request["Entries"]]
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in request["Entries"]]}
 
 
 class FakeSageMaker:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.aws import models
+from functions.aws.announcements import Announcements
 from functions.aws.artifacts import Artifacts
 from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
@@ -29,6 +30,7 @@ from functions.domain.instance import Served
 from functions.domain.row import Row, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import Patience
+from functions.flow.announcing import Announcing
 from functions.flow.collecting import Collecting
 from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
@@ -42,7 +44,7 @@ from functions.flow.trying import Trying
 from functions.names import BY_PATIENT, IndexName, Metric, StudyIndexName
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
-from tests.fakes.services import FakeKMS, FakeMetrics, FakeSageMaker, FakeTicks
+from tests.fakes.services import FakeEvents, FakeKMS, FakeMetrics, FakeSageMaker, FakeTicks
 from tests.fakes.wire import Wire
 
 UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
@@ -104,12 +106,13 @@ class World:
         self.queue = FakeTicks(self.clock)
         self.kms = FakeKMS()
         self.metrics = FakeMetrics()
+        self.events = FakeEvents()
         fakes = {"dynamodb": self.dynamodb, "s3": self.s3, "sagemaker": self.sagemaker, "sqs": self.queue}
         self.clients: dict[str, Any] = {
             name: Wire(name, fake, interfere)
-            for name, fake in {**fakes, "kms": self.kms, "cloudwatch": self.metrics}.items()
+            for name, fake in {**fakes, "kms": self.kms, "cloudwatch": self.metrics, "events": self.events}.items()
         }
-        dynamodb, s3, sagemaker, sqs, kms, cloudwatch = self.clients.values()
+        dynamodb, s3, sagemaker, sqs, kms, cloudwatch, events = self.clients.values()
         self.index = Index(dynamodb, "index")
         self.batches = Batches(dynamodb, "batches", "index")
         self.champions = Champions(dynamodb, "batches")
@@ -176,6 +179,7 @@ class World:
             results=Documents(s3, RESULTS, study_document.MOST_BYTES),
             rescoring=Rescoring(index=self.index, uploads=self.uploads, clock=self.clock),
             backlog=Backlog(cloudwatch, "uploads", self.clock),
+            announcing=Announcing(studies=self.studies, announcements=Announcements(events, "wetread", RESULTS)),
             rule=SeriesRule(),
             patience=PATIENCE,
             clock=self.clock,

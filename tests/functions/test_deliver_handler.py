@@ -1,4 +1,4 @@
-"""The handler ``deliver``: announcements in, partial batch responses out, and its parts from its environment."""
+"""The handler ``deliver``: events in, partial batch responses out, and its parts from its environment."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from functions import deliver
 from functions.dicom_results.stage import Kind, LabelCode
 from functions.settings import DeliverSettings, to_environment
-from tests.functions.flow.test_delivering import FIRST, Clinic
+from tests.fakes.dicom import STUDY
+from tests.functions.flow.test_delivering import Clinic
 
 SETTINGS = DeliverSettings(
     index_table="index",
     batches_table="batches",
     studies_table="studies",
-    deliveries_queue_url="https://sqs.eu-west-1.amazonaws.com/1/deliveries",
     results_bucket="results",
     uploads_bucket="uploads",
     results_kept_days=0,
@@ -29,20 +29,17 @@ SETTINGS = DeliverSettings(
 )
 
 
-def test_announcements_become_results_and_a_malformed_one_fails_alone(
+def test_events_become_results_and_a_malformed_one_fails_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clinic = Clinic()
     clinic.take(1)
     monkeypatch.setattr(deliver, "_delivering", lambda: clinic.delivering)
-    bodies = [
-        *clinic.announcements.bodies,
-        "not JSON",
-        json.dumps({"StudyInstanceUID": "1.2", "Revision": 9, "Tries": 9}),
-    ]
+    unknown = json.dumps({"detail": {"ResultKey": "studies/0/000001-0.json"}})
+    bodies = [*clinic.announced(), "not JSON", unknown]
     records = [{"messageId": str(place), "body": body} for place, body in enumerate(bodies)]
     assert deliver.handler({"Records": records}, None) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
-    (delivery,) = clinic.deliveries.of_study(FIRST.study_instance_uid)
+    (delivery,) = clinic.deliveries.of_study(STUDY)
     assert delivery.keys.keys() == {"sr", "card", "keys"}
     done = [vars(record) for record in caplog.records if record.message == "delivered"]
     assert [one["code"] for one in done] == ["", "NoSuchRevision"]

@@ -33,6 +33,8 @@ INGEST = IngestSettings(
     results_kept_days=0,
     hidden_keys_table="",
     data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
+    studies_table="studies",
+    study_quiet_seconds=300,
 )
 
 
@@ -75,5 +77,5 @@ def test_a_setting_that_is_neither_true_nor_false_is_refused() -> None:
 def test_the_sweep_has_the_settings_of_what_it_finishes() -> None:
     with pytest.raises(SettingsError) as caught:
         from_environment(SweepSettings, {})
-    for name in ("JOB_NAME_PREFIX", "RESULTS_BUCKET", "SLOTS", "STALE_SECONDS"):
+    for name in ("JOB_NAME_PREFIX", "RESULTS_BUCKET", "SLOTS", "STALE_SECONDS", "SERIES_EXCLUDE"):
         assert name in str(caught.value)

@@ -40,9 +40,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 def test_a_stage_that_does_not_ask_has_nothing_of_them(default: Any) -> None:
     assert not [name for name in default.of_type("AWS::Lambda::Function") if "Deliver" in name]
     assert len(default.of_type("AWS::Lambda::LayerVersion")) == 1
-    assert not [name for name in default.of_type("AWS::SQS::Queue") if "Deliver" in name or "Announce" in name]
+    assert not [name for name in default.of_type("AWS::SQS::Queue") if "Deliver" in name]
     assert "dicom/" not in json.dumps(default.template)
-    assert default.environment("BatchSweep")["DELIVERIES_QUEUE_URL"] == ""
 
 
 def test_the_function_has_the_stage_s_settings_and_a_second_layer(asked: Assembly) -> None:
@@ -55,9 +54,9 @@ def test_the_function_has_the_stage_s_settings_and_a_second_layer(asked: Assembl
     assert set(layers.values()) == {1}, "no other function loads it"
 
 
-def test_the_sweep_announces_and_the_function_is_bounded(asked: Assembly) -> None:
-    for function in ("BatchSweep", "DeliveryDeliver"):
-        assert asked.environment(function)["DELIVERIES_QUEUE_URL"] == "<DeliveryAnnouncementsQueue>"
+def test_the_service_s_own_events_reach_the_function_which_is_bounded(asked: Assembly) -> None:
+    rule = asked.named("AWS::Events::Rule", "DeliveryAnnounced")
+    assert rule["EventPattern"] == {"source": ["wetread"], "detail": {"Service": ["wetread"]}}
     (mapping,) = [
         one
         for name, one in asked.of_type("AWS::Lambda::EventSourceMapping").items()
@@ -86,7 +85,7 @@ def test_the_function_writes_results_and_reads_none_back(asked: Assembly) -> Non
 
 def test_its_dead_letters_ring(asked: Assembly) -> None:
     alarms = json.dumps(list(asked.of_type("AWS::CloudWatch::Alarm").values()))
-    assert "DeliveryAnnouncementsDeadLetters" in alarms
+    assert "DeliveryRevisionsDeadLetters" in alarms
 
 
 def test_the_template_is_sound(asked: Assembly) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.aws.study_items import MEMBER, REVISION
+from functions.domain import layout
 from functions.domain.member import Member, is_member, member_of, packages, selected
 from functions.domain.row import Row
 from functions.domain.study import State
@@ -55,6 +56,7 @@ class WatchedStudies:
         """Check that every study is closed, and that its last revision is what its rows say now."""
         assert not self.open, "a study is open for ever"
         assert not [name for name, item in self._items.items() if "Open" in item], "a closed study is in the index"
+        self._check_events()
         by_study: dict[str, list[Row]] = {}
         for row in self.world.rows():
             if is_member(row):
@@ -65,13 +67,24 @@ class WatchedStudies:
         listed = {name.rpartition("#")[2] for name in self._items if f"|{MEMBER}" in name}
         assert listed == known, "a member is missing, or one too many"
 
+    def _check_events(self) -> None:
+        """Check that each revision was announced, and each study's first in their order."""
+        numbers: dict[str, list[int]] = {}
+        for event in self.world.events.put:
+            seen = numbers.setdefault(event["Detail"]["Study"], [])
+            seen += [event["Detail"]["Revision"]] if event["Detail"]["Revision"] not in seen else []
+        assert all(seen == sorted(seen) for seen in numbers.values()), "a revision was announced before an earlier one"
+        for name in self.written:
+            study, _, number = name.rpartition("#")
+            assert int(number) in numbers[layout.study_hash(study.partition("|")[0])], "a revision was not announced"
+
     def _check_study(self, study: str, rows: list[Row]) -> None:
         world = self.world
         members, _ = selected([member_of(row, world.concluding.rule) for row in rows], world.concluding.rule)
         state, revisions = world.studies.get(study), world.studies.revisions(study)
         assert state, "a study is not known"
         assert revisions, "a study was not read"
-        assert state.revision == revisions[-1].number
+        assert state.revision == revisions[-1].number == state.announced
         document = json.loads(world.s3.objects[RESULTS, revisions[-1].result_key])
         assert document["Uploads"] == _parts(members), "the last revision is not of the rows as they are"
         assert len(packages(members)) == 1 or document["Class"] is None

@@ -10,8 +10,9 @@ import pytest
 
 from functions.dicom_results.documents import check, read_of, reference_row
 from functions.dicom_results.making import results_of
-from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.refused import NoResultsCode
 from functions.dicom_results.stage import Kind
+from functions.domain.errors import NoResults
 from functions.domain.header import read_header
 from functions.domain.instance import describe, identified, identity_was_repaired
 from functions.domain.row import Row

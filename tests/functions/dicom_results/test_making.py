@@ -13,8 +13,9 @@ from functions.dicom_results import making
 from functions.dicom_results.card import lines
 from functions.dicom_results.instances import Subject
 from functions.dicom_results.making import results_of, withdrawal_of
-from functions.dicom_results.refused import SENTENCES, NoResults, NoResultsCode
+from functions.dicom_results.refused import SENTENCES, NoResultsCode
 from functions.dicom_results.stage import REJECTION, Kind
+from functions.domain.errors import NoResults
 from tests.functions.dicom_results.studies import PATIENT, SERIES, STAGE, STUDY, dataset, image, made, read, subject
 from tests.phi_leak import with_elements
 

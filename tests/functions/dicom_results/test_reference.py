@@ -9,7 +9,8 @@ import pytest
 from pydicom import Dataset
 
 from functions.dicom_results.reference import OPTIONAL, REQUIRED, WANTED, reference_of
-from functions.dicom_results.refused import NoResults, NoResultsCode
+from functions.dicom_results.refused import NoResultsCode
+from functions.domain.errors import NoResults
 from functions.domain.header import BOUNDS
 from tests.functions.dicom_results.studies import PATIENT, dataset, image, images, made, read
 from tests.phi_leak import AS, number_of, with_elements

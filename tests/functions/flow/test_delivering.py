@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
 
-from functions.aws.deliveries import Announcement, Announcements, Deliveries, Delivery, announced
+from functions.aws.deliveries import Deliveries, Delivery, announced
 from functions.aws.events import ObjectCreated
 from functions.aws.objects import Documents
 from functions.dicom_results.refused import NoResultsCode
@@ -19,7 +18,7 @@ from functions.dicom_results.stage import Kind
 from functions.domain.errors import MalformedEvent
 from functions.domain.row import Status
 from functions.flow import delivering as flow
-from functions.flow.delivering import MOST_TRIES, Delivering
+from functions.flow.delivering import Delivering
 from functions.flow.rejecting import Rejecting
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
@@ -28,34 +27,18 @@ from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
 from tests.functions.dicom_results.studies import PATIENT, STAGE
 
-FIRST = Announcement(study_instance_uid=STUDY, revision=1)
-
-
-class Sent:
-    """A queue that keeps what is sent to it."""
-
-    def __init__(self) -> None:
-        self.bodies: list[str] = []
-
-    def send_message(self, **request: Any) -> None:
-        self.bodies.append(request["MessageBody"])
-
 
 class Clinic(ReadingRoom):
     """A reading room that delivers DICOM results of what it closes."""
 
     def __init__(self, **world: Any) -> None:
         super().__init__(**world)
-        self.announcements = Sent()
-        queue: Any = self.announcements
-        announcements = Announcements(queue, "https://sqs/deliveries")
-        self.concluding = replace(self.concluding, announcements=announcements)
+        self.handled = 0
         self.deliveries = Deliveries(self.clients["dynamodb"], "studies")
         results = Documents(self.clients["s3"], RESULTS)
         self.delivering = Delivering(
             studies=self.studies,
             index=self.index,
-            announcements=announcements,
             deliveries=self.deliveries,
             results=results,
             uploads=self.uploads,
@@ -76,12 +59,15 @@ class Clinic(ReadingRoom):
         self.sweep()
         return events
 
+    def announced(self) -> list[str]:
+        """Return the events that were not handled yet, as their queue delivers them."""
+        waiting = self.events.put[self.handled :]
+        self.handled = len(self.events.put)
+        return [json.dumps({"detail": one["Detail"]}) for one in waiting]
+
     def results(self) -> list[Delivery | None]:
-        """Handle every announcement."""
-        found = []
-        while self.announcements.bodies:
-            found.append(self.delivering.deliver(announced(self.announcements.bodies.pop(0))))
-        return found
+        """Handle every event."""
+        return [self.delivering.deliver(announced(one)) for one in self.announced()]
 
     def stored(self) -> dict[str, Dataset]:
         """Return the DICOM results in the bucket, by the end of their keys."""
@@ -122,11 +108,11 @@ def test_a_series_is_named_by_its_number_in_the_archive(clinic: Clinic) -> None:
 
 def test_a_repeated_announcement_changes_nothing(clinic: Clinic) -> None:
     clinic.take(1)
-    message = clinic.announcements.bodies[0]
-    clinic.results()
-    before = dict(clinic.s3.versions)
-    clinic.delivering.deliver(announced(message))
-    assert clinic.s3.versions == before
+    (event,) = clinic.announced()
+    clinic.delivering.deliver(announced(event))
+    before = dict(clinic.s3.objects)
+    clinic.delivering.deliver(announced(event))
+    assert clinic.s3.objects == before
     assert len(clinic.deliveries.of_study(STUDY)) == 1
 
 
@@ -134,7 +120,7 @@ def test_the_next_revision_names_the_last_that_was_delivered(clinic: Clinic) -> 
     clinic.take(1)
     clinic.results()
     clinic.take(2)
-    clinic.announcements.bodies.clear()  # never delivered
+    clinic.announced()  # never delivered
     clinic.take(3)
     clinic.results()
     stored = clinic.stored()
@@ -143,27 +129,15 @@ def test_the_next_revision_names_the_last_that_was_delivered(clinic: Clinic) -> 
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == stored["000001-sr.dcm"].SOPInstanceUID
 
 
-def test_a_revision_that_is_not_written_yet_is_announced_again(clinic: Clinic) -> None:
-    assert clinic.delivering.deliver(FIRST) is None
-    assert [announced(one) for one in clinic.announcements.bodies] == [replace(FIRST, tries=2)]
+def test_a_document_that_no_revision_has_gets_no_results(clinic: Clinic) -> None:
     clinic.take(1)
-    assert clinic.announcements.bodies
-    assert all(one and one.keys for one in clinic.results())
-
-
-def test_a_revision_that_is_never_written_is_forgotten(clinic: Clinic) -> None:
-    clinic.delivering.deliver(FIRST)
-    assert clinic.results() == [None] * (MOST_TRIES - 1)
-    assert not clinic.announcements.bodies
-
-
-def test_a_closing_that_fails_has_announced_its_revision(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
-    clinic.deliver(clinic.send(1))
-    clinic.read()
-    clinic.wait(3600)
-    monkeypatch.setattr(clinic.dynamodb, "transact_write_items", _fail)
-    assert clinic.concluding.run().failures == 1
-    assert [announced(one) for one in clinic.announcements.bodies] == [FIRST]
+    (event,) = clinic.announced()
+    key = announced(event)
+    clinic.s3.objects[RESULTS, f"{key}-other"] = clinic.s3.objects[RESULTS, key]
+    assert clinic.delivering.deliver(f"{key}-other") is None, "of a closing that was overtaken"
+    del clinic.s3.objects[RESULTS, key]
+    assert clinic.delivering.deliver(key) is None, "erased"
+    assert not clinic.stored()
 
 
 @pytest.mark.parametrize(
@@ -256,18 +230,18 @@ def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> Non
 
 def test_aws_trouble_is_tried_again(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     clinic.take(1)
+    (event,) = clinic.announced()
     with monkeypatch.context() as patch:
         patch.setattr(clinic.s3, "get_object", _fail)
         with pytest.raises(Exception, match="SlowDown"):
-            clinic.delivering.deliver(FIRST)
-    (delivery,) = clinic.results()
+            clinic.delivering.deliver(announced(event))
+    delivery = clinic.delivering.deliver(announced(event))
     assert delivery is not None
     assert delivery.keys
 
 
 @pytest.mark.parametrize(
-    "body",
-    ["", "[]", '{"StudyInstanceUID": 7, "Revision": 1, "Tries": 1}', '{"StudyInstanceUID": "1.2", "Revision": 1}'],
+    "body", ["", "[]", "{}", '{"detail": {"ResultKey": 7}}', '{"detail": {"ResultKey": "dicom/1.dcm"}}']
 )
 def test_a_message_that_names_no_revision_is_refused(body: str) -> None:
     with pytest.raises(MalformedEvent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from model_code.container import Container
 from model_code.evaluation.against import level_of
 from tests.model_code.evaluation.conftest import LABELS, MakeArchive
 from tests.snapshots import phantom_slices, write_snapshot
+from wetread.demo.phantoms import phantom_bytes
 
 
 @pytest.fixture
@@ -169,3 +171,26 @@ def test_without_test_slices_there_is_nothing_to_measure(
     put(make_archive(labels=LABELS), container.processing.candidate)
     assert evaluate(container) == 1
     assert "no test slices" in container.message.read_text()
+
+
+def test_studies_are_measured_with_slices_that_have_no_label_of_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_archive: MakeArchive
+) -> None:
+    """Ten slices of a test patient are a series: one labelled, and nine by their study's label."""
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    made = phantom_slices(patients=9, slices_per_patient=1)
+    first = next(one for one in made if one.split == "test")
+    more = [
+        replace(first, body=phantom_bytes(first.label, 0, number, size=64), label="", study_label=first.label)
+        for number in range(9)
+    ]
+    write_snapshot(tmp_path / "processing/input", [*made, *more])
+    container = Container(tmp_path)
+    put(make_archive(), container.processing.candidate)
+    put(make_archive(seed=1), container.processing.champion)
+    document = evaluated(container)
+    assert document["Cases"]["Slices"] == 3
+    assert (document["Cases"]["Studies"]["Studies"], document["Cases"]["Studies"]["NoSeries"]) == (1, 2)
+    for role in ("Candidate", "Champion"):
+        assert document[role]["Study"]["Studies"] == 1
+        assert document[role]["Study"]["Aggregation"]["Rule"] == "top_mean"

@@ -236,7 +236,7 @@ def test_a_failure_is_written_where_sagemaker_reads_it(tmp_path: Path, monkeypat
 def test_the_rule_for_studies_is_fitted_on_patients_from_whom_no_network_learns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slice without a label of its own is read, and no network learns from it."""
+    """A slice without a label is read, and no network learns from it."""
     made = phantom_slices(patients=9, slices_per_patient=1, size=64)
     of_study = [
         dataclasses.replace(one, label="", study_label=one.label)

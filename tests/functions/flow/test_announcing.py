@@ -1,0 +1,129 @@
+"""Each revision is announced at least once, in order, after it was written, and without a UID."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.domain.study import State
+from tests.fakes.dicom import STUDY
+from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
+from tests.fakes.workflow import Workflow
+from tests.fakes.world import RESULTS
+
+
+@pytest.fixture
+def room() -> ReadingRoom:
+    return ReadingRoom()
+
+
+def announced(room: ReadingRoom) -> list[tuple[str, int]]:
+    return [(one["DetailType"], one["Detail"]["Revision"]) for one in room.events.put]
+
+
+def closed(room: ReadingRoom, *numbers: int) -> None:
+    room.deliver(*(room.send(n, LESION) for n in numbers))
+    room.read()
+    room.sweep()
+
+
+def test_a_study_read_is_announced_with_what_leads_to_its_document(room: ReadingRoom) -> None:
+    closed(room, 1, 2)
+    (event,) = room.events.put
+    detail = event["Detail"]
+    assert (event["Source"], event["DetailType"]) == ("wetread", "Study Read")
+    assert (detail["Class"], detail["Revision"], detail["Service"]) == ("covid", 1, "wetread")
+    assert (RESULTS, detail["ResultKey"]) in room.s3.objects
+    assert detail["ResultsBucket"] == RESULTS
+    assert not [uid for uid in (STUDY, SERIES) if uid in str(event)]
+    assert not list(room.studies.unannounced())
+
+
+def test_a_late_slice_is_a_revised_read(room: ReadingRoom) -> None:
+    closed(room, 1)
+    closed(room, 2)
+    assert announced(room) == [("Study Read", 1), ("Study Read Revised", 2)]
+    assert len({one["Detail"]["Id"] for one in room.events.put}) == 2
+
+
+def test_a_read_whose_answers_are_withdrawn_is_announced_as_withdrawn(room: ReadingRoom) -> None:
+    room.set_champion("wetread/2")
+    closed(room, 1)
+    room.withdraw(Workflow(room))
+    room.sweep(60)
+    assert announced(room)[-1] == ("Study Read Withdrawn", 2)
+
+
+def test_what_eventbridge_does_not_take_is_announced_later_and_the_study_is_closed(room: ReadingRoom) -> None:
+    room.events.refusing = "ThrottlingException"
+    room.deliver(room.send(1))
+    room.read()
+    room.wait(300)
+    assert room.concluding.run().failures == 1
+    assert room.study().state == State.CLOSED
+    room.events.refusing = ""
+    room.sweep(60)
+    assert announced(room) == [("Study Read", 1)]
+    room.sweep(60)
+    assert len(room.events.put) == 1
+
+
+def test_a_revision_of_a_study_that_was_opened_again_before_it_was_announced_is_not_skipped(room: ReadingRoom) -> None:
+    room.events.refusing = "InternalFailure"
+    room.deliver(room.send(1))
+    room.read()
+    room.wait(300)
+    room.concluding.run()
+    room.events.refusing = ""
+    closed(room, 2)
+    assert announced(room) == [("Study Read", 1), ("Study Read Revised", 2)]
+    room.sweep(60)
+    assert len(room.events.put) == 2
+
+
+def test_a_study_that_is_closed_without_a_revision_is_announced_if_it_was_not(room: ReadingRoom) -> None:
+    event = room.send(1)
+    room.deliver(event)
+    room.read()
+    room.concluding.announcing.announcements.send = lambda _revisions: None  # type: ignore[method-assign]
+    room.studies.note_announced = lambda _study: None  # type: ignore[method-assign]
+    room.sweep()  # and the function dies before it has announced
+    del room.concluding.announcing.announcements.send, room.studies.note_announced
+    room.deliver(event)
+    room.sweep()
+    assert announced(room) == [("Study Read", 1)]
+
+
+def test_each_revision_of_a_study_that_stays_open_is_announced(room: ReadingRoom) -> None:
+    for n in range(160):
+        room.deliver(room.send(n))
+        room.read()
+        room.sweep(100)
+    numbers = [one.number for one in room.revisions()]
+    assert len(numbers) >= 2
+    assert [number for _, number in announced(room)] == numbers
+
+
+def test_an_erased_study_is_not_written_again_when_its_event_was_sent(room: ReadingRoom) -> None:
+    closed(room, 1)
+    study = room.study()
+    for item in list(room.studies.items(STUDY)):
+        room.studies.forget(STUDY, item)
+    room.studies.note_announced(study)
+    assert not room.dynamodb.tables["studies"]
+
+
+def test_a_revision_that_is_made_while_an_earlier_one_is_announced_is_announced_next(room: ReadingRoom) -> None:
+    room.events.refusing = "InternalFailure"
+    room.deliver(room.send(1))
+    room.read()
+    room.wait(300)
+    room.concluding.run()
+    first = room.study()
+    room.deliver(room.send(2))
+    room.read()
+    room.wait(300)
+    room.concluding.run()
+    room.studies.note_announced(first)  # another sweep has announced the first one, and is late
+    room.events.refusing = ""
+    room.sweep(60)
+    assert announced(room) == [("Study Read Revised", 2)]
