@@ -24,7 +24,7 @@ class Announcing:
     def run(self) -> int:
         """Announce what is closed and not announced; return how many studies failed."""
         failures = 0
-        for hint in list(self.studies.unannounced()):
+        for hint in sorted(self.studies.unannounced(), key=lambda one: one.study_instance_uid):
             try:
                 self.announce(hint.study_instance_uid)
             except Exception as error:  # one study must not keep the others from being announced

@@ -85,7 +85,7 @@ class Concluding:
         began = self.clock()
         until = began + timedelta(seconds=CONCLUDE_SECONDS)
         behind = functools.cache(lambda: self.backlog.is_behind(self.patience.study_quiet_seconds))
-        waiting = list(self.studies.open())
+        waiting = sorted(self.studies.open(), key=lambda one: (one.due_at, one.study_instance_uid))
         revisions, failures = 0, self.announcing.run()
         for hint in waiting:
             if self.clock() > until:

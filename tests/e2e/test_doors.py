@@ -52,7 +52,13 @@ def test_an_experiment_trains_with_its_own_code_and_prints_where_the_artifact_is
     service: Service, experiment: Path
 ) -> None:
     shown = (experiment / "stderr").read_text()
-    for line in ("my own train", "training_slices=18", "epoch=1 train_loss=", "train:loss = ", "model register s3://"):
+    for line in (
+        "my own train",
+        "training_slices=18",
+        "epoch=1 of 1 train_loss=",
+        "train:loss = ",
+        "model register s3://",
+    ):
         assert line in shown
     uri = (experiment / "stdout").read_text()
     assert re.fullmatch(r"s3://\S+/model\.tar\.gz\n", uri)
@@ -131,7 +137,7 @@ def test_people_see_its_answers_and_its_costs(
         assert "could not read 1 of 2 files" in done.stderr
         documents.append([{k: v for k, v in one.items() if k != "TimingsMs"} for one in json.loads(done.stdout)])
     assert documents[0] == documents[1]
-    assert "costs money: end it with `wetread endpoint down`" in service.command("status").stderr
+    assert "costs money: end it with `wetread --local endpoint down`" in service.command("status").stderr
     again = service.command("endpoint", "up")
     assert (again.returncode, "is InService already" in again.stderr) == (2, True)
 

@@ -83,7 +83,7 @@ class FakeDynamoDB:
         if request.get("Select") != "COUNT":
             answer["Items"] = [dict(item) for item in found[start:end]]
             answer["Count"] = len(answer["Items"])
-            if end < len(found):
+            if found[start:end] and len(found[start:end]) == request.get("Limit"):  # as DynamoDB: more, or none
                 by_key = {} if index else {name: found[end - 1][name] for name in self._keys[table]}
                 answer["LastEvaluatedKey"] = {"at": {"N": str(end)}, **by_key}
         return answer

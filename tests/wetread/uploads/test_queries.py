@@ -89,6 +89,15 @@ def test_without_a_condition_the_newest_of_all_statuses(memory_index, completed,
     assert answer.more
 
 
+def test_a_senders_marker_is_no_object_that_is_read(memory_index, completed) -> None:
+    read = completed()
+    marker = completed(status=Status.MARKER)
+    for query in (Query(), Query(study=read.study_instance_uid)):
+        assert run_query(memory_index([read, marker]), query, 5).rows == [read]
+    assert run_query(memory_index([read, marker]), Query(status="Marker"), 5).rows == [marker]
+    assert marker in run_query(memory_index([read, marker]), Query(key=marker.key), 5).rows
+
+
 def test_since_bounds_every_query(memory_index, completed, pending) -> None:
     rows = [pending(received_at="2026-11-22T00:00:00.000Z"), completed(received_at="2026-11-24T00:00:00.000Z")]
     assert run_query(memory_index(rows), Query(since="2026-11-23T00:00:00.000Z"), 5).rows == rows[1:]
