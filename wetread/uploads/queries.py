@@ -154,7 +154,7 @@ def _pages(index: Index, index_name: IndexName, value: str, since: str | None, a
 
 
 def _matches(row: Row, query: Query) -> bool:
-    """Return whether a row meets all conditions. A sender's marker is no object that is read: asked for by name only."""
+    """Return whether a row meets all conditions; a sender's marker, which is not read, only by its status or key."""
     if row.status == Status.MARKER and not (query.status or query.key):
         return False
     wanted = ((attribute, getattr(query, name)) for name, (_, attribute) in _CONDITIONS.items())
