@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import signal
 import struct
 import sys
@@ -234,6 +235,8 @@ def test_an_unread_answer_is_not_the_next_frames(
 
 
 def test_what_the_system_does_not_let_go_of_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "model_code")
+    caplog.set_level(logging.WARNING)  # whatever a test before has left
     for _ in range(3):
         decoder_process._warn_once("system calls (the calls of riscv64 are not listed here)")
         decoder_process._warn_once("")

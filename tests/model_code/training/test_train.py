@@ -213,6 +213,8 @@ def test_the_cause_is_logged_where_the_failure_cannot_be_written(
 ) -> None:
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
     (tmp_path / "output").write_text("a file in the folder's place")
+    caplog.set_level(logging.INFO, "model_code")
+    caplog.set_level(logging.INFO)  # whatever a test before has left
     assert main(["train"]) == 1
     assert "no snapshot.json" in caplog.messages[-1]
     assert f"since {tmp_path}/output/failure cannot be written: " in caplog.messages[-2]
