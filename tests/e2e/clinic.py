@@ -61,10 +61,6 @@ class Clinic:
         """Change how the stage approves models, as another deployment would."""
         self._set("Promote", APPROVAL=approval)
 
-    def set_folds(self, folds: int) -> None:
-        """Change in how many folds the stage tests every patient, as another deployment would; 0: a test part."""
-        self._set("Snapshot", FOLDS=str(folds))
-
     def _set(self, part: str, **variables: str) -> None:
         """Change variables of the function with ``part`` in its name."""
         functions = self.service.connection.client("lambda")

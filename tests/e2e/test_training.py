@@ -29,14 +29,12 @@ from wetread.connection import Choice, connect
 from wetread.demo import training
 from wetread.demo.phantoms import LABELS, phantom_bytes, write_cohort
 from wetread.project import PROJECT
-from wetread.training import documents
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 QUICK = {"epochs": "1", "image_size": "64", "batch_size": "8"}
 GOOD = {name: value for name, value in training.HYPERPARAMETERS.items() if name != "model_name"}
 LICENCE = "none: random numbers"
-FOLDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -262,27 +260,6 @@ def test_a_model_from_given_weights_that_awaits_approval_is_promoted_by_it(
     assert newest.snapshot_digest[:12] in shown.stdout
     pinned = metadata_of(clinic, newest.run)["training"]["initial_weights"]
     assert (pinned["sha256"], pinned["licence"]) == (hashlib.sha256(weights.read_bytes()).hexdigest(), LICENCE)
-
-
-def test_by_folds_every_patient_is_tested_once(clinic: Clinic, cohort: str, tmp_path: Path) -> None:
-    """One epoch for each model is too few to be promoted, and enough to be measured."""
-    champion = clinic.champion()
-    clinic.set_folds(FOLDS)
-    try:
-        outcome = clinic.outcome(cohort, QUICK)
-    finally:
-        clinic.set_folds(0)
-    assert outcome["Outcome"] == "Rejected", outcome
-    assert clinic.champion() == champion
-    measured = documents.read(clinic.service.connection, outcome["EvaluationUri"])
-    assert measured, outcome
-    assert measured["Cases"]["Patients"] == training.PATIENTS
-    folds = measured["OutOfFold"]["Folds"]
-    assert [one["Fold"] for one in folds] == [1, 2, 3]
-    assert sum(one["Patients"]["test"] for one in folds) == training.PATIENTS
-    assert metadata_of(clinic, outcome["Run"])["training"]["folds"]["predictions"] == "out_of_fold.json"
-    page = report_of(clinic, outcome["Run"], tmp_path / "report.html")
-    assert f"{FOLDS} models" in page
 
 
 def test_the_public_sample_is_refused_and_runs_through_when_its_risks_are_accepted(
