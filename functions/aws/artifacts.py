@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from aggregation.rule import MOST_BYTES
 from functions.aws.items import error_code
 from functions.aws.objects import GONE
+from functions.aws.puts import put_once
 from functions.domain import layout
 
 if TYPE_CHECKING:
@@ -76,21 +77,8 @@ class Artifacts:
 
     def _put_once(self, key: str, body: IO[bytes], checksum: Mapping[str, str] | None = None) -> bool:
         """Put an object unless the key has one already; return whether it was put."""
-        for last in (False, False, False, True):
-            body.seek(0)
-            try:
-                # The bucket's policy refuses a put without the condition.
-                asked: Any = {"Bucket": self._bucket, "Key": key, "Body": body, "IfNoneMatch": "*"}
-                self._client.put_object(**asked | dict(checksum or {}))
-            except ClientError as error:
-                if error_code(error) == "PreconditionFailed":
-                    return False
-                # Two writers at once: S3 asks for another try, and does not say whether either has written.
-                if error_code(error) != "ConditionalRequestConflict" or last:
-                    raise
-            else:
-                break
-        return True
+        asked: Any = {"Bucket": self._bucket, "Key": key, "Body": body, **(checksum or {})}
+        return put_once(self._client, asked)
 
 
 def _checksum(sha256: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code, error_message
+from functions.aws.puts import put_once
 from functions.aws.trouble import OF_KMS
 from functions.domain import layout
 from functions.domain.errors import MalformedDocument, Refusal, RefusalCode
@@ -259,20 +260,8 @@ class Documents:
 
     def write_bytes_once(self, key: str, body: bytes, content_type: str) -> bool:
         """Write an object unless the key has one; return False if it has, and leave that one."""
-        for last in (False, False, False, True):
-            try:
-                self._client.put_object(
-                    Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
-                )
-            except ClientError as error:
-                if error_code(error) == "PreconditionFailed":
-                    return False
-                # Two writers at once: S3 asks for another try, and does not say whether either has written.
-                if error_code(error) != "ConditionalRequestConflict" or last:
-                    raise
-            else:
-                break
-        return True
+        asked = {"Bucket": self.bucket, "Key": key, "Body": body, "ContentType": content_type}
+        return put_once(self._client, asked)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects. An absent one is not an error; one that S3 keeps expires with the bucket's rule."""

@@ -91,10 +91,10 @@ def _is_mean(layers: nn.Sequential) -> bool:
 
 
 def with_outputs(network: nn.Module) -> nn.Module:
-    """Return a network with the same parameters that returns all that ``Outputs`` has; ``network`` stays as it is.
+    """Return a network with the same parameters that returns what ``Outputs`` holds. ``network`` does not change.
 
-    Logits and features, and a grid if the classifier takes the mean of each map. A network without CLASSIFIER is
-    returned itself and gives logits alone.
+    It returns logits and features, and a grid if the classifier takes the mean of each map. A network without
+    CLASSIFIER is returned itself and gives logits alone.
     """
     head, last = CLASSIFIER.split(".")
     layers = network._modules.get(head)
