@@ -55,7 +55,7 @@ from functions.domain.errors import Refusal, RefusalCode
 from assurance.fuzz import worker
 from functions.domain import header
 
-def faulty(prefix, object_bytes):
+def faulty(*_):
     {fault}
 
 header.read_header = faulty

@@ -13,7 +13,7 @@ from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECON
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
 CALM_AFTER = 10_000  # steps; without disturbances any schedule ends
-MOST_STEPS = 40_000  # most of them wait: a poison object earns a pause of half an hour for each job
+MOST_STEPS = 80_000  # most of them wait: a poison object earns a pause of half an hour for each job
 LAG = 0.2  # how many queries see an index as it was before the last write
 MOST_LAG_SECONDS = 300  # half of what the product allows an index; AWS's lags by fractions of a second
 

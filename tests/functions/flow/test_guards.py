@@ -496,13 +496,10 @@ def without(guard: Guard, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
     """Yield the test runs without each selected guard, as many at once as there are cores."""
-    asked = [item.callspec.params["guard"] for item in request.session.items if _asks(item)]  # type: ignore[attr-defined]
+    callspecs = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = [one.params["guard"] for one in callspecs if one and one.params.get("guard") in GUARDS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {guard: pool.submit(without, GUARDS[guard], tmp_path_factory.mktemp("guard")) for guard in asked}
-
-
-def _asks(item: pytest.Item) -> bool:
-    return "guard" in getattr(getattr(item, "callspec", None), "params", {})
 
 
 def test_with_every_guard_in_its_place_the_same_tests_pass(tmp_path: Path) -> None:
