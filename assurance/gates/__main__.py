@@ -1,7 +1,7 @@
 """Measure intervals and model gate on simulated test sets with known truth, and print a table for each question.
 
-    python -m assurance.gates [coverage] [promotion] [first] [reuse] [hard] [folds] [--draws 400] [--seed 7]
-                           [--patients 6,24] [--settings base,high]
+    python -m assurance.gates [coverage] [promotion] [first] [reuse] [hard] [subgroups] [folds] [--draws 400]
+                           [--seed 7] [--patients 6,24] [--settings base,high]
 
 - coverage: of the 95 % intervals; it should be 0.93 at least, and from 60 patients on 0.98 at most.
 - promotion: how often a candidate passes, by how much better than the champion it truly is. One that is 5 points worse,
@@ -12,6 +12,8 @@
   ends, each 3 points worse than the champion of its time; and an equal one against a champion that saw the patients.
 - hard: how often a candidate passes that is worse by so much through patients of one class alone, on whom it fails
   wholly; and how often one of ten that all fail on the same patients. Beside it, one that is 5 points worse everywhere.
+- subgroups: how often a model is refused because a subgroup seems to fall far below the whole, by how much it truly is
+  worse in the largest age band; and how often it would be by the subgroups' values without their intervals.
 - folds: of so many labelled patients, all tested: how often a candidate is promoted whose training is better by so
   much, and how often one of ten retrainings that are 5 points worse; for folds whose models differ by so much (the
   standard deviation of their balanced accuracy). Beside it, how often of two models of equal training one is worse than
@@ -25,7 +27,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 
-from assurance.gates import folds, hard
+from assurance.gates import folds, hard, subgroups
 from assurance.gates.generator import BASE, HIGH, SETTINGS, Setting
 from assurance.gates.reuse import GENERATIONS, after_training_on_some, chained, first_retrained, retrained
 from assurance.gates.trials import METRICS, coverage, left_to_a_person, predicted, promoted
@@ -56,6 +58,9 @@ HARD = (
     "share of its patients",
 )
 
+WORSE_IN_ONE = (0.0, 0.25, 0.4, 0.5)
+SUBGROUPS = tuple(f"{-100 * one:.0f} in one{how}" for one in WORSE_IN_ONE for how in ("", ", by value alone"))
+
 Lines = Callable[[Setting, int], Sequence[float] | None]
 
 
@@ -63,7 +68,10 @@ def main() -> int:
     """Print the tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "tables", nargs="*", metavar="TABLE", default=["coverage", "promotion", "first", "reuse", "hard", "folds"]
+        "tables",
+        nargs="*",
+        metavar="TABLE",
+        default=["coverage", "promotion", "first", "reuse", "hard", "subgroups", "folds"],
     )
     parser.add_argument("--draws", type=int, default=400, help="test sets for each cell")
     parser.add_argument("--seed", type=int, default=7)
@@ -116,6 +124,7 @@ def main() -> int:
         ),
         "reuse": ((BASE, HIGH), REUSE, reused),
         "hard": ((BASE, HIGH), HARD, failing),
+        "subgroups": ((BASE, HIGH), SUBGROUPS, functools.partial(_in_one, draws=draws, seed=seed)),
     } | {
         _spread(one): ((BASE, HIGH), OF_FOLDS, functools.partial(_by_folds, spread=one, draws=draws, seed=seed))
         for one in folds.SPREADS
@@ -132,6 +141,11 @@ def main() -> int:
                 cells = " | ".join(f"{one:.3f}" for one in found) if found else "too few to say"
                 print(f"| {setting.name} | {patients} | {cells} |", flush=True)
     return 0
+
+
+def _in_one(setting: Setting, patients: int, *, draws: int, seed: int) -> Sequence[float]:
+    found = [subgroups.refused(setting, patients, loss, draws, seed) for loss in WORSE_IN_ONE]
+    return [share for one in found for share in (one.by_gate, one.by_value)]
 
 
 def _by_folds(setting: Setting, patients: int, *, spread: float, draws: int, seed: int) -> Sequence[float] | None:

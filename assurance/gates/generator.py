@@ -132,6 +132,11 @@ class Population:
         shifts = np.full(len(read_as), shift_for(balanced_accuracy, self._classes))
         return self._model(shifts, "candidate", 1.0, read_as)
 
+    def failing_in(self, slices: npt.NDArray[np.bool_], balanced_accuracy: float, loss: float) -> Predictions:
+        """Return predictions of a model with this balanced accuracy, but lower by ``loss`` on some of the slices."""
+        shifts = [shift_for(one, self._classes) for one in (balanced_accuracy, balanced_accuracy - loss)]
+        return self._model(np.where(slices, shifts[1], shifts[0]), "candidate", 1.0)
+
     def by_folds(self, balanced_accuracy: float, folds: int, spread: float, name: str = "candidate") -> Predictions:
         """Return out-of-fold predictions: each fold's are of another model, and these differ in how good they are.
 

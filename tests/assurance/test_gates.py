@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assurance.gates import folds, hard
+from assurance.gates import folds, hard, subgroups
 from assurance.gates.generator import BASE, HIGH, SETTINGS, Setting, fold_of, truth_of
 from assurance.gates.generator import test_set as made_test_set
 from assurance.gates.reuse import after_training_on_some, chained, first_retrained, retrained
@@ -30,6 +30,18 @@ def test_intervals_cover_the_truth_and_always_have_a_width(setting: Setting, pat
 @pytest.mark.parametrize("setting", [BASE, HIGH], ids=lambda one: one.name)
 def test_a_candidate_that_is_worse_by_the_margin_rarely_passes(setting: Setting, patients: int) -> None:
     assert promoted(setting, patients, -0.05, DRAWS, SEED) <= MOST_PASSED
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("patients", [24, 60])
+def test_no_model_is_refused_because_a_subgroup_of_few_is_below_the_others_by_chance(patients: int) -> None:
+    found = subgroups.refused(HIGH, patients, 0.0, DRAWS, SEED)
+    assert found.by_gate == 0 < found.by_value, "the values alone refuse some"
+
+
+@pytest.mark.check
+def test_a_model_that_fails_in_a_subgroup_of_enough_patients_is_refused() -> None:
+    assert subgroups.refused(BASE, 200, 0.5, 20, SEED).by_gate >= 0.9
 
 
 @pytest.mark.check

@@ -76,6 +76,12 @@ def test_a_good_candidate_passes_first_or_not() -> None:
     assert found(SECOND) == []
 
 
+def by_chance(high: float | None) -> dict[str, Any]:
+    """Return a subgroup of six patients that seems far below the whole; None: its interval is undefined."""
+    found = subgroup("AgeBand", "80-89", 0.5, patients=6)
+    return found | {"BalancedAccuracy": found["BalancedAccuracy"] | {"Low": 0.1, "High": high}}
+
+
 @pytest.mark.parametrize(
     ("candidate", "code", "said"),
     [
@@ -92,6 +98,11 @@ def test_a_good_candidate_passes_first_or_not() -> None:
         ({"Calibration": calibration(low=0.26)}, "CalibrationTooPoor", "is 0.300, and at least 0.260 (95 %)"),
         ({"Calibration": calibration(odds=20.0)}, "CalibrationTooPoor", "20 times better than the model's own"),
         ({"Subgroups": [subgroup("PatientSex", "F", 0.6)]}, "SubgroupCollapse", "In PatientSex F (9 patients)"),
+        (
+            {"Subgroups": [by_chance(high=0.89)]},
+            "SubgroupCollapse",
+            "0.400 below that of all, and 0.890 at most (95 %)",
+        ),
         ({"BalancedAccuracy": figure(None)}, "UndefinedMetric", "balanced accuracy is undefined"),
         ({"Classes": classes(AUC=figure(None))}, "UndefinedMetric", "AUC for cap is undefined"),
         ({"Calibration": {"ECE": None}}, "UndefinedMetric", "(ECE) is undefined"),
@@ -113,6 +124,8 @@ def test_a_shortcoming_is_named_with_its_figure(candidate: dict[str, Any], code:
         {"Calibration": calibration(low=0.25, odds=19.9)},
         {"Calibration": calibration(low=None)},
         {"Subgroups": [subgroup("PatientSex", "F", 0.65)]},
+        {"Subgroups": [by_chance(high=0.9)]},
+        {"Subgroups": [by_chance(high=None)]},
         {"Subgroups": [subgroup("Manufacturer", "X", 0.0, patients=4)]},
         {"Subgroups": [subgroup("Manufacturer", "X", None, patients=4)]},
     ],
