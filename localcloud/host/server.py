@@ -46,7 +46,7 @@ async def serve(home: Home, options: Options, key: Key) -> None:
     http1.install()
     for extension in filter(None, options.extensions.split(",")):
         importlib.import_module(extension).install()
-    pool = _lambda_pool(home.scratch / "lambda", options)
+    pool = _lambda_pool(home.scratch / "lambda", options, home.project.folder)
     install_lambdas(pool)
     snapshots = Snapshots()
     machine = Machine(
@@ -86,13 +86,14 @@ def _endpoint(options: Options) -> str:
     return f"http://127.0.0.1:{options.port}"
 
 
-def _lambda_pool(scratch: Path, options: Options) -> Pool:
+def _lambda_pool(scratch: Path, options: Options, image_root: Path) -> Pool:
     scratch.mkdir()
     start = functools.partial(
         Environment,
         scratch=scratch,
         runtime_packages=link_runtime_packages(scratch / "runtime"),
         endpoint=_endpoint(options),
+        image_root=image_root,
     )
     return Pool(start, concurrency=options.lambda_concurrency, idle_seconds=options.lambda_idle_seconds)
 

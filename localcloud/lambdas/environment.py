@@ -40,8 +40,13 @@ class Result:
 class Environment:
     """A started environment. It runs one invocation at a time, and is spent once one of them timed out or crashed."""
 
-    def __init__(self, function: FunctionVersion, *, scratch: Path, runtime_packages: Path, endpoint: str):
-        """Start the process; `scratch` keeps code and temporary files, `endpoint` is where the SDK's calls go."""
+    def __init__(
+        self, function: FunctionVersion, *, scratch: Path, runtime_packages: Path, endpoint: str, image_root: Path
+    ):
+        """Start the process; `scratch` keeps code and temporary files, `endpoint` is where the SDK's calls go.
+
+        `image_root` is the folder in which a function of the container image runs.
+        """
         self.function = function
         self.idle_since = time.monotonic()
         self._reading = threading.Lock()
@@ -50,7 +55,9 @@ class Environment:
         self._api = RuntimeApi()
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}"
         self._stream = LogStream(function.log_group, stream)
-        task_root, layers = function.extract(scratch)
+        task_root, layers = (image_root, []) if function.is_image else function.extract(scratch)
+        # -S: no site-packages of the virtual environment, only what the search path names. An image has its own.
+        alone = [] if function.is_image else ["-S"]
         self._temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=scratch))
         environment = function.environment(
             task_root=task_root,
@@ -59,8 +66,7 @@ class Environment:
             log_stream=stream,
         )
         self._child = guard().start(
-            # -S: no site-packages of the virtual environment, only what the search path names.
-            [sys.executable, "-S", "-m", BOOTSTRAP, function.handler],
+            [sys.executable, *alone, "-m", BOOTSTRAP, function.handler],
             cwd=task_root,
             environment={
                 **environment,

@@ -29,7 +29,7 @@ class FunctionVersion:
     timeout: float
     key: tuple[str, ...]
     configuration: dict[str, Any]
-    code: bytes
+    code: bytes  # empty for a container image
     layers: tuple[bytes, ...]
 
     @classmethod
@@ -42,13 +42,18 @@ class FunctionVersion:
         return cls(
             name=configuration["FunctionName"],
             arn=configuration["FunctionArn"],
-            handler=configuration["Handler"],
+            handler=_handler(configuration),
             timeout=float(configuration.get("Timeout", 3)),
             key=tuple(str(configuration.get(name)) for name in identity),
             configuration=configuration,
-            code=record["code_zip"],
+            code=record.get("code_zip") or b"",
             layers=tuple(layer for layer in layers if layer),
         )
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the function is a container image, and so runs among all packages of the project."""
+        return self.configuration.get("PackageType") == "Image"
 
     @property
     def log_group(self) -> str:
@@ -95,6 +100,13 @@ class FunctionVersion:
             **runtime.execution_credentials(configuration),
             **{name: str(value) for name, value in own.items()},
         }
+
+
+def _handler(configuration: dict[str, Any]) -> str:
+    """Return the handler: of an image, what its command gives the runtime client."""
+    image = (configuration.get("ImageConfigResponse") or {}).get("ImageConfig") or {}
+    (handler,) = image.get("Command") or [configuration["Handler"]]
+    return str(handler)
 
 
 def _extract(archive: bytes, folder: Path, *, exchange: bool = False) -> Path:

@@ -22,6 +22,7 @@ def install(pool: Pool) -> None:
     """Run every function in `pool`; its environments write their own logs."""
     emulator("services.lambda_svc", "_throttle_response")
     replace("services.lambda_svc", "_execute_function_warm", ("func", "event", "request_id"), _in_pool(pool))
+    replace("services.lambda_svc", "_execute_function_docker", ("func", "event", "request_id"), _in_pool(pool))
     replace("services.lambda_svc", "_emit_lambda_logs", _LOG_PARAMETERS, lambda _original: _no_second_log)
 
 
@@ -34,11 +35,12 @@ def _in_pool(pool: Pool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
         configuration = func.get("config") or func
-        if not configuration["Runtime"].startswith("python"):
+        is_image = configuration.get("PackageType") == "Image"
+        if not is_image and not configuration["Runtime"].startswith("python"):
             return _refused(
                 "Runtime.Unsupported", f"This local cloud runs Python only, not {configuration['Runtime']}."
             )
-        if not func.get("code_zip"):
+        if not is_image and not func.get("code_zip"):
             return _refused("Runtime.NoCode", f"Function {configuration['FunctionName']} has no code; deploy it again.")
         try:
             result = pool.invoke(FunctionVersion.of(func), request_id, json.dumps(event).encode())

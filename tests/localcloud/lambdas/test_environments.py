@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.metadata
+import json
 import os
 import re
 import sys
@@ -212,3 +213,36 @@ def running(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.fixture
+def image_function(client, name, role):
+    command = {"EntryPoint": ["python", "-m", "awslambdaric"], "Command": ["tests.localcloud.image_function.handler"]}
+    client("lambda").create_function(
+        FunctionName=name,
+        Role=role("lambda.amazonaws.com"),
+        PackageType="Image",
+        Code={"ImageUri": "local/example:latest"},
+        ImageConfig=command,
+        Timeout=20,
+    )
+    return name
+
+
+def test_a_function_of_the_container_image_has_the_project_s_packages(image_function, invoke):
+    assert invoke(image_function, [1, 2, 3]) == (6, False)
+
+
+def test_an_event_that_such_a_function_does_not_answer_goes_to_its_destination_with_what_was_asked(
+    image_function, client
+):
+    queue = client("sqs").create_queue(QueueName=f"{image_function}-failed")["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    client("lambda").put_function_event_invoke_config(
+        FunctionName=image_function,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": arn}},
+    )
+    client("lambda").invoke(FunctionName=image_function, InvocationType="Event", Payload=b'{"Job": "a job"}')
+    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
+    assert json.loads(message["Body"])["requestPayload"] == {"Job": "a job"}
