@@ -41,6 +41,7 @@ class Champions:
             promoted_by=item.get("PromotedBy", ""),
             reference=item.get("Reference", ""),
             behind=item.get("Behind", 0.0),
+            script_sha256=item.get("ScriptSHA256", ""),
         )
 
     def promotion(self, model_package: str) -> Promotion | None:
@@ -169,6 +170,7 @@ def _document(champion: Champion) -> dict[str, Any]:
         "Previous": champion.previous,
         "Reference": champion.reference,
         "Behind": champion.behind,
+        "ScriptSHA256": champion.script_sha256,
     }
 
 

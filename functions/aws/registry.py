@@ -47,7 +47,7 @@ class ModelVersion:
     ``weights_sha256`` is "" for a version from before it was recorded. The fields after it are the training workflow's
     evidence; they are empty for a version that a person registered by hand. ``synthetic``: its artifact says that it
     has seen nothing but artificial slices. ``study_sha256`` is the digest of the rule by which it reads studies, "" for
-    one whose artifact names none.
+    one whose artifact names none, ``script_sha256`` that of its script, "" for one from before it was recorded.
     """
 
     model_package: str
@@ -67,6 +67,7 @@ class ModelVersion:
     synthetic: bool = False
     standing: Standing = Standing()  # noqa: RUF009 - frozen
     study_sha256: str = ""
+    script_sha256: str = ""
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> ModelVersion:
@@ -93,6 +94,7 @@ def describe(sagemaker: SageMakerClient, arn: str) -> ModelVersion:
         synthetic=properties.get("Synthetic") == "true",
         standing=Standing(reference=properties.get("Reference", ""), behind=float(properties.get("Behind", 0))),
         study_sha256=properties.get("StudySHA256", ""),
+        script_sha256=properties.get("ScriptSHA256", ""),
     )
 
 
@@ -217,6 +219,7 @@ class Registry:
             reference=standing.reference,
             behind=standing.behind,
             study=self.study_rule(version),
+            script_sha256=version.script_sha256,
         )
 
     def after_promotion(self, version: ModelVersion) -> None:
@@ -250,6 +253,7 @@ class Registry:
             "Version": artifact.version,
             "ArtifactSHA256": artifact.sha256,
             "WeightsSHA256": artifact.weights_sha256,
+            "ScriptSHA256": artifact.script_sha256,
             **({"Synthetic": "true"} if artifact.synthetic else {}),
             **({"StudySHA256": hashlib.sha256(artifact.study.encode()).hexdigest()} if artifact.study else {}),
         }

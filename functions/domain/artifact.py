@@ -16,7 +16,8 @@ from functions.domain import weights
 from functions.domain.errors import CodeInWeights, InvalidArtifact
 from untrusted import archive
 
-REQUIRED = ("model.pth", "metadata.json", "code/inference.py")
+SCRIPT = "code/inference.py"
+REQUIRED = ("model.pth", "metadata.json", SCRIPT)
 MAX_METADATA_BYTES = 1024 * 1024
 CHUNK = 1024 * 1024  # bytes read at once
 # The container takes no more, and every answer repeats them: functions/domain/prediction.py reads no others.
@@ -27,7 +28,8 @@ NAME_RULE = f"1 to {LONGEST_TEXT} letters, digits, spaces and the signs _.:/=+-@
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A model artifact's name, version and labels (MONAI's channel_def); digests (hex) of its bytes and weights.
+    """A model artifact's name, version and labels (MONAI's channel_def); digests (hex) of its bytes, weights
+    and script.
 
     ``synthetic``: it says that it has seen nothing but artificial slices. ``study`` is the rule by which it reads
     studies, as JSON; "" if it names none.
@@ -41,6 +43,7 @@ class Artifact:
     labels: tuple[str, ...]
     synthetic: bool = False
     study: str = ""
+    script_sha256: str = ""
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -56,6 +59,7 @@ def read_artifact(path: Path) -> Artifact:
                 raise InvalidArtifact(f"{path.name} lacks {', '.join(missing)}: it is not a model artifact.")
             metadata = _metadata(path.name, tar, members["metadata.json"])
             weights_sha256 = _digest(tar.extractfile(members["model.pth"]))
+            script_sha256 = _digest(tar.extractfile(members[SCRIPT]))
             _check_weights(path.name, tar.extractfile(members["model.pth"]))
         name, version, labels = _identity(path.name, metadata)
         return Artifact(
@@ -67,6 +71,7 @@ def read_artifact(path: Path) -> Artifact:
             labels=labels,
             synthetic=metadata.get("synthetic") is True,
             study=_study(path.name, metadata, labels),
+            script_sha256=script_sha256,
         )
     except archive.HostileArchive as error:
         raise InvalidArtifact(f"{path.name} {error}.") from error

@@ -14,7 +14,8 @@ class Champion:
     ``promoted_by`` is an ARN. It and ``weights_sha256`` are "" for versions promoted before they were recorded.
     ``reference`` is the version that later candidates are compared with, too ("" for the champion itself), and
     ``behind`` how far the champion's balanced accuracy may be below that one's. ``study`` is the rule by which studies
-    that it reads are read, as JSON, "" for the simple one; only the history keeps it.
+    that it reads are read, as JSON, "" for the simple one; only the history keeps it. ``script_sha256`` is the digest
+    of its artifact's script, "" for versions registered before it was recorded.
     """
 
     model_name: str
@@ -28,6 +29,7 @@ class Champion:
     reference: str = ""
     behind: float = 0.0
     study: str = ""
+    script_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
