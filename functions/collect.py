@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from functions import wiring
-from functions.aws.events import transform_job_name
+from functions.aws.events import job_ended
 from functions.aws.ticks import Ticks
 from functions.flow.collecting import Collecting
 from functions.messages import process
@@ -31,9 +31,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     collecting, ticks = _parts()
 
     def collect(body: str) -> None:
-        name = transform_job_name(body)
-        outcome = collecting.collect(name)
-        logger.info("collected", extra={"transform_job": name, "outcome": outcome})
+        ended = job_ended(body)
+        outcome = collecting.collect(ended.name, ended.invocation)
+        logger.info("collected", extra={"transform_job": ended.name, "outcome": outcome})
         if outcome is None:
             return
         ticks.send(wiring.now())

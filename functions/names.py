@@ -11,6 +11,7 @@ import enum
 INSTANCES = "instances/"
 BATCHES = "batches/"
 OUTPUTS = "outputs/"
+EXPRESS = "express/"  # and the name of a run in the express lane: its beginning and its end
 # Results bucket.
 PREDICTIONS = "predictions/"
 STUDIES = "studies/"  # and the hash of a StudyInstanceUID: the documents of a study's revisions

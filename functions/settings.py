@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 from functions.domain.batch import JobShape
 from functions.domain.folds import FEWEST_FOLDS, MOST_FOLDS
 from functions.domain.instance import Served
+from functions.domain.lane import RUN_SECONDS, START_SECONDS, ExpressLimits
 from functions.domain.leakage import AcquisitionLimits
 from functions.domain.placement import Placement
 from functions.domain.promotion import Thresholds
@@ -33,11 +34,14 @@ __all__ = [
     "IMAGE_TYPES",
     "MOST_FOLDS",
     "NUMBERS",
+    "RUN_SECONDS",
+    "START_SECONDS",
     "AcquisitionLimits",
     "ApproveSettings",
     "CollectSettings",
     "DeliverSettings",
     "DispatchSettings",
+    "ExpressLimits",
     "GateSettings",
     "IngestSettings",
     "JobShape",
@@ -105,6 +109,8 @@ class DispatchSettings:
     max_work_seconds: int
     max_jobs_per_day: int
     shape: JobShape
+    express: ExpressLimits
+    express_function: str  # empty where the stage has no express lane
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ def _sweeping() -> Sweeping:
         index=dispatching.index,
         champions=dispatching.champions,
         jobs=dispatching.jobs,
+        runs=dispatching.runs,
         marking=collecting.marking,
         ticks=wiring.ticks(settings),
         trying=collecting.trying,

@@ -14,6 +14,7 @@ from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
+from functions.aws.express import Runs
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.keys import HiddenKeys
@@ -86,15 +87,18 @@ def dispatching(settings: DispatchSettings) -> Dispatching:
     """Return the parts of ``functions.dispatch``."""
     dynamodb, s3, sagemaker = client("dynamodb"), client("s3"), client("sagemaker")
     artifacts = Artifacts(s3, settings.models_bucket)
+    work = Documents(s3, settings.work_bucket)
     return Dispatching(
         index=Index(dynamodb, settings.index_table),
         batches=Batches(dynamodb, settings.batches_table, settings.index_table),
         champions=Champions(dynamodb, settings.batches_table),
         artifacts=artifacts,
         models=Models(sagemaker, artifacts),
-        work=Documents(s3, settings.work_bucket),
+        work=work,
         jobs=Jobs(sagemaker, settings.work_bucket),
+        runs=Runs(client=client("lambda"), work=work, function=settings.express_function, clock=now),
         shape=settings.shape,
+        express=settings.express,
         limits=Limits(
             slots=settings.slots,
             max_batch=settings.max_batch,
@@ -120,6 +124,7 @@ def collecting(settings: CollectSettings) -> Collecting:
         batches=batches,
         work=work,
         jobs=Jobs(client("sagemaker", COLLECT_SECONDS), settings.work_bucket),
+        runs=Runs(client=None, work=work, function="", clock=now),
         marking=Marking(index=index, champions=Champions(dynamodb, settings.batches_table), studies=studies, clock=now),
         settling=Settling(
             index=index,

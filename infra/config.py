@@ -75,6 +75,14 @@ class StageConfig:
     max_work_seconds: Annotated[int, Range(60, 400_000)] = 1500
     max_jobs_per_day: Annotated[int, Range(1, 1_000_000)] = 1000  # in UTC
 
+    # The express lane: a function that reads few uploads within seconds, without a transform job.
+    express: bool = False
+    express_max: Annotated[int, Range(1, 2000)] = 600  # uploads of a batch
+    # Batches at once; a new account runs ten functions at once, of all that it has.
+    express_concurrency: Annotated[int, Range(1, 50)] = 4
+    express_per_day: Annotated[int, Range(1, 1_000_000)] = 10_000  # batches, in UTC
+    express_memory_mb: Annotated[int, Range(1024, 10_240)] = 3008  # a new account may not have more
+
     # The transform job.
     instance_type: str = "ml.m5.xlarge"
     instance_count: Annotated[int, Range(1, 100)] = 1

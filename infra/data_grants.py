@@ -16,6 +16,7 @@ from functions.names import (
     CHECKPOINTS,
     COHORTS,
     DICOM_RESULTS,
+    EXPRESS,
     INSTANCES,
     OUTPUTS,
     PATIENT,
@@ -81,6 +82,20 @@ class DataGrants(Construct):
         self._allow_objects(grantee, self.work, OUTPUTS, "s3:GetObject")
         self._allow_to_miss(grantee, self.work)
         allow_key(grantee, self.key, READ)
+
+    def grant_follow_runs(self, grantee: iam.IGrantable) -> None:
+        """Let the grantee read how the runs of the express lane began and ended, learn that one has not, and say so."""
+        self._allow_objects(grantee, self.work, EXPRESS, "s3:GetObject", "s3:PutObject")
+        self._allow_to_miss(grantee, self.work)
+        allow_key(grantee, self.key, WRITE)
+
+    def grant_run_express(self, grantee: iam.IGrantable) -> None:
+        """Let the function express read copies, manifests and artifacts, and write outputs and records of runs."""
+        for bucket, prefix in ((self.work, INSTANCES), (self.work, BATCHES), (self.models, ARTIFACTS)):
+            self._allow_objects(grantee, bucket, prefix, "s3:GetObject")
+        self._allow_objects(grantee, self.work, OUTPUTS, "s3:PutObject")
+        self._allow_objects(grantee, self.work, EXPRESS, "s3:GetObject", "s3:PutObject")
+        allow_key(grantee, self.key, WRITE)
 
     def grant_keep_predictions(self, grantee: iam.IGrantable) -> None:
         """Let the grantee write predictions, and read existing ones."""

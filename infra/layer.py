@@ -1,7 +1,7 @@
 """The dependency layer: the installed pure-Python distributions that the functions need, the AWS SDK among them.
 
 Lambda's runtime has an SDK too, in a version that AWS chooses and changes; the layer comes before it on the search
-path. Of the SDK's descriptions of services the layer has those that the functions call, 6 of more than 400.
+path. Of the SDK's descriptions of services the layer has those that the functions call, 9 of more than 400.
 
 The distributions are copied from the environment that synthesises. The build needs neither docker nor a network, and
 the functions get the versions that the tests ran with. Each file must be the one that was installed: that environment
@@ -22,7 +22,7 @@ from constructs import Construct
 
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
 DISTRIBUTIONS = ("pydicom", "aws-lambda-powertools", "typing_extensions", *SDK)
-SERVICES = frozenset({"cloudwatch", "dynamodb", "events", "kms", "s3", "sagemaker", "sqs", "sts"})
+SERVICES = frozenset({"cloudwatch", "dynamodb", "events", "kms", "lambda", "s3", "sagemaker", "sqs", "sts"})
 """The services that functions call, by their folders in boto3/data and botocore/data."""
 # Files of the installer: they differ between machines and would change the layer's hash.
 INSTALLER_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "WHEEL", "entry_points.txt"})

@@ -24,7 +24,7 @@ ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?"
 )
 # What pip takes by default holds gigabytes of CUDA, which every job would pull for nothing.
-IMAGE_ROOMS = ("aggregation", "model_code", "untrusted")
+IMAGE_ROOMS = ("aggregation", "express", "model_code", "untrusted")
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 JOB_LOG_GROUP = "/aws/sagemaker/TransformJobs"

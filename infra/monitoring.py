@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
@@ -15,7 +16,6 @@ from constructs import Construct
 from functions.names import METRIC_NAMESPACE
 from functions.names import Metric as Name
 from infra.config import StageConfig
-from infra.function import Function
 from infra.queues import ReliableQueue
 
 PERIOD = Duration.minutes(5)
@@ -36,7 +36,7 @@ class Monitoring(Construct):
         config: StageConfig,
         topic: sns.ITopic,
         workflow: sfn.IStateMachine,
-        functions: Mapping[str, Function],
+        functions: Mapping[str, lambda_.Function],
         queues: Mapping[str, ReliableQueue],
         undelivered: sqs.IQueue | None,
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from aws_cdk import CfnOutput, Fn, Stack
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from functions.names import IndexName
@@ -42,7 +43,14 @@ class Service(Stack):
         self.storage = Storage(self, "Storage", config=config)
         defaults = FunctionDefaults(self, "Functions", config=config, log_key=self.storage.key)
         self.hosting = ModelHosting(self, "Model", config=config)
-        self.transform = Transform(self, "Batch", config=config, storage=self.storage, defaults=defaults)
+        self.transform = Transform(
+            self,
+            "Batch",
+            config=config,
+            storage=self.storage,
+            image_uri=self.hosting.image_uri,
+            defaults=defaults,
+        )
         self.ingest = Ingest(
             self, "Intake", config=config, storage=self.storage, tick=self.transform.tick.queue, defaults=defaults
         )
@@ -82,7 +90,7 @@ class Service(Stack):
             "JobEvents": self.transform.job_events,
             "Approvals": self.training.approvals,
         }
-        functions = {
+        functions: dict[str, lambda_.Function] = {
             "Ingest": self.ingest.function,
             "Dispatch": self.transform.dispatch,
             "Collect": self.transform.collect,
@@ -92,6 +100,10 @@ class Service(Stack):
             "Promote": self.training.promote,
             "Approve": self.training.approve,
         }
+        if self.transform.express:
+            functions["Express"] = self.transform.express.function
+            for follower in (self.transform.dispatch, self.transform.collect, self.sweep):
+                self.storage.grant_follow_runs(follower)
         if self.delivery:
             queues["Revisions"] = self.delivery.revisions
             functions["Deliver"] = self.delivery.deliver

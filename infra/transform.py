@@ -10,6 +10,7 @@ from constructs import Construct
 
 from functions.settings import CollectSettings, DispatchSettings, JobShape, SweepSettings
 from infra.config import StageConfig
+from infra.express import Express, express_limits
 from infra.function import Function, FunctionDefaults
 from infra.grants import allow, arn_of, volume_key
 from infra.kept import removal_policy
@@ -28,10 +29,18 @@ class Transform(Construct):
     """The tick queue and ``dispatch``; the job events, their queue and ``collect``; the clock and ``sweep``."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, config: StageConfig, storage: Storage, defaults: FunctionDefaults
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: StageConfig,
+        storage: Storage,
+        image_uri: str,
+        defaults: FunctionDefaults,
     ) -> None:
         super().__init__(scope, id_)
         self._prefix = config.service_name
+        self.express: Express | None = None
         # FIFO with one message group: one dispatch at a time. The delay turns a burst of uploads into one tick.
         self.tick = ReliableQueue(
             self,
@@ -41,6 +50,19 @@ class Transform(Construct):
             removal=removal_policy(config),
             fifo_delay=Duration.seconds(config.tick_delay_seconds),
         )
+        self.job_events = ReliableQueue(
+            self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT, removal=removal_policy(config)
+        )
+        if config.express:
+            self.express = Express(
+                self,
+                "Lane",
+                config=config,
+                storage=storage,
+                image_uri=image_uri,
+                job_events=self.job_events,
+                defaults=defaults,
+            )
         dispatch = self._dispatch_settings(config, storage)
         collect = self._collect_settings(config, storage)
         self.dispatch = Function(
@@ -61,9 +83,6 @@ class Transform(Construct):
             defaults=defaults,
             timeout=COLLECT_TIMEOUT,
             memory_size=COLLECT_MEMORY_MB,
-        )
-        self.job_events = ReliableQueue(
-            self, "JobEvents", key=storage.key, consumer_timeout=COLLECT_TIMEOUT, removal=removal_policy(config)
         )
         self.job_events.feed(self.collect, batch_size=1)  # one message is one job of up to max_batch objects
         self._route_job_events()
@@ -106,6 +125,8 @@ class Transform(Construct):
         verbs = ("sagemaker:CreateTransformJob", "sagemaker:DescribeModel")
         allow(grantee, *verbs, on=[models], because="Every promotion makes another Model.")
         self._allow_jobs(grantee, "CreateTransformJob", "AddTags", "DescribeTransformJob")
+        if self.express:
+            self.express.grant_invoke(grantee)
 
     def grant_describe_jobs(self, grantee: iam.IGrantable) -> None:
         """Let the grantee describe the service's own transform jobs."""
@@ -147,6 +168,8 @@ class Transform(Construct):
                 volume_key_arn=volume_key(storage.key, config.instance_type),
                 resource_tags=config.placement.resource_tags,
             ),
+            express=express_limits(config),
+            express_function=self.express.function.function_name if self.express else "",
         )
 
     def _collect_settings(self, config: StageConfig, storage: Storage) -> CollectSettings:

@@ -58,6 +58,8 @@ INSTANCE_TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "training_instance_type": ("training", TRAINING_CPU + TRAINING_GPU),
     "processing_instance_type": ("processing", PROCESSING_CPU + GPU),
 }
+EXPRESS_TICK_SECONDS = 10
+MOST_SLOTS = 100  # that the functions look for
 # The only times for which CloudWatch keeps logs, in days, with CDK's names.
 LOG_RETENTIONS: Mapping[int, str] = {
     1: "ONE_DAY",
@@ -206,6 +208,7 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
             f"logs_kept_days is {config.logs_kept_days}: one of {', '.join(map(str, LOG_RETENTIONS))} is expected, "
             "since CloudWatch has no other times"
         )
+    yield from _not_express(config)
     if 0 < config.folds < FEWEST_FOLDS:
         yield f"folds is {config.folds}: 0 for a test part, or {FEWEST_FOLDS} at least, since few models say too little"
     yield from _kept_too_short(config)
@@ -219,6 +222,26 @@ def _contradictory(config: StageConfig) -> Iterator[str]:
                     f"{name} is {value!r} and torch_index_url is empty: PyTorch's index of builds for CUDA 12 is "
                     "expected, since the GPU hosts' driver does not run what pip takes by default"
                 )
+
+
+def _not_express(config: StageConfig) -> Iterator[str]:
+    if not config.express:
+        return
+    if config.tick_delay_seconds > EXPRESS_TICK_SECONDS:
+        yield (
+            f"tick_delay_seconds is {config.tick_delay_seconds} and express true: at most {EXPRESS_TICK_SECONDS} is "
+            "expected, since a lone upload waits that long for others"
+        )
+    if config.express_max >= config.max_batch:
+        yield (
+            f"express_max is {config.express_max} and max_batch {config.max_batch}: less than that is expected, since "
+            "dispatch looks no further"
+        )
+    if config.slots + config.express_concurrency > MOST_SLOTS:
+        yield (
+            f"slots is {config.slots} and express_concurrency {config.express_concurrency}: together at most "
+            f"{MOST_SLOTS} are expected"
+        )
 
 
 def _impatient(config: StageConfig) -> Iterator[str]:

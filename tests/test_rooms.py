@@ -48,7 +48,7 @@ def test_each_module_of_functions_is_in_a_layer() -> None:
 
 
 def test_the_local_cloud_imports_no_module_by_a_name_of_ours() -> None:
-    ours = re.compile(r"['\"](functions|infra|model_code|wetread|assurance|benchmarks|tests)(\.\w+)*['\"]")
+    ours = re.compile(r"['\"](express|functions|infra|model_code|wetread|assurance|benchmarks|tests)(\.\w+)*['\"]")
     found = {
         path.name: found[0] for path in (ROOT / "localcloud").rglob("*.py") if (found := ours.search(path.read_text()))
     }
@@ -57,7 +57,7 @@ def test_the_local_cloud_imports_no_module_by_a_name_of_ours() -> None:
 
 @pytest.mark.check
 def test_a_wheel_has_every_file_of_the_packages(tmp_path: Path) -> None:
-    packages = ("aggregation", "functions", "infra", "localcloud", "model_code", "untrusted", "wetread")
+    packages = ("aggregation", "express", "functions", "infra", "localcloud", "model_code", "untrusted", "wetread")
     subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)
     subprocess.run(
         [

@@ -60,6 +60,7 @@ CSV_COLUMNS = (
     "SlicePosition",
     "PictureType",
     "QualityControl",
+    "Lane",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
 TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes")

@@ -15,7 +15,16 @@ PROJECT = Project(
     prefix="WETREAD_",
     folder=_REPOSITORY,
     synthesise=(sys.executable, "-m", "infra.app"),
-    sources=("infra", "aggregation", "functions", "untrusted", "cdk.json", "pyproject.toml", "constraints.txt"),
+    sources=(
+        "infra",
+        "aggregation",
+        "express",
+        "functions",
+        "untrusted",
+        "cdk.json",
+        "pyproject.toml",
+        "constraints.txt",
+    ),
     image=(sys.executable, "-m", "model_code"),
     state=_REPOSITORY / ".wetread",
 )

@@ -1,7 +1,7 @@
 """The batches table: batches, the slots that they hold, the champion, and the fenced claim of rows.
 
 Items: ``BATCH#<id>``, ``SLOT#<n>`` (present while a batch holds it), ``CHAMPION``, ``HEALTH`` (jobs without output, or
-stopped), ``JOBS#<day>`` (how many batches were opened on a day in UTC).
+stopped), ``JOBS#<day>`` and ``RUNS#<day>`` (how many batches of either lane were opened on a day in UTC).
 A batch that is not finished holds a slot, so the few slots are the list of all unfinished work.
 """
 
@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
 from functions.domain.batch import PIECES, Batch, BatchStatus
+from functions.domain.lane import Lane
 from functions.domain.row import Status
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CONFLICT_TRIES = 6
 UNCLAIMABLE = frozenset({"ConditionalCheckFailed", "ValidationError"})
 MOST_SLOTS = 100  # one BatchGetItem
 NEW = "attribute_not_exists(Id)"
+COUNTED = {Lane.TRANSFORM: "JOBS", Lane.EXPRESS: "RUNS"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +83,18 @@ class Batches:
         return _batch(item) if item else None
 
     def jobs_on(self, day: str) -> int:
-        """Return how many batches were opened on a day in UTC (its ISO date); strongly consistent."""
-        return int((self._get(f"JOBS#{day}") or {}).get("Jobs", 0))
+        """Return how many batches were opened on a day in UTC (its ISO date) for jobs; strongly consistent."""
+        return self._opened(Lane.TRANSFORM, day)
 
-    def open(self, batch: Batch, max_jobs_per_day: int) -> Opening:
-        """Take the batch's slot, write the batch and count it on its day, all or nothing.
+    def runs_on(self, day: str) -> int:
+        """Return how many batches were opened on a day in UTC (its ISO date) for the express lane; the same."""
+        return self._opened(Lane.EXPRESS, day)
+
+    def _opened(self, lane: Lane, day: str) -> int:
+        return int((self._get(f"{COUNTED[lane]}#{day}") or {}).get("Jobs", 0))
+
+    def open(self, batch: Batch, most_per_day: int) -> Opening:
+        """Take the batch's slot, write the batch and count it on its day in its lane, all or nothing.
 
         The count is in the same transaction, so a batch counts once, also if the function dies: resuming opens nothing.
         """
@@ -97,6 +106,8 @@ class Batches:
             "ModelName": batch.model_name,
             "ModelPackage": batch.model_package,
             "WeightsSHA256": batch.weights_sha256,
+            "ArtifactSHA256": batch.artifact_sha256,
+            "Lane": batch.lane,
             "CreatedAt": batch.created_at,
             "UpdatedAt": batch.updated_at,
         }
@@ -108,10 +119,10 @@ class Batches:
         counted: Any = {
             "Update": {
                 "TableName": self.table,
-                "Key": to_item({"Id": f"JOBS#{day_of(batch.created_at)}"}),
+                "Key": to_item({"Id": f"{COUNTED[batch.lane]}#{day_of(batch.created_at)}"}),
                 "UpdateExpression": "ADD Jobs :one",
                 "ConditionExpression": "attribute_not_exists(Jobs) OR Jobs < :most",
-                "ExpressionAttributeValues": to_item({":one": 1, ":most": max_jobs_per_day}),
+                "ExpressionAttributeValues": to_item({":one": 1, ":most": most_per_day}),
             }
         }
         try:
@@ -123,7 +134,9 @@ class Batches:
             return Opening.USED_UP if used_up else Opening.TAKEN
         return Opening.OPENED
 
-    def claim(self, batch_id: str, job_name: str, upload_ids: Sequence[str], now: str) -> None:
+    def claim(
+        self, batch_id: str, job_name: str, upload_ids: Sequence[str], now: str, lane: Lane = Lane.TRANSFORM
+    ) -> None:
         """Assign the pending rows among ``upload_ids`` to this batch, while the batch is Claiming.
 
         Rows of another batch stay with it. Once the batch has left Claiming, nothing changes: without that fence a slow
@@ -133,7 +146,7 @@ class Batches:
             chunk = list(upload_ids[start : start + CLAIM_CHUNK])
             tries = 0
             while chunk:
-                reasons = self._claim_chunk(batch_id, job_name, chunk, now)
+                reasons = self._claim_chunk(batch_id, job_name, chunk, now, lane)
                 if not reasons:
                     break
                 if reasons[0] == "ConditionalCheckFailed":
@@ -148,7 +161,7 @@ class Batches:
                     time.sleep(0.05 * 2**tries)
                 chunk = kept
 
-    def _claim_chunk(self, batch_id: str, job_name: str, upload_ids: Sequence[str], now: str) -> list[str]:
+    def _claim_chunk(self, batch_id: str, job_name: str, upload_ids: Sequence[str], now: str, lane: Lane) -> list[str]:
         """Claim all or nothing; return [] if all are claimed, else a reason code for the fence and for each row."""
         fence: Any = {
             "ConditionCheck": {
@@ -160,16 +173,16 @@ class Batches:
             }
         }
         values = {":pending": Status.PENDING, ":batched": Status.BATCHED, ":batch": batch_id}
-        values |= {":job": job_name, ":now": now}
+        values |= {":job": job_name, ":now": now, ":lane": lane}
         rows: list[Any] = [
             {
                 "Update": {
                     "TableName": self._index_table,
                     "Key": to_item({"UploadId": upload_id}),
                     "UpdateExpression": "SET #Status = :batched, BatchId = :batch, TransformJobName = :job, "
-                    "UpdatedAt = :now",
+                    "#Lane = :lane, UpdatedAt = :now",
                     "ConditionExpression": "#Status = :pending OR (#Status = :batched AND BatchId = :batch)",
-                    "ExpressionAttributeNames": {"#Status": "Status"},
+                    "ExpressionAttributeNames": {"#Status": "Status", "#Lane": "Lane"},
                     "ExpressionAttributeValues": to_item(values),
                 }
             }
@@ -298,4 +311,6 @@ def _batch(item: dict[str, Any]) -> Batch:
         tries=item.get("Tries", 0),
         first_tried_at=item.get("FirstTriedAt", ""),
         weights_sha256=item.get("WeightsSHA256", ""),
+        artifact_sha256=item.get("ArtifactSHA256", ""),
+        lane=Lane(item.get("Lane", Lane.TRANSFORM)),
     )

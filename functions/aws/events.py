@@ -47,9 +47,25 @@ def object_created(body: str) -> ObjectCreated:
     )
 
 
-def transform_job_name(body: str) -> str:
-    """Read the name from a "SageMaker Transform Job State Change" event in an SQS message body."""
-    return _text(_field(_event(body), "detail"), "TransformJobName")
+@dataclass(frozen=True, kw_only=True)
+class JobEnded:
+    """A job or run that is said to have ended; ``invocation`` names one that Lambda has given up, "" for none."""
+
+    name: str
+    invocation: str = ""
+
+
+def job_ended(body: str) -> JobEnded:
+    """Read the end of a job from an SQS message body.
+
+    It is a "SageMaker Transform Job State Change" event, the same shape from the function express, or Lambda's record
+    of an invocation of that function that failed.
+    """
+    event = _event(body)
+    if isinstance(event, dict) and "requestPayload" in event:
+        order = _field(event, "requestPayload")
+        return JobEnded(name=_text(order, "Job"), invocation=_text(order, "Invocation"))
+    return JobEnded(name=_text(_field(event, "detail"), "TransformJobName"))
 
 
 def model_package_arn(body: str) -> str:

@@ -32,6 +32,7 @@ BATCH_GET = 100  # the most keys of one BatchGetItem
 RESULT_ATTRIBUTES = (
     NAMES["batch_id"],
     NAMES["transform_job_name"],
+    NAMES["lane"],
     NAMES["model_package"],
     NAMES["predicted_class"],
     NAMES["probabilities"],
@@ -189,7 +190,7 @@ class Index:
     def requeue(self, row: Row, batch_id: str, retry: Retry, now: str) -> bool:
         """Make a row that ``batch_id`` holds Pending again; return False if the batch no longer holds it."""
         changes: dict[str, Any] = {"Status": Status.PENDING, "Attempt": retry.attempt, "UpdatedAt": now}
-        remove = ["BatchId", "TransformJobName", *TRY_ATTRIBUTES]
+        remove = ["BatchId", "TransformJobName", "Lane", *TRY_ATTRIBUTES]
         if retry.retry_group:
             changes["RetryGroup"] = retry.retry_group
         else:

@@ -14,7 +14,8 @@ Ready        its job exists                Submitted    dispatch, sweep  Ready; 
 Ready        no room in the account        Ready        sweep            it keeps its slot and asks again
 Ready        it owns no row, has no job    Collected    dispatch, sweep  Ready
 Ready        its job is refused for good   Collected    dispatch, sweep  its rows are requeued first
-Submitted    its job ended                 Collected    collect, sweep   no row is left in it
+Submitted    its job or run ended          Collected    collect, sweep   no row is left in it
+Submitted    its run does not begin        Submitted    sweep            it is called off, and then cannot begin
 Ready        five tries, and no job        Submitted    sweep            Ready: a late start is found there
 any of them  five tries to advance it      Collected    sweep            no job runs; its rows are requeued
 ===========  ============================  ===========  ===============  ============================================
@@ -46,6 +47,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from functions.domain.lane import Lane
 from functions.domain.row import Row
 from functions.names import INTERNAL_ERROR, NO_CAPACITY
 
@@ -84,11 +86,11 @@ class BatchStatus(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The uploads that one transform job serves; times are ISO 8601.
+    """The uploads that one transform job or one run of the express lane serves; times are ISO 8601.
 
     ``tries`` counts the tries to advance it that ended in an error other than AWS trouble, or in the function's death.
     ``first_tried_at`` is the time of the first ("" before it). ``weights_sha256`` is of the model that its job serves
-    ("" for a batch from before it was recorded).
+    ("" for a batch from before it was recorded), ``artifact_sha256`` of that model's file, where a run reads it.
     """
 
     batch_id: str
@@ -101,6 +103,8 @@ class Batch:
     tries: int = 0
     first_tried_at: str = ""
     weights_sha256: str = ""
+    artifact_sha256: str = ""
+    lane: Lane = Lane.TRANSFORM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,3 +259,11 @@ def after_failure(
     if attempt == 1 and not stopped:
         return Retry(attempt=attempt, retry_group=batch_id)
     return Retry(attempt=attempt, retry_group=piece)
+
+
+def after_express(row: Row, batch_id: str) -> Retry:
+    """Return the Retry of a row without an answer from a run of the express lane: together, by a transform job.
+
+    It costs no try: whatever ended the run, the row has all the tries of an upload that never took the lane.
+    """
+    return Retry(attempt=row.attempt, retry_group=batch_id)

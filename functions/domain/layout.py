@@ -13,6 +13,7 @@ from functions.names import (
     CANDIDATE,
     DICOM_RESULTS,
     EVALUATION,
+    EXPRESS,
     INSTANCES,
     OUTPUTS,
     PREDICTIONS,
@@ -63,8 +64,18 @@ def manifest_key(batch_id: str) -> str:
     return f"{BATCHES}{batch_id}/manifest.json"
 
 
+def run_begun_key(job_name: str) -> str:
+    """Return a work bucket key: which invocation is the run of a batch in the express lane, or that none may be."""
+    return f"{EXPRESS}{job_name}/begun.json"
+
+
+def run_ended_key(job_name: str) -> str:
+    """Return a work bucket key: how the run of a batch in the express lane ended."""
+    return f"{EXPRESS}{job_name}/ended.json"
+
+
 def output_prefix(job_name: str) -> str:
-    """Return a work bucket prefix: one transform job's outputs. It ends in ``/``: S3 prefixes are not folders."""
+    """Return a work bucket prefix: the outputs of a job or run. It ends in ``/``: S3 prefixes are not folders."""
     return f"{OUTPUTS}{job_name}/"
 
 

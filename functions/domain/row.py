@@ -45,6 +45,8 @@ class Row:
     ``retry_group`` names the uploads that are retried together, apart from all others, after a failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
+    ``lane`` is how its batch runs or ran (`functions.domain.lane`), None for one from before there were two;
+    ``transform_job_name`` is the name of the job, or of the run in the express lane.
     ``slice_position`` is in mm along the normal of the slice's plane. ``picture_type`` is what ImageType says where it
     is not `original`; ``quality_control`` is True for a picture of a phantom or of material.
     ``repairs`` says what was changed of the object's identity, ``notes`` what a person should know about its picture,
@@ -91,6 +93,7 @@ class Row:
     collect_tried_at: str | None = None
     batch_id: str | None = None
     transform_job_name: str | None = None
+    lane: str | None = None
     model_package: str | None = None
     predicted_class: str | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""From an ended transform job to terminal rows: every output is verified, every row without one is retried.
+"""From an ended transform job or run to terminal rows: every output is verified, every row without one is retried.
 
 No upload keeps another from its answer. If one row raises an error or kills the function each time, its batch is
 settled row by row, and a row that fails alone ends as NotCollected.
@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.batches import Batches
+from functions.aws.express import Runs, describe
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
@@ -26,6 +27,7 @@ from functions.aws.trouble import is_trouble, loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.errors import FailureCode, MalformedDocument
+from functions.domain.lane import Lane
 from functions.domain.row import Row, Status, timestamp
 from functions.flow.marking import Marking
 from functions.flow.settling import NOT_COLLECTED, EndedJob, Settling
@@ -102,6 +104,7 @@ class Collecting:
     batches: Batches
     work: Documents
     jobs: Jobs
+    runs: Runs
     marking: Marking
     settling: Settling
     trying: Trying
@@ -109,13 +112,17 @@ class Collecting:
     job_name_prefix: str
     clock: Callable[[], datetime]
 
-    def collect(self, job_name: str) -> Collected | None:
+    def collect(self, job_name: str, given_up: str = "") -> Collected | None:
         """Settle every row of an ended job; return None if there is nothing to do (not ours, not ended, done before).
+
+        ``given_up`` is the invocation of the express lane that Lambda says is over, "" for none.
 
         A batch that failed as a whole is left to the sweep, which settles it row by row once a minute. Its messages
         would be delivered again until they are dead letters.
         """
         batch = self._open_batch(job_name)
+        if batch and given_up and batch.lane == Lane.EXPRESS:
+            self.runs.lost(job_name, given_up)
         if batch and batch.tries >= TOGETHER_TRIES:
             logger.warning("batch left to the sweep", extra={"batch": batch.batch_id, "tries": batch.tries})
             return None
@@ -133,7 +140,7 @@ class Collecting:
         return batch if batch and batch.status in {BatchStatus.READY, BatchStatus.SUBMITTED} else None
 
     def _try_to_collect(self, batch: Batch, job_name: str) -> Collected | None:
-        job = self.jobs.describe(job_name)
+        job = describe(batch, job_name, self.jobs, self.runs)
         if job is None or not job.status.ended:
             return None
         self.trying.begin(batch)

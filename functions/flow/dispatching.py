@@ -1,10 +1,10 @@
-"""From pending rows to few transform jobs: take a slot, claim rows behind a fence, submit under an idempotent name."""
+"""From pending rows to few jobs and runs: take a slot, claim rows behind a fence, submit under an idempotent name."""
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from datetime import datetime
 from functions.aws.artifacts import Artifacts
 from functions.aws.batches import Batches, Health, Opening, day_of
 from functions.aws.champion import Champions
+from functions.aws.express import Runs, describe
 from functions.aws.index import Index
 from functions.aws.jobs import Creation, Jobs
 from functions.aws.models import Models
@@ -24,12 +25,14 @@ from functions.domain.batch import (
     JobShape,
     Limits,
     Retry,
+    after_express,
     candidates,
     decide,
     next_in_line,
 )
 from functions.domain.champion import Champion
 from functions.domain.errors import ArtifactChanged, ModelChanged
+from functions.domain.lane import ExpressLimits, Lane, is_new, lane, share
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import INSTANCES
 
@@ -39,8 +42,20 @@ WRITERS = 16  # rows written at once
 
 
 @dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The next batch: its slot, its lane, the uploads that it may take."""
+
+    slot: int
+    lane: Lane
+    chosen: Sequence[Row]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dispatching:
-    """Starts transform jobs. Safe when it runs twice at once, or dies anywhere: the sweep continues from there."""
+    """Starts transform jobs, and runs in the express lane, whose slots are above the jobs'.
+
+    Safe when it runs twice at once, or dies anywhere: the sweep continues from there.
+    """
 
     index: Index
     batches: Batches
@@ -49,8 +64,10 @@ class Dispatching:
     models: Models
     work: Documents
     jobs: Jobs
+    runs: Runs
     shape: JobShape
     limits: Limits
+    express: ExpressLimits
     max_jobs_per_day: int
     job_name_prefix: str
     clock: Callable[[], datetime]
@@ -77,17 +94,11 @@ class Dispatching:
         if champion is None:
             return None
         held = self.batches.holders()
-        free = [slot for slot in range(self.limits.slots) if slot not in held]
+        slots = range(self.limits.slots + self.express.express_concurrency)
+        free = [slot for slot in slots if slot not in held]
         pending = self._pending() if free else []
-        if not pending or self.used_up():
-            return None
-        health = self.batches.health()
-        limits = self._limits(champion, health)
-        barren_jobs = self._barren_jobs(champion, health)
-        slot, waiting = next_in_line(pending, free, limits.slots, self._jobs_today(), barren_jobs)
-        chosen = candidates(waiting, limits) if waiting else []
-        backlog = self._backlog(waiting, chosen, len(held), barren_jobs, health)
-        if decide(backlog, limits):
+        plan = self._plan(pending, held, free, champion) if pending else None
+        if plan is None:
             return None
         if not self.artifacts.is_intact(champion.artifact_sha256):
             uri = self.artifacts.uri(champion.artifact_sha256)
@@ -100,9 +111,55 @@ class Dispatching:
                 f"The SageMaker Model {champion.model_name} of {champion.model_package} is gone, or not the one that "
                 "its promotion made. Find out who made it, delete it, and promote the version again."
             )
-        batch = self._new_batch(slot, champion)
-        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])
-        return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None
+        batch = self._new_batch(plan, champion)
+        most = self.express.express_per_day if plan.lane == Lane.EXPRESS else self.max_jobs_per_day
+        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in plan.chosen])
+        return batch if self.batches.open(batch, most) == Opening.OPENED else None
+
+    def _plan(
+        self, pending: Sequence[Row], held: Collection[int], free: Sequence[int], champion: Champion
+    ) -> Plan | None:
+        """Return the next batch, None to wait.
+
+        New uploads for which the express lane is full wait for it, but no longer than for a parallel job.
+        """
+        health = self.batches.health()
+        barren_jobs = self._barren_jobs(champion, health)
+        new = [row for row in pending if is_new(row)]
+        if lane(new, self.express, champion.script_sha256, barren_jobs) == Lane.EXPRESS and not self._no_runs_left():
+            express = [slot for slot in free if slot >= self.limits.slots]
+            if express:
+                return Plan(slot=express[0], lane=Lane.EXPRESS, chosen=new[: share(len(new), len(express))])
+            if self._oldest_wait(new) < self.limits.max_wait_seconds:
+                pending = [row for row in pending if not is_new(row)]
+        of_jobs = [slot for slot in free if slot < self.limits.slots]
+        live_jobs = len([slot for slot in held if not self._is_express(slot)])
+        return self._plan_job(pending, of_jobs, live_jobs, champion, health, barren_jobs) if of_jobs else None
+
+    def _plan_job(
+        self,
+        pending: Sequence[Row],
+        free: Sequence[int],
+        live_jobs: int,
+        champion: Champion,
+        health: Health,
+        barren_jobs: int,
+    ) -> Plan | None:
+        if not pending or self.used_up():
+            return None
+        limits = self._limits(champion, health)
+        slot, waiting = next_in_line(pending, free, limits.slots, self._jobs_today(), barren_jobs)
+        chosen = candidates(waiting, limits) if waiting else []
+        if decide(self._backlog(waiting, chosen, live_jobs, barren_jobs, health), limits):
+            return None
+        return Plan(slot=slot, lane=Lane.TRANSFORM, chosen=chosen)
+
+    def _is_express(self, slot: int) -> bool:
+        return self.limits.slots <= slot < self.limits.slots + self.express.express_concurrency
+
+    def _no_runs_left(self) -> bool:
+        """Return whether today's runs of the express lane (in UTC) are used up: then uploads take transform jobs."""
+        return self.batches.runs_on(day_of(timestamp(self.clock()))) >= self.express.express_per_day
 
     def _pending(self) -> list[Row]:
         """Return the oldest pending rows, oldest first, and new uploads even behind more retries than are read."""
@@ -136,22 +193,27 @@ class Dispatching:
         self, waiting: Sequence[Row], chosen: Sequence[Row], live_jobs: int, barren_jobs: int, health: Health
     ) -> Backlog:
         now = self.clock()
-        since = min((moment_of(row.waits_since) for row in waiting), default=now)
         return Backlog(
             pending=len(waiting),
             full=sum(row.retry_group == chosen[0].retry_group for row in waiting) > len(chosen),
-            oldest_wait_seconds=(now - since).total_seconds(),
+            oldest_wait_seconds=self._oldest_wait(waiting),
             live_jobs=live_jobs,
             barren_jobs=barren_jobs,
             seconds_since_barren=(now - moment_of(health.last_at)).total_seconds() if health.last_at else 0.0,
         )
 
-    def _new_batch(self, slot: int, champion: Champion) -> Batch:
+    def _oldest_wait(self, waiting: Sequence[Row]) -> float:
+        now = self.clock()
+        return (now - min((moment_of(row.waits_since) for row in waiting), default=now)).total_seconds()
+
+    def _new_batch(self, plan: Plan, champion: Champion) -> Batch:
         now = self.clock()
         return Batch(
             batch_id=f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}",
             status=BatchStatus.CLAIMING,
-            slot=slot,
+            slot=plan.slot,
+            lane=plan.lane,
+            artifact_sha256=champion.artifact_sha256,
             model_name=champion.model_name,
             model_package=champion.model_package,
             weights_sha256=champion.weights_sha256,
@@ -171,7 +233,7 @@ class Dispatching:
     def _claim(self, batch: Batch) -> None:
         chosen = self.work.read(layout.candidates_key(batch.batch_id))
         name = layout.job_name(self.job_name_prefix, batch.batch_id)
-        self.batches.claim(batch.batch_id, name, chosen, timestamp(self.clock()))
+        self.batches.claim(batch.batch_id, name, chosen, timestamp(self.clock()), batch.lane)
         # From here on no function claims for this batch, so its set of rows is fixed for every reader.
         self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, timestamp(self.clock()))
 
@@ -200,6 +262,10 @@ class Dispatching:
 
         If the Model is another one by now, the batch is refused, and its rows wait for a batch of the champion's Model.
         """
+        if batch.lane == Lane.EXPRESS:
+            if not self.models.is_itself(batch.model_name):
+                return self.runs.call_off(name)
+            return self.runs.create(name, batch, self.artifacts.uri(batch.artifact_sha256))
         if not self.models.is_itself(batch.model_name) and self.jobs.describe(name) is None:
             return Creation.REFUSED
         return self.jobs.create(name, batch.batch_id, batch.model_name, self.shape)
@@ -210,17 +276,18 @@ class Dispatching:
 
     def _let_go(self, batch: Batch, name: str) -> bool:
         """Finish a batch without rows if it never had a job: a job's collector has work left after the rows."""
-        if self.jobs.describe(name):
+        if describe(batch, name, self.jobs, self.runs):
             return self._submitted(batch)
         self.batches.finish(batch, answered=None, now=timestamp(self.clock()))
         return False
 
     def _requeue(self, batch: Batch, owned: list[Row]) -> None:
-        """Finish a batch with a job that SageMaker refuses for good: its rows wait for another batch."""
+        """Finish a batch with a job or run that is refused for good: its rows wait for another batch."""
 
         def requeue(row: Row) -> None:
             same = Retry(attempt=row.attempt, retry_group=row.retry_group)
-            self.index.requeue(row, batch.batch_id, same, timestamp(self.clock()))
+            retry = after_express(row, batch.batch_id) if batch.lane == Lane.EXPRESS else same
+            self.index.requeue(row, batch.batch_id, retry, timestamp(self.clock()))
 
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(requeue, owned))

@@ -14,8 +14,9 @@ from functions.aws.items import error_code
 from functions.aws.jobs import JobStatus, TransformJob
 from functions.aws.objects import GONE, Documents
 from functions.domain import layout, prediction
-from functions.domain.batch import Batch, after_failure
+from functions.domain.batch import Batch, Retry, after_express, after_failure
 from functions.domain.errors import FailureCode, MalformedPrediction
+from functions.domain.lane import Lane
 from functions.domain.prediction import Prediction, PredictionError
 from functions.domain.row import NAMES, Row, Status, expiry, moment_of, timestamp
 from functions.flow.trying import TROUBLE_SECONDS
@@ -94,18 +95,20 @@ class Settling:
         stopped: bool = False,
     ) -> Status | None:
         """Requeue a row without an answer, or fail it with the problem if its tries are used."""
-        malformed = problem.code == FailureCode.MALFORMED_PREDICTION
-        retry = after_failure(
-            row,
-            position,
-            size,
-            batch.batch_id,
-            failure_reason,
-            self.max_attempts,
-            stopped=stopped,
-            malformed=malformed,
-            worn_out=(self.clock() - moment_of(row.waits_since)).total_seconds() >= TROUBLE_SECONDS,
-        )
+        if batch.lane == Lane.EXPRESS:
+            retry: Retry | None = after_express(row, batch.batch_id)
+        else:
+            retry = after_failure(
+                row,
+                position,
+                size,
+                batch.batch_id,
+                failure_reason,
+                self.max_attempts,
+                stopped=stopped,
+                malformed=problem.code == FailureCode.MALFORMED_PREDICTION,
+                worn_out=(self.clock() - moment_of(row.waits_since)).total_seconds() >= TROUBLE_SECONDS,
+            )
         if retry is None:
             return self.fail(row, batch, problem.code, problem.reason)
         back = self.index.requeue(row, batch.batch_id, retry, timestamp(self.clock()))

@@ -10,12 +10,14 @@ from typing import TypeVar
 
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
+from functions.aws.express import Runs, describe
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.ticks import Ticks
 from functions.aws.trouble import loggable
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
+from functions.domain.lane import START_SECONDS, Lane
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.flow.collecting import Collected, Collecting
 from functions.flow.concluding import Concluding
@@ -62,6 +64,7 @@ class Sweeping:
     index: Index
     champions: Champions
     jobs: Jobs
+    runs: Runs
     marking: Marking
     ticks: Ticks
     trying: Trying
@@ -162,16 +165,25 @@ class Sweeping:
         return resumed
 
     def _watch(self, batch: Batch) -> Repair:
-        """Stop a Submitted batch's job that runs too long, or collect it if its last event was lost."""
+        """Stop a Submitted batch's job that runs too long, or collect it if its last event was lost.
+
+        A run that has not begun in time is called off. One that has begun ends by Lambda's time limit.
+        """
         name = layout.job_name(self.dispatching.job_name_prefix, batch.batch_id)
-        job = self.jobs.describe(name)
+        job = describe(batch, name, self.jobs, self.runs)
         submitted = moment_of(batch.updated_at)
-        overdue = (self.clock() - submitted).total_seconds() >= self.max_job_seconds
+        waited = (self.clock() - submitted).total_seconds()
+        if batch.lane == Lane.EXPRESS and job is None:
+            if waited < START_SECONDS:
+                return Repair()
+            self.runs.call_off(name)
+            return Repair(done=True)
+        overdue = waited >= self.max_job_seconds
         if job is None:  # it no longer exists, or was never started, and no function can start it any more
             return self._give_back(batch) if overdue else Repair()
         if job.status.ended:
             return self._collect(batch) if self._is_stale(job.ended_at or submitted) else Repair()
-        if not overdue:
+        if not overdue or batch.lane == Lane.EXPRESS:
             return Repair()
         self.jobs.stop(name)
         return Repair(done=True)
@@ -192,8 +204,12 @@ class Sweeping:
         now = timestamp(self.clock())
         if self.batches.advance(batch.batch_id, [BatchStatus.CLAIMING], BatchStatus.READY, now):
             return Repair()
-        job = self.jobs.describe(layout.job_name(self.dispatching.job_name_prefix, batch.batch_id))
-        runs = job is not None and not job.status.ended and self.jobs.reads(job, batch.batch_id)
+        name = layout.job_name(self.dispatching.job_name_prefix, batch.batch_id)
+        if batch.lane == Lane.EXPRESS:
+            self.runs.call_off(name)
+        job = describe(batch, name, self.jobs, self.runs)
+        is_its_own = batch.lane == Lane.EXPRESS or (job is not None and self.jobs.reads(job, batch.batch_id))
+        runs = job is not None and not job.status.ended and is_its_own
         # Without a job, a function that began before may still start it. When a job of this batch would be overdue,
         # that function is over, and the job that it started is found.
         may_start = job is None and batch.status != BatchStatus.SUBMITTED

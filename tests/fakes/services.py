@@ -72,6 +72,21 @@ class FakeEvents:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in request["Entries"]]}
 
 
+class FakeLambda:
+    """Lambda: the orders that were invoked and wait for an environment; ``refusing`` is a code that it answers with."""
+
+    def __init__(self) -> None:
+        self.waiting: list[dict[str, Any]] = []
+        self.refusing = ""
+
+    def invoke(self, **request: Any) -> Any:
+        assert request["InvocationType"] == "Event"
+        if self.refusing:
+            raise client_error(self.refusing)
+        self.waiting.append(json.loads(request["Payload"]))
+        return {"StatusCode": 202}
+
+
 class FakeSageMaker:
     """Transform jobs that a test ends by hand with ``end``, with the outputs that ``answer`` returns."""
 

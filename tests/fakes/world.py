@@ -16,6 +16,7 @@ from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
 from functions.aws.events import ObjectCreated
+from functions.aws.express import Runs
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
 from functions.aws.models import Models
@@ -27,6 +28,7 @@ from functions.domain import layout, study_document
 from functions.domain.batch import JobShape, Limits
 from functions.domain.champion import Champion
 from functions.domain.instance import Served
+from functions.domain.lane import ExpressLimits
 from functions.domain.row import Row, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import Patience
@@ -44,12 +46,13 @@ from functions.flow.trying import Trying
 from functions.names import BY_PATIENT, IndexName, Metric, StudyIndexName
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
-from tests.fakes.services import FakeEvents, FakeKMS, FakeMetrics, FakeSageMaker, FakeTicks
+from tests.fakes.services import FakeEvents, FakeKMS, FakeLambda, FakeMetrics, FakeSageMaker, FakeTicks
 from tests.fakes.wire import Wire
 
 UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
 IMAGE, ROLE = "111111111111.dkr.ecr.eu-west-1.amazonaws.com/wetread:1", "arn:aws:iam::111111111111:role/job"
 ARTIFACT = b"the champion's model.tar.gz"
+SCRIPT_SHA256 = hashlib.sha256(b"the image's script").hexdigest()
 WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SERVED = Served(
@@ -69,6 +72,15 @@ SHAPE = JobShape(
     data_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
     volume_key_arn="arn:aws:kms:eu-west-1:111111111111:key/1",
 )
+
+
+NO_EXPRESS = ExpressLimits()
+
+
+def express_limits(**changes: int) -> ExpressLimits:
+    """Return the limits of a stage with an express lane."""
+    limits = {"express_concurrency": 1, "express_max": 600, "express_per_day": 1000, **changes}
+    return ExpressLimits(express=limits["express_concurrency"] > 0, **limits, express_script_sha256=SCRIPT_SHA256)
 
 
 def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
@@ -93,6 +105,7 @@ class World:
         worst_seconds: float = 3000,
         max_jobs_per_day: int = 1000,
         window_seconds: int = 20,
+        express: ExpressLimits = NO_EXPRESS,
         served: Served = SERVED,
         interfere: Callable[[str, str], None] = lambda _operation, _when: None,
         lagging: Callable[[], bool] = lambda: False,
@@ -107,18 +120,26 @@ class World:
         self.kms = FakeKMS()
         self.metrics = FakeMetrics()
         self.events = FakeEvents()
+        self.functions = FakeLambda()
         fakes = {"dynamodb": self.dynamodb, "s3": self.s3, "sagemaker": self.sagemaker, "sqs": self.queue}
         self.clients: dict[str, Any] = {
             name: Wire(name, fake, interfere)
-            for name, fake in {**fakes, "kms": self.kms, "cloudwatch": self.metrics, "events": self.events}.items()
+            for name, fake in {
+                **fakes,
+                "kms": self.kms,
+                "cloudwatch": self.metrics,
+                "events": self.events,
+                "lambda": self.functions,
+            }.items()
         }
-        dynamodb, s3, sagemaker, sqs, kms, cloudwatch, events = self.clients.values()
+        dynamodb, s3, sagemaker, sqs, kms, cloudwatch, events, functions = self.clients.values()
         self.index = Index(dynamodb, "index")
         self.batches = Batches(dynamodb, "batches", "index")
         self.champions = Champions(dynamodb, "batches")
         self.ticks = Ticks(sqs, "https://sqs/ticks.fifo", window_seconds)
         self.jobs = Jobs(sagemaker, WORK)
         work = Documents(s3, WORK)
+        self.runs = Runs(client=functions, work=work, function="express", clock=self.clock)
         limits = Limits(
             slots=slots,
             max_batch=max_batch,
@@ -145,8 +166,10 @@ class World:
             models=Models(sagemaker, Artifacts(s3, MODELS)),
             work=work,
             jobs=self.jobs,
+            runs=self.runs,
             shape=SHAPE,
             limits=limits,
+            express=express,
             max_jobs_per_day=max_jobs_per_day,
             job_name_prefix="wetread",
             clock=self.clock,
@@ -159,6 +182,7 @@ class World:
             batches=self.batches,
             work=work,
             jobs=self.jobs,
+            runs=self.runs,
             marking=self.marking,
             settling=Settling(
                 index=self.index,
@@ -193,6 +217,7 @@ class World:
             index=self.index,
             champions=self.champions,
             jobs=self.jobs,
+            runs=self.runs,
             marking=self.marking,
             ticks=self.ticks,
             trying=self.trying,
@@ -211,7 +236,7 @@ class World:
     def wait(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
-    def set_champion(self, package: str = "wetread/1") -> None:
+    def set_champion(self, package: str = "wetread/1", script_sha256: str = SCRIPT_SHA256) -> None:
         """Make a champion with its artifact, without the registry."""
         current, sha256 = self.champions.get(), hashlib.sha256(ARTIFACT).hexdigest()
         self.s3.objects[MODELS, layout.artifact_key(sha256)] = ARTIFACT
@@ -226,6 +251,7 @@ class World:
             artifact_sha256=sha256,
             weights_sha256=WEIGHTS_SHA256,
             promoted_at=timestamp(self.time),
+            script_sha256=script_sha256,
             previous=current.model_package if current else "",
         )
         assert self.champions.move(champion, current)
@@ -236,6 +262,12 @@ class World:
         return ObjectCreated(
             bucket=UPLOADS, key=key, version_id=version, size=len(body), sequencer="01", time=timestamp(self.time)
         )
+
+    def manifest(self, job_name: str) -> list[str]:
+        """Return the names of the copies that a job or run reads."""
+        batch_id = layout.batch_of_job("wetread", job_name) or ""
+        names: list[str] = json.loads(self.s3.objects[WORK, layout.manifest_key(batch_id)])[1:]
+        return names
 
     def rows(self) -> list[Row]:
         """Return every row, whatever its state."""

@@ -28,7 +28,7 @@ def test_every_requirement_is_an_exact_pin_that_the_tests_run_with() -> None:
     assert {"torch", "monai", "pydicom", "python-gdcm", "uvicorn"} <= set(image)
 
 
-@pytest.mark.parametrize("name", ["pylibjpeg-libjpeg", "boto3", "wetread"])
+@pytest.mark.parametrize("name", ["pylibjpeg-libjpeg", "wetread"])
 def test_what_the_image_must_not_hold(name: str) -> None:
     assert name not in pins(ROOT / "model_code" / "requirements.txt")
 

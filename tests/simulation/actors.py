@@ -24,6 +24,7 @@ class Actor(greenlet.greenlet):
         self._work = work
         self.skew = skew
         self.wakes_at = datetime.min.replace(tzinfo=UTC)
+        self.ends_at = datetime.max.replace(tzinfo=UTC)  # Lambda ends it then
         self.dies = False
         self.finished = False
         self.error: Exception | None = None
@@ -82,6 +83,8 @@ def in_turns(rng: random.Random) -> Iterator[None]:
     """
     with ExitStack() as changed:
         for name, value in (
+            ("express.run.ThreadPoolExecutor", SerialPool),
+            ("functions.domain.lane.LEAST", 2),
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
             ("functions.flow.concluding.ThreadPoolExecutor", SerialPool),
             ("functions.flow.marking.ThreadPoolExecutor", SerialPool),
@@ -94,7 +97,7 @@ def in_turns(rng: random.Random) -> Iterator[None]:
             ("functions.flow.ingesting.LAST_DELIVERY", rng.choice([1, 2, 50])),
             ("functions.flow.stalling.STALLED_SECONDS", 120),
             ("functions.aws.batches.CLAIM_CHUNK", 2),
-            ("functions.aws.batches.MOST_SLOTS", 4),
+            ("functions.aws.batches.MOST_SLOTS", 6),
             ("functions.flow.dispatching.secrets.token_hex", lambda size: rng.randbytes(size).hex()),
         ):
             changed.enter_context(patch(name, value))

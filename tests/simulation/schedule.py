@@ -26,6 +26,7 @@ from tests.fakes.dicom import SERIES, ct
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import PATIENCE, RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World
 from tests.simulation.actors import Actor, Crash, acting, skew
+from tests.simulation.express import Environments
 from tests.simulation.studies import WatchedStudies
 from wetread.erasure.subjects import Patient
 from wetread.erasure.uploads import ErasingUploads, is_free
@@ -43,7 +44,7 @@ BORNE = ("Throttling", "this output raises")
 ENDLESS = b'{"Schema": "' + b"f" * 2 * prediction.MOST_BYTES
 FIRST, SECOND = "wetread/1", "wetread/2"
 WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
-CHANGES = WRITES | {"create_transform_job"}
+CHANGES = WRITES | {"create_transform_job", "get_object"}  # a run's first object: from then on it reads
 """What may break an invariant; every other call leaves rows and jobs as they are."""
 TERMINAL = frozenset(status for status in Status if status.terminal)
 
@@ -75,6 +76,7 @@ class Schedule:
         self.final: dict[str, Mapping[str, Any]] = {}
         self.withdrawing = Workflow(self.world).withdrawing
         self.studies = WatchedStudies(self.world)
+        self.environments = Environments(self.world)
         self.withdrawn = False
         self.calls = 0
         self.written_at = self.world.time
@@ -207,6 +209,7 @@ class Schedule:
 
     def step(self, actor: Actor) -> None:
         """Give an invocation one turn, then check everything that it may have changed; raise its error."""
+        actor.dies |= actor.ends_at <= self.world.time
         actor.step()
         if actor.finished:
             self.actors.remove(actor)
@@ -224,8 +227,12 @@ class Schedule:
         """Check what must hold after every AWS call that changes something."""
         live = self.world.sagemaker.live()
         assert len(live) <= self.slots
+        limits = self.world.dispatching.express
+        assert len(self.environments.live) <= limits.express_concurrency
+        assert all(runs <= limits.express_per_day for runs in self.runs_by_day().values())
         assert all(jobs <= self.max_jobs_per_day for jobs in self.jobs_by_day().values())
-        members = [member for job in live.values() for member in job]
+        members = [layout.upload_of_instance(member) for job in live.values() for member in job]
+        members += [member for run in self.environments.live.values() for member in run]
         assert len(members) == len(set(members)), "an upload is in two live jobs"
         rows = self.world.dynamodb.tables["index"]
         for upload_id, before in list(self.final.items()):
@@ -242,6 +249,11 @@ class Schedule:
     def jobs_by_day(self) -> Counter[str]:
         """Return how many jobs were started for the batches that were opened on each day."""
         return Counter(name.removeprefix("wetread-")[:8] for name in self.world.sagemaker.jobs)
+
+    def runs_by_day(self) -> Counter[str]:
+        """Return how many runs of the express lane began, for the batches that were opened on each day."""
+        begun = [key.split("/")[1] for bucket, key in self.world.s3.objects if key.endswith("/begun.json")]
+        return Counter(name.removeprefix("wetread-")[:8] for name in begun)
 
     @property
     def used_up(self) -> bool:
@@ -278,13 +290,15 @@ class Schedule:
         name = output.split("/")[1]
         batch = self.world.batches.get(name.removeprefix("wetread-"))
         # A job that ended for lack of capacity counts as no try, and may have written outputs before.
-        return bool(batch and batch.tries) or self.world.sagemaker.jobs[name]["TransformJobStatus"] == "Failed"
+        job = self.world.sagemaker.jobs.get(name, {})
+        return bool(batch and batch.tries) or job.get("TransformJobStatus") == "Failed"
 
     @property
     def quiescent(self) -> bool:
         """Whether nothing moves any more, and every upload has ended."""
         done = len(self.final) == len(self.bodies)
         moving = self.queue or self.actors or self.world.sagemaker.live() or self.studies.open
+        moving = moving or self.world.functions.waiting or self.environments.messages
         return done and not moving
 
     def settle(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from tests.fakes.wire import client_error
-from tests.fakes.world import answer
+from tests.fakes.world import answer, express_limits
 from tests.simulation.actors import Crash, in_turns
 from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, STUDIES, Schedule
 
@@ -15,6 +16,7 @@ SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard devi
 CALM_AFTER = 10_000  # steps; without disturbances any schedule ends
 MOST_STEPS = 80_000  # most of them wait: a poison object earns a pause of half an hour for each job
 LAG = 0.2  # how many queries see an index as it was before the last write
+REFUSALS = ("TooManyRequestsException", "ResourceNotFoundException")  # Lambda's, to an invocation
 MOST_LAG_SECONDS = 300  # half of what the product allows an index; AWS's lags by fractions of a second
 
 
@@ -28,6 +30,11 @@ class Simulation(Schedule):
             max_batch=rng.choice([3, 8, 50]),
             parallel_threshold=rng.choice([1, 4]),
             max_jobs_per_day=rng.choice([1000, 1000, 1000, 8]),
+            express=express_limits(
+                express_concurrency=rng.choice([0, 1, 2, 2]),
+                express_max=rng.choice([3, 50, 50]),
+                express_per_day=rng.choice([1000, 1000, 3]),
+            ),
             lagging=lambda: not self.calm and rng.random() < lag and self._written_lately(),
             **world,
         )
@@ -80,6 +87,7 @@ class Simulation(Schedule):
         self._pass_time()
         self._deliver()
         self._end_jobs()
+        self._run_express()
         self._step_one()
 
     def _pass_time(self) -> None:
@@ -124,6 +132,40 @@ class Simulation(Schedule):
             stopping = self.world.sagemaker.jobs[name]["TransformJobStatus"] == "Stopping"
             if self.rng.random() < 0.02 and (stopping or self.calm or not self.hangs[name]):
                 self._end(name)
+
+    def _run_express(self) -> None:
+        """Start orders that Lambda has, in any order; some of them twice, some late, some never."""
+        rng, world = self.rng, self.world
+        world.functions.refusing = rng.choice(REFUSALS) if not self.calm and rng.random() < 0.05 else ""
+        waiting, messages = world.functions.waiting, self.environments.messages
+        if waiting and self.room and rng.random() < 0.1:
+            order = waiting[rng.randrange(len(waiting))]
+            fate = "once" if self.calm else rng.choice(["once", "once", "once", "twice", "dropped", "lost"])
+            if fate != "twice":
+                waiting.remove(order)
+            if fate == "dropped":
+                messages.append((order["Job"], order["Invocation"]))
+            elif fate != "lost":
+                self._invoke(self._invocation(order))
+        if messages and self.room and rng.random() < 0.2:
+            message = messages.pop(rng.randrange(len(messages)))
+            if self.calm or rng.random() < 0.8:
+                self._invoke(lambda: world.collecting.collect(*message))
+
+    def _invocation(self, order: dict[str, Any]) -> Callable[[], None]:
+        rng = self.rng
+        luck = 1.0 if self.calm else rng.choice([1.0, 1.0, 0.7, 0.0])
+
+        def read(body: bytes) -> bytes | None:
+            if self.harm(body) == POISON and rng.random() < 0.5:
+                raise Crash  # it ends the environment
+            if self.harm(body) == POISON or rng.random() > luck:
+                return None
+            if self.harm(body) == BOMB:
+                return ENDLESS
+            return answer(body if self.calm or rng.random() < 0.98 else b"of another object")
+
+        return lambda: self.environments.invoke(order, read)
 
     def _end(self, name: str) -> None:
         rng, world = self.rng, self.world

@@ -29,7 +29,7 @@ def status(session: Session, *, as_json: bool) -> None:
 
 def _print(connection: Connection, service: ServiceStatus, now: datetime) -> None:
     print_table(("Status", "Uploads"), ((one, str(count)) for one, count in service.uploads.items()), title="Uploads")
-    print_table(("Slot", "Batch", "Status", "Transform job", "Since"), _slot_lines(service, now), title="Slots")
+    print_table(("Slot", "Batch", "Status", "Lane", "Job or run", "Since"), _slot_lines(service, now), title="Slots")
     if service.training:
         lines = [
             (run.run_id, state_of(connection.stepfunctions, run.arn), span(run.seconds(now)))
@@ -82,8 +82,15 @@ def _say_what_waits(service: ServiceStatus, now: datetime) -> None:
 
 def _slot_lines(service: ServiceStatus, now: datetime) -> list[tuple[str, ...]]:
     return [
-        (str(number), "-", "free", "-", "-")
+        (str(number), "-", "free", "-", "-", "-")
         if batch is None
-        else (str(number), batch.batch_id, batch.status, service.job_name(batch), ago(batch.created_at, now))
+        else (
+            str(number),
+            batch.batch_id,
+            batch.status,
+            batch.lane,
+            service.job_name(batch),
+            ago(batch.created_at, now),
+        )
         for number, batch in enumerate(service.slots)
     ]

@@ -13,6 +13,7 @@ from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.champion import Champion
+from functions.domain.lane import Lane
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import IndexName
 from wetread.connection import Connection
@@ -66,12 +67,12 @@ class ServiceStatus:
     oldest_study: str | None
 
     def job_name(self, batch: Batch) -> str:
-        """Return the TransformJobName of a batch."""
+        """Return the name of a batch's transform job or run."""
         return layout.job_name(self.job_name_prefix, batch.batch_id)
 
     def without_host(self, now: datetime) -> list[Batch]:
         """Return the batches for which SageMaker has had no room: ready for long, and still without a job."""
-        ready = [one for one in self.slots if one and one.status == BatchStatus.READY]
+        ready = [one for one in self.slots if one and one.status == BatchStatus.READY and one.lane == Lane.TRANSFORM]
         return [one for one in ready if (now - moment_of(one.created_at)).total_seconds() > LONG_READY_SECONDS]
 
     def to_json(self, now: datetime) -> dict[str, Any]:
@@ -150,6 +151,7 @@ def _slot(number: int, batch: Batch | None, service: ServiceStatus) -> dict[str,
         "Slot": number,
         "BatchId": batch.batch_id,
         "BatchStatus": batch.status,
+        "Lane": batch.lane,
         "TransformJobName": service.job_name(batch),
         "ModelPackage": batch.model_package,
         "CreatedAt": batch.created_at,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from functions.aws.events import model_package_arn, object_created, transform_job_name
+from functions.aws.events import JobEnded, job_ended, model_package_arn, object_created
 from functions.domain.errors import MalformedEvent
 
 EVENT = {
@@ -45,7 +45,7 @@ def test_anything_else_is_an_error_that_names_the_missing_field(body: str) -> No
     with pytest.raises(MalformedEvent):
         object_created(body)
     with pytest.raises(MalformedEvent):
-        transform_job_name(body)
+        job_ended(body)
 
 
 def test_a_model_package_event_gives_only_its_arn() -> None:
@@ -56,15 +56,24 @@ def test_a_model_package_event_gives_only_its_arn() -> None:
 
 
 def test_a_job_event_gives_only_its_name() -> None:
-    assert (
-        transform_job_name('{"detail": {"TransformJobName": "wetread-1", "CreationTime": 1696427182554}}')
-        == "wetread-1"
+    assert job_ended('{"detail": {"TransformJobName": "wetread-1", "CreationTime": 1696427182554}}') == JobEnded(
+        name="wetread-1"
     )
+
+
+def test_lambdas_record_of_a_lost_invocation_gives_its_order() -> None:
+    record = {
+        "requestContext": {"condition": "RetriesExhausted"},
+        "requestPayload": {"Job": "wetread-1", "Invocation": "ab"},
+    }
+    assert job_ended(json.dumps(record)) == JobEnded(name="wetread-1", invocation="ab")
+    with pytest.raises(MalformedEvent, match="Job"):
+        job_ended('{"requestPayload": {}}')
 
 
 @pytest.mark.parametrize("value", [None, 5, True, [], {}, "\ud800"])
 def test_what_is_no_text_is_no_name(value: object) -> None:
-    for name, read in (("TransformJobName", transform_job_name), ("ModelPackageArn", model_package_arn)):
+    for name, read in (("TransformJobName", job_ended), ("ModelPackageArn", model_package_arn)):
         with pytest.raises(MalformedEvent, match=name):
             read(json.dumps({"detail": {name: value}}))
 

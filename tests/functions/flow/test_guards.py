@@ -461,12 +461,102 @@ GUARDS: dict[str, Guard] = {
         "if expected and given != expected:",
         "if False:",
     ),
+    "one invocation of a batch is its run": Guard(
+        f"{FLOW}/test_express.py",
+        "express/run.py",
+        'mine, IfNoneMatch="*")',
+        "mine)",
+    ),
+    "a model with another script takes no express lane": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/domain/lane.py",
+        'script_sha256 != "" and script_sha256 == limits.express_script_sha256',
+        "True",
+    ),
+    "after a batch without any output the next is a job": Guard(
+        "tests/functions/domain/test_lane.py",
+        "functions/domain/lane.py",
+        "fits and known and not barren_jobs",
+        "fits and known",
+    ),
+    "what a run left without an answer takes no express lane again": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/dispatching.py",
+        "new = [row for row in pending if is_new(row)]",
+        "new = list(pending)",
+    ),
+    "a run costs an upload no try": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/settling.py",
+        "if batch.lane == Lane.EXPRESS:",
+        "if False:",
+    ),
+    "a run that does not begin in time is called off": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/sweeping.py",
+        "            self.runs.call_off(name)\n            return Repair(done=True)",
+        "            return Repair(done=True)",
+    ),
+    "a run that can still begin gives no row back": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/sweeping.py",
+        "            self.runs.call_off(name)\n        job = describe",
+        "            pass\n        job = describe",
+    ),
+    "an invocation that is given up ends no other": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/express.py",
+        'if begun and begun["Invocation"] == invocation:',
+        "if begun:",
+    ),
+    "a run is over when Lambda has ended it for certain, not before": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/express.py",
+        "if self.clock() < last:",
+        "if False:",
+    ),
+    "a run without an end is over at last": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/express.py",
+        "if self.clock() < last:",
+        "if True:",
+    ),
+    "a refused run is called off": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/express.py",
+        'extra={"run": name, "reason": error_code(error)})\n            return self.call_off(name)',
+        'extra={"run": name, "reason": error_code(error)})\n            return Creation.REFUSED',
+    ),
+    "a changed Model is not run in the express lane": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/dispatching.py",
+        "            if not self.models.is_itself(batch.model_name):\n                return self.runs",
+        "            if False:\n                return self.runs",
+    ),
+    "the express lane has its own days": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/dispatching.py",
+        " and not self._no_runs_left()",
+        "",
+    ),
+    "the express lane has its own slots": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/dispatching.py",
+        "express = [slot for slot in free if slot >= self.limits.slots]",
+        "express = list(free)",
+    ),
+    "no job is stopped in the express lane": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/flow/sweeping.py",
+        "if not overdue or batch.lane == Lane.EXPRESS:",
+        "if not overdue:",
+    ),
 }
 
 
 def copied(folder: Path) -> Path:
     """Copy the functions and these tests to change them; all other packages are read from the checkout."""
-    for name in ("functions", "tests"):
+    for name in ("express", "functions", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder

@@ -1,0 +1,1 @@
+"""The function *express*: reads one small batch in the image's own code, as a transform job would."""

@@ -1,0 +1,56 @@
+"""Which artifacts the function express refuses, before any of their code could run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from express.models import OURS, SCRIPT, Models
+from express.order import Order
+from express.run import NotRead
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, body in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(body)
+            tar.addfile(member, io.BytesIO(body))
+    return stream.getvalue()
+
+
+def fetched(folder: Path, body: bytes, sha256: str = "") -> None:
+    s3: Any = SimpleNamespace(get_object=lambda **_request: {"Body": io.BytesIO(body)})
+    fields = dict.fromkeys(("job", "invocation", "bucket", "manifest", "begun", "ended", "outputs"), "")
+    sha256 = sha256 or hashlib.sha256(body).hexdigest()
+    Models(s3, folder)._fetch(Order(**fields, artifact="s3://models/model.tar.gz", artifact_sha256=sha256))
+
+
+def test_of_an_artifact_s_code_only_the_image_s_own_stays(tmp_path: Path) -> None:
+    fetched(tmp_path, archive({SCRIPT: OURS.read_bytes(), "code/helper.py": b"evil", "model.pth": b"weights"}))
+    assert {path.name for path in (tmp_path / "model/code").iterdir()} == {"inference.py", "requirements.txt"}
+    assert (tmp_path / "model/model.pth").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("files", [{SCRIPT: b"import evil"}, {"model.pth": b""}], ids=["another", "none"])
+def test_another_script_is_refused(tmp_path: Path, files: dict[str, bytes]) -> None:
+    with pytest.raises(NotRead, match="another script"):
+        fetched(tmp_path, archive(files))
+
+
+def test_other_bytes_than_the_promoted_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotRead, match="another SHA-256"):
+        fetched(tmp_path, archive({SCRIPT: OURS.read_bytes()}), sha256="00")
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotRead, match="cannot be unpacked"):
+        fetched(tmp_path, b"no archive")
