@@ -109,10 +109,10 @@ def odds(value: float) -> str:
 
 
 def span(figure: Mapping[str, float | None]) -> str:
-    """Return an interval as text, "" if there is none."""
+    """Return an interval as text, "" if there is none; an upper end may be rounded up to 1.00."""
     if figure["Low"] is None or figure["High"] is None:
         return ""
-    return f"{number(figure['Low'])} to {number(figure['High'])}"
+    return f"{number(figure['Low'])} to {figure['High']:.2f}"
 
 
 def _roc(

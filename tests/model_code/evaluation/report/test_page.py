@@ -301,7 +301,7 @@ def test_figures_as_text() -> None:
 )
 def test_a_figure_below_1_is_not_said_to_be_1(figure: float, text: str) -> None:
     assert number(figure) == text
-    assert span({"Value": 0.5, "Low": 0.25, "High": figure}) == f"0.25 to {text}"
+    assert span({"Value": 1.0, "Low": figure, "High": 0.999}) == f"{text} to 1.00"
 
 
 def test_a_difference_that_rounds_to_0_has_no_sign() -> None:
