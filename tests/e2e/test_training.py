@@ -59,7 +59,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As many phantom patients as the demo has: enough for every gate."""
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, training.PATIENTS, training.SLICES, training.SIZE)
+    write_cohort(folder, training.PATIENTS, training.SLICES, training.SIZES)
     return folder
 
 
