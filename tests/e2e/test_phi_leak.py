@@ -52,7 +52,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 def story(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Story]:
     """The whole story, in a separate local cloud with a separate folder for temporary files."""
     scratch, home = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("home")
-    settings = {"dicom_results": ["sr", "card", "keys"]}
+    settings = {"dicom_results": ["sr", "card", "keys", "heat"]}
     with running(home, artifact, settings=settings, TMPDIR=str(scratch)) as service:
         story = Story(service, scratch, listening_queue(service))
         upload(story)
