@@ -82,6 +82,8 @@ def in_turns(rng: random.Random) -> Iterator[None]:
     """
     with ExitStack() as changed:
         for name, value in (
+            ("functions.aws.ordered.ThreadPoolExecutor", SerialPool),
+            ("functions.aws.shards.SHARDS", 2),
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
             ("functions.flow.concluding.ThreadPoolExecutor", SerialPool),
             ("functions.flow.marking.ThreadPoolExecutor", SerialPool),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -135,22 +134,12 @@ def _newest(index: Index, query: Query, limit: int) -> Answer:
 
 def _filtered(index: Index, index_name: IndexName, value: str, query: Query, at_most: int) -> list[Row]:
     rows: list[Row] = []
-    for row in _pages(index, index_name, value, query.since, at_most):
+    for row in index.find(index_name, value, since=query.since, page=min(PAGE, at_most)):
         if _matches(row, query):
             rows.append(row)
             if len(rows) == at_most:
                 break
     return rows
-
-
-def _pages(index: Index, index_name: IndexName, value: str, since: str | None, at_most: int) -> Iterator[Row]:
-    start: Mapping[str, Any] | None = None
-    while True:
-        page = index.query(index_name, value, since=since, limit=min(PAGE, at_most), start=start)
-        yield from page.rows
-        if page.next is None:
-            return
-        start = page.next
 
 
 def _matches(row: Row, query: Query) -> bool:
