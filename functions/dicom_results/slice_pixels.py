@@ -1,6 +1,6 @@
 """A slice in grey, as the model saw it: decoded with what the layer has, turned, and shown in the model's window.
 
-The container has decoded the same bytes before, in a process of its own with bounded memory; the caller compares their
+The container has decoded the same bytes before, in a separate process with bounded memory; the caller compares their
 hash. What the layer cannot decode has no picture.
 """
 
