@@ -95,12 +95,12 @@ def value(figure: Mapping[str, Any]) -> str:
     return TOO_FEW if figure["TooFew"] else number(figure["Value"])
 
 
-def signed(value: float | None) -> str:
-    """Return a difference with two decimals and its sign; what rounds to 0 has none."""
+def signed(value: float | None, decimals: int = 2) -> str:
+    """Return a difference with its sign; what rounds to 0 has none."""
     if value is None:
         return UNDEFINED
-    found = f"{value:+.2f}".replace("-", "\u2212")
-    return found[1:] if found.endswith("0.00") else found
+    found = f"{value:+.{decimals}f}".replace("-", "\u2212")
+    return found[1:] if round(value, decimals) == 0 else found
 
 
 def odds(value: float) -> str:

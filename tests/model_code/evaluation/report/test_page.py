@@ -308,6 +308,10 @@ def test_a_difference_that_rounds_to_0_has_no_sign() -> None:
     assert (signed(-0.004), signed(0.004), signed(-0.994)) == ("0.00", "0.00", "\u22120.99")
 
 
+def test_a_difference_that_the_gate_refuses_does_not_look_like_the_margin() -> None:
+    assert (signed(-0.0549, 3), signed(0.0, 3)) == ("\u22120.055", "0.000")
+
+
 def lesson(found: Page) -> str:
     return " ".join(found.text.split("On the patients it was chosen on")[1].split("Accuracy")[0].split())
 
