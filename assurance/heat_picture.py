@@ -45,7 +45,7 @@ def main() -> None:
     shown = Heated(slice=one, place=1, label=LABEL, heat=heat, over=read.grid.over)
     legend = list(lines(_study(model.identity, one), shown, strength_of([heat])))
     picture = drawn(grey(header_of_slice(body), read.grid.over), shown, strength_of([heat]), legend)
-    Image.fromarray(picture).quantize(64).save(asked.to, optimize=True)
+    Image.fromarray(picture).quantize(160).save(asked.to, optimize=True)
     print(f"{asked.to}: {read.predicted_class} {read.probabilities}")
 
 

@@ -1,7 +1,7 @@
 """A slice in grey, as the model saw it: decoded with what the layer has, turned, and shown in the model's window.
 
-The container has decoded the same bytes before, in a separate process with bounded memory; the caller compares their
-hash. What the layer cannot decode has no picture.
+The container has decoded the same bytes before, in a process with bounded memory; the caller compares their hash. What
+the layer cannot decode has no picture.
 """
 
 from __future__ import annotations
