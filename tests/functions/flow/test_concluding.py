@@ -246,7 +246,7 @@ def test_a_change_of_a_row_does_not_shorten_the_quiet(room: ReadingRoom) -> None
 
 
 def test_a_slow_study_does_not_hold_up_the_others(room: ReadingRoom) -> None:
-    """Each of two closings goes on when the other has come as far."""
+    """Each of two closings waits until the other has come as far."""
     for study in (STUDY, OTHER):
         room.deliver(room.send(1, study=study))
     room.read()
