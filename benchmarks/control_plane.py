@@ -29,6 +29,7 @@ from benchmarks.partitions import rates
 from benchmarks.plane import SLICES_PER_STUDY, SQS_BATCH, Plane, quiet
 from functions import ingest
 from functions.flow.collecting import READERS
+from functions.flow.concluding import AT_ONCE
 
 ROUNDS = 3
 TEMPLATE = Path("tests/infra/__snapshots__/test_service")  # a file for each construct
@@ -143,9 +144,9 @@ def collect_growth(sizes: list[int]) -> Collected:
 def studies(size: int) -> None:
     """Print the time and memory of closing a study of ``size`` slices, and of small ones, by size."""
     given = limits("BatchSweep")
-    print(f"the sweep closes studies, one after the other; Lambda gives {given.memory} MB")
-    print("  slices   studies   seconds a study   memory")
-    for slices, number in sorted({(1, 20), (SLICES_PER_STUDY, 5), (size, 1)}):
+    print(f"the sweep closes studies, {AT_ONCE} at once; Lambda gives {given.memory} MB")
+    print("  slices   studies   seconds a study   uploads/s   memory")
+    for slices, number in sorted({(1, 40), (SLICES_PER_STUDY, 12), (size, 1)}):
         with quiet():
             plane = Plane(slices * number, slices)
             plane.read()
@@ -159,7 +160,8 @@ def studies(size: int) -> None:
             tracemalloc.stop()
         memory = peak / 1024**2
         print(
-            f"  {slices:6d}   {number:7d}   {seconds:13.2f} s   {memory:6.1f} MiB {100 * memory / given.memory:5.2f} %"
+            f"  {slices:6d}   {number:7d}   {seconds:13.2f} s   {slices / seconds:9,.0f}"
+            f"   {memory:6.1f} MiB {100 * memory / given.memory:5.2f} %"
         )
 
 

@@ -15,7 +15,15 @@ from functions.names import IndexName, StudyIndexName
 from tests.fakes.world import World
 
 # Seconds a request takes, really slept; requests with many items take longer.
-LATENCY: Mapping[str, float] = {"s3": 0.030, "dynamodb": 0.005, "kms": 0.010, "sqs": 0.010, "sagemaker": 0.100}
+LATENCY: Mapping[str, float] = {
+    "s3": 0.030,
+    "dynamodb": 0.005,
+    "kms": 0.010,
+    "sqs": 0.010,
+    "sagemaker": 0.100,
+    "events": 0.020,
+    "cloudwatch": 0.050,
+}
 MANY_ITEMS = 0.020  # BatchGetItem, TransactWriteItems, Query
 OF_MANY = frozenset({"batch_get_item", "transact_write_items", "query"})
 KEYS_OF_LIST = 1000

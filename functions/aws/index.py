@@ -1,4 +1,4 @@
-"""The index table: one Row per Upload, and the queries that people and functions make, each a DynamoDB Query."""
+"""The index table: one Row per Upload, and the queries of people and functions: of each shard a DynamoDB Query."""
 
 from __future__ import annotations
 

@@ -36,12 +36,9 @@ def in_order(
 
     The first pages of all shards are read together, further ones when the items before them are used up.
     """
+    request = _request(table, index, since) | {"ScanIndexForward": not newest_first}
     keys = partitions(index.partition, value)
-    request = _request(table, index, since) | {
-        "ScanIndexForward": not newest_first,
-        "Limit": _share(page or PAGE, len(keys)),
-    }
-    requests = [_of(request, key) for key in keys]
+    requests = [_of(request, key) | {"Limit": _share(page or PAGE, key, value, len(keys))} for key in keys]
     with ThreadPoolExecutor(len(requests)) as pool:
         answers = list(pool.map(lambda one: client.query(**one), requests))
     shards = [_pages(client, one, answer) for one, answer in zip(requests, answers, strict=True)]
@@ -83,9 +80,12 @@ def _of(request: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {**request, "ExpressionAttributeValues": values}
 
 
-def _share(page: int, shards: int) -> int:
-    """Return how many items of each shard are read at once: shards are about even, so half as many again."""
-    return page if shards == 1 else math.ceil(1.5 * page / (shards - 1))
+def _share(page: int, key: str, value: str, keys: int) -> int:
+    """Return how many items of a partition are read at once: shards are about even, so half as many again.
+
+    The one without a shard has all items or, once those from before there were shards have expired, none.
+    """
+    return page if key == value else math.ceil(1.5 * page / (keys - 1))
 
 
 def _pages(client: DynamoDBClient, request: Any, answer: Any) -> Iterator[Item]:

@@ -111,7 +111,7 @@ def dicom(service: Service, key: str) -> Dataset:
 
 def slices() -> dict[str, bytes]:
     """Return the slices of a study with a patient who must not be named."""
-    bodies = (phantom_bytes("covid", 811, n, size=96, seed=17) for n in range(SLICES + 1))
+    bodies = (phantom_bytes("covid", 801, n, size=128, seed=5) for n in range(SLICES + 1))
     return {f"out/{n}.dcm": with_elements(body, PATIENT) for n, body in enumerate(bodies)}
 
 

@@ -72,7 +72,7 @@ class FakeDynamoDB:
             request.get("ExpressionAttributeNames"),
             request.get("ExpressionAttributeValues"),
         )
-        found = [item for item in rows.values() if partition in item and sort in item and condition.holds(item)]
+        found = [item for item in list(rows.values()) if partition in item and sort in item and condition.holds(item)]
         found.sort(key=lambda item: item[sort]["S"], reverse=not request.get("ScanIndexForward", True))
         last = request.get("ExclusiveStartKey")
         start = 0 if last is None else int(last["at"]["N"])

@@ -1,4 +1,4 @@
-"""People's queries of the index: one DynamoDB Query by the narrowest condition, its rows filtered by the others."""
+"""People's queries of the rows: one question to the index of the narrowest condition, filtered by the others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Query:
         return any(text and is_hashed(text) for text in (self.study, self.series))
 
 
-# The narrowest index first: the first given condition becomes the DynamoDB Query, the others filter its rows.
+# The narrowest index first: the first given condition is asked of its index, the others filter its rows.
 _CONDITIONS = {
     "key": (IndexName.BY_KEY, "key"),
     "series": (IndexName.BY_SERIES, "series_instance_uid"),
