@@ -25,7 +25,7 @@ from model_code.reading.ct_slice import read_slice
 from model_code.reading.dicom import read_instance
 from wetread.demo.phantoms import LABELS, phantom_bytes
 from wetread.demo.story import UPLOAD_SEED
-from wetread.demo.training import SIZE
+from wetread.demo.training import SIZES
 
 DISEASES = LABELS[1:]
 LEAST = 0.002  # of the window: a lesion changes the mean of some position by more, or there is none in the slice
@@ -71,7 +71,7 @@ def look(model: Model, label: str, patient: int, number: int) -> Seen | None:
 
 
 def _prepared(model: Model, label: str, patient: int, number: int) -> torch.Tensor:
-    body = phantom_bytes(label, patient, number, size=SIZE, seed=UPLOAD_SEED)
+    body = phantom_bytes(label, patient, number, size=SIZES[0], seed=UPLOAD_SEED)
     return model.prepare(read_slice(read_instance(body)))
 
 

@@ -25,9 +25,11 @@ from benchmarks import bill
 from benchmarks.bill import Work
 from benchmarks.boto_work import cpu_milliseconds
 from benchmarks.metering import LATENCY, MANY_ITEMS, Meter
+from benchmarks.partitions import rates
 from benchmarks.plane import SLICES_PER_STUDY, SQS_BATCH, Plane, quiet
 from functions import ingest
 from functions.flow.collecting import READERS
+from functions.flow.concluding import AT_ONCE
 
 ROUNDS = 3
 TEMPLATE = Path("tests/infra/__snapshots__/test_service")  # a file for each construct
@@ -139,6 +141,30 @@ def collect_growth(sizes: list[int]) -> Collected:
     return job
 
 
+def studies(size: int) -> None:
+    """Print the time and memory of closing a study of ``size`` slices, and of small ones, by size."""
+    given = limits("BatchSweep")
+    print(f"the sweep closes studies, {AT_ONCE} at once; Lambda gives {given.memory} MB")
+    print("  slices   studies   seconds a study   uploads/s   memory")
+    for slices, number in sorted({(1, 40), (SLICES_PER_STUDY, 12), (size, 1)}):
+        with quiet():
+            plane = Plane(slices * number, slices)
+            plane.read()
+            seconds = timed(plane.meter, plane.close_studies) / number
+            plane = Plane(slices * number, slices)
+            plane.read()
+            gc.collect()
+            tracemalloc.start()
+            assert plane.close_studies() == number
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        memory = peak / 1024**2
+        print(
+            f"  {slices:6d}   {number:7d}   {seconds:13.2f} s   {slices / seconds:9,.0f}"
+            f"   {memory:6.1f} MiB {100 * memory / given.memory:5.2f} %"
+        )
+
+
 def transactions(size: int) -> None:
     """Print collect's row writes as they are, and as transactions of 100, on the same rows."""
     with quiet():
@@ -204,6 +230,8 @@ def main() -> None:
     print(f"latency a request, slept: {shown}; of many items {1000 * MANY_ITEMS:.0f} ms")
     ingest_seconds = ingest_times()
     job = collect_growth(sorted({min(100, largest), min(1000, largest), largest}))
+    studies(largest)
+    rates(min(1000, largest))
     transactions(min(1000, largest))
     cost(job, ingest_seconds)
 

@@ -15,26 +15,36 @@ from functions.names import IndexName, StudyIndexName
 from tests.fakes.world import World
 
 # Seconds a request takes, really slept; requests with many items take longer.
-LATENCY: Mapping[str, float] = {"s3": 0.030, "dynamodb": 0.005, "kms": 0.010, "sqs": 0.010, "sagemaker": 0.100}
+LATENCY: Mapping[str, float] = {
+    "s3": 0.030,
+    "dynamodb": 0.005,
+    "kms": 0.010,
+    "sqs": 0.010,
+    "sagemaker": 0.100,
+    "events": 0.020,
+    "cloudwatch": 0.050,
+}
 MANY_ITEMS = 0.020  # BatchGetItem, TransactWriteItems, Query
 OF_MANY = frozenset({"batch_get_item", "transact_write_items", "query"})
 KEYS_OF_LIST = 1000
 WRITES = {"put_item": "Put", "update_item": "Update", "delete_item": "Delete"}
 PATIENT = "PatientHash"
-INDEXES = {
-    "index": [(index.partition, index.sort) for index in IndexName],
-    "studies": [(index.partition, index.sort) for index in StudyIndexName],
-}
+INDEXES: dict[str, list[IndexName | StudyIndexName]] = {"index": list(IndexName), "studies": list(StudyIndexName)}
 
 
 @dataclass
 class Meter:
-    """Requests to AWS. ``slow``: whether requests have latency; ``keep``: whether row updates are kept."""
+    """Requests to AWS. ``slow``: whether requests have latency; ``keep``: whether row updates are kept.
+
+    ``written`` counts write units by table, ``partitions`` those of indexes by table, index and partition key.
+    """
 
     slow: bool = False
     keep: bool = False
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     units: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    partitions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     updates: list[Any] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,6 +60,7 @@ class Meter:
     def reset(self) -> None:
         """Reset the counts."""
         self.requests, self.units, self.updates = Counter(), Counter(), []
+        self.written, self.partitions = Counter(), Counter()
 
     def took(self, service: str, operation: str, answer: Any) -> None:
         """Count a request, and sleep for its latency."""
@@ -61,10 +72,18 @@ class Meter:
         if self.slow:
             time.sleep(pages * (MANY_ITEMS if operation in OF_MANY else LATENCY[service]))
 
-    def add(self, unit: str, amount: float) -> None:
-        """Add DynamoDB units."""
+    def add(self, unit: str, amount: float, table: str = "") -> None:
+        """Add DynamoDB units, written ones to their table's too."""
         with self._lock:
             self.units[unit] += amount  # type: ignore[assignment]
+            if table:
+                self.written[table] += amount  # type: ignore[assignment]
+
+    def add_entry(self, table: str, index: str, key: str, amount: int) -> None:
+        """Add the units of a written or deleted index entry."""
+        self.add("written, indexes", amount, table)
+        with self._lock:
+            self.partitions[table, index, key] += amount
 
 
 def metered(world: World) -> Meter:
@@ -121,19 +140,20 @@ class _MeteredTables(_Metered):
         return action["TableName"], self._fake._key(action)
 
     def _charge(self, table: str, old: Any, new: Any, times: int) -> None:
-        self._meter.add("written, table", times * max(1, _kilobytes(old), _kilobytes(new)))
+        self._meter.add("written, table", times * max(1, _kilobytes(old), _kilobytes(new)), table)
         # Index entries follow later: taken as ordinary writes, after transactions too. Each has all attributes.
-        for names in INDEXES.get(table, ()):
-            was, now = ([item[name] for name in names if name in item] for item in (old, new))
-            has_been, is_now = len(was) == 2, len(now) == 2
-            if has_been and is_now and was == now:
-                self._meter.add("written, indexes", max(_kilobytes(old), _kilobytes(new)) if old != new else 0)
-            else:
-                self._meter.add("written, indexes", _kilobytes(old) * has_been + _kilobytes(new) * is_now)
+        for index in INDEXES.get(table, ()):
+            was, now = (_entry(index, item) for item in (old, new))
+            if was and was == now:
+                self._meter.add_entry(table, index.title, was[0], max(map(_kilobytes, (old, new))) * (old != new))
+                continue
+            for entry, item in ((was, old), (now, new)):
+                if entry:
+                    self._meter.add_entry(table, index.title, entry[0], _kilobytes(item))
 
         # ByPatient has keys only: an entry is written when the row comes, and deleted when it goes.
         was, now = (item.get(PATIENT) for item in (old, new))
-        self._meter.add("written, indexes", 0 if was == now else bool(was) + bool(now))
+        self._meter.add("written, indexes", 0 if was == now else bool(was) + bool(now), table)
 
     def _read(self, operation: str, answer: Any, request: Any) -> Any:
         if operation == "query":
@@ -146,6 +166,12 @@ class _MeteredTables(_Metered):
         else:
             self._meter.add("read", max(1, math.ceil(size_of(answer.get("Item", {})) / 4096)))
         return answer
+
+
+def _entry(index: IndexName | StudyIndexName, item: Any) -> tuple[str, str] | None:
+    """Return the partition and sort key of an item's entry in an index; None if it has none."""
+    keys = [item[name]["S"] for name in (index.partition, index.sort) if name in item]
+    return (keys[0], keys[1]) if len(keys) == 2 else None
 
 
 def _kilobytes(item: Any) -> int:

@@ -19,7 +19,7 @@ from functions.domain.row import Status
 from functions.telemetry import logger
 from infra.ingest import BATCH_SIZE
 from tests.fakes.dicom import ct
-from tests.fakes.world import UPLOADS, World, answer
+from tests.fakes.world import PATIENCE, UPLOADS, World, answer
 
 SQS_BATCH = BATCH_SIZE  # messages of one invocation of ingest
 SLICES_PER_STUDY = 100
@@ -28,7 +28,9 @@ SLICES_PER_STUDY = 100
 class Plane:
     """A world with the functions' own handlers and a meter."""
 
-    def __init__(self, uploads: int) -> None:
+    def __init__(self, uploads: int, slices: int = SLICES_PER_STUDY) -> None:
+        """Make ``uploads`` of studies with so many ``slices``."""
+        self._slices = slices
         self.world = world = World(slots=4, max_batch=uploads, parallel_threshold=uploads, worst_seconds=math.inf)
         self.meter = metered(world)
         self.events = [self._event(number) for number in range(uploads)]
@@ -41,7 +43,7 @@ class Plane:
     def _event(self, number: int) -> dict[str, Any]:
         """Return an upload with identifiers as long as real ones, as SQS brings its event."""
         root = "1.3.6.1.4.1.14519.5.2.1.7009.2403.3342379871"
-        study, slice_number = divmod(number, SLICES_PER_STUDY)
+        study, slice_number = divmod(number, self._slices)
         body = ct(
             StudyInstanceUID=f"{root}{10**18 + study}",
             SeriesInstanceUID=f"{root}{2 * 10**18 + study}",
@@ -76,6 +78,20 @@ class Plane:
     def sweep(self) -> None:
         """The minute's sweep."""
         sweep.handler({}, None)
+
+    def close_studies(self) -> int:
+        """Close every study, which is quiet by now; return how many."""
+        concluded = self.world.concluding.run()
+        assert not concluded.failures
+        return concluded.revisions
+
+    def read(self) -> None:
+        """Every upload, from its event to its answer; then its study is quiet."""
+        self.ingest()
+        self.dispatch()
+        self.collect(self.end_job())
+        self.check()
+        self.world.wait(PATIENCE.study_quiet_seconds)
 
     def collect(self, name: str) -> None:
         """Collect the job."""

@@ -17,6 +17,7 @@ from functions.aws.studies import Studies
 from functions.dicom_results.stage import Kind, Stage, codes_of
 from functions.domain import study_document
 from functions.flow.delivering import Delivering
+from functions.flow.originals import Originals
 from functions.flow.rejecting import Rejecting
 from functions.messages import process
 from functions.settings import DeliverSettings, from_environment
@@ -40,8 +41,10 @@ def _delivering() -> Delivering:
         index=Index(dynamodb, settings.index_table),
         deliveries=deliveries,
         results=results,
-        uploads=Uploads(s3, settings.uploads_bucket, "", settings.data_key_arn),
-        keys=HiddenKeys(dynamodb, hidden) if hidden else None,
+        originals=Originals(
+            uploads=Uploads(s3, settings.uploads_bucket, "", settings.data_key_arn),
+            keys=HiddenKeys(dynamodb, hidden) if hidden else None,
+        ),
         rejecting=Rejecting(
             studies=studies,
             deliveries=deliveries,
@@ -74,6 +77,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
                 "kinds": list(delivery.keys) if delivery else [],
                 "code": delivery.code if delivery else "NoSuchRevision",
                 "notes": list(delivery.notes) if delivery else [],
+                "undrawn": dict(delivery.undrawn) if delivery else {},
             },
         )
 

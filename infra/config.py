@@ -123,7 +123,7 @@ class StageConfig:
 
     # DICOM results of studies, which have the patient's name, in the results bucket: which (empty: none), how long they
     # stay, who made them, the SeriesNumber of the first kind, and codes of classes ("VALUE SCHEME MEANING" by label).
-    dicom_results: Annotated[tuple[str, ...], SomeOf("sr", "card", "keys")] = ()
+    dicom_results: Annotated[tuple[str, ...], SomeOf("sr", "card", "keys", "heat")] = ()
     dicom_results_days: Annotated[int, Range(1, LONGEST_KEPT_DAYS)] = 30
     dicom_manufacturer: str = "wetread"
     series_number_base: Annotated[int, Range(1, 999_000)] = 9901

@@ -132,12 +132,17 @@ class DataGrants(Construct):
         self._allow_objects(grantee, self.results, STUDIES, "s3:GetObject", "s3:PutObject")
         self._allow_to_miss(grantee, self.results)
 
-    def grant_deliver(self, grantee: iam.IGrantable, *, hides_keys: bool) -> None:
-        """Let the grantee read revisions with their rows and uploads, and keep DICOM results: never read one back."""
+    def grant_deliver(self, grantee: iam.IGrantable, *, hides_keys: bool, draws: bool) -> None:
+        """Let the grantee read revisions with their rows and uploads, and keep DICOM results: never read one back.
+
+        One that ``draws`` heat pictures reads predictions, too.
+        """
         self.grant_read_uploads(grantee)
         allow(grantee, "dynamodb:BatchGetItem", on=[self.index.table_arn])
         allow(grantee, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", on=[self.studies.table_arn])
         self._allow_objects(grantee, self.results, STUDIES, "s3:GetObject")
+        if draws:
+            self._allow_objects(grantee, self.results, PREDICTIONS, "s3:GetObject")
         self._allow_objects(grantee, self.results, DICOM_RESULTS, "s3:PutObject", "s3:DeleteObjectVersion")
         allow(grantee, "s3:ListBucketVersions", on=[self.results.bucket_arn], when=_below(DICOM_RESULTS))
         self._allow_to_miss(grantee, self.results)

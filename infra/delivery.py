@@ -65,5 +65,5 @@ class Delivery(Construct):
             layers=[DicomLayer(self, "Highdicom", runtime=RUNTIME)],
         )
         self.revisions.feed(self.deliver, batch_size=1, max_concurrency=AT_ONCE)
-        storage.grant_deliver(self.deliver, hides_keys=config.keys == "hashed")
+        storage.grant_deliver(self.deliver, hides_keys=config.keys == "hashed", draws="heat" in config.dicom_results)
         storage.grant_read_champion(self.deliver)

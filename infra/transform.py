@@ -8,6 +8,7 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from functions.names import EVENT_SOURCE
 from functions.settings import CollectSettings, DispatchSettings, JobShape, SweepSettings
 from infra.config import StageConfig
 from infra.express import Express, express_limits
@@ -137,8 +138,11 @@ class Transform(Construct):
         self._allow_jobs(grantee, "StopTransformJob")
 
     def grant_announce(self, grantee: iam.IGrantable) -> None:
-        """Let the grantee put events onto the account's default bus."""
-        allow(grantee, "events:PutEvents", on=[arn_of(self, "events", "event-bus", "default")])
+        """Let the grantee put the service's own events onto the account's default bus."""
+        bus = arn_of(self, "events", "event-bus", "default")
+        # Of several events in one request, all must be the service's.
+        only_own = {"ForAllValues:StringEquals": {"events:source": EVENT_SOURCE}, "Null": {"events:source": "false"}}
+        allow(grantee, "events:PutEvents", on=[bus], when=only_own)
 
     def _allow_jobs(self, grantee: iam.IGrantable, *verbs: str) -> None:
         jobs = arn_of(self, "sagemaker", "transform-job", f"{self._prefix}-*")

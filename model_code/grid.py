@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from model_code.transforms import Placement, Preprocessing
+
 MOST_VALUES = 32_768  # of one slice: three classes have 768 at 512 pixels
 ENCODING = "float16-le-base64"
 
@@ -26,3 +28,23 @@ def as_dict(grid: torch.Tensor) -> dict[str, Any] | None:
     classes, rows, columns = values.shape
     data = base64.b64encode(values.contiguous().numpy().astype("<f2").tobytes()).decode()
     return {"Classes": classes, "Rows": rows, "Columns": columns, "Encoding": ENCODING, "Data": data}
+
+
+def over(place: Placement, preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return what the grid lies over: the slice as the network saw it, so that a picture of both can be drawn.
+
+    The stored array is turned (rows and columns exchanged first, then reversed), shown in the window, and resized to
+    Rows x Columns at Top and Left of a square of Side pixels.
+    """
+    return {
+        "Exchange": place.turn.exchange,
+        "ReverseRows": place.turn.reverse_rows,
+        "ReverseColumns": place.turn.reverse_columns,
+        "Top": place.top,
+        "Left": place.left,
+        "Rows": place.rows,
+        "Columns": place.columns,
+        "Side": preprocessing.image_size,
+        "LevelHU": preprocessing.window_level_hu,
+        "WidthHU": preprocessing.window_width_hu,
+    }

@@ -180,14 +180,17 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
         **_read_as(model, values, model.scores(outputs)),
         "Notes": [str(note) for note in (*notes, *model.notes(ct_slice))],
         "TimingsMs": {"Decode": instance.decode_ms, "Predict": _milliseconds_since(started)},
-        **_comes_from(outputs),
+        **_comes_from(outputs, model, ct_slice),
     }
 
 
-def _comes_from(outputs: Outputs) -> Prediction:
+def _comes_from(outputs: Outputs, model: Model, ct_slice: CTSlice) -> Prediction:
     """Return the answer's field Grid, for one slice; none for a network without one."""
     found = None if outputs.grid is None else grid.as_dict(outputs.grid[0])
-    return {"Grid": found} if found else {}
+    if not found:
+        return {}
+    preprocessing = model.preprocessing
+    return {"Grid": found | {"Over": grid.over(preprocessing.placement(ct_slice), preprocessing)}}
 
 
 def _read_as(model: Model, values: Sequence[float], scores: torch.Tensor | None) -> Prediction:

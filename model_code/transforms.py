@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from model_code.reading.ct_slice import CTSlice
 from model_code.reading.frame_notes import FrameNote
+from model_code.reading.geometry import Turn
 from model_code.reading.notes import Note
 
 Sides = tuple[int, int]
@@ -30,6 +31,17 @@ class Preparation(enum.StrEnum):
 
     AS_STORED = "as_stored"
     PATIENT_AXES = "patient_axes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a slice lies in the network's input, in its pixels: turned, then resized to ``rows`` x ``columns``."""
+
+    turn: Turn
+    rows: int
+    columns: int
+    top: int
+    left: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,20 +64,28 @@ class Preprocessing:
         keeps its proportions, and zeros fill the rest of the square.
         """
         as_stored = self.preparation is Preparation.AS_STORED
-        hounsfield = ct_slice.hounsfield if as_stored else ct_slice.upright()
-        height = 1.0 if as_stored else ct_slice.upright_pixel_height
-        image = torch.from_numpy(hounsfield).float()[None]
+        image = torch.from_numpy(ct_slice.hounsfield if as_stored else ct_slice.upright()).float()[None]
         low = self.window_level_hu - self.window_width_hu / 2
         image = ((image - low) / self.window_width_hu).clamp_(0, 1)
-        sides = image.shape[1] * height, float(image.shape[2])
+        place = self.placement(ct_slice)
+        sides = place.rows, place.columns
+        image = _averaged(image, sides) if as_stored else _resampled(image, sides)
+        right, below = self.image_size - place.left - place.columns, self.image_size - place.top - place.rows
+        if any((place.left, right, place.top, below)):
+            image = functional.pad(image, (place.left, right, place.top, below))
+        return image
+
+    def placement(self, ct_slice: CTSlice) -> Placement:
+        """Return where ``prepare`` puts a slice."""
+        as_stored = self.preparation is Preparation.AS_STORED
+        turn = Turn() if as_stored else ct_slice.turn
+        height = 1.0 if as_stored else ct_slice.upright_pixel_height
+        rows, columns = ct_slice.hounsfield.shape[:: -1 if turn.exchange else 1]
+        sides = rows * height, float(columns)
         scale = self.image_size / max(sides)
         rows, columns = (max(1, round(side * scale)) for side in sides)
-        image = _averaged(image, (rows, columns)) if as_stored else _resampled(image, (rows, columns))
-        missing = [self.image_size - side for side in image.shape[1:]]
-        if any(missing):
-            top, left = (one // 2 for one in missing)
-            image = functional.pad(image, (left, missing[1] - left, top, missing[0] - top))
-        return image
+        top, left = (self.image_size - rows) // 2, (self.image_size - columns) // 2
+        return Placement(turn=turn, rows=rows, columns=columns, top=top, left=left)
 
     def notes(self, ct_slice: CTSlice) -> tuple[Note | FrameNote, ...]:
         """Return what the preparation of a slice assumed and changed, or that it changed nothing where it should."""

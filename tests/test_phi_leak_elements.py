@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from functions.dicom_results import reference
+from functions.dicom_results import reference, slice_pixels
 from functions.domain import header
 from functions.domain.header import WANTED, read_header
 from model_code.audit.acquisition import KEYWORDS as ACQUISITION
@@ -68,7 +68,7 @@ def asked_for() -> set[str]:
 
 def read() -> set[str]:
     """Return every element that any reader reads."""
-    return {*META, *header.WANTED, *reference.WANTED, *asked_for()}
+    return {*META, *header.WANTED, *reference.WANTED, *slice_pixels.WANTED, *asked_for()}
 
 
 def test_the_leak_test_knows_every_element_that_a_reader_reads() -> None:

@@ -50,6 +50,17 @@ def train(folder: Path, image_size: int = 64) -> Path:
     return artifact
 
 
+def with_thresholds(artifact: Path, folder: Path, **thresholds: float) -> Path:
+    """Return a copy of an artifact whose rule of studies has these thresholds by class; the reference is normal."""
+    shutil.copytree(artifact.parent / "model", folder / "model")
+    metadata = folder / "model/metadata.json"
+    rule = {"version": 1, "rule": "top_mean", "reference": "normal", "k": 3, "coefficients": {}}
+    document = json.loads(metadata.read_text()) | {"study": rule | {"thresholds": thresholds}}
+    metadata.write_text(json.dumps(document))
+    _run(folder, ["-m", "model_code", "pack", str(folder / "model"), str(folder / "model.tar.gz")])
+    return folder / "model.tar.gz"
+
+
 # The container's own command, but for the bounds.
 _OPTIMISE = """
 import sys

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import error_code, from_item, is_condition_failed, to_item, unprocessed_keys
+from functions.aws.shards import sharded
 from functions.domain.batch import PIECES, Batch, BatchStatus
 from functions.domain.lane import Lane
 from functions.domain.row import Status
@@ -172,8 +173,7 @@ class Batches:
                 "ExpressionAttributeValues": to_item({":claiming": BatchStatus.CLAIMING}),
             }
         }
-        values = {":pending": Status.PENDING, ":batched": Status.BATCHED, ":batch": batch_id}
-        values |= {":job": job_name, ":now": now, ":lane": lane}
+        values = {":pending": Status.PENDING, ":held": Status.BATCHED, ":batch": batch_id, ":now": now, ":lane": lane}
         rows: list[Any] = [
             {
                 "Update": {
@@ -181,9 +181,12 @@ class Batches:
                     "Key": to_item({"UploadId": upload_id}),
                     "UpdateExpression": "SET #Status = :batched, BatchId = :batch, TransformJobName = :job, "
                     "#Lane = :lane, UpdatedAt = :now",
-                    "ConditionExpression": "#Status = :pending OR (#Status = :batched AND BatchId = :batch)",
+                    "ConditionExpression": "begins_with(#Status, :pending) "
+                    "OR (begins_with(#Status, :held) AND BatchId = :batch)",
                     "ExpressionAttributeNames": {"#Status": "Status", "#Lane": "Lane"},
-                    "ExpressionAttributeValues": to_item(values),
+                    "ExpressionAttributeValues": to_item(
+                        values | {":batched": sharded(Status.BATCHED, upload_id), ":job": sharded(job_name, upload_id)}
+                    ),
                 }
             }
             for upload_id in upload_ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,9 @@ def announced(body: str) -> str:
 class Delivery:
     """The DICOM results of one revision: their keys by kind, or why there are none (a code and a sentence).
 
-    ``notes`` are keywords of attributes that the reference object has and that could not be copied. ``rejects`` are
-    the earlier revisions that the note among the keys withdraws.
+    ``notes`` are keywords of attributes that the reference object has and that could not be copied. ``undrawn``
+    says why heat pictures were not drawn, codes by name. ``rejects`` are the earlier revisions that the note among the
+    keys withdraws.
     """
 
     revision: int
@@ -44,6 +45,7 @@ class Delivery:
     code: str = ""
     reason: str = ""
     notes: Sequence[str] = ()
+    undrawn: Mapping[str, str] = field(default_factory=dict)
     rejects: Sequence[int] = ()
 
 
@@ -67,6 +69,7 @@ class Deliveries:
             "Code": delivery.code,
             "Reason": delivery.reason,
             "Notes": list(delivery.notes),
+            "Undrawn": dict(delivery.undrawn),
             "Rejects": list(delivery.rejects),
             "ExpiresAt": expiry(now, self._kept_days and self._kept_days + LONGEST_WAIT_DAYS),
         }
@@ -102,5 +105,6 @@ def _delivery(item: Mapping[str, Any]) -> Delivery:
         code=item.get("Code", ""),
         reason=item.get("Reason", ""),
         notes=item.get("Notes", ()),
+        undrawn=item.get("Undrawn", {}),
         rejects=item.get("Rejects", ()),
     )

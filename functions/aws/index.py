@@ -1,4 +1,4 @@
-"""The index table: one Row per Upload, and the queries that people and functions make, each a DynamoDB Query."""
+"""The index table: one Row per Upload, and the queries of people and functions: of each shard a DynamoDB Query."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.aws.items import from_item, is_condition_failed, to_item, unprocessed_keys
+from functions.aws.ordered import count, first, in_order
+from functions.aws.shards import sharded, with_shards, without_shards
 from functions.aws.trouble import loggable
 from functions.domain.batch import Retry
 from functions.domain.errors import RefusalCode
@@ -24,8 +26,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HELD = "#Status = :batched AND BatchId = :batch"
-AWAITS_INGEST = "#Status = :received OR (#Status = :refused AND #Code = :heldUp)"  # Row.awaits_ingest
+# A status in a row ends with its shard, but for rows from before 2026-11-29; no status is the beginning of another.
+HELD = "begins_with(#Status, :batched) AND BatchId = :batch"
+AWAITS_INGEST = (  # Row.awaits_ingest
+    "begins_with(#Status, :received) OR (begins_with(#Status, :refused) AND #Code = :heldUp)"
+)
+READ_BY_VERSION = "begins_with(#Status, :completed) AND ModelPackage IN (:package, :packageOfOld)"
 TRY_ATTRIBUTES = (NAMES["collect_tries"], NAMES["collect_tried_at"])
 BATCH_GET = 100  # the most keys of one BatchGetItem
 # What a row loses when it is Pending again: its job and its result. The result document stays in its bucket.
@@ -49,14 +55,6 @@ RESULT_ATTRIBUTES = (
 GRAVESTONE_DAYS = 30  # an event waits at most 14 days in a queue and 14 among the dead letters
 
 
-@dataclass(frozen=True)
-class Page:
-    """Some rows of an answer, and where the next page starts (None: there is no next page)."""
-
-    rows: list[Row]
-    next: Mapping[str, Any] | None
-
-
 class Index:
     """The rows. Answers of global indexes are eventually consistent: hints for dispatch, good enough for people."""
 
@@ -70,7 +68,7 @@ class Index:
         try:
             self._client.put_item(
                 TableName=self.table,
-                Item=to_item(row.to_json()),
+                Item=item_of(row),
                 ConditionExpression=f"attribute_not_exists(UploadId) OR {AWAITS_INGEST}",
                 ExpressionAttributeNames={"#Status": NAMES["status"], "#Code": NAMES["code"]},
                 ExpressionAttributeValues=to_item(values),
@@ -84,7 +82,7 @@ class Index:
     def get(self, upload_id: str) -> Row | None:
         """Return one row, or None if it does not exist; strongly consistent."""
         answer = self._client.get_item(TableName=self.table, Key=to_item({"UploadId": upload_id}), ConsistentRead=True)
-        return Row.from_json(from_item(answer["Item"])) if "Item" in answer else None
+        return row_in(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, upload_ids: Iterable[str]) -> dict[str, Row]:
         """Return the rows of many Uploads by id, strongly consistent; ids without a row are left out."""
@@ -103,78 +101,33 @@ class Index:
                     pause = min(2 * pause, 2.0)
         return rows
 
-    def query(
+    def find(
         self,
         index: IndexName,
         value: str,
         *,
         since: str | None = None,
-        until: str | None = None,
         newest_first: bool = True,
-        limit: int | None = None,
-        start: Mapping[str, Any] | None = None,
-    ) -> Page:
-        """Return one page of the rows whose ``index`` attribute is ``value``, by time.
+        page: int | None = None,
+    ) -> Iterator[Row]:
+        """Yield the rows whose ``index`` attribute is ``value``, by time, and read about ``page`` rows at once.
 
-        ``since`` and ``until`` are inclusive.
+        ``since`` is inclusive.
         """
-        condition, values = "#p = :p", {":p": value}
-        names = {"#p": index.partition}
-        if since or until:
-            condition += " AND #s BETWEEN :since AND :until"
-            names["#s"] = index.sort
-            values |= {":since": since or "0", ":until": until or "9999"}
-        request: dict[str, Any] = {
-            "TableName": self.table,
-            "IndexName": index.title,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": to_item(values),
-            "ScanIndexForward": not newest_first,
-        }
-        if limit:
-            request["Limit"] = limit
-        if start:
-            request["ExclusiveStartKey"] = start
-        answer = self._client.query(**request)
-        return Page(list(_readable(answer["Items"])), answer.get("LastEvaluatedKey"))
+        items = in_order(self._client, self.table, index, value, since=since, newest_first=newest_first, page=page)
+        return _readable(items)
 
-    def every(self, index: IndexName, value: str) -> Iterator[Row]:
-        """Yield the rows of all pages, newest first."""
-        start = None
-        while True:
-            page = self.query(index, value, start=start)
-            yield from page.rows
-            start = page.next
-            if start is None:
-                return
+    def oldest(self, index: IndexName, value: str, most: int) -> list[Row]:
+        """Return the oldest ``most`` rows of an ``index`` value, oldest first."""
+        return first(self.find(index, value, newest_first=False, page=most), most)
 
     def pending(self, at_most: int, *, newest: bool = False) -> list[Row]:
         """Return the oldest pending rows, oldest first; or the ``newest``, newest first."""
-        rows: list[Row] = []
-        start: Mapping[str, Any] | None = None
-        while len(rows) < at_most:
-            page = self.query(
-                IndexName.BY_STATUS, Status.PENDING, newest_first=newest, limit=at_most - len(rows), start=start
-            )
-            rows += page.rows
-            start = page.next
-            if start is None:
-                break
-        return rows
+        return first(self.find(IndexName.BY_STATUS, Status.PENDING, newest_first=newest, page=at_most), at_most)
 
-    def count(self, index: IndexName, value: str) -> int:
-        """Return how many rows an ``index`` value has."""
-        paginator = self._client.get_paginator("query")
-        pages = paginator.paginate(
-            TableName=self.table,
-            IndexName=index.title,
-            Select="COUNT",
-            KeyConditionExpression="#p = :p",
-            ExpressionAttributeNames={"#p": index.partition},
-            ExpressionAttributeValues=to_item({":p": value}),
-        )
-        return sum(page["Count"] for page in pages)
+    def count(self, index: IndexName, value: str, at_most: int | None = None) -> int:
+        """Return how many rows an ``index`` value has; with ``at_most``, any larger number if there are more."""
+        return count(self._client, self.table, index, value, at_most)
 
     def of_patient(self, patient_hash: str) -> Iterator[str]:
         """Yield the ids of one patient's Uploads, without rows from before PatientHash was recorded."""
@@ -236,14 +189,14 @@ class Index:
 
     def end_stalled(self, row: Row, changes: Mapping[str, Any]) -> bool:
         """Change a Received row; return False, and change nothing, if a try has moved it since ``row`` was read."""
-        condition = "#Status = :received AND #UpdatedAt = :seen"
+        condition = "begins_with(#Status, :received) AND #UpdatedAt = :seen"
         values = {":received": Status.RECEIVED, ":seen": row.updated_at}
         return self._change(row.upload_id, changes, (), condition, values)
 
     def mark_withdrawn(self, upload_id: str, model_package: str, withdrawn_at: str) -> bool:
         """Mark a result of a withdrawn version; return False if it is marked, or no longer that version's."""
-        condition = "#Status = :completed AND ModelPackage = :package AND attribute_not_exists(#WithdrawnAt)"
-        values = {":completed": Status.COMPLETED, ":package": model_package}
+        condition = f"{READ_BY_VERSION} AND attribute_not_exists(#WithdrawnAt)"
+        values = _read_by(upload_id, model_package)
         return self._change(upload_id, {"WithdrawnAt": withdrawn_at}, (), condition, values)
 
     def rescore(self, row: Row, now: str) -> bool:
@@ -251,10 +204,9 @@ class Index:
 
         ``row`` may be stale: the table decides. Returns False if that version's result is no longer there.
         """
-        condition = "#Status = :completed AND #ModelPackage = :package"
-        values = {":completed": Status.COMPLETED, ":package": row.model_package}
+        values = _read_by(row.upload_id, row.model_package or "")
         changes = {"Status": Status.PENDING, "Attempt": 0, "UpdatedAt": now, "RequeuedAt": now}
-        return self._change(row.upload_id, changes, RESULT_ATTRIBUTES, condition, values)
+        return self._change(row.upload_id, changes, RESULT_ATTRIBUTES, READ_BY_VERSION, values)
 
     def begin_erasure(self, row: Row, now: str, marks: Mapping[str, str] | None = None) -> bool:
         """Take a row that no batch holds out of the protocol; return False if it is no longer as ``row`` says.
@@ -264,7 +216,7 @@ class Index:
         """
         if row.status == Status.BATCHED:
             return False
-        condition = "#Status = :status AND #UpdatedAt = :seen"
+        condition = "begins_with(#Status, :status) AND #UpdatedAt = :seen"
         values = {":status": row.status, ":seen": row.updated_at}
         changes = {"Status": Status.ERASED, "UpdatedAt": now, **(marks or {})}
         return self._change(row.upload_id, changes, (NAMES["expires_at"],), condition, values)
@@ -280,8 +232,8 @@ class Index:
         try:
             self._client.put_item(
                 TableName=self.table,
-                Item=to_item(gravestone.to_json()),
-                ConditionExpression="attribute_not_exists(UploadId) OR #Status = :erased",
+                Item=item_of(gravestone),
+                ConditionExpression="attribute_not_exists(UploadId) OR begins_with(#Status, :erased)",
                 ExpressionAttributeNames={"#Status": "Status"},
                 ExpressionAttributeValues=to_item({":erased": Status.ERASED}),
             )
@@ -300,6 +252,7 @@ class Index:
         values: Mapping[str, Any],
     ) -> bool:
         """Set and remove attributes of a row under a condition on ``#Status`` and any changed attribute."""
+        changes = with_shards(changes, upload_id)
         names = {"#Status": "Status"} | {f"#{name}": name for name in (*changes, *remove)}
         update = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
         if remove:
@@ -320,11 +273,27 @@ class Index:
         return True
 
 
+def item_of(row: Row) -> dict[str, Any]:
+    """Return a row as the table has it."""
+    return to_item(with_shards(row.to_json(), row.upload_id))
+
+
+def row_in(item: Mapping[str, Any]) -> Row:
+    """Return the row in an item of the table."""
+    return Row.from_json(without_shards(from_item(item)))
+
+
+def _read_by(upload_id: str, model_package: str) -> dict[str, Any]:
+    """Return the values of ``READ_BY_VERSION``."""
+    package = {":package": sharded(model_package, upload_id), ":packageOfOld": model_package}
+    return {":completed": Status.COMPLETED, **package}
+
+
 def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
     """Yield the rows in some items. An item that is not a row, which a person may have put, must not hide others."""
     for item in items:
         try:
-            yield Row.from_json(from_item(item))
+            yield row_in(item)
         except (KeyError, ValueError, TypeError) as error:
             logger.error("an item is not a row", extra={**_log_fields(item), **loggable(error)})
 

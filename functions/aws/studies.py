@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
+from functions.aws.ordered import in_order
+from functions.aws.shards import with_shards
 from functions.aws.study_items import (
     IN_INDEX,
     MARKER,
@@ -68,7 +70,7 @@ class Studies:
         check = {
             "TableName": index_table,
             "Key": to_item({"UploadId": row.upload_id}),
-            "ConditionExpression": f"#Status IN ({', '.join(living)})",
+            "ConditionExpression": " OR ".join(f"begins_with(#Status, {one})" for one in living),
             "ExpressionAttributeNames": {"#Status": "Status"},
             "ExpressionAttributeValues": to_item(living),
         }
@@ -167,7 +169,7 @@ class Studies:
     def note_announced(self, study: Study) -> None:
         """Note that the revisions that a study had when it was read are announced; it may have changed since."""
         uid, values = study.study_instance_uid, {":number": study.revision}
-        update, condition = "SET #Announced = :number", "#Open = :unannounced AND #Revision = :number"
+        update, condition = "SET #Announced = :number", "begins_with(#Open, :unannounced) AND #Revision = :number"
         names = {f"#{name}": name for name in ("Announced", *IN_INDEX, "Revision")}
         done = values | {":unannounced": UNANNOUNCED}
         if not self._update(uid, f"{update} REMOVE #Open, #DueAt", condition, names, done):
@@ -258,14 +260,14 @@ class Studies:
 
     def _touching(self, study: str, now: datetime, due: Mapping[str, str], *, only_closed: bool = False) -> Any:
         """Return the update that opens a study and counts a touch."""
-        changes = {"State": State.OPEN, "Open": OPEN, **due, **self._expiry(now)}
+        changes = with_shards({"State": State.OPEN, "Open": OPEN, **due, **self._expiry(now)}, study)
         names = {f"#{name}": name for name in (*changes, "Touches", "OpenedAt")}
         values = {f":{name}": value for name, value in changes.items()} | {":one": 1, ":now": timestamp(now)}
         sets = [f"#{name} = :{name}" for name in changes] + ["#OpenedAt = if_not_exists(#OpenedAt, :now)"]
         request: dict[str, Any] = {"UpdateExpression": f"SET {', '.join(sets)} ADD #Touches :one"}
         if only_closed:
             values[":closed"] = State.CLOSED
-            request["ConditionExpression"] = "#State = :closed"
+            request["ConditionExpression"] = "begins_with(#State, :closed)"
         return request | {
             "TableName": self.table,
             "Key": to_item(state_of(study)),
@@ -312,7 +314,9 @@ class Studies:
     ) -> bool:
         """End a closing: change the study, and write its revision with it, if the study is as it was read."""
         condition, names, values = unchanged(study, fence)
-        sets = {**changes, **(last_of(revision, timestamp(now)) if revision else {})}
+        sets = with_shards(
+            {**changes, **(last_of(revision, timestamp(now)) if revision else {})}, study.study_instance_uid
+        )
         remove = (*remove, *(("PredictedClass",) if revision and not revision.predicted_class else ()))
         values |= {f":{name}": value for name, value in sets.items()}
         update = {
@@ -365,16 +369,8 @@ class Studies:
     def _query(
         self, index: StudyIndexName, value: str, since: str = "", *, oldest_first: bool = False
     ) -> Iterator[dict[str, Any]]:
-        request: dict[str, Any] = {
-            "TableName": self.table,
-            "IndexName": index.title,
-            "KeyConditionExpression": "#p = :p" + (" AND #s BETWEEN :since AND :until" if since else ""),
-            "ExpressionAttributeNames": {"#p": index.partition} | ({"#s": index.sort} if since else {}),
-            "ExpressionAttributeValues": to_item({":p": value} | ({":since": since, ":until": "9"} if since else {})),
-            "ScanIndexForward": oldest_first,
-        }
-        for items in self._pages(request):
-            yield from (item for item in items if is_study(item))
+        found = in_order(self._client, self.table, index, value, since=since, newest_first=not oldest_first)
+        yield from (item for item in map(from_item, found) if is_study(item))
 
     def _pages(self, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         start = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from functions.aws.shards import plain
 from functions.aws.trouble import loggable
 from functions.domain.row import Row
 from functions.domain.study import Revision, State, Study
@@ -74,7 +75,7 @@ def revision_name(number: int) -> str:
 def study_in(item: Mapping[str, Any]) -> Study:
     """Return the study in the item of its state."""
     values: dict[str, Any] = {name: item[attribute] for name, attribute in NAMES.items() if attribute in item}
-    values["state"] = State(values.get("state", State.CLOSED))
+    values["state"] = State(plain(values.get("state", State.CLOSED)))
     return Study(study_instance_uid=item["StudyInstanceUID"], **values)
 
 
@@ -109,7 +110,7 @@ def unchanged(study: Study, fence: str) -> tuple[str, dict[str, str], dict[str, 
         fence: study.touches if fence == "Touches" else study.opened_at,
         "Erasures": study.erasures,
     }
-    terms = ["#State = :open"]
+    terms = ["begins_with(#State, :open)"]
     for name, value in expected.items():
         names[f"#{name}"] = name
         if value:

@@ -9,46 +9,23 @@ from collections.abc import Iterator
 
 import numpy as np
 from highdicom.base import SOPClass
-from highdicom.sc import SCImage
 from PIL import Image, ImageDraw, ImageFont
-from pydicom.uid import ExplicitVRLittleEndian
 
+from functions.dicom_results.captures import capture
 from functions.dicom_results.cautions import NO_CLASS, NOT_VERIFIED, sentence
+from functions.dicom_results.drawing import BRIGHT, DIM, LARGE, SMALL, SPACING, Line, broken
 from functions.dicom_results.instances import Subject
 from functions.dicom_results.stage import Kind
 from functions.dicom_results.study import Finding, Series, Slice, StudyRead
 
 WIDTH, HEIGHT, MARGIN = 768, 512, 32
-LARGE, SMALL = 28, 18  # pixels
-BRIGHT, DIM = (255, 255, 255), (190, 190, 190)
-SPACING = 1.5  # line to line, in heights of the letters
 MOST_IMAGES = 8  # named in a line
-
-Line = tuple[str, int, tuple[int, int, int]]
-"""A text, its size, and its colour."""
 
 
 def card(subject: Subject) -> SOPClass:
     """Return the card of a study read."""
-    made = SCImage.from_ref_dataset(
-        subject.first,
-        pixels(subject.read),
-        photometric_interpretation="RGB",
-        bits_allocated=8,
-        coordinate_system="PATIENT",
-        patient_orientation=("L", "P"),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        **subject.named(Kind.CARD, subject.read.revision),
-    )
-    made = subject.finished(made)
-    made.PatientOrientation = []  # highdicom wants one; a card has none, which is written as empty
+    made = capture(subject, Kind.CARD, subject.read.revision, pixels(subject.read))
     made.BurnedInAnnotation = "NO"
-    made.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    body_part = subject.reference.get("BodyPartExamined", "")
-    if body_part:
-        made.BodyPartExamined = body_part
-    else:
-        made.Laterality = ""
     return made
 
 
@@ -58,7 +35,7 @@ def pixels(read: StudyRead) -> np.ndarray:
     draw, y = ImageDraw.Draw(canvas), float(MARGIN)
     for text, size, colour in lines(read):
         font = ImageFont.load_default(size=size)
-        for part in _broken(text, draw, font):
+        for part in broken(text, draw, font, WIDTH - 2 * MARGIN):
             if y + size * SPACING > HEIGHT - MARGIN:
                 break
             draw.text((MARGIN, y), part, font=font, fill=colour)
@@ -101,23 +78,3 @@ def _percent(finding: Finding) -> str:
 
 def _number(one: Slice) -> str:
     return "without a number" if one.number is None else str(one.number)
-
-
-def _broken(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Iterator[str]:
-    """Yield a text in parts that fit the card's width; a word that does not is cut."""
-    part = ""
-    for word in text.split(" "):
-        longer = f"{part} {word}" if part else word
-        if draw.textlength(longer, font=font) <= WIDTH - 2 * MARGIN:
-            part = longer
-            continue
-        if part:
-            yield part
-        part = word
-        while draw.textlength(part, font=font) > WIDTH - 2 * MARGIN:
-            cut = next(
-                at for at in range(len(part), 0, -1) if draw.textlength(part[:at], font=font) <= WIDTH - 2 * MARGIN
-            )
-            yield part[:cut]
-            part = part[cut:]
-    yield part

@@ -21,9 +21,9 @@ class Identifiers:
         """Return the SeriesInstanceUID of one kind of result: all revisions are instances of one series."""
         return self._uid("series", kind, study_uid)
 
-    def instance(self, kind: str, study_uid: str, revision: int) -> str:
-        """Return the SOPInstanceUID of one kind of result of one revision, which never changes."""
-        return self._uid("instance", kind, study_uid, str(revision))
+    def instance(self, name: str, study_uid: str, revision: int) -> str:
+        """Return the SOPInstanceUID of the result of this name of one revision, which never changes."""
+        return self._uid("instance", name, study_uid, str(revision))
 
     def device(self, model_package: str) -> str:
         """Return the UID of a model version as a device: another one after each retraining."""

@@ -19,7 +19,7 @@ from pydicom.sr.codedict import codes
 from pydicom.valuerep import DT
 
 from functions.dicom_results.identifiers import Identifiers
-from functions.dicom_results.stage import Stage
+from functions.dicom_results.stage import Stage, kind_of
 from functions.dicom_results.study import Slice, StudyRead
 
 PRODUCT = "wetread"
@@ -73,13 +73,16 @@ class Subject:
         """When the revision was closed, in the study's zone if its objects state one, else in UTC."""
         return self.read.closed_at.astimezone(_zone(self.reference.get("TimezoneOffsetFromUTC", "")))
 
-    def named(self, kind: str, number: int) -> dict[str, Any]:
-        """Return the arguments that every class of highdicom takes, for one kind of result."""
-        study = self.read.study_uid
+    def named(self, name: str, number: int) -> dict[str, Any]:
+        """Return the arguments that every class of highdicom takes, for the result of a name: a kind, or one of it.
+
+        ``number`` is its InstanceNumber.
+        """
+        study, kind = self.read.study_uid, kind_of(name)
         return {
             "series_instance_uid": self.identifiers.series(kind, study),
             "series_number": self.stage.series_number(kind),
-            "sop_instance_uid": self.identifiers.instance(kind, study, number),
+            "sop_instance_uid": self.identifiers.instance(name, study, self.read.revision),
             "instance_number": number,
             "manufacturer": self.stage.manufacturer,
             "manufacturer_model_name": PRODUCT,

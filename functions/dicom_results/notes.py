@@ -9,7 +9,7 @@ from pydicom.sr.coding import Code
 
 from functions.dicom_results.cautions import NO_CLASS, NOT_VERIFIED
 from functions.dicom_results.instances import Subject
-from functions.dicom_results.stage import REJECTION, Kind
+from functions.dicom_results.stage import REJECTION, Kind, kind_of
 
 OF_INTEREST = Code("113000", "DCM", "Of Interest")
 REJECTED_FOR_QUALITY = Code("113001", "DCM", "Rejected for Quality Reasons")
@@ -17,7 +17,9 @@ SOP_CLASSES = {
     Kind.SR: "1.2.840.10008.5.1.4.1.1.88.34",
     Kind.CARD: "1.2.840.10008.5.1.4.1.1.7",
     Kind.KEYS: "1.2.840.10008.5.1.4.1.1.88.59",
+    Kind.HEAT: "1.2.840.10008.5.1.4.1.1.7",
 }
+IMAGES = frozenset({Kind.CARD, Kind.HEAT})
 
 
 def key_note(subject: Subject) -> SOPClass:
@@ -28,12 +30,12 @@ def key_note(subject: Subject) -> SOPClass:
     return _note(subject, Kind.KEYS, OF_INTEREST, objects, text)
 
 
-def rejection_note(subject: Subject, delivered: dict[Kind, tuple[int, ...]]) -> SOPClass:
-    """Return the note by which an archive hides results of a withdrawn model: ``delivered`` revisions by kind.
+def rejection_note(subject: Subject, delivered: dict[str, tuple[int, ...]]) -> SOPClass:
+    """Return the note by which an archive hides results of a withdrawn model: ``delivered`` revisions by name.
 
     Other notes and reports are not images, so the note refers to them as composite objects.
     """
-    objects = [_result(subject, kind, revision) for kind, revisions in delivered.items() for revision in revisions]
+    objects = [_result(subject, name, revision) for name, revisions in delivered.items() for revision in revisions]
     return _note(
         subject, REJECTION, REJECTED_FOR_QUALITY, objects, "The model version that made these results was withdrawn"
     )
@@ -51,14 +53,14 @@ def _note(subject: Subject, kind: str, title: Code, objects: list[Dataset], text
     return subject.finished(made)
 
 
-def _result(subject: Subject, kind: Kind, revision: int) -> Dataset:
+def _result(subject: Subject, name: str, revision: int) -> Dataset:
     """Return a delivered result as far as a reference to it needs."""
-    study = subject.read.study_uid
+    study, kind = subject.read.study_uid, Kind(kind_of(name))
     dataset = Dataset()
     dataset.StudyInstanceUID = study
     dataset.SeriesInstanceUID = subject.identifiers.series(kind, study)
-    dataset.SOPInstanceUID = subject.identifiers.instance(kind, study, revision)
+    dataset.SOPInstanceUID = subject.identifiers.instance(name, study, revision)
     dataset.SOPClassUID = SOP_CLASSES[kind]
-    if kind == Kind.CARD:
-        dataset.Rows = dataset.Columns = 1  # an image, for highdicom
+    if kind in IMAGES:
+        dataset.Rows = dataset.Columns = 1  # what makes it an image for highdicom
     return dataset

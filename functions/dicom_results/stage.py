@@ -12,17 +12,31 @@ LONGEST_VALUE = 16  # of a Code Value (SH)
 
 
 class Kind(enum.StrEnum):
-    """A kind of result, in the order in which they are written; an archive shows the first series first."""
+    """A kind of result, in the order in which they are written; an archive shows the first series first.
+
+    Of heat pictures a revision may have several: `name_of_picture`.
+    """
 
     SR = "sr"
     CARD = "card"
     KEYS = "keys"
+    HEAT = "heat"
 
 
 REJECTION = "rejection"
 """The kind of the note that withdraws results; no stage asks for it."""
-OFFSETS: Mapping[str, int] = {Kind.SR: 0, Kind.CARD: 1, Kind.KEYS: 2, REJECTION: 3}
+OFFSETS: Mapping[str, int] = {Kind.SR: 0, Kind.CARD: 1, Kind.KEYS: 2, REJECTION: 3, Kind.HEAT: 4}
 """Kind -> its SeriesNumber's distance from the stage's base."""
+
+
+def name_of_picture(place: int) -> str:
+    """Return the name of a heat picture by the place of its slice among those that the class rests on, from 1."""
+    return f"{Kind.HEAT}-{place}"
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a result by its name in the bucket."""
+    return name.partition("-")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

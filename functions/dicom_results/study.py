@@ -83,8 +83,13 @@ class StudyRead:
     @property
     def key_slices(self) -> tuple[Slice, ...]:
         """The slices that the study's class rests on; for the reference class and for none, those of the study."""
+        return self.class_slices or _once(slice_ for one in self.of_study for slice_ in one.evidence)
+
+    @property
+    def class_slices(self) -> tuple[Slice, ...]:
+        """The slices that the study's class rests on; none for the reference class, and without a class."""
         chosen = [one for one in self.of_study if one.label == self.predicted and one.label != self.reference_label]
-        return _once(slice_ for one in chosen or self.of_study for slice_ in one.evidence)
+        return _once(slice_ for one in chosen for slice_ in one.evidence)
 
     def name_of(self, series_uid: str) -> str:
         """Return what texts call a series: by its SeriesNumber or, without one, by its place among these."""

@@ -19,6 +19,7 @@ Exception
 │   ├── NotAnnounced            events of a study that EventBridge did not take: the next sweep tries again
 │   ├── Overtaken               a champion that changed between two reads: try again
 │   ├── NoResults               a revision of a study that gets no DICOM results: a code and a sentence
+│   ├── NoPicture               a slice of such a study that gets no heat picture: a code
 │   └── HandlerFailed           any other error of a function, without its text
 └── SettingsError               a function's environment that lacks settings (settings.py, which infra imports too)
 """
@@ -177,6 +178,14 @@ class NoResults(WetreadError):
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+
+
+class NoPicture(WetreadError):
+    """A slice gets no heat picture: the message is the code, which ``functions.dicom_results.unpictured`` explains."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class HandlerFailed(WetreadError):

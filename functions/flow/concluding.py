@@ -39,7 +39,10 @@ from functions.names import Metric
 logger = logging.getLogger(__name__)
 
 CONCLUDE_SECONDS = 120  # of a sweep, after which no further study is begun
-WRITERS = 16  # rows requeued at once
+# Studies that are looked at at once: as many as keep the function's share of a CPU busy (`benchmarks.control_plane`),
+# and their largest fit its memory (tests/functions/flow/test_large_studies.py).
+AT_ONCE = 4
+WRITERS = 6  # rows of a study that are requeued at once
 MOST_AT_ONCE = 100  # rows that are requeued before the next ones are read
 
 
@@ -86,19 +89,24 @@ class Concluding:
         until = began + timedelta(seconds=CONCLUDE_SECONDS)
         behind = functools.cache(lambda: self.backlog.is_behind(self.patience.study_quiet_seconds))
         waiting = sorted(self.studies.open(), key=lambda one: (one.due_at, one.study_instance_uid))
-        revisions, failures = 0, self.announcing.run()
-        for hint in waiting:
-            if self.clock() > until:
-                break
-            try:
-                revisions += self._look_at(hint, behind)
-            except Exception as error:  # one study must not keep the others open
-                name = layout.study_prefix(hint.study_instance_uid)
-                logger.error("study not closed", extra={"study": name, **loggable(error)})
-                failures += 1
+        failures = self.announcing.run()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            closed = list(pool.map(lambda hint: self._try(hint, behind, until), waiting))
+        revisions, failures = sum(map(bool, closed)), failures + closed.count(None)
         opened = [moment_of(one.opened_at) for one in waiting if one.opened_at]
         oldest = (began - min(opened)).total_seconds() if opened else 0.0
         return Concluded(revisions, failures, oldest)
+
+    def _try(self, hint: Study, behind: Callable[[], bool], until: datetime) -> bool | None:
+        """Look at a study, unless it is late; return whether that made a revision, None if it failed."""
+        if self.clock() > until:
+            return False
+        try:
+            return self._look_at(hint, behind)
+        except Exception as error:  # one study must not keep the others open
+            name = layout.study_prefix(hint.study_instance_uid)
+            logger.error("study not closed", extra={"study": name, **loggable(error)})
+            return None
 
     def _look_at(self, hint: Study, behind: Callable[[], bool]) -> bool:
         """Close a study if it can be closed now; return whether that made a revision."""

@@ -16,21 +16,21 @@ from pydicom import Dataset
 
 from functions.aws.deliveries import Deliveries, Delivery
 from functions.aws.index import Index
-from functions.aws.keys import HIDDEN, HiddenKeys
-from functions.aws.objects import Documents, Uploads
+from functions.aws.objects import Documents
 from functions.aws.studies import Studies
 from functions.dicom_results import documents, making
+from functions.dicom_results.heat import MOST_PICTURES
 from functions.dicom_results.instances import Subject
 from functions.dicom_results.making import Result
 from functions.dicom_results.reference import WANTED, reference_of
 from functions.dicom_results.refused import NoResultsCode, no_results
-from functions.dicom_results.stage import Kind, Stage
+from functions.dicom_results.stage import Kind, Stage, name_of_picture
 from functions.domain import layout
 from functions.domain.errors import NoResults, Refusal, RefusalCode
-from functions.domain.header import header_of
 from functions.domain.row import Row
+from functions.flow.originals import Originals
+from functions.flow.picturing import Picturing
 from functions.flow.rejecting import Rejecting
-from untrusted.header import Header
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +40,13 @@ CONTENT_TYPE = "application/dicom"
 
 @dataclass(frozen=True, kw_only=True)
 class Delivering:
-    """Delivers the revisions of one stage. ``keys`` is None where object keys are not hidden."""
+    """Delivers the revisions of one stage."""
 
     studies: Studies
     index: Index
     deliveries: Deliveries
     results: Documents
-    uploads: Uploads
-    keys: HiddenKeys | None
+    originals: Originals
     rejecting: Rejecting
     stage: Stage
     kinds: tuple[Kind, ...]
@@ -77,17 +76,23 @@ class Delivering:
 
     def _make(self, document: Mapping[str, Any]) -> Delivery:
         study_uid, number = document["StudyInstanceUID"], document["Revision"]
-        subject, notes = self._subject(document)
+        rows = self.index.get_many(documents.read_uploads(document))
+        subject, notes = self._subject(document, rows)
         made = making.results_of(subject, self.kinds)
         keys = {one.kind: self._write(study_uid, number, one) for one in made}
+        undrawn: Mapping[str, str] = {}
+        if Kind.HEAT in self.kinds:
+            pictures = Picturing(results=self.results, originals=self.originals).pictures(subject, rows)
+            keys |= {one.kind: self._write(study_uid, number, one) for one in pictures.drawn}
+            undrawn = pictures.undrawn
         # Rows that were erased meanwhile: the erasure may have looked for results before they were written.
         documents.check(document, self.index.get_many(documents.read_uploads(document)))
-        return Delivery(revision=number, keys=keys, notes=notes)
+        return Delivery(revision=number, keys=keys, notes=notes, undrawn=undrawn)
 
     def _with_rejection(self, study_uid: str, delivery: Delivery) -> Delivery:
         """Return a delivery with the note that withdraws earlier results, if some are void by now."""
         try:
-            note, rejects = self.rejecting.reject(study_uid, delivery.revision, lambda one: self._subject(one)[0])
+            note, rejects = self.rejecting.reject(study_uid, delivery.revision, self._subject_of)
         except NoResults as refused:
             logger.error("no rejection note was made", extra={"code": refused.code, "revision": delivery.revision})
             return delivery
@@ -96,10 +101,12 @@ class Delivering:
         keys = {**delivery.keys, note.kind: self._write(study_uid, delivery.revision, note)}
         return replace(delivery, keys=keys, rejects=rejects)
 
-    def _subject(self, document: Mapping[str, Any]) -> tuple[Subject, tuple[str, ...]]:
+    def _subject_of(self, document: Mapping[str, Any]) -> Subject:
+        return self._subject(document, self.index.get_many(documents.read_uploads(document)))[0]
+
+    def _subject(self, document: Mapping[str, Any], rows: Mapping[str, Row]) -> tuple[Subject, tuple[str, ...]]:
         """Return the input of a document's results, and the keywords of what could not be copied of the patient."""
         study_uid, number = document["StudyInstanceUID"], document["Revision"]
-        rows = self.index.get_many(documents.read_uploads(document))
         documents.check(document, rows)
         reference, notes = self._reference(rows)
         earlier = [one.revision for one in self.deliveries.of_study(study_uid) if Kind.SR in one.keys]
@@ -116,7 +123,7 @@ class Delivering:
     def _reference(self, rows: Mapping[str, Row]) -> tuple[Dataset, tuple[str, ...]]:
         row = documents.reference_row(rows)
         try:
-            header = self._header(row)
+            header = self.originals.header(row, WANTED)
         except Refusal as refused:
             gone = refused.code == RefusalCode.OBJECT_GONE
             raise no_results(NoResultsCode.HEADER_GONE if gone else NoResultsCode.HEADER_UNREADABLE) from None
@@ -130,23 +137,14 @@ class Delivering:
         found: dict[str, int] = {}
         for uid, row in sorted(first.items())[:MOST_NUMBERS]:
             try:
-                number = self._header(row).number("SeriesNumber")
+                number = self.originals.header(row, WANTED).number("SeriesNumber")
             except Refusal:  # results name the series by its place then
                 continue
             if number is not None:
                 found[uid] = number
         return found
 
-    def _header(self, row: Row) -> Header:
-        """Return the header of a row's object; raise Refusal if S3 or the reader refuses it for good."""
-        key = row.key
-        if key.startswith(HIDDEN):
-            key = (self.keys.reveal([row.upload_id]) if self.keys else {}).get(row.upload_id, "")
-        if not key:
-            raise Refusal(RefusalCode.OBJECT_GONE, "The object's key was erased.")
-        return header_of(lambda length: self.uploads.head(key, row.version_id, length), row.size, WANTED)
-
     def _forget(self, study_uid: str, number: int) -> None:
         """Delete results of a revision that were written before it turned out that it may have none."""
-        for kind in self.kinds:
-            self.results.purge(layout.dicom_key(study_uid, number, kind))
+        for name in (*self.kinds, *map(name_of_picture, range(1, MOST_PICTURES + 1))):
+            self.results.purge(layout.dicom_key(study_uid, number, name))

@@ -31,7 +31,7 @@ class Marking:
 
     def results(self, model_package: str) -> Iterator[Row]:
         """Return every row that a version completed, newest first."""
-        rows = self.index.every(IndexName.BY_MODEL, model_package)
+        rows = self.index.find(IndexName.BY_MODEL, model_package)
         return (row for row in rows if row.status == Status.COMPLETED)
 
     def mark(self, model_package: str) -> int:

@@ -17,7 +17,7 @@ from functions.aws.objects import Documents
 from functions.aws.studies import Studies
 from functions.dicom_results.instances import Subject
 from functions.dicom_results.making import Result, withdrawal_of
-from functions.dicom_results.stage import Kind
+from functions.dicom_results.stage import REJECTION
 
 SubjectOf = Callable[[Mapping[str, Any]], Subject]
 """Returns the input of the results of a document; raises NoResults."""
@@ -42,15 +42,17 @@ class Rejecting:
         void = [
             revision
             for revision, one in delivered.items()
-            if revision not in done and any(kind in one.keys for kind in Kind) and self._is_void(study_uid, revision)
+            if revision not in done and set(one.keys) - {REJECTION} and self._is_void(study_uid, revision)
         ]
         document = self._newest(study_uid, void)
         if document is None:
             return None, ()
         subject = subject_of(document)
         subject = replace(subject, read=replace(subject.read, revision=number))
-        kinds = {kind: [one for one in void if kind in delivered[one].keys] for kind in Kind}
-        return withdrawal_of(subject, {kind: found for kind, found in kinds.items() if found}), tuple(void)
+        names = sorted({name for one in void for name in delivered[one].keys} - {REJECTION})
+        return withdrawal_of(
+            subject, {name: [one for one in void if name in delivered[one].keys] for name in names}
+        ), tuple(void)
 
     def _is_void(self, study_uid: str, number: int) -> bool:
         revision = self.studies.revision(study_uid, number)

@@ -31,8 +31,8 @@ class Stalling:
 
     def end(self) -> int:
         """End the rows that have stalled, those that arrived first before others; return their number."""
-        page = self.index.query(IndexName.BY_STATUS, Status.RECEIVED, newest_first=False, limit=MOST_READ)
-        stalled = [row for row in page.rows if self._has_stalled(row)]
+        received = self.index.oldest(IndexName.BY_STATUS, Status.RECEIVED, MOST_READ)
+        stalled = [row for row in received if self._has_stalled(row)]
         return sum(self.index.end_stalled(row, self._changes(row)) for row in stalled[:MOST_ENDED])
 
     def _has_stalled(self, row: Row) -> bool:

@@ -217,7 +217,7 @@ class Sweeping:
             if self.batches.advance(batch.batch_id, [BatchStatus.READY], BatchStatus.SUBMITTED, now):
                 self.trying.succeeded(batch)  # the tries to collect it are counted anew
             return Repair(done=runs)
-        owned = [row for row in self.index.every(IndexName.BY_STATUS, Status.BATCHED) if row.batch_id == batch.batch_id]
+        owned = [row for row in self.index.find(IndexName.BY_STATUS, Status.BATCHED) if row.batch_id == batch.batch_id]
         logger.error("batch given back", extra={"batch": batch.batch_id, "rows": len(owned), "tries": batch.tries})
         return Repair(done=True, outcome=self.collecting.give_back(batch, owned))
 
@@ -226,11 +226,8 @@ class Sweeping:
 
         ``_give_back`` finds a batch's rows in an index, which may lag by more than ``stale_seconds`` and hide some.
         """
-        query = self.index.query
-        page = self._try(
-            "no rows read", lambda: query(IndexName.BY_STATUS, Status.BATCHED, newest_first=False, limit=STRAYS)
-        )
-        stale = [row for row in (page.rows if page else ()) if self._is_stale(moment_of(row.updated_at))]
+        oldest = self._try("no rows read", lambda: self.index.oldest(IndexName.BY_STATUS, Status.BATCHED, STRAYS))
+        stale = [row for row in oldest or () if self._is_stale(moment_of(row.updated_at))]
         batches = {
             row.batch_id: [one for one in stale if one.batch_id == row.batch_id] for row in stale if row.batch_id
         }
@@ -260,7 +257,7 @@ class Sweeping:
         oldest = [
             row.waits_since
             for status in (Status.PENDING, Status.BATCHED)
-            for row in self.index.query(IndexName.BY_STATUS, status, newest_first=False, limit=1).rows
+            for row in self.index.oldest(IndexName.BY_STATUS, status, 1)
         ]
         waited = (self.clock() - moment_of(min(oldest))).total_seconds() if oldest else 0
         return {

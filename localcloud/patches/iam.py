@@ -1,8 +1,9 @@
-"""IAM: condition keys of S3, wildcards, secret sessions of functions, and loopback HTTP as secure transport."""
+"""IAM: condition keys of S3 and EventBridge, wildcards, secret sessions of functions, loopback as secure transport."""
 
 from __future__ import annotations
 
 import functools
+import json
 import re
 import secrets
 import threading
@@ -33,6 +34,7 @@ def install() -> None:
     install_wildcards()
     install_condition_keys()
     install_lambda_actions()
+    install_event_sources()
 
 
 def install_secure_transport() -> None:
@@ -144,3 +146,18 @@ def _reads(original: Callable[..., Any]) -> Callable[..., Any]:
         return other
 
     return lambda_action
+
+
+def install_event_sources() -> None:
+    """Add the condition key `events:source`: the sources of all events that a PutEvents brings."""
+    replace("core.iam_actions", "request_tag_context", ("service", "iam_action", "body", "params"), _with_sources)
+
+
+def _with_sources(original: Callable[..., Any]) -> Callable[..., Any]:
+    def request_context(service: str, iam_action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
+        context: dict[str, Any] = original(service, iam_action, body, params)
+        if iam_action != "events:PutEvents":
+            return context
+        return {**context, "events:source": [entry.get("Source", "") for entry in json.loads(body)["Entries"]]}
+
+    return request_context

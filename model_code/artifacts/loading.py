@@ -10,7 +10,7 @@ from model_code.artifacts import artifact
 from model_code.artifacts.metadata import Metadata
 from model_code.backends import gpu, known_answer
 from model_code.backends.backend import Backend, BackendName, Outputs
-from model_code.backends.processor import adds_bytes_exactly
+from model_code.backends.processor import adds_bytes_exactly, multiplies_bfloat16
 from model_code.backends.torch_backend import TorchBackend
 from model_code.errors import ArtifactError, BackendError
 from model_code.typicality import Typicality
@@ -80,12 +80,14 @@ def _openvino(model_dir: Path, about: Metadata, name: BackendName) -> _Verified:
     record = about.serving.validated[name]
     if record.exact_bytes and not adds_bytes_exactly():
         raise BackendError("this processor has no instructions that add 8-bit products exactly (VNNI, AMX, DotProd).")
+    if name is BackendName.OPENVINO_BF16 and not multiplies_bfloat16():
+        raise BackendError("this processor has no instructions that multiply bfloat16 (AMX, AVX512_BF16).")
     graph, weights = (artifact.read_verified(model_dir / file, record.files_sha256[file]) for file in name.files)
     try:
         # Not at the top: the artifact's code also runs without OpenVINO, in AWS's own containers.
         from model_code.backends.openvino_backend import OpenVinoBackend  # noqa: PLC0415
 
-        backend = OpenVinoBackend.read(graph, weights)
+        backend = OpenVinoBackend.read(graph, weights, name.precision)
     except ImportError as error:
         raise BackendError(f"OpenVINO cannot be imported ({error}).") from error
     except RuntimeError as error:

@@ -20,6 +20,7 @@ class BackendName(enum.StrEnum):
 
     TORCH = "torch"
     OPENVINO_FP32 = "openvino-fp32"
+    OPENVINO_BF16 = "openvino-bf16"
     OPENVINO_INT8 = "openvino-int8"
     TORCH_HALF = "torch-half"
 
@@ -31,7 +32,12 @@ class BackendName(enum.StrEnum):
     @property
     def is_openvino(self) -> bool:
         """Whether OpenVINO computes it, on a processor; half precision is a GPU's, and torch computes on either."""
-        return self in {BackendName.OPENVINO_FP32, BackendName.OPENVINO_INT8}
+        return self in {BackendName.OPENVINO_FP32, BackendName.OPENVINO_BF16, BackendName.OPENVINO_INT8}
+
+    @property
+    def precision(self) -> str:
+        """The numbers that OpenVINO computes with, apart from layers that its graph keeps in others."""
+        return "bf16" if self is BackendName.OPENVINO_BF16 else "f32"
 
     @property
     def and_more_trusted(self) -> list[BackendName]:

@@ -21,14 +21,17 @@ __all__ = ["OpenVinoBackend", "ov"]
 class OpenVinoBackend(Backend):
     """Computes one slice per request and as many requests at once as there are cores, each on its own core."""
 
-    def __init__(self, model: ov.Model) -> None:
-        """Compile ``model`` for an input of 1 x 1 x size x size."""
+    def __init__(self, model: ov.Model, precision: str = "f32") -> None:
+        """Compile ``model`` for an input of 1 x 1 x size x size, to compute in ``precision``: "f32" or "bf16".
+
+        Layers in 8-bit integers stay so, and those that the graph marks as precise are computed in fp32.
+        """
         self._compiled = ov.Core().compile_model(
             model,
             "CPU",
             {
                 # Some processors would otherwise compute in bfloat16, which is not the network that was validated.
-                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_PRECISION_HINT": precision,
                 "NUM_STREAMS": CORES,
                 "INFERENCE_NUM_THREADS": CORES,
                 # Cores are often shared with other containers: the system knows better which are free.
@@ -38,9 +41,9 @@ class OpenVinoBackend(Backend):
         self._own = threading.local()
 
     @classmethod
-    def read(cls, graph: bytes, weights: bytes) -> OpenVinoBackend:
+    def read(cls, graph: bytes, weights: bytes, precision: str = "f32") -> OpenVinoBackend:
         """Compile the network in the bytes of its two files; raises RuntimeError, as OpenVINO does, if it cannot."""
-        return cls(ov.Core().read_model(graph, weights))
+        return cls(ov.Core().read_model(graph, weights), precision)
 
     def outputs(self, images: torch.Tensor) -> Outputs:
         """Return the outputs for N x 1 x size x size images; a graph from before features gives logits alone."""

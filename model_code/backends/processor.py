@@ -1,9 +1,10 @@
-"""What this machine's processor has: cores, and instructions for 8-bit integers."""
+"""What this machine's processor has: cores, and instructions for 8-bit integers and bfloat16."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -37,6 +38,8 @@ def cores(visible: int, quota: float) -> int:
 CORES = cores(torch.get_num_threads(), quota())
 # Instructions that add products of bytes directly to 32 bits: Intel's and AMD's by two names, Intel's tiles, Arm's.
 EXACT_BYTE_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+# Instructions that multiply bfloat16, as OpenVINO uses them.
+BFLOAT16_PRODUCTS = frozenset({"avx512_bf16", "amx_bf16"})
 FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
 
 
@@ -45,8 +48,17 @@ def adds_bytes_exactly(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
     Without EXACT_BYTE_PRODUCTS, pairs of products are added in 16 bits, which full 8-bit weights exceed.
     """
+    return not EXACT_BYTE_PRODUCTS.isdisjoint(_instructions(cpuinfo))
+
+
+def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether this processor computes in bfloat16; False where the system does not list instructions."""
+    return not BFLOAT16_PRODUCTS.isdisjoint(_instructions(cpuinfo))
+
+
+def _instructions(cpuinfo: Path) -> Sequence[str]:
     try:
         found = FLAGS.search(cpuinfo.read_text())
     except OSError:
-        return False
-    return found is not None and not EXACT_BYTE_PRODUCTS.isdisjoint(found[1].split())
+        return ()
+    return found[1].split() if found else ()

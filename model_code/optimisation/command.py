@@ -15,7 +15,7 @@ from model_code.artifacts import artifact, metadata, seal
 from model_code.artifacts.packing import pack, unpack
 from model_code.backends import gpu, known_answer
 from model_code.backends.backend import BackendName, Serving, ValidatedBackend
-from model_code.backends.processor import adds_bytes_exactly
+from model_code.backends.processor import adds_bytes_exactly, multiplies_bfloat16
 from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Processing
 from model_code.errors import BackendError, OptimisationError
@@ -23,7 +23,7 @@ from model_code.optimisation import stability
 from model_code.optimisation.choice import choose, images_per_second
 from model_code.optimisation.export import export
 from model_code.optimisation.slices import prepare, spread
-from model_code.optimisation.trial import HeldOut, Trial, try_fp32, try_half, try_int8
+from model_code.optimisation.trial import HeldOut, Trial, try_bfloat16, try_fp32, try_half, try_int8
 from model_code.reading import decoder_process
 from model_code.snapshot import Case, Snapshot, Split
 from model_code.transforms import Preprocessing
@@ -99,6 +99,8 @@ def _validate(
     if not gpu.is_available():
         model = export(network, about.preprocessing.image_size)
         trials += [try_fp32(model, reference)]
+        if quantise and multiplies_bfloat16():
+            trials += try_bfloat16(model, reference)
         if quantise:
             calibration = spread(taken.of(Split.TRAIN), CALIBRATION_SLICES)
             trials += try_int8(model, prepare(slices, calibration, about.preprocessing), reference)

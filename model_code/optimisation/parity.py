@@ -34,7 +34,7 @@ ROUNDING = 1e-9  # of the difference of two areas
 FP32 = Bounds(usual=1e-4, most=1e-4, tie_band=2e-4, auc=1e-3, grid=1e-3)
 # Fewer bits: precision is lost, but less than the network itself loses by changes that no reader sees (stability.py).
 INT8 = Bounds(usual=0.02, most=0.05, tie_band=0.02, auc=5e-3, grid=0.05)
-HALF = INT8
+BF16 = HALF = INT8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,12 @@ MEANS = ("Reshape", "ReduceMean", "AvgPool")  # between maps and classifier
 
 def layers(model: ov.Model) -> list[str]:
     """Return the names of the layers that can be quantised, from the input to the last one before the classifier."""
-    last = _classifiers(model)
+    last = in_full_precision(model)
     found = [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in LAYERS]
     return [name for name in found if name not in last]
 
 
-def _classifiers(model: ov.Model) -> set[str]:
+def in_full_precision(model: ov.Model) -> set[str]:
     """Return the names of what gives logits and grid from the network's maps: the last layers, and the mean of maps.
 
     They stay in fp32: they take next to no time, and a grid whose mean is not the logit would explain another answer.
@@ -61,7 +61,7 @@ def quantise(model: ov.Model, images: Sequence[torch.Tensor], kept: Sequence[str
         nncf.Dataset([image[None].numpy() for image in images]),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(images),
-        ignored_scope=nncf.IgnoredScope(names=[*kept, *sorted(_classifiers(model))]),
+        ignored_scope=nncf.IgnoredScope(names=[*kept, *sorted(in_full_precision(model))]),
         advanced_parameters=AdvancedQuantizationParameters(
             overflow_fix=OverflowFix.DISABLE if exact_bytes else OverflowFix.ENABLE
         ),

@@ -18,8 +18,9 @@ from model_code.backends.openvino_backend import OpenVinoBackend, ov
 from model_code.backends.processor import adds_bytes_exactly
 from model_code.errors import BackendError
 from model_code.evaluation.bootstrap import Floats, Ints
+from model_code.optimisation.bfloat16 import in_bfloat16
 from model_code.optimisation.export import serialised
-from model_code.optimisation.parity import FP32, HALF, INT8, Bounds, Comparison, compare
+from model_code.optimisation.parity import BF16, FP32, HALF, INT8, Bounds, Comparison, compare
 from model_code.optimisation.quantisation import layers, quantise
 from model_code.typicality import Typicality
 
@@ -27,6 +28,8 @@ BATCH = 16
 # The share of layers, counted from the input, that int8 leaves in fp32: if one fails, the next is tried. The first
 # layer always stays: a slice itself in 8 bits is the coarsest step, and every later layer inherits its error.
 FP32_SHARE_STEPS = (0.01, 0.32, 0.73)
+# The largest share of layers that may stay in fp32 beside bfloat16: with more, next to nothing is gained.
+MOST_FP32_SHARE = 0.73
 # Stop if a probability differs by more than so many times what any may: a further step never recovered from that.
 GIVE_UP_FACTOR = 3
 # A backend may change whether a slice is abstained on only where its score lies within this share of the threshold.
@@ -130,6 +133,33 @@ def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_o
             return
 
 
+def try_bfloat16(model: ov.Model, held_out: HeldOut) -> Iterator[Trial]:
+    """Yield trials of ``model`` in bfloat16 with ever more first layers in fp32; last, the fewest that may serve.
+
+    Of two numbers of layers the larger one is expected to hold where the smaller one does, so it is searched by halves.
+    """
+    failed, kept = 0, 1
+    while (trial := _in_bfloat16(model, held_out, kept)).problems:
+        yield trial
+        most = round(MOST_FP32_SHARE * len(layers(model)))
+        if kept >= most or not trial.comparison.largest_difference <= GIVE_UP_FACTOR * BF16.most:
+            return
+        failed, kept = kept, min(2 * kept, most)
+    while trial.kept - failed > 1:
+        fewer = _in_bfloat16(model, held_out, (failed + trial.kept) // 2)
+        if fewer.problems:
+            failed = fewer.kept
+            yield fewer
+        else:
+            yield trial
+            trial = fewer
+    yield trial
+
+
+def _in_bfloat16(model: ov.Model, held_out: HeldOut, kept: int) -> Trial:
+    return _try_openvino(BackendName.OPENVINO_BF16, in_bfloat16(model, kept), held_out, BF16, kept)
+
+
 def try_half(network: nn.Module, image_size: int, held_out: HeldOut) -> Trial:
     """Try the network in half precision on this machine's GPU; raises BackendError if the GPU cannot compute it."""
     try:
@@ -151,7 +181,7 @@ def probabilities(answered: Outputs, temperature: float) -> Floats:
 
 
 def _try_openvino(name: BackendName, model: ov.Model, held_out: HeldOut, bounds: Bounds, kept: int) -> Trial:
-    return _try(name, OpenVinoBackend(model), held_out, bounds, kept, files=partial(serialised, model))
+    return _try(name, OpenVinoBackend(model, name.precision), held_out, bounds, kept, files=partial(serialised, model))
 
 
 def _try(

@@ -63,8 +63,9 @@ def upload(story: Story) -> None:
     """Upload good objects, every defect, one overwritten and deleted at once, and one gone before ingest."""
     service = story.service
     bodies = {f"{MARKERS[KEY]}/good-{n}.dcm": marked(n) for n in range(3)}
-    # An ImageType with a text counts as derived, and then the object does not count for its study.
-    counted = {"ImageType": r"ORIGINAL\PRIMARY\AXIAL"}
+    # An ImageType with a text counts as derived, and then the object does not count for its study; what may have text
+    # in its pixels has no heat picture.
+    counted = {"ImageType": r"ORIGINAL\PRIMARY\AXIAL", "BurnedInAnnotation": "NO"}
     bodies |= {f"{MARKERS[KEY]}/counted-{n}.dcm": with_elements(marked(60 + n), counted) for n in range(3)}
     bodies |= {f"{MARKERS[KEY]}/{one.name}.dcm": one.spoil(marked(10 + n)) for n, one in enumerate(DEFECTS)}
     bodies |= {f"{MARKERS[KEY]}/{keyword} as {form}.dcm": body for keyword, form, body in spoilt(marked(39))}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from functions.aws.index import row_in
 from functions.domain.row import Status
 from tests.e2e.conftest import Service
 from wetread.demo.phantoms import phantom_bytes
@@ -91,6 +92,6 @@ def test_the_index_is_restored_beside_itself(service: Service) -> None:
     until(lambda: dynamodb.describe_table(TableName=restored)["Table"]["TableStatus"] == "ACTIVE")
     try:
         item = dynamodb.get_item(TableName=restored, Key={"UploadId": {"S": upload}})["Item"]
-        assert item["Status"] == {"S": "Completed"}
+        assert row_in(item).status == Status.COMPLETED
     finally:
         dynamodb.delete_table(TableName=restored)

@@ -59,7 +59,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As many phantom patients as the demo has: enough for every gate."""
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, training.PATIENTS, training.SLICES, training.SIZE)
+    write_cohort(folder, training.PATIENTS, training.SLICES, training.SIZES)
     return folder
 
 
@@ -111,7 +111,7 @@ def test_the_first_model_is_promoted_and_reads_what_waited(clinic: Clinic) -> No
     results = Documents(clinic.service.connection.s3, clinic.service.connection.deployment.results_bucket_name)
     backends = {results.read(row.prediction_key)["Form"] for row in rows if row.prediction_key}
     assert len(backends) == 1, "one version answers in one form"
-    assert backends <= {"openvino-fp32", "openvino-int8"}, "what was optimised serves"
+    assert backends <= {"openvino-fp32", "openvino-bf16", "openvino-int8"}, "what was optimised serves"
 
 
 def report_of(clinic: Clinic, run: str, file: Path) -> str:

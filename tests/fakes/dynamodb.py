@@ -12,7 +12,7 @@ Item = dict[str, Any]
 
 
 class FakeDynamoDB:
-    """``keys`` names each table's keys, as "Partition" or "Partition/Sort".
+    """``keys`` names each table's keys, as "Partition" or "Partition/Sort"; ``indexes`` those of a table's index.
 
     ``lagging()`` decides whether a Query of an index sees an older state. In ``tables`` an item is under its key, or
     under both keys with a line between them.
@@ -66,13 +66,13 @@ class FakeDynamoDB:
         index = request.get("IndexName")
         assert index or request.get("ConsistentRead"), "the product reads the base table strongly consistent"
         rows = self._older[table] if index and self._lagging() else self.tables[table]
-        partition, sort = self._indexes[index] if index else self._keys[table]
+        partition, sort = self._indexes[f"{table}/{index}"] if index else self._keys[table]
         condition = Expression(
             request["KeyConditionExpression"],
             request.get("ExpressionAttributeNames"),
             request.get("ExpressionAttributeValues"),
         )
-        found = [item for item in rows.values() if partition in item and sort in item and condition.holds(item)]
+        found = [item for item in list(rows.values()) if partition in item and sort in item and condition.holds(item)]
         found.sort(key=lambda item: item[sort]["S"], reverse=not request.get("ScanIndexForward", True))
         last = request.get("ExclusiveStartKey")
         start = 0 if last is None else int(last["at"]["N"])

@@ -104,8 +104,8 @@ class Expression:
         assert self._next() == ","
         prefix = self._values[self._next()]["S"]
         assert self._next() == ")"
-        value: str = item[self._names.get(name, name)]["S"]
-        return value.startswith(prefix)
+        value: str | None = item.get(self._names.get(name, name), {}).get("S")
+        return value is not None and value.startswith(prefix)
 
     def _comparison(self, item: Item) -> bool:
         left, operator = self._operand(item), self._next()

@@ -27,10 +27,14 @@ class ReadingRoom(World):
     def __init__(self, **world: Any) -> None:
         super().__init__(**world)
         self.answers: dict[str, dict[str, float]] = {}
+        self.grids: dict[str, Any] = {}
         self.set_champion()
 
     def send(self, number: int, probabilities: dict[str, float] | None = None, **attributes: Any) -> ObjectCreated:
-        """Put a slice with this InstanceNumber into the uploads bucket, without its event's delivery."""
+        """Put a slice with this InstanceNumber into the uploads bucket, without its event's delivery.
+
+        ``grid`` is that of its answer.
+        """
         series, study = attributes.pop("series", SERIES), attributes.pop("study", STUDY)
         values = {
             "StudyInstanceUID": study,
@@ -39,9 +43,11 @@ class ReadingRoom(World):
             "InstanceNumber": number,
             "ImagePositionPatient": [0, 0, 2.5 * number],
         }
+        grid = attributes.pop("grid", None)
         key = attributes.pop("key", f"{study}/{series}/{number}-{len(self.s3.versions)}.dcm")
         body = ct(**(values | attributes))
         self.answers[hashlib.sha256(body).hexdigest()] = probabilities or NORMAL
+        self.grids[hashlib.sha256(body).hexdigest()] = grid
         return self.upload(key, body)
 
     def deliver(self, *events: ObjectCreated) -> list[Row]:
@@ -60,8 +66,12 @@ class ReadingRoom(World):
                 self.collecting.collect(name)
 
     def _answer(self, body: bytes) -> bytes:
-        probabilities = self.answers[hashlib.sha256(body).hexdigest()]
-        return answer(body, Probabilities=probabilities, Class=max(probabilities, key=probabilities.__getitem__))
+        digest = hashlib.sha256(body).hexdigest()
+        probabilities, grid = self.answers[digest], self.grids.get(digest)
+        more = {"Grid": grid} if grid else {}
+        return answer(
+            body, Probabilities=probabilities, Class=max(probabilities, key=probabilities.__getitem__), **more
+        )
 
     def withdraw(self, workflow: Workflow) -> None:
         """Take the champion back, make the first version champion again, and mark the results."""

@@ -85,9 +85,9 @@ def express_limits(**changes: int) -> ExpressLimits:
 
 def in_memory(lagging: Callable[[], bool]) -> FakeDynamoDB:
     """Return all tables, without the local cloud."""
-    indexes = {index.title: (index.partition, index.sort) for index in IndexName}
-    indexes[BY_PATIENT] = "PatientHash", "UploadId"
-    indexes |= {index.title: (index.partition, index.sort) for index in StudyIndexName}
+    indexes = {f"index/{index.title}": (index.partition, index.sort) for index in IndexName}
+    indexes[f"index/{BY_PATIENT}"] = "PatientHash", "UploadId"
+    indexes |= {f"studies/{index.title}": (index.partition, index.sort) for index in StudyIndexName}
     keys = {"index": "UploadId", "batches": "Id", "keys": "UploadId", "studies": "StudyInstanceUID/Item"}
     return FakeDynamoDB(keys, indexes, lagging)
 

@@ -55,4 +55,4 @@ def test_its_parts_are_those_of_its_settings(monkeypatch: pytest.MonkeyPatch) ->
     assert parts.stage.codes == {"covid": LabelCode(value="840539006", scheme="SCT", meaning="COVID-19")}
     assert (parts.stage.identity, parts.stage.software) == ("results", "1.2.3")
     assert parts.stage.series_number(Kind.KEYS) == 5002
-    assert parts.keys is not None
+    assert parts.originals.keys is not None

@@ -14,7 +14,7 @@ from infra.config import ConfigError, load_stage
 from tests.infra.conftest import Assembly
 
 SETTINGS = {
-    "dicom_results": ["sr", "card", "keys"],
+    "dicom_results": ["sr", "card", "keys", "heat"],
     "dicom_results_days": 14,
     "dicom_manufacturer": "Example Clinic",
     "label_codes": {"covid": "840539006 SCT COVID-19", "normal": "17621005 SCT Normal"},
@@ -46,7 +46,7 @@ def test_a_stage_that_does_not_ask_has_nothing_of_them(default: Any) -> None:
 
 def test_the_function_has_the_stage_s_settings_and_a_second_layer(asked: Assembly) -> None:
     environment = asked.environment("DeliveryDeliver")
-    assert environment["DICOM_RESULTS"] == "sr,card,keys"
+    assert environment["DICOM_RESULTS"] == "sr,card,keys,heat"
     assert environment["LABEL_CODES"] == "covid=840539006 SCT COVID-19,normal=17621005 SCT Normal"
     assert (environment["DICOM_MANUFACTURER"], environment["SERIES_NUMBER_BASE"]) == ("Example Clinic", "9901")
     layers = {name: len(one["Layers"]) for name, one in asked.of_type("AWS::Lambda::Function").items()}
@@ -83,6 +83,17 @@ def test_the_function_writes_results_and_reads_none_back(asked: Assembly) -> Non
     assert allowed == {"s3:PutObject", "s3:DeleteObjectVersion"}
 
 
+def test_it_reads_answers_only_to_draw_them(asked: Assembly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reads_answers(assembly: Assembly) -> bool:
+        return any("predictions/" in json.dumps(one["Resource"]) for one in assembly.statements("DeliveryDeliver"))
+
+    monkeypatch.setattr(dicom_layer, "build", stub)
+    without = synthesise_config(tmp_path, load_stage({"plain": SETTINGS | {"dicom_results": ["sr"]}}, "plain"))
+    (template,) = Path(without).glob("*.template.json")
+    assert reads_answers(asked)
+    assert not reads_answers(Assembly(Path(without), json.loads(template.read_text())))
+
+
 def test_its_dead_letters_ring(asked: Assembly) -> None:
     alarms = json.dumps(list(asked.of_type("AWS::CloudWatch::Alarm").values()))
     assert "DeliveryRevisionsDeadLetters" in alarms
@@ -95,7 +106,7 @@ def test_the_template_is_sound(asked: Assembly) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("dicom_results", ["sr", "heat"], "a list of sr, card, keys, or []"),
+        ("dicom_results", ["sr", "pdf"], "a list of sr, card, keys, heat, or []"),
         ("dicom_results_days", 0, "1 to 36500"),
         ("dicom_manufacturer", "", "1 to 64 ASCII characters"),
         ("dicom_manufacturer", "a\\b", "without backslashes"),

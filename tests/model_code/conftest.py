@@ -165,9 +165,11 @@ def processing(container: Container, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def optimised(processing: Processing, container: Container) -> Optimised:
-    """The trained model with both OpenVINO backends; int8 is accepted as it is, and counts as the fastest."""
+    """The trained model with all OpenVINO backends; those of fewer bits are accepted, int8 is the fastest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "INT8", Bounds(usual=1.0, most=1.0, tie_band=1.0, auc=1.0, grid=1.0))
+        for name in ("BF16", "INT8"):
+            patch.setattr(trial, name, Bounds(usual=1.0, most=1.0, tie_band=1.0, auc=1.0, grid=1.0))
+        patch.setattr(command, "multiplies_bfloat16", lambda: True)
         patch.setattr(
             command, "images_per_second", lambda backends, _: {name: 2.0**n for n, name in enumerate(backends)}
         )

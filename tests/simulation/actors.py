@@ -85,6 +85,8 @@ def in_turns(rng: random.Random) -> Iterator[None]:
         for name, value in (
             ("express.run.ThreadPoolExecutor", SerialPool),
             ("functions.domain.lane.LEAST", 2),
+            ("functions.aws.ordered.ThreadPoolExecutor", SerialPool),
+            ("functions.aws.shards.SHARDS", 2),
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
             ("functions.flow.concluding.ThreadPoolExecutor", SerialPool),
             ("functions.flow.marking.ThreadPoolExecutor", SerialPool),

@@ -12,12 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from functions.aws.events import ObjectCreated
-from functions.aws.items import from_item
+from functions.aws.index import row_in
 from functions.aws.keys import Keys
+from functions.aws.shards import plain
 from functions.domain import layout, prediction
 from functions.domain.champion import Withdrawal
 from functions.domain.errors import FailureCode, RefusalCode
-from functions.domain.row import Row, Status, timestamp
+from functions.domain.row import Status, timestamp
 from functions.flow.collecting import ROW_TRIES
 from functions.flow.ingesting import MOST_TRIES
 from functions.flow.marking import SETTLED_SECONDS
@@ -140,11 +141,11 @@ class Schedule:
         upload_id = layout.upload_of_output(key) or layout.upload_of_instance(key.rsplit("/", 1)[-1])
         row, name = self.world.dynamodb.tables["index"][upload_id], key.rsplit("/", 1)[-1].removesuffix(".out")
         if key.startswith(INSTANCES):
-            waits = row["Status"]["S"] not in TERMINAL
-            assert not waits or name != Row.from_json(from_item(row)).instance_name, "a copy was deleted too early"
+            waits = status_of(row) not in TERMINAL
+            assert not waits or name != row_in(row).instance_name, "a copy was deleted too early"
         else:
-            of = row.get("TransformJobName", {}).get("S", "")
-            assert row["Status"]["S"] != Status.BATCHED or f"/{of}/" not in key, "an output was deleted too early"
+            of = plain(row.get("TransformJobName", {}).get("S", ""))
+            assert status_of(row) != Status.BATCHED or f"/{of}/" not in key, "an output was deleted too early"
 
     @property
     def room(self) -> bool:
@@ -242,7 +243,7 @@ class Schedule:
                 assert changed, "a terminal row changed"
                 del self.final[upload_id]
         for upload_id, item in rows.items():
-            if item["Status"]["S"] in TERMINAL:
+            if status_of(item) in TERMINAL:
                 self.final.setdefault(upload_id, item)
         self.studies.check()
 
@@ -335,9 +336,14 @@ class Schedule:
         assert all(self._failed_as_a_whole(key) for key in outputs), "outputs of ended uploads are left"
 
 
+def status_of(item: Mapping[str, Any]) -> str:
+    """Return the status in an item of a row."""
+    return plain(item["Status"]["S"])
+
+
 def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Return whether a terminal row changed by an erasure: all but its status is unchanged, or nothing is left."""
-    if now["Status"]["S"] != Status.ERASED:
+    if status_of(now) != Status.ERASED:
         return False
     changed = {"Status", "UpdatedAt", "ExpiresAt"}
     return set(now) <= {"UploadId", "Size", "Attempt", *changed} or all(
@@ -347,13 +353,13 @@ def _only_erased(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 def _was_held_up(before: Mapping[str, Any]) -> bool:
     """Return whether the sweep ended the row because nothing tried it; a late try may take it up again."""
-    return (before["Status"]["S"], before.get("Code", {}).get("S")) == (Status.REFUSED, RefusalCode.HELD_UP)
+    return (status_of(before), before.get("Code", {}).get("S")) == (Status.REFUSED, RefusalCode.HELD_UP)
 
 
 def _only_withdrawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Return whether a terminal row changed as a result may: read again, or marked as the second model's."""
-    if before["Status"]["S"] != Status.COMPLETED:
+    if status_of(before) != Status.COMPLETED:
         return False
-    if now.get("RequeuedAt") != before.get("RequeuedAt") and now["Status"]["S"] == Status.PENDING:
+    if now.get("RequeuedAt") != before.get("RequeuedAt") and status_of(now) == Status.PENDING:
         return True
-    return before["ModelPackage"]["S"] == SECOND and now == {**before, "WithdrawnAt": now.get("WithdrawnAt")}
+    return plain(before["ModelPackage"]["S"]) == SECOND and now == {**before, "WithdrawnAt": now.get("WithdrawnAt")}

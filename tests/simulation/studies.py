@@ -50,7 +50,7 @@ class WatchedStudies:
     @property
     def open(self) -> list[str]:
         """The names of the open studies."""
-        return [name for name, item in self._items.items() if item.get("State", {}).get("S") == State.OPEN]
+        return [name for name, item in self._items.items() if item.get("State", {}).get("S", "").startswith(State.OPEN)]
 
     def check_end(self) -> None:
         """Check that every study is closed, and that its last revision is what its rows say now."""

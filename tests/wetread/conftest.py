@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from functions.aws.index import Page
 from functions.aws.studies import Studies
 from functions.domain.batch import Batch
 from functions.domain.champion import Champion
@@ -84,7 +83,7 @@ class SageMaker(JobLogs, Hosting):
 
 
 class MemoryIndex:
-    """Rows in a list that answers the index's queries page by page, and records them."""
+    """Rows in a list that answers the queries of the index, and records them."""
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
         self.rows = list(rows)
@@ -93,7 +92,7 @@ class MemoryIndex:
     def get_many(self, upload_ids: Sequence[str]) -> dict[str, Row]:
         return {row.upload_id: row for row in self.rows if row.upload_id in set(upload_ids)}
 
-    def query(self, index, value, *, since=None, newest_first=True, limit=None, start=None) -> Page:
+    def find(self, index, value, *, since=None, newest_first=True, page=None):
         self.asked.append(index)
         sort = _FIELDS[index.sort]
         fitting = [
@@ -101,10 +100,13 @@ class MemoryIndex:
             for row in self.rows
             if getattr(row, _FIELDS[index.partition]) == value and (since is None or getattr(row, sort) >= since)
         ]
-        fitting.sort(key=lambda row: getattr(row, sort), reverse=newest_first)
-        begin = start["at"] if start else 0
-        end = begin + (limit or len(fitting))
-        return Page(fitting[begin:end], {"at": end} if end < len(fitting) else None)
+        return iter(sorted(fitting, key=lambda row: getattr(row, sort), reverse=newest_first))
+
+    def oldest(self, index, value, most):
+        return list(itertools.islice(self.find(index, value, newest_first=False), most))
+
+    def count(self, index, value, at_most):
+        return min(len(list(self.find(index, value))), at_most + 1)
 
 
 class MemoryBatches:
@@ -120,21 +122,6 @@ class MemoryBatches:
 
     def get(self, batch_id: str) -> Batch | None:
         return next((batch for batch in self.held.values() if batch.batch_id == batch_id), None)
-
-
-class CountingTable:
-    """A DynamoDB client that only counts rows by status, in pages of ``page``."""
-
-    def __init__(self, index: MemoryIndex, page: int = 4000) -> None:
-        self.index, self.page = index, page
-
-    def query(self, **request) -> dict[str, object]:
-        assert request["Select"] == "COUNT"
-        status = request["ExpressionAttributeValues"][":status"]["S"]
-        total = sum(row.status == status for row in self.index.rows)
-        begin = request.get("ExclusiveStartKey", 0)
-        end = min(total, begin + min(self.page, request["Limit"]))
-        return {"Count": end - begin} | ({"LastEvaluatedKey": end} if end < total else {})
 
 
 class Queues:
@@ -295,7 +282,6 @@ def connection() -> SimpleNamespace:
         index=index,
         studies=Studies(in_memory(lambda: False), "studies"),
         batches=MemoryBatches(),
-        dynamodb=CountingTable(index),
         sqs=Queues(),
         s3=MemoryBucket(),
         registry=SimpleNamespace(champion=lambda: CHAMPION, versions=list),

@@ -1,7 +1,7 @@
 """Synthetic chest CT slices as DICOM objects: the same arguments give the same bytes, on every run.
 
-A patient is one number: it decides anatomy and acquisition; the class decides the lesions alone, so that nothing but
-the lung's texture distinguishes the classes. All names, dates and identifiers are invented.
+A patient is a number and a seed: they decide anatomy and acquisition; the class decides the lesions alone, so that
+nothing but the lung's texture distinguishes the classes. All names, dates and identifiers are invented.
 """
 
 from __future__ import annotations
@@ -82,21 +82,26 @@ def write_cohort(
     folder: Path,
     patients: int = 30,
     slices_per_patient: int = 5,
-    size: int = 512,
+    size: int | Sequence[int] = 512,
     seed: int = 0,
     labels: Sequence[str] = LABELS,
 ) -> list[PhantomSlice]:
     """Write a cohort and its ``manifest.json`` into ``folder``.
 
     Patients are dealt the ``labels`` evenly, in an order that the seed shuffles, and each has one class. A patient's
-    slices share one transfer syntax, whatever the class; their levels are those that ``deal`` gives.
+    slices share one transfer syntax, whatever the class; their levels are those that ``deal`` gives. Of several sizes
+    each class's patients have one in turn.
     """
+    sizes = [size] if isinstance(size, int) else size
     folder.mkdir(parents=True, exist_ok=True)
     syntaxes = np.random.default_rng([seed, 2]).integers(len(TRANSFER_SYNTAXES), size=patients).tolist()
     written: list[PhantomSlice] = []
+    given: Counter[str] = Counter()
     for number, one in enumerate(deal(patients, slices_per_patient, seed, labels)):
         syntax = TRANSFER_SYNTAXES[syntaxes[one.patient]]
-        dataset = phantom(one.label, one.patient, one.slice, size=size, seed=seed, transfer_syntax=syntax)
+        side = sizes[given[one.label] // slices_per_patient % len(sizes)]
+        given[one.label] += 1
+        dataset = phantom(one.label, one.patient, one.slice, size=side, seed=seed, transfer_syntax=syntax)
         path = folder / f"phantom-{one.patient:04d}-{number % slices_per_patient:03d}.dcm"
         path.write_bytes(encoded(dataset))
         written.append(
@@ -160,6 +165,7 @@ def phantom(
 
     dataset = _described(acquisition, f"{seed}/{label}/{patient}/{size}", patient, slice, position, stored.shape[0])
     dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
+    dataset.PatientName, dataset.PatientID = f"Phantom^{seed}-{patient:04d}", f"PHANTOM-{seed}-{patient:04d}"
     dataset.SmallestImagePixelValue, dataset.LargestImagePixelValue = int(stored.min()), int(stored.max())
     dataset.PixelData = pixel_data(stored, acquisition.scanner.bits, transfer_syntax)
     dataset["PixelData"].VR = "OW"
@@ -202,7 +208,6 @@ def _described(acquisition: Acquisition, root: str, patient: int, number: int, p
     dataset.SyntheticData = "YES"  # what is trained on this says so, on every answer
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(root, "study", study), uid(root, "series", study)
     dataset.FrameOfReferenceUID = uid(root, "frame", study)
-    dataset.PatientName, dataset.PatientID = f"Phantom^{patient:04d}", f"PHANTOM-{patient:04d}"
     dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "", acquisition.sex, f"{acquisition.age:03d}Y"
     day = 1 + (patient * 7 + study * 13) % 28
     dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = f"202601{day:02d}"

@@ -51,7 +51,7 @@ class ErasingStudies:
         ids = [
             row.upload_id
             for study in sorted(studies)
-            for row in index.every(IndexName.BY_STUDY, study)
+            for row in index.find(IndexName.BY_STUDY, study)
             if row.status == Status.MARKER
         ]
         return [row for _, row in sorted(index.get_many(ids).items()) if row.status == Status.MARKER]

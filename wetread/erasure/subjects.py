@@ -113,13 +113,7 @@ class Study:
     def upload_ids(self, index: Index) -> Iterator[str]:
         """Yield the Uploads of the study."""
         for uid in dict.fromkeys(self._uids):
-            start = None
-            while True:
-                page = index.query(IndexName.BY_STUDY, uid, start=start)
-                yield from (row.upload_id for row in page.rows)
-                start = page.next
-                if start is None:
-                    break
+            yield from (row.upload_id for row in index.find(IndexName.BY_STUDY, uid))
 
     def judge(self, marks: Marks, _look: Look) -> Verdict:
         """Decide by the UID alone, without reading the object."""

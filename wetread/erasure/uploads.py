@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from functions.aws.events import object_created
 from functions.aws.objects import Documents
+from functions.aws.ordered import first
 from functions.domain import layout
 from functions.domain.artifact import read_artifact
 from functions.domain.errors import InvalidArtifact, MalformedEvent
@@ -127,7 +128,7 @@ class ErasingUploads:
     def _unmarked(self) -> Iterator[str]:
         """Return Uploads with no patient in their rows: refused before it was read, or not yet ingested."""
         for status in (Status.REFUSED, Status.RECEIVED):
-            for row in self._index.every(IndexName.BY_STATUS, status):
+            for row in self._index.find(IndexName.BY_STATUS, status):
                 if row.code not in SAYING_NOTHING and self._subject.marks_lacking(row):
                     yield row.upload_id
 
@@ -227,7 +228,7 @@ class ErasingUploads:
 
     def _weights_in_results(self, model_package: str) -> str:
         results = Documents(self._s3, self._connection.deployment.results_bucket_name)
-        for row in self._index.query(IndexName.BY_MODEL, model_package, limit=5).rows:
+        for row in first(self._index.find(IndexName.BY_MODEL, model_package, page=5), 5):
             if row.prediction_key and results.find(row.prediction_key):
                 return str(results.read(row.prediction_key)["WeightsSHA256"])
         return ""

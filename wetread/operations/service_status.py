@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from functions.aws.batches import day_of
-from functions.aws.items import to_item
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.champion import Champion
@@ -108,9 +107,9 @@ def read_status(connection: Connection, now: datetime) -> ServiceStatus:
     """Read the tables and the dead-letter queues."""
     deployment = connection.deployment
     holders = connection.batches.holders()
-    oldest = connection.index.query(IndexName.BY_STATUS, Status.PENDING, newest_first=False, limit=OLDEST).rows
+    oldest = connection.index.oldest(IndexName.BY_STATUS, Status.PENDING, OLDEST)
     opened = list(itertools.islice(connection.studies.open(), COUNT_BOUND))
-    received = connection.index.query(IndexName.BY_STATUS, Status.RECEIVED, newest_first=False, limit=1).rows
+    received = connection.index.oldest(IndexName.BY_STATUS, Status.RECEIVED, 1)
     return ServiceStatus(
         uploads={status: _count(connection, status) for status in Status},
         oldest_pending=min((row.waits_since for row in oldest), default=None),
@@ -159,20 +158,5 @@ def _slot(number: int, batch: Batch | None, service: ServiceStatus) -> dict[str,
 
 
 def _count(connection: Connection, status: Status) -> Count:
-    request: dict[str, Any] = {
-        "TableName": connection.deployment.index_table_name,
-        "IndexName": IndexName.BY_STATUS.title,
-        "Select": "COUNT",
-        "KeyConditionExpression": "#Status = :status",
-        "ExpressionAttributeNames": {"#Status": "Status"},
-        "ExpressionAttributeValues": to_item({":status": status}),
-    }
-    number = 0
-    while True:
-        answer = connection.dynamodb.query(**request, Limit=COUNT_BOUND - number)
-        number += answer["Count"]
-        if "LastEvaluatedKey" not in answer:
-            return Count(number, bounded=False)
-        if number >= COUNT_BOUND:
-            return Count(number, bounded=True)
-        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+    number = connection.index.count(IndexName.BY_STATUS, status, at_most=COUNT_BOUND)
+    return Count(min(number, COUNT_BOUND), bounded=number > COUNT_BOUND)

@@ -100,6 +100,13 @@ def _after_rejection(run: Run, found: Sequence[Reason], called: str) -> list[str
     codes = [one.code for one in found if not one.accepted]
     if set(codes) & {*LabelProblem, DataProblem.UNDECODABLE_SLICE}:
         return ["Repair what the reasons name, and train again. Nothing was trained."]
+    if codes and set(codes) <= set(Risk) and run.output.get("EvaluationUri"):
+        return [
+            "The champion is what it was. Label more patients; or, if you understand this risk, accept it by name. "
+            "Then a person decides about what is trained next, which is one more attempt on these test patients:",
+            f"  {called} {_accepting(run, found)}",
+            *artifact_lines(run, called),
+        ]
     if codes and set(codes) <= set(Risk):
         return [
             "Nothing was trained: figures on this data would not be honest. Repair the data; or, if you understand "

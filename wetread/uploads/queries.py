@@ -1,12 +1,11 @@
-"""People's queries of the index: one DynamoDB Query by the narrowest condition, its rows filtered by the others."""
+"""People's queries of the rows: one question to the index of the narrowest condition, filtered by the others."""
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -52,7 +51,7 @@ class Query:
         return any(text and is_hashed(text) for text in (self.study, self.series))
 
 
-# The narrowest index first: the first given condition becomes the DynamoDB Query, the others filter its rows.
+# The narrowest index first: the first given condition is asked of its index, the others filter its rows.
 _CONDITIONS = {
     "key": (IndexName.BY_KEY, "key"),
     "series": (IndexName.BY_SERIES, "series_instance_uid"),
@@ -135,22 +134,12 @@ def _newest(index: Index, query: Query, limit: int) -> Answer:
 
 def _filtered(index: Index, index_name: IndexName, value: str, query: Query, at_most: int) -> list[Row]:
     rows: list[Row] = []
-    for row in _pages(index, index_name, value, query.since, at_most):
+    for row in index.find(index_name, value, since=query.since, page=min(PAGE, at_most)):
         if _matches(row, query):
             rows.append(row)
             if len(rows) == at_most:
                 break
     return rows
-
-
-def _pages(index: Index, index_name: IndexName, value: str, since: str | None, at_most: int) -> Iterator[Row]:
-    start: Mapping[str, Any] | None = None
-    while True:
-        page = index.query(index_name, value, since=since, limit=min(PAGE, at_most), start=start)
-        yield from page.rows
-        if page.next is None:
-            return
-        start = page.next
 
 
 def _matches(row: Row, query: Query) -> bool:

@@ -82,18 +82,25 @@ def render(
 
 
 def number(value: float | None) -> str:
-    """Return a figure with two decimals."""
-    return UNDEFINED if value is None else f"{value:.2f}"
+    """Return a figure with two decimals, and with a third where 1.00 would claim that nothing was wrong."""
+    if value is None:
+        return UNDEFINED
+    if value >= 1 or f"{value:.2f}" != "1.00":
+        return f"{value:.2f}"
+    return f"{value:.3f}" if f"{value:.3f}" != "1.000" else "> 0.999"
 
 
 def value(figure: Mapping[str, Any]) -> str:
-    """Return a figure's value with two decimals; "too few to say" where too few patients are behind it."""
+    """Return a figure's value as ``number`` does; "too few to say" where too few patients are behind it."""
     return TOO_FEW if figure["TooFew"] else number(figure["Value"])
 
 
-def signed(value: float | None) -> str:
-    """Return a difference with two decimals and its sign."""
-    return UNDEFINED if value is None else f"{value:+.2f}".replace("-", "\u2212")
+def signed(value: float | None, decimals: int = 2) -> str:
+    """Return a difference with its sign; what rounds to 0 has none."""
+    if value is None:
+        return UNDEFINED
+    found = f"{value:+.{decimals}f}".replace("-", "\u2212")
+    return found[1:] if round(value, decimals) == 0 else found
 
 
 def odds(value: float) -> str:
@@ -102,10 +109,10 @@ def odds(value: float) -> str:
 
 
 def span(figure: Mapping[str, float | None]) -> str:
-    """Return an interval as text, "" if there is none."""
+    """Return an interval as text, "" if there is none; an upper end may be rounded up to 1.00."""
     if figure["Low"] is None or figure["High"] is None:
         return ""
-    return f"{figure['Low']:.2f} to {figure['High']:.2f}"
+    return f"{number(figure['Low'])} to {figure['High']:.2f}"
 
 
 def _roc(

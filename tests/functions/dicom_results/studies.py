@@ -9,14 +9,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage
 
+from functions.dicom_results.heat import Cells, Heated, strength_of
 from functions.dicom_results.instances import Subject
-from functions.dicom_results.making import results_of
+from functions.dicom_results.making import picture_of, results_of
 from functions.dicom_results.reference import WANTED, reference_of
 from functions.dicom_results.stage import Kind, LabelCode, Stage
 from functions.dicom_results.study import Finding, Model, Series, Slice, StudyRead
+from functions.domain.grid import Over
 from functions.domain.header import BOUNDS
 from tests.fakes.dicom import ct
 from untrusted.header import read_header
@@ -140,8 +143,34 @@ def subject(body: bytes | None = None, stage: Stage = STAGE, **changes: Any) -> 
 
 
 def made(body: bytes | None = None, kinds: tuple[Kind, ...] = tuple(Kind), **changes: Any) -> dict[str, bytes]:
-    """Return the results' bytes by kind."""
-    return {one.kind: one.body for one in results_of(subject(body, **changes), kinds)}
+    """Return the results' bytes by kind; heat pictures are heat-1, heat-2 and heat-3."""
+    about = subject(body, **changes)
+    found = {one.kind: one.body for one in results_of(about, kinds)}
+    return found | (pictures(about) if Kind.HEAT in kinds else {})
+
+
+OVER = Over(
+    exchange=False, reverse_rows=False, reverse_columns=False, top=0, left=0, rows=64, columns=64, side=64,
+    level_hu=-600.0, width_hu=1500.0,
+)  # fmt: skip
+"""What the grids of the study lie over: slices that are stored upright."""
+
+
+def pictures(about: Subject, **header: Any) -> dict[str, bytes]:
+    """Return the heat pictures of a study whose grids are hot at the upper left; ``header`` changes the slices."""
+    found: dict[str, bytes] = {}
+    for place, one in enumerate(about.read.class_slices, 1):
+        shown = heated(one, place)
+        body = image(SERIES.index(one.series_uid), int(one.sop_uid.rpartition(".")[2]), **header)
+        made = picture_of(about, shown, body, strength_of([shown.heat]))
+        found[made.kind] = made.body
+    return found
+
+
+def heated(one: Slice, place: int = 1, heat: Cells | None = None, **over: Any) -> Heated:
+    """Return a slice with its heat, 2 x 2."""
+    cells = np.array([[8, 2], [0, 0]], np.float32) if heat is None else heat
+    return Heated(slice=one, place=place, label="covid", heat=cells, over=replace(OVER, **over))
 
 
 def dataset(body: bytes) -> Dataset:

@@ -39,11 +39,12 @@ def test_uids_differ_by_stage_study_kind_and_revision() -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_every_result_has_the_patient_the_study_and_the_model(kind: Kind) -> None:
-    found = dataset(made()[kind])
+    (name, number) = ("heat-2", 12) if kind == Kind.HEAT else (kind, 1)
+    found = dataset(made()[name])
     expected = {keyword: value for keyword, value in PATIENT.items() if keyword != "BodyPartExamined"}
     assert {keyword: str(found[keyword].value) for keyword in expected} == expected
     assert found.StudyInstanceUID == STUDY
-    assert (found.InstanceNumber, found.SeriesNumber) == (1, STAGE.series_number(kind))
+    assert (found.InstanceNumber, found.SeriesNumber) == (number, STAGE.series_number(kind))
     assert found.SeriesDescription == "AI chest-ct (research, unverified)"
     assert (found.Manufacturer, found.ManufacturerModelName) == ("wetread project", "wetread")
     assert (found.SoftwareVersions, found.DeviceSerialNumber) == ("0.1.0", "7")
@@ -117,7 +118,7 @@ def test_no_text_of_the_patient_is_drawn() -> None:
 
 
 def test_a_rejection_names_every_delivered_result_of_the_revisions() -> None:
-    delivered = {Kind.SR: (1, 2), Kind.CARD: (1,), Kind.KEYS: (2,)}
+    delivered = {"sr": (1, 2), "card": (1,), "keys": (2,), "heat-1": (1, 2), "heat-3": (2,)}
     found = dataset(withdrawal_of(subject(revision=3), delivered).body)
     assert found.ConceptNameCodeSequence[0].CodeValue == "113001"
     named = {
@@ -126,8 +127,10 @@ def test_a_rejection_names_every_delivered_result_of_the_revisions() -> None:
         if "ReferencedSOPSequence" in item
     }
     one, two = made(revision=1), made(revision=2)
-    assert named == {
-        dataset(body).SOPInstanceUID for body in (one[Kind.SR], two[Kind.SR], one[Kind.CARD], two[Kind.KEYS])
-    }
+    rejected = [
+        *(one[name] for name in ("sr", "card", "heat-1")),
+        *(two[name] for name in ("sr", "keys", "heat-1", "heat-3")),
+    ]
+    assert named == {dataset(body).SOPInstanceUID for body in rejected}
     assert found.SeriesNumber == STAGE.series_number(REJECTION) == 9904
     assert SERIES[0] not in named

@@ -102,7 +102,9 @@ def test_reports_follow_their_template(case: str, tmp_path: Path) -> None:
 @needs_dicom3tools
 @needs_pixelmed
 def test_notes_follow_their_template(tmp_path: Path) -> None:
-    rejection = withdrawal_of(subject(revision=3), {Kind.SR: (1, 2), Kind.CARD: (2,), Kind.KEYS: (2,)})
+    rejection = withdrawal_of(
+        subject(revision=3), {"sr": (1, 2), "card": (2,), "keys": (2,), "heat-1": (1, 2), "heat-2": (2,)}
+    )
     keys = made(kinds=(Kind.KEYS,))
     for path in files(tmp_path, keys | {rejection.kind: rejection.body}):
         assert complaints_of_objects(path) == []

@@ -63,6 +63,58 @@ def test_anything_else_is_malformed(changes: dict[str, Any]) -> None:
         parse(answer(b"bytes", Grid=GRID | changes), SHA)
 
 
+OVER = {
+    "Exchange": True,
+    "ReverseRows": False,
+    "ReverseColumns": True,
+    "Top": 0,
+    "Left": 8,
+    "Rows": 64,
+    "Columns": 48,
+    "Side": 64,
+    "LevelHU": -600.0,
+    "WidthHU": 1500,
+}
+
+
+def test_reads_what_the_grid_lies_over() -> None:
+    found = parse(answer(b"bytes", Grid=GRID | {"Over": OVER}), SHA)
+    assert isinstance(found, Prediction)
+    assert found.grid is not None
+    assert found.grid.over is not None
+    assert (found.grid.over.exchange, found.grid.over.left, found.grid.over.width_hu) == (True, 8, 1500)
+    assert found.grid.as_dict() == GRID | {"Over": OVER}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Exchange": 1},
+        {"Top": True},
+        {"Top": -1},
+        {"Rows": 0},
+        {"Rows": 64.0},
+        {"Left": 17},
+        {"Top": 1},
+        {"Side": 2**40},
+        {"LevelHU": "-600"},
+        {"LevelHU": True},
+        {"WidthHU": 0},
+        {"WidthHU": 1e300},
+        {"WidthHU": None},
+    ],
+)
+def test_a_grid_over_anything_else_is_malformed(changes: dict[str, Any]) -> None:
+    with pytest.raises(MalformedPrediction):
+        parse(answer(b"bytes", Grid=GRID | {"Over": OVER | changes}), SHA)
+
+
+@pytest.mark.parametrize("over", [None, [], {}, {"Top": 0}])
+def test_a_grid_over_no_object_with_its_fields_is_malformed(over: object) -> None:
+    with pytest.raises(MalformedPrediction):
+        parse(answer(b"bytes", Grid=GRID | {"Over": over}), SHA)
+
+
 @pytest.mark.parametrize("grid", [None, [], "grid", {}, {"Data": "AAAA"}])
 def test_a_grid_that_is_no_object_with_its_fields_is_malformed(grid: object) -> None:
     with pytest.raises(MalformedPrediction):

@@ -207,7 +207,7 @@ def test_an_item_that_is_not_a_row_hides_no_other() -> None:
     world, ids = arrived(3)
     del world.dynamodb.tables["index"][ids[0]]["UpdatedAt"]
     Minutes(world).run(20)
-    assert {world.dynamodb.tables["index"][one]["Status"]["S"] for one in ids[1:]} == {Status.COMPLETED}
+    assert {row.status for row in world.index.get_many(ids[1:]).values()} == {Status.COMPLETED}
     assert world.batches.holders() == {}
 
 

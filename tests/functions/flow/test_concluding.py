@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -242,3 +243,14 @@ def test_a_change_of_a_row_does_not_shorten_the_quiet(room: ReadingRoom) -> None
     assert not room.revisions()
     room.sweep()
     assert room.revisions()
+
+
+def test_a_slow_study_does_not_hold_up_the_others(room: ReadingRoom) -> None:
+    """Each of two closings waits until the other has come as far."""
+    for study in (STUDY, OTHER):
+        room.deliver(room.send(1, study=study))
+    room.read()
+    both = threading.Barrier(2, timeout=60)
+    room.clients["s3"].interfere = lambda operation, _when: both.wait() if operation == "put_object" else None
+    room.sweep()
+    assert [len(room.revisions(study)) for study in (STUDY, OTHER)] == [1, 1]

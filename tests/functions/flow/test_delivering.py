@@ -19,6 +19,7 @@ from functions.domain.errors import MalformedEvent
 from functions.domain.row import Status
 from functions.flow import delivering as flow
 from functions.flow.delivering import Delivering
+from functions.flow.originals import Originals
 from functions.flow.rejecting import Rejecting
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
@@ -41,8 +42,7 @@ class Clinic(ReadingRoom):
             index=self.index,
             deliveries=self.deliveries,
             results=results,
-            uploads=self.uploads,
-            keys=None,
+            originals=Originals(uploads=self.uploads, keys=None),
             rejecting=Rejecting(
                 studies=self.studies, deliveries=self.deliveries, champions=self.champions, results=results
             ),

@@ -41,8 +41,8 @@ GUARDS: dict[str, Guard] = {
     "only pending rows are claimed": Guard(
         f"{FLOW}/test_dispatching.py",
         "functions/aws/batches.py",
-        '"#Status = :pending OR (#Status = :batched AND BatchId = :batch)"',
-        '"#Status IN (:pending, :batched) OR BatchId = :batch"',
+        '"OR (begins_with(#Status, :held) AND BatchId = :batch)"',
+        '"OR begins_with(#Status, :held) OR BatchId = :batch"',
     ),
     "a taken slot is not taken again": Guard(
         f"{FLOW}/test_protocol.py",
@@ -53,14 +53,14 @@ GUARDS: dict[str, Guard] = {
     "a row leaves only the batch that holds it": Guard(
         f"{FLOW}/test_protocol.py",
         "functions/aws/index.py",
-        '"#Status = :batched AND BatchId = :batch"',
-        '"attribute_exists(UploadId) OR #Status = :batched AND BatchId = :batch"',
+        'HELD = "',
+        'HELD = "attribute_exists(UploadId) OR ',
     ),
     "what AWS held up is taken in by a later try": Guard(
         f"{FLOW}/test_every_upload_has_a_row.py",
         "functions/aws/index.py",
-        '"#Status = :received OR (#Status = :refused AND #Code = :heldUp)"',
-        '"#Status = :received OR (#Status = :refused AND #Code = :heldUp AND #Status = :received)"',
+        "(begins_with(#Status, :refused) AND #Code = :heldUp)",
+        "(begins_with(#Status, :refused) AND #Code = :heldUp AND begins_with(#Status, :received))",
     ),
     "the last delivery ends the row": Guard(
         f"{FLOW}/test_every_upload_has_a_row.py",
@@ -71,8 +71,8 @@ GUARDS: dict[str, Guard] = {
     "the sweep ends no row that a try has moved": Guard(
         f"{FLOW}/test_every_upload_has_a_row.py",
         "functions/aws/index.py",
-        '"#Status = :received AND #UpdatedAt = :seen"',
-        '"#Status = :received AND attribute_exists(#UpdatedAt)"',
+        '"begins_with(#Status, :received) AND #UpdatedAt = :seen"',
+        '"begins_with(#Status, :received) AND attribute_exists(#UpdatedAt)"',
     ),
     "a row that nothing tries is ended": Guard(
         f"{FLOW}/test_every_upload_has_a_row.py",
@@ -125,14 +125,14 @@ GUARDS: dict[str, Guard] = {
     "a row is erased only as it was seen": Guard(
         f"{FLOW}/test_erased_rows.py",
         "functions/aws/index.py",
-        '"#Status = :status AND #UpdatedAt = :seen"',
-        '"#Status = :status OR #UpdatedAt = :seen OR attribute_exists(UploadId)"',
+        '"begins_with(#Status, :status) AND #UpdatedAt = :seen"',
+        '"begins_with(#Status, :status) OR #UpdatedAt = :seen OR attribute_exists(UploadId)"',
     ),
     "a living row is not buried": Guard(
         f"{FLOW}/test_erased_rows.py",
         "functions/aws/index.py",
-        '"attribute_not_exists(UploadId) OR #Status = :erased"',
-        '"attribute_not_exists(UploadId) OR #Status = :erased OR attribute_exists(UploadId)"',
+        '"attribute_not_exists(UploadId) OR begins_with(#Status, :erased)"',
+        '"attribute_not_exists(UploadId) OR begins_with(#Status, :erased) OR attribute_exists(UploadId)"',
     ),
     "the copy of an object that was erased meanwhile goes too": Guard(
         f"{FLOW}/test_erased_rows.py",
@@ -227,14 +227,14 @@ GUARDS: dict[str, Guard] = {
     "only the withdrawn version's results are marked": Guard(
         f"{FLOW}/test_protocol.py",
         "functions/aws/index.py",
-        '"#Status = :completed AND ModelPackage = :package AND attribute_not_exists(#WithdrawnAt)"',
-        '"attribute_exists(UploadId) OR #Status = :completed AND ModelPackage = :package"',
+        'condition = f"{READ_BY_VERSION} AND attribute_not_exists(#WithdrawnAt)"',
+        'condition = f"attribute_exists(UploadId) OR {READ_BY_VERSION}"',
     ),
     "only what the version completed is read again": Guard(
         f"{FLOW}/test_rescoring.py",
         "functions/aws/index.py",
-        '"#Status = :completed AND #ModelPackage = :package"',
-        '"attribute_exists(UploadId) OR #Status = :completed AND #ModelPackage = :package"',
+        "changes, RESULT_ATTRIBUTES, READ_BY_VERSION, values)",
+        'changes, RESULT_ATTRIBUTES, f"attribute_exists(UploadId) OR {READ_BY_VERSION}", values)',
     ),
     "the first champion has no predecessor": Guard(
         f"{FLOW}/test_promoting.py",

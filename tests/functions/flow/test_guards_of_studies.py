@@ -200,8 +200,8 @@ GUARDS: dict[str, Guard] = {
     "a further revision is announced, too": Guard(
         f"{FLOW}/test_announcing.py",
         STUDIES,
-        '"#Open = :unannounced AND #Revision = :number"',
-        '"#Open = :unannounced OR #Revision = :number"',
+        '"begins_with(#Open, :unannounced) AND #Revision = :number"',
+        '"begins_with(#Open, :unannounced) OR #Revision = :number"',
     ),
     "an erased study is not written again": Guard(
         f"{FLOW}/test_announcing.py",

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from functions.aws.index import row_in
+from functions.domain.row import Status
 from infra.app import synthesise_config
 from infra.config import load_stage
 from localcloud.deploy.deploy import Deployer
@@ -47,8 +49,7 @@ def test_an_upload_to_the_given_bucket_becomes_a_row(deployed, client, until):
     assert deployed["DataKeyArn"] == deployed["Key"]
     client("s3").put_object(Bucket="hospital-dicom", Key="ward-7/a b.dcm", Body=ct())
     (row,) = until(lambda: client("dynamodb").scan(TableName=deployed["IndexTableName"])["Items"])
-    assert row["Key"]["S"] == "ward-7/a b.dcm"
-    assert row["Status"]["S"] == "Pending", row
+    assert (row_in(row).key, row_in(row).status) == ("ward-7/a b.dcm", Status.PENDING), row
     role = client("iam").get_role(RoleName=deployed["JobRoleArn"].rpartition("/")[2])["Role"]
     assert {tag["Key"] for tag in role["Tags"]} >= {"CostCentre"}
 

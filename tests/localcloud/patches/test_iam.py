@@ -73,3 +73,11 @@ def test_a_request_that_reads_lambda_s_settings_is_no_write(module, method, path
     actions = module("core.iam_actions")
     iam.install_lambda_actions()
     assert actions._lambda_action(method, path) == action
+
+
+def test_a_policy_knows_the_sources_of_all_events_of_a_request(module):
+    actions = module("core.iam_actions")
+    iam.install_event_sources()
+    body = b'{"Entries": [{"Source": "a"}, {"Source": "b"}, {}]}'
+    assert actions.request_tag_context("events", "events:PutEvents", body, {})["events:source"] == ["a", "b", ""]
+    assert "events:source" not in actions.request_tag_context("events", "events:PutRule", b"{}", {})

@@ -26,6 +26,11 @@ from tests.model_code.conftest import Optimised
 Change = Callable[[dict[str, Any]], object]
 
 
+@pytest.fixture(autouse=True)
+def _a_processor_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "multiplies_bfloat16", lambda: False)
+
+
 @pytest.fixture
 def folder(optimised: Optimised, tmp_path: Path) -> Path:
     """A copy of the optimised model's folder, to spoil."""
@@ -109,6 +114,15 @@ def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
 ) -> None:
     monkeypatch.setattr(loading, "adds_bytes_exactly", lambda: exact)
     change(folder, lambda serving: serving["forms"]["openvino-int8"].update(exact_bytes=True))
+    assert backend_of(folder) == expected
+
+
+@pytest.mark.parametrize(("has", "expected"), [(True, "openvino-bf16"), (False, "openvino-fp32")])
+def test_bfloat16_needs_a_processor_that_multiplies_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, has: bool, expected: str
+) -> None:
+    monkeypatch.setattr(loading, "multiplies_bfloat16", lambda: has)
+    change(folder, lambda serving: serving.update(form="openvino-bf16"))
     assert backend_of(folder) == expected
 
 
@@ -198,4 +212,4 @@ def test_without_a_gpu_the_processor_answers_in_fp32(for_a_gpu: Path, caplog: py
 def test_on_a_gpu_no_backend_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert backend_of(folder) == "torch"
-    assert caplog.text.count("it is for processors, and this machine has a GPU.") == 2
+    assert caplog.text.count("it is for processors, and this machine has a GPU.") == 3

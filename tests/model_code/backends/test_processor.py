@@ -1,4 +1,4 @@
-"""Which processors add byte products exactly."""
+"""Which processors add byte products exactly, and which multiply bfloat16."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model_code.backends.processor import adds_bytes_exactly, cores, quota
+from model_code.backends.processor import adds_bytes_exactly, cores, multiplies_bfloat16, quota
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,23 @@ def test_it_is_read_from_the_processors_flags(tmp_path: Path, line: str, exact: 
     assert adds_bytes_exactly(cpuinfo) is exact
 
 
+@pytest.mark.parametrize(
+    ("line", "has"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16", True),
+        ("flags\t\t: fpu amx_tile amx_bf16", True),
+        ("flags\t\t: fpu avx512f avx512_vnni", False),
+        ("bogomips\t: amx_bf16", False),
+    ],
+)
+def test_bfloat16_is_read_from_them_too(tmp_path: Path, line: str, has: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
+    assert multiplies_bfloat16(tmp_path / "cpuinfo") is has
+
+
 def test_a_system_that_lists_no_flags_counts_as_one_without(tmp_path: Path) -> None:
     assert adds_bytes_exactly(tmp_path / "absent") is False
+    assert multiplies_bfloat16(tmp_path / "absent") is False
 
 
 @pytest.mark.parametrize(

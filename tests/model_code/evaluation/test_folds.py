@@ -139,6 +139,7 @@ def test_from_training_to_the_document_every_patient_is_tested_once(
     assert read.out_of_fold == OutOfFold(folds=3, whole=document["OutOfFold"]["Whole"]["BalancedAccuracy"])
     page = (container.processing.evaluation / "report.html").read_text()
     assert "not of the model that is promoted" in page
+    assert f"Measured out of fold on {len(entries(first))} slices of {len(patients)} patients" in page
 
 
 def test_a_champion_by_folds_is_compared_out_of_fold_on_the_patients_of_both_and_as_it_is_on_new_ones(

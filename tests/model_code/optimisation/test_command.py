@@ -35,6 +35,7 @@ def job(processing: Processing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     base = tmp_path / "opt-ml"
     shutil.copytree(processing.base / "input", base / "processing" / "input")
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(base))
+    monkeypatch.setattr(command, "multiplies_bfloat16", lambda: False)
     monkeypatch.setattr(
         command, "images_per_second", lambda backends, _: {name: 2.0**n for n, name in enumerate(backends)}
     )
@@ -67,6 +68,8 @@ def test_the_model_is_the_same_and_has_its_backends(optimised: Optimised, contai
     before = metadata.parse((container.model_dir / "metadata.json").read_text())
     assert replace(about, serving=before.serving) == before
     assert sorted(path.name for path in (optimised.folder / "forms").iterdir()) == [
+        "openvino-bf16.bin",
+        "openvino-bf16.xml",
         "openvino-fp32.bin",
         "openvino-fp32.xml",
         "openvino-int8.bin",
@@ -76,11 +79,12 @@ def test_the_model_is_the_same_and_has_its_backends(optimised: Optimised, contai
 
 def test_the_record_says_what_was_tried_and_what_was_found(optimised: Optimised) -> None:
     serving = serving_of(optimised.folder)
-    fp32, int8 = serving["proof"]["trials"]
+    fp32, bf16, int8 = serving["proof"]["trials"]
     assert serving["form"] == int8["form"] == "openvino-int8"
     assert (fp32["form"], fp32["slices"], fp32["class_changes"], fp32["problems"]) == ("openvino-fp32", 24, 0, [])
     assert 0 < fp32["max_probability_difference"] < 1e-4 < int8["max_probability_difference"]
-    assert int8["layers_kept_in_fp32"] == 1
+    assert bf16["form"] == "openvino-bf16"
+    assert bf16["layers_kept_in_fp32"] == int8["layers_kept_in_fp32"] == 1
     assert fp32["layers_kept_in_fp32"] == 120
     assert serving["proof"]["calibration_slices"] == 24
     assert serving["proof"]["reason"].startswith("openvino-fp32 holds and is 2.00 x as fast as torch.")
@@ -125,6 +129,30 @@ def test_layers_are_kept_until_int8_holds(job: Container, monkeypatch: pytest.Mo
     assert [one["layers_kept_in_fp32"] for one in trials] == [120, 1, 38]
     assert [bool(one["problems"]) for one in trials] == [False, True, False]
     assert serving_of(tmp_path / "model")["form"] == "openvino-int8"
+
+
+@pytest.mark.parametrize(
+    ("enough", "asked"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 4, 3]), (21, [1, 2, 4, 8, 16, 32, 24, 20, 22, 21])]
+)
+def test_as_few_layers_as_hold_are_kept_beside_bfloat16(
+    job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, enough: int, asked: list[int]
+) -> None:
+    seen: list[int] = []
+
+    def marked(model: Any, kept: int) -> Any:
+        seen.append(kept)
+        return model if kept >= enough else weakened(model, by=0.8)
+
+    monkeypatch.setattr(command, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(trial, "in_bfloat16", marked)
+    monkeypatch.setattr(command, "try_int8", lambda *_: [])
+    assert run(job) == 0
+    unpack(job.processing.optimised, tmp_path / "model")
+    serving = serving_of(tmp_path / "model")
+    assert seen == asked
+    trials = [one for one in serving["proof"]["trials"] if one["form"] == "openvino-bf16"]
+    assert (trials[-1]["layers_kept_in_fp32"], trials[-1]["problems"]) == (enough, [])
+    assert serving["form"] == "openvino-bf16"
 
 
 def weakened(model: Any, by: float) -> Any:

@@ -4,6 +4,8 @@ import io
 import json
 import re
 from collections import Counter
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -73,10 +75,19 @@ def test_the_tissues_have_their_hounsfield_units(label) -> None:
     assert 0.002 < (hu > 300).mean() < 0.1  # bone
 
 
-def test_the_same_arguments_give_the_same_bytes_and_another_seed_others() -> None:
+def test_the_same_arguments_give_the_same_bytes_and_another_seed_other_patients() -> None:
     first = phantom_bytes("covid", 4, 2, size=SIZE, seed=7)
     assert phantom_bytes("covid", 4, 2, size=SIZE, seed=7) == first
-    assert read(phantom_bytes("covid", 4, 2, size=SIZE, seed=8)).SOPInstanceUID != read(first).SOPInstanceUID
+    mine, other = read(first), read(phantom_bytes("covid", 4, 2, size=SIZE, seed=8))
+    assert other.SOPInstanceUID != mine.SOPInstanceUID
+    assert other.PatientID != mine.PatientID, "a run would take them for one patient"
+
+
+def test_of_several_sizes_each_class_has_every_one_and_a_patient_one(tmp_path: Path) -> None:
+    written = write_cohort(tmp_path, 12, 2, [64, 96], seed=1)
+    sizes = [(one.label, one.patient, pydicom.dcmread(one.path, stop_before_pixels=True).Rows) for one in written]
+    assert Counter((label, size) for label, _, size in sizes) == dict.fromkeys(product(LABELS, [64, 96]), 4)
+    assert len({(patient, size) for _, patient, size in sizes}) == 12
 
 
 def test_the_class_changes_lesions_and_uids_and_no_other_attribute() -> None:

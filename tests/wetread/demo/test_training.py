@@ -28,7 +28,7 @@ def service(connection, monkeypatch):
         connection.s3.put_object(Bucket="training", Key=key, Body=io.BytesIO(body), ContentType="")
     end(connection, Outcome="Promoted", ModelPackage="wetread/1", EvaluationUri=EVALUATION, ReportUri=REPORT)
     monkeypatch.setattr(training, "PATIENTS", 3)
-    monkeypatch.setattr(training, "SIZE", 64)
+    monkeypatch.setattr(training, "SIZES", (64,))
     monkeypatch.setattr(following.time, "sleep", lambda _: None)
     return connection
 
@@ -96,9 +96,10 @@ def test_the_model_is_taught_and_shown_at_every_level_of_the_chest() -> None:
 
 
 def test_the_cohort_has_subgroups_and_its_acquisition_does_not_give_the_class_away(tmp_path) -> None:
-    written = write_cohort(tmp_path, training.PATIENTS, 1, 64, training.SEED)
+    small = [size // 4 for size in training.SIZES]
+    written = write_cohort(tmp_path, training.PATIENTS, 1, small, training.SEED)
     headers = [dcmread(one.path, stop_before_pixels=True) for one in written]
-    for keyword, least in (("PatientSex", 2), ("Manufacturer", 2), ("PatientAge", 10)):
+    for keyword, least in (("PatientSex", 2), ("Manufacturer", 2), ("PatientAge", 10), ("Rows", 3)):
         assert len({header[keyword].value for header in headers}) >= least
     tags = [read_tags(read_elements(one.path.read_bytes(), KEYWORDS)) for one in written]
     units = [Unit(one, slice_.label) for one, slice_ in zip(tags, written, strict=True)]

@@ -60,7 +60,6 @@ def test_an_empty_service(connection) -> None:
 @pytest.mark.parametrize(("rows", "count"), [(9, Count(9, False)), (10, Count(10, False)), (11, Count(10, True))])
 def test_counting_reads_no_more_than_its_bound(connection, pending, monkeypatch, rows, count) -> None:
     monkeypatch.setattr(service_status, "COUNT_BOUND", 10)
-    connection.dynamodb.page = 4
     connection.index.rows += [pending() for _ in range(rows)]
     assert read_status(connection, NOW).uploads[Status.PENDING] == count
 

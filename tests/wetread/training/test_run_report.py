@@ -64,6 +64,15 @@ def test_risks_can_be_accepted_by_name_all_of_them(ended) -> None:
     assert "--report" not in shown
 
 
+def test_a_candidate_of_too_few_patients_to_tell_was_trained_and_can_be_decided_about_by_a_person(ended) -> None:
+    evaluated = {"EvaluationUri": f"s3://training/runs/{RUN}/evaluation/evaluation.json"}
+    shown = advice(ended("Rejected", **evaluated), reason("TooFewToCompare"))
+    assert "Nothing was trained" not in shown
+    assert "--accept-risk TooFewToCompare" in shown
+    assert "one more attempt on these test patients" in shown
+    assert f"model register s3://training/runs/{RUN}/optimised/model.tar.gz" in shown
+
+
 @pytest.mark.parametrize("code", ["UnknownLabel", "InvalidInput", "UndecodableSlice"])
 def test_what_cannot_be_accepted_must_be_mended(ended, code) -> None:
     shown = advice(ended("Rejected"), reason(code), reason("TooFewPatients"))

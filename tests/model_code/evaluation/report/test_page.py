@@ -296,6 +296,22 @@ def test_figures_as_text() -> None:
     assert span({"Value": 0.5, "Low": None, "High": None}) == ""
 
 
+@pytest.mark.parametrize(
+    ("figure", "text"), [(1.0, "1.00"), (0.9999, "> 0.999"), (0.997, "0.997"), (0.994, "0.99"), (0.0, "0.00")]
+)
+def test_a_figure_below_1_is_not_said_to_be_1(figure: float, text: str) -> None:
+    assert number(figure) == text
+    assert span({"Value": 1.0, "Low": figure, "High": 0.999}) == f"{text} to 1.00"
+
+
+def test_a_difference_that_rounds_to_0_has_no_sign() -> None:
+    assert (signed(-0.004), signed(0.004), signed(-0.994)) == ("0.00", "0.00", "\u22120.99")
+
+
+def test_a_difference_that_the_gate_refuses_does_not_look_like_the_margin() -> None:
+    assert (signed(-0.0549, 3), signed(0.0, 3)) == ("\u22120.055", "0.000")
+
+
 def lesson(found: Page) -> str:
     return " ".join(found.text.split("On the patients it was chosen on")[1].split("Accuracy")[0].split())
 
