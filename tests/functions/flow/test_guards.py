@@ -263,7 +263,7 @@ GUARDS: dict[str, Guard] = {
     "a batch whose job exists is left to its collector": Guard(
         f"{FLOW}/test_latecomers.py",
         "functions/flow/dispatching.py",
-        "if self.jobs.describe(name):",
+        "if describe(batch, name, self.jobs, self.runs):",
         "if False:",
     ),
     "no more jobs are started in a day than may be": Guard(
@@ -299,10 +299,10 @@ GUARDS: dict[str, Guard] = {
     "candidates are written before the batch is open": Guard(
         f"{FLOW}/test_sweeping.py",
         "functions/flow/dispatching.py",
-        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])\n"
-        "        return batch if self.batches.open(batch, self.max_jobs_per_day) == Opening.OPENED else None",
-        "        opened = self.batches.open(batch, self.max_jobs_per_day)\n"
-        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in chosen])\n"
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in plan.chosen])\n"
+        "        return batch if self.batches.open(batch, most) == Opening.OPENED else None",
+        "        opened = self.batches.open(batch, most)\n"
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in plan.chosen])\n"
         "        return batch if opened == Opening.OPENED else None",
     ),
     "an output is read to its bound and no further": Guard(
