@@ -1,9 +1,11 @@
 """Index partitions in shards.
 
 DynamoDB writes at most 1,000 units a second to one partition key of an index, and every upload passes ``Pending``,
-``Completed``, the champion and, mostly, the commonest class. So these values are written with a shard of their item,
-``Completed#shard7``, and a reader asks every shard. A value that was written before 2026-11-29 has none: it is one of
-the partitions that are asked.
+``Completed``, the champion and, mostly, the commonest class. So these values are written with a shard of their item:
+``Completed``, the control character US, ``7``. A reader asks every shard. A value that was written before 2026-11-29
+has none: it is one of the partitions that are asked.
+
+Two bytes each, since a row of 1,010 bytes costs half of one of 1,025; and no class has that character.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from functions.names import IndexName, StudyIndexName
 
 SHARDS = 16
-MARK = "#shard"
+MARK = "\x1f"
 # Partition keys of which one value has a share of all uploads or studies. A study, a series and a key have few.
 OF_ROWS = frozenset(
     one.partition for one in (IndexName.BY_STATUS, IndexName.BY_CLASS, IndexName.BY_JOB, IndexName.BY_MODEL)
@@ -27,13 +29,12 @@ ATTRIBUTES = OF_ROWS | OF_STUDIES
 def sharded(value: str, item: str) -> str:
     """Return a value with the shard of an item: of an UploadId or a StudyInstanceUID."""
     shard = int.from_bytes(hashlib.sha256(item.encode()).digest()[:4]) % SHARDS
-    return f"{value}{MARK}{shard}"
+    return f"{value}{MARK}{shard:x}"
 
 
 def plain(value: str) -> str:
     """Return a value without its shard, if it has one."""
-    before, mark, shard = value.rpartition(MARK)
-    return before if mark and shard.isdecimal() else value
+    return value[:-2] if value[-2:-1] == MARK else value
 
 
 def with_shards(document: Mapping[str, Any], item: str) -> dict[str, Any]:
@@ -53,4 +54,4 @@ def partitions(attribute: str, value: str) -> list[str]:
     """Return the partition keys of an index that may have a value."""
     if attribute not in ATTRIBUTES:
         return [value]
-    return [value, *(f"{value}{MARK}{shard}" for shard in range(SHARDS))]
+    return [value, *(f"{value}{MARK}{shard:x}" for shard in range(SHARDS))]
