@@ -104,7 +104,7 @@ def _decoded(header: Header) -> npt.NDArray[np.integer[Any]]:
     if rows * columns > MOST_PIXELS:
         raise NoPicture(NoPictureCode.TOO_LARGE)
     photometric, pixels = header.code("PhotometricInterpretation"), header.pixels
-    if frames(header) != 1 or numbers["samples_per_pixel"] != 1 or photometric not in GREYS or pixels is None:
+    if frames(header) != 1 or photometric not in GREYS or pixels is None:
         raise NoPicture(NoPictureCode.UNDECODABLE)
     end = len(header.data) if pixels.length == UNDEFINED_LENGTH else pixels.start + pixels.length
     options: dict[str, Any] = numbers | {
@@ -121,8 +121,6 @@ def _decoded(header: Header) -> npt.NDArray[np.integer[Any]]:
             )
     except Exception:  # decoders raise anything, and their texts may quote the object
         raise NoPicture(NoPictureCode.UNDECODABLE) from None
-    if found.shape != (rows, columns):
-        raise NoPicture(NoPictureCode.UNDECODABLE)
     return found
 
 

@@ -15,7 +15,7 @@ from functions.dicom_results.stage import Kind
 from functions.domain.errors import NoResults
 from functions.domain.header import read_header
 from functions.domain.instance import describe, identified, identity_was_repaired
-from functions.domain.row import Row
+from functions.domain.row import Row, Status
 from tests.fakes.dicom import ct
 from tests.functions.dicom_results.rows import document, rows
 from tests.functions.dicom_results.studies import SERIES, STUDY, Series, subject
@@ -80,6 +80,12 @@ def test_a_revision_without_an_answer_gives_no_results(changes: dict[str, Any], 
     with pytest.raises(NoResults) as refused:
         check(document(**changes), rows())
     assert refused.value.code == code
+
+
+def test_a_revision_with_an_erased_row_gives_no_results() -> None:
+    with pytest.raises(NoResults) as refused:
+        check(document(), rows({3: {"status": Status.ERASED}}))
+    assert refused.value.code == NoResultsCode.ROWS_GONE
 
 
 @pytest.mark.parametrize("level", ["Study", "Series", "SOP"])

@@ -97,6 +97,12 @@ def test_every_decoder_is_one_of_the_layer() -> None:
     assert set(DECODERS.values()) == {"", "pydicom", "pillow", "pyjpegls"}
 
 
+def test_no_other_installed_package_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slice_pixels, "DECODERS", {uid.JPEGBaseline8Bit: "one that is not installed"})
+    with pytest.raises(NoPicture, match=NoPictureCode.UNDECODABLE):
+        shown(of_lossy(uid.JPEGBaseline8Bit))
+
+
 @pytest.mark.parametrize("syntax", [one for one, decoder in DECODERS.items() if decoder], ids=lambda one: one.name)
 @pytest.mark.parametrize("damage", [b"\0\0", b"nothing like it", b"\xff\xd8\xff", b"\x01\0\0\0" * 16])
 def test_damage_ends_in_a_code(syntax: uid.UID, damage: bytes) -> None:
