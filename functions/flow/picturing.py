@@ -77,7 +77,7 @@ class Picturing:
             found = grid.parse(document["Grid"], len(labels))
         except (KeyError, TypeError, ValueError):
             raise NoPicture(NoPictureCode.NO_GRID) from None
-        if found.over is None or label not in labels:  # an older container did not say what it lies over
+        if found.over is None:  # an older container did not say what it lies over
             raise NoPicture(NoPictureCode.NO_GRID)
         heat = heat_of(found, labels, label, read.reference_label)
         return Heated(slice=one, place=place, label=label, heat=heat, over=found.over)

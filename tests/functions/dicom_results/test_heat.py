@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from functions.dicom_results import making
 from functions.dicom_results.heat import (
     LEAST_STRENGTH,
     TISSUE,
@@ -21,8 +22,11 @@ from functions.dicom_results.heat import (
     spread,
     strength_of,
 )
+from functions.dicom_results.making import picture_of
 from functions.dicom_results.slice_pixels import LONGEST_SIDE
 from functions.dicom_results.study import Series
+from functions.dicom_results.unpictured import NoPictureCode
+from functions.domain.errors import NoPicture
 from functions.domain.grid import Grid
 from tests.functions.dicom_results.studies import (
     OVER,
@@ -30,6 +34,7 @@ from tests.functions.dicom_results.studies import (
     SERIES,
     dataset,
     heated,
+    image,
     made,
     pictures,
     read,
@@ -155,3 +160,17 @@ def test_nothing_of_the_patient_is_drawn() -> None:
     assert not [one for one in map(str, PATIENT.values()) if len(one) > 2 and one in drawn_text]
     one, other = pictures(subject()), pictures(subject(), PatientName="Other^One", PatientID="8")
     assert np.array_equal(dataset(one["heat-1"]).pixel_array, dataset(other["heat-1"]).pixel_array)
+
+
+def test_the_bytes_of_another_slice_are_not_drawn() -> None:
+    with pytest.raises(NoPicture, match=NoPictureCode.OTHER_BYTES):
+        picture_of(subject(), heated(slice_of(1, 4)), image(1, 5), 8)
+
+
+def test_a_picture_that_highdicom_refuses_has_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("QWX-4711")
+
+    monkeypatch.setattr(making, "heat_picture", fail)
+    with pytest.raises(NoPicture, match=NoPictureCode.NOT_DRAWN):
+        picture_of(subject(), heated(slice_of(1, 4)), image(1, 4), 8)

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from functions.aws.objects import Uploads
 from functions.dicom_results.slice_pixels import LONGEST_SIDE, MOST_BYTES
 from functions.dicom_results.unpictured import NoPictureCode
 from functions.domain.errors import Refusal, RefusalCode
+from functions.flow.picturing import Picturing
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, NORMAL
 from tests.fakes.wire import client_error
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
-from tests.functions.dicom_results.studies import OVER, PATIENT
+from tests.functions.dicom_results.rows import rows
+from tests.functions.dicom_results.studies import OVER, PATIENT, read, slice_of, subject
 from tests.functions.flow.test_delivering import Clinic
 
 HOUNSFIELD = {"RescaleIntercept": -1024, "RescaleSlope": 1, "BurnedInAnnotation": "NO"}
@@ -130,6 +133,16 @@ def test_one_slice_without_a_picture_takes_none_from_the_others(clinic: Clinic) 
     assert delivery
     (missing,) = delivery.undrawn
     assert {*delivery.keys, missing} == {"sr", "card", "keys", "heat-1", "heat-2", "heat-3"}
+
+
+def test_of_many_slices_three_have_pictures(clinic: Clinic) -> None:
+    evidence = tuple(slice_of(1, n) for n in range(1, 6))
+    many = subject(findings=tuple(replace(one, evidence=evidence) for one in read().findings))
+    pictures = Picturing(results=clinic.delivering.results, originals=clinic.delivering.originals).pictures(
+        many, rows()
+    )
+    assert not list(pictures.drawn)
+    assert pictures.undrawn == dict.fromkeys(("heat-1", "heat-2", "heat-3"), NoPictureCode.NO_GRID)
 
 
 def closed(clinic: Clinic, *numbers: int) -> str:
