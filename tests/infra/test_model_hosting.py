@@ -21,7 +21,7 @@ def test_without_an_image_uri_the_image_is_built_from_model_code_at_deployment(d
     context = default.directory / image["source"]["directory"]
     dockerfile = (context / image["source"]["dockerFile"]).read_text()
     assert all((context / folder).is_dir() for folder in re.findall(r"^COPY (\w+) \w+/$", dockerfile, re.MULTILINE))
-    assert {path.name for path in context.iterdir()} == {"aggregation", "model_code", "untrusted"}
+    assert {path.name for path in context.iterdir()} == {"aggregation", "express", "model_code", "untrusted"}
     assert not list(context.rglob("__pycache__"))
     pulled_from = {resource for action, resource in default.permissions("ModelJob") if action in PULL}
     assert len(pulled_from) == 1
