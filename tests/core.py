@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("aggregation", "functions", "infra", "localcloud", "model_code", "untrusted", "wetread")
+PACKAGES = ("aggregation", "express", "functions", "infra", "localcloud", "model_code", "untrusted", "wetread")
 RUN = "import sys; sys.path[:] = [sys.argv.pop(1), *sys.path]; from wetread.cli import main; main(prog_name='wetread')"
 
 
