@@ -73,19 +73,20 @@ class FakeDynamoDB:
             request.get("ExpressionAttributeValues"),
         )
         found = [item for item in list(rows.values()) if partition in item and sort in item and condition.holds(item)]
-        found.sort(key=lambda item: item[sort]["S"], reverse=not request.get("ScanIndexForward", True))
-        last = request.get("ExclusiveStartKey")
-        start = 0 if last is None else int(last["at"]["N"])
-        if last and not index:  # a table's page begins after an item, wherever that is by now
-            start = next((n for n, item in enumerate(found) if item[sort]["S"] > last[sort]["S"]), len(found))
-        end = start + request.get("Limit", len(found))
+        backwards = not request.get("ScanIndexForward", True)
+        found.sort(key=lambda item: item[sort]["S"], reverse=backwards)
+        names = (sort, *self._keys[table])
+        if last := request.get("ExclusiveStartKey"):  # a page begins after an item, wherever that is by now
+            at = next((n for n, item in enumerate(found) if all(item[name] == last[name] for name in names)), None)
+            after = [item for item in found if (item[sort]["S"] > last[sort]["S"]) != backwards]
+            found = after if at is None else found[at + 1 :]
+        page = found[: request.get("Limit", len(found))]
         answer: dict[str, Any] = {"Count": len(found)}
         if request.get("Select") != "COUNT":
-            answer["Items"] = [dict(item) for item in found[start:end]]
+            answer["Items"] = [dict(item) for item in page]
             answer["Count"] = len(answer["Items"])
-            if found[start:end] and len(found[start:end]) == request.get("Limit"):  # as DynamoDB: more, or none
-                by_key = {} if index else {name: found[end - 1][name] for name in self._keys[table]}
-                answer["LastEvaluatedKey"] = {"at": {"N": str(end)}, **by_key}
+            if page and len(page) == request.get("Limit"):  # as DynamoDB: more, or none
+                answer["LastEvaluatedKey"] = {name: page[-1][name] for name in names}
         return answer
 
     def _write(self, actions: list[tuple[str, Any]], error: str) -> None:
