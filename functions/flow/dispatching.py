@@ -162,12 +162,15 @@ class Dispatching:
         return self.batches.runs_on(day_of(timestamp(self.clock()))) >= self.express.express_per_day
 
     def _pending(self) -> list[Row]:
-        """Return the oldest pending rows, oldest first, and new uploads even behind more retries than are read."""
-        pending = self.index.pending(self.limits.max_batch)
+        """Return the oldest pending rows, oldest first, and new uploads even behind more retries than are read.
+
+        Each once: an answer of several pages may show a row twice that has changed meanwhile.
+        """
+        pending = _each_once(self.index.pending(self.limits.max_batch))
         if len(pending) < self.limits.max_batch or any(row.retry_group is None for row in pending):
             return pending
         newest = self.index.pending(self.limits.max_batch, newest=True)
-        return pending + [row for row in reversed(newest) if row.retry_group is None]
+        return _each_once([*pending, *(row for row in reversed(newest) if row.retry_group is None)])
 
     def used_up(self) -> bool:
         """Return whether today's jobs (in UTC) are used up: then uploads wait for the next day."""
@@ -292,6 +295,10 @@ class Dispatching:
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(requeue, owned))
         self.batches.finish(batch, answered=0, now=timestamp(self.clock()))
+
+
+def _each_once(rows: Sequence[Row]) -> list[Row]:
+    return list({row.upload_id: row for row in rows}.values())
 
 
 def _belongs(row: Row, batch_id: str) -> bool:

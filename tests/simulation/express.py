@@ -11,19 +11,27 @@ from express.run import Reader, Running
 from functions.domain import layout
 from functions.domain.lane import RUN_SECONDS
 from tests.fakes.world import World
-from tests.simulation.actors import acting
+from tests.simulation.actors import Actor, acting
 
 Message = tuple[str, str]
 """To collect: a run's name, and the invocation that Lambda has given up, "" for a run that ended by itself."""
 
 
 class Environments:
-    """The invocations of one world's function; ``live`` has the uploads of each that reads them now."""
+    """The invocations of one world's function.
+
+    ``live`` has the uploads of each that reads them, ``began`` is whether one has begun since it was looked at.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.live: dict[object, list[str]] = {}
+        self.live: dict[Actor | None, list[str]] = {}
         self.messages: list[Message] = []
+        self.began = False
+
+    def reading(self) -> list[list[str]]:
+        """Return the uploads of each invocation that reads now: one whose time is over will do nothing more."""
+        return [members for actor, members in self.live.items() if actor is None or actor.ends_at > self.world.time]
 
     def invoke(self, document: dict[str, Any], read: Callable[[bytes], bytes | None]) -> None:
         """Run one invocation; if it ends in an error or with its process, Lambda sends its record."""
@@ -34,6 +42,7 @@ class Environments:
 
         def reader_of(order: Order) -> Reader:
             manifest = self.world.manifest(order.job)
+            self.began = True
             self.live[actor] = [layout.upload_of_instance(name) for name in manifest]
             return read
 

@@ -45,7 +45,7 @@ BORNE = ("Throttling", "this output raises")
 ENDLESS = b'{"Schema": "' + b"f" * 2 * prediction.MOST_BYTES
 FIRST, SECOND = "wetread/1", "wetread/2"
 WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
-CHANGES = WRITES | {"create_transform_job", "get_object"}  # a run's first object: from then on it reads
+CHANGES = WRITES | {"create_transform_job"}
 """What may break an invariant; every other call leaves rows and jobs as they are."""
 TERMINAL = frozenset(status for status in Status if status.terminal)
 
@@ -216,6 +216,9 @@ class Schedule:
             self.actors.remove(actor)
             if actor.error and not any(known in str(actor.error) for known in BORNE):
                 raise actor.error
+        if self.environments.began:
+            self.environments.began = False
+            self.check_jobs()
         if self.changed:
             self.changed = False
             self.check()
@@ -226,15 +229,7 @@ class Schedule:
 
     def check(self) -> None:
         """Check what must hold after every AWS call that changes something."""
-        live = self.world.sagemaker.live()
-        assert len(live) <= self.slots
-        limits = self.world.dispatching.express
-        assert len(self.environments.live) <= limits.express_concurrency
-        assert all(runs <= limits.express_per_day for runs in self.runs_by_day().values())
-        assert all(jobs <= self.max_jobs_per_day for jobs in self.jobs_by_day().values())
-        members = [layout.upload_of_instance(member) for job in live.values() for member in job]
-        members += [member for run in self.environments.live.values() for member in run]
-        assert len(members) == len(set(members)), "an upload is in two live jobs"
+        self.check_jobs()
         rows = self.world.dynamodb.tables["index"]
         for upload_id, before in list(self.final.items()):
             now = rows[upload_id]
@@ -246,6 +241,18 @@ class Schedule:
             if status_of(item) in TERMINAL:
                 self.final.setdefault(upload_id, item)
         self.studies.check()
+
+    def check_jobs(self) -> None:
+        """Check that jobs and runs are no more than may be, and that no upload is in two of them."""
+        live = self.world.sagemaker.live()
+        assert len(live) <= self.slots
+        limits = self.world.dispatching.express
+        assert len(self.environments.reading()) <= limits.express_concurrency
+        assert all(runs <= limits.express_per_day for runs in self.runs_by_day().values())
+        assert all(jobs <= self.max_jobs_per_day for jobs in self.jobs_by_day().values())
+        members = [layout.upload_of_instance(member) for job in live.values() for member in job]
+        members += [member for run in self.environments.reading() for member in run]
+        assert len(members) == len(set(members)), "an upload is in two live jobs"
 
     def jobs_by_day(self) -> Counter[str]:
         """Return how many jobs were started for the batches that were opened on each day."""

@@ -9,6 +9,7 @@ import pytest
 
 from functions.aws.batches import Opening
 from functions.aws.events import ObjectCreated
+from functions.aws.index import Index
 from functions.domain.batch import LONGEST_PAUSE_SECONDS, Batch, BatchStatus
 from functions.domain.row import Status, timestamp
 from functions.names import Metric
@@ -37,6 +38,14 @@ def test_everything_pending_goes_into_one_job() -> None:
     batch = world.batches.get(name.removeprefix("wetread-"))
     assert batch
     assert batch.status == BatchStatus.SUBMITTED
+
+
+def test_a_row_that_an_index_shows_twice_is_in_its_job_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _ = filled(3)
+    pending = world.index.pending
+    monkeypatch.setattr(Index, "pending", lambda _self, at_most, **more: 2 * pending(at_most, **more))
+    (name,) = world.dispatching.run()
+    assert len(world.sagemaker.jobs[name]["members"]) == 3
 
 
 def test_a_claim_larger_than_a_transaction_is_whole() -> None:
