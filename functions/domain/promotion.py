@@ -365,7 +365,7 @@ def _subgroup(subgroup: Subgroup, candidate: Measured, thresholds: Thresholds) -
             f"{drop:g} below that of all, or what may be chance."
         )
         reason = Reason(code=ModelProblem.SUBGROUP_COLLAPSE, message=message)
-    return [Check(what=f"{what}, beyond chance", figure=part, asks=Asks.AT_LEAST, bound=whole - drop, reason=reason)]
+    return [Check(what=f"{what}, unless by chance", figure=part, asks=Asks.AT_LEAST, bound=whole - drop, reason=reason)]
 
 
 def _undefined(what: str, *, too_few: bool = False) -> Reason:
