@@ -33,7 +33,7 @@ class WatchedStudies:
             del self.written[name]
         for name, item in items.items():
             known = self.written.get(name)
-            if f"|{REVISION}" not in name or (known and known[0] is item):
+            if f"|{REVISION}" not in name or (known and known[0] == item):
                 continue
             body = self.world.s3.objects[RESULTS, item["ResultKey"]["S"]]
             assert known is None or known == (item, body), "a revision changed"

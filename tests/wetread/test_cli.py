@@ -105,7 +105,7 @@ def test_errors_are_one_sentence_and_an_exit_code(wetread, connection, monkeypat
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(connection.index, "query", fail)
+    monkeypatch.setattr(connection.index, "find", fail)
     result = wetread("results")
     assert result.exit_code == exit_code
     assert result.stderr.splitlines()[-1].startswith("Error: ")

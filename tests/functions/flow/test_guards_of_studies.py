@@ -110,8 +110,8 @@ GUARDS: dict[str, Guard] = {
     "a study that fails keeps no other open": Guard(
         FENCES,
         CONCLUDING,
-        "            except Exception as error:  # one study",
-        "            except ZeroDivisionError as error:  # one study",
+        "        except Exception as error:  # one study",
+        "        except ZeroDivisionError as error:  # one study",
     ),
     "a study that two versions read is read again": Guard(
         f"{FLOW}/test_mixed_models.py",
