@@ -94,6 +94,6 @@ def test_results_of_a_version_withdrawn_a_while_ago_are_marked(service: Service)
     other = dataclasses.replace(current, model_package="wetread/0", promoted_at=timestamp(now))
     assert champions.move(other, current, withdrawal)
     sweep(service)
-    rows = service.connection.index.query(IndexName.BY_MODEL, current.model_package).rows
+    rows = list(service.connection.index.find(IndexName.BY_MODEL, current.model_package))
     assert len(rows) == 4
     assert {row.withdrawn_at for row in rows} == {since}

@@ -106,7 +106,7 @@ def test_the_first_model_is_promoted_and_reads_what_waited(clinic: Clinic) -> No
     assert (version.approval, version.accepted_risks, version.evaluated_against) == ("Approved", (), "")
     assert version.balanced_accuracy is not None
     assert version.balanced_accuracy >= 0.7
-    rows = clinic.service.connection.index.query(IndexName.BY_MODEL, "wetread/1").rows
+    rows = list(clinic.service.connection.index.find(IndexName.BY_MODEL, "wetread/1"))
     assert [row.status for row in rows].count(Status.COMPLETED) >= 12
     results = Documents(clinic.service.connection.s3, clinic.service.connection.deployment.results_bucket_name)
     backends = {results.read(row.prediction_key)["Form"] for row in rows if row.prediction_key}
