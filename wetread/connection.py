@@ -14,6 +14,7 @@ from botocore.config import Config
 from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
+from functions.aws.deliveries import Deliveries
 from functions.aws.index import Index
 from functions.aws.keys import Keys
 from functions.aws.objects import Uploads
@@ -133,6 +134,11 @@ class Connection:
     def studies(self) -> Studies:
         """The studies: their members, and the revisions of their reads."""
         return Studies(self.dynamodb, self.deployment.studies_table_name)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What became of the DICOM results of studies."""
+        return Deliveries(self.dynamodb, self.deployment.studies_table_name)
 
     @property
     def batches(self) -> Batches:

@@ -91,7 +91,9 @@ def _show(session: Session, study: Study, number: int | None, folder: Path | Non
     if as_json:
         print_json(document)
     else:
-        print_read(Answer(study), document, session.now())
+        delivered = session.connection.deliveries.of_study(study.study_instance_uid)
+        delivery = next((one for one in delivered if one.revision == document["Revision"]), None)
+        print_read(Answer(study), document, session.now(), delivery)
     if folder:
         saved = save(session.connection, document, number, folder)
         note(f"Saved in {folder}: {', '.join(saved.names)}.")

@@ -31,7 +31,8 @@ UPLOAD_SEED = 1
 SLICES_PER_PATIENT = 4
 SHOWN_DEFECTS = ("text", "truncated-header", "mr", "no-study-uid", "truncated-pixels", "no-instance-uid")
 SHOWN_ROWS = 15
-ROWS_SECONDS, WAIT_SECONDS, STUDIES_SECONDS = 120, 1800, 300
+ROWS_SECONDS, WAIT_SECONDS, STUDIES_SECONDS = 600, 1800, 300
+"""On a busy machine an invocation of ingest ends at its timeout, and its uploads are tried again minutes later."""
 SMALLEST_STUDY = 64
 """Pixels of a side of the slices of studies: the fewest that are read."""
 COLUMNS = ("Key", "Study", "Status", "Result", "Label")
@@ -121,7 +122,8 @@ def show_waiting(connection: Connection, done: Sequence[Submitted]) -> None:
         )
     if waited.open:
         raise Problem(
-            f"{how_many(len(waited.open), 'upload')} without a row after {ROWS_SECONDS} s.", "See `wetread doctor`."
+            f"{how_many(len(waited.open), 'upload')} without a row after {ROWS_SECONDS} s.",
+            "See `wetread doctor`. If it finds nothing, the machine is busy: the same command again continues.",
         )
     note(f"There is no model yet: {counted(waited)}. What is Pending waits for one.")
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aggregation.study import Caution
+from functions.aws.deliveries import Delivery
 from functions.domain.study_document import StudyCaution, StudyCode
 from wetread.console import how_many, note, print_table
 from wetread.formats import SYNTHETIC, ago, short
@@ -71,8 +72,12 @@ def predicted(answer: Answer) -> str:
     """Return the class of a study; without one its code, or that it is not read yet."""
     if not answer.document:
         return "(expired)" if answer.study.revision else "(not read yet)"
-    said = str(answer.document["Class"] or answer.document["Code"])
-    return f"{SYNTHETIC} {said}" if StudyCaution.SYNTHETIC in answer.document["Cautions"] else said
+    return _class(answer.document)
+
+
+def _class(document: Mapping[str, Any]) -> str:
+    said = str(document["Class"] or document["Code"])
+    return f"{SYNTHETIC} {said}" if StudyCaution.SYNTHETIC in document["Cautions"] else said
 
 
 def score(document: Mapping[str, Any]) -> str:
@@ -97,9 +102,10 @@ def codes(document: Mapping[str, Any]) -> list[str]:
     return [*([code] if code else []), *document.get("Cautions", ())]
 
 
-def print_read(answer: Answer, document: Mapping[str, Any], now: datetime) -> None:
-    """Print one revision in full."""
-    print_table(("Study", document["StudyInstanceUID"]), _facts(answer, document, now))
+def print_read(answer: Answer, document: Mapping[str, Any], now: datetime, delivery: Delivery | None = None) -> None:
+    """Print one revision in full; ``delivery`` is what became of its DICOM results, if it is known."""
+    facts = [*_facts(answer, document, now), *_delivered(delivery)]
+    print_table(("Study", document["StudyInstanceUID"]), facts)
     print_table(
         ("Series", "Members", "Read", "Not counted", "Scores"), map(_series, document["Series"]), title="Series"
     )
@@ -109,7 +115,7 @@ def print_read(answer: Answer, document: Mapping[str, Any], now: datetime) -> No
         print_table(columns, slices, title="Evidence: the slices with the highest probability of each class")
     for code in codes(document):
         note(f"{code}: {SENTENCES.get(code, 'see docs/studies.md')}.")
-    for text in (*_missing(document), *_changes(document), *_conflicts(document)):
+    for text in (*_missing(document), *_changes(document), *_conflicts(document), *_not_delivered(delivery)):
         note(text)
 
 
@@ -119,7 +125,7 @@ def _facts(answer: Answer, document: Mapping[str, Any], now: datetime) -> list[t
     read_by = model.get("Package") or ", ".join(document["Models"] or ()) or "-"
     fitted = "fitted" if rule["Fitted"] else "not fitted"
     facts = [
-        ("Class", str(document["Class"] or document["Code"])),
+        ("Class", _class(document)),
         ("Scores (no probabilities)", ", ".join(scores) or "-"),
         ("Revision", f"{document['Revision']} of {answer.study.revision}"),
         ("Closed", f"{ago(document['ClosedAt'], now)} ago, {document['CloseReason']}"),
@@ -131,6 +137,21 @@ def _facts(answer: Answer, document: Mapping[str, Any], now: datetime) -> list[t
     if answer.is_open:
         facts.append(("Now", f"{OPEN} for {ago(answer.study.opened_at, now)}: more is awaited"))
     return facts
+
+
+def _delivered(delivery: Delivery | None) -> list[tuple[str, str]]:
+    if delivery is None:
+        return []
+    return [("DICOM results", ", ".join(sorted(delivery.keys)) or f"none: {delivery.code}")]
+
+
+def _not_delivered(delivery: Delivery | None) -> list[str]:
+    """Return why a revision has no DICOM results, or lacks heat pictures."""
+    if delivery is None:
+        return []
+    lines = [f"{delivery.code}: {delivery.reason}"] if delivery.code else []
+    lines += [f"Not drawn: {name}: {code}, see docs/studies.md." for name, code in sorted(delivery.undrawn.items())]
+    return lines
 
 
 def _series(one: Mapping[str, Any]) -> tuple[str, ...]:

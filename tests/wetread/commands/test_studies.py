@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.aws.deliveries import Deliveries, Delivery
 from functions.domain import layout
 from functions.domain.row import Status
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, QUIET, SERIES, ReadingRoom
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS, World
-from wetread.commands import session
+from wetread.commands import session, studies
 
 OTHER = f"{STUDY}.7"
 
@@ -31,6 +32,7 @@ def hospital(connection: SimpleNamespace, room: ReadingRoom, monkeypatch: pytest
     connection.deployment = dataclasses.replace(
         connection.deployment, results_bucket_name=RESULTS, uploads_bucket_name=UPLOADS
     )
+    connection.deliveries = Deliveries(room.clients["dynamodb"], "studies")
     connection.studies, connection.index, connection.s3 = room.studies, room.index, room.clients["s3"]
     monkeypatch.setattr(session.Session, "now", staticmethod(room.clock))
     return room
@@ -131,6 +133,35 @@ def test_a_study_in_full_names_its_series_and_its_evidence(wetread, hospital, ro
     assert "12.5 mm" in result.stdout
     assert "top_mean of 3, not fitted" in result.stdout
     assert "1 of 1" in result.stdout
+
+
+def test_a_study_in_full_names_its_dicom_results(wetread, hospital, connection, room) -> None:
+    lesion(room)
+    room.sweep()
+    assert "DICOM results" not in wetread("studies", STUDY).stdout
+    keys = {kind: layout.dicom_key(STUDY, 1, kind) for kind in ("sr", "card")}
+    connection.deliveries.keep(STUDY, Delivery(revision=1, keys=keys, undrawn={"heat-2": "BurnedIn"}), room.time)
+    result = wetread("studies", STUDY)
+    assert "card, sr" in result.stdout
+    assert "Not drawn: heat-2: BurnedIn, see docs/studies.md." in result.stderr
+
+
+def test_a_study_in_full_says_why_it_has_no_dicom_results(wetread, hospital, connection, room) -> None:
+    lesion(room)
+    room.sweep()
+    refused = Delivery(revision=1, keys={}, code="SeveralPatients", reason="The objects have different patients.")
+    connection.deliveries.keep(STUDY, refused, room.time)
+    result = wetread("studies", STUDY)
+    assert "none: SeveralPatients" in result.stdout
+    assert "SeveralPatients: The objects have different patients." in result.stderr
+
+
+def test_the_class_of_a_model_of_phantoms_is_synthetic_in_full_too(wetread, hospital, room, monkeypatch) -> None:
+    lesion(room)
+    room.sweep()
+    document = room.document() | {"Cautions": ["Synthetic"]}
+    monkeypatch.setattr(studies, "revision_of", lambda *_: document)
+    assert "SYNTHETIC covid" in wetread("studies", STUDY).stdout
 
 
 def test_a_revision_says_what_changed(wetread, hospital, room) -> None:

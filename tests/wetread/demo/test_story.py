@@ -185,6 +185,7 @@ def test_uploads_without_rows_are_a_failure(service, monkeypatch) -> None:
     result = run("--data", folder_of(service, "a.dcm"))
     assert result.exit_code == 1
     assert "1 upload without a row" in result.stderr
+    assert "the same command again continues" in result.stderr
 
 
 def test_every_shown_defect_exists() -> None:
