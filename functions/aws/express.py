@@ -90,8 +90,8 @@ class Runs:
     def lost(self, name: str, invocation: str) -> None:
         """Note that Lambda has given an invocation up: its process is gone, or it never got one.
 
-        ``invocation`` is Lambda's id of it: of an order that came twice, only the one that began is the run. If that was
-        the run, the run is over. If no run has begun, none will.
+        If that was the run, the run is over. If no run has begun, none will. ``invocation`` is Lambda's id of it: an
+        order may come twice, and the other invocation may be the run.
         """
         self.call_off(name)
         begun = self._read(layout.run_begun_key(name))
