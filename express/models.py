@@ -17,7 +17,7 @@ from express.order import Order
 from express.run import NotRead, Reader
 from model_code.container import DEFAULT_ANSWER_SECONDS
 from model_code.errors import ModelCodeError
-from model_code.serving.supervisor import Request, Supervisor
+from model_code.serving.supervisor import Reply, Request, Supervisor
 from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
 # As model_code.artifacts.artifact has them, without torch, which only the model's process imports.
@@ -48,8 +48,17 @@ class Models:
 
     def _read(self, body: bytes) -> bytes | None:
         """Return the answer to one object, None where the model's process has none."""
-        reply = self._wait(self._supervisor.answer(Request("application/dicom", "application/json", body)))
-        return reply.body if reply.status == 200 else None
+        reply = self._wait(self._answer(Request("application/dicom", "application/json", body)))
+        return reply.body if reply and reply.status == 200 else None
+
+    async def _answer(self, request: Request) -> Reply | None:
+        """Return the supervisor's reply, None if it gives up: then no process is there that could answer."""
+        answer = asyncio.create_task(self._supervisor.answer(request))
+        await asyncio.wait({answer, self._watching}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        return None
 
     def _replace(self, order: Order) -> None:
         if self._sha256:

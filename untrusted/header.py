@@ -100,6 +100,7 @@ class Header:
     """The values of the wanted attributes, and the pixel data.
 
     It fills while it is read. If the reading ended early, ``has_passed`` says which attributes were reached.
+    ``disputed`` has the keywords that the object has twice, with different values: the other value may be the true one.
     ``pixels`` is the pixel data's element in ``data``, the bytes of the (inflated) data set; None without one.
     """
 
@@ -108,6 +109,7 @@ class Header:
         self._tags = META | dict(wanted or {})
         self._keywords = {tag: keyword for keyword, tag in self._tags.items()}
         self.notes: list[str] = []
+        self.disputed: set[str] = set()
         self.transfer_syntax = ""
         self.data = b""
         self.pixels: Element | None = None
@@ -221,6 +223,8 @@ class Header:
             for element in walk:
                 behind._keep(self.data, element)
         missing = behind._values.keys() - self._values.keys()
+        both = behind._values.keys() & self._values.keys()
+        self.disputed |= behind.disputed | {one for one in both if behind._values[one] != self._values[one]}
         for keyword in missing:
             self._values[keyword], self._vrs[keyword] = behind._values[keyword], behind._vrs[keyword]
         if missing:
@@ -240,6 +244,7 @@ class Header:
         if not keyword:
             return
         end = element.start + element.length
+        is_second, before = keyword in self._values, self._values.get(keyword)
         self._vrs[keyword] = element.vr
         if element.length > MOST_VALUE_BYTES:
             self._values[keyword] = None
@@ -247,6 +252,8 @@ class Header:
             self._values[keyword] = data[element.start : end]
         else:
             self._values.pop(keyword, None)
+        if is_second and before != self._values.get(keyword):
+            self.disputed.add(keyword)
 
     def is_plausible(self, element: Element) -> bool:
         """Return whether the element may be one that the file's end cuts off: its tag, VR and length are in order."""

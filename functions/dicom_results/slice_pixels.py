@@ -72,7 +72,7 @@ def header_of_slice(body: bytes) -> Header:
         header = read_header(body, len(body), WANTED, BOUNDS, behind=True)
     except HeaderError:
         raise NoPicture(NoPictureCode.UNDECODABLE) from None
-    if header.code("BurnedInAnnotation") not in MAY_BE_SHOWN:
+    if header.code("BurnedInAnnotation") not in MAY_BE_SHOWN or "BurnedInAnnotation" in header.disputed:
         raise NoPicture(NoPictureCode.BURNED_IN)
     return header
 
@@ -107,6 +107,8 @@ def _decoded(header: Header) -> npt.NDArray[np.integer[Any]]:
     if frames(header) != 1 or photometric not in GREYS or pixels is None:
         raise NoPicture(NoPictureCode.UNDECODABLE)
     end = len(header.data) if pixels.length == UNDEFINED_LENGTH else pixels.start + pixels.length
+    if not syntax.is_encapsulated and pixels.length not in _lengths(numbers):  # fragments, say
+        raise NoPicture(NoPictureCode.UNDECODABLE)
     options: dict[str, Any] = numbers | {
         "number_of_frames": 1,
         "photometric_interpretation": photometric,
@@ -121,7 +123,25 @@ def _decoded(header: Header) -> npt.NDArray[np.integer[Any]]:
             )
     except Exception:  # decoders raise anything, and their texts may quote the object
         raise NoPicture(NoPictureCode.UNDECODABLE) from None
+    if not _fits(found, numbers):
+        raise NoPicture(NoPictureCode.UNDECODABLE)
     return found
+
+
+def _lengths(numbers: Mapping[str, int | None]) -> set[int]:
+    """Return the bytes that one native frame may have: an odd one is padded."""
+    needed = (numbers["rows"] or 0) * (numbers["columns"] or 0) * (numbers["bits_allocated"] or 0) // 8
+    return {needed, needed + needed % 2}
+
+
+def _fits(found: npt.NDArray[np.integer[Any]], numbers: Mapping[str, int | None]) -> bool:
+    """Return whether all values have at most BitsStored bits.
+
+    A codestream with more may hold an overlay there, which may be a text, or values whose sign is unclear.
+    """
+    signed = numbers["pixel_representation"] or 0
+    end = 1 << (numbers["bits_stored"] or 0) - signed
+    return bool(found.min() >= -end * signed and found.max() < end)
 
 
 def _decimal(text: str) -> float:

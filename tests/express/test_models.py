@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import tarfile
@@ -14,6 +15,7 @@ import pytest
 from express.models import OURS, SCRIPT, Models
 from express.order import Order
 from express.run import NotRead
+from model_code.errors import ModelCodeError
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -54,3 +56,18 @@ def test_other_bytes_than_the_promoted_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotRead, match="cannot be unpacked"):
         fetched(tmp_path, b"no archive")
+
+
+def test_when_the_supervisor_gives_up_an_object_has_no_answer_at_once(tmp_path: Path) -> None:
+    """Else the run would wait, with all that it has not read, until Lambda ends it."""
+    models: Any = Models(None, tmp_path)
+
+    async def gives_up() -> None:
+        raise ModelCodeError("The model's process ends at a plain slice, too.")
+
+    async def begin() -> None:
+        models._watching = asyncio.create_task(gives_up())
+        models._supervisor = SimpleNamespace(answer=lambda _request: asyncio.Event().wait())
+
+    models._wait(begin())
+    assert models._read(b"an object") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +78,52 @@ def test_a_long_slice_keeps_its_proportions() -> None:
 def test_a_slice_that_may_have_a_name_in_it_is_not_shown(stated: str) -> None:
     with pytest.raises(NoPicture, match=NoPictureCode.BURNED_IN):
         header_of_slice(stored(BurnedInAnnotation=stated.split("\\")))
+
+
+def twice(first: str, then: str, *, behind: bool = False) -> bytes:
+    """Return a slice that says twice, the second time perhaps behind its pixels, whether it has text in it."""
+    body = stored(BurnedInAnnotation=first.ljust(4))
+    element = struct.pack("<HH2sH", 0x28, 0x301, b"CS", 4) + first.ljust(4).encode()
+    again = element[:8] + then.ljust(4).encode()
+    return body + again if behind else body.replace(element, element + again)
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
+@pytest.mark.parametrize(("first", "then"), [("YES", "NO"), ("NO", "YES"), ("", "YES"), ("YES", "")])
+def test_a_slice_that_contradicts_itself_on_text_in_it_is_not_shown(first: str, then: str, behind: bool) -> None:
+    with pytest.raises(NoPicture, match=NoPictureCode.BURNED_IN):
+        header_of_slice(twice(first, then, behind=behind))
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
+def test_a_slice_that_says_twice_that_it_has_no_text_is_shown(behind: bool) -> None:
+    assert header_of_slice(twice("NO", "NO", behind=behind))
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.JPEGLSLossless])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_a_codestream_with_more_bits_than_the_slice_has_is_not_shown(syntax: uid.UID, signed: int) -> None:
+    """An overlay lies there, whose text is nowhere else, or the values' signs are unclear."""
+    values = np.full((64, 64), 0x100, np.uint16)
+    values[10:12] |= 0x8000 if not signed else 0x0800
+    dataset = dcmread(io.BytesIO(stored(values)))
+    dataset.compress(syntax, generate_instance_uid=False)
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, signed
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    with pytest.raises(NoPicture, match=NoPictureCode.UNDECODABLE):
+        shown(stream.getvalue())
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_fragments_in_a_syntax_without_any_are_not_shown_as_pixels(undefined: bool) -> None:
+    fragments = encapsulate([RAMP.astype(np.uint16).tobytes()])
+    body = image(0, 1, PixelData=fragments, **SIXTEEN)
+    if undefined:
+        length = struct.pack("<L", len(fragments))
+        body = body.replace(b"OW\0\0" + length, b"OW\0\0\xff\xff\xff\xff")
+    with pytest.raises(NoPicture, match=NoPictureCode.UNDECODABLE):
+        shown(body)
 
 
 @pytest.mark.parametrize("stated", ["NO", None])
