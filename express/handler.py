@@ -39,5 +39,4 @@ def _running() -> Running:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, bool]:
     """Run the order."""
-    order = Order.of(event, context.aws_request_id)
-    return {"Run": _running().run(order, lambda: context.get_remaining_time_in_millis() / 1000)}
+    return {"Run": _running().run(Order.of(event), lambda: context.get_remaining_time_in_millis() / 1000)}

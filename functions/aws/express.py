@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -90,8 +91,7 @@ class Runs:
     def lost(self, name: str, invocation: str) -> None:
         """Note that Lambda has given an invocation up: its process is gone, or it never got one.
 
-        If that was the run, the run is over. If no run has begun, none will. ``invocation`` is Lambda's id of it: an
-        order may come twice, and the other invocation may be the run.
+        If that was the run, the run is over. If no run has begun, none will.
         """
         self.call_off(name)
         begun = self._read(layout.run_begun_key(name))
@@ -115,6 +115,7 @@ class Runs:
         """Return what the function must know: it knows no layout, and its role bounds what it can touch."""
         return {
             "Job": name,
+            "Invocation": secrets.token_hex(8),
             "Bucket": self.work.bucket,
             "Manifest": layout.manifest_key(batch.batch_id),
             "Begun": layout.run_begun_key(name),

@@ -144,7 +144,7 @@ class Simulation(Schedule):
             if fate != "twice":
                 waiting.remove(order)
             if fate == "dropped":
-                messages.append((order["Job"], "of no run"))
+                messages.append((order["Job"], order["Invocation"]))
             elif fate != "lost":
                 self._invoke(self._invocation(order))
         if messages and self.room and rng.random() < 0.2:

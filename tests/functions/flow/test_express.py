@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from functions.aws.events import job_ended
 from functions.domain.batch import BatchStatus
 from functions.domain.lane import END_SECONDS, RUN_SECONDS, START_SECONDS, Lane
 from functions.domain.row import Status
@@ -40,13 +38,6 @@ def run(world: World, read: Callable[[bytes], bytes | None] = answer, *, of: int
 
 def dies(_body: bytes) -> bytes:
     raise Crash
-
-
-def record(order: dict[str, Any]) -> str:
-    """Return what Lambda sends of an invocation that it drops, since no environment was free for it."""
-    return json.dumps(
-        {"requestContext": {"requestId": "dropped", "condition": "EventAgeExceeded"}, "requestPayload": order}
-    )
 
 
 def states(world: World) -> set[tuple[Status, str | None]]:
@@ -186,25 +177,10 @@ def test_an_invocation_that_lambda_gives_up_ends_no_other() -> None:
     assert states(world) == {(Status.COMPLETED, "express")}
 
 
-def test_an_order_that_came_twice_and_is_dropped_once_ends_no_run() -> None:
-    """The SDK sends an invocation again whose answer was lost, and then Lambda has the order twice."""
-    world = express()
-    world.dispatching.run()
-    ended = job_ended(record(world.functions.waiting[0]))
-
-    def read(body: bytes) -> bytes:
-        assert world.collecting.collect(ended.name, ended.invocation) is None, "the run is not over"
-        return answer(body)
-
-    run(world, read)
-    assert states(world) == {(Status.COMPLETED, "express")}
-
-
 def test_one_that_lambda_drops_sends_its_uploads_to_a_job_at_once() -> None:
     world = express()
-    world.dispatching.run()
-    ended = job_ended(record(world.functions.waiting[0]))
-    world.collecting.collect(ended.name, ended.invocation)
+    (name,) = world.dispatching.run()
+    world.collecting.collect(name, world.functions.waiting[0]["Invocation"])
     assert states(world) == {(Status.PENDING, None)}
     run(world)
     assert states(world) == {(Status.PENDING, None)}
