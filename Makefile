@@ -32,7 +32,7 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@WETREAD_SCHEDULES=2000 $(PYTEST) -m 'not thorough'
+	@WETREAD_SCHEDULES=1000 $(PYTEST) -m 'not thorough'
 
 # What waits for minutes.
 thorough: setup
