@@ -74,6 +74,17 @@ class Service:
         )
 
 
+def deploy(settings: Mapping[str, Any]) -> None:
+    """Start the local cloud with ``settings`` in its stage."""
+    context = synthesis._context(PROJECT.folder)
+    stages: Any = context["stages"]
+    changed = context | {"stages": stages | {"local": stages["local"] | settings}}
+    # For the deployment only: the same worker goes on to tests of the synthesis itself.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthesis, "_context", lambda _folder: changed)
+        cloud.up(PROJECT, tether=True)
+
+
 @contextmanager
 def running(
     home: Path, artifact: Path, *, champion: bool = True, settings: Mapping[str, Any] | None = None, **environment: str
@@ -83,15 +94,11 @@ def running(
     ``settings`` are what the stage has besides those of the stage ``local``.
     """
     patch = pytest.MonkeyPatch()
-    context = synthesis._context(PROJECT.folder)
-    stages: Any = context["stages"]
-    changed = context | {"stages": stages | {"local": stages["local"] | dict(settings or {})}}
-    patch.setattr(synthesis, "_context", lambda _folder: changed)
     state = {"WETREAD_HOME": str(home), "XDG_STATE_HOME": str(home / ".state")}
     for name, value in (state | environment).items():
         patch.setenv(name, value)
     try:
-        cloud.up(PROJECT, tether=True)
+        deploy(settings or {})
         connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
         if champion:
             connection.registry.promote(connection.registry.register(artifact).model_package)
