@@ -38,6 +38,7 @@ from functions.settings import ApproveSettings, CollectSettings, DispatchSetting
 POOL = 32  # connections: more than any function's threads
 CONNECT_SECONDS = 10
 METRICS_SECONDS = 5
+EVENTS_SECONDS = 5
 COLLECT_SECONDS = 20  # collect reads and writes no document of more than a MiB
 
 
@@ -161,8 +162,12 @@ def concluding(settings: SweepSettings, index: Index, champions: Champions) -> C
         announcing=Announcing(
             studies=studies,
             announcements=Announcements(
-                client("events"), settings.job_name_prefix, settings.results_bucket, settings.urgent_labels
+                client("events", EVENTS_SECONDS, retries=2),
+                settings.job_name_prefix,
+                settings.results_bucket,
+                settings.urgent_labels,
             ),
+            clock=now,
         ),
         rule=settings.series,
         patience=settings.patience,

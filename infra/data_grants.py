@@ -139,7 +139,8 @@ class DataGrants(Construct):
         """
         self.grant_read_uploads(grantee)
         allow(grantee, "dynamodb:BatchGetItem", on=[self.index.table_arn])
-        allow(grantee, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", on=[self.studies.table_arn])
+        items = ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem")
+        allow(grantee, *items, on=[self.studies.table_arn])
         self._allow_objects(grantee, self.results, STUDIES, "s3:GetObject")
         if draws:
             self._allow_objects(grantee, self.results, PREDICTIONS, "s3:GetObject")

@@ -12,8 +12,6 @@ from functions.domain.errors import NotAnnounced
 from functions.domain.study import Revision
 from functions.names import EVENT_SOURCE, StudyEvent
 
-MOST_EVENTS = 10  # of one PutEvents
-
 
 class Priority(enum.StrEnum):
     """How soon a person should look at a study, by its class and the stage's setting `urgent_labels`."""
@@ -32,13 +30,16 @@ class Announcements:
         self._urgent_labels = frozenset(urgent_labels)
 
     def send(self, revisions: Sequence[Revision]) -> None:
-        """Announce revisions of a study in their order; raise NotAnnounced if EventBridge does not take them all."""
-        for start in range(0, len(revisions), MOST_EVENTS):
-            entries: Any = [self._entry(one) for one in revisions[start : start + MOST_EVENTS]]
-            answer = self._client.put_events(Entries=entries)
+        """Announce revisions of a study in their order; raise NotAnnounced if EventBridge does not take one.
+
+        One at a time: of several in one request EventBridge may take the later one alone.
+        """
+        for revision in revisions:
+            entry: Any = self._entry(revision)
+            answer = self._client.put_events(Entries=[entry])
             if answer["FailedEntryCount"]:
-                codes = sorted({one["ErrorCode"] for one in answer["Entries"] if "ErrorCode" in one})
-                raise NotAnnounced(f"EventBridge did not take events of studies: {', '.join(codes)}.")
+                code = answer["Entries"][0].get("ErrorCode", "")
+                raise NotAnnounced(f"EventBridge did not take an event of a study: {code}.")
 
     def _entry(self, revision: Revision) -> dict[str, str]:
         study = layout.study_hash(revision.study_instance_uid)

@@ -37,7 +37,7 @@ class Delivery:
 
     ``notes`` are keywords of attributes that the reference object has and that could not be copied. ``undrawn``
     says why heat pictures were not drawn, codes by name. ``rejects`` are the earlier revisions that the note among the
-    keys withdraws.
+    keys withdraws. ``not_rejected`` is a code that says why there is no such note though results are void.
     """
 
     revision: int
@@ -47,6 +47,7 @@ class Delivery:
     notes: Sequence[str] = ()
     undrawn: Mapping[str, str] = field(default_factory=dict)
     rejects: Sequence[int] = ()
+    not_rejected: str = ""
 
 
 class Deliveries:
@@ -71,10 +72,16 @@ class Deliveries:
             "Notes": list(delivery.notes),
             "Undrawn": dict(delivery.undrawn),
             "Rejects": list(delivery.rejects),
+            "NotRejected": delivery.not_rejected,
             "ExpiresAt": expiry(now, self._kept_days and self._kept_days + LONGEST_WAIT_DAYS),
         }
         kept = {name: value for name, value in values.items() if value not in ("", None, {}, [])}
         self._client.put_item(TableName=self._table, Item=to_item(kept))
+
+    def forget(self, study_instance_uid: str, revision: int) -> None:
+        """Delete what became of a revision, of a study that is erased."""
+        key = {"StudyInstanceUID": study_instance_uid, "Item": _item(revision)}
+        self._client.delete_item(TableName=self._table, Key=to_item(key))
 
     def of_study(self, study_instance_uid: str) -> list[Delivery]:
         """Return what became of each revision so far, the first first; strongly consistent."""
@@ -107,4 +114,5 @@ def _delivery(item: Mapping[str, Any]) -> Delivery:
         notes=item.get("Notes", ()),
         undrawn=item.get("Undrawn", {}),
         rejects=item.get("Rejects", ()),
+        not_rejected=item.get("NotRejected", ""),
     )

@@ -20,6 +20,16 @@ def read_uploads(document: Mapping[str, Any]) -> Sequence[str]:
     return uploads
 
 
+def uploads(document: Mapping[str, Any]) -> list[str]:
+    """Return all uploads of the study, whether they count or not."""
+    return [one for several in document["Uploads"].values() for one in several]
+
+
+def is_erased(rows: Mapping[str, Row]) -> bool:
+    """Return whether one of the study's uploads is erased, or about to be."""
+    return any(row.status == Status.ERASED for row in rows.values())
+
+
 def reference_row(rows: Mapping[str, Row]) -> Row:
     """Return the row whose object results copy: the first slice of the largest series."""
     of_series: dict[str, list[Row]] = {}
@@ -33,8 +43,7 @@ def check(document: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
     """Raise NoResults for a revision that no archive may get results of, before any header is read."""
     if not document["Model"] or not document["Scores"]:
         raise no_results(NoResultsCode.NO_SCORES)
-    erased = any(row.status == Status.ERASED for row in rows.values())
-    if erased or not rows.keys() >= set(read_uploads(document)):
+    if is_erased(rows) or not rows.keys() >= set(read_uploads(document)):
         raise no_results(NoResultsCode.ROWS_GONE)
     if any(identity_was_repaired(row.repairs) for row in rows.values()):
         raise no_results(NoResultsCode.REPAIRED_IDENTITY)

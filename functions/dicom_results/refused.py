@@ -17,6 +17,7 @@ class NoResultsCode(enum.StrEnum):
     HEADER_GONE = "HeaderGone"
     HEADER_UNREADABLE = "HeaderUnreadable"
     SOP_CLASS_UNKNOWN = "SOPClassUnknown"
+    WITHDRAWN = "Withdrawn"
     NO_SCORES = "NoScores"
     NO_EVIDENCE = "NoEvidence"
     NOT_MADE = "NotMade"
@@ -40,6 +41,9 @@ SENTENCES = {
     ),
     NoResultsCode.HEADER_UNREADABLE: "The header of the object that the patient's attributes are in was not readable.",
     NoResultsCode.SOP_CLASS_UNKNOWN: "No results are made for objects of this SOP class.",
+    NoResultsCode.WITHDRAWN: (
+        "The model version that read the revision was withdrawn before its results were delivered."
+    ),
     NoResultsCode.NO_SCORES: "The revision has no scores, so there is nothing to deliver.",
     NoResultsCode.NO_EVIDENCE: "The revision names no slices that its scores rest on.",
     NoResultsCode.NOT_MADE: (

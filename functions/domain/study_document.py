@@ -26,6 +26,7 @@ MOST_BYTES = 8 * 1024**2  # of a document; tests/functions/flow/test_large_studi
 MOST_SERIES = 500  # that are listed
 MOST_LISTED = 100  # conflicts, gaps, and series that lack something
 MOST_NUMBERS = 20  # of a gap
+OVERFULL = "Overfull"
 
 
 class StudyCode(enum.StrEnum):
@@ -92,7 +93,8 @@ class Inputs:
         digest = hashlib.sha256()
         marker = self.marker.text() if self.marker else ""
         settings = [self.rule.dumps(), *self.series_rule.series_exclude, self.series_rule.series_min_slices]
-        for one in (*(member.input for member in self.members), settings, marker):
+        more = [OVERFULL] if self.overfull else []  # the members alone do not say so
+        for one in (*(member.input for member in self.members), settings, marker, *more):
             digest.update(json.dumps(one).encode() + b"\n")
         return digest.hexdigest()[:40]
 

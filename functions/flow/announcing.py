@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from functions.aws.announcements import Announcements
 from functions.aws.studies import Studies
@@ -13,6 +15,8 @@ from functions.domain.study import Study
 
 logger = logging.getLogger(__name__)
 
+ANNOUNCE_SECONDS = 20  # after which no further study is begun: EventBridge may not answer, and others wait to be closed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Announcing:
@@ -20,11 +24,15 @@ class Announcing:
 
     studies: Studies
     announcements: Announcements
+    clock: Callable[[], datetime]
 
     def run(self) -> int:
-        """Announce what is closed and not announced; return how many studies failed."""
-        failures = 0
-        for hint in sorted(self.studies.unannounced(), key=lambda one: one.study_instance_uid):
+        """Announce what is closed and not announced, the oldest first; return how many studies failed."""
+        failures, until = 0, self.clock() + timedelta(seconds=ANNOUNCE_SECONDS)
+        for hint in sorted(self.studies.unannounced(), key=lambda one: (one.due_at, one.study_instance_uid)):
+            if self.clock() > until:
+                logger.error("studies left to be announced by the next sweep")
+                return failures + 1
             try:
                 self.announce(hint.study_instance_uid)
             except Exception as error:  # one study must not keep the others from being announced

@@ -164,7 +164,7 @@ class Concluding:
             self.studies.drop(study)
             return False
         members, conflicts = selected(found.members, self.rule)
-        if self._read_again(study, members, now):
+        if not found.overfull and self._read_again(study, members, now):
             return False
         model = packages(members)
         inputs = Inputs(

@@ -1,6 +1,7 @@
 """Makes the DICOM results of a study's revision: from its document, its rows, and one object's header.
 
-A repeated delivery makes the same bytes under the same keys, and the first written stay.
+A repeated delivery makes the same bytes under the same keys, and the first written stay. What was delivered once stays
+delivered, since an archive may have it: the note that withdraws it is made by what is kept of it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from functions.dicom_results.instances import Subject
 from functions.dicom_results.making import Result
 from functions.dicom_results.reference import WANTED, reference_of
 from functions.dicom_results.refused import NoResultsCode, no_results
-from functions.dicom_results.stage import Kind, Stage, name_of_picture
+from functions.dicom_results.stage import REJECTION, Kind, Stage, name_of_picture
 from functions.domain import layout
 from functions.domain.errors import NoResults, Refusal, RefusalCode
 from functions.domain.row import Row
@@ -63,20 +64,53 @@ class Delivering:
         revision = self.studies.revision(study_uid, number) if body else None
         if revision is None or revision.result_key != result_key:
             return None
+        delivered = next((one for one in self.deliveries.of_study(study_uid) if one.revision == number), None)
+        if delivered is None or delivered.code:
+            delivered = self._deliver(document)
+        if documents.is_erased(self.index.get_many(documents.uploads(document))):
+            # Meanwhile, and perhaps looked for before all was written: nothing is kept of it.
+            delivered = _none(number, no_results(NoResultsCode.ROWS_GONE))
+            self._forget(study_uid, number, REJECTION)
+            self.deliveries.forget(study_uid, number)
+        return delivered
+
+    def _deliver(self, document: Mapping[str, Any]) -> Delivery:
+        """Make and keep the results of a revision that has none yet, and the note that withdraws earlier ones."""
+        study_uid, number = document["StudyInstanceUID"], document["Revision"]
         try:
+            self._check_version(study_uid, number)
             delivery = self._make(document)
         except NoResults as refused:
             self._forget(study_uid, number)
-            delivery = Delivery(revision=number, keys={}, code=refused.code, reason=refused.reason)
-            if refused.code == NoResultsCode.ROWS_GONE:  # nothing is kept of what was erased
+            delivery = _none(number, refused)
+            if refused.code == NoResultsCode.ROWS_GONE:
                 return delivery
         delivery = self._with_rejection(study_uid, delivery)
         self.deliveries.keep(study_uid, delivery, self.clock())
+        return delivery if delivery.code else self._unless_withdrawn(study_uid, delivery)
+
+    def _unless_withdrawn(self, study_uid: str, delivery: Delivery) -> Delivery:
+        """Take results back whose version was withdrawn meanwhile: the next revision's note may not name them."""
+        try:
+            self._check_version(study_uid, delivery.revision)
+        except NoResults as refused:
+            self._forget(study_uid, delivery.revision)
+            rejection = {name: key for name, key in delivery.keys.items() if name == REJECTION}
+            delivery = replace(_none(delivery.revision, refused), keys=rejection, rejects=delivery.rejects)
+            self.deliveries.keep(study_uid, delivery, self.clock())
         return delivery
+
+    def _check_version(self, study_uid: str, number: int) -> None:
+        """Raise NoResults for a revision whose version is withdrawn: its event was late, or waited for a retry."""
+        if self.rejecting.is_void(study_uid, number):
+            raise no_results(NoResultsCode.WITHDRAWN)
+
+    def _rows(self, document: Mapping[str, Any]) -> dict[str, Row]:
+        return self.index.get_many(documents.read_uploads(document))
 
     def _make(self, document: Mapping[str, Any]) -> Delivery:
         study_uid, number = document["StudyInstanceUID"], document["Revision"]
-        rows = self.index.get_many(documents.read_uploads(document))
+        rows = self._rows(document)
         subject, notes = self._subject(document, rows)
         made = making.results_of(subject, self.kinds)
         keys = {one.kind: self._write(study_uid, number, one) for one in made}
@@ -85,8 +119,6 @@ class Delivering:
             pictures = Picturing(results=self.results, originals=self.originals).pictures(subject, rows)
             keys |= {one.kind: self._write(study_uid, number, one) for one in pictures.drawn}
             undrawn = pictures.undrawn
-        # Rows that were erased meanwhile: the erasure may have looked for results before they were written.
-        documents.check(document, self.index.get_many(documents.read_uploads(document)))
         return Delivery(revision=number, keys=keys, notes=notes, undrawn=undrawn)
 
     def _with_rejection(self, study_uid: str, delivery: Delivery) -> Delivery:
@@ -95,14 +127,14 @@ class Delivering:
             note, rejects = self.rejecting.reject(study_uid, delivery.revision, self._subject_of)
         except NoResults as refused:
             logger.error("no rejection note was made", extra={"code": refused.code, "revision": delivery.revision})
-            return delivery
+            return replace(delivery, not_rejected=refused.code)
         if note is None:
             return delivery
         keys = {**delivery.keys, note.kind: self._write(study_uid, delivery.revision, note)}
         return replace(delivery, keys=keys, rejects=rejects)
 
     def _subject_of(self, document: Mapping[str, Any]) -> Subject:
-        return self._subject(document, self.index.get_many(documents.read_uploads(document)))[0]
+        return self._subject(document, self._rows(document))[0]
 
     def _subject(self, document: Mapping[str, Any], rows: Mapping[str, Row]) -> tuple[Subject, tuple[str, ...]]:
         """Return the input of a document's results, and the keywords of what could not be copied of the patient."""
@@ -144,7 +176,11 @@ class Delivering:
                 found[uid] = number
         return found
 
-    def _forget(self, study_uid: str, number: int) -> None:
-        """Delete results of a revision that were written before it turned out that it may have none."""
-        for name in (*self.kinds, *map(name_of_picture, range(1, MOST_PICTURES + 1))):
+    def _forget(self, study_uid: str, number: int, *others: str) -> None:
+        """Delete results of a revision that were written before it turned out that it may have none; and ``others``."""
+        for name in (*self.kinds, *map(name_of_picture, range(1, MOST_PICTURES + 1)), *others):
             self.results.purge(layout.dicom_key(study_uid, number, name))
+
+
+def _none(number: int, refused: NoResults) -> Delivery:
+    return Delivery(revision=number, keys={}, code=refused.code, reason=refused.reason)

@@ -187,7 +187,10 @@ class Ingesting:
         return Row(**base, status=Status.MARKER, study_instance_uid=found.study_instance_uid, expires_at=expires)
 
     def _patient_of(self, header: Header | None) -> dict[str, Any]:
-        """Return patient, study, series and class of a refused object, so that queries and erasures find its row."""
+        """Return patient, study, series, instance and class of a refused object.
+
+        By them queries and erasures find its row, and a sender's marker that names it is satisfied.
+        """
         if header is None:
             return {}
         seen = instances.describe(header, self.patients.uuid_of)
@@ -195,6 +198,7 @@ class Ingesting:
             "patient_hash": self.patients.hash_of(seen.patient_id, seen.issuer_of_patient_id),
             "study_instance_uid": seen.study_instance_uid or None,
             "series_instance_uid": seen.series_instance_uid or None,
+            "sop_instance_uid": seen.sop_instance_uid or None,
             "sop_class_uid": seen.sop_class_uid or None,
         }
 

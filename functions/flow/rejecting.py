@@ -42,7 +42,7 @@ class Rejecting:
         void = [
             revision
             for revision, one in delivered.items()
-            if revision not in done and set(one.keys) - {REJECTION} and self._is_void(study_uid, revision)
+            if revision not in done and set(one.keys) - {REJECTION} and self.is_void(study_uid, revision)
         ]
         document = self._newest(study_uid, void)
         if document is None:
@@ -54,7 +54,8 @@ class Rejecting:
             subject, {name: [one for one in void if name in delivered[one].keys] for name in names}
         ), tuple(void)
 
-    def _is_void(self, study_uid: str, number: int) -> bool:
+    def is_void(self, study_uid: str, number: int) -> bool:
+        """Return whether the version that read a revision is withdrawn."""
         revision = self.studies.revision(study_uid, number)
         return bool(revision and self.champions.withdrawal(revision.model_package))
 

@@ -92,4 +92,4 @@ def test_a_study_with_lesions_has_heat_pictures_which_are_saved(asked: Service, 
     saved = asked.command("studies", study, "--save", str(tmp_path))
     assert saved.returncode == 0, saved.stderr
     for one, name in zip(made, pictures, strict=True):
-        assert dcmread(tmp_path / f"000001-{name}.dcm").SOPInstanceUID == one.SOPInstanceUID
+        assert dcmread(tmp_path / f"study-{study}-000001-{name}.dcm").SOPInstanceUID == one.SOPInstanceUID

@@ -204,7 +204,9 @@ class World:
             rescoring=Rescoring(index=self.index, uploads=self.uploads, clock=self.clock),
             backlog=Backlog(cloudwatch, "uploads", self.clock),
             announcing=Announcing(
-                studies=self.studies, announcements=Announcements(events, "wetread", RESULTS, ("covid",))
+                studies=self.studies,
+                announcements=Announcements(events, "wetread", RESULTS, ("covid",)),
+                clock=self.clock,
             ),
             rule=SeriesRule(),
             patience=PATIENCE,

@@ -58,19 +58,34 @@ class Found:
 def newest(connection: Connection, label: str | None, since: str, *, only_open: bool, limit: int) -> Found:
     """Return the newest ``limit`` studies: of a class, closed (the open ones: opened) since a time."""
     studies = connection.studies
+    still = sorted(studies.open(), key=lambda one: one.opened_at, reverse=True) if only_open or not label else []
     if only_open:
-        hints: Iterable[Study] = sorted(studies.open(), key=lambda one: one.opened_at, reverse=True)
+        hints: Iterable[Study] = (one for one in still if _opened_since(one, since))
     elif label:
         hints = studies.of_class(label, since)
     else:
-        hints = itertools.chain(studies.open(), studies.closed(since))
-    uids = itertools.islice(dict.fromkeys(one.study_instance_uid for one in hints), limit + 1)
-    found = seen(studies, uids)
-    fitting = [one for one in found if not only_open or _opened_since(one, since)]
-    answers = [one for one in answers_of(connection, fitting) if only_open or _read_since(one, since)]
-    if label:
-        answers = [one for one in answers if one.document.get("Class") == label]
+        hints = itertools.chain((one for one in still if one.revision or not since), studies.closed(since))
+
+    def fits(answer: Answer) -> bool:
+        if label and answer.document.get("Class") != label:
+            return False
+        return _opened_since(answer.study, since) if only_open else _read_since(answer, since)
+
+    uids = _once(one.study_instance_uid for one in hints)
+    answers: list[Answer] = []
+    # Hints may not fit, so how many of them are read turns out at the end.
+    while len(answers) <= limit and (some := list(itertools.islice(uids, limit + 1))):
+        answers += filter(fits, answers_of(connection, seen(studies, some)))
     return Found(answers[:limit], len(answers) > limit)
+
+
+def _once(uids: Iterable[str]) -> Iterator[str]:
+    """Yield each UID once, as it comes."""
+    known: set[str] = set()
+    for uid in uids:
+        if uid not in known:
+            known.add(uid)
+            yield uid
 
 
 def seen(studies: Studies, uids: Iterable[str]) -> list[Study]:

@@ -30,14 +30,14 @@ def save(connection: Connection, document: Mapping[str, Any], number: int | None
     """Save a revision's document and the study's DICOM results: those of revision ``number``, or all of them."""
     folder.mkdir(parents=True, exist_ok=True)
     uid = document["StudyInstanceUID"]
-    name = f"study-{uid}-{document['Revision']:06d}.json"
+    name = f"study-{uid}-{document['Revision']:06d}.json"  # of each study another one: a folder may have several
     (folder / name).write_text(json.dumps(document, indent=2) + "\n")
     prefix = layout.dicom_prefix(uid) + (f"{number:06d}-" if number else "")
     results = documents_of(connection)
     names = [name]
     try:
         for key in results.keys(prefix):
-            names.append(key.rpartition("/")[2])
+            names.append(f"study-{uid}-{key.rpartition('/')[2]}")
             results.download(key, folder / names[-1])
     except ClientError as error:
         if error_code(error) not in FORBIDDEN:

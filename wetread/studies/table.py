@@ -150,6 +150,8 @@ def _not_delivered(delivery: Delivery | None) -> list[str]:
     if delivery is None:
         return []
     lines = [f"{delivery.code}: {delivery.reason}"] if delivery.code else []
+    if delivery.not_rejected:
+        lines.append(f"Results of a withdrawn version have no note that rejects them: {delivery.not_rejected}.")
     lines += [f"Not drawn: {name}: {code}, see docs/studies.md." for name, code in sorted(delivery.undrawn.items())]
     return lines
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from botocore.exceptions import ConnectTimeoutError
+
+from functions.domain.errors import NotAnnounced
 from functions.domain.study import State
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
@@ -135,3 +139,49 @@ def test_a_revision_that_is_made_while_an_earlier_one_is_announced_is_announced_
     room.events.refusing = ""
     room.sweep(60)
     assert announced(room) == [("Study Read Revised", 2)]
+
+
+def test_what_eventbridge_takes_of_two_revisions_is_never_the_later_one_alone(room: ReadingRoom) -> None:
+    closed(room, 1)
+    closed(room, 2)
+    put_events, put = room.events.put_events, room.events.put
+    put.clear()
+    first_time = [True]
+
+    def all_but_the_first(**request: Any) -> Any:
+        entries = request["Entries"]
+        if not first_time:
+            return put_events(**request)
+        first_time.clear()
+        put_events(Entries=entries[1:])
+        taken = [{"EventId": "1"} for _ in entries[1:]]
+        return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}, *taken]}
+
+    room.events.put_events = all_but_the_first  # type: ignore[method-assign]
+    announcements = room.concluding.announcing.announcements
+    with pytest.raises(NotAnnounced, match="InternalFailure"):
+        announcements.send(room.revisions())
+    announcements.send(room.revisions())
+    assert [number for _, number in announced(room)] == [1, 2]
+
+
+def test_an_eventbridge_that_does_not_answer_keeps_no_study_open(room: ReadingRoom) -> None:
+    room.events.refusing = "InternalFailure"
+    for n in range(8):
+        room.deliver(room.send(1, study=f"{STUDY}.{n}"))
+    room.read()
+    room.wait(300)
+    room.concluding.run()
+    room.deliver(room.send(1))
+    room.read()
+    room.wait(300)
+
+    def silent(**_request: Any) -> Any:
+        room.wait(15)
+        raise ConnectTimeoutError(endpoint_url="events")
+
+    room.events.put_events = silent  # type: ignore[method-assign]
+    began = room.time
+    room.concluding.run()
+    assert room.study().state == State.CLOSED
+    assert (room.time - began).total_seconds() <= 60

@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
+from functions.domain.row import Status
 from functions.domain.study import State
+from functions.flow import concluding
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, QUIET, SERIES, ReadingRoom
 from tests.fakes.wire import client_error
@@ -254,3 +256,31 @@ def test_a_slow_study_does_not_hold_up_the_others(room: ReadingRoom) -> None:
     room.clients["s3"].interfere = lambda operation, _when: both.wait() if operation == "put_object" else None
     room.sweep()
     assert [len(room.revisions(study)) for study in (STUDY, OTHER)] == [1, 1]
+
+
+def test_a_study_that_gets_too_many_members_loses_its_class_whatever_the_order_of_the_last_one(
+    room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concluding, "MOST_MEMBERS", 3)
+    room.deliver(*(room.send(n, LESION) for n in range(3)))
+    room.read()
+    room.sweep()
+    assert room.document()["Class"] == "covid"
+    room.deliver(room.send(3, series=f"{SERIES}.9"))  # the members that are looked at stay the same
+    room.read()
+    room.sweep()
+    assert (room.document()["Class"], room.document()["Code"]) == (None, "TooManyMembers")
+
+
+def test_a_study_of_too_many_members_is_not_read_again_for_nothing(
+    room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concluding, "MOST_MEMBERS", 3)
+    room.deliver(*(room.send(n) for n in range(2)))
+    room.read()
+    room.set_champion("wetread/2")
+    room.deliver(*(room.send(n) for n in range(2, 4)))
+    room.read()
+    room.sweep()
+    assert {row.status for row in room.rows()} == {Status.COMPLETED}
+    assert room.document()["Code"] == "TooManyMembers"

@@ -219,6 +219,89 @@ def test_a_withdrawn_version_s_results_are_rejected_once(clinic: Clinic) -> None
     assert (list(after.rejects), "rejection" in after.keys) == ([], False)
 
 
+def test_an_event_that_waited_until_its_version_was_withdrawn_delivers_nothing(clinic: Clinic) -> None:
+    clinic.take(1)
+    (late,) = clinic.announced()
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    (withdrawn,) = clinic.results()
+    assert withdrawn is not None
+    assert not withdrawn.rejects, "nothing was delivered yet"
+    delivery = clinic.delivering.deliver(announced(late))
+    assert delivery is not None
+    assert (delivery.code, delivery.keys) == (NoResultsCode.WITHDRAWN, {})
+    assert not clinic.stored()
+
+
+def test_results_whose_version_is_withdrawn_while_they_are_made_are_taken_back(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.take(1)
+    (event,) = clinic.announced()
+    keep = clinic.deliveries.keep
+
+    def withdrawn_meanwhile(*arguments: Any) -> None:
+        monkeypatch.undo()
+        clinic.withdraw(Workflow(clinic))
+        clinic.sweep()
+        clinic.results()
+        keep(*arguments)
+
+    monkeypatch.setattr(clinic.deliveries, "keep", withdrawn_meanwhile)
+    delivery = clinic.delivering.deliver(announced(event))
+    assert delivery is not None
+    assert (delivery.code, delivery.keys) == (NoResultsCode.WITHDRAWN, {})
+    assert [one.code for one in clinic.deliveries.of_study(STUDY)] == [NoResultsCode.WITHDRAWN, NoResultsCode.NO_SCORES]
+    assert not clinic.stored()
+
+
+def test_what_was_delivered_stays_when_its_event_comes_again_and_is_rejected_later(clinic: Clinic) -> None:
+    (slice_,) = clinic.take(1)
+    (event,) = clinic.announced()
+    clinic.delivering.deliver(announced(event))
+    before, kept = clinic.stored().keys(), clinic.deliveries.of_study(STUDY)
+    object_ = clinic.s3.versions.pop((UPLOADS, slice_.key, slice_.version_id))
+    clinic.delivering.deliver(announced(event))
+    assert (clinic.stored().keys(), clinic.deliveries.of_study(STUDY)) == (before, kept)
+    clinic.s3.versions[UPLOADS, slice_.key, slice_.version_id] = object_
+    clinic.withdraw(Workflow(clinic))
+    clinic.delivering.deliver(announced(event))
+    assert clinic.deliveries.of_study(STUDY) == kept, "withdrawn since: the note needs it"
+    clinic.sweep()
+    (withdrawn,) = clinic.results()
+    assert withdrawn is not None
+    assert list(withdrawn.rejects) == [1]
+
+
+def test_why_there_is_no_note_is_kept(clinic: Clinic) -> None:
+    (slice_,) = clinic.take(1)
+    clinic.results()
+    del clinic.s3.versions[UPLOADS, slice_.key, slice_.version_id]
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    clinic.results()
+    last = clinic.deliveries.of_study(STUDY)[-1]
+    assert (last.keys, list(last.rejects), last.not_rejected) == ({}, [], NoResultsCode.HEADER_GONE)
+
+
+def test_a_study_that_is_erased_before_its_code_is_kept_keeps_none(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.take(1, Modality="MR", SOPClassUID="1.2.840.10008.5.1.4.1.1.4")
+    keep = clinic.deliveries.keep
+
+    def erased_meanwhile(*arguments: Any) -> None:
+        for row in clinic.rows():
+            clinic.dynamodb.tables["index"][row.upload_id]["Status"] = {"S": Status.ERASED}
+        keep(*arguments)
+
+    monkeypatch.setattr(clinic.deliveries, "keep", erased_meanwhile)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert delivery.code == NoResultsCode.ROWS_GONE
+    assert not clinic.deliveries.of_study(STUDY)
+
+
 def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> None:
     clinic.take(1)
     clinic.results()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -49,6 +50,30 @@ def test_a_marker_may_name_the_instances(room: ReadingRoom) -> None:
     room.read()
     room.sweep(0)
     assert room.document()["CloseReason"] == "Marker"
+
+
+def test_an_object_that_is_refused_by_its_size_has_come_all_the_same(room: ReadingRoom) -> None:
+    small, large = room.send(1), room.send(2, PixelData=bytes(20_000))
+    served = dataclasses.replace(room.ingesting.served, max_object_bytes=large.size - 1)
+    object.__setattr__(room.ingesting, "served", served)
+    named = {"SeriesInstanceUID": SERIES, "SOPInstanceUIDs": [f"{SERIES}.1", f"{SERIES}.2"]}
+    rows = room.deliver(small, large, marker(room, named))
+    assert rows[1].code == RefusalCode.TOO_LARGE
+    room.read()
+    room.sweep(0)
+    document = room.document()
+    assert (document["CloseReason"], document["Missing"], document["Counts"]["Refused"]) == ("Marker", [], 1)
+
+
+def test_a_refused_object_that_is_sent_twice_stands_for_no_other(room: ReadingRoom) -> None:
+    small, large = room.send(1), room.send(2, PixelData=bytes(20_000))
+    served = dataclasses.replace(room.ingesting.served, max_object_bytes=large.size - 1)
+    object.__setattr__(room.ingesting, "served", served)
+    again = room.send(2, PixelData=bytes(20_000), key="again.dcm")
+    room.deliver(small, large, again, marker(room))  # of three instances
+    room.read()
+    room.sweep(0)
+    assert not room.revisions()
 
 
 def test_a_marker_that_comes_before_the_slices_waits_for_them(room: ReadingRoom) -> None:

@@ -95,6 +95,49 @@ def test_an_open_study_is_listed_by_the_time_of_its_last_revision(wetread, hospi
     assert (found["State"], found["Revision"]) == ("Open", 1)
 
 
+def test_many_open_studies_hide_no_closed_one(wetread, hospital, room) -> None:
+    lesion(room)
+    room.sweep()
+    for n in range(5):
+        room.deliver(room.send(1, study=f"{OTHER}.{n}"))
+    (found,) = json.loads(wetread("studies", "--since", "1h", "--limit", 3, "--json").stdout)
+    assert found["StudyInstanceUID"] == STUDY
+
+
+def test_many_studies_that_have_lost_their_class_hide_no_other(wetread, hospital, room, monkeypatch) -> None:
+    """The index still has the class that they had."""
+    lesion(room)
+    room.sweep()
+    lost = [room.study(STUDY)]
+    for n in range(5):
+        study = f"{OTHER}.{n}"
+        room.deliver(room.send(1, study=study))
+        room.read()
+        room.sweep()
+        lost.insert(0, room.study(study))
+    monkeypatch.setattr(room.studies, "of_class", lambda *_: iter(lost))
+    (found,) = json.loads(wetread("studies", "--class", "covid", "--limit", 1, "--json").stdout)
+    assert found["StudyInstanceUID"] == STUDY
+
+
+def test_open_studies_are_listed_by_the_time_of_their_opening(wetread, hospital, room) -> None:
+    for study in (STUDY, OTHER):
+        lesion(room, study)
+        room.wait(60)
+    documents = json.loads(wetread("studies", "--json").stdout)
+    assert [one["StudyInstanceUID"] for one in documents] == [OTHER, STUDY]
+
+
+def test_a_list_reads_no_more_hints_than_it_needs(wetread, hospital, room, monkeypatch) -> None:
+    for study in (STUDY, OTHER, f"{OTHER}.1"):
+        lesion(room, study)
+        room.sweep()
+    hints, asked = list(room.studies.closed()), []
+    monkeypatch.setattr(room.studies, "closed", lambda *_: (asked.append(one) or one for one in hints))
+    assert len(json.loads(wetread("studies", "--limit", 1, "--json").stdout)) == 1
+    assert len(asked) == 2
+
+
 def test_what_the_index_says_late_is_not_shown(wetread, hospital, room, monkeypatch) -> None:
     """The index still has the class of the first revision."""
     lesion(room)
@@ -156,6 +199,15 @@ def test_a_study_in_full_says_why_it_has_no_dicom_results(wetread, hospital, con
     assert "SeveralPatients: The objects have different patients." in result.stderr
 
 
+def test_a_study_in_full_says_why_results_that_are_void_are_not_rejected(wetread, hospital, connection, room) -> None:
+    lesion(room)
+    room.sweep()
+    connection.deliveries.keep(
+        STUDY, Delivery(revision=1, keys={}, code="NoScores", not_rejected="HeaderGone"), room.time
+    )
+    assert "have no note that rejects them: HeaderGone." in wetread("studies", STUDY).stderr
+
+
 def test_the_class_of_a_model_of_phantoms_is_synthetic_in_full_too(wetread, hospital, room, monkeypatch) -> None:
     lesion(room)
     room.sweep()
@@ -208,14 +260,24 @@ def test_a_study_is_saved_with_its_dicom_results(wetread, hospital, room, tmp_pa
     assert result.exit_code == 0
     assert {one.name for one in (tmp_path / "all").iterdir()} == {
         f"study-{STUDY}-000001.json",
-        "000001-report.dcm",
-        "000002-report.dcm",
+        f"study-{STUDY}-000001-report.dcm",
+        f"study-{STUDY}-000002-report.dcm",
     }
     assert json.loads((tmp_path / f"all/study-{STUDY}-000001.json").read_text()) == room.document()
     assert "2 DICOM results of these name a patient" in result.stderr
     wetread("studies", STUDY, "--revision", 1, "--save", tmp_path / "one")
-    assert (tmp_path / "one/000001-report.dcm").read_bytes() == b"DICM of 1"
-    assert not (tmp_path / "one/000002-report.dcm").exists()
+    assert (tmp_path / f"one/study-{STUDY}-000001-report.dcm").read_bytes() == b"DICM of 1"
+    assert not (tmp_path / f"one/study-{STUDY}-000002-report.dcm").exists()
+
+
+def test_two_studies_are_saved_in_one_folder(wetread, hospital, room, tmp_path) -> None:
+    for study in (STUDY, OTHER):
+        lesion(room, study)
+        room.sweep()
+        room.s3.objects[RESULTS, layout.dicom_key(study, 1, "sr")] = b"of %s" % study.encode()
+        wetread("studies", study, "--save", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+    assert (tmp_path / f"study-{STUDY}-000001-sr.dcm").read_bytes() == b"of %s" % STUDY.encode()
 
 
 def test_who_may_not_list_results_saves_the_document(wetread, hospital, room, tmp_path, monkeypatch) -> None:
