@@ -22,6 +22,8 @@ from localcloud.deploy import synthesis
 from wetread.connection import Choice, Connection, connect
 from wetread.project import PROJECT
 
+JOBS_ALONE = {"express": False}
+
 
 @dataclass(frozen=True)
 class Service:
@@ -91,14 +93,15 @@ def running(
 ) -> Iterator[Service]:
     """Deploy the service into a separate local cloud with its data in ``home``, with or without a champion.
 
-    ``settings`` are what the stage has besides those of the stage ``local``.
+    ``settings`` are what the stage has besides those of the stage ``local``. It reads by transform jobs alone unless
+    they ask for the express lane.
     """
     patch = pytest.MonkeyPatch()
     state = {"WETREAD_HOME": str(home), "XDG_STATE_HOME": str(home / ".state")}
     for name, value in (state | environment).items():
         patch.setenv(name, value)
     try:
-        deploy(settings or {})
+        deploy(JOBS_ALONE | dict(settings or {}))
         connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
         if champion:
             connection.registry.promote(connection.registry.register(artifact).model_package)

@@ -115,6 +115,7 @@ class World:
         self.skew: Callable[[], timedelta] = timedelta
         self.dynamodb = tables(lagging)
         self.s3 = FakeS3()
+        self.s3.clock = lambda: self.time
         self.sagemaker = FakeSageMaker(self.s3, self.clock)
         self.queue = FakeTicks(self.clock)
         self.kms = FakeKMS()

@@ -9,19 +9,10 @@ from typing import Any
 
 import pytest
 
-from infra.app import synthesise_config
 from infra.config import ConfigError, load_stage
-from tests.infra.conftest import Assembly
+from tests.infra.conftest import EXPRESS, Assembly
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"express": True, "tick_delay_seconds": 3, "tick_window_seconds": 2, "express_concurrency": 3}
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    folder = synthesise_config(tmp_path_factory.mktemp("asked"), load_stage({"asked": SETTINGS}, "asked"))
-    (template,) = Path(folder).glob("*.template.json")
-    return Assembly(Path(folder), json.loads(template.read_text()))
 
 
 def test_a_stage_that_does_not_ask_has_no_such_function(default: Any) -> None:
@@ -98,7 +89,7 @@ def test_cfn_lint_finds_nothing(asked: Assembly) -> None:
 )
 def test_settings_that_contradict_the_lane_are_refused(changes: dict[str, int], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
-        load_stage({"asked": SETTINGS | changes}, "asked")
+        load_stage({"asked": EXPRESS | changes}, "asked")
 
 
 def _list(value: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from tests.simulation.actors import Crash, in_turns
 from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, STUDIES, Schedule
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
+WRONG_SECONDS = 86_400.0  # how far the clock of a run may be from any other: S3's clock says how long it lasts
 CALM_AFTER = 10_000  # steps; without disturbances any schedule ends
 MOST_STEPS = 80_000  # most of them wait: a poison object earns a pause of half an hour for each job
 LAG = 0.2  # how many queries see an index as it was before the last write
@@ -113,9 +114,9 @@ class Simulation(Schedule):
             self.last_sweep = world.time
             self._invoke(world.sweeping.run)
 
-    def _invoke(self, work: object) -> None:
+    def _invoke(self, work: object, skew_seconds: float = SKEW_SECONDS) -> None:
         assert callable(work)
-        self.start(work, timedelta(seconds=self.rng.gauss(0, SKEW_SECONDS)))
+        self.start(work, timedelta(seconds=self.rng.gauss(0, skew_seconds)))
 
     def _step_one(self) -> None:
         awake = [actor for actor in self.actors if actor.wakes_at <= self.world.time]
@@ -144,9 +145,9 @@ class Simulation(Schedule):
             if fate != "twice":
                 waiting.remove(order)
             if fate == "dropped":
-                messages.append((order["Job"], order["Invocation"]))
+                messages.append((order["Job"], "of no run"))
             elif fate != "lost":
-                self._invoke(self._invocation(order))
+                self._invoke(self._invocation(order), rng.choice([SKEW_SECONDS, WRONG_SECONDS]))
         if messages and self.room and rng.random() < 0.2:
             message = messages.pop(rng.randrange(len(messages)))
             if self.calm or rng.random() < 0.8:

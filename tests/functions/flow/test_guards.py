@@ -521,6 +521,12 @@ GUARDS: dict[str, Guard] = {
         "if self.clock() < last:",
         "if True:",
     ),
+    "how long a run lasts is S3's to say": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/express.py",
+        "began = self.work.written_at(begun_key)",
+        'began = datetime.fromisoformat(begun["At"])',
+    ),
     "a refused run is called off": Guard(
         f"{FLOW}/test_express.py",
         "functions/aws/express.py",
