@@ -22,6 +22,7 @@ from functions.domain.study import CloseReason, Revision, Study
 
 SCHEMA = "study/1"
 MOST_MEMBERS = 20_000
+MOST_ANSWERS = 400_000  # numbers of all members: twenty classes of the most members, or more classes of fewer
 MOST_BYTES = 16 * 1024**2  # of a document; tests/functions/domain/test_study_document.py makes the longest
 MOST_SERIES = 500  # that are listed
 MOST_SCORES = 1500  # of classes in series that are listed, each with its evidence: a model may have many classes

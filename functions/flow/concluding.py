@@ -31,7 +31,7 @@ from functions.domain.member import Member, expired, member_of, packages, select
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import MOST_ROUNDS, CloseReason, Patience, State, Study
-from functions.domain.study_document import MOST_MEMBERS, Closed, Inputs
+from functions.domain.study_document import MOST_ANSWERS, MOST_MEMBERS, Closed, Inputs
 from functions.flow.announcing import Announcing
 from functions.flow.rescoring import Rescoring
 from functions.names import Metric
@@ -138,13 +138,16 @@ class Concluding:
     def _ended(self, study: Study, cut_off: str | None) -> Found | None:
         """Return the members, of those that were received by ``cut_off``; None if one has not ended."""
         members: list[Member] = []
+        answers = 0
         for page in self.studies.members(study.study_instance_uid):
             listed = [one for one in page if cut_off is None or one.received_at <= cut_off]
             rows = self.index.get_many(one.upload_id for one in listed)
             if any(not row.status.terminal for row in rows.values()):
                 return None
-            members += self._members_of(study, listed, rows)
-            if len(members) > MOST_MEMBERS:
+            further = list(self._members_of(study, listed, rows))
+            members += further
+            answers += sum(len(one.probabilities or ()) for one in further)
+            if len(members) > MOST_MEMBERS or answers > MOST_ANSWERS:
                 return Found(members=members[:MOST_MEMBERS], overfull=True)
         return Found(members=members)
 
