@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ CONCLUDE_SECONDS = 120  # of a sweep, after which no further study is begun
 AT_ONCE = 4
 WRITERS = 6  # rows of a study that are requeued at once
 MOST_AT_ONCE = 100  # rows that are requeued before the next ones are read
+MOST_OF_A_ROUND = 5000  # rows that are requeued before the study waits for them: two minutes of the function's five
 
 
 @dataclass(frozen=True)
@@ -227,12 +229,13 @@ class Concluding:
 
     def _read_again(self, study: Study, members: Sequence[Member], now: datetime) -> bool:
         """Requeue what another version than the champion has read, if several have; return whether anything waits."""
-        if len(packages(members)) < 2 or study.rounds >= MOST_ROUNDS:
+        if len(packages(members)) < 2 or study.rounds >= MOST_ROUNDS * math.ceil(len(members) / MOST_OF_A_ROUND):
             return False
         champion = self.champions.get()
         if champion is None:
             return False
         others = [one for one in members if one.counts and one.model_package != champion.model_package]
+        others = others[:MOST_OF_A_ROUND]
         if not self.studies.count_round(study, now):  # before it begins, so that no study is read again for ever
             return True
         with ThreadPoolExecutor(WRITERS) as pool:
