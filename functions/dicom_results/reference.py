@@ -1,8 +1,8 @@
 """The patient's and study's attributes that results copy from one object, from whatever its header has.
 
 highdicom refuses headers that lack attributes or have odd values. A value that cannot be copied becomes empty, and a
-note has its keyword, never the value. PatientID is the exception: under another one an archive would file the results
-with another patient.
+note has its keyword, never the value. PatientID and its issuer are the exception: under others an archive would file
+the results with another patient.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LONGEST_NUMBER = 16
 REPLACED = "\ufffd"  # what a decoder writes for bytes that are no text of its set
 
+PATIENT = ("PatientID", "IssuerOfPatientID")  # which together identify a patient
 REQUIRED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
@@ -61,7 +62,7 @@ WANTED: Mapping[str, int] = IDENTITY | {
 def reference_of(header: Header) -> tuple[Dataset, tuple[str, ...]]:
     """Return the attributes that results copy, and the keywords of those whose values were not usable.
 
-    Raise NoResults for a PatientID that is there and cannot be copied as it is.
+    Raise NoResults for a PatientID, or an issuer of it, that is there and cannot be copied as it is.
     """
     with quietly():
         return _Copying(header).run()
@@ -77,9 +78,10 @@ class _Copying:
         self._encodings: Sequence[str] = convert_encodings(self._sets or None)
 
     def run(self) -> tuple[Dataset, tuple[str, ...]]:
-        patient = self._text("PatientID")
-        if self._header.text("PatientID") and (not patient or VALUES_END in patient):
-            raise no_results(NoResultsCode.UNUSABLE_IDENTITY)
+        for keyword in PATIENT:
+            text = self._text(keyword)
+            if self._header.text(keyword) and (not text or VALUES_END in text):
+                raise no_results(NoResultsCode.UNUSABLE_IDENTITY)
         dataset = Dataset()
         if self._sets:
             dataset.SpecificCharacterSet = _writable(self._sets)

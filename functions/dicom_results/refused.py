@@ -28,8 +28,9 @@ SENTENCES = {
         "An object's identifiers were repaired, so the archive knows it by others; send it again with valid UIDs."
     ),
     NoResultsCode.UNUSABLE_IDENTITY: (
-        "The PatientID of the reference object has several values, is too long, or is in no character set that the "
-        "object states, so a result could be filed under another patient; correct it and send the study again."
+        "The PatientID or IssuerOfPatientID of the reference object has several values, is too long, or is in no "
+        "character set that the object states, so a result could be filed under another patient; correct it and send "
+        "the study again."
     ),
     NoResultsCode.SEVERAL_PATIENTS: (
         "The study's objects have different patients, so a result could be filed under the wrong one; correct them "

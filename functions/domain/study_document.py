@@ -22,8 +22,10 @@ from functions.domain.study import CloseReason, Revision, Study
 
 SCHEMA = "study/1"
 MOST_MEMBERS = 20_000
-MOST_BYTES = 8 * 1024**2  # of a document; tests/functions/flow/test_large_studies.py makes one of the most members
+MOST_ANSWERS = 400_000  # numbers of all members: twenty classes of the most members, or more classes of fewer
+MOST_BYTES = 16 * 1024**2  # of a document; tests/functions/domain/test_study_document.py makes the longest
 MOST_SERIES = 500  # that are listed
+MOST_SCORES = 1500  # of classes in series that are listed, each with its evidence: a model may have many classes
 MOST_LISTED = 100  # conflicts, gaps, and series that lack something
 MOST_NUMBERS = 20  # of a gap
 OVERFULL = "Overfull"
@@ -143,7 +145,7 @@ def document(closed: Closed, inputs: Inputs, read: StudyRead | None) -> dict[str
         "Models": list(packages(members)) if inputs.mixed else None,
         "Aggregation": inputs.rule.described(read.scores if read else ()),
         "Evidence": _evidence(read.evidence, members) if read else {},
-        "Series": _bounded("Series", _series(inputs, read), MOST_SERIES, omitted),
+        "Series": _series(inputs, read, omitted),
         "Conflicts": _bounded("Conflicts", _conflicts(inputs.conflicts), MOST_LISTED, omitted),
         "Gaps": _bounded("Gaps", gaps, MOST_LISTED, omitted),
         "Missing": _bounded("Missing", missing, MOST_LISTED, omitted),
@@ -237,12 +239,24 @@ def _cautions(
     return [*(one for one, is_so in applies.items() if is_so), *(read.cautions if read else ())]
 
 
-def _series(inputs: Inputs, read: StudyRead | None) -> list[dict[str, Any]]:
+def _series(inputs: Inputs, read: StudyRead | None, omitted: Counter[str]) -> list[dict[str, Any]]:
+    """Return what is listed of each series; count what is left out: series, and series without their scores."""
     answers = {one.series: one for one in read.series} if read else {}
     by_series: dict[str, list[Member]] = defaultdict(list)
     for one in inputs.members:
         by_series[one.series].append(one)
-    return [_one_series(uid, members, answers.get(uid)) for uid, members in sorted(by_series.items())]
+    listed, scores = [], 0
+    for uid, members in _bounded("Series", sorted(by_series.items()), MOST_SERIES, omitted):
+        answer = answers.get(uid)
+        entry = _one_series(uid, members, answer)
+        if answer:
+            scores += len(answer.scores)
+            if scores <= MOST_SCORES:
+                entry |= {"Scores": dict(answer.scores), "Evidence": _evidence(answer.evidence, members)}
+            else:
+                omitted["ScoresOfSeries"] += 1
+        listed.append(entry)
+    return listed
 
 
 def _one_series(uid: str, members: Sequence[Member], answer: SeriesRead | None) -> dict[str, Any]:
@@ -253,11 +267,7 @@ def _one_series(uid: str, members: Sequence[Member], answer: SeriesRead | None) 
         "Counts": counts(members),
         "Why": dict(sorted(why.items())),
     }
-    if answer:
-        entry |= {"Scores": dict(answer.scores), "Evidence": _evidence(answer.evidence, members)}
-    if answer and answer.abstained:
-        entry["Abstained"] = True
-    return entry
+    return entry | ({"Abstained": True} if answer and answer.abstained else {})
 
 
 def _evidence(found: Mapping[str, Sequence[Evidence]], members: Iterable[Member]) -> dict[str, list[dict[str, Any]]]:

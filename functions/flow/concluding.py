@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from functions.domain.member import Member, expired, member_of, packages, select
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import MOST_ROUNDS, CloseReason, Patience, State, Study
-from functions.domain.study_document import MOST_MEMBERS, Closed, Inputs
+from functions.domain.study_document import MOST_ANSWERS, MOST_MEMBERS, Closed, Inputs
 from functions.flow.announcing import Announcing
 from functions.flow.rescoring import Rescoring
 from functions.names import Metric
@@ -44,6 +45,7 @@ CONCLUDE_SECONDS = 120  # of a sweep, after which no further study is begun
 AT_ONCE = 4
 WRITERS = 6  # rows of a study that are requeued at once
 MOST_AT_ONCE = 100  # rows that are requeued before the next ones are read
+MOST_OF_A_ROUND = 5000  # rows that are requeued before the study waits for them: two minutes of the function's five
 
 
 @dataclass(frozen=True)
@@ -138,13 +140,16 @@ class Concluding:
     def _ended(self, study: Study, cut_off: str | None) -> Found | None:
         """Return the members, of those that were received by ``cut_off``; None if one has not ended."""
         members: list[Member] = []
+        answers = 0
         for page in self.studies.members(study.study_instance_uid):
             listed = [one for one in page if cut_off is None or one.received_at <= cut_off]
             rows = self.index.get_many(one.upload_id for one in listed)
             if any(not row.status.terminal for row in rows.values()):
                 return None
-            members += self._members_of(study, listed, rows)
-            if len(members) > MOST_MEMBERS:
+            further = list(self._members_of(study, listed, rows))
+            members += further
+            answers += sum(len(one.probabilities or ()) for one in further)
+            if len(members) > MOST_MEMBERS or answers > MOST_ANSWERS:
                 return Found(members=members[:MOST_MEMBERS], overfull=True)
         return Found(members=members)
 
@@ -224,12 +229,13 @@ class Concluding:
 
     def _read_again(self, study: Study, members: Sequence[Member], now: datetime) -> bool:
         """Requeue what another version than the champion has read, if several have; return whether anything waits."""
-        if len(packages(members)) < 2 or study.rounds >= MOST_ROUNDS:
+        if len(packages(members)) < 2 or study.rounds >= MOST_ROUNDS * math.ceil(len(members) / MOST_OF_A_ROUND):
             return False
         champion = self.champions.get()
         if champion is None:
             return False
         others = [one for one in members if one.counts and one.model_package != champion.model_package]
+        others = others[:MOST_OF_A_ROUND]
         if not self.studies.count_round(study, now):  # before it begins, so that no study is read again for ever
             return True
         with ThreadPoolExecutor(WRITERS) as pool:

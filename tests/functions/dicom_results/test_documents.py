@@ -37,6 +37,12 @@ def test_a_document_gives_the_findings_of_the_study_and_of_its_series() -> None:
     assert read.series == (Series(uid=SERIES[1], number=2), Series(uid=SERIES[0], number=4)), "as archives list them"
     assert len(read.members) == 12
     assert read.aggregation == "top_mean k=3, not fitted"
+    assert read.cautions == tuple(document()["Cautions"])
+
+
+def test_a_fitted_rule_is_called_so() -> None:
+    rule = document()["Aggregation"] | {"Rule": "logistic", "Fitted": True}
+    assert read_of(document(Aggregation=rule), rows(), {}, None).aggregation == "logistic k=3, fitted"
 
 
 def test_a_class_rests_on_its_slices_and_the_reference_class_on_those_of_the_highest() -> None:

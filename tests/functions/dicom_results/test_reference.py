@@ -106,6 +106,7 @@ def test_a_name_in_any_script_is_the_same_in_every_result(sets: str, name: str) 
     assert {str(dataset(result).PatientName) for result in made(body).values()} == {name}
 
 
+@pytest.mark.parametrize("keyword", ["PatientID", "IssuerOfPatientID"])
 @pytest.mark.parametrize(
     ("stated", "why"),
     [
@@ -115,9 +116,12 @@ def test_a_name_in_any_script_is_the_same_in_every_result(sets: str, name: str) 
         ({"PatientID": "7\x077"}, "a control character"),
     ],
 )
-def test_a_patient_id_that_cannot_be_copied_ends_in_no_results(stated: dict[str, str], why: str) -> None:
+def test_a_patient_id_or_issuer_that_cannot_be_copied_ends_in_no_results(
+    stated: dict[str, str], why: str, keyword: str
+) -> None:
+    elements = {keyword if name == "PatientID" else name: value for name, value in stated.items()}
     with pytest.raises(NoResults) as refused:
-        copied(with_elements(image(0, 1), stated))
+        copied(with_elements(image(0, 1), elements))
     assert refused.value.code == NoResultsCode.UNUSABLE_IDENTITY, why
 
 

@@ -272,6 +272,16 @@ def test_a_study_that_gets_too_many_members_loses_its_class_whatever_the_order_o
     assert (room.document()["Class"], room.document()["Code"]) == (None, "TooManyMembers")
 
 
+def test_a_study_with_too_many_answers_of_a_model_of_many_classes_has_no_class(
+    room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concluding, "MOST_ANSWERS", 8)
+    room.deliver(*(room.send(n, LESION) for n in range(3)))
+    room.read()
+    room.sweep()
+    assert (room.document()["Class"], room.document()["Code"]) == (None, "TooManyMembers")
+
+
 def test_a_study_of_too_many_members_is_not_read_again_for_nothing(
     room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:

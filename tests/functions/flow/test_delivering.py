@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from functions.aws.events import ObjectCreated
 from functions.aws.objects import Documents
 from functions.dicom_results.refused import NoResultsCode
 from functions.dicom_results.stage import Kind
-from functions.domain.errors import MalformedEvent
-from functions.domain.row import Status
+from functions.domain.errors import MalformedEvent, Refusal, RefusalCode
+from functions.domain.row import Row, Status
 from functions.flow import delivering as flow
 from functions.flow.delivering import Delivering
 from functions.flow.originals import Originals
@@ -24,7 +25,6 @@ from functions.flow.rejecting import Rejecting
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
 from tests.fakes.wire import client_error
-from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
 from tests.functions.dicom_results.studies import PATIENT, STAGE
 
@@ -129,6 +129,26 @@ def test_the_next_revision_names_the_last_that_was_delivered(clinic: Clinic) -> 
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == stored["000001-sr.dcm"].SOPInstanceUID
 
 
+def test_an_event_that_is_late_names_no_later_revision_as_its_predecessor(clinic: Clinic) -> None:
+    clinic.take(1)
+    (late,) = clinic.announced()
+    clinic.take(2)
+    clinic.results()
+    clinic.delivering.deliver(announced(late))
+    assert "PredecessorDocumentsSequence" not in clinic.stored()["000001-sr.dcm"]
+
+
+def test_a_revision_without_a_report_is_no_predecessor(clinic: Clinic) -> None:
+    delivering = clinic.delivering
+    clinic.delivering = replace(delivering, kinds=(Kind.CARD,))
+    clinic.take(1)
+    clinic.results()
+    clinic.delivering = delivering
+    clinic.take(2)
+    clinic.results()
+    assert "PredecessorDocumentsSequence" not in clinic.stored()["000002-sr.dcm"]
+
+
 def test_a_document_that_no_revision_has_gets_no_results(clinic: Clinic) -> None:
     clinic.take(1)
     (event,) = clinic.announced()
@@ -167,6 +187,49 @@ def test_an_upload_that_is_gone_ends_in_a_code(clinic: Clinic) -> None:
     assert delivery.code == NoResultsCode.HEADER_GONE
 
 
+def test_an_upload_that_s3_does_not_give_ends_in_a_code(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic.take(1)
+
+    def archived(*_: Any) -> None:
+        raise Refusal(RefusalCode.ARCHIVED, "It is archived.")
+
+    monkeypatch.setattr(Originals, "header", archived)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert delivery.code == NoResultsCode.HEADER_UNREADABLE
+
+
+def test_of_many_series_the_numbers_of_some_are_looked_up(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    most, read, seen = 3, Originals.header, []
+    monkeypatch.setattr(flow, "MOST_NUMBERS", most)
+
+    def header(self: Originals, row: Row, wanted: Any) -> Any:
+        seen.append(row.series_instance_uid)
+        return read(self, row, wanted)
+
+    monkeypatch.setattr(Originals, "header", header)
+    clinic.deliver(*(clinic.send(1, LESION, series=f"{SERIES}.{n}", **PATIENT) for n in range(most + 2)))
+    clinic.read()
+    clinic.sweep()
+    clinic.results()
+    assert len(seen) == 1 + most, "the reference, and one of each series"
+
+
+def test_a_series_without_a_number_is_named_by_its_place(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    texts = [one.TextValue for one in _tree(clinic.stored()["000001-sr.dcm"]) if one.ValueType == "TEXT"]
+    assert "unnumbered series 1: covid" in texts
+
+
+def test_a_stage_that_does_not_ask_for_heat_has_no_word_of_it(clinic: Clinic) -> None:
+    clinic.delivering = replace(clinic.delivering, kinds=(Kind.SR,))
+    clinic.take(1)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert (delivery.keys.keys(), delivery.undrawn) == ({"sr"}, {})
+
+
 def test_another_object_under_the_key_is_not_taken_for_the_patient(clinic: Clinic) -> None:
     (event,) = clinic.take(1)
     another = clinic.send(2, PatientName="Other^One")
@@ -196,94 +259,6 @@ def test_a_study_that_is_erased_while_it_is_delivered_keeps_no_results(
     assert not clinic.deliveries.of_study(STUDY)
 
 
-def test_a_withdrawn_version_s_results_are_rejected_once(clinic: Clinic) -> None:
-    clinic.take(1)
-    clinic.results()
-    clinic.take(2)
-    clinic.results()
-    clinic.withdraw(Workflow(clinic))
-    clinic.sweep()
-    (withdrawn,) = clinic.results()
-    assert withdrawn is not None
-    assert withdrawn.keys.keys() == {"rejection"}
-    assert (withdrawn.code, list(withdrawn.rejects)) == (NoResultsCode.NO_SCORES, [1, 2])
-    stored = clinic.stored()
-    note = stored.pop("000003-rejection.dcm")
-    assert note.ConceptNameCodeSequence[0].CodeValue == "113001"
-    named = [one.ReferencedSOPSequence[0] for one in note.ContentSequence if "ReferencedSOPSequence" in one]
-    assert {one.ReferencedSOPInstanceUID for one in named} == {one.SOPInstanceUID for one in stored.values()}
-    assert note.PatientID == PATIENT["PatientID"]
-    clinic.take(3)
-    (after,) = clinic.results()
-    assert after is not None
-    assert (list(after.rejects), "rejection" in after.keys) == ([], False)
-
-
-def test_an_event_that_waited_until_its_version_was_withdrawn_delivers_nothing(clinic: Clinic) -> None:
-    clinic.take(1)
-    (late,) = clinic.announced()
-    clinic.withdraw(Workflow(clinic))
-    clinic.sweep()
-    (withdrawn,) = clinic.results()
-    assert withdrawn is not None
-    assert not withdrawn.rejects, "nothing was delivered yet"
-    delivery = clinic.delivering.deliver(announced(late))
-    assert delivery is not None
-    assert (delivery.code, delivery.keys) == (NoResultsCode.WITHDRAWN, {})
-    assert not clinic.stored()
-
-
-def test_results_whose_version_is_withdrawn_while_they_are_made_are_taken_back(
-    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clinic.take(1)
-    (event,) = clinic.announced()
-    keep = clinic.deliveries.keep
-
-    def withdrawn_meanwhile(*arguments: Any) -> None:
-        monkeypatch.undo()
-        clinic.withdraw(Workflow(clinic))
-        clinic.sweep()
-        clinic.results()
-        keep(*arguments)
-
-    monkeypatch.setattr(clinic.deliveries, "keep", withdrawn_meanwhile)
-    delivery = clinic.delivering.deliver(announced(event))
-    assert delivery is not None
-    assert (delivery.code, delivery.keys) == (NoResultsCode.WITHDRAWN, {})
-    assert [one.code for one in clinic.deliveries.of_study(STUDY)] == [NoResultsCode.WITHDRAWN, NoResultsCode.NO_SCORES]
-    assert not clinic.stored()
-
-
-def test_what_was_delivered_stays_when_its_event_comes_again_and_is_rejected_later(clinic: Clinic) -> None:
-    (slice_,) = clinic.take(1)
-    (event,) = clinic.announced()
-    clinic.delivering.deliver(announced(event))
-    before, kept = clinic.stored().keys(), clinic.deliveries.of_study(STUDY)
-    object_ = clinic.s3.versions.pop((UPLOADS, slice_.key, slice_.version_id))
-    clinic.delivering.deliver(announced(event))
-    assert (clinic.stored().keys(), clinic.deliveries.of_study(STUDY)) == (before, kept)
-    clinic.s3.versions[UPLOADS, slice_.key, slice_.version_id] = object_
-    clinic.withdraw(Workflow(clinic))
-    clinic.delivering.deliver(announced(event))
-    assert clinic.deliveries.of_study(STUDY) == kept, "withdrawn since: the note needs it"
-    clinic.sweep()
-    (withdrawn,) = clinic.results()
-    assert withdrawn is not None
-    assert list(withdrawn.rejects) == [1]
-
-
-def test_why_there_is_no_note_is_kept(clinic: Clinic) -> None:
-    (slice_,) = clinic.take(1)
-    clinic.results()
-    del clinic.s3.versions[UPLOADS, slice_.key, slice_.version_id]
-    clinic.withdraw(Workflow(clinic))
-    clinic.sweep()
-    clinic.results()
-    last = clinic.deliveries.of_study(STUDY)[-1]
-    assert (last.keys, list(last.rejects), last.not_rejected) == ({}, [], NoResultsCode.HEADER_GONE)
-
-
 def test_a_study_that_is_erased_before_its_code_is_kept_keeps_none(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,15 +275,6 @@ def test_a_study_that_is_erased_before_its_code_is_kept_keeps_none(
     assert delivery is not None
     assert delivery.code == NoResultsCode.ROWS_GONE
     assert not clinic.deliveries.of_study(STUDY)
-
-
-def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> None:
-    clinic.take(1)
-    clinic.results()
-    clinic.take(2)
-    (second,) = clinic.results()
-    assert second is not None
-    assert not second.rejects
 
 
 def test_aws_trouble_is_tried_again(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from functions.domain.row import Status
 from functions.domain.study import MOST_ROUNDS, State
+from functions.flow import concluding
 from tests.fakes.reading_room import LESION, ReadingRoom
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import UPLOADS
@@ -38,6 +39,19 @@ def test_a_model_promoted_in_the_middle_reads_the_whole_study(room: ReadingRoom)
     assert document["Model"]["Package"] == SECOND
     assert document["Counts"] == {"Members": 5, "Read": 5}
     assert room.study().rounds == 0
+
+
+def test_a_large_study_is_read_again_in_parts(room: ReadingRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concluding, "MOST_OF_A_ROUND", 1)
+    mixed(room)
+    waited = []
+    for _ in range(3):
+        room.sweep()
+        waited.append(sum(row.status == Status.PENDING for row in room.rows()))
+        room.read()
+    assert waited == [1, 1, 1]
+    room.sweep(60)
+    assert (room.document()["Model"]["Package"], room.document()["Counts"]["Read"]) == (SECOND, 5)
 
 
 def test_a_late_slice_after_a_promotion_changes_the_model_of_the_next_revision(room: ReadingRoom) -> None:
