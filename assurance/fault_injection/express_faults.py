@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from assurance.fault_injection.faults import Fault, kill
-from assurance.fault_injection.poison.sitecustomize import VARIABLE
+from assurance.fault_injection.poison.sitecustomize import MEGABYTES, OBJECTS
 from assurance.fault_injection.stage import Stage
 from benchmarks.memory import descendants
 from functions.domain.lane import Lane
@@ -37,10 +37,10 @@ def kill_run(stage: Stage, count: int) -> tuple[Uploads, str]:
     """Kill the function's process when a run has an answer; its last object stops the model's process before that."""
     with _lane(stage, **_poisoned(stage)):
         uploads, run = _hold(stage, count)
+        answered = len(_keys(stage, f"{OUTPUTS}{run}/"))
         for function in stage.processes(FUNCTION):
             for pid in (function, *descendants(function, MODEL)):
                 kill(pid)
-        answered = len(_keys(stage, f"{OUTPUTS}{run}/"))
         _await_the_lane(stage, uploads)
     return uploads, f"killed when {answered} of {len(uploads)} had an answer"
 
@@ -55,12 +55,10 @@ def hold_run(stage: Stage, count: int) -> tuple[Uploads, str]:
 
 
 def starve_run(stage: Stage, count: int) -> tuple[Uploads, str]:
-    """Give the function less memory than its imports take."""
-    with _lane(stage, MemorySize=LEAST_MEGABYTES):
-        uploads = stage.upload(count)
-        stage.until(lambda: _in_lane(stage, uploads))
-        _await_the_lane(stage, uploads)
-    return uploads, f"{LEAST_MEGABYTES} MB, which its imports exceed"
+    """Let the function's process take more memory than it has."""
+    with _lane(stage, MemorySize=LEAST_MEGABYTES, **_poisoned(stage, **{MEGABYTES: str(LEAST_MEGABYTES)})):
+        uploads = _through_the_lane(stage, stage.phantoms(count))
+    return uploads, f"it took more than its {LEAST_MEGABYTES} MB"
 
 
 def throttle_runs(stage: Stage, count: int) -> tuple[Uploads, str]:
@@ -69,9 +67,7 @@ def throttle_runs(stage: Stage, count: int) -> tuple[Uploads, str]:
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     try:
         with _lane(stage):
-            uploads = stage.upload(count)
-            stage.until(lambda: _in_lane(stage, uploads))
-            _await_the_lane(stage, uploads)
+            uploads = _through_the_lane(stage, stage.phantoms(count))
     finally:
         functions.delete_function_concurrency(FunctionName=name)
     return uploads, "no environment, so that Lambda drops what it is asked"
@@ -82,9 +78,7 @@ def poison_run(stage: Stage, count: int) -> tuple[Uploads, str]:
     with _lane(stage, **_poisoned(stage)):
         bombs = stage.phantoms(POISONED)
         _poison(bombs, signal.SIGKILL)
-        uploads = stage.put_all(bombs | stage.phantoms(count))
-        stage.until(lambda: _in_lane(stage, uploads))
-        _await_the_lane(stage, uploads)
+        uploads = _through_the_lane(stage, bombs | stage.phantoms(count))
     return uploads, f"{POISONED} objects each end the model's process"
 
 
@@ -111,11 +105,11 @@ def _lane(stage: Stage, **settings: Any) -> Iterator[None]:
         functions.update_function_configuration(FunctionName=now["FunctionName"], **before)
 
 
-def _poisoned(stage: Stage) -> dict[str, Any]:
+def _poisoned(stage: Stage, **variables: str) -> dict[str, Any]:
     """Return settings of the function with which its model's process obeys the objects of ``_poison``."""
     search = os.pathsep.join(map(str, (POISON, PROJECT.folder, home_of(PROJECT).scratch / "lambda/runtime")))
     own = _function(stage)["Environment"]["Variables"]
-    return {"Environment": {"Variables": own | {"PYTHONPATH": search, VARIABLE: str(_folder())}}}
+    return {"Environment": {"Variables": own | {"PYTHONPATH": search, OBJECTS: str(_folder())} | variables}}
 
 
 def _poison(bodies: Mapping[str, bytes], number: signal.Signals) -> None:
@@ -132,25 +126,32 @@ def _folder() -> Path:
 
 def _hold(stage: Stage, count: int) -> tuple[Uploads, str]:
     """Upload so many, and then one that stops the model's process; return them, and the run that has answers."""
-    before, last = _keys(stage, EXPRESS), stage.phantoms(1)
+    before, last = _runs(stage), stage.phantoms(1)
     _poison(last, signal.SIGSTOP)
     uploads = stage.upload(count) | stage.put_all(last)
 
     def answering() -> str:
-        runs = {key.split("/")[1] for key in _keys(stage, EXPRESS) - before}
-        return next((run for run in runs if _keys(stage, f"{OUTPUTS}{run}/")), "")
+        return next((run for run in _runs(stage) - before if _keys(stage, f"{OUTPUTS}{run}/")), "")
 
     return uploads, str(stage.until(answering))
+
+
+def _through_the_lane(stage: Stage, bodies: Mapping[str, bytes]) -> Uploads:
+    """Upload, and wait until a run has begun, or was called off, and no upload is in the lane any more."""
+    before, uploads = _runs(stage), stage.put_all(bodies)
+    stage.until(lambda: _runs(stage) - before)
+    _await_the_lane(stage, uploads)
+    return uploads
+
+
+def _runs(stage: Stage) -> set[str]:
+    return {key.split("/")[1] for key in _keys(stage, EXPRESS)}
 
 
 def _keys(stage: Stage, prefix: str) -> set[str]:
     bucket = stage.connection.deployment.work_bucket_name
     answer = stage.connection.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
     return {entry["Key"] for entry in answer.get("Contents", [])}
-
-
-def _in_lane(stage: Stage, uploads: Uploads) -> bool:
-    return any(row.lane == Lane.EXPRESS for row in stage.rows(uploads).values())
 
 
 def _await_the_lane(stage: Stage, uploads: Uploads) -> None:

@@ -1,7 +1,8 @@
 """Lets some objects end or stop the model's process; imported by each Python that has this folder on its search path.
 
 The folder in POISONED_OBJECTS has a file for each such object: its name is the object's SHA-256, its content is the
-name of a signal. A process that runs `model_code` sends itself the signal as soon as it has such a digest.
+name of a signal. A process that runs `model_code` sends itself the signal as soon as it has such a digest. Any other
+process takes as much memory as POISONED_MEGABYTES says.
 """
 
 import hashlib
@@ -11,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-VARIABLE = "POISONED_OBJECTS"
+OBJECTS, MEGABYTES = "POISONED_OBJECTS", "POISONED_MEGABYTES"
 
 if "model_code" in sys.orig_argv:
-    folder = Path(os.environ[VARIABLE])
+    folder = Path(os.environ[OBJECTS])
     sha256 = hashlib.sha256
 
     def poisoned(*content: Any, **options: Any) -> Any:
@@ -26,3 +27,5 @@ if "model_code" in sys.orig_argv:
         return digest
 
     hashlib.sha256 = poisoned
+elif MEGABYTES in os.environ:
+    taken = b"x" * (int(os.environ[MEGABYTES]) * 2**20)
