@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from functions.aws.announcements import Announcements
@@ -21,10 +22,10 @@ class Announcing:
     studies: Studies
     announcements: Announcements
 
-    def run(self) -> int:
-        """Announce what is closed and not announced; return how many studies failed."""
+    def run(self, shards: Collection[int] | None = None) -> int:
+        """Announce what is closed and not announced, of all studies or of some shards; return how many failed."""
         failures = 0
-        for hint in sorted(self.studies.unannounced(), key=lambda one: one.study_instance_uid):
+        for hint in sorted(self.studies.unannounced(shards), key=lambda one: one.study_instance_uid):
             try:
                 self.announce(hint.study_instance_uid)
             except Exception as error:  # one study must not keep the others from being announced
