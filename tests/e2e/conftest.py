@@ -81,7 +81,7 @@ def deploy(settings: Mapping[str, Any]) -> None:
     context = synthesis._context(PROJECT.folder)
     stages: Any = context["stages"]
     changed = context | {"stages": stages | {"local": stages["local"] | settings}}
-    # For the deployment only: tests of the synthesis itself run in the same worker later.
+    # For the deployment only: the same worker also runs tests of the synthesis itself.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthesis, "_context", lambda _folder: changed)
         cloud.up(PROJECT, tether=True)

@@ -68,9 +68,14 @@ class Assembly:
         return {name: text(value) for name, value in variables.items()}
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        policies = self.of_type("AWS::IAM::ManagedPolicy")
-        policy = policies.get(role) or self.named("AWS::IAM::Policy", f"{role}RoleDefaultPolicy")
-        yield from policy["PolicyDocument"]["Statement"]
+        managed = self.of_type("AWS::IAM::ManagedPolicy")
+        inline = [
+            policy
+            for policy in self.of_type("AWS::IAM::Policy").values()
+            if f"<{role}Role>" in map(text, policy["Roles"])
+        ]
+        for policy in [managed[role]] if role in managed else inline:
+            yield from policy["PolicyDocument"]["Statement"]
 
     def lint(self) -> str:
         """Return what cfn-lint reports of the template, "" if nothing; raise CalledProcessError if it cannot run."""

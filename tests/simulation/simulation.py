@@ -89,6 +89,7 @@ class Simulation(Schedule):
         self._deliver()
         self._end_jobs()
         self._run_express()
+        self._run_shares()
         self._step_one()
 
     def _pass_time(self) -> None:
@@ -152,6 +153,17 @@ class Simulation(Schedule):
             message = messages.pop(rng.randrange(len(messages)))
             if self.calm or rng.random() < 0.8:
                 self._invoke(lambda: world.collecting.collect(*message))
+
+    def _run_shares(self) -> None:
+        """Start invocations that only close studies, in any order; some of them twice, some late, some never."""
+        rng, shares = self.rng, self.world.functions.shares
+        if shares and self.room and rng.random() < 0.2:
+            order = shares[rng.randrange(len(shares))]
+            fate = "once" if self.calm else rng.choice(["once", "once", "twice", "lost"])
+            if fate != "twice":
+                shares.remove(order)
+            if fate != "lost":
+                self._invoke(lambda: self.close_share(order))
 
     def _invocation(self, order: dict[str, Any]) -> Callable[[], None]:
         rng = self.rng
