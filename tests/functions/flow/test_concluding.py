@@ -308,3 +308,11 @@ def test_a_study_of_too_many_members_is_not_read_again_for_nothing(
     room.sweep()
     assert {row.status for row in room.rows()} == {Status.COMPLETED}
     assert room.document()["Code"] == "TooManyMembers"
+
+
+def test_how_long_the_oldest_study_has_been_open_is_measured(room: ReadingRoom) -> None:
+    assert room.concluding.run().oldest_open_seconds == 0
+    for study in (STUDY, OTHER):
+        room.deliver(room.send(1, study=study))
+        room.wait(30)
+    assert room.concluding.run().oldest_open_seconds == 60
